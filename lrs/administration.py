@@ -1,0 +1,169 @@
+"""What an operator does to partners and credentials, whichever command asks for it."""
+
+from __future__ import annotations
+
+import os
+import secrets as random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from lrs.auth import scopes, secrets
+from lrs.auth.tokens import Outside, Tokens
+from lrs.errors import Conflict, InvalidParameter
+from lrs.settings import Settings, SettingsError
+from lrs.store import migrations
+from lrs.store.database import errors_translated
+from lrs.store.registry import Partner, Registry
+
+DEMO = "demo"
+DEMO_SCOPES = frozenset({scopes.ALL})
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential just made or rotated: the one time that its secret can be seen."""
+
+    key: str
+    secret: str
+    kind: str
+
+    @property
+    def token(self) -> str:
+        """What a `bearer` credential sends."""
+        return secrets.bearer_token(self.key, self.secret)
+
+
+@contextmanager
+def database_url(settings: Settings, *, exclusive: bool = False) -> Iterator[str]:
+    """The database that the settings mean: a given one, or the embedded one, started if need be.
+
+    With `exclusive`, an embedded one must not be in use by another server. Raises EmbeddedError.
+    """
+    if settings.database_url:
+        yield settings.database_url
+        return
+    from lrs.store import embedded  # a given database must not even import it
+
+    directory = Path(settings.data_directory)
+    address = None if exclusive else embedded.address(directory)
+    if address:
+        yield address
+    else:
+        with embedded.running(directory) as started:
+            yield started
+
+
+def with_secret_key(settings: Settings) -> Settings:
+    """The settings with a secret key: the one given, or one kept in the data directory."""
+    if settings.secret_key:
+        return settings
+    path = Path(settings.data_directory) / "secret.key"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise SettingsError(f"The secret key cannot be written to {path}: {error}.") from None
+    else:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(random.token_urlsafe(48) + "\n")
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The secret key cannot be read from {path}: {error}.") from None
+    if len(key) < 32:
+        raise SettingsError(f"The secret key in {path} is damaged: it is too short.")
+    return msgspec.structs.replace(settings, secret_key=key)
+
+
+@asynccontextmanager
+async def registry(dsn: str) -> AsyncIterator[Registry]:
+    """The registry of a database whose schema is the right one. Raises Unavailable."""
+    with errors_translated():
+        async with asyncpg.create_pool(
+            dsn, min_size=1, max_size=1, server_settings={"application_name": "lrs admin"}
+        ) as pool:
+            await migrations.verify(pool)
+            yield Registry(pool)
+
+
+async def add_credential(
+    known: Registry,
+    partner: Partner,
+    *,
+    kind: str,
+    label: str,
+    granted: frozenset[str],
+    expires_at: datetime | None,
+) -> Issued:
+    """Raises InvalidParameter for a scope that does not exist."""
+    if unknown := granted - set(scopes.KNOWN):
+        raise InvalidParameter(
+            f"There is no scope {', '.join(sorted(unknown))}; there are {', '.join(scopes.KNOWN)}."
+        )
+    issued = Issued(secrets.new_key(), secrets.new_secret(), kind)
+    await known.add_credential(
+        partner,
+        key=issued.key,
+        kind=kind,
+        label=label,
+        scopes=granted,
+        secret_hash=secrets.hashed(issued.secret),
+        expires_at=expires_at,
+    )
+    return issued
+
+
+async def rotate_credential(known: Registry, key: str, overlap_until: datetime) -> Issued:
+    """A new secret; the old one stays good until `overlap_until`. Raises NotFound."""
+    found = await known.credential(key)
+    issued = Issued(key, secrets.new_secret(), found.kind if found else "client")
+    await known.rotate_credential(key, secrets.hashed(issued.secret), overlap_until)
+    return issued
+
+
+async def load_keys(settings: Settings, known: Registry) -> Tokens:
+    """The keys that sign access tokens, made if there are none. Raises KeyLost."""
+    outside = None
+    if settings.oauth_issuer:
+        audience = settings.oauth_audience or settings.base_url
+        outside = Outside(settings.oauth_issuer, settings.oauth_jwks, audience)
+    tokens = Tokens(
+        known,
+        issuer=settings.base_url,
+        secret_key=settings.secret_key,
+        lifetime=settings.access_token_seconds,
+        outside=outside,
+    )
+    await tokens.load()
+    return tokens
+
+
+async def add_demo(known: Registry, base_url: str) -> Issued | None:
+    """A first partner to try things with; None if there is any partner already."""
+    if await known.partners():
+        return None
+    try:
+        partner = await known.add_partner(DEMO, "Demo partner", home_page(base_url, DEMO))
+    except Conflict:
+        return None
+    return await add_credential(
+        known,
+        partner,
+        kind="client",
+        label="Demo credential",
+        granted=DEMO_SCOPES,
+        expires_at=None,
+    )
+
+
+def home_page(base_url: str, partner: str) -> str:
+    """Where a partner's own ids are at home, unless it says otherwise."""
+    return f"{base_url}/partners/{partner}"

@@ -1,0 +1,66 @@
+"""Around every request: an id, a line in the log, and the counts."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lrs import metrics
+from lrs.logs import request_id
+
+_log = logging.getLogger("lrs.requests")
+
+_HEADER = "X-Request-ID"
+_ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class Observe:
+    """The outermost layer. A request keeps the id that it came with, if that is a sane one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        given = Headers(scope=scope).get(_HEADER, "")
+        identity = given if _ACCEPTED_ID.fullmatch(given) else uuid4().hex
+        request_id.set(identity)
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[_HEADER] = identity
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            _record(scope, status, time.perf_counter() - began)
+
+
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    route = scope.get("route")
+    path = getattr(route, "path", "none")
+    metrics.REQUESTS.labels(scope["method"], path, status).inc()
+    metrics.REQUEST_SECONDS.labels(path).observe(seconds)
+    if _log.isEnabledFor(logging.INFO):
+        _log.info(
+            "request",
+            extra={
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "ms": round(seconds * 1000, 2),
+                "client": (scope.get("client") or ("",))[0],
+            },
+        )

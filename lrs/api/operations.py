@@ -1,0 +1,55 @@
+"""For those who run the server: is it alive, can it serve, what has it done."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import REGISTRY as LOCAL
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from lrs import __version__, metrics
+from lrs.api import reading
+from lrs.api.responses import json_response
+from lrs.api.routing import resource
+from lrs.store import migrations
+from lrs.store.database import Database, errors_translated
+
+
+async def get_health(_: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def get_ready(request: Request) -> Response:
+    """Touches the database and the version of its schema."""
+    with errors_translated():
+        version = await migrations.verify(reading.services(request).database.readers)
+    return json_response({"ready": True, "version": __version__, "schema": version})
+
+
+async def get_metrics(request: Request) -> Response:
+    _count_connections(reading.services(request).database)
+    return Response(generate_latest(_registry()), media_type=CONTENT_TYPE_LATEST)
+
+
+def _registry() -> CollectorRegistry:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return LOCAL
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def _count_connections(database: Database) -> None:
+    for name, pool in (("writers", database.writers), ("readers", database.readers)):
+        idle = pool.get_idle_size()
+        metrics.POOL_CONNECTIONS.labels(name, "idle").set(idle)
+        metrics.POOL_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)
+
+
+ROUTES = [
+    resource("/healthz", get=get_health),
+    resource("/readyz", get=get_ready),
+    resource("/metrics", get=get_metrics),
+]

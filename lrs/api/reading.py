@@ -1,0 +1,142 @@
+"""What every face does first: find out who asks, and read a body that is not too large."""
+
+from __future__ import annotations
+
+from starlette.requests import ClientDisconnect, Request
+
+from lrs.api.services import Services
+from lrs.auth.authenticate import Caller
+from lrs.errors import (
+    BadRequest,
+    Forbidden,
+    InvalidParameter,
+    TooLarge,
+    UnsupportedMediaType,
+    UnsupportedVersion,
+    Violation,
+)
+from lrs.ingest import Sender
+from lrs.xapi import codec
+from lrs.xapi.validation import Version
+
+BEARER = frozenset({"bearer"})
+BASIC_OR_BEARER = frozenset({"basic", "bearer"})
+
+VERSION_HEADER = "X-Experience-API-Version"
+
+
+def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+async def caller(request: Request, schemes: frozenset[str]) -> Caller:
+    """Who asks, within its rate. Raises Unauthorized, TokenExpired, TooManyRequests."""
+    here = services(request)
+    found = await here.authenticator.caller(request.headers.get("authorization"), schemes)
+    here.rate_limit.check(found.key)
+    return found
+
+
+async def partner(request: Request) -> Caller:
+    """The partner that the path names, if it is the one that asks. Raises Forbidden otherwise."""
+    found = await caller(request, BEARER)
+    named = request.path_params["partner"]
+    if named != found.partner:
+        raise Forbidden(f"These credentials are not those of a partner {named!r}.")
+    return found
+
+
+def organization(request: Request) -> str | None:
+    """The organization that the path names, if any."""
+    named: str | None = request.path_params.get("organization")
+    if named is not None and not (named.isprintable() and len(named) <= 255):
+        raise InvalidParameter(
+            "The organization in the path is not a name of at most 255 printable characters.",
+            violations=[
+                Violation("organization", "must be 1 to 255 printable characters", "Partner API")
+            ],
+        )
+    return named
+
+
+def sender(who: Caller, organization: str | None, version: Version | None) -> Sender:
+    return Sender(
+        who.partner_id,
+        who.partner,
+        who.home_page,
+        organization,
+        who.authority,
+        who.authority_key,
+        version,
+    )
+
+
+async def body(request: Request, limit: int) -> bytes:
+    """The body, read no further than `limit` bytes. Raises TooLarge."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise BadRequest("The body ended before it was complete.") from None
+    return b"".join(chunks)
+
+
+def _too_large(limit: int) -> TooLarge:
+    # The rest is not read, so nothing else can be said on this connection.
+    return TooLarge(
+        f"The body is larger than {limit} bytes; send fewer statements at a time.",
+        headers={"Connection": "close"},
+    )
+
+
+async def items(request: Request) -> tuple[list[bytes], bool]:
+    """The items of a JSON body, and whether it was a batch. Raises BadRequest and TooLarge."""
+    settings = services(request).settings
+    found, is_batch = codec.split(await body(request, settings.body_bytes))
+    if len(found) > settings.batch_length:
+        raise TooLarge(
+            f"The batch has {len(found)} items, and at most {settings.batch_length} are taken."
+        )
+    return found, is_batch
+
+
+def require_json(request: Request) -> None:
+    """Raises UnsupportedMediaType unless the body is said to be JSON."""
+    given = request.headers.get("content-type", "")
+    if given.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType(f"The Content-Type must be application/json, not {given!r}.")
+
+
+def version(request: Request, *, required: bool) -> Version | None:
+    """The xAPI version that the request names (xAPI 1.0.3 Communication 3.3)."""
+    headers = request.headers
+    given = headers.get(VERSION_HEADER) or (None if required else headers.get("X-Experience-API"))
+    if given is None:
+        if required:
+            raise UnsupportedVersion(f"The header {VERSION_HEADER} is missing.")
+        return None
+    if given == "1.0" or (given.startswith("1.0.") and given[4:].isdigit()):
+        return "1.0.3"
+    if given == "2.0" or (given.startswith("2.0.") and given[4:].isdigit()):
+        return "2.0.0"
+    raise UnsupportedVersion(f"xAPI {given[:20]} is not supported; 1.0.3 and 2.0.0 are.")
+
+
+def dry_run(request: Request) -> bool:
+    """Whether `validate=true` was asked for; no other parameter is taken."""
+    for name, value in request.query_params.multi_items():
+        if name != "validate" or value not in ("true", "false"):
+            raise InvalidParameter(
+                f"The only parameter here is validate, true or false; not {name[:80]!r}.",
+                violations=[Violation(name, "is not a parameter of this resource", "Partner API")],
+            )
+    return request.query_params.get("validate") == "true"

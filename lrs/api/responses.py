@@ -1,0 +1,23 @@
+"""JSON answers, and times as they are written in headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+CONSISTENT_THROUGH = "X-Experience-API-Consistent-Through"
+
+
+def json_response(
+    content: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(orjson.dumps(content), status, headers=headers, media_type="application/json")
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC, to the microsecond, as `stored` is written."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,24 @@
+"""What a handler works with; assembled once per worker by `lrs.app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lrs.auth.authenticate import Authenticator
+from lrs.auth.limits import RateLimit
+from lrs.auth.tokens import Tokens
+from lrs.ingest import Ingest
+from lrs.settings import Settings
+from lrs.store.database import Database
+from lrs.store.horizon import Horizon
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    database: Database
+    tokens: Tokens
+    authenticator: Authenticator
+    rate_limit: RateLimit
+    horizon: Horizon
+    ingest: Ingest

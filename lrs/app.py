@@ -1,0 +1,113 @@
+"""Assembly: one worker's services, and the ASGI application around them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import logging.config
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from lrs import administration, logs
+from lrs.api import documentation, oauth, operations, partners, problems, xapi
+from lrs.api.observe import Observe
+from lrs.api.services import Services
+from lrs.auth.authenticate import Authenticator
+from lrs.auth.limits import RateLimit
+from lrs.errors import LRSError, Unavailable
+from lrs.ingest import Ingest
+from lrs.settings import Settings, from_environment
+from lrs.store import inheritance, migrations
+from lrs.store.commit import GroupCommit
+from lrs.store.database import Database, connected
+from lrs.store.horizon import Horizon
+from lrs.store.registry import Registry
+
+_log = logging.getLogger("lrs")
+
+_SWEEP_SECONDS = 60.0
+
+ROUTES = [
+    *partners.ROUTES,
+    *xapi.ROUTES,
+    *oauth.ROUTES,
+    *operations.ROUTES,
+    *documentation.ROUTES,
+]
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The application; its services live as long as its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with running(settings) as services:
+            app.state.services = services
+            yield
+
+    app = Starlette(
+        routes=ROUTES,
+        lifespan=lifespan,
+        middleware=[Middleware(xapi.XAPIHeaders)],
+        exception_handlers={
+            LRSError: problems.render,
+            HTTPException: problems.render,
+            Exception: problems.render,
+        },
+    )
+    app.router.redirect_slashes = False
+    return Observe(app)
+
+
+def worker() -> ASGIApp:
+    """What a worker process of `lrs serve` runs: everything comes from the environment."""
+    settings = from_environment()
+    logging.config.dictConfig(logs.configuration(settings.log_level))
+    return create_app(settings)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """One worker's services. Raises Unavailable if the database is away or has another schema."""
+    async with connected(
+        settings.database_url,
+        writers=settings.database_writers,
+        readers=settings.database_readers,
+        timeout=settings.database_timeout_seconds,
+    ) as database:
+        await migrations.verify(database.readers)
+        registry = Registry(database.readers)
+        tokens = await administration.load_keys(settings, registry)
+        commits = GroupCommit(database, queue_limit=settings.queue_statements)
+        sweeping = asyncio.create_task(_sweep(database))
+        try:
+            yield Services(
+                settings,
+                database,
+                tokens,
+                Authenticator(registry, tokens, cache_seconds=settings.credential_cache_seconds),
+                RateLimit(settings.rate_limit),
+                Horizon(database),
+                Ingest(database, commits),
+            )
+        finally:
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+            await commits.drain()
+
+
+async def _sweep(database: Database) -> None:
+    """References that a crash left unsettled are few, and are looked for now and then."""
+    while True:
+        try:
+            if settled := await inheritance.sweep(database):
+                _log.warning("settled references left by a crash", extra={"count": settled})
+        except Unavailable as error:
+            _log.warning("cannot look for unsettled references: %s", error.detail)
+        await asyncio.sleep(_SWEEP_SECONDS)

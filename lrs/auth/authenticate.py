@@ -1,0 +1,167 @@
+"""Who is calling: from an Authorization header to the credential that it proves.
+
+What a header proves (possession of a secret, a signature) is worked out once and remembered; the
+credential itself is looked up again every moment, so that a revocation takes effect.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from lrs.auth import scopes, secrets
+from lrs.auth.tokens import EXPIRED, INVALID, Tokens
+from lrs.errors import TokenExpired, Unauthorized
+from lrs.store.registry import Credential, Registry
+from lrs.xapi import links
+
+_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request, and what it may do. `authority` is the agent's JSON text."""
+
+    key: str
+    partner_id: int
+    partner: str
+    home_page: str
+    scopes: frozenset[str]
+    authority: str
+    authority_key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What an Authorization header has been found to prove, for good.
+
+    `secret_hash` is that of the secret it holds (None for an access token), `scopes` those that it
+    is limited to, `expires_at` seconds since 1970.
+    """
+
+    key: str
+    kind: str
+    secret_hash: bytes | None = None
+    scopes: frozenset[str] | None = None
+    expires_at: float = float("inf")
+
+
+class Authenticator:
+    """Turns Authorization headers into callers."""
+
+    def __init__(self, registry: Registry, tokens: Tokens, *, cache_seconds: float) -> None:
+        self.registry = registry
+        self._tokens = tokens
+        self._cache_seconds = cache_seconds
+        self._callers: OrderedDict[str, tuple[float, Proof, Caller]] = OrderedDict()
+
+    async def caller(self, authorization: str | None, schemes: frozenset[str]) -> Caller:
+        """Who sent this header. Raises Unauthorized, or TokenExpired for a token that was good.
+
+        `schemes` are those that the resource takes: "basic", "bearer".
+        """
+        known = self._callers.get(authorization or "")
+        if known and known[0] > time.time() and _scheme(authorization) in schemes:
+            return known[2]
+        proof = known[1] if known else await self._prove(authorization, schemes)
+        if proof.expires_at <= time.time():
+            raise TokenExpired("The access token has expired.", headers=EXPIRED)
+        credential = await self.proven(proof)
+        caller = _caller(credential, proof.scopes)
+        self._remember(authorization or "", proof, caller)
+        return caller
+
+    async def proven(self, proof: Proof) -> Credential:
+        """The credential, if what was proved is still enough for it. Raises Unauthorized."""
+        credential = await self.registry.credential(proof.key)
+        now = datetime.now(UTC)
+        if credential is None or (credential.kind != proof.kind and proof.secret_hash is not None):
+            raise _refused()
+        if proof.secret_hash is not None and not secrets.matches(
+            proof.secret_hash, credential.secret_hashes(now)
+        ):
+            raise _refused()
+        if not credential.good(now):
+            raise Unauthorized("The credential has been revoked or has expired.", headers=INVALID)
+        return credential
+
+    async def _prove(self, authorization: str | None, schemes: frozenset[str]) -> Proof:
+        scheme = _scheme(authorization)
+        if authorization is None or scheme not in schemes:
+            wanted = " or ".join(sorted(each.capitalize() for each in schemes))
+            raise Unauthorized(
+                f"An Authorization header with {wanted} credentials is needed.",
+                headers={"WWW-Authenticate": _challenge(schemes)},
+            )
+        value = authorization.partition(" ")[2].strip()
+        if scheme == "basic":
+            return basic(value)
+        if static := secrets.split_bearer_token(value):
+            return Proof(static[0], "bearer", secrets.hashed(static[1]))
+        claims = await self._tokens.verify(value)
+        return Proof(claims.key, "client", None, claims.scopes, claims.expires_at)
+
+    def _remember(self, authorization: str, proof: Proof, caller: Caller) -> None:
+        fresh_until = min(time.time() + self._cache_seconds, proof.expires_at)
+        self._callers[authorization] = (fresh_until, proof, caller)
+        self._callers.move_to_end(authorization)
+        if len(self._callers) > _REMEMBERED:
+            self._callers.popitem(last=False)
+
+
+def basic(value: str, decode: Callable[[str], str] = str) -> Proof:
+    """Key and secret of Basic credentials (RFC 7617), each decoded (RFC 6749 2.3.1 wants it).
+
+    Raises Unauthorized.
+    """
+    try:
+        text = base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise _refused() from None
+    key, colon, secret = text.partition(":")
+    if not colon:
+        raise _refused()
+    return Proof(decode(key), "client", secrets.hashed(decode(secret)))
+
+
+def _scheme(authorization: str | None) -> str:
+    return (authorization or "").partition(" ")[0].lower()
+
+
+def _challenge(schemes: frozenset[str]) -> str:
+    return ", ".join(
+        {"basic": 'Basic realm="lrs"', "bearer": "Bearer"}[each] for each in sorted(schemes)
+    )
+
+
+def _refused() -> Unauthorized:
+    return Unauthorized("The credentials are not known here.", headers=INVALID)
+
+
+def _caller(credential: Credential, limited_to: frozenset[str] | None) -> Caller:
+    held = scopes.granted(credential.scopes)
+    if limited_to is not None and scopes.WHATEVER_GRANTED not in limited_to:
+        held &= scopes.granted(limited_to)
+    agent = {
+        "objectType": "Agent",
+        **({"name": credential.label} if credential.label else {}),
+        "account": {"homePage": credential.home_page, "name": credential.key},
+    }
+    authority_key = links.agent_key(agent)
+    assert authority_key is not None  # noqa: S101 - it has an account
+    return Caller(
+        credential.key,
+        credential.partner_id,
+        credential.partner,
+        credential.home_page,
+        held,
+        orjson.dumps(agent).decode(),
+        authority_key,
+    )

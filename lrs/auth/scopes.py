@@ -1,0 +1,62 @@
+"""Scopes: what a caller may do (xAPI 1.0.3 Communication 4.2, and ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lrs.errors import MissingScope
+
+STATEMENTS_WRITE = "statements/write"
+STATEMENTS_READ_MINE = "statements/read/mine"
+STATEMENTS_READ = "statements/read"
+STATE = "state"
+DEFINE = "define"
+PROFILE = "profile"
+ALL_READ = "all/read"
+ALL = "all"
+TRACK_WRITE = "track/write"
+CALLBACKS_WRITE = "callbacks/write"
+REPORTS_READ = "reports/read"
+ADMIN = "admin"
+
+KNOWN = (
+    STATEMENTS_WRITE,
+    STATEMENTS_READ_MINE,
+    STATEMENTS_READ,
+    STATE,
+    DEFINE,
+    PROFILE,
+    ALL_READ,
+    ALL,
+    TRACK_WRITE,
+    CALLBACKS_WRITE,
+    REPORTS_READ,
+    ADMIN,
+)
+
+WHATEVER_GRANTED = "api"
+"""The scope that Percipio's clients ask for: everything that the credential was granted."""
+
+_READABLE = frozenset({STATEMENTS_READ, STATEMENTS_READ_MINE, ALL_READ, REPORTS_READ})
+_IMPLIED = {
+    ADMIN: frozenset(KNOWN),
+    ALL: frozenset(KNOWN) - {ADMIN},
+    ALL_READ: _READABLE,
+    STATEMENTS_READ: frozenset({STATEMENTS_READ, STATEMENTS_READ_MINE}),
+}
+
+
+def granted(scopes: Iterable[str]) -> frozenset[str]:
+    """The scopes together with all that they imply."""
+    scopes = frozenset(scopes)
+    return scopes.union(*(_IMPLIED.get(scope, frozenset()) for scope in scopes))
+
+
+def require(held: frozenset[str], *needed: str) -> None:
+    """Raises MissingScope unless one of the needed scopes is among those held (and implied)."""
+    if held.isdisjoint(needed):
+        wanted = " or ".join(needed)
+        raise MissingScope(
+            f"This needs the scope {wanted}, which the credentials do not have.",
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed[0]}"'},
+        )

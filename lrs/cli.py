@@ -1,0 +1,292 @@
+"""The `lrs` command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn, TypeVar
+
+import asyncpg
+import click
+import httpx
+
+from lrs import __version__, administration, settings
+from lrs.administration import Issued
+from lrs.auth import scopes
+from lrs.auth.tokens import KeyLost
+from lrs.errors import LRSError
+from lrs.settings import Settings, SettingsError
+from lrs.store import migrations
+from lrs.store.database import errors_translated
+from lrs.store.registry import Registry
+
+Result = TypeVar("Result")
+Command = Callable[..., Any]
+
+_DATABASE = ("data_directory", "database_url")
+_SERVE = ("host", "port", "workers", *_DATABASE, "public_url", "log_level")
+
+
+class Group(click.Group):
+    """Turns what can go wrong into one sentence and a non-zero exit."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SettingsError, KeyLost) as error:
+            fail(str(error))
+        except LRSError as error:
+            fail(error.detail)
+        except Exception as error:
+            # Named, not imported: a given database must not load the embedded one.
+            if type(error).__name__ == "EmbeddedError":
+                fail(str(error))
+            raise
+
+
+def fail(sentence: str) -> NoReturn:
+    click.echo(f"lrs: {sentence}", err=True)
+    sys.exit(1)
+
+
+def flags(*names: str) -> Callable[[Command], Command]:
+    """A flag for each setting named; the help is the setting's own description."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            description = settings.documented()[name]["description"]
+            variable = f"{settings.PREFIX}{name.upper()}"
+            flag = f"--{name.replace('_', '-')}"
+            command = click.option(flag, name, help=f"{description} [{variable}]")(command)
+        return command
+
+    return decorate
+
+
+def configured(given: dict[str, Any]) -> Settings:
+    """The settings from the environment, with those given as flags on top."""
+    return settings.from_environment(
+        os.environ, {name: value for name, value in given.items() if value is not None}
+    )
+
+
+def with_registry(configuration: Settings, work: Callable[[Registry], Awaitable[Result]]) -> Result:
+    """Does some work on the registry of the configured database."""
+
+    async def run(dsn: str) -> Result:
+        async with administration.registry(dsn) as known:
+            return await work(known)
+
+    with administration.database_url(configuration) as dsn:
+        return asyncio.run(run(dsn))
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lrs")
+def main() -> None:
+    """A lightweight Learning Record Store.
+
+    Every setting is an LRS_* environment variable too; docs/configuration.md lists them.
+    """
+
+
+@main.command()
+@flags(*_SERVE)
+def serve(**given: Any) -> None:
+    """Start the server, on the embedded database unless one is given."""
+    from lrs.serve import run
+
+    run(configured(given))
+
+
+@main.command()
+@flags(*_DATABASE)
+def migrate(**given: Any) -> None:
+    """Bring the database's schema up to date."""
+    with administration.database_url(configured(given)) as dsn:
+        applied = asyncio.run(migrations.migrate(dsn))
+    for migration in applied:
+        click.echo(f"applied {migration.version:04} {migration.name}")
+    click.echo(f"schema version {migrations.known()[-1].version}")
+
+
+@main.group()
+def partner() -> None:
+    """Partners: the tenants of this store."""
+
+
+@partner.command("add")
+@click.argument("name")
+@click.option("--title", default="", help="The name to show to people.")
+@click.option(
+    "--home-page",
+    default=None,
+    help="An absolute URL for the partner's own ids to be at home at.",
+)
+@flags(*_DATABASE)
+def partner_add(name: str, title: str, home_page: str | None, **given: Any) -> None:
+    """Add a partner; NAME stands in its URLs."""
+    configuration = configured(given)
+    home = home_page or administration.home_page(configuration.base_url, name)
+    added = with_registry(configuration, lambda known: known.add_partner(name, title, home))
+    click.echo(f"partner {added.name}, at home at {added.home_page}")
+
+
+@partner.command("list")
+@flags(*_DATABASE)
+def partner_list(**given: Any) -> None:
+    """List the partners."""
+    for each in with_registry(configured(given), lambda known: known.partners()):
+        click.echo(f"{each.name}\t{each.title}\t{each.home_page}\t{_day(each.created_at)}")
+
+
+@main.group()
+def credential() -> None:
+    """Credentials: what partners authenticate with."""
+
+
+@credential.command("add")
+@click.argument("partner_name", metavar="PARTNER")
+@click.option(
+    "--kind",
+    type=click.Choice(["client", "bearer"]),
+    default="client",
+    show_default=True,
+    help="client: key and secret, for OAuth2 and Basic. bearer: one static token.",
+)
+@click.option("--label", default="", help="A name to know it by.")
+@click.option(
+    "--scope",
+    "wanted",
+    multiple=True,
+    type=click.Choice(scopes.KNOWN),
+    help="What it may do; can be repeated.  [default: all]",
+)
+@click.option("--expires-in-days", type=click.IntRange(1, 36_500), help="How long it is good.")
+@flags(*_DATABASE)
+def credential_add(
+    partner_name: str,
+    kind: str,
+    label: str,
+    wanted: tuple[str, ...],
+    expires_in_days: int | None,
+    **given: Any,
+) -> None:
+    """Issue a credential to PARTNER, and show its secret once."""
+    expires_at = _in(timedelta(days=expires_in_days)) if expires_in_days else None
+
+    async def add(known: Registry) -> Issued:
+        return await administration.add_credential(
+            known,
+            await known.partner(partner_name),
+            kind=kind,
+            label=label,
+            granted=frozenset(wanted or (scopes.ALL,)),
+            expires_at=expires_at,
+        )
+
+    _show(with_registry(configured(given), add))
+
+
+@credential.command("list")
+@click.argument("partner_name", metavar="[PARTNER]", required=False)
+@flags(*_DATABASE)
+def credential_list(partner_name: str | None, **given: Any) -> None:
+    """List the credentials of PARTNER, or of all partners."""
+    for each in with_registry(configured(given), lambda known: known.credentials(partner_name)):
+        state = "revoked" if each.revoked_at else "good"
+        if each.expires_at and not each.revoked_at:
+            state = f"until {_day(each.expires_at)}"
+        granted = ",".join(sorted(each.scopes))
+        click.echo(f"{each.partner}\t{each.key}\t{each.kind}\t{granted}\t{state}\t{each.label}")
+
+
+@credential.command("rotate")
+@click.argument("key")
+@click.option(
+    "--overlap-hours",
+    type=click.FloatRange(0, 8_760),
+    default=24.0,
+    show_default=True,
+    help="How long the old secret stays good.",
+)
+@flags(*_DATABASE)
+def credential_rotate(key: str, overlap_hours: float, **given: Any) -> None:
+    """Give the credential KEY a new secret, and show it once."""
+    until = _in(timedelta(hours=overlap_hours))
+    _show(
+        with_registry(
+            configured(given), lambda known: administration.rotate_credential(known, key, until)
+        )
+    )
+
+
+@credential.command("revoke")
+@click.argument("key")
+@flags(*_DATABASE)
+def credential_revoke(key: str, **given: Any) -> None:
+    """End the credential KEY and every token it has, at once."""
+    with_registry(configured(given), lambda known: known.revoke_credential(key))
+    click.echo(f"revoked {key}")
+
+
+@main.command()
+@click.option("--url", default=None, help="The server.  [default: the configured base URL]")
+@click.option("--key", required=True, help="The credential's key.")
+@click.option("--secret", prompt=True, hide_input=True, envvar="SECRET", help="Its secret [SECRET]")
+@click.option("--scope", default="", help="Limit the token to these scopes.")
+def token(url: str | None, key: str, secret: str, scope: str) -> None:
+    """Get an access token from a running server, and print it, for curl."""
+    url = url or configured({}).base_url
+    form = {"grant_type": "client_credentials", "scope": scope}
+    try:
+        answer = httpx.post(f"{url}/oauth2/token", data=form, auth=(key, secret), timeout=30)
+        content = answer.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        fail(f"No token can be had from {url}: {error}.")
+    if "access_token" not in content:
+        fail(f"{url} refused: {content.get('error_description') or content.get('error')}")
+    click.echo(content["access_token"])
+
+
+@main.command()
+@flags(*_DATABASE)
+def check(**given: Any) -> None:
+    """Check settings, database, schema version and keys."""
+    configuration = configured(given)
+    click.echo(f"settings  ok: base URL {configuration.base_url}")
+    with administration.database_url(configuration) as dsn:
+        asyncio.run(_check(administration.with_secret_key(configuration), dsn))
+
+
+async def _check(configuration: Settings, dsn: str) -> None:
+    with errors_translated():
+        connection = await asyncpg.connect(dsn)
+        try:
+            click.echo(f"database  ok: {await connection.fetchval('show server_version')}")
+            version = await migrations.verify(connection)
+        finally:
+            await connection.close()
+    click.echo(f"schema    ok: version {version}")
+    async with administration.registry(dsn) as known:
+        tokens = await administration.load_keys(configuration, known)
+    click.echo(f"keys      ok: {len(tokens.public_keys()['keys'])} signing")
+
+
+def _show(issued: Issued) -> None:
+    if issued.kind == "bearer":
+        click.echo(f"key     {issued.key}\ntoken   {issued.token}")
+    else:
+        click.echo(f"key     {issued.key}\nsecret  {issued.secret}")
+    click.echo("This is shown only once: keep it.", err=True)
+
+
+def _in(span: timedelta) -> datetime:
+    return datetime.now(UTC) + span
+
+
+def _day(moment: datetime) -> str:
+    return moment.date().isoformat()

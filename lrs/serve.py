@@ -1,0 +1,150 @@
+"""`lrs serve`: the database under it, the first partner, the workers, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging.config
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import msgspec
+import uvicorn
+
+from lrs import administration, logs
+from lrs.administration import DEMO, Issued
+from lrs.settings import PREFIX, Settings, SettingsError
+from lrs.store import migrations
+
+SAMPLE = {
+    "actor": {
+        "mbox": "mailto:john.doe@company.com",
+        "name": "John Doe",
+        "objectType": "Agent",
+    },
+    "verb": {
+        "id": "http://adlnet.gov/expapi/verbs/completed",
+        "display": {"en-US": "completed"},
+    },
+    "object": {
+        "id": "https://yourprovider.com/courses/course-101",
+        "definition": {
+            "name": {"en-US": "Cloud Foundations"},
+            "description": {"en-US": "Learn the basics of cloud computing."},
+        },
+        "objectType": "Activity",
+    },
+    "result": {"completion": True, "success": True, "duration": "PT30M"},
+    "context": {
+        "platform": "YourLMS",
+        "instructor": {"name": "Jane Smith", "mbox": "mailto:jane.smith@yourlms.com"},
+    },
+}
+
+
+def run(settings: Settings) -> None:
+    """Serves until told to stop. Raises SettingsError, EmbeddedError, KeyLost and LRSError."""
+    signal.signal(signal.SIGTERM, _stop)
+    logging.config.dictConfig(logs.configuration(settings.log_level))
+    _require_free_port(settings)
+    embedded = not settings.database_url
+    with administration.database_url(settings, exclusive=True) as dsn:
+        settings = administration.with_secret_key(settings)
+        settings = msgspec.structs.replace(settings, database_url=dsn)
+        demo = asyncio.run(_prepare(settings, embedded=embedded))
+        _greet(settings, demo)
+        with _environment(settings):
+            _serve(settings)
+
+
+def _stop(signum: int, frame: object) -> None:
+    """Ends the process in order, so that what it holds is let go of."""
+    sys.exit(0)
+
+
+def _require_free_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((settings.host, settings.port))
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot listen on {settings.host} port {settings.port}: "
+            f"{(error.strerror or str(error)).lower()}; choose another with --port."
+        ) from None
+
+
+async def _prepare(settings: Settings, *, embedded: bool) -> Issued | None:
+    """Brings the schema of our own database up to date, and only looks at that of a given one."""
+    if embedded:
+        await migrations.migrate(settings.database_url)
+    async with administration.registry(settings.database_url) as known:
+        await administration.load_keys(settings, known)
+        if embedded and settings.demo:
+            return await administration.add_demo(known, settings.base_url)
+    return None
+
+
+@contextmanager
+def _environment(settings: Settings) -> Iterator[None]:
+    """Hands the settings to the worker processes, and their metrics a place to meet in."""
+    for name, value in msgspec.structs.asdict(settings).items():
+        os.environ.pop(f"{PREFIX}{name.upper()}_FILE", None)
+        os.environ[f"{PREFIX}{name.upper()}"] = str(value)
+    with tempfile.TemporaryDirectory(prefix="lrs-metrics-") as directory:
+        if settings.workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        yield
+
+
+def _serve(settings: Settings) -> None:
+    uvicorn.run(
+        "lrs.app:worker",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_config=logs.configuration(settings.log_level),
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        h11_max_incomplete_event_size=65_536,
+    )
+
+
+def _greet(settings: Settings, demo: Issued | None) -> None:
+    """What a newcomer needs; after the first start the secret is not known any more."""
+    url = settings.base_url
+    click.echo(f"Learning Record Store at {url} (interface: {url}/docs)")
+    if demo is None:
+        click.echo("For a credential: lrs credential add PARTNER")
+        return
+    click.echo(_WELCOME.format(url=url, key=demo.key, secret=demo.secret, partner=DEMO))
+    click.echo(f"  -d '{json.dumps(SAMPLE, separators=(',', ':'))}'\n")
+
+
+_WELCOME = """
+A partner to try things with was created. This is shown only once:
+
+  base URL  {url}
+  partner   {partner}
+  key       {key}
+  secret    {secret}
+
+Get an access token:
+
+  TOKEN=$(curl -s {url}/oauth2/token -u {key}:{secret} \\
+  -d grant_type=client_credentials | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+
+Store a statement:
+
+  curl -s {url}/v1/partners/{partner}/statements \\
+  -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\"""

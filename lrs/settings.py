@@ -1,0 +1,221 @@
+"""Configuration: one flat record, read from the environment.
+
+Each setting is the variable `LRS_` + its name in capitals. A secret may stand in a file instead,
+named by the same variable with `_FILE` behind it. `docs/configuration.md` lists them all, and a
+test holds it and this file together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "LRS_"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names it and says what was expected."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting; the description of each is its line in the documentation."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on.")] = 8080
+    workers: Annotated[int, Meta(ge=1, le=256, description="Worker processes.")] = 1
+    data_directory: Annotated[
+        str,
+        Meta(description="Where the embedded database and the generated secret key are kept."),
+    ] = ".lrs"
+    database_url: Annotated[
+        str,
+        Meta(
+            description="A PostgreSQL 15-18 to use, as `postgresql://…`. Empty: the embedded one."
+        ),
+    ] = ""
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://[^/?#]+(/[^?#]*[^/?#])?)?$",
+            description=(
+                "The URL that the world knows this server by, without a slash at the end; "
+                "it is the issuer of access tokens. Empty: `http://` host `:` port."
+            ),
+        ),
+    ] = ""
+    forwarded_allow_ips: Annotated[
+        str,
+        Meta(description="Proxies whose X-Forwarded headers are believed, separated by commas."),
+    ] = "127.0.0.1"
+    secret_key: Annotated[
+        str,
+        Meta(
+            description=(
+                "Encrypts the signing keys in the database; at least 32 characters, the same for "
+                "all servers of one database. Empty: made once and kept in the data directory."
+            )
+        ),
+    ] = ""
+    demo: Annotated[
+        bool,
+        Meta(description="On an empty embedded database, create the partner `demo`."),
+    ] = True
+    log_level: Annotated[
+        str,
+        Meta(
+            pattern="^(debug|info|warning|error)$",
+            description=(
+                "How much is logged: `debug`, `info` (every request), `warning` or `error`."
+            ),
+        ),
+    ] = "info"
+    access_token_seconds: Annotated[
+        int, Meta(ge=1, description="How long an access token is good.")
+    ] = 3600
+    credential_cache_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description=(
+                "How long a credential is used without looking it up again: a revocation takes "
+                "effect within this time on every server."
+            ),
+        ),
+    ] = 1.0
+    oauth_issuer: Annotated[
+        str, Meta(description="An outside issuer whose access tokens are accepted too.")
+    ] = ""
+    oauth_jwks: Annotated[
+        str,
+        Meta(description="The outside issuer's keys: the URL or the file of a JWK Set."),
+    ] = ""
+    oauth_audience: Annotated[
+        str,
+        Meta(description="The audience that an outside token must name. Empty: the public URL."),
+    ] = ""
+    rate_limit: Annotated[
+        str,
+        Meta(
+            description=(
+                "Requests that one credential may make of one worker, such as `100/second` or "
+                "`5000/minute`. Empty: no limit."
+            )
+        ),
+    ] = ""
+    statement_bytes: Annotated[
+        int,
+        Meta(ge=1024, description="Largest statement or track event on the partner interface."),
+    ] = 16_384
+    xapi_statement_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest statement on the xAPI interface.")
+    ] = 1_048_576
+    body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 16_777_216
+    batch_length: Annotated[int, Meta(ge=1, description="Most items in one request.")] = 1000
+    page_size: Annotated[int, Meta(ge=1, le=10_000, description="Most statements in one page.")] = (
+        500
+    )
+    queue_statements: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description=(
+                "Most statements that one worker holds while they wait for a transaction; beyond "
+                "it, requests are answered 503."
+            ),
+        ),
+    ] = 10_000
+    database_writers: Annotated[
+        int, Meta(ge=1, description="Connections that one worker writes with, at most.")
+    ] = 4
+    database_readers: Annotated[
+        int, Meta(ge=1, description="Connections that one worker reads with, at most.")
+    ] = 8
+    database_timeout_seconds: Annotated[
+        float, Meta(gt=0, description="How long a database statement may take.")
+    ] = 30.0
+    shutdown_seconds: Annotated[
+        int, Meta(ge=0, description="How long requests in flight may take after a stop signal.")
+    ] = 30
+    xapi_default_version: Annotated[
+        str,
+        Meta(
+            pattern="^(0\\.95|1\\.0\\.3|2\\.0\\.0)$",
+            description="X-Experience-API-Version of an answer to a request that names none.",
+        ),
+    ] = "2.0.0"
+
+    @property
+    def base_url(self) -> str:
+        """The public URL, or the one that this server listens on."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
+        return self.public_url or f"http://{host}:{self.port}"
+
+
+SECRETS = ("database_url", "secret_key")
+"""Settings that are never printed."""
+
+
+def from_environment(
+    environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings that the environment holds, with flags on top. Raises SettingsError."""
+    names = {f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__}
+    given: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        if variable in names:
+            given[names[variable]] = text
+        elif variable.removesuffix("_FILE") in names:
+            name = names[variable.removesuffix("_FILE")]
+            if f"{PREFIX}{name.upper()}" in environ:
+                raise SettingsError(f"{variable} and its form without _FILE are both set.")
+            given[name] = _file(variable, text)
+        else:
+            raise SettingsError(f"{variable} is not a setting of this server.")
+    return convert({**given, **(flags or {})})
+
+
+def convert(given: Mapping[str, Any]) -> Settings:
+    """Settings from names and texts. Raises SettingsError."""
+    given = {name: _boolean(value) for name, value in given.items()}
+    for name, value in given.items():
+        try:
+            msgspec.convert({name: value}, Settings, strict=False)
+        except msgspec.ValidationError as error:
+            reason = str(error).split(" - at ")[0]
+            raise SettingsError(f"{PREFIX}{name.upper()}: {reason}.") from None
+    settings = msgspec.convert(given, Settings, strict=False)
+    if settings.secret_key and len(settings.secret_key) < 32:
+        raise SettingsError("LRS_SECRET_KEY: at least 32 characters are needed.")
+    if bool(settings.oauth_issuer) != bool(settings.oauth_jwks):
+        raise SettingsError("LRS_OAUTH_ISSUER and LRS_OAUTH_JWKS must be set together.")
+    return settings
+
+
+def _boolean(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    words = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+    return words.get(value.lower(), value)
+
+
+def _file(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable}: cannot read {path}: {error}.") from None
+
+
+def documented() -> dict[str, dict[str, Any]]:
+    """Each setting's JSON Schema, by name: type, description, default."""
+    properties: dict[str, dict[str, Any]] = msgspec.json.schema(Settings)["$defs"]["Settings"][
+        "properties"
+    ]
+    return properties

@@ -1,0 +1,94 @@
+"""Connections to PostgreSQL, and what its errors mean to a request.
+
+Two pools: writers, told apart by their application_name since statements/horizon.sql watches them,
+and readers. A SQLSTATE is turned into an error of ours here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from lrs.errors import InternalError, LRSError, Unavailable
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy | asyncpg.Pool
+
+WRITER = "lrs writer"
+READER = "lrs reader"
+
+RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+_UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    *RETRIED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    writers: asyncpg.Pool
+    readers: asyncpg.Pool
+
+
+@asynccontextmanager
+async def connected(
+    dsn: str, *, writers: int = 4, readers: int = 8, timeout: float = 30.0
+) -> AsyncIterator[Database]:
+    """Both pools, open. `timeout` (seconds) bounds each statement and each wait for a connection.
+
+    Raises Unavailable if the server cannot be reached.
+    """
+    with errors_translated():
+        async with (
+            _pool(dsn, WRITER, writers, timeout) as writing,
+            _pool(dsn, READER, readers, timeout) as reading,
+        ):
+            yield Database(writing, reading)
+
+
+def _pool(dsn: str, name: str, size: int, timeout: float) -> asyncpg.Pool:
+    return asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        command_timeout=timeout,
+        timeout=timeout,
+        server_settings={
+            "application_name": name,
+            "jit": "off",
+            "default_transaction_isolation": "read committed",
+            "timezone": "UTC",
+        },
+    )
+
+
+@contextmanager
+def errors_translated() -> Iterator[None]:
+    """Turns what PostgreSQL or the way to it raises into Unavailable or InternalError."""
+    try:
+        yield
+    except LRSError:
+        raise
+    except _UNAVAILABLE as error:
+        raise Unavailable(
+            f"The database does not answer: {_sentence(error)}", headers={"Retry-After": "1"}
+        ) from error
+    except asyncpg.PostgresError as error:
+        raise InternalError("The database refused what the server asked of it.") from error
+
+
+def _sentence(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0].rstrip(".") + "." if text else f"{type(error).__name__}."

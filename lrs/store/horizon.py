@@ -1,0 +1,76 @@
+"""The commit-safe bound: up to which instant the store is complete, across all servers.
+
+It stands in every answer as X-Experience-API-Consistent-Through, and cuts every list, so that a
+consumer that asks for what came `since` the last bound misses nothing and sees nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lrs import resources
+from lrs.store.database import WRITER, Database, errors_translated
+
+_SQL = resources.sql("statements/horizon")
+
+# How long a list waits for transactions that began before it was asked for, and how often it looks.
+_PATIENCE = 0.25
+_PAUSE = 0.002
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The database's clock, and the bound that held at that time."""
+
+    now: datetime
+    horizon: datetime
+
+
+class Horizon:
+    """One worker's view of the bound; requests that ask at the same time share one query."""
+
+    def __init__(self, database: Database, *, recent: float = 0.1) -> None:
+        self._database = database
+        self._recent = recent
+        self._last: Reading | None = None
+        self._read_at = 0.0
+        self._running: asyncio.Task[Reading] | None = None
+        self._next: asyncio.Task[Reading] | None = None
+
+    async def recent(self) -> datetime:
+        """A true bound, at most a moment old: for answers that are not lists."""
+        if self._last is None or time.monotonic() - self._read_at > self._recent:
+            return (await self._read()).horizon
+        return self._last.horizon
+
+    async def complete(self) -> datetime:
+        """A bound that covers all that was acknowledged before this call.
+
+        Waits for writers that are in the middle of a transaction, but not for ever: the bound then
+        lies further back, and says so.
+        """
+        reading = await self._read()
+        asked, give_up = reading.now, time.monotonic() + _PATIENCE
+        while reading.horizon < asked - _TICK and time.monotonic() < give_up:
+            await asyncio.sleep(_PAUSE)
+            reading = await self._read()
+        return reading.horizon
+
+    async def _read(self) -> Reading:
+        """Joins the next query to start, never one under way: it may already have looked."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._query_after(self._running))
+        return await asyncio.shield(self._next)
+
+    async def _query_after(self, previous: asyncio.Task[Reading] | None) -> Reading:
+        if previous is not None:
+            await asyncio.wait([previous])
+        self._running, self._next = self._next, None
+        with errors_translated():
+            (row,) = await self._database.readers.fetch(_SQL, WRITER)
+        self._last, self._read_at = Reading(row["now"], row["horizon"]), time.monotonic()
+        return self._last

@@ -1,0 +1,82 @@
+"""What a statement inherits from the one it refers to (xAPI 1.0.3 Communication 2.1.3).
+
+A statement whose object is a StatementRef is found by whatever finds its target, at any distance,
+in whichever order they came. It is linked when both are there: in the transaction of the later one
+as a rule. Two transactions that do not see each other are caught by looking again once every writer
+that was open at the time is done (`settle_late`), and a crash in between by `sweep`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from functools import cache
+
+import orjson
+
+from lrs import resources
+from lrs.store.database import WRITER, Connection, Database, errors_translated
+from lrs.xapi import links
+
+_INHERITANCE = resources.sql("statements/inheritance")
+_INHERIT = resources.sql("statements/inherit")
+_UNSETTLED = resources.sql("statements/unsettled")
+_OPEN_SINCE = resources.sql("statements/writers_open_since")
+
+_PATIENCE = 2.0
+_PAUSE = 0.002
+
+
+async def settle(
+    connection: Connection, partner_id: int, statement_ids: Iterable[str]
+) -> frozenset[str]:
+    """Links what is new among, or refers to, the given statements. Returns the ids that inherited.
+
+    May be repeated at will.
+    """
+    pairs = await connection.fetch(_INHERITANCE, partner_id, sorted(statement_ids))
+    if not pairs:
+        return frozenset()
+    target_links = cache(lambda payload: links.inherited(orjson.loads(payload)))
+    gained: dict[tuple[int, str], int] = {}
+    for pair in pairs:
+        for key, roles in target_links(pair["payload"]).items():
+            place = (key, str(pair["statement_id"]))
+            gained[place] = gained.get(place, 0) | roles
+    settled = frozenset(str(pair["statement_id"]) for pair in pairs)
+    await connection.execute(
+        _INHERIT,
+        partner_id,
+        [statement_id for _, statement_id in gained],
+        [key for key, _ in gained],
+        list(gained.values()),
+        sorted(settled),
+    )
+    return settled
+
+
+async def settle_late(
+    connection: Connection, partner_id: int, statement_ids: frozenset[str]
+) -> None:
+    """Looks again for targets that may have been stored while their references were.
+
+    Called after the references' commit: a writer that begins now sees them by itself, so only those
+    open now are waited for.
+    """
+    committed_at = await connection.fetchval("select clock_timestamp()")
+    give_up = time.monotonic() + _PATIENCE
+    while time.monotonic() < give_up:
+        if not await connection.fetchval(_OPEN_SINCE, WRITER, committed_at):
+            break
+        await asyncio.sleep(_PAUSE)
+    await settle(connection, partner_id, statement_ids)
+
+
+async def sweep(database: Database) -> int:
+    """Settles what a crash has left unsettled; returns how many statements that were."""
+    with errors_translated():
+        left = await database.writers.fetch(_UNSETTLED)
+        for row in left:
+            await settle(database.writers, row["partner_id"], map(str, row["statement_ids"]))
+    return sum(len(row["statement_ids"]) for row in left)

@@ -1,0 +1,112 @@
+"""The schema's versions: `sql/migrations/NNNN_name.sql`, applied in order, each in one transaction.
+
+A migration takes no long lock: it only adds, and an index on a table that has rows is built in a
+file whose first line is `-- outside a transaction`, with `create index concurrently if not exists`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import asyncpg
+import sqlparse
+
+from lrs import resources
+from lrs.errors import Unavailable
+from lrs.store.database import Connection, errors_translated
+
+_CREATE = """
+create table if not exists schema_migration (
+    version    integer primary key,
+    name       text not null,
+    applied_at timestamptz not null default now()
+)
+"""
+
+_OUTSIDE = "-- outside a transaction"
+
+
+class UnknownSchema(Unavailable):
+    """The database's schema is not the one that this version of the server knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    version: int
+    name: str
+    sql: str
+
+
+def known() -> list[Migration]:
+    """Every migration of this version of the server, in order."""
+    return [
+        Migration(int(stem[:4]), stem[5:], sql)
+        for stem, sql in sorted(resources.migrations().items())
+    ]
+
+
+async def migrate(dsn: str) -> list[Migration]:
+    """Brings the schema up to date, and returns what had to be applied.
+
+    Servers that start together wait for each other here. Raises UnknownSchema if the database is
+    newer than this version of the server.
+    """
+    with errors_translated():
+        connection = await asyncpg.connect(dsn, server_settings={"application_name": "lrs migrate"})
+        try:
+            await _create(connection)
+            applied = [each for each in known() if await _apply(connection, each)]
+            await verify(connection)
+            return applied
+        finally:
+            await connection.close()
+
+
+async def _create(connection: asyncpg.Connection) -> None:
+    try:
+        await connection.execute(_CREATE)
+    except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+        return  # "if not exists" is not atomic: another server has just made it
+
+
+async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:
+    if migration.sql.startswith(_OUTSIDE):
+        for statement in sqlparse.split(migration.sql):
+            await connection.execute(statement)
+        return await _record(connection, migration)
+    async with connection.transaction():
+        await connection.execute("lock table schema_migration in exclusive mode")
+        if not await _record(connection, migration):
+            return False
+        for statement in sqlparse.split(migration.sql):
+            await connection.execute(statement)
+    return True
+
+
+async def _record(connection: asyncpg.Connection, migration: Migration) -> bool:
+    """Notes the migration as applied; False if it already was."""
+    status = await connection.execute(
+        "insert into schema_migration (version, name) values ($1, $2) on conflict do nothing",
+        migration.version,
+        migration.name,
+    )
+    return bool(status == "INSERT 0 1")
+
+
+async def verify(connection: Connection) -> int:
+    """The schema's version, if it is the one this server knows; else raises UnknownSchema."""
+    wanted = known()[-1].version
+    if await connection.fetchval("select to_regclass('schema_migration')") is None:
+        raise UnknownSchema("The database has no schema yet: run `lrs migrate`.")
+    found = await connection.fetchval("select coalesce(max(version), 0) from schema_migration")
+    if found < wanted:
+        raise UnknownSchema(
+            f"The database's schema has version {found}, this server needs {wanted}: "
+            "run `lrs migrate`."
+        )
+    if found > wanted:
+        raise UnknownSchema(
+            f"The database's schema has version {found}, this server only knows {wanted}: "
+            "run a newer server."
+        )
+    return int(found)

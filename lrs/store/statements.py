@@ -1,0 +1,131 @@
+"""Statements: writing a set of them, and reading one.
+
+Rows are written once and never changed. Whether a statement is voided, and what it inherits from
+the statement it refers to, follow from other rows, so that statements may arrive in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lrs import resources
+from lrs.store.database import Connection, Database, errors_translated
+from lrs.xapi.links import VOIDED_KEY
+
+_INSERT = resources.sql("statements/insert")
+_STORED_DIGESTS = resources.sql("statements/stored_digests")
+_ONE = resources.sql("statements/one")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement that has been checked and completed, all but the time of storing.
+
+    `body` is its JSON text, still open at the end for what only the store knows: `stored`, and
+    `timestamp` too unless `timed`. `links` are pairs of key and roles; `target` is the id of the
+    statement it refers to, which it `voids` or not.
+    """
+
+    statement_id: str
+    digest: bytes
+    verb_key: int
+    authority_key: int
+    organization: str | None
+    timed: bool
+    body: str
+    links: tuple[tuple[int, int], ...]
+    target: str | None
+    voids: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored under a known id; `payload` only if its digest is not the one asked for."""
+
+    digest: bytes
+    payload: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """The ids that were new, and those of them that stored statements already refer to."""
+
+    ids: frozenset[str]
+    referred: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    payload: str
+    stored: datetime
+    organization: str | None
+    authority_key: int
+    voided: bool
+
+
+async def insert(connection: Connection, partner_id: int, prepared: Sequence[Prepared]) -> Inserted:
+    """Stores those whose ids are new. The ids given must differ from each other."""
+    linked = [(each.statement_id, key, roles) for each in prepared for key, roles in each.links]
+    referring = [each for each in prepared if each.target is not None]
+    rows = await connection.fetch(
+        _INSERT,
+        partner_id,
+        [each.statement_id for each in prepared],
+        [each.verb_key for each in prepared],
+        [each.authority_key for each in prepared],
+        [each.organization for each in prepared],
+        [each.digest for each in prepared],
+        [each.timed for each in prepared],
+        [each.body for each in prepared],
+        [statement_id for statement_id, _, _ in linked],
+        [key for _, key, _ in linked],
+        [roles for _, _, roles in linked],
+        [each.statement_id for each in referring],
+        [each.target for each in referring],
+        [each.voids for each in referring],
+    )
+    return Inserted(
+        frozenset(str(row["statement_id"]) for row in rows),
+        frozenset(str(row["statement_id"]) for row in rows if row["referred"]),
+    )
+
+
+async def stored_digests(
+    connection: Connection, partner_id: int, prepared: Sequence[Prepared]
+) -> dict[tuple[str, bytes], Known]:
+    """What is stored under the ids of those given, by the id and digest asked for."""
+    rows = await connection.fetch(
+        _STORED_DIGESTS,
+        partner_id,
+        [each.statement_id for each in prepared],
+        [each.digest for each in prepared],
+    )
+    return {
+        (str(row["statement_id"]), row["asked"]): Known(row["stored"], row["payload"])
+        for row in rows
+    }
+
+
+async def one(database: Database, partner_id: int, statement_id: str) -> Single | None:
+    with errors_translated():
+        row = await database.readers.fetchrow(_ONE, partner_id, statement_id, VOIDED_KEY)
+    return None if row is None else Single(*row)
+
+
+async def preview(
+    database: Database, partner_id: int, prepared: Sequence[Prepared]
+) -> list[Known | None]:
+    """The verdicts that storing these would bring, without storing any."""
+    with errors_translated():
+        stored = await stored_digests(database.readers, partner_id, prepared)
+    firsts: dict[str, Prepared] = {}
+    verdicts: list[Known | None] = []
+    for each in prepared:
+        known = stored.get((each.statement_id, each.digest))
+        first = firsts.setdefault(each.statement_id, each)
+        if known is None and first is not each:
+            known = Known(first.digest, first.body.rstrip(",") + "}")
+        verdicts.append(known)
+    return verdicts

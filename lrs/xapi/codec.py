@@ -1,0 +1,80 @@
+"""JSON as it comes in, read strictly.
+
+Three libraries, each for what the others cannot do: msgspec cuts a body into items without reading
+them, so that each is kept byte for byte; orjson gives the values and refuses what is not JSON (NaN,
+lone surrogates, numbers beyond a double); jiter refuses a key that stands twice in one object, and
+nesting beyond 200 levels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jiter
+import msgspec
+import orjson
+
+from lrs.errors import MalformedJSON
+
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def split(body: bytes) -> tuple[list[bytes], bool]:
+    """The items of a body, as sent, and whether it was an array.
+
+    Raises MalformedJSON if the body is not one JSON value.
+    """
+    body = body.strip(b" \t\r\n")
+    if not body.startswith(b"["):
+        return [body], False
+    try:
+        return [bytes(item) for item in _items.decode(body)], True
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise MalformedJSON(f"The body is not JSON: {error}.") from None
+
+
+def read(item: bytes) -> Any:
+    """The value of one item. Raises MalformedJSON, saying what is wrong and where."""
+    try:
+        value = orjson.loads(item)
+        jiter.from_json(item, catch_duplicate_keys=True, cache_mode="keys")
+    except (orjson.JSONDecodeError, ValueError) as error:
+        raise MalformedJSON(f"This is not JSON that can be kept: {error}.") from None
+    return value
+
+
+def compact(item: bytes) -> bytes:
+    """The same JSON text without the white space between its tokens."""
+    return msgspec.json.format(item, indent=-1)
+
+
+def members(item: bytes) -> dict[str, bytes]:
+    """The members of an object, each value as the text it was sent as."""
+    return {name: bytes(raw) for name, raw in _members.decode(item).items()}
+
+
+def dumps(value: Any) -> bytes:
+    return orjson.dumps(value)
+
+
+def arrays_of_context_activities(statement: dict[str, Any]) -> set[str]:
+    """Puts single context activities into arrays (xAPI 1.0.3 Data 2.4.6.2), in place.
+
+    Returns the names of the statement's members that were changed.
+    """
+    changed = set()
+    if _arrayed(statement.get("context")):
+        changed.add("context")
+    target = statement["object"]
+    if target.get("objectType") == "SubStatement" and _arrayed(target.get("context")):
+        changed.add("object")
+    return changed
+
+
+def _arrayed(context: dict[str, Any] | None) -> bool:
+    activities = (context or {}).get("contextActivities", {})
+    single = [name for name, activity in activities.items() if isinstance(activity, dict)]
+    for name in single:
+        activities[name] = [activities[name]]
+    return bool(single)

@@ -1,0 +1,168 @@
+"""When two statements are the same: xAPI 1.0.3 Data 2.3.1 and Communication 2.1.1, 2.0 4.2.3.
+
+Both statements are brought to one canonical form, and the forms are compared. Left out of it: what
+an LRS sets (id, stored, timestamp, authority, version), attachments, verb displays, activity
+definitions and object types that are the default. Made equal: the order of a group's members and
+of each role of contextActivities (both count as unordered, repetitions count), one context activity
+and a list of one, the letter case of UUIDs, durations within the same 0.01 s, numbers of one value,
+and, in a SubStatement, timestamps of one instant. All else counts, texts letter by letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from lrs.xapi.statement import derived_uuid, instant, listed
+
+Json = dict[str, Any]
+
+_MOST_DIFFERENCES = 20
+# The integers that JSON text yields as such; beyond them all numbers are floats.
+_LEAST, _GREATEST = -(2**63), 2**64 - 1
+_FRACTION = re.compile(r"[.,](\d+)S$")
+
+
+def digest(statement: Json) -> bytes:
+    """16 bytes, the same for two statements that are the same and for no others."""
+    return blake2b(_dumps(canonical(statement)), digest_size=16).digest()
+
+
+def canonical(statement: Json) -> Json:
+    """What is compared of a statement (xAPI 1.0.3 Data 2.3.1). It may share parts with it."""
+    return {key: rule(statement[key]) for key, rule in _STATEMENT.items() if key in statement}
+
+
+def differences(a: Json, b: Json) -> list[str]:
+    """JSON pointers (RFC 6901) to where the canonical forms differ, as high up as each can be told.
+
+    A list that differs is named as a whole, as most of them have no order to point into.
+    """
+    return sorted(_differing(canonical(a), canonical(b), ""))[:_MOST_DIFFERENCES]
+
+
+def derived_id(statement: Json, organization: str | None) -> str:
+    """An id for a statement sent without one but with a timestamp: sent again, it is the same."""
+    hashes = sorted(attachment["sha2"].lower() for attachment in statement.get("attachments", ()))
+    return derived_uuid(
+        "statement", canonical(statement), instant(statement["timestamp"]), hashes, organization
+    )
+
+
+def _dumps(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _differing(a: Any, b: Any, pointer: str) -> Iterator[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in a.keys() | b.keys():
+            place = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+            if key in a and key in b:
+                yield from _differing(a[key], b[key], place)
+            else:
+                yield place
+    elif _dumps(a) != _dumps(b):
+        yield pointer
+
+
+def _verb(verb: Json) -> Json:
+    return {"id": verb["id"]}
+
+
+def _actor(actor: Json) -> Json:
+    kind = actor.get("objectType")
+    if kind == "Agent":
+        actor = {**actor}
+        del actor["objectType"]
+    elif kind == "Group" and "member" in actor:
+        actor = {**actor, "member": _unordered(_actor, actor["member"])}
+    return actor
+
+
+def _object(target: Json) -> Json:
+    kind = target.get("objectType", "Activity")
+    if kind == "Activity":
+        return {"id": target["id"]}
+    if kind == "StatementRef":
+        return _reference(target)
+    if kind == "SubStatement":
+        return _rewritten(_SUBSTATEMENT, {k: target[k] for k in target if k != "attachments"})
+    return {**_actor(target), "objectType": kind}
+
+
+def _reference(reference: Json) -> Json:
+    return {**reference, "id": reference["id"].lower()}
+
+
+def _context_activities(roles: Json) -> Json:
+    return {role: _unordered(_object, listed(some)) for role, some in roles.items()}
+
+
+def _context_agents(entries: list[Json]) -> list[Json]:
+    return [_rewritten(_CONTEXT_AGENT, entry) for entry in entries]
+
+
+def _duration(duration: str) -> str:
+    return _FRACTION.sub(_hundredths, duration)
+
+
+def _hundredths(fraction: re.Match[str]) -> str:
+    digits = fraction[1][:2].rstrip("0")
+    return f".{digits}S" if digits else "S"
+
+
+def _result(result: Json) -> Json:
+    return _rewritten(_RESULT, result)
+
+
+def _context(context: Json) -> Json:
+    return _rewritten(_CONTEXT, context)
+
+
+def _rewritten(rules: dict[str, Callable[[Any], Any]], part: Json) -> Json:
+    return {key: rules[key](part[key]) if key in rules else part[key] for key in part}
+
+
+def _unordered(rule: Callable[[Json], Json], items: list[Json]) -> list[Json]:
+    return sorted(map(rule, items), key=_dumps)
+
+
+def _value(value: Any) -> Any:
+    """Any JSON value, with numbers of one value written alike."""
+    if isinstance(value, dict):
+        return {key: _value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_value(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and _LEAST <= value <= _GREATEST:
+        return int(value)
+    return value
+
+
+_STATEMENT: dict[str, Callable[[Any], Any]] = {
+    "actor": _actor,
+    "verb": _verb,
+    "object": _object,
+    "result": _result,
+    "context": _context,
+}
+_SUBSTATEMENT = {**_STATEMENT, "timestamp": instant}
+_RESULT: dict[str, Callable[[Any], Any]] = {
+    "score": _value,
+    "duration": _duration,
+    "extensions": _value,
+}
+_CONTEXT: dict[str, Callable[[Any], Any]] = {
+    "registration": str.lower,
+    "instructor": _actor,
+    "team": _actor,
+    "contextActivities": _context_activities,
+    "contextAgents": _context_agents,
+    "contextGroups": _context_agents,
+    "statement": _reference,
+    "extensions": _value,
+}
+_CONTEXT_AGENT: dict[str, Callable[[Any], Any]] = {"agent": _actor, "group": _actor}

@@ -1,0 +1,194 @@
+"""What a statement speaks of: agents, activities, its verb and its registration, as link keys.
+
+A key is a 64-bit hash of kind and identity, so that it is computed where it is needed and never
+looked up. Agents and activities have two kinds each: *direct* where the `agent` and `activity`
+parameters find them (xAPI 1.0.3 Communication 2.1.3), *related* where only `related_agents` and
+`related_activities` do. A statement links an entity under one of the two, never both, so both
+ranges stay as short as the answers they give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
+
+Statement = dict[str, Any]
+
+VOIDED = "http://adlnet.gov/expapi/verbs/voided"
+
+
+class Role:
+    """Where an entity stands in a statement; kept with each link as a bitmask.
+
+    Plain integers: an IntFlag costs more to combine than all the rest of this module.
+    """
+
+    ACTOR = 1
+    OBJECT = 2
+    AUTHORITY = 4
+    INSTRUCTOR = 8
+    TEAM = 16
+    CONTEXT_AGENT = 32
+    PARENT = 64
+    GROUPING = 128
+    CATEGORY = 256
+    OTHER = 512
+    VERB = 1024
+    REGISTRATION = 2048
+    SUBSTATEMENT = 4096
+    INHERITED = 8192
+
+
+CONTEXT_ROLES = {
+    "parent": Role.PARENT,
+    "grouping": Role.GROUPING,
+    "category": Role.CATEGORY,
+    "other": Role.OTHER,
+}
+
+
+def key(kind: str, identity: str) -> int:
+    """The link key of an entity: 64 bits, signed as PostgreSQL's bigint is."""
+    hashed = blake2b(f"{kind}\0{identity}".encode(), digest_size=8).digest()
+    return int.from_bytes(hashed, "big", signed=True)
+
+
+def verb_key(verb: str) -> int:
+    return key("verb", verb)
+
+
+def registration_key(registration: str) -> int:
+    return key("registration", registration.lower())
+
+
+def activity_key(activity: str) -> int:
+    return key("activity", activity)
+
+
+def related_activity_key(activity: str) -> int:
+    return key("related activity", activity)
+
+
+def agent_key(agent: Statement) -> int | None:
+    """The key of an agent or identified group; None for an anonymous group."""
+    identity = agent_identity(agent)
+    return None if identity is None else key("agent", identity)
+
+
+def agent_identity(agent: Statement) -> str | None:
+    """The inverse functional identifier as one string (xAPI 1.0.3 Data 2.4.2.3)."""
+    if (mbox := agent.get("mbox")) is not None:
+        return f"mbox {mbox}"
+    if (account := agent.get("account")) is not None:
+        return f"account {account['homePage']} {account['name']}"
+    if (openid := agent.get("openid")) is not None:
+        return f"openid {openid}"
+    if (digest := agent.get("mbox_sha1sum")) is not None:
+        return f"mbox_sha1sum {digest.lower()}"
+    return None
+
+
+VOIDED_KEY = verb_key(VOIDED)
+
+
+def reference(statement: Statement) -> str | None:
+    """The id of the statement that this one refers to by using it as its object."""
+    target = statement["object"]
+    if target.get("objectType") == "StatementRef":
+        return str(target["id"])
+    return None
+
+
+def links(statement: Statement) -> dict[int, int]:
+    """The statement's links, key to roles. Its verb and authority are found by columns instead."""
+    found: dict[int, int] = {}
+    direct_agents, direct_activities = _sort_out(_direct(statement))
+    for identity, role in direct_agents.items():
+        found[key("agent", identity)] = role
+    for activity, role in direct_activities.items():
+        found[activity_key(activity)] = role
+    related_agents, related_activities = _sort_out(_related(statement))
+    for identity, role in related_agents.items():
+        kind = "agent" if identity in direct_agents else "related agent"
+        _add(found, key(kind, identity), role)
+    for activity, role in related_activities.items():
+        kind = "activity" if activity in direct_activities else "related activity"
+        _add(found, key(kind, activity), role)
+    if (registration := statement.get("context", {}).get("registration")) is not None:
+        found[registration_key(registration)] = Role.REGISTRATION
+    return found
+
+
+def inherited(target: Statement) -> dict[int, int]:
+    """The links that a statement takes over from one it refers to (Communication 2.1.3)."""
+    found = {each: roles | Role.INHERITED for each, roles in links(target).items()}
+    found[verb_key(target["verb"]["id"])] = Role.VERB | Role.INHERITED
+    authority = agent_identity(target.get("authority", {}))
+    if authority is not None and key("agent", authority) not in found:
+        _add(found, key("related agent", authority), Role.AUTHORITY | Role.INHERITED)
+    return found
+
+
+Mention = tuple[Statement, int]
+
+
+def _direct(statement: Statement) -> Iterator[Mention]:
+    yield from _agent(statement["actor"], Role.ACTOR)
+    yield from _object(statement["object"], Role.OBJECT)
+
+
+def _related(statement: Statement) -> Iterator[Mention]:
+    authority = statement.get("authority", {})
+    for member in authority.get("member", ()):
+        yield from _agent(member, Role.AUTHORITY)
+    if "context" in statement:
+        yield from _context(statement["context"])
+    target = statement["object"]
+    if target.get("objectType") == "SubStatement":
+        for mention, role in (*_direct(target), *_related(target)):
+            yield mention, role | Role.SUBSTATEMENT
+
+
+def _agent(agent: Statement, role: int) -> Iterator[Mention]:
+    yield agent, role
+    for member in agent.get("member", ()):
+        yield member, role
+
+
+def _object(target: Statement, role: int) -> Iterator[Mention]:
+    kind = target.get("objectType", "Activity")
+    if kind in ("Agent", "Group"):
+        yield from _agent(target, role)
+    elif kind == "Activity":
+        yield target, role
+
+
+def _context(context: Statement) -> Iterator[Mention]:
+    if "instructor" in context:
+        yield from _agent(context["instructor"], Role.INSTRUCTOR)
+    if "team" in context:
+        yield from _agent(context["team"], Role.TEAM)
+    for each in context.get("contextAgents", ()):
+        yield from _agent(each["agent"], Role.CONTEXT_AGENT)
+    for each in context.get("contextGroups", ()):
+        yield from _agent(each["group"], Role.CONTEXT_AGENT)
+    for name, activities in context.get("contextActivities", {}).items():
+        role = CONTEXT_ROLES[name]
+        for activity in [activities] if isinstance(activities, dict) else activities:
+            yield activity, role
+
+
+def _sort_out(mentions: Iterable[Mention]) -> tuple[dict[str, int], dict[str, int]]:
+    agents: dict[str, int] = {}
+    activities: dict[str, int] = {}
+    for mention, role in mentions:
+        if "id" in mention:
+            _add(activities, mention["id"], role)
+        elif (identity := agent_identity(mention)) is not None:
+            _add(agents, identity, role)
+    return agents, activities
+
+
+def _add(found: dict[Any, int], entity: Any, role: int) -> None:
+    found[entity] = found.get(entity, 0) | role

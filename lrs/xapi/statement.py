@@ -1,0 +1,84 @@
+"""What several rules need of a statement: its places, its instants, ids made from content.
+
+The places are those of xAPI 1.0.3 Data 2.4 and xAPI 2.0 4.2.2, SubStatements included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from lrs.xapi.timestamps import parse_timestamp
+
+Json = dict[str, Any]
+Rewrite = Callable[[Json], Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriter:
+    """A copy of a statement with each actor, verb and activity replaced; the original is kept."""
+
+    actor: Rewrite
+    verb: Rewrite
+    activity: Rewrite
+
+    def statement(self, statement: Json) -> Json:
+        copy = {**statement}
+        copy["actor"] = self.actor(statement["actor"])
+        copy["verb"] = self.verb(statement["verb"])
+        copy["object"] = self._object(statement["object"])
+        if "context" in statement:
+            copy["context"] = self._context(statement["context"])
+        if "authority" in statement:
+            copy["authority"] = self.actor(statement["authority"])
+        return copy
+
+    def _object(self, target: Json) -> Json:
+        match target.get("objectType", "Activity"):
+            case "Activity":
+                return self.activity(target)
+            case "Agent" | "Group":
+                return self.actor(target)
+            case "SubStatement":
+                return self.statement(target)
+            case _:
+                return target
+
+    def _context(self, context: Json) -> Json:
+        copy = {**context}
+        for key in ("instructor", "team"):
+            if key in context:
+                copy[key] = self.actor(context[key])
+        if "contextActivities" in context:
+            copy["contextActivities"] = {
+                role: [self.activity(activity) for activity in listed(activities)]
+                for role, activities in context["contextActivities"].items()
+            }
+        for key, inner in (("contextAgents", "agent"), ("contextGroups", "group")):
+            if key in context:
+                copy[key] = [{**entry, inner: self.actor(entry[inner])} for entry in context[key]]
+        return copy
+
+
+def listed(activities: Json | list[Json]) -> list[Json]:
+    """The activities of one role of contextActivities: one object stands for a list of one."""
+    return activities if isinstance(activities, list) else [activities]
+
+
+def instant(timestamp: str) -> str:
+    """The same text for the same moment (xAPI 1.0.3 Data 4.5), to the microsecond."""
+    return parse_timestamp(timestamp).isoformat()
+
+
+def derived_uuid(*parts: Any) -> str:
+    """A UUID of version 8 (RFC 9562 5.8) that depends on nothing but `parts`."""
+    content = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    bits = int.from_bytes(blake2b(content, digest_size=16).digest(), "big")
+    bits = bits & ~(0xF << 76) | 8 << 76
+    bits = bits & ~(0b11 << 62) | 0b10 << 62
+    return str(UUID(int=bits))

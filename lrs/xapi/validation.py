@@ -1,0 +1,236 @@
+"""Whether a statement, an agent or a track event follows the rules, and if not, where and why.
+
+The shape is held by the JSON Schemas in `schemas/`; what a schema cannot say (dates that exist,
+scores in order, distinct component ids, text the store can keep) is checked here. A value that
+passes costs one call of a compiled validator; only a value that fails is explained.
+
+Rules: xAPI 1.0.3 Data 2 and 4, IEEE 9274.1.1 4.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import orjson
+from jsonschema_rs import Draft202012Validator, RegexOptions, Registry
+
+from lrs.errors import Violation
+from lrs.resources import schema
+from lrs.xapi.explain import Explainer, Path, pointer, shown
+from lrs.xapi.timestamps import parse_timestamp
+
+__all__ = [
+    "Version",
+    "agent_violations",
+    "is_iri",
+    "is_uuid",
+    "parse_timestamp",
+    "statement_violations",
+    "track_violations",
+]
+
+Version = Literal["1.0.3", "2.0.0"]
+
+MAX_VIOLATIONS = 100
+MAX_DEPTH = 254
+
+_FILES: dict[str, str] = {"1.0.3": "xapi/statement-1.0.3", "2.0.0": "xapi/statement-2.0"}
+_DEFS: dict[str, Any] = schema("xapi/common")["$defs"]
+_IRI = re.compile(_DEFS["iri"]["pattern"])
+_UUID = re.compile(_DEFS["uuid"]["pattern"])
+
+# pointer, what is wrong, name of the definition whose rule it breaks
+_Finding = tuple[Path, str, str]
+
+
+def statement_violations(statement: Any, version: Version) -> list[Violation]:
+    """Every rule of one version that a statement breaks, by pointer; [] when it is fine.
+
+    At most `MAX_VIOLATIONS` are told.
+    """
+    return _rules(_FILES[version], version, _statement_findings).violations(statement)
+
+
+def agent_violations(agent: Any, version: Version = "2.0.0") -> list[Violation]:
+    """The same for an agent that names someone in a query: an Agent or an identified Group."""
+    return _rules("xapi/common", version, _no_findings, "agent-parameter").violations(agent)
+
+
+def track_violations(event: Any) -> list[Violation]:
+    """The same for a track event: `{content_id, user, status, event_date, …}`."""
+    return _rules("track-event", "", _track_findings).violations(event)
+
+
+def is_iri(text: Any) -> bool:
+    """Whether this is an absolute IRI (1.0.3 Data 4.3)."""
+    return isinstance(text, str) and _IRI.fullmatch(text) is not None
+
+
+def is_uuid(text: Any) -> bool:
+    """Whether this is a UUID of any version in its usual form (1.0.3 Data 4.4)."""
+    return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    validator: Draft202012Validator
+    explainer: Explainer
+    findings: Callable[[Any], Iterable[_Finding]]
+    annotations: dict[str, Any]
+
+    def violations(self, value: Any) -> list[Violation]:
+        if self.validator.is_valid(value) and _storable(value) and not any(self.findings(value)):
+            return []
+        return self._explain(value)
+
+    def _explain(self, value: Any) -> list[Violation]:
+        told: dict[Violation, None] = {}
+        for error in self.validator.iter_errors(value):
+            told.update(dict.fromkeys(self.explainer.violations(error, value)))
+            if len(told) >= MAX_VIOLATIONS:
+                break
+        wrong = {violation.pointer for violation in told}
+        for path, detail, name in (*self.findings(value), *_unstorable(value)):
+            if (at := pointer(path)) not in wrong:
+                told[Violation(at, detail, self._requirement(name))] = None
+        return sorted(list(told)[:MAX_VIOLATIONS], key=lambda v: (v.pointer, v.detail))
+
+    def _requirement(self, name: str) -> str:
+        return self.explainer.requirement(self.annotations.get(name, {}).get("x-requirement", name))
+
+
+@cache
+def _rules(
+    name: str, version: str, findings: Callable[[Any], Iterable[_Finding]], definition: str = ""
+) -> _Rules:
+    root = schema(name)
+    documents = {document["$id"]: document for document in (root, schema("xapi/common"))}
+    if definition:
+        root = {"$ref": f"{root['$id']}#/$defs/{definition}"}
+    # Patterns are written for a linear-time engine, so no text can make one of them slow.
+    validator = Draft202012Validator(
+        root, registry=Registry(documents.items()), pattern_options=RegexOptions(), offline=True
+    )
+    annotations = _DEFS if version else root["properties"]
+    return _Rules(validator, Explainer(root, documents, version), findings, annotations)
+
+
+# What holds for every statement beyond its schema
+
+
+def _statement_findings(statement: Any) -> Iterator[_Finding]:
+    if not isinstance(statement, dict):
+        return
+    yield from _dates(statement, (), "timestamp", "timestamp")
+    yield from _dates(statement, (), "stored", "timestamp")
+    yield from _part_findings(statement, ())
+    part = statement.get("object")
+    if isinstance(part, dict) and part.get("objectType") == "SubStatement":
+        yield from _dates(part, ("object",), "timestamp", "timestamp")
+        yield from _part_findings(part, ("object",))
+
+
+def _part_findings(part: dict[str, Any], at: Path) -> Iterator[_Finding]:
+    score = _member(part.get("result"), "score")
+    if isinstance(score, dict):
+        yield from _scores(score, (*at, "result", "score"))
+    if "definition" in (activity := _object(part.get("object"))):
+        yield from _components(activity, (*at, "object"))
+    activities = _member(part.get("context"), "contextActivities")
+    if isinstance(activities, dict):
+        for path, activity in _context_activities(activities):
+            yield from _components(activity, (*at, "context", "contextActivities", *path))
+
+
+def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterator[_Finding]:
+    text = part.get(name)
+    if isinstance(text, str):
+        try:
+            parse_timestamp(text)
+        except ValueError as error:
+            yield (*at, name), f"{error}: found {shown(text)}", rule
+
+
+def _scores(score: dict[str, Any], at: Path) -> Iterator[_Finding]:
+    low, raw, high = (_number(score.get(name)) for name in ("min", "raw", "max"))
+    if low is not None and high is not None and low >= high:
+        yield (*at, "min"), f"expected less than max ({shown(high)}), found {shown(low)}", "score"
+    if raw is not None and low is not None and raw < low:
+        yield (*at, "raw"), f"expected at least min ({shown(low)}), found {shown(raw)}", "score"
+    if raw is not None and high is not None and raw > high:
+        yield (*at, "raw"), f"expected at most max ({shown(high)}), found {shown(raw)}", "score"
+
+
+def _context_activities(activities: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for kind, value in activities.items():
+        if isinstance(value, list):
+            for index, activity in enumerate(value):
+                yield (kind, index), _object(activity)
+        else:
+            yield (kind,), _object(value)
+
+
+def _components(activity: dict[str, Any], at: Path) -> Iterator[_Finding]:
+    definition = _object(activity.get("definition"))
+    if "interactionType" not in definition:
+        return
+    for kind in ("choices", "scale", "source", "target", "steps"):
+        first: dict[str, int] = {}
+        components = definition.get(kind)
+        for index, component in enumerate(components if isinstance(components, list) else ()):
+            name = _member(component, "id")
+            if isinstance(name, str) and first.setdefault(name, index) != index:
+                detail = f"expected a distinct id, found {shown(name)} again as in {first[name]}"
+                yield (*at, "definition", kind, index, "id"), detail, "components"
+
+
+def _track_findings(event: Any) -> Iterator[_Finding]:
+    if isinstance(event, dict):
+        yield from _dates(event, (), "event_date", "event_date")
+
+
+def _no_findings(_value: Any) -> Iterable[_Finding]:
+    return ()
+
+
+# What the store can keep
+
+
+def _storable(value: Any) -> bool:
+    try:
+        return b"\\u0000" not in orjson.dumps(value)
+    except TypeError:
+        return False
+
+
+def _unstorable(value: Any) -> Iterator[_Finding]:
+    """NUL characters and values nested too deep, found without recursion."""
+    stack: list[tuple[Path, Any]] = [((), value)]
+    while stack:
+        path, node = stack.pop()
+        if isinstance(node, dict | list):
+            if len(path) >= MAX_DEPTH:
+                yield path, f"nested more than {MAX_DEPTH} levels deep", "Text: nesting"
+                continue
+            members = node.items() if isinstance(node, dict) else enumerate(node)
+            stack.extend(((*path, name), child) for name, child in members)
+        if isinstance(node, str) and "\0" in node:
+            yield path, "the text holds a NUL character (U+0000)", "Text: no NUL character"
+        if path and isinstance(path[-1], str) and "\0" in path[-1]:
+            yield path, "the name holds a NUL character (U+0000)", "Text: no NUL character"
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _number(value: Any) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

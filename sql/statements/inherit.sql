@@ -1,0 +1,16 @@
+-- Links statements to what their targets speak of, and marks the references as settled.
+with item as (
+    select * from unnest($2::uuid[], $3::bigint[], $4::smallint[]) as item (statement_id, key, roles)
+),
+settled as (
+    update reference set settled = true
+    where partner_id = $1 and not settled and statement_id = any($5::uuid[])
+)
+insert into link (partner_id, key, stored, statement_id, roles)
+select $1, item.key, reference.stored, item.statement_id, item.roles
+from item
+join reference on reference.partner_id = $1 and reference.statement_id = item.statement_id
+order by item.key, reference.stored, item.statement_id
+on conflict (partner_id, key, stored, statement_id)
+do update set roles = link.roles | excluded.roles
+where link.roles | excluded.roles <> link.roles

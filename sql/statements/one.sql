@@ -1,0 +1,12 @@
+-- One statement by its id, and whether it has been voided.
+select
+    statement.payload,
+    statement.stored,
+    statement.organization,
+    statement.authority_key,
+    statement.verb_key <> $3 and exists (
+        select from reference
+        where reference.partner_id = $1 and reference.target_id = $2 and reference.voids
+    ) as voided
+from statement
+where statement.partner_id = $1 and statement.statement_id = $2

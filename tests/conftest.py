@@ -1,0 +1,122 @@
+"""A real PostgreSQL and the real application, started once; a fresh partner for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+from support import Partner
+
+from lrs import administration
+from lrs.api.services import Services
+from lrs.app import create_app
+from lrs.auth import scopes
+from lrs.settings import Settings, convert
+from lrs.store import embedded, migrations
+
+SECRET_KEY = "a secret key that only the tests know"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An empty database with the schema in it; LRS_TEST_DATABASE_URL names another to use."""
+    if given := os.environ.get("LRS_TEST_DATABASE_URL"):
+        asyncio.run(migrations.migrate(given))
+        yield given
+        return
+    with embedded.running(tmp_path_factory.mktemp("data")) as dsn:
+        asyncio.run(migrations.migrate(dsn))
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    return convert(
+        {
+            "database_url": database_url,
+            "secret_key": SECRET_KEY,
+            "credential_cache_seconds": 0.05,
+            "log_level": "warning",
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[object]:
+    """The application with its services running."""
+    application = create_app(settings)
+    inner = application.app
+    async with inner.router.lifespan_context(inner):
+        yield application
+
+
+@pytest.fixture(scope="session")
+async def services(app: object) -> Services:
+    return app.app.state.services
+
+
+@pytest.fixture(scope="session")
+async def http(app: object) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without credentials."""
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:
+        yield client
+
+
+@pytest.fixture
+async def partner(services: Services, http: httpx.AsyncClient) -> Partner:
+    """A new partner with one credential that may do everything."""
+    return await new_partner(services, http)
+
+
+@pytest.fixture
+async def stranger(services: Services, http: httpx.AsyncClient) -> Partner:
+    """Another partner."""
+    return await new_partner(services, http)
+
+
+async def new_partner(
+    services: Services, http: httpx.AsyncClient, granted: frozenset[str] = frozenset({scopes.ALL})
+) -> Partner:
+    registry = services.authenticator.registry
+    name = f"partner-{next(_numbers)}-{os.getpid()}"
+    added = await registry.add_partner(name, "", f"https://{name}.example")
+    issued = await administration.add_credential(
+        registry, added, kind="client", label="tests", granted=granted, expires_at=None
+    )
+    partner = Partner(http, name, added.partner_id, added.home_page, issued.key, issued.secret)
+    await partner.authenticate()
+    return partner
+
+
+@pytest.fixture(scope="session")
+def server(settings: Settings) -> Iterator[str]:
+    """The base URL of the application behind uvicorn, for clients that need a socket."""
+    config = uvicorn.Config(
+        create_app(msgspec.structs.replace(settings, public_url="http://127.0.0.1:1")),
+        port=0,
+        log_config=None,
+        access_log=False,
+    )
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        thread.join(0.02)
+        assert thread.is_alive()
+    port = running.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join(10)
+
+
+FIXTURES = Path(__file__).parent / "fixtures"
