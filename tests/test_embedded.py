@@ -195,6 +195,7 @@ def test_starts_after_everything_was_killed_in_the_middle_of_work(used: Path) ->
         busy = int(first_line(worker))
         left = postmaster(used)
         server.kill()
+        server.wait()
         os.kill(left, signal.SIGKILL)
         with running(used) as dsn:
             assert not alive(busy)

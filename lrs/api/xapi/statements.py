@@ -1,20 +1,17 @@
-"""The xAPI interface: standard answers; a batch is all or nothing (1.0.3 Communication 2.1)."""
+"""Statements, as the standard has them: a batch is all or nothing (1.0.3 Communication 2.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs.api import listing, outcomes, problems, reading
-from lrs.api.responses import CONSISTENT_THROUGH, json_response, timestamp
+from lrs.api.responses import json_response
 from lrs.api.routing import resource
-from lrs.api.services import Services
 from lrs.auth import scopes
-from lrs.errors import InvalidParameter, LRSError, Unavailable
+from lrs.errors import InvalidParameter, LRSError
 from lrs.ingest import Outcome, read_statement
 
 
@@ -54,46 +51,6 @@ def _gravest(found: Sequence[Outcome]) -> LRSError | None:
     if not refused:
         return None
     return max(refused, key=lambda outcome: _GRAVITY[outcome.kind]).problem
-
-
-class XAPIHeaders:
-    """Puts the version and the bound into every answer, refusals included (3.3, 2.1.4)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/xapi"):
-            await self.app(scope, receive, send)
-            return
-        here: Services = scope["app"].state.services
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers[reading.VERSION_HEADER] = _version(Request(scope), here)
-                if scope["path"].startswith("/xapi/statements"):
-                    await _add_bound(headers, here)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
-
-
-def _version(request: Request, here: Services) -> str:
-    try:
-        asked = reading.version(request, required=True)
-    except LRSError:
-        asked = None
-    return asked or here.settings.xapi_default_version
-
-
-async def _add_bound(headers: MutableHeaders, here: Services) -> None:
-    if CONSISTENT_THROUGH in headers:
-        return
-    try:
-        headers[CONSISTENT_THROUGH] = timestamp(await here.horizon.recent())
-    except Unavailable:
-        return  # the answer itself says that the database is away
 
 
 ROUTES = [resource("/xapi/statements", get=get_statements, post=post_statements)]
