@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.requests import ClientDisconnect, Request
 
 from lrs.api.services import Services
@@ -23,6 +25,9 @@ BEARER = frozenset({"bearer"})
 BASIC_OR_BEARER = frozenset({"basic", "bearer"})
 
 VERSION_HEADER = "X-Experience-API-Version"
+
+_VERSIONS = re.compile(r"([12])\.0(\.[0-9]+)?")
+_DIGITS = re.compile("[0-9]{1,18}")
 
 
 def services(request: Request) -> Services:
@@ -75,7 +80,7 @@ def sender(who: Caller, organization: str | None, version: Version | None) -> Se
 async def body(request: Request, limit: int) -> bytes:
     """The body, read no further than `limit` bytes. Raises TooLarge."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if _DIGITS.fullmatch(declared) and int(declared) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
@@ -124,19 +129,25 @@ def version(request: Request, *, required: bool) -> Version | None:
         if required:
             raise UnsupportedVersion(f"The header {VERSION_HEADER} is missing.")
         return None
-    if given == "1.0" or (given.startswith("1.0.") and given[4:].isdigit()):
-        return "1.0.3"
-    if given == "2.0" or (given.startswith("2.0.") and given[4:].isdigit()):
-        return "2.0.0"
+    if known := _VERSIONS.fullmatch(given):
+        return "1.0.3" if known[1] == "1" else "2.0.0"
     raise UnsupportedVersion(f"xAPI {given[:20]} is not supported; 1.0.3 and 2.0.0 are.")
 
 
 def dry_run(request: Request) -> bool:
     """Whether `validate=true` was asked for; no other parameter is taken."""
-    for name, value in request.query_params.multi_items():
-        if name != "validate" or value not in ("true", "false"):
-            raise InvalidParameter(
-                f"The only parameter here is validate, true or false; not {name[:80]!r}.",
-                violations=[Violation(name, "is not a parameter of this resource", "Partner API")],
-            )
-    return request.query_params.get("validate") == "true"
+    given = request.query_params.multi_items()
+    for index, (name, value) in enumerate(given):
+        if name != "validate":
+            wrong = "is not a parameter of this resource"
+        elif value not in ("true", "false"):
+            wrong = "must be true or false"
+        elif index:
+            wrong = "must be given only once"
+        else:
+            continue
+        raise InvalidParameter(
+            f"The only parameter here is validate, true or false: {name[:80]!r} {wrong}.",
+            violations=[Violation(name, wrong, "Partner API")],
+        )
+    return given == [("validate", "true")]

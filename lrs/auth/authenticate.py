@@ -67,15 +67,22 @@ class Authenticator:
 
         `schemes` are those that the resource takes: "basic", "bearer".
         """
-        known = self._callers.get(authorization or "")
-        if known and known[0] > time.time() and _scheme(authorization) in schemes:
+        scheme = _scheme(authorization)
+        if authorization is None or scheme not in schemes:
+            wanted = " or ".join(sorted(each.capitalize() for each in schemes))
+            raise Unauthorized(
+                f"An Authorization header with {wanted} credentials is needed.",
+                headers={"WWW-Authenticate": _challenge(schemes)},
+            )
+        known = self._callers.get(authorization)
+        if known and known[0] > time.time():
             return known[2]
-        proof = known[1] if known else await self._prove(authorization, schemes)
+        proof = known[1] if known else await self._prove(scheme, authorization)
         if proof.expires_at <= time.time():
             raise TokenExpired("The access token has expired.", headers=EXPIRED)
         credential = await self.proven(proof)
         caller = _caller(credential, proof.scopes)
-        self._remember(authorization or "", proof, caller)
+        self._remember(authorization, proof, caller)
         return caller
 
     async def proven(self, proof: Proof) -> Credential:
@@ -92,14 +99,7 @@ class Authenticator:
             raise Unauthorized("The credential has been revoked or has expired.", headers=INVALID)
         return credential
 
-    async def _prove(self, authorization: str | None, schemes: frozenset[str]) -> Proof:
-        scheme = _scheme(authorization)
-        if authorization is None or scheme not in schemes:
-            wanted = " or ".join(sorted(each.capitalize() for each in schemes))
-            raise Unauthorized(
-                f"An Authorization header with {wanted} credentials is needed.",
-                headers={"WWW-Authenticate": _challenge(schemes)},
-            )
+    async def _prove(self, scheme: str, authorization: str) -> Proof:
         value = authorization.partition(" ")[2].strip()
         if scheme == "basic":
             return basic(value)

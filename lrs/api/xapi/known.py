@@ -1,0 +1,68 @@
+"""What is known of agents and activities, and of this server (1.0.3 Communication 2.4–2.8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lrs.api import reading
+from lrs.api.responses import json_response
+from lrs.api.routing import resource
+from lrs.auth import scopes
+from lrs.auth.authenticate import Caller
+from lrs.store import entities
+from lrs.xapi import links, parameters
+from lrs.xapi.entities import activity, person
+
+VERSIONS = ["1.0.0", "1.0.1", "1.0.2", "1.0.3", "2.0.0"]
+
+
+async def get_agent(request: Request) -> Response:
+    """The Person object of an agent, known or not."""
+    who = await _reader(request)
+    asked = _only(request, "agent", parameters.agent, "2.4")
+    identity = str(links.agent_identity(asked))
+    here = reading.services(request)
+    return json_response(
+        person(asked, await entities.names(here.database, who.partner_id, identity))
+    )
+
+
+async def get_activity(request: Request) -> Response:
+    """The complete Activity object, known or not."""
+    who = await _reader(request)
+    asked = _only(request, "activityId", parameters.iri, "2.5")
+    here = reading.services(request)
+    known = await entities.definitions(here.database, who.partner_id, [asked])
+    return json_response(activity(asked, known.get(asked)))
+
+
+async def get_about(_: Request) -> Response:
+    return json_response({"version": VERSIONS})
+
+
+def _only(request: Request, name: str, reader: parameters.Reader, section: str) -> Any:
+    """The value of the one parameter of a resource."""
+    values = parameters.read(
+        request.query_params.multi_items(),
+        {name: reader},
+        required=[name],
+        section=f"xAPI 1.0.3 Communication {section}",
+    )
+    return values[name]
+
+
+async def _reader(request: Request) -> Caller:
+    reading.version(request, required=True)
+    who = await reading.caller(request, reading.BASIC_OR_BEARER)
+    scopes.require(who.scopes, scopes.STATEMENTS_READ, scopes.PROFILE, scopes.ALL_READ)
+    return who
+
+
+ROUTES = [
+    resource("/xapi/agents", get=get_agent),
+    resource("/xapi/activities", get=get_activity),
+    resource("/xapi/about", get=get_about),
+]

@@ -1,0 +1,122 @@
+"""The alternate request syntax of 1.0.3 (Communication 1.3): a whole request inside a form.
+
+For browsers that could send nothing but a POST to another origin. `method` in the query names the
+method meant; the form holds what would be headers, parameters and content. 2.0 has dropped it.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lrs.api import problems, reading
+from lrs.api.services import Services
+from lrs.errors import BadRequest, InvalidParameter, LRSError, MalformedJSON
+
+_HEADERS = {
+    name.lower(): name
+    for name in (
+        "Authorization",
+        "X-Experience-API-Version",
+        "Content-Type",
+        "Content-Length",
+        "If-Match",
+        "If-None-Match",
+        "Accept-Language",
+    )
+}
+_METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
+
+
+class AlternateSyntax:
+    """Turns such a request into the one that is meant, before anything else looks at it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] != "http"
+            or not scope["path"].startswith("/xapi/")
+            or "method" not in QueryParams(scope["query_string"])
+        ):
+            await self.app(scope, receive, send)
+            return
+        try:
+            content = await _unwrap(scope, receive)
+        except LRSError as error:
+            await problems.response(error)(scope, receive, send)
+            return
+
+        async def replay() -> Message:
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        await self.app(scope, replay, send)
+
+
+async def _unwrap(scope: Scope, receive: Receive) -> bytes:
+    """Rewrites the scope, and returns the content that was meant."""
+    request = Request(scope, receive)
+    if scope["method"] != "POST":
+        raise BadRequest("The alternate request syntax is a POST.")
+    parameters = request.query_params.multi_items()
+    method = request.query_params["method"]
+    if method not in _METHODS:
+        raise InvalidParameter("method must be GET, HEAD, PUT, POST or DELETE.")
+    if len(parameters) > 1:
+        raise InvalidParameter("The alternate request syntax has no parameter beside method.")
+    here: Services = scope["app"].state.services
+    form = _form(request, await reading.body(request, here.settings.body_bytes))
+    _rewrite(scope, method, form)
+    if reading.version(Request(scope), required=True) != "1.0.3":
+        raise BadRequest("xAPI 2.0 has no alternate request syntax.")
+    content = form.pop("content", None)
+    if content is None and method == "PUT":
+        raise BadRequest("The form has no content, which a PUT needs.")
+    return (content or "").encode()
+
+
+def _form(request: Request, body: bytes) -> dict[str, str]:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise BadRequest("The alternate request syntax needs application/x-www-form-urlencoded.")
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict"
+        )
+    except ValueError:
+        raise MalformedJSON("The body is not a form in UTF-8.") from None
+    form = dict(pairs)
+    if len(form) < len(pairs):
+        raise BadRequest("A field stands twice in the form.")
+    return form
+
+
+def _rewrite(scope: Scope, method: str, form: dict[str, str]) -> None:
+    """Fields that name headers win over the real ones; the rest, but content, are parameters."""
+    told = {
+        _HEADERS[name.lower()].lower(): value
+        for name, value in form.items()
+        if name.lower() in _HEADERS
+    }
+    if "content" in form:
+        told.setdefault("content-type", "application/json")
+    told["content-length"] = str(len(form.get("content", "").encode()))
+    kept = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name.decode("latin-1") not in told and name != b"content-type"
+    ]
+    scope["method"] = method
+    scope["headers"] = kept + [
+        (name.encode("latin-1"), value.encode("utf-8")) for name, value in told.items()
+    ]
+    query = {
+        name: value
+        for name, value in form.items()
+        if name.lower() not in _HEADERS and name != "content"
+    }
+    scope["query_string"] = urlencode(query).encode()

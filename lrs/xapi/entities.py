@@ -1,0 +1,69 @@
+"""What a statement tells of the activities and agents that it speaks of.
+
+The LRS gathers it: activities with their definitions (xAPI 1.0.3 Communication 2.5), the names that
+agents go by (2.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from lrs.xapi.links import agent_identity
+from lrs.xapi.statement import Json, Rewriter
+
+_IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
+
+
+def identity_hash(identity: str) -> bytes:
+    """16 bytes that stand for an IRI, an identifier or a name."""
+    return blake2b(identity.encode(), digest_size=16).digest()
+
+
+def definitions(statement: Json) -> dict[str, Json]:
+    """The definitions that a statement gives, by activity id."""
+    found: dict[str, Json] = {}
+
+    def note(activity: Json) -> Json:
+        if activity.get("definition"):
+            found[activity["id"]] = activity["definition"]
+        return activity
+
+    Rewriter(actor=_as_it_is, verb=_as_it_is, activity=note).statement(statement)
+    return found
+
+
+def names(statement: Json) -> set[tuple[str, str]]:
+    """Pairs of an agent's identity and a name that the statement gives it."""
+    found: set[tuple[str, str]] = set()
+
+    def note(actor: Json) -> Json:
+        for each in (actor, *actor.get("member", ())):
+            identity = agent_identity(each)
+            if identity is not None and each.get("name") and each.get("objectType") != "Group":
+                found.add((identity, each["name"]))
+        return actor
+
+    Rewriter(actor=note, verb=_as_it_is, activity=_as_it_is).statement(statement)
+    return found
+
+
+def _as_it_is(part: Json) -> Json:
+    return part
+
+
+def activity(activity_id: str, definition: Mapping[str, Any] | None) -> Json:
+    """The complete Activity object (Communication 2.5)."""
+    known = {"objectType": "Activity", "id": activity_id}
+    return {**known, "definition": definition} if definition else known
+
+
+def person(agent: Json, known_names: Iterable[str]) -> Json:
+    """The Person object of an agent: the identifier asked for, and all names it went by (2.4)."""
+    gathered: Json = {"objectType": "Person"}
+    for identifier in _IDENTIFIERS:
+        if identifier in agent:
+            gathered[identifier] = [agent[identifier]]
+    all_names = dict.fromkeys([*([agent["name"]] if "name" in agent else []), *known_names])
+    return {**gathered, "name": list(all_names)} if all_names else gathered

@@ -1,0 +1,3 @@
+-- Which of these contents are here, and how long each is.
+select sha2, length(content) as size from attachment
+where partner_id = $1 and sha2 = any($2::bytea[])

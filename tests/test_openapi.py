@@ -1,0 +1,309 @@
+"""The interface's description: valid, complete, and what the server really does."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as bounded
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.routing import Route
+from support import Partner
+
+from lrs import __version__, errors, resources
+from lrs.api import documentation
+from lrs.app import ROUTES
+from lrs.auth import scopes
+from lrs.xapi.validation import statement_violations, track_violations
+
+DOCUMENT = documentation.bundled()
+COMPONENTS = DOCUMENT["components"]
+SEEDS = Path(__file__).parent / "fixtures" / "seeds"
+METHODS = {"get", "head", "post", "put", "delete", "patch", "options"}
+
+
+def resolved(node: Any) -> Any:
+    """What a node means, if it is a reference."""
+    while isinstance(node, dict) and "$ref" in node:
+        reference, node = node["$ref"], DOCUMENT
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part.replace("~1", "/").replace("~0", "~")]
+    return node
+
+
+def nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object in the document."""
+    if isinstance(node, dict):
+        yield node
+    if isinstance(node, dict | list):
+        for each in node.values() if isinstance(node, dict) else node:
+            yield from nodes(each)
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in DOCUMENT["paths"].items():
+        for method in METHODS & item.keys():
+            yield path, method, item[method]
+
+
+def classes(of: type[errors.LRSError] = errors.LRSError) -> Iterator[type[errors.LRSError]]:
+    for each in of.__subclasses__():
+        yield each
+        yield from classes(each)
+
+
+STATUS_BY_CODE = {each.code: each.status for each in classes()}
+
+
+# The document by itself
+
+
+def test_is_valid_openapi_3_1() -> None:
+    document = copy.deepcopy(DOCUMENT)
+    # The specification (4.7) allows a relative URL here, its schema of 2022 does not yet.
+    flow = document["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    flow["tokenUrl"] = f"https://lrs.example{flow['tokenUrl']}"
+    schemathesis.openapi.from_dict(document).validate()
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert DOCUMENT["info"]["version"] == __version__
+
+
+def test_its_schemas_are_json_schema_2020_12() -> None:
+    for node in nodes(DOCUMENT["paths"] | {"components": COMPONENTS}):
+        if "schema" in node and isinstance(node["schema"], dict):
+            jsonschema.Draft202012Validator.check_schema(node["schema"])
+    for schema in COMPONENTS["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_every_reference_points_inside_and_to_something() -> None:
+    references = {node["$ref"] for node in nodes(DOCUMENT) if "$ref" in node}
+    assert "#/components/schemas/xapi-common/$defs/uuid" in references
+    for reference in references:
+        assert reference.startswith("#/")
+        assert resolved({"$ref": reference}) is not None
+
+
+def test_every_component_is_used() -> None:
+    references = {node["$ref"] for node in nodes(DOCUMENT) if "$ref" in node}
+    for kind in COMPONENTS.keys() - {"securitySchemes"}:
+        for name in COMPONENTS[kind]:
+            used = f"#/components/{kind}/{name}"
+            assert any(each == used or each.startswith(f"{used}/") for each in references), used
+
+
+def test_the_source_holds_no_copy_of_a_schema_file() -> None:
+    source = json.loads(resources.schema_files()[documentation.SOURCE])
+    targets = {node["$ref"].partition("#")[0] for node in nodes(source) if "$ref" in node} - {""}
+    assert targets == set(resources.schema_files()) - {documentation.SOURCE}
+
+
+def validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator({**schema, "components": COMPONENTS})
+
+
+def examples() -> Iterator[Any]:
+    for node in nodes(DOCUMENT):
+        if "schema" not in node:
+            continue
+        named = {name: resolved(each)["value"] for name, each in node.get("examples", {}).items()}
+        if "example" in node:
+            named["example"] = node["example"]
+        for name, value in named.items():
+            yield pytest.param(node["schema"], value, id=name)
+
+
+@pytest.mark.parametrize(("schema", "value"), list(examples()))
+def test_examples_are_what_their_schema_says(schema: dict[str, Any], value: Any) -> None:
+    validator(schema).validate(value)
+
+
+def test_request_examples_are_the_vendors_own() -> None:
+    for name, example in COMPONENTS["examples"].items():
+        if (path := SEEDS / f"{name}.json").exists():
+            assert example["value"] == json.loads(path.read_text())
+            assert "track" in name or statement_violations(example["value"], "1.0.3") == []
+            assert "track" not in name or track_violations(example["value"]) == []
+
+
+# The document and the code
+
+
+def test_every_route_is_described_and_nothing_else() -> None:
+    described = {(path, method.upper()) for path, method, _ in operations()}
+    served = {
+        (re.sub(r":\w+}", "}", route.path), method)
+        for route in ROUTES
+        if isinstance(route, Route)
+        for method in route.methods or ()
+    }
+    assert described <= served
+    # GET answers HEAD as well; that is said once for all.
+    assert {each for each in served if each[1] != "HEAD"} <= described
+
+
+def test_operation_ids_are_unique() -> None:
+    names = [operation["operationId"] for _, _, operation in operations()]
+    assert len(names) == len(set(names))
+
+
+def test_every_code_is_described_under_its_status() -> None:
+    assert set(COMPONENTS["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(
+        STATUS_BY_CODE
+    )
+    for _, _, operation in operations():
+        for status, response in operation["responses"].items():
+            content = resolved(response).get("content", {})
+            if schema := content.get("application/problem+json", {}).get("schema"):
+                codes = schema["allOf"][1]["properties"]["code"]["enum"]
+                assert {STATUS_BY_CODE[code] for code in codes} == {int(status)}
+
+
+def test_problem_examples_have_the_titles_of_the_code() -> None:
+    titles = {each.code: each.title for each in classes()}
+    for name, example in COMPONENTS["examples"].items():
+        if name.startswith("problem-"):
+            assert example["value"]["title"] == titles[name.removeprefix("problem-")]
+
+
+def test_every_operation_that_asks_for_credentials_tells_how_it_refuses() -> None:
+    for path, method, operation in operations():
+        statuses = set(operation["responses"])
+        if any("bearer" in each for each in operation["security"]):
+            assert {"400", "401", "403", "429", "500", "503"} <= statuses, (path, method)
+        if method == "post":
+            assert {"400", "401", "413"} <= statuses, (path, method)
+
+
+def test_scopes_are_those_of_the_code() -> None:
+    flow = COMPONENTS["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    assert set(flow["scopes"]) == {*scopes.KNOWN, scopes.WHATEVER_GRANTED}
+
+
+def test_names_of_files_are_those_that_are_served() -> None:
+    def names(path: str) -> list[str]:
+        listed: list[str] = DOCUMENT["paths"][path]["get"]["parameters"][0]["schema"]["enum"]
+        return listed
+
+    assert names("/schemas/{path}") == sorted(
+        set(resources.schema_files()) - {documentation.SOURCE}
+    )
+    assert names("/docs/{file}") == documentation.static_files()
+
+
+# The page and the files
+
+
+async def test_serves_the_document(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/openapi.json")
+    assert answer.status_code == 200
+    assert answer.json() == DOCUMENT
+
+
+async def test_serves_the_schemas_as_they_are(http: httpx.AsyncClient) -> None:
+    for name, content in resources.schema_files().items():
+        answer = await http.get(f"/schemas/{name}")
+        if name == documentation.SOURCE:
+            assert answer.status_code == 404
+        else:
+            assert answer.content == content
+            assert answer.headers["content-type"] == "application/schema+json"
+
+
+@pytest.mark.parametrize(
+    "path", ["/schemas/x", "/schemas/../pyproject.toml", "/docs/x", "/docs/README.md", "/docs/"]
+)
+async def test_other_files_are_not_served(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not-found"
+
+
+async def test_the_page_loads_only_what_is_served_here(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/docs")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert __version__ in answer.text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+    assert {f"docs/{name}" for name in documentation.static_files()} <= set(loaded)
+    for target in loaded:
+        assert ":" not in target
+        assert (await http.get(f"/{target}")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/docs/page.js", "/schemas/track-event.json"])
+async def test_what_is_known_is_not_sent_again(http: httpx.AsyncClient, path: str) -> None:
+    etag = (await http.get(path)).headers["etag"]
+    for known in (etag, f'"other", W/{etag}', "*"):
+        answer = await http.get(path, headers={"If-None-Match": known})
+        assert answer.status_code == 304
+        assert answer.content == b""
+        assert answer.headers["etag"] == etag
+    assert (await http.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+# The document and what the server does
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+LABELS = sorted(f"{method.upper()} {path}" for path, method, _ in operations())
+
+
+def converse(
+    server: str, label: str, mode: GenerationMode, headers: dict[str, str], partner: str
+) -> None:
+    """Sends what hypothesis makes of one operation, and holds every answer to the document."""
+    schema = schemathesis.openapi.from_dict(DOCUMENT)
+    schema.config.update(base_url=server)
+    operation = schema.find_operation_by_label(label)
+    assert operation is not None
+
+    @bounded(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case) -> None:
+        if "partner" in case.path_parameters:
+            case.path_parameters["partner"] = partner
+        case.call_and_validate(headers=headers, checks=CHECKS, timeout=10)
+
+    ask()
+
+
+EXAMPLES = 15
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("label", LABELS)
+async def test_the_server_answers_as_described(
+    server: str, partner: Partner, label: str, mode: GenerationMode
+) -> None:
+    await asyncio.to_thread(converse, server, label, mode, partner.headers, partner.name)
