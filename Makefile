@@ -4,7 +4,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/python -m uv pip compi
 	--universal --generate-hashes --python-version 3.11 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean
+.PHONY: help run test check conformance format lock clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -22,6 +22,10 @@ check: ## Check style and types
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
+
+conformance: ## Run ADL's conformance suite, twice for each version: make conformance SUITE=folder
+	@scripts/venv dev
+	.venv/bin/python scripts/conformance $(SUITE) $(ARGS)
 
 format: ## Put the code into its form
 	@scripts/venv dev

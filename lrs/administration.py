@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets as random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,8 +21,12 @@ from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
 from lrs.store.database import errors_translated
 from lrs.store.registry import Partner, Registry
+from lrs.xapi.validation import is_iri
 
 DEMO = "demo"
+
+_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_HOME_PAGE = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 DEMO_SCOPES = frozenset({scopes.ALL})
 
 
@@ -94,6 +99,22 @@ async def registry(dsn: str) -> AsyncIterator[Registry]:
             yield Registry(pool)
 
 
+async def add_partner(known: Registry, name: str, title: str, home_page: str) -> Partner:
+    """Raises InvalidParameter for a name or home page of another form, Conflict if it is taken."""
+    if not _NAME.fullmatch(name):
+        raise InvalidParameter(
+            f"{name[:80]!r} cannot be a partner's name: it must be 1 to 63 letters (A-Z, a-z), "
+            "digits, dots, hyphens and underscores, and begin with a letter or digit."
+        )
+    home_page = home_page.rstrip("/")
+    if not (_HOME_PAGE.fullmatch(home_page) and is_iri(home_page)):
+        raise InvalidParameter(
+            f"{home_page[:80]!r} cannot be a home page: it must be an absolute URL such as "
+            "https://partner.example."
+        )
+    return await known.add_partner(name, title, home_page)
+
+
 async def add_credential(
     known: Registry,
     partner: Partner,
@@ -151,7 +172,7 @@ async def add_demo(known: Registry, base_url: str) -> Issued | None:
     if await known.partners():
         return None
     try:
-        partner = await known.add_partner(DEMO, "Demo partner", home_page(base_url, DEMO))
+        partner = await add_partner(known, DEMO, "Demo partner", home_page(base_url, DEMO))
     except Conflict:
         return None
     return await add_credential(

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from lrs import administration, logs
@@ -53,7 +54,11 @@ def create_app(settings: Settings) -> ASGIApp:
     app = Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(xapi.XAPIHeaders)],
+        middleware=[
+            *_cors(settings),
+            Middleware(xapi.XAPIHeaders),
+            Middleware(xapi.AlternateSyntax),
+        ],
         exception_handlers={
             LRSError: problems.render,
             HTTPException: problems.render,
@@ -62,6 +67,22 @@ def create_app(settings: Settings) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     return Observe(app)
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    """Content in a browser calls from wherever it is at home; no cookies are ever involved."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
+            allow_headers=xapi.ALLOWED_HEADERS,
+            expose_headers=xapi.EXPOSED_HEADERS,
+            max_age=3600,
+        )
+    ]
 
 
 def worker() -> ASGIApp:

@@ -130,8 +130,12 @@ def partner() -> None:
 def partner_add(name: str, title: str, home_page: str | None, **given: Any) -> None:
     """Add a partner; NAME stands in its URLs."""
     configuration = configured(given)
-    home = home_page or administration.home_page(configuration.base_url, name)
-    added = with_registry(configuration, lambda known: known.add_partner(name, title, home))
+    home = home_page
+    if home is None:
+        home = administration.home_page(configuration.base_url, name)
+    added = with_registry(
+        configuration, lambda known: administration.add_partner(known, name, title, home)
+    )
     click.echo(f"partner {added.name}, at home at {added.home_page}")
 
 
@@ -240,15 +244,17 @@ def credential_revoke(key: str, **given: Any) -> None:
 @click.option("--scope", default="", help="Limit the token to these scopes.")
 def token(url: str | None, key: str, secret: str, scope: str) -> None:
     """Get an access token from a running server, and print it, for curl."""
-    url = url or configured({}).base_url
+    url = (url or configured({}).base_url).rstrip("/")
     form = {"grant_type": "client_credentials", "scope": scope}
     try:
         answer = httpx.post(f"{url}/oauth2/token", data=form, auth=(key, secret), timeout=30)
         content = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         fail(f"No token can be had from {url}: {error}.")
-    if "access_token" not in content:
-        fail(f"{url} refused: {content.get('error_description') or content.get('error')}")
+    if not isinstance(content, dict) or "access_token" not in content:
+        told = content if isinstance(content, dict) else {}
+        words = [told[name] for name in ("error_description", "error", "detail") if name in told]
+        fail(f"{url} refused with status {answer.status_code}: {(words or ['no reason given'])[0]}")
     click.echo(content["access_token"])
 
 

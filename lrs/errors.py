@@ -15,7 +15,9 @@
     ├── MethodNotAllowed      405
     ├── Conflict              409
     │   ├── DuplicateStatement 409
-    │   └── StatementConflict 409
+    │   ├── StatementConflict 409
+    │   └── ConcurrencyConflict 409
+    ├── PreconditionFailed    412
     ├── TooLarge              413
     ├── TooManyRequests       429
     ├── InternalError         500
@@ -144,6 +146,17 @@ class DuplicateStatement(Conflict):
 class StatementConflict(Conflict):
     code = "statement-conflict"
     title = "Another statement with this id is already stored"
+
+
+class ConcurrencyConflict(Conflict):
+    code = "concurrency-conflict"
+    title = "The document is not in the state that the request takes it to be in"
+
+
+class PreconditionFailed(LRSError):
+    status = 412
+    code = "precondition-failed"
+    title = "The document is not the one that If-Match or If-None-Match asks for"
 
 
 class TooLarge(LRSError):

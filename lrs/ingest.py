@@ -1,20 +1,20 @@
-"""The one road by which anything enters the store: check, prepare, commit, outcomes.
+"""The one road by which anything enters the store: check, commit, outcomes.
 
 Every face hands over items as the bytes they were sent as, and gets one outcome for each, in order.
-What differs between faces is how an item becomes a statement (`Reader`), and whether a request is
-all or nothing.
+What differs between faces is how an item becomes a statement (a reader of `lrs.checking`), and
+whether a request is all or nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
-from uuid_utils import uuid7
 
 from lrs import metrics
+from lrs.checking import Checked, Reader, Sender, check, refusal
 from lrs.errors import (
     DuplicateStatement,
     InvalidStatement,
@@ -25,33 +25,15 @@ from lrs.errors import (
     Violation,
 )
 from lrs.store import statements
-from lrs.store.commit import GroupCommit, Verdict
+from lrs.store.commit import GroupCommit
 from lrs.store.database import Database
-from lrs.store.statements import Prepared
-from lrs.xapi import codec, equality, links, track
-from lrs.xapi.validation import Version, statement_violations, track_violations
+from lrs.store.transaction import Verdict
+from lrs.xapi import equality
 
-Kind = Literal["stored", "duplicate", "conflict", "invalid", "too_large"]
+Kind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "withheld"]
+"""`withheld`: fine by itself, but another item of a request that is all or nothing was refused."""
 
-VERSION_KEPT = {"1.0.3": "1.0.0", "2.0.0": "2.0.0"}
-"""The `version` that a statement gets which has none (xAPI 1.0.3 Data 2.4.10)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """On whose behalf statements enter, and by which version of xAPI they are read.
-
-    Without a version, each statement's own `version` decides, or else 1.0.3. `authority` is the
-    agent's JSON text, `home_page` the partner's.
-    """
-
-    partner_id: int
-    partner: str
-    home_page: str
-    organization: str | None
-    authority: str
-    authority_key: int
-    version: Version | None = None
+REFUSED = frozenset({"conflict", "invalid", "too_large"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +49,8 @@ class Outcome:
         return self.problem.status if self.problem else 200
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A checked item: the statement it is, and the JSON text of that."""
-
-    statement: dict[str, Any]
-    text: bytes
-    organization: str | None
-    version: Version
-
-
-Reader = Callable[[bytes, Any, Sender], Item]
-"""Makes a statement of one item, given as text and as value. Raises InvalidStatement."""
-
-
 class Ingest:
-    """Where all faces meet. `statement_bytes` is the most that one item may have."""
+    """Where all faces meet."""
 
     def __init__(self, database: Database, commits: GroupCommit) -> None:
         self._database = database
@@ -115,61 +83,21 @@ class Ingest:
             else:
                 verdicts = await self._commits.submit(sender.partner_id, ready, atomic=atomic)
         outcomes = list(_outcomes(checked, iter(verdicts)))
+        if atomic and any(outcome.kind in REFUSED for outcome in outcomes):
+            outcomes = [_withheld(outcome) for outcome in outcomes]
         if not dry_run:
             for outcome in outcomes:
                 metrics.OUTCOMES.labels(sender.partner, outcome.kind).inc()
         return outcomes
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """An item that is ready to be stored."""
-
-    prepared: Prepared
-    statement: dict[str, Any]
-
-
-def read_statement(text: bytes, value: Any, sender: Sender) -> Item:
-    """An item that is a statement already (xAPI 1.0.3 Data 2)."""
-    version = sender.version or _version_told(value)
-    if violations := statement_violations(value, version):
-        raise refusal(violations)
-    return Item(value, text, sender.organization, version)
-
-
-def read_track(text: bytes, value: Any, sender: Sender) -> Item:
-    """An item that is a track event."""
-    if violations := track_violations(value):
-        raise refusal(violations)
-    organization = track.organization_of(value, sender.organization)
-    statement = track.statement(value, organization=organization, home_page=sender.home_page)
-    return Item(statement, orjson.dumps(statement), organization, "1.0.3")
-
-
-def _version_told(value: Any) -> Version:
-    told = value.get("version") if isinstance(value, dict) else None
-    return "2.0.0" if isinstance(told, str) and told.startswith("2.") else "1.0.3"
-
-
-def refusal(violations: Sequence[Violation]) -> InvalidStatement:
-    """The problem of an item that breaks rules: the first one in words, all of them as a list."""
-    first = violations[0]
-    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-    return InvalidStatement(
-        f"{first.pointer or 'The item'}: {first.detail}{more}", violations=violations
-    )
-
-
 def _check(item: bytes, sender: Sender, reader: Reader, item_bytes: int) -> Checked | Outcome:
-    if len(item) > item_bytes:
-        problem = TooLarge(f"This has {len(item)} bytes, and at most {item_bytes} are taken.")
-        return Outcome("too_large", None, problem)
     try:
-        value = codec.read(item)
-        read = reader(item, value, sender)
+        return check(item, sender, reader, item_bytes)
+    except TooLarge as problem:
+        return Outcome("too_large", None, problem)
     except (InvalidStatement, MalformedJSON) as problem:
         return Outcome("invalid", None, problem)
-    return Checked(_prepare(read, sender), read.statement)
 
 
 def _refuse_repeated_ids(checked: Sequence[Checked | Outcome]) -> list[Checked | Outcome]:
@@ -190,53 +118,10 @@ def _refuse_repeated_ids(checked: Sequence[Checked | Outcome]) -> list[Checked |
     return kept
 
 
-def _prepare(item: Item, sender: Sender) -> Prepared:
-    statement = item.statement
-    statement_id = _identify(statement, item.organization)
-    verb = statement["verb"]["id"]
-    target = links.reference(statement)
-    return Prepared(
-        statement_id=statement_id.lower(),
-        digest=equality.digest(statement),
-        verb_key=links.verb_key(verb),
-        authority_key=sender.authority_key,
-        organization=item.organization,
-        timed="timestamp" in statement,
-        body=_body(item, statement_id, sender),
-        links=tuple(links.links(statement).items()),
-        target=target,
-        voids=target is not None and verb == links.VOIDED,
-    )
-
-
-def _identify(statement: dict[str, Any], organization: str | None) -> str:
-    """Its id; or one derived from what it says, so that it is known again; or a fresh one."""
-    if "id" in statement:
-        return str(statement["id"])
-    if "timestamp" in statement:
-        return equality.derived_id(statement, organization)
-    return str(uuid7())
-
-
-_SET_HERE = frozenset({"id", "stored", "authority", "version"})
-
-
-def _body(item: Item, statement_id: str, sender: Sender) -> str:
-    """The text to keep: as it was sent, but for what the LRS sets; open for `stored`."""
-    statement = item.statement
-    text = codec.compact(item.text)
-    version = statement.get("version", VERSION_KEPT[item.version])
-    rewritten = codec.arrays_of_context_activities(statement)
-    if rewritten or not _SET_HERE.isdisjoint(statement):
-        members = codec.members(text)
-        members.update({name: orjson.dumps(statement[name]) for name in rewritten})
-        kept = (
-            f'"{name}":{raw.decode()}' for name, raw in members.items() if name not in _SET_HERE
-        )
-        inner = ",".join(kept)
-    else:
-        inner = text[1:-1].decode()
-    return f'{{"id":"{statement_id}",{inner},"authority":{sender.authority},"version":"{version}",'
+def _withheld(outcome: Outcome) -> Outcome:
+    if outcome.kind == "stored":
+        return Outcome("withheld", outcome.statement_id)
+    return outcome
 
 
 def _outcomes(

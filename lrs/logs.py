@@ -7,6 +7,8 @@ import logging.config
 from contextvars import ContextVar
 from typing import Any
 
+from pythonjsonlogger.core import RESERVED_ATTRS
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
@@ -29,6 +31,8 @@ def configuration(level: str) -> dict[str, Any]:
             "json": {
                 "()": "pythonjsonlogger.orjson.OrjsonFormatter",
                 "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
+                # uvicorn adds its messages once more, for terminals.
+                "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
                 "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
             }
         },

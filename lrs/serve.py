@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging.config
+import multiprocessing.process
 import os
 import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 import msgspec
 import uvicorn
+from starlette.types import ASGIApp
 
-from lrs import administration, logs
+from lrs import administration, app, logs
 from lrs.administration import DEMO, Issued
 from lrs.settings import PREFIX, Settings, SettingsError
 from lrs.store import migrations
@@ -48,11 +51,15 @@ SAMPLE = {
 }
 
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
 def run(settings: Settings) -> None:
     """Serves until told to stop. Raises SettingsError, EmbeddedError, KeyLost and LRSError."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in _STOPPING:
+        signal.signal(number, _stop)
     logging.config.dictConfig(logs.configuration(settings.log_level))
-    _require_free_port(settings)
+    settings = _with_free_port(settings)
     embedded = not settings.database_url
     with administration.database_url(settings, exclusive=True) as dsn:
         settings = administration.with_secret_key(settings)
@@ -64,16 +71,20 @@ def run(settings: Settings) -> None:
 
 
 def _stop(signum: int, frame: object) -> None:
-    """Ends the process in order, so that what it holds is let go of."""
+    """Ends the process in order, so that what it holds is let go of; once is enough."""
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(0)
 
 
-def _require_free_port(settings: Settings) -> None:
+def _with_free_port(settings: Settings) -> Settings:
+    """The settings, with a free port in the place of 0. Raises SettingsError if it is taken."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((settings.host, settings.port))
+            return msgspec.structs.replace(settings, port=probe.getsockname()[1])
     except OSError as error:
         raise SettingsError(
             f"Cannot listen on {settings.host} port {settings.port}: "
@@ -104,9 +115,21 @@ def _environment(settings: Settings) -> Iterator[None]:
         yield
 
 
+def worker() -> ASGIApp:
+    """One of several worker processes; without the one that started it, it ends too."""
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+    return app.worker()
+
+
+def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _serve(settings: Settings) -> None:
     uvicorn.run(
-        "lrs.app:worker",
+        "lrs.serve:worker",
         factory=True,
         host=settings.host,
         port=settings.port,

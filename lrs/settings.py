@@ -8,14 +8,17 @@ test holds it and this file together.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import limits
 import msgspec
 from msgspec import Meta
 
 PREFIX = "LRS_"
+_TESTS = "LRS_TEST_"  # for the tests of this server, not for it
 
 
 class SettingsError(Exception):
@@ -87,6 +90,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ),
         ),
     ] = 1.0
+    cors_origins: Annotated[
+        str,
+        Meta(
+            description=(
+                "Origins whose pages may call this server, separated by commas; `*` is every one. "
+                "Empty: none."
+            )
+        ),
+    ] = "*"
     oauth_issuer: Annotated[
         str, Meta(description="An outside issuer whose access tokens are accepted too.")
     ] = ""
@@ -168,7 +180,7 @@ def from_environment(
     names = {f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__}
     given: dict[str, Any] = {}
     for variable, text in environ.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable.startswith(_TESTS):
             continue
         if variable in names:
             given[names[variable]] = text
@@ -196,7 +208,29 @@ def convert(given: Mapping[str, Any]) -> Settings:
         raise SettingsError("LRS_SECRET_KEY: at least 32 characters are needed.")
     if bool(settings.oauth_issuer) != bool(settings.oauth_jwks):
         raise SettingsError("LRS_OAUTH_ISSUER and LRS_OAUTH_JWKS must be set together.")
+    _require_rate(settings.rate_limit)
+    _require_dsn(settings.database_url)
     return settings
+
+
+def _require_dsn(url: str) -> None:
+    """The rest is for the driver to say; it fails on these without saying why."""
+    if url and not url.startswith(("postgresql://", "postgres://")):
+        raise SettingsError("LRS_DATABASE_URL: it must begin with postgresql://.")
+    hosts = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    for host in hosts.split(","):
+        if not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:[0-9]*)?", host):
+            raise SettingsError(f"LRS_DATABASE_URL: {host!r} is not a host and a port.")
+
+
+def _require_rate(rate: str) -> None:
+    try:
+        if rate and len(limits.parse_many(rate)) != 1:
+            raise ValueError(rate)
+    except ValueError:
+        raise SettingsError(
+            f"LRS_RATE_LIMIT: {rate!r} is not one rate such as 100/second."
+        ) from None
 
 
 def _boolean(value: Any) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +249,9 @@ async def test_the_page_loads_only_what_is_served_here(http: httpx.AsyncClient) 
         assert (await http.get(f"/{target}")).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/docs/page.js", "/schemas/track-event.json"])
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/docs", "/docs/page.js", "/schemas/track-event.json"]
+)
 async def test_what_is_known_is_not_sent_again(http: httpx.AsyncClient, path: str) -> None:
     etag = (await http.get(path)).headers["etag"]
     for known in (etag, f'"other", W/{etag}', "*"):
@@ -269,20 +271,25 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-LABELS = sorted(f"{method.upper()} {path}" for path, method, _ in operations())
+EXAMPLES = 7
+POSITIVE = sorted(f"{method.upper()} {path}" for path, method, _ in operations())
+# The others take nothing that could be wrong.
+NEGATIVE = [label for label in POSITIVE if re.search("{|xapi/(?!about)|token", label)]
+
+Send = Callable[[schemathesis.Case[Any]], object]
 
 
 def converse(
-    server: str, label: str, mode: GenerationMode, headers: dict[str, str], partner: str
+    server: str, label: str, mode: GenerationMode, send: Send, examples: int = EXAMPLES
 ) -> None:
-    """Sends what hypothesis makes of one operation, and holds every answer to the document."""
+    """Sends what hypothesis makes for one operation."""
     schema = schemathesis.openapi.from_dict(DOCUMENT)
     schema.config.update(base_url=server)
     operation = schema.find_operation_by_label(label)
     assert operation is not None
 
     @bounded(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         derandomize=True,
@@ -290,20 +297,57 @@ def converse(
         suppress_health_check=list(HealthCheck),
     )
     @given(operation.as_strategy(generation_mode=mode))
-    def ask(case: schemathesis.Case) -> None:
-        if "partner" in case.path_parameters:
-            case.path_parameters["partner"] = partner
-        case.call_and_validate(headers=headers, checks=CHECKS, timeout=10)
+    def ask(case: schemathesis.Case[Any]) -> None:
+        send(case)
 
     ask()
 
 
-EXAMPLES = 15
-
-
-@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize(
+    ("label", "mode"),
+    [
+        *((label, GenerationMode.POSITIVE) for label in POSITIVE),
+        *((label, GenerationMode.NEGATIVE) for label in NEGATIVE),
+    ],
+)
 async def test_the_server_answers_as_described(
     server: str, partner: Partner, label: str, mode: GenerationMode
 ) -> None:
-    await asyncio.to_thread(converse, server, label, mode, partner.headers, partner.name)
+    if "token" in label:
+        credentials: dict[str, Any] = {"auth": (partner.key, partner.secret)}
+    else:
+        credentials = {"headers": await authorized(server, partner)}
+
+    def send(case: schemathesis.Case[Any]) -> None:
+        if "partner" in case.path_parameters:
+            case.path_parameters["partner"] = partner.name
+        answer = case.call_and_validate(**credentials, checks=CHECKS, timeout=10)
+        assert answer.status_code != 401 or "token" in label
+
+    await asyncio.to_thread(converse, server, label, mode, send)
+
+
+async def authorized(server: str, partner: Partner) -> dict[str, str]:
+    """An access token of the server that is asked; each has an issuer of its own."""
+    async with httpx.AsyncClient(base_url=server) as http:
+        answer = await http.post(
+            "/oauth2/token",
+            data={"grant_type": "client_credentials"},
+            auth=(partner.key, partner.secret),
+        )
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+@pytest.mark.parametrize("label", POSITIVE)
+async def test_the_server_answers_strangers_as_described(server: str, label: str) -> None:
+    method, _, path = label.partition(" ")
+    is_closed = any(
+        "bearer" in each for each in DOCUMENT["paths"][path][method.lower()]["security"]
+    )
+    statuses = set()
+
+    def send(case: schemathesis.Case[Any]) -> None:
+        statuses.add(case.call_and_validate(checks=CHECKS, timeout=10).status_code)
+
+    await asyncio.to_thread(converse, server, label, GenerationMode.POSITIVE, send, 2)
+    assert not is_closed or statuses <= {400, 401}

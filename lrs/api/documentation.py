@@ -68,9 +68,7 @@ def _rewritten(node: Any, file: str, place: str = "#") -> Any:
     if not isinstance(node, dict):
         return node
     return {
-        name: _reference(value, file, place)
-        if name == "$ref"
-        else _rewritten(value, file, place)
+        name: _reference(value, file, place) if name == "$ref" else _rewritten(value, file, place)
         for name, value in node.items()
     }
 

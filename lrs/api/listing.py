@@ -2,96 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from urllib.parse import urlencode
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from lrs.api import reading
-from lrs.api.responses import CONSISTENT_THROUGH, timestamp
+from lrs.api.responses import CONSISTENT_THROUGH, http_date, timestamp
+from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
-from lrs.store import pages, statements
-from lrs.xapi import formats, query
+from lrs.store import attachments, entities, pages, statements
+from lrs.xapi import formats, multipart, query
+from lrs.xapi.entities import activities
 from lrs.xapi.query import Cursor, StatementQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What answers a query: the JSON text, and the stored statements that are in it."""
+
+    text: str
+    payloads: Sequence[str]
+    headers: Mapping[str, str]
 
 
 async def answer(request: Request, who: Caller, organization: str | None) -> Response:
     """The statement or the page that is asked for (xAPI 1.0.3 Communication 2.1.3)."""
     scopes.require(who.scopes, scopes.STATEMENTS_READ, scopes.STATEMENTS_READ_MINE)
     here = reading.services(request)
-    asked = query.parse(request.query_params.multi_items(), page_size=here.settings.page_size)
-    mine = None if scopes.STATEMENTS_READ in who.scopes else who.authority_key
-    if asked.statement_id or asked.voided_statement_id:
-        return await _one(request, who, organization, mine, asked)
-    return await _page(request, who, organization, mine, asked)
+    asked = query.parse(reading.parameters(request), page_size=here.settings.page_size)
+    find = _one if asked.statement_id or asked.voided_statement_id else _page
+    found = await find(request, asked, who, organization)
+    if asked.attachments:
+        return _with_attachments(here, who, found)
+    return Response(found.text, headers=found.headers, media_type="application/json")
 
 
 async def _one(
-    request: Request,
-    who: Caller,
-    organization: str | None,
-    mine: int | None,
-    asked: StatementQuery,
-) -> Response:
+    request: Request, asked: StatementQuery, who: Caller, organization: str | None
+) -> Found:
     here = reading.services(request)
     statement_id = str(asked.statement_id or asked.voided_statement_id)
-    bound = await here.horizon.recent()
+    bound = timestamp(await here.horizon.recent())
     found = await statements.one(here.database, who.partner_id, statement_id)
     visible = (
         found is not None
         and found.voided == (asked.voided_statement_id is not None)
         and organization in (None, found.organization)
-        and mine in (None, found.authority_key)
+        and _only_authority(who) in (None, found.authority_key)
     )
     if found is None or not visible:
         raise NotFound(
-            f"There is no statement {statement_id} here.",
-            headers={CONSISTENT_THROUGH: timestamp(bound)},
+            f"There is no statement {statement_id} here.", headers={CONSISTENT_THROUGH: bound}
         )
-    (text,) = _formatted([found.payload], asked, request)
-    modified = found.stored.strftime("%a, %d %b %Y %H:%M:%S GMT")
-    return Response(
-        text,
-        headers={CONSISTENT_THROUGH: timestamp(bound), "Last-Modified": modified},
-        media_type="application/json",
-    )
+    (text,) = await _formatted([found.payload], asked, request, who)
+    headers = {CONSISTENT_THROUGH: bound, "Last-Modified": http_date(found.stored)}
+    return Found(text, [found.payload], headers)
 
 
 async def _page(
-    request: Request,
-    who: Caller,
-    organization: str | None,
-    mine: int | None,
-    asked: StatementQuery,
-) -> Response:
+    request: Request, asked: StatementQuery, who: Caller, organization: str | None
+) -> Found:
     here = reading.services(request)
     bound = await here.horizon.complete()
-    selection = pages.select(asked, horizon=bound, authority_key=mine, organization=organization)
-    rows, more = await pages.page(here.database, who.partner_id, selection)
-    texts = _formatted([row.payload for row in rows], asked, request)
-    link = _more(request, asked, Cursor(rows[-1].stored, rows[-1].statement_id)) if more else ""
-    content = f'{{"statements":[{",".join(texts)}],"more":{orjson.dumps(link).decode()}}}'
-    return Response(
-        content,
-        headers={CONSISTENT_THROUGH: timestamp(bound)},
-        media_type="application/json",
+    if asked.cursor:
+        bound = min(bound, asked.cursor.through)
+    selection = pages.select(
+        asked, horizon=bound, authority_key=_only_authority(who), organization=organization
     )
+    rows, more = await pages.page(here.database, who.partner_id, selection)
+    payloads = [row.payload for row in rows]
+    texts = await _formatted(payloads, asked, request, who)
+    last = Cursor(rows[-1].stored, rows[-1].statement_id, bound) if more else None
+    link = _more(request, asked, last) if last else ""
+    text = f'{{"statements":[{",".join(texts)}],"more":{orjson.dumps(link).decode()}}}'
+    return Found(text, payloads, {CONSISTENT_THROUGH: timestamp(bound)})
+
+
+def _only_authority(who: Caller) -> int | None:
+    """The one authority whose statements the caller may read, unless it may read all."""
+    return None if scopes.STATEMENTS_READ in who.scopes else who.authority_key
 
 
 def _more(request: Request, asked: StatementQuery, cursor: Cursor) -> str:
     """Where the next page is: an IRL relative to the server, with all that was asked for."""
-    return f"{request.url.path}?{urlencode([*asked.parameters, ('cursor', str(cursor))])}"
+    path = urlsplit(reading.services(request).settings.public_url).path + quote(request["path"])
+    return f"{path}?{urlencode([*asked.parameters, ('cursor', str(cursor))])}"
 
 
-def _formatted(payloads: Sequence[str], asked: StatementQuery, request: Request) -> Sequence[str]:
+async def _formatted(
+    payloads: Sequence[str], asked: StatementQuery, request: Request, who: Caller
+) -> Sequence[str]:
     if asked.format == "exact":
         return payloads
-    parsed = [orjson.loads(payload) for payload in payloads]
+    parsed: list[dict[str, Any]] = [orjson.loads(payload) for payload in payloads]
     if asked.format == "ids":
         return [orjson.dumps(formats.ids(each)).decode() for each in parsed]
     languages = formats.accepted_languages(request.headers.get("accept-language"))
-    return [orjson.dumps(formats.canonical(each, {}, languages)).decode() for each in parsed]
+    spoken_of = {activity for each in parsed for activity in activities(each)}
+    database = reading.services(request).database
+    known = await entities.definitions(database, who.partner_id, spoken_of)
+    return [orjson.dumps(formats.canonical(each, known, languages)).decode() for each in parsed]
+
+
+def _with_attachments(here: Services, who: Caller, found: Found) -> Response:
+    """The text and the contents that its statements name (Communication 1.5.2), as they come."""
+    named: dict[str, str] = {}
+    for payload in found.payloads:
+        named.update(multipart.hashes(orjson.loads(payload)))
+    boundary = multipart.fresh_boundary()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield multipart.first(found.text, boundary)
+        if named:
+            kept = attachments.contents(here.database, who.partner_id, list(named))
+            async for sha2, content in kept:
+                yield multipart.part_head(boundary, sha2, named[sha2])
+                yield content
+        yield multipart.end(boundary)
+
+    return StreamingResponse(
+        parts(), headers=found.headers, media_type=multipart.content_type(boundary)
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
-import orjson
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import (
     InvalidClientError,
@@ -22,8 +21,9 @@ from lrs.api.responses import json_response
 from lrs.api.routing import resource
 from lrs.auth import scopes, secrets
 from lrs.auth.authenticate import Proof, basic
-from lrs.errors import Unauthorized
+from lrs.errors import MalformedJSON, Unauthorized
 from lrs.store.registry import Credential
+from lrs.xapi import codec
 
 _BODY_BYTES = 16_384
 
@@ -61,12 +61,12 @@ def _form(request: Request, body: bytes) -> dict[str, str]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if media_type == "application/json":
-            pairs = list(orjson.loads(body).items())
+            pairs = list(codec.read(body).items())
         elif media_type == "application/x-www-form-urlencoded":
             pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
         else:
             raise InvalidRequestError("The body must be a form or a JSON object.")
-    except (ValueError, AttributeError):
+    except (MalformedJSON, ValueError, AttributeError):
         raise InvalidRequestError("The body is not a form or a JSON object.") from None
     form = {name: value for name, value in pairs if value not in ("", None)}
     if len({name for name, _ in pairs}) < len(pairs):
@@ -84,6 +84,8 @@ async def _client(request: Request, form: dict[str, str]) -> Credential:
             if scheme.lower() != "basic" or "client_secret" in form:
                 raise InvalidRequestError("Authenticate once: by Basic or in the body.")
             proof = basic(value.strip(), decode=unquote_plus)
+            if form.get("client_id", proof.key) != proof.key:
+                raise InvalidRequestError("The client_id is not the one of the Basic credentials.")
         else:
             key, secret = form.get("client_id", ""), form.get("client_secret", "")
             proof = Proof(key, "client", secrets.hashed(secret))
@@ -97,8 +99,13 @@ def _scopes(credential: Credential, asked: str | None) -> frozenset[str]:
     if not wanted:
         return credential.scopes
     if refused := wanted - scopes.granted(credential.scopes):
-        raise InvalidScopeError(f"Not granted to this client: {' '.join(sorted(refused))[:200]}.")
+        raise InvalidScopeError(f"Not granted to this client: {_plain(' '.join(sorted(refused)))}.")
     return wanted
+
+
+def _plain(text: str) -> str:
+    """The text in the characters that an error_description may have (RFC 6749 5.2)."""
+    return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in text[:200])
 
 
 async def get_keys(request: Request) -> Response:

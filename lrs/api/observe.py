@@ -16,6 +16,8 @@ from lrs.logs import request_id
 _log = logging.getLogger("lrs.requests")
 
 _HEADER = "X-Request-ID"
+# Any other word would be a counter of its own, for as long as the server lives.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
@@ -51,7 +53,8 @@ class Observe:
 def _record(scope: Scope, status: int, seconds: float) -> None:
     route = scope.get("route")
     path = getattr(route, "path", "none")
-    metrics.REQUESTS.labels(scope["method"], path, status).inc()
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    metrics.REQUESTS.labels(method, path, status).inc()
     metrics.REQUEST_SECONDS.labels(path).observe(seconds)
     if _log.isEnabledFor(logging.INFO):
         _log.info(

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from lrs.api import problems
 from lrs.api.responses import json_response
-from lrs.ingest import Outcome
+from lrs.ingest import REFUSED, Outcome
 
 
 def status(outcomes: Sequence[Outcome]) -> int:
@@ -40,6 +40,13 @@ def results(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "results": [_result(index, outcome) for index, outcome in enumerate(outcomes)],
         "summary": {"received": len(outcomes), **dict(sorted(counted.items()))},
     }
+
+
+def refused(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The results of those items that refuse a request which is all or nothing."""
+    return [
+        _result(index, outcome) for index, outcome in enumerate(outcomes) if outcome.kind in REFUSED
+    ]
 
 
 def _result(index: int, outcome: Outcome) -> dict[str, Any]:

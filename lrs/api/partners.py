@@ -9,8 +9,8 @@ from lrs.api import listing, outcomes, reading
 from lrs.api.routing import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
+from lrs.checking import StatementReader, read_track
 from lrs.errors import Forbidden, TokenExpired
-from lrs.ingest import read_statement, read_track
 
 
 async def post_statements(request: Request) -> Response:
@@ -25,7 +25,7 @@ async def post_statements(request: Request) -> Response:
     found = await here.ingest.submit(
         items,
         sender,
-        read_statement,
+        StatementReader(),
         item_bytes=here.settings.statement_bytes,
         dry_run=dry_run,
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect, Request
 
 from lrs.api.services import Services
+from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
+from lrs.checking import Sender
 from lrs.errors import (
     BadRequest,
     Forbidden,
@@ -17,7 +20,6 @@ from lrs.errors import (
     UnsupportedVersion,
     Violation,
 )
-from lrs.ingest import Sender
 from lrs.xapi import codec
 from lrs.xapi.validation import Version
 
@@ -73,6 +75,7 @@ def sender(who: Caller, organization: str | None, version: Version | None) -> Se
         organization,
         who.authority,
         who.authority_key,
+        scopes.DEFINE in who.scopes,
         version,
     )
 
@@ -96,22 +99,32 @@ async def body(request: Request, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> TooLarge:
-    # The rest is not read, so nothing else can be said on this connection.
-    return TooLarge(
-        f"The body is larger than {limit} bytes; send fewer statements at a time.",
-        headers={"Connection": "close"},
-    )
+    # The connection stays open: closing it on a client that is still sending would cost it the
+    # answer. What is left of the body is thrown away as it comes.
+    return TooLarge(f"The body is larger than {limit} bytes; send fewer statements at a time.")
 
 
 async def items(request: Request) -> tuple[list[bytes], bool]:
     """The items of a JSON body, and whether it was a batch. Raises BadRequest and TooLarge."""
-    settings = services(request).settings
-    found, is_batch = codec.split(await body(request, settings.body_bytes))
-    if len(found) > settings.batch_length:
-        raise TooLarge(
-            f"The batch has {len(found)} items, and at most {settings.batch_length} are taken."
-        )
+    return split(request, await body(request, services(request).settings.body_bytes))
+
+
+def split(request: Request, text: bytes) -> tuple[list[bytes], bool]:
+    """The items of a JSON text, and whether it was a batch. Raises BadRequest and TooLarge."""
+    found, is_batch = codec.split(text)
+    most = services(request).settings.batch_length
+    if len(found) > most:
+        raise TooLarge(f"The batch has {len(found)} items, and at most {most} are taken.")
     return found, is_batch
+
+
+def parameters(request: Request) -> list[tuple[str, str]]:
+    """The parameters in the query, in order. Raises InvalidParameter if they are not UTF-8."""
+    try:
+        unquote_to_bytes(request.scope["query_string"]).decode()
+    except UnicodeDecodeError:
+        raise InvalidParameter("The parameters are not UTF-8.") from None
+    return request.query_params.multi_items()
 
 
 def require_json(request: Request) -> None:

@@ -7,7 +7,6 @@ credential itself is looked up again every moment, so that a revocation takes ef
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -123,7 +122,7 @@ def basic(value: str, decode: Callable[[str], str] = str) -> Proof:
     """
     try:
         text = base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise _refused() from None
     key, colon, secret = text.partition(":")
     if not colon:

@@ -19,7 +19,8 @@ def new_key() -> str:
 
 
 def new_secret() -> str:
-    return secrets.token_urlsafe(32)
+    # Hexadecimal: a leading "-" would be taken for an option by other people's commands.
+    return secrets.token_hex(32)
 
 
 def hashed(secret: str) -> bytes:

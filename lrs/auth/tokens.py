@@ -26,7 +26,8 @@ from lrs.store.registry import Registry, SigningKey
 
 ALGORITHM = "RS256"
 _OUTSIDE_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384"]
-_RELOAD_SECONDS = 10.0
+_RELOAD_SECONDS = 1.0
+_RELOAD_OUTSIDE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Tokens:
             raise _unauthorized("The access token cannot be read.") from None
         if self._outside and issuer == self._outside.issuer:
             return await self._verify_outside(token, header)
-        if header.get("typ", "").lower() not in ("at+jwt", "application/at+jwt"):
+        if str(header.get("typ")).lower() not in ("at+jwt", "application/at+jwt"):
             raise _unauthorized("This is not an access token of this server.")
         await self._reload_unless(header.get("kid"))
         return _checked(token, self._private, [ALGORITHM], self.issuer, self.issuer)
@@ -165,7 +166,7 @@ class Tokens:
 
     async def _load_outside(self, outside: Outside) -> None:
         async with self._loading:
-            if time.monotonic() - self._outside_loaded_at < _RELOAD_SECONDS:
+            if time.monotonic() - self._outside_loaded_at < _RELOAD_OUTSIDE_SECONDS:
                 return
             try:
                 document = await _read(outside.jwks)

@@ -9,46 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from asyncpg import Record
-from asyncpg.pool import PoolConnectionProxy
 
 from lrs import metrics
 from lrs.errors import LRSError, Overloaded, Unavailable
-from lrs.store import inheritance, statements
-from lrs.store.database import RETRIED, Connection, Database, errors_translated
-from lrs.store.statements import Known, Prepared
-
-Verdict = Known | None
-"""None: stored now. Known: refused, since this is what stands under that id."""
-
-_RETRIES = 5
-
-
-@dataclass(eq=False, slots=True)
-class Submission:
-    """What one request wants stored: all or nothing if `atomic`, else each for itself."""
-
-    prepared: Sequence[Prepared]
-    atomic: bool
-    verdicts: asyncio.Future[list[Verdict]]
-
-    @property
-    def needs_rollback(self) -> bool:
-        return self.atomic and len(self.prepared) > 1
-
-    def refused(self, verdicts: list[Verdict]) -> bool:
-        """Whether one statement contradicts what is stored, so that none may be stored."""
-        return self.needs_rollback and any(
-            known is not None and known.digest != each.digest
-            for each, known in zip(self.prepared, verdicts, strict=True)
-        )
-
-
-class _Refused(Exception):
-    def __init__(self, verdicts: dict[Submission, list[Verdict]]) -> None:
-        self.verdicts = verdicts
+from lrs.store.database import Database, errors_translated
+from lrs.store.statements import Prepared
+from lrs.store.transaction import Refused, Submission, Verdict, Writer, again
 
 
 class GroupCommit:
@@ -62,7 +28,7 @@ class GroupCommit:
         group_limit: int = 500,
         transactions_per_partner: int = 2,
     ) -> None:
-        self._database = database
+        self._writer = Writer(database)
         self._queue_limit = queue_limit
         self._group_limit = group_limit
         self._transactions_per_partner = transactions_per_partner
@@ -114,7 +80,7 @@ class GroupCommit:
 
     async def _work(self, partner_id: int) -> None:
         while group := self._take(partner_id):
-            await self._settle(partner_id, group)
+            await self._commit(partner_id, group)
 
     def _take(self, partner_id: int) -> list[Submission]:
         queue = self._queues[partner_id]
@@ -126,112 +92,39 @@ class GroupCommit:
         self._count(-size)
         return group
 
-    async def _settle(self, partner_id: int, group: list[Submission]) -> None:
+    async def _commit(self, partner_id: int, group: list[Submission]) -> None:
+        """Commits a group in one transaction, or apart what cannot share one; never raises."""
         try:
-            await self._commit(partner_id, group)
-        except Unavailable as error:
-            _fail(group, error)
-        except LRSError as error:
-            # One statement that PostgreSQL cannot take must not take the others with it.
+            with metrics.COMMIT_SECONDS.time(), errors_translated():
+                verdicts = await again(lambda: self._writer.write(partner_id, group))
+        except Refused as refused:
             if len(group) == 1:
+                _tell(refused.verdicts)
+                return
+            # What they contradict was in this group, perhaps, and is undone: each asks once more.
+            accepted = [each for each in group if each not in refused.verdicts]
+            await self._commit_each(partner_id, [accepted, *([each] for each in refused.verdicts)])
+        except LRSError as error:
+            if len(group) == 1 or isinstance(error, Unavailable):
                 _fail(group, error)
                 return
-            for submission in group:
-                await self._settle(partner_id, [submission])
+            # One statement that PostgreSQL cannot take must not take the others with it.
+            await self._commit_each(partner_id, [[each] for each in group])
         except Exception as error:
             _fail(group, error)
-            raise
+        else:
+            _tell(verdicts)
 
-    async def _commit(self, partner_id: int, group: list[Submission]) -> None:
-        while group:
-            try:
-                with metrics.COMMIT_SECONDS.time(), errors_translated():
-                    verdicts = await self._attempt_again(partner_id, group)
-            except _Refused as refused:
-                verdicts = refused.verdicts
-            for submission, result in verdicts.items():
-                submission.verdicts.set_result(result)
-            group = [each for each in group if each not in verdicts]
-
-    async def _attempt_again(
-        self, partner_id: int, group: list[Submission]
-    ) -> dict[Submission, list[Verdict]]:
-        for _ in range(_RETRIES):
-            try:
-                return await self._attempt(partner_id, group)
-            except RETRIED:
-                await asyncio.sleep(0)
-        return await self._attempt(partner_id, group)
-
-    async def _attempt(
-        self, partner_id: int, group: list[Submission]
-    ) -> dict[Submission, list[Verdict]]:
-        firsts: dict[str, Prepared] = {}
-        for submission in group:
-            for each in submission.prepared:
-                firsts.setdefault(each.statement_id, each)
-        metrics.COMMIT_STATEMENTS.observe(len(firsts))
-        referring = frozenset(each.statement_id for each in firsts.values() if each.target)
-        async with self._database.writers.acquire() as connection:
-            if referring or any(submission.needs_rollback for submission in group):
-                return await self._in_transaction(connection, partner_id, group, firsts, referring)
-            # Alone, the insert is its own transaction: one round trip.
-            verdicts, inserted = await _write(connection, partner_id, group, firsts)
-            if inserted.referred:
-                await inheritance.settle(connection, partner_id, inserted.referred)
-            return verdicts
-
-    async def _in_transaction(
-        self,
-        connection: PoolConnectionProxy[Record],
-        partner_id: int,
-        group: list[Submission],
-        firsts: dict[str, Prepared],
-        referring: frozenset[str],
-    ) -> dict[Submission, list[Verdict]]:
-        async with connection.transaction():
-            verdicts, inserted = await _write(connection, partner_id, group, firsts)
-            refused = {each: found for each, found in verdicts.items() if each.refused(found)}
-            if refused:
-                raise _Refused(refused)
-            referring &= inserted.ids
-            settled = frozenset[str]()
-            if referring or inserted.referred:
-                settled = await inheritance.settle(
-                    connection, partner_id, referring | inserted.referred
-                )
-        if unsettled := referring - settled:
-            await inheritance.settle_late(connection, partner_id, unsettled)
-        return verdicts
+    async def _commit_each(self, partner_id: int, groups: list[list[Submission]]) -> None:
+        for group in filter(None, groups):
+            await self._commit(partner_id, group)
 
 
-async def _write(
-    connection: Connection,
-    partner_id: int,
-    group: list[Submission],
-    firsts: dict[str, Prepared],
-) -> tuple[dict[Submission, list[Verdict]], statements.Inserted]:
-    inserted = await statements.insert(connection, partner_id, list(firsts.values()))
-    unclaimed = set(inserted.ids)
-    refused = [
-        each
-        for submission in group
-        for each in submission.prepared
-        if each is not firsts[each.statement_id] or each.statement_id not in inserted.ids
-    ]
-    known = await statements.stored_digests(connection, partner_id, refused) if refused else {}
-
-    def verdict(each: Prepared) -> Verdict:
-        if each.statement_id in unclaimed:
-            unclaimed.remove(each.statement_id)
-            return None
-        return known[each.statement_id, each.digest]
-
-    verdicts = {each: [verdict(item) for item in each.prepared] for each in group}
-    return verdicts, inserted
+def _tell(verdicts: dict[Submission, list[Verdict]]) -> None:
+    for submission, result in verdicts.items():
+        submission.verdicts.set_result(result)
 
 
 def _fail(group: list[Submission], error: Exception) -> None:
     for submission in group:
-        if not submission.verdicts.done():
-            submission.verdicts.set_exception(error)
+        submission.verdicts.set_exception(error)

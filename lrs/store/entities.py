@@ -9,27 +9,27 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from lrs import resources
 from lrs.store.database import Connection, Database, errors_translated
-from lrs.xapi.entities import identity_hash
+from lrs.xapi.entities import identity_hash, merge
+from lrs.xapi.statement import Json
 
 _DEFINE = resources.sql("entities/define")
 _NAME = resources.sql("entities/name")
 _DEFINITIONS = resources.sql("entities/definitions")
 _NAMES = resources.sql("entities/names")
 
-_REMEMBERED = 50_000
+_REMEMBERED = 20_000
 
 
 @dataclass(slots=True)
 class News:
     """What a set of statements tells that may be new: definitions by activity id, and names."""
 
-    definitions: dict[str, bytes] = field(default_factory=dict)
+    definitions: dict[str, Json] = field(default_factory=dict)
     names: set[tuple[str, str]] = field(default_factory=set)
 
     def __bool__(self) -> bool:
@@ -37,10 +37,11 @@ class News:
 
 
 class Remembered:
-    """What this worker has written lately, by partner: the last definition, and names."""
+    """What this worker has written lately: definitions as it knows them merged, and names."""
 
     def __init__(self) -> None:
-        self._definitions: OrderedDict[tuple[int, str], int] = OrderedDict()
+        self._definitions: OrderedDict[tuple[int, str], Json] = OrderedDict()
+        self._last: dict[tuple[int, str], bytes] = {}
         self._names: OrderedDict[tuple[int, str, str], None] = OrderedDict()
 
     def news(
@@ -49,30 +50,34 @@ class Remembered:
         definitions: Iterable[tuple[str, bytes]],
         names: Iterable[tuple[str, str]],
     ) -> News:
-        """Of what is told, that which was not written lately."""
-        return News(
-            {
-                activity: definition
-                for activity, definition in definitions
-                if self._definitions.get((partner_id, activity)) != hash(definition)
-            },
-            {each for each in names if (partner_id, *each) not in self._names},
-        )
+        """Of what is told, that which would change what was written lately."""
+        news = News(names={each for each in names if (partner_id, *each) not in self._names})
+        for activity, text in definitions:
+            place = (partner_id, activity)
+            if activity not in news.definitions and self._last.get(place) == text:
+                continue
+            known = news.definitions.get(activity) or self._definitions.get(place, {})
+            merged = merge(known, orjson.loads(text))
+            if merged != known:
+                news.definitions[activity] = merged
+            elif activity not in news.definitions:
+                self._last[place] = text
+        return news
 
     def note(self, partner_id: int, news: News) -> None:
         """Called once it is committed."""
         for activity, definition in news.definitions.items():
-            self._definitions[partner_id, activity] = hash(definition)
-            self._definitions.move_to_end((partner_id, activity))
+            place = (partner_id, activity)
+            self._definitions[place] = definition
+            self._definitions.move_to_end(place)
+            self._last.pop(place, None)
         for identity, name in news.names:
             self._names[partner_id, identity, name] = None
-        _trim(self._definitions)
-        _trim(self._names)
-
-
-def _trim(remembered: OrderedDict[Any, Any]) -> None:
-    while len(remembered) > _REMEMBERED:
-        remembered.popitem(last=False)
+        while len(self._definitions) > _REMEMBERED:
+            forgotten, _ = self._definitions.popitem(last=False)
+            self._last.pop(forgotten, None)
+        while len(self._names) > _REMEMBERED:
+            self._names.popitem(last=False)
 
 
 async def write(connection: Connection, partner_id: int, news: News) -> None:
@@ -83,7 +88,7 @@ async def write(connection: Connection, partner_id: int, news: News) -> None:
             partner_id,
             [identity_hash(activity) for activity in news.definitions],
             list(news.definitions),
-            [definition.decode() for definition in news.definitions.values()],
+            [orjson.dumps(definition).decode() for definition in news.definitions.values()],
         )
     if news.names:
         names = list(news.names)
@@ -98,7 +103,7 @@ async def write(connection: Connection, partner_id: int, news: News) -> None:
 
 async def definitions(
     database: Database, partner_id: int, activities: Iterable[str]
-) -> Mapping[str, dict[str, Any]]:
+) -> Mapping[str, Json]:
     """The merged definitions of those activities that have one."""
     hashes = [identity_hash(activity) for activity in activities]
     with errors_translated():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lrs import resources
+from lrs.errors import Unavailable
 from lrs.store.database import WRITER, Database, errors_translated
 
 _SQL = resources.sql("statements/horizon")
@@ -72,5 +73,10 @@ class Horizon:
         self._running, self._next = self._next, None
         with errors_translated():
             (row,) = await self._database.readers.fetch(_SQL, WRITER)
+        if row["blind"]:
+            raise Unavailable(
+                "The database hides what some of its writers do: all servers must connect as the "
+                "same role, or as members of pg_read_all_stats, with track_activities on."
+            )
         self._last, self._read_at = Reading(row["now"], row["horizon"]), time.monotonic()
         return self._last

@@ -3,7 +3,8 @@
 A statement whose object is a StatementRef is found by whatever finds its target, at any distance,
 in whichever order they came. It is linked when both are there: in the transaction of the later one
 as a rule. Two transactions that do not see each other are caught by looking again once every writer
-that was open at the time is done (`settle_late`), and a crash in between by `sweep`.
+that was open at the time is done (`settle_late`), and a crash in between by `sweep`. A reference is
+settled when nothing is left to come: none of its targets, the farthest included, is missing.
 """
 
 from __future__ import annotations
@@ -31,28 +32,29 @@ _PAUSE = 0.002
 async def settle(
     connection: Connection, partner_id: int, statement_ids: Iterable[str]
 ) -> frozenset[str]:
-    """Links what is new among, or refers to, the given statements. Returns the ids that inherited.
+    """Links what is new among, or refers to, the given statements.
 
-    May be repeated at will.
+    Returns the ids of those that refer to others and have inherited all that they ever will: none
+    of their targets, at any distance, is missing. May be repeated at will.
     """
     pairs = await connection.fetch(_INHERITANCE, partner_id, sorted(statement_ids))
-    if not pairs:
-        return frozenset()
     target_links = cache(lambda payload: links.inherited(orjson.loads(payload)))
     gained: dict[tuple[int, str], int] = {}
     for pair in pairs:
-        for key, roles in target_links(pair["payload"]).items():
+        for key, roles in target_links(pair["payload"]).items() if pair["payload"] else ():
             place = (key, str(pair["statement_id"]))
             gained[place] = gained.get(place, 0) | roles
-    settled = frozenset(str(pair["statement_id"]) for pair in pairs)
-    await connection.execute(
-        _INHERIT,
-        partner_id,
-        [statement_id for _, statement_id in gained],
-        [key for key, _ in gained],
-        list(gained.values()),
-        sorted(settled),
-    )
+    lacking = {str(pair["statement_id"]) for pair in pairs if pair["missing"]}
+    settled = frozenset(str(pair["statement_id"]) for pair in pairs) - lacking
+    if gained or settled:
+        await connection.execute(
+            _INHERIT,
+            partner_id,
+            [statement_id for _, statement_id in gained],
+            [key for key, _ in gained],
+            list(gained.values()),
+            sorted(settled),
+        )
     return settled
 
 
@@ -74,9 +76,10 @@ async def settle_late(
 
 
 async def sweep(database: Database) -> int:
-    """Settles what a crash has left unsettled; returns how many statements that were."""
+    """Settles what a crash has left unsettled; returns how many statements lack nothing now."""
+    settled = 0
     with errors_translated():
-        left = await database.writers.fetch(_UNSETTLED)
-        for row in left:
-            await settle(database.writers, row["partner_id"], map(str, row["statement_ids"]))
-    return sum(len(row["statement_ids"]) for row in left)
+        for row in await database.writers.fetch(_UNSETTLED):
+            ids = map(str, row["statement_ids"])
+            settled += len(await settle(database.writers, row["partner_id"], ids))
+    return settled

@@ -33,6 +33,8 @@ _FROM_STATEMENT = """
         select place.payload, place.verb_key, place.authority_key, place.organization
     ) as statement"""
 
+# And this from answering a look-up that is one of two alternatives for the whole partner at once.
+_APART = " offset 0"
 
 Source = Literal["link", "verb", "authority", "organization"]
 
@@ -205,21 +207,24 @@ order by place.stored {self.direction}, place.statement_id {self.direction}"""
         return window
 
     def _met(self, condition: Condition) -> str:
-        return "(" + " or ".join(map(self._in, condition)) + ")"
-
-    def _in(self, each: Range) -> str:
-        value = self.argument(each.value)
-        if each.source != "link":
-            return f"statement.{_COLUMNS[each.source]} = {value}"
-        return (
-            f"exists (select from link where link.partner_id = {self.partner}"
-            f" and link.key = {value} and link.stored = place.stored"
-            " and link.statement_id = place.statement_id)"
-        )
+        keys = [self.argument(each.value) for each in condition if each.source == "link"]
+        alternatives = [
+            f"statement.{_COLUMNS[each.source]} = {self.argument(each.value)}"
+            for each in condition
+            if each.source != "link"
+        ]
+        if keys:
+            how = _APART if alternatives else ""
+            alternatives.append(
+                f"exists (select from link where link.partner_id = {self.partner}"
+                f" and link.key in ({', '.join(keys)}) and link.stored = place.stored"
+                f" and link.statement_id = place.statement_id{how})"
+            )
+        return "(" + " or ".join(alternatives) + ")"
 
     def _not_voided(self) -> str:
         return (
             f"(statement.verb_key = {self.argument(links.VOIDED_KEY)} or not exists ("
             f"select from reference where reference.partner_id = {self.partner}"
-            " and reference.target_id = place.statement_id and reference.voids))"
+            f" and reference.target_id = place.statement_id and reference.voids{_APART}))"
         )

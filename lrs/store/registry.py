@@ -8,7 +8,7 @@ from datetime import datetime
 import asyncpg
 
 from lrs import resources
-from lrs.errors import Conflict, NotFound
+from lrs.errors import Conflict, InvalidParameter, NotFound
 from lrs.store.database import errors_translated
 
 
@@ -67,6 +67,8 @@ class Registry:
         self._pool = pool
 
     async def _fetch(self, name: str, *arguments: object) -> list[asyncpg.Record]:
+        if not all(_can_be_stored(argument) for argument in arguments):
+            raise InvalidParameter("A text holds a character that cannot be stored.")
         with errors_translated():
             rows: list[asyncpg.Record] = await self._pool.fetch(
                 resources.sql(f"registry/{name}"), *arguments
@@ -113,7 +115,7 @@ class Registry:
         )
 
     async def credential(self, key: str) -> Credential | None:
-        rows = await self._fetch("credential", key)
+        rows = await self._fetch("credential", key) if _can_be_stored(key) else []
         return _credential(rows[0]) if rows else None
 
     async def credentials(self, partner: str | None) -> list[Credential]:
@@ -135,6 +137,13 @@ class Registry:
     async def add_signing_key(self, key: SigningKey) -> None:
         """Adds the first key; does nothing if there is one."""
         await self._fetch("add_signing_key", key.kid, key.private_jwe, key.public_jwk)
+
+
+def _can_be_stored(argument: object) -> bool:
+    """PostgreSQL's texts hold neither NUL nor half of a surrogate pair."""
+    if not isinstance(argument, str):
+        return True
+    return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in argument)
 
 
 def _credential(row: asyncpg.Record) -> Credential:

@@ -13,6 +13,7 @@ from datetime import datetime
 from lrs import resources
 from lrs.store.database import Connection, Database, errors_translated
 from lrs.xapi.links import VOIDED_KEY
+from lrs.xapi.signatures import Signature
 
 _INSERT = resources.sql("statements/insert")
 _STORED_DIGESTS = resources.sql("statements/stored_digests")
@@ -26,6 +27,9 @@ class Prepared:
     `body` is its JSON text, still open at the end for what only the store knows: `stored`, and
     `timestamp` too unless `timed`. `links` are pairs of key and roles; `target` is the id of the
     statement it refers to, which it `voids` or not.
+
+    Beside it stands what it tells and brings: definitions of activities as JSON, names of agents by
+    identity, contents of attachments by SHA-2, and what was found of its signatures.
     """
 
     statement_id: str
@@ -38,6 +42,10 @@ class Prepared:
     links: tuple[tuple[int, int], ...]
     target: str | None
     voids: bool
+    definitions: tuple[tuple[str, bytes], ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
+    contents: tuple[tuple[str, bytes], ...] = ()
+    signatures: tuple[Signature, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def split(body: bytes) -> tuple[list[bytes], bool]:
     try:
         return [bytes(item) for item in _items.decode(body)], True
     except (msgspec.DecodeError, RecursionError) as error:
+        read(body)  # says better where it is wrong
         raise MalformedJSON(f"The body is not JSON: {error}.") from None
 
 

@@ -34,6 +34,31 @@ def definitions(statement: Json) -> dict[str, Json]:
     return found
 
 
+def merge(known: Json, told: Json) -> Json:
+    """What is known of an activity with what is told on top (Communication 2.5).
+
+    Language maps gain languages; any other member is replaced. sql/entities/define.sql does the
+    same.
+    """
+    merged = {**known, **told}
+    for name in ("name", "description"):
+        if name in known and name in told:
+            merged[name] = {**known[name], **told[name]}
+    return merged
+
+
+def activities(statement: Json) -> set[str]:
+    """The ids of all activities that a statement speaks of."""
+    found: set[str] = set()
+
+    def note(activity: Json) -> Json:
+        found.add(activity["id"])
+        return activity
+
+    Rewriter(actor=_as_it_is, verb=_as_it_is, activity=note).statement(statement)
+    return found
+
+
 def names(statement: Json) -> set[tuple[str, str]]:
     """Pairs of an agent's identity and a name that the statement gives it."""
     found: set[tuple[str, str]] = set()

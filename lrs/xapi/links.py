@@ -101,7 +101,11 @@ def reference(statement: Statement) -> str | None:
 
 
 def links(statement: Statement) -> dict[int, int]:
-    """The statement's links, key to roles. Its verb and authority are found by columns instead."""
+    """The statement's links, key to roles.
+
+    Its verb and authority are found by columns instead; an authority that was sent counts for
+    nothing, since the LRS sets its own.
+    """
     found: dict[int, int] = {}
     direct_agents, direct_activities = _sort_out(_direct(statement))
     for identity, role in direct_agents.items():
@@ -124,9 +128,10 @@ def inherited(target: Statement) -> dict[int, int]:
     """The links that a statement takes over from one it refers to (Communication 2.1.3)."""
     found = {each: roles | Role.INHERITED for each, roles in links(target).items()}
     found[verb_key(target["verb"]["id"])] = Role.VERB | Role.INHERITED
-    authority = agent_identity(target.get("authority", {}))
-    if authority is not None and key("agent", authority) not in found:
-        _add(found, key("related agent", authority), Role.AUTHORITY | Role.INHERITED)
+    for authority, _ in _agent(target.get("authority", {}), Role.AUTHORITY):
+        identity = agent_identity(authority)
+        if identity is not None and key("agent", identity) not in found:
+            _add(found, key("related agent", identity), Role.AUTHORITY | Role.INHERITED)
     return found
 
 
@@ -139,9 +144,6 @@ def _direct(statement: Statement) -> Iterator[Mention]:
 
 
 def _related(statement: Statement) -> Iterator[Mention]:
-    authority = statement.get("authority", {})
-    for member in authority.get("member", ()):
-        yield from _agent(member, Role.AUTHORITY)
     if "context" in statement:
         yield from _context(statement["context"])
     target = statement["object"]

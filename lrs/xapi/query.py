@@ -18,24 +18,39 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The place of a statement in the order of a list: the next page begins beyond it."""
+    """The place of a statement in the order of a list: the next page begins beyond it.
+
+    `through` is the bound that held for the first page; it holds for all, so that a list is what
+    there was when it was asked for, and whichever page's bound a consumer keeps is the right one.
+    """
 
     stored: datetime
     statement_id: str
+    through: datetime
 
     def __str__(self) -> str:
-        micros = (self.stored - _EPOCH) // timedelta(microseconds=1)
-        return f"{micros}.{self.statement_id}"
+        return f"{_micros(self.stored)}.{self.statement_id}.{_micros(self.through)}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        micros, _, statement_id = text.partition(".")
-        if not micros.isascii() or not micros.isdigit() or not is_uuid(statement_id):
+        """Raises ValueError for what is no cursor."""
+        stored, statement_id, through = text.split(".")
+        if not is_uuid(statement_id):
             raise ValueError(text)
-        try:
-            return cls(_EPOCH + timedelta(microseconds=int(micros)), statement_id)
-        except OverflowError:
-            raise ValueError(text) from None
+        return cls(_moment(stored), statement_id, _moment(through))
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(micros: str) -> datetime:
+    if not (micros.isascii() and micros.isdigit() and len(micros) < 20):
+        raise ValueError(micros)
+    try:
+        return _EPOCH + timedelta(microseconds=int(micros))
+    except OverflowError:
+        raise ValueError(micros) from None
 
 
 @dataclass(frozen=True, slots=True)

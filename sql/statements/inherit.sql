@@ -1,10 +1,16 @@
--- Links statements to what their targets speak of, and marks the references as settled.
+-- Links statements to what their targets speak of, and marks as settled those that have it all.
+-- Rows that others may be at too are taken in one order, so that nobody deadlocks.
 with item as (
     select * from unnest($2::uuid[], $3::bigint[], $4::smallint[]) as item (statement_id, key, roles)
 ),
 settled as (
     update reference set settled = true
-    where partner_id = $1 and not settled and statement_id = any($5::uuid[])
+    where partner_id = $1 and statement_id in (
+        select statement_id from reference
+        where partner_id = $1 and not settled and statement_id = any($5::uuid[])
+        order by statement_id
+        for update
+    )
 )
 insert into link (partner_id, key, stored, statement_id, roles)
 select $1, item.key, reference.stored, item.statement_id, item.roles

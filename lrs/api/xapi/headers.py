@@ -11,6 +11,29 @@ from lrs.api.responses import CONSISTENT_THROUGH, timestamp
 from lrs.api.services import Services
 from lrs.errors import LRSError, Unavailable
 
+ALLOWED_HEADERS = [
+    "Accept-Language",
+    "Authorization",
+    "Content-Type",
+    "If-Match",
+    "If-None-Match",
+    reading.VERSION_HEADER,
+    "X-Experience-API",
+    "X-Request-ID",
+]
+"""What content in a browser may send from another origin."""
+
+EXPOSED_HEADERS = [
+    CONSISTENT_THROUGH,
+    "ETag",
+    "Last-Modified",
+    "Retry-After",
+    "WWW-Authenticate",
+    reading.VERSION_HEADER,
+    "X-Request-ID",
+]
+"""What it may read of the answer."""
+
 
 class XAPIHeaders:
     """Puts the version and the bound into every answer, refusals included."""

@@ -1,4 +1,4 @@
-"""What is known of agents and activities, and of this server (1.0.3 Communication 2.4–2.8)."""
+"""What is known of agents and activities, and of this server (1.0.3 Communication 2.4 and on)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def get_about(_: Request) -> Response:
 def _only(request: Request, name: str, reader: parameters.Reader, section: str) -> Any:
     """The value of the one parameter of a resource."""
     values = parameters.read(
-        request.query_params.multi_items(),
+        reading.parameters(request),
         {name: reader},
         required=[name],
         section=f"xAPI 1.0.3 Communication {section}",

@@ -11,29 +11,46 @@ from lrs.api import listing, outcomes, problems, reading
 from lrs.api.responses import json_response
 from lrs.api.routing import resource
 from lrs.auth import scopes
-from lrs.errors import InvalidParameter, LRSError
-from lrs.ingest import Outcome, read_statement
+from lrs.auth.authenticate import Caller
+from lrs.checking import StatementReader
+from lrs.errors import InvalidParameter, LRSError, MalformedJSON
+from lrs.ingest import Outcome
+from lrs.xapi import codec, multipart, parameters
+from lrs.xapi.multipart import Attached
+from lrs.xapi.validation import Version
+
+SECTION = "xAPI 1.0.3 Communication 2.1"
 
 
 async def post_statements(request: Request) -> Response:
-    version = reading.version(request, required=True)
-    who = await reading.caller(request, reading.BASIC_OR_BEARER)
-    scopes.require(who.scopes, scopes.STATEMENTS_WRITE)
-    reading.require_json(request)
+    version, who = await _writer(request)
     if request.query_params:
         raise InvalidParameter("POST takes no parameters here.")
-    here = reading.services(request)
-    items, _ = await reading.items(request)
-    found = await here.ingest.submit(
-        items,
-        reading.sender(who, None, version),
-        read_statement,
-        item_bytes=here.settings.xapi_statement_bytes,
-        atomic=True,
-    )
-    if problem := _gravest(found):
-        return problems.response(problem, **outcomes.results(found))
+    text, attached = await _content(request)
+    items, _ = reading.split(request, text)
+    found = await _submit(request, who, version, items, StatementReader(attached))
+    if problem := gravest(found):
+        return problems.response(problem, results=outcomes.refused(found))
     return json_response([outcome.statement_id for outcome in found])
+
+
+async def put_statement(request: Request) -> Response:
+    version, who = await _writer(request)
+    asked = parameters.read(
+        reading.parameters(request),
+        {"statementId": parameters.uuid},
+        required=["statementId"],
+        section=SECTION,
+    )
+    text, attached = await _content(request)
+    items, is_batch = reading.split(request, text)
+    if is_batch:
+        raise MalformedJSON("PUT stores one statement, not an array of them.")
+    reader = StatementReader(attached, asked["statementId"])
+    found = await _submit(request, who, version, items, reader)
+    if problem := gravest(found):
+        return problems.response(problem)
+    return Response(status_code=204)
 
 
 async def get_statements(request: Request) -> Response:
@@ -42,15 +59,52 @@ async def get_statements(request: Request) -> Response:
     return await listing.answer(request, who, None)
 
 
-_GRAVITY = {"invalid": 3, "too_large": 2, "conflict": 1}
+async def _writer(request: Request) -> tuple[Version | None, Caller]:
+    version = reading.version(request, required=True)
+    who = await reading.caller(request, reading.BASIC_OR_BEARER)
+    scopes.require(who.scopes, scopes.STATEMENTS_WRITE)
+    return version, who
 
 
-def _gravest(found: Sequence[Outcome]) -> LRSError | None:
+async def _content(request: Request) -> tuple[bytes, dict[str, Attached]]:
+    """The JSON text of the request, and the attachments that came with it."""
+    content_type = request.headers.get("content-type", "")
+    is_multipart = content_type.lower().startswith("multipart/mixed")
+    if not is_multipart:
+        reading.require_json(request)
+    body = await reading.body(request, reading.services(request).settings.body_bytes)
+    return multipart.read(body, content_type) if is_multipart else (body, {})
+
+
+async def _submit(
+    request: Request,
+    who: Caller,
+    version: Version | None,
+    items: Sequence[bytes],
+    reader: StatementReader,
+) -> list[Outcome]:
+    here = reading.services(request)
+    if reader.attached:
+        multipart.expect_named([codec.read(item) for item in items], reader.attached)
+    return await here.ingest.submit(
+        items,
+        reading.sender(who, None, version),
+        reader,
+        item_bytes=here.settings.xapi_statement_bytes,
+        atomic=True,
+    )
+
+
+_GRAVITY = ("invalid", "too_large", "conflict")
+
+
+def gravest(found: Sequence[Outcome]) -> LRSError | None:
     """What refuses the whole request, if anything does; a duplicate is no reason to."""
-    refused = [outcome for outcome in found if outcome.kind in _GRAVITY]
-    if not refused:
-        return None
-    return max(refused, key=lambda outcome: _GRAVITY[outcome.kind]).problem
+    for kind in _GRAVITY:
+        for outcome in found:
+            if outcome.kind == kind:
+                return outcome.problem
+    return None
 
 
-ROUTES = [resource("/xapi/statements", get=get_statements, post=post_statements)]
+ROUTES = [resource("/xapi/statements", get=get_statements, post=post_statements, put=put_statement)]

@@ -1,0 +1,179 @@
+"""One transaction of group commit: all that a group of submissions changes, in one order.
+
+Statements come first, then what came and what is told with them, then what others inherit; each
+sorted, so that two transactions never wait for each other in a circle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from asyncpg import Record
+from asyncpg.pool import PoolConnectionProxy
+
+from lrs import metrics
+from lrs.errors import LRSError
+from lrs.store import attachments, entities, inheritance, statements
+from lrs.store.database import RETRIED, Connection, Database, errors_translated
+from lrs.store.entities import News, Remembered
+from lrs.store.statements import Inserted, Known, Prepared
+
+Verdict = Known | None
+"""None: stored now. Known: refused, since this is what stands under that id."""
+
+Result = TypeVar("Result")
+
+_log = logging.getLogger("lrs.store")
+
+_RETRIES = 5
+
+
+@dataclass(eq=False, slots=True)
+class Submission:
+    """What one request wants stored: all or nothing if `atomic`, else each for itself."""
+
+    prepared: Sequence[Prepared]
+    atomic: bool
+    verdicts: asyncio.Future[list[Verdict]]
+
+    @property
+    def needs_rollback(self) -> bool:
+        return self.atomic and len(self.prepared) > 1
+
+    def refused(self, verdicts: list[Verdict]) -> bool:
+        """Whether one statement contradicts what is stored, so that none may be stored."""
+        return self.needs_rollback and any(
+            known is not None and known.digest != each.digest
+            for each, known in zip(self.prepared, verdicts, strict=True)
+        )
+
+
+class Refused(Exception):
+    """Undoes the transaction, since some of its submissions are all or nothing."""
+
+    def __init__(self, verdicts: dict[Submission, list[Verdict]]) -> None:
+        self.verdicts = verdicts
+
+
+class Writer:
+    """Writes groups of submissions, and remembers what it has lately written of entities."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._remembered = Remembered()
+
+    async def write(
+        self, partner_id: int, group: Sequence[Submission]
+    ) -> dict[Submission, list[Verdict]]:
+        """Commits what is new, and returns the verdicts. Raises Refused with what forbids it."""
+        firsts: dict[str, Prepared] = {}
+        for submission in group:
+            for each in submission.prepared:
+                firsts.setdefault(each.statement_id, each)
+        metrics.COMMIT_STATEMENTS.observe(len(firsts))
+        needs_transaction = (
+            any(each.target or each.contents for each in firsts.values())
+            or any(submission.needs_rollback for submission in group)
+            or self._news(partner_id, firsts.values())
+        )
+        async with self._database.writers.acquire() as connection:
+            if needs_transaction:
+                return await self._in_transaction(connection, partner_id, group, firsts)
+            # Alone, the insert is its own transaction: one round trip.
+            verdicts, inserted = await _insert(connection, partner_id, group, firsts)
+            if inserted.referred:
+                await _afterwards(
+                    lambda: inheritance.settle(connection, partner_id, inserted.referred)
+                )
+            return verdicts
+
+    async def _in_transaction(
+        self,
+        connection: PoolConnectionProxy[Record],
+        partner_id: int,
+        group: Sequence[Submission],
+        firsts: dict[str, Prepared],
+    ) -> dict[Submission, list[Verdict]]:
+        async with connection.transaction():
+            verdicts, inserted = await _insert(connection, partner_id, group, firsts)
+            refused = {each: found for each, found in verdicts.items() if each.refused(found)}
+            if refused:
+                raise Refused(refused)
+            stored = [firsts[statement_id] for statement_id in inserted.ids]
+            news = self._news(partner_id, stored)
+            await attachments.write(connection, partner_id, stored)
+            await entities.write(connection, partner_id, news)
+            unsettled = await _inherit(connection, partner_id, stored, inserted)
+        self._remembered.note(partner_id, news)
+        if unsettled:
+            await _afterwards(lambda: inheritance.settle_late(connection, partner_id, unsettled))
+        return verdicts
+
+    def _news(self, partner_id: int, prepared: Iterable[Prepared]) -> News:
+        told = list(prepared)
+        return self._remembered.news(
+            partner_id,
+            (definition for each in told for definition in each.definitions),
+            (name for each in told for name in each.names),
+        )
+
+
+async def _inherit(
+    connection: Connection, partner_id: int, stored: Sequence[Prepared], inserted: Inserted
+) -> frozenset[str]:
+    """Links what refers and what is referred to; returns those whose target is not seen yet."""
+    referring = frozenset(each.statement_id for each in stored if each.target)
+    if not referring and not inserted.referred:
+        return referring
+    return referring - await inheritance.settle(
+        connection, partner_id, referring | inserted.referred
+    )
+
+
+async def _insert(
+    connection: Connection,
+    partner_id: int,
+    group: Sequence[Submission],
+    firsts: dict[str, Prepared],
+) -> tuple[dict[Submission, list[Verdict]], Inserted]:
+    inserted = await statements.insert(connection, partner_id, list(firsts.values()))
+    unclaimed = set(inserted.ids)
+    refused = [
+        each
+        for submission in group
+        for each in submission.prepared
+        if each is not firsts[each.statement_id] or each.statement_id not in inserted.ids
+    ]
+    known = await statements.stored_digests(connection, partner_id, refused) if refused else {}
+
+    def verdict(each: Prepared) -> Verdict:
+        if each.statement_id in unclaimed:
+            unclaimed.remove(each.statement_id)
+            return None
+        return known[each.statement_id, each.digest]
+
+    verdicts = {each: [verdict(item) for item in each.prepared] for each in group}
+    return verdicts, inserted
+
+
+async def again(attempt: Callable[[], Awaitable[Result]]) -> Result:
+    """Repeats a whole transaction that PostgreSQL gave up to let another one pass."""
+    for _ in range(_RETRIES):
+        try:
+            return await attempt()
+        except RETRIED:
+            await asyncio.sleep(0)
+    return await attempt()
+
+
+async def _afterwards(settle: Callable[[], Awaitable[object]]) -> None:
+    """Does what follows a commit and cannot undo it; what fails here is left to the sweep."""
+    try:
+        with errors_translated():
+            await again(settle)
+    except LRSError as error:
+        _log.warning("references are left unsettled for now: %s", error.detail)

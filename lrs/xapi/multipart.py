@@ -1,0 +1,285 @@
+"""Statements together with their attachments, as multipart/mixed: both ways.
+
+xAPI 1.0.3 Communication 1.5.2, IEEE 9274.1.1 4.1.3; the syntax is that of RFC 2046 5.1. The first
+part is JSON, every other one the bytes of an attachment, known by their SHA-2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from itertools import chain, pairwise
+from secrets import token_hex
+from typing import Any
+
+from lrs.errors import BadRequest, TooLarge, UnsupportedMediaType, Violation
+from lrs.xapi import signatures
+from lrs.xapi.explain import shown
+
+Json = dict[str, Any]
+
+MOST_PARTS = 1_000
+HEADER_BYTES = 8_192
+REQUIREMENT = "xAPI 1.0.3 Communication 1.5, IEEE 9274.1.1 4.1.3"
+
+_HASH = "x-experience-api-hash"
+_OCTETS = "application/octet-stream"
+_ALGORITHMS = {64: "sha256", 96: "sha384", 128: "sha512"}
+_BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")
+_HEX = re.compile(r"[0-9a-f]+")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_FOLD = re.compile(r"\r?\n[ \t]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a body; the names of its headers are in lower case."""
+
+    headers: dict[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The bytes of an attachment that came with a request."""
+
+    content: bytes
+    content_type: str
+
+
+# Reading
+
+
+def boundary(content_type: str) -> str:
+    """The boundary that a Content-Type header names."""
+    header = Message()
+    header["Content-Type"] = content_type
+    if header.get_content_type() != "multipart/mixed":
+        raise UnsupportedMediaType(f"Expected multipart/mixed, found {shown(content_type)}.")
+    found = header.get_boundary()
+    if not found:
+        raise BadRequest("The Content-Type multipart/mixed has no parameter boundary.")
+    if not _BOUNDARY.fullmatch(found):
+        raise BadRequest("The boundary must be 1 to 70 printable ASCII characters (RFC 2046).")
+    return found
+
+
+def split(body: bytes, boundary: str) -> list[Part]:
+    """The parts of a body. What stands before the first and after the last is ignored."""
+    eol, delimiters = _delimiters(body, boundary)
+    return [
+        _part(body, number, before.end(), after.start(), eol)
+        for number, (before, after) in enumerate(pairwise(delimiters), 1)
+    ]
+
+
+def read(body: bytes, content_type: str) -> tuple[bytes, dict[str, Attached]]:
+    """The JSON text of a request, and its attachments by the lower-case SHA-2 of their bytes.
+
+    Bytes that were sent twice are kept once.
+    """
+    first, *others = split(body, boundary(content_type))
+    _expect_json(first)
+    attached: dict[str, Attached] = {}
+    for number, part in enumerate(others, 2):
+        sha2 = _checked_hash(part, number)
+        kind = part.headers.get("content-type") or _OCTETS
+        attached.setdefault(sha2, Attached(part.content, kind))
+    return first.content, attached
+
+
+def _delimiters(body: bytes, boundary: str) -> tuple[bytes, list[re.Match[bytes]]]:
+    """The lines that part the body, up to the closing one, and how its lines end.
+
+    They end with CRLF; with LF alone only if the body would hold no such line otherwise.
+    """
+    for eol in (b"\r\n", b"\n"):
+        line = rb"--%s(--)?[ \t]*+(?=%s|\Z)" % (re.escape(boundary.encode()), eol)
+        at_start = re.match(line, body)
+        found: list[re.Match[bytes]] = []
+        for each in chain([at_start] if at_start else [], re.finditer(eol + line, body)):
+            found.append(each)
+            if each[1]:
+                return eol, _expect_parts(found)
+            if len(found) > MOST_PARTS:
+                raise TooLarge(f"The body has more than {MOST_PARTS} parts.")
+        if found:
+            raise BadRequest(f"The body ends without the closing line --{boundary}--.")
+    raise BadRequest(f"The body has no line --{boundary}, the boundary that Content-Type names.")
+
+
+def _expect_parts(delimiters: list[re.Match[bytes]]) -> list[re.Match[bytes]]:
+    if len(delimiters) < 2:
+        raise BadRequest("The body has no part: its first boundary is the closing one.")
+    return delimiters
+
+
+def _part(body: bytes, number: int, start: int, stop: int, eol: bytes) -> Part:
+    """The part between two delimiters. The line end before the second belongs to that one."""
+    farthest = start + HEADER_BYTES + 3 * len(eol)
+    blank = body.find(2 * eol, start, min(stop + len(eol), farthest))
+    if blank < 0:
+        raise BadRequest(
+            f"Part {number}: expected headers of at most {HEADER_BYTES} bytes and an empty line."
+        )
+    headers = body[start + len(eol) : blank].decode(errors="replace")
+    return Part(_headers(headers, number), body[blank + 2 * len(eol) : stop])
+
+
+def _headers(text: str, number: int) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in re.split(r"\r?\n", _FOLD.sub(" ", text)) if text else ():
+        name, colon, value = line.partition(":")
+        name = name.strip().lower()
+        if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+            raise BadRequest(f"Part {number}: expected a header, found {shown(line)}.")
+        if name in headers:
+            raise BadRequest(f"Part {number}: the header {shown(name)} stands there twice.")
+        headers[name] = value.strip()
+    return headers
+
+
+def _expect_json(part: Part) -> None:
+    kind = part.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != "application/json":
+        raise BadRequest(
+            f"Part 1: expected the statements, as application/json, found {shown(kind)}."
+        )
+    encoding = part.headers.get("content-transfer-encoding", "binary")
+    if encoding.lower() not in ("binary", "8bit", "7bit"):
+        raise BadRequest(f"Part 1: expected it not to be encoded, found {shown(encoding)}.")
+
+
+def _checked_hash(part: Part, number: int) -> str:
+    """The hash that a part names, if it is that of its bytes."""
+    encoding = part.headers.get("content-transfer-encoding", "")
+    if encoding.lower() != "binary":
+        raise BadRequest(
+            f"Part {number}: expected Content-Transfer-Encoding: binary, found {shown(encoding)}."
+        )
+    if _HASH not in part.headers:
+        raise BadRequest(
+            f"Part {number}: the header X-Experience-API-Hash is missing. "
+            "All statements go into part 1, and every other part is an attachment."
+        )
+    sha2 = part.headers[_HASH].lower()
+    algorithm = _ALGORITHMS.get(len(sha2)) if _HEX.fullmatch(sha2) else None
+    if algorithm is None:
+        raise BadRequest(
+            f"Part {number}: expected X-Experience-API-Hash to be the hexadecimal digits "
+            f"of a SHA-256, SHA-384 or SHA-512, found {shown(sha2)}."
+        )
+    if (actual := hashlib.new(algorithm, part.content).hexdigest()) != sha2:
+        raise BadRequest(
+            f"Part {number}: X-Experience-API-Hash is not the {algorithm} of its "
+            f"{len(part.content)} bytes, which is {actual}."
+        )
+    return sha2
+
+
+# Matching
+
+
+def expect_named(statements: Iterable[Json], attached: Mapping[str, Attached]) -> None:
+    """Raises BadRequest if attachments came that no statement names."""
+    if not attached:
+        return
+    named = {_sha2(each) for statement in statements for _, each in _attachments(statement)}
+    if surplus := [sha2 for sha2 in attached if sha2 not in named]:
+        raise BadRequest(
+            f"No statement has an attachment with the sha2 {surplus[0]}, which was sent"
+            f" (of {len(attached)} parts with attachments, {len(surplus)} belong to none)."
+        )
+
+
+def missing(statement: Json, attached: Mapping[str, Attached]) -> list[Violation]:
+    """The attachments of a statement that are neither here nor elsewhere (1.0.3 Data 2.4.11).
+
+    A signature must be here, as it is to be checked. `length` is not compared.
+    """
+    violations = []
+    for pointer, attachment in _attachments(statement):
+        if _sha2(attachment) in attached:
+            continue
+        if attachment.get("usageType") == signatures.USAGE_TYPE:
+            detail = "expected a part with this signature in the same request"
+            violations.append(Violation(pointer, detail, signatures.REQUIREMENT))
+        elif "fileUrl" not in attachment:
+            detail = "expected a fileUrl, or a part with these bytes in the same request"
+            violations.append(Violation(pointer, detail, REQUIREMENT))
+    return violations
+
+
+def hashes(statement: Json) -> list[tuple[str, str]]:
+    """The lower-case sha2 of a statement's attachments, each once, with their contentType."""
+    found: dict[str, str] = {}
+    for _, attachment in _attachments(statement):
+        found.setdefault(_sha2(attachment), attachment["contentType"])
+    return list(found.items())
+
+
+def _attachments(statement: Json) -> Iterator[tuple[str, Json]]:
+    """The attachments of a statement and its SubStatement, each with a pointer to it."""
+    inner = statement.get("object") if isinstance(statement, dict) else None
+    for holder, at in ((statement, "/attachments"), (inner, "/object/attachments")):
+        if isinstance(holder, dict) and isinstance(holder.get("attachments"), list):
+            for index, attachment in enumerate(holder["attachments"]):
+                if isinstance(attachment, dict):
+                    yield f"{at}/{index}", attachment
+
+
+def _sha2(attachment: Json) -> str:
+    return str(attachment.get("sha2")).lower()
+
+
+# Writing
+
+
+def fresh_boundary() -> str:
+    """A boundary of letters and digits that stands in no content, with all likelihood there is."""
+    return token_hex(20)
+
+
+def content_type(boundary: str) -> str:
+    """The Content-Type header of a body with this boundary."""
+    return f"multipart/mixed; boundary={boundary}"
+
+
+def write(
+    json_text: str | bytes, attachments: Iterable[tuple[str, str, bytes]], boundary: str
+) -> Iterator[bytes]:
+    """A body in pieces: the JSON text, then one part for each `(sha2, content_type, content)`.
+
+    An attachment whose sha2 has been written already is left out.
+    """
+    yield first(json_text, boundary)
+    written: set[str] = set()
+    for sha2, kind, content in attachments:
+        if sha2.lower() not in written:
+            written.add(sha2.lower())
+            yield part_head(boundary, sha2, kind)
+            yield content
+    yield end(boundary)
+
+
+def first(json_text: str | bytes, boundary: str) -> bytes:
+    """The first part: the JSON text."""
+    text = json_text.encode() if isinstance(json_text, str) else json_text
+    return f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode() + text
+
+
+def part_head(boundary: str, sha2: str, kind: str) -> bytes:
+    """What stands before the bytes of an attachment, for those who have to wait for them."""
+    safe = _OCTETS if _CONTROL.search(kind) else kind
+    return (
+        f"\r\n--{boundary}\r\nContent-Type: {safe}\r\nContent-Transfer-Encoding: binary\r\n"
+        f"X-Experience-API-Hash: {sha2.lower()}\r\n\r\n"
+    ).encode()
+
+
+def end(boundary: str) -> bytes:
+    return f"\r\n--{boundary}--\r\n".encode()

@@ -1,0 +1,79 @@
+"""If-Match and If-None-Match: what a request demands of the document it finds (RFC 9110 13)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lrs.errors import BadRequest, PreconditionFailed
+
+# A tag without quotes is no tag, but is sent by clients that hash a document themselves.
+_TAG = re.compile(r'\s*+(?:(W/)?(?:"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"*]+)))?\s*+(?:,|$)')
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The entity tags of If-Match or If-None-Match: pairs of tag and weakness, or `*`."""
+
+    any: bool
+    tags: frozenset[tuple[str, bool]]
+
+    def hold(self, etag: str | None, *, weakly: bool) -> bool:
+        """Whether the document that was found is among them."""
+        if etag is None:
+            return False
+        tags = {(etag, False), (etag, True)} if weakly else {(etag, False)}
+        return self.any or not self.tags.isdisjoint(tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """What a request demands of the document it finds (RFC 9110 13)."""
+
+    if_match: Tags | None
+    if_none_match: Tags | None
+
+    def __bool__(self) -> bool:
+        return self.if_match is not None or self.if_none_match is not None
+
+    def not_modified(self, etag: str) -> bool:
+        """Whether a reader has this already. Raises PreconditionFailed for If-Match."""
+        self._check_match(etag)
+        return self.if_none_match is not None and self.if_none_match.hold(etag, weakly=True)
+
+    def check(self, etag: str | None) -> None:
+        """Raises PreconditionFailed unless the document that was found may be changed."""
+        self._check_match(etag)
+        if etag and self.if_none_match is not None and self.if_none_match.hold(etag, weakly=True):
+            raise PreconditionFailed(
+                f'The document has the ETag "{etag}", which If-None-Match excludes.'
+            )
+
+    def _check_match(self, etag: str | None) -> None:
+        if self.if_match is not None and not self.if_match.hold(etag, weakly=False):
+            now = f'has the ETag "{etag}"' if etag else "does not exist"
+            raise PreconditionFailed(f"The document {now}, which is not what If-Match asks for.")
+
+
+def read(if_match: Sequence[str], if_none_match: Sequence[str]) -> Preconditions:
+    """The two headers, each as the lines it was sent in. Raises BadRequest if malformed."""
+    return Preconditions(_tags("If-Match", if_match), _tags("If-None-Match", if_none_match))
+
+
+def _tags(name: str, lines: Sequence[str]) -> Tags | None:
+    text = ",".join(lines).strip()
+    if not lines:
+        return None
+    if text == "*":
+        return Tags(True, frozenset())
+    tags: set[tuple[str, bool]] = set()
+    at = 0
+    while at < len(text):
+        match = _TAG.match(text, at)
+        if match is None:
+            raise BadRequest(f'{name} must be * or a list of entity tags like "0a1b".')
+        if match[2] is not None or match[3] is not None:
+            tags.add((match[2] or match[3] or "", match[1] is not None))
+        at = match.end()
+    return Tags(False, frozenset(tags))

@@ -1,0 +1,218 @@
+"""The catalogue of problems says what the code says, and problems are rendered as it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx
+import pytest
+from support import JSON, Partner, new_id, statement
+
+from lrs import errors, ingest
+from lrs.api import problems
+from lrs.errors import InvalidStatement, LRSError, Violation
+
+DOCUMENT = (Path(__file__).parent.parent / "docs" / "errors.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| (.+) \| (.+) \|$", DOCUMENT, re.MULTILINE)
+OUTCOMES = re.findall(r"^\| `([a-z_]+)` \| (\d{3}) \| ([^|]*?) ?\|$", DOCUMENT, re.MULTILINE)
+
+
+def classes(of: type[LRSError] = LRSError) -> Iterator[type[LRSError]]:
+    """The tree in the order in which it is drawn."""
+    for each in of.__subclasses__():
+        if each.__module__ == errors.__name__:
+            yield each
+            yield from classes(each)
+
+
+CLASSES = list(classes())
+
+
+# The catalogue
+
+
+def test_every_problem_is_in_the_catalogue_with_its_status() -> None:
+    assert {(code, int(status)) for code, status, _, _ in ROWS} == {
+        (each.code, each.status) for each in CLASSES
+    }
+    assert len(ROWS) == len(CLASSES)
+
+
+def test_every_class_has_a_code_of_its_own() -> None:
+    codes = [each.code for each in CLASSES]
+    assert len(codes) == len(set(codes))
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", code) for code in codes)
+
+
+def test_a_class_has_the_status_of_the_one_above() -> None:
+    for each in CLASSES:
+        above: type[LRSError] = each.__mro__[1]
+        assert above is LRSError or above.status == each.status
+
+
+def test_the_tree_is_drawn_as_it_is() -> None:
+    drawn = re.findall(r"[├└]── (\w+) +(\d{3})", errors.__doc__ or "")
+    assert drawn == [(each.__name__, str(each.status)) for each in CLASSES]
+
+
+def test_every_outcome_is_told_of() -> None:
+    assert [outcome for outcome, _, _ in OUTCOMES] == list(get_args(ingest.Kind))
+    statuses = {each.code: str(each.status) for each in CLASSES}
+    for _, status, codes in OUTCOMES:
+        assert {statuses[code] for code in re.findall(r"`([a-z-]+)`", codes)} <= {status}
+
+
+def test_the_examples_are_json_in_the_words_of_the_code() -> None:
+    titles = {each.code: (each.title, each.status) for each in CLASSES}
+    shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]
+    problem, results = shown
+    assert (problem["title"], problem["status"]) == titles[problem["code"]]
+    told = results["results"][1]["problem"]
+    assert (told["title"], told["status"]) == titles[told["code"]]
+
+
+async def test_the_first_example_is_what_the_server_answers(partner: Partner) -> None:
+    shown = json.loads(re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)[0])
+    wrong = {"actor": {"mbox": "mailto:a@example.com"}, "verb": {"id": "completed"}}
+    assert (await partner.send(wrong)).json() == shown
+
+
+# What is rendered
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.code)
+def test_a_problem_has_the_members_of_the_catalogue(kind: type[LRSError]) -> None:
+    assert problems.problem(kind("A sentence.")) == {
+        "type": f"urn:lrs:problem:{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": "A sentence.",
+        "code": kind.code,
+    }
+
+
+def test_violations_are_rendered_as_errors() -> None:
+    error = InvalidStatement("x", violations=[Violation("/verb", "wrong", "rule")])
+    assert problems.problem(error)["errors"] == [
+        {"pointer": "/verb", "detail": "wrong", "requirement": "rule"}
+    ]
+
+
+async def refused(answer: httpx.Response, code: str, status: int) -> dict[str, Any]:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"]
+    body: dict[str, Any] = answer.json()
+    assert body["code"] == code
+    assert body["status"] == status
+    return body
+
+
+async def test_no_resource(http: httpx.AsyncClient) -> None:
+    await refused(await http.get("/no/such/resource"), "not-found", 404)
+
+
+async def test_no_such_method(http: httpx.AsyncClient) -> None:
+    answer = await http.delete("/healthz")
+    await refused(answer, "method-not-allowed", 405)
+    assert "GET" in answer.headers["allow"]
+
+
+async def test_no_credentials(http: httpx.AsyncClient, partner: Partner) -> None:
+    answer = await http.post(partner.url("statements"), json=statement())
+    await refused(answer, "unauthorized", 401)
+    assert answer.headers["www-authenticate"]
+
+
+async def test_another_partner(partner: Partner, stranger: Partner) -> None:
+    answer = await partner.http.get(stranger.url("statements"), headers=partner.headers)
+    await refused(answer, "forbidden", 403)
+
+
+async def test_a_scope_that_the_token_lacks(partner: Partner) -> None:
+    await partner.authenticate(scope="statements/read")
+    answer = await partner.send(statement())
+    await refused(answer, "missing-scope", 403)
+    assert 'scope="statements/write"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", "malformed-json"),
+        (b'{"id": 1, "id": 1}', "malformed-json"),
+        (b"{}", "invalid-statement"),
+    ],
+)
+async def test_a_body_that_is_no_statement(partner: Partner, body: bytes, code: str) -> None:
+    assert (await refused(await partner.send(body), code, 400))["id"] is None
+
+
+async def test_another_media_type(partner: Partner) -> None:
+    answer = await partner.send(statement(), headers={"Content-Type": "text/plain"})
+    await refused(answer, "unsupported-media-type", 400)
+
+
+async def test_an_unknown_parameter(partner: Partner) -> None:
+    body = await refused(await partner.get(Verb="http://example.com/v"), "invalid-parameter", 400)
+    assert [each["pointer"] for each in body["errors"]] == ["Verb"]
+
+
+async def test_another_version(http: httpx.AsyncClient, partner: Partner) -> None:
+    for headers in ({}, {"X-Experience-API-Version": "0.9"}):
+        answer = await http.get("/xapi/statements", headers={**partner.headers, **headers})
+        await refused(answer, "unsupported-version", 400)
+
+
+async def test_what_is_stored_already(partner: Partner) -> None:
+    first = statement(id=new_id())
+    assert (await partner.send(first)).status_code == 200
+    assert (await refused(await partner.send(first), "duplicate", 409))["id"] == first["id"]
+    other = statement(id=first["id"], result={"completion": True})
+    body = await refused(await partner.send(other), "statement-conflict", 409)
+    assert [each["pointer"] for each in body["errors"]] == ["/result"]
+
+
+async def test_an_item_that_is_too_large(partner: Partner) -> None:
+    large = statement(result={"response": "x" * 16_384})
+    await refused(await partner.send(large), "too-large", 413)
+
+
+async def test_a_batch_that_fares_differently(partner: Partner) -> None:
+    fine = statement(id=new_id())
+    answer = await partner.send([fine, {}, fine])
+    assert answer.status_code == 207
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    told = [(each["index"], each["status"], each["outcome"]) for each in body["results"]]
+    assert told == [(0, 200, "stored"), (1, 400, "invalid"), (2, 409, "duplicate")]
+    assert [each["id"] for each in body["results"]] == [fine["id"], None, fine["id"]]
+    assert body["results"][0]["problem"] is None
+    assert body["results"][1]["problem"]["code"] == "invalid-statement"
+    assert body["summary"] == {"received": 3, "stored": 1, "invalid": 1, "duplicate": 1}
+
+
+async def test_the_token_endpoint_answers_as_oauth_does(http: httpx.AsyncClient) -> None:
+    for content, status, error in [
+        ({"grant_type": "client_credentials", "client_id": "x"}, 401, "invalid_client"),
+        (["x"], 400, "invalid_request"),
+    ]:
+        answer = await http.post("/oauth2/token", json=content, headers=JSON)
+        assert answer.status_code == status
+        assert answer.json()["error"] == error
+        assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("scope", ["é", '"', "\\"])
+async def test_scopes_that_cannot_be_repeated_are_refused(partner: Partner, scope: str) -> None:
+    answer = await partner.http.post(
+        "/oauth2/token",
+        data={"grant_type": "client_credentials", "scope": scope},
+        auth=(partner.key, partner.secret),
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_scope"

@@ -1,0 +1,455 @@
+"""References between statements: voiding, and being found by what a target says.
+
+xAPI 1.0.3 Data 2.3.2 (voiding), Communication 2.1.4 (inheritance), in whichever order they arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import httpx
+import orjson
+import pytest
+from conftest import new_partner
+from support import Partner, new_id, statement
+
+from lrs.api.services import Services
+from lrs.app import create_app
+from lrs.settings import Settings
+from lrs.store import inheritance
+from lrs.store import statements as store
+from lrs.store.database import WRITER
+from lrs.xapi import links
+
+Json = dict[str, Any]
+
+VOIDED = "http://adlnet.gov/expapi/verbs/voided"
+READ = "http://example.com/verbs/read"
+SAW = "http://example.com/verbs/saw"
+
+
+def reading(statement_id: str) -> Json:
+    return statement(id=statement_id, verb={"id": READ})
+
+
+def referring(statement_id: str, target: str, verb: str = SAW) -> Json:
+    return statement(
+        id=statement_id,
+        actor={"mbox": "mailto:witness@example.com"},
+        verb={"id": verb},
+        object={"objectType": "StatementRef", "id": target},
+    )
+
+
+def voiding(statement_id: str, target: str) -> Json:
+    return referring(statement_id, target, VOIDED)
+
+
+async def send(partner: Partner, *sent: Json) -> None:
+    """One batch, which must be stored."""
+    answer = await partner.send(list(sent))
+    assert answer.status_code == 200, answer.text
+
+
+async def found(partner: Partner, **params: str) -> list[str]:
+    return [each["id"] for each in await partner.all(**params)]
+
+
+async def is_voided(partner: Partner, statement_id: str) -> bool:
+    """Voided means: had by voidedStatementId alone, and in no list."""
+    plain = (await partner.get(statementId=statement_id)).status_code
+    voided = (await partner.get(voidedStatementId=statement_id)).status_code
+    assert {plain, voided} == {200, 404}
+    assert (statement_id in await found(partner)) == (plain == 200)
+    return voided == 200
+
+
+@pytest.fixture(scope="session")
+async def second_http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of another server on the same database."""
+    app = create_app(settings).app
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://second.test"
+        ) as client,
+    ):
+        yield client
+
+
+async def test_voids_a_statement_that_is_there(partner: Partner) -> None:
+    read, void = new_id(), new_id()
+    await send(partner, reading(read))
+    await send(partner, voiding(void, read))
+    assert await is_voided(partner, read)
+    assert await found(partner) == [void]
+
+
+async def test_voids_a_statement_that_arrives_later(partner: Partner) -> None:
+    read, void = new_id(), new_id()
+    await send(partner, voiding(void, read))
+    assert await found(partner) == [void]
+    await send(partner, reading(read))
+    assert await is_voided(partner, read)
+    assert await found(partner) == [void]
+
+
+@pytest.mark.parametrize("voiding_first", [False, True])
+async def test_voids_a_statement_of_the_same_batch(partner: Partner, voiding_first: bool) -> None:
+    read, void = new_id(), new_id()
+    batch = [reading(read), voiding(void, read)]
+    await send(partner, *(reversed(batch) if voiding_first else batch))
+    assert await is_voided(partner, read)
+    assert await found(partner, verb=READ) == [void]
+
+
+async def test_voiding_twice_is_harmless(partner: Partner) -> None:
+    read, first, second = new_id(), new_id(), new_id()
+    await send(partner, reading(read))
+    await send(partner, voiding(first, read))
+    await send(partner, voiding(second, read))
+    assert await is_voided(partner, read)
+    assert await found(partner, verb=READ) == [second, first]
+
+
+async def test_a_voiding_statement_cannot_be_voided(partner: Partner) -> None:
+    read, void, second = new_id(), new_id(), new_id()
+    await send(partner, reading(read))
+    await send(partner, voiding(void, read))
+    await send(partner, voiding(second, void))
+    assert await is_voided(partner, read)
+    assert not await is_voided(partner, void)
+    assert await found(partner) == [second, void]
+
+
+async def test_a_voided_id_stays_taken(partner: Partner) -> None:
+    read = new_id()
+    await send(partner, reading(read), voiding(new_id(), read))
+    assert (await partner.send(reading(read))).status_code == 409
+    assert await is_voided(partner, read)
+
+
+async def test_another_partners_voiding_voids_nothing(partner: Partner, stranger: Partner) -> None:
+    read = new_id()
+    await send(partner, reading(read))
+    await send(stranger, voiding(new_id(), read))
+    assert not await is_voided(partner, read)
+    assert await found(stranger, verb=READ) == []
+
+
+async def test_ids_are_the_same_in_capitals(partner: Partner) -> None:
+    read, void = new_id(), new_id()
+    await send(partner, voiding(void, read.upper()))
+    await send(partner, reading(read))
+    assert await is_voided(partner, read)
+    assert await found(partner, verb=READ) == [void]
+
+
+async def test_a_voided_target_is_still_inherited_from(partner: Partner) -> None:
+    """XAPI-00162: exactly the reference and the voiding statement, the newest first."""
+    read, saw, void = new_id(), new_id(), new_id()
+    await send(partner, reading(read))
+    await send(partner, referring(saw, read))
+    await send(partner, voiding(void, read))
+    assert await found(partner, verb=READ) == [void, saw]
+    newest = (await partner.get(verb=READ, limit="1")).json()
+    assert [each["id"] for each in newest["statements"]] == [void]
+    assert newest["more"]
+
+
+async def test_since_and_until_apply_to_the_referring_statement(partner: Partner) -> None:
+    read, saw, void = new_id(), new_id(), new_id()
+    stored = []
+    for each in (reading(read), referring(saw, read), voiding(void, read)):
+        await send(partner, each)
+        stored.append((await partner.get(ascending="false")).json()["statements"][0]["stored"])
+    assert await found(partner, verb=READ, since=stored[0]) == [void, saw]
+    assert await found(partner, verb=READ, since=stored[1]) == [void]
+    assert await found(partner, verb=READ, until=stored[1]) == [saw]
+    assert await found(partner, verb=READ, until=stored[0]) == []
+    assert await found(partner, verb=READ, since=stored[2]) == []
+
+
+async def test_each_condition_is_met_by_itself_or_by_a_target(partner: Partner) -> None:
+    """The witness saw: its own actor, its target's verb and activity."""
+    read, saw = new_id(), new_id()
+    await send(partner, reading(read), referring(saw, read))
+    witness = '{"mbox":"mailto:witness@example.com"}'
+    activity = "http://example.com/course/1"
+    assert await found(partner, agent=witness, verb=READ, activity=activity) == [saw]
+    assert await found(partner, agent=witness, verb=SAW) == [saw]
+
+
+async def test_a_reference_in_the_context_or_a_substatement_inherits_nothing(
+    partner: Partner,
+) -> None:
+    read, mention, part = new_id(), new_id(), new_id()
+    reference = {"objectType": "StatementRef", "id": read}
+    inner = {key: value for key, value in referring(read, read).items() if key != "id"}
+    await send(
+        partner,
+        reading(read),
+        statement(id=mention, context={"statement": reference}),
+        statement(id=part, object={"objectType": "SubStatement", **inner}),
+    )
+    assert await found(partner, verb=READ) == [read]
+
+
+ORDERS = list(itertools.permutations(range(4)))
+
+
+def chain(length: int = 4) -> list[Json]:
+    """A statement, one that refers to it, one that refers to that, and so on."""
+    ids = [new_id() for _ in range(length)]
+    return [
+        reading(ids[0]),
+        *(referring(own, target) for target, own in itertools.pairwise(ids)),
+    ]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: "".join(map(str, order)))
+async def test_a_chain_inherits_in_every_order(partner: Partner, order: tuple[int, ...]) -> None:
+    sent = chain()
+    for count, place in enumerate(order, 1):
+        await send(partner, sent[place])
+        here = set(order[:count])
+        reached = [  # those from which the way down to the first is complete
+            sent[place]["id"] for place in order[:count] if here.issuperset(range(place + 1))
+        ]
+        assert await found(partner, verb=READ, ascending="true") == reached
+
+
+async def test_a_chain_inherits_in_one_batch(partner: Partner) -> None:
+    for order in ORDERS:
+        sent = chain()
+        await send(partner, *(sent[place] for place in order))
+        listed = await found(partner, verb=READ)
+        assert {each["id"] for each in sent} <= set(listed)
+        assert len(listed) == len(set(listed))
+
+
+async def test_a_middle_link_is_inherited_while_the_end_is_missing(partner: Partner) -> None:
+    ids = [new_id() for _ in range(3)]
+    await send(partner, referring(ids[0], new_id()))
+    await send(partner, referring(ids[1], ids[0], READ))
+    await send(partner, referring(ids[2], ids[1]))
+    assert await found(partner, verb=READ) == [ids[2], ids[1]]
+
+
+async def test_a_statement_may_refer_to_itself(partner: Partner, services: Services) -> None:
+    own = new_id()
+    await send(partner, referring(own, own))
+    assert await found(partner, verb=SAW) == [own]
+    assert await unsettled(services, partner) == 0
+
+
+@pytest.mark.parametrize("length", [2, 3])
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_cycle_inherits_all_of_itself(
+    partner: Partner, services: Services, length: int, at_once: bool
+) -> None:
+    ids = [new_id() for _ in range(length)]
+    verbs = [f"http://example.com/verbs/{number}" for number in range(length)]
+    sent = [
+        referring(own, ids[(number + 1) % length], verbs[number]) for number, own in enumerate(ids)
+    ]
+    for batch in [sent] if at_once else [[each] for each in sent]:
+        await send(partner, *batch)
+    for verb in verbs:
+        assert sorted(await found(partner, verb=verb)) == sorted(ids)
+    assert await unsettled(services, partner) == 0
+
+
+async def test_many_references_to_one_late_target(partner: Partner) -> None:
+    read = new_id()
+    batches = [[referring(new_id(), read) for _ in range(20)] for _ in range(3)]
+    for batch in batches:
+        await send(partner, *batch)
+    await send(partner, reading(read))
+    assert len(await found(partner, verb=READ)) == 61
+
+
+# Statements that arrive at the same moment, on two servers
+
+
+@pytest.fixture
+def slow_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps transactions open for a while after they have looked for references."""
+    settle = inheritance.settle
+
+    async def settle_slowly(*arguments: Any) -> frozenset[str]:
+        settled = await settle(*arguments)
+        await asyncio.sleep(0.02)
+        return settled
+
+    monkeypatch.setattr(inheritance, "settle", settle_slowly)
+
+
+async def race(partners: Iterable[Partner], sent: Iterable[Json]) -> None:
+    await asyncio.gather(
+        *(send(who, each) for who, each in zip(itertools.cycle(partners), sent, strict=False))
+    )
+
+
+async def test_target_and_reference_at_the_same_moment(
+    services: Services, http: httpx.AsyncClient, second_http: httpx.AsyncClient
+) -> None:
+    here = await new_partner(services, http)
+    there = replace(here, http=second_http)
+    for number in range(80):
+        both = chain(2)
+        await race([here, there], both[:: -1 if number % 2 else 1])
+        listed = set(await found(there, verb=READ, limit="5"))
+        assert listed.issuperset(each["id"] for each in both)
+
+
+@pytest.mark.usefixtures("slow_settling")
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: "".join(map(str, order)))
+async def test_a_whole_chain_at_the_same_moment(
+    partner: Partner, second_http: httpx.AsyncClient, order: tuple[int, ...]
+) -> None:
+    there = replace(partner, http=second_http)
+    sent = chain()
+    await race([partner, there], (sent[place] for place in order))
+    assert sorted(await found(partner, verb=READ)) == sorted(each["id"] for each in sent)
+
+
+@pytest.mark.usefixtures("slow_settling")
+@pytest.mark.parametrize("known", range(4))
+async def test_a_chain_is_joined_in_the_middle_at_the_same_moment(
+    partner: Partner, services: Services, second_http: httpx.AsyncClient, known: int
+) -> None:
+    """One link is here already, so that its neighbours see it, but not each other."""
+    there = replace(partner, http=second_http)
+    sent = chain()
+    await send(partner, sent.pop(known))
+    await race([partner, there], sent)
+    assert len(await found(partner, verb=READ)) == 4
+    assert await unsettled(services, partner) == 0
+
+
+async def test_a_reference_waits_for_a_slow_target(
+    partner: Partner, services: Services, slow_writer: asyncpg.Connection
+) -> None:
+    """A target whose transaction is open when its reference comes is inherited from too."""
+    read, saw = new_id(), new_id()
+    async with slow_writer.transaction():
+        await store.insert(slow_writer, partner.partner_id, [prepared(reading(read))])
+        pending = asyncio.create_task(send(partner, referring(saw, read)))
+        await asyncio.sleep(0.1)
+        assert not pending.done()
+    await pending
+    assert sorted(await found(partner, verb=READ)) == sorted([saw, read])
+
+
+# Crashes
+
+
+@pytest.fixture
+async def slow_writer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A writer of its own, as another server would have it."""
+    connection = await asyncpg.connect(
+        database_url, server_settings={"application_name": WRITER, "timezone": "UTC"}
+    )
+    yield connection
+    await connection.close()
+
+
+def prepared(each: Json) -> store.Prepared:
+    target = links.reference(each)
+    return store.Prepared(
+        statement_id=each["id"],
+        digest=each["id"].encode(),
+        verb_key=links.verb_key(each["verb"]["id"]),
+        authority_key=0,
+        organization=None,
+        timed=False,
+        body=orjson.dumps(each).decode()[:-1] + ",",
+        links=tuple(links.links(each).items()),
+        target=target,
+        voids=each["verb"]["id"] == VOIDED,
+    )
+
+
+async def unsettled(services: Services, partner: Partner) -> int:
+    """How many of a partner's references still lack something."""
+    count: int = await services.database.readers.fetchval(
+        "select count(*) from reference where partner_id = $1 and not settled", partner.partner_id
+    )
+    return count
+
+
+def cycle_of_two() -> list[Json]:
+    one, other = new_id(), new_id()
+    return [referring(one, other, READ), referring(other, one)]
+
+
+@pytest.mark.parametrize(
+    "sent", [lambda: chain(2), lambda: chain(4), cycle_of_two], ids=["pair", "chain", "cycle"]
+)
+async def test_the_sweep_settles_what_a_crash_left(
+    partner: Partner,
+    services: Services,
+    slow_writer: asyncpg.Connection,
+    sent: Callable[[], list[Json]],
+) -> None:
+    left = sent()
+    for each in left:  # written, and nothing done about it
+        await store.insert(slow_writer, partner.partner_id, [prepared(each)])
+    references = sum(links.reference(each) is not None for each in left)
+    assert await unsettled(services, partner) == references
+    assert await inheritance.sweep(services.database) == references
+    assert await unsettled(services, partner) == 0
+    assert sorted(await found(partner, verb=READ)) == sorted(each["id"] for each in left)
+    assert await inheritance.sweep(services.database) == 0
+
+
+async def test_the_sweep_settles_a_chain_whose_end_is_missing(
+    partner: Partner, services: Services, slow_writer: asyncpg.Connection
+) -> None:
+    target, middle, top = new_id(), new_id(), new_id()
+    for each in (referring(middle, target, READ), referring(top, middle)):
+        await store.insert(slow_writer, partner.partner_id, [prepared(each)])
+    assert await inheritance.sweep(services.database) == 0
+    assert await found(partner, verb=READ, ascending="true") == [middle, top]
+    await send(partner, reading(target))
+    assert await unsettled(services, partner) == 0
+    assert await found(partner, activity="http://example.com/course/1") == [target, top, middle]
+
+
+async def test_a_failure_after_the_commit_is_no_failure_of_the_request(
+    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored is told as stored, and the sweep does the rest."""
+    read, saw = new_id(), new_id()
+    await send(partner, referring(saw, read))
+
+    async def fail(*arguments: Any) -> frozenset[str]:
+        raise asyncpg.DeadlockDetectedError("deadlock detected")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inheritance, "settle", fail)
+        await send(partner, reading(read))
+    assert await found(partner, verb=READ) == [read]
+    assert await inheritance.sweep(services.database) == 1
+    assert await found(partner, verb=READ) == [read, saw]
+
+
+async def test_a_target_that_outlasts_all_patience_is_left_to_the_sweep(
+    partner: Partner,
+    services: Services,
+    slow_writer: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inheritance, "_PATIENCE", 0.05)
+    read, saw = new_id(), new_id()
+    async with slow_writer.transaction():
+        await store.insert(slow_writer, partner.partner_id, [prepared(reading(read))])
+        await send(partner, referring(saw, read))
+    assert await inheritance.sweep(services.database) == 1
+    assert sorted(await found(partner, verb=READ)) == sorted([read, saw])

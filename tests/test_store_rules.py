@@ -1,0 +1,745 @@
+"""The rules that the store is held to: tables, migrations, plans, round trips; and the house."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import msgspec
+import orjson
+import pytest
+import sqlparse
+from conftest import new_partner
+from support import Partner, new_id, statement
+
+import lrs
+from lrs import resources
+from lrs.api.services import Services
+from lrs.app import running
+from lrs.checking import Sender, StatementReader
+from lrs.errors import Overloaded
+from lrs.ingest import Ingest
+from lrs.settings import Settings
+from lrs.store import migrations, pages
+from lrs.store.commit import GroupCommit
+from lrs.store.database import Database
+from lrs.store.migrations import UnknownSchema
+from lrs.xapi import links
+from lrs.xapi.query import Cursor, StatementQuery
+
+Json = dict[str, Any]
+
+REGISTRY = ("partner", "credential", "signing_key", "schema_migration")
+"""Read by every partner's requests, and small; on Citus, reference tables."""
+
+
+@pytest.fixture(scope="module")
+async def catalogue(services: Services) -> AsyncIterator[Any]:
+    async with services.database.readers.acquire() as connection:
+        yield connection
+
+
+# Tables
+
+
+async def tables(catalogue: Any) -> set[str]:
+    """Every table that is distributed by partner."""
+    rows = await catalogue.fetch(
+        "select relname from pg_class where relkind in ('r', 'p')"
+        " and relnamespace = 'public'::regnamespace and not relname = any($1)",
+        REGISTRY,
+    )
+    return {row["relname"] for row in rows}
+
+
+async def test_every_index_and_key_has_the_partner(catalogue: Any) -> None:
+    """Primary keys, unique constraints and hot indexes: the same DDL can then be distributed."""
+    assert {"statement", "link", "reference"} <= await tables(catalogue)
+    rows = await catalogue.fetch(
+        """
+        select indrelid::regclass::text as relation, indexrelid::regclass::text as index,
+            indisprimary, array(
+                select attname from pg_attribute
+                where attrelid = indrelid and attnum = any(indkey::int2[])
+            )::text[] as columns
+        from pg_index
+        where indrelid in (
+            select oid from pg_class where relnamespace = 'public'::regnamespace)
+        """
+    )
+    ours = await tables(catalogue)
+    found = [row for row in rows if row["relation"] in ours]
+    assert {row["relation"] for row in found if row["indisprimary"]} == ours
+    assert [row["index"] for row in found if "partner_id" not in row["columns"]] == []
+
+
+async def test_foreign_keys_stay_within_the_partner(catalogue: Any) -> None:
+    rows = await catalogue.fetch(
+        """
+        select conrelid::regclass::text as relation, conname,
+            confrelid::regclass::text as target,
+            array(select attname from pg_attribute
+                where attrelid = conrelid and attnum = any(conkey))::text[] as columns
+        from pg_constraint
+        where contype = 'f' and connamespace = 'public'::regnamespace
+        """
+    )
+    ours = await tables(catalogue)
+    for row in rows:
+        if row["relation"] in ours:
+            assert "partner_id" in row["columns"], row["conname"]
+        else:
+            assert row["target"] in REGISTRY, row["conname"]
+
+
+async def test_there_are_no_triggers_and_no_sequence_is_an_order(catalogue: Any) -> None:
+    assert await catalogue.fetch("select tgname from pg_trigger where not tgisinternal") == []
+    sequences = await catalogue.fetch(
+        "select seqrelid::regclass::text as name from pg_sequence order by 1"
+    )
+    assert [row["name"] for row in sequences] == ["partner_partner_id_seq"]
+
+
+async def test_every_list_has_an_index_in_page_order(catalogue: Any) -> None:
+    rows = await catalogue.fetch(
+        "select pg_get_indexdef(indexrelid) as definition from pg_index"
+        " where indrelid = any(array['statement', 'link', 'reference']::regclass[])"
+    )
+    found = {re.sub(r".* USING btree ", "", row["definition"]) for row in rows}
+    assert found >= {
+        "(partner_id, statement_id)",
+        "(partner_id, stored, statement_id)",
+        "(partner_id, verb_key, stored, statement_id)",
+        "(partner_id, authority_key, stored, statement_id)",
+        "(partner_id, organization, stored, statement_id) WHERE (organization IS NOT NULL)",
+        "(partner_id, key, stored, statement_id)",
+        "(partner_id, target_id)",
+    }
+
+
+# Migrations
+
+
+@asynccontextmanager
+async def empty_database(dsn: str) -> AsyncIterator[str]:
+    """Another database on the same server, without a schema."""
+    name = f"empty_{uuid4().hex}"
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"create database {name}")
+    try:
+        yield urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+    finally:
+        await connection.execute(f"drop database {name} with (force)")
+        await connection.close()
+
+
+@pytest.fixture
+async def empty(database_url: str) -> AsyncIterator[str]:
+    async with empty_database(database_url) as dsn:
+        yield dsn
+
+
+async def execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(sql)
+    await connection.close()
+
+
+async def test_migrating_twice_changes_nothing(empty: str) -> None:
+    assert await migrations.migrate(empty) == migrations.known()
+    assert await migrations.migrate(empty) == []
+
+
+async def test_servers_that_start_together_migrate_once(empty: str) -> None:
+    applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(6)))
+    assert sorted(len(each) for each in applied) == [0] * 5 + [len(migrations.known())]
+
+
+async def test_migrations_are_numbered_without_gaps() -> None:
+    assert [each.version for each in migrations.known()] == [
+        number + 1 for number in range(len(migrations.known()))
+    ]
+
+
+INDEX = re.compile(
+    r"create (unique )?index (?P<concurrently>concurrently if not exists )?\w+ on (?P<table>\w+)"
+)
+HARMLESS = (
+    r"create table \w+ \(",
+    r"create (or replace )?view ",
+    r"comment on ",
+    r"insert into (?!statement|link|reference)",
+    r"alter table \w+ add column (if not exists )?\w+ [\w\[\]]+( default '?\w*'?)?;?$",
+    r"alter table \w+ alter (column )?\w+ set (statistics \d+|storage \w+);?$",
+    r"alter table \w+ add constraint .* not valid;?$",
+)
+"""What neither rewrites a table nor holds a lock for as long as it has rows."""
+
+
+@pytest.mark.parametrize("migration", migrations.known(), ids=lambda each: each.name)
+def test_a_migration_takes_no_long_lock(migration: migrations.Migration) -> None:
+    outside = migration.sql.startswith("-- outside a transaction")
+    text = sqlparse.format(migration.sql, strip_comments=True).lower()
+    created = set(re.findall(r"create table (\w+)", text))
+    for each in filter(None, map(str.strip, sqlparse.split(text))):
+        each = " ".join(each.split())
+        if index := re.match(
+            r"create (unique )?index (concurrently if not exists )?\w+ on (\w+)", each
+        ):
+            assert index[2] if outside else index[3] in created, each
+        else:
+            assert any(re.match(pattern, each) for pattern in HARMLESS), each
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (None, "no schema yet: run `lrs migrate`"),
+        ("delete from schema_migration where version > 1", "has version 1, this server needs"),
+        ("insert into schema_migration values (9999, 'later')", "has version 9999, this server"),
+    ],
+    ids=["none", "older", "newer"],
+)
+async def test_a_server_refuses_a_schema_it_does_not_know(
+    empty: str, settings: Settings, change: str | None, sentence: str
+) -> None:
+    if change:
+        await migrations.migrate(empty)
+        await execute(empty, change)
+    with pytest.raises(UnknownSchema) as refused:
+        async with running(msgspec.structs.replace(settings, database_url=empty)):
+            pass
+    assert sentence in refused.value.detail
+    assert refused.value.detail.endswith((".", "`."))
+
+
+async def test_a_newer_schema_is_not_migrated(empty: str) -> None:
+    await migrations.migrate(empty)
+    await execute(empty, "insert into schema_migration values (9999, 'later')")
+    with pytest.raises(UnknownSchema, match="run a newer server"):
+        await migrations.migrate(empty)
+
+
+# Round trips
+
+
+@pytest.fixture
+async def counted(database_url: str) -> AsyncIterator[tuple[Database, list[str]]]:
+    """A database whose writer notes every statement that it is sent."""
+    noted: list[str] = []
+
+    async def note(connection: Any) -> None:
+        connection.add_query_logger(lambda record: noted.append(record.query))
+
+    async with (
+        asyncpg.create_pool(
+            database_url,
+            min_size=1,
+            max_size=1,
+            init=note,
+            server_settings={"application_name": "lrs writer"},
+        ) as writers,
+        asyncpg.create_pool(database_url, min_size=1, max_size=1) as readers,
+    ):
+        yield Database(writers, readers), noted
+
+
+def round_trips(noted: list[str]) -> int:
+    """All but the driver's own, when it gives a connection back."""
+    return sum("pg_advisory_unlock_all" not in query for query in noted)
+
+
+def sender(partner: Partner) -> Sender:
+    return Sender(partner.partner_id, partner.name, partner.home_page, None, "{}", 1, False)
+
+
+def plain(count: int) -> list[Json]:
+    return [statement(id=new_id()) for _ in range(count)]
+
+
+def referring(count: int) -> list[Json]:
+    sent = plain(count)
+    for each, target in zip(sent[1:], sent, strict=False):
+        each["object"] = {"objectType": "StatementRef", "id": target["id"]}
+    return sent
+
+
+@pytest.mark.parametrize("make", [plain, referring])
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_round_trips_do_not_depend_on_the_batch(
+    partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
+) -> None:
+    database, noted = counted
+    ingest = Ingest(database, GroupCommit(database))
+    took = []
+    for count in (3, 2, 20, 100):
+        sent = make(count)
+        for kind in ("stored", "duplicate"):
+            noted.clear()
+            items = [orjson.dumps(each) for each in sent]
+            found = await ingest.submit(
+                items, sender(partner), StatementReader(), item_bytes=16_384, atomic=atomic
+            )
+            assert {each.kind for each in found} == {kind}
+            took.append((kind, round_trips(noted)))
+    took = took[2:]  # the driver asks about types once
+    assert len(set(took)) == 2
+    assert max(number for _, number in took) <= 5
+
+
+async def test_a_lone_statement_takes_one_round_trip(
+    partner: Partner, counted: tuple[Database, list[str]]
+) -> None:
+    database, noted = counted
+    ingest = Ingest(database, GroupCommit(database))
+    for _ in range(2):  # the first time, the driver asks about types
+        noted.clear()
+        item = orjson.dumps(statement())
+        await ingest.submit([item], sender(partner), StatementReader(), item_bytes=16_384)
+    assert round_trips(noted) == 1, noted
+
+
+# Plans
+
+
+ROWS = 20_000
+LIMIT = 25
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+MIDDLE = BEGINNING + timedelta(seconds=ROWS // 2)
+END = BEGINNING + timedelta(seconds=ROWS)
+AGENTS = [{"mbox": f"mailto:agent{number}@example.com"} for number in range(40)]
+BUSY_AGENT = {"mbox": "mailto:busy@example.com"}
+AUTHORITIES = [{"mbox": f"mailto:authority{number}@example.com"} for number in range(10)]
+ACTIVITIES = [f"http://example.com/activities/{number}" for number in range(100)]
+BUSY = "http://example.com/activities/busy"
+VERBS = [f"http://example.com/verbs/{number}" for number in range(5)]
+REGISTRATIONS = [f"{number:08}-3ef0-4ed3-8b37-7f3964730bee" for number in range(500)]
+
+_STATEMENTS = """
+insert into statement
+    (partner_id, statement_id, stored, verb_key, authority_key, organization, digest, payload)
+select $1, gen_random_uuid(), $2::timestamptz + n * interval '1 second',
+    ($4::bigint[])[n % 5 + 1], ($5::bigint[])[n / 7 % 10 + 1],
+    case n / 3 % 4 when 0 then 'north' when 1 then 'south' end, 'x', repeat('x', 400)
+from generate_series(1, $3::int) as n
+"""
+
+_LINKS = """
+insert into link (partner_id, key, stored, statement_id, roles)
+select $1,
+    ($2::bigint[])[(hashtext(statement_id::text || $3) & 65535) % cardinality($2::bigint[]) + 1],
+    stored, statement_id, 1
+from statement where partner_id = $1
+on conflict do nothing
+"""
+
+_REFERENCES = """
+insert into reference (partner_id, statement_id, target_id, stored, voids, settled)
+select partner_id, gen_random_uuid(), statement_id, stored, hashtext(statement_id::text) % 2 = 0,
+    true
+from statement where partner_id = $1 and hashtext(statement_id::text) % 5 = 0
+"""
+
+
+@pytest.fixture(scope="module")
+async def library(services: Services, http: httpx.AsyncClient) -> int:
+    """A partner with many statements, beside another; every fifth one is referred to."""
+    keys: dict[str, list[int | None]] = {
+        "actor": [links.agent_key(agent) for agent in AGENTS],
+        "instructor": [links.key("related agent", f"mbox {each['mbox']}") for each in AGENTS],
+        "object": [links.activity_key(each) for each in ACTIVITIES],
+        "parent": [links.related_activity_key(each) for each in ACTIVITIES],
+        "registration": [links.registration_key(each) for each in REGISTRATIONS],
+        "verb": [*map(links.verb_key, VERBS), *range(100)],
+        "half": [links.agent_key(BUSY_AGENT), 1],
+        "another half": [links.activity_key(BUSY), 1],
+        "a third half": [links.related_activity_key(BUSY), 1],
+    }
+    for _ in range(2):
+        partner_id = (await new_partner(services, http)).partner_id
+        async with services.database.writers.acquire() as connection:
+            verbs, authorities = map(links.verb_key, VERBS), map(links.agent_key, AUTHORITIES)
+            await connection.execute(
+                _STATEMENTS, partner_id, BEGINNING, ROWS, list(verbs), list(authorities)
+            )
+            for salt, choice in keys.items():
+                await connection.execute(_LINKS, partner_id, choice, salt)
+            await connection.execute(_REFERENCES, partner_id)
+            await connection.execute("analyze statement, link, reference")
+    return partner_id
+
+
+async def plan(connection: Any, partner_id: int, selection: pages.Selection) -> list[Json]:
+    """The nodes of the plan for a page, with what each of them did."""
+    sql, arguments = pages.build(partner_id, selection)
+    values = ", ".join(f"'{argument}'" for argument in arguments)
+    async with connection.transaction():
+        await connection.execute(f"prepare page as {sql}")
+        try:
+            text = await connection.fetchval(
+                f"explain (analyze, format json) execute page ({values})"
+            )
+        finally:
+            await connection.execute("deallocate page")
+    return list(nodes(json.loads(text)[0]["Plan"]))
+
+
+def nodes(plan: Json) -> Iterator[Json]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from nodes(inner)
+
+
+def rows(node: Json) -> float:
+    """How many rows a node gave or threw away, all in all."""
+    return float(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    )
+
+
+ONE_FILTER = {
+    "none": StatementQuery(LIMIT),
+    "agent": StatementQuery(LIMIT, agent=AGENTS[7]),
+    "busy agent": StatementQuery(LIMIT, agent=BUSY_AGENT),
+    "related agent": StatementQuery(LIMIT, agent=AGENTS[7], related_agents=True),
+    "authority": StatementQuery(LIMIT, agent=AUTHORITIES[0], related_agents=True),
+    "verb": StatementQuery(LIMIT, verb=VERBS[2]),
+    "activity": StatementQuery(LIMIT, activity=ACTIVITIES[3]),
+    "related activity": StatementQuery(LIMIT, activity=ACTIVITIES[3], related_activities=True),
+    "busy activity": StatementQuery(LIMIT, activity=BUSY, related_activities=True),
+    "registration": StatementQuery(LIMIT, registration=REGISTRATIONS[0]),
+    "nobody": StatementQuery(LIMIT, agent={"mbox": "mailto:nobody@example.com"}),
+}
+
+SEVERAL_FILTERS = {
+    "agent, activity": replace(ONE_FILTER["agent"], activity=ACTIVITIES[3]),
+    "agent, verb": replace(ONE_FILTER["agent"], verb=VERBS[2]),
+    "both related": replace(
+        ONE_FILTER["related agent"], activity=ACTIVITIES[3], related_activities=True
+    ),
+    "both busy": replace(ONE_FILTER["busy activity"], agent=BUSY_AGENT, related_agents=True),
+    "busy agent, activity": replace(ONE_FILTER["related activity"], agent=BUSY_AGENT),
+    "registration, busy activity": replace(
+        ONE_FILTER["busy activity"], registration=REGISTRATIONS[0]
+    ),
+    "all": replace(
+        ONE_FILTER["agent"],
+        verb=VERBS[2],
+        activity=ACTIVITIES[3],
+        registration=REGISTRATIONS[0],
+    ),
+}
+
+WINDOWS: dict[str, Json] = {
+    "all of it": {},
+    "next page": {"cursor": Cursor(MIDDLE, "6690e6c9-3ef0-4ed3-8b37-7f3964730bee", END)},
+    "since": {"since": MIDDLE},
+    "until": {"until": MIDDLE},
+}
+
+SCOPES: dict[str, Json] = {
+    "": {},
+    "organization": {"organization": "north"},
+    "mine": {"authority_key": links.agent_key(AUTHORITIES[0])},
+}
+
+
+@pytest.fixture(scope="module")
+async def reader(services: Services) -> AsyncIterator[Any]:
+    async with services.database.readers.acquire() as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("name", ONE_FILTER)
+async def test_a_page_is_read_in_order_and_no_further(library: int, reader: Any, name: str) -> None:
+    """Index ranges in page order, left at the page's end: no sort but of the page itself."""
+    for window in WINDOWS.values():
+        for ascending in (False, True):
+            query = replace(ONE_FILTER[name], ascending=ascending, **window)
+            found = await plan(reader, library, pages.select(query, horizon=END))
+            for node in found:
+                told = (name, window, ascending, node)
+                assert node["Node Type"] not in ("Seq Scan", "Bitmap Heap Scan"), told
+                assert rows(node) <= 5 * (LIMIT + 1), told
+                assert "hashed" not in node.get("Subplan Name", ""), told
+
+
+async def test_a_credential_without_statements_reads_nothing(library: int, reader: Any) -> None:
+    selection = pages.select(StatementQuery(LIMIT), horizon=END, authority_key=0)
+    assert sum(map(rows, await plan(reader, library, selection))) == 0
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("name", [*ONE_FILTER, *SEVERAL_FILTERS])
+async def test_several_conditions_never_read_all_of_a_busy_one(
+    library: int, reader: Any, name: str, scope: str
+) -> None:
+    for window in WINDOWS.values():
+        for ascending in (False, True):
+            query = replace({**ONE_FILTER, **SEVERAL_FILTERS}[name], ascending=ascending, **window)
+            selection = pages.select(query, horizon=END, **SCOPES[scope])
+            for node in await plan(reader, library, selection):
+                told = (name, scope, window, ascending, node)
+                assert node["Node Type"] != "Seq Scan", told
+                assert rows(node) <= ROWS / 10, told
+
+
+# Group commit
+
+
+async def test_a_refused_batch_stores_nothing_whoever_shares_its_transaction(
+    partner: Partner, services: Services
+) -> None:
+    """Good batches, single statements and batches with a conflict, all at the same time."""
+    (taken,) = plain(1)
+    assert (await partner.xapi(taken)).status_code == 200
+    conflict = {**taken, "verb": {"id": "http://example.com/verbs/another"}}
+    good = [plain(5) for _ in range(20)]
+    bad = [[*plain(2), conflict, *plain(2)] for _ in range(20)]
+    single = [plain(1) for _ in range(10)]
+    mixed = [each for some in zip(good, bad, strict=True) for each in some] + single
+    answers = await asyncio.gather(*map(partner.xapi, mixed))
+    assert [answer.status_code for answer in answers] == [200, 409] * 20 + [200] * 10
+    expected = {each["id"] for batch in [*good, *single] for each in batch} | {taken["id"]}
+    assert {each["id"] for each in await partner.all()} == expected
+
+
+async def test_only_what_is_stored_refuses(partner: Partner) -> None:
+    """Of two batches that contradict each other one is stored, and not neither."""
+    (taken,) = plain(1)
+    assert (await partner.xapi(taken)).status_code == 200
+    for _ in range(10):
+        (shared,) = plain(1)
+        other = {**shared, "verb": {"id": "http://example.com/verbs/another"}}
+        conflict = {**taken, "verb": {"id": "http://example.com/verbs/another"}}
+        # the first is refused for another reason, so it must not refuse the second
+        batches = [plain(2), [shared, conflict], [other, *plain(1)]]
+        answers = await asyncio.gather(*map(partner.xapi, batches))
+        assert [answer.status_code for answer in answers] == [200, 409, 200]
+
+
+async def test_the_same_batch_many_times_at_once_is_stored_once(partner: Partner) -> None:
+    batch = plain(10)
+    answers = await asyncio.gather(
+        *(partner.send(batch[:: 1 if number % 2 else -1]) for number in range(12))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 11
+    assert len(await partner.all()) == 10
+
+
+async def test_overlapping_batches_store_each_statement_once(partner: Partner) -> None:
+    """Some of a batch may be known by then; each statement is told as stored exactly once."""
+    known = plain(60)
+    batches = [known[start : start + 20][::-1] for start in range(0, 45, 5)] * 2
+    answers = await asyncio.gather(*map(partner.send, batches))
+    told: Counter[str] = Counter()
+    for batch, answer in zip(batches, answers, strict=True):
+        if answer.status_code == 200:
+            told.update(each["id"] for each in batch)
+        else:
+            results = answer.json()["results"]
+            told.update(each["id"] for each in results if each["outcome"] == "stored")
+    assert told == Counter(each["id"] for each in known)
+
+
+async def test_a_client_that_goes_away_takes_nobody_along(partner: Partner) -> None:
+    sent = [plain(3) for _ in range(30)]
+    tasks = [asyncio.create_task(partner.send(batch)) for batch in sent]
+    await asyncio.sleep(0.005)
+    for task in tasks[::3]:
+        task.cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    stored = {each["id"] for each in await partner.all()}
+    for number, (batch, answer) in enumerate(zip(sent, answers, strict=True)):
+        ids = {each["id"] for each in batch}
+        assert ids <= stored or not ids & stored
+        if number % 3:
+            assert isinstance(answer, httpx.Response)
+            assert answer.status_code == 200
+            assert ids <= stored
+
+
+async def test_one_failure_hangs_nobody_who_shares_its_transaction(
+    partner: Partner, services: Services
+) -> None:
+    """What PostgreSQL cannot take fails alone, also in a group that is split for a conflict."""
+    commits = GroupCommit(services.database, transactions_per_partner=1)
+    taken = make_prepared(partner)
+    await commits.submit(partner.partner_id, [taken], atomic=True)
+    poison = replace(make_prepared(partner), organization="\0")
+    conflict = [make_prepared(partner), replace(taken, digest=b"another")]
+    submitted = [[make_prepared(partner)], [poison], conflict, [make_prepared(partner)]]
+    blocker = asyncio.create_task(
+        commits.submit(partner.partner_id, [make_prepared(partner)], atomic=True)
+    )
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(
+            *(commits.submit(partner.partner_id, each, atomic=True) for each in submitted),
+            return_exceptions=True,
+        )
+        await blocker
+        await commits.drain()
+    assert results[0] == [None]
+    assert isinstance(results[1], Exception)
+    assert isinstance(results[2], list)
+    assert results[2][1] is not None
+    assert results[3] == [None]
+
+
+async def test_a_full_queue_stores_nothing(partner: Partner, services: Services) -> None:
+    commits = GroupCommit(services.database, queue_limit=5, transactions_per_partner=1)
+    batches = [[make_prepared(partner) for _ in range(2)] for _ in range(20)]
+    results = await asyncio.gather(
+        *(commits.submit(partner.partner_id, batch, atomic=False) for batch in batches),
+        return_exceptions=True,
+    )
+    stored = {each["id"] for each in await partner.all()}
+    refused = [
+        batch
+        for batch, result in zip(batches, results, strict=True)
+        if isinstance(result, Overloaded)
+    ]
+    assert refused
+    assert stored.isdisjoint(each.statement_id for batch in refused for each in batch)
+    assert len(stored) == 2 * (len(batches) - len(refused))
+
+
+def make_prepared(partner: Partner) -> Any:
+    from lrs.store.statements import Prepared
+
+    (each,) = plain(1)
+    return Prepared(
+        statement_id=each["id"],
+        digest=each["id"].encode(),
+        verb_key=links.verb_key(each["verb"]["id"]),
+        authority_key=0,
+        organization=None,
+        timed=False,
+        body=orjson.dumps(each).decode()[:-1] + ",",
+        links=tuple(links.links(each).items()),
+        target=None,
+        voids=False,
+    )
+
+
+# The house
+
+
+ROOT = Path(lrs.__file__).parent
+FILES = {
+    ".".join(("lrs", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+FRONT_DOOR = {"lrs.cli", "lrs.app", "lrs.serve", "lrs.administration"}
+COMMON = {"lrs", "lrs.errors", "lrs.resources", "lrs.settings", "lrs.logs", "lrs.metrics"}
+FLOORS = ["lrs.api", "lrs.auth", "lrs.ingest", "lrs.checking", "lrs.store", "lrs.xapi"]
+FACES = {"partners", "xapi", "oauth", "operations", "documentation", "canvas", "console"}
+
+
+def imports(module: str) -> set[str]:
+    """What a module imports, ours by the module's full name; what is only for types as well."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in FILES else str(node.module))
+    return found
+
+
+IMPORTS = {module: imports(module) for module in FILES}
+
+
+def importers(name: str) -> set[str]:
+    """The modules that import a package or anything in it."""
+    return {
+        module
+        for module, imported in IMPORTS.items()
+        if any(each == name or each.startswith(f"{name}.") for each in imported)
+    }
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def test_only_the_store_speaks_to_postgresql() -> None:
+    assert {each for each in importers("asyncpg") if not within(each, "lrs.store")} == set()
+
+
+def test_only_the_faces_know_starlette() -> None:
+    found = {each for each in importers("starlette") if not within(each, "lrs.api")}
+    assert found <= {"lrs.app"}
+
+
+PURE = {"lrs.resources", "lrs.errors"}
+NO_IO = {
+    "asyncio", "asyncpg", "httpx", "io", "os", "pathlib", "random", "secrets", "socket", "sqlite3",
+    "subprocess", "tempfile", "threading", "time", "urllib.request", "logging",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", sorted(each for each in FILES if within(each, "lrs.xapi")))
+def test_the_rules_are_pure(module: str) -> None:
+    for each in IMPORTS[module]:
+        assert each not in NO_IO
+        assert not within(each, "lrs") or within(each, "lrs.xapi") or each in PURE
+
+
+def test_nothing_is_imported_upwards() -> None:
+    for module, imported in IMPORTS.items():
+        if module in FRONT_DOOR:
+            continue
+        floor = next((n for n, each in enumerate(FLOORS) if within(module, each)), len(FLOORS))
+        for each in imported:
+            if not within(each, "lrs") or each in COMMON:
+                continue
+            below = next((n for n, other in enumerate(FLOORS) if within(each, other)), -1)
+            assert below >= floor, f"{module} imports {each}"
+
+
+def face(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["lrs", "api"] and parts[2:3] and parts[2] in FACES else None
+
+
+def test_the_faces_never_import_each_other() -> None:
+    for module, imported in IMPORTS.items():
+        if (own := face(module)) is not None:
+            assert {face(each) for each in imported} <= {None, own}, module
+
+
+def test_a_given_database_does_not_load_the_embedded_one() -> None:
+    """Nobody imports it at the top of a module."""
+    for module in importers("lrs.store.embedded"):
+        tree = ast.parse(FILES[module].read_text())
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom):
+                assert "embedded" not in {alias.name for alias in node.names}, module
+
+
+def test_every_named_query_is_used() -> None:
+    files = resources.directory("sql").rglob("*.sql")
+    named = {
+        path.relative_to(resources.directory("sql")).with_suffix("").as_posix() for path in files
+    }
+    source = "\n".join(path.read_text() for path in FILES.values())
+    for each in named:
+        if not each.startswith("migrations/") and each != "citus":
+            assert f'"{each}"' in source or f'"{Path(each).name}"' in source, each
