@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -173,6 +174,15 @@ SECRETS = ("database_url", "secret_key")
 """Settings that are never printed."""
 
 
+@cache
+def documented() -> dict[str, dict[str, Any]]:
+    """Each setting's JSON Schema, by name: type, description, default."""
+    properties: dict[str, dict[str, Any]] = msgspec.json.schema(Settings)["$defs"]["Settings"][
+        "properties"
+    ]
+    return properties
+
+
 def from_environment(
     environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
 ) -> Settings:
@@ -196,7 +206,7 @@ def from_environment(
 
 def convert(given: Mapping[str, Any]) -> Settings:
     """Settings from names and texts. Raises SettingsError."""
-    given = {name: _boolean(value) for name, value in given.items()}
+    given = {name: _worded(name, value) for name, value in given.items()}
     for name, value in given.items():
         try:
             msgspec.convert({name: value}, Settings, strict=False)
@@ -233,8 +243,9 @@ def _require_rate(rate: str) -> None:
         ) from None
 
 
-def _boolean(value: Any) -> Any:
-    if not isinstance(value, str):
+def _worded(name: str, value: Any) -> Any:
+    """More words for true and false than msgspec knows."""
+    if not isinstance(value, str) or documented()[name]["type"] != "boolean":
         return value
     words = {"yes": "true", "on": "true", "no": "false", "off": "false"}
     return words.get(value.lower(), value)
@@ -245,11 +256,3 @@ def _file(variable: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{variable}: cannot read {path}: {error}.") from None
-
-
-def documented() -> dict[str, dict[str, Any]]:
-    """Each setting's JSON Schema, by name: type, description, default."""
-    properties: dict[str, dict[str, Any]] = msgspec.json.schema(Settings)["$defs"]["Settings"][
-        "properties"
-    ]
-    return properties

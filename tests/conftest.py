@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,13 +28,17 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database_url() -> Iterator[str]:
     """An empty database with the schema in it; LRS_TEST_DATABASE_URL names another to use."""
     if given := os.environ.get("LRS_TEST_DATABASE_URL"):
         asyncio.run(migrations.migrate(given))
         yield given
         return
-    with embedded.running(tmp_path_factory.mktemp("data")) as dsn:
+    # Not pytest's own folder: a second run by the same user would take its permissions away.
+    with (
+        tempfile.TemporaryDirectory(prefix="lrs-tests-") as data,
+        embedded.running(Path(data)) as dsn,
+    ):
         asyncio.run(migrations.migrate(dsn))
         yield dsn
 

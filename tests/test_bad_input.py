@@ -250,11 +250,8 @@ async def test_a_sentence_never_repeats_a_whole_body(partner: Partner) -> None:
     "value", ["", "text/json", "application/xml", "json", "application/json5", "é", ";", "*/*"]
 )
 async def test_another_content_type_is_refused(partner: Partner, face: str, value: str) -> None:
-    answer = await partner.http.post(
-        url(partner, face),
-        content=text().encode(),
-        headers={**XAPI, **partner.headers, "Content-Type": value.encode()},  # type: ignore[dict-item]
-    )
+    headers: Any = {**XAPI, **partner.headers, "Content-Type": value.encode()}
+    answer = await partner.http.post(url(partner, face), content=text().encode(), headers=headers)
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
     assert await partner.all() == []
@@ -296,11 +293,8 @@ async def test_another_content_type_is_refused(partner: Partner, face: str, valu
 )
 @pytest.mark.parametrize("face", FACES)
 async def test_a_bad_authorization_is_401(partner: Partner, face: str, value: bytes) -> None:
-    answer = await partner.http.post(
-        url(partner, face),
-        content=text().encode(),
-        headers={**JSON, **XAPI, "Authorization": value},  # type: ignore[dict-item]
-    )
+    headers: Any = {**JSON, **XAPI, "Authorization": value}
+    answer = await partner.http.post(url(partner, face), content=text().encode(), headers=headers)
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert answer.headers["www-authenticate"].isascii()
@@ -536,7 +530,7 @@ async def test_any_body_is_answered(
 async def test_any_token_request_is_answered(
     partner: Partner, body: bytes, content_type: str
 ) -> None:
-    for auth in (None, (partner.key, partner.secret)):
+    for auth in (httpx.Auth(), httpx.BasicAuth(partner.key, partner.secret)):
         answer = await partner.http.post(
             "/oauth2/token", content=body, headers={"Content-Type": content_type}, auth=auth
         )
@@ -569,7 +563,7 @@ async def test_any_parameters_are_answered(
 ) -> None:
     answer = await partner.http.get(
         url(partner, face),
-        params=httpx.QueryParams(parameters),
+        params=httpx.QueryParams([*parameters]),
         headers={**XAPI, **partner.headers},
     )
     check(answer)

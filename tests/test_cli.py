@@ -226,7 +226,7 @@ def name(lrs: Lrs) -> str:
     return name
 
 
-async def row(database_url: str, key: str) -> asyncpg.Record:
+async def row(database_url: str, key: str) -> Any:
     connection = await asyncpg.connect(database_url)
     try:
         return await connection.fetchrow("select * from credential where key = $1", key)
@@ -234,7 +234,7 @@ async def row(database_url: str, key: str) -> asyncpg.Record:
         await connection.close()
 
 
-def fetch(database_url: str, key: str) -> asyncpg.Record:
+def fetch(database_url: str, key: str) -> Any:
     return asyncio.run(row(database_url, key))
 
 

@@ -84,13 +84,13 @@ def bearer(token: str) -> dict[str, str]:
 @pytest.mark.parametrize("form", ["data", "json"])
 @pytest.mark.parametrize("way", ["basic", "body"])
 async def test_a_client_gets_a_token(partner: Partner, path: str, form: str, way: str) -> None:
-    told: dict[str, Any] = dict(GRANT)
-    authentication: dict[str, Any] = {}
+    told = dict(GRANT)
+    request: dict[str, Any] = {form: told}
     if way == "basic":
-        authentication["auth"] = (partner.key, partner.secret)
+        request["auth"] = (partner.key, partner.secret)
     else:
         told |= {"client_id": partner.key, "client_secret": partner.secret}
-    answer = await partner.http.post(path, **{form: told}, **authentication)
+    answer = await partner.http.post(path, **request)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["pragma"] == "no-cache"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import logging.config
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -173,7 +174,7 @@ async def test_every_request_is_one_line_of_json_with_its_id(settings: Settings)
     stream = StringIO()
     configuration = logs.configuration("info")
     handler = logging.StreamHandler(stream)
-    formatter = logging.config.DictConfigurator(configuration)  # type: ignore[attr-defined]
+    formatter = logging.config.DictConfigurator(configuration)
     handler.setFormatter(formatter.configure_formatter(configuration["formatters"]["json"]))
     handler.addFilter(logs.WithRequestId())
     logger = logging.getLogger("lrs.requests")

@@ -107,7 +107,6 @@ def test_texts_that_look_like_other_things_stay_texts() -> None:
     assert found.oauth_audience == "null"
 
 
-@pytest.mark.xfail(reason="words for true and false are replaced in every value", strict=True)
 def test_words_for_booleans_are_texts_where_a_text_is_wanted() -> None:
     assert from_environment({"LRS_DATA_DIRECTORY": "on"}).data_directory == "on"
 

@@ -76,10 +76,15 @@ class Authenticator:
         known = self._callers.get(authorization)
         if known and known[0] > time.time():
             return known[2]
-        proof = known[1] if known else await self._prove(scheme, authorization)
-        if proof.expires_at <= time.time():
-            raise TokenExpired("The access token has expired.", headers=EXPIRED)
-        credential = await self.proven(proof)
+        try:
+            proof = known[1] if known else await self._prove(scheme, authorization)
+            if proof.expires_at <= time.time():
+                raise TokenExpired("The access token has expired.", headers=EXPIRED)
+            credential = await self.proven(proof)
+        except Unauthorized as error:
+            if scheme == "basic":
+                error.headers["WWW-Authenticate"] = _challenge(schemes)
+            raise
         caller = _caller(credential, proof.scopes)
         self._remember(authorization, proof, caller)
         return caller
