@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import asyncpg
 import msgspec
 
 from lrs.auth import scopes, secrets
@@ -19,7 +18,7 @@ from lrs.auth.tokens import Outside, Tokens
 from lrs.errors import Conflict, InvalidParameter
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
-from lrs.store.database import errors_translated
+from lrs.store.database import administered
 from lrs.store.registry import Partner, Registry
 from lrs.xapi.validation import is_iri
 
@@ -91,12 +90,9 @@ def with_secret_key(settings: Settings) -> Settings:
 @asynccontextmanager
 async def registry(dsn: str) -> AsyncIterator[Registry]:
     """The registry of a database whose schema is the right one. Raises Unavailable."""
-    with errors_translated():
-        async with asyncpg.create_pool(
-            dsn, min_size=1, max_size=1, server_settings={"application_name": "lrs admin"}
-        ) as pool:
-            await migrations.verify(pool)
-            yield Registry(pool)
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        yield Registry(pool)
 
 
 async def add_partner(known: Registry, name: str, title: str, home_page: str) -> Partner:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import logging.config
+import multiprocessing.process
+import os
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -86,10 +90,20 @@ def _cors(settings: Settings) -> list[Middleware]:
 
 
 def worker() -> ASGIApp:
-    """What a worker process of `lrs serve` runs: everything comes from the environment."""
+    """What a worker process of `lrs serve` runs: everything comes from the environment.
+
+    One of several workers ends with the process that started it.
+    """
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     settings = from_environment()
     logging.config.dictConfig(logs.configuration(settings.log_level))
     return create_app(settings)
+
+
+def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @asynccontextmanager

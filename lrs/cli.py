@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
-import asyncpg
 import click
 import httpx
 
@@ -20,7 +19,7 @@ from lrs.auth.tokens import KeyLost
 from lrs.errors import LRSError
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
-from lrs.store.database import errors_translated
+from lrs.store.database import administered, server_version
 from lrs.store.registry import Registry
 
 Result = TypeVar("Result")
@@ -269,16 +268,10 @@ def check(**given: Any) -> None:
 
 
 async def _check(configuration: Settings, dsn: str) -> None:
-    with errors_translated():
-        connection = await asyncpg.connect(dsn)
-        try:
-            click.echo(f"database  ok: {await connection.fetchval('show server_version')}")
-            version = await migrations.verify(connection)
-        finally:
-            await connection.close()
-    click.echo(f"schema    ok: version {version}")
-    async with administration.registry(dsn) as known:
-        tokens = await administration.load_keys(configuration, known)
+    async with administered(dsn) as connection:
+        click.echo(f"database  ok: {await server_version(connection)}")
+        click.echo(f"schema    ok: version {await migrations.verify(connection)}")
+        tokens = await administration.load_keys(configuration, Registry(connection))
     click.echo(f"keys      ok: {len(tokens.public_keys()['keys'])} signing")
 
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging.config
-import multiprocessing.process
 import os
 import signal
 import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 import msgspec
 import uvicorn
-from starlette.types import ASGIApp
 
-from lrs import administration, app, logs
+from lrs import administration, logs
 from lrs.administration import DEMO, Issued
 from lrs.settings import PREFIX, Settings, SettingsError
 from lrs.store import migrations
@@ -115,21 +112,9 @@ def _environment(settings: Settings) -> Iterator[None]:
         yield
 
 
-def worker() -> ASGIApp:
-    """One of several worker processes; without the one that started it, it ends too."""
-    if parent := multiprocessing.parent_process():
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-    return app.worker()
-
-
-def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 def _serve(settings: Settings) -> None:
     uvicorn.run(
-        "lrs.serve:worker",
+        "lrs.app:worker",
         factory=True,
         host=settings.host,
         port=settings.port,

@@ -359,13 +359,6 @@ def test_what_is_written() -> None:
     assert text == b"\r\n".join(lines)
 
 
-def test_boundaries_are_fresh_and_plain() -> None:
-    fresh = multipart.fresh_boundary()
-    assert fresh != multipart.fresh_boundary()
-    assert re.fullmatch("[0-9A-Za-z]{20,70}", fresh)
-    assert multipart.boundary(multipart.content_type(fresh)) == fresh
-
-
 def test_a_content_type_cannot_add_headers() -> None:
     head = multipart.part_head("b", "0" * 64, "text/plain\r\nSet-Cookie: a=b")
     assert b"Cookie" not in head

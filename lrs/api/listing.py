@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -116,7 +117,7 @@ def _with_attachments(here: Services, who: Caller, found: Found) -> Response:
     named: dict[str, str] = {}
     for payload in found.payloads:
         named.update(multipart.hashes(orjson.loads(payload)))
-    boundary = multipart.fresh_boundary()
+    boundary = token_hex(20)  # letters and digits that stand in no content, in all likelihood
 
     async def parts() -> AsyncIterator[bytes]:
         yield multipart.first(found.text, boundary)

@@ -58,6 +58,20 @@ async def connected(
             yield Database(writing, reading)
 
 
+@asynccontextmanager
+async def administered(dsn: str) -> AsyncIterator[asyncpg.Pool]:
+    """One connection, for a command. Raises Unavailable if the server cannot be reached."""
+    with errors_translated():
+        async with asyncpg.create_pool(
+            dsn, min_size=1, max_size=1, server_settings={"application_name": "lrs admin"}
+        ) as pool:
+            yield pool
+
+
+async def server_version(connection: Connection) -> str:
+    return str(await connection.fetchval("show server_version"))
+
+
 def _pool(dsn: str, name: str, size: int, timeout: float) -> asyncpg.Pool:
     return asyncpg.create_pool(
         dsn,

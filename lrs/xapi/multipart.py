@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from itertools import chain, pairwise
-from secrets import token_hex
 from typing import Any
 
 from lrs.errors import BadRequest, TooLarge, UnsupportedMediaType, Violation
@@ -237,11 +236,6 @@ def _sha2(attachment: Json) -> str:
 
 
 # Writing
-
-
-def fresh_boundary() -> str:
-    """A boundary of letters and digits that stands in no content, with all likelihood there is."""
-    return token_hex(20)
 
 
 def content_type(boundary: str) -> str:
