@@ -262,7 +262,7 @@ AT_ONCE = 8
 
 ASYNC = settings(
     deadline=None,
-    max_examples=20,
+    max_examples=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 

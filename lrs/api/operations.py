@@ -42,7 +42,8 @@ def _registry() -> CollectorRegistry:
 
 
 def _count_connections(database: Database) -> None:
-    for name, pool in (("writers", database.writers), ("readers", database.readers)):
+    for name in ("writers", "readers", "lists"):
+        pool = getattr(database, name)
         idle = pool.get_idle_size()
         metrics.POOL_CONNECTIONS.labels(name, "idle").set(idle)
         metrics.POOL_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)

@@ -40,18 +40,20 @@ async def write(connection: Connection, partner_id: int, prepared: Sequence[Prep
 async def contents(
     database: Database, partner_id: int, hashes: Sequence[str]
 ) -> AsyncIterator[tuple[str, bytes]]:
-    """The contents that are here of those asked for, by SHA-2, a few at a time.
+    """The contents that are here of those asked for, by SHA-2, in that order, a few at a time.
 
     No connection is held while one is being sent to a client, who may be slow.
     """
     asked = [bytes.fromhex(sha2) for sha2 in hashes]
     with errors_translated():
         sizes = await database.readers.fetch(_SIZES, partner_id, asked)
-    for portion in _portions([(row["sha2"], row["size"]) for row in sizes]):
+    here = {row["sha2"]: row["size"] for row in sizes}
+    for portion in _portions((sha2, here[sha2]) for sha2 in asked if sha2 in here):
         with errors_translated():
             rows = await database.readers.fetch(_CONTENTS, partner_id, portion)
-        for row in rows:
-            yield row["sha2"].hex(), row["content"]
+        found = {row["sha2"]: row["content"] for row in rows}
+        for sha2 in portion:
+            yield sha2.hex(), found.pop(sha2)
 
 
 def _portions(sizes: Iterable[tuple[bytes, int]]) -> Iterable[list[bytes]]:

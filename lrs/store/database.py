@@ -1,7 +1,9 @@
 """Connections to PostgreSQL, and what its errors mean to a request.
 
-Two pools: writers, told apart by their application_name since statements/horizon.sql watches them,
-and readers. A SQLSTATE is turned into an error of ours here and nowhere else.
+Three pools: writers, told apart by their application_name since statements/horizon.sql watches
+them; readers, for look-ups; and lists, whose queries are planned anew for the values they are given,
+since an agent may have one statement or a million. A SQLSTATE is turned into an error of ours here
+and nowhere else.
 """
 
 from __future__ import annotations
@@ -47,22 +49,25 @@ class _Connection(asyncpg.Connection):
 class Database:
     writers: asyncpg.Pool
     readers: asyncpg.Pool
+    lists: asyncpg.Pool
 
 
 @asynccontextmanager
 async def connected(
     dsn: str, *, writers: int = 4, readers: int = 8, timeout: float = 30.0
 ) -> AsyncIterator[Database]:
-    """Both pools, open. `timeout` (seconds) bounds each statement and each wait for a connection.
+    """The pools, open; half of `readers` are for lists.
 
+    `timeout` (seconds) bounds each statement and each wait for a connection.
     Raises Unavailable if the server cannot be reached.
     """
     with errors_translated():
         async with (
             _pool(dsn, WRITER, writers, timeout) as writing,
-            _pool(dsn, READER, readers, timeout) as reading,
+            _pool(dsn, READER, (readers + 1) // 2, timeout) as reading,
+            _pool(dsn, READER, (readers + 1) // 2, timeout, plans="force_custom_plan") as listing,
         ):
-            yield Database(writing, reading)
+            yield Database(writing, reading, listing)
 
 
 @asynccontextmanager
@@ -79,7 +84,7 @@ async def server_version(connection: Connection) -> str:
     return str(await connection.fetchval("show server_version"))
 
 
-def _pool(dsn: str, name: str, size: int, timeout: float) -> asyncpg.Pool:
+def _pool(dsn: str, name: str, size: int, timeout: float, plans: str = "auto") -> asyncpg.Pool:
     return asyncpg.create_pool(
         dsn,
         min_size=1,
@@ -90,6 +95,7 @@ def _pool(dsn: str, name: str, size: int, timeout: float) -> asyncpg.Pool:
         server_settings={
             "application_name": name,
             "jit": "off",
+            "plan_cache_mode": plans,
             "default_transaction_isolation": "read committed",
             "timezone": "UTC",
         },

@@ -6,9 +6,11 @@ or learner costs no look-up, no write and no waiting for another writer's row.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 
 import orjson
 
@@ -22,12 +24,18 @@ _NAME = resources.sql("entities/name")
 _DEFINITIONS = resources.sql("entities/definitions")
 _NAMES = resources.sql("entities/names")
 
-_REMEMBERED = 20_000
+_MOST_BYTES = 16_777_216
+_MOST_NAMES = 50_000
+_FRESH_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class News:
-    """What a set of statements tells that may be new: definitions by activity id, and names."""
+    """What a set of statements tells that may be new: definitions by activity id, and names.
+
+    A definition is what these statements told, and no more: what this worker remembers beside it
+    may be older than what another one has written since.
+    """
 
     definitions: dict[str, Json] = field(default_factory=dict)
     names: set[tuple[str, str]] = field(default_factory=set)
@@ -36,13 +44,33 @@ class News:
         return bool(self.definitions or self.names)
 
 
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """A definition as this worker knows it merged, as JSON; `last` stands for what was told last.
+
+    It is believed for a while only, as other workers write too.
+    """
+
+    merged: bytes
+    last: bytes
+    fresh_until: float
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.monotonic() < self.fresh_until
+
+
 class Remembered:
-    """What this worker has written lately: definitions as it knows them merged, and names."""
+    """What this worker has written lately: definitions as it knows them merged, and names.
+
+    What was written longest ago is forgotten first. Names are kept as hashes, and definitions
+    within so many bytes, as both may be long.
+    """
 
     def __init__(self) -> None:
-        self._definitions: OrderedDict[tuple[int, str], Json] = OrderedDict()
-        self._last: dict[tuple[int, str], bytes] = {}
-        self._names: OrderedDict[tuple[int, str, str], None] = OrderedDict()
+        self._definitions: OrderedDict[tuple[int, str], _Definition] = OrderedDict()
+        self._names: OrderedDict[bytes, None] = OrderedDict()
+        self._bytes = 0
 
     def news(
         self,
@@ -51,33 +79,72 @@ class Remembered:
         names: Iterable[tuple[str, str]],
     ) -> News:
         """Of what is told, that which would change what was written lately."""
-        news = News(names={each for each in names if (partner_id, *each) not in self._names})
+        news = News(names={each for each in names if _name_key(partner_id, each) not in self._names})
         for activity, text in definitions:
-            place = (partner_id, activity)
-            if activity not in news.definitions and self._last.get(place) == text:
-                continue
-            known = news.definitions.get(activity) or self._definitions.get(place, {})
-            merged = merge(known, orjson.loads(text))
-            if merged != known:
-                news.definitions[activity] = merged
-            elif activity not in news.definitions:
-                self._last[place] = text
+            if activity in news.definitions:
+                news.definitions[activity] = merge(news.definitions[activity], orjson.loads(text))
+            elif not self._says(partner_id, activity, text):
+                news.definitions[activity] = orjson.loads(text)
         return news
 
     def note(self, partner_id: int, news: News) -> None:
         """Called once it is committed."""
-        for activity, definition in news.definitions.items():
-            place = (partner_id, activity)
-            self._definitions[place] = definition
-            self._definitions.move_to_end(place)
-            self._last.pop(place, None)
-        for identity, name in news.names:
-            self._names[partner_id, identity, name] = None
-        while len(self._definitions) > _REMEMBERED:
-            forgotten, _ = self._definitions.popitem(last=False)
-            self._last.pop(forgotten, None)
-        while len(self._names) > _REMEMBERED:
+        for activity, told in news.definitions.items():
+            self._note(partner_id, activity, told)
+        while self._bytes > _MOST_BYTES:
+            self._forget(next(iter(self._definitions)))
+        for name in news.names:
+            self._names[_name_key(partner_id, name)] = None
+        while len(self._names) > _MOST_NAMES:
             self._names.popitem(last=False)
+
+    def _says(self, partner_id: int, activity: str, text: bytes) -> bool:
+        """Whether what is remembered of an activity says all this already."""
+        known = self._definitions.get((partner_id, activity))
+        if known is None or not known.is_fresh:
+            return False
+        if known.last == _digest(text):
+            return True
+        if _dumps(merge(orjson.loads(known.merged), orjson.loads(text))) != known.merged:
+            return False
+        self._definitions[partner_id, activity] = replace(known, last=_digest(text))
+        return True
+
+    def _note(self, partner_id: int, activity: str, told: Json) -> None:
+        place = (partner_id, activity)
+        known = self._forget(place)
+        last = _digest(orjson.dumps(told))
+        if known and known.is_fresh:
+            told = merge(orjson.loads(known.merged), told)
+            fresh_until = known.fresh_until
+        else:
+            fresh_until = time.monotonic() + _FRESH_SECONDS
+        merged = _dumps(told)
+        self._definitions[place] = _Definition(merged, last, fresh_until)
+        self._bytes += _size(activity, merged)
+
+    def _forget(self, place: tuple[int, str]) -> _Definition | None:
+        known = self._definitions.pop(place, None)
+        if known is not None:
+            self._bytes -= _size(place[1], known.merged)
+        return known
+
+
+def _dumps(definition: Json) -> bytes:
+    return orjson.dumps(definition, option=orjson.OPT_SORT_KEYS)
+
+
+def _digest(text: bytes) -> bytes:
+    return blake2b(text, digest_size=16).digest()
+
+
+def _size(activity: str, merged: bytes) -> int:
+    """About as many bytes as it takes to remember this."""
+    return 4 * len(activity) + len(merged) + 500
+
+
+def _name_key(partner_id: int, name: tuple[str, str]) -> bytes:
+    return _digest("\0".join((str(partner_id), *name)).encode())
 
 
 async def write(connection: Connection, partner_id: int, news: News) -> None:

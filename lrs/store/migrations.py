@@ -65,7 +65,11 @@ async def migrate(dsn: str) -> list[Migration]:
 async def _create(connection: asyncpg.Connection) -> None:
     try:
         await connection.execute(_CREATE)
-    except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+    except (
+        asyncpg.UniqueViolationError,
+        asyncpg.DuplicateObjectError,
+        asyncpg.DuplicateTableError,
+    ):
         return  # "if not exists" is not atomic: another server has just made it
 
 

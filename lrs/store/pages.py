@@ -130,7 +130,7 @@ async def page(database: Database, partner_id: int, selection: Selection) -> tup
     """One page, and whether there is more behind it."""
     sql, arguments = build(partner_id, selection)
     with errors_translated():
-        rows = await database.readers.fetch(sql, *arguments)
+        rows = await database.lists.fetch(sql, *arguments)
     found = [Row(row["payload"], row["stored"], str(row["statement_id"])) for row in rows]
     return found[: selection.limit], len(found) > selection.limit
 
