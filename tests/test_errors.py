@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 import httpx
 import pytest
-from support import JSON, Partner, new_id, statement
+from support import JSON, XAPI, Partner, new_id, statement
 
-from lrs import errors, ingest
+from lrs import errors, ingest, metrics
 from lrs.api import problems
 from lrs.errors import InvalidStatement, LRSError, Violation
 
@@ -60,7 +60,9 @@ def test_the_tree_is_drawn_as_it_is() -> None:
 
 
 def test_every_outcome_is_told_of() -> None:
-    assert [outcome for outcome, _, _ in OUTCOMES] == list(get_args(ingest.Kind))
+    told = [kind for kind in get_args(ingest.Kind) if kind != "withheld"]
+    assert [outcome for outcome, _, _ in OUTCOMES] == told
+    assert "`withheld`" in DOCUMENT
     statuses = {each.code: str(each.status) for each in CLASSES}
     for _, status, codes in OUTCOMES:
         assert {statuses[code] for code in re.findall(r"`([a-z-]+)`", codes)} <= {status}
@@ -194,6 +196,74 @@ async def test_a_batch_that_fares_differently(partner: Partner) -> None:
     assert body["results"][0]["problem"] is None
     assert body["results"][1]["problem"]["code"] == "invalid-statement"
     assert body["summary"] == {"received": 3, "stored": 1, "invalid": 1, "duplicate": 1}
+
+
+async def test_a_batch_that_is_all_or_nothing(partner: Partner) -> None:
+    stored, fine = statement(id=new_id()), statement(id=new_id())
+    assert (await partner.xapi(stored)).status_code == 200
+    large = statement(result={"response": "x" * 1_048_576})
+    answer = await partner.xapi([stored, large, fine, {}])
+    body = await refused(answer, "invalid-statement", 400)
+    assert "summary" not in body
+    told = [(each["index"], each["status"], each["outcome"]) for each in body["results"]]
+    assert told == [(1, 413, "too_large"), (3, 400, "invalid")]
+    assert body["results"][1]["problem"] == {name: body[name] for name in body if name != "results"}
+    answer = await partner.xapi([stored, fine, stored | {"result": {"completion": True}}])
+    body = await refused(answer, "invalid-statement", 400)
+    assert [each["index"] for each in body["results"]] == [2]
+
+
+async def test_what_is_withheld_is_only_counted(partner: Partner) -> None:
+    known = statement(id=new_id())
+    assert (await partner.xapi(known)).status_code == 200
+    other = known | {"result": {"completion": True}}
+    answer = await partner.xapi([statement(), other])
+    body = await refused(answer, "statement-conflict", 409)
+    assert [(each["index"], each["id"]) for each in body["results"]] == [(1, known["id"])]
+    assert "withheld" not in answer.text
+    counted = {
+        kind: metrics.OUTCOMES.labels(partner.name, kind)._value.get()
+        for kind in ("stored", "conflict", "withheld")
+    }
+    assert counted == {"stored": 1, "conflict": 1, "withheld": 1}
+
+
+async def test_a_whole_request_or_a_put_has_no_results(partner: Partner) -> None:
+    headers = {**XAPI, **JSON, **partner.headers}
+    answer = await partner.http.post("/xapi/statements", content=b"[{}, {", headers=headers)
+    assert "results" not in await refused(answer, "malformed-json", 400)
+    url = f"/xapi/statements?statementId={new_id()}"
+    answer = await partner.http.put(url, json={}, headers=headers)
+    assert "results" not in await refused(answer, "invalid-statement", 400)
+
+
+# Documents
+
+
+async def document(partner: Partner, method: str, content: bytes, kind: str) -> httpx.Response:
+    return await partner.http.request(
+        method,
+        "/xapi/agents/profile",
+        params={"agent": '{"mbox": "mailto:learner@example.com"}', "profileId": "p"},
+        content=content,
+        headers={**XAPI, "Content-Type": kind},
+        auth=(partner.key, partner.secret),
+    )
+
+
+async def test_a_new_profile_is_put_with_a_precondition_in_1_0_3(partner: Partner) -> None:
+    await refused(await document(partner, "PUT", b"{}", "application/json"), "bad-request", 400)
+
+
+async def test_what_cannot_be_merged(partner: Partner) -> None:
+    assert (await document(partner, "POST", b"{}", "application/json")).status_code == 204
+    answer = await document(partner, "POST", b"[]", "application/json")
+    await refused(answer, "malformed-json", 400)
+    answer = await document(partner, "POST", b"{}", "text/plain")
+    await refused(answer, "unsupported-media-type", 400)
+    answer = await document(partner, "PUT", b"{}", "application/json")
+    await refused(answer, "concurrency-conflict", 409)
+    assert "retry-after" not in answer.headers
 
 
 async def test_the_token_endpoint_answers_as_oauth_does(http: httpx.AsyncClient) -> None:

@@ -404,10 +404,11 @@ async def test_a_revocation_ends_tokens_and_basic_alike(
     assert [(await use()).status_code for use in ways] == [200] * 3
     await services.authenticator.registry.revoke_credential(partner.key)
     await settle(services)
-    for use in ways:
+    invalid = 'Bearer error="invalid_token"'
+    for use, challenge in zip(ways, [invalid, 'Basic realm="lrs", Bearer', invalid], strict=True):
         answer = await use()
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-        assert "invalid_token" in answer.headers["www-authenticate"]
+        assert answer.headers["www-authenticate"] == challenge
     answer = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, partner.secret))
     refused(answer, 401, "invalid_client")
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 import pytest
 
 from lrs import cli
+from lrs.app import create_app
 from lrs.settings import PREFIX, SECRETS, Settings, SettingsError, documented, from_environment
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -128,6 +130,45 @@ def test_a_flag_goes_before_the_variable() -> None:
 )
 def test_the_base_url_is_one_that_can_be_called(host: str, url: str) -> None:
     assert Settings(host=host).base_url == url
+
+
+# Who may call from a browser
+
+
+async def preflight(origins: str) -> httpx.Response:
+    app = create_app(Settings(cors_origins=origins))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as http:
+        return await http.options(
+            "/healthz",
+            headers={
+                "Origin": "https://courses.example",
+                "Access-Control-Request-Method": "PUT",
+                "Access-Control-Request-Headers": "authorization,x-experience-api-version",
+            },
+        )
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed"),
+    [
+        ("*", "*"),
+        ("https://courses.example", "https://courses.example"),
+        ("https://a.example, https://courses.example", "https://courses.example"),
+    ],
+)
+async def test_pages_of_these_origins_may_call(origins: str, allowed: str) -> None:
+    answer = await preflight(origins)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == allowed
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("origins", ["", "https://a.example", "https://courses.example/"])
+async def test_pages_of_other_origins_may_not(origins: str) -> None:
+    answer = await preflight(origins)
+    assert answer.status_code >= 400
+    assert "access-control-allow-origin" not in answer.headers
 
 
 # What is refused
