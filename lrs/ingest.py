@@ -7,6 +7,7 @@ whether a request is all or nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,7 @@ from typing import Literal
 import orjson
 
 from lrs import metrics
-from lrs.checking import Checked, Reader, Sender, check, refusal
+from lrs.checking import Checked, Item, Reader, Sender, check, complete, refusal
 from lrs.errors import (
     DuplicateStatement,
     InvalidStatement,
@@ -25,6 +26,7 @@ from lrs.errors import (
     Violation,
 )
 from lrs.store import statements
+from lrs.store.callbacks import Nonce
 from lrs.store.commit import GroupCommit
 from lrs.store.database import Database
 from lrs.store.transaction import Verdict
@@ -86,9 +88,22 @@ class Ingest:
         if atomic and any(outcome.kind in REFUSED for outcome in outcomes):
             outcomes = [_withheld(outcome) for outcome in outcomes]
         if not dry_run:
-            for outcome in outcomes:
-                metrics.OUTCOMES.labels(sender.partner, outcome.kind).inc()
+            for kind, count in Counter(outcome.kind for outcome in outcomes).items():
+                metrics.OUTCOMES.labels(sender.partner, kind).inc(count)
         return outcomes
+
+    async def record(self, item: Item, sender: Sender, nonce: Nonce | None) -> Outcome:
+        """Stores one statement that is known to be valid, and takes a nonce with it.
+
+        Raises Replayed if the nonce was seen before, Unavailable and Overloaded.
+        """
+        checked = complete(item, sender)
+        verdicts = await self._commits.submit(
+            sender.partner_id, [checked.prepared], atomic=False, nonce=nonce
+        )
+        (outcome,) = _outcomes([checked], iter(verdicts))
+        metrics.OUTCOMES.labels(sender.partner, outcome.kind).inc()
+        return outcome
 
 
 def _check(item: bytes, sender: Sender, reader: Reader, item_bytes: int) -> Checked | Outcome:

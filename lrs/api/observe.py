@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import time
-from uuid import uuid4
+from functools import cache
+from secrets import token_hex
 
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,7 +35,7 @@ class Observe:
             return
         began = time.perf_counter()
         given = Headers(scope=scope).get(_HEADER, "")
-        identity = given if _ACCEPTED_ID.fullmatch(given) else uuid4().hex
+        identity = given if _ACCEPTED_ID.fullmatch(given) else token_hex(16)
         request_id.set(identity)
         status = 500
 
@@ -50,12 +52,23 @@ class Observe:
             _record(scope, status, time.perf_counter() - began)
 
 
+# Looking up the labels costs more than counting.
+@cache
+def _counted(method: str, path: str, status: int) -> Counter:
+    return metrics.REQUESTS.labels(method, path, status)
+
+
+@cache
+def _timed(path: str) -> Histogram:
+    return metrics.REQUEST_SECONDS.labels(path)
+
+
 def _record(scope: Scope, status: int, seconds: float) -> None:
     route = scope.get("route")
     path = getattr(route, "path", "none")
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    metrics.REQUESTS.labels(method, path, status).inc()
-    metrics.REQUEST_SECONDS.labels(path).observe(seconds)
+    _counted(method, path, status).inc()
+    _timed(path).observe(seconds)
     if _log.isEnabledFor(logging.INFO):
         _log.info(
             "request",
