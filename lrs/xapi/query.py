@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from lrs.errors import InvalidParameter, MalformedJSON, Violation
-from lrs.xapi import codec, links
-from lrs.xapi.validation import agent_violations, is_iri, is_uuid, parse_timestamp
+from lrs.xapi import parameters
+from lrs.xapi.validation import is_uuid
+
+SECTION = "xAPI 1.0.3 Communication 2.1.3"
 
 Format = Literal["exact", "ids", "canonical"]
 
@@ -75,90 +76,28 @@ class StatementQuery:
     parameters: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
-def parse(parameters: Iterable[tuple[str, str]], *, page_size: int) -> StatementQuery:
+def parse(given: Iterable[tuple[str, str]], *, page_size: int) -> StatementQuery:
     """The query that the parameters ask for, in pages of at most `page_size`.
 
     Raises InvalidParameter naming every parameter that is unknown, repeated, malformed or out of
     place.
     """
-    given = tuple(parameters)
-    values: dict[str, Any] = {}
-    violations: list[Violation] = []
-    for name, text in given:
-        if name not in _READERS:
-            violations.append(_violation(name, "is not a parameter of this resource"))
-        elif name in values:
-            violations.append(_violation(name, "must be given only once"))
-        else:
-            values[name] = text
-            try:
-                values[name] = _READERS[name](text)
-            except ValueError as error:
-                violations.append(_violation(name, f"must be {error}"))
-    violations += _out_of_place(values)
-    if violations:
-        raise InvalidParameter(
-            "; ".join(f"{each.pointer} {each.detail}" for each in violations) + ".",
-            violations=violations,
-        )
+    given = tuple(given)
+    values = parameters.read(given, _READERS, section=SECTION)
+    parameters.refuse(_out_of_place(values), section=SECTION)
     limit = min(values.pop("limit", 0) or page_size, page_size)
     named = {_NAMES.get(name, name): value for name, value in values.items()}
     kept = tuple((name, text) for name, text in given if name != "cursor")
     return StatementQuery(limit=limit, parameters=kept, **named)
 
 
-def _violation(name: str, detail: str) -> Violation:
-    return Violation(name, detail, "xAPI 1.0.3 Communication 2.1.3")
-
-
-def _out_of_place(values: dict[str, Any]) -> list[Violation]:
+def _out_of_place(values: Iterable[str]) -> list[tuple[str, str]]:
     for single in ("statementId", "voidedStatementId"):
         if single in values:
             allowed = {single, "format", "attachments"}
-            return [
-                _violation(name, f"cannot be given together with {single}")
-                for name in values
-                if name not in allowed
-            ]
+            detail = f"cannot be given together with {single}"
+            return [(name, detail) for name in values if name not in allowed]
     return []
-
-
-def _uuid(text: str) -> str:
-    if not is_uuid(text):
-        raise ValueError("a UUID")
-    return text.lower()
-
-
-def _iri(text: str) -> str:
-    if not is_iri(text):
-        raise ValueError("an IRI with a scheme")
-    return text
-
-
-def _agent(text: str) -> dict[str, Any]:
-    try:
-        agent = codec.read(text.encode())
-    except (MalformedJSON, UnicodeEncodeError):
-        raise ValueError("an Agent or identified Group as JSON") from None
-    if violations := agent_violations(agent):
-        first = violations[0]
-        raise ValueError(f"an Agent or identified Group: {first.pointer} {first.detail}".strip())
-    if links.agent_identity(agent) is None:
-        raise ValueError("an Agent or identified Group: this Group has no identifier")
-    return dict(agent)
-
-
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("true or false")
-    return text == "true"
-
-
-def _timestamp(text: str) -> datetime:
-    try:
-        return parse_timestamp(text)
-    except ValueError:
-        raise ValueError("an ISO 8601 timestamp with an offset") from None
 
 
 def _limit(text: str) -> int:
@@ -180,21 +119,21 @@ def _cursor(text: str) -> Cursor:
         raise ValueError("taken unchanged from a `more` of this server") from None
 
 
-_READERS = {
-    "statementId": _uuid,
-    "voidedStatementId": _uuid,
-    "agent": _agent,
-    "verb": _iri,
-    "activity": _iri,
-    "registration": _uuid,
-    "related_activities": _boolean,
-    "related_agents": _boolean,
-    "since": _timestamp,
-    "until": _timestamp,
+_READERS: dict[str, parameters.Reader] = {
+    "statementId": parameters.uuid,
+    "voidedStatementId": parameters.uuid,
+    "agent": parameters.agent,
+    "verb": parameters.iri,
+    "activity": parameters.iri,
+    "registration": parameters.uuid,
+    "related_activities": parameters.boolean,
+    "related_agents": parameters.boolean,
+    "since": parameters.timestamp,
+    "until": parameters.timestamp,
     "limit": _limit,
     "format": _format,
-    "attachments": _boolean,
-    "ascending": _boolean,
+    "attachments": parameters.boolean,
+    "ascending": parameters.boolean,
     "cursor": _cursor,
 }
 
