@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from lrs.app import create_app
 from lrs.auth import scopes
 from lrs.settings import Settings, convert
 from lrs.store import embedded, migrations
+from lrs.store.database import WRITER
 
 SECRET_KEY = "a secret key that only the tests know"
 _numbers = itertools.count()
@@ -122,6 +124,16 @@ def server(settings: Settings) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     running.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture
+async def slow_writer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A writer of another server, whose transactions last as long as a test likes."""
+    connection = await asyncpg.connect(
+        database_url, server_settings={"application_name": WRITER, "timezone": "UTC"}
+    )
+    yield connection
+    await connection.close()
 
 
 FIXTURES = Path(__file__).parent / "fixtures"

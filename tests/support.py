@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import orjson
+
+from lrs.app import create_app
+from lrs.settings import Settings
+from lrs.store.statements import Prepared
+from lrs.xapi import links
 
 JSON = {"Content-Type": "application/json"}
 XAPI = {"X-Experience-API-Version": "1.0.3"}
@@ -23,6 +31,33 @@ def statement(**members: Any) -> dict[str, Any]:
 
 def new_id() -> str:
     return str(uuid4())
+
+
+def prepared(each: dict[str, Any]) -> Prepared:
+    """A statement with an id, ready for the store, past all checks."""
+    target = links.reference(each)
+    return Prepared(
+        statement_id=each["id"],
+        digest=each["id"].encode(),
+        verb_key=links.verb_key(each["verb"]["id"]),
+        authority_key=0,
+        organization=None,
+        timed=False,
+        body=orjson.dumps(each).decode()[:-1] + ",",
+        links=tuple(links.links(each).items()),
+        target=target,
+        voids=target is not None and each["verb"]["id"] == links.VOIDED,
+    )
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Another instance of the service, with settings of its own."""
+    app = create_app(settings)
+    async with app.app.router.lifespan_context(app.app):  # type: ignore[attr-defined]
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:
+            yield client
 
 
 @dataclass

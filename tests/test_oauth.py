@@ -9,8 +9,7 @@ import hmac
 import json
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -23,11 +22,11 @@ import pytest
 from conftest import new_partner
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
-from support import XAPI, Partner, statement
+from support import XAPI, Partner, serving, statement
 
 from lrs import administration
 from lrs.api.services import Services
-from lrs.app import create_app, running
+from lrs.app import running
 from lrs.auth import scopes
 from lrs.auth.tokens import KeyLost
 from lrs.settings import Settings
@@ -41,16 +40,6 @@ GRANT = {"grant_type": "client_credentials"}
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 ISSUER = "https://login.example.org"
 AUDIENCE = "https://lrs.example.org"
-
-
-@asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """Another instance of the service, with settings of its own."""
-    app = create_app(settings)
-    async with app.app.router.lifespan_context(app.app):  # type: ignore[attr-defined]
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:
-            yield client
 
 
 async def issue(services: Services, partner: Partner, **options: Any) -> administration.Issued:

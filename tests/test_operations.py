@@ -7,8 +7,6 @@ import json
 import logging
 import logging.config
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from io import StringIO
 from typing import Any
 
@@ -17,22 +15,12 @@ import httpx
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from support import XAPI, Partner, new_id, statement
+from support import XAPI, Partner, new_id, serving, statement
 
 from lrs import __version__, logs
 from lrs.app import create_app
 from lrs.settings import Settings
 from lrs.store import migrations
-
-
-@asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """Another instance of the service, with settings of its own."""
-    app = create_app(settings)
-    async with app.app.router.lifespan_context(app.app):  # type: ignore[attr-defined]
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:
-            yield client
 
 
 async def measured(http: httpx.AsyncClient, name: str, **labels: str) -> float:

@@ -17,9 +17,8 @@ from urllib.parse import quote
 import asyncpg
 import httpx
 import msgspec
-import orjson
 import pytest
-from support import XAPI, Partner, new_id, statement
+from support import XAPI, Partner, new_id, prepared, statement
 
 from lrs.api.services import Services
 from lrs.app import create_app
@@ -27,7 +26,6 @@ from lrs.settings import Settings
 from lrs.store import horizon
 from lrs.store import statements as store
 from lrs.store.database import WRITER
-from lrs.xapi import links
 
 Json = dict[str, Any]
 
@@ -63,31 +61,6 @@ async def second_http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of another server on the same database."""
     async with another_server(settings) as client:
         yield client
-
-
-@pytest.fixture
-async def slow_writer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A writer whose transactions last as long as a test likes."""
-    connection = await asyncpg.connect(
-        database_url, server_settings={"application_name": WRITER, "timezone": "UTC"}
-    )
-    yield connection
-    await connection.close()
-
-
-def prepared(each: Json) -> store.Prepared:
-    return store.Prepared(
-        statement_id=each["id"],
-        digest=each["id"].encode(),
-        verb_key=links.verb_key(each["verb"]["id"]),
-        authority_key=0,
-        organization=None,
-        timed=False,
-        body=orjson.dumps(each).decode()[:-1] + ",",
-        links=tuple(links.links(each).items()),
-        target=None,
-        voids=False,
-    )
 
 
 def fresh(count: int) -> list[Json]:

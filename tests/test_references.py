@@ -13,17 +13,15 @@ from typing import Any
 
 import asyncpg
 import httpx
-import orjson
 import pytest
 from conftest import new_partner
-from support import Partner, new_id, statement
+from support import Partner, new_id, prepared, statement
 
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.settings import Settings
 from lrs.store import inheritance
 from lrs.store import statements as store
-from lrs.store.database import WRITER
 from lrs.xapi import links
 
 Json = dict[str, Any]
@@ -348,32 +346,6 @@ async def test_a_reference_waits_for_a_slow_target(
 
 
 # Crashes
-
-
-@pytest.fixture
-async def slow_writer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A writer of its own, as another server would have it."""
-    connection = await asyncpg.connect(
-        database_url, server_settings={"application_name": WRITER, "timezone": "UTC"}
-    )
-    yield connection
-    await connection.close()
-
-
-def prepared(each: Json) -> store.Prepared:
-    target = links.reference(each)
-    return store.Prepared(
-        statement_id=each["id"],
-        digest=each["id"].encode(),
-        verb_key=links.verb_key(each["verb"]["id"]),
-        authority_key=0,
-        organization=None,
-        timed=False,
-        body=orjson.dumps(each).decode()[:-1] + ",",
-        links=tuple(links.links(each).items()),
-        target=target,
-        voids=each["verb"]["id"] == VOIDED,
-    )
 
 
 async def unsettled(services: Services, partner: Partner) -> int:

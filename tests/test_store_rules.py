@@ -23,7 +23,7 @@ import orjson
 import pytest
 import sqlparse
 from conftest import new_partner
-from support import Partner, new_id, statement
+from support import Partner, new_id, prepared, statement
 
 import lrs
 from lrs import resources
@@ -580,13 +580,18 @@ async def test_one_failure_hangs_nobody_who_shares_its_transaction(
 ) -> None:
     """What PostgreSQL cannot take fails alone, also in a group that is split for a conflict."""
     commits = GroupCommit(services.database, transactions_per_partner=1)
-    taken = make_prepared(partner)
+    taken = prepared(statement(id=new_id()))
     await commits.submit(partner.partner_id, [taken], atomic=True)
-    poison = replace(make_prepared(partner), organization="\0")
-    conflict = [make_prepared(partner), replace(taken, digest=b"another")]
-    submitted = [[make_prepared(partner)], [poison], conflict, [make_prepared(partner)]]
+    poison = replace(prepared(statement(id=new_id())), organization="\0")
+    conflict = [prepared(statement(id=new_id())), replace(taken, digest=b"another")]
+    submitted = [
+        [prepared(statement(id=new_id()))],
+        [poison],
+        conflict,
+        [prepared(statement(id=new_id()))],
+    ]
     blocker = asyncio.create_task(
-        commits.submit(partner.partner_id, [make_prepared(partner)], atomic=True)
+        commits.submit(partner.partner_id, [prepared(statement(id=new_id()))], atomic=True)
     )
     async with asyncio.timeout(10):
         results = await asyncio.gather(
@@ -604,7 +609,7 @@ async def test_one_failure_hangs_nobody_who_shares_its_transaction(
 
 async def test_a_full_queue_stores_nothing(partner: Partner, services: Services) -> None:
     commits = GroupCommit(services.database, queue_limit=5, transactions_per_partner=1)
-    batches = [[make_prepared(partner) for _ in range(2)] for _ in range(20)]
+    batches = [[prepared(statement(id=new_id())) for _ in range(2)] for _ in range(20)]
     results = await asyncio.gather(
         *(commits.submit(partner.partner_id, batch, atomic=False) for batch in batches),
         return_exceptions=True,
@@ -618,24 +623,6 @@ async def test_a_full_queue_stores_nothing(partner: Partner, services: Services)
     assert refused
     assert stored.isdisjoint(each.statement_id for batch in refused for each in batch)
     assert len(stored) == 2 * (len(batches) - len(refused))
-
-
-def make_prepared(partner: Partner) -> Any:
-    from lrs.store.statements import Prepared
-
-    (each,) = plain(1)
-    return Prepared(
-        statement_id=each["id"],
-        digest=each["id"].encode(),
-        verb_key=links.verb_key(each["verb"]["id"]),
-        authority_key=0,
-        organization=None,
-        timed=False,
-        body=orjson.dumps(each).decode()[:-1] + ",",
-        links=tuple(links.links(each).items()),
-        target=None,
-        voids=False,
-    )
 
 
 # The house

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,10 @@ import httpx
 import msgspec
 import pytest
 from conftest import FIXTURES, new_partner
-from support import XAPI, Partner, new_id, statement
+from support import XAPI, Partner, new_id, serving, statement
 
 from lrs import administration
 from lrs.api.services import Services
-from lrs.app import create_app
 from lrs.auth import scopes
 from lrs.settings import Settings
 from lrs.store import embedded, migrations
@@ -32,16 +31,6 @@ BROKEN = {"actor": {"mbox": "nobody"}, "verb": {"id": "completed"}, "surplus": 1
 DATACAMP = {
     path.stem: path.read_bytes() for path in sorted((FIXTURES / "seeds").glob("datacamp-*.json"))
 }
-
-
-@asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """Another instance of the service, with settings of its own."""
-    app = create_app(settings)
-    async with app.app.router.lifespan_context(app.app):  # type: ignore[attr-defined]
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:
-            yield client
 
 
 async def stored(partner: Partner) -> list[str]:
