@@ -4,10 +4,10 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/python -m uv pip compi
 	--universal --generate-hashes --python-version 3.11 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check conformance format lock clean
+.PHONY: help run test check bench conformance format lock clean
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 run: ## Start the server, on its embedded PostgreSQL unless LRS_DATABASE_URL is set
 	@scripts/venv runtime
@@ -22,6 +22,10 @@ check: ## Check style and types
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
+
+bench: ## Measure the server beside what this machine allows (needs wrk)
+	@scripts/venv dev
+	.venv/bin/python -m scripts.bench $(ARGS)
 
 conformance: ## Run ADL's conformance suite, twice for each version: make conformance SUITE=folder
 	@scripts/venv dev

@@ -489,3 +489,11 @@ async def test_a_cursor_cannot_promise_the_future(partner: Partner) -> None:
     answer = await partner.get(limit="1", cursor=cursor)
     assert answer.status_code == 200
     assert bound(answer) <= datetime.now(UTC)
+
+
+async def test_a_batch_is_listed_in_the_order_it_was_sent_in(partner: Partner) -> None:
+    sent = fresh(50)
+    await partner.send(sent)
+    ids = [each["id"] for each in sent]
+    assert [each["id"] for each in await partner.all(ascending="true", limit=7)] == ids
+    assert [each["id"] for each in await partner.all(limit=7)] == ids[::-1]

@@ -79,7 +79,9 @@ class Remembered:
         names: Iterable[tuple[str, str]],
     ) -> News:
         """Of what is told, that which would change what was written lately."""
-        news = News(names={each for each in names if _name_key(partner_id, each) not in self._names})
+        news = News(
+            names={each for each in names if _name_key(partner_id, each) not in self._names}
+        )
         for activity, text in definitions:
             if activity in news.definitions:
                 news.definitions[activity] = merge(news.definitions[activity], orjson.loads(text))

@@ -26,8 +26,8 @@ def definitions(statement: Json) -> dict[str, Json]:
     found: dict[str, Json] = {}
 
     def note(activity: Json) -> Json:
-        if activity.get("definition"):
-            found[activity["id"]] = activity["definition"]
+        if told := activity.get("definition"):
+            found[activity["id"]] = merge(found.get(activity["id"], {}), told)
         return activity
 
     Rewriter(actor=_as_it_is, verb=_as_it_is, activity=note).statement(statement)
@@ -60,18 +60,29 @@ def activities(statement: Json) -> set[str]:
 
 
 def names(statement: Json) -> set[tuple[str, str]]:
-    """Pairs of an agent's identity and a name that the statement gives it."""
+    """Pairs of an agent's identity and a name that the statement gives it.
+
+    An authority that was sent counts for nothing, since the LRS sets its own.
+    """
     found: set[tuple[str, str]] = set()
 
     def note(actor: Json) -> Json:
-        for each in (actor, *actor.get("member", ())):
-            identity = agent_identity(each)
-            if identity is not None and each.get("name") and each.get("objectType") != "Group":
-                found.add((identity, each["name"]))
+        found.update(names_of(actor))
         return actor
 
-    Rewriter(actor=note, verb=_as_it_is, activity=_as_it_is).statement(statement)
+    told = {key: statement[key] for key in statement if key != "authority"}
+    Rewriter(actor=note, verb=_as_it_is, activity=_as_it_is).statement(told)
     return found
+
+
+def names_of(actor: Json) -> set[tuple[str, str]]:
+    """The same of one agent, or of the members of a group; a group itself is no person."""
+    return {
+        (identity, each["name"])
+        for each in (actor, *actor.get("member", ()))
+        if each.get("name") and each.get("objectType") != "Group"
+        if (identity := agent_identity(each)) is not None
+    }
 
 
 def _as_it_is(part: Json) -> Json:

@@ -1,26 +1,39 @@
 -- Stores those of the given statements whose ids are new, with their links and references, in one
 -- round trip. The time of storing is taken here, inside the transaction, because the bound of
 -- statements/horizon.sql relies on it; it completes the open body that each statement comes with.
--- Sorted by id, so that overlapping batches cannot deadlock.
+-- Statements that come together are stored a microsecond apart, so that lists keep their order.
+-- Inserted sorted by id, so that overlapping batches cannot deadlock.
 with clock as materialized (
+    select clock_timestamp() as moment
+),
+item as (
     select
-        moment as stored,
-        to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as text
-    from clock_timestamp() as moment
+        given.*,
+        clock.moment + given.position * interval '1 microsecond' as stored
+    from unnest(
+        $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bytea[], $7::boolean[], $8::text[]
+    ) with ordinality as given (
+        statement_id, verb_key, authority_key, organization, digest, timed, body, position
+    )
+    cross join clock
+),
+told as (
+    select
+        item.*,
+        to_char(item.stored at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as stored_text
+    from item
 ),
 fresh as (
     insert into statement
         (partner_id, statement_id, stored, verb_key, authority_key, organization, digest, payload)
     select
-        $1, item.statement_id, clock.stored, item.verb_key, item.authority_key, item.organization,
-        item.digest,
-        item.body
-            || case when item.timed then '' else '"timestamp":"' || clock.text || '",' end
-            || '"stored":"' || clock.text || '"}'
-    from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bytea[], $7::boolean[], $8::text[])
-        as item (statement_id, verb_key, authority_key, organization, digest, timed, body)
-    cross join clock
-    order by item.statement_id
+        $1, told.statement_id, told.stored, told.verb_key, told.authority_key, told.organization,
+        told.digest,
+        told.body
+            || case when told.timed then '' else '"timestamp":"' || told.stored_text || '",' end
+            || '"stored":"' || told.stored_text || '"}'
+    from told
+    order by told.statement_id
     on conflict do nothing
     returning statement_id, stored
 ),

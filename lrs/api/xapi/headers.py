@@ -27,6 +27,7 @@ EXPOSED_HEADERS = [
     CONSISTENT_THROUGH,
     "ETag",
     "Last-Modified",
+    "Link",
     "Retry-After",
     "WWW-Authenticate",
     reading.VERSION_HEADER,

@@ -55,6 +55,11 @@ def _only(request: Request, name: str, reader: parameters.Reader, section: str) 
 
 
 async def _reader(request: Request) -> Caller:
+    """Who may read what all of a partner's statements tell: who may read them, or has profiles.
+
+    The standard gives these two resources no scope of their own (1.0.3 Communication 4.2). Reading
+    only one's own statements is not enough, since others' have told of it too.
+    """
     reading.version(request, required=True)
     who = await reading.caller(request, reading.BASIC_OR_BEARER)
     scopes.require(who.scopes, scopes.STATEMENTS_READ, scopes.PROFILE, scopes.ALL_READ)

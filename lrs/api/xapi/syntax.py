@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlencode
 
-from starlette.datastructures import QueryParams
+from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +28,8 @@ _HEADERS = {
         "Accept-Language",
     )
 }
+# More than there are headers and parameters. Nobody is authenticated yet when a form is read.
+_MOST_FIELDS = 100
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 
 
@@ -51,10 +53,27 @@ class AlternateSyntax:
             await problems.response(error)(scope, receive, send)
             return
 
-        async def replay() -> Message:
-            return {"type": "http.request", "body": content, "more_body": False}
+        pending = [content]
 
-        await self.app(scope, replay, send)
+        async def replay() -> Message:
+            if pending:
+                return {"type": "http.request", "body": pending.pop(), "more_body": False}
+            return await receive()  # the client goes away
+
+        await self.app(scope, replay, _bodiless(send) if scope["method"] == "HEAD" else send)
+
+
+def _bodiless(send: Send) -> Send:
+    """The client has sent a POST, and would wait for the body that a HEAD announces."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["Content-Length"] = "0"
+        elif message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head
 
 
 async def _unwrap(scope: Scope, receive: Receive) -> bytes:
@@ -85,10 +104,16 @@ def _form(request: Request, body: bytes) -> dict[str, str]:
         raise BadRequest("The alternate request syntax needs application/x-www-form-urlencoded.")
     try:
         pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict"
+            body.decode(),
+            keep_blank_values=True,
+            strict_parsing=bool(body),
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
         )
     except ValueError:
-        raise MalformedJSON("The body is not a form in UTF-8.") from None
+        raise MalformedJSON(
+            f"The body is not a form in UTF-8 with at most {_MOST_FIELDS} fields."
+        ) from None
     form = dict(pairs)
     if len(form) < len(pairs):
         raise BadRequest("A field stands twice in the form.")
