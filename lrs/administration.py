@@ -20,6 +20,7 @@ from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
 from lrs.store.database import administered
 from lrs.store.registry import Partner, Registry
+from lrs.store.tools import Tools
 from lrs.xapi.validation import is_iri
 
 DEMO = "demo"
@@ -93,6 +94,14 @@ async def registry(dsn: str) -> AsyncIterator[Registry]:
     async with administered(dsn) as pool:
         await migrations.verify(pool)
         yield Registry(pool)
+
+
+@asynccontextmanager
+async def tools(dsn: str) -> AsyncIterator[tuple[Registry, Tools]]:
+    """The registry, and the tools beside it. Raises Unavailable."""
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        yield Registry(pool), Tools(pool, pool)
 
 
 async def add_partner(known: Registry, name: str, title: str, home_page: str) -> Partner:

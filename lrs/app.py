@@ -20,19 +20,22 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from lrs import administration, logs
-from lrs.api import documentation, oauth, operations, partners, problems, xapi
+from lrs.api import canvas, documentation, oauth, operations, partners, problems, xapi
 from lrs.api.observe import Observe
 from lrs.api.services import Services
 from lrs.auth.authenticate import Authenticator
+from lrs.auth.callbacks import Callbacks
 from lrs.auth.limits import RateLimit
+from lrs.auth.vault import Vault
 from lrs.errors import LRSError, Unavailable
 from lrs.ingest import Ingest
 from lrs.settings import Settings, from_environment
-from lrs.store import inheritance, migrations
+from lrs.store import callbacks, inheritance, migrations
 from lrs.store.commit import GroupCommit
 from lrs.store.database import Database, connected
 from lrs.store.horizon import Horizon
 from lrs.store.registry import Registry
+from lrs.store.tools import Tools
 
 _log = logging.getLogger("lrs")
 
@@ -41,6 +44,7 @@ _SWEEP_SECONDS = 60.0
 ROUTES = [
     *partners.ROUTES,
     *xapi.ROUTES,
+    *canvas.ROUTES,
     *oauth.ROUTES,
     *operations.ROUTES,
     *documentation.ROUTES,
@@ -128,6 +132,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await migrations.verify(database.readers)
         registry = Registry(database.readers)
         tokens = await administration.load_keys(settings, registry)
+        vault = Vault(settings.secret_key)
         commits = GroupCommit(database, queue_limit=settings.queue_statements)
         sweeping = asyncio.create_task(_sweep(database))
         try:
@@ -139,6 +144,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 RateLimit(settings.rate_limit),
                 Horizon(database),
                 Ingest(database, commits),
+                vault,
+                _callbacks(settings, database, vault),
             )
         finally:
             sweeping.cancel()
@@ -147,12 +154,23 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             await commits.drain()
 
 
+def _callbacks(settings: Settings, database: Database, vault: Vault) -> Callbacks:
+    return Callbacks(
+        Tools(database.readers, database.writers),
+        vault,
+        lifetime=settings.callback_seconds,
+        require_body_hash=settings.callback_body_hash,
+        cache_seconds=settings.credential_cache_seconds,
+    )
+
+
 async def _sweep(database: Database) -> None:
-    """References that a crash left unsettled are few, and are looked for now and then."""
+    """Now and then: references that a crash left unsettled, which are few, and old nonces."""
     while True:
         try:
             if settled := await inheritance.sweep(database):
                 _log.warning("settled references left by a crash", extra={"count": settled})
+            await callbacks.sweep(database)
         except Unavailable as error:
-            _log.warning("cannot look for unsettled references: %s", error.detail)
+            _log.warning("cannot look for what is to be swept: %s", error.detail)
         await asyncio.sleep(_SWEEP_SECONDS)

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+from uuid import uuid4
 
 import orjson
-from uuid_utils import uuid7
 
 from lrs.errors import InvalidStatement, TooLarge, Violation
 from lrs.store.statements import Prepared
 from lrs.xapi import codec, entities, equality, links, multipart, signatures, track
+from lrs.xapi.canvas import PageView
 from lrs.xapi.multipart import Attached
 from lrs.xapi.signatures import Signature
 from lrs.xapi.validation import Version, statement_violations, track_violations
@@ -54,6 +56,7 @@ class Item:
     version: Version
     contents: tuple[tuple[str, bytes], ...] = ()
     signatures: tuple[Signature, ...] = ()
+    page_view: PageView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,11 @@ def check(text: bytes, sender: Sender, reader: Reader, most_bytes: int) -> Check
     """The item, ready to be stored. Raises TooLarge, MalformedJSON or InvalidStatement."""
     if len(text) > most_bytes:
         raise TooLarge(f"This has {len(text)} bytes, and at most {most_bytes} are taken.")
-    item = reader(text, codec.read(text), sender)
+    return complete(reader(text, codec.read(text), sender), sender)
+
+
+def complete(item: Item, sender: Sender) -> Checked:
+    """An item that is a valid statement, with all that the LRS sets."""
     return Checked(_prepare(item, sender), item.statement)
 
 
@@ -164,10 +171,20 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
         target=target,
         voids=target is not None and verb == links.VOIDED,
         definitions=tuple((each, orjson.dumps(known)) for each, known in defined.items()),
-        names=tuple(entities.names(statement)) if sender.defines else (),
+        names=tuple(_names(statement, sender)) if sender.defines else (),
         contents=item.contents,
         signatures=item.signatures,
+        page_view=item.page_view,
     )
+
+
+def _names(statement: dict[str, Any], sender: Sender) -> set[tuple[str, str]]:
+    return entities.names(statement) | _names_of_authority(sender.authority)
+
+
+@lru_cache(maxsize=1000)
+def _names_of_authority(authority: str) -> set[tuple[str, str]]:
+    return entities.names_of(orjson.loads(authority))
 
 
 def _identify(statement: dict[str, Any], organization: str | None) -> str:
@@ -176,7 +193,7 @@ def _identify(statement: dict[str, Any], organization: str | None) -> str:
         return str(statement["id"])
     if "timestamp" in statement:
         return equality.derived_id(statement, organization)
-    return str(uuid7())
+    return str(uuid4())
 
 
 _SET_HERE = frozenset({"id", "stored", "authority", "version"})

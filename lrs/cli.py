@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -12,10 +11,12 @@ from typing import Any, NoReturn, TypeVar
 import click
 import httpx
 
-from lrs import __version__, administration, settings
+from lrs import __version__, administration
 from lrs.administration import Issued
 from lrs.auth import scopes
-from lrs.auth.tokens import KeyLost
+from lrs.auth.vault import KeyLost
+from lrs.cli_options import DATABASE, configured, flags
+from lrs.cli_tools import tool
 from lrs.errors import LRSError
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
@@ -23,10 +24,8 @@ from lrs.store.database import administered, server_version
 from lrs.store.registry import Registry
 
 Result = TypeVar("Result")
-Command = Callable[..., Any]
 
-_DATABASE = ("data_directory", "database_url")
-_SERVE = ("host", "port", "workers", *_DATABASE, "public_url", "log_level")
+_SERVE = ("host", "port", "workers", *DATABASE, "public_url", "log_level")
 
 
 class Group(click.Group):
@@ -49,27 +48,6 @@ class Group(click.Group):
 def fail(sentence: str) -> NoReturn:
     click.echo(f"lrs: {sentence}", err=True)
     sys.exit(1)
-
-
-def flags(*names: str) -> Callable[[Command], Command]:
-    """A flag for each setting named; the help is the setting's own description."""
-
-    def decorate(command: Command) -> Command:
-        for name in reversed(names):
-            description = settings.documented()[name]["description"]
-            variable = f"{settings.PREFIX}{name.upper()}"
-            flag = f"--{name.replace('_', '-')}"
-            command = click.option(flag, name, help=f"{description} [{variable}]")(command)
-        return command
-
-    return decorate
-
-
-def configured(given: dict[str, Any]) -> Settings:
-    """The settings from the environment, with those given as flags on top."""
-    return settings.from_environment(
-        os.environ, {name: value for name, value in given.items() if value is not None}
-    )
 
 
 def with_registry(configuration: Settings, work: Callable[[Registry], Awaitable[Result]]) -> Result:
@@ -102,7 +80,7 @@ def serve(**given: Any) -> None:
 
 
 @main.command()
-@flags(*_DATABASE)
+@flags(*DATABASE)
 def migrate(**given: Any) -> None:
     """Bring the database's schema up to date."""
     with administration.database_url(configured(given)) as dsn:
@@ -110,6 +88,9 @@ def migrate(**given: Any) -> None:
     for migration in applied:
         click.echo(f"applied {migration.version:04} {migration.name}")
     click.echo(f"schema version {migrations.known()[-1].version}")
+
+
+main.add_command(tool)
 
 
 @main.group()
@@ -125,7 +106,7 @@ def partner() -> None:
     default=None,
     help="An absolute URL for the partner's own ids to be at home at.",
 )
-@flags(*_DATABASE)
+@flags(*DATABASE)
 def partner_add(name: str, title: str, home_page: str | None, **given: Any) -> None:
     """Add a partner; NAME stands in its URLs."""
     configuration = configured(given)
@@ -139,7 +120,7 @@ def partner_add(name: str, title: str, home_page: str | None, **given: Any) -> N
 
 
 @partner.command("list")
-@flags(*_DATABASE)
+@flags(*DATABASE)
 def partner_list(**given: Any) -> None:
     """List the partners."""
     for each in with_registry(configured(given), lambda known: known.partners()):
@@ -169,7 +150,7 @@ def credential() -> None:
     help="What it may do; can be repeated.  [default: all]",
 )
 @click.option("--expires-in-days", type=click.IntRange(1, 36_500), help="How long it is good.")
-@flags(*_DATABASE)
+@flags(*DATABASE)
 def credential_add(
     partner_name: str,
     kind: str,
@@ -196,7 +177,7 @@ def credential_add(
 
 @credential.command("list")
 @click.argument("partner_name", metavar="[PARTNER]", required=False)
-@flags(*_DATABASE)
+@flags(*DATABASE)
 def credential_list(partner_name: str | None, **given: Any) -> None:
     """List the credentials of PARTNER, or of all partners."""
     for each in with_registry(configured(given), lambda known: known.credentials(partner_name)):
@@ -216,7 +197,7 @@ def credential_list(partner_name: str | None, **given: Any) -> None:
     show_default=True,
     help="How long the old secret stays good.",
 )
-@flags(*_DATABASE)
+@flags(*DATABASE)
 def credential_rotate(key: str, overlap_hours: float, **given: Any) -> None:
     """Give the credential KEY a new secret, and show it once."""
     until = _in(timedelta(hours=overlap_hours))
@@ -229,7 +210,7 @@ def credential_rotate(key: str, overlap_hours: float, **given: Any) -> None:
 
 @credential.command("revoke")
 @click.argument("key")
-@flags(*_DATABASE)
+@flags(*DATABASE)
 def credential_revoke(key: str, **given: Any) -> None:
     """End the credential KEY and every token it has, at once."""
     with_registry(configured(given), lambda known: known.revoke_credential(key))
@@ -258,7 +239,7 @@ def token(url: str | None, key: str, secret: str, scope: str) -> None:
 
 
 @main.command()
-@flags(*_DATABASE)
+@flags(*DATABASE)
 def check(**given: Any) -> None:
     """Check settings, database, schema version and keys."""
     configuration = configured(given)

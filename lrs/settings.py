@@ -60,8 +60,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(
             description=(
-                "Encrypts the signing keys in the database; at least 32 characters, the same for "
-                "all servers of one database. Empty: made once and kept in the data directory."
+                "Encrypts the signing keys and the tools' secrets in the database, and signs "
+                "callback URLs; at least 32 characters, the same for all servers of one database. "
+                "Empty: made once and kept in the data directory."
             )
         ),
     ] = ""
@@ -154,6 +155,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     shutdown_seconds: Annotated[
         int, Meta(ge=0, description="How long requests in flight may take after a stop signal.")
     ] = 30
+    page_views: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Whether tools' callbacks leave page views, for partners that do not say it "
+                "themselves."
+            )
+        ),
+    ] = True
+    page_view_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description=(
+                "Longest time that one page view shows; the time spent in the course counts in "
+                "full."
+            ),
+        ),
+    ] = 300
+    callback_seconds: Annotated[
+        int,
+        Meta(ge=0, description="How long a tool's callback URL is good. 0: for ever."),
+    ] = 0
+    callback_body_hash: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Refuse callbacks whose signature does not cover the body (`oauth_body_hash`)."
+            )
+        ),
+    ] = False
     xapi_default_version: Annotated[
         str,
         Meta(

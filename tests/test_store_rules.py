@@ -633,7 +633,14 @@ FILES = {
     ".".join(("lrs", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in ROOT.rglob("*.py")
 }
-FRONT_DOOR = {"lrs.cli", "lrs.app", "lrs.serve", "lrs.administration"}
+FRONT_DOOR = {
+    "lrs.cli",
+    "lrs.cli_options",
+    "lrs.cli_tools",
+    "lrs.app",
+    "lrs.serve",
+    "lrs.administration",
+}
 COMMON = {"lrs", "lrs.errors", "lrs.resources", "lrs.settings", "lrs.logs", "lrs.metrics"}
 FLOORS = ["lrs.api", "lrs.auth", "lrs.ingest", "lrs.checking", "lrs.store", "lrs.xapi"]
 FACES = {"partners", "xapi", "oauth", "operations", "documentation", "canvas", "console"}

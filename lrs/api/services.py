@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lrs.auth.authenticate import Authenticator
+from lrs.auth.callbacks import Callbacks
 from lrs.auth.limits import RateLimit
 from lrs.auth.tokens import Tokens
+from lrs.auth.vault import Vault
 from lrs.ingest import Ingest
 from lrs.settings import Settings
 from lrs.store.database import Database
@@ -22,3 +24,5 @@ class Services:
     rate_limit: RateLimit
     horizon: Horizon
     ingest: Ingest
+    vault: Vault
+    callbacks: Callbacks

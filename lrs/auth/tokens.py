@@ -8,7 +8,6 @@ settings. Tokens of one outside issuer may be accepted too; they name a credenti
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ from uuid import uuid4
 
 import httpx
 import orjson
-from joserfc import jwe, jws, jwt
+from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
-from joserfc.jwk import KeySet, OctKey, RSAKey
+from joserfc.jwk import KeySet, RSAKey
 
+from lrs.auth.vault import KeyLost, Vault
 from lrs.errors import TokenExpired, Unauthorized, Unavailable
 from lrs.store.registry import Registry, SigningKey
 
@@ -51,10 +51,6 @@ class Outside:
     audience: str
 
 
-class KeyLost(Exception):
-    """The signing keys were encrypted with another secret key than the one configured."""
-
-
 class Tokens:
     """Issues and verifies access tokens. `issuer` is the public URL of this server."""
 
@@ -70,7 +66,7 @@ class Tokens:
         self.issuer = issuer
         self.lifetime = lifetime
         self._registry = registry
-        self._wrapping = OctKey.import_key(hashlib.sha256(secret_key.encode()).digest())
+        self._vault = Vault(secret_key)
         self._outside = outside
         self._private = KeySet([])
         self._outside_keys = KeySet([])
@@ -89,18 +85,17 @@ class Tokens:
     def _new_key(self) -> SigningKey:
         key = RSAKey.generate_key(2048, auto_kid=True)
         private = orjson.dumps(key.as_dict(private=True))
-        wrapped = jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, private, self._wrapping)
         public = orjson.dumps(key.as_dict(private=False)).decode()
-        return SigningKey(str(key.kid), wrapped, public)
+        return SigningKey(str(key.kid), self._vault.seal(private), public)
 
     def _unwrap(self, stored: SigningKey) -> RSAKey:
         try:
-            unwrapped = jwe.decrypt_compact(stored.private_jwe, self._wrapping)
-        except JoseError:
+            private = self._vault.open(stored.private_jwe)
+        except KeyLost:
             raise KeyLost(
                 "The signing keys in the database were encrypted with another secret key."
             ) from None
-        return RSAKey.import_key(orjson.loads(unwrapped.plaintext or b""), {"kid": stored.kid})
+        return RSAKey.import_key(orjson.loads(private), {"kid": stored.kid})
 
     def public_keys(self) -> dict[str, Any]:
         """The JWK Set (RFC 7517) that our tokens are verified with."""

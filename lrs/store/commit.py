@@ -12,9 +12,18 @@ from collections.abc import Sequence
 
 from lrs import metrics
 from lrs.errors import LRSError, Overloaded, Unavailable
+from lrs.store.callbacks import Nonce
 from lrs.store.database import Database, errors_translated
 from lrs.store.statements import Prepared
-from lrs.store.transaction import Refused, Submission, Verdict, Writer, again
+from lrs.store.transaction import (
+    Answers,
+    Refused,
+    Replayed,
+    Submission,
+    Verdict,
+    Writer,
+    again,
+)
 
 
 class GroupCommit:
@@ -37,19 +46,25 @@ class GroupCommit:
         self._running: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
 
     async def submit(
-        self, partner_id: int, prepared: Sequence[Prepared], *, atomic: bool
+        self,
+        partner_id: int,
+        prepared: Sequence[Prepared],
+        *,
+        atomic: bool,
+        nonce: Nonce | None = None,
     ) -> list[Verdict]:
         """Stores what is new, and returns a verdict for each statement, in order.
 
         With `atomic`, nothing is stored if a verdict has another digest than its statement. Raises
-        Overloaded if the queue is full, Unavailable if the database does not answer.
+        Overloaded if the queue is full, Unavailable if the database does not answer, Replayed if
+        the nonce, which is taken in the same transaction, was seen before.
         """
         if self._queued and self._queued + len(prepared) > self._queue_limit:
             raise Overloaded(
                 "The server has as many statements waiting as it will hold; nothing was stored.",
                 headers={"Retry-After": "1"},
             )
-        submission = Submission(prepared, atomic, asyncio.get_running_loop().create_future())
+        submission = Submission(prepared, atomic, asyncio.get_running_loop().create_future(), nonce)
         self._queues[partner_id].append(submission)
         self._count(len(prepared))
         self._start(partner_id)
@@ -99,7 +114,7 @@ class GroupCommit:
                 verdicts = await again(lambda: self._writer.write(partner_id, group))
         except Refused as refused:
             if len(group) == 1:
-                _tell(refused.verdicts)
+                _tell({**refused.verdicts})
                 return
             # What they contradict was in this group, perhaps, and is undone: each asks once more.
             accepted = [each for each in group if each not in refused.verdicts]
@@ -120,9 +135,12 @@ class GroupCommit:
             await self._commit(partner_id, group)
 
 
-def _tell(verdicts: dict[Submission, list[Verdict]]) -> None:
-    for submission, result in verdicts.items():
-        submission.verdicts.set_result(result)
+def _tell(answers: Answers) -> None:
+    for submission, answer in answers.items():
+        if isinstance(answer, Replayed):
+            submission.verdicts.set_exception(answer)
+        else:
+            submission.verdicts.set_result(answer)
 
 
 def _fail(group: list[Submission], error: Exception) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from lrs import resources
 from lrs.store.database import Connection, Database, errors_translated
+from lrs.xapi.canvas import PageView
 from lrs.xapi.links import VOIDED_KEY
 from lrs.xapi.signatures import Signature
 
@@ -29,7 +30,8 @@ class Prepared:
     statement it refers to, which it `voids` or not.
 
     Beside it stands what it tells and brings: definitions of activities as JSON, names of agents by
-    identity, contents of attachments by SHA-2, and what was found of its signatures.
+    identity, contents of attachments by SHA-2, what was found of its signatures, and the page view
+    that it stands for.
     """
 
     statement_id: str
@@ -46,6 +48,7 @@ class Prepared:
     names: tuple[tuple[str, str], ...] = ()
     contents: tuple[tuple[str, bytes], ...] = ()
     signatures: tuple[Signature, ...] = ()
+    page_view: PageView | None = None
 
 
 @dataclass(frozen=True, slots=True)

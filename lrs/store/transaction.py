@@ -1,7 +1,8 @@
 """One transaction of group commit: all that a group of submissions changes, in one order.
 
-Statements come first, then what came and what is told with them, then what others inherit; each
-sorted, so that two transactions never wait for each other in a circle.
+Nonces come first, since a request with a used one is left out. Statements follow, then what came
+and what is told with them, what they count for, then what others inherit; each sorted, so that two
+transactions never wait for each other in a circle.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
 
 from lrs import metrics
-from lrs.errors import LRSError
-from lrs.store import attachments, entities, inheritance, statements
+from lrs.errors import LRSError, Unauthorized
+from lrs.store import attachments, callbacks, entities, inheritance, statements
+from lrs.store.callbacks import Nonce
 from lrs.store.database import RETRIED, Connection, Database, errors_translated
 from lrs.store.entities import News, Remembered
 from lrs.store.statements import Inserted, Known, Prepared
@@ -34,11 +36,15 @@ _RETRIES = 5
 
 @dataclass(eq=False, slots=True)
 class Submission:
-    """What one request wants stored: all or nothing if `atomic`, else each for itself."""
+    """What one request wants stored: all or nothing if `atomic`, else each for itself.
+
+    With a `nonce` it is stored only if that was never seen.
+    """
 
     prepared: Sequence[Prepared]
     atomic: bool
     verdicts: asyncio.Future[list[Verdict]]
+    nonce: Nonce | None = None
 
     @property
     def needs_rollback(self) -> bool:
@@ -59,6 +65,16 @@ class Refused(Exception):
         self.verdicts = verdicts
 
 
+class Replayed(Unauthorized):
+    """The nonce of the request was seen before. The words are Canvas's: a tool may know them."""
+
+    def __init__(self) -> None:
+        super().__init__("Duplicate nonce detected")
+
+
+Answers = dict[Submission, list[Verdict] | Replayed]
+
+
 class Writer:
     """Writes groups of submissions, and remembers what it has lately written of entities."""
 
@@ -66,52 +82,51 @@ class Writer:
         self._database = database
         self._remembered = Remembered()
 
-    async def write(
-        self, partner_id: int, group: Sequence[Submission]
-    ) -> dict[Submission, list[Verdict]]:
+    async def write(self, partner_id: int, group: Sequence[Submission]) -> Answers:
         """Commits what is new, and returns the verdicts. Raises Refused with what forbids it."""
-        firsts: dict[str, Prepared] = {}
-        for submission in group:
-            for each in submission.prepared:
-                firsts.setdefault(each.statement_id, each)
+        firsts = _firsts(group)
         metrics.COMMIT_STATEMENTS.observe(len(firsts))
         needs_transaction = (
-            any(each.target or each.contents for each in firsts.values())
-            or any(submission.needs_rollback for submission in group)
+            any(each.target or each.contents or each.page_view for each in firsts.values())
+            or any(submission.needs_rollback or submission.nonce for submission in group)
             or self._news(partner_id, firsts.values())
         )
         async with self._database.writers.acquire() as connection:
             if needs_transaction:
-                return await self._in_transaction(connection, partner_id, group, firsts)
+                return await self._in_transaction(connection, partner_id, group)
             # Alone, the insert is its own transaction: one round trip.
             verdicts, inserted = await _insert(connection, partner_id, group, firsts)
             if inserted.referred:
                 await _afterwards(
                     lambda: inheritance.settle(connection, partner_id, inserted.referred)
                 )
-            return verdicts
+            return {**verdicts}
 
     async def _in_transaction(
         self,
         connection: PoolConnectionProxy[Record],
         partner_id: int,
         group: Sequence[Submission],
-        firsts: dict[str, Prepared],
-    ) -> dict[Submission, list[Verdict]]:
+    ) -> Answers:
         async with connection.transaction():
+            replayed = await _replayed(connection, partner_id, group)
+            group = [each for each in group if each not in replayed]
+            firsts = _firsts(group)
             verdicts, inserted = await _insert(connection, partner_id, group, firsts)
             refused = {each: found for each, found in verdicts.items() if each.refused(found)}
             if refused:
                 raise Refused(refused)
-            stored = [firsts[statement_id] for statement_id in inserted.ids]
+            # In the order of their arrival, in which the newer definition replaces the older.
+            stored = [each for each in firsts.values() if each.statement_id in inserted.ids]
             news = self._news(partner_id, stored)
             await attachments.write(connection, partner_id, stored)
             await entities.write(connection, partner_id, news)
+            await callbacks.write(connection, partner_id, stored)
             unsettled = await _inherit(connection, partner_id, stored, inserted)
         self._remembered.note(partner_id, news)
         if unsettled:
             await _afterwards(lambda: inheritance.settle_late(connection, partner_id, unsettled))
-        return verdicts
+        return {**verdicts, **{each: Replayed() for each in replayed}}
 
     def _news(self, partner_id: int, prepared: Iterable[Prepared]) -> News:
         told = list(prepared)
@@ -120,6 +135,30 @@ class Writer:
             (definition for each in told for definition in each.definitions),
             (name for each in told for name in each.names),
         )
+
+
+def _firsts(group: Sequence[Submission]) -> dict[str, Prepared]:
+    """The statements by id; of those with the same id, the first."""
+    firsts: dict[str, Prepared] = {}
+    for submission in group:
+        for each in submission.prepared:
+            firsts.setdefault(each.statement_id, each)
+    return firsts
+
+
+async def _replayed(
+    connection: Connection, partner_id: int, group: Sequence[Submission]
+) -> set[Submission]:
+    """Takes the nonces of the group, and returns the submissions whose nonce was taken before."""
+    given = [each.nonce for each in group if each.nonce]
+    fresh = await callbacks.consume(connection, partner_id, given) if given else set()
+    replayed = set()
+    for submission in group:
+        if submission.nonce in fresh:
+            fresh.remove(submission.nonce)
+        elif submission.nonce:
+            replayed.add(submission)
+    return replayed
 
 
 async def _inherit(

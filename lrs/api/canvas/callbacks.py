@@ -1,0 +1,172 @@
+"""The callback: a tool reports an activity, signed, to the URL that its launch was given.
+
+Checks come in Canvas's order, with its statuses, words and bodies: `{"errors": [{"message"}]}`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lrs.api import reading
+from lrs.api.canvas import addresses
+from lrs.api.responses import json_response
+from lrs.api.routing import resource
+from lrs.api.services import Services
+from lrs.auth.callbacks import Reporter
+from lrs.auth.oauth1 import SignedRequest
+from lrs.checking import Item, Sender
+from lrs.errors import LRSError, MalformedJSON
+from lrs.store import callbacks, statements
+from lrs.store.callbacks import Nonce
+from lrs.store.transaction import Replayed
+from lrs.xapi import canvas, launches, links
+from lrs.xapi.canvas import NoObject, Report
+from lrs.xapi.durations import BadDuration
+
+_log = logging.getLogger("lrs.errors")
+
+_UNTOLD = "An error occurred."
+
+Read = Callable[[Any, bytes], Report | None]
+
+
+class _NotJSON(Exception):
+    """The body is of another content type."""
+
+
+async def post_xapi(request: Request) -> Response:
+    def read(value: Any, body: bytes) -> Report:
+        if not _is_json(request):
+            raise _NotJSON
+        return canvas.read_xapi(value, body)
+
+    return await _answer(request, read)
+
+
+async def post_caliper(request: Request) -> Response:
+    return await _answer(request, canvas.read_caliper)
+
+
+async def _answer(request: Request, read: Read) -> Response:
+    try:
+        await _receive(request, read)
+    except _NotJSON:
+        return Response(status_code=415)
+    except MalformedJSON:
+        return _refusal(400, _UNTOLD, error_code="bad_request")
+    except NoObject as error:
+        return _refusal(400, str(error))
+    except BadDuration as error:
+        return _refusal(422, str(error))
+    except LRSError as error:
+        if error.__cause__ is not None:
+            _log.error(error.detail, exc_info=error.__cause__)
+        if error.status == 500:
+            return _failure()
+        return _refusal(error.status, error.detail, headers=error.headers)
+    except Exception as error:
+        _log.exception("unexpected error", exc_info=error)
+        return _failure()
+    return Response(status_code=200)
+
+
+def _refusal(
+    status: int, message: str, *, headers: Mapping[str, str] | None = None, **members: str
+) -> Response:
+    return json_response({"errors": [{"message": message, **members}]}, status, headers)
+
+
+def _failure() -> Response:
+    return _refusal(500, _UNTOLD, error_code="internal_server_error")
+
+
+async def _receive(request: Request, read: Read) -> None:
+    here = reading.services(request)
+    body = await reading.body(request, here.settings.xapi_statement_bytes)
+    value = _value(request, body)
+    who = await here.callbacks.reporter(request.path_params["token"])
+    nonce = here.callbacks.nonce(who, _signed(request, body))
+    here.rate_limit.check(f"{who.tool.partner}/tools/{who.tool.name}")
+    try:
+        report = read(value, body)
+    except (_NotJSON, NoObject, BadDuration):
+        await _burn(here, who, nonce)
+        raise
+    if report is None:
+        await _burn(here, who, nonce)
+    else:
+        await _store(here, who, report, nonce)
+
+
+def _value(request: Request, body: bytes) -> Any:
+    """The JSON value of the body; None if it is empty, or neither JSON nor said to be."""
+    try:
+        return orjson.loads(body) if body.strip() else None
+    except orjson.JSONDecodeError:
+        if _is_json(request):
+            raise MalformedJSON(_UNTOLD) from None
+        return None
+
+
+def _is_json(request: Request) -> bool:
+    given = request.headers.get("content-type", "")
+    return given.partition(";")[0].strip().lower() == "application/json"
+
+
+def _signed(request: Request, body: bytes) -> SignedRequest:
+    return SignedRequest(
+        request.method,
+        addresses.url(request),
+        request.headers.getlist("authorization"),
+        request.headers.get("content-type", ""),
+        body,
+    )
+
+
+async def _burn(here: Services, who: Reporter, nonce: Nonce) -> None:
+    """Takes the nonce of a request that stores nothing."""
+    if not await callbacks.consume_alone(here.database, who.tool.partner_id, nonce):
+        raise Replayed
+
+
+async def _store(here: Services, who: Reporter, report: Report, nonce: Nonce) -> None:
+    """Stores the statement and counts it; a repeated one changes nothing, as it is a retry."""
+    statement_id = canvas.own_id(report)
+    item, sender = _item(here, who, report, statement_id), _sender(who)
+    outcome = await here.ingest.record(item, sender, nonce)
+    if outcome.kind != "conflict" or statement_id is None:
+        return
+    known = await statements.one(here.database, sender.partner_id, statement_id)
+    if known and not canvas.is_of(orjson.loads(known.payload), who.launch):
+        # Some tools send one id for everybody, as the vendor's example does.
+        statement_id = canvas.other_id(statement_id, who.launch)
+        await here.ingest.record(_item(here, who, report, statement_id), sender, None)
+
+
+def _item(here: Services, who: Reporter, report: Report, statement_id: str | None) -> Item:
+    settings, tool = here.settings, who.tool
+    made = canvas.statement(report, who.launch, tool.home_page, statement_id)
+    viewed = settings.page_views if tool.page_views is None else tool.page_views
+    view = canvas.page_view(report, who.launch, cap=settings.page_view_seconds, viewed=viewed)
+    return Item(made, orjson.dumps(made), None, "1.0.3", page_view=view)
+
+
+def _sender(who: Reporter) -> Sender:
+    tool = who.tool
+    authority = launches.authority(tool.home_page, tool.name)
+    key = links.agent_key(authority)
+    assert key is not None  # noqa: S101 - it has an account
+    text = orjson.dumps(authority).decode()
+    return Sender(tool.partner_id, tool.partner, tool.home_page, None, text, key, False, "1.0.3")
+
+
+ROUTES = [
+    resource("/api/lti/v1/xapi/{token}", post=post_xapi),
+    resource("/api/lti/v1/caliper/{token}", post=post_caliper),
+]

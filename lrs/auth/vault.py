@@ -1,0 +1,36 @@
+"""What the secret key from the settings protects: texts in the database, and derived keys."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+
+class KeyLost(Exception):
+    """What is in the database was encrypted with another secret key than the one configured."""
+
+
+class Vault:
+    """Encrypts with the secret key (JWE, AES-256 in GCM)."""
+
+    def __init__(self, secret_key: str) -> None:
+        self._secret = hashlib.sha256(secret_key.encode()).digest()
+        self._key = OctKey.import_key(self._secret)
+
+    def seal(self, content: bytes) -> str:
+        return jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, content, self._key)
+
+    def open(self, sealed: str) -> bytes:
+        """Raises KeyLost if it was sealed with another key, or changed."""
+        try:
+            return jwe.decrypt_compact(sealed, self._key).plaintext or b""
+        except (JoseError, ValueError):
+            raise KeyLost("This was encrypted with another secret key.") from None
+
+    def derived(self, purpose: str) -> bytes:
+        """Another key of 32 bytes, which tells nothing of the secret key or of one for else."""
+        return hmac.digest(self._secret, f"lrs {purpose}".encode(), hashlib.sha256)

@@ -1,0 +1,37 @@
+"""Settings as flags of the `lrs` command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from lrs import settings
+from lrs.settings import Settings
+
+Command = Callable[..., Any]
+
+DATABASE = ("data_directory", "database_url")
+
+
+def flags(*names: str) -> Callable[[Command], Command]:
+    """A flag for each setting named; the help is the setting's own description."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            description = settings.documented()[name]["description"]
+            variable = f"{settings.PREFIX}{name.upper()}"
+            flag = f"--{name.replace('_', '-')}"
+            command = click.option(flag, name, help=f"{description} [{variable}]")(command)
+        return command
+
+    return decorate
+
+
+def configured(given: dict[str, Any]) -> Settings:
+    """The settings from the environment, with those given as flags on top."""
+    return settings.from_environment(
+        os.environ, {name: value for name, value in given.items() if value is not None}
+    )

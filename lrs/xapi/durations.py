@@ -1,0 +1,55 @@
+"""Durations as a callback may report them: ISO 8601, in whole seconds.
+
+Years, months, days, hours, minutes and seconds, or weeks alone. A fraction only in the smallest
+component that is not zero, and only of hours, minutes, seconds or weeks. A year has 365 days, a
+month is a twelfth of it.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_WHOLE = "[0-9]{1,18}"
+_NUMBER = rf"{_WHOLE}(?:[.,][0-9]{{1,18}})?"
+_FORM = re.compile(
+    rf"P(?=[0-9T])(?:(?P<W>{_NUMBER})W"
+    rf"|(?:(?P<Y>{_WHOLE})Y)?(?:(?P<M>{_WHOLE})M)?(?:(?P<D>{_WHOLE})D)?"
+    rf"(?:T(?=[0-9])(?:(?P<h>{_NUMBER})H)?(?:(?P<m>{_NUMBER})M)?(?:(?P<s>{_NUMBER})S)?)?)"
+)
+_SECONDS = {
+    "Y": 31_536_000,
+    "M": 2_628_000,
+    "W": 604_800,
+    "D": 86_400,
+    "h": 3_600,
+    "m": 60,
+    "s": 1,
+}
+
+# 31,688 years: so many times as that can be added up in 64 bits, nobody reports.
+_MOST = 10**12
+
+
+class BadDuration(ValueError):
+    """No duration that can be counted; the message says, after its name, what it must be."""
+
+
+def seconds(duration: object) -> int:
+    """The duration in seconds, halves rounded up. Raises BadDuration."""
+    if isinstance(duration, str) and duration.startswith("-P"):
+        raise BadDuration("must not be negative")
+    found = _FORM.fullmatch(duration) if isinstance(duration, str) else None
+    if found is None:
+        raise BadDuration("must be an ISO 8601 duration such as PT3M0S")
+    total = Fraction(0)
+    fraction = False
+    for name, value in found.groupdict().items():
+        amount = Fraction((value or "0").replace(",", "."))
+        if fraction and amount:
+            raise BadDuration("must have a fraction in its smallest component only")
+        fraction = fraction or amount.denominator > 1
+        total += amount * _SECONDS[name]
+    if total > _MOST:
+        raise BadDuration(f"must not be longer than {_MOST} seconds")
+    return int(total + Fraction(1, 2))

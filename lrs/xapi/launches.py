@@ -1,0 +1,101 @@
+"""Launches: who uses which tool in which course, as a token in a URL and in launch parameters.
+
+A callback token is a compact JWS (RFC 7515, HS256) of `[partner, tool, user, course, issued at,
+salt]`. Users and courses are the LMS's own ids, any text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+ALGORITHM = "HS256"
+
+MOST_CHARACTERS = 255
+
+XAPI_URL = "$Canvas.xapi.url"
+CALIPER_URL = "$Caliper.url"
+
+
+class Launch(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What a token says: partner and tool by name, the LMS's ids, seconds since 1970."""
+
+    partner: str
+    tool: str
+    user: str
+    course: str
+    issued_at: int
+    salt: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackURLs:
+    """Where a tool reports to for one launch."""
+
+    xapi: str
+    caliper: str
+
+
+def token(launch: Launch, key: bytes) -> str:
+    """The launch as a signed text that may stand in a URL."""
+    return jws.serialize_compact(
+        {"alg": ALGORITHM}, msgspec.json.encode(launch), OctKey.import_key(key)
+    )
+
+
+def read(token: str) -> Launch | None:
+    """What a token says, whoever made it; None if it says nothing that could be understood."""
+    try:
+        launch = msgspec.json.decode(jws.extract_compact(token.encode()).payload, type=Launch)
+    except (JoseError, ValueError):
+        return None
+    names = (launch.partner, launch.tool, launch.user, launch.course)
+    return launch if all(map(is_id, names)) else None
+
+
+def is_signed(token: str, key: bytes) -> bool:
+    """Whether the token was made with this key."""
+    try:
+        jws.deserialize_compact(token.encode(), OctKey.import_key(key), [ALGORITHM])
+    except (JoseError, ValueError):
+        return False
+    return True
+
+
+def is_id(value: object) -> bool:
+    """Whether this can be the id of a user or a course: a text of at most 255 characters."""
+    if not isinstance(value, str) or not 1 <= len(value) <= MOST_CHARACTERS:
+        return False
+    return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def substituted(parameters: Mapping[str, Any], urls: CallbackURLs | None) -> dict[str, Any]:
+    """Launch parameters with the URLs where their variables stand, or as they are without any."""
+    if urls is None:
+        return dict(parameters)
+    known = {XAPI_URL: urls.xapi, CALIPER_URL: urls.caliper}
+    return {
+        name: known.get(value, value) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
+
+
+def course_iri(home_page: str, course: str) -> str:
+    return f"{home_page}/courses/{quote(course, safe='')}"
+
+
+def tool_iri(home_page: str, tool: str) -> str:
+    return f"{home_page}/tools/{tool}"
+
+
+def authority(home_page: str, tool: str) -> dict[str, Any]:
+    """The agent that asserts what a tool reports; no credential can have a key with a slash."""
+    account = {"homePage": home_page, "name": f"tools/{tool}"}
+    return {"objectType": "Agent", "name": tool, "account": account}
