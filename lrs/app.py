@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from lrs import administration, logs
 from lrs.api import canvas, documentation, oauth, operations, partners, problems, xapi
+from lrs.api.forwarded import Forwarded
 from lrs.api.observe import Observe
 from lrs.api.services import Services
 from lrs.auth.authenticate import Authenticator
@@ -103,7 +104,7 @@ def worker() -> ASGIApp:
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     settings = from_environment()
     logging.config.dictConfig(logs.configuration(settings.log_level))
-    app = create_app(settings)
+    app = Forwarded(create_app(settings), settings.forwarded_allow_ips)
     _spare_the_collector()
     return app
 

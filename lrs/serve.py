@@ -122,7 +122,7 @@ def _serve(settings: Settings) -> None:
         log_config=logs.configuration(settings.log_level),
         access_log=False,
         server_header=False,
-        forwarded_allow_ips=settings.forwarded_allow_ips,
+        proxy_headers=False,  # the application reads them
         timeout_graceful_shutdown=settings.shutdown_seconds,
         h11_max_incomplete_event_size=65_536,
     )
