@@ -27,7 +27,7 @@ bench: ## Measure the server beside what this machine allows (needs wrk)
 	@scripts/venv dev
 	.venv/bin/python -m scripts.bench $(ARGS)
 
-conformance: ## Run ADL's conformance suite, twice for each version: make conformance SUITE=folder
+conformance: ## Run ADL's conformance suite, twice for each version (needs SUITE=folder)
 	@scripts/venv dev
 	.venv/bin/python scripts/conformance $(SUITE) $(ARGS)
 

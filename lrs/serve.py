@@ -19,6 +19,7 @@ import uvicorn
 
 from lrs import administration, logs
 from lrs.administration import DEMO, Issued
+from lrs.protocol import BoundedProtocol
 from lrs.settings import PREFIX, Settings, SettingsError
 from lrs.store import migrations
 
@@ -124,7 +125,7 @@ def _serve(settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,  # the application reads them
         timeout_graceful_shutdown=settings.shutdown_seconds,
-        h11_max_incomplete_event_size=65_536,
+        http=BoundedProtocol,
     )
 
 

@@ -21,6 +21,7 @@ from lrs import administration
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import scopes
+from lrs.protocol import BoundedProtocol
 from lrs.settings import Settings, convert
 from lrs.store import embedded, migrations
 from lrs.store.database import WRITER
@@ -111,6 +112,7 @@ def server(settings: Settings) -> Iterator[str]:
     config = uvicorn.Config(
         create_app(msgspec.structs.replace(settings, public_url="http://127.0.0.1:1")),
         port=0,
+        http=BoundedProtocol,
         log_config=None,
         access_log=False,
     )

@@ -266,3 +266,22 @@ async def test_an_unexpected_error_is_a_problem_without_its_details(
     assert answer.headers["x-request-id"] == "failing"
     assert "services" not in answer.text
     assert "unexpected error" in caplog.text
+
+
+async def test_a_head_that_has_no_end_is_refused(server: str) -> None:
+    host, _, port = server.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    writer.close()
+
+
+async def test_a_large_body_is_no_large_head(server: str) -> None:
+    """Heads and bodies in one piece, one after another on one connection."""
+    async with httpx.AsyncClient(base_url=server) as client:
+        for _ in range(3):
+            answer = await client.post("/oauth2/token", content=b"x" * 200_000)
+            assert answer.status_code == 413
+            assert (await client.get("/healthz")).status_code == 200

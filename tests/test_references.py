@@ -9,6 +9,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
@@ -425,3 +426,20 @@ async def test_a_target_that_outlasts_all_patience_is_left_to_the_sweep(
         await send(partner, referring(saw, read))
     assert await inheritance.sweep(services.database) == 1
     assert sorted(await found(partner, verb=READ)) == sorted([read, saw])
+
+
+# Long chains
+
+
+async def test_a_long_chain_is_followed_a_hundred_steps(partner: Partner) -> None:
+    """Each statement inherits from those near it, whatever the length of the chain."""
+    ids = [new_id() for _ in range(150)]
+    chain = [
+        statement(id=each, object={"objectType": "StatementRef", "id": target})
+        for each, target in pairwise(ids)
+    ]
+    last = statement(id=ids[-1], object={"id": "http://example.com/the-end"})
+    answer = await partner.send([*chain, last])
+    assert answer.status_code == 200
+    found = await partner.all(activity="http://example.com/the-end")
+    assert {each["id"] for each in found} == set(ids[-101:])

@@ -7,6 +7,7 @@ credential itself is looked up again every moment, so that a revocation takes ef
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -59,7 +60,7 @@ class Authenticator:
         self.registry = registry
         self._tokens = tokens
         self._cache_seconds = cache_seconds
-        self._callers: OrderedDict[str, tuple[float, Proof, Caller]] = OrderedDict()
+        self._callers: OrderedDict[bytes, tuple[float, Proof, Caller]] = OrderedDict()
 
     async def caller(self, authorization: str | None, schemes: frozenset[str]) -> Caller:
         """Who sent this header. Raises Unauthorized, or TokenExpired for a token that was good.
@@ -73,7 +74,8 @@ class Authenticator:
                 f"An Authorization header with {wanted} credentials is needed.",
                 headers={"WWW-Authenticate": _challenge(schemes)},
             )
-        known = self._callers.get(authorization)
+        header = hashlib.sha256(authorization.encode("utf-8", "surrogatepass")).digest()
+        known = self._callers.get(header)
         if known and known[0] > time.time():
             return known[2]
         try:
@@ -86,7 +88,7 @@ class Authenticator:
                 error.headers["WWW-Authenticate"] = _challenge(schemes)
             raise
         caller = _caller(credential, proof.scopes)
-        self._remember(authorization, proof, caller)
+        self._remember(header, proof, caller)
         return caller
 
     async def proven(self, proof: Proof) -> Credential:
@@ -112,10 +114,10 @@ class Authenticator:
         claims = await self._tokens.verify(value)
         return Proof(claims.key, "client", None, claims.scopes, claims.expires_at)
 
-    def _remember(self, authorization: str, proof: Proof, caller: Caller) -> None:
+    def _remember(self, header: bytes, proof: Proof, caller: Caller) -> None:
         fresh_until = min(time.time() + self._cache_seconds, proof.expires_at)
-        self._callers[authorization] = (fresh_until, proof, caller)
-        self._callers.move_to_end(authorization)
+        self._callers[header] = (fresh_until, proof, caller)
+        self._callers.move_to_end(header)
         if len(self._callers) > _REMEMBERED:
             self._callers.popitem(last=False)
 

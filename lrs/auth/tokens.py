@@ -71,6 +71,7 @@ class Tokens:
         self._private = KeySet([])
         self._outside_keys = KeySet([])
         self._loaded_at = self._outside_loaded_at = float("-inf")
+        self._outside_error: Unavailable | None = None
         self._loading = asyncio.Lock()
 
     async def load(self) -> None:
@@ -162,16 +163,22 @@ class Tokens:
     async def _load_outside(self, outside: Outside) -> None:
         async with self._loading:
             if time.monotonic() - self._outside_loaded_at < _RELOAD_OUTSIDE_SECONDS:
+                if self._outside_error:
+                    raise self._outside_error
                 return
             try:
                 document = await _read(outside.jwks)
                 self._outside_keys = KeySet.import_key_set(orjson.loads(document))
+                self._outside_error = None
             except (httpx.HTTPError, OSError, ValueError, JoseError) as error:
-                raise Unavailable(
+                # Remembered: those who wait for this one do not each wait for another.
+                self._outside_error = Unavailable(
                     f"The keys of the issuer {outside.issuer} cannot be read.",
                     headers={"Retry-After": "10"},
-                ) from error
-            self._outside_loaded_at = time.monotonic()
+                )
+                raise self._outside_error from error
+            finally:
+                self._outside_loaded_at = time.monotonic()
 
 
 async def _read(place: str) -> bytes:

@@ -1,6 +1,6 @@
 """The commit-safe bound: up to which instant the store is complete, across all servers.
 
-It stands in every answer as X-Experience-API-Consistent-Through, and cuts every list, so that a
+It stands in every list as X-Experience-API-Consistent-Through, and cuts it, so that a
 consumer that asks for what came `since` the last bound misses nothing and sees nothing twice.
 """
 

@@ -4,7 +4,8 @@ A statement whose object is a StatementRef is found by whatever finds its target
 in whichever order they came. It is linked when both are there: in the transaction of the later one
 as a rule. Two transactions that do not see each other are caught by looking again once every writer
 that was open at the time is done (`settle_late`), and a crash in between by `sweep`. A reference is
-settled when nothing is left to come: none of its targets, the farthest included, is missing.
+settled when nothing is left to come: none of its targets, the farthest included, is missing. Beyond
+a hundred steps nothing is inherited.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 
 import orjson
@@ -29,6 +31,20 @@ _PATIENCE = 2.0
 _PAUSE = 0.002
 
 
+# How far a statement is from those that it inherits from, at most: every step multiplies the links.
+_STEPS = 100
+
+Links = dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A statement on the way: what it refers to, and its payload, if it is here."""
+
+    target: str | None
+    payload: str | None
+
+
 async def settle(
     connection: Connection, partner_id: int, statement_ids: Iterable[str]
 ) -> frozenset[str]:
@@ -37,15 +53,22 @@ async def settle(
     Returns the ids of those that refer to others and have inherited all that they ever will: none
     of their targets, at any distance, is missing. May be repeated at will.
     """
-    pairs = await connection.fetch(_INHERITANCE, partner_id, sorted(statement_ids))
-    target_links = cache(lambda payload: links.inherited(orjson.loads(payload)))
+    rows = await connection.fetch(_INHERITANCE, partner_id, sorted(statement_ids), _STEPS)
+    nodes = {
+        str(row["statement_id"]): _Node(row["target_id"] and str(row["target_id"]), row["payload"])
+        for row in rows
+    }
+    told = cache(
+        lambda statement_id: links.inherited(orjson.loads(str(nodes[statement_id].payload)))
+    )
     gained: dict[tuple[int, str], int] = {}
-    for pair in pairs:
-        for key, roles in target_links(pair["payload"]).items() if pair["payload"] else ():
-            place = (key, str(pair["statement_id"]))
-            gained[place] = gained.get(place, 0) | roles
-    lacking = {str(pair["statement_id"]) for pair in pairs if pair["missing"]}
-    settled = frozenset(str(pair["statement_id"]) for pair in pairs) - lacking
+    settled = set()
+    for statement_id in (str(row["statement_id"]) for row in rows if row["gains"]):
+        targets, complete = _targets(nodes, statement_id)
+        for key, roles in _together(map(told, targets)).items():
+            gained[key, statement_id] = roles
+        if complete and nodes[statement_id].target:
+            settled.add(statement_id)
     if gained or settled:
         await connection.execute(
             _INHERIT,
@@ -55,7 +78,27 @@ async def settle(
             list(gained.values()),
             sorted(settled),
         )
-    return settled
+    return frozenset(settled)
+
+
+def _targets(nodes: dict[str, _Node], statement_id: str) -> tuple[list[str], bool]:
+    """What a statement refers to, near and far, as far as it is here; and whether that is all."""
+    found: list[str] = []
+    target = nodes[statement_id].target
+    while target and target != statement_id and target not in found and len(found) < _STEPS:
+        if target not in nodes or nodes[target].payload is None:
+            return found, False
+        found.append(target)
+        target = nodes[target].target
+    return found, True
+
+
+def _together(several: Iterable[Links]) -> Links:
+    together: Links = {}
+    for each in several:
+        for key, roles in each.items():
+            together[key] = together.get(key, 0) | roles
+    return together
 
 
 async def settle_late(

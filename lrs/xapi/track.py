@@ -1,4 +1,4 @@
-"""Percipio's track events, told as xAPI statements: docs of the partner interface, Track.
+"""Percipio's track events, told as xAPI statements: see docs/partners.md, Track events.
 
 Statements follow xAPI 1.0.3, the only version whose rules hold in both.
 """

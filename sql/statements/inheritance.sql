@@ -1,25 +1,29 @@
--- Everything that the given statements, and those that refer to them at any distance, refer to:
--- pairs of a referring statement and one of its direct or indirect targets, stored or missing.
-with recursive rising (statement_id) as (
-    select unnest($2::uuid[])
+-- The given statements, those that refer to them and all that these refer to, up to $3 steps away:
+-- each once, with its target and its payload (null if it is not here). `gains` marks those that
+-- may inherit something new.
+with recursive rising (statement_id, steps) as (
+    select unnest($2::uuid[]), 0
     union
-    select reference.statement_id
+    select reference.statement_id, rising.steps + 1
     from rising
     join reference on reference.partner_id = $1 and reference.target_id = rising.statement_id
+    where rising.steps < $3
 ),
-falling (statement_id, target_id) as (
-    select reference.statement_id, reference.target_id
-    from rising
-    join reference on reference.partner_id = $1 and reference.statement_id = rising.statement_id
+walked (statement_id, steps) as (
+    select distinct rising.statement_id, 0 from rising
     union
-    select falling.statement_id, reference.target_id
-    from falling
-    join reference on reference.partner_id = $1 and reference.statement_id = falling.target_id
+    select reference.target_id, walked.steps + 1
+    from walked
+    join reference on reference.partner_id = $1 and reference.statement_id = walked.statement_id
+    where walked.steps < $3
 )
 select
-    falling.statement_id,
-    target.statement_id is null as missing,
-    case when falling.statement_id <> falling.target_id then target.payload end as payload
-from falling
-left join statement as target
-    on target.partner_id = $1 and target.statement_id = falling.target_id
+    node.statement_id,
+    exists (select from rising where rising.statement_id = node.statement_id) as gains,
+    reference.target_id,
+    statement.payload
+from (select distinct walked.statement_id from walked) as node
+left join reference
+    on reference.partner_id = $1 and reference.statement_id = node.statement_id
+left join statement
+    on statement.partner_id = $1 and statement.statement_id = node.statement_id

@@ -16,7 +16,7 @@ from lrs.api.routing import Handler, resource
 def base_url(request: Request) -> str:
     """Where this server is: as the settings say, or else as the request was sent to it.
 
-    The scheme is that of a trusted proxy's X-Forwarded-Proto, if there is one.
+    Scheme and host are those that a trusted proxy forwards, if there are such.
     """
     settings = reading.services(request).settings
     host = request.headers.get("host")

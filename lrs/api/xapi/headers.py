@@ -37,13 +37,13 @@ EXPOSED_HEADERS = [
 
 
 class XAPIHeaders:
-    """Puts the version and the bound into every answer, refusals included."""
+    """Puts the version into every answer, refusals too, and the bound into those of statements."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/xapi"):
+        if scope["type"] != "http" or not scope["path"].startswith("/xapi/"):
             await self.app(scope, receive, send)
             return
         here: Services = scope["app"].state.services
