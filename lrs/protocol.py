@@ -24,10 +24,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        heads = self._heads
+        waited, heads = self._waits_for_head, self._heads
         super().data_received(data)
-        # A head that comes whole in one piece is no larger than the piece.
-        grows = self._waits_for_head and self._heads == heads
+        # Only a piece that is nothing but head counts: one that completes a head, or a body before
+        # it, is no larger than a piece can be.
+        grows = waited and self._waits_for_head and self._heads == heads
         self._head_bytes = self._head_bytes + len(data) if grows else 0
         if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(_REFUSAL)
