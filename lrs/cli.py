@@ -15,7 +15,7 @@ from lrs import __version__, administration
 from lrs.administration import Issued
 from lrs.auth import scopes
 from lrs.auth.vault import KeyLost
-from lrs.cli_options import DATABASE, configured, flags
+from lrs.cli_options import DATABASE, configured, flags, overlap
 from lrs.cli_tools import tool
 from lrs.errors import LRSError
 from lrs.settings import Settings, SettingsError
@@ -190,13 +190,7 @@ def credential_list(partner_name: str | None, **given: Any) -> None:
 
 @credential.command("rotate")
 @click.argument("key")
-@click.option(
-    "--overlap-hours",
-    type=click.FloatRange(0, 8_760),
-    default=24.0,
-    show_default=True,
-    help="How long the old secret stays good.",
-)
+@overlap
 @flags(*DATABASE)
 def credential_rotate(key: str, overlap_hours: float, **given: Any) -> None:
     """Give the credential KEY a new secret, and show it once."""

@@ -16,6 +16,15 @@ Command = Callable[..., Any]
 DATABASE = ("data_directory", "database_url")
 
 
+overlap = click.option(
+    "--overlap-hours",
+    type=click.FloatRange(0, 8_760),
+    default=24.0,
+    show_default=True,
+    help="How long the old secret stays good.",
+)
+
+
 def flags(*names: str) -> Callable[[Command], Command]:
     """A flag for each setting named; the help is the setting's own description."""
 

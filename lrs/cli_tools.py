@@ -13,7 +13,7 @@ from lrs import administration
 from lrs.auth import tools
 from lrs.auth.tools import IssuedTool
 from lrs.auth.vault import Vault
-from lrs.cli_options import DATABASE, configured, flags
+from lrs.cli_options import DATABASE, configured, flags, overlap
 from lrs.settings import Settings
 from lrs.store.registry import Registry
 from lrs.store.tools import Tools
@@ -64,13 +64,7 @@ def tool_list(partner_name: str | None, **given: Any) -> None:
 @tool.command("rotate")
 @click.argument("partner_name", metavar="PARTNER")
 @click.argument("name")
-@click.option(
-    "--overlap-hours",
-    type=click.FloatRange(0, 8_760),
-    default=24.0,
-    show_default=True,
-    help="How long the old secret stays good.",
-)
+@overlap
 @flags(*DATABASE)
 def tool_rotate(partner_name: str, name: str, overlap_hours: float, **given: Any) -> None:
     """Give the tool NAME a new secret, and show it once."""

@@ -27,7 +27,6 @@ ACTIVITY = ("activityId", "http://example.com/a")
 AGENT = ("agent", '{"mbox":"mailto:a@example.com"}')
 REGISTRATION = ("registration", "6E8B0C3A-2B6F-4B0E-9E8A-0A1B2C3D4E5F")
 STATE_ID = ("stateId", "bookmark")
-PROFILE_ID = ("profileId", "preferences")
 SINCE = ("since", "2024-05-13T14:25:00+02:00")
 
 LIMIT = 1_000_000
