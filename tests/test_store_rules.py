@@ -110,7 +110,14 @@ async def test_there_are_no_triggers_and_no_sequence_is_an_order(catalogue: Any)
     sequences = await catalogue.fetch(
         "select seqrelid::regclass::text as name from pg_sequence order by 1"
     )
-    assert [row["name"] for row in sequences] == ["partner_partner_id_seq"]
+    assert [row["name"] for row in sequences] == [
+        "assignment_assignment_id_seq",
+        "content_content_id_seq",
+        "learner_group_group_id_seq",
+        "partner_partner_id_seq",
+        "person_person_id_seq",
+        "team_team_id_seq",
+    ]
 
 
 async def test_every_list_has_an_index_in_page_order(catalogue: Any) -> None:
