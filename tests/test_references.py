@@ -29,6 +29,7 @@ Json = dict[str, Any]
 
 VOIDED = "http://adlnet.gov/expapi/verbs/voided"
 READ = "http://example.com/verbs/read"
+THE_END = "http://example.com/the-end"
 SAW = "http://example.com/verbs/saw"
 
 
@@ -431,15 +432,51 @@ async def test_a_target_that_outlasts_all_patience_is_left_to_the_sweep(
 # Long chains
 
 
-async def test_a_long_chain_is_followed_a_hundred_steps(partner: Partner) -> None:
-    """Each statement inherits from those near it, whatever the length of the chain."""
-    ids = [new_id() for _ in range(150)]
+def chain_of(length: int) -> list[Json]:
+    """Statements that refer each to the next one; the last is about an activity."""
+    ids = [new_id() for _ in range(length)]
     chain = [
         statement(id=each, object={"objectType": "StatementRef", "id": target})
         for each, target in pairwise(ids)
     ]
-    last = statement(id=ids[-1], object={"id": "http://example.com/the-end"})
-    answer = await partner.send([*chain, last])
-    assert answer.status_code == 200
-    found = await partner.all(activity="http://example.com/the-end")
-    assert {each["id"] for each in found} == set(ids[-101:])
+    return [*chain, statement(id=ids[-1], object={"id": THE_END})]
+
+
+@pytest.mark.parametrize("order", ["forwards", "backwards"])
+async def test_a_chain_is_followed_to_its_end(partner: Partner, order: str) -> None:
+    chain = chain_of(700)
+    batch = chain if order == "forwards" else chain[::-1]
+    assert (await partner.send(batch[:400])).status_code == 200
+    assert (await partner.send(batch[400:])).status_code == 200
+    found = await partner.all(activity=THE_END)
+    assert {each["id"] for each in found} == {each["id"] for each in chain}
+
+
+async def test_of_a_chain_that_speaks_of_too_much_the_nearest_is_inherited(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an end to it, the links would grow with the square of the chain."""
+    monkeypatch.setattr(inheritance, "_ENOUGH_TOGETHER", 0)
+    chain = chain_of(150)
+    for number, each in enumerate(chain):
+        each["actor"] = {"mbox": f"mailto:{number}@example.com"}
+    assert (await partner.send(chain)).status_code == 200
+    nearest = await partner.all(activity=THE_END)
+    assert 90 < len(nearest) < 101
+    assert {each["id"] for each in nearest} == {each["id"] for each in chain[-len(nearest) :]}
+
+
+async def test_statements_that_refer_to_each_other_in_a_ring_share_all(partner: Partner) -> None:
+    ids = [new_id() for _ in range(3)]
+    ring = [
+        statement(
+            id=each,
+            actor={"mbox": f"mailto:{number}@example.com"},
+            object={"objectType": "StatementRef", "id": ids[number - 1]},
+        )
+        for number, each in enumerate(ids)
+    ]
+    assert (await partner.send(ring)).status_code == 200
+    for number in range(3):
+        found = await partner.all(agent=f'{{"mbox":"mailto:{number}@example.com"}}')
+        assert {each["id"] for each in found} == set(ids)

@@ -4,15 +4,14 @@ A statement whose object is a StatementRef is found by whatever finds its target
 in whichever order they came. It is linked when both are there: in the transaction of the later one
 as a rule. Two transactions that do not see each other are caught by looking again once every writer
 that was open at the time is done (`settle_late`), and a crash in between by `sweep`. A reference is
-settled when nothing is left to come: none of its targets, the farthest included, is missing. Beyond
-a hundred steps nothing is inherited.
+settled when nothing is left to come: none of its targets, the farthest included, is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -31,8 +30,11 @@ _PATIENCE = 2.0
 _PAUSE = 0.002
 
 
-# How far a statement is from those that it inherits from, at most: every step multiplies the links.
-_STEPS = 100
+# Each statement of a chain has all that those behind it speak of, so the links grow with the square
+# of its length. A statement whose target alone has less takes this many from farther ones; all that
+# are settled together share the larger number.
+_ENOUGH = 100
+_ENOUGH_TOGETHER = 1_000_000
 
 Links = dict[int, int]
 
@@ -45,6 +47,17 @@ class _Node:
     payload: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Heritage:
+    """What a statement inherits, the nearest first; `complete` if none of its targets is missing."""
+
+    links: Links
+    complete: bool
+
+
+_NOTHING = _Heritage({}, complete=True)
+
+
 async def settle(
     connection: Connection, partner_id: int, statement_ids: Iterable[str]
 ) -> frozenset[str]:
@@ -53,22 +66,19 @@ async def settle(
     Returns the ids of those that refer to others and have inherited all that they ever will: none
     of their targets, at any distance, is missing. May be repeated at will.
     """
-    rows = await connection.fetch(_INHERITANCE, partner_id, sorted(statement_ids), _STEPS)
+    rows = await connection.fetch(_INHERITANCE, partner_id, sorted(statement_ids))
     nodes = {
         str(row["statement_id"]): _Node(row["target_id"] and str(row["target_id"]), row["payload"])
         for row in rows
     }
-    told = cache(
-        lambda statement_id: links.inherited(orjson.loads(str(nodes[statement_id].payload)))
-    )
-    gained: dict[tuple[int, str], int] = {}
-    settled = set()
-    for statement_id in (str(row["statement_id"]) for row in rows if row["gains"]):
-        targets, complete = _targets(nodes, statement_id)
-        for key, roles in _together(map(told, targets)).items():
-            gained[key, statement_id] = roles
-        if complete and nodes[statement_id].target:
-            settled.add(statement_id)
+    heritage = _heritage(nodes)
+    gaining = [str(row["statement_id"]) for row in rows if row["gains"]]
+    gained = {
+        (key, statement_id): roles
+        for statement_id in gaining
+        for key, roles in heritage[statement_id].links.items()
+    }
+    settled = {each for each in gaining if nodes[each].target and heritage[each].complete}
     if gained or settled:
         await connection.execute(
             _INHERIT,
@@ -81,24 +91,48 @@ async def settle(
     return frozenset(settled)
 
 
-def _targets(nodes: dict[str, _Node], statement_id: str) -> tuple[list[str], bool]:
-    """What a statement refers to, near and far, as far as it is here; and whether that is all."""
-    found: list[str] = []
-    target = nodes[statement_id].target
-    while target and target != statement_id and target not in found and len(found) < _STEPS:
-        if target not in nodes or nodes[target].payload is None:
-            return found, False
-        found.append(target)
-        target = nodes[target].target
-    return found, True
+def _heritage(nodes: dict[str, _Node]) -> dict[str, _Heritage]:
+    """What each statement inherits: what its target speaks of, and what that one inherits."""
+    found: dict[str, _Heritage] = {}
+    told = cache(lambda target: links.inherited(orjson.loads(str(nodes[target].payload))))
+    enough = max(_ENOUGH, _ENOUGH_TOGETHER // max(1, len(nodes)))
+    for statement_id in nodes:
+        way, turns = _way(nodes, statement_id, found)
+        for each in list(reversed(way)) * turns:
+            found[each] = _from_target(nodes, nodes[each].target, found, told, enough)
+    return found
 
 
-def _together(several: Iterable[Links]) -> Links:
-    together: Links = {}
-    for each in several:
-        for key, roles in each.items():
+def _way(nodes: dict[str, _Node], start: str, found: Container[str]) -> tuple[list[str], int]:
+    """The statements from this one on to the first whose heritage is known or that has no target.
+
+    A way that leads back into itself has to be gone twice until each has what all speak of.
+    """
+    way: dict[str, None] = {}
+    at: str | None = start
+    while at in nodes and at not in found and at not in way:
+        way[at] = None
+        at = nodes[at].target
+    return list(way), 2 if at in way else 1
+
+
+def _from_target(
+    nodes: dict[str, _Node],
+    target: str | None,
+    found: dict[str, _Heritage],
+    told: Callable[[str], Links],
+    enough: int,
+) -> _Heritage:
+    if target is None:
+        return _NOTHING
+    if target not in nodes or nodes[target].payload is None:
+        return _Heritage({}, complete=False)
+    behind = found.get(target, _NOTHING)
+    together = dict(told(target))
+    for key, roles in behind.links.items():
+        if key in together or len(together) < enough:
             together[key] = together.get(key, 0) | roles
-    return together
+    return _Heritage(together, behind.complete)
 
 
 async def settle_late(

@@ -1,28 +1,25 @@
--- The given statements, those that refer to them and all that these refer to, up to $3 steps away:
--- each once, with its target and its payload (null if it is not here). `gains` marks those that
--- may inherit something new.
-with recursive rising (statement_id, steps) as (
-    select unnest($2::uuid[]), 0
+-- The given statements, those that refer to them and all that these refer to: each once, with its
+-- target and its payload (null if it is not here). `gains` marks those that may inherit something new.
+with recursive rising (statement_id) as (
+    select unnest($2::uuid[])
     union
-    select reference.statement_id, rising.steps + 1
+    select reference.statement_id
     from rising
     join reference on reference.partner_id = $1 and reference.target_id = rising.statement_id
-    where rising.steps < $3
 ),
-walked (statement_id, steps) as (
-    select distinct rising.statement_id, 0 from rising
+walked (statement_id) as (
+    select rising.statement_id from rising
     union
-    select reference.target_id, walked.steps + 1
+    select reference.target_id
     from walked
     join reference on reference.partner_id = $1 and reference.statement_id = walked.statement_id
-    where walked.steps < $3
 )
 select
     node.statement_id,
     exists (select from rising where rising.statement_id = node.statement_id) as gains,
     reference.target_id,
     statement.payload
-from (select distinct walked.statement_id from walked) as node
+from walked as node
 left join reference
     on reference.partner_id = $1 and reference.statement_id = node.statement_id
 left join statement
