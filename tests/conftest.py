@@ -15,6 +15,8 @@ import httpx
 import msgspec
 import pytest
 import uvicorn
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from support import Partner
 
 from lrs import administration
@@ -25,6 +27,12 @@ from lrs.protocol import BoundedProtocol
 from lrs.settings import Settings, convert
 from lrs.store import embedded, migrations
 from lrs.store.database import WRITER
+
+# A busy machine is no failure.
+hypothesis_settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("patient")
 
 SECRET_KEY = "a secret key that only the tests know"
 _numbers = itertools.count()

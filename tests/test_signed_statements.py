@@ -131,6 +131,18 @@ async def test_a_signature_without_a_key_is_kept_as_that(
     assert (row["status"], row["key"], row["subject"]) == ("no key", None, None)
 
 
+async def test_a_signature_by_another_key_than_it_names_is_kept_as_that(
+    partner: Partner, services: Services
+) -> None:
+    """The standard demands refusal where there is a certificate, and says nothing of bare keys."""
+    unsigned = told()
+    forged = jws(unsigned, key=rsa_key("other"), jwk=jwk(rsa_key()))
+    assert (await sign_and_post(partner, unsigned, forged)).status_code == 200
+    (row,) = await kept(services, partner)
+    assert row["status"] == "mismatch"
+    assert row["key"]
+
+
 async def test_put_takes_a_signed_statement(partner: Partner, services: Services) -> None:
     """Signed before it had an id, and given one by the request."""
     unsigned = told()

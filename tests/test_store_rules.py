@@ -193,6 +193,7 @@ HARMLESS = (
     r"alter table \w+ add column (if not exists )?\w+ [\w\[\]]+( default '?\w*'?)?;?$",
     r"alter table \w+ alter (column )?\w+ set (statistics \d+|storage \w+);?$",
     r"alter table \w+ add constraint .* not valid;?$",
+    r"alter table \w+ drop constraint \w+;?$",
 )
 """What neither rewrites a table nor holds a lock for as long as it has rows."""
 

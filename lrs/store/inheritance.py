@@ -49,7 +49,7 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class _Heritage:
-    """What a statement inherits, the nearest first; `complete` if none of its targets is missing."""
+    """What a statement inherits, the nearest first; complete if none of its targets is missing."""
 
     links: Links
     complete: bool

@@ -2,9 +2,11 @@
 
 A signature is an attachment that holds the statement, as it was before it was signed, as a compact
 JWS (RFC 7515). What is checked is that it says the same as the statement, and that it was made
-with the key it names. Whose key that is, nobody is asked: certificates are followed from one to
-the next, but to no root, and none is looked up (`kid`, `jku` and `x5u` are not read). A certificate
-out of its dates is told, not refused: statements are sent, and copied, long after they were made.
+with the key it names. One that was not is refused if the key is that of a certificate, as the
+standard demands; a bare key (`jwk`) the standard does not know, and the mismatch is told. Whose key
+it is, nobody is asked: certificates are followed from one to the next, but to no root, and none is
+looked up (`kid`, `jku` and `x5u` are not read). A certificate out of its dates is told, not
+refused: statements are sent, and copied, long after they were made.
 """
 
 from __future__ import annotations
@@ -49,13 +51,13 @@ _PRECISION = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What is known of a signature: that it matches its key, or that it names none.
+    """What is known of a signature: that it matches its key, that it does not, or names none.
 
     `key` is the SHA-256 thumbprint of the certificate (as in `x5t#S256`) or else of the JWK
     (RFC 7638), in base64url; `subject` is the certificate's, `in_force` whether it was at the time.
     """
 
-    status: Literal["verified", "no key"]
+    status: Literal["verified", "no key", "mismatch"]
     sha2: str
     algorithm: str
     key: str | None
@@ -75,7 +77,7 @@ def examine(
 ) -> Signature:
     """What a signature of a valid statement is worth; `content` are the attachment's bytes.
 
-    Raises InvalidStatement if it is malformed, is not of this statement, or not made with its key.
+    Raises InvalidStatement if it is malformed, of another statement, or not of its certificate.
     """
     try:
         return _examine(statement, content, attachment["sha2"].lower(), now)
@@ -104,12 +106,15 @@ def _examine(statement: Json, content: bytes, sha2: str, now: datetime) -> Signa
     key = _key(header, algorithm, now)
     if key is None:
         return Signature("no key", sha2, algorithm, None, None)
+    status: Literal["verified", "mismatch"] = "verified"
     signed = content.rpartition(b".")[0]
     try:
         key.public.verify(signature, signed, PKCS1v15(), _HASHES[algorithm])
     except InvalidSignature:
-        raise _Refused("the signature was not made with the key that it names") from None
-    return Signature("verified", sha2, algorithm, key.thumbprint, key.subject, key.in_force)
+        if "x5c" in header:
+            raise _Refused("the signature was not made with the key that it names") from None
+        status = "mismatch"
+    return Signature(status, sha2, algorithm, key.thumbprint, key.subject, key.in_force)
 
 
 def _decoded(content: bytes) -> tuple[Json, bytes, bytes]:
