@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -21,3 +24,27 @@ def resource(path: str, **handlers: Handler) -> Route:
         return await by_method[request.method](request)
 
     return Route(path, endpoint, methods=list(by_method))
+
+
+def segmented(path: str, **handlers: Handler) -> BaseRoute:
+    """A resource whose path is cut before it is decoded: an id may hold an escaped slash (%2F)."""
+    plain = resource(path, **handlers)
+    return _Segmented(path, plain.endpoint, methods=list(plain.methods or ()))
+
+
+class _Segmented(Route):
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches({**scope, "path": raw_path(scope)})
+        for name, value in _parameters(found).items():
+            found["path_params"][name] = unquote(value)
+        return match, found
+
+
+def _parameters(found: Scope) -> dict[str, Any]:
+    return dict(found.get("path_params", {}))
+
+
+def raw_path(scope: Scope) -> str:
+    """The path as it was sent, with its escapes."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw.decode("latin-1")

@@ -29,6 +29,12 @@ create table identifier (
 
 create index identifier_by_person on identifier (partner_id, person_id);
 
+-- A name at a home page ("account HOME NAME") is looked for without the page, too. It may be longer
+-- than an index entry can be.
+create index identifier_by_account_name
+    on identifier (partner_id, md5(substring(identity from '^account \S+ (.*)$')))
+    where identity like 'account %';
+
 -- An organization, as the vendor's model sees it; the partner itself is the one without a name.
 create table learner_group (
     partner_id integer not null,
@@ -178,7 +184,7 @@ create table learner_record (
 );
 
 create index learner_record_by_content
-    on learner_record (partner_id, content_id, person_id, organization);
+    on learner_record (partner_id, content_id, organization, person_id);
 
 -- A fact: one learner, one content item, one day (UTC), as far as the learner belonged to the group.
 create table learner_day (

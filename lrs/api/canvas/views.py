@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import reading
-from lrs.api.canvas import addresses, paging
+from lrs.api.canvas import paging
 from lrs.api.canvas.paging import Window
 from lrs.api.responses import json_response, timestamp
+from lrs.api.routing import segmented
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
@@ -190,9 +191,9 @@ def _summary(summary: Summary) -> dict[str, Any]:
 _ANALYTICS = "/api/v1/courses/{course}/analytics"
 
 ROUTES = [
-    addresses.segmented("/api/v1/users/{user}/page_views", get=get_page_views),
-    addresses.segmented("/api/v1/users/{user}/page_views.csv", get=get_page_views_csv),
-    addresses.segmented(_ANALYTICS + "/activity", get=get_course_activity),
-    addresses.segmented(_ANALYTICS + "/student_summaries", get=get_student_summaries),
-    addresses.segmented(_ANALYTICS + "/users/{user}/activity", get=get_user_activity),
+    segmented("/api/v1/users/{user}/page_views", get=get_page_views),
+    segmented("/api/v1/users/{user}/page_views.csv", get=get_page_views_csv),
+    segmented(_ANALYTICS + "/activity", get=get_course_activity),
+    segmented(_ANALYTICS + "/student_summaries", get=get_student_summaries),
+    segmented(_ANALYTICS + "/users/{user}/activity", get=get_user_activity),
 ]
