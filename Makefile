@@ -38,7 +38,7 @@ format: ## Put the code into its form
 
 lock: ## Resolve the dependencies again, into the two lock files
 	@scripts/venv dev
-	$(COMPILE) $(ARGS) -o requirements.lock
+	$(COMPILE) $(ARGS) --extra parquet -o requirements.lock
 	$(COMPILE) $(ARGS) --extra dev -o requirements-dev.lock
 	@! grep -n '://' requirements.lock requirements-dev.lock
 
