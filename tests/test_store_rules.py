@@ -37,6 +37,7 @@ from lrs.store import migrations, pages
 from lrs.store.commit import GroupCommit
 from lrs.store.database import Database
 from lrs.store.migrations import UnknownSchema
+from lrs.store.selections import Selection, select
 from lrs.xapi import links
 from lrs.xapi.query import Cursor, StatementQuery
 
@@ -391,7 +392,7 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
     return partner_id
 
 
-async def plan(connection: Any, partner_id: int, selection: pages.Selection) -> list[Json]:
+async def plan(connection: Any, partner_id: int, selection: Selection) -> list[Json]:
     """The nodes of the plan for a page, with what each of them did."""
     sql, arguments = pages.build(partner_id, selection)
     values = ", ".join(f"'{argument}'" for argument in arguments)
@@ -466,10 +467,29 @@ SCOPES: dict[str, Json] = {
 }
 
 
-@pytest.fixture(scope="module")
-async def reader(services: Services) -> AsyncIterator[Any]:
-    async with services.database.readers.acquire() as connection:
+BELIEFS = {
+    "what is so": None,
+    "that all have the same value": 1,
+    "that no two have the same value": -1,
+}
+"""What the planner makes of a column's values: nothing may depend on it."""
+
+
+@pytest.fixture(scope="module", params=BELIEFS)
+async def reader(
+    services: Services, library: int, request: pytest.FixtureRequest
+) -> AsyncIterator[Any]:
+    columns = {"link": ["key"], "statement": ["verb_key", "authority_key", "organization"]}
+    async with services.database.lists.acquire() as connection:
+        undone = connection.transaction()
+        await undone.start()
+        if distinct := BELIEFS[request.param]:
+            for table, names in columns.items():
+                changes = [f"alter column {name} set (n_distinct = {distinct})" for name in names]
+                await connection.execute(f"alter table {table} {', '.join(changes)}")
+                await connection.execute(f"analyze {table}")
         yield connection
+        await undone.rollback()
 
 
 @pytest.mark.parametrize("name", ONE_FILTER)
@@ -478,7 +498,7 @@ async def test_a_page_is_read_in_order_and_no_further(library: int, reader: Any,
     for window in WINDOWS.values():
         for ascending in (False, True):
             query = replace(ONE_FILTER[name], ascending=ascending, **window)
-            found = await plan(reader, library, pages.select(query, horizon=END))
+            found = await plan(reader, library, select(query, horizon=END))
             for node in found:
                 told = (name, window, ascending, node)
                 assert node["Node Type"] not in ("Seq Scan", "Bitmap Heap Scan"), told
@@ -487,8 +507,10 @@ async def test_a_page_is_read_in_order_and_no_further(library: int, reader: Any,
 
 
 async def test_a_credential_without_statements_reads_nothing(library: int, reader: Any) -> None:
-    selection = pages.select(StatementQuery(LIMIT), horizon=END, authority_key=0)
-    assert sum(map(rows, await plan(reader, library, selection))) == 0
+    selection = select(StatementQuery(LIMIT), horizon=END, authority_key=0)
+    read = [node for node in await plan(reader, library, selection) if "Index Name" in node]
+    assert read
+    assert sum(map(rows, read)) == 0
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -499,7 +521,7 @@ async def test_several_conditions_never_read_all_of_a_busy_one(
     for window in WINDOWS.values():
         for ascending in (False, True):
             query = replace({**ONE_FILTER, **SEVERAL_FILTERS}[name], ascending=ascending, **window)
-            selection = pages.select(query, horizon=END, **SCOPES[scope])
+            selection = select(query, horizon=END, **SCOPES[scope])
             for node in await plan(reader, library, selection):
                 told = (name, scope, window, ascending, node)
                 assert node["Node Type"] != "Seq Scan", told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
@@ -18,7 +18,7 @@ from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
-from lrs.store import attachments, entities, pages, statements
+from lrs.store import attachments, entities, pages, selections, statements
 from lrs.xapi import formats, multipart, query
 from lrs.xapi.entities import activities
 from lrs.xapi.query import Cursor, StatementQuery
@@ -26,10 +26,10 @@ from lrs.xapi.query import Cursor, StatementQuery
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What answers a query: the JSON text, and the stored statements that are in it."""
+    """What answers a query: the JSON text, and the stored statements in it, with commas between."""
 
-    text: str
-    payloads: Sequence[str]
+    text: bytes
+    statements: bytes
     headers: Mapping[str, str]
 
 
@@ -62,9 +62,9 @@ async def _one(
         raise NotFound(
             f"There is no statement {statement_id} here.", headers={CONSISTENT_THROUGH: bound}
         )
-    (text,) = await _formatted([found.payload], asked, request, who)
+    text = await _formatted(found.payload, asked, request, who)
     headers = {CONSISTENT_THROUGH: bound, "Last-Modified": http_date(found.stored)}
-    return Found(text, [found.payload], headers)
+    return Found(text, found.payload, headers)
 
 
 async def _page(
@@ -74,16 +74,15 @@ async def _page(
     bound = await here.horizon.complete()
     if asked.cursor:
         bound = min(bound, asked.cursor.through)
-    selection = pages.select(
+    selection = selections.select(
         asked, horizon=bound, authority_key=_only_authority(who), organization=organization
     )
-    rows, more = await pages.page(here.database, who.partner_id, selection)
-    payloads = [row.payload for row in rows]
-    texts = await _formatted(payloads, asked, request, who)
-    last = Cursor(rows[-1].stored, rows[-1].statement_id, bound) if more else None
-    link = _more(request, asked, last) if last else ""
-    text = f'{{"statements":[{",".join(texts)}],"more":{orjson.dumps(link).decode()}}}'
-    return Found(text, payloads, {CONSISTENT_THROUGH: timestamp(bound)})
+    page = await pages.page(here.database, who.partner_id, selection)
+    text = await _formatted(page.statements, asked, request, who)
+    last = Cursor(page.last.stored, page.last.statement_id, bound) if page.last else None
+    more = orjson.dumps(_more(request, asked, last) if last else "")
+    text = b"".join((b'{"statements":[', text, b'],"more":', more, b"}"))
+    return Found(text, page.statements, {CONSISTENT_THROUGH: timestamp(bound)})
 
 
 def _only_authority(who: Caller) -> int | None:
@@ -98,25 +97,30 @@ def _more(request: Request, asked: StatementQuery, cursor: Cursor) -> str:
 
 
 async def _formatted(
-    payloads: Sequence[str], asked: StatementQuery, request: Request, who: Caller
-) -> Sequence[str]:
+    statements: bytes, asked: StatementQuery, request: Request, who: Caller
+) -> bytes:
     if asked.format == "exact":
-        return payloads
-    parsed: list[dict[str, Any]] = [orjson.loads(payload) for payload in payloads]
+        return statements
+    parsed = _parsed(statements)
     if asked.format == "ids":
-        return [orjson.dumps(formats.ids(each)).decode() for each in parsed]
+        return b",".join(orjson.dumps(formats.ids(each)) for each in parsed)
     languages = formats.accepted_languages(request.headers.get("accept-language"))
     spoken_of = {activity for each in parsed for activity in activities(each)}
     database = reading.services(request).database
     known = await entities.definitions(database, who.partner_id, spoken_of)
-    return [orjson.dumps(formats.canonical(each, known, languages)).decode() for each in parsed]
+    return b",".join(orjson.dumps(formats.canonical(each, known, languages)) for each in parsed)
+
+
+def _parsed(statements: bytes) -> list[dict[str, Any]]:
+    parsed: list[dict[str, Any]] = orjson.loads(b"[%b]" % statements)
+    return parsed
 
 
 def _with_attachments(here: Services, who: Caller, found: Found) -> Response:
     """The text and the contents that its statements name (Communication 1.5.2), as they come."""
     named: dict[str, str] = {}
-    for payload in found.payloads:
-        named.update(multipart.hashes(orjson.loads(payload)))
+    for each in _parsed(found.statements):
+        named.update(multipart.hashes(each))
     boundary = token_hex(20)  # letters and digits that stand in no content, in all likelihood
 
     async def parts() -> AsyncIterator[bytes]:

@@ -1,14 +1,14 @@
 """Connections to PostgreSQL, and what its errors mean to a request.
 
 Three pools: writers, told apart by their application_name since statements/horizon.sql watches
-them; readers, for look-ups; and lists, whose queries are planned anew for the values given, since
-an agent may have one statement or a million. A SQLSTATE is turned into an error of ours here and
-nowhere else.
+them; readers, for look-ups; and lists, whose queries say themselves how they are to be run, since
+the planner cannot know whether an agent has one statement or a million. A SQLSTATE is turned into
+an error of ours here and nowhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,23 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy | asyncpg.Poo
 
 WRITER = "lrs writer"
 READER = "lrs reader"
+
+# All that is left are walks along indexes, and look-ups in them; planned once.
+_WALKS = {
+    "plan_cache_mode": "force_generic_plan",
+    **{
+        f"enable_{way}": "off"
+        for way in (
+            "seqscan",
+            "bitmapscan",
+            "sort",
+            "incremental_sort",
+            "hashagg",
+            "hashjoin",
+            "mergejoin",
+        )
+    },
+}
 
 RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
@@ -65,7 +82,7 @@ async def connected(
         async with (
             _pool(dsn, WRITER, writers, timeout) as writing,
             _pool(dsn, READER, (readers + 1) // 2, timeout) as reading,
-            _pool(dsn, READER, (readers + 1) // 2, timeout, plans="force_custom_plan") as listing,
+            _pool(dsn, READER, (readers + 1) // 2, timeout, _WALKS) as listing,
         ):
             yield Database(writing, reading, listing)
 
@@ -84,7 +101,9 @@ async def server_version(connection: Connection) -> str:
     return str(await connection.fetchval("show server_version"))
 
 
-def _pool(dsn: str, name: str, size: int, timeout: float, plans: str = "auto") -> asyncpg.Pool:
+def _pool(
+    dsn: str, name: str, size: int, timeout: float, ways: Mapping[str, str] | None = None
+) -> asyncpg.Pool:
     return asyncpg.create_pool(
         dsn,
         min_size=1,
@@ -95,9 +114,9 @@ def _pool(dsn: str, name: str, size: int, timeout: float, plans: str = "auto") -
         server_settings={
             "application_name": name,
             "jit": "off",
-            "plan_cache_mode": plans,
             "default_transaction_isolation": "read committed",
             "timezone": "UTC",
+            **(ways or {}),
         },
     )
 

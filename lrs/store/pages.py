@@ -1,230 +1,187 @@
 """The one filterable list: SQL for a page of statements.
 
-The leading condition walks an index in page order and stops at the page's end; the other conditions
-are looked up for each statement met on the way. Where a condition is met in several ranges, each
-range is cut to the page's length before they are put together, so no page is ever short.
+One condition leads: its ranges are walked in page order, and the others are looked up for each
+statement met on the way. Which one leads is found out by the query itself: of some hundreds of
+places ahead, the last one of a rare condition lies farthest away. A walk ends when the page is
+full, or when it has examined as many statements as one request may; then the page ends early, and
+the next one goes on from there.
+
+Nothing of this is left to the planner, who cannot know how often one value occurs. A range is asked
+for by whole rows of its index, so that no other index can give it in order; `offset 0` keeps a
+look-up a look-up; and connections for lists know no way but indexes and loops (see database.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from lrs.store.database import Database, errors_translated
+from lrs.store.selections import Condition, Place, Range, Selection
 from lrs.xapi import links
-from lrs.xapi.query import Cursor, StatementQuery
 
-_COLUMNS = {"verb": "verb_key", "authority": "authority_key", "organization": "organization"}
+EXAMINED = 10_000
+_AHEAD = 500
 
-# The offset keeps the planner from turning this look-up into a join that loses the page's order.
-_FROM_LINK = """
-    from link as place
-    cross join lateral (
-        select payload, verb_key, authority_key, organization
-        from statement
-        where partner_id = place.partner_id and statement_id = place.statement_id
-        offset 0
-    ) as statement"""
-
-_FROM_STATEMENT = """
-    from statement as place
-    cross join lateral (
-        select place.payload, place.verb_key, place.authority_key, place.organization
-    ) as statement"""
-
-# And this from answering a look-up that is one of two alternatives for the whole partner at once.
-_APART = " offset 0"
-
-Source = Literal["link", "verb", "authority", "organization"]
+_VOIDING = Range("verb_key", links.VOIDED_KEY)
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """A range of an index, in page order, that holds statements with something in common."""
+class Page:
+    """Statements as JSON texts with commas between them; `last` only if there is more behind it."""
 
-    source: Source
-    value: int | str
-
-
-Condition = tuple[Range, ...]
-"""Statements must be in one of the ranges."""
+    statements: bytes
+    last: Place | None
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which statements, in which order. Conditions are all to be met; the first one leads."""
-
-    conditions: tuple[Condition, ...]
-    horizon: datetime
-    since: datetime | None
-    until: datetime | None
-    cursor: Cursor | None
-    ascending: bool
-    limit: int
-
-
-def select(
-    query: StatementQuery,
-    *,
-    horizon: datetime,
-    authority_key: int | None = None,
-    organization: str | None = None,
-) -> Selection:
-    """What a query asks for, limited to one authority and one organization if they are given.
-
-    Conditions that are met by few statements come first.
-    """
-    conditions: list[Condition] = []
-    if query.registration:
-        conditions.append((Range("link", links.registration_key(query.registration)),))
-    if query.agent:
-        conditions.append(_agent(query.agent, related=query.related_agents))
-    if query.activity:
-        conditions.append(_activity(query.activity, related=query.related_activities))
-    if organization is not None:
-        conditions.append((Range("organization", organization),))
-    if query.verb:
-        key = links.verb_key(query.verb)
-        conditions.append((Range("verb", key), Range("link", key)))
-    if authority_key is not None:
-        conditions.append((Range("authority", authority_key),))
-    return Selection(
-        tuple(conditions),
-        horizon,
-        query.since,
-        query.until,
-        query.cursor,
-        query.ascending,
-        query.limit,
-    )
-
-
-def _agent(agent: dict[str, Any], *, related: bool) -> Condition:
-    identity = links.agent_identity(agent)
-    direct = links.key("agent", str(identity))
-    if not related:
-        return (Range("link", direct),)
-    return (
-        Range("link", direct),
-        Range("link", links.key("related agent", str(identity))),
-        Range("authority", direct),
-    )
-
-
-def _activity(activity: str, *, related: bool) -> Condition:
-    direct = Range("link", links.activity_key(activity))
-    if not related:
-        return (direct,)
-    return (direct, Range("link", links.related_activity_key(activity)))
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    payload: str
-    stored: datetime
-    statement_id: str
-
-
-async def page(database: Database, partner_id: int, selection: Selection) -> tuple[list[Row], bool]:
-    """One page, and whether there is more behind it."""
+async def page(database: Database, partner_id: int, selection: Selection) -> Page:
+    """One page. There may be more behind one that is not full."""
     sql, arguments = build(partner_id, selection)
     with errors_translated():
-        rows = await database.lists.fetch(sql, *arguments)
-    found = [Row(row["payload"], row["stored"], str(row["statement_id"])) for row in rows]
-    return found[: selection.limit], len(found) > selection.limit
+        (row,) = await database.lists.fetch(sql, *arguments)
+    last = Place(row["stored"], str(row["statement_id"])) if row["stored"] else None
+    return Page(row["statements"], last)
 
 
 def build(partner_id: int, selection: Selection) -> tuple[str, list[Any]]:
-    """The query and its arguments; its rows are payload, stored, statement_id, one row too many."""
-    return _Page(partner_id, selection).query()
+    """The query and its arguments; its one row is statements, stored, statement_id."""
+    query = _Query(partner_id, selection)
+    return query.sql(), query.arguments
 
 
-class _Page:
+class _Query:
+    """The SQL of one page, put together from its conditions."""
+
     def __init__(self, partner_id: int, selection: Selection) -> None:
-        self.selection = selection
         self.arguments: list[Any] = []
-        self.direction = "asc" if selection.ascending else "desc"
-        self.partner = self.argument(partner_id)
-        self.limit = self.argument(selection.limit + 1)
-        self.window = self._window()
+        self.conditions = selection.conditions or ((Range(),),)
+        self.ascending = selection.ascending
+        self.partner = self._argument(partner_id)
+        self.limit = self._argument(selection.limit)
+        self.examined = self._argument(EXAMINED)
+        low, high = selection.window()
+        self.low = f"{self._argument(low.stored)}, {self._argument(low.statement_id)}"
+        self.high = f"{self._argument(high.stored)}, {self._argument(high.statement_id)}"
+        ranges = [each for condition in selection.conditions for each in condition]
+        self.values = {
+            each: self._argument(each.value) for each in dict.fromkeys([*ranges, _VOIDING])
+        }
 
-    def argument(self, value: object) -> str:
+    def _argument(self, value: object) -> str:
         self.arguments.append(value)
         return f"${len(self.arguments)}"
 
-    def query(self) -> tuple[str, list[Any]]:
-        lead, *rest = self.selection.conditions or ((),)
-        filters = [self._not_voided(), *map(self._met, rest)]
-        if len(lead) < 2:
-            sql = self._branch(lead[0] if lead else None, filters, payload=True)
-        else:
-            branches = [self._branch(each, filters, payload=False) for each in lead]
-            sql = self._united(branches)
-        return sql, self.arguments
-
-    def _united(self, branches: list[str]) -> str:
-        union = "\n    union\n    ".join(f"({branch})" for branch in branches)
+    def sql(self) -> str:
+        branches = "\n    union all".join(map(self._branch, range(len(self.conditions))))
         return f"""
-select statement.payload, place.stored, place.statement_id
-from (
-    select stored, statement_id
-    from ({union}) as place
-    order by stored {self.direction}, statement_id {self.direction}
-    limit {self.limit}
-) as place
-join statement
-    on statement.partner_id = {self.partner} and statement.statement_id = place.statement_id
-order by place.stored {self.direction}, place.statement_id {self.direction}"""
+with {self._lead()}page as materialized ({branches}
+),
+shown as (
+    select * from page order by {self._order()} limit {self.limit}
+),
+last as (
+    select stored, statement_id from shown
+    where (select count(*) > {self.limit} or max(nth) = {self.examined} from page)
+    order by {self._order(back=True)} limit 1
+)
+select
+    convert_to(array_to_string(array(
+        select statement.payload
+        from shown
+        cross join lateral (
+            select payload from statement
+            where partner_id = {self.partner} and statement_id = shown.statement_id
+            offset 0
+        ) as statement
+        where shown.met
+        order by {self._order()}
+    ), ','), 'UTF8') as statements,
+    (select stored from last) as stored,
+    (select statement_id from last) as statement_id"""
 
-    def _branch(self, lead: Range | None, filters: list[str], *, payload: bool) -> str:
-        columns = "statement.payload, " if payload else ""
-        source = _FROM_LINK if lead and lead.source == "link" else _FROM_STATEMENT
-        where = [f"place.partner_id = {self.partner}", *self.window, *filters]
-        if lead:
-            column = _COLUMNS.get(lead.source, "key")
-            where.insert(1, f"place.{column} = {self.argument(lead.value)}")
+    def _order(self, *columns: str, back: bool = False) -> str:
+        direction = "asc" if self.ascending != back else "desc"
+        return ", ".join(f"{each} {direction}" for each in (*columns, "stored", "statement_id"))
+
+    def _lead(self) -> str:
+        """The number of the rarest condition: its places are the farthest apart, or end soon."""
+        if len(self.conditions) == 1:
+            return ""
+        nearest, farthest = ("least", "desc") if self.ascending else ("greatest", "asc")
+        reaches = "\n        union all ".join(
+            f"select {number}, {nearest}({', '.join(map(self._reach, condition))})"
+            for number, condition in enumerate(self.conditions)
+        )
+        return f"""lead as materialized (
+    select number
+    from (
+        {reaches}
+    ) as condition (number, reach)
+    order by reach {farthest} nulls first, number
+    limit 1
+),
+"""
+
+    def _reach(self, each: Range) -> str:
+        return f"(select stored from ({self._walk(each, _AHEAD)}) as ahead offset {_AHEAD - 1})"
+
+    def _branch(self, number: int) -> str:
+        """The page, if this condition leads; one that ends early ends with the last examined."""
+        others = [each for other, each in enumerate(self.conditions) if other != number]
+        met = "\n            and ".join([*map(self._met, others), self._not_voided()])
+        leads = f"where (select number from lead) = {number}" if others else ""
         return f"""
-    select {columns}place.stored, place.statement_id{source}
-    where {" and ".join(where)}
-    order by place.stored {self.direction}, place.statement_id {self.direction}
-    limit {self.limit}"""
+    (select *
+    from (
+        select stored, statement_id, row_number() over () as nth, {met} as met
+        from ({self._candidates(self.conditions[number])}) as place
+        {leads}
+        offset 0
+    ) as examined
+    where met or nth = {self.examined}
+    limit {self.limit} + 1)"""
 
-    def _window(self) -> list[str]:
-        selection = self.selection
-        until = min(selection.horizon, selection.until or selection.horizon)
-        window = [f"place.stored <= {self.argument(until)}"]
-        if selection.since:
-            window.append(f"place.stored > {self.argument(selection.since)}")
-        if selection.cursor:
-            beyond = ">" if selection.ascending else "<"
-            stored = self.argument(selection.cursor.stored)
-            statement_id = self.argument(selection.cursor.statement_id)
-            window.append(
-                f"place.stored {beyond}= {stored} and (place.stored {beyond} {stored}"
-                f" or place.statement_id {beyond} {statement_id})"
-            )
-        return window
+    def _candidates(self, lead: Condition) -> str:
+        if len(lead) == 1:
+            return self._walk(lead[0], self.examined)
+        walks = " union all ".join(f"({self._walk(each, self.examined)})" for each in lead)
+        return f"""
+            select distinct stored, statement_id
+            from ({walks}) as walked
+            order by {self._order()}
+            limit {self.examined}"""
+
+    def _walk(self, each: Range, limit: int | str) -> str:
+        columns = [each.column] if each.column else []
+        row = ", ".join([*columns, "stored", "statement_id"])
+        value = "".join(f"{self.values[each]}, " for _ in columns)
+        known = "".join(f" and {column} is not null" for column in columns)
+        where = "".join(f"where {column} = {self.values[each]}" for column in columns)
+        return f"""
+            select stored, statement_id
+            from (
+                select {row} from {each.table}
+                where partner_id = {self.partner}{known}
+                    and ({row}) > ({value}{self.low}) and ({row}) < ({value}{self.high})
+                order by {self._order(*columns)}
+                limit {limit}
+            ) as walked
+            {where}
+            order by {self._order(*columns)}"""
 
     def _met(self, condition: Condition) -> str:
-        keys = [self.argument(each.value) for each in condition if each.source == "link"]
-        alternatives = [
-            f"statement.{_COLUMNS[each.source]} = {self.argument(each.value)}"
-            for each in condition
-            if each.source != "link"
-        ]
-        if keys:
-            how = _APART if alternatives else ""
-            alternatives.append(
-                f"exists (select from link where link.partner_id = {self.partner}"
-                f" and link.key in ({', '.join(keys)}) and link.stored = place.stored"
-                f" and link.statement_id = place.statement_id{how})"
-            )
-        return "(" + " or ".join(alternatives) + ")"
+        return f"({' or '.join(map(self._contains, condition))})"
+
+    def _contains(self, each: Range) -> str:
+        return (
+            f"exists (select from {each.table} as other where other.partner_id = {self.partner}"
+            f" and other.{each.column} = {self.values[each]} and other.stored = place.stored"
+            " and other.statement_id = place.statement_id offset 0)"
+        )
 
     def _not_voided(self) -> str:
         return (
-            f"(statement.verb_key = {self.argument(links.VOIDED_KEY)} or not exists ("
-            f"select from reference where reference.partner_id = {self.partner}"
-            f" and reference.target_id = place.statement_id and reference.voids{_APART}))"
+            f"(not exists (select from reference where partner_id = {self.partner}"
+            " and target_id = place.statement_id and voids offset 0)"
+            f" or {self._contains(_VOIDING)})"
         )

@@ -69,7 +69,7 @@ class Inserted:
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    payload: str
+    payload: bytes
     stored: datetime
     organization: str | None
     authority_key: int

@@ -32,9 +32,6 @@ create table link (
     primary key (partner_id, key, stored, statement_id)
 );
 
--- The planner chooses which of several conditions leads by how many statements each is met by.
-alter table link alter column key set statistics 1000;
-
 -- Statements whose object is another statement. The target may arrive later, or never: `settled`
 -- says that what it speaks of has been linked to the referring statement too.
 create table reference (

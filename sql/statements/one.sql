@@ -1,6 +1,6 @@
 -- One statement by its id, and whether it has been voided.
 select
-    statement.payload,
+    convert_to(statement.payload, 'UTF8') as payload,
     statement.stored,
     statement.organization,
     statement.authority_key,
