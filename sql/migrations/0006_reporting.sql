@@ -161,6 +161,45 @@ create index learning_event_by_learner
 
 create index learning_event_by_content on learning_event (partner_id, content_id);
 
+-- The events of days on which the learner belonged to the group: the one of the event's organization,
+-- any for an event without one. Who is in no group at all is shown on all days.
+create view shown_event as
+select
+    event.partner_id,
+    event.statement_id,
+    event.person_id,
+    event.content_id,
+    event.registration,
+    event.at,
+    days.day,
+    date_part('year', days.day)::integer * 10000
+    + date_part('month', days.day)::integer * 100
+    + date_part('day', days.day)::integer as date_id,
+    event.kind,
+    event.success,
+    event.milliseconds,
+    event.total,
+    event.organization,
+    learner_group.group_id
+from learning_event as event
+cross join lateral (select (event.at at time zone 'UTC')::date as day) as days
+left join learner_group
+    on learner_group.partner_id = event.partner_id and learner_group.name = event.organization
+where
+    not exists (
+        select from group_membership as member
+        where member.partner_id = event.partner_id and member.person_id = event.person_id
+    )
+    or exists (
+        select from group_membership as member
+        where
+            member.partner_id = event.partner_id
+            and member.person_id = event.person_id
+            and (event.organization = '' or member.group_id = learner_group.group_id)
+            and member.from_day <= days.day
+            and (member.to_day is null or days.day < member.to_day)
+    );
+
 -- The learner record: one learner, one content item, one organization ('' for none).
 create table learner_record (
     started_at       timestamptz,
@@ -198,6 +237,11 @@ create table learner_day (
     person_id    integer not null,
     content_id   integer not null,
     day          date not null,
+    date_id      integer not null generated always as (
+        date_part('year', day)::integer * 10000
+        + date_part('month', day)::integer * 100
+        + date_part('day', day)::integer
+    ) stored,
     is_mobile    boolean,
     primary key (partner_id, person_id, content_id, day)
 );

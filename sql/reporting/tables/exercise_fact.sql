@@ -1,0 +1,13 @@
+-- Work on exercises, by learner and day. What was deleted is -1, so a learner can have that twice a day.
+select
+    learner_day.person_id as user_id,
+    case when content.deleted_at is null then content.content_id else -1 end as exercise_id,
+    learner_day.date_id,
+    learner_day.started_at,
+    learner_day.completed_at,
+    learner_day.time_spent,
+    learner_day.xp
+from learner_day
+join content
+    on content.partner_id = learner_day.partner_id and content.content_id = learner_day.content_id
+where learner_day.partner_id = $1 and content.type = 'exercise'

@@ -1,0 +1,97 @@
+"""A partner's reporting tables, filled by hand: what the projection and the import would write."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import uuid4
+
+from lrs.store.database import Database
+
+Row = dict[str, Any]
+
+DAY = date(2026, 5, 8)
+NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """Writes rows for one partner; each method gives the new row's id."""
+
+    database: Database
+    partner_id: int
+    keys: dict[int, int] = field(default_factory=dict)
+
+    async def insert(self, table: str, **values: Any) -> Any:
+        values = {"partner_id": self.partner_id, **values}
+        places = ", ".join(f"${number + 1}" for number in range(len(values)))
+        return await self.database.writers.fetchrow(
+            f"insert into {table} ({', '.join(values)}) values ({places}) returning *",
+            *values.values(),
+        )
+
+    async def person(self, **values: Any) -> int:
+        return (await self.insert("person", **values))["person_id"]
+
+    async def group(self, name: str = "") -> int:
+        return (await self.insert("learner_group", name=name))["group_id"]
+
+    async def team(self, slug: str, *members: int, **values: Any) -> int:
+        row = await self.insert("team", slug=slug, name=slug.title(), **values)
+        for person_id in members:
+            await self.member("team", row["team_id"], person_id)
+        return row["team_id"]
+
+    async def member(
+        self, of: str, id_: int, person_id: int, from_day: date = DAY, to_day: date | None = None
+    ) -> None:
+        await self.insert(
+            f"{of}_membership",
+            person_id=person_id,
+            from_day=from_day,
+            to_day=to_day,
+            **{f"{of}_id": id_},
+        )
+
+    async def content(
+        self, type_: str, title: str, parent: int | None = None, **values: Any
+    ) -> int:
+        columns = {name: values.pop(name, None) for name in ("technology", "topic", "deleted_at")}
+        row = await self.insert(
+            "content",
+            content_key=len(self.keys),
+            parent_key=None if parent is None else self.keys[parent],
+            type=type_,
+            title=title,
+            activity_id=f"http://example.com/{title}",
+            attributes=json.dumps(values),
+            **columns,
+        )
+        self.keys[row["content_id"]] = row["content_key"]
+        return row["content_id"]
+
+    async def day(self, person_id: int, content_id: int, day: date = DAY, **values: Any) -> None:
+        await self.insert(
+            "learner_day", person_id=person_id, content_id=content_id, day=day, **values
+        )
+
+    async def record(self, person_id: int, content_id: int, **values: Any) -> None:
+        told = {"last_activity_at": NOON, "attempts": 1, "status": "completed", "source": "xapi"}
+        told |= {"person_id": person_id, "content_id": content_id, "organization": ""}
+        await self.insert("learner_record", **told | values)
+
+    async def event(
+        self, person_id: int, content_id: int, kind: str, at: datetime = NOON, **values: Any
+    ) -> None:
+        told = {"organization": "", "total": False, "source": "xapi", "agent_key": 0}
+        await self.insert(
+            "learning_event",
+            statement_id=uuid4(),
+            person_id=person_id,
+            content_id=content_id,
+            kind=kind,
+            at=at,
+            **told | values,
+        )
