@@ -20,7 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from lrs import administration, logs
-from lrs.api import canvas, documentation, oauth, operations, partners, problems, xapi
+from lrs.api import canvas, documentation, oauth, operations, partners, problems, records, xapi
 from lrs.api.forwarded import Forwarded
 from lrs.api.observe import Observe
 from lrs.api.services import Services
@@ -44,6 +44,7 @@ _SWEEP_SECONDS = 60.0
 
 ROUTES = [
     *partners.ROUTES,
+    *records.ROUTES,
     *xapi.ROUTES,
     *canvas.ROUTES,
     *oauth.ROUTES,

@@ -11,6 +11,7 @@ import orjson
 from starlette.responses import Response
 
 CONSISTENT_THROUGH = "X-Experience-API-Consistent-Through"
+REPORTS_THROUGH = "Lrs-Reports-Through"
 
 
 def json_response(
@@ -27,3 +28,13 @@ def http_date(moment: datetime) -> str:
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, to the microsecond, as `stored` is written."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def reports_through(through: datetime | None) -> dict[str, str]:
+    """The header that says up to which `stored` reports follow the statements, once they do."""
+    return {REPORTS_THROUGH: timestamp(through)} if through else {}
+
+
+def lag_seconds(through: datetime | None) -> float | None:
+    """How far reports are behind."""
+    return max(0.0, (datetime.now(UTC) - through).total_seconds()) if through else None

@@ -86,6 +86,13 @@ def boolean(text: str) -> bool:
     return text == "true"
 
 
+def limit(text: str) -> int:
+    """How many at most; 0 leaves it to the server."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError("a whole number, 0 or more")
+    return int(text)
+
+
 def timestamp(text: str) -> datetime:
     try:
         return parse_timestamp(text)

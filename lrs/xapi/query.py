@@ -100,12 +100,6 @@ def _out_of_place(values: Iterable[str]) -> list[tuple[str, str]]:
     return []
 
 
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ValueError("a whole number, 0 or more")
-    return int(text)
-
-
 def _format(text: str) -> str:
     if text not in ("exact", "ids", "canonical"):
         raise ValueError("ids, exact or canonical")
@@ -130,7 +124,7 @@ _READERS: dict[str, parameters.Reader] = {
     "related_agents": parameters.boolean,
     "since": parameters.timestamp,
     "until": parameters.timestamp,
-    "limit": _limit,
+    "limit": parameters.limit,
     "format": _format,
     "attachments": parameters.boolean,
     "ascending": parameters.boolean,

@@ -48,11 +48,11 @@ def statement(event: Event, *, organization: str | None, home_page: str) -> dict
     verb, display = VERBS[status]
     told: dict[str, Any] = {
         "id": event_id(event, organization),
-        "actor": {"objectType": "Agent", **_identifier(event["user"], home_page)},
+        "actor": {"objectType": "Agent", **identifier(event["user"], home_page)},
         "verb": {"id": verb, "display": {"en-US": display}},
         "object": {
             "objectType": "Activity",
-            "id": _activity_id(event["content_id"], home_page),
+            "id": activity_id(event["content_id"], home_page),
             "definition": {"type": COURSE},
         },
         "context": {"extensions": {ORIGINAL: event}},
@@ -89,13 +89,15 @@ def _status(event: Event) -> str:
     return str(event["status"]).replace("-", "_")
 
 
-def _identifier(user: str, home_page: str) -> dict[str, Any]:
+def identifier(user: str, home_page: str) -> dict[str, Any]:
+    """The identifier of the agent that an event's `user` stands for."""
     if _EMAIL.fullmatch(user):
         return {"mbox": f"mailto:{user}"}
     return {"account": {"homePage": home_page, "name": user}}
 
 
-def _activity_id(content_id: str, home_page: str) -> str:
+def activity_id(content_id: str, home_page: str) -> str:
+    """The activity that an event's `content_id` stands for."""
     if _IRI.fullmatch(content_id):
         return content_id
     return f"{home_page}/contents/{quote(content_id, safe='')}"

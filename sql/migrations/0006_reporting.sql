@@ -32,7 +32,7 @@ create index identifier_by_person on identifier (partner_id, person_id);
 -- A name at a home page ("account HOME NAME") is looked for without the page, too. It may be longer
 -- than an index entry can be.
 create index identifier_by_account_name
-    on identifier (partner_id, md5(substring(identity from '^account \S+ (.*)$')))
+    on identifier (partner_id, md5(substring(identity from '^account [^ ]+ (.*)$')))
     where identity like 'account %';
 
 -- An organization, as the vendor's model sees it; the partner itself is the one without a name.

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs.api import reading
-from lrs.api.responses import CONSISTENT_THROUGH, timestamp
+from lrs.api.responses import CONSISTENT_THROUGH, REPORTS_THROUGH, timestamp
 from lrs.api.services import Services
 from lrs.errors import LRSError, Unavailable
 
@@ -25,6 +25,7 @@ ALLOWED_HEADERS = [
 
 EXPOSED_HEADERS = [
     CONSISTENT_THROUGH,
+    REPORTS_THROUGH,
     "ETag",
     "Last-Modified",
     "Link",
