@@ -457,16 +457,23 @@ async def test_a_page_is_one_index_range(services: Services, partner: Partner) -
 
 
 async def examine(connection: Any, sql: str, partner: Partner, *arguments: Any) -> None:
-    text = await connection.fetchval(
-        f"explain (analyze, format json) {sql}", partner.partner_id, *arguments, LIMIT + 1
-    )
+    values = ", ".join(map(literal, (partner.partner_id, *arguments, LIMIT + 1)))
+    await connection.execute(f"prepare page as {sql}")
+    text = await connection.fetchval(f"explain (analyze, format json) execute page ({values})")
+    await connection.execute("deallocate page")
     for node in nodes(json.loads(text)[0]["Plan"]):
-        told = (arguments, node)
+        told = f"{arguments} {node}"
         if node.get("Relation Name") != "projection":
             assert node["Node Type"] != "Seq Scan", told
             read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
             # Every learner has eleven records, and looks at all of them for a filter.
             assert read * node["Actual Loops"] <= 2 * LIMIT, told
+
+
+def literal(value: Any) -> str:
+    if value is None:
+        return "null"
+    return f"'{{{', '.join(map(str, value))}}}'" if isinstance(value, list) else f"'{value}'"
 
 
 def nodes(plan: Json) -> Iterator[Json]:

@@ -1,15 +1,21 @@
 -- A page of the records of one content item, by organization and learner. An item without any is one
--- row without a record; none of this name is no row.
+-- row without a record; none of this name is no row. Each offset keeps a look-up one.
 with item as materialized (
     select content.content_id, content.activity_id, content.title, content.type
     from (
         select content.content_id, key.place
         from unnest($2::bigint[]) with ordinality as key (content_key, place)
-        join content on content.partner_id = $1 and content.content_key = key.content_key
+        cross join lateral (
+            select content_id from content where partner_id = $1 and content_key = key.content_key
+            offset 0
+        ) as content
         union all
         select $3::integer, 100
     ) as called
-    join content on content.partner_id = $1 and content.content_id = called.content_id
+    cross join lateral (
+        select * from content where partner_id = $1 and content_id = called.content_id
+        offset 0
+    ) as content
     order by called.place
     limit 1
 )
@@ -25,7 +31,6 @@ left join projection on projection.partner_id = $1
 left join lateral (
     select learner_record.*, person.name, person.email
     from learner_record
-    -- The offset keeps this a look-up for each record of the page.
     cross join lateral (
         select name, email
         from person
@@ -33,9 +38,11 @@ left join lateral (
         offset 0
     ) as person
     where learner_record.partner_id = $1 and learner_record.content_id = item.content_id
-        and learner_record.organization >= $5
+        and learner_record.organization >= greatest($5, $6)
         and (learner_record.organization > $5 or learner_record.person_id > $4)
-        and ($6::text is null or learner_record.organization = $6)
+        and learner_record.organization <= coalesce($6, (
+            select max(organization) from learner_record
+            where partner_id = $1 and content_id = item.content_id))
         and ($7::text is null or learner_record.status = $7)
         and ($8::boolean is null or learner_record.success = $8)
         and ($9::text is null or item.type = $9)

@@ -1,5 +1,5 @@
 -- A page of one learner's records, in the order of their primary key. A learner without any is one
--- row without a record; nobody of this name is no row.
+-- row without a record; nobody of this name is no row. Each offset keeps a look-up one.
 with learner as materialized (
     select person.person_id, person.name, person.email
     from (
@@ -7,18 +7,28 @@ with learner as materialized (
         union all
         select identifier.person_id, key.place
         from unnest($3::bigint[]) with ordinality as key (agent_key, place)
-        join identifier on identifier.partner_id = $1 and identifier.agent_key = key.agent_key
+        cross join lateral (
+            select person_id from identifier where partner_id = $1 and agent_key = key.agent_key
+            offset 0
+        ) as identifier
         union all
         select min(person_id), 100
-        from identifier
-        where partner_id = $1 and identity like 'account %'
-            and md5(substring(identity from '^account [^ ]+ (.*)$')) = md5($2)
-            and substring(identity from '^account [^ ]+ (.*)$') = $2
-        having count(distinct person_id) = 1
+        from (
+            select person_id
+            from identifier
+            where partner_id = $1 and identity like 'account %'
+                and md5(substring(identity from '^account [^ ]+ (.*)$')) = md5($2)
+                and substring(identity from '^account [^ ]+ (.*)$') = $2
+            offset 0
+        ) as holder
+        having min(person_id) = max(person_id)
         union all
         select $4::integer, 101
     ) as called
-    join person on person.partner_id = $1 and person.person_id = called.person_id
+    cross join lateral (
+        select * from person where partner_id = $1 and person_id = called.person_id
+        offset 0
+    ) as person
     order by called.place
     limit 1
 )
@@ -34,7 +44,6 @@ left join projection on projection.partner_id = $1
 left join lateral (
     select learner_record.*, content.activity_id, content.title, content.type
     from learner_record
-    -- The offset keeps this a look-up for each record of the page.
     cross join lateral (
         select activity_id, title, type
         from content
