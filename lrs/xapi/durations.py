@@ -1,4 +1,4 @@
-"""Durations as a callback may report them: ISO 8601, in whole seconds.
+"""Durations as a callback or a result may report them: ISO 8601, in whole seconds or milliseconds.
 
 Years, months, days, hours, minutes and seconds, or weeks alone. A fraction only in the smallest
 component that is not zero, and only of hours, minutes, seconds or weeks. A year has 365 days, a
@@ -8,7 +8,6 @@ month is a twelfth of it.
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 _WHOLE = "[0-9]{1,18}"
 _NUMBER = rf"{_WHOLE}(?:[.,][0-9]{{1,18}})?"
@@ -37,19 +36,34 @@ class BadDuration(ValueError):
 
 def seconds(duration: object) -> int:
     """The duration in seconds, halves rounded up. Raises BadDuration."""
+    return _counted(duration, 1)
+
+
+def milliseconds(duration: object) -> int:
+    """The same in milliseconds."""
+    return _counted(duration, 1000)
+
+
+def _counted(duration: object, per_second: int) -> int:
+    """In whole numbers throughout: exact, and many times faster than fractions."""
     if isinstance(duration, str) and duration.startswith("-P"):
         raise BadDuration("must not be negative")
     found = _FORM.fullmatch(duration) if isinstance(duration, str) else None
     if found is None:
         raise BadDuration("must be an ISO 8601 duration such as PT3M0S")
-    total = Fraction(0)
-    fraction = False
-    for name, value in found.groupdict().items():
-        amount = Fraction((value or "0").replace(",", "."))
-        if fraction and amount:
+    total, scale = 0, 1
+    for name, unit in _SECONDS.items():
+        if (value := found[name]) is None:
+            continue
+        digits, _, decimals = value.replace(",", ".").partition(".")
+        amount = int(digits + decimals) * unit
+        if scale > 1 and amount:
             raise BadDuration("must have a fraction in its smallest component only")
-        fraction = fraction or amount.denominator > 1
-        total += amount * _SECONDS[name]
-    if total > _MOST:
+        if decimals.strip("0"):
+            total, scale = total * 10 ** len(decimals), 10 ** len(decimals)
+        elif decimals:
+            amount //= 10 ** len(decimals)
+        total += amount
+    if total > _MOST * scale:
         raise BadDuration(f"must not be longer than {_MOST} seconds")
-    return int(total + Fraction(1, 2))
+    return (2 * total * per_second + scale) // (2 * scale)
