@@ -1,7 +1,8 @@
-"""The files that travel with the code: JSON Schemas and named SQL.
+"""The files that travel with the code: JSON Schemas, named SQL, the vocabulary of reports.
 
-A wheel carries them inside the package (`lrs/schemas`, `lrs/sql`); a checkout has them at its top
-level. Names are paths below those directories, without the suffix: `schema("xapi/common")`.
+A wheel carries them inside the package (`lrs/schemas`, `lrs/sql`, `lrs/vocabulary`); a checkout has
+them at its top level. Names are paths below those directories, without the suffix:
+`schema("xapi/common")`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 @cache
 def directory(kind: str) -> Path:
-    """Where the files of one kind (`schemas`, `sql`) lie."""
+    """Where the files of one kind (`schemas`, `sql`, `vocabulary`) lie."""
     for parent in (_PACKAGE, _PACKAGE.parent):
         if (parent / kind).is_dir():
             return parent / kind
@@ -36,6 +37,13 @@ def schema_files() -> dict[str, bytes]:
     root = directory("schemas")
     files = sorted(path for path in root.rglob("*.json") if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+@cache
+def vocabulary(name: str) -> dict[str, Any]:
+    """One file of the vocabulary. The dict is shared by all callers: do not change it."""
+    document: dict[str, Any] = json.loads((directory("vocabulary") / f"{name}.json").read_bytes())
+    return document
 
 
 @cache

@@ -1,0 +1,107 @@
+"""What a run of stored statements says, put together: events, and whom and what they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from lrs.reporting.events import Event, content_key, tell
+from lrs.reporting.vocabulary import Vocabulary
+from lrs.xapi import entities, links
+from lrs.xapi.statement import listed
+
+Json = dict[str, Any]
+
+
+class Stored(NamedTuple):
+    """A statement as it is stored; `voided` whether another one voids it."""
+
+    statement_id: UUID
+    organization: str | None
+    payload: str
+    voided: bool
+
+
+class Told(NamedTuple):
+    """What statements say a content and its parent are, where its definition does not."""
+
+    type: str | None = None
+    parent: str | None = None
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What is said: `events`, and the ids of statements that are `voided`.
+
+    Whom and what they speak of is told of voided statements as well, so that it does not depend on
+    which came first. `agents` are identities by key, `contents` by activity id. `mentioned` are
+    other activities that may be tracks, or contents that were defined; `around` are pairs of the
+    keys of a content and of what it was worked on within.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    voided: list[str] = field(default_factory=list)
+    agents: dict[int, str] = field(default_factory=dict)
+    contents: dict[str, Told] = field(default_factory=dict)
+    mentioned: set[str] = field(default_factory=set)
+    around: set[tuple[int, int]] = field(default_factory=set)
+    organizations: set[str] = field(default_factory=set)
+
+
+def gather(stored: Iterable[Stored], vocabulary: Vocabulary) -> Gathered:
+    gathered = Gathered()
+    for each in stored:
+        statement = orjson.loads(each.payload)
+        if statement["verb"]["id"] == links.VOIDED:
+            target = links.reference(statement)
+            if target is not None:
+                gathered.voided.append(target)
+        else:
+            _add(gathered, each, statement, vocabulary)
+        gathered.mentioned.update(_defined(statement))
+    return gathered
+
+
+def _add(gathered: Gathered, stored: Stored, statement: Json, vocabulary: Vocabulary) -> None:
+    telling = tell(stored.statement_id, stored.organization, statement, vocabulary)
+    if telling is None:
+        return
+    event = telling.event
+    gathered.agents[event.agent_key] = telling.identity
+    gathered.organizations.add(event.organization)
+    _say(gathered.contents, telling.content, telling.type, telling.parent)
+    if telling.parent:
+        _say(gathered.contents, telling.parent, telling.parent_type, None)
+    gathered.mentioned.update(telling.around)
+    if not stored.voided:
+        gathered.events.append(event)
+        gathered.around.update((event.content_key, content_key(each)) for each in telling.around)
+
+
+def _say(
+    contents: dict[str, Told], activity: str, told_type: str | None, parent: str | None
+) -> None:
+    """The later word counts."""
+    known = contents.get(activity)
+    if known is None:
+        contents[activity] = Told(told_type, parent)
+    elif told_type or parent:
+        contents[activity] = Told(told_type or known.type, parent or known.parent)
+
+
+def _defined(statement: Json) -> Iterator[str]:
+    """The activities that the statement defines."""
+    target = statement["object"]
+    if target.get("objectType") == "SubStatement":
+        yield from entities.definitions(statement)
+        return
+    if "definition" in target:
+        yield target["id"]
+    for activities in statement.get("context", {}).get("contextActivities", {}).values():
+        for each in listed(activities):
+            if "definition" in each:
+                yield each["id"]

@@ -1,0 +1,20 @@
+"""What is made of the statements for reports: events, facts and records; see docs/reporting.md.
+
+Whoever changes any of it holds the lock of the partner's projection, until the transaction ends.
+"""
+
+from lrs.store.projection.following import Position, advance, lock
+from lrs.store.projection.recomputing import note_changed, recompute
+from lrs.store.projection.standing import Reached, Waiting, reached, waiting
+
+__all__ = [
+    "Position",
+    "Reached",
+    "Waiting",
+    "advance",
+    "lock",
+    "note_changed",
+    "reached",
+    "recompute",
+    "waiting",
+]

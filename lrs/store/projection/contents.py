@@ -1,0 +1,82 @@
+"""What is known of the contents that statements speak of, from their activities' definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import orjson
+
+from lrs import resources
+from lrs.reporting.contents import describe
+from lrs.reporting.events import content_key
+from lrs.reporting.gathering import Told
+from lrs.reporting.vocabulary import Vocabulary
+from lrs.store.database import Connection
+from lrs.xapi.entities import identity_hash
+from lrs.xapi.links import Role, related_activity_key
+
+_DEFINITIONS = resources.sql("entities/definitions")
+_CONTENTS = resources.sql("reporting/projection/contents")
+_ADD_TO_TRACKS = resources.sql("reporting/projection/add_to_tracks")
+_FIND_IN_TRACKS = resources.sql("reporting/projection/find_in_tracks")
+
+_AROUND = Role.PARENT | Role.GROUPING
+
+
+async def describe_all(
+    connection: Connection,
+    partner_id: int,
+    contents: dict[str, Told],
+    mentioned: Iterable[str],
+    vocabulary: Vocabulary,
+) -> list[str]:
+    """Adds contents that are new, and brings up to date what is known of all of these.
+
+    What is only mentioned becomes a content if it is a track. Returns those that were not known to
+    be tracks before.
+    """
+    told = {**dict.fromkeys(mentioned, Told()), **contents}
+    definitions = await _definitions(connection, partner_id, told)
+    rows = []
+    for activity, (told_type, parent) in told.items():
+        known = describe(definitions.get(activity, {}), vocabulary)
+        rows.append(
+            (
+                content_key(activity),
+                activity,
+                activity in contents or known.type == "track",
+                known.type,
+                told_type,
+                known.title,
+                known.technology,
+                known.topic,
+                orjson.dumps(known.attributes).decode(),
+                content_key(parent) if parent else None,
+            )
+        )
+    if not rows:
+        return []
+    found = await connection.fetch(_CONTENTS, partner_id, *map(list, zip(*rows, strict=True)))
+    return [row["activity_id"] for row in found]
+
+
+async def _definitions(
+    connection: Connection, partner_id: int, activities: Iterable[str]
+) -> dict[str, dict[str, object]]:
+    hashes = [identity_hash(activity) for activity in activities]
+    rows = await connection.fetch(_DEFINITIONS, partner_id, hashes)
+    return {row["activity_id"]: orjson.loads(row["definition"]) for row in rows}
+
+
+async def fill_tracks(
+    connection: Connection,
+    partner_id: int,
+    around: Iterable[tuple[int, int]],
+    new_tracks: Iterable[str],
+) -> None:
+    """Notes which contents belong to tracks: those worked on now, and before for new tracks."""
+    if pairs := sorted(around):
+        await connection.execute(_ADD_TO_TRACKS, partner_id, *map(list, zip(*pairs, strict=True)))
+    if tracks := [content_key(each) for each in new_tracks for _ in range(2)]:
+        keys = [key(each) for each in new_tracks for key in (content_key, related_activity_key)]
+        await connection.execute(_FIND_IN_TRACKS, partner_id, tracks, keys, _AROUND)

@@ -1,0 +1,123 @@
+"""Following the statements: a chunk of them at a time becomes events, and those facts and records.
+
+The position moves in the transaction of what was made of the statements up to it: each of them
+counts exactly once, whatever is killed and however many follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from lrs import resources
+from lrs.reporting.events import Event
+from lrs.reporting.gathering import Gathered, Stored, gather
+from lrs.reporting.vocabulary import Vocabulary
+from lrs.store.database import Connection
+from lrs.store.projection import contents, people
+from lrs.store.projection.recomputing import Pair, recompute
+
+_LOCK = resources.sql("reporting/projection/lock")
+_TRY_LOCK = resources.sql("reporting/projection/try_lock")
+_ENROLL = resources.sql("reporting/projection/enroll")
+_PAGE = resources.sql("reporting/projection/page")
+_MOVE = resources.sql("reporting/projection/move")
+_ADD_GROUPS = resources.sql("reporting/projection/add_groups")
+_ADD_EVENTS = resources.sql("reporting/projection/add_events")
+_VOID = resources.sql("reporting/projection/void")
+
+_TICK = timedelta(microseconds=1)
+
+
+class Position(NamedTuple):
+    """The last statement that was followed, in the order in which they were stored."""
+
+    stored: datetime
+    statement_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Statements beyond a position; nothing that was stored up to `through` is beyond them."""
+
+    statements: list[Stored]
+    last: Position
+    through: datetime
+
+
+async def lock(connection: Connection, partner_id: int) -> Position:
+    """Takes the right to change what is made of the partner's statements; waits for it."""
+    await connection.execute(_ENROLL, partner_id)
+    (row,) = await connection.fetch(_LOCK, partner_id)
+    return Position(*row)
+
+
+async def advance(
+    connection: asyncpg.Connection,
+    partner_id: int,
+    vocabulary: Vocabulary,
+    horizon: datetime,
+    *,
+    limit: int = 1000,
+) -> int:
+    """Follows the next statements up to the horizon, and returns how many they were.
+
+    That is none if somebody else is doing it.
+    """
+    async with connection.transaction():
+        await connection.execute(_ENROLL, partner_id)
+        row = await connection.fetchrow(_TRY_LOCK, partner_id)
+        if row is None:
+            return 0
+        page = await read(connection, partner_id, Position(*row), horizon, limit)
+        if page.statements:
+            gathered = gather(page.statements, vocabulary)
+            touched = await project(connection, partner_id, gathered, vocabulary)
+            await recompute(connection, partner_id, touched)
+            await move(connection, partner_id, page)
+        return len(page.statements)
+
+
+async def read(
+    connection: Connection, partner_id: int, position: Position, horizon: datetime, limit: int
+) -> Page:
+    rows = await connection.fetch(_PAGE, partner_id, *position, horizon, limit)
+    statements = [Stored(row[0], row[2], row[3], row[4]) for row in rows]
+    if len(rows) < limit:
+        last = Position(rows[-1][1], rows[-1][0]) if rows else position
+        return Page(statements, last, horizon)
+    last = Position(rows[-1][1], rows[-1][0])
+    return Page(statements, last, last.stored - _TICK)
+
+
+async def project(
+    connection: Connection, partner_id: int, gathered: Gathered, vocabulary: Vocabulary
+) -> list[Pair]:
+    """Writes what statements say, but for facts and records; returns whose those are."""
+    await people.introduce(connection, partner_id, gathered.agents)
+    tracks = await contents.describe_all(
+        connection, partner_id, gathered.contents, gathered.mentioned, vocabulary
+    )
+    await connection.execute(_ADD_GROUPS, partner_id, sorted(gathered.organizations))
+    touched = await _add(connection, partner_id, gathered.events)
+    if gathered.voided:
+        rows = await connection.fetch(_VOID, partner_id, gathered.voided)
+        touched += [(row["person_id"], row["content_id"]) for row in rows]
+    await contents.fill_tracks(connection, partner_id, gathered.around, tracks)
+    return touched
+
+
+async def _add(connection: Connection, partner_id: int, events: list[Event]) -> list[Pair]:
+    if not events:
+        return []
+    columns = zip(*((*each[:-1], *each.measures) for each in events), strict=True)
+    rows = await connection.fetch(_ADD_EVENTS, partner_id, *map(list, columns))
+    return [(row["person_id"], row["content_id"]) for row in rows]
+
+
+async def move(connection: Connection, partner_id: int, page: Page) -> None:
+    await connection.execute(_MOVE, partner_id, *page.last, page.through)

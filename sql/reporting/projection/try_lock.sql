@@ -1,0 +1,2 @@
+-- The same, or no row if somebody else has it.
+select position, statement_id from projection where partner_id = $1 for update skip locked

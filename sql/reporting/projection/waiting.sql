@@ -1,0 +1,23 @@
+-- For one partner or for all: since when the oldest statement waits that was not followed yet.
+select
+    partner.partner_id,
+    partner.name,
+    (
+        select statement.stored
+        from statement
+        where statement.partner_id = partner.partner_id
+            and statement.stored >= coalesce(projection.position, 'epoch')
+            and (
+                projection.partner_id is null
+                or statement.stored > projection.position
+                or statement.statement_id > projection.statement_id
+            )
+        order by statement.stored, statement.statement_id
+        limit 1
+    ) as since,
+    projection.through,
+    clock_timestamp() as now
+from partner
+left join projection using (partner_id)
+where $1::integer is null or partner.partner_id = $1
+order by partner.partner_id
