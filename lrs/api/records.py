@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import reading, routing
-from lrs.api.responses import json_response, lag_seconds, reports_through, timestamp
+from lrs.api.responses import json_response, reports_through, timestamp
 from lrs.api.routing import segmented
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -20,24 +20,29 @@ from lrs.errors import NotFound
 from lrs.reporting import names
 from lrs.reporting import records as queries
 from lrs.reporting.records import RecordQuery
-from lrs.store import records
+from lrs.store import projection, records
+from lrs.store.projection import Reached
 from lrs.store.records import Page
 
 
 async def get_learner_records(request: Request) -> Response:
     who, asked = await _reader(request), _asked(request)
     learner = names.learner(_named(request, "learner"), who.home_page)
-    database = reading.services(request).database
-    page = await records.of_learner(database, who.partner_id, learner, asked)
-    return _answer(request, asked, page, "learner")
+    reached = await _reached(request, who)
+    page = await records.of_learner(
+        reading.services(request).database, who.partner_id, learner, asked
+    )
+    return _answer(request, asked, page, "learner", reached)
 
 
 async def get_content_records(request: Request) -> Response:
     who, asked = await _reader(request), _asked(request)
     content = names.content(_named(request, "content"), who.home_page)
-    database = reading.services(request).database
-    page = await records.of_content(database, who.partner_id, content, asked)
-    return _answer(request, asked, page, "content")
+    reached = await _reached(request, who)
+    page = await records.of_content(
+        reading.services(request).database, who.partner_id, content, asked
+    )
+    return _answer(request, asked, page, "content", reached)
 
 
 async def _reader(request: Request) -> Caller:
@@ -62,9 +67,17 @@ def _named(request: Request, kind: str) -> str:
     return name
 
 
-def _answer(request: Request, asked: RecordQuery, page: Page, subject: str) -> Response:
+async def _reached(request: Request, who: Caller) -> Reached:
+    """How far the records go that are read after this."""
+    here = reading.services(request)
+    return await projection.reached(here.database, who.partner_id, await here.horizon.recent())
+
+
+def _answer(
+    request: Request, asked: RecordQuery, page: Page, subject: str, reached: Reached
+) -> Response:
     more = _more(request, asked, page)
-    headers = reports_through(page.through)
+    headers = reports_through(reached.through)
     if more:
         headers["Link"] = f'<{more}>; rel="next"'
     if _wants_csv(request):
@@ -73,8 +86,8 @@ def _answer(request: Request, asked: RecordQuery, page: Page, subject: str) -> R
         subject: page.subject,
         "records": [_shown(each) for each in page.records],
         "more": more,
-        "through": timestamp(page.through) if page.through else None,
-        "lag_seconds": lag_seconds(page.through),
+        "through": timestamp(reached.through),
+        "lag_seconds": reached.lag_seconds,
     }
     return json_response(body, headers=headers)
 

@@ -31,7 +31,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def reports_through(through: datetime | None) -> dict[str, str]:
-    """The header that says up to which `stored` reports follow the statements, once they do."""
+    """The header that says up to which `stored` all statements are in the reports, if any are."""
     return {REPORTS_THROUGH: timestamp(through)} if through else {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from lrs import resources
@@ -29,14 +28,12 @@ Record = dict[str, Any]
 class Page:
     """Some records; `subject` are the columns of the learner or content item they have in common.
 
-    `last` is where the page ends if there is more behind it, `through` how far the statements were
-    followed, None before the first time.
+    `last` is where the page ends if there is more behind it.
     """
 
     subject: Record
     records: list[Record]
     last: Place | None
-    through: datetime | None
 
 
 async def of_learner(
@@ -82,10 +79,9 @@ async def _fetch(
 
 
 def _page(found: list[Record], query: RecordQuery, *, common: tuple[str, ...], place: str) -> Page:
-    through = found[0]["through"]
     subject = {name: found[0][name] for name in common}
     records = [{name: row[name] for name in COLUMNS} for row in found if row["status"]]
     more = len(records) > query.limit
     del records[query.limit :]
     last = (records[-1][place], records[-1]["organization"] or "") if more else None
-    return Page(subject, records, last, through)
+    return Page(subject, records, last)

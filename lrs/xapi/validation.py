@@ -24,6 +24,7 @@ from lrs.xapi.explain import Explainer, Path, pointer, shown
 from lrs.xapi.timestamps import parse_timestamp
 
 __all__ = [
+    "Finding",
     "Version",
     "agent_violations",
     "is_iri",
@@ -31,6 +32,7 @@ __all__ = [
     "parse_timestamp",
     "statement_violations",
     "track_violations",
+    "violations",
 ]
 
 Version = Literal["1.0.3", "2.0.0"]
@@ -43,8 +45,8 @@ _DEFS: dict[str, Any] = schema("xapi/common")["$defs"]
 _IRI = re.compile(_DEFS["iri"]["pattern"])
 _UUID = re.compile(_DEFS["uuid"]["pattern"])
 
-# pointer, what is wrong, name of the definition whose rule it breaks
-_Finding = tuple[Path, str, str]
+Finding = tuple[Path, str, str]
+"""A pointer, what is wrong, and the name of the definition whose rule it breaks."""
 
 
 def statement_violations(statement: Any, version: Version) -> list[Violation]:
@@ -65,6 +67,13 @@ def track_violations(event: Any) -> list[Violation]:
     return _rules("track-event", "", _track_findings).violations(event)
 
 
+def violations(
+    value: Any, schema_name: str, findings: Callable[[Any], Iterable[Finding]]
+) -> list[Violation]:
+    """The same for a value that a schema of our own describes, with what that cannot say."""
+    return _rules(schema_name, "", findings).violations(value)
+
+
 def is_iri(text: Any) -> bool:
     """Whether this is an absolute IRI (1.0.3 Data 4.3)."""
     return isinstance(text, str) and _IRI.fullmatch(text) is not None
@@ -79,7 +88,7 @@ def is_uuid(text: Any) -> bool:
 class _Rules:
     validator: Draft202012Validator
     explainer: Explainer
-    findings: Callable[[Any], Iterable[_Finding]]
+    findings: Callable[[Any], Iterable[Finding]]
     annotations: dict[str, Any]
 
     def violations(self, value: Any) -> list[Violation]:
@@ -105,10 +114,11 @@ class _Rules:
 
 @cache
 def _rules(
-    name: str, version: str, findings: Callable[[Any], Iterable[_Finding]], definition: str = ""
+    name: str, version: str, findings: Callable[[Any], Iterable[Finding]], definition: str = ""
 ) -> _Rules:
     root = schema(name)
-    documents = {document["$id"]: document for document in (root, schema("xapi/common"))}
+    common = schema(f"{name.rpartition('/')[0] or 'xapi'}/common")
+    documents = {document["$id"]: document for document in (root, common)}
     if definition:
         root = {"$ref": f"{root['$id']}#/$defs/{definition}"}
     # Patterns are written for a linear-time engine, so no text can make one of them slow.
@@ -122,7 +132,7 @@ def _rules(
 # What holds for every statement beyond its schema
 
 
-def _statement_findings(statement: Any) -> Iterator[_Finding]:
+def _statement_findings(statement: Any) -> Iterator[Finding]:
     if not isinstance(statement, dict):
         return
     yield from _dates(statement, (), "timestamp", "timestamp")
@@ -134,7 +144,7 @@ def _statement_findings(statement: Any) -> Iterator[_Finding]:
         yield from _part_findings(part, ("object",))
 
 
-def _part_findings(part: dict[str, Any], at: Path) -> Iterator[_Finding]:
+def _part_findings(part: dict[str, Any], at: Path) -> Iterator[Finding]:
     score = _member(part.get("result"), "score")
     if isinstance(score, dict):
         yield from _scores(score, (*at, "result", "score"))
@@ -146,7 +156,7 @@ def _part_findings(part: dict[str, Any], at: Path) -> Iterator[_Finding]:
             yield from _components(activity, (*at, "context", "contextActivities", *path))
 
 
-def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterator[_Finding]:
+def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterator[Finding]:
     text = part.get(name)
     if isinstance(text, str):
         try:
@@ -155,7 +165,7 @@ def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterator[_Fi
             yield (*at, name), f"{error}: found {shown(text)}", rule
 
 
-def _scores(score: dict[str, Any], at: Path) -> Iterator[_Finding]:
+def _scores(score: dict[str, Any], at: Path) -> Iterator[Finding]:
     low, raw, high = (_number(score.get(name)) for name in ("min", "raw", "max"))
     if low is not None and high is not None and low >= high:
         yield (*at, "min"), f"expected less than max ({shown(high)}), found {shown(low)}", "score"
@@ -174,7 +184,7 @@ def _context_activities(activities: dict[str, Any]) -> Iterator[tuple[Path, dict
             yield (kind,), _object(value)
 
 
-def _components(activity: dict[str, Any], at: Path) -> Iterator[_Finding]:
+def _components(activity: dict[str, Any], at: Path) -> Iterator[Finding]:
     definition = _object(activity.get("definition"))
     if "interactionType" not in definition:
         return
@@ -188,12 +198,12 @@ def _components(activity: dict[str, Any], at: Path) -> Iterator[_Finding]:
                 yield (*at, "definition", kind, index, "id"), detail, "components"
 
 
-def _track_findings(event: Any) -> Iterator[_Finding]:
+def _track_findings(event: Any) -> Iterator[Finding]:
     if isinstance(event, dict):
         yield from _dates(event, (), "event_date", "event_date")
 
 
-def _no_findings(_value: Any) -> Iterable[_Finding]:
+def _no_findings(_value: Any) -> Iterable[Finding]:
     return ()
 
 
@@ -207,7 +217,7 @@ def _storable(value: Any) -> bool:
         return False
 
 
-def _unstorable(value: Any) -> Iterator[_Finding]:
+def _unstorable(value: Any) -> Iterator[Finding]:
     """NUL characters and values nested too deep, found without recursion."""
     stack: list[tuple[Path, Any]] = [((), value)]
     while stack:

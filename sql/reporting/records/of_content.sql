@@ -25,9 +25,8 @@ select
     nullif(record.organization, '') as organization,
     record.status, record.success, record.progress, record.started_at, record.last_activity_at,
     record.completed_at, record.milliseconds / 1000::double precision as time_spent,
-    record.best_score, record.last_score, record.attempts, record.source, projection.through
+    record.best_score, record.last_score, record.attempts, record.source
 from item
-left join projection on projection.partner_id = $1
 left join lateral (
     select learner_record.*, person.name, person.email
     from learner_record
