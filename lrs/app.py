@@ -20,7 +20,17 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from lrs import administration, logs
-from lrs.api import canvas, documentation, oauth, operations, partners, problems, records, xapi
+from lrs.api import (
+    canvas,
+    documentation,
+    oauth,
+    operations,
+    partners,
+    problems,
+    records,
+    reports,
+    xapi,
+)
 from lrs.api.forwarded import Forwarded
 from lrs.api.observe import Observe
 from lrs.api.services import Services
@@ -34,6 +44,7 @@ from lrs.settings import Settings, from_environment
 from lrs.store import callbacks, inheritance, migrations
 from lrs.store.commit import GroupCommit
 from lrs.store.database import Database, connected
+from lrs.store.exports import exporting
 from lrs.store.horizon import Horizon
 from lrs.store.registry import Registry
 from lrs.store.tools import Tools
@@ -45,6 +56,7 @@ _SWEEP_SECONDS = 60.0
 ROUTES = [
     *partners.ROUTES,
     *records.ROUTES,
+    *reports.ROUTES,
     *xapi.ROUTES,
     *canvas.ROUTES,
     *oauth.ROUTES,
@@ -125,12 +137,20 @@ def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """One worker's services. Raises Unavailable if the database is away or has another schema."""
-    async with connected(
-        settings.database_url,
-        writers=settings.database_writers,
-        readers=settings.database_readers,
-        timeout=settings.database_timeout_seconds,
-    ) as database:
+    async with (
+        connected(
+            settings.database_url,
+            writers=settings.database_writers,
+            readers=settings.database_readers,
+            timeout=settings.database_timeout_seconds,
+        ) as database,
+        exporting(
+            settings.database_url,
+            horizon := Horizon(database),
+            connections=settings.database_exports,
+            seconds=settings.export_seconds,
+        ) as exports,
+    ):
         await migrations.verify(database.readers)
         registry = Registry(database.readers)
         tokens = await administration.load_keys(settings, registry)
@@ -144,10 +164,11 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 tokens,
                 Authenticator(registry, tokens, cache_seconds=settings.credential_cache_seconds),
                 RateLimit(settings.rate_limit),
-                Horizon(database),
+                horizon,
                 Ingest(database, commits),
                 vault,
                 _callbacks(settings, database, vault),
+                exports,
             )
         finally:
             sweeping.cancel()

@@ -152,6 +152,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_timeout_seconds: Annotated[
         float, Meta(gt=0, description="How long a database statement may take.")
     ] = 30.0
+    database_exports: Annotated[
+        int, Meta(ge=1, description="Exports that one worker sends at a time, at most.")
+    ] = 2
+    export_seconds: Annotated[
+        float, Meta(gt=0, description="How long an export may take, its reader included.")
+    ] = 3600.0
     shutdown_seconds: Annotated[
         int, Meta(ge=0, description="How long requests in flight may take after a stop signal.")
     ] = 30

@@ -677,13 +677,14 @@ FLOORS = [
     "lrs.auth",
     "lrs.ingest",
     "lrs.checking",
+    "lrs.exporting",
     "lrs.store",
     "lrs.reporting",
     "lrs.xapi",
 ]
 FACES = {
-    "partners", "records", "people", "xapi", "oauth", "operations", "documentation", "canvas",
-    "console",
+    "partners", "records", "people", "reports", "xapi", "oauth", "operations", "documentation",
+    "canvas", "console",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from lrs.auth.vault import Vault
 from lrs.ingest import Ingest
 from lrs.settings import Settings
 from lrs.store.database import Database
+from lrs.store.exports import Exports
 from lrs.store.horizon import Horizon
 
 
@@ -26,3 +27,4 @@ class Services:
     ingest: Ingest
     vault: Vault
     callbacks: Callbacks
+    exports: Exports

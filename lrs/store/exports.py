@@ -1,0 +1,206 @@
+"""Tables of reports, and statements, read as they stand at one moment and sent as they come.
+
+Exports have connections of their own: one may take an hour, as long as its reader takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+import asyncpg
+
+from lrs import resources
+from lrs.errors import Overloaded
+from lrs.reporting.encoders import Wire
+from lrs.reporting.tables import STATEMENTS, Column, Table
+from lrs.store import reports
+from lrs.store.database import READER, Connection, errors_translated
+from lrs.store.horizon import Horizon
+from lrs.store.reports import Position
+
+_CHANGED_DAYS = resources.sql("reporting/changed_days")
+_STATEMENTS = resources.sql("reporting/statements").rstrip()
+_PAYLOADS = resources.sql("reporting/payloads").rstrip()
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Days that are sent anew by themselves; where more have changed, all are.
+_MOST_DAYS = 366
+# How much is handed on at a time.
+_PORTION = 262_144
+_PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What is read of a table: its rows, and what a reader does with them.
+
+    They replace everything that it had of the table (`days` is None), or what it had of some days;
+    statements (`appended`) are only added. `cursor` is the `since` that the next portion follows.
+    """
+
+    table: Table
+    sql: str
+    arguments: tuple[Any, ...]
+    cursor: datetime
+    through: datetime | None
+    days: tuple[date, ...] | None = None
+    appended: bool = False
+
+
+class Exports:
+    """A few connections for exports, and the bound that their statements are complete up to."""
+
+    def __init__(self, pool: asyncpg.Pool, horizon: Horizon) -> None:
+        self._pool = pool
+        self._horizon = horizon
+
+    @asynccontextmanager
+    async def snapshot(self, partner_id: int) -> AsyncIterator[Snapshot]:
+        """The partner's tables at one moment. Raises Overloaded if too many are being read."""
+        bound = await self._horizon.complete()
+        with errors_translated():
+            connection = await self._acquired()
+            try:
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    position = await reports.position(connection, partner_id)
+                    yield Snapshot(connection, partner_id, bound, position)
+            finally:
+                await self._pool.release(connection)
+
+    async def _acquired(self) -> asyncpg.pool.PoolConnectionProxy:
+        try:
+            return await self._pool.acquire(timeout=_PATIENCE)
+        except TimeoutError:
+            raise Overloaded(
+                "As many exports are being read as the server sends at a time.",
+                headers={"Retry-After": "30"},
+            ) from None
+
+
+@asynccontextmanager
+async def exporting(
+    dsn: str, horizon: Horizon, *, connections: int = 2, seconds: float = 3600.0
+) -> AsyncIterator[Exports]:
+    """Exports from a database, each of which may take so long. Raises Unavailable."""
+    with errors_translated():
+        async with asyncpg.create_pool(
+            dsn,
+            min_size=0,
+            max_size=connections,
+            server_settings={
+                "application_name": READER,
+                "jit": "off",
+                "timezone": "UTC",
+                "datestyle": "ISO",
+                "statement_timeout": str(round(seconds * 1000)),
+            },
+        ) as pool:
+            yield Exports(pool, horizon)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A partner's tables at one moment, as long as its transaction lasts."""
+
+    connection: asyncpg.pool.PoolConnectionProxy
+    partner_id: int
+    bound: datetime
+    position: Position
+
+    async def portion(self, table: Table, since: datetime | None = None) -> Portion:
+        """All of a table, or what is news of it."""
+        if table is STATEMENTS:
+            return self._statements(since or EPOCH)
+        days = await self._changed_days(since) if since and table.daily else None
+        sql, arguments = reports.select(table.name), list[Any]([self.partner_id])
+        if days is not None:
+            sql = f"select * from (\n{sql}\n) as daily where date_id = any($2::integer[])"
+            arguments.append([_date_id(day) for day in days])
+        cursor = self.position.changed_at or EPOCH
+        return Portion(table, sql, tuple(arguments), cursor, self.position.through, days)
+
+    def _statements(self, since: datetime) -> Portion:
+        arguments = (self.partner_id, since, self.bound)
+        return Portion(STATEMENTS, _STATEMENTS, arguments, self.bound, self.bound, appended=True)
+
+    async def _changed_days(self, since: datetime) -> tuple[date, ...] | None:
+        rows = await self.connection.fetch(_CHANGED_DAYS, self.partner_id, since)
+        return None if len(rows) > _MOST_DAYS else tuple(row["day"] for row in rows)
+
+    def rows(self, portion: Portion, wire: Wire) -> Rows:
+        return Rows(self.connection, _wired(portion, wire), portion.arguments, wire)
+
+
+class Rows:
+    """The bytes of whole rows, some at a time; PostgreSQL waits for who reads them.
+
+    Once all have been read, `count` says how many there were.
+    """
+
+    def __init__(
+        self, connection: Connection, query: str, arguments: tuple[Any, ...], wire: Wire
+    ) -> None:
+        self._connection = connection
+        self._query = query
+        self._arguments = arguments
+        self._format: Literal["csv", "text"] = "csv" if wire == "csv" else "text"
+        self.count = 0
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+        copying = asyncio.create_task(self._copy(queue))
+        waiting = bytearray()
+        try:
+            while chunk := await queue.get():
+                waiting += chunk
+                if len(waiting) >= _PORTION:
+                    yield bytes(waiting)
+                    waiting.clear()
+            with errors_translated():
+                await copying
+            if waiting:
+                yield bytes(waiting)
+        finally:
+            copying.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await copying
+
+    async def _copy(self, queue: asyncio.Queue[bytes]) -> None:
+        try:
+            status = await self._connection.copy_from_query(
+                self._query, *self._arguments, output=queue.put, format=self._format
+            )
+            self.count = int(status.rpartition(" ")[2])
+        except asyncio.CancelledError:
+            raise  # nobody is waiting any more
+        except Exception:
+            await queue.put(b"")
+            raise
+        await queue.put(b"")
+
+
+def _wired(portion: Portion, wire: Wire) -> str:
+    """The query whose COPY has the rows in a form."""
+    if wire == "csv":
+        columns = ", ".join(map(_csv, portion.table.columns))
+        return f"select {columns} from (\n{portion.sql}\n) as report"
+    if portion.appended:
+        return _PAYLOADS
+    return f"select row_to_json(report) from (\n{portion.sql}\n) as report"
+
+
+def _csv(column: Column) -> str:
+    """A column as CSV shows it: ISO 8601, and words for true and false."""
+    if column.type == "timestamp":
+        return f"""to_char("{column.name}", 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    return f'"{column.name}"::text' if column.type == "boolean" else f'"{column.name}"'
+
+
+def _date_id(day: date) -> int:
+    return day.year * 10_000 + day.month * 100 + day.day
