@@ -146,6 +146,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         ) as database,
         exporting(
             settings.database_url,
+            database,
             horizon := Horizon(database),
             connections=settings.database_exports,
             seconds=settings.export_seconds,

@@ -15,11 +15,10 @@ from lrs.store.exports import Portion, Rows, Snapshot
 
 def told(portion: Portion) -> dict[str, Any]:
     """What is said of a portion, wherever it goes."""
-    through = portion.through
     return {
         "table": portion.table.name,
-        "through": written(through) if through else None,
-        "lag_seconds": max(0.0, (datetime.now(UTC) - through).total_seconds()) if through else None,
+        "through": written(portion.reached.through),
+        "lag_seconds": portion.reached.lag_seconds,
         "cursor": written(portion.cursor),
         "replaces": _replaces(portion),
     }

@@ -7,7 +7,7 @@ import csv
 import gzip
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 import httpx
@@ -64,19 +64,24 @@ async def test_the_list_describes_every_table(partner: Partner) -> None:
     assert course["kind"] == "fact"
     assert course["incremental"] is True
     assert course["columns"][0] == {"name": "user_id", "type": "integer"}
-    assert (body["through"], body["lag_seconds"]) == (None, None)
+    assert body["lag_seconds"] == 0.0
 
 
-async def test_the_list_tells_how_far_reports_have_come(partner: Partner, world: World) -> None:
-    through = datetime.now(UTC) - timedelta(minutes=5)
-    await world.insert("projection", through=through, position=through, statement_id=new_id())
+async def test_every_answer_tells_how_far_reports_have_come(partner: Partner) -> None:
+    """The list and the tables say it alike; statements are as complete as their own list."""
+    await partner.send(statement())
+    (stored,) = await partner.all()
+    moment = datetime.fromisoformat(stored["stored"])
     answer = await partner.http.get(partner.url("reports"), headers=partner.headers)
-    shown = through.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    assert answer.json()["through"] == answer.headers["Lrs-Reports-Through"] == shown
-    assert 300 <= answer.json()["lag_seconds"] < 400
-    table = await get(partner, "course_fact.csv")
-    assert table.headers["Lrs-Reports-Through"] == shown
-    assert 300 <= float(table.headers["Lrs-Reports-Lag"]) < 400
+    told = await get(partner, "user_dim.json")
+    for each in (answer, told):
+        through = datetime.fromisoformat(each.json()["through"])
+        assert each.headers["Lrs-Reports-Through"] == each.json()["through"]
+        assert (through < moment) == (each.json()["lag_seconds"] > 0)
+    assert float(told.headers["Lrs-Reports-Lag"]) == round(told.json()["lag_seconds"], 3)
+    raw = await get(partner, "statements.json")
+    assert datetime.fromisoformat(raw.json()["through"]) >= moment
+    assert raw.json()["lag_seconds"] == 0.0
 
 
 def test_the_interface_names_every_table_and_form() -> None:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from lrs.api import reading
-from lrs.api.responses import json_response, lag_seconds, reports_through, timestamp
+from lrs.api.responses import json_response, reports_through, timestamp
 from lrs.api.routing import resource
 from lrs.api.services import Services
 from lrs.auth import scopes
@@ -22,7 +22,7 @@ from lrs.reporting import compression, encoders
 from lrs.reporting.compression import Compression
 from lrs.reporting.encoders import Format
 from lrs.reporting.tables import STATEMENTS, TABLES, Table
-from lrs.store import reports
+from lrs.store import projection
 from lrs.store.exports import Portion
 from lrs.xapi import parameters
 
@@ -33,14 +33,15 @@ async def get_tables(request: Request) -> Response:
     who = await reading.partner(request)
     scopes.require(who.scopes, scopes.REPORTS_READ)
     parameters.read(reading.parameters(request), {}, section=_SECTION)
-    database = reading.services(request).database
-    through = (await reports.position(database.readers, who.partner_id)).through
+    here = reading.services(request)
+    bound = await here.horizon.recent()
+    reached = await projection.reached(here.database, who.partner_id, bound)
     body = {
         "tables": [_described(table) for table in TABLES.values()],
-        "through": timestamp(through) if through else None,
-        "lag_seconds": lag_seconds(through),
+        "through": timestamp(reached.through),
+        "lag_seconds": reached.lag_seconds,
     }
-    return json_response(body, headers=reports_through(through))
+    return json_response(body, headers=reports_through(reached.through))
 
 
 def _described(table: Table) -> dict[str, Any]:
@@ -113,19 +114,18 @@ def _headers(
     replaces = said["replaces"]
     name = f"{portion.table.name}.{format_}{compression.SUFFIXES[packed]}"
     headers = {
-        **reports_through(portion.through),
+        **reports_through(portion.reached.through),
         "Content-Type": compression.MEDIA_TYPES[packed]
         if packed
         else encoders.MEDIA_TYPES[format_],
         "Content-Disposition": f'attachment; filename="{name}"',
         "Vary": "Accept-Encoding",
+        "Lrs-Reports-Lag": f"{said['lag_seconds']:.3f}",
         "Lrs-Cursor": said["cursor"],
         "Lrs-Replaces": replaces if isinstance(replaces, str) else ",".join(replaces) or "none",
     }
     if coding:
         headers["Content-Encoding"] = coding
-    if said["lag_seconds"] is not None:
-        headers["Lrs-Reports-Lag"] = f"{said['lag_seconds']:.3f}"
     return headers
 
 

@@ -30,11 +30,6 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def reports_through(through: datetime | None) -> dict[str, str]:
-    """The header that says up to which `stored` all statements are in the reports, if any are."""
-    return {REPORTS_THROUGH: timestamp(through)} if through else {}
-
-
-def lag_seconds(through: datetime | None) -> float | None:
-    """How far reports are behind."""
-    return max(0.0, (datetime.now(UTC) - through).total_seconds()) if through else None
+def reports_through(through: datetime) -> dict[str, str]:
+    """The header that says up to which `stored` all statements are in the reports."""
+    return {REPORTS_THROUGH: timestamp(through)}

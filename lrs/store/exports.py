@@ -18,11 +18,12 @@ from lrs import resources
 from lrs.errors import Overloaded
 from lrs.reporting.encoders import Wire
 from lrs.reporting.tables import STATEMENTS, Column, Table
-from lrs.store import reports
-from lrs.store.database import READER, Connection, errors_translated
+from lrs.store import projection, reports
+from lrs.store.database import READER, Connection, Database, errors_translated
 from lrs.store.horizon import Horizon
-from lrs.store.reports import Position
+from lrs.store.projection import Reached
 
+_CHANGED = resources.sql("reporting/changed")
 _CHANGED_DAYS = resources.sql("reporting/changed_days")
 _STATEMENTS = resources.sql("reporting/statements").rstrip()
 _PAYLOADS = resources.sql("reporting/payloads").rstrip()
@@ -48,7 +49,7 @@ class Portion:
     sql: str
     arguments: tuple[Any, ...]
     cursor: datetime
-    through: datetime | None
+    reached: Reached
     days: tuple[date, ...] | None = None
     appended: bool = False
 
@@ -56,20 +57,22 @@ class Portion:
 class Exports:
     """A few connections for exports, and the bound that their statements are complete up to."""
 
-    def __init__(self, pool: asyncpg.Pool, horizon: Horizon) -> None:
+    def __init__(self, pool: asyncpg.Pool, database: Database, horizon: Horizon) -> None:
         self._pool = pool
+        self._database = database
         self._horizon = horizon
 
     @asynccontextmanager
     async def snapshot(self, partner_id: int) -> AsyncIterator[Snapshot]:
         """The partner's tables at one moment. Raises Overloaded if too many are being read."""
         bound = await self._horizon.complete()
+        reached = await projection.reached(self._database, partner_id, bound)
         with errors_translated():
             connection = await self._acquired()
             try:
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    position = await reports.position(connection, partner_id)
-                    yield Snapshot(connection, partner_id, bound, position)
+                    changed_at = await connection.fetchval(_CHANGED, partner_id)
+                    yield Snapshot(connection, partner_id, bound, reached, changed_at)
             finally:
                 await self._pool.release(connection)
 
@@ -85,7 +88,7 @@ class Exports:
 
 @asynccontextmanager
 async def exporting(
-    dsn: str, horizon: Horizon, *, connections: int = 2, seconds: float = 3600.0
+    dsn: str, database: Database, horizon: Horizon, *, connections: int = 2, seconds: float = 3600.0
 ) -> AsyncIterator[Exports]:
     """Exports from a database, each of which may take so long. Raises Unavailable."""
     with errors_translated():
@@ -101,7 +104,7 @@ async def exporting(
                 "statement_timeout": str(round(seconds * 1000)),
             },
         ) as pool:
-            yield Exports(pool, horizon)
+            yield Exports(pool, database, horizon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ class Snapshot:
     connection: asyncpg.pool.PoolConnectionProxy
     partner_id: int
     bound: datetime
-    position: Position
+    reached: Reached
+    changed_at: datetime | None
 
     async def portion(self, table: Table, since: datetime | None = None) -> Portion:
         """All of a table, or what is news of it."""
@@ -122,12 +126,12 @@ class Snapshot:
         if days is not None:
             sql = f"select * from (\n{sql}\n) as daily where date_id = any($2::integer[])"
             arguments.append([_date_id(day) for day in days])
-        cursor = self.position.changed_at or EPOCH
-        return Portion(table, sql, tuple(arguments), cursor, self.position.through, days)
+        cursor = self.changed_at or EPOCH
+        return Portion(table, sql, tuple(arguments), cursor, self.reached, days)
 
     def _statements(self, since: datetime) -> Portion:
-        arguments = (self.partner_id, since, self.bound)
-        return Portion(STATEMENTS, _STATEMENTS, arguments, self.bound, self.bound, appended=True)
+        arguments, reached = (self.partner_id, since, self.bound), Reached(self.bound, 0.0)
+        return Portion(STATEMENTS, _STATEMENTS, arguments, self.bound, reached, appended=True)
 
     async def _changed_days(self, since: datetime) -> tuple[date, ...] | None:
         rows = await self.connection.fetch(_CHANGED_DAYS, self.partner_id, since)
