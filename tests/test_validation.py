@@ -246,6 +246,17 @@ def test_the_number_of_violations_is_bounded() -> None:
     assert len(statement_violations(with_(actor=members), "1.0.3")) == MAX_VIOLATIONS
 
 
+def test_thousands_of_bad_names_cost_no_more_than_can_be_told() -> None:
+    """Each would come with a copy of all the others: these took minutes."""
+    names = {f"no iri, no language {number}": "x" for number in range(20_000)}
+    good = {f"http://example.com/{number}": "x" for number in range(200)}
+    verb = {"id": "http://example.com/verbs/read", "display": {"en": "read", **names}}
+    for where in ({"context": {"extensions": {**good, **names}}}, {"verb": verb}):
+        found = statement_violations(with_(**where), "1.0.3")
+        assert len(found) == MAX_VIOLATIONS
+        assert all("no iri, no language" in each.pointer for each in found)
+
+
 def nested(levels: int) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for _ in range(levels - 1):
