@@ -4,7 +4,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/python -m uv pip compi
 	--universal --generate-hashes --python-version 3.11 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench conformance format lock clean
+.PHONY: help run test check bench profile conformance format lock clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -23,9 +23,13 @@ check: ## Check style and types
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
 
-bench: ## Measure the server beside what this machine allows (needs wrk)
-	@scripts/venv dev
+bench: ## Measure the server beside what this machine allows
+	@scripts/venv bench
 	.venv/bin/python -m scripts.bench $(ARGS)
+
+profile: ## Show where a request's time goes, and how each query is executed
+	@scripts/venv bench
+	.venv/bin/python -m scripts.bench profile $(ARGS)
 
 conformance: ## Run ADL's conformance suite, twice for each version (needs SUITE=folder)
 	@scripts/venv dev
@@ -36,11 +40,12 @@ format: ## Put the code into its form
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
 
-lock: ## Resolve the dependencies again, into the two lock files
+lock: ## Resolve the dependencies again, into the three lock files
 	@scripts/venv dev
 	$(COMPILE) $(ARGS) --extra parquet -o requirements.lock
 	$(COMPILE) $(ARGS) --extra dev -o requirements-dev.lock
-	@! grep -n '://' requirements.lock requirements-dev.lock
+	$(COMPILE) $(ARGS) --extra dev --extra bench -o requirements-bench.lock
+	@! grep -n '://' requirements*.lock
 
 clean: ## Remove what was made, but not the data
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,51 +7,18 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
+import orjson
 
-_LUA = """
-math.randomseed(os.time() + {seed})
-wrk.method = "{method}"
-{headers}
-local bodies = {{}}
-for _, name in ipairs({{{bodies}}}) do
-  local file = io.open(name, "rb")
-  local text, pieces = file:read("*a"), {{}}
-  for piece in (text .. "@ID@"):gmatch("(.-)@ID@") do pieces[#pieces + 1] = piece end
-  bodies[#bodies + 1] = pieces
-  file:close()
-end
-local function id()
-  local r = math.random
-  return string.format("%08x-%04x-4%03x-%04x-%06x%06x", r(0, 4294967295), r(0, 65535),
-    r(0, 4095), r(32768, 49151), r(0, 16777215), r(0, 16777215))
-end
-local turn, paths = 0, {{{paths}}}
-function request()
-  turn = turn + 1
-  local body
-  if #bodies > 0 then
-    local pieces, out = bodies[turn % #bodies + 1], {{}}
-    for i, piece in ipairs(pieces) do
-      out[#out + 1] = piece
-      if i < #pieces then out[#out + 1] = id() end
-    end
-    body = table.concat(out)
-  end
-  return wrk.format(nil, paths[turn % #paths + 1], nil, body)
-end
-function done(summary, latency, requests)
-  io.write(string.format('\\nRESULT {{"requests": %d, "seconds": %f, "p50": %f, "p90": %f, '
-    .. '"p99": %f, "refused": %d, "broken": %d}}\\n',
-    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3,
-    latency:percentile(90) / 1e3, latency:percentile(99) / 1e3, summary.errors.status,
-    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
-end
-"""
+from scripts.bench.processes import cpu_seconds, machine_seconds
+from scripts.bench.samples import Samples
+from scripts.bench.servers import JSON, Target
+
+_SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +36,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Rates are per second, times in milliseconds, CPU in cores."""
+    """Rates are per second, times in milliseconds, CPU in cores.
+
+    `refused` counts answers of 400 and above, `broken` connections and timeouts. `other_cpu` is
+    what went to neither server, database nor generator.
+    """
 
     rate: float
     p50: float
@@ -77,90 +48,109 @@ class Measured:
     p99: float
     refused: int
     broken: int
-    server_cpu: float = 0.0
-    database_cpu: float = 0.0
-    generator_cpu: float = 0.0
+    seconds: float
+    server_cpu: float
+    database_cpu: float
+    generator_cpu: float
+    other_cpu: float
+
+    @property
+    def cpu(self) -> float:
+        return self.server_cpu + self.database_cpu + self.generator_cpu + self.other_cpu
+
+    @property
+    def accepted(self) -> float:
+        return self.rate - self.refused / self.seconds
 
 
-def available() -> bool:
-    return shutil.which("wrk") is not None
+def require_wrk() -> None:
+    """Installs wrk where that is possible, and says what to do where it is not."""
+    if shutil.which("wrk"):
+        return
+    apt, sudo = shutil.which("apt-get"), shutil.which("sudo")
+    if apt and (os.geteuid() == 0 or sudo):
+        as_root = [] if os.geteuid() == 0 else [str(sudo)]
+        install = [apt, "install", "-y", "-qq", "--no-install-recommends", "wrk"]
+        for command in ([apt, "update", "-qq"], install):
+            subprocess.run([*as_root, *command], check=False, stdout=subprocess.DEVNULL)
+    if not shutil.which("wrk"):
+        raise SystemExit(
+            "The load generator wrk is needed, and could not be installed: on Debian and Ubuntu "
+            "apt-get install wrk, on macOS brew install wrk, or from github.com/wg/wrk."
+        )
 
 
-def measure(
-    base: str,
-    request: Request,
-    *,
-    connections: int,
-    seconds: float,
-    server: Sequence[int] = (),
-    database: Sequence[int] = (),
-) -> Measured:
-    """Loads `base` with one request; `server` and `database` are process ids to watch."""
+def posts(target: Target, size: int, count: int, path: str | None = None) -> Request:
+    """POSTs of `size` statements, `count` different bodies; ids are fresh each time."""
+    samples = Samples(size)
+    bodies = []
+    for _ in range(count):
+        statements = [samples.statement("@ID@") for _ in range(size)]
+        bodies.append(orjson.dumps(statements if size > 1 else statements[0]))
+    return Request("POST", (path or target.statements,), {**target.headers, **JSON}, bodies)
+
+
+def measure(target: Target, request: Request, *, connections: int, seconds: int) -> Measured:
+    """Loads the target with one request, each connection as fast as it is answered."""
     with tempfile.TemporaryDirectory() as folder:
-        script = _script(Path(folder), request)
-        before = (_cpu(server), _cpu(database))
-        spent = os.times()
+        plan = _plan(Path(folder), request)
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
+        command += ["-s", str(_SCRIPT), target.base, "--", str(plan)]
+        before = _cpu(target)
         shown = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), base],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=seconds + 60,
+            command, capture_output=True, text=True, check=True, timeout=seconds + 90
         ).stdout
-        now = os.times()
+        after = _cpu(target)
     found = json.loads(shown.rpartition("RESULT ")[2])
     wall = found["seconds"]
-    generator = now.children_user + now.children_system
-    generator -= spent.children_user + spent.children_system
+    whole, *ours = ((now - then) / wall for then, now in zip(before, after, strict=True))
+    server, database, generator = ours
     return Measured(
-        found["requests"] / wall,
-        found["p50"],
-        found["p90"],
-        found["p99"],
-        found["refused"],
-        found["broken"],
-        (_cpu(server) - before[0]) / wall,
-        (_cpu(database) - before[1]) / wall,
-        generator / wall,
+        rate=found["requests"] / wall,
+        p50=found["p50"],
+        p90=found["p90"],
+        p99=found["p99"],
+        refused=found["refused"],
+        broken=found["broken"],
+        seconds=wall,
+        server_cpu=server,
+        database_cpu=database,
+        generator_cpu=generator,
+        other_cpu=max(whole - sum(ours), 0.0),
     )
 
 
-def _script(folder: Path, request: Request) -> Path:
+def _cpu(target: Target) -> tuple[float, float, float, float]:
+    """Seconds used by all, by server, by database and by generator.
+
+    The generator is the only child that ends meanwhile.
+    """
+    times = os.times()
+    return (
+        machine_seconds(),
+        cpu_seconds(target.server, without=target.database),
+        cpu_seconds(target.database),
+        times.children_user + times.children_system,
+    )
+
+
+def _plan(folder: Path, request: Request) -> Path:
     names = []
     for number, body in enumerate(request.bodies):
-        (folder / f"body-{number}").write_bytes(body)
-        names.append(json.dumps(str(folder / f"body-{number}")))
-    script = folder / "load.lua"
-    script.write_text(
-        _LUA.format(
-            seed=os.getpid(),
-            method=request.method,
-            headers="\n".join(
-                f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}"
-                for name, value in request.headers.items()
-            ),
-            bodies=", ".join(names),
-            paths=", ".join(json.dumps(path) for path in request.paths),
-        )
+        path = folder / f"body-{number}"
+        path.write_bytes(body)
+        names.append(str(path))
+    members = [f"[{_lua(name)}] = {_lua(value)}" for name, value in request.headers.items()]
+    plan = folder / "plan.lua"
+    plan.write_text(
+        f"return {{\n  seed = {time.time_ns() % 2**31},\n  method = {_lua(request.method)},\n"
+        f"  headers = {{{', '.join(members)}}},\n"
+        f"  paths = {{{', '.join(map(_lua, request.paths))}}},\n"
+        f"  bodies = {{{', '.join(map(_lua, names))}}},\n}}\n"
     )
-    return script
+    return plan
 
 
-def _cpu(roots: Sequence[int]) -> float:
-    """Seconds of CPU that these processes and their children have used."""
-    total = 0.0
-    seen: set[int] = set()
-    for root in roots:
-        try:
-            family = [psutil.Process(root), *psutil.Process(root).children(recursive=True)]
-        except psutil.Error:
-            continue
-        for process in family:
-            if process.pid not in seen:
-                seen.add(process.pid)
-                try:
-                    times = process.cpu_times()
-                except psutil.Error:
-                    continue
-                total += times.user + times.system
-    return total
+def _lua(text: str) -> str:
+    """A Lua string; JSON's escapes of plain ASCII are Lua's too."""
+    return json.dumps(text)

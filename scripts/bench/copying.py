@@ -1,0 +1,156 @@
+"""Statements by COPY straight into the tables: the limit for ingest, and the way to fill a store.
+
+The rows are those that the server's own code makes of the same statements.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+
+from lrs.checking import Sender, StatementReader, check
+from lrs.store.statements import Prepared
+from scripts.bench.samples import Samples
+
+APART = "bench"
+"""A schema for tables like ours, empty and out of the server's way."""
+
+_AUTHORITY = (
+    '{"objectType":"Agent","name":"Bench","account":{'
+    '"homePage":"http://127.0.0.1:8080/partners/demo","name":"a-key-of-32-letters-stands-here--"}}'
+)
+BENCH = Sender(1, "bench", "http://bench", None, _AUTHORITY, 1, False)
+_TICK = timedelta(microseconds=1)
+_MOST_BYTES = 1_000_000
+_STATEMENT = (
+    *("stored", "verb_key", "authority_key", "partner_id", "statement_id"),
+    *("digest", "organization", "payload"),
+)
+_LINK = ("key", "stored", "partner_id", "roles", "statement_id")
+
+
+def prepared(statements: Iterable[dict[str, Any]], sender: Sender = BENCH) -> list[Prepared]:
+    """Statements as the server prepares them: checked, completed, their links found."""
+    reader = StatementReader()
+    return [check(orjson.dumps(each), sender, reader, _MOST_BYTES).prepared for each in statements]
+
+
+@asynccontextmanager
+async def tables_apart(dsn: str, count: int = 1) -> AsyncIterator[list[asyncpg.Connection]]:
+    """Connections to which `statement`, `link` and `reference` are empty tables like ours."""
+    setup = await asyncpg.connect(dsn)
+    await setup.execute(f"drop schema if exists {APART} cascade")
+    await setup.execute(f"create schema {APART}")
+    for table in ("statement", "link", "reference"):
+        await setup.execute(f"create table {APART}.{table} (like public.{table} including all)")
+    path = {"search_path": APART, "timezone": "UTC", "jit": "off"}
+    connections = [await asyncpg.connect(dsn, server_settings=path) for _ in range(count)]
+    try:
+        yield connections
+    finally:
+        for connection in connections:
+            await connection.close()
+        await setup.execute(f"drop schema {APART} cascade")
+        await setup.close()
+
+
+def renamed(pool: Sequence[Prepared], samples: Samples, count: int) -> list[Prepared]:
+    """So many of the pool, each under a fresh id."""
+    return [_renamed(each, samples.fresh_id()) for each in samples.random.choices(pool, k=count)]
+
+
+def _renamed(each: Prepared, statement_id: str) -> Prepared:
+    body = each.body.replace(each.statement_id, statement_id, 1)
+    return replace(each, statement_id=statement_id, body=body)
+
+
+Store = Callable[[asyncpg.Connection, int, Sequence[Prepared]], Awaitable[object]]
+
+
+async def rate(
+    connections: Sequence[asyncpg.Connection], rows: Sequence[Prepared], size: int, store: Store
+) -> float:
+    """Statements a second, stored in transactions of `size` by all connections at once."""
+    batches = iter([rows[at : at + size] for at in range(0, len(rows), size)])
+
+    async def work(connection: asyncpg.Connection) -> None:
+        for batch in batches:
+            async with connection.transaction():
+                await store(connection, BENCH.partner_id, batch)
+
+    began = time.perf_counter()
+    await asyncio.gather(*map(work, connections))
+    return len(rows) / (time.perf_counter() - began)
+
+
+async def copy_rate(dsn: str, rows: Sequence[Prepared], size: int, connections: int) -> float:
+    """Statements a second by COPY into tables like ours: what the database allows."""
+    async with tables_apart(dsn, connections) as opened:
+        return await rate(opened, rows, size, copy)
+
+
+async def copy(
+    connection: asyncpg.Connection,
+    partner_id: int,
+    batch: Sequence[Prepared],
+    *,
+    prefix: str = "",
+    by_id: bool = True,
+) -> None:
+    """The rows that sql/statements/insert.sql makes, in the same order."""
+    began = datetime.now(UTC)
+    placed = [(each, began + _TICK * position) for position, each in enumerate(batch)]
+    if by_id:
+        placed.sort(key=lambda each: each[0].statement_id)
+    await connection.copy_records_to_table(
+        f"{prefix}statement",
+        columns=_STATEMENT,
+        records=[
+            (
+                stored,
+                each.verb_key,
+                each.authority_key,
+                partner_id,
+                each.statement_id,
+                each.digest,
+                each.organization,
+                f'{each.body}"stored":"{stored:%Y-%m-%dT%H:%M:%S.%fZ}"}}',
+            )
+            for each, stored in placed
+        ],
+    )
+    await connection.copy_records_to_table(
+        f"{prefix}link",
+        columns=_LINK,
+        records=[
+            (key, stored, partner_id, roles, each.statement_id)
+            for each, stored in placed
+            for key, roles in each.links
+        ],
+    )
+
+
+async def commit_p50(dsn: str, seconds: float) -> float:
+    """Milliseconds that a bare commit of one row takes, on one connection."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("create table bench_commit (id uuid primary key, payload text)")
+        times = []
+        end = time.perf_counter() + seconds
+        while (began := time.perf_counter()) < end:
+            await connection.execute(
+                "insert into bench_commit values (gen_random_uuid(), $1)", "x" * 800
+            )
+            times.append(time.perf_counter() - began)
+        await connection.execute("drop table bench_commit")
+    finally:
+        await connection.close()
+    return sorted(times)[len(times) // 2] * 1000

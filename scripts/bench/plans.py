@@ -1,0 +1,147 @@
+"""How PostgreSQL executes each query on a large database: EXPLAIN (ANALYZE, BUFFERS).
+
+The server is made to log what it executes for requests of every kind. Each query is then explained
+with the values it had when it took longest; those that no request led to are only planned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+
+from lrs import resources
+from lrs.store import database
+from scripts.bench import servers, traffic
+from scripts.bench.servers import Target
+
+_LOGGED = (
+    "alter role lrs set log_min_duration_statement = 0",
+    "alter system set log_line_prefix = '%m [%p] %a '",
+    "select pg_reload_conf()",
+)
+_ENTRY = re.compile(r"^\d{4}-\d\d-\d\d [^\[]*\[(\d+)\] (.*?) +(LOG|DETAIL):  (.*)", re.DOTALL)
+_EXECUTED = re.compile(r"duration: ([\d.]+) ms  execute [^:]*: (.*)", re.DOTALL)
+_VALUE = re.compile(r"\$\d+ = (NULL|'(?:[^']|'')*')", re.DOTALL)
+_PARAMETER = re.compile(r"\$(\d+)")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution of a query; `values` are SQL literals."""
+
+    session: str
+    application: str
+    milliseconds: float
+    sql: str
+    values: tuple[str, ...] = ()
+
+
+def explained(data: Path) -> str:
+    """The plans of all queries, on the embedded database in `data`."""
+    with servers.ours(data) as target:
+        asyncio.run(_as_superuser(target, *_LOGGED))
+    with servers.ours(data) as target:
+        traffic.everything(target)
+        executions = list(_executions((data / "postgres.log").read_text()))
+        return asyncio.run(_explained(target, executions))
+
+
+async def _as_superuser(target: Target, *commands: str) -> None:
+    connection = await asyncpg.connect(target.dsn.replace("lrs@", "postgres@", 1))
+    try:
+        for command in commands:
+            await connection.execute(command)
+    finally:
+        await connection.close()
+
+
+def _executions(log: str) -> Iterator[Execution]:
+    """Statements with parameters, as the log has them: lines that go on begin with a tab."""
+    last: Execution | None = None
+    for entry in re.split(r"\n(?!\t)", log):
+        found = _ENTRY.match(entry.replace("\n\t", "\n"))
+        if found is None:
+            continue
+        session, application, kind, text = found.groups()
+        if kind == "DETAIL" and last:
+            last = replace(last, values=tuple(_VALUE.findall(text)))
+        elif last:
+            yield last
+            last = None
+        if executed := _EXECUTED.match(text):
+            last = Execution(session, application, float(executed[1]), executed[2].strip())
+    if last:
+        yield last
+
+
+async def _explained(target: Target, executions: list[Execution]) -> str:
+    named = {text.strip(): name for name, text in _named().items()}
+    # Sessions for lists have settings of their own; it is they who run what has no file.
+    lists = {
+        each.session
+        for each in executions
+        if each.application == database.READER and each.sql not in named
+    }
+    slowest: dict[str, Execution] = {}
+    for each in sorted(executions, key=lambda each: each.milliseconds):
+        if each.sql in named or each.session in lists:
+            slowest[each.sql] = each
+    parts = []
+    async with database.connected(target.dsn) as pools:
+        for each in slowest.values():
+            title = named.pop(each.sql, "") or f"built by lrs/store/pages.py\n\n{each.sql}"
+            pool = pools.lists if each.session in lists else pools.writers
+            parts.append((title, await _explain(pool, each)))
+        for sql, name in named.items():
+            parts.append((name, await _explain(pools.readers, Execution("", "", 0, sql))))
+    return "\n\n".join(f"=== {title}\n\n{plan}\n" for title, plan in sorted(parts))
+
+
+def _named() -> dict[str, str]:
+    root = resources.directory("sql")
+    return {
+        path.relative_to(root).with_suffix("").as_posix(): path.read_text()
+        for path in sorted(root.rglob("*.sql"))
+        if "migrations" not in path.parts
+    }
+
+
+async def _explain(pool: asyncpg.Pool, each: Execution) -> str:
+    """In a transaction that is undone."""
+    name = f"explained_{next(_numbers)}"
+    count = max(map(int, _PARAMETER.findall(each.sql)), default=0)
+    values = f"({', '.join(_fresh(each) or ['null'] * count)})" if count else ""
+    known = len(each.values) == count
+    how = "analyze, buffers" if known else "costs"
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            if not known:
+                await connection.execute("set local plan_cache_mode = force_generic_plan")
+            await connection.execute(f"prepare {name} as {each.sql}")
+            rows = await connection.fetch(f"explain ({how}) execute {name}{values}")
+        except asyncpg.PostgresError as error:
+            return f"cannot be explained: {error}"
+        finally:
+            await transaction.rollback()
+    note = [] if known else ["(not executed: no request led to it)"]
+    return "\n".join([*note, *(row[0] for row in rows)])
+
+
+def _fresh(each: Execution) -> Sequence[str]:
+    """The values; of what writes, with new ids for those that are stored by now."""
+    if "insert into" not in each.sql:
+        return each.values
+    fresh: defaultdict[str, str] = defaultdict(lambda: str(uuid4()))
+    return [_UUID.sub(lambda found: fresh[found[0]], value) for value in each.values]
