@@ -528,6 +528,18 @@ async def test_several_conditions_never_read_all_of_a_busy_one(
                 assert rows(node) <= ROWS / 10, told
 
 
+@pytest.mark.parametrize("name", SEVERAL_FILTERS)
+async def test_no_request_examines_more_statements_than_it_may(
+    library: int, reader: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However busy the conditions, and however seldom a statement meets them all."""
+    monkeypatch.setattr(pages, "EXAMINED", 200)
+    for window in WINDOWS.values():
+        selection = select(replace(SEVERAL_FILTERS[name], **window), horizon=END)
+        for node in await plan(reader, library, selection):
+            assert rows(node) <= 2 * 200, (name, window, node)
+
+
 # Group commit
 
 

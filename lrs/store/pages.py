@@ -1,10 +1,10 @@
 """The one filterable list: SQL for a page of statements.
 
 One condition leads: its ranges are walked in page order, and the others are looked up for each
-statement met on the way. Which one leads is found out by the query itself: of some hundreds of
-places ahead, the last one of a rare condition lies farthest away. A walk ends when the page is
-full, or when it has examined as many statements as one request may; then the page ends early, and
-the next one goes on from there.
+statement met on the way. Which one leads is found out by the query itself: of a hundred places
+ahead, the last one of a rare condition lies farthest away. A walk ends when the page is full, or
+when it has examined as many statements as one request may; then the page ends early, and the next
+one goes on from there.
 
 Nothing of this is left to the planner, who cannot know how often one value occurs. A range is asked
 for by whole rows of its index, so that no other index can give it in order; `offset 0` keeps a
@@ -13,17 +13,18 @@ look-up a look-up; and connections for lists know no way but indexes and loops (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import count
 from typing import Any
 
 from lrs.store.database import Database, errors_translated
-from lrs.store.selections import Condition, Place, Range, Selection
+from lrs.store.selections import Column, Place, Selection
 from lrs.xapi import links
 
 EXAMINED = 10_000
-_AHEAD = 500
-
-_VOIDING = Range("verb_key", links.VOIDED_KEY)
+_AHEAD = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,71 +46,95 @@ async def page(database: Database, partner_id: int, selection: Selection) -> Pag
 
 def build(partner_id: int, selection: Selection) -> tuple[str, list[Any]]:
     """The query and its arguments; its one row is statements, stored, statement_id."""
-    query = _Query(partner_id, selection)
-    return query.sql(), query.arguments
+    low, high = selection.window()
+    values = [each.value for condition in selection.conditions for each in condition]
+    shape = tuple(tuple(each.column for each in ranges) for ranges in selection.conditions)
+    return _sql(shape, selection.ascending), [
+        partner_id,
+        selection.limit,
+        EXAMINED,
+        links.VOIDED_KEY,
+        low.stored,
+        low.statement_id,
+        high.stored,
+        high.statement_id,
+        *values,
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The range of an index that has this value, a parameter, in this column."""
+
+    column: Column
+    value: str
+
+    @property
+    def table(self) -> str:
+        return "link" if self.column == "key" else "statement"
+
+
+_VOIDING = _Range("verb_key", "$4")
+
+
+@cache
+def _sql(shape: tuple[tuple[Column, ...], ...], ascending: bool) -> str:
+    """The query for conditions that are met in ranges of these columns.
+
+    Its parameters: $1 partner, $2 limit, $3 how many to examine, $4 the verb that voids, $5 to $8
+    the places between which the page lies, and the value of each range.
+    """
+    numbers = count(9)
+    conditions = [[_Range(column, f"${next(numbers)}") for column in each] for each in shape]
+    return _Query(conditions, ascending).sql()
 
 
 class _Query:
-    """The SQL of one page, put together from its conditions."""
+    """The SQL of a page, put together from its conditions."""
 
-    def __init__(self, partner_id: int, selection: Selection) -> None:
-        self.arguments: list[Any] = []
-        self.conditions = selection.conditions or ((Range(),),)
-        self.ascending = selection.ascending
-        self.partner = self._argument(partner_id)
-        self.limit = self._argument(selection.limit)
-        self.examined = self._argument(EXAMINED)
-        low, high = selection.window()
-        self.low = f"{self._argument(low.stored)}, {self._argument(low.statement_id)}"
-        self.high = f"{self._argument(high.stored)}, {self._argument(high.statement_id)}"
-        ranges = [each for condition in selection.conditions for each in condition]
-        self.values = {
-            each: self._argument(each.value) for each in dict.fromkeys([*ranges, _VOIDING])
-        }
-
-    def _argument(self, value: object) -> str:
-        self.arguments.append(value)
-        return f"${len(self.arguments)}"
+    def __init__(self, conditions: Sequence[Sequence[_Range]], ascending: bool) -> None:
+        self.conditions = conditions
+        self.several = len(conditions) > 1
+        self.direction = "asc" if ascending else "desc"
+        self.nearest, self.farthest = ("least", "desc") if ascending else ("greatest", "asc")
 
     def sql(self) -> str:
-        branches = "\n    union all".join(map(self._branch, range(len(self.conditions))))
+        met = [self._met(number) for number in range(len(self.conditions)) if self.several]
         return f"""
-with {self._lead()}page as materialized ({branches}
+with {self._lead() if self.several else ""}candidate as materialized ({self._candidates()}
 ),
-shown as (
-    select * from page order by {self._order()} limit {self.limit}
+page as materialized (
+    select stored, statement_id, row_number() over () as nth
+    from candidate as place
+    where {" and ".join([_NOT_VOIDED, *met])}
+    limit $2 + 1
 ),
 last as (
-    select stored, statement_id from shown
-    where (select count(*) > {self.limit} or max(nth) = {self.examined} from page)
-    order by {self._order(back=True)} limit 1
+    select stored, statement_id from page
+    where nth = $2 and exists (select from page where nth > $2)
+    union all
+    (select stored, statement_id from candidate
+    where not exists (select from page where nth > $2)
+    offset $3 - 1 limit 1)
 )
 select
-    convert_to(array_to_string(array(
-        select statement.payload
-        from shown
+    (
+        select convert_to(coalesce(string_agg(payload, ','), ''), 'UTF8')
+        from page
         cross join lateral (
             select payload from statement
-            where partner_id = {self.partner} and statement_id = shown.statement_id
+            where partner_id = $1 and stored = page.stored and statement_id = page.statement_id
             offset 0
         ) as statement
-        where shown.met
-        order by {self._order()}
-    ), ','), 'UTF8') as statements,
+        where nth <= $2
+    ) as statements,
     (select stored from last) as stored,
     (select statement_id from last) as statement_id"""
 
-    def _order(self, *columns: str, back: bool = False) -> str:
-        direction = "asc" if self.ascending != back else "desc"
-        return ", ".join(f"{each} {direction}" for each in (*columns, "stored", "statement_id"))
-
     def _lead(self) -> str:
         """The number of the rarest condition: its places are the farthest apart, or end soon."""
-        if len(self.conditions) == 1:
-            return ""
-        nearest, farthest = ("least", "desc") if self.ascending else ("greatest", "asc")
         reaches = "\n        union all ".join(
-            f"select {number}, {nearest}({', '.join(map(self._reach, condition))})"
+            f"select {number}, {self.nearest}({', '.join(map(self._reach, condition))})"
             for number, condition in enumerate(self.conditions)
         )
         return f"""lead as materialized (
@@ -117,71 +142,73 @@ select
     from (
         {reaches}
     ) as condition (number, reach)
-    order by reach {farthest} nulls first, number
+    order by reach {self.farthest} nulls first, number
     limit 1
 ),
 """
 
-    def _reach(self, each: Range) -> str:
+    def _reach(self, each: _Range) -> str:
         return f"(select stored from ({self._walk(each, _AHEAD)}) as ahead offset {_AHEAD - 1})"
 
+    def _candidates(self) -> str:
+        """The first statements of the condition that leads."""
+        if not self.conditions:
+            return self._walk(None, "$3")
+        branches = [self._branch(number) for number in range(len(self.conditions))]
+        return "\n    union all".join(branches)
+
     def _branch(self, number: int) -> str:
-        """The page, if this condition leads; one that ends early ends with the last examined."""
-        others = [each for other, each in enumerate(self.conditions) if other != number]
-        met = "\n            and ".join([*map(self._met, others), self._not_voided()])
-        leads = f"where (select number from lead) = {number}" if others else ""
+        ranges = self.conditions[number]
+        guard = f"where {self._leads(number)}" if self.several else ""
+        walks = " union all ".join(f"({self._walk(each, '$3')})" for each in ranges)
+        once = "distinct " if len(ranges) > 1 else ""
         return f"""
-    (select *
-    from (
-        select stored, statement_id, row_number() over () as nth, {met} as met
-        from ({self._candidates(self.conditions[number])}) as place
-        {leads}
-        offset 0
-    ) as examined
-    where met or nth = {self.examined}
-    limit {self.limit} + 1)"""
+    (select {once}stored, statement_id
+    from ({walks}) as walked
+    {guard}
+    order by {self._order()}
+    limit $3)"""
 
-    def _candidates(self, lead: Condition) -> str:
-        if len(lead) == 1:
-            return self._walk(lead[0], self.examined)
-        walks = " union all ".join(f"({self._walk(each, self.examined)})" for each in lead)
+    def _walk(self, each: _Range | None, limit: int | str) -> str:
+        column = [each.column] if each else []
+        value = f"{each.value}, " if each else ""
+        row = ", ".join([*column, "stored", "statement_id"])
+        found = f"where {each.column} = {each.value}" if each else ""
         return f"""
-            select distinct stored, statement_id
-            from ({walks}) as walked
-            order by {self._order()}
-            limit {self.examined}"""
+        select stored, statement_id
+        from (
+            select {row} from {each.table if each else "statement"}
+            where partner_id = $1{"".join(f" and {name} is not null" for name in column)}
+                and ({row}) > ({value}$5, $6) and ({row}) < ({value}$7, $8)
+            order by {self._order(*column)}
+            limit {limit}
+        ) as range
+        {found}
+        order by {self._order(*column)}"""
 
-    def _walk(self, each: Range, limit: int | str) -> str:
-        columns = [each.column] if each.column else []
-        row = ", ".join([*columns, "stored", "statement_id"])
-        value = "".join(f"{self.values[each]}, " for _ in columns)
-        known = "".join(f" and {column} is not null" for column in columns)
-        where = "".join(f"where {column} = {self.values[each]}" for column in columns)
-        return f"""
-            select stored, statement_id
-            from (
-                select {row} from {each.table}
-                where partner_id = {self.partner}{known}
-                    and ({row}) > ({value}{self.low}) and ({row}) < ({value}{self.high})
-                order by {self._order(*columns)}
-                limit {limit}
-            ) as walked
-            {where}
-            order by {self._order(*columns)}"""
-
-    def _met(self, condition: Condition) -> str:
-        return f"({' or '.join(map(self._contains, condition))})"
-
-    def _contains(self, each: Range) -> str:
-        return (
-            f"exists (select from {each.table} as other where other.partner_id = {self.partner}"
-            f" and other.{each.column} = {self.values[each]} and other.stored = place.stored"
-            " and other.statement_id = place.statement_id offset 0)"
+    def _order(self, *columns: str) -> str:
+        return ", ".join(
+            f"{each} {self.direction}" for each in (*columns, "stored", "statement_id")
         )
 
-    def _not_voided(self) -> str:
-        return (
-            f"(not exists (select from reference where partner_id = {self.partner}"
-            " and target_id = place.statement_id and voids offset 0)"
-            f" or {self._contains(_VOIDING)})"
-        )
+    def _leads(self, number: int) -> str:
+        return f"(select number from lead) = {number}"
+
+    def _met(self, number: int) -> str:
+        found = map(_contains, self.conditions[number])
+        return f"({' or '.join([self._leads(number), *found])})"
+
+
+def _contains(each: _Range) -> str:
+    return f"""exists (
+        select from {each.table} as other
+        where other.partner_id = $1 and other.{each.column} = {each.value}
+            and other.stored = place.stored and other.statement_id = place.statement_id
+        offset 0)"""
+
+
+_NOT_VOIDED = f"""(not exists (
+        select from reference
+        where partner_id = $1 and target_id = place.statement_id and voids
+        offset 0)
+        or {_contains(_VOIDING)})"""

@@ -19,14 +19,10 @@ _LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The statements with one value in a column, in page order; without a column, all of them."""
+    """The statements with one value in a column, which is one of `link` or of `statement`."""
 
-    column: Column | None = None
-    value: int | str | None = None
-
-    @property
-    def table(self) -> str:
-        return "link" if self.column == "key" else "statement"
+    column: Column
+    value: int | str
 
 
 Condition = tuple[Range, ...]
