@@ -19,6 +19,7 @@ from lrs.errors import Conflict, InvalidParameter
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
 from lrs.store.database import administered
+from lrs.store.grants import Grants
 from lrs.store.registry import Partner, Registry
 from lrs.store.tools import Tools
 from lrs.xapi.validation import is_iri
@@ -102,6 +103,14 @@ async def tools(dsn: str) -> AsyncIterator[tuple[Registry, Tools]]:
     async with administered(dsn) as pool:
         await migrations.verify(pool)
         yield Registry(pool), Tools(pool, pool)
+
+
+@asynccontextmanager
+async def grants(dsn: str) -> AsyncIterator[tuple[Registry, Grants]]:
+    """The registry, and who may read reports beside it. Raises Unavailable."""
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        yield Registry(pool), Grants(pool)
 
 
 async def add_partner(known: Registry, name: str, title: str, home_page: str) -> Partner:

@@ -16,6 +16,7 @@ from lrs.administration import Issued
 from lrs.auth import scopes
 from lrs.auth.vault import KeyLost
 from lrs.cli_options import DATABASE, configured, flags, overlap
+from lrs.cli_reports import reports
 from lrs.cli_tools import tool
 from lrs.errors import LRSError
 from lrs.settings import Settings, SettingsError
@@ -91,6 +92,7 @@ def migrate(**given: Any) -> None:
 
 
 main.add_command(tool)
+main.add_command(reports)
 
 
 @main.group()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
+
+from conftest import FIXTURES
 
 from lrs.store.database import Database
 
@@ -95,3 +97,29 @@ class World:
             at=at,
             **told | values,
         )
+
+    async def classroom(self) -> None:
+        """Two teams at work on three courses for two weeks, and one course that was deleted."""
+        people = [await self.person(first_name=name) for name in ("Ann", "Ben", "Cy")]
+        await self.team("red", *people[:2])
+        await self.team("blue", *people[1:])
+        courses = [
+            await self.content("course", "Python", technology="Python", xp=4000),
+            await self.content("course", "Pandas", technology="Python", xp=3000),
+            await self.content("course", "Joins", technology="SQL", xp=2000),
+            await self.content("course", "Gone", technology="R", xp=1, deleted_at=NOON),
+        ]
+        for number, person in enumerate(people):
+            for place, course in enumerate(courses):
+                for days in (0, 2, 5, 9):
+                    await self.day(
+                        person,
+                        course,
+                        DAY + timedelta(days=days + number),
+                        xp=50.0 * (place + 1),
+                        time_spent=900.0 * (number + 1),
+                        started_at=NOON,
+                    )
+
+
+VENDOR_QUERY = (FIXTURES / "data-model-query.sql").read_text()

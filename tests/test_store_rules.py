@@ -678,6 +678,7 @@ FILES = {
 FRONT_DOOR = {
     "lrs.cli",
     "lrs.cli_options",
+    "lrs.cli_reports",
     "lrs.cli_tools",
     "lrs.app",
     "lrs.serve",

@@ -24,13 +24,16 @@ INITDB = (
 HBA = """\
 local all         postgres,lrs peer map=lrs
 local replication postgres     peer map=lrs
+local lrs         all          scram-sha-256
 """
 PSQL = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-p", "5432", "-U", "postgres", "-d", "postgres")
 DATABASE = """\
-select 'create role lrs login createdb'
+select 'create role lrs login'
  where not exists (select from pg_roles where rolname = 'lrs') \\gexec
+alter role lrs createdb createrole;
 select 'create database lrs owner lrs'
  where not exists (select from pg_database where datname = 'lrs') \\gexec
+revoke temporary on database lrs from public;
 """
 
 

@@ -1,0 +1,306 @@
+"""The role that reads one partner's reports in the database: what it sees, and what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from conftest import SECRET_KEY, new_partner
+from reports_support import DAY, VENDOR_QUERY, World
+from support import Partner, statement
+
+from lrs import cli
+from lrs.api.services import Services
+from lrs.reporting.tables import REPORTS
+from lrs.store.database import WRITER
+
+Reports = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def reports(database_url: str) -> Reports:
+    """Runs `lrs reports …` on the tests' database."""
+    environment: dict[str, str | None] = {
+        name: None for name in os.environ if name.startswith("LRS_")
+    }
+    environment |= {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY}
+
+    async def run(*arguments: str, **more: str) -> Result:
+        return await asyncio.to_thread(
+            CliRunner().invoke, cli.main, ["reports", *arguments], env=environment | more
+        )
+
+    return run
+
+
+async def granted(reports: Reports, partner: Partner, *options: str) -> dict[str, str]:
+    """What the command shows, by the first word of each line."""
+    result = await reports("grant", partner.name, *options)
+    assert result.exit_code == 0, result.output
+    return dict(re.findall(r"^(\w+) {2,}(\S+)$", result.stdout, re.MULTILINE))
+
+
+@asynccontextmanager
+async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url, server_settings=settings)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def address(
+    reports: Reports, services: Services, http: httpx.AsyncClient
+) -> AsyncIterator[str]:
+    """Where the role of a partner that has a classroom connects."""
+    partner = await new_partner(services, http)
+    await World(services.database, partner.partner_id).classroom()
+    yield (await granted(reports, partner))["url"]
+    await reports("revoke", partner.name)
+
+
+@pytest.fixture
+async def reader(address: str) -> AsyncIterator[asyncpg.Connection]:
+    async with connected(address) as connection:
+        yield connection
+
+
+# What it sees
+
+
+async def test_the_vendors_query_runs_as_it_is(reader: asyncpg.Connection) -> None:
+    """And gives what adding up gives, with the deleted course under no technology."""
+    teams = {row["team_id"]: row["slug"] for row in await reader.fetch("select * from team_dim")}
+    found = {
+        (teams[row["team_id"]], row["week_start_date"], row["technology"]): (
+            row["xp"],
+            row["time_spent_hours"],
+        )
+        for row in await reader.fetch(VENDOR_QUERY)
+    }
+    expected: dict[Any, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for team, members in (("red", (0, 1)), ("blue", (1, 2))):
+        for number in members:
+            for place, technology in enumerate(("Python", "Python", "SQL", None)):
+                for days in (0, 2, 5, 9):
+                    day = DAY + timedelta(days=days + number)
+                    monday = day - timedelta(days=day.weekday())
+                    total = expected[team, monday, technology]
+                    total[0] += 50.0 * (place + 1)
+                    total[1] += 900.0 * (number + 1) / 3600
+    assert found == {key: tuple(total) for key, total in expected.items()}
+    assert ("red", date(2026, 5, 4), "Python") in found
+
+
+async def test_every_table_is_there_and_nothing_else(reader: asyncpg.Connection) -> None:
+    seen = await reader.fetch(
+        "select table_name from information_schema.tables"
+        " where table_schema not in ('pg_catalog', 'information_schema')"
+    )
+    assert {row["table_name"] for row in seen} == {table.name for table in REPORTS}
+    for table in REPORTS:
+        prepared = await reader.prepare(f"select * from {table.name}")
+        names = [attribute.name for attribute in prepared.get_attributes()]
+        assert names == [column.name for column in table.columns]
+
+
+async def test_the_vendors_name_for_a_courses_points_works_too(reader: asyncpg.Connection) -> None:
+    rows = await reader.fetch("select course_dim.xp, course_xp from course_dim order by course_id")
+    assert [tuple(row) for row in rows] == [
+        *((None, None), (4000.0, 4000.0), (3000.0, 3000.0), (2000.0, 2000.0)),
+    ]
+
+
+# What it does not
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from public.statement",
+        "select * from public.learner_day",
+        "select * from public.credential",
+        "select * from public.shown_event",
+        "select * from public.partner",
+        "delete from user_dim",
+        "create table public.mine (a int)",
+        "create schema mine",
+        "create view other as select 1",
+        "select pg_read_file('/etc/passwd')",
+        "copy (select 1) to program 'true'",
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()",
+        "set role lrs",
+        "set session authorization lrs",
+        "alter role current_user createrole",
+        "select nextval('public.person_person_id_seq')",
+    ],
+)
+async def test_it_may_do_nothing_else(reader: asyncpg.Connection, sql: str) -> None:
+    await reader.execute("set default_transaction_read_only = off")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute(sql)
+
+
+async def test_it_writes_nothing_by_mistake(reader: asyncpg.Connection) -> None:
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await reader.execute("create temporary table mine (a int)")
+    await reader.execute("set default_transaction_read_only = off")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute("create temporary table mine (a int)")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute(
+            "create function pg_temp.leak(int) returns bool language plpgsql cost 0.0001"
+            " as $$ begin raise notice '%', $1; return true; end $$"
+        )
+
+
+async def test_another_partners_tables_are_closed(
+    reports: Reports, reader: asyncpg.Connection, services: Services, stranger: Partner
+) -> None:
+    await World(services.database, stranger.partner_id).classroom()
+    shown = await granted(reports, stranger)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute(f'select * from "{shown["schema"]}".user_dim')
+    async with connected(shown["url"]) as other:
+        mine = {row["user_id"] for row in await reader.fetch("select user_id from user_dim")}
+        theirs = {row["user_id"] for row in await other.fetch("select user_id from user_dim")}
+    assert len(mine) == len(theirs) == 3
+    assert mine.isdisjoint(theirs)
+    await reports("revoke", stranger.name)
+
+
+async def test_a_leaky_condition_sees_only_the_partners_rows(
+    reader: asyncpg.Connection, services: Services, stranger: Partner
+) -> None:
+    """A cast that fails tells what it was given: of other partners' rows it is given none."""
+    await World(services.database, stranger.partner_id).person(first_name="secret")
+    with pytest.raises(asyncpg.InvalidTextRepresentationError) as told:
+        await reader.fetch("select 1 from user_dim where first_name::int = 1")
+    assert "secret" not in str(told.value)
+    plan = await reader.fetch("explain select 1 from user_dim where first_name::int = 1")
+    assert any("Subquery Scan" in row[0] for row in plan)
+
+
+async def test_it_cannot_hold_up_who_follows_the_statements(
+    reports: Reports, services: Services, partner: Partner
+) -> None:
+    """Whatever it calls itself, its transactions are no writer's."""
+    shown = await granted(reports, partner)
+    async with connected(shown["url"], application_name=WRITER) as reader, reader.transaction():
+        await reader.execute("select 1")
+        await partner.send(statement())
+        async with asyncio.timeout(10):
+            assert len(await partner.all()) == 1
+    await reports("revoke", partner.name)
+
+
+async def test_it_has_limits(reader: asyncpg.Connection) -> None:
+    assert await reader.fetchval("show statement_timeout") == "5min"
+    assert await reader.fetchval("show default_transaction_read_only") == "on"
+    assert await reader.fetchval("show timezone") == "UTC"
+
+
+# The command
+
+
+async def test_granting_again_refreshes_the_tables(
+    reports: Reports, partner: Partner, services: Services
+) -> None:
+    first = await granted(reports, partner)
+    assert set(first) == {"schema", "role", "password", "url"}
+    async with services.database.writers.acquire() as connection:
+        await connection.execute(f'drop view "{first["schema"]}".user_dim')
+    again = await granted(reports, partner)
+    assert set(again) == {"schema", "role", "url"}
+    other = await granted(reports, partner, "--role", f"{first['role']}_2")
+    for url in (first["url"], other["url"]):
+        async with connected(url) as reader:
+            assert await reader.fetch("select * from user_dim") == []
+    for role in (other["role"], None):
+        await reports("revoke", partner.name, *(["--role", role] if role else []))
+
+
+async def test_a_revoked_role_is_gone(reports: Reports, partner: Partner) -> None:
+    shown = await granted(reports, partner)
+    result = await reports("revoke", partner.name)
+    assert (result.exit_code, result.stderr) == (0, "")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(shown["url"])
+    again = await reports("revoke", partner.name)
+    assert again.stderr == f"lrs: There is no schema {shown['schema']}.\n"
+
+
+async def test_the_password_is_in_no_log(
+    reports: Reports, partner: Partner, services: Services
+) -> None:
+    """PostgreSQL is told what it keeps of it, never the password."""
+    shown = await granted(reports, partner)
+    seen = await services.database.readers.fetch("select query from pg_stat_activity")
+    assert not [row for row in seen if shown["password"] in (row["query"] or "")]
+    await reports("revoke", partner.name)
+
+
+async def refused(reports: Reports, *arguments: str) -> str:
+    result = await reports(*arguments)
+    assert result.exit_code == 1, result.output
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+async def test_what_is_something_else_is_left_alone(
+    reports: Reports, partner: Partner, stranger: Partner, services: Services
+) -> None:
+    shown = await granted(reports, partner)
+    taken = await refused(reports, "grant", stranger.name, "--schema", shown["schema"])
+    assert "holds something else" in taken
+    for role in (shown["role"], "lrs"):
+        told = await refused(reports, "grant", stranger.name, "--role", role)
+        assert "choose another one with --role" in told
+    assert "holds something else" in await refused(
+        reports, "grant", partner.name, "--schema", "public"
+    )
+    for name in ("pg_mine", "x" * 64, "a\nb"):
+        assert "cannot be the name" in await refused(
+            reports, "grant", partner.name, "--role", name, "--schema", "s"
+        )
+    await reports("revoke", partner.name)
+
+
+async def test_a_name_may_be_anything(reports: Reports, partner: Partner) -> None:
+    name = f'Zoë\'s "reports"; {uuid4().hex[:6]}'
+    result = await reports("grant", partner.name, "--role", name, "--schema", name)
+    assert result.exit_code == 0, result.output
+    url = re.search(r"^url {2,}(\S+)$", result.stdout, re.MULTILINE)
+    assert url
+    async with connected(url[1]) as reader:
+        assert await reader.fetch("select * from user_dim") == []
+    result = await reports("revoke", partner.name, "--role", name, "--schema", name)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+async def test_a_server_that_may_not_make_roles_says_who_can_let_it(
+    reports: Reports, partner: Partner, services: Services, database_url: str
+) -> None:
+    weak = f"weak_{uuid4().hex[:8]}"
+    async with services.database.writers.acquire() as connection:
+        await connection.execute(f"create role {weak} login password 'weak'")
+        await connection.execute(f"grant select on all tables in schema public to {weak}")
+    url = database_url.replace("//lrs@", f"//{weak}:weak@")
+    result = await reports("grant", partner.name, LRS_DATABASE_URL=url)
+    assert result.exit_code == 1
+    assert "an administrator of the database can let it make roles" in result.stderr
+    async with services.database.writers.acquire() as connection:
+        await connection.execute(f"revoke all on all tables in schema public from {weak}")
+        await connection.execute(f"drop role {weak}")
