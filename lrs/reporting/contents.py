@@ -11,8 +11,6 @@ from lrs.xapi.timestamps import parse_timestamp
 
 Json = Mapping[str, Any]
 
-TRACK = "track"
-
 
 class Description(NamedTuple):
     """What a definition tells of a content; null is what it does not tell."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from lrs.reporting.vocabulary import WORKED, Vocabulary
+from lrs.reporting.vocabulary import TRACK, WORKED, Vocabulary
 from lrs.xapi import durations, links
 from lrs.xapi.canvas import LAUNCH
 from lrs.xapi.durations import BadDuration
@@ -59,8 +59,9 @@ class Event(NamedTuple):
 class Telling(NamedTuple):
     """An event, and what else its statement says of its learner and content.
 
-    `type` and `parent_type` say what content and parent are as long as nothing else does. `around`
-    are the activities that the content was worked on within; tracks may be among them.
+    `type` and `parent_type` say what content and parent are as long as nothing else does; that one
+    is a track, only its definition says. `around` are the activities that the content was worked on
+    within; tracks may be among them.
     """
 
     event: Event
@@ -168,7 +169,7 @@ def _relations(
         if isinstance(parent, str) and ":" in parent:
             told = _found([extensions], vocabulary.extensions["parent_type"])
             kind = vocabulary.types.get(told) if isinstance(told, str) else None
-            return parent, kind, around
+            return parent, None if kind == TRACK else kind, around
     return (parents[0] if parents else None), None, around
 
 
@@ -191,7 +192,7 @@ def _milliseconds(duration: str | None) -> int | None:
 def _score(score: Json) -> float | None:
     if "raw" in score:
         return float(score["raw"])
-    return 100 * score["scaled"] if "scaled" in score else None
+    return round(100 * score["scaled"], 9) if "scaled" in score else None
 
 
 def _number(value: Any) -> float | None:

@@ -32,6 +32,12 @@ class Told(NamedTuple):
     type: str | None = None
     parent: str | None = None
 
+    def over(self, earlier: Told | None) -> Told:
+        """The later word counts."""
+        if earlier is None:
+            return self
+        return Told(self.type or earlier.type, self.parent or earlier.parent)
+
 
 @dataclass(slots=True)
 class Gathered:
@@ -50,6 +56,9 @@ class Gathered:
     mentioned: set[str] = field(default_factory=set)
     around: set[tuple[int, int]] = field(default_factory=set)
     organizations: set[str] = field(default_factory=set)
+
+    def say(self, activity: str, told: Told) -> None:
+        self.contents[activity] = told.over(self.contents.get(activity))
 
 
 def gather(stored: Iterable[Stored], vocabulary: Vocabulary) -> Gathered:
@@ -73,24 +82,13 @@ def _add(gathered: Gathered, stored: Stored, statement: Json, vocabulary: Vocabu
     event = telling.event
     gathered.agents[event.agent_key] = telling.identity
     gathered.organizations.add(event.organization)
-    _say(gathered.contents, telling.content, telling.type, telling.parent)
+    gathered.say(telling.content, Told(telling.type, telling.parent))
     if telling.parent:
-        _say(gathered.contents, telling.parent, telling.parent_type, None)
+        gathered.say(telling.parent, Told(telling.parent_type))
     gathered.mentioned.update(telling.around)
     if not stored.voided:
         gathered.events.append(event)
         gathered.around.update((event.content_key, content_key(each)) for each in telling.around)
-
-
-def _say(
-    contents: dict[str, Told], activity: str, told_type: str | None, parent: str | None
-) -> None:
-    """The later word counts."""
-    known = contents.get(activity)
-    if known is None:
-        contents[activity] = Told(told_type, parent)
-    elif told_type or parent:
-        contents[activity] = Told(told_type or known.type, parent or known.parent)
 
 
 def _defined(statement: Json) -> Iterator[str]:

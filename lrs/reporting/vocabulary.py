@@ -22,6 +22,9 @@ Json = dict[str, Any]
 WORKED = "worked"
 """Anything that a learner does for which there is no other word."""
 
+TRACK = "track"
+"""The type of what consists of other contents."""
+
 
 class BadVocabulary(ValueError):
     """A vocabulary that cannot be used; the message names the place and what is wrong there."""

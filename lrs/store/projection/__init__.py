@@ -4,6 +4,7 @@ Whoever changes any of it holds the lock of the partner's projection, until the 
 """
 
 from lrs.store.projection.following import Position, advance, lock
+from lrs.store.projection.rebuilding import rebuild
 from lrs.store.projection.recomputing import note_changed, recompute
 from lrs.store.projection.standing import Reached, Waiting, reached, waiting
 
@@ -15,6 +16,7 @@ __all__ = [
     "lock",
     "note_changed",
     "reached",
+    "rebuild",
     "recompute",
     "waiting",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import orjson
 
@@ -10,7 +10,7 @@ from lrs import resources
 from lrs.reporting.contents import describe
 from lrs.reporting.events import content_key
 from lrs.reporting.gathering import Told
-from lrs.reporting.vocabulary import Vocabulary
+from lrs.reporting.vocabulary import TRACK, Vocabulary
 from lrs.store.database import Connection
 from lrs.xapi.entities import identity_hash
 from lrs.xapi.links import Role, related_activity_key
@@ -26,7 +26,7 @@ _AROUND = Role.PARENT | Role.GROUPING
 async def describe_all(
     connection: Connection,
     partner_id: int,
-    contents: dict[str, Told],
+    contents: Mapping[str, Told],
     mentioned: Iterable[str],
     vocabulary: Vocabulary,
 ) -> list[str]:
@@ -44,7 +44,7 @@ async def describe_all(
             (
                 content_key(activity),
                 activity,
-                activity in contents or known.type == "track",
+                activity in contents or known.type == TRACK,
                 known.type,
                 told_type,
                 known.title,

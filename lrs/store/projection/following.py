@@ -6,12 +6,14 @@ counts exactly once, whatever is killed and however many follow.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
+from asyncpg import Record
+from asyncpg.pool import PoolConnectionProxy
 
 from lrs import resources
 from lrs.reporting.events import Event
@@ -40,6 +42,9 @@ class Position(NamedTuple):
     statement_id: UUID
 
 
+BEGINNING = Position(datetime.fromtimestamp(0, UTC), UUID(int=0))
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Statements beyond a position; nothing that was stored up to `through` is beyond them."""
@@ -49,15 +54,19 @@ class Page:
     through: datetime
 
 
-async def lock(connection: Connection, partner_id: int) -> Position:
+async def lock(connection: Connection, partner_id: int) -> None:
     """Takes the right to change what is made of the partner's statements; waits for it."""
+    await enroll(connection, partner_id)
+    await connection.execute(_LOCK, partner_id)
+
+
+async def enroll(connection: Connection, partner_id: int) -> None:
+    """Done before a long transaction: until it is committed, everybody waits here."""
     await connection.execute(_ENROLL, partner_id)
-    (row,) = await connection.fetch(_LOCK, partner_id)
-    return Position(*row)
 
 
 async def advance(
-    connection: asyncpg.Connection,
+    connection: PoolConnectionProxy[Record],
     partner_id: int,
     vocabulary: Vocabulary,
     horizon: datetime,
@@ -68,8 +77,8 @@ async def advance(
 
     That is none if somebody else is doing it.
     """
+    await enroll(connection, partner_id)
     async with connection.transaction():
-        await connection.execute(_ENROLL, partner_id)
         row = await connection.fetchrow(_TRY_LOCK, partner_id)
         if row is None:
             return 0
@@ -102,7 +111,7 @@ async def project(
     tracks = await contents.describe_all(
         connection, partner_id, gathered.contents, gathered.mentioned, vocabulary
     )
-    await connection.execute(_ADD_GROUPS, partner_id, sorted(gathered.organizations))
+    await add_groups(connection, partner_id, gathered.organizations)
     touched = await _add(connection, partner_id, gathered.events)
     if gathered.voided:
         rows = await connection.fetch(_VOID, partner_id, gathered.voided)
@@ -117,6 +126,10 @@ async def _add(connection: Connection, partner_id: int, events: list[Event]) -> 
     columns = zip(*((*each[:-1], *each.measures) for each in events), strict=True)
     rows = await connection.fetch(_ADD_EVENTS, partner_id, *map(list, columns))
     return [(row["person_id"], row["content_id"]) for row in rows]
+
+
+async def add_groups(connection: Connection, partner_id: int, organizations: Iterable[str]) -> None:
+    await connection.execute(_ADD_GROUPS, partner_id, sorted(organizations))
 
 
 async def move(connection: Connection, partner_id: int, page: Page) -> None:

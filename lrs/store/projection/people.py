@@ -21,31 +21,30 @@ _SET_EMAILS = resources.sql("reporting/projection/set_emails")
 _MBOX = "mbox mailto:"
 
 
-async def introduce(connection: Connection, partner_id: int, agents: Mapping[int, str]) -> None:
-    """Makes these agents known, who are given by key and identity."""
+async def introduce(
+    connection: Connection, partner_id: int, agents: Mapping[int, str]
+) -> dict[int, int]:
+    """Makes these agents known, who are given by key and identity; returns their persons."""
     known = await _known(connection, partner_id, agents)
     unknown = {key: identity for key, identity in agents.items() if key not in known}
     if not unknown:
-        return
+        return known
     digests = {key: _digest(each) for key, each in unknown.items() if each.startswith(_MBOX)}
     heads = {key: agent_key(digests[key]) if key in digests else key for key in unknown}
     emails = {heads[key]: unknown[key].removeprefix(_MBOX) for key in digests}
     known |= await _known(connection, partner_id, heads.values())
-    await _set_emails(
-        connection, partner_id, {known[each]: emails[each] for each in emails if each in known}
-    )
+    addressed = {known[head]: email for head, email in emails.items() if head in known}
+    await _set_emails(connection, partner_id, addressed)
     fresh = dict.fromkeys(head for head in heads.values() if head not in known)
     known |= await _add_people(connection, partner_id, {head: emails.get(head) for head in fresh})
     named = unknown | {
         agent_key(each): each for each in digests.values() if agent_key(each) in fresh
     }
+    persons = {key: known[heads.get(key, key)] for key in named}
     await connection.execute(
-        _ADD_IDENTIFIERS,
-        partner_id,
-        list(named),
-        list(named.values()),
-        [known[heads.get(key, key)] for key in named],
+        _ADD_IDENTIFIERS, partner_id, list(named), list(named.values()), list(persons.values())
     )
+    return known | persons
 
 
 def _digest(identity: str) -> str:

@@ -10,7 +10,7 @@ event as (
         event.*,
         (event.at at time zone 'UTC')::date as day,
         case
-            when event.total then greatest(
+            when event.total and event.milliseconds is not null then greatest(
                 event.milliseconds
                     - coalesce(max(event.milliseconds) filter (where event.total) over before, 0),
                 0

@@ -1,2 +1,2 @@
 -- The right to change what is made of a partner's statements; waits for whoever has it.
-select position, statement_id from projection where partner_id = $1 for update
+select from projection where partner_id = $1 for update

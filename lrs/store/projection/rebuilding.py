@@ -1,0 +1,174 @@
+"""Making all of it anew from the statements, in one transaction: readers see the old until it ends.
+
+First the statements are streamed, from one connection to another, and become events; then facts and
+records are made, some people at a time, and only what differs is written. Those who are known keep
+their ids. Nobody else can follow the partner's statements meanwhile, or import people.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+
+from lrs import resources
+from lrs.reporting.events import Event, Measures, content_key
+from lrs.reporting.gathering import Gathered, Told, gather
+from lrs.reporting.vocabulary import Vocabulary
+from lrs.store.database import Connection, errors_translated
+from lrs.store.projection import contents, people
+from lrs.store.projection.following import (
+    BEGINNING,
+    Page,
+    add_groups,
+    enroll,
+    lock,
+    move,
+    read,
+)
+from lrs.store.projection.recomputing import recompute
+
+_CLEAR = resources.sql("reporting/projection/clear")
+_CLEAR_CONTENTS = resources.sql("reporting/projection/clear_contents")
+_SIZE = resources.sql("reporting/projection/size")
+_CONTENT_IDS = resources.sql("reporting/projection/content_ids")
+_PAIRS = resources.sql("reporting/projection/pairs")
+_COUNT_PEOPLE = resources.sql("reporting/projection/count_people")
+_NEXT_PEOPLE = resources.sql("reporting/projection/next_people")
+
+_STATEMENTS = 5000
+_PEOPLE = 500
+
+_COLUMNS = (
+    *("partner_id", "person_id", "content_id"),
+    *("statement_id", "organization", "at", "agent_key", "source", "total"),
+    *Measures._fields,
+)
+
+Report = Callable[[str, int, int], None]
+"""Told now and then: what is counted, how many are done, and of how many."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What this rebuild has written already, so that it is not written with every chunk."""
+
+    people: dict[int, int] = field(default_factory=dict)
+    contents: dict[int, int] = field(default_factory=dict)
+    told: dict[str, Told | None] = field(default_factory=dict)
+    tracks: set[int] = field(default_factory=set)
+    around: set[tuple[int, int]] = field(default_factory=set)
+    organizations: set[str] = field(default_factory=set)
+
+
+async def rebuild(
+    pool: asyncpg.Pool,
+    partner_id: int,
+    vocabulary: Vocabulary,
+    horizon: datetime,
+    report: Report = lambda what, done, total: None,
+) -> None:
+    """Makes a partner's events, facts and records anew; waits for whoever is at it."""
+    with errors_translated():
+        async with pool.acquire() as reader, pool.acquire() as writer, writer.transaction():
+            await enroll(reader, partner_id)
+            await lock(writer, partner_id)
+            await writer.execute(_CLEAR, partner_id)
+            await writer.execute(_CLEAR_CONTENTS, partner_id)
+            page = await _stream(reader, writer, partner_id, vocabulary, horizon, report)
+            await move(writer, partner_id, page)
+            await _recompute(writer, partner_id, report)
+
+
+async def _stream(
+    reader: Connection,
+    writer: Connection,
+    partner_id: int,
+    vocabulary: Vocabulary,
+    horizon: datetime,
+    report: Report,
+) -> Page:
+    """All statements become events: while some are read and understood, others are written."""
+    total = await reader.fetchval(_SIZE, partner_id, horizon)
+    known, done = _Known(), 0
+
+    async def next_after(page: Page) -> tuple[Page, Gathered]:
+        found = await read(reader, partner_id, page.last, horizon, _STATEMENTS)
+        return found, await asyncio.to_thread(gather, found.statements, vocabulary)
+
+    page, gathered = await next_after(Page([], BEGINNING, horizon))
+    while page.statements:
+        following = asyncio.create_task(next_after(page))
+        try:
+            await _write(writer, partner_id, gathered, known, vocabulary)
+        except BaseException:
+            following.cancel()
+            raise
+        done += len(page.statements)
+        report("statements", done, total)
+        last, (page, gathered) = page, await following
+    return last if done else page
+
+
+async def _write(
+    writer: Connection,
+    partner_id: int,
+    gathered: Gathered,
+    known: _Known,
+    vocabulary: Vocabulary,
+) -> None:
+    """Writes what a chunk says that is news; the voided are left out already."""
+    agents = {key: each for key, each in gathered.agents.items() if key not in known.people}
+    known.people |= await people.introduce(writer, partner_id, agents)
+    await _write_contents(writer, partner_id, gathered, known, vocabulary)
+    if organizations := gathered.organizations - known.organizations:
+        await add_groups(writer, partner_id, organizations)
+        known.organizations |= organizations
+    await writer.copy_records_to_table(
+        "learning_event",
+        columns=_COLUMNS,
+        records=[_row(partner_id, each, known) for each in gathered.events],
+    )
+
+
+def _row(partner_id: int, event: Event, known: _Known) -> tuple[object, ...]:
+    person, content = known.people[event.agent_key], known.contents[event.content_key]
+    return (partner_id, person, content, *event[:4], *event[5:-1], *event.measures)
+
+
+async def _write_contents(
+    writer: Connection,
+    partner_id: int,
+    gathered: Gathered,
+    known: _Known,
+    vocabulary: Vocabulary,
+) -> None:
+    told = {
+        activity: together
+        for activity, each in gathered.contents.items()
+        if (together := each.over(known.told.get(activity))) != known.told.get(activity)
+    }
+    mentioned = gathered.mentioned - known.told.keys()
+    tracks = await contents.describe_all(writer, partner_id, told, mentioned, vocabulary)
+    known.told |= {**dict.fromkeys(mentioned), **told}
+    known.tracks |= {content_key(each) for each in tracks}
+    if fresh := [key for each in told if (key := content_key(each)) not in known.contents]:
+        rows = await writer.fetch(_CONTENT_IDS, partner_id, fresh)
+        known.contents |= {row["content_key"]: row["content_id"] for row in rows}
+    around = {pair for pair in gathered.around if pair[1] in known.tracks} - known.around
+    await contents.fill_tracks(writer, partner_id, around, [])
+    known.around |= around
+
+
+async def _recompute(writer: Connection, partner_id: int, report: Report) -> None:
+    total = await writer.fetchval(_COUNT_PEOPLE, partner_id)
+    first = done = 0
+    while done < total:
+        ((last, count),) = await writer.fetch(_NEXT_PEOPLE, partner_id, first, _PEOPLE)
+        pairs = await writer.fetch(_PAIRS, partner_id, first, last)
+        await recompute(writer, partner_id, map(tuple, pairs))
+        first, done = last + 1, done + count
+        report("learners", done, total)

@@ -1,0 +1,1 @@
+delete from learning_event where partner_id = $1

@@ -1,0 +1,1 @@
+select count(*) from person where partner_id = $1

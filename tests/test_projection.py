@@ -1,0 +1,500 @@
+"""Facts and records are what the statements say, however and whenever they come."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+import reporting_oracle as oracle
+from reporting_support import (
+    COURSES,
+    VOIDED,
+    Author,
+    Told,
+    digest,
+    follow,
+    happened,
+    mailbox,
+)
+from support import Partner, new_id, statement
+
+from lrs.api.services import Services
+from lrs.reporting.vocabulary import vocabulary
+from lrs.store import projection
+from lrs.store.projection import following, people
+from lrs.xapi import links
+
+Json = dict[str, Any]
+
+TABLES = {
+    "learner_record": "person_id, content_id, organization",
+    "learner_day": "person_id, content_id, day",
+    "learning_event": "statement_id",
+    "person": "person_id",
+    "identifier": "agent_key",
+    "content": "content_id",
+    "learner_group": "group_id",
+    "track_content": "track_id, content_id",
+}
+
+
+@pytest.fixture
+async def connection(services: Services) -> AsyncIterator[asyncpg.Connection]:
+    async with services.database.readers.acquire() as acquired:
+        yield acquired
+
+
+async def rows(connection: Any, partner: Partner, table: str) -> list[Json]:
+    found = await connection.fetch(
+        f"select * from {table} where partner_id = $1 order by {TABLES[table]}", partner.partner_id
+    )
+    return [dict(row) for row in found]
+
+
+async def tables(connection: Any, partner: Partner) -> dict[str, list[Json]]:
+    return {table: await rows(connection, partner, table) for table in TABLES}
+
+
+async def written(connection: Any, partner: Partner, table: str) -> list[tuple[Any, ...]]:
+    """Which transaction wrote each row, and where it lies."""
+    found = await connection.fetch(
+        f"select xmin::text, xmax::text, ctid::text from {table} where partner_id = $1"
+        f" order by {TABLES[table]}",
+        partner.partner_id,
+    )
+    return [tuple(row) for row in found]
+
+
+async def send(partner: Partner, told: Iterable[Told]) -> None:
+    """In as few requests as keep the order."""
+    for (resource, organization), some in itertools.groupby(
+        told, lambda each: (each.resource, each.organization)
+    ):
+        bodies = [each.body for each in some]
+        answer = await partner.send(bodies, resource=resource, organization=organization or None)
+        results = answer.json()
+        if answer.status_code not in (200, 409):
+            assert {each["status"] for each in results["results"]} <= {200, 409}, answer.text
+
+
+async def rebuild(services: Services, partner: Partner) -> None:
+    await projection.rebuild(
+        services.database.readers,
+        partner.partner_id,
+        vocabulary(),
+        await services.horizon.complete(),
+    )
+
+
+# Histories
+
+
+async def enlist(
+    services: Services, partner: Partner, memberships: list[oracle.Membership]
+) -> None:
+    """Lets learners belong to groups, as an import does."""
+    async with services.database.writers.acquire() as connection:
+        agents = {
+            links.agent_key(agent): links.agent_identity(agent)
+            for agent in map(mailbox, {each.learner for each in memberships})
+        }
+        await people.introduce(connection, partner.partner_id, agents)
+        await connection.executemany(
+            "insert into learner_group (partner_id, name) values ($1, $2) on conflict do nothing",
+            [(partner.partner_id, each.organization) for each in memberships],
+        )
+        await connection.executemany(
+            """
+            insert into group_membership (partner_id, person_id, group_id, from_day, to_day)
+            select $1, person_id, group_id, $4, $5 from identifier, learner_group
+            where identifier.partner_id = $1 and identity = $2
+                and learner_group.partner_id = $1 and learner_group.name = $3
+            """,
+            [
+                (
+                    partner.partner_id,
+                    links.agent_identity(mailbox(each.learner)),
+                    each.organization,
+                    each.from_day,
+                    each.to_day,
+                )
+                for each in memberships
+            ],
+        )
+
+
+async def named(connection: Any, partner: Partner) -> tuple[dict[int, str], dict[int, str]]:
+    """What people and contents are called in a history."""
+    identities = {
+        row["identity"]: row["person_id"] for row in await rows(connection, partner, "identifier")
+    }
+    called = {}
+    for identity, person in identities.items():
+        if identity.startswith("mbox mailto:"):
+            called[person] = identity.removeprefix("mbox mailto:").partition("@")[0]
+        elif identity.startswith("account "):
+            called[person] = identity.rpartition(" ")[2]
+    contents = await rows(connection, partner, "content")
+    return called, {row["content_id"]: row["activity_id"] for row in contents}
+
+
+async def facts(
+    connection: Any, partner: Partner, table: str, *keys: str
+) -> dict[tuple[Any, ...], Json]:
+    learners, contents = await named(connection, partner)
+    found = {}
+    for row in await rows(connection, partner, table):
+        key = (
+            learners[row.pop("person_id")],
+            contents[row.pop("content_id")],
+            *(row.pop(each) for each in keys),
+        )
+        for column in ("partner_id", "date_id"):
+            row.pop(column, None)
+        found[key] = row
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_any_history_in_any_chunks_is_told_as_it_happened(
+    partner: Partner, services: Services, connection: asyncpg.Connection, seed: int
+) -> None:
+    """Late, out of order, repeated, voided before or after; by three sources, in organizations."""
+    author = Author(seed, partner.home_page)
+    memberships, history = author.memberships(), author.history(120)
+    await enlist(services, partner, memberships)
+    while history:
+        size = author.random.randrange(1, 40)
+        await send(partner, history[:size])
+        del history[:size]
+        if author.random.random() < 0.7:
+            await follow(services, partner.partner_id, author.random.randrange(1, 30))
+    await follow(services, partner.partner_id)
+    followed = await tables(connection, partner)
+    author = Author(seed, partner.home_page)
+    memberships, expected = author.memberships(), happened(author.history(120))
+    assert len(followed["learning_event"]) == len(expected)
+    assert await facts(connection, partner, "learner_record", "organization") == oracle.records(
+        expected
+    )
+    assert await facts(connection, partner, "learner_day", "day") == oracle.days(
+        expected, memberships
+    )
+    before = await written(connection, partner, "learner_day")
+    await rebuild(services, partner)
+    assert await tables(connection, partner) == followed
+    assert await written(connection, partner, "learner_day") == before
+
+
+# Statements that void others
+
+
+async def one_record(connection: Any, partner: Partner) -> Json | None:
+    found = await rows(connection, partner, "learner_record")
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def voiding(target: Json) -> Json:
+    reference = {"objectType": "StatementRef", "id": target["id"]}
+    return statement(id=new_id(), verb={"id": VOIDED}, object=reference)
+
+
+async def test_a_voided_statement_leaves_nothing(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    completed = statement(id=new_id())
+    await partner.send(completed)
+    await follow(services, partner.partner_id)
+    assert (await one_record(connection, partner))["status"] == "completed"
+    await partner.send(voiding(completed))
+    await follow(services, partner.partner_id)
+    assert await one_record(connection, partner) is None
+    assert await rows(connection, partner, "learner_day") == []
+
+
+async def test_what_is_voided_before_it_comes_never_counts(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    completed = statement(id=new_id())
+    for each in (voiding(completed), completed):
+        await partner.send(each)
+        await follow(services, partner.partner_id)
+    assert await one_record(connection, partner) is None
+
+
+# People
+
+
+async def test_an_address_and_its_digest_are_one_person(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    for actor in (digest("ada"), mailbox("ada"), mailbox("ben"), digest("ben")):
+        await partner.send(statement(actor=actor, timestamp=datetime.now(UTC).isoformat()))
+        await follow(services, partner.partner_id)
+    found = await rows(connection, partner, "person")
+    assert [row["email"] for row in found] == ["ada@example.com", "ben@example.com"]
+    assert len(await rows(connection, partner, "identifier")) == 4
+
+
+async def test_groups_and_what_is_no_activity_make_no_event(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    group = {"objectType": "Group", "member": [mailbox("ada")]}
+    await partner.send(
+        [statement(actor=group), statement(object={**mailbox("ben"), "objectType": "Agent"})]
+    )
+    assert await follow(services, partner.partner_id) == 2
+    assert await rows(connection, partner, "learning_event") == []
+    assert await rows(connection, partner, "person") == []
+
+
+# Contents
+
+
+async def test_contents_are_described_by_their_definitions(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    chapter = {
+        "id": "http://datacamp.com/course-chapter/412",
+        "definition": {
+            "name": {"de": "Hallo Python!", "en-US": "Hello Python!"},
+            "type": "http://datacamp.com/course-chapter",
+            "extensions": {
+                "http://datacamp.com/parentId": COURSES[0],
+                "http://datacamp.com/parentContentType": "http://datacamp.com/course",
+            },
+        },
+    }
+    await partner.send(statement(object=chapter))
+    await follow(services, partner.partner_id)
+    found = {row["activity_id"]: row for row in await rows(connection, partner, "content")}
+    assert found[chapter["id"]]["type"] == "chapter"
+    assert found[chapter["id"]]["title"] == "Hello Python!"
+    assert found[chapter["id"]]["parent_key"] == found[COURSES[0]]["content_key"]
+    assert (found[COURSES[0]]["type"], found[COURSES[0]]["title"]) == ("course", None)
+    course = {
+        "id": COURSES[0],
+        "definition": {
+            "name": {"en-US": "Introduction to Python"},
+            "extensions": {"http://datacamp.com/topics": ["Programming", "Python"]},
+        },
+    }
+    await partner.send(statement(object=course))
+    await follow(services, partner.partner_id)
+    found = {row["activity_id"]: row for row in await rows(connection, partner, "content")}
+    told = found[COURSES[0]]
+    assert (told["type"], told["title"]) == ("course", "Introduction to Python")
+    assert (told["technology"], told["topic"]) == ("Python", "Programming")
+
+
+async def test_a_definition_counts_wherever_it_stands(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    """Also in a statement that says nothing of the content otherwise."""
+    await partner.send(statement(object={"id": COURSES[0]}))
+    await follow(services, partner.partner_id)
+    defined = {"id": COURSES[0], "definition": {"name": {"en": "Python"}}}
+    await partner.send(
+        statement(
+            actor={"objectType": "Group", "member": [mailbox("ada")]},
+            context={"contextActivities": {"category": [defined]}},
+        )
+    )
+    await follow(services, partner.partner_id)
+    (row,) = await rows(connection, partner, "content")
+    assert row["title"] == "Python"
+
+
+# Exactly once
+
+
+def lesson(number: int) -> Json:
+    return statement(
+        id=new_id(),
+        actor=mailbox(f"learner{number}"),
+        object={"id": COURSES[number % 2]},
+        result={"duration": "PT1M"},
+    )
+
+
+async def test_several_followers_count_each_statement_once(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    await partner.send([lesson(number % 5) for number in range(60)])
+    horizon = await services.horizon.complete()
+
+    async def follow_some() -> int:
+        followed = 0
+        async with services.database.readers.acquire() as own:
+            for _ in range(30):
+                followed += await projection.advance(
+                    own, partner.partner_id, vocabulary(), horizon, limit=5
+                )
+        return followed
+
+    followed = await asyncio.gather(*(follow_some() for _ in range(3)))
+    assert sum(followed) + await follow(services, partner.partner_id) == 60
+    found = await rows(connection, partner, "learner_record")
+    assert sum(row["milliseconds"] for row in found) == 60 * 60_000
+
+
+async def test_whoever_holds_the_lock_is_not_waited_for(
+    partner: Partner, services: Services
+) -> None:
+    await follow(services, partner.partner_id)
+    await partner.send(lesson(1))
+    horizon = await services.horizon.complete()
+    async with (
+        services.database.readers.acquire() as holder,
+        services.database.readers.acquire() as other,
+        holder.transaction(),
+    ):
+        await projection.lock(holder, partner.partner_id)
+        assert await projection.advance(other, partner.partner_id, vocabulary(), horizon) == 0
+    assert await follow(services, partner.partner_id) == 1
+
+
+async def test_a_failure_undoes_the_chunk_and_its_position(
+    partner: Partner,
+    services: Services,
+    connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+
+    async def fail(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(following, "move", fail)
+        with pytest.raises(ConnectionError):
+            await follow(services, partner.partner_id)
+    assert all(found == [] for found in (await tables(connection, partner)).values())
+    assert await follow(services, partner.partner_id) == 4
+    assert len(await rows(connection, partner, "learning_event")) == 4
+
+
+async def test_what_does_not_change_is_not_written(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    await partner.send([lesson(1), lesson(2)])
+    await follow(services, partner.partner_id)
+    names = ("learner_record", "learner_day", "content", "person", "learner_group")
+    before = {name: await written(connection, partner, name) for name in names}
+    await partner.send({**lesson(1), "timestamp": "2020-01-01T00:00:00Z"})
+    await follow(services, partner.partner_id)
+    for name in names:
+        now = await written(connection, partner, name)
+        kept = [row for row in before[name] if row in now]
+        changed = {"learner_record": 1, "learner_day": 1}.get(name, 0)
+        assert len(kept) == len(before[name]) - changed, name
+
+
+async def test_round_trips_do_not_depend_on_the_chunk(partner: Partner, services: Services) -> None:
+    noted: list[str] = []
+    took = []
+    async with services.database.readers.acquire() as connection:
+        for first, last in ((0, 3), (3, 6), (6, 40), (40, 140)):
+            await partner.send([lesson(number) for number in range(first, last)])
+            horizon = await services.horizon.complete()
+            noted.clear()
+            with connection.query_logger(lambda record: noted.append(record.query)):
+                await projection.advance(connection, partner.partner_id, vocabulary(), horizon)
+            took.append(len(noted))
+    _, *took = took  # the first time, the driver asks about types
+    assert len(set(took)) == 1
+    assert took[0] <= 20
+
+
+async def test_changed_days_are_noted_one_after_the_other(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    async def noted() -> dict[Any, datetime]:
+        found = await connection.fetch(
+            "select day, changed_at from changed_day where partner_id = $1", partner.partner_id
+        )
+        return {row["day"]: row["changed_at"] for row in found}
+
+    for number in (1, 2, 1):
+        told = {**lesson(number), "timestamp": f"2026-05-0{number}T10:00:00Z"}
+        before = await noted()
+        await partner.send(told)
+        await follow(services, partner.partner_id)
+        after = await noted()
+        (changed,) = {each for each in after if after[each] != before.get(each)}
+        assert changed.day == number
+        assert all(after[changed] > earlier for earlier in before.values())
+
+
+# Made anew
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("when", ["statements", "learners"])
+async def test_a_rebuild_that_ends_early_leaves_everything_as_it_was(
+    partner: Partner, services: Services, connection: asyncpg.Connection, when: str
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+    await follow(services, partner.partner_id)
+    before = await tables(connection, partner)
+    horizon = await services.horizon.complete()
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what == when:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        await projection.rebuild(
+            services.database.readers, partner.partner_id, vocabulary(), horizon, stop
+        )
+    assert await tables(connection, partner) == before
+    await partner.send(lesson(5))
+    assert await follow(services, partner.partner_id) == 1
+
+
+async def test_a_rebuild_begins_where_nothing_was_followed(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+    await rebuild(services, partner)
+    assert len(await rows(connection, partner, "learner_record")) == 4
+    assert await follow(services, partner.partner_id) == 0
+
+
+async def test_a_rebuild_takes_another_vocabulary(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    verb = {"id": "http://example.com/verbs/finished"}
+    await partner.send(statement(verb=verb))
+    await follow(services, partner.partner_id)
+    assert (await one_record(connection, partner))["status"] == "in_progress"
+    own = vocabulary(b'{"verbs": {"http://example.com/verbs/finished": "completed"}}')
+    horizon = await services.horizon.complete()
+    await projection.rebuild(services.database.readers, partner.partner_id, own, horizon)
+    assert (await one_record(connection, partner))["status"] == "completed"
+
+
+# How far it is
+
+
+async def test_it_says_how_far_it_is(partner: Partner, services: Services) -> None:
+    stored = datetime.now(UTC)
+    await partner.send(lesson(1))
+    horizon = await services.horizon.complete()
+    behind = await projection.reached(services.database, partner.partner_id, horizon)
+    assert behind.lag_seconds > 0
+    (each,) = await partner.all()
+    assert behind.through < datetime.fromisoformat(each["stored"])
+    await follow(services, partner.partner_id)
+    there = await projection.reached(services.database, partner.partner_id, horizon)
+    assert there.lag_seconds == 0
+    assert there.through == horizon > stored
