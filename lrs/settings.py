@@ -20,6 +20,7 @@ from msgspec import Meta
 
 PREFIX = "LRS_"
 _TESTS = "LRS_TEST_"  # for the tests of this server, not for it
+_CLIENT = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")  # for lrs.client
 
 
 class SettingsError(Exception):
@@ -229,7 +230,7 @@ def from_environment(
     names = {f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__}
     given: dict[str, Any] = {}
     for variable, text in environ.items():
-        if not variable.startswith(PREFIX) or variable.startswith(_TESTS):
+        if not variable.startswith(PREFIX) or variable.startswith(_TESTS) or variable in _CLIENT:
             continue
         if variable in names:
             given[names[variable]] = text

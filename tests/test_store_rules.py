@@ -679,6 +679,7 @@ FRONT_DOOR = {
     "lrs.cli",
     "lrs.cli_options",
     "lrs.cli_reports",
+    "lrs.client",
     "lrs.cli_tools",
     "lrs.app",
     "lrs.serve",

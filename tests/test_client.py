@@ -1,0 +1,123 @@
+"""lrs.client: the vendor's snippet, but for its import line, against the running server."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import subprocess
+import sys
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+import pandas
+import pytest
+from conftest import FIXTURES
+from reports_support import DAY, World
+from support import Partner
+
+from lrs.api.services import Services
+from lrs.client import ConnectorError, DataConnector
+from lrs.reporting.tables import TABLES
+from lrs.settings import from_environment
+
+SNIPPET = (FIXTURES / "data-model-snippet.txt").read_text()
+VARIABLES = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, server: str, partner: Partner) -> None:
+    values = (server, partner.name, partner.key, partner.secret)
+    for variable, value in zip(VARIABLES, values, strict=True):
+        monkeypatch.setenv(variable, value)
+
+
+def connector(server: str, who: Partner, **changed: str) -> DataConnector:
+    told = {"url": server, "partner": who.name, "key": who.key, "secret": who.secret}
+    return DataConnector(**told | changed)
+
+
+def evaluated(source: str) -> Any:
+    """What the last expression of a program gives."""
+    *statements, last = ast.parse(source).body
+    assert isinstance(last, ast.Expr)
+    names: dict[str, Any] = {}
+    exec(compile(ast.Module(statements, []), "snippet", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "snippet", "eval"), names)
+
+
+async def test_the_vendors_snippet_runs_but_for_its_import(
+    environment: None, services: Services, partner: Partner
+) -> None:
+    await World(services.database, partner.partner_id).classroom()
+    ours = SNIPPET.replace("from dcdcpy import", "from lrs.client import", 1)
+    assert ours.splitlines()[1:] == SNIPPET.splitlines()[1:]
+    found = await asyncio.to_thread(evaluated, ours)
+    expected: dict[Any, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for number, teams in enumerate((1, 2, 1)):
+        for place, technology in enumerate(("Python", "Python", "SQL")):
+            for days in (0, 2, 5, 9):
+                day = DAY + timedelta(days=days + number)
+                total = expected[day - timedelta(days=day.weekday()), technology]
+                total[0] += teams * 900.0 * (number + 1) / 3600
+                total[1] += teams * 50.0 * (place + 1)
+    assert list(found.columns) == ["week_start_date", "technology", "time_spent", "xp"]
+    assert {
+        (row.week_start_date.date(), row.technology): [row.time_spent, row.xp]
+        for row in found.itertuples()
+    } == expected
+
+
+async def test_every_table_is_a_method(server: str, partner: Partner) -> None:
+    dc = connector(server, partner)
+    assert set(TABLES) <= set(dir(dc))
+    for name, table in TABLES.items():
+        frame = await asyncio.to_thread(getattr(dc, name))
+        assert list(frame.columns) == [column.name for column in table.columns]
+    with pytest.raises(AttributeError, match="no table 'nothing'"):
+        _ = dc.nothing
+
+
+async def test_an_expired_token_is_replaced(server: str, partner: Partner) -> None:
+    dc = connector(server, partner)
+    dc._token = "expired"
+    assert list((await asyncio.to_thread(dc.user_team_bridge)).columns) == ["user_id", "team_id"]
+
+
+async def test_days_are_dates_that_pandas_reckons_with(server: str, partner: Partner) -> None:
+    frame = await asyncio.to_thread(connector(server, partner).date_dim)
+    assert pandas.api.types.is_datetime64_any_dtype(frame["week_start_date"])
+    assert set(frame["week_start_date"].dt.day_of_week) == {0}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"secret": "wrong"}, "There is no token"),
+        ({"partner": "another"}, "not those of a partner 'another'"),
+        ({"url": "http://127.0.0.1:1"}, "does not answer"),
+    ],
+)
+async def test_a_refusal_says_why(
+    server: str, partner: Partner, changed: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(ConnectorError, match=reason):
+        await asyncio.to_thread(connector(server, partner, **changed).user_dim)
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(ConnectorError, match="Give partner, or set LRS_PARTNER"):
+        DataConnector("http://127.0.0.1:1")
+
+
+def test_its_variables_do_not_disturb_the_server() -> None:
+    assert from_environment(dict.fromkeys(VARIABLES, "x")) == from_environment({})
+
+
+@pytest.mark.parametrize("absent", ["pandas", "pyarrow"])
+def test_without_the_extra_it_says_what_to_install(absent: str) -> None:
+    program = f"import sys; sys.modules[{absent!r}] = None; import lrs.client"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "ImportError: lrs.client needs pandas and pyarrow: install lrs[client]." in done.stderr
