@@ -47,6 +47,7 @@ from lrs.store.database import Database, connected
 from lrs.store.exports import exporting
 from lrs.store.horizon import Horizon
 from lrs.store.registry import Registry
+from lrs.store.statements import Lookups
 from lrs.store.tools import Tools
 
 _log = logging.getLogger("lrs")
@@ -166,6 +167,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 Authenticator(registry, tokens, cache_seconds=settings.credential_cache_seconds),
                 RateLimit(settings.rate_limit),
                 horizon,
+                Lookups(database),
                 Ingest(database, commits),
                 vault,
                 _callbacks(settings, database, vault),

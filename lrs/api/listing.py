@@ -18,7 +18,7 @@ from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
-from lrs.store import attachments, entities, pages, selections, statements
+from lrs.store import attachments, entities, pages, selections
 from lrs.xapi import formats, multipart, query
 from lrs.xapi.entities import activities
 from lrs.xapi.query import Cursor, StatementQuery
@@ -51,7 +51,7 @@ async def _one(
     here = reading.services(request)
     statement_id = str(asked.statement_id or asked.voided_statement_id)
     bound = timestamp(await here.horizon.recent())
-    found = await statements.one(here.database, who.partner_id, statement_id)
+    found = await here.lookups.one(who.partner_id, statement_id)
     visible = (
         found is not None
         and found.voided == (asked.voided_statement_id is not None)

@@ -27,7 +27,7 @@ def http_date(moment: datetime) -> str:
 
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, to the microsecond, as `stored` is written."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def reports_through(through: datetime) -> dict[str, str]:

@@ -14,6 +14,7 @@ from lrs.settings import Settings
 from lrs.store.database import Database
 from lrs.store.exports import Exports
 from lrs.store.horizon import Horizon
+from lrs.store.statements import Lookups
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Services:
     authenticator: Authenticator
     rate_limit: RateLimit
     horizon: Horizon
+    lookups: Lookups
     ingest: Ingest
     vault: Vault
     callbacks: Callbacks

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lrs import resources
 from lrs.errors import Unavailable
 from lrs.store.database import WRITER, Database, errors_translated
+from lrs.store.together import Together
 
 _SQL = resources.sql("statements/horizon")
 
@@ -39,13 +41,12 @@ class Horizon:
         self._recent = recent
         self._last: Reading | None = None
         self._read_at = 0.0
-        self._running: asyncio.Task[Reading] | None = None
-        self._next: asyncio.Task[Reading] | None = None
+        self._readings: Together[None, Reading] = Together(self._read)
 
     async def recent(self) -> datetime:
         """A true bound, at most a moment old: for answers that are not lists."""
         if self._last is None or time.monotonic() - self._read_at > self._recent:
-            return (await self._read()).horizon
+            return (await self._readings.answer(None)).horizon
         return self._last.horizon
 
     async def complete(self) -> datetime:
@@ -54,23 +55,14 @@ class Horizon:
         Waits for writers that are in the middle of a transaction, but not for ever: the bound then
         lies further back, and says so.
         """
-        reading = await self._read()
+        reading = await self._readings.answer(None)
         asked, give_up = reading.now, time.monotonic() + _PATIENCE
         while reading.horizon < asked - _TICK and time.monotonic() < give_up:
             await asyncio.sleep(_PAUSE)
-            reading = await self._read()
+            reading = await self._readings.answer(None)
         return reading.horizon
 
-    async def _read(self) -> Reading:
-        """Joins the next query to start, never one under way: it may already have looked."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._query_after(self._running))
-        return await asyncio.shield(self._next)
-
-    async def _query_after(self, previous: asyncio.Task[Reading] | None) -> Reading:
-        if previous is not None:
-            await asyncio.wait([previous])
-        self._running, self._next = self._next, None
+    async def _read(self, asked: Sequence[None]) -> Sequence[Reading]:
         with errors_translated():
             (row,) = await self._database.readers.fetch(_SQL, WRITER)
         if row["blind"]:
@@ -78,5 +70,6 @@ class Horizon:
                 "The database hides what some of its writers do: all servers must connect as the "
                 "same role, or as members of pg_read_all_stats, with track_activities on."
             )
-        self._last, self._read_at = Reading(row["now"], row["horizon"]), time.monotonic()
-        return self._last
+        reading = Reading(row["now"], row["horizon"])
+        self._last, self._read_at = reading, time.monotonic()
+        return [reading] * len(asked)

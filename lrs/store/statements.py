@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from lrs import resources
 from lrs.store.database import Connection, Database, errors_translated
+from lrs.store.together import Together
 from lrs.xapi.canvas import PageView
 from lrs.xapi.links import VOIDED_KEY
 from lrs.xapi.signatures import Signature
 
 _INSERT = resources.sql("statements/insert")
 _STORED_DIGESTS = resources.sql("statements/stored_digests")
-_ONE = resources.sql("statements/one")
+_BY_ID = resources.sql("statements/by_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,24 @@ async def stored_digests(
     }
 
 
-async def one(database: Database, partner_id: int, statement_id: str) -> Single | None:
-    with errors_translated():
-        row = await database.readers.fetchrow(_ONE, partner_id, statement_id, VOIDED_KEY)
-    return None if row is None else Single(*row)
+class Lookups:
+    """Statements by id; those of one partner that are asked for at the same time share a query."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._partners: dict[int, Together[str, Single | None]] = {}
+
+    async def one(self, partner_id: int, statement_id: str) -> Single | None:
+        partner = self._partners.get(partner_id)
+        if partner is None:
+            partner = self._partners[partner_id] = Together(partial(self._several, partner_id))
+        return await partner.answer(statement_id.lower())
+
+    async def _several(self, partner_id: int, asked: Sequence[str]) -> list[Single | None]:
+        with errors_translated():
+            rows = await self._database.readers.fetch(_BY_ID, partner_id, asked, VOIDED_KEY)
+        found = {str(statement_id): Single(*rest) for statement_id, *rest in rows}
+        return [found.get(statement_id) for statement_id in asked]
 
 
 async def preview(

@@ -22,7 +22,7 @@ from lrs.auth.callbacks import Reporter
 from lrs.auth.oauth1 import SignedRequest
 from lrs.checking import Item, Sender
 from lrs.errors import LRSError, MalformedJSON
-from lrs.store import callbacks, statements
+from lrs.store import callbacks
 from lrs.store.callbacks import Nonce
 from lrs.store.transaction import Replayed
 from lrs.xapi import canvas, launches, links
@@ -142,7 +142,7 @@ async def _store(here: Services, who: Reporter, report: Report, nonce: Nonce) ->
     outcome = await here.ingest.record(item, sender, nonce)
     if outcome.kind != "conflict" or statement_id is None:
         return
-    known = await statements.one(here.database, sender.partner_id, statement_id)
+    known = await here.lookups.one(sender.partner_id, statement_id)
     if known and not canvas.is_of(orjson.loads(known.payload), who.launch):
         # Some tools send one id for everybody, as the vendor's example does.
         statement_id = canvas.other_id(statement_id, who.launch)

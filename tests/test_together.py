@@ -1,0 +1,72 @@
+"""Questions that are asked at the same time share one query, and none joins one under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from lrs.store.together import Together
+
+
+class Library:
+    """Answers each question with itself, when it is allowed to."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+        self.open = asyncio.Event()
+
+    async def ask(self, questions: Sequence[int]) -> Sequence[int]:
+        self.asked.append(list(questions))
+        await self.open.wait()
+        if 13 in questions:
+            raise LookupError
+        return questions
+
+
+async def started(together: Together[int, int], *questions: int) -> list[asyncio.Task[int]]:
+    tasks = [asyncio.create_task(together.answer(each)) for each in questions]
+    await asyncio.sleep(0.001)
+    return tasks
+
+
+async def test_those_who_come_meanwhile_are_answered_together_and_afresh() -> None:
+    library = Library()
+    together = Together(library.ask)
+    first = await started(together, 1)
+    later = await started(together, 2, 1, 3)
+    assert library.asked == [[1]]
+    library.open.set()
+    assert await asyncio.gather(*first, *later) == [1, 2, 1, 3]
+    assert library.asked == [[1], [2, 1, 3]]
+
+
+async def test_what_fails_fails_for_those_who_asked_and_for_nobody_else() -> None:
+    library = Library()
+    together = Together(library.ask)
+    failing = [*await started(together, 1), *await started(together, 2, 13)]
+    library.open.set()
+    found = await asyncio.gather(*failing, return_exceptions=True)
+    assert found[0] == 1
+    assert [type(each) for each in found[1:]] == [LookupError, LookupError]
+    assert await together.answer(3) == 3
+
+
+async def test_who_goes_away_takes_nobody_along() -> None:
+    library = Library()
+    together = Together(library.ask)
+    gone, staying = await started(together, 1, 2)
+    gone.cancel()
+    library.open.set()
+    assert await staying == 2
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+
+
+async def test_no_query_is_asked_for_more_than_a_hundred() -> None:
+    library = Library()
+    library.open.set()
+    together = Together(library.ask)
+    assert await asyncio.gather(*map(together.answer, range(20, 270))) == list(range(20, 270))
+    assert [len(each) for each in library.asked] == [100, 100, 50]
