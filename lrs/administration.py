@@ -18,8 +18,10 @@ from lrs.auth.tokens import Outside, Tokens
 from lrs.errors import Conflict, InvalidParameter
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
-from lrs.store.database import administered
+from lrs.store.database import Database, administered
+from lrs.store.exports import Exports, exporting
 from lrs.store.grants import Grants
+from lrs.store.horizon import Horizon
 from lrs.store.registry import Partner, Registry
 from lrs.store.tools import Tools
 from lrs.xapi.validation import is_iri
@@ -111,6 +113,16 @@ async def grants(dsn: str) -> AsyncIterator[tuple[Registry, Grants]]:
     async with administered(dsn) as pool:
         await migrations.verify(pool)
         yield Registry(pool), Grants(pool)
+
+
+@asynccontextmanager
+async def exports(dsn: str) -> AsyncIterator[tuple[Registry, Exports]]:
+    """The registry, and exports that may take as long as they like. Raises Unavailable."""
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        database = Database(pool, pool, pool)
+        async with exporting(dsn, database, Horizon(database), connections=1, seconds=0) as known:
+            yield Registry(pool), known
 
 
 async def add_partner(known: Registry, name: str, title: str, home_page: str) -> Partner:

@@ -15,6 +15,7 @@ from lrs import __version__, administration
 from lrs.administration import Issued
 from lrs.auth import scopes
 from lrs.auth.vault import KeyLost
+from lrs.cli_export import export
 from lrs.cli_options import DATABASE, configured, flags, overlap
 from lrs.cli_reports import reports
 from lrs.cli_tools import tool
@@ -93,6 +94,7 @@ def migrate(**given: Any) -> None:
 
 main.add_command(tool)
 main.add_command(reports)
+main.add_command(export)
 
 
 @main.group()

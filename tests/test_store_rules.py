@@ -677,6 +677,7 @@ FILES = {
 }
 FRONT_DOOR = {
     "lrs.cli",
+    "lrs.cli_export",
     "lrs.cli_options",
     "lrs.cli_reports",
     "lrs.client",

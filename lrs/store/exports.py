@@ -90,7 +90,10 @@ class Exports:
 async def exporting(
     dsn: str, database: Database, horizon: Horizon, *, connections: int = 2, seconds: float = 3600.0
 ) -> AsyncIterator[Exports]:
-    """Exports from a database, each of which may take so long. Raises Unavailable."""
+    """Exports from a database, each of which may take so long; 0 is for ever.
+
+    Raises Unavailable.
+    """
     with errors_translated():
         async with asyncpg.create_pool(
             dsn,
