@@ -52,8 +52,8 @@ def explained(data: Path) -> str:
         asyncio.run(_as_superuser(target, *_LOGGED))
     with servers.ours(data) as target:
         traffic.everything(target)
-        executions = list(_executions((data / "postgres.log").read_text()))
-        return asyncio.run(_explained(target, executions))
+        executed = list(executions((data / "postgres.log").read_text()))
+        return asyncio.run(_explained(target, executed))
 
 
 async def _as_superuser(target: Target, *commands: str) -> None:
@@ -65,7 +65,7 @@ async def _as_superuser(target: Target, *commands: str) -> None:
         await connection.close()
 
 
-def _executions(log: str) -> Iterator[Execution]:
+def executions(log: str) -> Iterator[Execution]:
     """Statements with parameters, as the log has them: lines that go on begin with a tab."""
     last: Execution | None = None
     for entry in re.split(r"\n(?!\t)", log):
@@ -84,16 +84,16 @@ def _executions(log: str) -> Iterator[Execution]:
         yield last
 
 
-async def _explained(target: Target, executions: list[Execution]) -> str:
-    named = {text.strip(): name for name, text in _named().items()}
+async def _explained(target: Target, executed: list[Execution]) -> str:
+    named = {text.strip(): name for name, text in named_queries().items()}
     # Sessions for lists have settings of their own; it is they who run what has no file.
     lists = {
         each.session
-        for each in executions
+        for each in executed
         if each.application == database.READER and each.sql not in named
     }
     slowest: dict[str, Execution] = {}
-    for each in sorted(executions, key=lambda each: each.milliseconds):
+    for each in sorted(executed, key=lambda each: each.milliseconds):
         if each.sql in named or each.session in lists:
             slowest[each.sql] = each
     parts = []
@@ -107,7 +107,7 @@ async def _explained(target: Target, executions: list[Execution]) -> str:
     return "\n\n".join(f"=== {title}\n\n{plan}\n" for title, plan in sorted(parts))
 
 
-def _named() -> dict[str, str]:
+def named_queries() -> dict[str, str]:
     root = resources.directory("sql")
     return {
         path.relative_to(root).with_suffix("").as_posix(): path.read_text()
