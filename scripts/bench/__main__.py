@@ -98,10 +98,11 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     for section in _outside(lab, options) if options.endpoint else _ours(lab, options.only):
         print(report.table(section.rows), *section.notes, "", sep="\n", flush=True)
         total.add(section)
-    total.notes.append(report.disturbance(total.rows))
+    if not options.endpoint:
+        total.notes.append(report.disturbance(total.rows))
     kept = {name: getattr(options, name) for name in ("seconds", "workers", "stored", "endpoint")}
     result = Result(machine.described(), kept, total)
-    print(report.verdicts(result.verdicts), total.notes[-1], sep="\n")
+    print(report.verdicts(result.verdicts), *total.notes[-1:], sep="\n")
     print(f"written to {report.write(result, options.output)}")
     drawn = plots.draw(result.rows, options.output)
     if options.write_doc:

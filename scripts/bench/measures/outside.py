@@ -14,7 +14,7 @@ def measure(lab: Lab, target: Target) -> Section:
     for connections in singles.CONCURRENCY:
         request = load.posts(target, 1, 200)
         found = load.measure(target, request, connections=connections, seconds=lab.seconds)
-        section.rows.append(Row("singles", singles.NAME, connections, found.rate, found))
+        section.rows.append(Row(singles.GROUP, singles.NAME, connections, found.rate, found))
     for size in (50, 500):
         request = load.posts(target, size, 4000 // size)
         found = load.measure(target, request, connections=4, seconds=lab.seconds)

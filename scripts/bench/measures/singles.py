@@ -1,4 +1,4 @@
-"""Targets 1: single POSTs beside bare Starlette and a bare commit, at rising concurrency."""
+"""Target 1: single POSTs beside bare Starlette and a bare commit, at rising concurrency."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scripts.bench.servers import Target
 CONCURRENCY = (1, 4, 16, 64, 256)
 ANSWER = b'["eb8dcb8d-9d65-452e-88a0-86bf626e9599"]'
 
+GROUP = "singles"
 NAME = "POST one statement"
 BARE = "bare Starlette, POST"
 
@@ -23,7 +24,7 @@ def measure(lab: Lab, target: Target) -> Section:
     load.measure(target, request, connections=16, seconds=1)  # to warm up
     commit = asyncio.run(commit_p50(target.dsn, 1))
     for connections in CONCURRENCY:
-        rows = beside_bare(lab, target, connections, lab.workers)
+        rows = beside_bare(lab, target, GROUP, connections, lab.workers)
         section.rows += rows
         if connections == 1:
             found = rows[-1].measured.p50 / commit
@@ -36,13 +37,13 @@ def measure(lab: Lab, target: Target) -> Section:
     return section
 
 
-def beside_bare(lab: Lab, target: Target, connections: int, workers: int) -> list[Row]:
+def beside_bare(lab: Lab, target: Target, group: str, connections: int, workers: int) -> list[Row]:
     """Bare Starlette and our server, one right after the other, under the same load."""
     request = load.posts(target, 1, 200)
     with servers.bare(lab.folder, ANSWER, workers) as bare:
         limit = load.measure(bare, request, connections=connections, seconds=lab.seconds)
     ours = load.measure(target, request, connections=connections, seconds=lab.seconds)
     return [
-        Row("singles", BARE, connections, limit.rate, limit, workers=workers),
-        Row("singles", NAME, connections, ours.rate, ours, limit=limit.rate, workers=workers),
+        Row(group, BARE, connections, limit.rate, limit, workers=workers),
+        Row(group, NAME, connections, ours.rate, ours, limit=limit.rate, workers=workers),
     ]

@@ -23,7 +23,7 @@ def measure(lab: Lab) -> Section:
                 target, load.posts(target, 1, 200), connections=16, seconds=1
             )  # to warm up
         for target, workers in ((one, 1), (two, 2)):
-            section.rows += singles.beside_bare(lab, target, _CONNECTIONS, workers)
+            section.rows += singles.beside_bare(lab, target, "workers", _CONNECTIONS, workers)
     bare_one, single, bare_two, double = section.rows
     of_bare = bare_two.rate / bare_one.rate
     what = f"two workers, of one's rate (bare Starlette: {of_bare:.2f} times)"
