@@ -18,7 +18,7 @@ from lrs.auth.tokens import Outside, Tokens
 from lrs.errors import Conflict, InvalidParameter
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
-from lrs.store.database import Database, administered
+from lrs.store.database import Database, Pool, administered
 from lrs.store.exports import Exports, exporting
 from lrs.store.grants import Grants
 from lrs.store.horizon import Horizon
@@ -123,6 +123,14 @@ async def exports(dsn: str) -> AsyncIterator[tuple[Registry, Exports]]:
         database = Database(pool, pool, pool)
         async with exporting(dsn, database, Horizon(database), connections=1, seconds=0) as known:
             yield Registry(pool), known
+
+
+@asynccontextmanager
+async def partner(dsn: str, name: str) -> AsyncIterator[tuple[Pool, Partner]]:
+    """A partner, and the database that it is in. Raises NotFound and Unavailable."""
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        yield pool, await Registry(pool).partner(name)
 
 
 async def add_partner(known: Registry, name: str, title: str, home_page: str) -> Partner:

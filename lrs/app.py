@@ -22,10 +22,12 @@ from starlette.types import ASGIApp
 from lrs import administration, logs
 from lrs.api import (
     canvas,
+    contents,
     documentation,
     oauth,
     operations,
     partners,
+    people,
     problems,
     records,
     reports,
@@ -58,6 +60,8 @@ ROUTES = [
     *partners.ROUTES,
     *records.ROUTES,
     *reports.ROUTES,
+    *people.ROUTES,
+    *contents.ROUTES,
     *xapi.ROUTES,
     *canvas.ROUTES,
     *oauth.ROUTES,

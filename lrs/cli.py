@@ -17,6 +17,7 @@ from lrs.auth import scopes
 from lrs.auth.vault import KeyLost
 from lrs.cli_export import export
 from lrs.cli_options import DATABASE, configured, flags, overlap
+from lrs.cli_people import content, people
 from lrs.cli_reports import reports
 from lrs.cli_tools import tool
 from lrs.errors import LRSError
@@ -95,6 +96,8 @@ def migrate(**given: Any) -> None:
 main.add_command(tool)
 main.add_command(reports)
 main.add_command(export)
+main.add_command(people)
+main.add_command(content)
 
 
 @main.group()

@@ -5,6 +5,7 @@
     │   ├── MalformedJSON     400
     │   ├── InvalidParameter  400
     │   ├── InvalidStatement  400  carries every violation found
+    │   ├── InvalidImport     400  carries what is wrong with each row
     │   ├── UnsupportedVersion 400
     │   └── UnsupportedMediaType 400
     ├── Unauthorized          401
@@ -86,6 +87,11 @@ class InvalidParameter(BadRequest):
 class InvalidStatement(BadRequest):
     code = "invalid-statement"
     title = "The item breaks the rules for what it is"
+
+
+class InvalidImport(BadRequest):
+    code = "invalid-import"
+    title = "What is to be imported breaks the rules for what it is"
 
 
 class UnsupportedVersion(BadRequest):

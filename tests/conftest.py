@@ -7,7 +7,7 @@ import itertools
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -15,11 +15,12 @@ import httpx
 import msgspec
 import pytest
 import uvicorn
+from click.testing import CliRunner, Result
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from support import Partner
 
-from lrs import administration
+from lrs import administration, cli
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import scopes
@@ -134,6 +135,19 @@ def server(settings: Settings) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     running.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture
+def run(settings: Settings) -> Callable[..., Result]:
+    """Runs a command of `lrs` on the same database."""
+    environment = {
+        name: "" for name in os.environ if name.startswith("LRS_") and "TEST" not in name
+    } | {"LRS_DATABASE_URL": settings.database_url, "LRS_SECRET_KEY": SECRET_KEY}
+
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(cli.main, arguments, env=environment)
+
+    return invoke
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from typing import Any
 from support import Partner
 
 from lrs.api.services import Services
+from lrs.reporting.vocabulary import vocabulary
+from lrs.store import projection
 from lrs.xapi import links
 
 Json = dict[str, Any]
@@ -65,3 +67,11 @@ async def record(
         "source": "xapi",
     }
     await insert(services, "learner_record", **row | columns)
+
+
+async def follow(services: Services, partner: Partner) -> None:
+    """Lets the reports tell of all statements."""
+    horizon = await services.horizon.complete()
+    async with services.database.readers.acquire() as connection:
+        while await projection.advance(connection, partner.partner_id, vocabulary(), horizon):
+            pass

@@ -679,6 +679,7 @@ FRONT_DOOR = {
     "lrs.cli",
     "lrs.cli_export",
     "lrs.cli_options",
+    "lrs.cli_people",
     "lrs.cli_reports",
     "lrs.client",
     "lrs.cli_tools",
@@ -698,8 +699,8 @@ FLOORS = [
     "lrs.xapi",
 ]
 FACES = {
-    "partners", "records", "people", "reports", "xapi", "oauth", "operations", "documentation",
-    "canvas", "console",
+    "partners", "records", "people", "contents", "reports", "xapi", "oauth", "operations",
+    "documentation", "canvas", "console",
 }  # fmt: skip
 
 

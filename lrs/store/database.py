@@ -16,6 +16,7 @@ import asyncpg
 
 from lrs.errors import InternalError, LRSError, Unavailable
 
+Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy | asyncpg.Pool
 
 WRITER = "lrs writer"

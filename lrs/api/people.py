@@ -1,0 +1,97 @@
+"""Importing people, or seeing beforehand what an import would come to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lrs.api import problems, reading
+from lrs.api.responses import json_response
+from lrs.api.routing import resource
+from lrs.auth import scopes
+from lrs.errors import InvalidImport, UnsupportedMediaType
+from lrs.reporting import rows
+from lrs.reporting.people import Outcome, Plan
+from lrs.reporting.rows import Row
+from lrs.store import people
+from lrs.xapi import codec, parameters
+
+
+async def post_import(request: Request) -> Response:
+    who = await reading.partner(request)
+    scopes.require(who.scopes, scopes.ADMIN)
+    preview, here = _preview(request), reading.services(request)
+    read = await _rows(request)
+    take = people.preview if preview else people.take
+    # Not with the writers: what is stored meanwhile would not be seen before this has ended.
+    made = await take(here.database.readers, who.partner_id, who.home_page, read)
+    return _answer(made, preview=preview)
+
+
+def _preview(request: Request) -> bool:
+    readers = {"preview": parameters.boolean}
+    given = parameters.read(reading.parameters(request), readers, section="People")
+    return bool(given.get("preview", False))
+
+
+async def _rows(request: Request) -> list[Row]:
+    """The rows in the body, read beside the event loop: there may be many."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("text/csv", "application/json"):
+        raise UnsupportedMediaType(
+            f"The Content-Type must be text/csv or application/json, not {kind!r}."
+        )
+    body = await reading.body(request, reading.services(request).settings.body_bytes)
+    return await asyncio.to_thread(_read, kind, body)
+
+
+def _read(kind: str, body: bytes) -> list[Row]:
+    if kind == "application/json":
+        return list(rows.read_json(codec.read(body)))
+    try:
+        return list(rows.read_csv(body.decode()))
+    except UnicodeDecodeError as error:
+        raise InvalidImport(f"The table is not UTF-8: {error.reason} in {error.start}.") from None
+
+
+def _answer(made: Plan, *, preview: bool) -> Response:
+    if made.refused and not preview:
+        error = InvalidImport(refusal(made.refused))
+        return problems.response(error, results=[_result(each) for each in made.refused])
+    counts = Counter(each.kind for each in made.outcomes)
+    return json_response(
+        {
+            "preview": preview,
+            "results": [_result(each) for each in made.outcomes],
+            "summary": {"received": len(made.outcomes), **counts},
+        }
+    )
+
+
+def refusal(refused: Sequence[Outcome]) -> str:
+    """The first refused row in words."""
+    row, first = refused[0].row, refused[0].violations[0]
+    more = f" (and {len(refused) - 1} more rows)" if len(refused) > 1 else ""
+    return f"{row.place}, {first.pointer[1:] or row.kind or 'row'}: {first.detail}{more}"
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "index": outcome.row.index,
+        "line": outcome.row.line,
+        "type": outcome.row.kind or None,
+        "outcome": outcome.kind,
+        "changes": list(outcome.changes),
+        "errors": [
+            {"pointer": each.pointer, "detail": each.detail, "requirement": each.requirement}
+            for each in outcome.violations
+        ],
+    }
+
+
+ROUTES = [resource("/v1/partners/{partner}/people/imports", post=post_import)]

@@ -1,0 +1,164 @@
+"""`lrs people` and `lrs content`: who learns, and which content items are deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lrs import administration
+from lrs.cli_options import DATABASE, configured, flags
+from lrs.errors import InvalidImport
+from lrs.reporting import names, rows
+from lrs.reporting.people import Outcome, Plan
+from lrs.reporting.rows import Row
+from lrs.store import contents
+from lrs.store import people as importing
+from lrs.store.contents import Content
+from lrs.store.database import Pool
+from lrs.store.registry import Partner
+from lrs.xapi import codec
+
+Result = TypeVar("Result")
+Work = Callable[[Pool, Partner], Awaitable[Result]]
+
+_PAGE = 1000
+
+
+@click.group()
+def people() -> None:
+    """People: users, identifiers, groups, teams, memberships, assignments."""
+
+
+@people.command("import")
+@click.argument("partner_name", metavar="PARTNER")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--preview", is_flag=True, help="Only say what would become of each row.")
+@flags(*DATABASE)
+def people_import(partner_name: str, file: Path, preview: bool, **given: Any) -> None:
+    """Import FILE, a table (or an array of rows, if it ends in .json); all of it or nothing."""
+    read = _read(file)
+
+    async def work(pool: Pool, partner: Partner) -> Plan:
+        if preview:
+            return await importing.preview(pool, partner.partner_id, partner.home_page, read)
+        with click.progressbar(length=1, label="Writing ", file=sys.stderr) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+            return await importing.take(pool, partner.partner_id, partner.home_page, read, progress)
+
+    made = _with_partner(partner_name, given, work)
+    for outcome in made.outcomes if preview else made.refused:
+        if outcome.kind != "unchanged":
+            click.echo(_told(outcome), err=outcome.kind == "refused")
+    counts = Counter(each.kind for each in made.outcomes)
+    told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    click.echo(f"{len(made.outcomes)} rows: {told}" if counts else "no rows")
+    if made.refused:
+        click.echo("Nothing is imported while a row is refused.", err=True)
+        sys.exit(1)
+
+
+def _read(file: Path) -> list[Row]:
+    try:
+        if file.suffix == ".json":
+            return _checked(rows.read_json(codec.read(file.read_bytes())), 0)
+        text = file.read_bytes().decode()
+        return _checked(rows.read_csv(text), text.count("\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidImport(f"{file} cannot be read: {error}.") from None
+
+
+def _checked(read: Iterable[Row], about: int) -> list[Row]:
+    with click.progressbar(read, length=about, label="Checking", file=sys.stderr) as bar:
+        return list(bar)
+
+
+def _told(outcome: Outcome) -> str:
+    row = outcome.row
+    name = next(
+        (
+            row.values[key]
+            for key in ("user", "team", "organization", "assignment")
+            if row.values.get(key)
+        ),
+        "",
+    )
+    told = "; ".join(
+        f"{each.pointer[1:]}: {each.detail}".lstrip(": ") for each in outcome.violations
+    ) or ", ".join(outcome.changes)
+    return f"{row.place}\t{row.kind}\t{name}\t{outcome.kind}\t{told}".rstrip()
+
+
+@click.group()
+def content() -> None:
+    """Content items: what learners work on."""
+
+
+@content.command("list")
+@click.argument("partner_name", metavar="PARTNER")
+@flags(*DATABASE)
+def content_list(partner_name: str, **given: Any) -> None:
+    """List the content items of PARTNER."""
+
+    async def work(pool: Pool, partner: Partner) -> None:
+        after = 0
+        while found := await contents.page(pool, partner.partner_id, after=after, limit=_PAGE):
+            for each in found:
+                click.echo(_line(each))
+            after = found[-1].content_id
+
+    _with_partner(partner_name, given, work)
+
+
+@content.command("delete")
+@click.argument("partner_name", metavar="PARTNER")
+@click.argument("activity")
+@flags(*DATABASE)
+def content_delete(partner_name: str, activity: str, **given: Any) -> None:
+    """Show ACTIVITY as deleted in reports, with the id -1."""
+    _set_deleted(partner_name, activity, given, deleted=True)
+    click.echo(f"deleted {activity}")
+
+
+@content.command("restore")
+@click.argument("partner_name", metavar="PARTNER")
+@click.argument("activity")
+@flags(*DATABASE)
+def content_restore(partner_name: str, activity: str, **given: Any) -> None:
+    """Show ACTIVITY in reports again."""
+    _set_deleted(partner_name, activity, given, deleted=False)
+    click.echo(f"restored {activity}")
+
+
+def _set_deleted(partner_name: str, activity: str, given: dict[str, Any], *, deleted: bool) -> None:
+    async def work(pool: Pool, partner: Partner) -> None:
+        meant = names.content(activity, partner.home_page)
+        await contents.set_deleted(pool, partner.partner_id, meant, deleted)
+
+    _with_partner(partner_name, given, work)
+
+
+def _line(each: Content) -> str:
+    state = f"deleted {each.deleted_at.date().isoformat()}" if each.deleted_at else "good"
+    told = (each.content_id, each.activity_id, each.type or "", state, each.title or "")
+    return "\t".join(map(str, told))
+
+
+def _with_partner(partner_name: str, given: dict[str, Any], work: Work[Result]) -> Result:
+    """Does some work for a partner in the configured database."""
+
+    async def run(dsn: str) -> Result:
+        async with administration.partner(dsn, partner_name) as (pool, partner):
+            return await work(pool, partner)
+
+    with administration.database_url(configured(given)) as dsn:
+        return asyncio.run(run(dsn))

@@ -1,0 +1,189 @@
+"""Importing people: one transaction that reads what is known, and writes what is to change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import asyncpg
+import orjson
+
+from lrs import resources
+from lrs.errors import Unavailable
+from lrs.reporting import people
+from lrs.reporting.claims import Holder, claimed
+from lrs.reporting.consistency import NAMES, Known, Period, named
+from lrs.reporting.people import Plan
+from lrs.reporting.rows import Row, Values
+from lrs.store import projection
+from lrs.store.database import Connection, Pool, errors_translated
+from lrs.store.transaction import again
+from lrs.xapi import links
+
+_THINGS = {
+    "user": resources.sql("reporting/people/users"),
+    "group": resources.sql("reporting/people/groups"),
+    "team": resources.sql("reporting/people/teams"),
+    "assignment": resources.sql("reporting/people/assignments"),
+}
+_MEMBERSHIPS = resources.sql("reporting/people/memberships")
+_HOLDERS = resources.sql("reporting/people/holders")
+_ADD_USERS = resources.sql("reporting/people/add_users")
+_SET_USERS = resources.sql("reporting/people/set_users")
+_PUT_GROUPS = resources.sql("reporting/people/put_groups")
+_PUT_TEAMS = resources.sql("reporting/people/put_teams")
+_PUT_IDENTIFIERS = resources.sql("reporting/people/put_identifiers")
+_PUT_MEMBERSHIPS = resources.sql("reporting/people/put_memberships")
+_REMOVE_MEMBERSHIPS = resources.sql("reporting/people/remove_memberships")
+_ADD_CONTENTS = resources.sql("reporting/people/add_contents")
+_PUT_ASSIGNMENTS = resources.sql("reporting/people/put_assignments")
+_MOVE_EVENTS = resources.sql("reporting/people/move_events")
+_TOUCHED = resources.sql("reporting/people/touched")
+_FORGET = resources.sql("reporting/people/forget")
+_ADD_GROUPS = resources.sql("reporting/projection/add_groups")
+
+_PATIENCE = "5s"
+_PAIRS_AT_A_TIME = 5_000
+
+Progress = Callable[[int, int], None]
+"""Told how many facts and records were made anew, and of how many."""
+
+
+async def preview(pool: Pool, partner_id: int, home_page: str, rows: Sequence[Row]) -> Plan:
+    """What an import of these rows would come to."""
+    with errors_translated():
+        async with (
+            pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await _plan(connection, partner_id, home_page, rows)
+
+
+async def take(
+    pool: Pool,
+    partner_id: int,
+    home_page: str,
+    rows: Sequence[Row],
+    progress: Progress = lambda done, total: None,
+) -> Plan:
+    """Imports these rows, unless one is refused. Raises Unavailable if others are at work."""
+
+    async def attempt() -> Plan:
+        async with pool.acquire() as connection, connection.transaction():
+            await _lock(connection, partner_id)
+            made = await _plan(connection, partner_id, home_page, rows)
+            if not made.refused:
+                await _write(connection, partner_id, made, progress)
+            return made
+
+    with errors_translated():
+        return await again(attempt)
+
+
+async def _lock(connection: Connection, partner_id: int) -> None:
+    """The right to change what reports are made of; others have it for a moment, or for long."""
+    await connection.execute(f"set local lock_timeout = '{_PATIENCE}'")
+    try:
+        await projection.lock(connection, partner_id)
+    except asyncpg.LockNotAvailableError:
+        raise Unavailable(
+            "The partner's reports are just being made anew, or other people are imported.",
+            headers={"Retry-After": "30"},
+        ) from None
+    await connection.execute("set local lock_timeout = 0")
+
+
+# Reading
+
+
+async def _plan(
+    connection: Connection, partner_id: int, home_page: str, rows: Sequence[Row]
+) -> Plan:
+    known = await _known(connection, partner_id, home_page, rows)
+    # Long imports must not keep others waiting who have only a moment's work.
+    return await asyncio.to_thread(people.plan, rows, known)
+
+
+async def _known(
+    connection: Connection, partner_id: int, home_page: str, rows: Sequence[Row]
+) -> Known:
+    known = Known(home_page)
+    names = named(rows)
+    for kind, column in NAMES.items():
+        for row in await connection.fetch(_THINGS[kind], partner_id, list(names[kind])):
+            thing = dict(row)
+            if kind == "user":
+                known.person_ids[row["user"]] = thing.pop("person_id")
+            known.things[kind][row[column]] = thing
+    members = [row.values["user"] for row in rows if row.kind == "membership" and row.is_good]
+    for row in await connection.fetch(_MEMBERSHIPS, partner_id, members):
+        *period, to_day = row
+        known.memberships[tuple(period)] = to_day
+    good = (row for row in rows if row.is_good)
+    keys = [claim.agent_key for claim in claimed(good, home_page)]
+    for key, *holder in await connection.fetch(_HOLDERS, partner_id, keys):
+        known.holders[key] = Holder(*holder)
+    return known
+
+
+# Writing
+
+
+async def _write(connection: Connection, partner_id: int, made: Plan, progress: Progress) -> None:
+    for sql, rows in (
+        (_ADD_USERS, [each for each in made.things["user"] if "person_id" not in each]),
+        (_SET_USERS, [each for each in made.things["user"] if "person_id" in each]),
+        (_PUT_GROUPS, made.things["group"]),
+        (_PUT_TEAMS, made.things["team"]),
+        (_PUT_IDENTIFIERS, [each.values for each in made.claims]),
+        (_REMOVE_MEMBERSHIPS, [_membership(each) for each in made.removed]),
+        (_PUT_MEMBERSHIPS, [_membership(*each) for each in made.lasting.items()]),
+    ):
+        await _put(connection, sql, partner_id, rows)
+    await _assign(connection, partner_id, made.things["assignment"])
+    await _remake(connection, partner_id, made, progress)
+
+
+async def _put(connection: Connection, sql: str, partner_id: int, rows: Sequence[Values]) -> None:
+    if rows:
+        # Numbers that are Decimal go as texts, which PostgreSQL reads as they are meant.
+        await connection.execute(sql, partner_id, orjson.dumps(rows, default=str).decode())
+
+
+def _membership(period: Period, to_day: Any = None) -> Values:
+    user, team, organization, from_day = period
+    return {
+        "user": user,
+        "team": team,
+        "organization": organization,
+        "from_day": from_day,
+        "to_day": to_day,
+    }
+
+
+async def _assign(connection: Connection, partner_id: int, things: Sequence[Values]) -> None:
+    rows = [
+        {**each, "content_key": each["content"] and links.activity_key(each["content"])}
+        for each in things
+    ]
+    if any(each["organization"] is None for each in rows):
+        await connection.execute(_ADD_GROUPS, partner_id, [""])
+    await _put(connection, _ADD_CONTENTS, partner_id, rows)
+    await _put(connection, _PUT_ASSIGNMENTS, partner_id, rows)
+
+
+async def _remake(connection: Connection, partner_id: int, made: Plan, progress: Progress) -> None:
+    """Brings facts and records up to date with who people are now, and where they belong."""
+    left = sorted(made.left)
+    if left:
+        await connection.execute(_MOVE_EVENTS, partner_id, left, made.moved)
+    members = {user for user, _, group, _ in (*made.lasting, *made.removed) if group is not None}
+    if not left and not members:
+        return
+    rows = await connection.fetch(_TOUCHED, partner_id, left, made.moved, list(members))
+    pairs = [(row["person_id"], row["content_id"]) for row in rows]
+    for start in range(0, len(pairs), _PAIRS_AT_A_TIME):
+        progress(start, len(pairs))
+        await projection.recompute(connection, partner_id, pairs[start : start + _PAIRS_AT_A_TIME])
+    await connection.execute(_FORGET, partner_id, left)
