@@ -16,6 +16,8 @@ import msgspec
 from lrs.auth import scopes, secrets
 from lrs.auth.tokens import Outside, Tokens
 from lrs.errors import Conflict, InvalidParameter
+from lrs.reporting.vocabulary import BadVocabulary, Vocabulary
+from lrs.reporting.vocabulary import vocabulary as known_vocabulary
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
 from lrs.store.database import Database, Pool, administered
@@ -89,6 +91,17 @@ def with_secret_key(settings: Settings) -> Settings:
     if len(key) < 32:
         raise SettingsError(f"The secret key in {path} is damaged: it is too short.")
     return msgspec.structs.replace(settings, secret_key=key)
+
+
+def vocabulary(settings: Settings) -> Vocabulary:
+    """What verbs, types and extensions mean to reports. Raises SettingsError."""
+    try:
+        own = Path(settings.vocabulary).read_bytes() if settings.vocabulary else None
+        return known_vocabulary(own)
+    except OSError as error:
+        raise SettingsError(f"LRS_VOCABULARY: cannot read the file: {error}.") from None
+    except BadVocabulary as error:
+        raise SettingsError(f"LRS_VOCABULARY: {settings.vocabulary}: {error}.") from None
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import logging.config
 import multiprocessing.process
@@ -19,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from lrs import administration, logs
+from lrs import administration, collector, logs
 from lrs.api import (
     canvas,
     contents,
@@ -123,15 +122,8 @@ def worker() -> ASGIApp:
     settings = from_environment()
     logging.config.dictConfig(logs.configuration(settings.log_level))
     app = Forwarded(create_app(settings), settings.forwarded_allow_ips)
-    _spare_the_collector()
+    collector.spare()
     return app
-
-
-def _spare_the_collector() -> None:
-    """Looking for cycles took a fifth of the time: what is loaded stays, and requests make few."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _end_after(parent: multiprocessing.process.BaseProcess) -> None:

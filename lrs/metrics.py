@@ -27,6 +27,11 @@ QUEUE_STATEMENTS = Gauge(
     "Statements waiting for a transaction.",
     multiprocess_mode="livesum",
 )
+PROJECTION_LAG = Gauge(
+    "lrs_projection_lag_seconds",
+    "How old the oldest statement is that reports do not hold yet; 0 if they hold all.",
+    multiprocess_mode="livemostrecent",
+)
 POOL_CONNECTIONS = Gauge(
     "lrs_pool_connections",
     "Connections to the database, by pool and by whether they are at work.",

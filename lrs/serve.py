@@ -17,7 +17,7 @@ import click
 import msgspec
 import uvicorn
 
-from lrs import administration, logs
+from lrs import administration, logs, projecting
 from lrs.administration import DEMO, Issued
 from lrs.protocol import BoundedProtocol
 from lrs.settings import PREFIX, Settings, SettingsError
@@ -57,6 +57,7 @@ def run(settings: Settings) -> None:
     for number in _STOPPING:
         signal.signal(number, _stop)
     logging.config.dictConfig(logs.configuration(settings.log_level))
+    administration.vocabulary(settings)
     settings = _with_free_port(settings)
     embedded = not settings.database_url
     with administration.database_url(settings, exclusive=True) as dsn:
@@ -64,7 +65,7 @@ def run(settings: Settings) -> None:
         settings = msgspec.structs.replace(settings, database_url=dsn)
         demo = asyncio.run(_prepare(settings, embedded=embedded))
         _greet(settings, demo)
-        with _environment(settings):
+        with _environment(settings), projecting.beside(settings):
             _serve(settings)
 
 

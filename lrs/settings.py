@@ -194,6 +194,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         ),
     ] = False
+    projection: Annotated[
+        bool,
+        Meta(description="Keep learner records and reports up to date while the server runs."),
+    ] = True
+    vocabulary: Annotated[
+        str,
+        Meta(
+            description=(
+                "A file that says what more verbs, activity types and extensions mean to reports. "
+                "Empty: only those that the server knows."
+            )
+        ),
+    ] = ""
     xapi_default_version: Annotated[
         str,
         Meta(

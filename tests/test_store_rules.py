@@ -684,10 +684,19 @@ FRONT_DOOR = {
     "lrs.client",
     "lrs.cli_tools",
     "lrs.app",
+    "lrs.projecting",
     "lrs.serve",
     "lrs.administration",
 }
-COMMON = {"lrs", "lrs.errors", "lrs.resources", "lrs.settings", "lrs.logs", "lrs.metrics"}
+COMMON = {
+    "lrs",
+    "lrs.collector",
+    "lrs.errors",
+    "lrs.resources",
+    "lrs.settings",
+    "lrs.logs",
+    "lrs.metrics",
+}
 FLOORS = [
     "lrs.api",
     "lrs.auth",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 from prometheus_client import REGISTRY as LOCAL
@@ -13,7 +14,8 @@ from lrs import __version__, metrics
 from lrs.api import reading
 from lrs.api.responses import json_response
 from lrs.api.routing import resource
-from lrs.store import migrations
+from lrs.errors import Unavailable
+from lrs.store import migrations, projection
 from lrs.store.database import Database, errors_translated
 
 
@@ -29,7 +31,9 @@ async def get_ready(request: Request) -> Response:
 
 
 async def get_metrics(request: Request) -> Response:
-    _count_connections(reading.services(request).database)
+    database = reading.services(request).database
+    _count_connections(database)
+    await _measure_lag(database)
     return Response(generate_latest(_registry()), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -47,6 +51,13 @@ def _count_connections(database: Database) -> None:
         idle = pool.get_idle_size()
         metrics.POOL_CONNECTIONS.labels(name, "idle").set(idle)
         metrics.POOL_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)
+
+
+async def _measure_lag(database: Database) -> None:
+    """Known to the database alone; without it, it stays what it was."""
+    with suppress(Unavailable):
+        lags = [each.lag_seconds for each in await projection.standing(database)]
+        metrics.PROJECTION_LAG.set(max(lags, default=0.0))
 
 
 ROUTES = [

@@ -21,6 +21,9 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy | asyncpg.Poo
 
 WRITER = "lrs writer"
 READER = "lrs reader"
+PROJECTION = "lrs projection"
+
+_A_DAY = 86_400.0
 
 # All that is left are walks along indexes, and look-ups in them; planned once.
 _WALKS = {
@@ -96,6 +99,17 @@ async def administered(dsn: str) -> AsyncIterator[asyncpg.Pool]:
             dsn, min_size=1, max_size=1, server_settings={"application_name": "lrs admin"}
         ) as pool:
             yield pool
+
+
+@asynccontextmanager
+async def projecting(dsn: str) -> AsyncIterator[Database]:
+    """Two connections for whoever makes reports of statements; what they do may take its time.
+
+    Raises Unavailable if the server cannot be reached.
+    """
+    with errors_translated():
+        async with _pool(dsn, PROJECTION, 2, _A_DAY) as pool:
+            yield Database(pool, pool, pool)
 
 
 async def server_version(connection: Connection) -> str:

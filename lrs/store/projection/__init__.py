@@ -3,13 +3,14 @@
 Whoever changes any of it holds the lock of the partner's projection, until the transaction ends.
 """
 
-from lrs.store.projection.following import Position, advance, lock
+from lrs.store.projection.follower import Follower
+from lrs.store.projection.following import advance, lock
 from lrs.store.projection.rebuilding import rebuild
 from lrs.store.projection.recomputing import note_changed, recompute
-from lrs.store.projection.standing import Reached, Waiting, reached, waiting
+from lrs.store.projection.standing import Reached, Waiting, reached, standing, waiting
 
 __all__ = [
-    "Position",
+    "Follower",
     "Reached",
     "Waiting",
     "advance",
@@ -18,5 +19,6 @@ __all__ = [
     "reached",
     "rebuild",
     "recompute",
+    "standing",
     "waiting",
 ]

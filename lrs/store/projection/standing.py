@@ -44,6 +44,12 @@ async def waiting(connection: Connection, partner_id: int | None = None) -> list
     return [Waiting(*row) for row in await connection.fetch(_WAITING, partner_id)]
 
 
+async def standing(database: Database) -> list[Waiting]:
+    """How every partner stands."""
+    with errors_translated():
+        return await waiting(database.readers)
+
+
 async def reached(database: Database, partner_id: int, horizon: datetime) -> Reached:
     """What reports hold that are read after this; `horizon` is a bound of lrs.store.horizon."""
     with errors_translated():

@@ -1,0 +1,122 @@
+"""The process beside the workers that keeps reports up to date: `lrs serve` starts it.
+
+However many there are, on however many machines, each partner's statements are followed by one at a
+time. It ends with the process that started it, and asks for less of the machine than ingest gets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import logging.config
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from lrs import administration, collector, logs
+from lrs.errors import LRSError
+from lrs.settings import Settings, from_environment
+from lrs.store import migrations
+from lrs.store.database import projecting
+from lrs.store.projection import Follower
+
+_log = logging.getLogger("lrs.projection")
+
+_NICE = 10
+_PAUSE_SECONDS = 1.0
+_RESTART_SECONDS = 5.0
+_END_SECONDS = 10.0
+
+
+@contextmanager
+def beside(settings: Settings) -> Iterator[None]:
+    """Keeps the process running meanwhile; its settings are those in the environment."""
+    if not settings.projection:
+        yield
+        return
+    keeper = _Keeper()
+    keeper.start()
+    try:
+        yield
+    finally:
+        keeper.end()
+
+
+class _Keeper(threading.Thread):
+    """Starts the process, and again whenever it ends too early."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._ended = threading.Event()
+        self._process = _start()
+
+    def run(self) -> None:
+        while True:
+            status = self._process.wait()
+            if self._ended.is_set():
+                return
+            _log.warning("the projection ended and is started again", extra={"status": status})
+            if self._ended.wait(_RESTART_SECONDS):
+                return
+            self._process = _start()
+
+    def end(self) -> None:
+        self._ended.set()
+        _let_go(self._process)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
+        self._process.kill()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """The process ends when its standard input does, whatever ends this one."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "lrs.projecting"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin:
+        process.stdin.close()
+
+
+def main() -> None:
+    settings = from_environment()
+    logging.config.dictConfig(logs.configuration(settings.log_level))
+    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the server, which then lets go
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(AttributeError, OSError):  # not everywhere
+        os.nice(_NICE)
+    try:
+        asyncio.run(_until_let_go(settings))
+    except LRSError as error:
+        _log.error("cannot follow the statements: %s", error.detail)
+        sys.exit(1)
+
+
+async def _until_let_go(settings: Settings) -> None:
+    loop, following = asyncio.get_running_loop(), asyncio.create_task(follow(settings))
+    let_go: Callable[[], object] = lambda: loop.call_soon_threadsafe(following.cancel)  # noqa: E731
+    threading.Thread(target=lambda: (sys.stdin.buffer.read(), let_go()), daemon=True).start()
+    with suppress(asyncio.CancelledError):
+        await following
+
+
+async def follow(settings: Settings) -> None:
+    """Follows the statements of all partners, for ever. Raises Unavailable."""
+    vocabulary = administration.vocabulary(settings)
+    async with projecting(settings.database_url) as database:
+        await migrations.verify(database.readers)
+        follower = Follower(database, vocabulary)
+        collector.spare()
+        while True:
+            if not await follower.follow():
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

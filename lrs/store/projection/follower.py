@@ -1,0 +1,58 @@
+"""Following the statements of all partners, for as long as a process lives."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime
+
+from lrs.errors import Unavailable
+from lrs.reporting.vocabulary import Vocabulary
+from lrs.store.database import Database, errors_translated
+from lrs.store.horizon import Horizon
+from lrs.store.projection.following import advance
+from lrs.store.projection.standing import Waiting, waiting
+from lrs.store.transaction import again
+
+_log = logging.getLogger("lrs.projection")
+
+_REST_SECONDS = 30.0
+
+
+class Follower:
+    """Takes a chunk of each partner in turn.
+
+    A partner that cannot be followed is left alone for a while, so that it holds up no other.
+    """
+
+    def __init__(self, database: Database, vocabulary: Vocabulary) -> None:
+        self._pool = database.readers
+        self._horizon = Horizon(database)
+        self._vocabulary = vocabulary
+        self._rests_until: dict[int, float] = {}
+
+    async def follow(self) -> int:
+        """Follows what is new; returns how many statements that were. Raises Unavailable."""
+        horizon = await self._horizon.recent()
+        followed = 0
+        with errors_translated():
+            partners = await waiting(self._pool)
+        for each in partners:
+            rests = self._rests_until.get(each.partner_id, 0.0) > time.monotonic()
+            if each.since and each.since <= horizon and not rests:
+                followed += await self._advance(each, horizon)
+        return followed
+
+    async def _advance(self, partner: Waiting, horizon: datetime) -> int:
+        try:
+            with errors_translated():
+                async with self._pool.acquire() as connection:
+                    return await again(
+                        lambda: advance(connection, partner.partner_id, self._vocabulary, horizon)
+                    )
+        except Unavailable:
+            raise
+        except Exception:
+            _log.exception("the statements of %s cannot be followed", partner.partner)
+            self._rests_until[partner.partner_id] = time.monotonic() + _REST_SECONDS
+            return 0

@@ -1,0 +1,121 @@
+"""The process beside the workers: it keeps reports up to date, and ends with the server."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+from conftest import SECRET_KEY
+from reporting_support import mailbox
+from support import Partner, statement
+from test_cli import Server
+
+from lrs.api.services import Services
+from lrs.reporting.vocabulary import vocabulary
+from lrs.store import projection
+from lrs.store.database import projecting
+from lrs.store.projection import Follower, follower
+
+
+def children(server: Server) -> list[psutil.Process]:
+    """The processes that follow the statements for a server."""
+    return [
+        each
+        for each in psutil.Process(server.process.pid).children()
+        if "lrs.projecting" in each.cmdline()
+    ]
+
+
+def wait_for(found: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 20
+    while not found():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def server(database_url: str, tmp_path: Path) -> Iterator[Server]:
+    started = Server(
+        tmp_path / "data",
+        LRS_DATABASE_URL=database_url,
+        LRS_SECRET_KEY=SECRET_KEY,
+        LRS_WORKERS="2",
+        LRS_LOG_LEVEL="warning",
+    )
+    yield started
+    started.close()
+
+
+async def test_what_is_stored_is_soon_reported(
+    partner: Partner, services: Services, server: Server
+) -> None:
+    """By one process, however many the workers; when it is killed, another one takes over."""
+    await partner.send(statement())
+
+    def lag() -> float:
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        (line,) = (each for each in lines if each.startswith("lrs_projection_lag_seconds"))
+        return float(line.split()[-1])
+
+    wait_for(lambda: lag() == 0)
+    horizon = await services.horizon.complete()
+    found = await projection.reached(services.database, partner.partner_id, horizon)
+    assert found == projection.Reached(horizon, 0.0)
+    (first,) = children(server)
+    assert first.nice() > psutil.Process(server.process.pid).nice()
+    first.kill()
+    wait_for(lambda: [each for each in children(server) if each.pid != first.pid] != [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_it_ends_with_the_server(server: Server, number: signal.Signals) -> None:
+    (child,) = children(server)
+    server.stop(number)
+    with suppress(psutil.NoSuchProcess):
+        child.wait(20)
+    assert not child.is_running()
+
+
+def test_it_can_be_switched_off(database_url: str, tmp_path: Path) -> None:
+    server = Server(
+        tmp_path / "data",
+        LRS_DATABASE_URL=database_url,
+        LRS_SECRET_KEY=SECRET_KEY,
+        LRS_PROJECTION="off",
+    )
+    assert children(server) == []
+    server.close()
+
+
+async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
+    partner: Partner,
+    stranger: Partner,
+    services: Services,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for each in (partner, stranger):
+        await each.send(statement(actor=mailbox("ada")))
+    await services.horizon.complete()
+    advance = follower.advance
+
+    async def fail_for_one(connection: asyncpg.Connection, partner_id: int, *more: object) -> int:
+        if partner_id == partner.partner_id:
+            raise ZeroDivisionError
+        return await advance(connection, partner_id, *more)
+
+    monkeypatch.setattr(follower, "advance", fail_for_one)
+    async with projecting(database_url) as database:
+        follows = Follower(database, vocabulary())
+        while await follows.follow():
+            pass
+    waits = {each.partner_id: each.since for each in await projection.standing(services.database)}
+    assert waits[partner.partner_id] is not None
+    assert waits[stranger.partner_id] is None
