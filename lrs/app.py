@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, suppress
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from lrs import administration, collector, logs
@@ -34,6 +33,7 @@ from lrs.api import (
 )
 from lrs.api.forwarded import Forwarded
 from lrs.api.observe import Observe
+from lrs.api.origins import CrossOrigin
 from lrs.api.services import Services
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callbacks import Callbacks
@@ -102,7 +102,7 @@ def _cors(settings: Settings) -> list[Middleware]:
         return []
     return [
         Middleware(
-            CORSMiddleware,
+            CrossOrigin,
             allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
             allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
             allow_headers=xapi.ALLOWED_HEADERS,

@@ -13,12 +13,14 @@ from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import orjson
 
 from lrs.errors import InvalidStatement, TooLarge, Violation
 from lrs.store.statements import Prepared
 from lrs.xapi import codec, entities, equality, links, multipart, signatures, track
 from lrs.xapi.canvas import PageView
+from lrs.xapi.links import Mentions
 from lrs.xapi.multipart import Attached
 from lrs.xapi.signatures import Signature
 from lrs.xapi.validation import Version, statement_violations, track_violations
@@ -46,9 +48,8 @@ class Sender:
     version: Version | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """An item that is a valid statement: as a value, as text, and what came with it."""
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """An item that is a valid statement: as a value, as compact text, and what came with it."""
 
     statement: dict[str, Any]
     text: bytes
@@ -59,16 +60,18 @@ class Item:
     page_view: PageView | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """An item that is ready to be stored."""
+class Checked(msgspec.Struct, frozen=True, gc=False):
+    """An item that is ready to be stored, and whether it came with an id.
+
+    Its value is let go of: the next item is read into the same memory, which is still at hand.
+    """
 
     prepared: Prepared
-    statement: dict[str, Any]
+    named: bool
 
 
 Reader = Callable[[bytes, Any, Sender], Item]
-"""Makes a statement of one item, given as text and as value. Raises InvalidStatement."""
+"""Makes a statement of one item, given as compact text and as value. Raises InvalidStatement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class StatementReader:
         if violations := statement_violations(value, version):
             raise refusal(violations)
         if self.statement_id:
-            _name(value, self.statement_id)
+            text = _named(text, value, self.statement_id)
         organization = sender.organization
         if "attachments" not in value and "attachments" not in value["object"]:
             return Item(value, text, organization, version)
@@ -133,12 +136,13 @@ def check(text: bytes, sender: Sender, reader: Reader, most_bytes: int) -> Check
     """The item, ready to be stored. Raises TooLarge, MalformedJSON or InvalidStatement."""
     if len(text) > most_bytes:
         raise TooLarge(f"This has {len(text)} bytes, and at most {most_bytes} are taken.")
-    return complete(reader(text, codec.read(text), sender), sender)
+    value, text = codec.parse(text)
+    return complete(reader(text, value, sender), sender)
 
 
 def complete(item: Item, sender: Sender) -> Checked:
     """An item that is a valid statement, with all that the LRS sets."""
-    return Checked(_prepare(item, sender), item.statement)
+    return Checked(_prepare(item, sender), "id" in item.statement)
 
 
 def _version_told(value: Any) -> Version:
@@ -146,11 +150,15 @@ def _version_told(value: Any) -> Version:
     return "2.0.0" if isinstance(told, str) and told.startswith("2.") else "1.0.3"
 
 
-def _name(statement: dict[str, Any], statement_id: str) -> None:
-    """Gives the statement the id of the request, unless it has another one."""
-    if statement.setdefault("id", statement_id).lower() != statement_id.lower():
+def _named(text: bytes, statement: dict[str, Any], statement_id: str) -> bytes:
+    """The text with the id of the request, which the value gets too. Raises InvalidStatement."""
+    if "id" not in statement:
+        statement["id"] = statement_id
+        return b'{"id":"%b",%b' % (statement_id.encode(), text[1:])
+    if statement["id"].lower() != statement_id.lower():
         detail = f"expected the id of the request, {statement_id}"
         raise refusal([Violation("/id", detail, "xAPI 1.0.3 Communication 2.1.1")])
+    return text
 
 
 def _prepare(item: Item, sender: Sender) -> Prepared:
@@ -158,7 +166,8 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
     statement_id = _identify(statement, item.organization)
     verb = statement["verb"]["id"]
     target = links.reference(statement)
-    defined = entities.definitions(statement) if sender.defines else {}
+    mentioned = links.mentions(statement)
+    defined = entities.definitions(mentioned) if sender.defines else {}
     return Prepared(
         statement_id=statement_id.lower(),
         digest=equality.digest(statement),
@@ -167,24 +176,24 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
         organization=item.organization,
         timed="timestamp" in statement,
         body=_body(item, statement_id, sender),
-        links=tuple(links.links(statement).items()),
+        links=tuple(links.links(statement, mentioned).items()),
         target=target,
         voids=target is not None and verb == links.VOIDED,
-        definitions=tuple((each, orjson.dumps(known)) for each, known in defined.items()),
-        names=tuple(_names(statement, sender)) if sender.defines else (),
+        definitions=[(each, orjson.dumps(known)) for each, known in defined.items()],
+        names=_names(mentioned, sender) if sender.defines else (),
         contents=item.contents,
         signatures=item.signatures,
         page_view=item.page_view,
     )
 
 
-def _names(statement: dict[str, Any], sender: Sender) -> set[tuple[str, str]]:
-    return entities.names(statement) | _names_of_authority(sender.authority)
+def _names(mentioned: Mentions, sender: Sender) -> list[tuple[str, str]]:
+    return [*entities.names(mentioned), *_names_of_authority(sender.authority)]
 
 
 @lru_cache(maxsize=1000)
-def _names_of_authority(authority: str) -> set[tuple[str, str]]:
-    return entities.names_of(orjson.loads(authority))
+def _names_of_authority(authority: str) -> list[tuple[str, str]]:
+    return entities.names(Mentions([(orjson.loads(authority), links.Role.AUTHORITY)], []))
 
 
 def _identify(statement: dict[str, Any], organization: str | None) -> str:
@@ -196,22 +205,25 @@ def _identify(statement: dict[str, Any], organization: str | None) -> str:
     return str(uuid4())
 
 
-_SET_HERE = frozenset({"id", "stored", "authority", "version"})
+_SET_HERE = frozenset({"stored", "authority"})
 
 
 def _body(item: Item, statement_id: str, sender: Sender) -> str:
     """The text to keep: as it was sent, but for what the LRS sets; open for `stored`."""
+    told = item.statement
+    identity = "" if "id" in told else f'"id":"{statement_id}",'
+    version = "" if "version" in told else f'"version":"{VERSION_KEPT[item.version]}",'
+    return f'{{{identity}{_kept(item)},"authority":{sender.authority},{version}'
+
+
+def _kept(item: Item) -> str:
+    """The members of the statement that are kept, as text."""
     statement = item.statement
-    text = codec.compact(item.text)
-    version = statement.get("version", VERSION_KEPT[item.version])
     rewritten = codec.arrays_of_context_activities(statement)
-    if rewritten or not _SET_HERE.isdisjoint(statement):
-        members = codec.members(text)
-        members.update({name: orjson.dumps(statement[name]) for name in rewritten})
-        kept = (
-            f'"{name}":{raw.decode()}' for name, raw in members.items() if name not in _SET_HERE
-        )
-        inner = ",".join(kept)
-    else:
-        inner = text[1:-1].decode()
-    return f'{{"id":"{statement_id}",{inner},"authority":{sender.authority},"version":"{version}",'
+    if not rewritten and _SET_HERE.isdisjoint(statement):
+        return item.text[1:-1].decode()
+    members = codec.members(item.text)
+    members.update({name: orjson.dumps(statement[name]) for name in rewritten})
+    return ",".join(
+        f'"{name}":{raw.decode()}' for name, raw in members.items() if name not in _SET_HERE
+    )

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import orjson
 
 from lrs import metrics
@@ -29,6 +29,7 @@ from lrs.store import statements
 from lrs.store.callbacks import Nonce
 from lrs.store.commit import GroupCommit
 from lrs.store.database import Database
+from lrs.store.statements import Prepared
 from lrs.store.transaction import Verdict
 from lrs.xapi import equality
 
@@ -38,8 +39,7 @@ Kind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "withh
 REFUSED = frozenset({"conflict", "invalid", "too_large"})
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one item; `problem` says why it was not stored."""
 
     kind: Kind
@@ -120,7 +120,7 @@ def _refuse_repeated_ids(checked: Sequence[Checked | Outcome]) -> list[Checked |
     seen: set[str] = set()
     kept: list[Checked | Outcome] = []
     for each in checked:
-        if isinstance(each, Checked) and "id" in each.statement:
+        if isinstance(each, Checked) and each.named:
             statement_id = each.prepared.statement_id
             if statement_id in seen:
                 violation = Violation(
@@ -156,14 +156,14 @@ def _outcomes(
             )
             yield Outcome("duplicate", statement_id, problem)
         else:
-            yield Outcome("conflict", statement_id, _conflict(each, known.payload))
+            yield Outcome("conflict", statement_id, _conflict(each.prepared, known.payload))
 
 
-def _conflict(each: Checked, payload: str | None) -> StatementConflict:
+def _conflict(each: Prepared, payload: str | None) -> StatementConflict:
     stored = orjson.loads(payload) if payload else {}
-    paths = equality.differences(each.statement, stored)
+    paths = equality.differences(orjson.loads(each.text), stored)
     return StatementConflict(
-        f"Another statement is stored as {each.prepared.statement_id}; nothing was changed.",
+        f"Another statement is stored as {each.statement_id}; nothing was changed.",
         violations=[
             Violation(path, "differs from what is stored", "xAPI 1.0.3 Data 2.2") for path in paths
         ],

@@ -624,8 +624,8 @@ async def test_one_failure_hangs_nobody_who_shares_its_transaction(
     commits = GroupCommit(services.database, transactions_per_partner=1)
     taken = prepared(statement(id=new_id()))
     await commits.submit(partner.partner_id, [taken], atomic=True)
-    poison = replace(prepared(statement(id=new_id())), organization="\0")
-    conflict = [prepared(statement(id=new_id())), replace(taken, digest=b"another")]
+    poison = msgspec.structs.replace(prepared(statement(id=new_id())), organization="\0")
+    conflict = [prepared(statement(id=new_id())), msgspec.structs.replace(taken, digest=b"another")]
     submitted = [
         [prepared(statement(id=new_id()))],
         [poison],

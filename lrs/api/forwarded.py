@@ -18,7 +18,12 @@ class Forwarded(ProxyHeadersMiddleware):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         client = scope.get("client")
-        if scope["type"] == "http" and client and client[0] in self.trusted_hosts:
+        if scope["type"] != "http" or not any(
+            name.startswith(b"x-forwarded-") for name, _ in scope["headers"]
+        ):
+            await self.app(scope, receive, send)
+            return
+        if client and client[0] in self.trusted_hosts:
             _take_host(scope)
         await super().__call__(scope, receive, send)
 

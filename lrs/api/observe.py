@@ -6,18 +6,19 @@ import logging
 import re
 import time
 from functools import cache
+from itertools import count
 from secrets import token_hex
 
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs import metrics
+from lrs.api.reading import header
 from lrs.logs import request_id
 
 _log = logging.getLogger("lrs.requests")
 
-_HEADER = "X-Request-ID"
+_HEADER = b"x-request-id"
 # Any other word would be a counter of its own, for as long as the server lives.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -34,8 +35,8 @@ class Observe:
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        given = Headers(scope=scope).get(_HEADER, "")
-        identity = given if _ACCEPTED_ID.fullmatch(given) else token_hex(16)
+        given = header(scope, _HEADER)
+        identity = given if given and _ACCEPTED_ID.fullmatch(given) else _next_id()
         request_id.set(identity)
         status = 500
 
@@ -43,13 +44,22 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[_HEADER] = identity
+                message["headers"] = [*message["headers"], (_HEADER, identity.encode())]
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
         finally:
             _record(scope, status, time.perf_counter() - began)
+
+
+# A number within this worker: asking for randomness each time costs a call of the kernel.
+_worker = token_hex(10)
+_numbers = count(1)
+
+
+def _next_id() -> str:
+    return f"{_worker}{next(_numbers):012x}"
 
 
 # Looking up the labels costs more than counting.

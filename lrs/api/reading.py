@@ -6,6 +6,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Scope
 
 from lrs.api.services import Services
 from lrs.auth import scopes
@@ -37,10 +38,18 @@ def services(request: Request) -> Services:
     return found
 
 
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first value of a header, whose name is given in small letters."""
+    for each, value in scope["headers"]:
+        if each == name:
+            return str(value, "latin-1")
+    return None
+
+
 async def caller(request: Request, schemes: frozenset[str]) -> Caller:
     """Who asks, within its rate. Raises Unauthorized, TokenExpired, TooManyRequests."""
     here = services(request)
-    found = await here.authenticator.caller(request.headers.get("authorization"), schemes)
+    found = await here.authenticator.caller(header(request.scope, b"authorization"), schemes)
     here.rate_limit.check(found.key)
     return found
 
@@ -82,7 +91,7 @@ def sender(who: Caller, organization: str | None, version: Version | None) -> Se
 
 async def body(request: Request, limit: int) -> bytes:
     """The body, read no further than `limit` bytes. Raises TooLarge."""
-    declared = request.headers.get("content-length", "")
+    declared = header(request.scope, b"content-length") or ""
     if _DIGITS.fullmatch(declared) and int(declared) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
@@ -129,15 +138,18 @@ def parameters(request: Request) -> list[tuple[str, str]]:
 
 def require_json(request: Request) -> None:
     """Raises UnsupportedMediaType unless the body is said to be JSON."""
-    given = request.headers.get("content-type", "")
+    given = header(request.scope, b"content-type") or ""
+    if given == "application/json":
+        return
     if given.partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMediaType(f"The Content-Type must be application/json, not {given!r}.")
 
 
 def version(request: Request, *, required: bool) -> Version | None:
     """The xAPI version that the request names (xAPI 1.0.3 Communication 3.3)."""
-    headers = request.headers
-    given = headers.get(VERSION_HEADER) or (None if required else headers.get("X-Experience-API"))
+    scope = request.scope
+    given = header(scope, b"x-experience-api-version")
+    given = given or (None if required else header(scope, b"x-experience-api"))
     if given is None:
         if required:
             raise UnsupportedVersion(f"The header {VERSION_HEADER} is missing.")
@@ -149,6 +161,8 @@ def version(request: Request, *, required: bool) -> Version | None:
 
 def dry_run(request: Request) -> bool:
     """Whether `validate=true` was asked for; no other parameter is taken."""
+    if not request.scope["query_string"]:
+        return False
     given = request.query_params.multi_items()
     for index, (name, value) in enumerate(given):
         if name != "validate":

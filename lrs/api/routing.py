@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Resource:
+    """An ASGI application: Starlette would catch exceptions once more around a function."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self.handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.handlers[scope["method"]](Request(scope, receive))
+        await response(scope, receive, send)
 
 
 def resource(path: str, **handlers: Handler) -> Route:
@@ -19,11 +30,7 @@ def resource(path: str, **handlers: Handler) -> Route:
     by_method = {method.upper(): handler for method, handler in handlers.items()}
     if "GET" in by_method:
         by_method.setdefault("HEAD", by_method["GET"])
-
-    async def endpoint(request: Request) -> Response:
-        return await by_method[request.method](request)
-
-    return Route(path, endpoint, methods=list(by_method))
+    return Route(path, Resource(by_method), methods=list(by_method))
 
 
 def segmented(path: str, **handlers: Handler) -> BaseRoute:

@@ -68,8 +68,7 @@ class GroupCommit:
         self._queues[partner_id].append(submission)
         self._count(len(prepared))
         self._start(partner_id)
-        # A client that goes away does not stop a transaction that others share.
-        return await asyncio.shield(submission.verdicts)
+        return await submission.verdicts
 
     async def drain(self) -> None:
         """Returns when nothing is waiting and nothing under way."""
@@ -135,8 +134,11 @@ class GroupCommit:
             await self._commit(partner_id, group)
 
 
+# A request whose client has gone away is no longer waiting; it has not stopped the transaction.
 def _tell(answers: Answers) -> None:
     for submission, answer in answers.items():
+        if submission.verdicts.done():
+            continue
         if isinstance(answer, Replayed):
             submission.verdicts.set_exception(answer)
         else:
@@ -145,4 +147,5 @@ def _tell(answers: Answers) -> None:
 
 def _fail(group: list[Submission], error: Exception) -> None:
     for submission in group:
-        submission.verdicts.set_exception(error)
+        if not submission.verdicts.done():
+            submission.verdicts.set_exception(error)

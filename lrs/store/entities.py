@@ -10,7 +10,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 
 import orjson
 
@@ -46,13 +45,13 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class _Definition:
-    """A definition as this worker knows it merged, as JSON; `last` stands for what was told last.
+    """A definition as this worker knows it merged, as JSON; `last` is a hash of what was told last.
 
     It is believed for a while only, as other workers write too.
     """
 
     merged: bytes
-    last: bytes
+    last: int
     fresh_until: float
 
     @property
@@ -63,13 +62,13 @@ class _Definition:
 class Remembered:
     """What this worker has written lately: definitions as it knows them merged, and names.
 
-    What was written longest ago is forgotten first. Names are kept as hashes, and definitions
-    within so many bytes, as both may be long.
+    What was written longest ago is forgotten first. Names are kept as hashes (Python's, which have
+    64 bits and a secret of the process), and definitions within so many bytes, as both may be long.
     """
 
     def __init__(self) -> None:
         self._definitions: OrderedDict[tuple[int, str], _Definition] = OrderedDict()
-        self._names: OrderedDict[bytes, None] = OrderedDict()
+        self._names: OrderedDict[int, None] = OrderedDict()
         self._bytes = 0
 
     def news(
@@ -79,9 +78,7 @@ class Remembered:
         names: Iterable[tuple[str, str]],
     ) -> News:
         """Of what is told, that which would change what was written lately."""
-        news = News(
-            names={each for each in names if _name_key(partner_id, each) not in self._names}
-        )
+        news = News(names={each for each in names if hash((partner_id, each)) not in self._names})
         for activity, text in definitions:
             if activity in news.definitions:
                 news.definitions[activity] = merge(news.definitions[activity], orjson.loads(text))
@@ -96,7 +93,7 @@ class Remembered:
         while self._bytes > _MOST_BYTES:
             self._forget(next(iter(self._definitions)))
         for name in news.names:
-            self._names[_name_key(partner_id, name)] = None
+            self._names[hash((partner_id, name))] = None
         while len(self._names) > _MOST_NAMES:
             self._names.popitem(last=False)
 
@@ -105,17 +102,17 @@ class Remembered:
         known = self._definitions.get((partner_id, activity))
         if known is None or not known.is_fresh:
             return False
-        if known.last == _digest(text):
+        if known.last == hash(text):
             return True
         if _dumps(merge(orjson.loads(known.merged), orjson.loads(text))) != known.merged:
             return False
-        self._definitions[partner_id, activity] = replace(known, last=_digest(text))
+        self._definitions[partner_id, activity] = replace(known, last=hash(text))
         return True
 
     def _note(self, partner_id: int, activity: str, told: Json) -> None:
         place = (partner_id, activity)
         known = self._forget(place)
-        last = _digest(orjson.dumps(told))
+        last = hash(orjson.dumps(told))
         if known and known.is_fresh:
             told = merge(orjson.loads(known.merged), told)
             fresh_until = known.fresh_until
@@ -136,17 +133,9 @@ def _dumps(definition: Json) -> bytes:
     return orjson.dumps(definition, option=orjson.OPT_SORT_KEYS)
 
 
-def _digest(text: bytes) -> bytes:
-    return blake2b(text, digest_size=16).digest()
-
-
 def _size(activity: str, merged: bytes) -> int:
     """About as many bytes as it takes to remember this."""
     return 4 * len(activity) + len(merged) + 500
-
-
-def _name_key(partner_id: int, name: tuple[str, str]) -> bytes:
-    return _digest("\0".join((str(partner_id), *name)).encode())
 
 
 async def write(connection: Connection, partner_id: int, news: News) -> None:

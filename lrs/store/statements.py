@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+import msgspec
+
 from lrs import resources
 from lrs.store.database import Connection, Database, errors_translated
 from lrs.store.together import Together
@@ -23,8 +25,7 @@ _STORED_DIGESTS = resources.sql("statements/stored_digests")
 _BY_ID = resources.sql("statements/by_id")
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A statement that has been checked and completed, all but the time of storing.
 
     `body` is its JSON text, still open at the end for what only the store knows: `stored`, and
@@ -46,11 +47,16 @@ class Prepared:
     links: tuple[tuple[int, int], ...]
     target: str | None
     voids: bool
-    definitions: tuple[tuple[str, bytes], ...] = ()
-    names: tuple[tuple[str, str], ...] = ()
+    definitions: Sequence[tuple[str, bytes]] = ()
+    names: Sequence[tuple[str, str]] = ()
     contents: tuple[tuple[str, bytes], ...] = ()
     signatures: tuple[Signature, ...] = ()
     page_view: PageView | None = None
+
+    @property
+    def text(self) -> str:
+        """Its JSON text without what only the store knows."""
+        return self.body.rstrip(",") + "}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,6 @@ async def preview(
         known = stored.get((each.statement_id, each.digest))
         first = firsts.setdefault(each.statement_id, each)
         if known is None and first is not each:
-            known = Known(first.digest, first.body.rstrip(",") + "}")
+            known = Known(first.digest, first.text)
         verdicts.append(known)
     return verdicts

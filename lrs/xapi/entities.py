@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from lrs.xapi.links import agent_identity
+from lrs.xapi.links import Mentions, agent_identity
 from lrs.xapi.statement import Json, Rewriter
 
 _IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
@@ -21,16 +21,14 @@ def identity_hash(identity: str) -> bytes:
     return blake2b(identity.encode(), digest_size=16).digest()
 
 
-def definitions(statement: Json) -> dict[str, Json]:
-    """The definitions that a statement gives, by activity id."""
+def definitions(mentioned: Mentions) -> dict[str, Json]:
+    """The definitions that a statement gives to what it mentions, by activity id."""
     found: dict[str, Json] = {}
-
-    def note(activity: Json) -> Json:
-        if told := activity.get("definition"):
-            found[activity["id"]] = merge(found.get(activity["id"], {}), told)
-        return activity
-
-    Rewriter(actor=_as_it_is, verb=_as_it_is, activity=note).statement(statement)
+    for some in mentioned:
+        for each, _ in some:
+            if told := each.get("definition"):
+                known = found.get(each["id"])
+                found[each["id"]] = merge(known, told) if known else told
     return found
 
 
@@ -59,30 +57,15 @@ def activities(statement: Json) -> set[str]:
     return found
 
 
-def names(statement: Json) -> set[tuple[str, str]]:
-    """Pairs of an agent's identity and a name that the statement gives it.
-
-    An authority that was sent counts for nothing, since the LRS sets its own.
-    """
-    found: set[tuple[str, str]] = set()
-
-    def note(actor: Json) -> Json:
-        found.update(names_of(actor))
-        return actor
-
-    told = {key: statement[key] for key in statement if key != "authority"}
-    Rewriter(actor=note, verb=_as_it_is, activity=_as_it_is).statement(told)
-    return found
-
-
-def names_of(actor: Json) -> set[tuple[str, str]]:
-    """The same of one agent, or of the members of a group; a group itself is no person."""
-    return {
+def names(mentioned: Mentions) -> list[tuple[str, str]]:
+    """Pairs of an agent's identity and a name that a statement gives it; a group is no person."""
+    return [
         (identity, each["name"])
-        for each in (actor, *actor.get("member", ()))
+        for some in mentioned
+        for each, _ in some
         if each.get("name") and each.get("objectType") != "Group"
         if (identity := agent_identity(each)) is not None
-    }
+    ]
 
 
 def _as_it_is(part: Json) -> Json:

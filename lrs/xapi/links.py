@@ -10,8 +10,9 @@ ranges stay as short as the answers they give.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 Statement = dict[str, Any]
 
@@ -48,10 +49,21 @@ CONTEXT_ROLES = {
 }
 
 
+# Identities longer than most are not remembered, so that what is remembered stays small.
+_SHORT = 200
+
+
 def key(kind: str, identity: str) -> int:
     """The link key of an entity: 64 bits, signed as PostgreSQL's bigint is."""
+    return _short_key(kind, identity) if len(identity) <= _SHORT else _key(kind, identity)
+
+
+def _key(kind: str, identity: str) -> int:
     hashed = blake2b(f"{kind}\0{identity}".encode(), digest_size=8).digest()
     return int.from_bytes(hashed, "big", signed=True)
+
+
+_short_key = lru_cache(maxsize=20_000)(_key)
 
 
 def verb_key(verb: str) -> int:
@@ -100,27 +112,45 @@ def reference(statement: Statement) -> str | None:
     return None
 
 
-def links(statement: Statement) -> dict[int, int]:
-    """The statement's links, key to roles.
+Mention = tuple[Statement, int]
+"""An agent, a group or an activity, and the role that it is mentioned in."""
+
+
+class Mentions(NamedTuple):
+    """All that a statement mentions, as `direct` and `related` are told apart above."""
+
+    direct: list[Mention]
+    related: list[Mention]
+
+
+def mentions(statement: Statement) -> Mentions:
+    """Whom and what a statement speaks of.
 
     Its verb and authority are found by columns instead; an authority that was sent counts for
     nothing, since the LRS sets its own.
     """
+    return Mentions(_direct(statement), list(_related(statement)))
+
+
+def links(statement: Statement, mentioned: Mentions | None = None) -> dict[int, int]:
+    """The statement's links, key to roles; `mentioned` if that is known already."""
+    direct, related = mentioned or mentions(statement)
     found: dict[int, int] = {}
-    direct_agents, direct_activities = _sort_out(_direct(statement))
-    for identity, role in direct_agents.items():
+    agents, activities = _sort_out(direct)
+    for identity, role in agents.items():
         found[key("agent", identity)] = role
-    for activity, role in direct_activities.items():
-        found[activity_key(activity)] = role
-    related_agents, related_activities = _sort_out(_related(statement))
-    for identity, role in related_agents.items():
-        kind = "agent" if identity in direct_agents else "related agent"
-        _add(found, key(kind, identity), role)
-    for activity, role in related_activities.items():
-        kind = "activity" if activity in direct_activities else "related activity"
-        _add(found, key(kind, activity), role)
-    if (registration := statement.get("context", {}).get("registration")) is not None:
-        found[registration_key(registration)] = Role.REGISTRATION
+    for activity, role in activities.items():
+        found[key("activity", activity)] = role
+    if related:
+        related_agents, related_activities = _sort_out(related)
+        for identity, role in related_agents.items():
+            kind = "agent" if identity in agents else "related agent"
+            _add(found, key(kind, identity), role)
+        for activity, role in related_activities.items():
+            kind = "activity" if activity in activities else "related activity"
+            _add(found, key(kind, activity), role)
+    if "context" in statement and "registration" in statement["context"]:
+        found[registration_key(statement["context"]["registration"])] = Role.REGISTRATION
     return found
 
 
@@ -135,12 +165,11 @@ def inherited(target: Statement) -> dict[int, int]:
     return found
 
 
-Mention = tuple[Statement, int]
-
-
-def _direct(statement: Statement) -> Iterator[Mention]:
-    yield from _agent(statement["actor"], Role.ACTOR)
-    yield from _object(statement["object"], Role.OBJECT)
+def _direct(statement: Statement) -> list[Mention]:
+    return [
+        *_agent(statement["actor"], Role.ACTOR),
+        *_object(statement["object"], Role.OBJECT),
+    ]
 
 
 def _related(statement: Statement) -> Iterator[Mention]:
@@ -152,18 +181,17 @@ def _related(statement: Statement) -> Iterator[Mention]:
             yield mention, role | Role.SUBSTATEMENT
 
 
-def _agent(agent: Statement, role: int) -> Iterator[Mention]:
-    yield agent, role
-    for member in agent.get("member", ()):
-        yield member, role
+def _agent(agent: Statement, role: int) -> list[Mention]:
+    if "member" in agent:
+        return [(each, role) for each in (agent, *agent["member"])]
+    return [(agent, role)]
 
 
-def _object(target: Statement, role: int) -> Iterator[Mention]:
+def _object(target: Statement, role: int) -> list[Mention]:
     kind = target.get("objectType", "Activity")
     if kind in ("Agent", "Group"):
-        yield from _agent(target, role)
-    elif kind == "Activity":
-        yield target, role
+        return _agent(target, role)
+    return [(target, role)] if kind == "Activity" else []
 
 
 def _context(context: Statement) -> Iterator[Mention]:

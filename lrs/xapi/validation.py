@@ -167,8 +167,9 @@ def _worst(members: dict[str, Any], is_bad: Callable[[str, Any], bool]) -> dict[
 def _statement_findings(statement: Any) -> Iterator[Finding]:
     if not isinstance(statement, dict):
         return
-    yield from _dates(statement, (), "timestamp", "timestamp")
-    yield from _dates(statement, (), "stored", "timestamp")
+    for name in ("timestamp", "stored"):
+        if name in statement:
+            yield from _dates(statement, (), name, "timestamp")
     yield from _part_findings(statement, ())
     part = statement.get("object")
     if isinstance(part, dict) and part.get("objectType") == "SubStatement":
@@ -177,15 +178,18 @@ def _statement_findings(statement: Any) -> Iterator[Finding]:
 
 
 def _part_findings(part: dict[str, Any], at: Path) -> Iterator[Finding]:
-    score = _member(part.get("result"), "score")
-    if isinstance(score, dict):
-        yield from _scores(score, (*at, "result", "score"))
-    if "definition" in (activity := _object(part.get("object"))):
+    if "result" in part:
+        score = _member(part["result"], "score")
+        if isinstance(score, dict):
+            yield from _scores(score, (*at, "result", "score"))
+    activity = _object(part.get("object"))
+    if "definition" in activity:
         yield from _components(activity, (*at, "object"))
-    activities = _member(part.get("context"), "contextActivities")
-    if isinstance(activities, dict):
-        for path, activity in _context_activities(activities):
-            yield from _components(activity, (*at, "context", "contextActivities", *path))
+    if "context" in part:
+        activities = _member(part["context"], "contextActivities")
+        for path, activity in _context_activities(_object(activities)):
+            if "definition" in activity:
+                yield from _components(activity, (*at, "context", "contextActivities", *path))
 
 
 def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterator[Finding]:

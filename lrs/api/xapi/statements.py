@@ -24,7 +24,7 @@ SECTION = "xAPI 1.0.3 Communication 2.1"
 
 async def post_statements(request: Request) -> Response:
     version, who = await _writer(request)
-    if request.query_params:
+    if request.scope["query_string"] and request.query_params:
         raise InvalidParameter("POST takes no parameters here.")
     text, attached = await _content(request)
     items, _ = reading.split(request, text)

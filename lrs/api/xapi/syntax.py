@@ -43,6 +43,7 @@ class AlternateSyntax:
         if (
             scope["type"] != "http"
             or not scope["path"].startswith("/xapi/")
+            or not scope["query_string"]
             or "method" not in QueryParams(scope["query_string"])
         ):
             await self.app(scope, receive, send)
