@@ -31,6 +31,7 @@ from lrs.api import (
     reports,
     xapi,
 )
+from lrs.api.admission import Admission
 from lrs.api.forwarded import Forwarded
 from lrs.api.observe import Observe
 from lrs.api.origins import CrossOrigin
@@ -121,7 +122,11 @@ def worker() -> ASGIApp:
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     settings = from_environment()
     logging.config.dictConfig(logs.configuration(settings.log_level))
-    app = Forwarded(create_app(settings), settings.forwarded_allow_ips)
+    app = Admission(
+        Forwarded(create_app(settings), settings.forwarded_allow_ips),
+        most_requests=settings.requests_at_once,
+        most_bytes=settings.bodies_bytes,
+    )
     collector.spare()
     return app
 

@@ -14,6 +14,7 @@
     │   └── MissingScope      403
     ├── NotFound              404
     ├── MethodNotAllowed      405
+    ├── RequestTimeout        408
     ├── Conflict              409
     │   ├── DuplicateStatement 409
     │   ├── StatementConflict 409
@@ -21,6 +22,7 @@
     ├── PreconditionFailed    412
     ├── TooLarge              413
     ├── TooManyRequests       429
+    ├── HeadTooLarge          431
     ├── InternalError         500
     └── Unavailable           503
         └── Overloaded        503
@@ -138,6 +140,12 @@ class MethodNotAllowed(LRSError):
     title = "The resource does not answer this method"
 
 
+class RequestTimeout(LRSError):
+    status = 408
+    code = "request-timeout"
+    title = "The request took too long to come"
+
+
 class Conflict(LRSError):
     status = 409
     code = "conflict"
@@ -175,6 +183,12 @@ class TooManyRequests(LRSError):
     status = 429
     code = "too-many-requests"
     title = "The credential has used up its rate"
+
+
+class HeadTooLarge(LRSError):
+    status = 431
+    code = "head-too-large"
+    title = "The head of the request is larger than allowed"
 
 
 class InternalError(LRSError):

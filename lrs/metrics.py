@@ -9,6 +9,7 @@ REQUEST_SECONDS = Histogram(
     ["route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+REFUSED = Counter("lrs_refused_total", "Requests refused at the door, as too many were there.")
 OUTCOMES = Counter(
     "lrs_outcomes_total", "What became of the items that were submitted.", ["partner", "outcome"]
 )

@@ -11,15 +11,21 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import click
 import msgspec
 import uvicorn
 
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
+
 from lrs import administration, logs, projecting
 from lrs.administration import DEMO, Issued
-from lrs.protocol import BoundedProtocol
+from lrs.api.protocol import BoundedProtocol
 from lrs.settings import PREFIX, Settings, SettingsError
 from lrs.store import migrations
 
@@ -54,6 +60,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 def run(settings: Settings) -> None:
     """Serves until told to stop. Raises SettingsError, EmbeddedError, KeyLost and LRSError."""
+    _allow_connections()
     for number in _STOPPING:
         signal.signal(number, _stop)
     logging.config.dictConfig(logs.configuration(settings.log_level))
@@ -67,6 +74,14 @@ def run(settings: Settings) -> None:
         _greet(settings, demo)
         with _environment(settings), projecting.beside(settings):
             _serve(settings)
+
+
+def _allow_connections() -> None:
+    """Asks for more open files than the usual 1,024, if we may: each connection is one."""
+    if resource is not None:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(ValueError):  # more than the kernel has
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _stop(signum: int, frame: object) -> None:
@@ -126,7 +141,11 @@ def _serve(settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,  # the application reads them
         timeout_graceful_shutdown=settings.shutdown_seconds,
-        http=BoundedProtocol,
+        http=partial(  # type: ignore[arg-type]  # uvicorn calls it, and asks no more
+            BoundedProtocol,
+            request_seconds=settings.request_seconds,
+            most_connections=settings.connections,
+        ),
     )
 
 

@@ -134,6 +134,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     page_size: Annotated[int, Meta(ge=1, le=10_000, description="Most statements in one page.")] = (
         500
     )
+    requests_at_once: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description=(
+                "Most requests that one worker has at hand; beyond it, requests are answered 503 "
+                "within a tenth of a second."
+            ),
+        ),
+    ] = 500
+    bodies_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description=(
+                "Most bytes of request bodies that one worker has at hand, beyond the first 64 KiB "
+                "of each; beyond it, requests are answered 503."
+            ),
+        ),
+    ] = 134_217_728
+    request_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description=(
+                "How long a client may take to send a request (408), or not read its answer."
+            ),
+        ),
+    ] = 60.0
+    connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description=(
+                "Most connections of clients to one worker; one more is answered 503 and closed."
+            ),
+        ),
+    ] = 2000
     queue_statements: Annotated[
         int,
         Meta(

@@ -21,10 +21,10 @@ from hypothesis import settings as hypothesis_settings
 from support import Partner
 
 from lrs import administration, cli
+from lrs.api.protocol import BoundedProtocol
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import scopes
-from lrs.protocol import BoundedProtocol
 from lrs.settings import Settings, convert
 from lrs.store import embedded, migrations
 from lrs.store.database import WRITER

@@ -105,10 +105,10 @@ async def insert(connection: Connection, partner_id: int, prepared: Sequence[Pre
         [each.target for each in referring],
         [each.voids for each in referring],
     )
-    return Inserted(
-        frozenset(str(row["statement_id"]) for row in rows),
-        frozenset(str(row["statement_id"]) for row in rows if row["referred"]),
-    )
+    stored, ids, referred = rows[0]
+    if stored == len(prepared):
+        ids = [each.statement_id for each in prepared]
+    return Inserted(frozenset(ids or ()), frozenset(referred or ()))
 
 
 async def stored_digests(

@@ -2,7 +2,8 @@
 -- round trip. The time of storing is taken here, inside the transaction, because the bound of
 -- statements/horizon.sql relies on it; it completes the open body that each statement comes with.
 -- Statements that come together are stored a microsecond apart, so that lists keep their order.
--- Inserted sorted by id, so that overlapping batches cannot deadlock.
+-- Inserted sorted by id, so that overlapping batches cannot deadlock. Says how many were new; which
+-- ones only if not all were; and which of them are referred to already.
 with clock as materialized (
     select clock_timestamp() as moment
 ),
@@ -50,9 +51,14 @@ referring as (
     join fresh using (statement_id)
 )
 select
-    fresh.statement_id,
-    exists (
-        select from reference
-        where reference.partner_id = $1 and reference.target_id = fresh.statement_id
+    count(*) as stored,
+    case
+        when count(*) < cardinality($2::uuid[]) then array_agg(fresh.statement_id::text)
+    end as statement_ids,
+    array_agg(fresh.statement_id::text) filter (
+        where exists (
+            select from reference
+            where reference.partner_id = $1 and reference.target_id = fresh.statement_id
+        )
     ) as referred
 from fresh

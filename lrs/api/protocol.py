@@ -1,0 +1,199 @@
+"""HTTP as uvicorn speaks it, with bounds that it has not: on heads and trailers, on the patience
+with slow clients, and on the number of connections.
+
+A request is handed on when it is there, so that a client that is slow to send it takes no turn from
+others; a body larger than uvicorn holds is handed on as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from lrs.api import problems
+from lrs.errors import HeadTooLarge, LRSError, Overloaded, RequestTimeout
+
+HEAD_BYTES = 65_536
+
+# A client that is turned away comes back at once, perhaps; within so many seconds it may not.
+_PAUSE = 0.08
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        request_seconds: float = 60.0,
+        most_connections: int = 2000,
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._request_seconds = request_seconds
+        self._most_connections = most_connections
+        self._turned_away = False
+        self._watch: asyncio.TimerHandle | None = None
+        self._waiting_since: float | None = None
+        self._stalled_since: float | None = None
+        self._gets_on = False
+        self._idle_bytes = 0
+        self._held: tuple[RequestResponseCycle, Any] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(_Joined(transport))  # type: ignore[arg-type]
+        self._waiting_since = self.loop.time()
+        self._turned_away = len(self.connections) > self._most_connections
+        if self._turned_away:
+            self._watch = self.loop.call_later(_PAUSE, self._refuse, _FULL)
+        else:
+            self._watch = self.loop.call_later(self._request_seconds, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._watch:
+            self._watch.cancel()
+        self._held = None
+        super().connection_lost(exc)
+
+    # Heads and trailers
+
+    def data_received(self, data: bytes) -> None:
+        if self._turned_away:
+            return
+        if self._waiting_since is None:
+            self._waiting_since = self.loop.time()
+        self._gets_on = False
+        super().data_received(data)
+        # What completes neither a head nor a request and brings nothing of a body is part of a head
+        # or trailer, which the parser keeps: it is counted, piece by piece.
+        self._idle_bytes = 0 if self._gets_on else self._idle_bytes + len(data)
+        if self._idle_bytes > HEAD_BYTES:
+            self._refuse(_LONG_HEAD)
+
+    def on_headers_complete(self) -> None:
+        self._gets_on = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._gets_on = True
+        super().on_body(body)
+        if self._held and len(self.cycle.body) > HIGH_WATER_LIMIT:
+            self._hand_on()
+
+    def on_message_complete(self) -> None:
+        self._gets_on = True
+        self._waiting_since = None
+        super().on_message_complete()
+        if self._held:
+            self._hand_on()
+
+    # Handing on
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._held = (cycle, app)
+        if not cycle.more_body or cycle.waiting_for_100_continue:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        if self._held:
+            cycle, app = self._held
+            self._held = None
+            super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        self.transport.flush()  # type: ignore[attr-defined]
+        super().on_response_complete()
+
+    # Patience
+
+    def pause_writing(self) -> None:
+        self._stalled_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stalled_since = None
+        super().resume_writing()
+
+    def _look(self) -> None:
+        """Now and then: has the client been waited for too long?"""
+        now = self.loop.time()
+        waited = now - (self._waiting_since or now)
+        if self._stalled_since and now - self._stalled_since >= self._request_seconds:
+            self.transport.abort()
+        elif waited < self._request_seconds:
+            self._watch = self.loop.call_later(self._request_seconds - waited, self._look)
+        else:
+            self._refuse(_SLOW)
+
+    def _refuse(self, answer: bytes) -> None:
+        cycle = self.cycle
+        if self.transport.is_closing():
+            return
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.transport.write(answer)
+        self.transport.close()
+
+
+class _Joined:
+    """A transport that sends the head of an answer together with what comes next.
+
+    That is one call of the kernel instead of two, for as many packets.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = b""
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+        self.set_protocol = transport.set_protocol
+        self.abort = transport.abort
+
+    def write(self, data: bytes) -> None:
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        elif data.startswith(_ANY_HEAD) and not data.startswith(_CONTINUE):
+            self._held = data
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        if self._held:
+            self.write(b"")
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+
+_ANY_HEAD = b"HTTP/1.1 "
+_CONTINUE = b"HTTP/1.1 100"
+
+
+def _answer(error: LRSError) -> bytes:
+    content = orjson.dumps(problems.problem(error))
+    headers = {
+        **error.headers,
+        "content-type": problems.MEDIA_TYPE,
+        "content-length": len(content),
+        "connection": "close",
+    }
+    told = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items())
+    return STATUS_LINE[error.status] + told.encode() + b"\r\n" + content
+
+
+_LONG_HEAD = _answer(HeadTooLarge(f"Head or trailer have more than {HEAD_BYTES} bytes."))
+_SLOW = _answer(RequestTimeout("The request was not complete in the time that it may take."))
+_FULL = _answer(
+    Overloaded("The server has as many connections as it takes.", headers={"Retry-After": "1"})
+)

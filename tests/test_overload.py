@@ -1,0 +1,256 @@
+"""More than the server can do at once, and clients that take their time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import httpx
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lrs.api.admission import Admission
+from lrs.api.protocol import BoundedProtocol
+from lrs.errors import Overloaded
+
+POST = b"POST /slowly HTTP/1.1\r\nHost: x\r\n"
+
+
+class Work:
+    """An application that takes as long as the test likes, and keeps count."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+        self.under_way = 0
+        self.most = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0)
+        await self.may_end.wait()
+        self.under_way -= 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def client(app: ASGIApp) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://lrs.test")
+
+
+async def test_what_finds_no_turn_is_refused_in_time() -> None:
+    work = Work()
+    async with client(Admission(work, most_requests=3, most_bytes=1000)) as http:
+        let_in = [asyncio.create_task(http.post("/")) for _ in range(3)]
+        await asyncio.sleep(0)
+        refused = await asyncio.gather(*(http.post("/") for _ in range(20)))
+        assert {answer.status_code for answer in refused} == {503}
+        assert refused[0].headers["retry-after"] == "1"
+        assert refused[0].headers["content-type"] == "application/problem+json"
+        assert refused[0].json()["code"] == Overloaded.code
+        work.may_end.set()
+        assert {(await answer).status_code for answer in let_in} == {200}
+        assert (await http.post("/")).status_code == 200
+    assert work.most == 3
+
+
+async def test_those_in_line_follow_those_who_are_done() -> None:
+    work = Work()
+    work.may_end.set()
+    async with client(Admission(work, most_requests=2, most_bytes=1000)) as http:
+        answers = await asyncio.gather(*(http.post("/") for _ in range(10)))
+        assert {answer.status_code for answer in answers} == {200}
+    assert work.most == 2
+
+
+async def test_one_who_goes_away_leaves_the_turn_to_others() -> None:
+    work = Work()
+    async with client(Admission(work, most_requests=1, most_bytes=1000)) as http:
+        first = asyncio.create_task(http.post("/"))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(http.post("/"))
+        await asyncio.sleep(0.01)
+        for each in (second, first):
+            each.cancel()
+        work.may_end.set()
+        assert (await http.post("/")).status_code == 200
+
+
+async def test_the_state_of_the_server_is_told_however_many_are_there() -> None:
+    work = Work()
+    async with client(Admission(work, most_requests=1, most_bytes=1000)) as http:
+        first = asyncio.create_task(http.post("/"))
+        await asyncio.sleep(0.01)
+        health = asyncio.create_task(http.get("/healthz"))
+        await asyncio.sleep(0.1)
+        work.may_end.set()
+        assert (await health).status_code == (await first).status_code == 200
+    assert work.most == 2
+
+
+async def test_no_turn_is_held_while_a_body_is_awaited() -> None:
+    work = Work()
+    work.may_end.set()
+    arrives = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"the beginning"
+        await arrives.wait()
+        yield b"and the end"
+
+    async with client(Admission(work, most_requests=1, most_bytes=1000)) as http:
+        slow = [asyncio.create_task(http.post("/", content=body())) for _ in range(5)]
+        await asyncio.sleep(0.01)
+        assert (await http.post("/")).status_code == 200
+        arrives.set()
+        assert {(await answer).status_code for answer in slow} == {200}
+
+
+async def test_bodies_take_no_more_room_than_there_is() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b"x" * 300
+
+    work = Work()
+    async with client(Admission(work, most_requests=9, most_bytes=1000)) as http:
+        with pytest.raises(Overloaded):
+            await http.post("/", content=body())
+        work.may_end.set()
+        assert (await http.post("/", content=b"x" * 900)).status_code == 200
+
+
+# Over a socket
+
+
+@contextmanager
+def serving(app: ASGIApp, **options: float) -> Iterator[int]:
+    """The application behind uvicorn; its port."""
+    config = uvicorn.Config(
+        app, port=0, http=partial(BoundedProtocol, **options), log_config=None, lifespan="off"
+    )
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        thread.join(0.02)
+        assert thread.is_alive()
+    yield running.servers[0].sockets[0].getsockname()[1]
+    running.should_exit = True
+    thread.join(10)
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with what was sent."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body, more = body + message["body"], message["more_body"]
+    length = str(len(body)).encode()
+    headers = [(b"content-length", length)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[int]:
+    with serving(echo, request_seconds=0.3, most_connections=4) as port:
+        yield port
+
+
+async def answer_to(port: int, *pieces: bytes, pause: float = 0.05) -> bytes:
+    """What the server answers to the pieces until it closes, or for half a second."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = b""
+    try:
+        async with asyncio.timeout(5):
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(pause)
+            while more := await reader.read(65_536):
+                answer += more
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [POST[:20]],
+        [POST + b"Content-Length: 10\r\n\r\nabc"],
+        [POST + b"Content-Length: 100000\r\n\r\n" + b"x" * 90_000],
+        [POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"],
+        [b"G", b"E", b"T", b" "],
+    ],
+    ids=["half a head", "half a body", "half a large body", "half the chunks", "drop by drop"],
+)
+async def test_a_request_that_does_not_come_to_its_end_is_given_up(
+    hasty: int, pieces: list[bytes]
+) -> None:
+    answer = await answer_to(hasty, *pieces)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"request-timeout"' in answer
+
+
+async def test_a_client_that_sends_nothing_is_hung_up_on(hasty: int) -> None:
+    assert (await answer_to(hasty)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_request_may_come_in_pieces(hasty: int) -> None:
+    pieces = [
+        POST[:20],
+        POST[20:] + b"Connection: close\r\nContent-Le",
+        b"ngth: 6\r\n\r\nabc",
+        b"def",
+    ]
+    assert (await answer_to(hasty, *pieces, pause=0.02)).endswith(b"\r\n\r\nabcdef")
+
+
+async def test_large_bodies_and_small_ones_share_a_connection(hasty: int) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{hasty}") as http:
+        for size in (0, 10, 70_000, 1_000_000, 10):
+            assert (await http.post("/", content=b"x" * size)).content == b"x" * size
+
+
+async def test_one_that_asks_whether_to_go_on_is_told_to(hasty: int) -> None:
+    head = POST + b"Connection: close\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+    answer = await answer_to(hasty, head, b"abc")
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
+
+
+async def test_requests_may_be_sent_one_after_another(hasty: int) -> None:
+    one = POST + b"Content-Length: 1\r\n\r\n"
+    last = POST + b"Connection: close\r\nContent-Length: 1\r\n\r\n"
+    answer = await answer_to(hasty, one + b"a" + one + b"b" + last, b"c")
+    assert [part[-1:] for part in answer.split(b"HTTP/1.1 200")[1:]] == [b"a", b"b", b"c"]
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"X-A: y\r\n" * 40_000, b"X-A: " + b"y" * 400_000], ids=["many", "long"]
+)
+async def test_trailers_are_bounded(hasty: int, trailer: bytes) -> None:
+    chunked = POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    pieces = [trailer[at : at + 20_000] for at in range(0, len(trailer), 20_000)]
+    answer = await answer_to(hasty, chunked, *pieces, pause=0.002)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_connections_are_bounded(hasty: int) -> None:
+    idle = [await asyncio.open_connection("127.0.0.1", hasty) for _ in range(4)]
+    try:
+        answer = await answer_to(hasty, POST + b"Content-Length: 0\r\n\r\n", pause=0)
+    finally:
+        for _, writer in idle:
+            writer.close()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 1\r\n" in answer
