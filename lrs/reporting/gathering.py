@@ -95,7 +95,7 @@ def _defined(statement: Json) -> Iterator[str]:
     """The activities that the statement defines."""
     target = statement["object"]
     if target.get("objectType") == "SubStatement":
-        yield from entities.definitions(statement)
+        yield from entities.definitions(links.mentions(statement))
         return
     if "definition" in target:
         yield target["id"]
