@@ -18,6 +18,7 @@ from lrs.auth.vault import KeyLost
 from lrs.cli_export import export
 from lrs.cli_options import DATABASE, configured, flags, overlap
 from lrs.cli_people import content, people
+from lrs.cli_rebuild import rebuild, status
 from lrs.cli_reports import reports
 from lrs.cli_tools import tool
 from lrs.errors import LRSError
@@ -95,6 +96,8 @@ def migrate(**given: Any) -> None:
 
 main.add_command(tool)
 main.add_command(reports)
+reports.add_command(rebuild)
+reports.add_command(status)
 main.add_command(export)
 main.add_command(people)
 main.add_command(content)

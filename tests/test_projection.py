@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 import reporting_oracle as oracle
+from click.testing import CliRunner, Result
+from conftest import SECRET_KEY
 from reporting_support import (
     COURSES,
     VOIDED,
@@ -23,6 +27,7 @@ from reporting_support import (
 )
 from support import Partner, new_id, statement
 
+from lrs import cli
 from lrs.api.services import Services
 from lrs.reporting.vocabulary import vocabulary
 from lrs.store import projection
@@ -498,3 +503,46 @@ async def test_it_says_how_far_it_is(partner: Partner, services: Services) -> No
     there = await projection.reached(services.database, partner.partner_id, horizon)
     assert there.lag_seconds == 0
     assert there.through == horizon > stored
+
+
+# Commands
+
+
+async def command(*arguments: str, database_url: str, **environment: str) -> Result:
+    variables = {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY, **environment}
+    return await asyncio.to_thread(CliRunner().invoke, cli.main, arguments, env=variables)
+
+
+async def test_an_operator_rebuilds_and_asks_how_far_it_is(
+    partner: Partner, connection: asyncpg.Connection, database_url: str
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+    asked = await command("reports", "status", partner.name, database_url=database_url)
+    assert re.fullmatch(rf"{partner.name}\tnever\t[0-9.]+ seconds behind\n", asked.output)
+    done = await command("reports", "rebuild", partner.name, database_url=database_url)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines() == [f"{partner.name}: statements", f"{partner.name}: learners"]
+    asked = await command("reports", "status", partner.name, database_url=database_url)
+    assert asked.output.endswith("\tup to date\n")
+    assert len(await rows(connection, partner, "learner_record")) == 4
+
+
+@pytest.mark.parametrize("name", ["rebuild", "status"])
+async def test_a_partner_that_is_not_there_is_named(database_url: str, name: str) -> None:
+    refused = await command("reports", name, "nobody", database_url=database_url)
+    assert refused.exit_code == 1
+    assert refused.output == "lrs: There is no partner 'nobody'.\n"
+
+
+async def test_a_vocabulary_that_cannot_be_used_is_refused(
+    database_url: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.json"
+    own.write_text('{"verbs": {"http://example.com/x": "finished"}}')
+    for path in (own, tmp_path / "none.json"):
+        refused = await command(
+            "reports", "rebuild", database_url=database_url, LRS_VOCABULARY=str(path)
+        )
+        assert refused.exit_code == 1
+        assert refused.output.startswith("lrs: LRS_VOCABULARY: ")
+        assert str(path) in refused.output

@@ -680,6 +680,7 @@ FRONT_DOOR = {
     "lrs.cli_export",
     "lrs.cli_options",
     "lrs.cli_people",
+    "lrs.cli_rebuild",
     "lrs.cli_reports",
     "lrs.client",
     "lrs.cli_tools",
