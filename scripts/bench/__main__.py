@@ -21,6 +21,7 @@ from scripts.bench.measures import (
     generator,
     outside,
     overload,
+    reports,
     singles,
     stored,
     workers,
@@ -38,6 +39,7 @@ _ON_A_FRESH_STORE: dict[str, Callable[[Lab, Target], Section]] = {
 }
 _ON_STORES_OF_THEIR_OWN: dict[str, Callable[[Lab], Section]] = {
     "workers": workers.measure,
+    "reports": reports.measure,
     "stored": stored.measure,
 }
 PARTS = (*_ON_A_FRESH_STORE, *_ON_STORES_OF_THEIR_OWN)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ _EXECUTED = re.compile(r"duration: ([\d.]+) ms  execute [^:]*: (.*)", re.DOTALL)
 _VALUE = re.compile(r"\$\d+ = (NULL|'(?:[^']|'')*')", re.DOTALL)
 _PARAMETER = re.compile(r"\$(\d+)")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_FOLLOWING_SECONDS = 5
 _numbers = itertools.count()
 
 
@@ -50,8 +52,9 @@ def explained(data: Path) -> str:
     """The plans of all queries, on the embedded database in `data`."""
     with servers.ours(data) as target:
         asyncio.run(_as_superuser(target, *_LOGGED))
-    with servers.ours(data) as target:
+    with servers.ours(data, LRS_PROJECTION="true") as target:
         traffic.everything(target)
+        time.sleep(_FOLLOWING_SECONDS)
         executed = list(executions((data / "postgres.log").read_text()))
         return asyncio.run(_explained(target, executed))
 

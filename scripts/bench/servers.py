@@ -43,7 +43,10 @@ class Target:
 
 @contextmanager
 def ours(folder: Path, workers: int = 1, **settings: str) -> Iterator[Target]:
-    """Our server with its embedded PostgreSQL in `folder`, and a token of the demo partner."""
+    """Our server with its embedded PostgreSQL in `folder`, and a token of the demo partner.
+
+    Reports are left alone unless the settings say otherwise.
+    """
     port = _free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LRS_")},
@@ -51,6 +54,7 @@ def ours(folder: Path, workers: int = 1, **settings: str) -> Iterator[Target]:
         "LRS_PORT": str(port),
         "LRS_WORKERS": str(workers),
         "LRS_LOG_LEVEL": "warning",
+        "LRS_PROJECTION": "false",
         "PYTHONPATH": str(ROOT),
         **settings,
     }
