@@ -48,6 +48,7 @@ from lrs.store.commit import GroupCommit
 from lrs.store.database import Database, connected
 from lrs.store.exports import exporting
 from lrs.store.horizon import Horizon
+from lrs.store.pages import Pages
 from lrs.store.registry import Registry
 from lrs.store.statements import Lookups
 from lrs.store.tools import Tools
@@ -169,6 +170,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 RateLimit(settings.rate_limit),
                 horizon,
                 Lookups(database),
+                Pages(database),
                 Ingest(database, commits),
                 vault,
                 _callbacks(settings, database, vault),

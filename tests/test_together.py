@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lrs.store.together import Together
+from lrs.store.together import Once, Together
 
 
 class Library:
@@ -70,3 +70,24 @@ async def test_no_query_is_asked_for_more_than_a_hundred() -> None:
     together = Together(library.ask)
     assert await asyncio.gather(*map(together.answer, range(20, 270))) == list(range(20, 270))
     assert [len(each) for each in library.asked] == [100, 100, 50]
+
+
+async def test_the_same_question_is_answered_once_at_a_time() -> None:
+    asked, may_answer = [], asyncio.Event()
+
+    async def ask(question: int) -> int:
+        asked.append(question)
+        await may_answer.wait()
+        return question // (question - 13)
+
+    once = Once(ask)
+    answers = [asyncio.create_task(once.answer(each)) for each in (14, 14, 26, 13, 13, 14)]
+    await asyncio.sleep(0.001)
+    answers.pop().cancel()
+    may_answer.set()
+    found = await asyncio.gather(*answers, return_exceptions=True)
+    assert found[:3] == [14, 14, 2]
+    assert [type(each) for each in found[3:]] == [ZeroDivisionError] * 2
+    assert asked == [14, 26, 13]
+    assert await once.answer(14) == 14
+    assert asked == [14, 26, 13, 14]

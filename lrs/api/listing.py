@@ -18,7 +18,7 @@ from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
-from lrs.store import attachments, entities, pages, selections
+from lrs.store import attachments, entities, selections
 from lrs.xapi import formats, multipart, query
 from lrs.xapi.entities import activities
 from lrs.xapi.query import Cursor, StatementQuery
@@ -77,7 +77,7 @@ async def _page(
     selection = selections.select(
         asked, horizon=bound, authority_key=_only_authority(who), organization=organization
     )
-    page = await pages.page(here.database, who.partner_id, selection)
+    page = await here.pages.page(who.partner_id, selection)
     text = await _formatted(page.statements, asked, request, who)
     last = Cursor(page.last.stored, page.last.statement_id, bound) if page.last else None
     more = orjson.dumps(_more(request, asked, last) if last else "")

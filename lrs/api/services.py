@@ -14,6 +14,7 @@ from lrs.settings import Settings
 from lrs.store.database import Database
 from lrs.store.exports import Exports
 from lrs.store.horizon import Horizon
+from lrs.store.pages import Pages
 from lrs.store.statements import Lookups
 
 
@@ -26,6 +27,7 @@ class Services:
     rate_limit: RateLimit
     horizon: Horizon
     lookups: Lookups
+    pages: Pages
     ingest: Ingest
     vault: Vault
     callbacks: Callbacks

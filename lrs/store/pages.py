@@ -21,6 +21,7 @@ from typing import Any
 
 from lrs.store.database import Database, errors_translated
 from lrs.store.selections import Column, Place, Selection
+from lrs.store.together import Once
 from lrs.xapi import links
 
 EXAMINED = 10_000
@@ -35,13 +36,23 @@ class Page:
     last: Place | None
 
 
-async def page(database: Database, partner_id: int, selection: Selection) -> Page:
-    """One page. There may be more behind one that is not full."""
-    sql, arguments = build(partner_id, selection)
-    with errors_translated():
-        (row,) = await database.lists.fetch(sql, *arguments)
-    last = Place(row["stored"], str(row["statement_id"])) if row["stored"] else None
-    return Page(row["statements"], last)
+class Pages:
+    """Pages; those who ask for the same one at the same time, up to the same bound, share it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pages = Once(self._read)
+
+    async def page(self, partner_id: int, selection: Selection) -> Page:
+        """One page. There may be more behind one that is not full."""
+        return await self._pages.answer((partner_id, selection))
+
+    async def _read(self, asked: tuple[int, Selection]) -> Page:
+        sql, arguments = build(*asked)
+        with errors_translated():
+            (row,) = await self._database.lists.fetch(sql, *arguments)
+        last = Place(row["stored"], str(row["statement_id"])) if row["stored"] else None
+        return Page(row["statements"], last)
 
 
 def build(partner_id: int, selection: Selection) -> tuple[str, list[Any]]:

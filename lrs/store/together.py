@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from typing import Any, Generic, TypeVar
 
-Question = TypeVar("Question")
+Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
 
 _AT_ONCE = 100
@@ -45,3 +45,22 @@ class Together(Generic[Question, Answer]):
                     if not future.done():
                         future.set_result(answer)
         self._working = None
+
+
+class Once(Generic[Question, Answer]):
+    """A question that is asked again while it is being answered is answered once.
+
+    Only for questions that name the moment that they are about: a query under way does not see what
+    has been stored since.
+    """
+
+    def __init__(self, ask: Callable[[Question], Coroutine[Any, Any, Answer]]) -> None:
+        self._ask = ask
+        self._asked: dict[Question, asyncio.Task[Answer]] = {}
+
+    async def answer(self, question: Question) -> Answer:
+        task = self._asked.get(question)
+        if task is None:
+            task = self._asked[question] = asyncio.create_task(self._ask(question))
+            task.add_done_callback(lambda _: self._asked.pop(question))
+        return await asyncio.shield(task)
