@@ -125,17 +125,14 @@ def _measures(statement: Json, vocabulary: Vocabulary) -> Measures:
     duration = result.get("duration")
     if duration is not None and not _counts(verb, context, vocabulary):
         duration = None
-    told = [
-        part["extensions"]
-        for part in (result, context, statement["object"].get("definition", _NOTHING))
-        if "extensions" in part
-    ]
+    told = [part["extensions"] for part in (result, context) if "extensions" in part]
+    of_content = statement["object"].get("definition", _NOTHING).get("extensions")
     named = vocabulary.extensions
     return Measures(
         "completed" if result.get("completion") is True else kind,
         context.get("registration"),
         None if duration is None else _milliseconds(duration),
-        _percent(_found(told, named["progress"])) if told else None,
+        _percent(_found([*told, of_content or _NOTHING], named["progress"])),
         _score(result["score"]) if "score" in result else None,
         _number(_found(told, named["percentile"])) if told else None,
         _decimal(_found(told, named["xp"])) if told else None,
