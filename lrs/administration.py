@@ -65,7 +65,7 @@ def database_url(settings: Settings, *, exclusive: bool = False) -> Iterator[str
     if address:
         yield address
     else:
-        with embedded.running(directory) as started:
+        with embedded.running(directory, settings.reports_address) as started:
             yield started
 
 

@@ -47,7 +47,10 @@ def reports_grant(partner_name: str, role: str | None, schema: str | None, **giv
         partner = await registry.partner(partner_name)
         return await known.grant(partner.partner_id, schema=schema, role=role, password=password)
 
-    granted, dsn = _with_grants(configured(given), grant)
+    configuration = configured(given)
+    granted, dsn = _with_grants(configuration, grant)
+    if not configuration.database_url and configuration.reports_address:
+        dsn = f"postgresql://{configuration.reports_address}/lrs"
     _show(dsn, role, schema, password if granted.created else None)
     _warn(granted, role)
 

@@ -43,6 +43,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="A PostgreSQL 15-18 to use, as `postgresql://…`. Empty: the embedded one."
         ),
     ] = ""
+    reports_address: Annotated[
+        str,
+        Meta(
+            pattern=r"^(([0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$",
+            description=(
+                "Where the embedded PostgreSQL takes the roles that read reports, such as "
+                "`127.0.0.1:5433`. Empty: only at its socket."
+            ),
+        ),
+    ] = ""
     public_url: Annotated[
         str,
         Meta(

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,26 @@ def test_data_and_settings_survive_a_restart(data: Path) -> None:
             assert value(dsn, f"show {name}") == expected
         assert embedded.address(data) == dsn
     assert embedded.address(data) is None
+
+
+def test_roles_with_a_password_are_taken_at_an_address(used: Path) -> None:
+    """And at the socket; the server's own roles at the socket alone, whatever they say."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        listen = f"127.0.0.1:{probe.getsockname()[1]}"
+    with running(used, listen) as dsn:
+        assert embedded.address(used) == dsn
+        value(dsn, "create role reader login password 'right'")
+        assert value(f"postgresql://reader:right@{listen}/lrs", "select current_user") == "reader"
+        assert value(dsn.replace("lrs@", "reader:right@"), "select current_user") == "reader"
+        for user in ("reader:wrong", "reader", "lrs", "postgres:x"):
+            with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+                value(f"postgresql://{user}@{listen}/lrs", "select 1")
+    with running(used) as dsn:
+        assert value(dsn, "select n from kept") == 7
+        value(dsn, "drop role reader")
+        with pytest.raises(OSError):
+            value(f"postgresql://reader:right@{listen}/lrs", "select 1")
 
 
 def test_a_second_server_on_the_same_data_is_refused(used: Path) -> None:

@@ -6,7 +6,8 @@
     <data>/postgres.log          what PostgreSQL says; the previous one is kept beside it
 
 PostgreSQL admits the user that started the server (and root), recognised by the kernel (peer
-authentication), and works for the ordinary role `lrs`.
+authentication), and works for the ordinary role `lrs`. Roles that read reports are admitted by
+password, through an address too if one is given.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lrs.store.embedded.account import account_for, open_in_place, open_parents, user_name
-from lrs.store.embedded.cluster import check, configure, create_database, initialize
+from lrs.store.embedded.cluster import PORT, check, configure, create_database, initialize
 from lrs.store.embedded.errors import ELSEWHERE, EmbeddedError, disk_full
 from lrs.store.embedded.process import (
     forget_dead_server,
@@ -35,14 +36,17 @@ __all__ = ["EmbeddedError", "address", "running", "stop"]
 
 
 @contextmanager
-def running(data_directory: Path) -> Iterator[str]:
-    """PostgreSQL on `data_directory`, from here to the end of the block; gives asyncpg's DSN."""
+def running(data_directory: Path, listen: str = "") -> Iterator[str]:
+    """PostgreSQL on `data_directory`, from here to the end of the block; gives asyncpg's DSN.
+
+    With `listen`, a host and a port, those who read reports are admitted there.
+    """
     data = _resolved(data_directory)
     with ExitStack() as stack:
         with _explained(data):
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             stack.enter_context(_locked(data))
-            dsn = _start(data, stack)
+            dsn = _start(data, listen, stack)
         yield dsn
 
 
@@ -58,12 +62,14 @@ def address(data_directory: Path) -> str | None:
     """The DSN of the PostgreSQL that another process runs on `data_directory`, if one does."""
     data = _resolved(data_directory)
     with _explained(data):
-        sockets = listening(data / "postgres")
-        return None if sockets is None else _dsn(sockets)
+        found = listening(data / "postgres")
+        return None if found is None else _dsn(found.sockets, found.port)
 
 
-def _start(data: Path, stack: ExitStack) -> str:
+def _start(data: Path, listen: str, stack: ExitStack) -> str:
     cluster = data / "postgres"
+    host, _, port = listen.rpartition(":")
+    port = port or PORT
     account = account_for(cluster)
     binaries = programs(account)
     open_parents(cluster.resolve(), account)
@@ -73,14 +79,14 @@ def _start(data: Path, stack: ExitStack) -> str:
     check(cluster, account)
     forget_dead_server(cluster)
     sockets = stack.enter_context(socket_directory(cluster, account))
-    configure(data, account)
+    configure(data, account, host.strip("[]"), port)
     stack.enter_context(serving(binaries, data, sockets, account))
-    create_database(binaries, sockets, data)
-    return _dsn(str(sockets))
+    create_database(binaries, sockets, port, data)
+    return _dsn(str(sockets), port)
 
 
-def _dsn(sockets: str) -> str:
-    return f"postgresql://lrs@/lrs?host={quote(sockets, safe='/')}&port=5432"
+def _dsn(sockets: str, port: str) -> str:
+    return f"postgresql://lrs@/lrs?host={quote(sockets, safe='/')}&port={port}"
 
 
 def _resolved(data_directory: Path) -> Path:

@@ -25,8 +25,11 @@ HBA = """\
 local all         postgres,lrs peer map=lrs
 local replication postgres     peer map=lrs
 local lrs         all          scram-sha-256
+host  all         postgres,lrs all reject
+host  lrs         all          all scram-sha-256
 """
-PSQL = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-p", "5432", "-U", "postgres", "-d", "postgres")
+PORT = "5432"
+PSQL = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres")
 DATABASE = """\
 select 'create role lrs login'
  where not exists (select from pg_roles where rolname = 'lrs') \\gexec
@@ -82,12 +85,13 @@ def check(cluster: Path, account: Account) -> None:
         account.own(cluster, *cluster.rglob("*"))
 
 
-def configure(data: Path, account: Account) -> None:
+def configure(data: Path, account: Account, host: str, port: str) -> None:
     """Write the settings beside the cluster, where PostgreSQL reads and cannot write."""
     shipped = (directory("sql") / "embedded.conf").read_text(encoding="utf-8")
+    listen = f"listen_addresses = '{host}'\nport = {port}\n"
     users = dict.fromkeys((user_name(os.geteuid()), "root"))
     files = {
-        "postgres.conf": "include 'postgres/postgresql.conf'\n" + shipped,
+        "postgres.conf": "include 'postgres/postgresql.conf'\n" + shipped + listen,
         "postgres.hba.conf": HBA,
         "postgres.ident.conf": "".join(
             f'lrs "{user}" {role}\n' for user in users for role in ("lrs", "postgres")
@@ -103,7 +107,8 @@ def configure(data: Path, account: Account) -> None:
                 os.fchown(file.fileno(), 0, account.gid)
 
 
-def create_database(binaries: Path, sockets: Path, data: Path) -> None:
-    done = present_account().run(binaries / "psql", *PSQL, "-h", sockets, stdin=DATABASE)
+def create_database(binaries: Path, sockets: Path, port: str, data: Path) -> None:
+    place = ("-h", sockets, "-p", port)
+    done = present_account().run(binaries / "psql", *PSQL, *place, stdin=DATABASE)
     if done.returncode:
         raise failure("used", done.stdout, data)

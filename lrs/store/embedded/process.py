@@ -20,7 +20,7 @@ from lrs.store.embedded.account import Account, open_in_place, open_parents
 from lrs.store.embedded.errors import failure
 
 LOG_LIMIT = 10_000_000
-SOCKET = ".s.PGSQL.5432"
+SOCKET = ".s.PGSQL."  # and the port
 SOCKET_PATH_LIMIT = 100
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class Note:
     """What PostgreSQL itself notes of a server, in the cluster's `postmaster.pid`."""
 
     pid: str = ""
+    port: str = ""
     sockets: str = ""
     ready: bool = False
 
@@ -42,7 +43,7 @@ def _note(cluster: Path) -> Note:
         return Note()
     # Pid, directory, start, port, socket directory, …, …, status; written one after the other.
     lines = text.split("\n") + [""] * 8
-    return Note(pid=lines[0], sockets=lines[4], ready=lines[7].strip() == "ready")
+    return Note(lines[0], lines[3], lines[4], ready=lines[7].strip() == "ready")
 
 
 def _processes(cluster: Path) -> list[psutil.Process]:
@@ -55,11 +56,11 @@ def _processes(cluster: Path) -> list[psutil.Process]:
     return found
 
 
-def listening(cluster: Path) -> str | None:
-    """The socket directory of the PostgreSQL that runs on the cluster, if one does."""
+def listening(cluster: Path) -> Note | None:
+    """Where the PostgreSQL listens that runs on the cluster, if one does."""
     note = _note(cluster)
     alive = {str(process.pid) for process in _processes(cluster)}
-    return note.sockets if note.ready and note.pid in alive else None
+    return note if note.ready and note.pid in alive else None
 
 
 def stop_processes(cluster: Path) -> None:
@@ -83,7 +84,7 @@ def stop_processes(cluster: Path) -> None:
 
 def forget_dead_server(cluster: Path) -> None:
     """Remove locks whose pid is another program's by now: PostgreSQL would wait for that one."""
-    for lock in (cluster / "postmaster.pid", cluster / f"{SOCKET}.lock"):
+    for lock in (cluster / "postmaster.pid", *cluster.glob(f"{SOCKET}*.lock")):
         with suppress(FileNotFoundError):
             pid = lock.read_text(errors="replace").partition("\n")[0]
             if not pid.isdigit() or psutil.pid_exists(int(pid)):
@@ -93,7 +94,7 @@ def forget_dead_server(cluster: Path) -> None:
 @contextmanager
 def socket_directory(cluster: Path, account: Account) -> Iterator[Path]:
     """The cluster itself, closed to others as it is; elsewhere when its path cannot be used."""
-    path = os.fsencode(cluster / SOCKET)
+    path = os.fsencode(cluster / f"{SOCKET}65535")
     if len(path) <= SOCKET_PATH_LIMIT and b"," not in path:
         yield cluster
         return

@@ -73,7 +73,7 @@ cross join lateral (
                 where
                     partner_id = $1
                     and person_id = assignee.person_id
-                    and at >= assigned.created_at
+                    and (assigned.created_at is null or at >= assigned.created_at)
             ) as gain
             where gain.total >= assigned.xp
         ) else (
