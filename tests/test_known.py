@@ -264,7 +264,7 @@ async def test_an_unknown_activity_is_an_activity(partner: Partner) -> None:
     assert await activity(partner) == unknown
 
 
-async def test_maps_gain_languages_and_all_else_is_replaced(partner: Partner) -> None:
+async def test_maps_gain_keys_and_all_else_is_replaced(partner: Partner) -> None:
     x, y = "http://example.com/x", "http://example.com/y"
     await send(
         partner,
@@ -278,7 +278,7 @@ async def test_maps_gain_languages_and_all_else_is_replaced(partner: Partner) ->
         "description": {"en": "The first", "de": "Das erste"},
         "type": y,
         "moreInfo": "http://example.com/more",
-        "extensions": {y: 3},
+        "extensions": {x: {"a": 1, "b": 2}, y: 3},
     }
 
 
@@ -525,7 +525,7 @@ def test_what_was_written_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(entities, "_MOST_BYTES", 100_000)
     monkeypatch.setattr(entities, "_MOST_NAMES", 10)
     remembered = Remembered()
-    large = {"extensions": "x" * 20_000}
+    large = {"extensions": {"http://example.com/x": "x" * 20_000}}
     for number in range(20):
         text = json.dumps({"number": number, **large}).encode()
         news = remembered.news(1, [(f"urn:x:{number}", text)], [("mbox a", str(number))])

@@ -35,11 +35,11 @@ def definitions(mentioned: Mentions) -> dict[str, Json]:
 def merge(known: Json, told: Json) -> Json:
     """What is known of an activity with what is told on top (Communication 2.5).
 
-    Language maps gain languages; any other member is replaced. sql/entities/define.sql does the
-    same.
+    Language maps gain languages, and extensions keys; any other member is replaced.
+    sql/entities/define.sql does the same.
     """
     merged = {**known, **told}
-    for name in ("name", "description"):
+    for name in ("name", "description", "extensions"):
         if name in known and name in told:
             merged[name] = {**known[name], **told[name]}
     return merged
