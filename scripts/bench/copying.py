@@ -9,12 +9,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import orjson
+from msgspec.structs import replace
 
 from lrs.checking import Sender, StatementReader, check
 from lrs.store.statements import Prepared

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 from collections.abc import Sequence
+from uuid import uuid4
 
 import asyncpg
 import orjson
@@ -43,7 +44,7 @@ def fill(target: Target, wanted: int) -> None:
     if missing <= 0:
         return
     partners = asyncio.run(_partners(target.dsn))
-    sender = _sender(target, partners[0], Samples(-wanted))
+    sender = _sender(target, partners[0])
     processes = min(multiprocessing.cpu_count(), _MOST_PROCESSES)
     count = -(-missing // processes)
     shares = [
@@ -54,10 +55,11 @@ def fill(target: Target, wanted: int) -> None:
     asyncio.run(_settle(target.dsn))
 
 
-def _sender(target: Target, partner_id: int, samples: Samples) -> Sender:
+def _sender(target: Target, partner_id: int) -> Sender:
     """The demo partner's credential, by what the server makes of its statements."""
     with target.client() as client:
-        (statement_id,) = client.post(target.statements, json=samples.statement()).json()
+        statement = Samples(0).statement(str(uuid4()))
+        (statement_id,) = client.post(target.statements, json=statement).json()
         told = client.get(target.statements, params={"statementId": statement_id}).json()
     authority = told["authority"]
     text, key = orjson.dumps(authority).decode(), links.agent_key(authority)

@@ -97,11 +97,11 @@ def measure(target: Target, request: Request, *, connections: int, seconds: int)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
         command += ["-s", str(_SCRIPT), target.base, "--", str(plan)]
         before = _cpu(target)
-        shown = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=seconds + 90
-        ).stdout
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
         after = _cpu(target)
-    found = json.loads(shown.rpartition("RESULT ")[2])
+    if done.returncode:
+        raise SystemExit(f"wrk could not load {target.base}: {done.stderr or done.stdout}")
+    found = json.loads(done.stdout.rpartition("RESULT ")[2])
     wall = found["seconds"]
     whole, *ours = ((now - then) / wall for then, now in zip(before, after, strict=True))
     server, database, generator = ours
