@@ -95,7 +95,7 @@ def create_app(settings: Settings) -> ASGIApp:
         },
     )
     app.router.redirect_slashes = False
-    return Observe(app)
+    return Observe(app, timed=settings.server_timing)
 
 
 def _cors(settings: Settings) -> list[Middleware]:

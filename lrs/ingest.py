@@ -34,6 +34,7 @@ from lrs.store.commit import GroupCommit
 from lrs.store.database import Database
 from lrs.store.statements import Prepared
 from lrs.store.transaction import Verdict
+from lrs.timing import stage
 from lrs.xapi import equality
 
 Kind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "withheld"]
@@ -80,7 +81,8 @@ class Ingest:
         With `atomic`, nothing is stored unless every item is fine and none contradicts what is
         stored. With `dry_run` nothing is stored at all. Raises Unavailable and Overloaded.
         """
-        checked = await self._check_all(items, sender, reader, item_bytes)
+        with stage("validate"):
+            checked = await self._check_all(items, sender, reader, item_bytes)
         if atomic:
             checked = _refuse_repeated_ids(checked)
         prepared = [each for each in checked if isinstance(each, Checked)]

@@ -90,6 +90,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ),
         ),
     ] = "info"
+    server_timing: Annotated[
+        bool,
+        Meta(description="Say in `Server-Timing` of each answer where its time went."),
+    ] = False
     access_token_seconds: Annotated[
         int, Meta(ge=1, description="How long an access token is good.")
     ] = 3600

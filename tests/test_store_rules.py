@@ -696,6 +696,7 @@ COMMON = {
     "lrs.resources",
     "lrs.settings",
     "lrs.logs",
+    "lrs.timing",
     "lrs.metrics",
 }
 FLOORS = [

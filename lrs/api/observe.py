@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lrs import metrics
 from lrs.api.reading import header
 from lrs.logs import request_id
+from lrs.timing import Spent, spent
 
 _log = logging.getLogger("lrs.requests")
 
@@ -25,10 +26,14 @@ _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class Observe:
-    """The outermost layer. A request keeps the id that it came with, if that is a sane one."""
+    """The outermost layer. A request keeps the id that it came with, if that is a sane one.
 
-    def __init__(self, app: ASGIApp) -> None:
+    With `timed`, answers say in Server-Timing where their time went.
+    """
+
+    def __init__(self, app: ASGIApp, *, timed: bool = False) -> None:
         self.app = app
+        self._timed = timed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,13 +43,18 @@ class Observe:
         given = header(scope, _HEADER)
         identity = given if given and _ACCEPTED_ID.fullmatch(given) else _next_id()
         request_id.set(identity)
+        measured = Spent() if self._timed else None
+        spent.set(measured)
         status = 500
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (_HEADER, identity.encode())]
+                headers = [*message["headers"], (_HEADER, identity.encode())]
+                if measured:
+                    headers.append((b"server-timing", measured.header().encode()))
+                message["headers"] = headers
             await send(message)
 
         try:

@@ -21,6 +21,7 @@ from lrs.errors import (
     UnsupportedVersion,
     Violation,
 )
+from lrs.timing import stage
 from lrs.xapi import codec
 from lrs.xapi.validation import Version
 
@@ -49,7 +50,8 @@ def header(scope: Scope, name: bytes) -> str | None:
 async def caller(request: Request, schemes: frozenset[str]) -> Caller:
     """Who asks, within its rate. Raises Unauthorized, TokenExpired, TooManyRequests."""
     here = services(request)
-    found = await here.authenticator.caller(header(request.scope, b"authorization"), schemes)
+    with stage("auth"):
+        found = await here.authenticator.caller(header(request.scope, b"authorization"), schemes)
     here.rate_limit.check(found.key)
     return found
 
@@ -121,7 +123,8 @@ async def items(request: Request) -> tuple[list[bytes], bool]:
 
 def split(request: Request, text: bytes) -> tuple[list[bytes], bool]:
     """The items of a JSON text, and whether it was a batch. Raises BadRequest and TooLarge."""
-    found, is_batch = codec.split(text)
+    with stage("parse"):
+        found, is_batch = codec.split(text)
     most = services(request).settings.batch_length
     if len(found) > most:
         raise TooLarge(f"The batch has {len(found)} items, and at most {most} are taken.")

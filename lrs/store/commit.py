@@ -7,10 +7,12 @@ partner only. Each submission learns what became of its statements only after th
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextvars import Context
 
-from lrs import metrics
+from lrs import metrics, timing
 from lrs.errors import LRSError, Overloaded, Unavailable
 from lrs.store.callbacks import Nonce
 from lrs.store.database import Database, errors_translated
@@ -68,7 +70,12 @@ class GroupCommit:
         self._queues[partner_id].append(submission)
         self._count(len(prepared))
         self._start(partner_id)
-        return await submission.verdicts
+        began = time.perf_counter()
+        verdicts = await submission.verdicts
+        if (measured := timing.spent.get()) is not None:
+            measured.add("queue", submission.taken_at - began)
+            measured.add("database", time.perf_counter() - submission.taken_at)
+        return verdicts
 
     async def drain(self) -> None:
         """Returns when nothing is waiting and nothing under way."""
@@ -82,7 +89,8 @@ class GroupCommit:
     def _start(self, partner_id: int) -> None:
         running = self._running[partner_id]
         if self._queues[partner_id] and len(running) < self._transactions_per_partner:
-            task = asyncio.create_task(self._work(partner_id))
+            # In no context: what is done is done for several requests.
+            task = asyncio.create_task(self._work(partner_id), context=Context())
             running.add(task)
             task.add_done_callback(lambda _: self._finish(partner_id, task))
 
@@ -99,9 +107,10 @@ class GroupCommit:
     def _take(self, partner_id: int) -> list[Submission]:
         queue = self._queues[partner_id]
         group: list[Submission] = []
-        size = 0
+        size, now = 0, time.perf_counter()
         while queue and (not group or size + len(queue[0].prepared) <= self._group_limit):
             group.append(queue.popleft())
+            group[-1].taken_at = now
             size += len(group[-1].prepared)
         self._count(-size)
         return group

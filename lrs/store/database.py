@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from lrs.errors import InternalError, LRSError, Unavailable
+from lrs.timing import stage
 
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy | asyncpg.Pool
@@ -140,7 +141,8 @@ def _pool(
 def errors_translated() -> Iterator[None]:
     """Turns what PostgreSQL or the way to it raises into Unavailable or InternalError."""
     try:
-        yield
+        with stage("database"):
+            yield
     except LRSError:
         raise
     except _UNAVAILABLE as error:

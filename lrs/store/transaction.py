@@ -38,13 +38,14 @@ _RETRIES = 5
 class Submission:
     """What one request wants stored: all or nothing if `atomic`, else each for itself.
 
-    With a `nonce` it is stored only if that was never seen.
+    With a `nonce` it is stored only if that was never seen. `taken_at` says when it left the queue.
     """
 
     prepared: Sequence[Prepared]
     atomic: bool
     verdicts: asyncio.Future[list[Verdict]]
     nonce: Nonce | None = None
+    taken_at: float = 0.0
 
     @property
     def needs_rollback(self) -> bool:
