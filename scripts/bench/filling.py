@@ -39,7 +39,7 @@ async def stored(dsn: str) -> int:
 
 
 def fill(target: Target, wanted: int) -> None:
-    """Statements until the store holds as many as wanted, then what autovacuum does in time."""
+    """Statements until the store holds as many as wanted."""
     missing = wanted - asyncio.run(stored(target.dsn))
     if missing <= 0:
         return
@@ -52,7 +52,7 @@ def fill(target: Target, wanted: int) -> None:
     ]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.starmap(_fill_share, shares)
-    asyncio.run(_settle(target.dsn))
+    asyncio.run(_settle(target))
 
 
 def _sender(target: Target, partner_id: int) -> Sender:
@@ -106,10 +106,11 @@ async def _copy_share(
         await connection.close()
 
 
-async def _settle(dsn: str) -> None:
-    connection = await asyncpg.connect(dsn)
+async def _settle(target: Target) -> None:
+    """What autovacuum does in time, and a checkpoint, so that none is under way."""
+    connection = await asyncpg.connect(target.superuser)
     try:
-        for table in ("statement", "link", "activity", "agent_name"):
-            await connection.execute(f"vacuum (analyze) {table}")
+        await connection.execute("vacuum (analyze)")
+        await connection.execute("checkpoint")
     finally:
         await connection.close()

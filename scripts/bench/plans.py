@@ -51,7 +51,7 @@ class Execution:
 def explained(data: Path) -> str:
     """The plans of all queries, on the embedded database in `data`."""
     with servers.ours(data) as target:
-        asyncio.run(_as_superuser(target, *_LOGGED))
+        asyncio.run(_execute(target.superuser, *_LOGGED))
     with servers.ours(data, LRS_PROJECTION="true") as target:
         traffic.everything(target)
         time.sleep(_FOLLOWING_SECONDS)
@@ -59,8 +59,8 @@ def explained(data: Path) -> str:
         return asyncio.run(_explained(target, executed))
 
 
-async def _as_superuser(target: Target, *commands: str) -> None:
-    connection = await asyncpg.connect(target.dsn.replace("lrs@", "postgres@", 1))
+async def _execute(dsn: str, *commands: str) -> None:
+    connection = await asyncpg.connect(dsn)
     try:
         for command in commands:
             await connection.execute(command)

@@ -37,6 +37,11 @@ class Target:
     server: int | None = None
     database: int | None = None
 
+    @property
+    def superuser(self) -> str:
+        """The way to the same database with all rights."""
+        return self.dsn.replace("lrs@", "postgres@", 1)
+
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.base, headers=dict(self.headers), timeout=60)
 
