@@ -316,6 +316,25 @@ async def test_a_definition_counts_wherever_it_stands(
     assert row["title"] == "Python"
 
 
+async def test_a_track_holds_what_was_worked_on_within_it_before_it_was_known_as_one(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    track = "http://example.com/tracks/1"
+    within = {"contextActivities": {"grouping": [{"id": track}]}}
+    await partner.send(statement(object={"id": COURSES[0]}, context=within))
+    await follow(services, partner.partner_id)
+    assert [row["activity_id"] for row in await rows(connection, partner, "content")] == COURSES[:1]
+    defined = {"id": track, "definition": {"type": "http://datacamp.com/track"}}
+    await partner.send(statement(object=defined))
+    await follow(services, partner.partner_id)
+    await partner.send(statement(object={"id": COURSES[1]}, context=within))
+    await follow(services, partner.partner_id)
+    contents = {row["content_id"]: row for row in await rows(connection, partner, "content")}
+    found = await rows(connection, partner, "track_content")
+    assert {contents[row["track_id"]]["activity_id"] for row in found} == {track}
+    assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES
+
+
 # Exactly once
 
 

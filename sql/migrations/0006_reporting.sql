@@ -153,11 +153,8 @@ create table learning_event (
     kind         text not null,
     source       text not null,
     organization text not null,
-    primary key (partner_id, statement_id)
+    primary key (partner_id, person_id, content_id, statement_id)
 );
-
-create index learning_event_by_learner
-    on learning_event (partner_id, person_id, content_id) include (at);
 
 create index learning_event_by_content on learning_event (partner_id, content_id);
 

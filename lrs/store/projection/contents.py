@@ -35,7 +35,7 @@ async def describe_all(
     What is only mentioned becomes a content if it is a track. Returns those that were not known to
     be tracks before.
     """
-    told = {**dict.fromkeys(mentioned, Told()), **contents}
+    told = {**contents, **{each: Told() for each in sorted(mentioned) if each not in contents}}
     definitions = await _definitions(connection, partner_id, told)
     rows = []
     for activity, (told_type, parent) in told.items():
@@ -79,4 +79,4 @@ async def fill_tracks(
         await connection.execute(_ADD_TO_TRACKS, partner_id, *map(list, zip(*pairs, strict=True)))
     if tracks := [content_key(each) for each in new_tracks for _ in range(2)]:
         keys = [key(each) for each in new_tracks for key in (content_key, related_activity_key)]
-        await connection.execute(_FIND_IN_TRACKS, partner_id, tracks, keys, _AROUND)
+        await connection.execute(_FIND_IN_TRACKS, partner_id, tracks, keys, _AROUND, Role.INHERITED)

@@ -30,6 +30,7 @@ _PAGE = resources.sql("reporting/projection/page")
 _MOVE = resources.sql("reporting/projection/move")
 _ADD_GROUPS = resources.sql("reporting/projection/add_groups")
 _ADD_EVENTS = resources.sql("reporting/projection/add_events")
+_STATEMENTS = resources.sql("reporting/projection/statements")
 _VOID = resources.sql("reporting/projection/void")
 
 _TICK = timedelta(microseconds=1)
@@ -113,9 +114,7 @@ async def project(
     )
     await add_groups(connection, partner_id, gathered.organizations)
     touched = await _add(connection, partner_id, gathered.events)
-    if gathered.voided:
-        rows = await connection.fetch(_VOID, partner_id, gathered.voided)
-        touched += [(row["person_id"], row["content_id"]) for row in rows]
+    touched += await _void(connection, partner_id, gathered.voided, vocabulary)
     await contents.fill_tracks(connection, partner_id, gathered.around, tracks)
     return touched
 
@@ -125,6 +124,23 @@ async def _add(connection: Connection, partner_id: int, events: list[Event]) -> 
         return []
     columns = zip(*((*each[:-1], *each.measures) for each in events), strict=True)
     rows = await connection.fetch(_ADD_EVENTS, partner_id, *map(list, columns))
+    return [(row["person_id"], row["content_id"]) for row in rows]
+
+
+async def _void(
+    connection: Connection, partner_id: int, voided: list[str], vocabulary: Vocabulary
+) -> list[Pair]:
+    if not voided:
+        return []
+    found = await connection.fetch(_STATEMENTS, partner_id, voided)
+    events = gather((Stored(*row) for row in found), vocabulary).events
+    rows = await connection.fetch(
+        _VOID,
+        partner_id,
+        [each.statement_id for each in events],
+        [each.agent_key for each in events],
+        [each.content_key for each in events],
+    )
     return [(row["person_id"], row["content_id"]) for row in rows]
 
 

@@ -6,9 +6,9 @@ with given as (
     from unnest(
         $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::jsonb[], $11::bigint[]
-    ) as given (
+    ) with ordinality as given (
         content_key, activity_id, worked, type, told_type, title, technology, topic, attributes,
-        parent_key
+        parent_key, place
     )
 ),
 filled as (
@@ -42,6 +42,7 @@ added as (
         select from content
         where content.partner_id = $1 and content.content_key = given.content_key
     )
+    order by given.place
 )
 select given.activity_id
 from given
