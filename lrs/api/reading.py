@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -134,10 +134,10 @@ def split(request: Request, text: bytes) -> tuple[list[bytes], bool]:
 def parameters(request: Request) -> list[tuple[str, str]]:
     """The parameters in the query, in order. Raises InvalidParameter if they are not UTF-8."""
     try:
-        unquote_to_bytes(request.scope["query_string"]).decode()
+        query = request.scope["query_string"].decode()
+        return parse_qsl(query, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise InvalidParameter("The parameters are not UTF-8.") from None
-    return request.query_params.multi_items()
 
 
 def require_json(request: Request) -> None:

@@ -1,9 +1,9 @@
 """Connections to PostgreSQL, and what its errors mean to a request.
 
 Three pools: writers, told apart by their application_name since statements/horizon.sql watches
-them; readers, for look-ups; and lists, whose queries say themselves how they are to be run, since
-the planner cannot know whether an agent has one statement or a million. A SQLSTATE is turned into
-an error of ours here and nowhere else.
+them; readers, for look-ups; and lists of statements, whose queries say themselves how they are to
+be run, since the planner cannot know whether an agent has one statement or a million. A SQLSTATE is
+turned into an error of ours here and nowhere else.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class Lookups:
 
     async def _several(self, partner_id: int, asked: Sequence[str]) -> list[Single | None]:
         with errors_translated():
-            rows = await self._database.readers.fetch(_BY_ID, partner_id, asked, VOIDED_KEY)
+            rows = await self._database.lists.fetch(_BY_ID, partner_id, asked, VOIDED_KEY)
         found = {str(statement_id): Single(*rest) for statement_id, *rest in rows}
         return [found.get(statement_id) for statement_id in asked]
 
