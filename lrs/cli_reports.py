@@ -19,10 +19,8 @@ from lrs.store.registry import Registry
 
 Result = TypeVar("Result")
 
-_names = [
-    click.option("--role", help="The role's name.  [default: reports_ and the partner's name]"),
-    click.option("--schema", help="The schema's name.  [default: the same]"),
-]
+_role = click.option("--role", help="Its name.  [default: reports_ and the partner's name]")
+_schema = click.option("--schema", help="The tables' schema.  [default: the same]")
 
 
 @click.group()
@@ -32,8 +30,8 @@ def reports() -> None:
 
 @reports.command("grant")
 @click.argument("partner_name", metavar="PARTNER")
-@_names[0]
-@_names[1]
+@_role
+@_schema
 @flags(*DATABASE)
 def reports_grant(partner_name: str, role: str | None, schema: str | None, **given: Any) -> None:
     """Let a database role read PARTNER's tables, and show its password once.
@@ -57,8 +55,8 @@ def reports_grant(partner_name: str, role: str | None, schema: str | None, **giv
 
 @reports.command("revoke")
 @click.argument("partner_name", metavar="PARTNER")
-@_names[0]
-@_names[1]
+@_role
+@_schema
 @flags(*DATABASE)
 def reports_revoke(partner_name: str, role: str | None, schema: str | None, **given: Any) -> None:
     """Take PARTNER's tables, and the role that reads them, away again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -123,3 +124,19 @@ class World:
 
 
 VENDOR_QUERY = (FIXTURES / "data-model-query.sql").read_text()
+
+SNIPPET = (
+    (FIXTURES / "data-model-snippet.txt")
+    .read_text()
+    .replace("from dcdcpy import", "from lrs.client import", 1)
+)
+"""The vendor's own, but for its import line."""
+
+
+def evaluated(source: str) -> Any:
+    """What the last expression of a program gives."""
+    *statements, last = ast.parse(source).body
+    assert isinstance(last, ast.Expr)
+    names: dict[str, Any] = {}
+    exec(compile(ast.Module(statements, []), "snippet", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "snippet", "eval"), names)

@@ -14,6 +14,7 @@ from lrs import __version__, metrics
 from lrs.api import reading
 from lrs.api.responses import json_response
 from lrs.api.routing import resource
+from lrs.api.services import Services
 from lrs.errors import Unavailable
 from lrs.store import migrations, projection
 from lrs.store.database import Database, errors_translated
@@ -31,9 +32,9 @@ async def get_ready(request: Request) -> Response:
 
 
 async def get_metrics(request: Request) -> Response:
-    database = reading.services(request).database
-    _count_connections(database)
-    await _measure_lag(database)
+    here = reading.services(request)
+    _count_connections(here)
+    await _measure_lag(here.database)
     return Response(generate_latest(_registry()), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -45,9 +46,9 @@ def _registry() -> CollectorRegistry:
     return registry
 
 
-def _count_connections(database: Database) -> None:
-    for name in ("writers", "readers", "lists"):
-        pool = getattr(database, name)
+def _count_connections(here: Services) -> None:
+    pools = {name: getattr(here.database, name) for name in ("writers", "readers", "lists")}
+    for name, pool in {**pools, "exports": here.exports.pool}.items():
         idle = pool.get_idle_size()
         metrics.POOL_CONNECTIONS.labels(name, "idle").set(idle)
         metrics.POOL_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)

@@ -58,7 +58,7 @@ class Exports:
     """A few connections for exports, and the bound that their statements are complete up to."""
 
     def __init__(self, pool: asyncpg.Pool, database: Database, horizon: Horizon) -> None:
-        self._pool = pool
+        self.pool = pool
         self._database = database
         self._horizon = horizon
 
@@ -74,11 +74,11 @@ class Exports:
                     changed_at = await connection.fetchval(_CHANGED, partner_id)
                     yield Snapshot(connection, partner_id, bound, reached, changed_at)
             finally:
-                await self._pool.release(connection)
+                await self.pool.release(connection)
 
     async def _acquired(self) -> asyncpg.pool.PoolConnectionProxy:
         try:
-            return await self._pool.acquire(timeout=_PATIENCE)
+            return await self.pool.acquire(timeout=_PATIENCE)
         except TimeoutError:
             raise Overloaded(
                 "As many exports are being read as the server sends at a time.",
