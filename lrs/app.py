@@ -44,6 +44,7 @@ from lrs.errors import LRSError, Unavailable
 from lrs.ingest import Ingest
 from lrs.settings import Settings, from_environment
 from lrs.store import callbacks, inheritance, migrations
+from lrs.store.changes import Changes
 from lrs.store.commit import GroupCommit
 from lrs.store.database import Database, connected
 from lrs.store.exports import exporting
@@ -175,6 +176,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 vault,
                 _callbacks(settings, database, vault),
                 exports,
+                Changes(database.readers),
             )
         finally:
             sweeping.cancel()

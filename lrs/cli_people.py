@@ -19,6 +19,7 @@ from lrs.reporting.people import Outcome, Plan
 from lrs.reporting.rows import Row
 from lrs.store import contents
 from lrs.store import people as importing
+from lrs.store.changes import Changes
 from lrs.store.contents import Content
 from lrs.store.database import Pool
 from lrs.store.registry import Partner
@@ -47,13 +48,7 @@ def people_import(partner_name: str, file: Path, preview: bool, **given: Any) ->
     async def work(pool: Pool, partner: Partner) -> Plan:
         if preview:
             return await importing.preview(pool, partner.partner_id, partner.home_page, read)
-        with click.progressbar(length=1, label="Writing ", file=sys.stderr) as bar:
-
-            def progress(done: int, total: int) -> None:
-                bar.length = total
-                bar.update(done - bar.pos)
-
-            return await importing.take(pool, partner.partner_id, partner.home_page, read, progress)
+        return await _take(pool, partner, read)
 
     made = _with_partner(partner_name, given, work)
     for outcome in made.outcomes if preview else made.refused:
@@ -65,6 +60,17 @@ def people_import(partner_name: str, file: Path, preview: bool, **given: Any) ->
     if made.refused:
         click.echo("Nothing is imported while a row is refused.", err=True)
         sys.exit(1)
+
+
+async def _take(pool: Pool, partner: Partner, read: list[Row]) -> Plan:
+    with click.progressbar(length=1, label="Writing ", file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        changes = Changes(pool)
+        return await importing.take(changes, partner.partner_id, partner.home_page, read, progress)
 
 
 def _read(file: Path) -> list[Row]:
@@ -142,7 +148,7 @@ def content_restore(partner_name: str, activity: str, **given: Any) -> None:
 def _set_deleted(partner_name: str, activity: str, given: dict[str, Any], *, deleted: bool) -> None:
     async def work(pool: Pool, partner: Partner) -> None:
         meant = names.content(activity, partner.home_page)
-        await contents.set_deleted(pool, partner.partner_id, meant, deleted)
+        await contents.set_deleted(Changes(pool), partner.partner_id, meant, deleted)
 
     _with_partner(partner_name, given, work)
 

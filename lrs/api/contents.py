@@ -54,10 +54,8 @@ async def _set_deleted(request: Request, *, deleted: bool) -> Response:
     name: str = request.path_params["content"]
     if "\0" in name:
         raise NotFound("There is no content item of this name.")
-    # Not with the writers: what is stored meanwhile would not be seen before this has ended.
-    pool = reading.services(request).database.readers
     meant = names.content(name, who.home_page)
-    await contents.set_deleted(pool, who.partner_id, meant, deleted)
+    await contents.set_deleted(reading.services(request).changes, who.partner_id, meant, deleted)
     return Response(status_code=204)
 
 

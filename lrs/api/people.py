@@ -27,9 +27,10 @@ async def post_import(request: Request) -> Response:
     scopes.require(who.scopes, scopes.ADMIN)
     preview, here = _preview(request), reading.services(request)
     read = await _rows(request)
-    take = people.preview if preview else people.take
-    # Not with the writers: what is stored meanwhile would not be seen before this has ended.
-    made = await take(here.database.readers, who.partner_id, who.home_page, read)
+    if preview:
+        made = await people.preview(here.database.readers, who.partner_id, who.home_page, read)
+    else:
+        made = await people.take(here.changes, who.partner_id, who.home_page, read)
     return _answer(made, preview=preview)
 
 

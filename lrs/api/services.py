@@ -11,6 +11,7 @@ from lrs.auth.tokens import Tokens
 from lrs.auth.vault import Vault
 from lrs.ingest import Ingest
 from lrs.settings import Settings
+from lrs.store.changes import Changes
 from lrs.store.database import Database
 from lrs.store.exports import Exports
 from lrs.store.horizon import Horizon
@@ -32,3 +33,4 @@ class Services:
     vault: Vault
     callbacks: Callbacks
     exports: Exports
+    changes: Changes

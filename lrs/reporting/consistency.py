@@ -41,8 +41,6 @@ def named(rows: Iterable[Row]) -> dict[str, set[str]]:
     """The names of all things that rows are about or speak of, by kind."""
     found: dict[str, set[str]] = {kind: set() for kind in NAMES}
     for row in rows:
-        if not row.is_good:
-            continue
         if row.kind in NAMES:
             found[row.kind].add(row.values[NAMES[row.kind]])
         for _, kind, name in _references(row):

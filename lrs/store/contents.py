@@ -9,6 +9,7 @@ from lrs import resources
 from lrs.errors import NotFound
 from lrs.reporting.names import Name
 from lrs.store import projection
+from lrs.store.changes import Changes
 from lrs.store.database import Pool, errors_translated
 from lrs.store.transaction import again
 
@@ -35,15 +36,14 @@ async def page(
     return [Content(*row) for row in rows]
 
 
-async def set_deleted(pool: Pool, partner_id: int, name: Name, deleted: bool) -> None:
+async def set_deleted(changes: Changes, partner_id: int, name: Name, deleted: bool) -> None:
     """Deletes or restores a content item, if that is news. Raises NotFound and Unavailable."""
 
     async def attempt() -> None:
-        async with pool.acquire() as connection, connection.transaction():
+        async with changes.of(partner_id) as connection:
             content_id = await connection.fetchval(_FIND, partner_id, name.keys, name.number)
             if content_id is None:
                 raise NotFound("There is no content item of this name.")
-            await projection.lock(connection, partner_id)
             if await connection.fetchval(_SET_DELETED, partner_id, content_id, deleted):
                 await projection.note_changed(connection, partner_id, [content_id])
 

@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import asyncpg
 import orjson
 
 from lrs import resources
-from lrs.errors import Unavailable
 from lrs.reporting import people
 from lrs.reporting.claims import Holder, claimed
 from lrs.reporting.consistency import NAMES, Known, Period, named
 from lrs.reporting.people import Plan
 from lrs.reporting.rows import Row, Values
 from lrs.store import projection
+from lrs.store.changes import Changes
 from lrs.store.database import Connection, Pool, errors_translated
 from lrs.store.transaction import again
 from lrs.xapi import links
@@ -43,7 +42,6 @@ _TOUCHED = resources.sql("reporting/people/touched")
 _FORGET = resources.sql("reporting/people/forget")
 _ADD_GROUPS = resources.sql("reporting/projection/add_groups")
 
-_PATIENCE = "5s"
 _PAIRS_AT_A_TIME = 5_000
 
 Progress = Callable[[int, int], None]
@@ -57,11 +55,12 @@ async def preview(pool: Pool, partner_id: int, home_page: str, rows: Sequence[Ro
             pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            return await _plan(connection, partner_id, home_page, rows)
+            known = await _known(connection, partner_id, home_page, rows)
+    return await _plan(rows, known)
 
 
 async def take(
-    pool: Pool,
+    changes: Changes,
     partner_id: int,
     home_page: str,
     rows: Sequence[Row],
@@ -70,9 +69,8 @@ async def take(
     """Imports these rows, unless one is refused. Raises Unavailable if others are at work."""
 
     async def attempt() -> Plan:
-        async with pool.acquire() as connection, connection.transaction():
-            await _lock(connection, partner_id)
-            made = await _plan(connection, partner_id, home_page, rows)
+        async with changes.of(partner_id) as connection:
+            made = await _plan(rows, await _known(connection, partner_id, home_page, rows))
             if not made.refused:
                 await _write(connection, partner_id, made, progress)
             return made
@@ -81,26 +79,7 @@ async def take(
         return await again(attempt)
 
 
-async def _lock(connection: Connection, partner_id: int) -> None:
-    """The right to change what reports are made of; others have it for a moment, or for long."""
-    await connection.execute(f"set local lock_timeout = '{_PATIENCE}'")
-    try:
-        await projection.lock(connection, partner_id)
-    except asyncpg.LockNotAvailableError:
-        raise Unavailable(
-            "The partner's reports are just being made anew, or other people are imported.",
-            headers={"Retry-After": "30"},
-        ) from None
-    await connection.execute("set local lock_timeout = 0")
-
-
-# Reading
-
-
-async def _plan(
-    connection: Connection, partner_id: int, home_page: str, rows: Sequence[Row]
-) -> Plan:
-    known = await _known(connection, partner_id, home_page, rows)
+async def _plan(rows: Sequence[Row], known: Known) -> Plan:
     # Long imports must not keep others waiting who have only a moment's work.
     return await asyncio.to_thread(people.plan, rows, known)
 
@@ -108,23 +87,26 @@ async def _plan(
 async def _known(
     connection: Connection, partner_id: int, home_page: str, rows: Sequence[Row]
 ) -> Known:
+    names, keys = await asyncio.to_thread(_wanted, rows, home_page)
     known = Known(home_page)
-    names = named(rows)
     for kind, column in NAMES.items():
         for row in await connection.fetch(_THINGS[kind], partner_id, list(names[kind])):
             thing = dict(row)
             if kind == "user":
                 known.person_ids[row["user"]] = thing.pop("person_id")
             known.things[kind][row[column]] = thing
-    members = [row.values["user"] for row in rows if row.kind == "membership" and row.is_good]
-    for row in await connection.fetch(_MEMBERSHIPS, partner_id, members):
+    for row in await connection.fetch(_MEMBERSHIPS, partner_id, list(names["user"])):
         *period, to_day = row
         known.memberships[tuple(period)] = to_day
-    good = (row for row in rows if row.is_good)
-    keys = [claim.agent_key for claim in claimed(good, home_page)]
     for key, *holder in await connection.fetch(_HOLDERS, partner_id, keys):
         known.holders[key] = Holder(*holder)
     return known
+
+
+def _wanted(rows: Sequence[Row], home_page: str) -> tuple[dict[str, set[str]], list[int]]:
+    """The names that rows have, and the identifiers that they claim."""
+    good = [row for row in rows if row.is_good]
+    return named(good), [claim.agent_key for claim in claimed(good, home_page)]
 
 
 # Writing

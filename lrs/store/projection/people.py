@@ -7,9 +7,9 @@ an import moves it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from hashlib import sha1
 
 from lrs import resources
+from lrs.reporting.claims import digest
 from lrs.reporting.events import agent_key
 from lrs.store.database import Connection
 
@@ -29,7 +29,7 @@ async def introduce(
     unknown = {key: identity for key, identity in agents.items() if key not in known}
     if not unknown:
         return known
-    digests = {key: _digest(each) for key, each in unknown.items() if each.startswith(_MBOX)}
+    digests = {key: digest(each) for key, each in unknown.items() if each.startswith(_MBOX)}
     heads = {key: agent_key(digests[key]) if key in digests else key for key in unknown}
     emails = {heads[key]: unknown[key].removeprefix(_MBOX) for key in digests}
     known |= await _known(connection, partner_id, heads.values())
@@ -45,12 +45,6 @@ async def introduce(
         _ADD_IDENTIFIERS, partner_id, list(named), list(named.values()), list(persons.values())
     )
     return known | persons
-
-
-def _digest(identity: str) -> str:
-    """The identity of whoever is known by the digest of this address (xAPI 1.0.3 Data 2.4.2.3)."""
-    address = identity.removeprefix("mbox ").encode()
-    return f"mbox_sha1sum {sha1(address, usedforsecurity=False).hexdigest()}"
 
 
 async def _known(connection: Connection, partner_id: int, keys: Iterable[int]) -> dict[int, int]:
