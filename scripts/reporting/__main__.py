@@ -1,0 +1,183 @@
+"""usage: python -m scripts.reporting [options]
+
+Fills a database of its own with statements, makes reports of them, and asks what people ask of
+reports: how many statements a second a rebuild follows, and how long the vendor's query and a
+learner's records take. Prints it, and writes it as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+import psutil
+
+from lrs import collector
+from lrs.reporting.vocabulary import vocabulary
+from lrs.store import embedded, migrations, projection
+from lrs.store.database import projecting
+from lrs.store.grants import Grants
+from lrs.store.registry import Registry
+from lrs.xapi.entities import identity_hash
+from scripts.reporting import samples
+
+READER = "bench_reader"
+QUERY = """
+SELECT team_id,
+week_start_date,
+technology,
+SUM(xp) AS xp,
+SUM(time_spent)/3600 AS time_spent_hours
+FROM course_fact
+INNER JOIN course_dim USING(course_id)
+INNER JOIN date_dim USING(date_id)
+INNER JOIN user_team_bridge USING(user_id)
+INNER JOIN team_dim USING(team_id)
+GROUP BY 1, 2, 3
+"""
+
+TEAMS = """
+with team as (
+    insert into team (partner_id, slug, name)
+    select $1, 'team-' || n, 'Team ' || n from generate_series(1, 20) as n
+    returning team_id
+)
+insert into team_membership (partner_id, person_id, team_id, from_day)
+select $1, person.person_id, team.team_id, '2024-01-01'
+from person join team on person.person_id % 20 = team.team_id % 20
+where person.partner_id = $1
+"""
+
+RECORDS = """
+select * from learner_record where partner_id = $1 and person_id = $2
+order by content_id, organization
+"""
+
+Json = dict[str, Any]
+
+
+def main() -> None:
+    options = _options()
+    collector.spare()
+    with (
+        tempfile.TemporaryDirectory(prefix="lrs-reporting-") as folder,
+        embedded.running(Path(folder)) as dsn,
+    ):
+        asyncio.run(migrations.migrate(dsn))
+        found = asyncio.run(_measure(dsn, Path(folder), options))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scripts.reporting")
+    parser.add_argument("--statements", type=int, default=200_000)
+    parser.add_argument("--learners", type=int, default=1000)
+    parser.add_argument("--output", type=Path, default=Path("bench/reporting.json"))
+    return parser.parse_args()
+
+
+async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=1) as pool:
+        partner = await Registry(pool).add_partner("bench", "", "https://partner.example")
+        partner_id = partner.partner_id
+        await _fill(pool, partner_id, options)
+        found: Json = {
+            "machine": {"cores": psutil.cpu_count(), "python": platform.python_version()},
+            "statements": options.statements,
+            "learners": options.learners,
+            "rebuild": await _rebuild(dsn, partner_id, folder, options.statements),
+            "rebuild, nothing new": await _rebuild(dsn, partner_id, folder, options.statements),
+        }
+        await pool.execute(TEAMS, partner_id)
+        await pool.execute("vacuum analyze")
+        await Grants(pool).grant(partner_id, schema="bench", role=READER, password=READER)
+        found["rows"] = {
+            table: await pool.fetchval(f"select count(*) from {table}")  # noqa: S608
+            for table in ("learning_event", "learner_record", "learner_day", "person", "content")
+        }
+        found["the vendor's query, seconds"] = await _timed(3, lambda: _vendor(dsn))
+        found["a learner's records, seconds"] = await _timed(
+            50, lambda: pool.fetch(RECORDS, partner_id, options.learners // 2)
+        )
+    return found
+
+
+async def _fill(pool: asyncpg.Pool, partner_id: int, options: argparse.Namespace) -> None:
+    made = samples.rows(options.statements, options.learners, partner_id)
+    await pool.copy_records_to_table("statement", columns=samples.COLUMNS, records=made)
+    await pool.copy_records_to_table(
+        "activity",
+        columns=("partner_id", "activity_hash", "activity_id", "definition"),
+        records=[
+            (partner_id, identity_hash(activity), activity, orjson.dumps(definition).decode())
+            for activity, definition in samples.definitions()
+        ],
+    )
+    await pool.execute("vacuum analyze")
+
+
+async def _rebuild(dsn: str, partner_id: int, folder: Path, count: int) -> Json:
+    """Seconds on the clock, and of the processors' time, ours and PostgreSQL's, for each part."""
+    parts: Json = {}
+    began, (ours, theirs) = time.perf_counter(), _processors(folder)
+
+    def report(counted: str, done: int, total: int) -> None:
+        now = _processors(folder)
+        parts[counted] = {
+            "seconds": round(time.perf_counter() - began, 2),
+            "python": round(now[0] - ours, 2),
+            "postgresql": round(now[1] - theirs, 2),
+        }
+
+    async with projecting(dsn) as database:
+        await projection.rebuild(
+            database.readers, partner_id, vocabulary(), datetime.now(UTC), report
+        )
+    seconds = time.perf_counter() - began
+    return {"rate": round(count / seconds), "seconds": round(seconds, 2), "until": parts}
+
+
+def _processors(folder: Path) -> tuple[float, float]:
+    theirs = 0.0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.name() == "postgres" and process.cwd().startswith(str(folder)):
+                theirs += sum(process.cpu_times()[:2])
+    return sum(psutil.Process().cpu_times()[:2]), theirs
+
+
+async def _vendor(dsn: str) -> None:
+    """As the reporting role asks it."""
+    connection = await asyncpg.connect(
+        dsn, user=READER, password=READER, server_settings={"search_path": "bench"}
+    )
+    try:
+        assert await connection.fetch(QUERY)  # noqa: S101
+    finally:
+        await connection.close()
+
+
+async def _timed(times: int, work: Callable[[], Awaitable[Any]]) -> float:
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await work()
+        taken.append(time.perf_counter() - began)
+    return round(statistics.median(taken), 4)
+
+
+if __name__ == "__main__":
+    main()
