@@ -11,8 +11,9 @@ import itertools
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,10 +31,13 @@ _LOGGED = (
 )
 _ENTRY = re.compile(r"^\d{4}-\d\d-\d\d [^\[]*\[(\d+)\] (.*?) +(LOG|DETAIL):  (.*)", re.DOTALL)
 _EXECUTED = re.compile(r"duration: ([\d.]+) ms  execute [^:]*: (.*)", re.DOTALL)
-_VALUE = re.compile(r"\$\d+ = (NULL|'(?:[^']|'')*')", re.DOTALL)
+_COPIED = re.compile(r"duration: ([\d.]+) ms  statement: COPY \((.*)\) TO STDOUT", re.DOTALL)
+_LITERAL = r"(?:NULL|'(?:[^']|'')*')"
+_VALUE = re.compile(rf"\$\d+ = ({_LITERAL})")
 _PARAMETER = re.compile(r"\$(\d+)")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FOLLOWING_SECONDS = 5
+_BUILT = re.compile(r"\bfrom (statement|link)\b")
 _numbers = itertools.count()
 
 
@@ -53,8 +57,8 @@ def explained(data: Path) -> str:
     with servers.ours(data) as target:
         asyncio.run(_execute(target.superuser, *_LOGGED))
     with servers.ours(data, LRS_PROJECTION="true") as target:
-        traffic.everything(target)
         time.sleep(_FOLLOWING_SECONDS)
+        traffic.everything(target)
         executed = list(executions((data / "postgres.log").read_text()))
         return asyncio.run(_explained(target, executed))
 
@@ -81,39 +85,62 @@ def executions(log: str) -> Iterator[Execution]:
         elif last:
             yield last
             last = None
-        if executed := _EXECUTED.match(text):
+        if executed := _EXECUTED.match(text) or _COPIED.match(text):
             last = Execution(session, application, float(executed[1]), executed[2].strip())
     if last:
         yield last
 
 
 async def _explained(target: Target, executed: list[Execution]) -> str:
-    named = {text.strip(): name for name, text in named_queries().items()}
+    named = named_queries()
+    names = {sql: _name(sql, named) for sql in {each.sql for each in executed}}
     # Sessions for lists have settings of their own; it is they who run what has no file.
-    lists = {
-        each.session
+    built = [
+        each
         for each in executed
-        if each.application == database.READER and each.sql not in named
-    }
+        if each.application == database.READER and not names[each.sql] and _BUILT.search(each.sql)
+    ]
+    lists = {each.session for each in built}
     slowest: dict[str, Execution] = {}
-    for each in sorted(executed, key=lambda each: each.milliseconds):
-        if each.sql in named or each.session in lists:
-            slowest[each.sql] = each
+    with_file = [each for each in executed if names[each.sql]]
+    for each in sorted([*with_file, *built], key=lambda each: each.milliseconds):
+        slowest[each.sql] = each
     parts = []
     async with database.connected(target.dsn) as pools:
-        for each in slowest.values():
-            title = named.pop(each.sql, "") or f"built by lrs/store/pages.py\n\n{each.sql}"
+        for sql, each in slowest.items():
+            title = names[sql] or f"built by lrs/store/pages.py\n\n{sql}"
             pool = pools.lists if each.session in lists else pools.writers
             parts.append((title, await _explain(pool, each)))
-        for sql, name in named.items():
-            parts.append((name, await _explain(pools.readers, Execution("", "", 0, sql))))
+        for name in named.keys() - names.values():
+            planned = Execution("", "", 0, named[name])
+            parts.append((name, await _explain(pools.readers, planned)))
     return "\n\n".join(f"=== {title}\n\n{plan}\n" for title, plan in sorted(parts))
+
+
+def _name(sql: str, named: Mapping[str, str]) -> str:
+    """The file that a query comes from: the longest that it holds, values filled in or not."""
+    found = ""
+    for name, text in named.items():
+        if len(text) > len(named.get(found, "")) and _filled(text).search(sql):
+            found = name
+    return found
+
+
+@cache
+def _filled(text: str) -> re.Pattern[str]:
+    pieces = re.split(r"(\$\d+)", text)
+    return re.compile(
+        "".join(
+            f"(?:{re.escape(piece)}|{_LITERAL})" if piece.startswith("$") else re.escape(piece)
+            for piece in pieces
+        )
+    )
 
 
 def named_queries() -> dict[str, str]:
     root = resources.directory("sql")
     return {
-        path.relative_to(root).with_suffix("").as_posix(): path.read_text()
+        path.relative_to(root).with_suffix("").as_posix(): path.read_text().strip()
         for path in sorted(root.rglob("*.sql"))
         if "migrations" not in path.parts
     }

@@ -23,7 +23,7 @@ def everything(target: Target) -> None:
     """Twice, so that what is remembered the second time is seen as well."""
     with target.client() as client:
         for _ in range(2):
-            for part in (_lists, _statements, _documents, _known, _tools):
+            for part in (_lists, _statements, _documents, _known, _tools, _reports):
                 for answer in part(client, target):
                     if answer.status_code >= 500:
                         raise SystemExit(f"{answer.request.url}: {answer.status_code}")
@@ -114,3 +114,13 @@ def _tools(client: httpx.Client, target: Target) -> Iterator[httpx.Response]:
     yield client.get(f"{_HERE}/tools")
     yield client.post(f"{_HERE}/tools/{name}/rotate", json={})
     yield client.delete(f"{_HERE}/tools/{name}")
+
+
+def _reports(client: httpx.Client, _: Target) -> Iterator[httpx.Response]:
+    """All tables but the statements themselves, which are as large as the store."""
+    listed = client.get(f"{_HERE}/reports")
+    yield listed
+    for table in listed.json()["tables"]:
+        if table["name"] != "statements":
+            yield client.get(f"{_HERE}/reports/{table['name']}")
+    yield client.get(f"{_HERE}/contents")
