@@ -127,6 +127,7 @@ def _pool(
         command_timeout=timeout,
         timeout=timeout,
         connection_class=_Connection,
+        max_cacheable_statement_size=0,  # a list with all its conditions is long
         server_settings={
             "application_name": name,
             "jit": "off",

@@ -110,6 +110,7 @@ class _Query:
         self.nearest, self.farthest = ("least", "desc") if ascending else ("greatest", "asc")
 
     def sql(self) -> str:
+        """Rows keep the order of the walk on their way to the answer: nothing there reorders."""
         met = [self._met(number) for number in range(len(self.conditions)) if self.several]
         return f"""
 with {self._lead() if self.several else ""}candidate as materialized ({self._candidates()}

@@ -1,10 +1,17 @@
-"""Questions that are asked at the same time, and answered by one query."""
+"""Questions that are asked at the same time, and answered by one query.
+
+A query belongs to none of those who asked, so it runs in no one's context; to each of them, the
+time it waits counts as the database's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from contextvars import Context
 from typing import Any, Generic, TypeVar
+
+from lrs.timing import stage
 
 Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
@@ -28,8 +35,9 @@ class Together(Generic[Question, Answer]):
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, future))
         if self._working is None:
-            self._working = asyncio.create_task(self._work())
-        return await future
+            self._working = asyncio.create_task(self._work(), context=Context())
+        with stage("database"):
+            return await future
 
     async def _work(self) -> None:
         while self._waiting:
@@ -61,6 +69,8 @@ class Once(Generic[Question, Answer]):
     async def answer(self, question: Question) -> Answer:
         task = self._asked.get(question)
         if task is None:
-            task = self._asked[question] = asyncio.create_task(self._ask(question))
+            task = asyncio.create_task(self._ask(question), context=Context())
             task.add_done_callback(lambda _: self._asked.pop(question))
-        return await asyncio.shield(task)
+            self._asked[question] = task
+        with stage("database"):
+            return await asyncio.shield(task)
