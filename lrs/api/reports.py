@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast, get_args
 
@@ -54,23 +55,37 @@ def _described(table: Table) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for: a compressed file (`packed`), or a compressed transfer (`coded`)."""
+
+    table: Table
+    format: Format
+    since: datetime | None
+    packed: Compression | None
+    coded: Compression | None
+
+
 async def get_table(request: Request) -> Response:
     who = await reading.partner(request)
-    table, format_ = _named(request.path_params["table"])
-    needed = scopes.STATEMENTS_READ if table is STATEMENTS else scopes.REPORTS_READ
-    scopes.require(who.scopes, needed)
-    asked = parameters.read(reading.parameters(request), _READERS, section=_SECTION)
-    packed = asked.get("compress")
-    coding = None if packed or format_ == "parquet" else _accepted(request)
-    sending = _sent(
-        reading.services(request), who, table, asked.get("since"), format_, packed or coding
-    )
+    asked = _asked(request, who)
+    sending = _sent(reading.services(request), who, asked)
     portion = cast(Portion, await anext(sending))
-    headers = _headers(portion, format_, packed, coding)
+    headers = _headers(portion, asked)
     if request.method == "HEAD":
         await sending.aclose()
         return Response(headers=headers)
     return StreamingResponse(cast(AsyncIterator[bytes], sending), headers=headers)
+
+
+def _asked(request: Request, who: Caller) -> Asked:
+    table, format_ = _named(request.path_params["table"])
+    needed = scopes.STATEMENTS_READ if table is STATEMENTS else scopes.REPORTS_READ
+    scopes.require(who.scopes, needed)
+    given = parameters.read(reading.parameters(request), _READERS, section=_SECTION)
+    packed, accepted = given.get("compress"), request.headers.get("accept-encoding")
+    coded = None if packed or format_ == "parquet" else compression.accepted(accepted)
+    return Asked(table, format_, given.get("since"), packed, coded)
 
 
 def _named(name: str) -> tuple[Table, Format]:
@@ -85,48 +100,31 @@ def _named(name: str) -> tuple[Table, Format]:
     return TABLES[stem], cast(Format, suffix)
 
 
-def _accepted(request: Request) -> Compression | None:
-    return compression.accepted(request.headers.get("accept-encoding"))
-
-
-async def _sent(
-    here: Services,
-    who: Caller,
-    table: Table,
-    since: datetime | None,
-    format_: Format,
-    compress: Compression | None,
-) -> AsyncGenerator[Portion | bytes, None]:
+async def _sent(here: Services, who: Caller, asked: Asked) -> AsyncGenerator[Portion | bytes, None]:
     """What is sent, then its bytes. Whoever goes away gives the connection back by that."""
     async with here.exports.snapshot(who.partner_id) as snapshot:
-        portion = await snapshot.portion(table, since)
-        export = Export(snapshot, portion, format_, compress)
+        portion = await snapshot.portion(asked.table, asked.since)
+        export = Export(snapshot, portion, asked.format, asked.packed or asked.coded)
         yield portion
         async with aclosing(aiter(export)) as content:
             async for part in content:
                 yield part
 
 
-def _headers(
-    portion: Portion, format_: Format, packed: Compression | None, coding: Compression | None
-) -> dict[str, str]:
-    said = told(portion)
+def _headers(portion: Portion, asked: Asked) -> dict[str, str]:
+    said, kind = told(portion), encoders.MEDIA_TYPES[asked.format]
     replaces = said["replaces"]
-    name = f"{portion.table.name}.{format_}{compression.SUFFIXES[packed]}"
+    name = f"{asked.table.name}.{asked.format}{compression.SUFFIXES[asked.packed]}"
     headers = {
         **reports_through(portion.reached.through),
-        "Content-Type": compression.MEDIA_TYPES[packed]
-        if packed
-        else encoders.MEDIA_TYPES[format_],
+        "Content-Type": compression.MEDIA_TYPES[asked.packed] if asked.packed else kind,
         "Content-Disposition": f'attachment; filename="{name}"',
         "Vary": "Accept-Encoding",
         "Lrs-Reports-Lag": f"{said['lag_seconds']:.3f}",
         "Lrs-Cursor": said["cursor"],
         "Lrs-Replaces": replaces if isinstance(replaces, str) else ",".join(replaces) or "none",
     }
-    if coding:
-        headers["Content-Encoding"] = coding
-    return headers
+    return headers | ({"Content-Encoding": asked.coded} if asked.coded else {})
 
 
 def _compression(text: str) -> str:

@@ -13,13 +13,14 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from lrs import resources
 from lrs.errors import Overloaded
 from lrs.reporting.encoders import Wire
 from lrs.reporting.tables import STATEMENTS, Column, Table
 from lrs.store import projection, reports
-from lrs.store.database import READER, Connection, Database, errors_translated
+from lrs.store.database import READER, Database, errors_translated
 from lrs.store.horizon import Horizon
 from lrs.store.projection import Reached
 
@@ -67,23 +68,27 @@ class Exports:
         """The partner's tables at one moment. Raises Overloaded if too many are being read."""
         bound = await self._horizon.complete()
         reached = await projection.reached(self._database, partner_id, bound)
-        with errors_translated():
-            connection = await self._acquired()
-            try:
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    changed_at = await connection.fetchval(_CHANGED, partner_id)
-                    yield Snapshot(connection, partner_id, bound, reached, changed_at)
-            finally:
-                await self.pool.release(connection)
-
-    async def _acquired(self) -> asyncpg.pool.PoolConnectionProxy:
+        connection = await self._acquired()
+        transaction = connection.transaction(isolation="repeatable_read", readonly=True)
         try:
-            return await self.pool.acquire(timeout=_PATIENCE)
-        except TimeoutError:
-            raise Overloaded(
-                "As many exports are being read as the server sends at a time.",
-                headers={"Retry-After": "30"},
-            ) from None
+            with errors_translated():
+                await transaction.start()
+                changed_at = await connection.fetchval(_CHANGED, partner_id)
+            yield Snapshot(connection, partner_id, bound, reached, changed_at)
+        finally:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await transaction.rollback()
+            await self.pool.release(connection)
+
+    async def _acquired(self) -> PoolConnectionProxy:
+        with errors_translated():
+            try:
+                return await self.pool.acquire(timeout=_PATIENCE)
+            except TimeoutError:
+                raise Overloaded(
+                    "As many exports are being read as the server sends at a time.",
+                    headers={"Retry-After": "30"},
+                ) from None
 
 
 @asynccontextmanager
@@ -114,7 +119,7 @@ async def exporting(
 class Snapshot:
     """A partner's tables at one moment, as long as its transaction lasts."""
 
-    connection: asyncpg.pool.PoolConnectionProxy
+    connection: PoolConnectionProxy
     partner_id: int
     bound: datetime
     reached: Reached
@@ -151,7 +156,7 @@ class Rows:
     """
 
     def __init__(
-        self, connection: Connection, query: str, arguments: tuple[Any, ...], wire: Wire
+        self, connection: PoolConnectionProxy, query: str, arguments: tuple[Any, ...], wire: Wire
     ) -> None:
         self._connection = connection
         self._query = query
@@ -174,9 +179,11 @@ class Rows:
             if waiting:
                 yield bytes(waiting)
         finally:
-            copying.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await copying
+            if not copying.done():  # whoever was reading has gone away
+                self._connection.terminate()
+                copying.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await copying
 
     async def _copy(self, queue: asyncio.Queue[bytes]) -> None:
         try:
