@@ -15,6 +15,7 @@ from lrs import administration
 from lrs.cli_options import DATABASE, configured, flags
 from lrs.errors import InvalidImport
 from lrs.reporting import names, rows
+from lrs.reporting.consistency import NAMES
 from lrs.reporting.people import Outcome, Plan
 from lrs.reporting.rows import Row
 from lrs.store import contents
@@ -90,18 +91,10 @@ def _checked(read: Iterable[Row], about: int) -> list[Row]:
 
 def _told(outcome: Outcome) -> str:
     row = outcome.row
-    name = next(
-        (
-            row.values[key]
-            for key in ("user", "team", "organization", "assignment")
-            if row.values.get(key)
-        ),
-        "",
-    )
-    told = "; ".join(
-        f"{each.pointer[1:]}: {each.detail}".lstrip(": ") for each in outcome.violations
-    ) or ", ".join(outcome.changes)
-    return f"{row.place}\t{row.kind}\t{name}\t{outcome.kind}\t{told}".rstrip()
+    name = row.values.get(NAMES.get(row.kind, "user"), "")
+    told = [f"{each.pointer[1:]}: {each.detail}".lstrip(": ") for each in outcome.violations]
+    what = "; ".join(told) or ", ".join(outcome.changes)
+    return f"{row.place}\t{row.kind}\t{name}\t{outcome.kind}\t{what}".rstrip()
 
 
 @click.group()

@@ -25,6 +25,7 @@ from support import Partner, statement
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.reporting import rows
+from lrs.reporting.vocabulary import vocabulary
 from lrs.store import changes, people, projection
 from lrs.store.changes import Changes
 
@@ -405,6 +406,63 @@ async def test_people_and_their_names_stay_within_the_partner(
 async def test_the_scope_is_needed(partner: Partner) -> None:
     answer = await post(partner, [])
     assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+
+
+async def shown(services: Services, operator: Partner) -> list[list[Any]]:
+    """All records and facts, by the names of users and contents."""
+    found = []
+    for table, columns in (
+        ("learner_record", "organization, status, last_activity_at, attempts"),
+        ("learner_day", "day, started_at, completed_at"),
+    ):
+        rows_found = await services.database.readers.fetch(
+            f"select person.name, activity_id, {columns} from {table}"
+            " join person using (partner_id, person_id) join content using (partner_id, content_id)"
+            " where partner_id = $1 order by 1, 2, 3",
+            operator.partner_id,
+        )
+        found.append([tuple(row) for row in rows_found])
+    return found
+
+
+async def test_it_does_not_matter_when_an_import_comes(
+    services: Services, http: httpx.AsyncClient
+) -> None:
+    """Before what statements tell, in the midst of it, or after; nor do the reports made anew."""
+    digest = sha1(f"mailto:{ADA}".encode()).hexdigest()
+    actors = [{"mbox": f"mailto:{ADA}"}, {"mbox_sha1sum": digest}, account("ada"), account("ben")]
+    told = [
+        statement(actor=actor, timestamp=f"2026-01-0{day}T12:00:00Z", object={"id": COURSE})
+        for day, actor in enumerate(actors * 2, start=1)
+    ]
+    home = {"home_page": "https://www.datacamp.com"}
+    given = [
+        GROUP,
+        user("ada", email=ADA),
+        user("ben"),
+        identifier("ada", "account", "ada", **home),
+        identifier("ben", "account", "ben", **home),
+        membership("ada", "2026-01-02", "2026-01-06", organization="north"),
+    ]
+    expected = None
+    for place in range(0, len(told) + 1, 2):
+        operator = await new_partner(services, http, frozenset({scopes.ADMIN}))
+        for number, sent in enumerate([*told, None]):
+            if number == place:
+                await follow(services, operator)
+                await take(operator, *given)
+            if sent:
+                assert (await operator.send(sent, organization="north")).status_code == 200
+        await follow(services, operator)
+        found = await shown(services, operator)
+        expected = expected or found
+        assert found == expected
+        horizon = await services.horizon.complete()
+        pool, own = services.database.readers, vocabulary()
+        await projection.rebuild(pool, operator.partner_id, own, horizon)
+        assert await shown(services, operator) == expected
+    assert len(expected[0]) == 2
+    assert [row[0] for row in expected[1]] == ["ada"] * 3 + ["ben"] * 2
 
 
 # Assignments

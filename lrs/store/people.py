@@ -168,4 +168,5 @@ async def _remake(connection: Connection, partner_id: int, made: Plan, progress:
     for start in range(0, len(pairs), _PAIRS_AT_A_TIME):
         progress(start, len(pairs))
         await projection.recompute(connection, partner_id, pairs[start : start + _PAIRS_AT_A_TIME])
+    progress(len(pairs), len(pairs))
     await connection.execute(_FORGET, partner_id, left)
