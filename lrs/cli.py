@@ -247,6 +247,7 @@ def token(url: str | None, key: str, secret: str, scope: str) -> None:
 def check(**given: Any) -> None:
     """Check settings, database, schema version and keys."""
     configuration = configured(given)
+    administration.vocabulary(configuration)
     click.echo(f"settings  ok: base URL {configuration.base_url}")
     with administration.database_url(configuration) as dsn:
         asyncio.run(_check(administration.with_secret_key(configuration), dsn))

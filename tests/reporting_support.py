@@ -51,7 +51,7 @@ async def follow(services: Services, partner_id: int, limit: int = 1000) -> int:
     """Follows all that was acknowledged; returns how many statements that were."""
     horizon = await services.horizon.complete()
     followed = 0
-    async with services.database.writers.acquire() as connection:
+    async with services.database.readers.acquire() as connection:
         while count := await projection.advance(
             connection, partner_id, vocabulary(), horizon, limit=limit
         ):

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 import reporting_oracle as oracle
+from canvas_support import body, new_tool
 from click.testing import CliRunner, Result
 from conftest import SECRET_KEY
 from reporting_support import (
@@ -231,6 +232,44 @@ async def test_what_is_voided_before_it_comes_never_counts(
         await partner.send(each)
         await follow(services, partner.partner_id)
     assert await one_record(connection, partner) is None
+
+
+# What can be stored can be followed
+
+
+async def test_extremes_hold_nothing_up(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    long = "http://example.com/" + 3000 * "x"
+    told = [
+        statement(timestamp="0001-01-02T00:00:00Z", result={"duration": f"PT{10**12}S"}),
+        statement(timestamp="9999-12-30T00:00:00Z", result={"duration": "PT1.0000000000000001S"}),
+        statement(object={"id": long}, context={"contextActivities": {"parent": [{"id": long}]}}),
+        statement(actor={"account": {"homePage": long, "name": 3000 * "x"}}),
+        statement(result={"score": {"raw": 1.7e308}}),
+        statement(result={"extensions": {"http://datacamp.com/xp": 10**12}}),
+        statement(result={"extensions": {"http://datacamp.com/xp": -1e-300}}),
+    ]
+    assert (await partner.send(told)).status_code == 200
+    assert await follow(services, partner.partner_id) == len(told)
+    assert len(await rows(connection, partner, "learning_event")) == len(told)
+    assert len(await rows(connection, partner, "learner_day")) == 5
+
+
+async def test_a_callback_tells_the_time_of_its_course(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    tool = await new_tool(services, partner)
+    for duration in ("PT3M", "PT20M"):
+        assert (await tool.send(body(duration))).status_code == 200
+    await follow(services, partner.partner_id)
+    (content,) = await rows(connection, partner, "content")
+    assert content["type"] == "course"
+    assert content["activity_id"] == f"{partner.home_page}/courses/{tool.course}"
+    found = await one_record(connection, partner)
+    assert found is not None
+    assert (found["milliseconds"], found["source"]) == (23 * 60_000, "canvas")
+    assert (found["status"], found["attempts"]) == ("in_progress", 1)
 
 
 # People
