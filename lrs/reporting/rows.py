@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 from lrs.errors import InvalidImport, Violation
@@ -61,7 +62,7 @@ def read_csv(text: str) -> Iterator[Row]:
     header = [name.strip() for name in next(table, (0, []))[1]]
     _check_header(header)
     for index, (line, cells) in enumerate(table):
-        given = dict(zip(header, map(str.strip, cells), strict=False))
+        given = dict(zip_longest(header, map(str.strip, cells[: len(header)]), fillvalue=""))
         kind = given["type"] if given.get("type") in KINDS else ""
         own = columns(kind) if kind else ()
         values = {name: _cell(name, cell) for name, cell in given.items() if cell or name in own}
@@ -137,10 +138,16 @@ def _row(index: int, line: int | None, given: Any, wrong: Iterable[Violation] = 
     kind = given.get("type") if isinstance(given, dict) else None
     if kind not in KINDS:
         return Row(index, line, "", {}, (*wrong, _of_no_kind(given)))
-    violations = (*wrong, *validation.violations(given, f"people/{kind}", _findings))
-    if violations:
+    found = validation.violations(given, f"people/{kind}", _findings)
+    if violations := (*wrong, *(map(_of_a_cell, found) if line else found)):
         return Row(index, line, kind, given, violations)
     return Row(index, line, kind, {name: _typed(name, value) for name, value in given.items()})
+
+
+def _of_a_cell(violation: Violation) -> Violation:
+    """In the words of tables."""
+    detail = violation.detail.replace("the member ", "the column ")
+    return replace(violation, detail=detail.replace(", found null", ", found nothing"))
 
 
 def _of_no_kind(given: Any) -> Violation:
