@@ -6,12 +6,13 @@ import asyncio
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow.parquet
 import pytest
 import zstandard
@@ -161,20 +162,30 @@ async def test_what_cannot_be_done_is_said(
 # DuckDB
 
 
+READER = """
+import json, sys
+import duckdb
+folder, query, *names = sys.argv[1:]
+with duckdb.connect() as duck:
+    for name in names:
+        duck.execute(f"create view {name} as from read_parquet('{folder}/{name}.parquet')")
+    print(json.dumps(duck.execute(query).fetchall(), default=str))
+"""
+
+
 async def test_duckdb_answers_the_vendors_query_as_postgresql_does(
     export: Export, services: Services, partner: Partner, world: World, tmp_path: Path
 ) -> None:
     await export(tmp_path)
-    with duckdb.connect() as duck:
-        for table in REPORTS:
-            duck.execute(
-                f"create view {table.name} as from read_parquet('{tmp_path}/{table.name}.parquet')"
-            )
-        found = duck.execute(VENDOR_QUERY).fetchall()
+    names = [table.name for table in REPORTS]
+    command = [sys.executable, "-c", READER, str(tmp_path), VENDOR_QUERY, *names]
+    answer = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
+    found = json.loads(answer.stdout)
     named = ", ".join(
-        f"{table.name} as ({reports.select(table.name)})".replace("$1", str(partner.partner_id))
-        for table in REPORTS
+        f"{name} as ({reports.select(name)})".replace("$1", str(partner.partner_id))
+        for name in names
     )
-    expected = await services.database.readers.fetch(f"with {named} {VENDOR_QUERY}")
+    rows = await services.database.readers.fetch(f"with {named} {VENDOR_QUERY}")
+    expected = json.loads(json.dumps([tuple(row) for row in rows], default=str))
     assert len(found) > 5
-    assert sorted(found, key=str) == sorted((tuple(row) for row in expected), key=str)
+    assert sorted(found, key=str) == sorted(expected, key=str)

@@ -31,8 +31,9 @@ _PAYLOADS = resources.sql("reporting/payloads").rstrip()
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Days that are sent anew by themselves; where more have changed, all are.
-_MOST_DAYS = 366
+# Days that are sent anew by themselves; where more have changed, all are. They stand in a header,
+# which proxies want short.
+_MOST_DAYS = 100
 # How much is handed on at a time.
 _PORTION = 262_144
 _PATIENCE = 5.0

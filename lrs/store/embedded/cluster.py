@@ -37,6 +37,8 @@ alter role lrs createdb createrole;
 select 'create database lrs owner lrs'
  where not exists (select from pg_database where datname = 'lrs') \\gexec
 revoke temporary on database lrs from public;
+\\connect lrs
+revoke execute on function lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) from public;
 """
 
 
