@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from secrets import token_hex
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -92,8 +93,14 @@ def _only_authority(who: Caller) -> int | None:
 
 def _more(request: Request, asked: StatementQuery, cursor: Cursor) -> str:
     """Where the next page is: an IRL relative to the server, with all that was asked for."""
-    path = urlsplit(reading.services(request).settings.public_url).path + quote(request["path"])
-    return f"{path}?{urlencode([*asked.parameters, ('cursor', str(cursor))])}"
+    prefix = urlsplit(reading.services(request).settings.public_url).path
+    return f"{prefix}{_without_cursor(request['path'], asked.parameters)}{cursor}"
+
+
+@lru_cache(128)
+def _without_cursor(path: str, parameters: tuple[tuple[str, str], ...]) -> str:
+    """The same for each page of a list."""
+    return f"{quote(path)}?{urlencode([*parameters, ('cursor', '')])}"
 
 
 async def _formatted(
