@@ -1,8 +1,8 @@
 """usage: python -m scripts.reporting [options]
 
 Fills a database of its own with statements, makes reports of them, and asks what people ask of
-reports: how many statements a second a rebuild follows, and how long the vendor's query and a
-learner's records take. Prints it, and writes it as JSON.
+reports: how many statements a second a rebuild follows, and how long an import of all learners, the
+vendor's query and a learner's records take. Prints it, and writes it as JSON.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ import orjson
 import psutil
 
 from lrs import collector
+from lrs.reporting import names, rows
+from lrs.reporting.records import RecordQuery
 from lrs.reporting.vocabulary import vocabulary
-from lrs.store import embedded, migrations, projection
-from lrs.store.database import projecting
+from lrs.store import embedded, migrations, people, projection, records
+from lrs.store.changes import Changes
+from lrs.store.database import Database, connected, projecting
 from lrs.store.grants import Grants
 from lrs.store.registry import Registry
 from lrs.xapi.entities import identity_hash
@@ -45,23 +48,6 @@ INNER JOIN date_dim USING(date_id)
 INNER JOIN user_team_bridge USING(user_id)
 INNER JOIN team_dim USING(team_id)
 GROUP BY 1, 2, 3
-"""
-
-TEAMS = """
-with team as (
-    insert into team (partner_id, slug, name)
-    select $1, 'team-' || n, 'Team ' || n from generate_series(1, 20) as n
-    returning team_id
-)
-insert into team_membership (partner_id, person_id, team_id, from_day)
-select $1, person.person_id, team.team_id, '2024-01-01'
-from person join team on person.person_id % 20 = team.team_id % 20
-where person.partner_id = $1
-"""
-
-RECORDS = """
-select * from learner_record where partner_id = $1 and person_id = $2
-order by content_id, organization
 """
 
 Json = dict[str, Any]
@@ -101,7 +87,7 @@ async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
             "rebuild": await _rebuild(dsn, partner_id, folder, options.statements),
             "rebuild, nothing new": await _rebuild(dsn, partner_id, folder, options.statements),
         }
-        await pool.execute(TEAMS, partner_id)
+        found["people"] = await _people(pool, partner_id, options.learners)
         await pool.execute("vacuum analyze")
         await Grants(pool).grant(partner_id, schema="bench", role=READER, password=READER)
         found["rows"] = {
@@ -109,9 +95,10 @@ async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
             for table in ("learning_event", "learner_record", "learner_day", "person", "content")
         }
         found["the vendor's query, seconds"] = await _timed(3, lambda: _vendor(dsn))
-        found["a learner's records, seconds"] = await _timed(
-            50, lambda: pool.fetch(RECORDS, partner_id, options.learners // 2)
-        )
+        async with connected(dsn) as database:
+            found["a learner's records, seconds"] = await _timed(
+                50, lambda: _records(database, partner_id, options.learners // 2)
+            )
     return found
 
 
@@ -157,6 +144,25 @@ def _processors(folder: Path) -> tuple[float, float]:
             if process.name() == "postgres" and process.cwd().startswith(str(folder)):
                 theirs += sum(process.cpu_times()[:2])
     return sum(psutil.Process().cpu_times()[:2]), theirs
+
+
+async def _people(pool: asyncpg.Pool, partner_id: int, learners: int) -> Json:
+    """Seconds for an import of all learners, with an identifier and a team each; and once more."""
+    given = list(rows.read_json(samples.people(learners)))
+    taken: Json = {"rows": len(given)}
+    for name in ("first", "again"):
+        began = time.perf_counter()
+        made = await people.take(Changes(pool), partner_id, "https://partner.example", given)
+        taken[name] = round(time.perf_counter() - began, 2)
+        assert not made.refused  # noqa: S101
+    return taken
+
+
+async def _records(database: Database, partner_id: int, learner: int) -> None:
+    """As the interface asks, by an address."""
+    name = names.learner(samples.address(learner), "https://partner.example")
+    page = await records.of_learner(database, partner_id, name, RecordQuery(limit=500))
+    assert page.records  # noqa: S101
 
 
 async def _vendor(dsn: str) -> None:

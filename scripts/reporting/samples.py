@@ -56,6 +56,25 @@ def rows(count: int, learners: int, partner_id: int, seed: int = 1) -> Iterator[
         )
 
 
+def address(learner: int) -> str:
+    return f"learner{learner}@example.com"
+
+
+def people(learners: int, teams: int = 20) -> list[Json]:
+    """Rows of an import: each learner's address, an account, and one of the teams."""
+    made: list[Json] = [
+        {"type": "team", "team": f"team-{team}", "name": f"Team {team}"} for team in range(teams)
+    ]
+    for learner in range(learners):
+        user, team = f"emp_{learner}", f"team-{learner % teams}"
+        made += [
+            {"type": "user", "user": user, "email": address(learner)},
+            {"type": "identifier", "user": user, "kind": "track", "value": str(learner)},
+            {"type": "membership", "user": user, "team": team, "from": "2024-01-01"},
+        ]
+    return made
+
+
 def definitions() -> Iterator[tuple[str, Json]]:
     """The activities that the statements are about."""
     for course in range(COURSES):
@@ -69,7 +88,7 @@ def _statements(chance: random.Random, count: int, learners: int) -> Iterator[Js
     """One session after another: a learner works on a course, chapter after chapter."""
     number = 0
     while number < count:
-        learner = f"learner{chance.randrange(learners)}@example.com"
+        learner = address(chance.randrange(learners))
         course = int(COURSES ** chance.random()) - 1
         made = _session(chance, course, learner)[: count - number]
         for minute, each in enumerate(made):
