@@ -478,21 +478,39 @@ async def test_round_trips_do_not_depend_on_the_chunk(partner: Partner, services
 async def test_changed_days_are_noted_one_after_the_other(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
-    async def noted() -> dict[Any, datetime]:
-        found = await connection.fetch(
-            "select day, changed_at from changed_day where partner_id = $1", partner.partner_id
-        )
-        return {row["day"]: row["changed_at"] for row in found}
-
     for number in (1, 2, 1):
         told = {**lesson(number), "timestamp": f"2026-05-0{number}T10:00:00Z"}
-        before = await noted()
+        before = await changed_days(connection, partner)
         await partner.send(told)
         await follow(services, partner.partner_id)
-        after = await noted()
+        after = await changed_days(connection, partner)
         (changed,) = {each for each in after if after[each] != before.get(each)}
         assert changed.day == number
         assert all(after[changed] > earlier for earlier in before.values())
+
+
+async def changed_days(connection: Any, partner: Partner) -> dict[Any, datetime]:
+    found = await connection.fetch(
+        "select day, changed_at from changed_day where partner_id = $1", partner.partner_id
+    )
+    return {row["day"]: row["changed_at"] for row in found}
+
+
+async def test_a_content_that_turns_out_to_be_of_another_type_has_changed(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    """Its facts now stand in another table."""
+    await partner.send({**lesson(0), "timestamp": "2026-05-01T10:00:00Z"})
+    await follow(services, partner.partner_id)
+    (before,) = (await changed_days(connection, partner)).values()
+    defined = {"id": COURSES[0], "definition": {"type": "http://datacamp.com/course"}}
+    group = {"objectType": "Group", "member": [mailbox("ada")]}
+    await partner.send(statement(actor=group, object=defined))
+    await follow(services, partner.partner_id)
+    (after,) = (await changed_days(connection, partner)).values()
+    assert after > before
+    await rebuild(services, partner)
+    assert list((await changed_days(connection, partner)).values()) == [after]
 
 
 # Made anew

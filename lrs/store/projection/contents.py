@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import orjson
 
@@ -23,17 +24,23 @@ _FIND_IN_TRACKS = resources.sql("reporting/projection/find_in_tracks")
 _AROUND = Role.PARENT | Role.GROUPING
 
 
+class Retyped(NamedTuple):
+    """Activities that were not known to be tracks, and known contents that are of another type."""
+
+    tracks: list[str]
+    contents: list[int]
+
+
 async def describe_all(
     connection: Connection,
     partner_id: int,
     contents: Mapping[str, Told],
     mentioned: Iterable[str],
     vocabulary: Vocabulary,
-) -> list[str]:
+) -> Retyped:
     """Adds contents that are new, and brings up to date what is known of all of these.
 
-    What is only mentioned becomes a content if it is a track. Returns those that were not known to
-    be tracks before.
+    What is only mentioned becomes a content if it is a track.
     """
     told = {**contents, **{each: Told() for each in sorted(mentioned) if each not in contents}}
     definitions = await _definitions(connection, partner_id, told)
@@ -55,9 +62,12 @@ async def describe_all(
             )
         )
     if not rows:
-        return []
+        return Retyped([], [])
     found = await connection.fetch(_CONTENTS, partner_id, *map(list, zip(*rows, strict=True)))
-    return [row["activity_id"] for row in found]
+    return Retyped(
+        [row["activity_id"] for row in found if row["type"] == TRACK],
+        [row["content_id"] for row in found if row["content_id"] is not None],
+    )
 
 
 async def _definitions(

@@ -21,7 +21,7 @@ from lrs.reporting.gathering import Gathered, Stored, gather
 from lrs.reporting.vocabulary import Vocabulary
 from lrs.store.database import Connection
 from lrs.store.projection import contents, people
-from lrs.store.projection.recomputing import Pair, recompute
+from lrs.store.projection.recomputing import Pair, note_changed, recompute
 
 _LOCK = resources.sql("reporting/projection/lock")
 _TRY_LOCK = resources.sql("reporting/projection/try_lock")
@@ -109,13 +109,14 @@ async def project(
 ) -> list[Pair]:
     """Writes what statements say, but for facts and records; returns whose those are."""
     await people.introduce(connection, partner_id, gathered.agents)
-    tracks = await contents.describe_all(
+    retyped = await contents.describe_all(
         connection, partner_id, gathered.contents, gathered.mentioned, vocabulary
     )
+    await note_changed(connection, partner_id, retyped.contents)
     await add_groups(connection, partner_id, gathered.organizations)
     touched = await _add(connection, partner_id, gathered.events)
     touched += await _void(connection, partner_id, gathered.voided, vocabulary)
-    await contents.fill_tracks(connection, partner_id, gathered.around, tracks)
+    await contents.fill_tracks(connection, partner_id, gathered.around, retyped.tracks)
     return touched
 
 

@@ -29,10 +29,11 @@ from lrs.store.projection.following import (
     move,
     read,
 )
-from lrs.store.projection.recomputing import recompute
+from lrs.store.projection.recomputing import note_changed, recompute
 
 _CLEAR = resources.sql("reporting/projection/clear")
 _CLEAR_CONTENTS = resources.sql("reporting/projection/clear_contents")
+_TYPES = resources.sql("reporting/projection/types")
 _SIZE = resources.sql("reporting/projection/size")
 _CONTENT_IDS = resources.sql("reporting/projection/content_ids")
 _PAIRS = resources.sql("reporting/projection/pairs")
@@ -77,9 +78,12 @@ async def rebuild(
             await enroll(reader, partner_id)
             await lock(writer, partner_id)
             await writer.execute(_CLEAR, partner_id)
+            before = set(await writer.fetch(_TYPES, partner_id))
             await writer.execute(_CLEAR_CONTENTS, partner_id)
             page = await _stream(reader, writer, partner_id, vocabulary, horizon, report)
             await move(writer, partner_id, page)
+            changed = before - set(await writer.fetch(_TYPES, partner_id))
+            await note_changed(writer, partner_id, [row["content_id"] for row in changed])
             await _recompute(writer, partner_id, report)
 
 
@@ -152,9 +156,9 @@ async def _write_contents(
         if (together := each.over(known.told.get(activity))) != known.told.get(activity)
     }
     mentioned = gathered.mentioned - known.told.keys()
-    tracks = await contents.describe_all(writer, partner_id, told, mentioned, vocabulary)
+    retyped = await contents.describe_all(writer, partner_id, told, mentioned, vocabulary)
     known.told |= {**dict.fromkeys(mentioned), **told}
-    known.tracks |= {content_key(each) for each in tracks}
+    known.tracks |= {content_key(each) for each in retyped.tracks}
     if fresh := [key for each in told if (key := content_key(each)) not in known.contents]:
         rows = await writer.fetch(_CONTENT_IDS, partner_id, fresh)
         known.contents |= {row["content_key"]: row["content_id"] for row in rows}

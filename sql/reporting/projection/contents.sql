@@ -1,5 +1,5 @@
 -- Fills in what is known of contents, and adds those that are `worked` on. What is told of type and
--- parent counts until something better is. Returns those that were not known to be tracks before.
+-- parent counts until something better is. Returns those whose type was another one before, or none.
 -- An insert that conflicts would use up an id each time, hence update and insert.
 with given as (
     select *
@@ -44,10 +44,12 @@ added as (
     )
     order by given.place
 )
-select given.activity_id
+select
+    given.activity_id,
+    known.content_id,
+    coalesce(given.type, given.told_type) as type
 from given
-where coalesce(given.type, given.told_type) = 'track' and not exists (
-    select from content
-    where content.partner_id = $1 and content.content_key = given.content_key
-        and content.type = 'track'
-)
+left join content as known
+    on known.partner_id = $1 and known.content_key = given.content_key
+where coalesce(given.type, given.told_type, known.type) is distinct from known.type
+    and (given.worked or known.content_id is not null)
