@@ -16,7 +16,6 @@ from lrs.reporting.vocabulary import Vocabulary
 from lrs.settings import Settings
 from lrs.store import migrations, projection
 from lrs.store.database import Database, projecting
-from lrs.store.horizon import Horizon
 
 Result = TypeVar("Result")
 
@@ -37,11 +36,8 @@ def rebuild(partner_name: str | None, **given: Any) -> None:
 
 async def _rebuild(database: Database, partner_name: str | None, vocabulary: Vocabulary) -> None:
     for each in await _partners(database, partner_name):
-        horizon = await Horizon(database).complete()
         with _Bars(each.partner) as bars:
-            await projection.rebuild(
-                database.readers, each.partner_id, vocabulary, horizon, bars.report
-            )
+            await projection.rebuild(database, each.partner_id, vocabulary, bars.report)
 
 
 @click.command()

@@ -460,9 +460,7 @@ async def test_it_does_not_matter_when_an_import_comes(
         found = await shown(services, operator)
         expected = expected or found
         assert found == expected
-        horizon = await services.horizon.complete()
-        pool, own = services.database.readers, vocabulary()
-        await projection.rebuild(pool, operator.partner_id, own, horizon)
+        await projection.rebuild(services.database, operator.partner_id, vocabulary())
         assert await shown(services, operator) == expected
     assert len(expected[0]) == 2
     assert [row[0] for row in expected[1]] == ["ada"] * 3 + ["ben"] * 2

@@ -89,12 +89,7 @@ async def send(partner: Partner, told: Iterable[Told]) -> None:
 
 
 async def rebuild(services: Services, partner: Partner) -> None:
-    await projection.rebuild(
-        services.database.readers,
-        partner.partner_id,
-        vocabulary(),
-        await services.horizon.complete(),
-    )
+    await projection.rebuild(services.database, partner.partner_id, vocabulary())
 
 
 # Histories
@@ -527,16 +522,13 @@ async def test_a_rebuild_that_ends_early_leaves_everything_as_it_was(
     await partner.send([lesson(number) for number in range(4)])
     await follow(services, partner.partner_id)
     before = await tables(connection, partner)
-    horizon = await services.horizon.complete()
 
     def stop(what: str, done: int, total: int) -> None:
         if what == when:
             raise Stopped
 
     with pytest.raises(Stopped):
-        await projection.rebuild(
-            services.database.readers, partner.partner_id, vocabulary(), horizon, stop
-        )
+        await projection.rebuild(services.database, partner.partner_id, vocabulary(), stop)
     assert await tables(connection, partner) == before
     await partner.send(lesson(5))
     assert await follow(services, partner.partner_id) == 1
@@ -559,8 +551,7 @@ async def test_a_rebuild_takes_another_vocabulary(
     await follow(services, partner.partner_id)
     assert (await one_record(connection, partner))["status"] == "in_progress"
     own = vocabulary(b'{"verbs": {"http://example.com/verbs/finished": "completed"}}')
-    horizon = await services.horizon.complete()
-    await projection.rebuild(services.database.readers, partner.partner_id, own, horizon)
+    await projection.rebuild(services.database, partner.partner_id, own)
     assert (await one_record(connection, partner))["status"] == "completed"
 
 

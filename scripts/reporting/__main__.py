@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +129,7 @@ async def _rebuild(dsn: str, partner_id: int, folder: Path, count: int) -> Json:
         }
 
     async with projecting(dsn) as database:
-        await projection.rebuild(
-            database.readers, partner_id, vocabulary(), datetime.now(UTC), report
-        )
+        await projection.rebuild(database, partner_id, vocabulary(), report)
     seconds = time.perf_counter() - began
     return {"rate": round(count / seconds), "seconds": round(seconds, 2), "until": parts}
 

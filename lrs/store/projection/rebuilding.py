@@ -12,13 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import asyncpg
-
 from lrs import resources
 from lrs.reporting.events import Event, Measures, content_key
 from lrs.reporting.gathering import Gathered, Told, gather
 from lrs.reporting.vocabulary import Vocabulary
-from lrs.store.database import Connection, errors_translated
+from lrs.store.database import Connection, Database, errors_translated
+from lrs.store.horizon import Horizon
 from lrs.store.projection import contents, people
 from lrs.store.projection.following import (
     BEGINNING,
@@ -66,21 +65,22 @@ class _Known:
 
 
 async def rebuild(
-    pool: asyncpg.Pool,
+    database: Database,
     partner_id: int,
     vocabulary: Vocabulary,
-    horizon: datetime,
     report: Report = lambda what, done, total: None,
 ) -> None:
     """Makes a partner's events, facts and records anew; waits for whoever is at it."""
     with errors_translated():
-        async with pool.acquire() as reader, pool.acquire() as writer, writer.transaction():
-            await enroll(reader, partner_id)
+        await enroll(database.readers, partner_id)
+        async with database.readers.acquire() as writer, writer.transaction():
             await lock(writer, partner_id)
+            horizon = await Horizon(database).complete()  # not before: others have been at it
             await writer.execute(_CLEAR, partner_id)
             before = set(await writer.fetch(_TYPES, partner_id))
             await writer.execute(_CLEAR_CONTENTS, partner_id)
-            page = await _stream(reader, writer, partner_id, vocabulary, horizon, report)
+            async with database.readers.acquire() as reader:
+                page = await _stream(reader, writer, partner_id, vocabulary, horizon, report)
             await move(writer, partner_id, page)
             changed = before - set(await writer.fetch(_TYPES, partner_id))
             await note_changed(writer, partner_id, [row["content_id"] for row in changed])
@@ -103,18 +103,20 @@ async def _stream(
         found = await read(reader, partner_id, page.last, horizon, _STATEMENTS)
         return found, await asyncio.to_thread(gather, found.statements, vocabulary)
 
-    page, gathered = await next_after(Page([], BEGINNING, horizon))
+    last = Page([], BEGINNING, horizon)
+    page, gathered = await next_after(last)
     while page.statements:
         following = asyncio.create_task(next_after(page))
         try:
             await _write(writer, partner_id, gathered, known, vocabulary)
+            done += len(page.statements)
+            report("statements", done, total)
         except BaseException:
             following.cancel()
+            await asyncio.wait([following])
             raise
-        done += len(page.statements)
-        report("statements", done, total)
         last, (page, gathered) = page, await following
-    return last if done else page
+    return last
 
 
 async def _write(
