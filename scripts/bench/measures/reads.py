@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from urllib.parse import urlencode
 
+import httpx
 import orjson
 
 from scripts.bench import load, servers
@@ -37,12 +39,15 @@ INTERSECTIONS: Mapping[str, Parameters] = {
 }
 
 _CONNECTIONS = 16
+_PAGES = 15
 
 
 def measure(lab: Lab, target: Target, stored: int) -> Section:
     section = Section()
+    asked = {"one by statementId": ids(target), **lists(target, LISTS)}
+    asked["100 unfiltered, the same page"] = asked["100 unfiltered"][:1]
     with target.client() as client:
-        for name, paths in {"one by statementId": ids(target), **lists(target, LISTS)}.items():
+        for name, paths in asked.items():
             answer = client.get(paths[0]).raise_for_status().content
             request = Request("GET", paths, target.headers)
             with servers.bare(lab.folder, answer, lab.workers) as bare:
@@ -66,11 +71,26 @@ def measure(lab: Lab, target: Target, stored: int) -> Section:
 
 
 def lists(target: Target, wanted: Mapping[str, Parameters]) -> dict[str, Sequence[str]]:
-    """Paths of pages of 100, by the name of the query."""
-    return {
-        f"100 {name}": [f"{target.statements}?{urlencode({'limit': 100, **parameters})}"]
-        for name, parameters in wanted.items()
-    }
+    """Paths of pages of 100, by the name of the query.
+
+    There are several for each, since those who ask for one page at the same time can be answered
+    together.
+    """
+    with target.client() as client:
+        return {
+            f"100 {name}": list(islice(pages(client, target, parameters, 100), _PAGES))
+            for name, parameters in wanted.items()
+        }
+
+
+def pages(
+    client: httpx.Client, target: Target, parameters: Parameters, limit: int
+) -> Iterator[str]:
+    """The paths of the pages of a list, found by following `more`."""
+    path = f"{target.statements}?{urlencode({'limit': limit, **parameters})}"
+    while path:
+        yield path
+        path = client.get(path).raise_for_status().json().get("more", "")
 
 
 def ids(target: Target) -> list[str]:

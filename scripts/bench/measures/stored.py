@@ -7,6 +7,7 @@ after the other, so that what else the machine does weighs on both alike.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from scripts.bench import filling, load, servers
 from scripts.bench.load import Request
@@ -19,7 +20,7 @@ GROUP = "flat"
 INGEST = "POST 50 statements"
 
 _PAGES = 1000
-_PAGE = "15"
+_PAGE = 15
 _BATCH = 50
 
 Stores = Sequence[tuple[Target, int]]
@@ -69,21 +70,15 @@ def _beside(lab: Lab, stores: Stores) -> Iterator[Row]:
 
 
 def _paths(target: Target) -> dict[str, Sequence[str]]:
-    return {
+    paths: dict[str, Sequence[str]] = {
         "one by statementId": reads.ids(target),
         **reads.lists(target, {**reads.LISTS, **reads.INTERSECTIONS}),
-        f"page {_PAGES} of {_PAGE} unfiltered": [_page(target, {})],
-        f"page {_PAGES} of {_PAGE} by activity": [_page(target, reads.LISTS["by activity"])],
     }
-
-
-def _page(target: Target, parameters: reads.Parameters) -> str:
-    """The path of a page far down a list, found by following `more`."""
     with target.client() as client:
-        page = client.get(target.statements, params={"limit": _PAGE, **parameters}).json()
-        for _ in range(_PAGES - 2):
-            page = client.get(page["more"]).raise_for_status().json()
-    return str(page["more"])
+        for name in ("unfiltered", "by activity"):
+            found = reads.pages(client, target, reads.LISTS[name], _PAGE)
+            paths[f"page {_PAGES} of {_PAGE} {name}"] = [next(islice(found, _PAGES - 1, None))]
+    return paths
 
 
 def _verdicts(rows: Sequence[Row], level: int) -> list[Verdict]:
