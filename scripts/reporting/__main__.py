@@ -158,8 +158,7 @@ async def _people(pool: asyncpg.Pool, partner_id: int, learners: int) -> Json:
 async def _records(database: Database, partner_id: int, learner: int) -> None:
     """As the interface asks, by an address."""
     name = names.learner(samples.address(learner), "https://partner.example")
-    page = await records.of_learner(database, partner_id, name, RecordQuery(limit=500))
-    assert page.records  # noqa: S101
+    await records.of_learner(database, partner_id, name, RecordQuery(limit=500))
 
 
 async def _vendor(dsn: str) -> None:
