@@ -32,8 +32,11 @@ def reports() -> None:
 @click.argument("partner_name", metavar="PARTNER")
 @_role
 @_schema
+@click.option("--new-password", "renew", is_flag=True, help="Give a known role another password.")
 @flags(*DATABASE)
-def reports_grant(partner_name: str, role: str | None, schema: str | None, **given: Any) -> None:
+def reports_grant(
+    partner_name: str, role: str | None, schema: str | None, renew: bool, **given: Any
+) -> None:
     """Let a database role read PARTNER's tables, and show its password once.
 
     Run again after an upgrade, to bring the tables up to date; the password stays as it is.
@@ -43,13 +46,15 @@ def reports_grant(partner_name: str, role: str | None, schema: str | None, **giv
 
     async def grant(registry: Registry, known: Grants) -> Granted:
         partner = await registry.partner(partner_name)
-        return await known.grant(partner.partner_id, schema=schema, role=role, password=password)
+        return await known.grant(
+            partner.partner_id, schema=schema, role=role, password=password, renew=renew
+        )
 
     configuration = configured(given)
     granted, dsn = _with_grants(configuration, grant)
     if not configuration.database_url and configuration.reports_address:
         dsn = f"postgresql://{configuration.reports_address}/lrs"
-    _show(dsn, role, schema, password if granted.created else None)
+    _show(dsn, role, schema, password if granted.told else None)
     _warn(granted, role)
 
 
@@ -59,7 +64,7 @@ def reports_grant(partner_name: str, role: str | None, schema: str | None, **giv
 @_schema
 @flags(*DATABASE)
 def reports_revoke(partner_name: str, role: str | None, schema: str | None, **given: Any) -> None:
-    """Take PARTNER's tables, and the role that reads them, away again."""
+    """Drop a role that reads PARTNER's tables; with the last one, the tables as well."""
     role, schema = role or _default(partner_name), schema or _default(partner_name)
 
     async def revoke(registry: Registry, known: Grants) -> bool:
@@ -67,9 +72,9 @@ def reports_revoke(partner_name: str, role: str | None, schema: str | None, **gi
         return await known.revoke(partner.partner_id, schema=schema, role=role)
 
     dropped, _ = _with_grants(configured(given), revoke)
-    click.echo(f"revoked {schema}")
+    click.echo(f"revoked {role}")
     if not dropped:
-        click.echo(f"There is a role {role} still, or it never was: look at it yourself.", err=True)
+        click.echo(f"The role {role} reads nothing of it any more, but is still there.", err=True)
 
 
 def _default(partner_name: str) -> str:

@@ -116,6 +116,12 @@ async def test_every_table_is_there_and_nothing_else(reader: asyncpg.Connection)
         assert names == [column.name for column in table.columns]
 
 
+async def test_every_table_says_what_it_is(reader: asyncpg.Connection) -> None:
+    for table in REPORTS:
+        told = await reader.fetchval("select obj_description($1::regclass)", table.name)
+        assert told == table.description
+
+
 async def test_the_vendors_name_for_a_courses_points_works_too(reader: asyncpg.Connection) -> None:
     rows = await reader.fetch("select course_dim.xp, course_xp from course_dim order by course_id")
     assert [tuple(row) for row in rows] == [
@@ -243,8 +249,23 @@ async def test_granting_again_refreshes_the_tables(
     for url in (first["url"], other["url"]):
         async with connected(url) as reader:
             assert await reader.fetch("select * from user_dim") == []
-    for role in (other["role"], None):
-        await reports("revoke", partner.name, *(["--role", role] if role else []))
+    await reports("revoke", partner.name, "--role", other["role"])
+    async with connected(first["url"]) as reader:
+        assert await reader.fetch("select * from user_dim") == []
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+        await asyncpg.connect(other["url"])
+    await reports("revoke", partner.name)
+
+
+async def test_a_lost_password_can_be_replaced(reports: Reports, partner: Partner) -> None:
+    first = await granted(reports, partner)
+    second = await granted(reports, partner, "--new-password")
+    assert second["password"] != first["password"]
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(first["url"])
+    async with connected(second["url"]) as reader:
+        assert await reader.fetchval("select count(*) from course_dim") == 1
+    await reports("revoke", partner.name)
 
 
 async def test_a_revoked_role_is_gone(reports: Reports, partner: Partner) -> None:
@@ -254,7 +275,8 @@ async def test_a_revoked_role_is_gone(reports: Reports, partner: Partner) -> Non
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(shown["url"])
     again = await reports("revoke", partner.name)
-    assert again.stderr == f"lrs: There is no schema {shown['schema']}.\n"
+    name = shown["schema"]
+    assert again.stderr == f"lrs: There is no role {name} that reads a schema {name}.\n"
 
 
 async def test_the_password_is_in_no_log(

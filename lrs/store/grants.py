@@ -28,9 +28,9 @@ _SCHEMA = resources.sql("reporting/roles/schema")
 
 _SETTINGS = {
     "default_transaction_read_only": "on",
-    "statement_timeout": "5min",
-    "idle_in_transaction_session_timeout": "5min",
-    "timezone": "UTC",
+    "statement_timeout": "'5min'",
+    "idle_in_transaction_session_timeout": "'5min'",
+    "timezone": "'UTC'",
 }
 _CONNECTIONS = 20
 
@@ -47,11 +47,11 @@ _XP = (
 class Granted:
     """What `grant` found and did.
 
-    `created` says that the role is new, `limited` that its settings could be set, `temporary` that
-    it may make temporary tables, as everybody may in this database.
+    `told` says that the password is the role's now, `limited` that its settings could be set,
+    `temporary` that it may make temporary tables, as everybody may in this database.
     """
 
-    created: bool
+    told: bool
     limited: bool
     temporary: bool
 
@@ -62,10 +62,13 @@ class Grants:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def grant(self, partner_id: int, *, schema: str, role: str, password: str) -> Granted:
-        """Makes the schema, anew if it is there, and the role, with the password, if it is not.
+    async def grant(
+        self, partner_id: int, *, schema: str, role: str, password: str, renew: bool = False
+    ) -> Granted:
+        """Makes the schema, anew if it is there, and the role, if it is not.
 
-        Raises Conflict if either is something else already, Forbidden if the server may not.
+        The password is a new role's, or with `renew` a known one's too. Raises Conflict if either
+        is something else already, Forbidden if the server may not.
         """
         _require_names(schema, role)
         async with _transaction(self._pool) as connection:
@@ -75,83 +78,94 @@ class Grants:
                     f"The role {role} may do more than read the reports of this partner: "
                     "choose another one with --role."
                 )
-            if known is None:
+            if known is None or renew:
+                verb = "create" if known is None else "alter"
                 await connection.execute(
-                    f"create role {_quoted(role)} login connection limit {_CONNECTIONS}"
-                    f" password '{_verifier(password)}'"
+                    f"{verb} role {_quoted(role)} login password '{_verifier(password)}'"
                 )
-            readers = await _drop_schema(connection, partner_id, schema)
-            await _create_schema(connection, partner_id, schema)
-            for reader in {role, *readers}:
-                await _let_read(connection, schema, reader)
+            readers = await _readers(connection, partner_id, schema)
+            if readers is not None:
+                await connection.execute(f"drop schema {_quoted(schema)} cascade")
+            await connection.execute(_schema(partner_id, schema))
+            for reader in {role, *(readers or ())}:
+                await connection.execute(_reading("grant", schema, "to", reader))
             limited = await _limit(connection, schema, role)
             temporary = await connection.fetchval(_TEMPORARY, role)
-            return Granted(known is None, limited, temporary)
+            return Granted(known is None or renew, limited, temporary)
 
     async def revoke(self, partner_id: int, *, schema: str, role: str) -> bool:
-        """Drops the schema and the role; False if the role is not the server's to drop.
+        """Drops the role, and with the last one the schema; False if it cannot drop the role.
 
-        Raises NotFound if there is no such schema, Conflict if it is something else.
+        Raises NotFound if the role does not read the schema, Conflict if that is something else.
         """
         _require_names(schema, role)
         async with _transaction(self._pool) as connection:
-            if await connection.fetchrow(_SCHEMA, schema) is None:
-                raise NotFound(f"There is no schema {schema}.")
-            known = await connection.fetchrow(_ROLE, role, _mark(partner_id))
-            await _drop_schema(connection, partner_id, schema)
-            return known is not None and not known["unfit"] and await _drop(connection, role)
+            readers = await _readers(connection, partner_id, schema)
+            if readers is None or (readers and role not in readers):
+                raise NotFound(f"There is no role {role} that reads a schema {schema}.")
+            if readers == [role] or not readers:
+                await connection.execute(f"drop schema {_quoted(schema)} cascade")
+            else:
+                await connection.execute(_reading("revoke", schema, "from", role))
+            return await _drop(connection, role)
 
 
 async def _drop(connection: PoolConnectionProxy, role: str) -> bool:
     try:
         async with connection.transaction():
             await connection.execute(f"drop role {_quoted(role)}")
-    except (asyncpg.InsufficientPrivilegeError, asyncpg.DependentObjectsStillExistError):
+    except (
+        asyncpg.InsufficientPrivilegeError,
+        asyncpg.DependentObjectsStillExistError,
+        asyncpg.UndefinedObjectError,
+    ):
         return False
     return True
 
 
-async def _drop_schema(connection: PoolConnectionProxy, partner_id: int, schema: str) -> list[str]:
-    """Who could read the schema that was there."""
+async def _readers(
+    connection: PoolConnectionProxy, partner_id: int, schema: str
+) -> list[str] | None:
+    """Who may read the schema; None if there is none. Raises Conflict if it is something else."""
     there = await connection.fetchrow(_SCHEMA, schema)
     if there is None:
-        return []
+        return None
     if there["comment"] != _mark(partner_id):
         raise Conflict(
             f"The schema {schema} holds something else than this partner's reports: "
             "choose another one with --schema."
         )
-    await connection.execute(f"drop schema {_quoted(schema)} cascade")
-    readers: list[str] = there["readers"]
-    return readers
+    return list(there["readers"])
 
 
-async def _create_schema(connection: PoolConnectionProxy, partner_id: int, schema: str) -> None:
+def _schema(partner_id: int, schema: str) -> str:
+    """The statements that make the schema and its views, for one round trip."""
     name = _quoted(schema)
-    await connection.execute(f"create schema {name}")
-    await connection.execute(f"comment on schema {name} is '{_mark(partner_id)}'")
+    parts = [f"create schema {name}", f"comment on schema {name} is '{_mark(partner_id)}'"]
     for table in REPORTS:
+        view = f"{name}.{table.name}"
         select = reports.select(table.name).replace("$1", str(partner_id))
-        await connection.execute(
-            f"create view {name}.{table.name} with (security_barrier) as\n{select}"
-        )
-    await connection.execute(_XP.format(schema=name))
+        parts.append(f"create view {view} with (security_barrier) as\n{select}")
+        parts.append(f"comment on view {view} is '{table.description}'")
+    return ";\n".join([*parts, _XP.format(schema=name)])
 
 
-async def _let_read(connection: PoolConnectionProxy, schema: str, role: str) -> None:
-    name, reader = _quoted(schema), _quoted(role)
-    await connection.execute(f"grant usage on schema {name} to {reader}")
-    await connection.execute(f"grant select on all tables in schema {name} to {reader}")
+def _reading(verb: str, schema: str, preposition: str, role: str) -> str:
+    name, reader = _quoted(schema), f"{preposition} {_quoted(role)}"
+    return (
+        f"{verb} usage on schema {name} {reader};"
+        f"{verb} select on all tables in schema {name} {reader}"
+    )
 
 
 async def _limit(connection: PoolConnectionProxy, schema: str, role: str) -> bool:
     """Sets what keeps a reader from harm; False if the role is not the server's to change."""
     settings = {**_SETTINGS, "search_path": _quoted(schema)}
+    changes = [f"set {name} = {value}" for name, value in settings.items()]
     try:
         async with connection.transaction():
-            for setting, value in settings.items():
-                shown = value if setting == "search_path" else f"'{value}'"
-                await connection.execute(f"alter role {_quoted(role)} set {setting} = {shown}")
+            for change in (f"connection limit {_CONNECTIONS}", *changes):
+                await connection.execute(f"alter role {_quoted(role)} {change}")
     except asyncpg.InsufficientPrivilegeError:
         return False
     return True
