@@ -17,6 +17,7 @@ from functools import partial
 import click
 import msgspec
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 try:
     import resource
@@ -54,6 +55,12 @@ SAMPLE = {
     },
 }
 
+
+# The event loop accepts one connection from each socket each time round: with only one socket, new
+# clients of a busy server would wait for seconds.
+_ACCEPTED_AT_ONCE = 16
+
+_NOT_STARTED = 3  # as uvicorn itself ends then
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -130,7 +137,20 @@ def _environment(settings: Settings) -> Iterator[None]:
 
 
 def _serve(settings: Settings) -> None:
-    uvicorn.run(
+    config = _configuration(settings)
+    listening = config.bind_socket()
+    sockets = [listening, *(listening.dup() for _ in range(1, _ACCEPTED_AT_ONCE))]
+    if settings.workers > 1:
+        Multiprocess(config, sockets).run()
+    else:
+        server = uvicorn.Server(config)
+        server.run(sockets)
+        if not server.started:
+            sys.exit(_NOT_STARTED)
+
+
+def _configuration(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         "lrs.app:worker",
         factory=True,
         host=settings.host,

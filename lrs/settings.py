@@ -157,7 +157,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 "within a tenth of a second."
             ),
         ),
-    ] = 500
+    ] = 2000
     bodies_bytes: Annotated[
         int,
         Meta(
@@ -185,7 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 "Most connections of clients to one worker; one more is answered 503 and closed."
             ),
         ),
-    ] = 2000
+    ] = 5000
     queue_statements: Annotated[
         int,
         Meta(

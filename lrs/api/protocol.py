@@ -34,7 +34,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self,
         *arguments: Any,
         request_seconds: float = 60.0,
-        most_connections: int = 2000,
+        most_connections: int = 5000,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
