@@ -28,7 +28,7 @@ _log = logging.getLogger("lrs.projection")
 
 _NICE = 10
 _PAUSE_SECONDS = 1.0
-_RESTART_SECONDS = 5.0
+_RESTART_SECONDS = 2.0
 _END_SECONDS = 10.0
 
 

@@ -26,11 +26,12 @@ from lrs.store.projection import Follower, follower
 
 def children(server: Server) -> list[psutil.Process]:
     """The processes that follow the statements for a server."""
-    return [
-        each
-        for each in psutil.Process(server.process.pid).children()
-        if "lrs.projecting" in each.cmdline()
-    ]
+    found = []
+    for each in psutil.Process(server.process.pid).children():
+        with suppress(psutil.Error):  # it may just have ended
+            if "lrs.projecting" in each.cmdline():
+                found.append(each)
+    return found
 
 
 def wait_for(found: Callable[[], bool]) -> None:
@@ -41,22 +42,32 @@ def wait_for(found: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def server(database_url: str, tmp_path: Path) -> Iterator[Server]:
-    started = Server(
-        tmp_path / "data",
-        LRS_DATABASE_URL=database_url,
-        LRS_SECRET_KEY=SECRET_KEY,
-        LRS_WORKERS="2",
-        LRS_LOG_LEVEL="warning",
-    )
-    yield started
-    started.close()
+def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts a server on the tests' database."""
+    started = []
+
+    def start(**environment: str) -> Server:
+        started.append(
+            Server(
+                tmp_path / "data",
+                LRS_DATABASE_URL=database_url,
+                LRS_SECRET_KEY=SECRET_KEY,
+                LRS_LOG_LEVEL="warning",
+                **environment,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
 
 
 async def test_what_is_stored_is_soon_reported(
-    partner: Partner, services: Services, server: Server
+    partner: Partner, services: Services, start: Callable[..., Server]
 ) -> None:
     """By one process, however many the workers; when it is killed, another one takes over."""
+    server = start(LRS_WORKERS="2")
     await partner.send(statement())
 
     def lag() -> float:
@@ -72,26 +83,22 @@ async def test_what_is_stored_is_soon_reported(
     assert first.nice() > psutil.Process(server.process.pid).nice()
     first.kill()
     wait_for(lambda: [each for each in children(server) if each.pid != first.pid] != [])
+    (second,) = children(server)
+    assert server.stop() == 0
+    assert not second.is_running()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_it_ends_with_the_server(server: Server, number: signal.Signals) -> None:
+def test_it_ends_with_a_server_that_is_killed(start: Callable[..., Server]) -> None:
+    server = start()
     (child,) = children(server)
-    server.stop(number)
+    server.stop(signal.SIGKILL)
     with suppress(psutil.NoSuchProcess):
         child.wait(20)
     assert not child.is_running()
 
 
-def test_it_can_be_switched_off(database_url: str, tmp_path: Path) -> None:
-    server = Server(
-        tmp_path / "data",
-        LRS_DATABASE_URL=database_url,
-        LRS_SECRET_KEY=SECRET_KEY,
-        LRS_PROJECTION="off",
-    )
-    assert children(server) == []
-    server.close()
+def test_it_can_be_switched_off(start: Callable[..., Server]) -> None:
+    assert children(start(LRS_PROJECTION="off")) == []
 
 
 async def test_a_partner_that_cannot_be_followed_holds_up_no_other(

@@ -161,7 +161,7 @@ async def facts(
     return found
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 async def test_any_history_in_any_chunks_is_told_as_it_happened(
     partner: Partner, services: Services, connection: asyncpg.Connection, seed: int
 ) -> None:
