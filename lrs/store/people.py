@@ -95,9 +95,9 @@ async def _known(
             if kind == "user":
                 known.person_ids[row["user"]] = thing.pop("person_id")
             known.things[kind][row[column]] = thing
-    for row in await connection.fetch(_MEMBERSHIPS, partner_id, list(names["user"])):
-        *period, to_day = row
-        known.memberships[tuple(period)] = to_day
+    users = {person_id: user for user, person_id in known.person_ids.items()}
+    for person_id, *of, to_day in await connection.fetch(_MEMBERSHIPS, partner_id, list(users)):
+        known.memberships[users[person_id], *of] = to_day
     for key, *holder in await connection.fetch(_HOLDERS, partner_id, keys):
         known.holders[key] = Holder(*holder)
     return known

@@ -1,12 +1,16 @@
--- All memberships of these users.
-select person.name as user, null as team, learner_group.name as organization, from_day, to_day
-from person
-join group_membership using (partner_id, person_id)
-join learner_group using (partner_id, group_id)
-where person.partner_id = $1 and person.name = any($2::text[])
+-- All memberships of these persons. Each offset keeps a look-up one.
+select member.person_id, null as team, of.name as organization, member.from_day, member.to_day
+from (
+    select * from group_membership where partner_id = $1 and person_id = any($2::integer[]) offset 0
+) as member
+cross join lateral (
+    select name from learner_group where partner_id = $1 and group_id = member.group_id offset 0
+) as of
 union all
-select person.name, team.slug, null, from_day, to_day
-from person
-join team_membership using (partner_id, person_id)
-join team using (partner_id, team_id)
-where person.partner_id = $1 and person.name = any($2::text[])
+select member.person_id, of.slug, null, member.from_day, member.to_day
+from (
+    select * from team_membership where partner_id = $1 and person_id = any($2::integer[]) offset 0
+) as member
+cross join lateral (
+    select slug from team where partner_id = $1 and team_id = member.team_id offset 0
+) as of

@@ -1,4 +1,5 @@
--- Whose facts and records are no longer right: those who lost or got identifiers, and members.
+-- Whose facts and records are no longer right: those who lost or got identifiers, and members. The
+-- offsets keep the look-ups what they are.
 with touched as materialized (
     select unnest($2::integer[]) as person_id
     union
@@ -6,12 +7,18 @@ with touched as materialized (
     union
     select person_id from person where partner_id = $1 and name = any($4::text[])
 )
-select learning_event.person_id, learning_event.content_id
+select touched.person_id, event.content_id
 from touched
-join learning_event
-    on learning_event.partner_id = $1 and learning_event.person_id = touched.person_id
+cross join lateral (
+    select content_id from learning_event
+    where partner_id = $1 and person_id = touched.person_id
+    offset 0
+) as event
 union
-select learner_record.person_id, learner_record.content_id
+select touched.person_id, record.content_id
 from touched
-join learner_record
-    on learner_record.partner_id = $1 and learner_record.person_id = touched.person_id
+cross join lateral (
+    select content_id from learner_record
+    where partner_id = $1 and person_id = touched.person_id
+    offset 0
+) as record
