@@ -59,6 +59,14 @@ class Measured:
         return self.server_cpu + self.database_cpu + self.generator_cpu + self.other_cpu
 
     @property
+    def share_refused(self) -> float:
+        return self.refused / max(self.rate * self.seconds, 1)
+
+    @property
+    def share_broken(self) -> float:
+        return self.broken / max(self.rate * self.seconds, 1)
+
+    @property
     def accepted(self) -> float:
         return self.rate - self.refused / self.seconds
 

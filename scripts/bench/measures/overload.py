@@ -43,9 +43,10 @@ def _flood(lab: Lab, target: Target, size: int, section: Section) -> None:
     kept = found.accepted / best.accepted
     what = f"overload, POST {size}:"
     most = _MOST_MEGABYTES * lab.workers
+    improper = max(watched.share_improper, found.share_broken)
     section.verdicts += [
         Verdict(5, f"{what} accepted, of the best rate", kept, 0.8, "%", at_least=True),
-        Verdict(5, f"{what} improper answers and failures", watched.share_improper, 0, "%"),
+        Verdict(5, f"{what} improper answers and failures", improper, 0, "%"),
         Verdict(5, f"{what} memory", memory.megabytes, most, "MB"),
         Verdict(5, f"{what} back to normal after", calm, 2, "s"),
     ]
@@ -79,9 +80,8 @@ def _told(size: int, found: Measured, watched: Watched) -> str:
     def times(waited: list[float]) -> str:
         return f"{percentile(waited, 0.5):.0f} ms (p99 {percentile(waited, 0.99):.0f})"
 
-    share = found.refused / max(found.rate * found.seconds, 1)
     refusal = f", {times(watched.refused)} to be refused" if watched.refused else ""
     return (
-        f"POST {size} at {_TOO_MANY} connections: {share:.0%} refused; a client among them waits "
-        f"{times(watched.accepted)} to be accepted{refusal}."
+        f"POST {size} at {_TOO_MANY} connections: {found.share_refused:.0%} refused; a client "
+        f"among them waits {times(watched.accepted)} to be accepted{refusal}."
     )

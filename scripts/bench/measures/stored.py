@@ -1,7 +1,8 @@
 """Targets 3 and 4: reads, and whether anything gets slower with what is stored.
 
 Two stores stand beside each other, a small one and one that grows: each query is put to one right
-after the other, so that what else the machine does weighs on both alike.
+after the other, so that what else the machine does weighs on both alike. The better of two rounds
+counts.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from scripts.bench import filling, load, servers
-from scripts.bench.load import Request
+from scripts.bench.load import Measured, Request
 from scripts.bench.measures import Lab, reads
 from scripts.bench.results import Row, Section, Verdict
 from scripts.bench.servers import Target
@@ -22,6 +23,7 @@ INGEST = "POST 50 statements"
 _PAGES = 1000
 _PAGE = 15
 _BATCH = 50
+_ROUNDS = 2
 
 Stores = Sequence[tuple[Target, int]]
 """Servers, and how many statements each has stored."""
@@ -57,16 +59,26 @@ def _beside(lab: Lab, stores: Stores) -> Iterator[Row]:
     """One connection, so that times are those of the query and not of waiting; then ingest."""
     asked = [_paths(target) for target, _ in stores]
     for name in asked[0]:
-        for (target, level), paths in zip(stores, asked, strict=True):
-            request = Request("GET", paths[name], target.headers)
-            seconds = max(1, lab.seconds // 2)
-            found = load.measure(target, request, connections=1, seconds=seconds)
-            yield Row(GROUP, f"GET {name}", 1, found.rate, found, stored=level)
+        rounds = [
+            [
+                _ask(lab, target, paths[name])
+                for (target, _), paths in zip(stores, asked, strict=True)
+            ]
+            for _ in range(_ROUNDS)
+        ]
+        for (_, level), found in zip(stores, zip(*rounds, strict=True), strict=True):
+            best = min(found, key=lambda each: each.p50)
+            yield Row(GROUP, f"GET {name}", 1, best.rate, best, stored=level)
     for target, level in stores:
         request = load.posts(target, _BATCH, 80)
-        found = load.measure(target, request, connections=4, seconds=lab.seconds)
-        rate = found.rate * _BATCH
-        yield Row(GROUP, INGEST, 4, rate, found, unit="statements", stored=level)
+        ingest = load.measure(target, request, connections=4, seconds=lab.seconds)
+        rate = ingest.rate * _BATCH
+        yield Row(GROUP, INGEST, 4, rate, ingest, unit="statements", stored=level)
+
+
+def _ask(lab: Lab, target: Target, paths: Sequence[str]) -> Measured:
+    request = Request("GET", paths, target.headers)
+    return load.measure(target, request, connections=1, seconds=max(1, lab.seconds // 2))
 
 
 def _paths(target: Target) -> dict[str, Sequence[str]]:
