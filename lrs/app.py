@@ -127,7 +127,7 @@ def worker() -> ASGIApp:
     app = Admission(
         Forwarded(create_app(settings), settings.forwarded_allow_ips),
         most_requests=settings.requests_at_once,
-        most_bytes=settings.bodies_bytes,
+        most_bytes=max(settings.bodies_bytes, settings.body_bytes),
     )
     collector.spare()
     return app

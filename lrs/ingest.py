@@ -40,8 +40,8 @@ from lrs.xapi import equality
 Kind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "withheld"]
 """`withheld`: fine by itself, but another item of a request that is all or nothing was refused."""
 
-# How many items are checked before others have their turn: about a millisecond's worth.
-_AT_A_TIME = 50
+# How many items are checked before others have their turn: some milliseconds' worth.
+_AT_A_TIME = 250
 
 REFUSED = frozenset({"conflict", "invalid", "too_large"})
 

@@ -167,7 +167,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 "of each; beyond it, requests are answered 503."
             ),
         ),
-    ] = 134_217_728
+    ] = 33_554_432
     request_seconds: Annotated[
         float,
         Meta(

@@ -145,6 +145,7 @@ class _Visit:
         self._more = message.get("more_body", False)
         size = len(message.get("body", b""))
         if self._bytes and size > self._admission.room:
+            await asyncio.sleep(_PATIENCE)
             raise _overloaded()
         self._bytes += size
         self._admission.room -= size
