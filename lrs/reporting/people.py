@@ -128,14 +128,17 @@ def _adopt(rows: Iterable[Row], claims: Iterable[Claim], known: Known, made: Pla
         if holder and holder.user is None:
             nameless[claim.user][holder.person_id] = holder.email
     added = {each["user"]: each for each in made.things["user"] if "person_id" not in each}
+    taken: set[int] = set()
     for row in rows:
         if row.kind != "user" or row.values["user"] not in added:
             continue
         user = added.pop(row.values["user"])
-        if free := nameless[user["user"]].keys() - made.adopted.values():
-            user["person_id"] = made.adopted[user["user"]] = min(free)
-            if "email" not in row.values:
-                user["email"] = nameless[user["user"]][min(free)]
+        emails = nameless[user["user"]]
+        person_id = min(emails.keys() - taken, default=None)
+        if person_id is not None:
+            taken.add(person_id)
+            user["person_id"] = made.adopted[user["user"]] = person_id
+            user["email"] = row.values.get("email", emails[person_id])
 
 
 def _give(claim: Claim, known: Known, made: Plan, told: dict[int, Outcome]) -> None:
