@@ -72,13 +72,12 @@ async def _page(
     request: Request, asked: StatementQuery, who: Caller, organization: str | None
 ) -> Found:
     here = reading.services(request)
-    bound = await here.horizon.complete()
-    if asked.cursor:
-        bound = min(bound, asked.cursor.through)
+    seen = await here.horizon.look()
+    bound = min(seen.horizon, asked.cursor.through) if asked.cursor else seen.horizon
     selection = selections.select(
         asked, horizon=bound, authority_key=_only_authority(who), organization=organization
     )
-    page = await here.pages.page(who.partner_id, selection)
+    page = await here.pages.page(who.partner_id, selection, seen.now)
     text = await _formatted(page.statements, asked, request, who)
     last = Cursor(page.last.stored, page.last.statement_id, bound) if page.last else None
     more = orjson.dumps(_more(request, asked, last) if last else "")

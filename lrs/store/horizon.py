@@ -50,7 +50,11 @@ class Horizon:
         return self._last.horizon
 
     async def complete(self) -> datetime:
-        """A bound that covers all that was acknowledged before this call.
+        """A bound that covers all that was acknowledged before this call."""
+        return (await self.look()).horizon
+
+    async def look(self) -> Reading:
+        """A reading that began after this call, and whose bound covers all acknowledged before it.
 
         Waits for writers that are in the middle of a transaction, but not for ever: the bound then
         lies further back, and says so.
@@ -60,7 +64,7 @@ class Horizon:
         while reading.horizon < asked - _TICK and time.monotonic() < give_up:
             await asyncio.sleep(_PAUSE)
             reading = await self._readings.answer(None)
-        return reading.horizon
+        return reading
 
     async def _read(self, asked: Sequence[None]) -> Sequence[Reading]:
         with errors_translated():

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from itertools import count
 from typing import Any
@@ -37,18 +38,23 @@ class Page:
 
 
 class Pages:
-    """Pages; those who ask for the same one at the same time, up to the same bound, share it."""
+    """Pages; those who ask for the same one at the same time share it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._pages = Once(self._read)
 
-    async def page(self, partner_id: int, selection: Selection) -> Page:
-        """One page. There may be more behind one that is not full."""
-        return await self._pages.answer((partner_id, selection))
+    async def page(self, partner_id: int, selection: Selection, seen: datetime) -> Page:
+        """One page. There may be more behind one that is not full.
 
-    async def _read(self, asked: tuple[int, Selection]) -> Page:
-        sql, arguments = build(*asked)
+        `seen` is when the caller found out what is complete. Only those who share that share the
+        page: its query began after it, and so after each of them asked.
+        """
+        return await self._pages.answer((partner_id, selection, seen))
+
+    async def _read(self, asked: tuple[int, Selection, datetime]) -> Page:
+        partner_id, selection, _ = asked
+        sql, arguments = build(partner_id, selection)
         with errors_translated():
             (row,) = await self._database.lists.fetch(sql, *arguments)
         last = Place(row["stored"], str(row["statement_id"])) if row["stored"] else None

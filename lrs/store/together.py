@@ -58,8 +58,8 @@ class Together(Generic[Question, Answer]):
 class Once(Generic[Question, Answer]):
     """A question that is asked again while it is being answered is answered once.
 
-    Only for questions that name the moment that they are about: a query under way does not see what
-    has been stored since.
+    A question must say as of when it is asked: a query under way does not see what has been stored
+    since it began.
     """
 
     def __init__(self, ask: Callable[[Question], Coroutine[Any, Any, Answer]]) -> None:
