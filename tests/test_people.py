@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import date
 from hashlib import sha1
 from itertools import count
@@ -24,7 +25,9 @@ from support import Partner, statement
 
 from lrs.api.services import Services
 from lrs.auth import scopes
-from lrs.reporting import rows
+from lrs.errors import InvalidImport
+from lrs.reporting import consistency, rows
+from lrs.reporting.consistency import Known
 from lrs.reporting.vocabulary import vocabulary
 from lrs.store import changes, people, projection
 from lrs.store.changes import Changes
@@ -35,6 +38,7 @@ PAGE = (Path(__file__).parent.parent / "docs" / "reporting.md").read_text(encodi
 DOCUMENT = PAGE.partition("## People\n")[2].partition("\n## ")[0]
 COURSE = "http://datacamp.com/course/123"
 ADA = "ada@example.com"
+HOME = "http://home.example"
 
 
 @pytest.fixture
@@ -630,11 +634,45 @@ def test_a_table_is_read_as_the_array_it_was_made_of(given: list[Json]) -> None:
     assert [pointers(each) for each in read] == [pointers(each) for each in told]
 
 
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    for table in (text, f"type,user,email,from,xp\n{text}", f"type,user\nuser,{text}"):
+        with suppress(InvalidImport):
+            for row in rows.read_csv(table):
+                assert row.violations or rows.columns(row.kind)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        anything
+        | st.builds(
+            lambda kind, values: {"type": kind, **values},
+            st.sampled_from(rows.KINDS),
+            st.dictionaries(
+                st.sampled_from([name for kind in rows.KINDS for name in rows.columns(kind)[1:]]),
+                anything,
+            ),
+        )
+    )
+)
+def test_any_array_is_read(values: list[Any]) -> None:
+    read = list(rows.read_json(values))
+    assert [row.index for row in read] == list(range(len(values)))
+    consistency.violations(read, Known(HOME))
+
+
 def pointers(row: rows.Row) -> list[str]:
     return [each.pointer for each in row.violations]
 
 
-HOME = "http://home.example"
 _ids = count(1_000_000_000)
 
 
