@@ -21,7 +21,8 @@ event as (
     cross join lateral (
         select * from learning_event
         where partner_id = $1
-            and person_id = touched.person_id and content_id = touched.content_id
+            and (person_id, content_id) >= (touched.person_id, touched.content_id)
+            and (person_id, content_id) <= (touched.person_id, touched.content_id)
         offset 0
     ) as event
     window before as (
@@ -89,7 +90,8 @@ known as (
     cross join lateral (
         select ctid as place, * from learner_day
         where partner_id = $1
-            and person_id = touched.person_id and content_id = touched.content_id
+            and (person_id, content_id) >= (touched.person_id, touched.content_id)
+            and (person_id, content_id) <= (touched.person_id, touched.content_id)
         offset 0
     ) as fact
 ),

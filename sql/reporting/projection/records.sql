@@ -1,5 +1,6 @@
 -- The records of some learners and contents, made anew from all their events. Only what differs from
--- what is there is written. The joins that could go wrong on a bad guess leave the planner no choice.
+-- what is there is written. The joins that could go wrong on a bad guess leave the planner no choice:
+-- a full join is never a loop, and only the primary key has these pairs as a range.
 with touched as (
     select distinct person_id, content_id
     from unnest($2::integer[], $3::integer[]) as touched (person_id, content_id)
@@ -10,7 +11,8 @@ event as (
     cross join lateral (
         select * from learning_event
         where partner_id = $1
-            and person_id = touched.person_id and content_id = touched.content_id
+            and (person_id, content_id) >= (touched.person_id, touched.content_id)
+            and (person_id, content_id) <= (touched.person_id, touched.content_id)
         offset 0
     ) as event
 ),
@@ -67,7 +69,8 @@ known as (
     cross join lateral (
         select ctid as place, * from learner_record
         where partner_id = $1
-            and person_id = touched.person_id and content_id = touched.content_id
+            and (person_id, content_id) >= (touched.person_id, touched.content_id)
+            and (person_id, content_id) <= (touched.person_id, touched.content_id)
         offset 0
     ) as record
 ),
