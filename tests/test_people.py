@@ -145,6 +145,18 @@ async def test_a_cell_clears_and_a_missing_column_leaves(operator: Partner) -> N
     assert answer["outcome"] == "unchanged"
 
 
+async def test_columns_without_name_or_cells_do_not_count(operator: Partner) -> None:
+    """As spreadsheets like to write them."""
+    answer = await take(operator, "\ufefftype,user,,\r\nuser,ada,,\r\n,,,\r\n")
+    assert outcomes(answer) == ["added"]
+    ((index, pointer, _),) = [
+        (each["index"], error["pointer"], error["detail"])
+        for each in await preview(operator, "type,user,,\nuser,ada,,x\n")
+        for error in each["errors"]
+    ]
+    assert (index, pointer) == (0, "/")
+
+
 async def test_the_same_row_twice_counts_once(operator: Partner) -> None:
     answer = await take(operator, user("ada", email=ADA), user("ada", email=ADA))
     assert outcomes(answer) == ["added", "unchanged"]

@@ -100,7 +100,7 @@ def _check_header(header: list[str]) -> None:
     wrong = [
         Violation(f"/{name}", "is not a column of an import", "People: columns")
         for name in header
-        if name not in known
+        if name and name not in known
     ]
     wrong += [
         Violation(f"/{name}", "must be a column only once", "People: columns")
