@@ -139,7 +139,7 @@ class _Writing:
     async def all(self, partner_name: str, tables: Sequence[Table]) -> Manifest:
         written: dict[str, Any] = {}
         with click.progressbar(
-            length=len(tables), label="exporting", item_show_func=str, file=sys.stderr
+            length=len(tables), label="exporting", item_show_func=lambda item: item, file=sys.stderr
         ) as bar:
             for table in tables:
                 written[table.name] = await self._table(table, bar)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -104,7 +105,9 @@ async def _sent(here: Services, who: Caller, asked: Asked) -> AsyncGenerator[Por
     """What is sent, then its bytes. Whoever goes away gives the connection back by that."""
     async with here.exports.snapshot(who.partner_id) as snapshot:
         portion = await snapshot.portion(asked.table, asked.since)
-        export = Export(snapshot, portion, asked.format, asked.packed or asked.coded)
+        compress = asked.packed or asked.coded
+        # The first Parquet loads pyarrow, which takes a while.
+        export = await asyncio.to_thread(Export, snapshot, portion, asked.format, compress)
         yield portion
         async with aclosing(aiter(export)) as content:
             async for part in content:
