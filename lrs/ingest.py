@@ -40,8 +40,11 @@ from lrs.xapi import equality
 Kind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "withheld"]
 """`withheld`: fine by itself, but another item of a request that is all or nothing was refused."""
 
-# How many items are checked before others have their turn: some milliseconds' worth.
+# Of more items than a few, how many are checked before others have their turn: some milliseconds'
+# worth; and how many seconds a batch waits for the database to get on with those before it.
+_FEW = 10
 _AT_A_TIME = 250
+_PATIENCE = 1.0
 
 REFUSED = frozenset({"conflict", "invalid", "too_large"})
 
@@ -103,18 +106,21 @@ class Ingest:
     async def _check_all(
         self, items: Sequence[bytes], sender: Sender, reader: Reader, item_bytes: int
     ) -> list[Checked | Outcome]:
-        """Checks the items; of many, some at a time, and never two batches by turns.
+        """Checks the items; of many, some at a time, and one batch after the other.
 
-        So no request waits long for a batch, and a batch not for the end of all others.
+        So no request waits long for a batch, a batch not for the end of all others, and none is
+        checked only to find the queue full.
         """
-        if len(items) <= _AT_A_TIME:
+        if len(items) <= _FEW:
             return [_check(item, sender, reader, item_bytes) for item in items]
         checked: list[Checked | Outcome] = []
+        give_up = asyncio.get_running_loop().time() + _PATIENCE
         async with self._checking:
-            for item in items:
-                checked.append(_check(item, sender, reader, item_bytes))
-                if len(checked) % _AT_A_TIME == 0:
-                    await asyncio.sleep(0)
+            await self._commits.room(give_up)
+            for start in range(0, len(items), _AT_A_TIME):
+                some = items[start : start + _AT_A_TIME]
+                checked += [_check(item, sender, reader, item_bytes) for item in some]
+                await asyncio.sleep(0)
         return checked
 
     async def record(self, item: Item, sender: Sender, nonce: Nonce | None) -> Outcome:

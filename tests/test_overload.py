@@ -9,13 +9,17 @@ from contextlib import contextmanager
 from functools import partial
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from support import Partner, new_id, statement
+from support import serving as serving_lrs
 
 from lrs.api.admission import Admission
 from lrs.api.protocol import BoundedProtocol
 from lrs.errors import Overloaded
+from lrs.settings import Settings
 
 POST = b"POST /slowly HTTP/1.1\r\nHost: x\r\n"
 
@@ -123,6 +127,21 @@ async def test_bodies_take_no_more_room_than_there_is() -> None:
             await http.post("/", content=body())
         work.may_end.set()
         assert (await http.post("/", content=b"x" * 900)).status_code == 200
+
+
+async def test_a_crowd_of_batches_waits_for_the_database(
+    settings: Settings, partner: Partner
+) -> None:
+    """Though all of them together are far more than the queue holds."""
+    async with serving_lrs(msgspec.structs.replace(settings, queue_statements=60)) as http:
+        batches = [[statement(id=new_id()) for _ in range(50)] for _ in range(20)]
+        answers = await asyncio.gather(
+            *(
+                http.post(partner.url("statements"), json=batch, headers=partner.headers)
+                for batch in batches
+            )
+        )
+    assert {answer.status_code for answer in answers} == {200}
 
 
 # Over a socket

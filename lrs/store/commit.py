@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import Context
 
 from lrs import metrics, timing
@@ -44,6 +45,7 @@ class GroupCommit:
         self._group_limit = group_limit
         self._transactions_per_partner = transactions_per_partner
         self._queued = 0
+        self._taken = asyncio.Event()
         self._queues: defaultdict[int, deque[Submission]] = defaultdict(deque)
         self._running: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
 
@@ -76,6 +78,14 @@ class GroupCommit:
             measured.add("queue", submission.taken_at - began)
             measured.add("database", time.perf_counter() - submission.taken_at)
         return verdicts
+
+    async def room(self, give_up: float) -> None:
+        """Waits until the queue is at most half full, or until `give_up` by the loop's clock."""
+        with suppress(TimeoutError):
+            while self._queued > self._queue_limit // 2:
+                async with asyncio.timeout_at(give_up):
+                    self._taken.clear()
+                    await self._taken.wait()
 
     async def drain(self) -> None:
         """Returns when nothing is waiting and nothing under way."""
@@ -113,6 +123,7 @@ class GroupCommit:
             group[-1].taken_at = now
             size += len(group[-1].prepared)
         self._count(-size)
+        self._taken.set()
         return group
 
     async def _commit(self, partner_id: int, group: list[Submission]) -> None:
