@@ -26,9 +26,6 @@ PROJECTION = "lrs projection"
 
 _A_DAY = 86_400.0
 
-# Planned anew each time: a rebuild fills tables that were empty when it began.
-_AS_IT_IS = {"plan_cache_mode": "force_custom_plan"}
-
 # All that is left are walks along indexes, and look-ups in them; planned once.
 _WALKS = {
     "plan_cache_mode": "force_generic_plan",
@@ -112,7 +109,7 @@ async def projecting(dsn: str) -> AsyncIterator[Database]:
     Raises Unavailable if the server cannot be reached.
     """
     with errors_translated():
-        async with _pool(dsn, PROJECTION, 2, _A_DAY, _AS_IT_IS) as pool:
+        async with _pool(dsn, PROJECTION, 2, _A_DAY) as pool:
             yield Database(pool, pool, pool)
 
 

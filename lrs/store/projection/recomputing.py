@@ -17,15 +17,22 @@ _DAYS = resources.sql("reporting/projection/days")
 _NOTE_DAYS = resources.sql("reporting/projection/note_days")
 _DAYS_OF_CONTENTS = resources.sql("reporting/projection/days_of_contents")
 
+# Of tables that a transaction fills, a plan of its beginning would know nothing.
+_PLAN_ANEW = "set local plan_cache_mode = force_custom_plan"
+
 Pair = tuple[int, int]
 """A person and a content."""
 
 
 async def recompute(connection: Connection, partner_id: int, pairs: Iterable[Pair]) -> None:
-    """Brings the facts and records of these people and contents up to date with their events."""
+    """Brings the facts and records of these people and contents up to date with their events.
+
+    To be called in a transaction.
+    """
     touched = sorted(set(pairs))
     if not touched:
         return
+    await connection.execute(_PLAN_ANEW)
     people, contents = [person for person, _ in touched], [content for _, content in touched]
     await connection.execute(_RECORDS, partner_id, people, contents)
     rows = await connection.fetch(_DAYS, partner_id, people, contents)
