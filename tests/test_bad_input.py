@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import Any
 from urllib.parse import quote
@@ -642,3 +643,27 @@ async def test_a_broken_request_is_refused_and_the_server_lives(
     async with httpx.AsyncClient(base_url=server) as http:
         assert (await http.get("/healthz")).status_code == 200
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "the body later"])
+async def test_the_wish_for_another_protocol_takes_no_body_away(
+    server: str, partner: Partner, apart: bool
+) -> None:
+    """Java's client wishes for HTTP/2 by default."""
+    host, port = server.removeprefix("http://").split(":")
+    secret = base64.b64encode(f"{partner.key}:{partner.secret}".encode()).decode()
+    body = b"grant_type=client_credentials"
+    head = (
+        f"POST /oauth2/token HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {secret}\r\n"
+        "Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head.encode() if apart else head.encode() + body)
+    await writer.drain()
+    if apart:
+        await asyncio.sleep(0.05)
+        writer.write(body)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 "), answer

@@ -8,6 +8,7 @@ others; a body larger than uvicorn holds is handed on as it comes.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import orjson
@@ -68,6 +69,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._turned_away:
             return
+        if self._waiting_since is None or self.cycle is None:
+            data = _without_upgrade(data)
         if self._waiting_since is None:
             self._waiting_since = self.loop.time()
         self._gets_on = False
@@ -140,6 +143,19 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(answer)
         self.transport.close()
+
+
+# A server may pass over the wish for another protocol (RFC 9110 7.8), which Java's client has by
+# default; the parser would pass over the body.
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_NEAR = 4096
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    if data.find(b"pgrade:", 0, _NEAR) < 0:
+        return data
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest
 
 
 class _Joined:
