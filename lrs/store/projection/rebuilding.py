@@ -39,7 +39,7 @@ _PAIRS = resources.sql("reporting/projection/pairs")
 _COUNT_PEOPLE = resources.sql("reporting/projection/count_people")
 _NEXT_PEOPLE = resources.sql("reporting/projection/next_people")
 
-_STATEMENTS = 5000
+_STATEMENTS = 10_000
 _PEOPLE = 500
 
 _COLUMNS = (
