@@ -129,6 +129,19 @@ async def test_bodies_take_no_more_room_than_there_is() -> None:
         assert (await http.post("/", content=b"x" * 900)).status_code == 200
 
 
+async def test_a_body_has_room_for_all_of_it_or_is_not_begun() -> None:
+    """Else many that have a part of theirs each would keep each other from ever being whole."""
+    work = Work()
+    async with client(Admission(work, most_requests=99, most_bytes=1000)) as http:
+        posts = [asyncio.create_task(http.post("/", content=b"x" * 400)) for _ in range(20)]
+        refused, let_in = await asyncio.wait(posts, timeout=1)
+        assert {(await each).status_code for each in refused} == {503}
+        assert len(let_in) == work.under_way == 2
+        work.may_end.set()
+        assert {(await each).status_code for each in let_in} == {200}
+        assert (await http.post("/", content=b"x" * 1000)).status_code == 200
+
+
 async def test_a_crowd_of_batches_waits_for_the_database(
     settings: Settings, partner: Partner
 ) -> None:

@@ -103,18 +103,22 @@ class Turns:
 
 
 class Admission:
-    """The layer around all others."""
+    """The layer around all others.
+
+    A body has its room before any of it is read: if many had a part of theirs each, none of them
+    would ever be whole.
+    """
 
     def __init__(self, app: ASGIApp, *, most_requests: int, most_bytes: int) -> None:
         self._app = app
+        self._most_bytes = most_bytes
         self.turns = Turns(most_requests)
         self.room = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _ALWAYS:
             await self._app(scope, receive, send)
-        elif await self.turns.take():
-            visit = _Visit(self, receive)
+        elif visit := await self._let_in(scope, receive):
             try:
                 await self._app(scope, visit.receive, send)
             finally:
@@ -124,42 +128,68 @@ class Admission:
             await send(_START)
             await send(_BODY)
 
+    async def _let_in(self, scope: Scope, receive: Receive) -> _Visit | None:
+        size = min(_content_length(scope), self._most_bytes)
+        if size > self.room:
+            await asyncio.sleep(_PATIENCE)
+            if size > self.room:
+                return None
+        self.room -= size
+        visit = _Visit(self, receive, size)
+        try:
+            visit.has_turn = await self.turns.take()
+        finally:
+            if not visit.has_turn:
+                visit.end()
+        return visit if visit.has_turn else None
+
+
+def _content_length(scope: Scope) -> int:
+    """What the head says of the body; 0 if it says nothing."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+
 
 class _Visit:
-    """One request that was let in: its turn, and the bytes of its body.
+    """One request that was let in: its turn, and the bytes that its body may have.
 
     The turn is given away while more of the body is awaited; its beginning is at hand already.
     """
 
-    __slots__ = ("_admission", "_bytes", "_has_turn", "_more", "_receive")
+    __slots__ = ("_admission", "_bytes", "_more", "_receive", "_room", "has_turn")
 
-    def __init__(self, admission: Admission, receive: Receive) -> None:
+    def __init__(self, admission: Admission, receive: Receive, room: int) -> None:
         self._admission = admission
         self._receive = receive
+        self._room = room
         self._bytes = 0
-        self._has_turn = True
         self._more = False
+        self.has_turn = False
 
     async def receive(self) -> Message:
         message = await (self._aside() if self._more else self._receive())
         self._more = message.get("more_body", False)
-        size = len(message.get("body", b""))
-        if self._bytes and size > self._admission.room:
-            await asyncio.sleep(_PATIENCE)
-            raise _overloaded()
-        self._bytes += size
-        self._admission.room -= size
+        self._bytes += len(message.get("body", b""))
+        if (surplus := self._bytes - self._room) > 0:
+            await self._take_more(surplus)
         return message
 
+    async def _take_more(self, size: int) -> None:
+        """For a body that did not say how long it is. Raises Overloaded."""
+        if self._room and size > self._admission.room:
+            await asyncio.sleep(_PATIENCE)
+            raise _overloaded()
+        self._room += size
+        self._admission.room -= size
+
     async def _aside(self) -> Message:
-        self._has_turn = False
+        self.has_turn = False
         self._admission.turns.give()
         message = await self._receive()
         await self._admission.turns.take_again()
-        self._has_turn = True
+        self.has_turn = True
         return message
 
     def end(self) -> None:
-        self._admission.room += self._bytes
-        if self._has_turn:
+        self._admission.room += self._room
+        if self.has_turn:
             self._admission.turns.give()
