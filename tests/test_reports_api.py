@@ -168,6 +168,7 @@ async def test_a_form_has_its_type_and_name(partner: Partner, name: str, kind: s
     head = await partner.http.head(partner.url(f"reports/{name}"), headers=partner.headers)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-type"] == kind
+    assert "content-length" not in head.headers
 
 
 # Compression

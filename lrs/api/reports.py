@@ -75,7 +75,9 @@ async def get_table(request: Request) -> Response:
     headers = _headers(portion, asked)
     if request.method == "HEAD":
         await sending.aclose()
-        return Response(headers=headers)
+        response = Response(headers=headers)
+        del response.headers["content-length"]  # it is not known before it is sent
+        return response
     return StreamingResponse(cast(AsyncIterator[bytes], sending), headers=headers)
 
 
