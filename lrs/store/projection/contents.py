@@ -18,6 +18,7 @@ from lrs.xapi.links import Role, related_activity_key
 
 _DEFINITIONS = resources.sql("entities/definitions")
 _CONTENTS = resources.sql("reporting/projection/contents")
+_CONTENT_IDS = resources.sql("reporting/projection/content_ids")
 _ADD_TO_TRACKS = resources.sql("reporting/projection/add_to_tracks")
 _FIND_IN_TRACKS = resources.sql("reporting/projection/find_in_tracks")
 
@@ -76,6 +77,11 @@ async def _definitions(
     hashes = [identity_hash(activity) for activity in activities]
     rows = await connection.fetch(_DEFINITIONS, partner_id, hashes)
     return {row["activity_id"]: orjson.loads(row["definition"]) for row in rows}
+
+
+async def ids(connection: Connection, partner_id: int, keys: Iterable[int]) -> dict[int, int]:
+    rows = await connection.fetch(_CONTENT_IDS, partner_id, list(keys))
+    return {row["content_key"]: row["content_id"] for row in rows}
 
 
 async def fill_tracks(

@@ -6,7 +6,7 @@ counts exactly once, whatever is killed and however many follow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from lrs.reporting.events import Event
 from lrs.reporting.gathering import Gathered, Stored, gather
 from lrs.reporting.vocabulary import Vocabulary
 from lrs.store.database import Connection
-from lrs.store.projection import contents, people
+from lrs.store.projection import contents, events, people
 from lrs.store.projection.recomputing import Pair, note_changed, recompute
 
 _LOCK = resources.sql("reporting/projection/lock")
@@ -29,7 +29,6 @@ _ENROLL = resources.sql("reporting/projection/enroll")
 _PAGE = resources.sql("reporting/projection/page")
 _MOVE = resources.sql("reporting/projection/move")
 _ADD_GROUPS = resources.sql("reporting/projection/add_groups")
-_ADD_EVENTS = resources.sql("reporting/projection/add_events")
 _STATEMENTS = resources.sql("reporting/projection/statements")
 _VOID = resources.sql("reporting/projection/void")
 
@@ -108,24 +107,27 @@ async def project(
     connection: Connection, partner_id: int, gathered: Gathered, vocabulary: Vocabulary
 ) -> list[Pair]:
     """Writes what statements say, but for facts and records; returns whose those are."""
-    await people.introduce(connection, partner_id, gathered.agents)
+    persons = await people.introduce(connection, partner_id, gathered.agents)
     retyped = await contents.describe_all(
         connection, partner_id, gathered.contents, gathered.mentioned, vocabulary
     )
     await note_changed(connection, partner_id, retyped.contents)
     await add_groups(connection, partner_id, gathered.organizations)
-    touched = await _add(connection, partner_id, gathered.events)
+    touched = await _add(connection, partner_id, gathered.events, persons)
     touched += await _void(connection, partner_id, gathered.voided, vocabulary)
     await contents.fill_tracks(connection, partner_id, gathered.around, retyped.tracks)
     return touched
 
 
-async def _add(connection: Connection, partner_id: int, events: list[Event]) -> list[Pair]:
-    if not events:
+async def _add(
+    connection: Connection, partner_id: int, told: list[Event], persons: Mapping[int, int]
+) -> list[Pair]:
+    if not told:
         return []
-    columns = zip(*((*each[:-1], *each.measures) for each in events), strict=True)
-    rows = await connection.fetch(_ADD_EVENTS, partner_id, *map(list, columns))
-    return [(row["person_id"], row["content_id"]) for row in rows]
+    keys = {each.content_key for each in told}
+    known = await contents.ids(connection, partner_id, keys)
+    await events.write(connection, partner_id, told, persons, known)
+    return [(persons[each.agent_key], known[each.content_key]) for each in told]
 
 
 async def _void(
@@ -134,13 +136,13 @@ async def _void(
     if not voided:
         return []
     found = await connection.fetch(_STATEMENTS, partner_id, voided)
-    events = gather((Stored(*row) for row in found), vocabulary).events
+    told = gather((Stored(*row) for row in found), vocabulary).events
     rows = await connection.fetch(
         _VOID,
         partner_id,
-        [each.statement_id for each in events],
-        [each.agent_key for each in events],
-        [each.content_key for each in events],
+        [each.statement_id for each in told],
+        [each.agent_key for each in told],
+        [each.content_key for each in told],
     )
     return [(row["person_id"], row["content_id"]) for row in rows]
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lrs import resources
-from lrs.reporting.events import Event, Measures, content_key
+from lrs.reporting.events import content_key
 from lrs.reporting.gathering import Gathered, Told, gather
 from lrs.reporting.vocabulary import Vocabulary
 from lrs.store.database import Connection, Database, errors_translated
 from lrs.store.horizon import Horizon
-from lrs.store.projection import contents, people
+from lrs.store.projection import contents, events, people
 from lrs.store.projection.following import (
     BEGINNING,
     Page,
@@ -34,19 +34,12 @@ _CLEAR = resources.sql("reporting/projection/clear")
 _CLEAR_CONTENTS = resources.sql("reporting/projection/clear_contents")
 _TYPES = resources.sql("reporting/projection/types")
 _SIZE = resources.sql("reporting/projection/size")
-_CONTENT_IDS = resources.sql("reporting/projection/content_ids")
 _PAIRS = resources.sql("reporting/projection/pairs")
 _COUNT_PEOPLE = resources.sql("reporting/projection/count_people")
 _NEXT_PEOPLE = resources.sql("reporting/projection/next_people")
 
 _STATEMENTS = 10_000
 _PEOPLE = 500
-
-_COLUMNS = (
-    *("partner_id", "person_id", "content_id"),
-    *("statement_id", "organization", "at", "agent_key", "source", "total"),
-    *Measures._fields,
-)
 
 Report = Callable[[str, int, int], None]
 """Told now and then: what is counted, how many are done, and of how many."""
@@ -133,16 +126,7 @@ async def _write(
     if organizations := gathered.organizations - known.organizations:
         await add_groups(writer, partner_id, organizations)
         known.organizations |= organizations
-    await writer.copy_records_to_table(
-        "learning_event",
-        columns=_COLUMNS,
-        records=[_row(partner_id, each, known) for each in gathered.events],
-    )
-
-
-def _row(partner_id: int, event: Event, known: _Known) -> tuple[object, ...]:
-    person, content = known.people[event.agent_key], known.contents[event.content_key]
-    return (partner_id, person, content, *event[:4], *event[5:-1], *event.measures)
+    await events.write(writer, partner_id, gathered.events, known.people, known.contents)
 
 
 async def _write_contents(
@@ -162,8 +146,7 @@ async def _write_contents(
     known.told |= {**dict.fromkeys(mentioned), **told}
     known.tracks |= {content_key(each) for each in retyped.tracks}
     if fresh := [key for each in told if (key := content_key(each)) not in known.contents]:
-        rows = await writer.fetch(_CONTENT_IDS, partner_id, fresh)
-        known.contents |= {row["content_key"]: row["content_id"] for row in rows}
+        known.contents |= await contents.ids(writer, partner_id, fresh)
     around = {pair for pair in gathered.around if pair[1] in known.tracks} - known.around
     await contents.fill_tracks(writer, partner_id, around, [])
     known.around |= around

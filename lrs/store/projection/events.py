@@ -1,0 +1,38 @@
+"""Writing events, by COPY: that takes a third of what inserting them does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lrs.reporting.events import Event, Measures
+from lrs.store.database import Connection
+
+_COLUMNS = (
+    *("partner_id", "person_id", "content_id"),
+    *("statement_id", "organization", "at", "agent_key", "source", "total"),
+    *Measures._fields,
+)
+
+
+async def write(
+    connection: Connection,
+    partner_id: int,
+    events: Iterable[Event],
+    people: Mapping[int, int],
+    contents: Mapping[int, int],
+) -> None:
+    """Each statement is followed once, so its event cannot be there yet.
+
+    `people` and `contents` have the ids of all whom and what the events are of, by key.
+    """
+    await connection.copy_records_to_table(
+        "learning_event",
+        columns=_COLUMNS,
+        records=[
+            (
+                *(partner_id, people[each.agent_key], contents[each.content_key]),
+                *(*each[:4], *each[5:-1], *each.measures),
+            )
+            for each in events
+        ],
+    )
