@@ -148,7 +148,7 @@ def test_data_and_settings_survive_a_restart(data: Path) -> None:
             "synchronous_commit": "on",
             "full_page_writes": "on",
             "listen_addresses": "",
-            "wal_compression": "pglz",
+            "wal_compression": "off",
             "checkpoint_timeout": "15min",
             "TimeZone": "UTC",
         }.items():
