@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lrs import cli
+from lrs import cli, resources
 from lrs.reporting.tables import REPORTS, STATEMENTS, Table
 from lrs.settings import documented
 
@@ -40,6 +40,20 @@ def test_every_column_says_where_it_comes_from(table: Table) -> None:
     expected = [(f"`{column.name}`", column.type) for column in table.columns]
     assert [(name, type_) for name, type_, _ in told] == expected
     assert all(source for _, _, source in told)
+
+
+def test_the_database_says_the_same_of_every_column() -> None:
+    """Without the marks, which business intelligence tools would show as they are."""
+    said = re.findall(
+        r"^comment on column (\w+)\.(\w+) is '((?:[^']|'')*)';$",
+        resources.sql("reporting/roles/comments"),
+        re.MULTILINE,
+    )
+    assert [(table, column, text.replace("''", "'")) for table, column, text in said] == [
+        (table.name, name.strip("`"), re.sub("[`*]", "", source))
+        for table in REPORTS
+        for name, _, source in rows(section(table.name, "###"))
+    ]
 
 
 def test_the_columns_of_statements_are_told() -> None:

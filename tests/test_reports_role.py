@@ -122,6 +122,41 @@ async def test_every_table_says_what_it_is(reader: asyncpg.Connection) -> None:
         assert told == table.description
 
 
+async def test_every_column_says_where_it_comes_from(reader: asyncpg.Connection) -> None:
+    """As tools ask for it, which show it beside the column's name."""
+    seen = await reader.fetch(
+        "select col_description(format('%I.%I', table_schema, table_name)::regclass,"
+        " ordinal_position) as told from information_schema.columns"
+        " where table_schema not in ('pg_catalog', 'information_schema')"
+    )
+    assert len(seen) == sum(len(table.columns) for table in REPORTS)
+    assert all(row["told"] for row in seen)
+
+
+async def test_a_tool_that_looks_for_what_it_may_read_finds_these_tables(
+    reader: asyncpg.Connection,
+) -> None:
+    """Some look through the whole catalogue, not through the information schema."""
+    seen = await reader.fetch(
+        "select relname, has_any_column_privilege(pg_class.oid, 'insert, update') as writable"
+        " from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
+        " where relkind in ('r', 'p', 'v', 'm', 'f')"
+        " and nspname !~ '^pg_' and nspname <> 'information_schema'"
+        " and has_schema_privilege(nspname, 'usage')"
+        " and has_any_column_privilege(pg_class.oid, 'select')"
+    )
+    assert {row["relname"] for row in seen} == {table.name for table in REPORTS}
+    assert not any(row["writable"] for row in seen)
+
+
+async def test_a_connection_that_a_tool_resets_is_as_new(address: str) -> None:
+    async with connected(address) as reader:
+        await reader.execute("set search_path = pg_catalog; set timezone = 'Asia/Tokyo'")
+        await reader.execute("discard all")
+        assert await reader.fetchval("select count(*) from course_dim") == 4
+        assert await reader.fetchval("show timezone") == "UTC"
+
+
 async def test_the_vendors_name_for_a_courses_points_works_too(reader: asyncpg.Connection) -> None:
     rows = await reader.fetch("select course_dim.xp, course_xp from course_dim order by course_id")
     assert [tuple(row) for row in rows] == [

@@ -25,6 +25,7 @@ from lrs.store.database import errors_translated
 
 _ROLE = resources.sql("reporting/roles/role")
 _SCHEMA = resources.sql("reporting/roles/schema")
+_COMMENTS = resources.sql("reporting/roles/comments")
 
 _SETTINGS = {
     "default_transaction_read_only": "on",
@@ -147,7 +148,8 @@ def _schema(partner_id: int, schema: str) -> str:
         select = reports.select(table.name).replace("$1", str(partner_id))
         parts.append(f"create view {view} with (security_barrier) as\n{select}")
         parts.append(f"comment on view {view} is '{table.description}'")
-    return ";\n".join([*parts, _XP.format(schema=name)])
+    parts += [_XP.format(schema=name), f"set local search_path = {name}", _COMMENTS]
+    return ";\n".join(parts)
 
 
 def _reading(verb: str, schema: str, preposition: str, role: str) -> str:
