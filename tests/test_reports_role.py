@@ -292,6 +292,23 @@ async def test_granting_again_refreshes_the_tables(
     await reports("revoke", partner.name)
 
 
+async def test_granting_again_keeps_the_limits_that_an_administrator_set(
+    reports: Reports, partner: Partner, services: Services
+) -> None:
+    shown = await granted(reports, partner)
+    async with services.database.writers.acquire() as connection:
+        await connection.execute(
+            f'alter role "{shown["role"]}" connection limit 3;'
+            f'alter role "{shown["role"]}" set statement_timeout to 3600000'
+        )
+    await granted(reports, partner)
+    async with connected(shown["url"]) as reader:
+        assert await reader.fetchval("show statement_timeout") == "1h"
+        limit = "select rolconnlimit from pg_roles where rolname = current_user"
+        assert await reader.fetchval(limit) == 3
+    await reports("revoke", partner.name)
+
+
 async def test_a_lost_password_can_be_replaced(reports: Reports, partner: Partner) -> None:
     first = await granted(reports, partner)
     second = await granted(reports, partner, "--new-password")

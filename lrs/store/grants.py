@@ -90,7 +90,7 @@ class Grants:
             await connection.execute(_schema(partner_id, schema))
             for reader in {role, *(readers or ())}:
                 await connection.execute(_reading("grant", schema, "to", reader))
-            limited = await _limit(connection, schema, role)
+            limited = await _limit(connection, schema, role, known)
             temporary = await connection.fetchval(_TEMPORARY, role)
             return Granted(known is None or renew, limited, temporary)
 
@@ -160,13 +160,22 @@ def _reading(verb: str, schema: str, preposition: str, role: str) -> str:
     )
 
 
-async def _limit(connection: PoolConnectionProxy, schema: str, role: str) -> bool:
-    """Sets what keeps a reader from harm; False if the role is not the server's to change."""
-    settings = {**_SETTINGS, "search_path": _quoted(schema)}
+async def _limit(
+    connection: PoolConnectionProxy, schema: str, role: str, known: asyncpg.Record | None
+) -> bool:
+    """Sets what keeps a reader from harm; False if the role is not the server's to change.
+
+    What a known role has already stays: an administrator may have changed it.
+    """
+    there = known["settings"] if known else ()
+    missing = {name: value for name, value in _SETTINGS.items() if name not in there}
+    settings = {**missing, "search_path": _quoted(schema)}
     changes = [f"set {name} = {value}" for name, value in settings.items()]
+    if known is None or known["unlimited"]:
+        changes.append(f"connection limit {_CONNECTIONS}")
     try:
         async with connection.transaction():
-            for change in (f"connection limit {_CONNECTIONS}", *changes):
+            for change in changes:
                 await connection.execute(f"alter role {_quoted(role)} {change}")
     except asyncpg.InsufficientPrivilegeError:
         return False

@@ -1,6 +1,9 @@
--- What is known of a role; `unfit` says that it sees or may do more than the reports of a partner,
--- whose schema's comment is $2.
+-- What is known of a role: the names of its settings, whether it may have any number of connections,
+-- and whether it is `unfit`, as it sees or may do more than the reports of a partner, whose schema's
+-- comment is $2.
 select
+    array(select split_part(setting, '=', 1) from unnest(rolconfig) as setting) as settings,
+    rolconnlimit = -1 as unlimited,
     rolsuper
     or rolcreaterole
     or rolcreatedb
