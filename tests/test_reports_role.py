@@ -387,7 +387,7 @@ async def test_a_server_that_may_not_make_roles_says_who_can_let_it(
     async with services.database.writers.acquire() as connection:
         await connection.execute(f"create role {weak} login password 'weak'")
         await connection.execute(f"grant select on all tables in schema public to {weak}")
-    url = database_url.replace("//lrs@", f"//{weak}:weak@")
+    url = re.sub("//[^/@]*@", f"//{weak}:weak@", database_url)
     result = await reports("grant", partner.name, LRS_DATABASE_URL=url)
     assert result.exit_code == 1
     assert "an administrator of the database can let it make roles" in result.stderr
