@@ -11,12 +11,15 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support import XAPI, Partner, new_id, serving, statement
 
 from lrs.api.services import Services
 from lrs.settings import Settings
 from lrs.store import entities
 from lrs.store.entities import Remembered
+from lrs.xapi.entities import merge
 
 Json = dict[str, Any]
 
@@ -354,6 +357,16 @@ async def test_what_is_refused_or_known_tells_nothing(partner: Partner) -> None:
     assert await definition(partner) == {"name": {"en": "Three"}}
 
 
+async def test_of_a_batch_only_what_is_new_tells(partner: Partner) -> None:
+    known = defining(name={"en": "One"})
+    await send(partner, known)
+    again = {**known, "object": {"id": ACTIVITY, "definition": {"name": {"en": "Two"}}}}
+    answer = await partner.send([again, defining(name={"de": "Eins"})])
+    assert answer.status_code == 207
+    await send_batch(partner, again, defining(name={"fr": "Un"}))
+    assert await definition(partner) == {"name": {"en": "One", "de": "Eins", "fr": "Un"}}
+
+
 async def test_what_alternates_is_followed(partner: Partner) -> None:
     for number in (1, 2, 1, 2, 2, 1):
         await send(partner, defining(type=f"http://example.com/{number}"))
@@ -490,7 +503,7 @@ def told(remembered: Remembered, *definitions: Json, partner_id: int = 1) -> lis
     texts = [(ACTIVITY, json.dumps(each).encode()) for each in definitions]
     news = remembered.news(partner_id, texts, [])
     remembered.note(partner_id, news)
-    return list(news.definitions.values())
+    return [json.loads(each) for each in news.definitions.values()]
 
 
 def test_news_is_what_was_told_and_no_more() -> None:
@@ -503,12 +516,35 @@ def test_news_is_what_was_told_and_no_more() -> None:
     assert told(remembered, {"a": 1}, partner_id=2) == [{"a": 1}]
 
 
+some_definitions = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.dictionaries(st.sampled_from(["en", "de"]), st.sampled_from("ab"), min_size=1),
+        "type": st.sampled_from(["urn:x:1", "urn:x:2"]),
+        "extensions": st.dictionaries(st.just("urn:x:3"), st.sampled_from([0, 1, True])),
+    },
+)
+
+
+@given(batches=st.lists(st.lists(some_definitions, max_size=4), max_size=6))
+def test_what_is_no_news_would_change_nothing(batches: list[list[Json]]) -> None:
+    remembered = Remembered()
+    known: Json = {}
+    expected: Json = {}
+    for batch in batches:
+        for each in told(remembered, *batch):
+            known = merge(known, each)
+        for each in batch:
+            expected = merge(expected, each)
+        assert json.dumps(known, sort_keys=True) == json.dumps(expected, sort_keys=True)
+
+
 def test_what_was_not_committed_is_news_again() -> None:
     remembered = Remembered()
     some = [(ACTIVITY, b'{"a":1}')]
     for _ in range(2):
         news = remembered.news(1, some, [("mbox a", "A")])
-        assert (news.definitions, news.names) == ({ACTIVITY: {"a": 1}}, {("mbox a", "A")})
+        assert (news.definitions, news.names) == ({ACTIVITY: b'{"a":1}'}, [("mbox a", "A")])
     remembered.note(1, news)
     assert not remembered.news(1, some, [("mbox a", "A")])
 
@@ -541,7 +577,7 @@ def test_what_was_written_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPat
         [("mbox a", str(number)) for number in range(20)],
     )
     assert set(again.definitions) == {f"urn:x:{number}" for number in range(16)}
-    assert again.names == {("mbox a", str(number)) for number in range(10)}
+    assert again.names == [("mbox a", str(number)) for number in range(10)]
     # One that is larger than all of that is forgotten at once.
     remembered.note(1, remembered.news(1, [("urn:x:y", json.dumps(["x" * 200_000]).encode())], []))
     assert remembered.news(1, [("urn:x:19", json.dumps({"number": 19, **large}).encode())], [])

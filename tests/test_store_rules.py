@@ -23,7 +23,7 @@ import orjson
 import pytest
 import sqlparse
 from conftest import new_partner
-from support import Partner, new_id, prepared, statement
+from support import XAPI, Partner, new_id, prepared, statement
 
 import lrs
 from lrs import resources
@@ -33,7 +33,7 @@ from lrs.checking import Sender, StatementReader
 from lrs.errors import Overloaded
 from lrs.ingest import Ingest
 from lrs.settings import Settings
-from lrs.store import migrations, pages
+from lrs.store import migrations, pages, statements
 from lrs.store.commit import GroupCommit
 from lrs.store.database import Database
 from lrs.store.migrations import UnknownSchema
@@ -273,7 +273,7 @@ def round_trips(noted: list[str]) -> int:
 
 
 def sender(partner: Partner) -> Sender:
-    return Sender(partner.partner_id, partner.name, partner.home_page, None, "{}", 1, False)
+    return Sender(partner.partner_id, partner.name, partner.home_page, None, "{}", 1, True)
 
 
 def plain(count: int) -> list[Json]:
@@ -319,6 +319,35 @@ async def test_a_lone_statement_takes_one_round_trip(
         noted.clear()
         item = orjson.dumps(statement())
         await ingest.submit([item], sender(partner), StatementReader(), item_bytes=16_384)
+    assert round_trips(noted) == 1, noted
+
+
+def telling(count: int) -> list[Json]:
+    sent = plain(count)
+    for number, each in enumerate(sent):
+        each["actor"] = {"mbox": "mailto:ann@example.com", "name": f"Ann {new_id()}"}
+        each["object"] = {
+            "id": f"http://example.com/course/{number}",
+            "definition": {"name": {"en": new_id()}},
+        }
+    return sent
+
+
+@pytest.mark.parametrize("make", [plain, telling])
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_a_batch_takes_one_round_trip(
+    partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
+) -> None:
+    """With what it tells of activities and agents, and when it is all or nothing."""
+    database, noted = counted
+    ingest = Ingest(database, GroupCommit(database))
+    for count in (2, 1, 20):  # the first time, the driver asks about types
+        noted.clear()
+        items = [orjson.dumps(each) for each in make(count)]
+        found = await ingest.submit(
+            items, sender(partner), StatementReader(), item_bytes=16_384, atomic=atomic
+        )
+        assert {each.kind for each in found} == {"stored"}
     assert round_trips(noted) == 1, noted
 
 
@@ -598,6 +627,31 @@ async def test_overlapping_batches_store_each_statement_once(partner: Partner) -
             results = answer.json()["results"]
             told.update(each["id"] for each in results if each["outcome"] == "stored")
     assert told == Counter(each["id"] for each in known)
+
+
+@pytest.mark.parametrize("face", ["xapi", "partner"])
+async def test_what_is_stored_meanwhile_is_known(
+    partner: Partner, slow_writer: asyncpg.Connection, face: str
+) -> None:
+    """Another writer is about to store one statement of a batch, and commits while that waits."""
+    batch = telling(3)
+    sent = partner.xapi if face == "xapi" else partner.send
+    async with slow_writer.transaction():
+        await statements.insert(slow_writer, partner.partner_id, [prepared(batch[1])])
+        waiting = asyncio.create_task(sent(batch))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    assert (await waiting).status_code == (409 if face == "xapi" else 207)
+    left = {batch[1]["id"]} if face == "xapi" else {each["id"] for each in batch}
+    assert {each["id"] for each in await partner.all()} == left
+    names = [each["actor"]["name"] for each in (batch[0], batch[2])]
+    agent = orjson.dumps({"mbox": "mailto:ann@example.com"}).decode()
+    person = (
+        await partner.http.get(
+            "/xapi/agents", params={"agent": agent}, headers={**XAPI, **partner.headers}
+        )
+    ).json()
+    assert set(person.get("name", [])) == (set() if face == "xapi" else set(names))
 
 
 async def test_a_client_that_goes_away_takes_nobody_along(partner: Partner) -> None:

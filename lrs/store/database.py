@@ -43,6 +43,9 @@ _WALKS = {
     },
 }
 
+# A plan is kept, and a table that is small now may be large before the next one is made.
+_NO_SCANS = {"enable_seqscan": "off"}
+
 RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 _UNAVAILABLE = (
@@ -85,7 +88,7 @@ async def connected(
     """
     with errors_translated():
         async with (
-            _pool(dsn, WRITER, writers, timeout) as writing,
+            _pool(dsn, WRITER, writers, timeout, _NO_SCANS) as writing,
             _pool(dsn, READER, (readers + 1) // 2, timeout) as reading,
             _pool(dsn, READER, (readers + 1) // 2, timeout, _WALKS) as listing,
         ):

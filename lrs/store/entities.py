@@ -8,36 +8,35 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import orjson
 
 from lrs import resources
-from lrs.store.database import Connection, Database, errors_translated
+from lrs.store.database import Database, errors_translated
 from lrs.xapi.entities import identity_hash, merge
 from lrs.xapi.statement import Json
 
-_DEFINE = resources.sql("entities/define")
-_NAME = resources.sql("entities/name")
 _DEFINITIONS = resources.sql("entities/definitions")
 _NAMES = resources.sql("entities/names")
 
 _MOST_BYTES = 16_777_216
 _MOST_NAMES = 50_000
 _FRESH_SECONDS = 60.0
+_MOST_INCLUDED = 8
 
 
 @dataclass(slots=True)
 class News:
-    """What a set of statements tells that may be new: definitions by activity id, and names.
+    """What statements tell that may be new: definitions as JSON, by activity id; and names.
 
     A definition is what these statements told, and no more: what this worker remembers beside it
     may be older than what another one has written since.
     """
 
-    definitions: dict[str, Json] = field(default_factory=dict)
-    names: set[tuple[str, str]] = field(default_factory=set)
+    definitions: dict[str, bytes] = field(default_factory=dict)
+    names: list[tuple[str, str]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.definitions or self.names)
@@ -45,13 +44,14 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class _Definition:
-    """A definition as this worker knows it merged, as JSON; `last` is a hash of what was told last.
+    """A definition as this worker knows it merged, as JSON.
 
-    It is believed for a while only, as other workers write too.
+    `included` are hashes of some texts that it is known to include, the newest first. It is
+    believed for a while only, as other workers write too.
     """
 
     merged: bytes
-    last: int
+    included: tuple[int, ...]
     fresh_until: float
 
     @property
@@ -77,19 +77,20 @@ class Remembered:
         definitions: Iterable[tuple[str, bytes]],
         names: Iterable[tuple[str, str]],
     ) -> News:
-        """Of what is told, that which would change what was written lately."""
-        news = News(names={each for each in names if hash((partner_id, each)) not in self._names})
-        for activity, text in definitions:
-            if activity in news.definitions:
-                news.definitions[activity] = merge(news.definitions[activity], orjson.loads(text))
+        """Of what is told, in this order, that which would change what was written lately."""
+        told = dict.fromkeys(names)
+        news = News(names=[each for each in told if hash((partner_id, each)) not in self._names])
+        for activity, text in _last_told(definitions):
+            if before := news.definitions.get(activity):
+                news.definitions[activity] = _merged(before, text)
             elif not self._says(partner_id, activity, text):
-                news.definitions[activity] = orjson.loads(text)
+                news.definitions[activity] = text
         return news
 
     def note(self, partner_id: int, news: News) -> None:
         """Called once it is committed."""
-        for activity, told in news.definitions.items():
-            self._note(partner_id, activity, told)
+        for activity, text in news.definitions.items():
+            self._note(partner_id, activity, text)
         while self._bytes > _MOST_BYTES:
             self._forget(next(iter(self._definitions)))
         for name in news.names:
@@ -102,25 +103,23 @@ class Remembered:
         known = self._definitions.get((partner_id, activity))
         if known is None or not known.is_fresh:
             return False
-        if known.last == hash(text):
+        if hash(text) in known.included:
             return True
-        if _dumps(merge(orjson.loads(known.merged), orjson.loads(text))) != known.merged:
+        if _merged(known.merged, text) != _merged(known.merged, known.merged):
             return False
-        self._definitions[partner_id, activity] = replace(known, last=hash(text))
+        included = (hash(text), *known.included[: _MOST_INCLUDED - 1])
+        self._definitions[partner_id, activity] = replace(known, included=included)
         return True
 
-    def _note(self, partner_id: int, activity: str, told: Json) -> None:
+    def _note(self, partner_id: int, activity: str, text: bytes) -> None:
         place = (partner_id, activity)
         known = self._forget(place)
-        last = hash(orjson.dumps(told))
         if known and known.is_fresh:
-            told = merge(orjson.loads(known.merged), told)
-            fresh_until = known.fresh_until
+            definition = replace(known, merged=_merged(known.merged, text), included=(hash(text),))
         else:
-            fresh_until = time.monotonic() + _FRESH_SECONDS
-        merged = _dumps(told)
-        self._definitions[place] = _Definition(merged, last, fresh_until)
-        self._bytes += _size(activity, merged)
+            definition = _Definition(text, (hash(text),), time.monotonic() + _FRESH_SECONDS)
+        self._definitions[place] = definition
+        self._bytes += _size(activity, definition.merged)
 
     def _forget(self, place: tuple[int, str]) -> _Definition | None:
         known = self._definitions.pop(place, None)
@@ -129,34 +128,20 @@ class Remembered:
         return known
 
 
-def _dumps(definition: Json) -> bytes:
+def _last_told(definitions: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Each only once, where it was told last: what it said before that makes no difference."""
+    return reversed(dict.fromkeys(reversed(list(definitions))))
+
+
+def _merged(known: bytes, told: bytes) -> bytes:
+    """In a form that is the same for all that say the same."""
+    definition = merge(orjson.loads(known), orjson.loads(told))
     return orjson.dumps(definition, option=orjson.OPT_SORT_KEYS)
 
 
 def _size(activity: str, merged: bytes) -> int:
     """About as many bytes as it takes to remember this."""
-    return 4 * len(activity) + len(merged) + 500
-
-
-async def write(connection: Connection, partner_id: int, news: News) -> None:
-    """Merges what is new into what is known."""
-    if news.definitions:
-        await connection.execute(
-            _DEFINE,
-            partner_id,
-            [identity_hash(activity) for activity in news.definitions],
-            list(news.definitions),
-            [orjson.dumps(definition).decode() for definition in news.definitions.values()],
-        )
-    if news.names:
-        names = list(news.names)
-        await connection.execute(
-            _NAME,
-            partner_id,
-            [identity_hash(identity) for identity, _ in names],
-            [identity_hash(name) for _, name in names],
-            [name for _, name in names],
-        )
+    return 4 * len(activity) + len(merged) + 800
 
 
 async def definitions(

@@ -12,15 +12,20 @@ from datetime import datetime
 from functools import partial
 
 import msgspec
+from asyncpg import UniqueViolationError
 
 from lrs import resources
 from lrs.store.database import Connection, Database, errors_translated
+from lrs.store.entities import News
 from lrs.store.together import Together
 from lrs.xapi.canvas import PageView
+from lrs.xapi.entities import identity_hash
 from lrs.xapi.links import VOIDED_KEY
 from lrs.xapi.signatures import Signature
 
-_INSERT = resources.sql("statements/insert")
+_GIVEN = resources.sql("statements/given")
+_INSERT = _GIVEN + resources.sql("statements/insert")
+_INSERT_ALL = _GIVEN + resources.sql("statements/insert_all")
 _STORED_DIGESTS = resources.sql("statements/stored_digests")
 _BY_ID = resources.sql("statements/by_id")
 
@@ -86,11 +91,53 @@ class Single:
 
 async def insert(connection: Connection, partner_id: int, prepared: Sequence[Prepared]) -> Inserted:
     """Stores those whose ids are new. The ids given must differ from each other."""
-    linked = [(each.statement_id, key, roles) for each in prepared for key, roles in each.links]
     referring = [each for each in prepared if each.target is not None]
-    rows = await connection.fetch(
+    (row,) = await connection.fetch(
         _INSERT,
         partner_id,
+        *_columns(prepared),
+        [each.statement_id for each in referring],
+        [each.target for each in referring],
+        [each.voids for each in referring],
+    )
+    stored, ids, referred = row
+    if stored == len(prepared):
+        ids = [each.statement_id for each in prepared]
+    return Inserted(frozenset(ids or ()), frozenset(referred or ()))
+
+
+async def insert_all(
+    connection: Connection, partner_id: int, prepared: Sequence[Prepared], news: News
+) -> Inserted | None:
+    """Stores them and what they tell if all ids are new; else returns None, and stores nothing.
+
+    The ids given must differ from each other, and no statement may refer to another one. In a
+    transaction only without statements, since a unique violation would end that.
+    """
+    try:
+        (row,) = await connection.fetch(
+            _INSERT_ALL,
+            partner_id,
+            *_columns(prepared),
+            [identity_hash(activity) for activity in news.definitions],
+            list(news.definitions),
+            [text.decode() for text in news.definitions.values()],
+            [identity_hash(identity) for identity, _ in news.names],
+            [identity_hash(name) for _, name in news.names],
+            [name for _, name in news.names],
+        )
+    except UniqueViolationError:
+        return None
+    stored, referred = row
+    if stored < len(prepared):
+        return None
+    return Inserted(frozenset(each.statement_id for each in prepared), frozenset(referred or ()))
+
+
+def _columns(prepared: Sequence[Prepared]) -> tuple[Sequence[object], ...]:
+    """The arrays that sql/statements/given.sql takes, and those of the links."""
+    linked = [(each.statement_id, key, roles) for each in prepared for key, roles in each.links]
+    return (
         [each.statement_id for each in prepared],
         [each.verb_key for each in prepared],
         [each.authority_key for each in prepared],
@@ -101,14 +148,7 @@ async def insert(connection: Connection, partner_id: int, prepared: Sequence[Pre
         [statement_id for statement_id, _, _ in linked],
         [key for _, key, _ in linked],
         [roles for _, _, roles in linked],
-        [each.statement_id for each in referring],
-        [each.target for each in referring],
-        [each.voids for each in referring],
     )
-    stored, ids, referred = rows[0]
-    if stored == len(prepared):
-        ids = [each.statement_id for each in prepared]
-    return Inserted(frozenset(ids or ()), frozenset(referred or ()))
 
 
 async def stored_digests(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from asyncpg import Record
@@ -18,7 +19,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from lrs import metrics
 from lrs.errors import LRSError, Unauthorized
-from lrs.store import attachments, callbacks, entities, inheritance, statements
+from lrs.store import attachments, callbacks, inheritance, statements
 from lrs.store.callbacks import Nonce
 from lrs.store.database import RETRIED, Connection, Database, errors_translated
 from lrs.store.entities import News, Remembered
@@ -87,21 +88,38 @@ class Writer:
         """Commits what is new, and returns the verdicts. Raises Refused with what forbids it."""
         firsts = _firsts(group)
         metrics.COMMIT_STATEMENTS.observe(len(firsts))
-        needs_transaction = (
-            any(each.target or each.contents or each.page_view for each in firsts.values())
-            or any(submission.needs_rollback or submission.nonce for submission in group)
-            or self._news(partner_id, firsts.values())
-        )
         async with self._database.writers.acquire() as connection:
-            if needs_transaction:
-                return await self._in_transaction(connection, partner_id, group)
-            # Alone, the insert is its own transaction: one round trip.
-            verdicts, inserted = await _insert(connection, partner_id, group, firsts)
-            if inserted.referred:
-                await _afterwards(
-                    lambda: inheritance.settle(connection, partner_id, inserted.referred)
-                )
-            return {**verdicts}
+            if _fits_one_statement(group, firsts):
+                answers = await self._in_one_statement(connection, partner_id, group, firsts)
+                if answers is not None:
+                    return answers
+            return await self._in_transaction(connection, partner_id, group)
+
+    async def _in_one_statement(
+        self,
+        connection: PoolConnectionProxy[Record],
+        partner_id: int,
+        group: Sequence[Submission],
+        firsts: dict[str, Prepared],
+    ) -> Answers | None:
+        """One round trip, a transaction of its own; None, with nothing stored, if that is not all.
+
+        What is told by statements that are known already is not to be written, nor is half of what
+        is all or nothing: it is decided in a transaction which statements are new.
+        """
+        news = self._news(partner_id, firsts.values())
+        given = list(firsts.values())
+        if news or any(submission.needs_rollback for submission in group):
+            inserted = await statements.insert_all(connection, partner_id, given, news)
+            if inserted is None:
+                return None
+            self._remembered.note(partner_id, news)
+        else:
+            inserted = await statements.insert(connection, partner_id, given)
+        verdicts = await _verdicts(connection, partner_id, group, firsts, inserted)
+        if inserted.referred:
+            await _afterwards(lambda: inheritance.settle(connection, partner_id, inserted.referred))
+        return {**verdicts}
 
     async def _in_transaction(
         self,
@@ -113,7 +131,8 @@ class Writer:
             replayed = await _replayed(connection, partner_id, group)
             group = [each for each in group if each not in replayed]
             firsts = _firsts(group)
-            verdicts, inserted = await _insert(connection, partner_id, group, firsts)
+            inserted = await statements.insert(connection, partner_id, list(firsts.values()))
+            verdicts = await _verdicts(connection, partner_id, group, firsts, inserted)
             refused = {each: found for each, found in verdicts.items() if each.refused(found)}
             if refused:
                 raise Refused(refused)
@@ -121,7 +140,8 @@ class Writer:
             stored = [each for each in firsts.values() if each.statement_id in inserted.ids]
             news = self._news(partner_id, stored)
             await attachments.write(connection, partner_id, stored)
-            await entities.write(connection, partner_id, news)
+            if news:
+                await statements.insert_all(connection, partner_id, (), news)
             await callbacks.write(connection, partner_id, stored)
             unsettled = await _inherit(connection, partner_id, stored, inserted)
         self._remembered.note(partner_id, news)
@@ -129,12 +149,11 @@ class Writer:
             await _afterwards(lambda: inheritance.settle_late(connection, partner_id, unsettled))
         return {**verdicts, **{each: Replayed() for each in replayed}}
 
-    def _news(self, partner_id: int, prepared: Iterable[Prepared]) -> News:
-        told = list(prepared)
+    def _news(self, partner_id: int, prepared: Collection[Prepared]) -> News:
         return self._remembered.news(
             partner_id,
-            (definition for each in told for definition in each.definitions),
-            (name for each in told for name in each.names),
+            chain.from_iterable(each.definitions for each in prepared),
+            chain.from_iterable(each.names for each in prepared),
         )
 
 
@@ -145,6 +164,16 @@ def _firsts(group: Sequence[Submission]) -> dict[str, Prepared]:
         for each in submission.prepared:
             firsts.setdefault(each.statement_id, each)
     return firsts
+
+
+def _fits_one_statement(group: Sequence[Submission], firsts: dict[str, Prepared]) -> bool:
+    """Whether nothing has to be looked at, or written, between the statements and the commit."""
+    if any(each.target or each.contents or each.page_view for each in firsts.values()):
+        return False
+    if any(submission.nonce for submission in group):
+        return False
+    given = sum(len(submission.prepared) for submission in group)
+    return len(firsts) == given or not any(submission.needs_rollback for submission in group)
 
 
 async def _replayed(
@@ -174,13 +203,15 @@ async def _inherit(
     )
 
 
-async def _insert(
+async def _verdicts(
     connection: Connection,
     partner_id: int,
     group: Sequence[Submission],
     firsts: dict[str, Prepared],
-) -> tuple[dict[Submission, list[Verdict]], Inserted]:
-    inserted = await statements.insert(connection, partner_id, list(firsts.values()))
+    inserted: Inserted,
+) -> dict[Submission, list[Verdict]]:
+    if len(inserted.ids) == sum(len(submission.prepared) for submission in group):
+        return {submission: [None] * len(submission.prepared) for submission in group}
     unclaimed = set(inserted.ids)
     refused = [
         each
@@ -188,7 +219,7 @@ async def _insert(
         for each in submission.prepared
         if each is not firsts[each.statement_id] or each.statement_id not in inserted.ids
     ]
-    known = await statements.stored_digests(connection, partner_id, refused) if refused else {}
+    known = await statements.stored_digests(connection, partner_id, refused)
 
     def verdict(each: Prepared) -> Verdict:
         if each.statement_id in unclaimed:
@@ -196,8 +227,7 @@ async def _insert(
             return None
         return known[each.statement_id, each.digest]
 
-    verdicts = {each: [verdict(item) for item in each.prepared] for each in group}
-    return verdicts, inserted
+    return {each: [verdict(item) for item in each.prepared] for each in group}
 
 
 async def again(attempt: Callable[[], Awaitable[Result]]) -> Result:

@@ -1,40 +1,11 @@
 -- Stores those of the given statements whose ids are new, with their links and references, in one
--- round trip. The time of storing is taken here, inside the transaction, because the bound of
--- statements/horizon.sql relies on it; it completes the open body that each statement comes with.
--- Statements that come together are stored a microsecond apart, so that lists keep their order.
--- Inserted sorted by id, so that overlapping batches cannot deadlock. Says how many were new; which
--- ones only if not all were; and which of them are referred to already.
-with clock as materialized (
-    select clock_timestamp() as moment
-),
-item as (
-    select
-        given.*,
-        clock.moment + given.position * interval '1 microsecond' as stored
-    from unnest(
-        $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bytea[], $7::boolean[], $8::text[]
-    ) with ordinality as given (
-        statement_id, verb_key, authority_key, organization, digest, timed, body, position
-    )
-    cross join clock
-),
-told as (
-    select
-        item.*,
-        to_char(item.stored at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as stored_text
-    from item
-),
+-- round trip. Inserted sorted by id, so that overlapping batches cannot deadlock. Says how many were
+-- new; which ones only if not all were; and which of them are referred to already.
 fresh as (
     insert into statement
         (partner_id, statement_id, stored, verb_key, authority_key, organization, digest, payload)
-    select
-        $1, told.statement_id, told.stored, told.verb_key, told.authority_key, told.organization,
-        told.digest,
-        told.body
-            || case when told.timed then '' else '"timestamp":"' || told.stored_text || '",' end
-            || '"stored":"' || told.stored_text || '"}'
-    from told
-    order by told.statement_id
+    select * from complete
+    order by statement_id
     on conflict do nothing
     returning statement_id, stored
 ),
