@@ -325,8 +325,12 @@ def test_a_part_that_belongs_to_none_is_refused() -> None:
 
 
 @pytest.mark.parametrize("attachments", [None, 1, "x", {}, [1, None], [{}], [{"sha2": 3}]])
-def test_what_is_not_valid_is_left_to_others(attachments: Any) -> None:
-    matched([statement(attachments=attachments), {}, {"object": 1}], {})
+def test_what_is_not_valid_names_nothing(attachments: Any) -> None:
+    """What is wrong with it is for others to say."""
+    broken = [statement(attachments=attachments), {}, {"object": 1}, 7]
+    multipart.expect_named([*broken, statement(attachments=[X])], CAME_X)
+    with pytest.raises(BadRequest, match="belong to none"):
+        multipart.expect_named(broken, CAME_X)
 
 
 def test_hashes_are_told_once_in_lower_case() -> None:
