@@ -52,10 +52,17 @@ def reports_grant(
 
     configuration = configured(given)
     granted, dsn = _with_grants(configuration, grant)
-    if not configuration.database_url and configuration.reports_address:
+    embedded = not configuration.database_url
+    if embedded and configuration.reports_address:
         dsn = f"postgresql://{configuration.reports_address}/lrs"
     _show(dsn, role, schema, password if granted.told else None)
     _warn(granted, role)
+    if embedded and not configuration.reports_address:
+        click.echo(
+            "Only the server's own user can connect there: for others, set LRS_REPORTS_ADDRESS, "
+            "and start the server again.",
+            err=True,
+        )
 
 
 @reports.command("revoke")

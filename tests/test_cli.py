@@ -582,3 +582,26 @@ def test_settings_reach_the_workers(data: Path) -> None:
     finally:
         server.close()
     assert "Traceback" not in server.said()
+
+
+def test_a_reporting_role_is_told_where_it_can_connect(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    grant = ("reports", "grant", "demo", "--data-directory", str(data))
+    server = Server(data, LRS_REPORTS_ADDRESS=address)
+    try:
+        granted = run(*grant, LRS_REPORTS_ADDRESS=address)
+        (url,) = re.findall(r"^url +(\S+)$", granted.stdout, re.MULTILINE)
+        assert "LRS_REPORTS_ADDRESS" not in granted.stderr
+        assert "LRS_REPORTS_ADDRESS" in run(*grant).stderr
+        assert asyncio.run(courses(url)) == [-1]
+    finally:
+        server.close()
+
+
+async def courses(url: str) -> list[int]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [row["course_id"] for row in await connection.fetch("select * from course_dim")]
+    finally:
+        await connection.close()
