@@ -17,10 +17,10 @@ from reporting_support import mailbox
 from support import Partner, statement
 from test_cli import Server
 
+from lrs import projecting
 from lrs.api.services import Services
 from lrs.reporting.vocabulary import vocabulary
-from lrs.store import projection
-from lrs.store.database import projecting
+from lrs.store import database, projection
 from lrs.store.projection import Follower, follower
 
 
@@ -88,6 +88,44 @@ async def test_what_is_stored_is_soon_reported(
     assert not second.is_running()
 
 
+def test_others_have_the_processor_before_it_and_its_postgresql(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data", LRS_PROJECTION="on")
+    try:
+        family = psutil.Process(server.process.pid).children(recursive=True)
+        (postmaster,) = (each for each in family if each.name() == "postgres" and each.children())
+        (follower,) = children(server)
+        wait_for(lambda: follower.nice() > 0)
+        wait_for(
+            lambda: [each.nice() for each in postmaster.children()].count(follower.nice()) == 1
+        )
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("left", "worked", "rests"),
+    [(0.0, 0.3, 1.0), (0.5, 0.3, 0.6), (9.0, 2.0, 4.0), (11.0, 2.0, 0.0)],
+)
+def test_it_rests_longer_than_it_works_unless_it_is_late(
+    left: float, worked: float, rests: float
+) -> None:
+    assert projecting.rest(left, worked) == rests
+
+
+async def test_it_says_whether_more_is_left(
+    partner: Partner, services: Services, database_url: str
+) -> None:
+    for _ in range(3):
+        await partner.send(statement())
+    await services.horizon.complete()
+    async with database.projecting(database_url) as connections:
+        follows = Follower(connections, vocabulary(), chunk=2)
+        assert await follows.follow() > 0
+        assert await follows.follow() == 0
+    waits = {each.partner_id: each.since for each in await projection.standing(services.database)}
+    assert waits[partner.partner_id] is None
+
+
 def test_it_ends_with_a_server_that_is_killed(start: Callable[..., Server]) -> None:
     server = start()
     (child,) = children(server)
@@ -113,14 +151,16 @@ async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
     await services.horizon.complete()
     advance = follower.advance
 
-    async def fail_for_one(connection: asyncpg.Connection, partner_id: int, *more: object) -> int:
+    async def fail_for_one(
+        connection: asyncpg.Connection, partner_id: int, *more: object, limit: int
+    ) -> int:
         if partner_id == partner.partner_id:
             raise ZeroDivisionError
-        return await advance(connection, partner_id, *more)
+        return await advance(connection, partner_id, *more, limit=limit)
 
     monkeypatch.setattr(follower, "advance", fail_for_one)
-    async with projecting(database_url) as database:
-        follows = Follower(database, vocabulary())
+    async with database.projecting(database_url) as connections:
+        follows = Follower(connections, vocabulary())
         while await follows.follow():
             pass
     waits = {each.partner_id: each.since for each in await projection.standing(services.database)}

@@ -752,6 +752,7 @@ COMMON = {
     "lrs.logs",
     "lrs.timing",
     "lrs.metrics",
+    "lrs.priority",
 }
 FLOORS = [
     "lrs.api",

@@ -8,9 +8,10 @@ turned into an error of ours here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 
@@ -106,13 +107,20 @@ async def administered(dsn: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 @asynccontextmanager
-async def projecting(dsn: str) -> AsyncIterator[Database]:
+async def projecting(
+    dsn: str, *, opened: Callable[[int], None] = lambda pid: None
+) -> AsyncIterator[Database]:
     """Two connections for whoever makes reports of statements; what they do may take its time.
 
-    Raises Unavailable if the server cannot be reached.
+    `opened` is told which process of PostgreSQL works for a connection. Raises Unavailable if the
+    server cannot be reached.
     """
+
+    async def tell(connection: asyncpg.Connection) -> None:
+        opened(connection.get_server_pid())
+
     with errors_translated():
-        async with _pool(dsn, PROJECTION, 2, _A_DAY) as pool:
+        async with _pool(dsn, PROJECTION, 2, _A_DAY, init=tell) as pool:
             yield Database(pool, pool, pool)
 
 
@@ -121,10 +129,16 @@ async def server_version(connection: Connection) -> str:
 
 
 def _pool(
-    dsn: str, name: str, size: int, timeout: float, ways: Mapping[str, str] | None = None
+    dsn: str,
+    name: str,
+    size: int,
+    timeout: float,
+    ways: Mapping[str, str] | None = None,
+    init: Callable[[asyncpg.Connection], Coroutine[Any, Any, None]] | None = None,
 ) -> asyncpg.Pool:
     return asyncpg.create_pool(
         dsn,
+        init=init,
         min_size=1,
         max_size=size,
         command_timeout=timeout,

@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from lrs import priority
 from lrs.store.embedded.account import account_for, open_in_place, open_parents, user_name
 from lrs.store.embedded.cluster import PORT, check, configure, create_database, initialize
 from lrs.store.embedded.errors import ELSEWHERE, EmbeddedError, disk_full
@@ -29,10 +30,11 @@ from lrs.store.embedded.process import (
     serving,
     socket_directory,
     stop_processes,
+    works_on,
 )
 from lrs.store.embedded.wheel import programs
 
-__all__ = ["EmbeddedError", "address", "running", "stop"]
+__all__ = ["EmbeddedError", "address", "give_way", "running", "stop"]
 
 
 @contextmanager
@@ -64,6 +66,12 @@ def address(data_directory: Path) -> str | None:
     with _explained(data):
         found = listening(data / "postgres")
         return None if found is None else _dsn(found.sockets, found.port)
+
+
+def give_way(data_directory: Path, pid: int) -> None:
+    """Lets others have the processor first if the process is one of this PostgreSQL's."""
+    if works_on(_resolved(data_directory) / "postgres", pid):
+        priority.lower(pid)
 
 
 def _start(data: Path, listen: str, stack: ExitStack) -> str:

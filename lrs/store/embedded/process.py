@@ -56,6 +56,10 @@ def _processes(cluster: Path) -> list[psutil.Process]:
     return found
 
 
+def works_on(cluster: Path, pid: int) -> bool:
+    return any(process.pid == pid for process in _processes(cluster))
+
+
 def listening(cluster: Path) -> Note | None:
     """Where the PostgreSQL listens that runs on the cluster, if one does."""
     note = _note(cluster)

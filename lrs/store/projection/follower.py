@@ -10,7 +10,7 @@ from lrs.errors import Unavailable
 from lrs.reporting.vocabulary import Vocabulary
 from lrs.store.database import Database, errors_translated
 from lrs.store.horizon import Horizon
-from lrs.store.projection.following import advance
+from lrs.store.projection.following import CHUNK, advance
 from lrs.store.projection.standing import Waiting, waiting
 from lrs.store.transaction import again
 
@@ -25,30 +25,41 @@ class Follower:
     A partner that cannot be followed is left alone for a while, so that it holds up no other.
     """
 
-    def __init__(self, database: Database, vocabulary: Vocabulary) -> None:
+    def __init__(self, database: Database, vocabulary: Vocabulary, *, chunk: int = CHUNK) -> None:
         self._pool = database.readers
         self._horizon = Horizon(database)
         self._vocabulary = vocabulary
+        self._chunk = chunk
         self._rests_until: dict[int, float] = {}
 
-    async def follow(self) -> int:
-        """Follows what is new; returns how many statements that were. Raises Unavailable."""
+    async def follow(self) -> float:
+        """Follows a chunk of what is new of each partner. Raises Unavailable.
+
+        Returns how long, in seconds, those had waited of whom more is left; 0 if nothing is.
+        """
         horizon = await self._horizon.recent()
-        followed = 0
+        left = 0.0
         with errors_translated():
             partners = await waiting(self._pool)
         for each in partners:
             rests = self._rests_until.get(each.partner_id, 0.0) > time.monotonic()
             if each.since and each.since <= horizon and not rests:
-                followed += await self._advance(each, horizon)
-        return followed
+                followed = await self._advance(each, horizon)
+                left = max(left, each.lag_seconds if followed == self._chunk else 0.0)
+        return left
 
     async def _advance(self, partner: Waiting, horizon: datetime) -> int:
         try:
             with errors_translated():
                 async with self._pool.acquire() as connection:
                     return await again(
-                        lambda: advance(connection, partner.partner_id, self._vocabulary, horizon)
+                        lambda: advance(
+                            connection,
+                            partner.partner_id,
+                            self._vocabulary,
+                            horizon,
+                            limit=self._chunk,
+                        )
                     )
         except Unavailable:
             raise

@@ -32,6 +32,8 @@ _ADD_GROUPS = resources.sql("reporting/projection/add_groups")
 _STATEMENTS = resources.sql("reporting/projection/statements")
 _VOID = resources.sql("reporting/projection/void")
 
+CHUNK = 5000
+
 _TICK = timedelta(microseconds=1)
 
 
@@ -71,7 +73,7 @@ async def advance(
     vocabulary: Vocabulary,
     horizon: datetime,
     *,
-    limit: int = 1000,
+    limit: int = CHUNK,
 ) -> int:
     """Follows the next statements up to the horizon, and returns how many they were.
 
