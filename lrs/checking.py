@@ -173,6 +173,8 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
         digest=equality.digest(statement),
         verb_key=links.verb_key(verb),
         authority_key=sender.authority_key,
+        actor_key=links.actor_key(statement),
+        object_key=links.object_key(statement),
         organization=item.organization,
         timed="timestamp" in statement,
         body=_body(item, statement_id, sender),

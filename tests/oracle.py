@@ -56,7 +56,10 @@ def instant(text: str) -> datetime:
 
 
 class Oracle:
-    """What the store must answer, given all that it holds."""
+    """What the store must answer, given all that it holds.
+
+    What was stored in the same microsecond is listed in the order given.
+    """
 
     def __init__(self, world: Sequence[Stored]) -> None:
         self._by_id = {each.id: each for each in world}
@@ -77,8 +80,8 @@ class Oracle:
 
     def list(self, asked: Asked) -> list[Json]:
         found = [each for each in self._by_id.values() if self._listed(each, asked)]
-        found.sort(key=lambda each: (each.at, each.id.bytes), reverse=not asked.ascending)
-        return [each.statement for each in found]
+        found.sort(key=lambda each: each.at)
+        return [each.statement for each in (found if asked.ascending else reversed(found))]
 
     def _listed(self, each: Stored, asked: Asked) -> bool:
         if self.is_voided(each.id):

@@ -41,6 +41,8 @@ def prepared(each: dict[str, Any]) -> Prepared:
         digest=each["id"].encode(),
         verb_key=links.verb_key(each["verb"]["id"]),
         authority_key=0,
+        actor_key=links.actor_key(each),
+        object_key=links.object_key(each),
         organization=None,
         timed=False,
         body=orjson.dumps(each).decode()[:-1] + ",",

@@ -170,17 +170,18 @@ async def ask(partner: Partner, resource: str, **params: str) -> httpx.Response:
 
 async def listed(partner: Partner, query: dict[str, str]) -> set[str]:
     """Every page of a list, none of which repeats anything or is out of order."""
-    places = []
+    found: list[tuple[str, str]] = []
     answer = await get(partner, **query, limit="3")
     while True:
         page = answer.json()
-        places += [(each["stored"], each["id"]) for each in page["statements"]]
+        found += [(each["stored"], each["id"]) for each in page["statements"]]
         if not page["more"]:
             break
         answer = await get(partner, page["more"])
-    assert places == sorted(places, reverse=True)
-    assert len(places) == len(set(places))
-    return {statement_id for _, statement_id in places}
+    moments = [moment for moment, _ in found]
+    assert moments == sorted(moments, reverse=True)
+    assert len(found) == len(set(found))
+    return {statement_id for _, statement_id in found}
 
 
 async def one(partner: Partner, statement_id: str) -> tuple[int, int, Json]:

@@ -48,13 +48,14 @@ async def written(dsn: str, rows: list[Prepared], store: Store) -> tuple[object,
 
 async def without_time(connection: asyncpg.Connection) -> tuple[object, object]:
     told = await connection.fetch(
-        "select to_jsonb(statement) - 'stored' - 'payload' as columns,"
+        "select to_jsonb(statement) - 'place' - 'payload' as columns,"
         " payload::jsonb - 'stored' as payload,"
-        " (payload::jsonb ->> 'stored')::timestamptz = stored as same_time"
+        " (payload::jsonb ->> 'stored')::timestamptz = stored_at(place) as same_time"
         " from statement order by statement_id"
     )
     linked = await connection.fetch(
-        "select to_jsonb(link) - 'stored' as columns from link order by statement_id, key"
+        "select statement_id, key, roles from link join statement using (place)"
+        " order by statement_id, key"
     )
     return [tuple(row) for row in told], [tuple(row) for row in linked]
 

@@ -198,8 +198,12 @@ async def send(world: World, readers: list[Reader]) -> list[tuple[UUID, str | No
 
 
 async def stored(reader: Reader, sent: list[tuple[UUID, str | None]]) -> list[Stored]:
-    """All that was sent, as it is given back one by one; and each can be had in one way only."""
-    listed = {UUID(each["id"]): each for each in (await reader.read(None, []))[0]}
+    """All that was sent, as it is given back one by one, and in the order of the lists.
+
+    Each can be had in one way only.
+    """
+    everything, _ = await reader.read(None, [("ascending", "true")])
+    listed = {UUID(each["id"]): each for each in everything}
     found = []
     for statement_id, organization in sent:
         plain = await reader.one("statementId", statement_id)
@@ -210,7 +214,8 @@ async def stored(reader: Reader, sent: list[tuple[UUID, str | None]]) -> list[St
     oracle = Oracle(found)
     for each in found:
         assert oracle.is_voided(each.id) == (each.id not in listed)
-    return found
+    order = [*listed, *(each.id for each in found if each.id not in listed)]
+    return sorted(found, key=lambda each: order.index(each.id))
 
 
 def every_filter(authority: Json) -> Iterator[Asked]:

@@ -15,7 +15,8 @@ from support import XAPI, Partner, new_id, statement
 from lrs import administration
 from lrs.api.services import Services
 from lrs.auth import scopes
-from lrs.store import pages, selections
+from lrs.store import pages, places, selections
+from lrs.store.keys import salt
 from lrs.xapi.query import StatementQuery
 
 Json = dict[str, Any]
@@ -340,8 +341,9 @@ async def test_track_events_and_the_partner_interface_know_it_too(
 
 _ROWS = """
 insert into statement
-    (partner_id, statement_id, stored, verb_key, authority_key, digest, payload)
-select $1, gen_random_uuid(), $2::timestamptz + n * interval '1 second', 1, n % 50, 'x', 'x'
+    (partner_id, statement_id, place, verb_key, authority_key, digest, payload)
+select $1, gen_random_uuid(), $2::bigint + (n * 1000000::bigint << 10), 1, n % 50 # $3::bigint,
+    'x', 'x'
 from generate_series(1, 5000) as n
 """
 
@@ -354,7 +356,9 @@ async def test_ones_own_are_found_by_an_index_in_page_order(
         undone = connection.transaction()  # other tests' plans are none of its business
         await undone.start()
         try:
-            await connection.execute(_ROWS, partner.partner_id, beginning)
+            await connection.execute(
+                _ROWS, partner.partner_id, places.first(beginning), salt(partner.partner_id)
+            )
             await connection.execute("analyze statement")
             for query in (
                 StatementQuery(25),

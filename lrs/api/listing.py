@@ -79,7 +79,7 @@ async def _page(
     )
     page = await here.pages.page(who.partner_id, selection, seen.now)
     text = await _formatted(page.statements, asked, request, who)
-    last = Cursor(page.last.stored, page.last.statement_id, bound) if page.last else None
+    last = Cursor(page.last, bound) if page.last is not None else None
     more = orjson.dumps(_more(request, asked, last) if last else "")
     text = b"".join((b'{"statements":[', text, b'],"more":', more, b"}"))
     return Found(text, page.statements, {CONSISTENT_THROUGH: timestamp(bound)})

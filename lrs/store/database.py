@@ -47,7 +47,13 @@ _WALKS = {
 # A plan is kept, and a table that is small now may be large before the next one is made.
 _NO_SCANS = {"enable_seqscan": "off"}
 
-RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# A unique violation is two writers' taking the same place at the same time: what else may be there
+# twice is inserted `on conflict`, or caught where that may be.
+RETRIED = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.UniqueViolationError,
+)
 
 _UNAVAILABLE = (
     OSError,

@@ -19,7 +19,7 @@ from lrs import resources
 from lrs.errors import Overloaded
 from lrs.reporting.encoders import Wire
 from lrs.reporting.tables import STATEMENTS, Column, Table
-from lrs.store import projection, reports
+from lrs.store import places, projection, reports
 from lrs.store.database import READER, Database, errors_translated
 from lrs.store.horizon import Horizon
 from lrs.store.projection import Reached
@@ -139,7 +139,8 @@ class Snapshot:
         return Portion(table, sql, tuple(arguments), cursor, self.reached, days)
 
     def _statements(self, since: datetime) -> Portion:
-        arguments, reached = (self.partner_id, since, self.bound), Reached(self.bound, 0.0)
+        window, reached = (places.after(since), places.after(self.bound)), Reached(self.bound, 0.0)
+        arguments = (self.partner_id, *window)
         return Portion(STATEMENTS, _STATEMENTS, arguments, self.bound, reached, appended=True)
 
     async def _changed_days(self, since: datetime) -> tuple[date, ...] | None:

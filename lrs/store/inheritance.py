@@ -19,6 +19,7 @@ import orjson
 
 from lrs import resources
 from lrs.store.database import WRITER, Connection, Database, errors_translated
+from lrs.store.keys import salt
 from lrs.xapi import links
 
 _INHERITANCE = resources.sql("statements/inheritance")
@@ -84,7 +85,7 @@ async def settle(
             _INHERIT,
             partner_id,
             [statement_id for _, statement_id in gained],
-            [key for key, _ in gained],
+            [key ^ salt(partner_id) for key, _ in gained],
             list(gained.values()),
             sorted(settled),
         )

@@ -2,6 +2,7 @@
 
 A migration takes no long lock: it only adds, and an index on a table that has rows is built in a
 file whose first line is `-- outside a transaction`, with `create index concurrently if not exists`.
+`0008_places` is the exception: it writes all statements anew.
 """
 
 from __future__ import annotations

@@ -1,14 +1,17 @@
 """The one filterable list: SQL for a page of statements.
 
-One condition leads: its ranges are walked in page order, and the others are looked up for each
-statement met on the way. Which one leads is found out by the query itself: of a hundred places
-ahead, the last one of a rare condition lies farthest away. A walk ends when the page is full, or
-when it has examined as many statements as one request may; then the page ends early, and the next
-one goes on from there.
+One condition leads: its ranges are walked in page order, which gives places. The statement at each
+is looked up, once, and the other conditions are tried on it. Which one leads is found out by the
+query itself: of a hundred places ahead, the last one of a rare condition lies farthest away. A walk
+ends when the page is full, or when it has examined as many statements as one request may; then the
+page ends early, and the next one goes on from there.
 
 Nothing of this is left to the planner, who cannot know how often one value occurs. A range is asked
 for by whole rows of its index, so that no other index can give it in order; `offset 0` keeps a
 look-up a look-up; and connections for lists know no way but indexes and loops (see database.py).
+
+Most indexes hold keys without a partner (see keys.py). It is the look-up, by partner and place,
+that says whose a statement is.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from itertools import count
 from typing import Any
 
 from lrs.store.database import Database, errors_translated
-from lrs.store.selections import Column, Place, Selection
+from lrs.store.keys import salt
+from lrs.store.selections import Column, Range, Selection
 from lrs.store.together import Once
 from lrs.xapi import links
 
@@ -31,10 +35,13 @@ _AHEAD = 100
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Statements as JSON texts with commas between them; `last` only if there is more behind it."""
+    """Statements as JSON texts with commas between them.
+
+    `last` is the place where the page ends, only if there is more behind it.
+    """
 
     statements: bytes
-    last: Place | None
+    last: int | None
 
 
 class Pages:
@@ -57,30 +64,29 @@ class Pages:
         sql, arguments = build(partner_id, selection)
         with errors_translated():
             (row,) = await self._database.lists.fetch(sql, *arguments)
-        last = Place(row["stored"], str(row["statement_id"])) if row["stored"] else None
-        return Page(row["statements"], last)
+        return Page(*row)
 
 
 def build(partner_id: int, selection: Selection) -> tuple[str, list[Any]]:
-    """The query and its arguments; its one row is statements, stored, statement_id."""
-    low, high = selection.window()
-    values = [each.value for condition in selection.conditions for each in condition]
+    """The query and its arguments; its one row is a page."""
     shape = tuple(tuple(each.column for each in ranges) for ranges in selection.conditions)
     return _sql(shape, selection.ascending), [
         partner_id,
         selection.limit,
         EXAMINED,
-        links.VOIDED_KEY,
-        low.stored,
-        low.statement_id,
-        high.stored,
-        high.statement_id,
-        *values,
+        links.VOIDED_KEY ^ salt(partner_id),
+        *selection.window(),
+        *(_own(partner_id, each) for ranges in selection.conditions for each in ranges),
     ]
 
 
+def _own(partner_id: int, each: Range) -> int | str:
+    """The value as the partner's rows have it."""
+    return each.value if isinstance(each.value, str) else each.value ^ salt(partner_id)
+
+
 @dataclass(frozen=True, slots=True)
-class _Range:
+class _Walked:
     """The range of an index that has this value, a parameter, in this column."""
 
     column: Column
@@ -90,26 +96,28 @@ class _Range:
     def table(self) -> str:
         return "link" if self.column == "key" else "statement"
 
-
-_VOIDING = _Range("verb_key", "$4")
+    @property
+    def of_partner(self) -> str:
+        """What limits the range to the partner, where the value does not."""
+        return "partner_id = $1 and " if self.column == "organization" else ""
 
 
 @cache
 def _sql(shape: tuple[tuple[Column, ...], ...], ascending: bool) -> str:
     """The query for conditions that are met in ranges of these columns.
 
-    Its parameters: $1 partner, $2 limit, $3 how many to examine, $4 the verb that voids, $5 to $8
-    the places between which the page lies, and the value of each range.
+    Its parameters: $1 partner, $2 limit, $3 how many to examine, $4 the verb that voids, $5 and $6
+    the places in which the page lies, and the value of each range.
     """
-    numbers = count(9)
-    conditions = [[_Range(column, f"${next(numbers)}") for column in each] for each in shape]
+    numbers = count(7)
+    conditions = [[_Walked(column, f"${next(numbers)}") for column in each] for each in shape]
     return _Query(conditions, ascending).sql()
 
 
 class _Query:
     """The SQL of a page, put together from its conditions."""
 
-    def __init__(self, conditions: Sequence[Sequence[_Range]], ascending: bool) -> None:
+    def __init__(self, conditions: Sequence[Sequence[_Walked]], ascending: bool) -> None:
         self.conditions = conditions
         self.several = len(conditions) > 1
         self.direction = "asc" if ascending else "desc"
@@ -118,36 +126,32 @@ class _Query:
     def sql(self) -> str:
         """Rows keep the order of the walk on their way to the answer: nothing there reorders."""
         met = [self._met(number) for number in range(len(self.conditions)) if self.several]
+        columns = {each.column for ranges in self.conditions for each in ranges} - {"key"}
+        looked_up = ", ".join(sorted({"statement_id", "verb_key", "payload", *columns}))
         return f"""
 with {self._lead() if self.several else ""}candidate as materialized ({self._candidates()}
 ),
 page as materialized (
-    select stored, statement_id, row_number() over () as nth
-    from candidate as place
+    select candidate.place, statement.payload, row_number() over () as nth
+    from candidate
+    cross join lateral (
+        select {looked_up} from statement
+        where partner_id = $1 and place = candidate.place
+        offset 0
+    ) as statement
     where {" and ".join([_NOT_VOIDED, *met])}
     limit $2 + 1
-),
-last as (
-    select stored, statement_id from page
-    where nth = $2 and exists (select from page where nth > $2)
-    union all
-    (select stored, statement_id from candidate
-    where not exists (select from page where nth > $2)
-    offset $3 - 1 limit 1)
 )
 select
+    (select convert_to(coalesce(string_agg(payload, ','), ''), 'UTF8') from page where nth <= $2),
     (
-        select convert_to(coalesce(string_agg(payload, ','), ''), 'UTF8')
-        from page
-        cross join lateral (
-            select payload from statement
-            where partner_id = $1 and stored = page.stored and statement_id = page.statement_id
-            offset 0
-        ) as statement
-        where nth <= $2
-    ) as statements,
-    (select stored from last) as stored,
-    (select statement_id from last) as statement_id"""
+        select place from page
+        where nth = $2 and exists (select from page where nth > $2)
+        union all
+        (select place from candidate
+        where not exists (select from page where nth > $2)
+        offset $3 - 1 limit 1)
+    )"""
 
     def _lead(self) -> str:
         """The number of the rarest condition: its places are the farthest apart, or end soon."""
@@ -165,13 +169,17 @@ select
 ),
 """
 
-    def _reach(self, each: _Range) -> str:
-        return f"(select stored from ({self._walk(each, _AHEAD)}) as ahead offset {_AHEAD - 1})"
+    def _reach(self, each: _Walked) -> str:
+        return f"(select place from ({self._walk(each, _AHEAD)}) as ahead offset {_AHEAD - 1})"
 
     def _candidates(self) -> str:
-        """The first statements of the condition that leads."""
+        """The first places of the condition that leads."""
         if not self.conditions:
-            return self._walk(None, "$3")
+            return f"""
+    select place from statement
+    where partner_id = $1 and place >= $5 and place < $6
+    order by place {self.direction}
+    limit $3"""
         branches = [self._branch(number) for number in range(len(self.conditions))]
         return "\n    union all".join(branches)
 
@@ -181,52 +189,47 @@ select
         walks = " union all ".join(f"({self._walk(each, '$3')})" for each in ranges)
         once = "distinct " if len(ranges) > 1 else ""
         return f"""
-    (select {once}stored, statement_id
+    (select {once}place
     from ({walks}) as walked
     {guard}
-    order by {self._order()}
+    order by place {self.direction}
     limit $3)"""
 
-    def _walk(self, each: _Range | None, limit: int | str) -> str:
-        column = [each.column] if each else []
-        value = f"{each.value}, " if each else ""
-        row = ", ".join([*column, "stored", "statement_id"])
-        found = f"where {each.column} = {each.value}" if each else ""
+    def _walk(self, each: _Walked, limit: int | str) -> str:
+        column, value = each.column, each.value
+        order = f"{column} {self.direction}, place {self.direction}"
         return f"""
-        select stored, statement_id
+        select place
         from (
-            select {row} from {each.table if each else "statement"}
-            where partner_id = $1{"".join(f" and {name} is not null" for name in column)}
-                and ({row}) > ({value}$5, $6) and ({row}) < ({value}$7, $8)
-            order by {self._order(*column)}
+            select {column}, place from {each.table}
+            where {each.of_partner}{column} is not null
+                and ({column}, place) >= ({value}, $5) and ({column}, place) < ({value}, $6)
+            order by {order}
             limit {limit}
         ) as range
-        {found}
-        order by {self._order(*column)}"""
-
-    def _order(self, *columns: str) -> str:
-        return ", ".join(
-            f"{each} {self.direction}" for each in (*columns, "stored", "statement_id")
-        )
+        where {column} = {value}
+        order by {order}"""
 
     def _leads(self, number: int) -> str:
         return f"(select number from lead) = {number}"
 
     def _met(self, number: int) -> str:
-        found = map(_contains, self.conditions[number])
+        found = map(_meets, self.conditions[number])
         return f"({' or '.join([self._leads(number), *found])})"
 
 
-def _contains(each: _Range) -> str:
+def _meets(each: _Walked) -> str:
+    """Whether the statement that was looked up is in the range."""
+    if each.table == "statement":
+        return f"coalesce(statement.{each.column} = {each.value}, false)"
     return f"""exists (
-        select from {each.table} as other
-        where other.partner_id = $1 and other.{each.column} = {each.value}
-            and other.stored = place.stored and other.statement_id = place.statement_id
+        select from link
+        where key = {each.value} and place = candidate.place
         offset 0)"""
 
 
-_NOT_VOIDED = f"""(not exists (
+_NOT_VOIDED = """(not exists (
         select from reference
-        where partner_id = $1 and target_id = place.statement_id and voids
+        where partner_id = $1 and target_id = statement.statement_id and voids
         offset 0)
-        or {_contains(_VOIDING)})"""
+        or statement.verb_key = $4)"""

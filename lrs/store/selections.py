@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
+from lrs.store import places
 from lrs.xapi import links
 from lrs.xapi.query import Cursor, StatementQuery
 
-Column = Literal["key", "verb_key", "authority_key", "organization"]
-
-_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
-_TICK = timedelta(microseconds=1)
-_FIRST_ID = "00000000-0000-0000-0000-000000000000"
-_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+Column = Literal["key", "actor_key", "object_key", "verb_key", "authority_key", "organization"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +25,6 @@ Condition = tuple[Range, ...]
 """Statements must be in one of the ranges."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where a statement stands in a list."""
-
-    stored: datetime
-    statement_id: str
-
-
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which statements, in which order. Conditions are all to be met."""
@@ -49,15 +37,15 @@ class Selection:
     ascending: bool
     limit: int
 
-    def window(self) -> tuple[Place, Place]:
-        """The places between which the page lies, neither included."""
-        until = min(self.horizon, self.until or self.horizon)
-        low = Place(self.since or _BEGINNING, _LAST_ID)
-        high = Place(until + _TICK, _FIRST_ID)
-        if self.cursor:
-            cursor = Place(self.cursor.stored, self.cursor.statement_id.lower())
-            low, high = (max(low, cursor), high) if self.ascending else (low, min(high, cursor))
-        return low, high
+    def window(self) -> tuple[int, int]:
+        """The places in which the page lies: from the first to before the second."""
+        low = places.after(self.since) if self.since else 0
+        high = places.after(min(self.horizon, self.until or self.horizon))
+        if self.cursor is None:
+            return low, high
+        if self.ascending:
+            return max(low, self.cursor.place + 1), high
+        return low, min(high, self.cursor.place)
 
 
 def select(
@@ -99,17 +87,19 @@ def select(
 def _agent(agent: dict[str, Any], *, related: bool) -> Condition:
     identity = links.agent_identity(agent)
     direct = links.key("agent", str(identity))
+    found = (Range("actor_key", direct), Range("key", direct))
     if not related:
-        return (Range("key", direct),)
+        return found
     return (
-        Range("key", direct),
+        *found,
         Range("key", links.key("related agent", str(identity))),
         Range("authority_key", direct),
     )
 
 
 def _activity(activity: str, *, related: bool) -> Condition:
-    direct = Range("key", links.activity_key(activity))
+    direct = links.activity_key(activity)
+    found = (Range("object_key", direct), Range("key", direct))
     if not related:
-        return (direct,)
-    return (direct, Range("key", links.related_activity_key(activity)))
+        return found
+    return (*found, Range("key", links.related_activity_key(activity)))

@@ -17,6 +17,7 @@ from asyncpg import UniqueViolationError
 from lrs import resources
 from lrs.store.database import Connection, Database, errors_translated
 from lrs.store.entities import News
+from lrs.store.keys import salt
 from lrs.store.together import Together
 from lrs.xapi.canvas import PageView
 from lrs.xapi.entities import identity_hash
@@ -34,8 +35,9 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A statement that has been checked and completed, all but the time of storing.
 
     `body` is its JSON text, still open at the end for what only the store knows: `stored`, and
-    `timestamp` too unless `timed`. `links` are pairs of key and roles; `target` is the id of the
-    statement it refers to, which it `voids` or not.
+    `timestamp` too unless `timed`. `actor_key` and `object_key` are those of an identified actor
+    and of an activity; `links`, pairs of key and roles, are all else it speaks of. `target` is the
+    id of the statement it refers to, which it `voids` or not.
 
     Beside it stands what it tells and brings: definitions of activities as JSON, names of agents by
     identity, contents of attachments by SHA-2, what was found of its signatures, and the page view
@@ -46,6 +48,8 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
     verb_key: int
     authority_key: int
+    actor_key: int | None
+    object_key: int | None
     organization: str | None
     timed: bool
     body: str
@@ -95,7 +99,7 @@ async def insert(connection: Connection, partner_id: int, prepared: Sequence[Pre
     (row,) = await connection.fetch(
         _INSERT,
         partner_id,
-        *_columns(prepared),
+        *_columns(partner_id, prepared),
         [each.statement_id for each in referring],
         [each.target for each in referring],
         [each.voids for each in referring],
@@ -118,7 +122,7 @@ async def insert_all(
         (row,) = await connection.fetch(
             _INSERT_ALL,
             partner_id,
-            *_columns(prepared),
+            *_columns(partner_id, prepared),
             [identity_hash(activity) for activity in news.definitions],
             list(news.definitions),
             [text.decode() for text in news.definitions.values()],
@@ -134,13 +138,18 @@ async def insert_all(
     return Inserted(frozenset(each.statement_id for each in prepared), frozenset(referred or ()))
 
 
-def _columns(prepared: Sequence[Prepared]) -> tuple[Sequence[object], ...]:
+def _columns(partner_id: int, prepared: Sequence[Prepared]) -> tuple[Sequence[object], ...]:
     """The arrays that sql/statements/given.sql takes, and those of the links."""
-    linked = [(each.statement_id, key, roles) for each in prepared for key, roles in each.links]
+    own = salt(partner_id)
+    linked = [
+        (each.statement_id, key ^ own, roles) for each in prepared for key, roles in each.links
+    ]
     return (
         [each.statement_id for each in prepared],
-        [each.verb_key for each in prepared],
-        [each.authority_key for each in prepared],
+        [each.verb_key ^ own for each in prepared],
+        [each.authority_key ^ own for each in prepared],
+        [None if each.actor_key is None else each.actor_key ^ own for each in prepared],
+        [None if each.object_key is None else each.object_key ^ own for each in prepared],
         [each.organization for each in prepared],
         [each.digest for each in prepared],
         [each.timed for each in prepared],
@@ -181,8 +190,11 @@ class Lookups:
         return await partner.answer(statement_id.lower())
 
     async def _several(self, partner_id: int, asked: Sequence[str]) -> list[Single | None]:
+        own = salt(partner_id)
         with errors_translated():
-            rows = await self._database.lists.fetch(_BY_ID, partner_id, asked, VOIDED_KEY)
+            rows = await self._database.lists.fetch(
+                _BY_ID, partner_id, asked, VOIDED_KEY ^ own, own
+            )
         found = {str(statement_id): Single(*rest) for statement_id, *rest in rows}
         return [found.get(statement_id) for statement_id in asked]
 

@@ -1,10 +1,11 @@
-"""What a statement speaks of: agents, activities, its verb and its registration, as link keys.
+"""What a statement speaks of: agents, activities, its verb and its registration, as keys.
 
 A key is a 64-bit hash of kind and identity, so that it is computed where it is needed and never
 looked up. Agents and activities have two kinds each: *direct* where the `agent` and `activity`
 parameters find them (xAPI 1.0.3 Communication 2.1.3), *related* where only `related_agents` and
 `related_activities` do. A statement links an entity under one of the two, never both, so both
-ranges stay as short as the answers they give.
+ranges stay as short as the answers they give. An actor and an activity that is the object are kept
+with the statement itself, as its verb is; all others are links.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ _SHORT = 200
 
 
 def key(kind: str, identity: str) -> int:
-    """The link key of an entity: 64 bits, signed as PostgreSQL's bigint is."""
+    """The key of an entity: 64 bits, signed as PostgreSQL's bigint is."""
     return _short_key(kind, identity) if len(identity) <= _SHORT else _key(kind, identity)
 
 
@@ -132,8 +133,26 @@ def mentions(statement: Statement) -> Mentions:
     return Mentions(_direct(statement), list(_related(statement)))
 
 
+def actor_key(statement: Statement) -> int | None:
+    """The key of the actor; None for an anonymous group."""
+    return agent_key(statement["actor"])
+
+
+def object_key(statement: Statement) -> int | None:
+    """The key of the object, if that is an activity."""
+    target = statement["object"]
+    is_activity = target.get("objectType", "Activity") == "Activity"
+    return activity_key(target["id"]) if is_activity else None
+
+
 def links(statement: Statement, mentioned: Mentions | None = None) -> dict[int, int]:
     """The statement's links, key to roles; `mentioned` if that is known already."""
+    kept = (actor_key(statement), object_key(statement))
+    found = _entities(statement, mentioned)
+    return {each: roles for each, roles in found.items() if each not in kept}
+
+
+def _entities(statement: Statement, mentioned: Mentions | None = None) -> dict[int, int]:
     direct, related = mentioned or mentions(statement)
     found: dict[int, int] = {}
     agents, activities = _sort_out(direct)
@@ -156,7 +175,7 @@ def links(statement: Statement, mentioned: Mentions | None = None) -> dict[int, 
 
 def inherited(target: Statement) -> dict[int, int]:
     """The links that a statement takes over from one it refers to (Communication 2.1.3)."""
-    found = {each: roles | Role.INHERITED for each, roles in links(target).items()}
+    found = {each: roles | Role.INHERITED for each, roles in _entities(target).items()}
     found[verb_key(target["verb"]["id"])] = Role.VERB | Role.INHERITED
     for authority, _ in _agent(target.get("authority", {}), Role.AUTHORITY):
         identity = agent_identity(authority)

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from lrs.xapi import parameters
-from lrs.xapi.validation import is_uuid
 
 SECTION = "xAPI 1.0.3 Communication 2.1.3"
 
 Format = Literal["exact", "ids", "canonical"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,33 +25,27 @@ class Cursor:
     there was when it was asked for, and whichever page's bound a consumer keeps is the right one.
     """
 
-    stored: datetime
-    statement_id: str
+    place: int
     through: datetime
 
     def __str__(self) -> str:
-        return f"{_micros(self.stored)}.{self.statement_id}.{_micros(self.through)}"
+        return f"{self.place}.{(self.through - _EPOCH) // _TICK}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
         """Raises ValueError for what is no cursor."""
-        stored, statement_id, through = text.split(".")
-        if not is_uuid(statement_id):
-            raise ValueError(text)
-        return cls(_moment(stored), statement_id, _moment(through))
+        place, through = map(_number, text.split("."))
+        try:
+            return cls(place, _EPOCH + through * _TICK)
+        except OverflowError:
+            raise ValueError(text) from None
 
 
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _moment(micros: str) -> datetime:
-    if not (micros.isascii() and micros.isdigit() and len(micros) < 20):
-        raise ValueError(micros)
-    try:
-        return _EPOCH + timedelta(microseconds=int(micros))
-    except OverflowError:
-        raise ValueError(micros) from None
+def _number(text: str) -> int:
+    """A number as the database has them. Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 2**63 - 1:
+        raise ValueError(text)
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

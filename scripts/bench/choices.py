@@ -16,6 +16,7 @@ import asyncpg
 from msgspec.structs import replace
 
 from lrs.store import embedded, migrations, statements
+from lrs.store.keys import salt
 from lrs.store.statements import Prepared
 from scripts.bench import document
 from scripts.bench.copying import BENCH, Store, copy, prepared, rate, renamed, tables_apart
@@ -129,7 +130,7 @@ where relnamespace = 'bench'::regnamespace and relkind = 'r'
 """
 
 
-_PAGE = "select {whole} from statement where partner_id = $1 order by stored desc limit 100"
+_PAGE = "select {whole} from statement where partner_id = $1 order by place desc limit 100"
 
 
 async def _page_ms(connection: asyncpg.Connection, whole: str) -> float:
@@ -154,10 +155,10 @@ _UNSTAGE = """
 with fresh as (
     insert into statement
     select * from staged_statement order by statement_id
-    on conflict do nothing
-    returning statement_id
+    on conflict (partner_id, statement_id) do nothing
+    returning place
 )
-insert into link select staged_link.* from staged_link join fresh using (statement_id)
+insert into link select staged_link.* from staged_link join fresh using (place)
 """
 
 
@@ -196,8 +197,9 @@ async def _dictionary(
     known = {row["key"]: row["id"] for row in await connection.fetch(_TERMS, list(wanted))}
     if late := wanted - known.keys():  # another transaction was first
         known |= {row["key"]: row["id"] for row in await connection.fetch(_LATE_TERMS, list(late))}
+    own = salt(partner_id)  # which the store will combine them with
     keyed = [
-        replace(each, links=tuple((known[key], roles) for key, roles in each.links))
+        replace(each, links=tuple((known[key] ^ own, roles) for key, roles in each.links))
         for each in batch
     ]
     await statements.insert(connection, partner_id, keyed)

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -17,6 +17,8 @@ import orjson
 from msgspec.structs import replace
 
 from lrs.checking import Sender, StatementReader, check
+from lrs.store import places
+from lrs.store.keys import salt
 from lrs.store.statements import Prepared
 from scripts.bench.samples import Samples
 
@@ -28,13 +30,12 @@ _AUTHORITY = (
     '"homePage":"http://127.0.0.1:8080/partners/demo","name":"a-key-of-32-letters-stands-here--"}}'
 )
 BENCH = Sender(1, "bench", "http://bench", None, _AUTHORITY, 1, False)
-_TICK = timedelta(microseconds=1)
 _MOST_BYTES = 1_000_000
 _STATEMENT = (
-    *("stored", "verb_key", "authority_key", "partner_id", "statement_id"),
-    *("digest", "organization", "payload"),
+    *("place", "verb_key", "authority_key", "actor_key", "object_key", "partner_id"),
+    *("statement_id", "digest", "organization", "payload"),
 )
-_LINK = ("key", "stored", "partner_id", "roles", "statement_id")
+_LINK = ("key", "place", "roles")
 
 
 def prepared(statements: Iterable[dict[str, Any]], sender: Sender = BENCH) -> list[Prepared]:
@@ -51,7 +52,7 @@ async def tables_apart(dsn: str, count: int = 1) -> AsyncIterator[list[asyncpg.C
     await setup.execute(f"create schema {APART}")
     for table in ("statement", "link", "reference"):
         await setup.execute(f"create table {APART}.{table} (like public.{table} including all)")
-    path = {"search_path": APART, "timezone": "UTC", "jit": "off"}
+    path = {"search_path": f"{APART}, public", "timezone": "UTC", "jit": "off"}
     connections = [await asyncpg.connect(dsn, server_settings=path) for _ in range(count)]
     try:
         yield connections
@@ -106,8 +107,11 @@ async def copy(
     by_id: bool = True,
 ) -> None:
     """The rows that sql/statements/insert.sql makes, in the same order."""
-    began = datetime.now(UTC)
-    placed = [(each, began + _TICK * position) for position, each in enumerate(batch)]
+    began, own = places.first(datetime.now(UTC)), salt(partner_id)
+    writer = connection.get_server_pid() % 2**places.BITS
+    placed = [
+        (each, began + (position << places.BITS) + writer) for position, each in enumerate(batch)
+    ]
     if by_id:
         placed.sort(key=lambda each: each[0].statement_id)
     await connection.copy_records_to_table(
@@ -115,26 +119,24 @@ async def copy(
         columns=_STATEMENT,
         records=[
             (
-                stored,
-                each.verb_key,
-                each.authority_key,
+                place,
+                each.verb_key ^ own,
+                each.authority_key ^ own,
+                None if each.actor_key is None else each.actor_key ^ own,
+                None if each.object_key is None else each.object_key ^ own,
                 partner_id,
                 each.statement_id,
                 each.digest,
                 each.organization,
-                f'{each.body}"stored":"{stored:%Y-%m-%dT%H:%M:%S.%fZ}"}}',
+                f'{each.body}"stored":"{places.stored(place):%Y-%m-%dT%H:%M:%S.%fZ}"}}',
             )
-            for each, stored in placed
+            for each, place in placed
         ],
     )
     await connection.copy_records_to_table(
         f"{prefix}link",
         columns=_LINK,
-        records=[
-            (key, stored, partner_id, roles, each.statement_id)
-            for each, stored in placed
-            for key, roles in each.links
-        ],
+        records=[(key ^ own, place, roles) for each, place in placed for key, roles in each.links],
     )
 
 

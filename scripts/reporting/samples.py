@@ -14,6 +14,8 @@ from uuid import UUID
 
 import orjson
 
+from lrs.store import places
+from lrs.store.keys import salt
 from lrs.xapi import links, track
 
 COURSES = 400
@@ -28,8 +30,8 @@ VERBS = {
     "started": "https://activitystrea.ms/schema/1.0/start",
 }
 COLUMNS = (
-    *("partner_id", "stored", "statement_id", "verb_key", "authority_key", "organization"),
-    *("digest", "payload"),
+    *("partner_id", "place", "statement_id", "verb_key", "authority_key", "actor_key"),
+    *("object_key", "organization", "digest", "payload"),
 )
 AUTHORITY = {"objectType": "Agent", "account": {"homePage": "https://lrs.example", "name": "bench"}}
 
@@ -39,17 +41,20 @@ Json = dict[str, Any]
 def rows(count: int, learners: int, partner_id: int, seed: int = 1) -> Iterator[tuple[Any, ...]]:
     """Rows of the statement table, in the order of COLUMNS and of their storing."""
     chance = random.Random(seed)
-    keys = {verb: links.verb_key(verb) for verb in VERBS.values()}
+    own = salt(partner_id)
+    keys = {verb: links.verb_key(verb) ^ own for verb in VERBS.values()}
     for number, statement in enumerate(_statements(chance, count, learners)):
         statement_id = UUID(int=chance.getrandbits(128), version=4)
         statement["id"] = str(statement_id)
         statement["stored"] = statement["timestamp"]
         yield (
             partner_id,
-            BEGINNING + timedelta(days=DAYS) * (number / count),
+            places.first(BEGINNING + timedelta(days=DAYS) * (number / count)),
             statement_id,
             keys[statement["verb"]["id"]],
             1,
+            (links.actor_key(statement) or 0) ^ own,
+            (links.object_key(statement) or 0) ^ own,
             None,
             statement_id.bytes * 2,
             orjson.dumps(statement).decode(),

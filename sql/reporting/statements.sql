@@ -1,7 +1,7 @@
--- The statements stored after $2, up to $3, in the order of their storing.
+-- The statements from the place $2 to before $3, in the order of their storing.
 select
     statement_id::text as id,
-    stored,
+    stored_at(place) as stored,
     parsed.payload ->> 'timestamp' as timestamp,
     organization,
     (parsed.payload -> 'actor')::text as actor,
@@ -12,5 +12,5 @@ select
     statement.payload
 from statement
 cross join lateral (select statement.payload::json as payload) as parsed
-where partner_id = $1 and stored > $2 and stored <= $3
-order by stored, statement_id
+where partner_id = $1 and place >= $2 and place < $3
+order by place

@@ -2,23 +2,25 @@
 -- round trip. Inserted sorted by id, so that overlapping batches cannot deadlock. Says how many were
 -- new; which ones only if not all were; and which of them are referred to already.
 fresh as (
-    insert into statement
-        (partner_id, statement_id, stored, verb_key, authority_key, organization, digest, payload)
+    insert into statement (
+        partner_id, statement_id, place, verb_key, authority_key, actor_key, object_key,
+        organization, digest, payload
+    )
     select * from complete
     order by statement_id
-    on conflict do nothing
-    returning statement_id, stored
+    on conflict (partner_id, statement_id) do nothing
+    returning statement_id, place
 ),
 linked as (
-    insert into link (partner_id, key, stored, statement_id, roles)
-    select $1, item.key, fresh.stored, fresh.statement_id, item.roles
-    from unnest($9::uuid[], $10::bigint[], $11::smallint[]) as item (statement_id, key, roles)
+    insert into link (key, place, roles)
+    select item.key, fresh.place, item.roles
+    from unnest($11::uuid[], $12::bigint[], $13::smallint[]) as item (statement_id, key, roles)
     join fresh using (statement_id)
 ),
 referring as (
-    insert into reference (partner_id, statement_id, target_id, stored, voids, settled)
-    select $1, fresh.statement_id, item.target_id, fresh.stored, item.voids, false
-    from unnest($12::uuid[], $13::uuid[], $14::boolean[]) as item (statement_id, target_id, voids)
+    insert into reference (partner_id, statement_id, target_id, place, voids, settled)
+    select $1, fresh.statement_id, item.target_id, fresh.place, item.voids, false
+    from unnest($14::uuid[], $15::uuid[], $16::boolean[]) as item (statement_id, target_id, voids)
     join fresh using (statement_id)
 )
 select

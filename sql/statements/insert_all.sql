@@ -14,17 +14,19 @@ known as materialized (
     ) as one
 ),
 fresh as (
-    insert into statement
-        (partner_id, statement_id, stored, verb_key, authority_key, organization, digest, payload)
+    insert into statement (
+        partner_id, statement_id, place, verb_key, authority_key, actor_key, object_key,
+        organization, digest, payload
+    )
     select * from complete
     where not (select one from known)
     order by statement_id
-    returning statement_id, stored
+    returning statement_id, place
 ),
 linked as (
-    insert into link (partner_id, key, stored, statement_id, roles)
-    select $1, item.key, fresh.stored, fresh.statement_id, item.roles
-    from unnest($9::uuid[], $10::bigint[], $11::smallint[]) as item (statement_id, key, roles)
+    insert into link (key, place, roles)
+    select item.key, fresh.place, item.roles
+    from unnest($11::uuid[], $12::bigint[], $13::smallint[]) as item (statement_id, key, roles)
     join fresh using (statement_id)
 ),
 -- A language map gains languages, extensions gain keys, any other member is replaced by the newer
@@ -32,7 +34,7 @@ linked as (
 defined as (
     insert into activity as known (partner_id, activity_hash, activity_id, definition)
     select $1, item.activity_hash, item.activity_id, item.definition
-    from unnest($12::bytea[], $13::text[], $14::jsonb[])
+    from unnest($14::bytea[], $15::text[], $16::jsonb[])
         as item (activity_hash, activity_id, definition)
     where (select count(*) from fresh) = cardinality($2::uuid[])
     order by item.activity_hash
@@ -60,7 +62,7 @@ defined as (
 named as (
     insert into agent_name (partner_id, agent_hash, name_hash, name)
     select $1, item.agent_hash, item.name_hash, item.name
-    from unnest($15::bytea[], $16::bytea[], $17::text[]) as item (agent_hash, name_hash, name)
+    from unnest($17::bytea[], $18::bytea[], $19::text[]) as item (agent_hash, name_hash, name)
     where
         (select count(*) from fresh) = cardinality($2::uuid[])
         and (select count(*) from defined) >= 0

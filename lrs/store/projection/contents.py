@@ -13,6 +13,7 @@ from lrs.reporting.events import content_key
 from lrs.reporting.gathering import Told
 from lrs.reporting.vocabulary import TRACK, Vocabulary
 from lrs.store.database import Connection
+from lrs.store.keys import salt
 from lrs.xapi.entities import identity_hash
 from lrs.xapi.links import Role, related_activity_key
 
@@ -93,6 +94,12 @@ async def fill_tracks(
     """Notes which contents belong to tracks: those worked on now, and before for new tracks."""
     if pairs := sorted(around):
         await connection.execute(_ADD_TO_TRACKS, partner_id, *map(list, zip(*pairs, strict=True)))
-    if tracks := [content_key(each) for each in new_tracks for _ in range(2)]:
-        keys = [key(each) for each in new_tracks for key in (content_key, related_activity_key)]
-        await connection.execute(_FIND_IN_TRACKS, partner_id, tracks, keys, _AROUND, Role.INHERITED)
+    if tracks := list(new_tracks):
+        await connection.execute(
+            _FIND_IN_TRACKS,
+            partner_id,
+            [content_key(each) for each in tracks],
+            [related_activity_key(each) for each in tracks],
+            _AROUND,
+            salt(partner_id),
+        )

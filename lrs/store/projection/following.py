@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
-from uuid import UUID
+from datetime import datetime, timedelta
 
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
@@ -19,6 +17,7 @@ from lrs import resources
 from lrs.reporting.events import Event
 from lrs.reporting.gathering import Gathered, Stored, gather
 from lrs.reporting.vocabulary import Vocabulary
+from lrs.store import places
 from lrs.store.database import Connection
 from lrs.store.projection import contents, events, people
 from lrs.store.projection.recomputing import Pair, note_changed, recompute
@@ -37,14 +36,8 @@ CHUNK = 5000
 _TICK = timedelta(microseconds=1)
 
 
-class Position(NamedTuple):
-    """The last statement that was followed, in the order in which they were stored."""
-
-    stored: datetime
-    statement_id: UUID
-
-
-BEGINNING = Position(datetime.fromtimestamp(0, UTC), UUID(int=0))
+BEGINNING = 0
+"""The position before any statement was followed: that is the place of the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,7 @@ class Page:
     """Statements beyond a position; nothing that was stored up to `through` is beyond them."""
 
     statements: list[Stored]
-    last: Position
+    last: int
     through: datetime
 
 
@@ -84,7 +77,7 @@ async def advance(
         row = await connection.fetchrow(_TRY_LOCK, partner_id)
         if row is None:
             return 0
-        page = await read(connection, partner_id, Position(*row), horizon, limit)
+        page = await read(connection, partner_id, row["position"], horizon, limit)
         if page.statements:
             gathered = gather(page.statements, vocabulary)
             touched = await project(connection, partner_id, gathered, vocabulary)
@@ -94,15 +87,14 @@ async def advance(
 
 
 async def read(
-    connection: Connection, partner_id: int, position: Position, horizon: datetime, limit: int
+    connection: Connection, partner_id: int, position: int, horizon: datetime, limit: int
 ) -> Page:
-    rows = await connection.fetch(_PAGE, partner_id, *position, horizon, limit)
-    statements = [Stored(row[0], row[2], row[3], row[4]) for row in rows]
-    if len(rows) < limit:
-        last = Position(rows[-1][1], rows[-1][0]) if rows else position
-        return Page(statements, last, horizon)
-    last = Position(rows[-1][1], rows[-1][0])
-    return Page(statements, last, last.stored - _TICK)
+    end = places.after(horizon)
+    rows = await connection.fetch(_PAGE, partner_id, position, end, limit)
+    statements = [Stored(*rest) for _, *rest in rows]
+    last = rows[-1]["place"] if rows else position
+    through = horizon if len(rows) < limit else places.stored(last) - _TICK
+    return Page(statements, last, through)
 
 
 async def project(
@@ -154,4 +146,4 @@ async def add_groups(connection: Connection, partner_id: int, organizations: Ite
 
 
 async def move(connection: Connection, partner_id: int, page: Page) -> None:
-    await connection.execute(_MOVE, partner_id, *page.last, page.through)
+    await connection.execute(_MOVE, partner_id, page.last, page.through)

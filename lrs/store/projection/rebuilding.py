@@ -16,6 +16,7 @@ from lrs import resources
 from lrs.reporting.events import content_key
 from lrs.reporting.gathering import Gathered, Told, gather
 from lrs.reporting.vocabulary import Vocabulary
+from lrs.store import places
 from lrs.store.database import Connection, Database, errors_translated
 from lrs.store.horizon import Horizon
 from lrs.store.projection import contents, events, people
@@ -89,7 +90,7 @@ async def _stream(
     report: Report,
 ) -> Page:
     """All statements become events: while some are read and understood, others are written."""
-    total = await reader.fetchval(_SIZE, partner_id, horizon)
+    total = await reader.fetchval(_SIZE, partner_id, places.after(horizon))
     known, done = _Known(), 0
 
     async def next_after(page: Page) -> tuple[Page, Gathered]:

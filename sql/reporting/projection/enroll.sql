@@ -1,4 +1,4 @@
 -- A partner whose statements were never followed begins at the beginning.
-insert into projection (partner_id, through, position, statement_id)
-values ($1, 'epoch', 'epoch', '00000000-0000-0000-0000-000000000000')
+insert into projection (partner_id, through, position)
+values ($1, 'epoch', 0)
 on conflict do nothing

@@ -1,2 +1,2 @@
 -- In the transaction of what was made of the statements up to here.
-update projection set position = $2, statement_id = $3, through = $4 where partner_id = $1
+update projection set position = $2, through = $3 where partner_id = $1

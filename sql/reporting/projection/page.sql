@@ -1,8 +1,8 @@
--- The statements beyond a position, up to the bound of statements/horizon.sql, in the order in which
--- they were stored; and whether each is voided by now, whichever came first.
+-- The statements beyond the place $2 and before $3, where what is complete ends by the bound of
+-- statements/horizon.sql, in order; and whether each is voided by now, whichever came first.
 select
+    statement.place,
     statement.statement_id,
-    statement.stored,
     statement.organization,
     statement.payload,
     exists (
@@ -12,7 +12,6 @@ select
         offset 0
     ) as voided
 from statement
-where statement.partner_id = $1 and statement.stored >= $2 and statement.stored <= $4
-    and (statement.stored > $2 or statement.statement_id > $3)
-order by statement.stored, statement.statement_id
-limit $5
+where statement.partner_id = $1 and statement.place > $2 and statement.place < $3
+order by statement.place
+limit $4

@@ -3,16 +3,11 @@ select
     partner.partner_id,
     partner.name,
     (
-        select statement.stored
+        select stored_at(statement.place)
         from statement
         where statement.partner_id = partner.partner_id
-            and statement.stored >= coalesce(projection.position, 'epoch')
-            and (
-                projection.partner_id is null
-                or statement.stored > projection.position
-                or statement.statement_id > projection.statement_id
-            )
-        order by statement.stored, statement.statement_id
+            and statement.place > coalesce(projection.position, 0)
+        order by statement.place
         limit 1
     ) as since,
     projection.through,

@@ -1,0 +1,390 @@
+"""Places and keys, as the store keeps them: unique, a partner's own, and made of older rows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import Partner, new_id, prepared, statement
+
+from lrs.api.services import Services
+from lrs.store import migrations, pages, places, selections, statements
+from lrs.store.commit import GroupCommit
+from lrs.store.database import WRITER, Database, connected
+from lrs.store.keys import salt
+from lrs.store.projection import following
+from lrs.store.statements import Prepared
+from lrs.xapi import links
+from lrs.xapi.query import StatementQuery
+
+Json = dict[str, Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+VERB = "http://example.com/verbs/read"
+
+
+# Places
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)))
+def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
+    moment = moment.replace(tzinfo=UTC)
+    first, after = places.first(moment), places.after(moment)
+    assert after - first == 2**places.BITS
+    assert places.stored(first) == places.stored(after - 1) == moment
+    assert places.stored(after) == moment + timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("moment", "place"),
+    [
+        (datetime.min.replace(tzinfo=UTC), 0),
+        (EPOCH, 0),
+        (datetime.max.replace(tzinfo=UTC), 2**63 - 1),
+    ],
+)
+def test_instants_that_no_place_can_have_are_beyond_all_places(
+    moment: datetime, place: int
+) -> None:
+    assert places.first(moment) == place
+
+
+async def test_the_database_tells_the_same_instant(services: Services) -> None:
+    moment = datetime(2026, 5, 8, 14, 44, 1, 267_891, UTC)
+    for place in (places.first(moment), places.after(moment) - 1):
+        told = await services.database.readers.fetchval("select stored_at($1)", place)
+        assert told == moment
+
+
+# Writers that take the same place
+
+
+@pytest.fixture
+async def stuck(database_url: str) -> AsyncIterator[Database]:
+    """Writers whose clock moves only at every other look at it, and that are all the same."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        """
+        create schema stuck;
+        create sequence stuck.looks;
+        create function stuck.pg_backend_pid() returns integer language sql as 'select 7';
+        create function stuck.clock_timestamp() returns timestamptz language sql as $$
+            select timestamptz '2026-01-01'
+                + nextval('stuck.looks') / 2 * interval '1 microsecond'
+        $$;
+        """
+    )
+    path = {"search_path": "stuck, pg_catalog, public", "application_name": WRITER}
+    try:
+        async with asyncpg.create_pool(
+            database_url, min_size=1, max_size=2, server_settings=path
+        ) as pool:
+            yield Database(pool, pool, pool)
+    finally:
+        await connection.execute("drop schema stuck cascade")
+        await connection.close()
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_who_takes_a_taken_place_is_stored_at_another(
+    partner: Partner, stuck: Database, atomic: bool
+) -> None:
+    commits = GroupCommit(stuck)
+    sent = [[prepared(statement(id=new_id())) for _ in range(1 + n % 2)] for n in range(12)]
+    for batch in sent:
+        verdicts = await commits.submit(partner.partner_id, batch, atomic=atomic)
+        assert verdicts == [None] * len(batch)
+    rows = await stuck.readers.fetch(
+        "select statement_id::text, place from statement where partner_id = $1", partner.partner_id
+    )
+    assert {row["statement_id"] for row in rows} == {
+        each.statement_id for batch in sent for each in batch
+    }
+    assert len({row["place"] for row in rows}) == len(rows)
+    assert {row["place"] % 2**places.BITS for row in rows} == {7}
+
+
+# Keys
+
+
+def asked(**query: Any) -> selections.Selection:
+    return selections.select(
+        StatementQuery(100, **query), horizon=datetime.now(UTC) + timedelta(hours=1)
+    )
+
+
+async def listed(database: Database, partner_id: int, selection: selections.Selection) -> list[str]:
+    page = await pages.Pages(database).page(partner_id, selection, datetime.now(UTC))
+    return [str(each["id"]) for each in orjson.loads(b"[%b]" % page.statements)]
+
+
+LEARNER: Json = {"mbox": "mailto:learner@example.com"}
+COURSE = "http://example.com/course/1"
+REGISTRATION = "ec531277-b57b-4c15-8d91-d292c5b2b8f7"
+FILTERS: dict[str, Json] = {
+    "agent": {"agent": LEARNER},
+    "verb": {"verb": "http://adlnet.gov/expapi/verbs/completed"},
+    "activity": {"activity": COURSE},
+    "registration": {"registration": REGISTRATION},
+    "agent and verb": {"agent": LEARNER, "verb": "http://adlnet.gov/expapi/verbs/completed"},
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+async def test_keys_that_are_the_same_show_nobody_anothers_statements(
+    partner: Partner, stranger: Partner, services: Services, name: str
+) -> None:
+    """As if the keys of one partner were by chance those of another."""
+    changed = salt(partner.partner_id) ^ salt(stranger.partner_id)
+    registered = statement(id=new_id(), context={"registration": REGISTRATION})
+    theirs = prepared(registered)
+    theirs = msgspec.structs.replace(
+        theirs,
+        verb_key=theirs.verb_key ^ changed,
+        actor_key=(theirs.actor_key or 0) ^ changed,
+        object_key=(theirs.object_key or 0) ^ changed,
+        links=tuple((key ^ changed, roles) for key, roles in theirs.links),
+    )
+    mine = prepared({**registered, "id": new_id()})
+    writers = services.database.writers
+    await statements.insert(writers, stranger.partner_id, [theirs])
+    assert await listed(services.database, partner.partner_id, asked(**FILTERS[name])) == []
+    await statements.insert(writers, partner.partner_id, [mine])
+    found = await listed(services.database, partner.partner_id, asked(**FILTERS[name]))
+    assert found == [mine.statement_id]
+
+
+# What was stored before there were places
+
+
+@pytest.fixture
+async def older(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """A database with the schema that was before."""
+    name = f"older_{uuid4().hex}"
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(f"create database {name}")
+    dsn = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+    before = [each for each in migrations.known() if each.version < 8]
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "known", lambda: before)
+            await migrations.migrate(dsn)
+        yield dsn
+    finally:
+        await connection.execute(f"drop database {name} with (force)")
+        await connection.close()
+
+
+def agent(number: int) -> Json:
+    return {"mbox": f"mailto:agent{number}@example.com"}
+
+
+GROUP = {**agent(1), "objectType": "Group"}
+BATCH: Sequence[Json] = [
+    {},
+    {"actor": agent(2)},
+    {"actor": {**GROUP, "member": [agent(2), agent(3)]}},
+    {"actor": GROUP, "verb": {"id": VERB}},
+    {"actor": {"objectType": "Group", "member": [agent(3)]}},
+    {"object": {**agent(2), "objectType": "Agent"}},
+    {"object": {**GROUP, "member": [agent(3)]}},
+    {"context": {"registration": REGISTRATION, "instructor": agent(2)}},
+    {"context": {"contextActivities": {"parent": [{"id": "http://example.com/parent"}]}}},
+    {"object": {"objectType": "SubStatement", **statement(actor=agent(2))}},
+]
+
+
+@dataclass(frozen=True)
+class Old:
+    """A statement as it was stored, with the links it had."""
+
+    stored: datetime
+    prepared: Prepared
+    links: dict[int, int]
+
+
+def old(each: Json, stored: datetime, target: Json | None = None) -> Old:
+    made = prepared(each)
+    kept = {made.actor_key: links.Role.ACTOR, made.object_key: links.Role.OBJECT}
+    found = dict(made.links) | {key: roles for key, roles in kept.items() if key is not None}
+    for key, roles in links.inherited(target).items() if target else ():
+        found[key] = found.get(key, 0) | roles
+    return Old(stored, made, found)
+
+
+def history() -> list[Old]:
+    """Statements of each kind, some in the same microsecond; one refers to each, or voids it."""
+    moment, ticks = datetime(2026, 1, 1, 12, tzinfo=UTC), itertools.count()
+    sent = [statement(id=new_id(), **members) for members in BATCH]
+    found = [old(each, moment + timedelta(microseconds=next(ticks) // 3)) for each in sent]
+    for target in sent:
+        reference = {"objectType": "StatementRef", "id": target["id"]}
+        verb = links.VOIDED if target is sent[0] else "http://example.com/verbs/saw"
+        refers = statement(id=new_id(), actor=agent(4), verb={"id": verb}, object=reference)
+        found.append(old(refers, moment + timedelta(microseconds=next(ticks) // 3), target))
+    return found
+
+
+async def write(connection: asyncpg.Connection, partner_id: int, held: Sequence[Old]) -> None:
+    organizations = itertools.cycle([None, "north"])
+    await connection.executemany(
+        "insert into statement (stored, verb_key, authority_key, partner_id, statement_id, digest,"
+        " organization, payload) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        [
+            (
+                *(each.stored, each.prepared.verb_key, each.prepared.authority_key, partner_id),
+                *(each.prepared.statement_id, each.prepared.digest, next(organizations)),
+                each.prepared.text,
+            )
+            for each in held
+        ],
+    )
+    await connection.executemany(
+        "insert into link (key, stored, partner_id, roles, statement_id)"
+        " values ($1, $2, $3, $4, $5)",
+        [
+            (key, each.stored, partner_id, roles, each.prepared.statement_id)
+            for each in held
+            for key, roles in each.links.items()
+        ],
+    )
+    await connection.executemany(
+        "insert into reference (stored, partner_id, voids, settled, statement_id, target_id)"
+        " values ($1, $2, $3, true, $4, $5)",
+        [
+            (
+                *(each.stored, partner_id, each.prepared.voids),
+                *(each.prepared.statement_id, each.prepared.target),
+            )
+            for each in held
+            if each.prepared.target
+        ],
+    )
+
+
+QUESTIONS: Sequence[Json] = [
+    {},
+    *({"agent": agent(number)} for number in range(1, 5)),
+    *({"agent": agent(number), "related_agents": True} for number in range(1, 5)),
+    {"agent": LEARNER},
+    {"verb": VERB},
+    {"verb": links.VOIDED},
+    {"activity": COURSE},
+    {"activity": "http://example.com/parent"},
+    {"activity": "http://example.com/parent", "related_activities": True},
+    {"registration": REGISTRATION},
+    {"agent": LEARNER, "activity": COURSE, "verb": "http://adlnet.gov/expapi/verbs/completed"},
+]
+
+
+def meets(each: Old, question: Json) -> bool:
+    """By the keys it had."""
+    conditions = []
+    keys = {*each.links, each.prepared.verb_key}
+    for kind, name, identity in (
+        ("agent", "agent", question.get("agent") and links.agent_identity(question["agent"])),
+        ("activity", "activity", question.get("activity")),
+        ("verb", "verb", question.get("verb")),
+        ("registration", "registration", question.get("registration")),
+    ):
+        if name in question:
+            related = question.get({"agent": "related_agents"}.get(kind, "related_activities"))
+            wanted = {links.key(kind, str(identity))}
+            wanted |= {links.key(f"related {kind}", str(identity))} if related else set()
+            conditions.append(bool(keys & wanted))
+    return all(conditions)
+
+
+async def test_what_was_stored_before_is_found_as_before(older: str) -> None:
+    """In the same order, by the same filters, whoever it belongs to; and more can be stored."""
+    worlds = {1: history(), 2: history()}
+    connection = await asyncpg.connect(older)
+    for partner_id, held in worlds.items():
+        await connection.execute(
+            "insert into partner (partner_id, name, title, home_page) values ($1, $2, '', '')",
+            partner_id,
+            f"partner-{partner_id}",
+        )
+        await write(connection, partner_id, held)
+    await migrations.migrate(older)
+    async with connected(older) as database:
+        for partner_id, held in worlds.items():
+            order = sorted(held, key=lambda each: (each.stored, each.prepared.statement_id))
+            voided = {each.prepared.target for each in held if each.prepared.voids}
+            for question in QUESTIONS:
+                expected = [
+                    each.prepared.statement_id
+                    for each in order
+                    if each.prepared.statement_id not in voided and meets(each, question)
+                ]
+                found = await listed(database, partner_id, asked(ascending=True, **question))
+                assert found == expected, question
+            one = await statements.Lookups(database).one(partner_id, str(*voided))
+            assert one is not None
+            assert one.voided
+            assert one.stored == held[0].stored
+            fresh = prepared(statement(id=new_id(), actor=agent(4)))
+            await statements.insert(database.writers, partner_id, [fresh])
+            found = await listed(database, partner_id, asked(agent=agent(4)))
+            assert found[0] == fresh.statement_id
+    await connection.close()
+
+
+async def test_older_links_become_columns_and_links(older: str) -> None:
+    """A group with members stays a link: its links do not tell it from its members."""
+    held = {each.prepared.statement_id: each for each in history()}
+    connection = await asyncpg.connect(older)
+    await write(connection, 1, list(held.values()))
+    await migrations.migrate(older)
+    rows = await connection.fetch(
+        "select statement_id::text, actor_key # $1 as actor_key, object_key # $1 as object_key,"
+        " array(select key # $1 from link where link.place = statement.place) as links"
+        " from statement",
+        salt(1),
+    )
+    await connection.close()
+    assert {row["statement_id"] for row in rows} == held.keys()
+    for row in rows:
+        each = held[row["statement_id"]]
+        columns = {row["actor_key"], row["object_key"]} - {None}
+        assert columns | {*row["links"]} == each.links.keys()
+        if each.prepared.target is None and '"member"' not in each.prepared.text:
+            made = each.prepared
+            assert (row["actor_key"], row["object_key"]) == (made.actor_key, made.object_key)
+            assert {*row["links"]} == dict(made.links).keys()
+
+
+async def test_reports_go_on_where_they_were(older: str) -> None:
+    held = history()
+    order = sorted(held, key=lambda each: (each.stored, each.prepared.statement_id))
+    connection = await asyncpg.connect(older)
+    for partner_id, last in ((1, order[7]), (2, None)):
+        await write(connection, partner_id, held)
+        await connection.execute(
+            "insert into projection (through, position, partner_id, statement_id)"
+            " values ('epoch', $2, $1, $3)",
+            partner_id,
+            last.stored if last else EPOCH,
+            last.prepared.statement_id if last else "00000000-0000-0000-0000-000000000000",
+        )
+    await migrations.migrate(older)
+    horizon = datetime.now(UTC)
+    for partner_id, rest in ((1, order[8:]), (2, order)):
+        position = await connection.fetchval(
+            "select position from projection where partner_id = $1", partner_id
+        )
+        page = await following.read(connection, partner_id, position, horizon, 100)
+        found = [str(each.statement_id) for each in page.statements]
+        assert found == [each.prepared.statement_id for each in rest]
+    await connection.close()
