@@ -40,6 +40,7 @@ _WALKS = {
             "hashagg",
             "hashjoin",
             "mergejoin",
+            "memoize",
         )
     },
 }

@@ -1,17 +1,17 @@
 """The one filterable list: SQL for a page of statements.
 
-One condition leads: its ranges are walked in page order, which gives places. The statement at each
-is looked up, once, and the other conditions are tried on it. Which one leads is found out by the
-query itself: of a hundred places ahead, the last one of a rare condition lies farthest away. A walk
-ends when the page is full, or when it has examined as many statements as one request may; then the
-page ends early, and the next one goes on from there.
+One condition leads: its ranges are walked in page order, and the others are tried on each
+statement met on the way. Which one leads is found out by the query itself: of a hundred places
+ahead, the last one of a rare condition lies farthest away. A walk ends when the page is full, or
+when it has examined as many statements as one request may; then the page ends early, and the next
+one goes on from there.
 
 Nothing of this is left to the planner, who cannot know how often one value occurs. A range is asked
 for by whole rows of its index, so that no other index can give it in order; `offset 0` keeps a
 look-up a look-up; and connections for lists know no way but indexes and loops (see database.py).
 
-Most indexes hold keys without a partner (see keys.py). It is the look-up, by partner and place,
-that says whose a statement is.
+Most indexes hold keys without a partner (see keys.py). Whatever they lead to is a statement of the
+list only if its row is the partner's.
 """
 
 from __future__ import annotations
@@ -122,35 +122,42 @@ class _Query:
         self.several = len(conditions) > 1
         self.direction = "asc" if ascending else "desc"
         self.nearest, self.farthest = ("least", "desc") if ascending else ("greatest", "asc")
+        tried = {each.column for ranges in conditions for each in ranges} | {"verb_key"}
+        self.columns = ("place", "partner_id", "statement_id", *sorted(tried - {"key"}), "payload")
 
     def sql(self) -> str:
-        """Rows keep the order of the walk on their way to the answer: nothing there reorders."""
+        """Rows keep the order of the walk on their way to the answer: nothing there reorders.
+
+        The last statement that may be examined is noted in any case, to say where the page ends.
+        `textsend` gives the bytes of the text as they are sent.
+        """
         met = [self._met(number) for number in range(len(self.conditions)) if self.several]
-        columns = {each.column for ranges in self.conditions for each in ranges} - {"key"}
-        looked_up = ", ".join(sorted({"statement_id", "verb_key", "payload", *columns}))
         return f"""
-with {self._lead() if self.several else ""}candidate as materialized ({self._candidates()}
-),
-page as materialized (
-    select candidate.place, statement.payload, row_number() over () as nth
-    from candidate
-    cross join lateral (
-        select {looked_up} from statement
-        where partner_id = $1 and place = candidate.place
+with {self._lead() if self.several else ""}page as materialized (
+    select place, payload, listed, examined
+    from (
+        select place, payload, examined, {" and ".join([_NOT_VOIDED, *met])} as listed
+        from (
+            select *, row_number() over () as examined
+            from ({self._candidates()}) as walked
+        ) as candidate
         offset 0
-    ) as statement
-    where {" and ".join([_NOT_VOIDED, *met])}
+    ) as tried
+    where listed or examined = $3
     limit $2 + 1
 )
 select
-    (select convert_to(coalesce(string_agg(payload, ','), ''), 'UTF8') from page where nth <= $2),
+    textsend(coalesce(
+        (select string_agg(payload, ',') from (select * from page limit $2) as own where listed),
+        ''
+    )),
     (
-        select place from page
-        where nth = $2 and exists (select from page where nth > $2)
+        (select place from page
+        where exists (select from page offset $2)
+        offset $2 - 1 limit 1)
         union all
-        (select place from candidate
-        where not exists (select from page where nth > $2)
-        offset $3 - 1 limit 1)
+        select place from page
+        where examined = $3 and not exists (select from page offset $2)
     )"""
 
     def _lead(self) -> str:
@@ -170,13 +177,14 @@ select
 """
 
     def _reach(self, each: _Walked) -> str:
-        return f"(select place from ({self._walk(each, _AHEAD)}) as ahead offset {_AHEAD - 1})"
+        ahead = self._range(each, _AHEAD, ["place"])
+        return f"(select place from ({ahead}) as ahead offset {_AHEAD - 1})"
 
     def _candidates(self) -> str:
-        """The first places of the condition that leads."""
+        """The first statements of the condition that leads."""
         if not self.conditions:
             return f"""
-    select place from statement
+    select {", ".join(self.columns)} from statement
     where partner_id = $1 and place >= $5 and place < $6
     order by place {self.direction}
     limit $3"""
@@ -186,28 +194,43 @@ select
     def _branch(self, number: int) -> str:
         ranges = self.conditions[number]
         guard = f"where {self._leads(number)}" if self.several else ""
-        walks = " union all ".join(f"({self._walk(each, '$3')})" for each in ranges)
-        once = "distinct " if len(ranges) > 1 else ""
+        walks = " union all ".join(f"({self._walk(each)})" for each in ranges)
+        once = "distinct on (place) " if len(ranges) > 1 else ""
         return f"""
-    (select {once}place
+    (select {once}{", ".join(self.columns)}
     from ({walks}) as walked
     {guard}
     order by place {self.direction}
     limit $3)"""
 
-    def _walk(self, each: _Walked, limit: int | str) -> str:
+    def _walk(self, each: _Walked) -> str:
+        """The partner's statements in a range; those that are linked are looked up by place."""
+        if each.table == "statement":
+            return self._range(each, "$3", self.columns)
+        return f"""
+        select {", ".join(self.columns)}
+        from ({self._range(each, "$3", ["place"])}) as linked
+        cross join lateral (
+            select {", ".join(self.columns[1:])} from statement
+            where partner_id = $1 and place = linked.place
+            offset 0
+        ) as statement
+        order by place {self.direction}"""
+
+    def _range(self, each: _Walked, limit: int | str, columns: Sequence[str]) -> str:
         column, value = each.column, each.value
         order = f"{column} {self.direction}, place {self.direction}"
+        whose = "partner_id = $1 and " if "partner_id" in columns else ""
         return f"""
-        select place
+        select {", ".join(columns)}
         from (
-            select {column}, place from {each.table}
+            select {", ".join(dict.fromkeys([column, *columns]))} from {each.table}
             where {each.of_partner}{column} is not null
                 and ({column}, place) >= ({value}, $5) and ({column}, place) < ({value}, $6)
             order by {order}
             limit {limit}
         ) as range
-        where {column} = {value}
+        where {whose}{column} = {value}
         order by {order}"""
 
     def _leads(self, number: int) -> str:
@@ -219,17 +242,19 @@ select
 
 
 def _meets(each: _Walked) -> str:
-    """Whether the statement that was looked up is in the range."""
+    """Whether a statement met on the way is in this range too."""
     if each.table == "statement":
-        return f"coalesce(statement.{each.column} = {each.value}, false)"
+        return f"coalesce({each.column} = {each.value}, false)"
     return f"""exists (
         select from link
         where key = {each.value} and place = candidate.place
         offset 0)"""
 
 
-_NOT_VOIDED = """(not exists (
-        select from reference
-        where partner_id = $1 and target_id = statement.statement_id and voids
-        offset 0)
-        or statement.verb_key = $4)"""
+# Most partners have voided nothing: that is asked once.
+_NOT_VOIDED = """(not (select exists (select from reference where partner_id = $1 and voids))
+        or not exists (
+            select from reference
+            where partner_id = $1 and target_id = candidate.statement_id and voids
+            offset 0)
+        or verb_key = $4)"""
