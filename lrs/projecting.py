@@ -26,7 +26,7 @@ from pathlib import Path
 from lrs import administration, collector, logs, priority
 from lrs.errors import LRSError
 from lrs.settings import Settings, from_environment
-from lrs.store import embedded, migrations
+from lrs.store import migrations
 from lrs.store.database import projecting
 from lrs.store.projection import Follower
 
@@ -119,6 +119,8 @@ async def _until_let_go(settings: Settings) -> None:
 
 async def follow(settings: Settings) -> None:
     """Follows the statements of all partners, for ever. Raises Unavailable."""
+    from lrs.store import embedded  # the server, which imports this module, may have none
+
     vocabulary = administration.vocabulary(settings)
     directory = Path(settings.data_directory)
     async with projecting(
