@@ -2,7 +2,8 @@
 
 Fills a database of its own with statements, makes reports of them, and asks what people ask of
 reports: how many statements a second a rebuild follows, and how long an import of all learners, the
-vendor's query and a learner's records take. Prints it, and writes it as JSON.
+vendor's query and a learner's records take. Prints each as soon as it is known, and writes all as
+JSON.
 """
 
 from __future__ import annotations
@@ -35,19 +36,8 @@ from lrs.xapi.entities import identity_hash
 from scripts.reporting import samples
 
 READER = "bench_reader"
-QUERY = """
-SELECT team_id,
-week_start_date,
-technology,
-SUM(xp) AS xp,
-SUM(time_spent)/3600 AS time_spent_hours
-FROM course_fact
-INNER JOIN course_dim USING(course_id)
-INNER JOIN date_dim USING(date_id)
-INNER JOIN user_team_bridge USING(user_id)
-INNER JOIN team_dim USING(team_id)
-GROUP BY 1, 2, 3
-"""
+QUERY = Path(__file__).parents[2].joinpath("tests/fixtures/data-model-query.sql").read_text()
+SECONDS_BETWEEN = 10.0
 
 Json = dict[str, Any]
 
@@ -63,7 +53,7 @@ def main() -> None:
         found = asyncio.run(_measure(dsn, Path(folder), options))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
-    print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+    print(f"written to {options.output}")
 
 
 def _options() -> argparse.Namespace:
@@ -78,30 +68,44 @@ async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
     async with asyncpg.create_pool(dsn, min_size=1, max_size=1) as pool:
         partner = await Registry(pool).add_partner("bench", "", "https://partner.example")
         partner_id = partner.partner_id
-        await _fill(pool, partner_id, options)
         found: Json = {
             "machine": {"cores": psutil.cpu_count(), "python": platform.python_version()},
             "statements": options.statements,
             "learners": options.learners,
-            "rebuild": await _rebuild(dsn, partner_id, folder, options.statements),
-            "rebuild, nothing new": await _rebuild(dsn, partner_id, folder, options.statements),
         }
-        found["people"] = await _people(pool, partner_id, options.learners)
+
+        async def measure(what: str, work: Awaitable[Any]) -> None:
+            print(f"{what} …", flush=True)
+            found[what] = await work
+            print(f"{what}: {orjson.dumps(found[what]).decode()}", flush=True)
+
+        count = options.statements
+        await measure("filling", _fill(pool, partner_id, options))
+        await measure("rebuild", _rebuild(dsn, partner_id, folder, count))
+        await measure("rebuild, nothing new", _rebuild(dsn, partner_id, folder, count))
+        await measure("people", _people(pool, partner_id, options.learners))
         await pool.execute("vacuum analyze")
         await Grants(pool).grant(partner_id, schema="bench", role=READER, password=READER)
-        found["rows"] = {
-            table: await pool.fetchval(f"select count(*) from {table}")  # noqa: S608
-            for table in ("learning_event", "learner_record", "learner_day", "person", "content")
-        }
-        found["the vendor's query, seconds"] = await _timed(3, lambda: _vendor(dsn))
+        await measure("rows", _rows(pool))
+        await measure("the vendor's query, seconds", _timed(3, lambda: _vendor(dsn)))
         async with connected(dsn) as database:
-            found["a learner's records, seconds"] = await _timed(
-                50, lambda: _records(database, partner_id, options.learners // 2)
+            learner = options.learners // 2
+            await measure(
+                "a learner's records, seconds",
+                _timed(50, lambda: _records(database, partner_id, learner)),
             )
     return found
 
 
-async def _fill(pool: asyncpg.Pool, partner_id: int, options: argparse.Namespace) -> None:
+async def _rows(pool: asyncpg.Pool) -> Json:
+    return {
+        table: await pool.fetchval(f"select count(*) from {table}")  # noqa: S608
+        for table in ("learning_event", "learner_record", "learner_day", "person", "content")
+    }
+
+
+async def _fill(pool: asyncpg.Pool, partner_id: int, options: argparse.Namespace) -> Json:
+    began = time.perf_counter()
     made = samples.rows(options.statements, options.learners, partner_id)
     await pool.copy_records_to_table("statement", columns=samples.COLUMNS, records=made)
     await pool.copy_records_to_table(
@@ -113,25 +117,39 @@ async def _fill(pool: asyncpg.Pool, partner_id: int, options: argparse.Namespace
         ],
     )
     await pool.execute("vacuum analyze")
+    return _taken(time.perf_counter() - began, options.statements)
 
 
 async def _rebuild(dsn: str, partner_id: int, folder: Path, count: int) -> Json:
     """Seconds on the clock, and of the processors' time, ours and PostgreSQL's, for each part."""
     parts: Json = {}
-    began, (ours, theirs) = time.perf_counter(), _processors(folder)
+    began = told = last = time.perf_counter()
+    before = _processors(folder)
 
     def report(counted: str, done: int, total: int) -> None:
-        now = _processors(folder)
-        parts[counted] = {
-            "seconds": round(time.perf_counter() - began, 2),
-            "python": round(now[0] - ours, 2),
-            "postgresql": round(now[1] - theirs, 2),
-        }
+        nonlocal told, last, before
+        now = time.perf_counter()
+        if done == total:
+            after = _processors(folder)
+            python, postgresql = (then - now for now, then in zip(before, after, strict=True))
+            parts[counted] = {
+                **_taken(now - last, count),
+                "python": round(python, 2),
+                "postgresql": round(postgresql, 2),
+            }
+            last, before = now, after
+        elif now - told < SECONDS_BETWEEN:
+            return
+        told = now
+        print(f"  {counted}: {done:,} of {total:,} after {now - began:.1f} s", flush=True)
 
     async with projecting(dsn) as database:
         await projection.rebuild(database, partner_id, vocabulary(), report)
-    seconds = time.perf_counter() - began
-    return {"rate": round(count / seconds), "seconds": round(seconds, 2), "until": parts}
+    return {**_taken(time.perf_counter() - began, count), "parts": parts}
+
+
+def _taken(seconds: float, count: int) -> Json:
+    return {"seconds": round(seconds, 2), "rate": round(count / seconds)}
 
 
 def _processors(folder: Path) -> tuple[float, float]:
