@@ -8,6 +8,7 @@ whether a request is all or nothing.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -41,10 +42,9 @@ Kind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "withh
 """`withheld`: fine by itself, but another item of a request that is all or nothing was refused."""
 
 # Of more items than a few, how many are checked before others have their turn: some milliseconds'
-# worth; and how many seconds a batch waits for the database to get on with those before it.
+# worth.
 _FEW = 10
-_AT_A_TIME = 250
-_PATIENCE = 1.0
+_AT_A_TIME = 100
 
 REFUSED = frozenset({"conflict", "invalid", "too_large"})
 
@@ -109,14 +109,14 @@ class Ingest:
         """Checks the items; of many, some at a time, and one batch after the other.
 
         So no request waits long for a batch, a batch not for the end of all others, and none is
-        checked only to find the queue full.
+        checked only to find the queue full. Raises Overloaded if the database does not get on.
         """
         if len(items) <= _FEW:
             return [_check(item, sender, reader, item_bytes) for item in items]
         checked: list[Checked | Outcome] = []
-        give_up = asyncio.get_running_loop().time() + _PATIENCE
+        came = time.monotonic()
         async with self._checking:
-            await self._commits.room(give_up)
+            await self._commits.room(came)
             for start in range(0, len(items), _AT_A_TIME):
                 some = items[start : start + _AT_A_TIME]
                 checked += [_check(item, sender, reader, item_bytes) for item in some]

@@ -163,8 +163,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=1024,
             description=(
-                "Most bytes of request bodies that one worker has at hand, beyond the first 64 KiB "
-                "of each; beyond it, requests are answered 503."
+                "Most bytes of request bodies that one worker has at hand; beyond it, requests are "
+                "answered 503 within a tenth of a second."
             ),
         ),
     ] = 33_554_432

@@ -21,6 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from support import Partner
 
 from lrs import administration, cli
+from lrs.api.admission import Admission
 from lrs.api.protocol import BoundedProtocol
 from lrs.api.services import Services
 from lrs.app import create_app
@@ -118,10 +119,12 @@ async def new_partner(
 @pytest.fixture(scope="session")
 def server(settings: Settings) -> Iterator[str]:
     """The base URL of the application behind uvicorn, for clients that need a socket."""
+    application = create_app(msgspec.structs.replace(settings, public_url="http://127.0.0.1:1"))
     config = uvicorn.Config(
-        create_app(msgspec.structs.replace(settings, public_url="http://127.0.0.1:1")),
+        Admission(application, most_requests=99, most_bytes=50_000_000),
         port=0,
         http=BoundedProtocol,
+        proxy_headers=False,
         log_config=None,
         access_log=False,
     )

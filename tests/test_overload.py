@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 import httpx
@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from support import Partner, new_id, statement
 from support import serving as serving_lrs
+from uvicorn.server import ServerState
 
 from lrs.api.admission import Admission
 from lrs.api.protocol import BoundedProtocol
@@ -22,6 +23,7 @@ from lrs.errors import Overloaded
 from lrs.settings import Settings
 
 POST = b"POST /slowly HTTP/1.1\r\nHost: x\r\n"
+LAST = POST + b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Work:
@@ -29,12 +31,19 @@ class Work:
 
     def __init__(self) -> None:
         self.may_end = asyncio.Event()
+        self.begun = 0
         self.under_way = 0
         self.most = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        while (await receive()).get("more_body"):
-            pass
+        self.begun += 1
+        try:
+            while (await receive()).get("more_body"):
+                pass
+        except Overloaded as error:
+            await send({"type": "http.response.start", "status": error.status, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         await asyncio.sleep(0)
@@ -44,17 +53,42 @@ class Work:
         await send({"type": "http.response.body", "body": b""})
 
 
-def client(app: ASGIApp) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://lrs.test")
+@asynccontextmanager
+async def door(
+    app: ASGIApp, *, most_requests: int = 99, most_bytes: int = 1_000_000
+) -> AsyncIterator[int]:
+    """The application behind its door; the port."""
+    admission = Admission(app, most_requests=most_requests, most_bytes=most_bytes)
+    config = uvicorn.Config(admission, log_config=None, lifespan="off", proxy_headers=False)
+    config.load()
+    connection = partial(BoundedProtocol, config, ServerState(), {})
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
 
 
-async def test_what_finds_no_turn_is_refused_in_time() -> None:
+@asynccontextmanager
+async def client(app: ASGIApp, **bounds: int) -> AsyncIterator[httpx.AsyncClient]:
+    async with door(app, **bounds) as port:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits) as http:
+            yield http
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_what_finds_no_place_is_refused() -> None:
     work = Work()
-    async with client(Admission(work, most_requests=3, most_bytes=1000)) as http:
+    async with client(work, most_requests=3) as http:
         let_in = [asyncio.create_task(http.post("/")) for _ in range(3)]
-        await asyncio.sleep(0)
-        refused = await asyncio.gather(*(http.post("/") for _ in range(20)))
-        assert {answer.status_code for answer in refused} == {503}
+        await until(lambda: work.under_way == 3)
+        for _ in range(2):
+            refused = await asyncio.gather(*(http.post("/", content=b"x") for _ in range(20)))
+            assert {answer.status_code for answer in refused} == {503}
         assert refused[0].headers["retry-after"] == "1"
         assert refused[0].headers["content-type"] == "application/problem+json"
         assert refused[0].json()["code"] == Overloaded.code
@@ -64,38 +98,27 @@ async def test_what_finds_no_turn_is_refused_in_time() -> None:
     assert work.most == 3
 
 
-async def test_those_in_line_follow_those_who_are_done() -> None:
+async def test_a_place_is_given_back_though_its_client_went_away() -> None:
     work = Work()
-    work.may_end.set()
-    async with client(Admission(work, most_requests=2, most_bytes=1000)) as http:
-        answers = await asyncio.gather(*(http.post("/") for _ in range(10)))
-        assert {answer.status_code for answer in answers} == {200}
-    assert work.most == 2
-
-
-async def test_one_who_goes_away_leaves_the_turn_to_others() -> None:
-    work = Work()
-    async with client(Admission(work, most_requests=1, most_bytes=1000)) as http:
+    async with client(work, most_requests=1) as http:
         first = asyncio.create_task(http.post("/"))
-        await asyncio.sleep(0.01)
-        second = asyncio.create_task(http.post("/"))
-        await asyncio.sleep(0.01)
-        for each in (second, first):
-            each.cancel()
+        await until(lambda: work.under_way == 1)
+        first.cancel()
+        assert (await http.post("/")).status_code == 503
         work.may_end.set()
+        await until(lambda: work.under_way == 0)
         assert (await http.post("/")).status_code == 200
 
 
 async def test_the_state_of_the_server_is_told_however_many_are_there() -> None:
     work = Work()
-    async with client(Admission(work, most_requests=1, most_bytes=1000)) as http:
+    async with client(work, most_requests=1) as http:
         first = asyncio.create_task(http.post("/"))
-        await asyncio.sleep(0.01)
+        await until(lambda: work.under_way == 1)
         health = asyncio.create_task(http.get("/healthz"))
-        await asyncio.sleep(0.1)
+        await until(lambda: work.under_way == 2)
         work.may_end.set()
         assert (await health).status_code == (await first).status_code == 200
-    assert work.most == 2
 
 
 async def test_no_turn_is_held_while_a_body_is_awaited() -> None:
@@ -104,13 +127,16 @@ async def test_no_turn_is_held_while_a_body_is_awaited() -> None:
     arrives = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
-        yield b"the beginning"
+        yield b"the beginning" * 10_000
         await arrives.wait()
         yield b"and the end"
 
-    async with client(Admission(work, most_requests=1, most_bytes=1000)) as http:
-        slow = [asyncio.create_task(http.post("/", content=body())) for _ in range(5)]
-        await asyncio.sleep(0.01)
+    async with client(work, most_requests=1) as http:
+        slow = []
+        for _ in range(5):
+            begun = work.begun
+            slow.append(asyncio.create_task(http.post("/", content=body())))
+            await until(lambda begun=begun: work.begun > begun)
         assert (await http.post("/")).status_code == 200
         arrives.set()
         assert {(await answer).status_code for answer in slow} == {200}
@@ -118,21 +144,20 @@ async def test_no_turn_is_held_while_a_body_is_awaited() -> None:
 
 async def test_bodies_take_no_more_room_than_there_is() -> None:
     async def body() -> AsyncIterator[bytes]:
-        for _ in range(5):
-            yield b"x" * 300
+        for _ in range(20):
+            yield b"x" * 60_000
 
     work = Work()
-    async with client(Admission(work, most_requests=9, most_bytes=1000)) as http:
-        with pytest.raises(Overloaded):
-            await http.post("/", content=body())
+    async with client(work) as http:
+        assert (await http.post("/", content=body())).status_code == 503
         work.may_end.set()
-        assert (await http.post("/", content=b"x" * 900)).status_code == 200
+        assert (await http.post("/", content=b"x" * 900_000)).status_code == 200
 
 
 async def test_a_body_has_room_for_all_of_it_or_is_not_begun() -> None:
     """Else many that have a part of theirs each would keep each other from ever being whole."""
     work = Work()
-    async with client(Admission(work, most_requests=99, most_bytes=1000)) as http:
+    async with client(work, most_bytes=1000) as http:
         posts = [asyncio.create_task(http.post("/", content=b"x" * 400)) for _ in range(20)]
         refused, let_in = await asyncio.wait(posts, timeout=1)
         assert {(await each).status_code for each in refused} == {503}
@@ -140,6 +165,80 @@ async def test_a_body_has_room_for_all_of_it_or_is_not_begun() -> None:
         work.may_end.set()
         assert {(await each).status_code for each in let_in} == {200}
         assert (await http.post("/", content=b"x" * 1000)).status_code == 200
+
+
+async def test_a_request_is_refused_by_its_head_and_its_body_thrown_away() -> None:
+    """The client hears so though it has sent little, and may go on with the same connection."""
+    work = Work()
+    work.may_end.set()
+    async with door(work, most_bytes=70_000, most_requests=1) as port:
+        work.may_end.clear()
+        holder = asyncio.create_task(answer_to(port, LAST))
+        await until(lambda: work.under_way == 1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(POST + b"Content-Length: 300000\r\n\r\n" + b"x" * 100)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503 ")
+        work.may_end.set()
+        assert (await holder).startswith(b"HTTP/1.1 200 ")
+        writer.write(b"x" * 299_900 + LAST)
+        assert b"HTTP/1.1 200 " in await reader.read()
+        writer.close()
+    assert work.begun == 2
+
+
+@pytest.mark.parametrize(
+    ("requests", "heads", "content"),
+    [
+        (POST + b"Content-Length: 1\r\n\r\na" + LAST, 2, True),
+        (LAST.replace(b"POST", b"HEAD"), 1, False),
+        (LAST.replace(b"1.1", b"1.0").replace(b"Connection: close\r\n", b""), 1, True),
+        (POST + b"Content-Length: 1\r\nExpect: 100-continue\r\n\r\n", 1, True),
+    ],
+    ids=["pipelined", "HEAD", "HTTP/1.0", "asking whether to go on"],
+)
+async def test_a_refusal_is_proper_http(requests: bytes, heads: int, content: bool) -> None:
+    """Each of these ends the connection."""
+    work = Work()
+    async with door(work, most_requests=1) as port:
+        holder = asyncio.create_task(answer_to(port, LAST))
+        await until(lambda: work.under_way == 1)
+        answer = await answer_to(port, requests, pause=0)
+        assert answer.count(b"HTTP/1.1 503 ") == answer.count(b"retry-after: 1\r\n") == heads
+        assert answer.count(b"connection: close") == 1
+        assert answer.endswith(b"}" if content else b"\r\n\r\n")
+        work.may_end.set()
+        await holder
+    assert work.begun == 1
+
+
+async def test_no_one_is_forgotten_in_a_crowd_that_asks_again_and_again() -> None:
+    """Though answers to many are sent together, and some of the many have gone by then."""
+    work = Work()
+
+    async def ask(port: int, *, leaves: bool) -> int:
+        for times in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for _ in range(times):
+                writer.write(POST + b"Content-Length: 5000\r\n\r\n" + b"x" * 5000)
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 503 ")
+                await reader.readuntil(b"}")
+            if leaves:
+                writer.write(POST + b"Content-Length: 5000\r\n\r\n" + b"x" * 5000)
+                await asyncio.sleep(0.02)
+                writer.transport.abort()
+            writer.close()
+        return 1
+
+    async with door(work, most_requests=1) as port:
+        holder = asyncio.create_task(answer_to(port, LAST))
+        await until(lambda: work.under_way == 1)
+        async with asyncio.timeout(20):
+            asked = [ask(port, leaves=number % 5 == 0) for number in range(100)]
+            assert sum(await asyncio.gather(*asked)) == 100
+        work.may_end.set()
+        await holder
+    assert work.begun == 1
 
 
 async def test_a_crowd_of_batches_waits_for_the_database(
@@ -164,7 +263,12 @@ async def test_a_crowd_of_batches_waits_for_the_database(
 def serving(app: ASGIApp, **options: float) -> Iterator[int]:
     """The application behind uvicorn; its port."""
     config = uvicorn.Config(
-        app, port=0, http=partial(BoundedProtocol, **options), log_config=None, lifespan="off"
+        Admission(app, most_requests=99, most_bytes=10_000_000),
+        port=0,
+        http=partial(BoundedProtocol, **options),
+        log_config=None,
+        lifespan="off",
+        proxy_headers=False,
     )
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)

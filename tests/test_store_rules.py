@@ -6,8 +6,9 @@ import ast
 import asyncio
 import json
 import re
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,12 +34,13 @@ from lrs.checking import Sender, StatementReader
 from lrs.errors import Overloaded
 from lrs.ingest import Ingest
 from lrs.settings import Settings
-from lrs.store import migrations, pages, places, statements
+from lrs.store import commit, migrations, pages, places, statements
 from lrs.store.commit import GroupCommit
 from lrs.store.database import Database
 from lrs.store.keys import salt
 from lrs.store.migrations import UnknownSchema
 from lrs.store.selections import Selection, select
+from lrs.store.transaction import Answers, Submission, Writer
 from lrs.xapi import links
 from lrs.xapi.query import Cursor, StatementQuery
 
@@ -756,6 +758,31 @@ async def test_a_full_queue_stores_nothing(partner: Partner, services: Services)
     assert refused
     assert stored.isdisjoint(each.statement_id for batch in refused for each in batch)
     assert len(stored) == 2 * (len(batches) - len(refused))
+
+
+async def test_a_batch_waits_only_while_the_database_gets_on(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = asyncio.Event()
+
+    async def write(self: Writer, partner_id: int, group: Sequence[Submission]) -> Answers:
+        await goes_on.wait()
+        return {each: [None] for each in group}
+
+    monkeypatch.setattr(commit, "_PATIENCE", 0.1)
+    monkeypatch.setattr(Writer, "write", write)
+    commits = GroupCommit(services.database, queue_limit=4, transactions_per_partner=1)
+    under_way = []
+    for _ in range(4):
+        one = [prepared(statement(id=new_id()))]
+        under_way.append(asyncio.create_task(commits.submit(1, one, atomic=False)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await commits.room(time.monotonic())
+    goes_on.set()
+    await commits.room(time.monotonic())
+    assert await asyncio.gather(*under_way) == [[None]] * 4
 
 
 # The house

@@ -2,14 +2,15 @@
 with slow clients, and on the number of connections.
 
 A request is handed on when it is there, so that a client that is slow to send it takes no turn from
-others; a body larger than uvicorn holds is handed on as it comes.
+others; a body larger than uvicorn holds is handed on as it comes. A request for which there is no
+place is refused here, most often by its head alone, and its body is thrown away as it comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -20,16 +21,14 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from lrs.api import problems
+from lrs.api.admission import PAUSE, Admission, overloaded
 from lrs.errors import HeadTooLarge, LRSError, Overloaded, RequestTimeout
 
 HEAD_BYTES = 65_536
 
-# A client that is turned away comes back at once, perhaps; within so many seconds it may not.
-_PAUSE = 0.08
-
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection of a client to an application that stands behind Admission."""
 
     def __init__(
         self,
@@ -47,21 +46,23 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stalled_since: float | None = None
         self._gets_on = False
         self._idle_bytes = 0
-        self._held: tuple[RequestResponseCycle, Any] | None = None
+        self._admission = cast(Admission, self.app)
+        self._held: RequestResponseCycle | None = None
+        self._refused: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_Joined(transport))  # type: ignore[arg-type]
         self._waiting_since = self.loop.time()
         self._turned_away = len(self.connections) > self._most_connections
         if self._turned_away:
-            self._watch = self.loop.call_later(_PAUSE, self._refuse, _FULL)
+            self._watch = self.loop.call_later(PAUSE, self._hang_up, _FULL)
         else:
             self._watch = self.loop.call_later(self._request_seconds, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._watch:
             self._watch.cancel()
-        self._held = None
+        self._held = self._refused = None
         super().connection_lost(exc)
 
     # Heads and trailers
@@ -79,7 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # or trailer, which the parser keeps: it is counted, piece by piece.
         self._idle_bytes = 0 if self._gets_on else self._idle_bytes + len(data)
         if self._idle_bytes > HEAD_BYTES:
-            self._refuse(_LONG_HEAD)
+            self._hang_up(_LONG_HEAD)
 
     def on_headers_complete(self) -> None:
         self._gets_on = True
@@ -87,6 +88,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._gets_on = True
+        if self.cycle is self._refused:
+            return
         super().on_body(body)
         if self._held and len(self.cycle.body) > HIGH_WATER_LIMIT:
             self._hand_on()
@@ -101,15 +104,38 @@ class BoundedProtocol(HttpToolsProtocol):
     # Handing on
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._held = (cycle, app)
-        if not cycle.more_body or cycle.waiting_for_100_continue:
+        self._held = cycle
+        if (
+            not cycle.more_body
+            or cycle.waiting_for_100_continue
+            or not self._admission.has_place(cycle.scope)
+        ):
             self._hand_on()
 
     def _hand_on(self) -> None:
-        if self._held:
-            cycle, app = self._held
-            self._held = None
-            super()._start_asgi_task(cycle, app)
+        cycle, self._held = self._held, None
+        if not cycle:
+            return
+        if visit := self._admission.let_in(cycle.scope):
+            super()._start_asgi_task(cycle, visit)  # type: ignore[arg-type]
+        else:
+            cycle.body.clear()
+            self._refused = cycle
+            self._admission.refuse_soon(self._refuse)
+
+    def _refuse(self) -> None:
+        """Answers as the cycle would, but for a fraction of the time."""
+        cycle, self._refused = self._refused, None
+        if not cycle or self.transport.is_closing():
+            return
+        # A client that asked whether to go on will not send the body now, or will it?
+        keep_alive = cycle.keep_alive and not cycle.waiting_for_100_continue
+        head = _BUSY_HEAD if keep_alive else _BUSY_LAST_HEAD
+        self.transport.write(head if cycle.scope["method"] == "HEAD" else head + _BUSY)
+        cycle.response_started = cycle.response_complete = True
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         self.transport.flush()  # type: ignore[attr-defined]
@@ -134,9 +160,9 @@ class BoundedProtocol(HttpToolsProtocol):
         elif waited < self._request_seconds:
             self._watch = self.loop.call_later(self._request_seconds - waited, self._look)
         else:
-            self._refuse(_SLOW)
+            self._hang_up(_SLOW)
 
-    def _refuse(self, answer: bytes) -> None:
+    def _hang_up(self, answer: bytes) -> None:
         cycle = self.cycle
         if self.transport.is_closing():
             return
@@ -196,20 +222,30 @@ _ANY_HEAD = b"HTTP/1.1 "
 _CONTINUE = b"HTTP/1.1 100"
 
 
-def _answer(error: LRSError) -> bytes:
-    content = orjson.dumps(problems.problem(error))
+def _content(error: LRSError) -> bytes:
+    return orjson.dumps(problems.problem(error))
+
+
+def _head(error: LRSError, **more: str) -> bytes:
     headers = {
         **error.headers,
         "content-type": problems.MEDIA_TYPE,
-        "content-length": len(content),
-        "connection": "close",
+        "content-length": len(_content(error)),
+        **more,
     }
     told = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items())
-    return STATUS_LINE[error.status] + told.encode() + b"\r\n" + content
+    return STATUS_LINE[error.status] + told.encode() + b"\r\n"
 
 
-_LONG_HEAD = _answer(HeadTooLarge(f"Head or trailer have more than {HEAD_BYTES} bytes."))
-_SLOW = _answer(RequestTimeout("The request was not complete in the time that it may take."))
-_FULL = _answer(
+def _last(error: LRSError) -> bytes:
+    return _head(error, connection="close") + _content(error)
+
+
+_BUSY = _content(overloaded())
+_BUSY_HEAD = _head(overloaded())
+_BUSY_LAST_HEAD = _head(overloaded(), connection="close")
+_LONG_HEAD = _last(HeadTooLarge(f"Head or trailer have more than {HEAD_BYTES} bytes."))
+_SLOW = _last(RequestTimeout("The request was not complete in the time that it may take."))
+_FULL = _last(
     Overloaded("The server has as many connections as it takes.", headers={"Retry-After": "1"})
 )

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from contextlib import suppress
 from contextvars import Context
 
 from lrs import metrics, timing
@@ -27,6 +26,16 @@ from lrs.store.transaction import (
     Writer,
     again,
 )
+
+# How many seconds a batch waits for its turn while the database takes nothing at all.
+_PATIENCE = 5.0
+
+
+def _full() -> Overloaded:
+    return Overloaded(
+        "The server has as many statements waiting as it will hold; nothing was stored.",
+        headers={"Retry-After": "1"},
+    )
 
 
 class GroupCommit:
@@ -46,6 +55,7 @@ class GroupCommit:
         self._transactions_per_partner = transactions_per_partner
         self._queued = 0
         self._taken = asyncio.Event()
+        self._taken_at = 0.0
         self._queues: defaultdict[int, deque[Submission]] = defaultdict(deque)
         self._running: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
 
@@ -64,10 +74,7 @@ class GroupCommit:
         the nonce, which is taken in the same transaction, was seen before.
         """
         if self._queued and self._queued + len(prepared) > self._queue_limit:
-            raise Overloaded(
-                "The server has as many statements waiting as it will hold; nothing was stored.",
-                headers={"Retry-After": "1"},
-            )
+            raise _full()
         submission = Submission(prepared, atomic, asyncio.get_running_loop().create_future(), nonce)
         self._queues[partner_id].append(submission)
         self._count(len(prepared))
@@ -79,13 +86,18 @@ class GroupCommit:
             measured.add("database", time.perf_counter() - submission.taken_at)
         return verdicts
 
-    async def room(self, give_up: float) -> None:
-        """Waits until the queue is at most half full, or until `give_up` by the loop's clock."""
-        with suppress(TimeoutError):
-            while self._queued > self._queue_limit // 2:
-                async with asyncio.timeout_at(give_up):
-                    self._taken.clear()
-                    await self._taken.wait()
+    async def room(self, since: float) -> None:
+        """Waits until the queue is at most half full, as long as the database gets on with it.
+
+        Raises Overloaded if it has not for a while, nor since the caller came.
+        """
+        while self._queued > self._queue_limit // 2:
+            self._taken.clear()
+            patience = max(self._taken_at, since) + _PATIENCE - time.monotonic()
+            try:
+                await asyncio.wait_for(self._taken.wait(), patience)
+            except TimeoutError:
+                raise _full() from None
 
     async def drain(self) -> None:
         """Returns when nothing is waiting and nothing under way."""
@@ -124,6 +136,7 @@ class GroupCommit:
             size += len(group[-1].prepared)
         self._count(-size)
         self._taken.set()
+        self._taken_at = time.monotonic()
         return group
 
     async def _commit(self, partner_id: int, group: list[Submission]) -> None:
