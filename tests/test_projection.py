@@ -186,10 +186,11 @@ async def test_any_history_in_any_chunks_is_told_as_it_happened(
     assert await facts(connection, partner, "learner_day", "day") == oracle.days(
         expected, memberships
     )
-    before = await written(connection, partner, "learner_day")
+    names = ("learning_event", "learner_record", "learner_day")
+    before = [await written(connection, partner, name) for name in names]
     await rebuild(services, partner)
     assert await tables(connection, partner) == followed
-    assert await written(connection, partner, "learner_day") == before
+    assert [await written(connection, partner, name) for name in names] == before
 
 
 # Statements that void others
@@ -541,6 +542,28 @@ async def test_a_rebuild_begins_where_nothing_was_followed(
     await rebuild(services, partner)
     assert len(await rows(connection, partner, "learner_record")) == 4
     assert await follow(services, partner.partner_id) == 0
+
+
+async def test_a_rebuild_mends_whatever_is_wrong(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+    await follow(services, partner.partner_id)
+    right = await tables(connection, partner)
+    for damage in (
+        "delete from learning_event where partner_id = $1 and content_id % 2 = 0",
+        "update learning_event set score = 3 where partner_id = $1",
+        "insert into learning_event (at, agent_key, partner_id, person_id, content_id,"
+        " statement_id, total, kind, source, organization) select at, agent_key, partner_id,"
+        " person_id, content_id, gen_random_uuid(), total, kind, source, organization"
+        " from learning_event where partner_id = $1",
+        "delete from learner_record where partner_id = $1",
+        "update learner_day set day = day + 1 where partner_id = $1",
+    ):
+        await connection.execute(damage, partner.partner_id)
+        assert await tables(connection, partner) != right
+        await rebuild(services, partner)
+        assert await tables(connection, partner) == right
 
 
 async def test_a_rebuild_takes_another_vocabulary(

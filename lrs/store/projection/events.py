@@ -20,13 +20,15 @@ async def write(
     events: Iterable[Event],
     people: Mapping[int, int],
     contents: Mapping[int, int],
+    *,
+    table: str = "learning_event",
 ) -> None:
     """Each statement is followed once, so its event cannot be there yet.
 
     `people` and `contents` have the ids of all whom and what the events are of, by key.
     """
     await connection.copy_records_to_table(
-        "learning_event",
+        table,
         columns=_COLUMNS,
         records=[
             (

@@ -1,8 +1,9 @@
 """Making all of it anew from the statements, in one transaction: readers see the old until it ends.
 
-First the statements are streamed, from one connection to another, and become events; then facts and
-records are made, some people at a time, and only what differs is written. Those who are known keep
-their ids. Nobody else can follow the partner's statements meanwhile, or import people.
+First the statements are streamed, from one connection to another, and become events, in a table of
+their own. Put in order, they are compared with those that are known, some people at a time; then
+facts and records are made. Only what differs is written. Those who are known keep their ids. Nobody
+else can follow the partner's statements meanwhile, or import people.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ from lrs.store.projection.following import (
 )
 from lrs.store.projection.recomputing import note_changed, recompute
 
-_CLEAR = resources.sql("reporting/projection/clear")
 _CLEAR_CONTENTS = resources.sql("reporting/projection/clear_contents")
 _TYPES = resources.sql("reporting/projection/types")
 _SIZE = resources.sql("reporting/projection/size")
+_TOLD = resources.sql("reporting/projection/told_events")
+_ORDER_TOLD = resources.sql("reporting/projection/order_told_events")
+_TAKE_UNTOLD = resources.sql("reporting/projection/take_untold_events")
+_ADD_TOLD = resources.sql("reporting/projection/add_told_events")
 _PAIRS = resources.sql("reporting/projection/pairs")
 _COUNT_PEOPLE = resources.sql("reporting/projection/count_people")
 _NEXT_PEOPLE = resources.sql("reporting/projection/next_people")
@@ -70,7 +74,7 @@ async def rebuild(
         async with database.readers.acquire() as writer, writer.transaction():
             await lock(writer, partner_id)
             horizon = await Horizon(database).complete()  # not before: others have been at it
-            await writer.execute(_CLEAR, partner_id)
+            await writer.execute(_TOLD)
             before = set(await writer.fetch(_TYPES, partner_id))
             await writer.execute(_CLEAR_CONTENTS, partner_id)
             async with database.readers.acquire() as reader:
@@ -78,7 +82,8 @@ async def rebuild(
             await move(writer, partner_id, page)
             changed = before - set(await writer.fetch(_TYPES, partner_id))
             await note_changed(writer, partner_id, [row["content_id"] for row in changed])
-            await _recompute(writer, partner_id, report)
+            await writer.execute(_ORDER_TOLD)
+            await _make(writer, partner_id, report)
 
 
 async def _stream(
@@ -120,14 +125,16 @@ async def _write(
     known: _Known,
     vocabulary: Vocabulary,
 ) -> None:
-    """Writes what a chunk says that is news; the voided are left out already."""
+    """Writes what a chunk says that is news, and its events; the voided are left out already."""
     agents = {key: each for key, each in gathered.agents.items() if key not in known.people}
     known.people |= await people.introduce(writer, partner_id, agents)
     await _write_contents(writer, partner_id, gathered, known, vocabulary)
     if organizations := gathered.organizations - known.organizations:
         await add_groups(writer, partner_id, organizations)
         known.organizations |= organizations
-    await events.write(writer, partner_id, gathered.events, known.people, known.contents)
+    await events.write(
+        writer, partner_id, gathered.events, known.people, known.contents, table="told_event"
+    )
 
 
 async def _write_contents(
@@ -153,11 +160,13 @@ async def _write_contents(
     known.around |= around
 
 
-async def _recompute(writer: Connection, partner_id: int, report: Report) -> None:
+async def _make(writer: Connection, partner_id: int, report: Report) -> None:
     total = await writer.fetchval(_COUNT_PEOPLE, partner_id)
     first = done = 0
     while done < total:
         ((last, count),) = await writer.fetch(_NEXT_PEOPLE, partner_id, first, _PEOPLE)
+        await writer.execute(_TAKE_UNTOLD, partner_id, first, last)
+        await writer.execute(_ADD_TOLD, partner_id, first, last)
         pairs = await writer.fetch(_PAIRS, partner_id, first, last)
         await recompute(writer, partner_id, map(tuple, pairs))
         first, done = last + 1, done + count

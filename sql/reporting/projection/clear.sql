@@ -1,1 +1,0 @@
-delete from learning_event where partner_id = $1
