@@ -12,9 +12,6 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from lrs import administration, collector, logs
@@ -26,21 +23,20 @@ from lrs.api import (
     operations,
     partners,
     people,
-    problems,
     records,
     reports,
     xapi,
 )
 from lrs.api.admission import Admission
+from lrs.api.application import Application
 from lrs.api.forwarded import Forwarded
-from lrs.api.observe import Observe
 from lrs.api.origins import CrossOrigin
 from lrs.api.services import Services
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callbacks import Callbacks
 from lrs.auth.limits import RateLimit
 from lrs.auth.vault import Vault
-from lrs.errors import LRSError, Unavailable
+from lrs.errors import Unavailable
 from lrs.ingest import Ingest
 from lrs.settings import Settings, from_environment
 from lrs.store import callbacks, inheritance, migrations
@@ -72,47 +68,24 @@ ROUTES = [
 ]
 
 
-def create_app(settings: Settings) -> ASGIApp:
+def create_app(settings: Settings) -> Application:
     """The application; its services live as long as its lifespan."""
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(settings) as services:
-            app.state.services = services
-            yield
-
-    app = Starlette(
-        routes=ROUTES,
-        lifespan=lifespan,
-        middleware=[
-            *_cors(settings),
-            Middleware(xapi.XAPIHeaders),
-            Middleware(xapi.AlternateSyntax),
-        ],
-        exception_handlers={
-            LRSError: problems.render,
-            HTTPException: problems.render,
-            Exception: problems.render,
-        },
+    return Application(
+        ROUTES,
+        lambda: running(settings),
+        origins=_origins(settings),
+        timed=settings.server_timing,
     )
-    app.router.redirect_slashes = False
-    return Observe(app, timed=settings.server_timing)
 
 
-def _cors(settings: Settings) -> list[Middleware]:
-    """Content in a browser calls from wherever it is at home; no cookies are ever involved."""
+def _origins(settings: Settings) -> CrossOrigin | None:
     if not settings.cors_origins:
-        return []
-    return [
-        Middleware(
-            CrossOrigin,
-            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
-            allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
-            allow_headers=xapi.ALLOWED_HEADERS,
-            expose_headers=xapi.EXPOSED_HEADERS,
-            max_age=3600,
-        )
-    ]
+        return None
+    return CrossOrigin(
+        [origin.strip() for origin in settings.cors_origins.split(",")],
+        allow_headers=xapi.ALLOWED_HEADERS,
+        expose_headers=xapi.EXPOSED_HEADERS,
+    )
 
 
 def worker() -> ASGIApp:

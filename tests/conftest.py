@@ -22,6 +22,7 @@ from support import Partner
 
 from lrs import administration, cli
 from lrs.api.admission import Admission
+from lrs.api.application import Application
 from lrs.api.protocol import BoundedProtocol
 from lrs.api.services import Services
 from lrs.app import create_app
@@ -69,21 +70,21 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest.fixture(scope="session")
-async def app(settings: Settings) -> AsyncIterator[object]:
+async def app(settings: Settings) -> AsyncIterator[Application]:
     """The application with its services running."""
     application = create_app(settings)
-    inner = application.app
-    async with inner.router.lifespan_context(inner):
+    async with application.lifespan():
         yield application
 
 
 @pytest.fixture(scope="session")
-async def services(app: object) -> Services:
-    return app.app.state.services
+async def services(app: Application) -> Services:
+    assert app.services
+    return app.services
 
 
 @pytest.fixture(scope="session")
-async def http(app: object) -> AsyncIterator[httpx.AsyncClient]:
+async def http(app: Application) -> AsyncIterator[httpx.AsyncClient]:
     """A client without credentials."""
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:

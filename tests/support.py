@@ -56,7 +56,7 @@ def prepared(each: dict[str, Any]) -> Prepared:
 async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Another instance of the service, with settings of its own."""
     app = create_app(settings)
-    async with app.app.router.lifespan_context(app.app):  # type: ignore[attr-defined]
+    async with app.lifespan():
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:
             yield client

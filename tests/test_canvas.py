@@ -51,8 +51,8 @@ async def tool(services: Services, partner: Partner) -> Tool:
 @asynccontextmanager
 async def instance(settings: Settings, **changed: Any) -> AsyncIterator[httpx.AsyncClient]:
     """Another server of the same database."""
-    application: Any = create_app(msgspec.structs.replace(settings, **changed))
-    async with application.app.router.lifespan_context(application.app):
+    application = create_app(msgspec.structs.replace(settings, **changed))
+    async with application.lifespan():
         transport = httpx.ASGITransport(app=application)
         async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:
             yield client

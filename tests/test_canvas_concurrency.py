@@ -118,7 +118,7 @@ async def test_a_callback_is_one_transaction(
     noted: list[str] = []
     async with instance(settings, database_writers=1) as http:
         application = http._transport.app  # type: ignore[attr-defined]
-        pool = application.app.state.services.database.writers
+        pool = application.services.database.writers
         warm = tool.signed(json.dumps(body()).encode())
         assert (await http.send(warm)).status_code == 200
         async with pool.acquire() as connection:

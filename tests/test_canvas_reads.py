@@ -39,7 +39,7 @@ async def view(tool: Tool, number: int, *, ago: timedelta = timedelta(0)) -> Non
     answer = await tool.send(body(object={"id": f"http://example.com/{number}"}))
     assert answer.status_code == 200
     if ago:
-        pool = tool.partner.http._transport.app.app.state.services.database.writers  # type: ignore[attr-defined]
+        pool = tool.partner.http._transport.app.services.database.writers  # type: ignore[attr-defined]
         await pool.execute(
             "update page_view set created_at = $3 where partner_id = $1 and url like $2",
             tool.partner.partner_id,

@@ -33,12 +33,11 @@ async def instances(settings: Settings) -> AsyncIterator[list[tuple[httpx.AsyncC
         found = []
         for _ in range(2):
             app = create_app(settings)
-            inner = app.app  # type: ignore[attr-defined]
-            await stack.enter_async_context(inner.router.lifespan_context(inner))
+            await stack.enter_async_context(app.lifespan())
             client = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app=app), base_url="http://lrs.test"
             )
-            found.append((await stack.enter_async_context(client), inner.state.services))
+            found.append((await stack.enter_async_context(client), app.services))
         yield found
 
 

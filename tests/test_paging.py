@@ -43,10 +43,10 @@ def stored(each: Json) -> datetime:
 
 @asynccontextmanager
 async def another_server(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(settings).app
+    app = create_app(settings)
     transport = httpx.ASGITransport(app=app)
     async with (
-        app.router.lifespan_context(app),
+        app.lifespan(),
         httpx.AsyncClient(transport=transport, base_url="http://second.test") as client,
     ):
         yield client

@@ -72,9 +72,9 @@ async def is_voided(partner: Partner, statement_id: str) -> bool:
 @pytest.fixture(scope="session")
 async def second_http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of another server on the same database."""
-    app = create_app(settings).app
+    app = create_app(settings)
     async with (
-        app.router.lifespan_context(app),
+        app.lifespan(),
         httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://second.test"
         ) as client,

@@ -395,7 +395,7 @@ async def test_too_many_exports_are_told_to_wait(
     async with serving(narrow) as http:
         here = Partner(http, partner.name, 0, "", partner.key, partner.secret)
         await here.authenticate()
-        exports = http._transport.app.app.state.services.exports  # type: ignore[attr-defined]
+        exports = http._transport.app.services.exports  # type: ignore[attr-defined]
         async with exports.snapshot(partner.partner_id):
             answer = await http.get(here.url("reports/user_dim"), headers=here.headers)
             assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")

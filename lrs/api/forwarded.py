@@ -6,6 +6,8 @@ from typing import Any
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+_NAMES = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+
 
 class Forwarded(ProxyHeadersMiddleware):
     """uvicorn's reading of X-Forwarded-Proto and X-Forwarded-For, and of X-Forwarded-Host too.
@@ -17,12 +19,10 @@ class Forwarded(ProxyHeadersMiddleware):
         super().__init__(app, trusted)  # Starlette and uvicorn spell the same types differently
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        client = scope.get("client")
-        if scope["type"] != "http" or not any(
-            name.startswith(b"x-forwarded-") for name, _ in scope["headers"]
-        ):
+        if scope["type"] != "http" or _NAMES.isdisjoint(dict(scope["headers"])):
             await self.app(scope, receive, send)
             return
+        client = scope.get("client")
         if client and client[0] in self.trusted_hosts:
             _take_host(scope)
         await super().__call__(scope, receive, send)

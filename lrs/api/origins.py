@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
+from starlette.routing import Router
+from starlette.types import Scope
 
 from lrs.api.reading import header
 
 _NEVER_CACHED = frozenset({"POST", "PUT", "DELETE"})
 
 
-class CrossOrigin(CORSMiddleware):
-    """Starlette's, but for what neither comes from a browser's page nor may be given to one later.
+class CrossOrigin:
+    """Starlette's rules of who may call from where; no cookies are ever involved.
 
-    Of all others the answer says that it varies with the origin.
+    They leave alone what neither comes from a browser's page nor may be given to one later. All
+    other answers say that they vary with the origin.
     """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] == "http"
-            and scope["method"] in _NEVER_CACHED
-            and header(scope, b"origin") is None
-        ):
-            await self.app(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+    def __init__(
+        self, origins: Sequence[str], *, allow_headers: Sequence[str], expose_headers: Sequence[str]
+    ) -> None:
+        self._rules = CORSMiddleware(
+            Router(),  # it is not called
+            allow_origins=origins,
+            allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
+            allow_headers=allow_headers,
+            expose_headers=expose_headers,
+            max_age=3600,
+        )
+
+    def preflight(self, scope: Scope) -> Response | None:
+        """What answers a browser that asks whether a page may send a request; None for all else."""
+        if scope["method"] != "OPTIONS":
+            return None
+        headers = Headers(scope=scope)
+        if "origin" not in headers or "access-control-request-method" not in headers:
+            return None
+        return self._rules.preflight_response(headers)
+
+    def mark(self, scope: Scope, response: Response) -> None:
+        """Says in an answer whose pages may read it."""
+        origin = header(scope, b"origin")
+        if origin is not None:
+            response.headers.update(self._rules.simple_headers)
+            if not self._rules.allow_all_origins and self._rules.is_allowed_origin(origin):
+                response.headers["Access-Control-Allow-Origin"] = origin
+        elif scope["method"] in _NEVER_CACHED:
+            return
+        response.raw_headers.append((b"vary", b"Origin"))

@@ -6,18 +6,9 @@ import logging
 from typing import Any
 
 import orjson
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.errors import (
-    BadRequest,
-    InternalError,
-    LRSError,
-    MethodNotAllowed,
-    NotFound,
-    Unavailable,
-)
+from lrs.errors import InternalError, LRSError
 
 _log = logging.getLogger("lrs.errors")
 
@@ -51,25 +42,11 @@ def response(error: LRSError, **members: Any) -> Response:
     )
 
 
-async def render(request: Request, error: Exception) -> Response:
-    """Renders what a handler raised."""
+def render(error: Exception) -> Response:
+    """What a handler raised, as a response."""
     if isinstance(error, LRSError):
         if error.__cause__ is not None:
             _log.error(error.detail, exc_info=error.__cause__)
         return response(error)
-    if isinstance(error, HTTPException):
-        return response(_of_http(request, error))
     _log.exception("unexpected error", exc_info=error)
     return response(InternalError("Something went wrong on this side; it has been logged."))
-
-
-def _of_http(request: Request, error: HTTPException) -> LRSError:
-    headers = error.headers or {}
-    if error.status_code == 404:
-        return NotFound(f"There is no resource at {request.url.path}.", headers=headers)
-    if error.status_code == 405:
-        allowed = headers.get("Allow", "other methods")
-        return MethodNotAllowed(f"This resource answers {allowed}.", headers=headers)
-    if error.status_code >= 500:
-        return Unavailable(error.detail, headers=headers)
-    return BadRequest(error.detail, headers=headers)

@@ -35,7 +35,7 @@ _DIGITS = re.compile("[0-9]{1,18}")
 
 
 def services(request: Request) -> Services:
-    found: Services = request.app.state.services
+    found: Services = request.scope["services"]
     return found
 
 

@@ -7,11 +7,11 @@ from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from lrs.api import reading
 from lrs.api.responses import http_date, json_response
-from lrs.api.routing import resource
+from lrs.api.routing import Resource
+from lrs.api.xapi.resources import resource
 from lrs.auth import scopes
 from lrs.errors import BadRequest, NotFound, PreconditionFailed
 from lrs.store import documents as store
@@ -154,7 +154,7 @@ def _changed(document: Document | None) -> Response:
     return Response(status_code=204, headers=headers)
 
 
-def _route(path: str, kind: Kind) -> Route:
+def _route(path: str, kind: Kind) -> Resource:
     return resource(
         path,
         get=partial(get, kind),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
 
 from lrs.api import reading
 from lrs.api.responses import CONSISTENT_THROUGH, REPORTS_THROUGH, timestamp
-from lrs.api.services import Services
-from lrs.errors import LRSError, Unavailable
+from lrs.errors import LRSError
 
 ALLOWED_HEADERS = [
     "Accept-Language",
@@ -40,41 +38,26 @@ EXPOSED_HEADERS = [
 """What it may read of the answer."""
 
 
-class XAPIHeaders:
-    """Puts the version into every answer, refusals too, and the bound into those of statements."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/xapi/"):
-            await self.app(scope, receive, send)
-            return
-        here: Services = scope["app"].state.services
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers[reading.VERSION_HEADER] = _version(Request(scope), here)
-                if scope["path"].startswith("/xapi/statements"):
-                    await _add_bound(headers, here)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
+async def complete(request: Request, response: Response) -> None:
+    """Puts the version into an answer, refusals too, and the bound into those of statements."""
+    response.raw_headers.append((b"x-experience-api-version", _version(request).encode()))
+    if request.scope["path"].startswith("/xapi/statements"):
+        await _add_bound(request, response)
 
 
-def _version(request: Request, here: Services) -> str:
+def _version(request: Request) -> str:
     try:
         asked = reading.version(request, required=True)
     except LRSError:
         asked = None
-    return asked or here.settings.xapi_default_version
+    return asked or reading.services(request).settings.xapi_default_version
 
 
-async def _add_bound(headers: MutableHeaders, here: Services) -> None:
-    if CONSISTENT_THROUGH in headers:
+async def _add_bound(request: Request, response: Response) -> None:
+    if CONSISTENT_THROUGH in response.headers:
         return
     try:
-        headers[CONSISTENT_THROUGH] = timestamp(await here.horizon.recent())
-    except Unavailable:
+        bound = timestamp(await reading.services(request).horizon.recent())
+    except LRSError:
         return  # the answer itself says that the database is away
+    response.headers[CONSISTENT_THROUGH] = bound

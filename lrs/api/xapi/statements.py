@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from lrs.api import listing, outcomes, problems, reading
 from lrs.api.responses import json_response
-from lrs.api.routing import resource
+from lrs.api.xapi.resources import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.checking import StatementReader

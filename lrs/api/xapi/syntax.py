@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlencode
 
-from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Message, Scope
 
-from lrs.api import problems, reading
-from lrs.api.services import Services
-from lrs.errors import BadRequest, InvalidParameter, LRSError, MalformedJSON
+from lrs.api import reading
+from lrs.errors import BadRequest, InvalidParameter, MalformedJSON
 
 _HEADERS = {
     name.lower(): name
@@ -33,54 +32,34 @@ _MOST_FIELDS = 100
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 
 
-class AlternateSyntax:
-    """Turns such a request into the one that is meant, before anything else looks at it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] != "http"
-            or not scope["path"].startswith("/xapi/")
-            or not scope["query_string"]
-            or "method" not in QueryParams(scope["query_string"])
-        ):
-            await self.app(scope, receive, send)
-            return
-        try:
-            content = await _unwrap(scope, receive)
-        except LRSError as error:
-            await problems.response(error)(scope, receive, send)
-            return
-
-        pending = [content]
-
-        async def replay() -> Message:
-            if pending:
-                return {"type": "http.request", "body": pending.pop(), "more_body": False}
-            return await receive()  # the client goes away
-
-        await self.app(scope, replay, _bodiless(send) if scope["method"] == "HEAD" else send)
+def is_used(request: Request) -> bool:
+    """Whether a request is written this way."""
+    return bool(request.scope["query_string"]) and "method" in request.query_params
 
 
-def _bodiless(send: Send) -> Send:
-    """The client has sent a POST, and would wait for the body that a HEAD announces."""
+async def meant(request: Request) -> Request:
+    """The request that is meant, before anything else has looked at it. Raises LRSError."""
+    pending = [await _unwrap(request)]
 
-    async def send_head(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["Content-Length"] = "0"
-        elif message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
+    async def replay() -> Message:
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
+        return await request.receive()  # the client goes away
 
-    return send_head
+    return Request(request.scope, replay)
 
 
-async def _unwrap(scope: Scope, receive: Receive) -> bytes:
+def bodiless(response: Response) -> Response:
+    """What answers a HEAD: the client has sent a POST, and would wait for a body."""
+    head = Response(status_code=response.status_code)
+    head.raw_headers = response.raw_headers
+    head.headers["Content-Length"] = "0"
+    return head
+
+
+async def _unwrap(request: Request) -> bytes:
     """Rewrites the scope, and returns the content that was meant."""
-    request = Request(scope, receive)
-    if scope["method"] != "POST":
+    if request.method != "POST":
         raise BadRequest("The alternate request syntax is a POST.")
     parameters = request.query_params.multi_items()
     method = request.query_params["method"]
@@ -88,10 +67,10 @@ async def _unwrap(scope: Scope, receive: Receive) -> bytes:
         raise InvalidParameter("method must be GET, HEAD, PUT, POST or DELETE.")
     if len(parameters) > 1:
         raise InvalidParameter("The alternate request syntax has no parameter beside method.")
-    here: Services = scope["app"].state.services
-    form = _form(request, await reading.body(request, here.settings.body_bytes))
-    _rewrite(scope, method, form)
-    if reading.version(Request(scope), required=True) != "1.0.3":
+    most = reading.services(request).settings.body_bytes
+    form = _form(request, await reading.body(request, most))
+    _rewrite(request.scope, method, form)
+    if reading.version(request, required=True) != "1.0.3":
         raise BadRequest("xAPI 2.0 has no alternate request syntax.")
     content = form.pop("content", None)
     if content is None and method == "PUT":
