@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 BITS = 10
-LAST = 2**63 - 1
 
+_LAST = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 
@@ -31,4 +31,4 @@ def stored(place: int) -> datetime:
 
 
 def _place(micros: int) -> int:
-    return min(max(0, micros << BITS), LAST)
+    return min(max(0, micros << BITS), _LAST)

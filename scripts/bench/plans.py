@@ -139,11 +139,14 @@ def _filled(text: str) -> re.Pattern[str]:
 
 def named_queries() -> dict[str, str]:
     root = resources.directory("sql")
-    return {
+    named = {
         path.relative_to(root).with_suffix("").as_posix(): path.read_text().strip()
         for path in sorted(root.rglob("*.sql"))
         if "migrations" not in path.parts
     }
+    beginning = named.pop("statements/given")
+    whole = ("statements/insert", "statements/insert_all")
+    return named | {name: f"{beginning}\n{named[name]}" for name in whole}
 
 
 async def _explain(pool: asyncpg.Pool, each: Execution) -> str:
