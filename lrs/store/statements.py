@@ -26,7 +26,12 @@ from lrs.xapi.signatures import Signature
 
 _GIVEN = resources.sql("statements/given")
 _INSERT = _GIVEN + resources.sql("statements/insert")
-_INSERT_ALL = _GIVEN + resources.sql("statements/insert_all")
+_INSERT_ONE, _INSERT_ALL, _TELL, _INSERTED = (
+    resources.sql(f"statements/{name}") for name in ("insert_one", "insert_all", "tell", "inserted")
+)
+_ONE = f"{_INSERT_ONE}{_INSERTED}"
+_ONE_TELLING = f"{_INSERT_ONE}, {_TELL}{_INSERTED}"
+_ALL_TELLING = f"{_GIVEN}{_INSERT_ALL}, {_TELL}{_INSERTED}"
 _STORED_DIGESTS = resources.sql("statements/stored_digests")
 _BY_ID = resources.sql("statements/by_id")
 
@@ -110,6 +115,23 @@ async def insert(connection: Connection, partner_id: int, prepared: Sequence[Pre
     return Inserted(frozenset(ids or ()), frozenset(referred or ()))
 
 
+async def insert_one(
+    connection: Connection, partner_id: int, each: Prepared, news: News
+) -> Inserted:
+    """Stores one, and what it tells, if its id is new. It may not refer to another statement."""
+    *values, keys, roles, _ = _columns(partner_id, [each])
+    (row,) = await connection.fetch(
+        _ONE_TELLING if news else _ONE,
+        partner_id,
+        *(value for (value,) in values),
+        keys,
+        roles,
+        *(_told(1, news) if news else ()),
+    )
+    stored, referred = row
+    return Inserted(frozenset((each.statement_id,) if stored else ()), frozenset(referred or ()))
+
+
 async def insert_all(
     connection: Connection, partner_id: int, prepared: Sequence[Prepared], news: News
 ) -> Inserted | None:
@@ -118,17 +140,14 @@ async def insert_all(
     The ids given must differ from each other, and no statement may refer to another one. In a
     transaction only without statements, since a unique violation would end that.
     """
+    *columns, linked = _columns(partner_id, prepared)
     try:
         (row,) = await connection.fetch(
-            _INSERT_ALL,
+            _ALL_TELLING,
             partner_id,
-            *_columns(partner_id, prepared),
-            [identity_hash(activity) for activity in news.definitions],
-            list(news.definitions),
-            [text.decode() for text in news.definitions.values()],
-            [identity_hash(identity) for identity, _ in news.names],
-            [identity_hash(name) for _, name in news.names],
-            [name for _, name in news.names],
+            *columns,
+            *_told(len(prepared), news),
+            linked,
         )
     except UniqueViolationError:
         return None
@@ -154,9 +173,22 @@ def _columns(partner_id: int, prepared: Sequence[Prepared]) -> tuple[Sequence[ob
         [each.digest for each in prepared],
         [each.timed for each in prepared],
         [each.body for each in prepared],
-        [statement_id for statement_id, _, _ in linked],
         [key for _, key, _ in linked],
         [roles for _, _, roles in linked],
+        [statement_id for statement_id, _, _ in linked],
+    )
+
+
+def _told(given: int, news: News) -> tuple[object, ...]:
+    """What sql/statements/tell.sql takes."""
+    return (
+        given,
+        [identity_hash(activity) for activity in news.definitions],
+        list(news.definitions),
+        [text.decode() for text in news.definitions.values()],
+        [identity_hash(identity) for identity, _ in news.names],
+        [identity_hash(name) for _, name in news.names],
+        [name for _, name in news.names],
     )
 
 

@@ -107,15 +107,19 @@ class Writer:
         What is told by statements that are known already is not to be written, nor is half of what
         is all or nothing: it is decided in a transaction which statements are new.
         """
-        news = self._news(partner_id, firsts.values())
         given = list(firsts.values())
-        if news or any(submission.needs_rollback for submission in group):
+        news = self._news(partner_id, given)
+        inserted: Inserted | None
+        if len(given) == 1:
+            inserted = await statements.insert_one(connection, partner_id, given[0], news)
+        elif news or any(submission.needs_rollback for submission in group):
             inserted = await statements.insert_all(connection, partner_id, given, news)
-            if inserted is None:
-                return None
-            self._remembered.note(partner_id, news)
         else:
             inserted = await statements.insert(connection, partner_id, given)
+        if inserted is None:
+            return None
+        if len(inserted.ids) == len(given):
+            self._remembered.note(partner_id, news)
         verdicts = await _verdicts(connection, partner_id, group, firsts, inserted)
         if inserted.referred:
             await _afterwards(lambda: inheritance.settle(connection, partner_id, inserted.referred))

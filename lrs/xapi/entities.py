@@ -36,7 +36,7 @@ def merge(known: Json, told: Json) -> Json:
     """What is known of an activity with what is told on top (Communication 2.5).
 
     Language maps gain languages, and extensions keys; any other member is replaced.
-    sql/statements/insert_all.sql does the same.
+    sql/statements/tell.sql does the same.
     """
     merged = {**known, **told}
     for name in ("name", "description", "extensions"):

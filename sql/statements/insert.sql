@@ -14,7 +14,7 @@ fresh as (
 linked as (
     insert into link (key, place, roles)
     select item.key, fresh.place, item.roles
-    from unnest($11::uuid[], $12::bigint[], $13::smallint[]) as item (statement_id, key, roles)
+    from unnest($13::uuid[], $11::bigint[], $12::smallint[]) as item (statement_id, key, roles)
     join fresh using (statement_id)
 ),
 referring as (

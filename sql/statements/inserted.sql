@@ -1,0 +1,11 @@
+-- How insert_one.sql and insert_all.sql end: how many statements were stored, and which of them are
+-- referred to already.
+select
+    count(*) as stored,
+    array_agg(fresh.statement_id::text) filter (
+        where exists (
+            select from reference
+            where reference.partner_id = $1 and reference.target_id = fresh.statement_id
+        )
+    ) as referred
+from fresh
