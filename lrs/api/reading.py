@@ -133,9 +133,13 @@ def split(request: Request, text: bytes) -> tuple[list[bytes], bool]:
 
 def parameters(request: Request) -> list[tuple[str, str]]:
     """The parameters in the query, in order. Raises InvalidParameter if they are not UTF-8."""
+    return parsed(request.scope["query_string"])
+
+
+def parsed(query_string: bytes) -> list[tuple[str, str]]:
+    """The same, of the query alone."""
     try:
-        query = request.scope["query_string"].decode()
-        return parse_qsl(query, keep_blank_values=True, errors="strict")
+        return parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise InvalidParameter("The parameters are not UTF-8.") from None
 

@@ -27,7 +27,8 @@ def http_date(moment: datetime) -> str:
 
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, to the microsecond, as `stored` is written."""
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return f"{text.removesuffix('+00:00')}Z"
 
 
 def reports_through(through: datetime) -> dict[str, str]:

@@ -37,10 +37,13 @@ EXPOSED_HEADERS = [
 ]
 """What it may read of the answer."""
 
+_VERSION = reading.VERSION_HEADER.lower().encode()
+_BOUND = CONSISTENT_THROUGH.lower().encode()
+
 
 async def complete(request: Request, response: Response) -> None:
     """Puts the version into an answer, refusals too, and the bound into those of statements."""
-    response.raw_headers.append((b"x-experience-api-version", _version(request).encode()))
+    response.raw_headers.append((_VERSION, _version(request).encode()))
     if request.scope["path"].startswith("/xapi/statements"):
         await _add_bound(request, response)
 
@@ -54,10 +57,10 @@ def _version(request: Request) -> str:
 
 
 async def _add_bound(request: Request, response: Response) -> None:
-    if CONSISTENT_THROUGH in response.headers:
+    if any(name == _BOUND for name, _ in response.raw_headers):
         return
     try:
         bound = timestamp(await reading.services(request).horizon.recent())
     except LRSError:
         return  # the answer itself says that the database is away
-    response.headers[CONSISTENT_THROUGH] = bound
+    response.raw_headers.append((_BOUND, bound.encode()))

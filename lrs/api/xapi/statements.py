@@ -68,7 +68,7 @@ async def _writer(request: Request) -> tuple[Version | None, Caller]:
 
 async def _content(request: Request) -> tuple[bytes, dict[str, Attached]]:
     """The JSON text of the request, and the attachments that came with it."""
-    content_type = request.headers.get("content-type", "")
+    content_type = reading.header(request.scope, b"content-type") or ""
     is_multipart = content_type.lower().startswith("multipart/mixed")
     if not is_multipart:
         reading.require_json(request)

@@ -34,7 +34,7 @@ _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 
 def is_used(request: Request) -> bool:
     """Whether a request is written this way."""
-    return bool(request.scope["query_string"]) and "method" in request.query_params
+    return b"method" in request.scope["query_string"] and "method" in request.query_params
 
 
 async def meant(request: Request) -> Request:
