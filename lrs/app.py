@@ -54,6 +54,11 @@ _log = logging.getLogger("lrs")
 
 _SWEEP_SECONDS = 60.0
 
+# A partner's transactions at a time: while one is written to disk, the next one is made ready. Of
+# several workers, another one does that: more of them would only be smaller, and wait for each
+# other's rows.
+_ABREAST = 2
+
 ROUTES = [
     *partners.ROUTES,
     *records.ROUTES,
@@ -133,7 +138,11 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         registry = Registry(database.readers)
         tokens = await administration.load_keys(settings, registry)
         vault = Vault(settings.secret_key)
-        commits = GroupCommit(database, queue_limit=settings.queue_statements)
+        commits = GroupCommit(
+            database,
+            queue_limit=settings.queue_statements,
+            transactions_per_partner=_ABREAST if settings.workers == 1 else 1,
+        )
         sweeping = asyncio.create_task(_sweep(database))
         try:
             yield Services(

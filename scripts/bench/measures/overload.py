@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.bench import clients, load
+from scripts.bench import clients, load, servers
 from scripts.bench.clients import Watched, percentile
 from scripts.bench.load import Measured
 from scripts.bench.measures import Lab
@@ -14,6 +14,7 @@ _BEST_AT = {1: 64, 50: 8}
 """Connections that bring the best rate, by how many statements each request has."""
 
 _TOO_MANY = 640
+_PLACES = 320
 _UNFINISHED = 500
 _MOST_MEGABYTES = 512
 
@@ -21,12 +22,16 @@ _MOST_MEGABYTES = 512
 def measure(lab: Lab, target: Target) -> Section:
     section = Section()
     for size in _BEST_AT:
-        _flood(lab, target, size, section)
+        _flood(lab, target, size, section, f"POST {size}")
     _dawdle(lab, target, section)
+    few = {"LRS_REQUESTS_AT_ONCE": str(_PLACES // lab.workers)}
+    with servers.ours(lab.folder / "crowded", lab.workers, **few) as crowded:
+        for size in _BEST_AT:
+            _flood(lab, crowded, size, section, f"POST {size}, {_PLACES} at once")
     return section
 
 
-def _flood(lab: Lab, target: Target, size: int, section: Section) -> None:
+def _flood(lab: Lab, target: Target, size: int, section: Section, name: str) -> None:
     request = load.posts(target, size, 200)
     best = load.measure(target, request, connections=_BEST_AT[size], seconds=lab.seconds)
     with (
@@ -36,12 +41,12 @@ def _flood(lab: Lab, target: Target, size: int, section: Section) -> None:
         found = load.measure(target, request, connections=_TOO_MANY, seconds=2 * lab.seconds)
     calm = clients.seconds_until_calm(target)
     section.rows += [
-        _row(lab, f"POST {size}, best", size, _BEST_AT[size], best),
-        _row(lab, f"POST {size}, overload", size, _TOO_MANY, found, best.accepted * size),
+        _row(lab, f"{name}, best", size, _BEST_AT[size], best),
+        _row(lab, f"{name}, overload", size, _TOO_MANY, found, best.accepted * size),
     ]
-    section.notes.append(_told(size, found, watched))
+    section.notes.append(_told(name, found, watched))
     kept = found.accepted / best.accepted
-    what = f"overload, POST {size}:"
+    what = f"overload, {name}:"
     most = _MOST_MEGABYTES * lab.workers
     improper = max(watched.share_improper, found.share_broken)
     section.verdicts += [
@@ -76,12 +81,12 @@ def _row(
     return Row("overload", name, connections, rate, found, "statements", limit, lab.workers)
 
 
-def _told(size: int, found: Measured, watched: Watched) -> str:
+def _told(name: str, found: Measured, watched: Watched) -> str:
     def times(waited: list[float]) -> str:
         return f"{percentile(waited, 0.5):.0f} ms (p99 {percentile(waited, 0.99):.0f})"
 
     refusal = f", {times(watched.refused)} to be refused" if watched.refused else ""
     return (
-        f"POST {size} at {_TOO_MANY} connections: {found.share_refused:.0%} refused; a client "
+        f"{name}, at {_TOO_MANY} connections: {found.share_refused:.0%} refused; a client "
         f"among them waits {times(watched.accepted)} to be accepted{refusal}."
     )
