@@ -14,13 +14,14 @@ _ATTEMPTS = 5
 def lower(pid: int) -> None:
     """Lets other processes go first, as far as the system and our rights allow it."""
     with suppress(AttributeError, OSError):  # not everywhere
-        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+        given = os.getpriority(os.PRIO_PROCESS, pid)
+        os.setpriority(os.PRIO_PROCESS, pid, given + _NICE)  # the system knows the most
         if os.getsid(pid) == pid:
             _lower_session(pid)
 
 
 def _lower_session(pid: int) -> None:
-    """Linux may divide the processor among sessions first; to be nice tells nothing there."""
+    """Linux may divide the processor among sessions first; that a process is nice counts within."""
     for _ in range(_ATTEMPTS):
         try:
             Path(f"/proc/{pid}/autogroup").write_text(str(_NICE))
