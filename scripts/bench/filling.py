@@ -16,7 +16,7 @@ import orjson
 
 from lrs import administration
 from lrs.checking import Sender
-from lrs.store import entities
+from lrs.store import statements
 from lrs.store.entities import Remembered
 from lrs.store.statements import Prepared
 from lrs.xapi import links
@@ -100,7 +100,8 @@ async def _copy_share(
             )
             async with connection.transaction():
                 await copy(connection, partner_id, batch)
-                await entities.write(connection, partner_id, news)
+                if news:
+                    await statements.insert_all(connection, partner_id, (), news)
             remembered.note(partner_id, news)
     finally:
         await connection.close()

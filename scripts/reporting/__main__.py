@@ -21,7 +21,7 @@ from typing import Any
 
 import asyncpg
 import orjson
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from lrs import collector
 from lrs.reporting import names, rows
