@@ -10,8 +10,8 @@ Nothing of this is left to the planner, who cannot know how often one value occu
 for by whole rows of its index, so that no other index can give it in order; `offset 0` keeps a
 look-up a look-up; and connections for lists know no way but indexes and loops (see database.py).
 
-Most indexes hold keys without a partner (see keys.py). Whatever they lead to is a statement of the
-list only if its row is the partner's.
+Most indexes hold keys without a partner, whose own they are (see keys.py); that a row is the
+partner's is asked of the row itself.
 """
 
 from __future__ import annotations
@@ -96,11 +96,6 @@ class _Walked:
     def table(self) -> str:
         return "link" if self.column == "key" else "statement"
 
-    @property
-    def of_partner(self) -> str:
-        """What limits the range to the partner, where the value does not."""
-        return "partner_id = $1 and " if self.column == "organization" else ""
-
 
 @cache
 def _sql(shape: tuple[tuple[Column, ...], ...], ascending: bool) -> str:
@@ -123,7 +118,7 @@ class _Query:
         self.direction = "asc" if ascending else "desc"
         self.nearest, self.farthest = ("least", "desc") if ascending else ("greatest", "asc")
         tried = {each.column for ranges in conditions for each in ranges} | {"verb_key"}
-        self.columns = ("place", "partner_id", "statement_id", *sorted(tried - {"key"}), "payload")
+        self.columns = ("place", "statement_id", *sorted(tried - {"key"}), "payload")
 
     def sql(self) -> str:
         """Rows keep the order of the walk on their way to the answer: nothing there reorders.
@@ -220,17 +215,16 @@ select
     def _range(self, each: _Walked, limit: int | str, columns: Sequence[str]) -> str:
         column, value = each.column, each.value
         order = f"{column} {self.direction}, place {self.direction}"
-        whose = "partner_id = $1 and " if "partner_id" in columns else ""
         return f"""
         select {", ".join(columns)}
         from (
             select {", ".join(dict.fromkeys([column, *columns]))} from {each.table}
-            where {each.of_partner}{column} is not null
+            where partner_id = $1 and {column} is not null
                 and ({column}, place) >= ({value}, $5) and ({column}, place) < ({value}, $6)
             order by {order}
             limit {limit}
         ) as range
-        where {whose}{column} = {value}
+        where {column} = {value}
         order by {order}"""
 
     def _leads(self, number: int) -> str:
@@ -247,7 +241,7 @@ def _meets(each: _Walked) -> str:
         return f"coalesce({each.column} = {each.value}, false)"
     return f"""exists (
         select from link
-        where key = {each.value} and place = candidate.place
+        where partner_id = $1 and key = {each.value} and place = candidate.place
         offset 0)"""
 
 

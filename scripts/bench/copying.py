@@ -35,7 +35,7 @@ _STATEMENT = (
     *("place", "verb_key", "authority_key", "actor_key", "object_key", "partner_id"),
     *("statement_id", "digest", "organization", "payload"),
 )
-_LINK = ("key", "place", "roles")
+_LINK = ("key", "place", "partner_id", "roles")
 
 
 def prepared(statements: Iterable[dict[str, Any]], sender: Sender = BENCH) -> list[Prepared]:
@@ -136,7 +136,11 @@ async def copy(
     await connection.copy_records_to_table(
         f"{prefix}link",
         columns=_LINK,
-        records=[(key ^ own, place, roles) for each, place in placed for key, roles in each.links],
+        records=[
+            (key ^ own, place, partner_id, roles)
+            for each, place in placed
+            for key, roles in each.links
+        ],
     )
 
 

@@ -3,8 +3,8 @@
 -- so is nothing to be done beside servers that run.
 --
 -- A place is the microseconds of storing since 1970, shifted left by 10 bits that tell writers apart.
--- Keys in indexes are the partner's own (see lrs/store/keys.py), so that no index but those that hold
--- what was sent needs the partner in front.
+-- Keys are the partner's own (see lrs/store/keys.py), so that the indexes of a statement's keys do not
+-- need the partner in front.
 
 create function stored_at(place bigint) returns timestamptz
 language sql immutable parallel safe
@@ -45,9 +45,10 @@ create table statement (
 -- What else a statement speaks of, found in page order: one row for each agent, activity,
 -- registration (and inherited verb), `roles` a bitmask of where it stands. See lrs/xapi/links.py.
 create table link (
-    key   bigint not null,
-    place bigint not null,
-    roles smallint not null
+    key        bigint not null,
+    place      bigint not null,
+    partner_id integer not null,
+    roles      smallint not null
 );
 
 -- Statements whose object is another statement. The target may arrive later, or never: `settled`
@@ -116,13 +117,13 @@ join placed using (partner_id, statement_id)
 left join told using (partner_id, statement_id)
 order by place;
 
-insert into link (key, place, roles)
-select key # salt, place, roles
+insert into link (key, place, partner_id, roles)
+select key # salt, place, partner_id, roles
 from old_link
 join placed using (partner_id, statement_id)
 left join told using (partner_id, statement_id)
 where key is distinct from actor_key and key is distinct from object_key
-order by key # salt, place;
+order by partner_id, key # salt, place;
 
 insert into reference (place, partner_id, voids, settled, statement_id, target_id)
 select place, partner_id, voids, settled, statement_id, target_id
@@ -161,7 +162,7 @@ create index statement_by_object on statement (object_key, place) where object_k
 create index statement_by_organization on statement (partner_id, organization, place)
     where organization is not null;
 
-alter table link add primary key (key, place);
+alter table link add primary key (partner_id, key, place);
 
 alter table reference add primary key (partner_id, statement_id);
 

@@ -12,11 +12,11 @@ settled as (
         for update
     )
 )
-insert into link (key, place, roles)
-select item.key, reference.place, item.roles
+insert into link (partner_id, key, place, roles)
+select $1, item.key, reference.place, item.roles
 from item
 join reference on reference.partner_id = $1 and reference.statement_id = item.statement_id
 order by item.key, reference.place
-on conflict (key, place)
+on conflict (partner_id, key, place)
 do update set roles = link.roles | excluded.roles
 where link.roles | excluded.roles <> link.roles

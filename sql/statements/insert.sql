@@ -12,8 +12,8 @@ fresh as (
     returning statement_id, place
 ),
 linked as (
-    insert into link (key, place, roles)
-    select item.key, fresh.place, item.roles
+    insert into link (partner_id, key, place, roles)
+    select $1, item.key, fresh.place, item.roles
     from unnest($13::uuid[], $11::bigint[], $12::smallint[]) as item (statement_id, key, roles)
     join fresh using (statement_id)
 ),

@@ -26,8 +26,8 @@ fresh as (
     returning statement_id, place
 ),
 linked as (
-    insert into link (key, place, roles)
-    select item.key, fresh.place, item.roles
+    insert into link (partner_id, key, place, roles)
+    select $1, item.key, fresh.place, item.roles
     from fresh
     cross join unnest($11::bigint[], $12::smallint[]) as item (key, roles)
 )
