@@ -24,14 +24,14 @@ from lrs.xapi.entities import identity_hash
 from lrs.xapi.links import VOIDED_KEY
 from lrs.xapi.signatures import Signature
 
-_GIVEN = resources.sql("statements/given")
-_INSERT = _GIVEN + resources.sql("statements/insert")
-_INSERT_ONE, _INSERT_ALL, _TELL, _INSERTED = (
-    resources.sql(f"statements/{name}") for name in ("insert_one", "insert_all", "tell", "inserted")
+_GIVEN, _INSERT, _INSERT_ONE, _INSERT_ALL, _TELL, _INSERTED = (
+    resources.sql(f"statements/{name}")
+    for name in ("given", "insert", "insert_one", "insert_all", "tell", "inserted")
 )
-_ONE = f"{_INSERT_ONE}{_INSERTED}"
-_ONE_TELLING = f"{_INSERT_ONE}, {_TELL}{_INSERTED}"
-_ALL_TELLING = f"{_GIVEN}{_INSERT_ALL}, {_TELL}{_INSERTED}"
+SEVERAL = f"{_GIVEN}{_INSERT}"
+ONE = f"{_INSERT_ONE}{_INSERTED}"
+ONE_TELLING = f"{_INSERT_ONE}, {_TELL}{_INSERTED}"
+ALL_TELLING = f"{_GIVEN}{_INSERT_ALL}, {_TELL}{_INSERTED}"
 _STORED_DIGESTS = resources.sql("statements/stored_digests")
 _BY_ID = resources.sql("statements/by_id")
 
@@ -102,7 +102,7 @@ async def insert(connection: Connection, partner_id: int, prepared: Sequence[Pre
     """Stores those whose ids are new. The ids given must differ from each other."""
     referring = [each for each in prepared if each.target is not None]
     (row,) = await connection.fetch(
-        _INSERT,
+        SEVERAL,
         partner_id,
         *_columns(partner_id, prepared),
         [each.statement_id for each in referring],
@@ -121,7 +121,7 @@ async def insert_one(
     """Stores one, and what it tells, if its id is new. It may not refer to another statement."""
     *values, keys, roles, _ = _columns(partner_id, [each])
     (row,) = await connection.fetch(
-        _ONE_TELLING if news else _ONE,
+        ONE_TELLING if news else ONE,
         partner_id,
         *(value for (value,) in values),
         keys,
@@ -143,7 +143,7 @@ async def insert_all(
     *columns, linked = _columns(partner_id, prepared)
     try:
         (row,) = await connection.fetch(
-            _ALL_TELLING,
+            ALL_TELLING,
             partner_id,
             *columns,
             *_told(len(prepared), news),

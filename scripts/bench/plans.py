@@ -20,7 +20,7 @@ from uuid import uuid4
 import asyncpg
 
 from lrs import resources
-from lrs.store import database
+from lrs.store import database, statements
 from scripts.bench import servers, traffic
 from scripts.bench.servers import Target
 
@@ -144,9 +144,15 @@ def named_queries() -> dict[str, str]:
         for path in sorted(root.rglob("*.sql"))
         if "migrations" not in path.parts
     }
-    beginning = named.pop("statements/given")
-    whole = ("statements/insert", "statements/insert_all")
-    return named | {name: f"{beginning}\n{named[name]}" for name in whole}
+    for piece in ("given", "insert", "insert_one", "insert_all", "tell", "inserted"):
+        del named[f"statements/{piece}"]
+    whole = {
+        "insert": statements.SEVERAL,
+        "insert_one": statements.ONE,
+        "insert_one, tell": statements.ONE_TELLING,
+        "insert_all, tell": statements.ALL_TELLING,
+    }
+    return named | {f"statements/{name}": text.strip() for name, text in whole.items()}
 
 
 async def _explain(pool: asyncpg.Pool, each: Execution) -> str:
