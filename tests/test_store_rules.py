@@ -762,7 +762,9 @@ async def test_a_batch_waits_only_while_the_database_gets_on(
 ) -> None:
     goes_on = asyncio.Event()
 
-    async def write(self: Writer, partner_id: int, group: Sequence[Submission]) -> Answers:
+    async def write(
+        self: Writer, connection: Any, partner_id: int, group: Sequence[Submission]
+    ) -> Answers:
         await goes_on.wait()
         return {each: [None] for each in group}
 

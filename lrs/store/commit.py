@@ -49,7 +49,8 @@ class GroupCommit:
         group_limit: int = 500,
         transactions_per_partner: int = 2,
     ) -> None:
-        self._writer = Writer(database)
+        self._connections = database.writers
+        self._writer = Writer()
         self._queue_limit = queue_limit
         self._group_limit = group_limit
         self._transactions_per_partner = transactions_per_partner
@@ -143,7 +144,8 @@ class GroupCommit:
         """Commits a group in one transaction, or apart what cannot share one; never raises."""
         try:
             with metrics.COMMIT_SECONDS.time(), errors_translated():
-                verdicts = await again(lambda: self._writer.write(partner_id, group))
+                async with self._connections.acquire() as connection:
+                    _tell(await again(lambda: self._writer.write(connection, partner_id, group)))
         except Refused as refused:
             if len(group) == 1:
                 _tell({**refused.verdicts})
@@ -159,8 +161,6 @@ class GroupCommit:
             await self._commit_each(partner_id, [[each] for each in group])
         except Exception as error:
             _fail(group, error)
-        else:
-            _tell(verdicts)
 
     async def _commit_each(self, partner_id: int, groups: list[list[Submission]]) -> None:
         for group in filter(None, groups):

@@ -21,7 +21,7 @@ from lrs import metrics
 from lrs.errors import LRSError, Unauthorized
 from lrs.store import attachments, callbacks, inheritance, statements
 from lrs.store.callbacks import Nonce
-from lrs.store.database import RETRIED, Connection, Database, errors_translated
+from lrs.store.database import RETRIED, Connection, errors_translated
 from lrs.store.entities import News, Remembered
 from lrs.store.statements import Inserted, Known, Prepared
 
@@ -80,24 +80,27 @@ Answers = dict[Submission, list[Verdict] | Replayed]
 class Writer:
     """Writes groups of submissions, and remembers what it has lately written of entities."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self) -> None:
         self._remembered = Remembered()
 
-    async def write(self, partner_id: int, group: Sequence[Submission]) -> Answers:
+    async def write(
+        self,
+        connection: PoolConnectionProxy[Record],
+        partner_id: int,
+        group: Sequence[Submission],
+    ) -> Answers:
         """Commits what is new, and returns the verdicts. Raises Refused with what forbids it."""
         firsts = _firsts(group)
         metrics.COMMIT_STATEMENTS.observe(len(firsts))
-        async with self._database.writers.acquire() as connection:
-            if _fits_one_statement(group, firsts):
-                answers = await self._in_one_statement(connection, partner_id, group, firsts)
-                if answers is not None:
-                    return answers
-            return await self._in_transaction(connection, partner_id, group)
+        if _fits_one_statement(group, firsts):
+            answers = await self._in_one_statement(connection, partner_id, group, firsts)
+            if answers is not None:
+                return answers
+        return await self._in_transaction(connection, partner_id, group)
 
     async def _in_one_statement(
         self,
-        connection: PoolConnectionProxy[Record],
+        connection: Connection,
         partner_id: int,
         group: Sequence[Submission],
         firsts: dict[str, Prepared],
