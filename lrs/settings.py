@@ -275,10 +275,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.public_url or f"http://{host}:{self.port}"
 
 
-SECRETS = ("database_url", "secret_key")
-"""Settings that are never printed."""
-
-
 @cache
 def documented() -> dict[str, dict[str, Any]]:
     """Each setting's JSON Schema, by name: type, description, default."""

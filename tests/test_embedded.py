@@ -223,15 +223,6 @@ def test_starts_after_everything_was_killed_in_the_middle_of_work(used: Path) ->
             assert value(dsn, "select n from kept") == 7
 
 
-def test_stop_ends_what_a_killed_server_left(used: Path) -> None:
-    with serve(used) as server:
-        first_line(server)
-        server.kill()
-    assert embedded.address(used)
-    embedded.stop(used)
-    assert embedded.address(used) is None
-
-
 @pytest.mark.parametrize("note", ["{pid}\nx\n1\n5432\n/tmp\n\n1 1\nready\n", ""])
 def test_a_stale_note_does_not_keep_it_from_starting(used: Path, note: str) -> None:
     (used / "postgres" / "postmaster.pid").write_text(note.format(pid=os.getppid()))

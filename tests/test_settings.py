@@ -12,7 +12,7 @@ import pytest
 
 from lrs import cli
 from lrs.app import create_app
-from lrs.settings import PREFIX, SECRETS, Settings, SettingsError, documented, from_environment
+from lrs.settings import PREFIX, Settings, SettingsError, documented, from_environment
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
 FLAGS = {
@@ -50,7 +50,6 @@ def test_the_document_names_no_other_variable() -> None:
     named = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", DOCUMENT))
     known = {variable(name) for name in documented()}
     assert {each.removesuffix("_FILE") for each in named} <= known
-    assert {variable(name) for name in SECRETS} <= named
 
 
 def test_the_lines_are_in_the_order_of_the_code() -> None:

@@ -34,7 +34,7 @@ from lrs.store.embedded.process import (
 )
 from lrs.store.embedded.wheel import programs
 
-__all__ = ["EmbeddedError", "address", "give_way", "running", "stop"]
+__all__ = ["EmbeddedError", "address", "give_way", "running"]
 
 
 @contextmanager
@@ -50,14 +50,6 @@ def running(data_directory: Path, listen: str = "") -> Iterator[str]:
             stack.enter_context(_locked(data))
             dsn = _start(data, listen, stack)
         yield dsn
-
-
-def stop(data_directory: Path) -> None:
-    """Stop the PostgreSQL that a killed server left running on `data_directory`, if one did."""
-    data = _resolved(data_directory)
-    if data.exists():
-        with _explained(data), _locked(data):
-            stop_processes(data / "postgres")
 
 
 def address(data_directory: Path) -> str | None:
