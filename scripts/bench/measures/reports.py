@@ -21,6 +21,7 @@ from scripts.bench.servers import Target
 _BATCH = 50
 _CONNECTIONS = 4
 _ROUNDS = 5
+_BODIES = 800  # of a few, learners would soon have done the same a hundred times
 _PATIENCE = 120
 _PAUSE = 0.05
 
@@ -67,7 +68,7 @@ def measure(lab: Lab) -> Section:
 
 
 def _load(target: Target, lab: Lab) -> Measured:
-    request = load.posts(target, _BATCH, 80)
+    request = load.posts(target, _BATCH, _BODIES)
     return load.measure(target, request, connections=_CONNECTIONS, seconds=lab.seconds)
 
 
