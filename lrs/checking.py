@@ -167,18 +167,19 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
     verb = statement["verb"]["id"]
     target = links.reference(statement)
     mentioned = links.mentions(statement)
+    keys = links.keys(statement, mentioned)
     defined = entities.definitions(mentioned) if sender.defines else {}
     return Prepared(
         statement_id=statement_id.lower(),
         digest=equality.digest(statement),
         verb_key=links.verb_key(verb),
         authority_key=sender.authority_key,
-        actor_key=links.actor_key(statement),
-        object_key=links.object_key(statement),
+        actor_key=keys.actor,
+        object_key=keys.object,
         organization=item.organization,
         timed="timestamp" in statement,
         body=_body(item, statement_id, sender),
-        links=tuple(links.links(statement, mentioned).items()),
+        links=tuple(keys.links.items()),
         target=target,
         voids=target is not None and verb == links.VOIDED,
         definitions=[(each, orjson.dumps(known)) for each, known in defined.items()],

@@ -35,18 +35,18 @@ def new_id() -> str:
 
 def prepared(each: dict[str, Any]) -> Prepared:
     """A statement with an id, ready for the store, past all checks."""
-    target = links.reference(each)
+    target, keys = links.reference(each), links.keys(each)
     return Prepared(
         statement_id=each["id"],
         digest=each["id"].encode(),
         verb_key=links.verb_key(each["verb"]["id"]),
         authority_key=0,
-        actor_key=links.actor_key(each),
-        object_key=links.object_key(each),
+        actor_key=keys.actor,
+        object_key=keys.object,
         organization=None,
         timed=False,
         body=orjson.dumps(each).decode()[:-1] + ",",
-        links=tuple(links.links(each).items()),
+        links=tuple(keys.links.items()),
         target=target,
         voids=target is not None and each["verb"]["id"] == links.VOIDED,
     )

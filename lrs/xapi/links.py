@@ -145,11 +145,19 @@ def object_key(statement: Statement) -> int | None:
     return activity_key(target["id"]) if is_activity else None
 
 
-def links(statement: Statement, mentioned: Mentions | None = None) -> dict[int, int]:
-    """The statement's links, key to roles; `mentioned` if that is known already."""
+class Keys(NamedTuple):
+    """What a statement is found by; `links`, key to roles, is all but its actor and object."""
+
+    actor: int | None
+    object: int | None
+    links: dict[int, int]
+
+
+def keys(statement: Statement, mentioned: Mentions | None = None) -> Keys:
+    """The statement's keys; `mentioned` if that is known already."""
     kept = (actor_key(statement), object_key(statement))
-    found = _entities(statement, mentioned)
-    return {each: roles for each, roles in found.items() if each not in kept}
+    found = _entities(statement, mentioned).items()
+    return Keys(*kept, {each: roles for each, roles in found if each not in kept})
 
 
 def _entities(statement: Statement, mentioned: Mentions | None = None) -> dict[int, int]:
