@@ -579,7 +579,8 @@ def test_what_was_written_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPat
     assert set(again.definitions) == {f"urn:x:{number}" for number in range(16)}
     assert again.names == [("mbox a", str(number)) for number in range(10)]
     # One that is larger than all of that is forgotten at once.
-    remembered.note(1, remembered.news(1, [("urn:x:y", json.dumps(["x" * 200_000]).encode())], []))
+    huge = json.dumps({"moreInfo": "x" * 200_000}).encode()
+    remembered.note(1, remembered.news(1, [("urn:x:y", huge)], []))
     assert remembered.news(1, [("urn:x:19", json.dumps({"number": 19, **large}).encode())], [])
 
 

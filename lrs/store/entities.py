@@ -105,7 +105,7 @@ class Remembered:
             return False
         if hash(text) in known.included:
             return True
-        if _merged(known.merged, text) != _merged(known.merged, known.merged):
+        if _merged(known.merged, text) != known.merged:
             return False
         included = (hash(text), *known.included[: _MOST_INCLUDED - 1])
         self._definitions[partner_id, activity] = replace(known, included=included)
@@ -117,7 +117,8 @@ class Remembered:
         if known and known.is_fresh:
             definition = replace(known, merged=_merged(known.merged, text), included=(hash(text),))
         else:
-            definition = _Definition(text, (hash(text),), time.monotonic() + _FRESH_SECONDS)
+            fresh_until = time.monotonic() + _FRESH_SECONDS
+            definition = _Definition(_merged(b"{}", text), (hash(text),), fresh_until)
         self._definitions[place] = definition
         self._bytes += _size(activity, definition.merged)
 
