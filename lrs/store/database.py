@@ -45,8 +45,10 @@ _WALKS = {
     },
 }
 
-# A plan is kept, and a table that is small now may be large before the next one is made.
-_NO_SCANS = {"enable_seqscan": "off"}
+# A plan is kept, and a table that is small now may be large before the next one is made: so
+# look-ups have but one way, and what takes longer than its planning is planned each time.
+_LOOK_UPS = {"enable_seqscan": "off", "enable_sort": "off"}
+_PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
 
 # A unique violation is two writers' taking the same place at the same time: what else may be there
 # twice is inserted `on conflict`, or caught where that may be.
@@ -96,7 +98,7 @@ async def connected(
     """
     with errors_translated():
         async with (
-            _pool(dsn, WRITER, writers, timeout, _NO_SCANS) as writing,
+            _pool(dsn, WRITER, writers, timeout, _LOOK_UPS) as writing,
             _pool(dsn, READER, (readers + 1) // 2, timeout) as reading,
             _pool(dsn, READER, (readers + 1) // 2, timeout, _WALKS) as listing,
         ):
@@ -127,7 +129,7 @@ async def projecting(
         opened(connection.get_server_pid())
 
     with errors_translated():
-        async with _pool(dsn, PROJECTION, 2, _A_DAY, init=tell) as pool:
+        async with _pool(dsn, PROJECTION, 2, _A_DAY, _PLANNED_ANEW, init=tell) as pool:
             yield Database(pool, pool, pool)
 
 

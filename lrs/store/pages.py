@@ -207,7 +207,8 @@ select
         from ({self._range(each, "$3", ["place"])}) as linked
         cross join lateral (
             select {", ".join(self.columns[1:])} from statement
-            where partner_id = $1 and place = linked.place
+            where partner_id = $1 and place between linked.place and linked.place
+            order by place
             offset 0
         ) as statement
         order by place {self.direction}"""
