@@ -1,7 +1,7 @@
 """The one filterable list: SQL for a page of statements.
 
 One condition leads: its ranges are walked in page order, and the others are tried on each
-statement met on the way. Which one leads is found out by the query itself: of a hundred places
+statement met on the way. Which one leads is found out by the query itself: of fifty places
 ahead, the last one of a rare condition lies farthest away. A walk ends when the page is full, or
 when it has examined as many statements as one request may; then the page ends early, and the next
 one goes on from there.
@@ -30,7 +30,7 @@ from lrs.store.together import Once
 from lrs.xapi import links
 
 EXAMINED = 10_000
-_AHEAD = 100
+_AHEAD = 50
 
 
 @dataclass(frozen=True, slots=True)
