@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-_NICE = 10
+_NICE = 19
 _ATTEMPTS = 5
 
 
