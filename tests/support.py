@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,3 +138,23 @@ class Partner:
             headers={**XAPI, **headers},
             auth=(self.key, self.secret),
         )
+
+
+async def explained(
+    connection: Any, sql: str, values: Iterable[str], options: str = ""
+) -> list[dict[str, Any]]:
+    """The nodes of the plan for a query with these values, given as SQL, if it is prepared."""
+    await connection.execute(f"prepare explained as {sql}")
+    try:
+        text = await connection.fetchval(
+            f"explain ({options}format json) execute explained ({', '.join(values)})"
+        )
+    finally:
+        await connection.execute("deallocate explained")
+    return list(_nodes(orjson.loads(text)[0]["Plan"]))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from _nodes(inner)

@@ -6,22 +6,21 @@ a minute: in that time hundreds of thousands of statements may come.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from support import explained, new_id
 
 from lrs import resources
 from lrs.store import migrations, pages, statements
 from lrs.store.database import Database, connected
 from lrs.store.selections import select
 from lrs.xapi.query import StatementQuery
-from tests.support import new_id
 
 Json = dict[str, Any]
 
@@ -92,17 +91,4 @@ async def planned(pool: asyncpg.Pool, sql: str) -> list[Json]:
     count = max(map(int, re.findall(r"\$(\d+)", sql)))
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("set local plan_cache_mode = force_generic_plan")
-        await connection.execute(f"prepare kept as {sql}")
-        try:
-            text = await connection.fetchval(
-                f"explain (format json) execute kept ({', '.join(['null'] * count)})"
-            )
-        finally:
-            await connection.execute("deallocate kept")
-    return list(nodes(json.loads(text)[0]["Plan"]))
-
-
-def nodes(plan: Json) -> Iterator[Json]:
-    yield plan
-    for inner in plan.get("Plans", []):
-        yield from nodes(inner)
+        return await explained(connection, sql, ["null"] * count)

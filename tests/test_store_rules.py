@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import json
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,7 @@ import orjson
 import pytest
 import sqlparse
 from conftest import new_partner
-from support import XAPI, Partner, new_id, prepared, statement
+from support import XAPI, Partner, explained, new_id, prepared, statement
 
 import lrs
 from lrs import resources
@@ -457,22 +456,9 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
 async def plan(connection: Any, partner_id: int, selection: Selection) -> list[Json]:
     """The nodes of the plan for a page, with what each of them did."""
     sql, arguments = pages.build(partner_id, selection)
-    values = ", ".join(f"'{argument}'" for argument in arguments)
+    values = [f"'{argument}'" for argument in arguments]
     async with connection.transaction():
-        await connection.execute(f"prepare page as {sql}")
-        try:
-            text = await connection.fetchval(
-                f"explain (analyze, format json) execute page ({values})"
-            )
-        finally:
-            await connection.execute("deallocate page")
-    return list(nodes(json.loads(text)[0]["Plan"]))
-
-
-def nodes(plan: Json) -> Iterator[Json]:
-    yield plan
-    for inner in plan.get("Plans", []):
-        yield from nodes(inner)
+        return await explained(connection, sql, values, "analyze, ")
 
 
 def rows(node: Json) -> float:
