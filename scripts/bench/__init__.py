@@ -9,5 +9,6 @@ samples.py   statements as they come in; copying.py, filling.py: many of them, f
 results.py   what is found; report.py, plots.py, document.py: shown to people
 machine.py   where it was found; processes.py: what was used
 choices.py   experiments behind decisions about the store
+steady.py    a stream for long, with reports and without
 profile.py   where the time goes; plans.py: how queries are executed, for traffic.py
 """

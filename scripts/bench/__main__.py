@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scripts.bench import choices, document, load, machine, plots, profile, report, servers
+from scripts.bench import (
+    choices,
+    document,
+    load,
+    machine,
+    plots,
+    profile,
+    report,
+    servers,
+    steady,
+)
 from scripts.bench.measures import (
     Lab,
     batches,
@@ -63,6 +73,7 @@ def _options() -> argparse.Namespace:
         ("run", _run, _add_options),
         ("choices", choices.run, choices.add_options),
         ("profile", profile.run, profile.add_options),
+        ("steady", steady.run, steady.add_options),
     ):
         command = commands.add_parser(name, description=run.__doc__, help=run.__doc__)
         command.set_defaults(run=run)
