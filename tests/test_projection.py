@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 import reporting_oracle as oracle
 from canvas_support import body, new_tool
@@ -368,6 +369,25 @@ async def test_a_track_holds_what_was_worked_on_within_it_before_it_was_known_as
     found = await rows(connection, partner, "track_content")
     assert {contents[row["track_id"]]["activity_id"] for row in found} == {track}
     assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES
+
+
+async def test_a_track_is_found_whatever_numbers_were_told_within_it(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    """PostgreSQL has no number as small as this one."""
+    track = "http://example.com/tracks/1"
+    told = statement(
+        context={"contextActivities": {"grouping": [{"id": track}]}},
+        result={"extensions": {"http://example.com/x": 1.5}},
+    )
+    text = orjson.dumps(told).replace(b"1.5", b"1e-20000")
+    assert (await partner.send(text)).status_code == 200
+    await follow(services, partner.partner_id)
+    await partner.send(
+        statement(object={"id": track, "definition": {"type": "http://datacamp.com/track"}})
+    )
+    await follow(services, partner.partner_id)
+    assert len(await rows(connection, partner, "track_content")) == 1
 
 
 # Exactly once
