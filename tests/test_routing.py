@@ -79,6 +79,11 @@ async def test_nothing_is_there_for_any_method() -> None:
         assert (await answered("/nowhere", method)).status_code == 404
 
 
+async def test_nothing_is_there_whatever_the_query() -> None:
+    asked = {**scope("/nowhere"), "query_string": b"\xff"}
+    assert (await NOWHERE.answer(Request(asked))).status_code == 404
+
+
 async def test_an_error_that_is_raised_again_gathers_nothing() -> None:
     error = NotFound("Not here.")
 

@@ -54,7 +54,7 @@ class Resource:
         if handler is not None:
             return handler
         if not self.handlers:
-            raise NotFound(f"There is no resource at {request.url.path}.")
+            raise NotFound(f"There is no resource at {request.scope['path']}.")
         allowed = ", ".join(self.handlers)
         raise MethodNotAllowed(f"This resource answers {allowed}.", headers={"Allow": allowed})
 
