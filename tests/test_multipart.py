@@ -85,6 +85,9 @@ def test_the_boundary_is_found(header: str, expected: str) -> None:
         ('multipart/mixed; boundary=""', BadRequest, "no parameter boundary"),
         (f"multipart/mixed; boundary={'x' * 71}", BadRequest, "1 to 70"),
         ("multipart/mixed; boundary=ü", BadRequest, "ASCII"),
+        ("multipart/mixed; boundary*=idna''x", BadRequest, "no parameter boundary"),
+        ("multipart/mixed; boundary*=undefined''x", BadRequest, "no parameter boundary"),
+        (f"multipart/mixed; boundary*{'9' * 5000}=x", BadRequest, "more than 1000 characters"),
     ],
 )
 def test_a_missing_boundary_is_named(header: str, error: type[LRSError], named: str) -> None:

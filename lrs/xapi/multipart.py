@@ -22,6 +22,7 @@ Json = dict[str, Any]
 
 MOST_PARTS = 1_000
 HEADER_BYTES = 8_192
+MOST_CONTENT_TYPE = 1_000
 REQUIREMENT = "xAPI 1.0.3 Communication 1.5, IEEE 9274.1.1 4.1.3"
 
 _HASH = "x-experience-api-hash"
@@ -55,11 +56,16 @@ class Attached:
 
 def boundary(content_type: str) -> str:
     """The boundary that a Content-Type header names."""
+    if len(content_type) > MOST_CONTENT_TYPE:  # the time to read one grows with its square
+        raise BadRequest(f"The Content-Type has more than {MOST_CONTENT_TYPE} characters.")
     header = Message()
     header["Content-Type"] = content_type
     if header.get_content_type() != "multipart/mixed":
         raise UnsupportedMediaType(f"Expected multipart/mixed, found {shown(content_type)}.")
-    found = header.get_boundary()
+    try:
+        found = header.get_boundary()
+    except ValueError:  # what it says of its encoding (RFC 2231) cannot be
+        found = None
     if not found:
         raise BadRequest("The Content-Type multipart/mixed has no parameter boundary.")
     if not _BOUNDARY.fullmatch(found):
