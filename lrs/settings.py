@@ -203,7 +203,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, description="Connections that one worker reads with, at most.")
     ] = 8
     database_timeout_seconds: Annotated[
-        float, Meta(gt=0, description="How long a database statement may take.")
+        float,
+        Meta(
+            gt=0,
+            description="How long a database statement may take, and the wait for a connection.",
+        ),
     ] = 30.0
     database_exports: Annotated[
         int, Meta(ge=1, description="Exports that one worker sends at a time, at most.")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+from asyncpg.pool import PoolAcquireContext
 
 from lrs.errors import InternalError, LRSError, Unavailable
 from lrs.timing import stage
@@ -78,6 +79,22 @@ class _Connection(asyncpg.Connection):
 
     def get_reset_query(self) -> str:
         return ""
+
+
+class _Pool(asyncpg.Pool):
+    """Waits for a connection as long as for an answer, and no longer.
+
+    A wait that can end early costs more than a connection that is there.
+    """
+
+    def __init__(self, *arguments: Any, patience: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._patience = patience
+
+    def acquire(self, *, timeout: float | None = None) -> PoolAcquireContext:
+        if timeout is None and not self.get_idle_size():
+            timeout = self._patience
+        return super().acquire(timeout=timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +162,16 @@ def _pool(
     ways: Mapping[str, str] | None = None,
     init: Callable[[asyncpg.Connection], Coroutine[Any, Any, None]] | None = None,
 ) -> asyncpg.Pool:
-    return asyncpg.create_pool(
+    return _Pool(
         dsn,
+        patience=timeout,
         init=init,
+        loop=None,
         min_size=1,
         max_size=size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300.0,
+        record_class=asyncpg.Record,
         command_timeout=timeout,
         timeout=timeout,
         connection_class=_Connection,

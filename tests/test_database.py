@@ -1,0 +1,25 @@
+"""Connections: how long they are waited for, and what PostgreSQL's errors mean."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from lrs.errors import Unavailable
+from lrs.store.database import Database, connected, errors_translated
+
+
+async def ask(database: Database) -> None:
+    with errors_translated():
+        await database.readers.fetchval("select 1")
+
+
+async def test_no_connection_is_waited_for_longer_than_for_an_answer(database_url: str) -> None:
+    async with connected(database_url, readers=1, timeout=0.2) as database:
+        began = time.monotonic()
+        async with database.readers.acquire():
+            with pytest.raises(Unavailable):
+                await ask(database)
+        assert time.monotonic() - began < 2
+        await ask(database)
