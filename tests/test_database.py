@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+import asyncpg
 import pytest
 
-from lrs.errors import Unavailable
+from lrs.errors import InternalError, LRSError, Unavailable
 from lrs.store.database import Database, connected, errors_translated
 
 
@@ -23,3 +24,23 @@ async def test_no_connection_is_waited_for_longer_than_for_an_answer(database_ur
                 await ask(database)
         assert time.monotonic() - began < 2
         await ask(database)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (ConnectionRefusedError(), Unavailable),
+        (TimeoutError(), Unavailable),
+        (asyncpg.CannotConnectNowError("said so"), Unavailable),
+        (asyncpg.AdminShutdownError("said so"), Unavailable),
+        (asyncpg.DiskFullError("said so"), Unavailable),
+        (asyncpg.DeadlockDetectedError("said so"), Unavailable),
+        (asyncpg.UniqueViolationError("said so"), InternalError),
+        (asyncpg.UndefinedTableError("said so"), InternalError),
+    ],
+    ids=lambda each: each.__name__ if isinstance(each, type) else type(each).__name__,
+)
+def test_an_error_says_whether_to_come_back(raised: Exception, told: type[LRSError]) -> None:
+    with pytest.raises(told) as found, errors_translated():
+        raise raised
+    assert found.type is told

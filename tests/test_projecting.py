@@ -139,12 +139,14 @@ def test_it_can_be_switched_off(start: Callable[..., Server]) -> None:
     assert children(start(LRS_PROJECTION="off")) == []
 
 
+@pytest.mark.parametrize("failure", [ZeroDivisionError, asyncpg.UniqueViolationError])
 async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
     partner: Partner,
     stranger: Partner,
     services: Services,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
+    failure: type[Exception],
 ) -> None:
     for each in (partner, stranger):
         await each.send(statement(actor=mailbox("ada")))
@@ -155,7 +157,7 @@ async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
         connection: asyncpg.Connection, partner_id: int, *more: object, limit: int
     ) -> int:
         if partner_id == partner.partner_id:
-            raise ZeroDivisionError
+            raise failure("told so")
         return await advance(connection, partner_id, *more, limit=limit)
 
     monkeypatch.setattr(follower, "advance", fail_for_one)

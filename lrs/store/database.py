@@ -52,12 +52,10 @@ _LOOK_UPS = {"enable_seqscan": "off", "enable_sort": "off"}
 _PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
 
 # A unique violation is two writers' taking the same place at the same time: what else may be there
-# twice is inserted `on conflict`, or caught where that may be.
-RETRIED = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.UniqueViolationError,
-)
+# twice is inserted `on conflict`, or caught where that may be. One that stays however often all is
+# done again is a mistake of ours, and no reason to come back later.
+_CONTENDED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+RETRIED = (*_CONTENDED, asyncpg.UniqueViolationError)
 
 _UNAVAILABLE = (
     OSError,
@@ -70,7 +68,7 @@ _UNAVAILABLE = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    *RETRIED,
+    *_CONTENDED,
 )
 
 
