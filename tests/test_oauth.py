@@ -720,6 +720,23 @@ async def test_keys_that_cannot_be_had_are_503(
             assert int(answer.headers["retry-after"]) > 0
 
 
+@pytest.mark.parametrize(
+    "document",
+    ["", "<html>", "[]", "3", "{}", '{"keys": 3}', '{"keys": []}', '{"keys": [3]}',
+     '{"keys": [{"kty": "RSA", "n": 3}]}',
+     '{"keys": [{"kty": "EC", "crv": "x", "x": "a", "y": "b"}]}'],
+)  # fmt: skip
+async def test_what_is_no_key_set_is_503(
+    settings: Settings, partner: Partner, outside: Outside, document: str
+) -> None:
+    token = outside.token(client_id=partner.key)
+    outside.file.write_text(document)
+    async with serving(trusting(settings, str(outside.file))) as http:
+        for _ in range(2):
+            answer = await http.get(partner.url("statements"), headers=bearer(token))
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
 # Rates
 
 

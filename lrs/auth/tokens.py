@@ -28,6 +28,8 @@ ALGORITHM = "RS256"
 _OUTSIDE_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384"]
 _RELOAD_SECONDS = 1.0
 _RELOAD_OUTSIDE_SECONDS = 10.0
+# What reading a document and making keys of it may raise, whatever the document is.
+_NO_KEYS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, JoseError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class Tokens:
                 document = await _read(outside.jwks)
                 self._outside_keys = KeySet.import_key_set(orjson.loads(document))
                 self._outside_error = None
-            except (httpx.HTTPError, OSError, ValueError, JoseError) as error:
+            except _NO_KEYS as error:
                 # Remembered: those who wait for this one do not each wait for another.
                 self._outside_error = Unavailable(
                     f"The keys of the issuer {outside.issuer} cannot be read.",
