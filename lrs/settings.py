@@ -121,7 +121,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ""
     oauth_jwks: Annotated[
         str,
-        Meta(description="The outside issuer's keys: the URL or the file of a JWK Set."),
+        Meta(
+            description=(
+                "The outside issuer's keys: the URL or the file of a JWK Set, read again after "
+                "five minutes."
+            )
+        ),
     ] = ""
     oauth_audience: Annotated[
         str,

@@ -27,7 +27,7 @@ from support import XAPI, Partner, serving, statement
 from lrs import administration
 from lrs.api.services import Services
 from lrs.app import running
-from lrs.auth import scopes
+from lrs.auth import scopes, tokens
 from lrs.auth.tokens import KeyLost
 from lrs.settings import Settings
 
@@ -707,6 +707,28 @@ async def test_unknown_keys_do_not_make_us_ask_again_and_again(
             answer = await http.get(partner.url("statements"), headers=bearer(token))
             assert answer.status_code == 401
     assert outside.asked == 1
+
+
+async def test_a_key_that_is_withdrawn_is_good_for_a_while_only(
+    settings: Settings, partner: Partner, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "_RELOAD_OUTSIDE_SECONDS", 0.0)
+    async with serving(trusting(settings, str(outside.file))) as http:
+
+        async def status() -> int:
+            """Of a token that was never seen."""
+            token = outside.token(client_id=partner.key, jti=str(time.monotonic_ns()))
+            answer = await http.get(partner.url("statements"), headers=bearer(token))
+            return answer.status_code
+
+        assert await status() == 200
+        outside.publish(RSAKey.generate_key(2048, {"kid": "outside-2"}))
+        assert await status() == 200
+        monkeypatch.setattr(tokens, "_KEEP_OUTSIDE_SECONDS", 0.0)
+        outside.file.rename(outside.file.with_suffix(".away"))
+        assert await status() == 200  # an issuer that is away withdraws nothing
+        outside.file.with_suffix(".away").rename(outside.file)
+        assert await status() == 401
 
 
 async def test_keys_that_cannot_be_had_are_503(

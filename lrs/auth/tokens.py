@@ -8,6 +8,7 @@ settings. Tokens of one outside issuer may be accepted too; they name a credenti
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,13 @@ from lrs.auth.vault import KeyLost, Vault
 from lrs.errors import TokenExpired, Unauthorized, Unavailable
 from lrs.store.registry import Registry, SigningKey
 
+_log = logging.getLogger("lrs.auth")
+
 ALGORITHM = "RS256"
 _OUTSIDE_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384"]
 _RELOAD_SECONDS = 1.0
 _RELOAD_OUTSIDE_SECONDS = 10.0
+_KEEP_OUTSIDE_SECONDS = 300.0
 # What reading a document and making keys of it may raise, whatever the document is.
 _NO_KEYS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, JoseError)
 
@@ -151,9 +155,7 @@ class Tokens:
 
     async def _verify_outside(self, token: str, header: dict[str, Any]) -> Claims:
         assert self._outside is not None  # noqa: S101
-        known = any(key.kid == header.get("kid") for key in self._outside_keys.keys)
-        if not known:
-            await self._load_outside(self._outside)
+        await self._reload_outside_unless(self._outside, header.get("kid"))
         return _checked(
             token,
             self._outside_keys,
@@ -161,6 +163,18 @@ class Tokens:
             self._outside.issuer,
             self._outside.audience,
         )
+
+    async def _reload_outside_unless(self, outside: Outside, kid: object) -> None:
+        """A key that the issuer has withdrawn is good no longer than it takes to ask again."""
+        known = any(key.kid == kid for key in self._outside_keys.keys)
+        if known and time.monotonic() - self._outside_loaded_at < _KEEP_OUTSIDE_SECONDS:
+            return
+        try:
+            await self._load_outside(outside)
+        except Unavailable as error:
+            if not known:
+                raise
+            _log.warning("%s Those known before are still good.", error.detail)
 
     async def _load_outside(self, outside: Outside) -> None:
         async with self._loading:
