@@ -404,3 +404,16 @@ async def test_too_many_exports_are_told_to_wait(
             *(http.get(here.url("reports/user_dim"), headers=here.headers) for _ in range(2))
         )
         assert 200 in {answer.status_code for answer in answers}
+
+
+async def test_a_connection_that_is_lost_in_between_is_no_failure_of_ours(
+    partner: Partner, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = "select pg_terminate_backend(pg_backend_pid()), $1::integer, $2::timestamptz"
+    monkeypatch.setattr("lrs.store.exports._CHANGED_DAYS", lost)
+    answer = await partner.http.get(
+        partner.url("reports/course_fact"),
+        params={"since": "2026-01-01T00:00:00Z"},
+        headers=partner.headers,
+    )
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

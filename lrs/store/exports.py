@@ -144,7 +144,8 @@ class Snapshot:
         return Portion(STATEMENTS, _STATEMENTS, arguments, self.bound, reached, appended=True)
 
     async def _changed_days(self, since: datetime) -> tuple[date, ...] | None:
-        rows = await self.connection.fetch(_CHANGED_DAYS, self.partner_id, since)
+        with errors_translated():
+            rows = await self.connection.fetch(_CHANGED_DAYS, self.partner_id, since)
         return None if len(rows) > _MOST_DAYS else tuple(row["day"] for row in rows)
 
     def rows(self, portion: Portion, wire: Wire) -> Rows:
