@@ -36,7 +36,7 @@ from lrs.auth.authenticate import Authenticator
 from lrs.auth.callbacks import Callbacks
 from lrs.auth.limits import RateLimit
 from lrs.auth.vault import Vault
-from lrs.errors import Unavailable
+from lrs.errors import LRSError
 from lrs.ingest import Ingest
 from lrs.settings import Settings, from_environment
 from lrs.store import callbacks, inheritance, migrations
@@ -180,10 +180,14 @@ def _callbacks(settings: Settings, database: Database, vault: Vault) -> Callback
 async def _sweep(database: Database) -> None:
     """Now and then: references that a crash left unsettled, which are few, and old nonces."""
     while True:
-        try:
-            if settled := await inheritance.sweep(database):
-                _log.warning("settled references left by a crash", extra={"count": settled})
-            await callbacks.sweep(database)
-        except Unavailable as error:
-            _log.warning("cannot look for what is to be swept: %s", error.detail)
+        for sweep in (_settle, callbacks.sweep):
+            try:
+                await sweep(database)
+            except LRSError as error:
+                _log.warning("cannot sweep: %s", error.detail, exc_info=error.__cause__)
         await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def _settle(database: Database) -> None:
+    if settled := await inheritance.sweep(database):
+        _log.warning("settled references left by a crash", extra={"count": settled})

@@ -18,9 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from support import XAPI, Partner, new_id, serving, statement
 
 from lrs import __version__, logs
-from lrs.app import create_app
+from lrs.app import create_app, running
+from lrs.errors import InternalError
 from lrs.settings import Settings
-from lrs.store import migrations
+from lrs.store import callbacks, inheritance, migrations
+from lrs.store.database import Database
 
 
 async def measured(http: httpx.AsyncClient, name: str, **labels: str) -> float:
@@ -309,3 +311,28 @@ async def test_an_answer_says_where_its_time_went(settings: Settings, partner: P
 
 async def test_that_is_told_only_where_it_was_asked_for(http: httpx.AsyncClient) -> None:
     assert "server-timing" not in (await http.get("/healthz")).headers
+
+
+async def test_what_cannot_be_swept_hinders_nothing_else(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the next time, nor what is swept beside it, nor the server's end."""
+    swept: list[str] = []
+    again = asyncio.Event()
+
+    async def fail(_: Database) -> int:
+        swept.append("references")
+        raise InternalError("The database refused what the server asked of it.")
+
+    async def forget(_: Database) -> int:
+        swept.append("nonces")
+        if len(swept) > 2:
+            again.set()
+        return 0
+
+    monkeypatch.setattr(inheritance, "sweep", fail)
+    monkeypatch.setattr(callbacks, "sweep", forget)
+    monkeypatch.setattr("lrs.app._SWEEP_SECONDS", 0.01)
+    async with running(settings), asyncio.timeout(10):
+        await again.wait()
+    assert swept[:4] == ["references", "nonces"] * 2
