@@ -6,18 +6,24 @@ import asyncio
 import json
 import logging
 import logging.config
+import os
 import re
+import subprocess
+import sys
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import msgspec
 import pytest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 from support import XAPI, Partner, new_id, serving, statement
 
 from lrs import __version__, logs
+from lrs.api import operations
 from lrs.app import create_app, running
 from lrs.errors import InternalError
 from lrs.settings import Settings
@@ -311,6 +317,20 @@ async def test_an_answer_says_where_its_time_went(settings: Settings, partner: P
 
 async def test_that_is_told_only_where_it_was_asked_for(http: httpx.AsyncClient) -> None:
     assert "server-timing" not in (await http.get("/healthz")).headers
+
+
+def test_what_a_killed_worker_had_at_hand_counts_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as killed:
+        killed.wait()
+    name = "lrs_queue_statements"
+    for pid, waiting in ((killed.pid, 40.0), (os.getpid(), 2.0)):
+        values = MmapedDict(str(tmp_path / f"gauge_livesum_{pid}.db"))
+        values.write_value(mmap_key(name, name, [], [], "Waiting."), waiting, 0.0)
+        values.close()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    assert operations._registry().get_sample_value(name) == 2.0
 
 
 async def test_what_cannot_be_swept_hinders_nothing_else(
