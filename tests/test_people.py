@@ -552,6 +552,18 @@ async def test_an_import_waits_for_the_projection_only_so_long(
     assert outcomes(await take(operator, user("ada"))) == ["added"]
 
 
+async def test_an_import_waits_for_another_change_only_so_long(
+    services: Services, operator: Partner, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whosever that is: a worker makes one after the other."""
+    monkeypatch.setattr(changes, "PATIENCE_SECONDS", 0.05)
+    async with services.changes.of(partner.partner_id):
+        answer = await post(operator, [user("ada")])
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert answer.headers["retry-after"] == "30"
+    assert outcomes(await take(operator, user("ada"))) == ["added"]
+
+
 async def test_imports_at_the_same_time_do_not_double(operator: Partner) -> None:
     answers = await asyncio.gather(*(post(operator, many(5)) for _ in range(4)))
     assert [answer.status_code for answer in answers] == [200] * 4

@@ -30,16 +30,34 @@ class Changes:
     async def of(self, partner_id: int) -> AsyncIterator[Connection]:
         """A transaction that alone changes the partner's reports.
 
-        Raises Unavailable if somebody else does so for long.
+        Raises Unavailable if somebody else does so for long, or changes those of another one here.
         """
-        async with self._turn, self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(f"set local lock_timeout = '{PATIENCE_SECONDS}s'")
-            try:
-                await projection.lock(connection, partner_id)
-            except asyncpg.LockNotAvailableError:
-                raise Unavailable(
-                    "The partner's reports are just being made anew, or changed by others.",
-                    headers={"Retry-After": "30"},
-                ) from None
-            await connection.execute("set local lock_timeout = 0")
-            yield connection
+        await self._wait()
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await _lock(connection, partner_id)
+                yield connection
+        finally:
+            self._turn.release()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise _busy() from None
+
+
+async def _lock(connection: Connection, partner_id: int) -> None:
+    await connection.execute(f"set local lock_timeout = '{PATIENCE_SECONDS}s'")
+    try:
+        await projection.lock(connection, partner_id)
+    except asyncpg.LockNotAvailableError:
+        raise _busy() from None
+    await connection.execute("set local lock_timeout = 0")
+
+
+def _busy() -> Unavailable:
+    return Unavailable(
+        "Reports are just being made anew, or changed by others.", headers={"Retry-After": "30"}
+    )
