@@ -114,11 +114,6 @@ def _static() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.is_file()}
 
 
-def static_files() -> list[str]:
-    """The names of the files that the page loads."""
-    return sorted(name for name in _static() if Path(name).suffix in _MEDIA_TYPES)
-
-
 def _answer(
     request: Request, content: bytes, media_type: str, headers: Mapping[str, str] | None = None
 ) -> Response:

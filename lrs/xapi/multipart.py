@@ -249,27 +249,9 @@ def content_type(boundary: str) -> str:
     return f"multipart/mixed; boundary={boundary}"
 
 
-def write(
-    json_text: str | bytes, attachments: Iterable[tuple[str, str, bytes]], boundary: str
-) -> Iterator[bytes]:
-    """A body in pieces: the JSON text, then one part for each `(sha2, content_type, content)`.
-
-    An attachment whose sha2 has been written already is left out.
-    """
-    yield first(json_text, boundary)
-    written: set[str] = set()
-    for sha2, kind, content in attachments:
-        if sha2.lower() not in written:
-            written.add(sha2.lower())
-            yield part_head(boundary, sha2, kind)
-            yield content
-    yield end(boundary)
-
-
-def first(json_text: str | bytes, boundary: str) -> bytes:
+def first(json_text: bytes, boundary: str) -> bytes:
     """The first part: the JSON text."""
-    text = json_text.encode() if isinstance(json_text, str) else json_text
-    return f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode() + text
+    return f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode() + json_text
 
 
 def part_head(boundary: str, sha2: str, kind: str) -> bytes:
