@@ -423,6 +423,25 @@ async def test_several_followers_count_each_statement_once(
     assert sum(row["milliseconds"] for row in found) == 60 * 60_000
 
 
+async def test_a_chunk_is_what_fits_into_memory(
+    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
+    assert (await partner.send(told)).status_code == 200
+    horizon = await services.horizon.complete()
+    monkeypatch.setattr(following, "MOST_BYTES", 2000)
+    position, throughs, counts = following.BEGINNING, [], []
+    async with services.database.readers.acquire() as connection:
+        for _ in range(4):
+            page = await following.read(connection, partner.partner_id, position, horizon, 100)
+            position = page.last
+            counts.append(len(page.statements))
+            throughs.append(page.through)
+    assert counts == [2, 2, 1, 0]
+    assert throughs == sorted(throughs)
+    assert throughs[1] < horizon == throughs[2]
+
+
 async def test_whoever_holds_the_lock_is_not_waited_for(
     partner: Partner, services: Services
 ) -> None:

@@ -33,6 +33,9 @@ _VOID = resources.sql("reporting/projection/void")
 
 CHUNK = 5000
 
+# A statement may be a thousand times as long as most are: a chunk is what fits into memory.
+MOST_BYTES = 67_108_864
+
 _TICK = timedelta(microseconds=1)
 
 
@@ -90,11 +93,13 @@ async def read(
     connection: Connection, partner_id: int, position: int, horizon: datetime, limit: int
 ) -> Page:
     end = places.after(horizon)
-    rows = await connection.fetch(_PAGE, partner_id, position, end, limit)
-    statements = [Stored(*rest) for _, *rest in rows]
-    last = rows[-1]["place"] if rows else position
-    through = horizon if len(rows) < limit else places.stored(last) - _TICK
-    return Page(statements, last, through)
+    rows = await connection.fetch(_PAGE, partner_id, position, end, limit, MOST_BYTES)
+    statements = [Stored(*rest) for _, _, *rest in rows]
+    if not rows:
+        return Page(statements, position, horizon)
+    last, total, *_ = rows[-1]
+    is_full = len(rows) == limit or total >= MOST_BYTES
+    return Page(statements, last, places.stored(last) - _TICK if is_full else horizon)
 
 
 async def project(
