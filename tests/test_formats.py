@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import string
+import time
 from typing import Any
 
 import pytest
@@ -215,6 +218,18 @@ def test_accepted_languages_never_raises(header: str) -> None:
 )
 def test_choose_language(tags: list[str], languages: list[str], chosen: str) -> None:
     assert choose_language({tag: tag for tag in tags}, languages) == {chosen: chosen}
+
+
+def test_no_header_makes_the_choice_slow() -> None:
+    """As many tags and ranges as a statement and a header can hold."""
+    letters = string.ascii_lowercase
+    tags = {"".join(each): "x" for each in itertools.product(letters, letters, letters)}
+    tags["-".join(["x"] * 300_000)] = "x"
+    ranges = ["".join(each) for each in itertools.product("q", letters, letters, letters)]
+    ranges[0] = "-".join(["y"] * 20_000)
+    began = time.perf_counter()
+    assert choose_language(tags, accepted_languages(",".join(ranges))) == {"aaa": "x"}
+    assert time.perf_counter() - began < 1
 
 
 def test_an_empty_language_map_stays_empty() -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lrs.xapi.statement import Rewriter
@@ -15,8 +15,11 @@ Json = dict[str, Any]
 
 _IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
 _COMPONENTS = ("choices", "scale", "source", "target", "steps")
+# More than anybody means; all that maps, tags and headers have room for would take minutes.
+_MOST_RANGES = 50
+_MOST_SUBTAGS = 10
 _RANGE = re.compile(
-    r"(\*|[a-z]{1,8}(?:-[a-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]*)?|1(?:\.0*)?)\s*)?",
+    r"(\*|[a-z]{1,8}(?:-[a-z0-9]{1,8}){0,9})\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]*)?|1(?:\.0*)?)\s*)?",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -48,7 +51,7 @@ def canonical(statement: Json, definitions: Mapping[str, Json], languages: Seque
 def accepted_languages(accept_language: str | None) -> list[str]:
     """The language ranges of an Accept-Language header (RFC 9110 12.5.4), the preferred first.
 
-    What is malformed, or weighted with 0, is left out.
+    What is malformed, longer than any language, or weighted with 0, is left out.
     """
     weighted = [
         (float(match[2] or 1), match[1])
@@ -56,7 +59,7 @@ def accepted_languages(accept_language: str | None) -> list[str]:
         if (match := _RANGE.fullmatch(item.strip()))
     ]
     weighted.sort(key=lambda pair: -pair[0])
-    return [language for weight, language in weighted if weight > 0]
+    return [language for weight, language in weighted[:_MOST_RANGES] if weight > 0]
 
 
 def choose_language(language_map: Mapping[str, str], languages: Sequence[str]) -> dict[str, str]:
@@ -67,36 +70,45 @@ def choose_language(language_map: Mapping[str, str], languages: Sequence[str]) -
     """
     if len(language_map) < 2:
         return dict(language_map)
-    tags: dict[str, str] = {}
-    for tag in language_map:
-        tags.setdefault(tag.lower(), tag)
+    tags, beginnings = _indexed(language_map)
     ranges = [language.lower() for language in languages]
-    tag = _looked_up(tags, ranges) or _related(tags, ranges) or next(iter(language_map))
-    return {tag: language_map[tag]}
+    tag = _looked_up(tags, beginnings, ranges) or _related(beginnings, ranges)
+    chosen = tag or next(iter(language_map))
+    return {chosen: language_map[chosen]}
 
 
-def _looked_up(tags: Mapping[str, str], ranges: Sequence[str]) -> str | None:
+def _indexed(tags: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The first tag that is this but for its case, and the first that begins with this."""
+    whole: dict[str, str] = {}
+    beginnings: dict[str, str] = {}
+    for tag in tags:
+        whole.setdefault(tag.lower(), tag)
+        subtags = tag.lower().split("-", _MOST_SUBTAGS)
+        for count in range(1, len(subtags)):
+            beginnings.setdefault("-".join(subtags[:count]), tag)
+    return whole, beginnings
+
+
+def _looked_up(
+    tags: Mapping[str, str], beginnings: Mapping[str, str], ranges: Sequence[str]
+) -> str | None:
     for wanted in ranges:
         if wanted == "*":
             return next(iter(tags.values()))
         for shorter in _truncations(wanted):
             if shorter in tags:
                 return tags[shorter]
-        if found := _beginning_with(tags, wanted):
-            return found
+        if wanted in beginnings:
+            return beginnings[wanted]
     return None
 
 
-def _related(tags: Mapping[str, str], ranges: Sequence[str]) -> str | None:
+def _related(beginnings: Mapping[str, str], ranges: Sequence[str]) -> str | None:
     for wanted in ranges:
         for shorter in _truncations(wanted):
-            if found := _beginning_with(tags, shorter):
-                return found
+            if shorter in beginnings:
+                return beginnings[shorter]
     return None
-
-
-def _beginning_with(tags: Mapping[str, str], wanted: str) -> str | None:
-    return next((tags[tag] for tag in tags if tag.startswith(f"{wanted}-")), None)
 
 
 def _truncations(wanted: str) -> Iterator[str]:
