@@ -49,12 +49,19 @@ def ec_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
+def rsa_public(key: PrivateKey, exponent: int) -> rsa.RSAPublicKey:
+    """The same modulus with another exponent, for which there is no private key."""
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return rsa.RSAPublicNumbers(exponent, key.public_key().public_numbers().n).public_key()
+
+
 def certificate(
     key: PrivateKey,
     name: str = "signer",
     issuer: tuple[str, PrivateKey] | None = None,
     *,
     years: int = 10,
+    exponent: int | None = None,
 ) -> bytes:
     """A certificate in DER, in force from 2024 on, signed by itself unless an issuer is given."""
 
@@ -67,7 +74,7 @@ def certificate(
         x509.CertificateBuilder()
         .subject_name(named(name))
         .issuer_name(named(issuer_name))
-        .public_key(key.public_key())
+        .public_key(rsa_public(key, exponent) if exponent else key.public_key())
         .serial_number(7)
         .not_valid_before(start)
         .not_valid_after(start + timedelta(days=365 * years))
@@ -159,6 +166,18 @@ def test_a_chain_is_followed() -> None:
     assert "x5c/0 was not issued by x5c/1" in refusal(jws(x5c=x5c(signer, root)))
     other = certificate(rsa_key("other"), "root")
     assert "x5c/1 was not issued by x5c/2" in refusal(jws(x5c=x5c(signer, middle, other)))
+
+
+def test_a_key_that_takes_long_to_verify_with_is_refused() -> None:
+    """One request has room for a thousand signatures, and ten certificates in each."""
+    slow, signer = 2**2000 + 1, certificate(rsa_key())
+    expected = "exponent of {} has 2001 bits; expected at most 64"
+    bare = RSAKey.import_key(rsa_public(rsa_key(), slow)).as_dict()
+    assert expected.format("jwk") in refusal(jws(jwk=bare))
+    alone = certificate(rsa_key(), exponent=slow)
+    assert expected.format("x5c/0") in refusal(jws(x5c=x5c(alone)))
+    issuer = certificate(rsa_key("middle"), "middle", exponent=slow)
+    assert expected.format("x5c/1") in refusal(jws(x5c=x5c(signer, issuer)))
 
 
 def test_dates_of_a_certificate_are_told_but_refuse_nothing() -> None:

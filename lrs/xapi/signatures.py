@@ -42,6 +42,8 @@ _MOST_BYTES = 1_048_576
 _MOST_CERTIFICATES = 10
 _MOST_SUBJECT = 1_000
 _LEAST_BITS, _MOST_BITS = 2048, 8192
+# The time to verify grows with the exponent; the usual one has 17 bits.
+_MOST_EXPONENT_BITS = 64
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 # All that a certificate can do to its reader, warnings if they are errors.
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, Warning)
@@ -196,6 +198,7 @@ def _certified(x5c: Any, now: datetime) -> _Key:
     chain = [_certificate(text, place) for place, text in enumerate(x5c)]
     for place, (certificate, issuer) in enumerate(pairwise(chain)):
         try:
+            _expect_quick(issuer.public_key(), f"x5c/{place + 1}")
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, *_UNREADABLE):
             raise _Refused(f"x5c/{place} was not issued by x5c/{place + 1}") from None
@@ -250,4 +253,14 @@ def _strong(key: Any, name: str) -> RSAPublicKey:
     if not _LEAST_BITS <= key.key_size <= _MOST_BITS:
         sizes = f"{_LEAST_BITS} to {_MOST_BITS}"
         raise _Refused(f"the key of {name} has {key.key_size} bits; expected {sizes}")
+    _expect_quick(key, name)
     return key
+
+
+def _expect_quick(key: Any, name: str) -> None:
+    if not isinstance(key, RSAPublicKey):
+        return
+    if (bits := key.public_numbers().e.bit_length()) > _MOST_EXPONENT_BITS:
+        raise _Refused(
+            f"the exponent of {name} has {bits} bits; expected at most {_MOST_EXPONENT_BITS}"
+        )
