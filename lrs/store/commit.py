@@ -9,13 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from contextvars import Context
-from itertools import chain
-
-from asyncpg import Record
-from asyncpg.pool import PoolConnectionProxy
 
 from lrs import metrics, timing
 from lrs.errors import LRSError, Overloaded, Unavailable
@@ -64,7 +59,6 @@ class GroupCommit:
         self._taken_at = 0.0
         self._queues: defaultdict[int, deque[Submission]] = defaultdict(deque)
         self._running: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
-        self._releasing: set[asyncio.Task[None]] = set()
 
     async def submit(
         self,
@@ -108,7 +102,7 @@ class GroupCommit:
 
     async def drain(self) -> None:
         """Returns when nothing is waiting and nothing under way."""
-        while running := [*self._releasing, *chain.from_iterable(self._running.values())]:
+        while running := [task for tasks in self._running.values() for task in tasks]:
             await asyncio.wait(running)
 
     def _count(self, change: int) -> None:
@@ -150,7 +144,7 @@ class GroupCommit:
         """Commits a group in one transaction, or apart what cannot share one; never raises."""
         try:
             with metrics.COMMIT_SECONDS.time(), errors_translated():
-                async with self._connection() as connection:
+                async with self._connections.acquire() as connection:
                     _tell(await again(lambda: self._writer.write(connection, partner_id, group)))
         except Refused as refused:
             if len(group) == 1:
@@ -167,21 +161,6 @@ class GroupCommit:
             await self._commit_each(partner_id, [[each] for each in group])
         except Exception as error:
             _fail(group, error)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy[Record]]:
-        """A connection to write on, which is given back beside.
-
-        That takes turns of the loop, in which all who were just answered come again: a group that
-        waited for it would be everybody, and nothing would be left to do while it is committed.
-        """
-        connection = await self._connections.acquire()
-        try:
-            yield connection
-        finally:
-            release = asyncio.create_task(self._connections.release(connection))
-            self._releasing.add(release)
-            release.add_done_callback(self._releasing.discard)
 
     async def _commit_each(self, partner_id: int, groups: list[list[Submission]]) -> None:
         for group in filter(None, groups):

@@ -8,13 +8,14 @@ turned into an error of ours here and nowhere else.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-from asyncpg.pool import PoolAcquireContext
+from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 
 from lrs.errors import InternalError, LRSError, Unavailable
 from lrs.timing import stage
@@ -80,19 +81,29 @@ class _Connection(asyncpg.Connection):
 
 
 class _Pool(asyncpg.Pool):
-    """Waits for a connection as long as for an answer, and no longer.
+    """Waits for a connection as long as for an answer, and for none to be given back.
 
-    A wait that can end early costs more than a connection that is there.
+    To give one back takes turns of the loop, each with all the work that is at hand: whoever has
+    its answer, and whoever comes next, need not wait for that.
     """
 
     def __init__(self, *arguments: Any, patience: float, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._patience = patience
+        self._releasing: set[asyncio.Task[None]] = set()
 
     def acquire(self, *, timeout: float | None = None) -> PoolAcquireContext:
+        # A wait that can end early costs more than a connection that is there.
         if timeout is None and not self.get_idle_size():
             timeout = self._patience
         return super().acquire(timeout=timeout)
+
+    async def release(
+        self, connection: PoolConnectionProxy[asyncpg.Record], *, timeout: float | None = None
+    ) -> None:
+        releasing = asyncio.create_task(super().release(connection, timeout=timeout))
+        self._releasing.add(releasing)
+        releasing.add_done_callback(self._releasing.discard)
 
 
 @dataclass(frozen=True, slots=True)
