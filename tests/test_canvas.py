@@ -325,6 +325,22 @@ async def test_a_malformed_header(tool: Tool, header: str | None) -> None:
     refused(answer, 401, INVALID_HEADER)
 
 
+@pytest.mark.parametrize(
+    "content", [b"a&" * 500_000, b"a=" + b"%41" * 340_000], ids=["many", "long"]
+)
+async def test_no_form_keeps_others_waiting(tool: Tool, content: bytes) -> None:
+    """Who has the URL can send one, without the secret."""
+    headers = {
+        "Authorization": f'OAuth oauth_consumer_key="{tool.key}",oauth_nonce="n",'
+        'oauth_signature="x",oauth_timestamp="1",oauth_signature_method="HMAC-SHA1"',
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    began = time.perf_counter()
+    answer = await tool.http.post(tool.url, content=content, headers=headers)
+    refused(answer, 401, INVALID_HEADER)
+    assert time.perf_counter() - began < 0.5
+
+
 @pytest.mark.parametrize("member", ["nonce", "timestamp", "signature", "consumer_key", "version"])
 async def test_tampered_parameters(tool: Tool, member: str) -> None:
     request = tool.signed(json.dumps(body()).encode())
