@@ -87,7 +87,7 @@ class StatementReader:
 
     def __call__(self, text: bytes, value: Any, sender: Sender) -> Item:
         version = sender.version or _version_told(value)
-        if violations := statement_violations(value, version):
+        if violations := statement_violations(value, version, text):
             raise refusal(violations)
         if self.statement_id:
             text = _named(text, value, self.statement_id)

@@ -22,7 +22,7 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, Registry
 from lrs.errors import Violation
 from lrs.resources import schema
 from lrs.xapi.explain import Explainer, Path, pointer, shown
-from lrs.xapi.timestamps import parse_timestamp
+from lrs.xapi.timestamps import moment, parse_timestamp
 
 __all__ = [
     "Finding",
@@ -51,12 +51,14 @@ Finding = tuple[Path, str, str]
 """A pointer, what is wrong, and the name of the definition whose rule it breaks."""
 
 
-def statement_violations(statement: Any, version: Version) -> list[Violation]:
+def statement_violations(
+    statement: Any, version: Version, text: bytes | None = None
+) -> list[Violation]:
     """Every rule of one version that a statement breaks, by pointer; [] when it is fine.
 
-    At most `MAX_VIOLATIONS` are told.
+    At most `MAX_VIOLATIONS` are told. `text` is what the statement was parsed from, if at hand.
     """
-    return _rules(_FILES[version], version, _statement_findings).violations(statement)
+    return _rules(_FILES[version], version, _statement_findings).violations(statement, text)
 
 
 def agent_violations(agent: Any, version: Version = "2.0.0") -> list[Violation]:
@@ -93,8 +95,12 @@ class _Rules:
     findings: Callable[[Any], Iterable[Finding]]
     annotations: dict[str, Any]
 
-    def violations(self, value: Any) -> list[Violation]:
-        if self.validator.is_valid(value) and _storable(value) and not any(self.findings(value)):
+    def violations(self, value: Any, text: bytes | None = None) -> list[Violation]:
+        if (
+            self.validator.is_valid(value)
+            and _storable(value, text)
+            and not any(self.findings(value))
+        ):
             return []
         return self._explain(value)
 
@@ -192,13 +198,15 @@ def _part_findings(part: dict[str, Any], at: Path) -> Iterator[Finding]:
                 yield from _components(activity, (*at, "context", "contextActivities", *path))
 
 
-def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterator[Finding]:
+def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterable[Finding]:
+    """That a date does not exist; its form is the schema's matter."""
     text = part.get(name)
     if isinstance(text, str):
         try:
-            parse_timestamp(text)
+            moment(text)
         except ValueError as error:
-            yield (*at, name), f"{error}: found {shown(text)}", rule
+            return [((*at, name), f"{error}: found {shown(text)}", rule)]
+    return ()
 
 
 def _scores(score: dict[str, Any], at: Path) -> Iterator[Finding]:
@@ -220,10 +228,12 @@ def _context_activities(activities: dict[str, Any]) -> Iterator[tuple[Path, dict
             yield (kind,), _object(value)
 
 
-def _components(activity: dict[str, Any], at: Path) -> Iterator[Finding]:
+def _components(activity: dict[str, Any], at: Path) -> Iterable[Finding]:
     definition = _object(activity.get("definition"))
-    if "interactionType" not in definition:
-        return
+    return _repeated(definition, at) if "interactionType" in definition else ()
+
+
+def _repeated(definition: dict[str, Any], at: Path) -> Iterator[Finding]:
     for kind in ("choices", "scale", "source", "target", "steps"):
         first: dict[str, int] = {}
         components = definition.get(kind)
@@ -246,11 +256,12 @@ def _no_findings(_value: Any) -> Iterable[Finding]:
 # What the store can keep
 
 
-def _storable(value: Any) -> bool:
+def _storable(value: Any, text: bytes | None) -> bool:
     try:
-        return b"\\u0000" not in orjson.dumps(value)
+        text = text or orjson.dumps(value)
     except TypeError:
         return False
+    return b"\\" not in text or b"\\u0000" not in text  # one byte is found much faster than six
 
 
 def _unstorable(value: Any) -> Iterator[Finding]:
@@ -279,4 +290,4 @@ def _member(value: Any, name: str) -> Any:
 
 
 def _number(value: Any) -> int | float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if type(value) in (int, float) else None
