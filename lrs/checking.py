@@ -20,7 +20,7 @@ from lrs.errors import InvalidStatement, TooLarge, Violation
 from lrs.store.statements import Prepared
 from lrs.xapi import codec, entities, equality, links, multipart, signatures, track
 from lrs.xapi.canvas import PageView
-from lrs.xapi.links import Mentions
+from lrs.xapi.links import Mention
 from lrs.xapi.multipart import Attached
 from lrs.xapi.signatures import Signature
 from lrs.xapi.validation import Version, statement_violations, track_violations
@@ -190,13 +190,15 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
     )
 
 
-def _names(mentioned: Mentions, sender: Sender) -> list[tuple[str, str]]:
-    return [*entities.names(mentioned), *_names_of_authority(sender.authority)]
+def _names(mentioned: list[Mention], sender: Sender) -> list[tuple[str, str]]:
+    return entities.names(mentioned) + _names_of_authority(sender.authority)
 
 
 @lru_cache(maxsize=1000)
 def _names_of_authority(authority: str) -> list[tuple[str, str]]:
-    return entities.names(Mentions([(orjson.loads(authority), links.Role.AUTHORITY)], []))
+    agent = orjson.loads(authority)
+    mention = ("agent", links.agent_identity(agent), agent, links.Role.AUTHORITY)
+    return entities.names([mention])
 
 
 def _identify(statement: dict[str, Any], organization: str | None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from lrs.xapi.links import Mentions, agent_identity
+from lrs.xapi.links import Mention
 from lrs.xapi.statement import Json, Rewriter
 
 _IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
@@ -21,14 +21,13 @@ def identity_hash(identity: str) -> bytes:
     return blake2b(identity.encode(), digest_size=16).digest()
 
 
-def definitions(mentioned: Mentions) -> dict[str, Json]:
+def definitions(mentioned: Iterable[Mention]) -> dict[str, Json]:
     """The definitions that a statement gives to what it mentions, by activity id."""
     found: dict[str, Json] = {}
-    for some in mentioned:
-        for each, _ in some:
-            if told := each.get("definition"):
-                known = found.get(each["id"])
-                found[each["id"]] = merge(known, told) if known else told
+    for _, _, each, _ in mentioned:
+        if told := each.get("definition"):
+            known = found.get(each["id"])
+            found[each["id"]] = merge(known, told) if known else told
     return found
 
 
@@ -57,14 +56,12 @@ def activities(statement: Json) -> set[str]:
     return found
 
 
-def names(mentioned: Mentions) -> list[tuple[str, str]]:
+def names(mentioned: Iterable[Mention]) -> list[tuple[str, str]]:
     """Pairs of an agent's identity and a name that a statement gives it; a group is no person."""
     return [
         (identity, each["name"])
-        for some in mentioned
-        for each, _ in some
-        if each.get("name") and each.get("objectType") != "Group"
-        if (identity := agent_identity(each)) is not None
+        for _, identity, each, _ in mentioned
+        if each.get("name") and each.get("objectType") != "Group" and identity is not None
     ]
 
 

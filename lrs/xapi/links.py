@@ -10,10 +10,11 @@ with the statement itself, as its verb is; all others are links.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
+
+from lrs.xapi.statement import listed
 
 Statement = dict[str, Any]
 
@@ -72,7 +73,7 @@ def verb_key(verb: str) -> int:
 
 
 def registration_key(registration: str) -> int:
-    return key("registration", registration.lower())
+    return _key("registration", registration.lower())  # few come often
 
 
 def activity_key(activity: str) -> int:
@@ -113,24 +114,24 @@ def reference(statement: Statement) -> str | None:
     return None
 
 
-Mention = tuple[Statement, int]
-"""An agent, a group or an activity, and the role that it is mentioned in."""
+Mention = tuple[str, str | None, Statement, int]
+"""What is mentioned: its kind, its identity (an anonymous group has none), itself, its role."""
 
 
-class Mentions(NamedTuple):
-    """All that a statement mentions, as `direct` and `related` are told apart above."""
-
-    direct: list[Mention]
-    related: list[Mention]
-
-
-def mentions(statement: Statement) -> Mentions:
-    """Whom and what a statement speaks of.
+def mentions(statement: Statement) -> list[Mention]:
+    """Whom and what a statement speaks of; first those in direct roles, which are the least.
 
     Its verb and authority are found by columns instead; an authority that was sent counts for
     nothing, since the LRS sets its own.
     """
-    return Mentions(_direct(statement), list(_related(statement)))
+    target = statement["object"]
+    found = _agent(statement["actor"], Role.ACTOR) + _object(target, Role.OBJECT)
+    if "context" in statement:
+        found += _context(statement["context"])
+    if target.get("objectType") == "SubStatement":
+        for kind, identity, each, role in mentions(target):
+            found.append((kind, identity, each, role | Role.SUBSTATEMENT))
+    return found
 
 
 def actor_key(statement: Statement) -> int | None:
@@ -153,29 +154,33 @@ class Keys(NamedTuple):
     links: dict[int, int]
 
 
-def keys(statement: Statement, mentioned: Mentions | None = None) -> Keys:
+def keys(statement: Statement, mentioned: list[Mention] | None = None) -> Keys:
     """The statement's keys; `mentioned` if that is known already."""
-    kept = (actor_key(statement), object_key(statement))
-    found = _entities(statement, mentioned).items()
-    return Keys(*kept, {each: roles for each, roles in found if each not in kept})
+    mentioned = mentioned or mentions(statement)
+    _, identity, _, _ = mentioned[0]  # the actor's
+    actor = None if identity is None else key("agent", identity)
+    target = object_key(statement)
+    if target is not None and len(mentioned) == 2 and "context" not in statement:
+        return Keys(actor, target, {})  # there is nothing else
+    found = _entities(statement, mentioned)
+    for kept in (actor, target):
+        if kept is not None:
+            del found[kept]
+    return Keys(actor, target, found)
 
 
-def _entities(statement: Statement, mentioned: Mentions | None = None) -> dict[int, int]:
-    direct, related = mentioned or mentions(statement)
+def _entities(statement: Statement, mentioned: list[Mention]) -> dict[int, int]:
     found: dict[int, int] = {}
-    agents, activities = _sort_out(direct)
-    for identity, role in agents.items():
-        found[key("agent", identity)] = role
-    for activity, role in activities.items():
-        found[key("activity", activity)] = role
-    if related:
-        related_agents, related_activities = _sort_out(related)
-        for identity, role in related_agents.items():
-            kind = "agent" if identity in agents else "related agent"
-            _add(found, key(kind, identity), role)
-        for activity, role in related_activities.items():
-            kind = "activity" if activity in activities else "related activity"
-            _add(found, key(kind, activity), role)
+    direct = set()
+    for kind, identity, _, role in mentioned:
+        if identity is None:
+            continue
+        if role <= Role.OBJECT:
+            direct.add((kind, identity))
+        elif (kind, identity) not in direct:
+            kind = f"related {kind}"
+        each = key(kind, identity)
+        found[each] = found.get(each, 0) | role
     if "context" in statement and "registration" in statement["context"]:
         found[registration_key(statement["context"]["registration"])] = Role.REGISTRATION
     return found
@@ -183,69 +188,44 @@ def _entities(statement: Statement, mentioned: Mentions | None = None) -> dict[i
 
 def inherited(target: Statement) -> dict[int, int]:
     """The links that a statement takes over from one it refers to (Communication 2.1.3)."""
-    found = {each: roles | Role.INHERITED for each, roles in _entities(target).items()}
+    entities = _entities(target, mentions(target))
+    found = {each: roles | Role.INHERITED for each, roles in entities.items()}
     found[verb_key(target["verb"]["id"])] = Role.VERB | Role.INHERITED
-    for authority, _ in _agent(target.get("authority", {}), Role.AUTHORITY):
-        identity = agent_identity(authority)
+    for _, identity, _, _ in _agent(target.get("authority", {}), Role.AUTHORITY):
         if identity is not None and key("agent", identity) not in found:
-            _add(found, key("related agent", identity), Role.AUTHORITY | Role.INHERITED)
+            each = key("related agent", identity)
+            found[each] = found.get(each, 0) | Role.AUTHORITY | Role.INHERITED
     return found
-
-
-def _direct(statement: Statement) -> list[Mention]:
-    return [
-        *_agent(statement["actor"], Role.ACTOR),
-        *_object(statement["object"], Role.OBJECT),
-    ]
-
-
-def _related(statement: Statement) -> Iterator[Mention]:
-    if "context" in statement:
-        yield from _context(statement["context"])
-    target = statement["object"]
-    if target.get("objectType") == "SubStatement":
-        for mention, role in (*_direct(target), *_related(target)):
-            yield mention, role | Role.SUBSTATEMENT
 
 
 def _agent(agent: Statement, role: int) -> list[Mention]:
     if "member" in agent:
-        return [(each, role) for each in (agent, *agent["member"])]
-    return [(agent, role)]
+        everybody = (agent, *agent["member"])
+        return [("agent", agent_identity(each), each, role) for each in everybody]
+    return [("agent", agent_identity(agent), agent, role)]
 
 
 def _object(target: Statement, role: int) -> list[Mention]:
     kind = target.get("objectType", "Activity")
     if kind in ("Agent", "Group"):
         return _agent(target, role)
-    return [(target, role)] if kind == "Activity" else []
+    return [_activity(target, role)] if kind == "Activity" else []
 
 
-def _context(context: Statement) -> Iterator[Mention]:
+def _activity(activity: Statement, role: int) -> Mention:
+    return "activity", activity["id"], activity, role
+
+
+def _context(context: Statement) -> list[Mention]:
+    found: list[Mention] = []
     if "instructor" in context:
-        yield from _agent(context["instructor"], Role.INSTRUCTOR)
+        found += _agent(context["instructor"], Role.INSTRUCTOR)
     if "team" in context:
-        yield from _agent(context["team"], Role.TEAM)
+        found += _agent(context["team"], Role.TEAM)
     for each in context.get("contextAgents", ()):
-        yield from _agent(each["agent"], Role.CONTEXT_AGENT)
+        found += _agent(each["agent"], Role.CONTEXT_AGENT)
     for each in context.get("contextGroups", ()):
-        yield from _agent(each["group"], Role.CONTEXT_AGENT)
+        found += _agent(each["group"], Role.CONTEXT_AGENT)
     for name, activities in context.get("contextActivities", {}).items():
-        role = CONTEXT_ROLES[name]
-        for activity in [activities] if isinstance(activities, dict) else activities:
-            yield activity, role
-
-
-def _sort_out(mentions: Iterable[Mention]) -> tuple[dict[str, int], dict[str, int]]:
-    agents: dict[str, int] = {}
-    activities: dict[str, int] = {}
-    for mention, role in mentions:
-        if "id" in mention:
-            _add(activities, mention["id"], role)
-        elif (identity := agent_identity(mention)) is not None:
-            _add(agents, identity, role)
-    return agents, activities
-
-
-def _add(found: dict[Any, int], entity: Any, role: int) -> None:
-    found[entity] = found.get(entity, 0) | role
+        found += [_activity(each, CONTEXT_ROLES[name]) for each in listed(activities)]
+    return found
