@@ -34,7 +34,16 @@ def digest(statement: Json) -> bytes:
 
 def canonical(statement: Json) -> Json:
     """What is compared of a statement (xAPI 1.0.3 Data 2.3.1). It may share parts with it."""
-    return {key: rule(statement[key]) for key, rule in _STATEMENT.items() if key in statement}
+    compared = {
+        "actor": _actor(statement["actor"]),
+        "verb": {"id": statement["verb"]["id"]},
+        "object": _object(statement["object"]),
+    }
+    if "result" in statement:
+        compared["result"] = _result(statement["result"])
+    if "context" in statement:
+        compared["context"] = _context(statement["context"])
+    return compared
 
 
 def differences(a: Json, b: Json) -> list[str]:
@@ -69,10 +78,6 @@ def _differing(a: Any, b: Any, pointer: str) -> Iterator[str]:
         yield pointer
 
 
-def _verb(verb: Json) -> Json:
-    return {"id": verb["id"]}
-
-
 def _actor(actor: Json) -> Json:
     kind = actor.get("objectType")
     if kind == "Agent":
@@ -90,8 +95,15 @@ def _object(target: Json) -> Json:
     if kind == "StatementRef":
         return _reference(target)
     if kind == "SubStatement":
-        return _rewritten(_SUBSTATEMENT, {k: target[k] for k in target if k != "attachments"})
+        return _sub_statement(target)
     return {**_actor(target), "objectType": kind}
+
+
+def _sub_statement(target: Json) -> Json:
+    compared = {**canonical(target), "objectType": "SubStatement"}
+    if "timestamp" in target:
+        compared["timestamp"] = instant(target["timestamp"])
+    return compared
 
 
 def _reference(reference: Json) -> Json:
@@ -124,11 +136,16 @@ def _context(context: Json) -> Json:
 
 
 def _rewritten(rules: dict[str, Callable[[Any], Any]], part: Json) -> Json:
-    return {key: rules[key](part[key]) if key in rules else part[key] for key in part}
+    copy = {**part}
+    for key in part:
+        if key in rules:
+            copy[key] = rules[key](part[key])
+    return copy
 
 
 def _unordered(rule: Callable[[Json], Json], items: list[Json]) -> list[Json]:
-    return sorted(map(rule, items), key=_dumps)
+    made = [rule(item) for item in items]
+    return sorted(made, key=_dumps) if len(made) > 1 else made
 
 
 def _value(value: Any) -> Any:
@@ -142,14 +159,6 @@ def _value(value: Any) -> Any:
     return value
 
 
-_STATEMENT: dict[str, Callable[[Any], Any]] = {
-    "actor": _actor,
-    "verb": _verb,
-    "object": _object,
-    "result": _result,
-    "context": _context,
-}
-_SUBSTATEMENT = {**_STATEMENT, "timestamp": instant}
 _RESULT: dict[str, Callable[[Any], Any]] = {
     "score": _value,
     "duration": _duration,
