@@ -79,16 +79,16 @@ def arrays_of_context_activities(statement: dict[str, Any]) -> set[str]:
     Returns the names of the statement's members that were changed.
     """
     changed = set()
-    if _arrayed(statement.get("context")):
+    if "context" in statement and _arrayed(statement["context"]):
         changed.add("context")
     target = statement["object"]
-    if target.get("objectType") == "SubStatement" and _arrayed(target.get("context")):
+    if target.get("objectType") == "SubStatement" and _arrayed(target.get("context", {})):
         changed.add("object")
     return changed
 
 
-def _arrayed(context: dict[str, Any] | None) -> bool:
-    activities = (context or {}).get("contextActivities", {})
+def _arrayed(context: dict[str, Any]) -> bool:
+    activities = context.get("contextActivities", {})
     single = [name for name, activity in activities.items() if isinstance(activity, dict)]
     for name in single:
         activities[name] = [activities[name]]
