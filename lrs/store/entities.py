@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import reduce
 
+import msgspec
 import orjson
 
 from lrs import resources
@@ -42,8 +44,7 @@ class News:
         return bool(self.definitions or self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Definition:
+class _Definition(msgspec.Struct, frozen=True, gc=False):
     """A definition as this worker knows it merged, as JSON.
 
     `included` are hashes of some texts that it is known to include, the newest first. It is
@@ -80,11 +81,14 @@ class Remembered:
         """Of what is told, in this order, that which would change what was written lately."""
         told = dict.fromkeys(names)
         news = News(names=[each for each in told if hash((partner_id, each)) not in self._names])
+        new: dict[str, list[bytes]] = {}
         for activity, text in _last_told(definitions):
-            if before := news.definitions.get(activity):
-                news.definitions[activity] = _merged(before, text)
+            if activity in new:
+                new[activity].append(text)
             elif not self._says(partner_id, activity, text):
-                news.definitions[activity] = text
+                new[activity] = [text]
+        for activity, texts in new.items():
+            news.definitions[activity] = _merged(*texts) if len(texts) > 1 else texts[0]
         return news
 
     def note(self, partner_id: int, news: News) -> None:
@@ -108,19 +112,19 @@ class Remembered:
         if _merged(known.merged, text) != known.merged:
             return False
         included = (hash(text), *known.included[: _MOST_INCLUDED - 1])
-        self._definitions[partner_id, activity] = replace(known, included=included)
+        again = _Definition(known.merged, included, known.fresh_until)
+        self._definitions[partner_id, activity] = again
         return True
 
     def _note(self, partner_id: int, activity: str, text: bytes) -> None:
         place = (partner_id, activity)
         known = self._forget(place)
         if known and known.is_fresh:
-            definition = replace(known, merged=_merged(known.merged, text), included=(hash(text),))
+            merged, fresh_until = _merged(known.merged, text), known.fresh_until
         else:
-            fresh_until = time.monotonic() + _FRESH_SECONDS
-            definition = _Definition(_merged(b"{}", text), (hash(text),), fresh_until)
-        self._definitions[place] = definition
-        self._bytes += _size(activity, definition.merged)
+            merged, fresh_until = _merged(text), time.monotonic() + _FRESH_SECONDS
+        self._definitions[place] = _Definition(merged, (hash(text),), fresh_until)
+        self._bytes += _size(activity, merged)
 
     def _forget(self, place: tuple[int, str]) -> _Definition | None:
         known = self._definitions.pop(place, None)
@@ -134,9 +138,9 @@ def _last_told(definitions: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, 
     return reversed(dict.fromkeys(reversed(list(definitions))))
 
 
-def _merged(known: bytes, told: bytes) -> bytes:
-    """In a form that is the same for all that say the same."""
-    definition = merge(orjson.loads(known), orjson.loads(told))
+def _merged(*texts: bytes) -> bytes:
+    """All that these say, one on top of the other; in one form for all that say the same."""
+    definition = reduce(merge, map(orjson.loads, texts))
     return orjson.dumps(definition, option=orjson.OPT_SORT_KEYS)
 
 
