@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
@@ -370,9 +371,16 @@ async def test_what_is_no_form_is_refused(partner: Partner, content_type: str | 
 
 @pytest.mark.parametrize(
     "body",
-    [b"limit=%ff", b"\xff=1", b"limit", b"limit=1&limit=2", b"&&", b"a=&" * 1_000_000 + b"b="],
-    ids=["escape", "bytes", "no value", "twice", "no name", "a million"],
-)
+    [
+        b"limit=%ff", b"\xff=1", b"limit", b"limit=1&limit=2", b"&&", b"a=&" * 1_000_000 + b"b=",
+        b"limit=1&limit=2&content=x", b"content=x&content=x", b"content=x&c%6Fntent=x",
+        b"verb=" + b"%41" * 30_000,
+    ],
+    ids=[
+        "escape", "bytes", "no value", "twice", "no name", "a million", "twice beside content",
+        "contents", "contents of several names", "long",
+    ],
+)  # fmt: skip
 async def test_a_form_that_cannot_be_read_is_refused(partner: Partner, body: bytes) -> None:
     answer = await partner.http.post(
         STATEMENTS,
@@ -385,6 +393,44 @@ async def test_a_form_that_cannot_be_read_is_refused(partner: Partner, body: byt
         },
     )
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("content", [b"%ff", b"\xff"], ids=["escape", "bytes"])
+async def test_content_that_is_not_utf_8_is_refused(partner: Partner, content: bytes) -> None:
+    form = urlencode(credentials(partner)).encode() + b"&content=" + content
+    answer = await partner.http.post(
+        STATEMENTS,
+        params={"method": "POST"},
+        content=form,
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-json")
+
+
+async def test_the_name_of_content_may_be_escaped(partner: Partner) -> None:
+    text = json.dumps(statement(id=new_id(), result={"response": "a+b & ü = 100 %"}))
+    form = urlencode({**credentials(partner), "content": text}).replace("content=", "c%6Fntent=")
+    answer = await partner.http.post(
+        STATEMENTS,
+        params={"method": "POST"},
+        content=form.encode(),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert (answer.status_code, answer.json()) == (200, [json.loads(text)["id"]])
+
+
+async def test_a_stranger_keeps_nobody_waiting(partner: Partner) -> None:
+    """What is long is not looked at before it is known whose it is."""
+    form = {VERSION: "1.0.3", "Authorization": "Basic eDp5"}
+    began = time.perf_counter()
+    answer = await partner.http.post(
+        STATEMENTS,
+        params={"method": "POST"},
+        content=urlencode(form).encode() + b"&content=" + b"%41" * 5_000_000,
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.status_code == 401
+    assert time.perf_counter() - began < 0.5
 
 
 async def test_an_empty_form_takes_all_from_the_headers(partner: Partner) -> None:
