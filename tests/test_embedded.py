@@ -177,6 +177,23 @@ def test_roles_with_a_password_are_taken_at_an_address(used: Path) -> None:
             value(f"postgresql://reader:right@{listen}/lrs", "select 1")
 
 
+def test_an_address_that_is_taken_is_named(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        with (
+            pytest.raises(EmbeddedError, match=r"LRS_REPORTS_ADDRESS.*in use"),
+            running(data, listen),
+        ):
+            pass
+    assert not (data / "postgres").exists()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_that_is_not_ours_is_named(data: Path, host: str) -> None:
+    with pytest.raises(EmbeddedError, match="LRS_REPORTS_ADDRESS"), running(data, f"{host}:5433"):
+        pass
+
+
 def test_a_second_server_on_the_same_data_is_refused(used: Path) -> None:
     with running(used) as dsn:
         with serve(used) as second:

@@ -27,6 +27,7 @@ from lrs.store.embedded.errors import ELSEWHERE, EmbeddedError, disk_full
 from lrs.store.embedded.process import (
     forget_dead_server,
     listening,
+    require_free,
     serving,
     socket_directory,
     stop_processes,
@@ -69,17 +70,19 @@ def give_way(data_directory: Path, pid: int) -> None:
 def _start(data: Path, listen: str, stack: ExitStack) -> str:
     cluster = data / "postgres"
     host, _, port = listen.rpartition(":")
-    port = port or PORT
+    host, port = host.strip("[]"), port or PORT
     account = account_for(cluster)
     binaries = programs(account)
     open_parents(cluster.resolve(), account)
     stop_processes(cluster)
+    if host:
+        require_free(host, port)
     if not cluster.exists() or not any(cluster.iterdir()):
         initialize(binaries, cluster, account)
     check(cluster, account)
     forget_dead_server(cluster)
     sockets = stack.enter_context(socket_directory(cluster, account))
-    configure(data, account, host.strip("[]"), port)
+    configure(data, account, host, port)
     stack.enter_context(serving(binaries, data, sockets, account))
     create_database(binaries, sockets, port, data)
     return _dsn(str(sockets), port)

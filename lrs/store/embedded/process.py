@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -13,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
 from lrs.store.embedded.account import Account, open_in_place, open_parents
-from lrs.store.embedded.errors import failure
+from lrs.store.embedded.errors import EmbeddedError, failure
 
 LOG_LIMIT = 10_000_000
 SOCKET = ".s.PGSQL."  # and the port
@@ -84,6 +86,37 @@ def stop_processes(cluster: Path) -> None:
         end = time.monotonic() + patience
         while targets and _processes(cluster) and time.monotonic() < end:
             time.sleep(0.02)
+
+
+def require_free(host: str, port: str) -> None:
+    """Find out whether PostgreSQL can listen there, which does not say itself why it cannot.
+
+    Like it, be content with one of the host's addresses. Raises EmbeddedError.
+    """
+    reason: str | None = None
+    try:
+        for family, _, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            reason = _reason_not_to_listen(family, place)
+            if reason is None:
+                return
+    except OSError as error:
+        reason = error.strerror
+    raise EmbeddedError(
+        f"LRS_REPORTS_ADDRESS: cannot listen on {host} port {port}: {str(reason).lower()}; "
+        "choose another."
+    )
+
+
+def _reason_not_to_listen(family: int, place: tuple[Any, ...]) -> str | None:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:  # as PostgreSQL does: the same port of IPv4 is another
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(place)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def forget_dead_server(cluster: Path) -> None:
