@@ -44,3 +44,20 @@ def test_an_error_says_whether_to_come_back(raised: Exception, told: type[LRSErr
     with pytest.raises(told) as found, errors_translated():
         raise raised
     assert found.type is told
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (OSError(111, "Connect call failed ('10.9.8.7', 1)"), "[Errno 111] Connect call failed"),
+        (OSError("Two: [Errno 111] Failed ('10.9.8.7', 1), …"), "Two: [Errno 111] Failed"),
+        (OSError("gone."), "gone"),
+        (TimeoutError(), "TimeoutError"),
+        (asyncpg.CannotConnectNowError("It is starting up.\nNow."), "It is starting up"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_an_error_does_not_say_where_the_database_is(raised: Exception, told: str) -> None:
+    with pytest.raises(Unavailable) as found, errors_translated():
+        raise raised
+    assert found.value.detail == f"The database does not answer: {told}."

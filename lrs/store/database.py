@@ -212,5 +212,6 @@ def errors_translated() -> Iterator[None]:
 
 
 def _sentence(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
+    """What went wrong, but for the address that follows it: anybody may read this."""
+    text = str(error).strip().partition(" (")[0].splitlines()
     return text[0].rstrip(".") + "." if text else f"{type(error).__name__}."
