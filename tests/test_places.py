@@ -165,6 +165,15 @@ async def test_keys_that_are_the_same_show_nobody_anothers_statements(
     assert found == [mine.statement_id]
 
 
+def test_keys_that_are_the_same_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By chance, or because somebody took the time to find such names."""
+    monkeypatch.setattr(links, "key", lambda kind, identity: 1)
+    context = {"instructor": LEARNER, "registration": REGISTRATION}
+    keys = links.keys(statement(context=context))
+    registered = {links.registration_key(REGISTRATION): links.Role.REGISTRATION}
+    assert keys == links.Keys(1, 1, registered)
+
+
 # What was stored before there were places
 
 

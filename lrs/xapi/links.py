@@ -43,6 +43,8 @@ class Role:
     INHERITED = 8192
 
 
+_DIRECT = (Role.ACTOR, Role.OBJECT)
+
 CONTEXT_ROLES = {
     "parent": Role.PARENT,
     "grouping": Role.GROUPING,
@@ -119,7 +121,7 @@ Mention = tuple[str, str | None, Statement, int]
 
 
 def mentions(statement: Statement) -> list[Mention]:
-    """Whom and what a statement speaks of; first those in direct roles, which are the least.
+    """Whom and what a statement speaks of: its actor, then what else is direct, then the rest.
 
     Its verb and authority are found by columns instead; an authority that was sent counts for
     nothing, since the LRS sets its own.
@@ -165,7 +167,7 @@ def keys(statement: Statement, mentioned: list[Mention] | None = None) -> Keys:
     found = _entities(statement, mentioned)
     for kept in (actor, target):
         if kept is not None:
-            del found[kept]
+            found.pop(kept, None)
     return Keys(actor, target, found)
 
 
@@ -175,7 +177,7 @@ def _entities(statement: Statement, mentioned: list[Mention]) -> dict[int, int]:
     for kind, identity, _, role in mentioned:
         if identity is None:
             continue
-        if role <= Role.OBJECT:
+        if role in _DIRECT:
             direct.add((kind, identity))
         elif (kind, identity) not in direct:
             kind = f"related {kind}"
