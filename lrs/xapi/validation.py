@@ -170,32 +170,36 @@ def _worst(members: dict[str, Any], is_bad: Callable[[str, Any], bool]) -> dict[
 # What holds for every statement beyond its schema
 
 
-def _statement_findings(statement: Any) -> Iterator[Finding]:
+def _statement_findings(statement: Any) -> list[Finding]:
     if not isinstance(statement, dict):
-        return
-    for name in ("timestamp", "stored"):
-        if name in statement:
-            yield from _dates(statement, (), name, "timestamp")
-    yield from _part_findings(statement, ())
+        return []
+    found: list[Finding] = []
+    if "stored" in statement:
+        found += _dates(statement, (), "stored", "timestamp")
+    found += _part_findings(statement, ())
     part = statement.get("object")
     if isinstance(part, dict) and part.get("objectType") == "SubStatement":
-        yield from _dates(part, ("object",), "timestamp", "timestamp")
-        yield from _part_findings(part, ("object",))
+        found += _part_findings(part, ("object",))
+    return found
 
 
-def _part_findings(part: dict[str, Any], at: Path) -> Iterator[Finding]:
+def _part_findings(part: dict[str, Any], at: Path) -> list[Finding]:
+    found: list[Finding] = []
+    if "timestamp" in part:
+        found += _dates(part, at, "timestamp", "timestamp")
     if "result" in part:
         score = _member(part["result"], "score")
         if isinstance(score, dict):
-            yield from _scores(score, (*at, "result", "score"))
+            found += _scores(score, (*at, "result", "score"))
     activity = _object(part.get("object"))
     if "definition" in activity:
-        yield from _components(activity, (*at, "object"))
+        found += _components(activity, (*at, "object"))
     if "context" in part:
         activities = _member(part["context"], "contextActivities")
         for path, activity in _context_activities(_object(activities)):
             if "definition" in activity:
-                yield from _components(activity, (*at, "context", "contextActivities", *path))
+                found += _components(activity, (*at, "context", "contextActivities", *path))
+    return found
 
 
 def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterable[Finding]:
