@@ -76,14 +76,9 @@ def with_secret_key(settings: Settings) -> Settings:
     path = Path(settings.data_directory) / "secret.key"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
+        _make_key(path)
     except OSError as error:
         raise SettingsError(f"The secret key cannot be written to {path}: {error}.") from None
-    else:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(random.token_urlsafe(48) + "\n")
     try:
         key = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -91,6 +86,22 @@ def with_secret_key(settings: Settings) -> Settings:
     if len(key) < 32:
         raise SettingsError(f"The secret key in {path} is damaged: it is too short.")
     return msgspec.structs.replace(settings, secret_key=key)
+
+
+def _make_key(path: Path) -> None:
+    """Makes a key, unless there is one; it is on disk before anything is encrypted with it."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(random.token_urlsafe(48) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink()
+        raise
 
 
 def vocabulary(settings: Settings) -> Vocabulary:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import httpx
 import pytest
 
 from lrs import cli
+from lrs.administration import with_secret_key
 from lrs.app import create_app
 from lrs.settings import PREFIX, Settings, SettingsError, documented, from_environment
 
@@ -256,3 +259,20 @@ def test_a_value_from_a_file_is_checked_like_any_other(tmp_path: Path) -> None:
     path.write_text("http")
     with pytest.raises(SettingsError, match="LRS_PORT"):
         from_environment({"LRS_PORT_FILE": str(path)})
+
+
+def test_a_key_that_cannot_be_written_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    settings = Settings(data_directory=str(tmp_path))
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fail)
+        with pytest.raises(SettingsError, match=r"cannot be written to .*No space left"):
+            with_secret_key(settings)
+    assert list(tmp_path.iterdir()) == []
+    made = with_secret_key(settings).secret_key
+    assert len(made) >= 32
+    assert with_secret_key(settings).secret_key == made
