@@ -27,6 +27,11 @@ class SettingsError(Exception):
     """A setting that cannot be used; the message names it and says what was expected."""
 
 
+def _expected(words: str) -> dict[str, Any]:
+    """What a pattern asks for, to be read after "expected"."""
+    return {"x-expected": words}
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every setting; the description of each is its line in the documentation."""
 
@@ -47,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(
             pattern=r"^(([0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$",
+            extra_json_schema=_expected("a host and a port such as 127.0.0.1:5433"),
             description=(
                 "Where the embedded PostgreSQL takes the roles that read reports, such as "
                 "`127.0.0.1:5433`. Empty: only at its socket."
@@ -57,6 +63,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(
             pattern="^(https?://[^/?#]+(/[^?#]*[^/?#])?)?$",
+            extra_json_schema=_expected(
+                "a URL such as https://lrs.example.com, without a slash at the end"
+            ),
             description=(
                 "The URL that the world knows this server by, without a slash at the end; "
                 "it is the issuer of access tokens. Empty: `http://` host `:` port."
@@ -85,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(
             pattern="^(debug|info|warning|error)$",
+            extra_json_schema=_expected("debug, info, warning or error"),
             description=(
                 "How much is logged: `debug`, `info` (every request), `warning` or `error`."
             ),
@@ -110,10 +120,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cors_origins: Annotated[
         str,
         Meta(
+            pattern=r"^( *(\*|null|[a-z][a-z0-9+.-]*://[^/?#, ]+) *(,(?!$)|$))*$",
+            extra_json_schema=_expected(
+                "origins such as https://courses.example.com, separated by commas, "
+                "without a slash at the end"
+            ),
             description=(
                 "Origins whose pages may call this server, separated by commas; `*` is every one. "
                 "Empty: none."
-            )
+            ),
         ),
     ] = "*"
     oauth_issuer: Annotated[
@@ -272,6 +287,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(
             pattern="^(0\\.95|1\\.0\\.3|2\\.0\\.0)$",
+            extra_json_schema=_expected("0.95, 1.0.3 or 2.0.0"),
             description="X-Experience-API-Version of an answer to a request that names none.",
         ),
     ] = "2.0.0"
@@ -320,9 +336,11 @@ def convert(given: Mapping[str, Any]) -> Settings:
     for name, value in given.items():
         try:
             msgspec.convert({name: value}, Settings, strict=False)
-        except msgspec.ValidationError as error:
-            reason = str(error).split(" - at ")[0]
-            raise SettingsError(f"{PREFIX}{name.upper()}: {reason}.") from None
+        except msgspec.ValidationError:
+            raise SettingsError(
+                f"{PREFIX}{name.upper()}: expected {_wanted(documented()[name])}, "
+                f"found {str(value)[:80]!r}."
+            ) from None
     settings = msgspec.convert(given, Settings, strict=False)
     if settings.secret_key and len(settings.secret_key) < 32:
         raise SettingsError("LRS_SECRET_KEY: at least 32 characters are needed.")
@@ -331,6 +349,21 @@ def convert(given: Mapping[str, Any]) -> Settings:
     _require_rate(settings.rate_limit)
     _require_dsn(settings.database_url)
     return settings
+
+
+def _wanted(schema: Mapping[str, Any]) -> str:
+    """What a setting takes, in words."""
+    if "x-expected" in schema:
+        return str(schema["x-expected"])
+    kinds = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}
+    wanted = kinds.get(schema["type"], "a text")
+    if "exclusiveMinimum" in schema:
+        return f"{wanted} above {schema['exclusiveMinimum']:g}"
+    if "maximum" in schema:
+        return f"{wanted} from {schema['minimum']} to {schema['maximum']}"
+    if "minimum" in schema:
+        return f"{wanted} of at least {schema['minimum']:g}"
+    return wanted
 
 
 def _require_dsn(url: str) -> None:

@@ -191,6 +191,10 @@ async def test_pages_of_other_origins_may_not(origins: str) -> None:
         ("LRS_PUBLIC_URL", "lrs.example.com"),
         ("LRS_PUBLIC_URL", "https://lrs.example.com/"),
         ("LRS_PUBLIC_URL", "https://lrs.example.com?x=y"),
+        ("LRS_CORS_ORIGINS", "https://a.b/"),
+        ("LRS_CORS_ORIGINS", "https://a.b,"),
+        ("LRS_CORS_ORIGINS", "https://a.b https://c.d"),
+        ("LRS_CORS_ORIGINS", "a.b"),
         ("LRS_PAGE_SIZE", "10001"),
         ("LRS_STATEMENT_BYTES", "1023"),
         ("LRS_DATABASE_TIMEOUT_SECONDS", "0"),
@@ -209,6 +213,35 @@ async def test_pages_of_other_origins_may_not(origins: str) -> None:
 def test_what_is_refused_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         from_environment({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("LRS_PORT", "http", "expected a whole number from 0 to 65535, found 'http'"),
+        ("LRS_STATEMENT_BYTES", "1023", "expected a whole number of at least 1024, found '1023'"),
+        ("LRS_REQUEST_SECONDS", "0", "expected a number above 0, found '0'"),
+        ("LRS_DEMO", "perhaps", "expected true or false, found 'perhaps'"),
+        ("LRS_LOG_LEVEL", "loud", "expected debug, info, warning or error, found 'loud'"),
+        ("LRS_PUBLIC_URL", "https://a.b/", "without a slash at the end, found 'https://a.b/'"),
+    ],
+)
+def test_what_was_expected_is_told(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        from_environment({name: value})
+
+
+@pytest.mark.parametrize("name", documented())
+def test_a_pattern_has_its_words(name: str) -> None:
+    assert ("pattern" in documented()[name]) == ("x-expected" in documented()[name])
+
+
+@pytest.mark.parametrize(
+    "origins",
+    ["", "*", "https://a.b", "https://a.b:8443, http://[::1]:5000", "tauri://localhost", "null"],
+)
+def test_origins_are_as_browsers_send_them(origins: str) -> None:
+    assert from_environment({"LRS_CORS_ORIGINS": origins}).cors_origins == origins
 
 
 def test_a_refusal_does_not_tell_a_secret() -> None:
