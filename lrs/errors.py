@@ -27,7 +27,8 @@
     └── Unavailable           503
         └── Overloaded        503
 
-Rooms below the front door raise these; `lrs.api.problems` alone renders them (RFC 9457).
+Any module may raise these; `lrs.api.problems` alone renders them (RFC 9457), but for the callback,
+which has Canvas's own form.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ _NEVER_CACHED = frozenset({"POST", "PUT", "DELETE"})
 class CrossOrigin:
     """Starlette's rules of who may call from where; no cookies are ever involved.
 
-    They leave alone what neither comes from a browser's page nor may be given to one later. All
-    other answers say that they vary with the origin.
+    Every answer says that it varies with the origin, as a cache might give it to another page; but
+    not the answer to a POST, PUT or DELETE that no page has sent, which no cache keeps.
     """
 
     def __init__(

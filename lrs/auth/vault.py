@@ -32,5 +32,5 @@ class Vault:
             raise KeyLost("This was encrypted with another secret key.") from None
 
     def derived(self, purpose: str) -> bytes:
-        """Another key of 32 bytes, which tells nothing of the secret key or of one for else."""
+        """A key of 32 bytes for one purpose; from it, neither the secret key nor others follow."""
         return hmac.digest(self._secret, f"lrs {purpose}".encode(), hashlib.sha256)
