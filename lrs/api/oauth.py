@@ -58,11 +58,11 @@ async def _issue(request: Request) -> Response:
 
 def _form(request: Request, body: bytes) -> dict[str, str]:
     """The parameters, from a form or (as Percipio's clients send them) from JSON."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = reading.media_type(request)
     try:
-        if media_type == "application/json":
+        if media_type == reading.JSON:
             pairs = list(codec.read(body).items())
-        elif media_type == "application/x-www-form-urlencoded":
+        elif media_type == reading.FORM:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
         else:
             raise InvalidRequestError("The body must be a form or a JSON object.")

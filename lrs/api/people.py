@@ -42,8 +42,8 @@ def _preview(request: Request) -> bool:
 
 async def _rows(request: Request) -> list[Row]:
     """The rows in the body, read beside the event loop: there may be many."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("text/csv", "application/json"):
+    kind = reading.media_type(request)
+    if kind not in ("text/csv", reading.JSON):
         raise UnsupportedMediaType(
             f"The Content-Type must be text/csv or application/json, not {kind!r}."
         )
@@ -52,7 +52,7 @@ async def _rows(request: Request) -> list[Row]:
 
 
 def _read(kind: str, body: bytes) -> list[Row]:
-    if kind == "application/json":
+    if kind == reading.JSON:
         return list(rows.read_json(codec.read(body)))
     try:
         return list(rows.read_csv(body.decode()))

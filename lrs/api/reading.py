@@ -30,6 +30,9 @@ BASIC_OR_BEARER = frozenset({"basic", "bearer"})
 
 VERSION_HEADER = "X-Experience-API-Version"
 
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
 _VERSIONS = re.compile(r"([12])\.0(\.[0-9]+)?")
 _DIGITS = re.compile("[0-9]{1,18}")
 
@@ -144,13 +147,17 @@ def parsed(query_string: bytes) -> list[tuple[str, str]]:
         raise InvalidParameter("The parameters are not UTF-8.") from None
 
 
+def media_type(request: Request) -> str:
+    """What the body is said to be, in small letters, without parameters."""
+    given = header(request.scope, b"content-type") or ""
+    return JSON if given == JSON else given.partition(";")[0].strip().lower()
+
+
 def require_json(request: Request) -> None:
     """Raises UnsupportedMediaType unless the body is said to be JSON."""
-    given = header(request.scope, b"content-type") or ""
-    if given == "application/json":
-        return
-    if given.partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMediaType(f"The Content-Type must be application/json, not {given!r}.")
+    if media_type(request) != JSON:
+        given = header(request.scope, b"content-type") or ""
+        raise UnsupportedMediaType(f"The Content-Type must be {JSON}, not {given!r}.")
 
 
 def version(request: Request, *, required: bool) -> Version | None:

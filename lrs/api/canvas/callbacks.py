@@ -115,8 +115,7 @@ def _value(request: Request, body: bytes) -> Any:
 
 
 def _is_json(request: Request) -> bool:
-    given = request.headers.get("content-type", "")
-    return given.partition(";")[0].strip().lower() == "application/json"
+    return reading.media_type(request) == reading.JSON
 
 
 def _signed(request: Request, body: bytes) -> SignedRequest:

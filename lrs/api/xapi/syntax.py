@@ -85,9 +85,8 @@ async def _unwrap(request: Request) -> bytes:
 
 def _form(request: Request, body: bytes) -> tuple[dict[str, str], bytes | None]:
     """The fields, and the content as it stands there, if there is any."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/x-www-form-urlencoded":
-        raise BadRequest("The alternate request syntax needs application/x-www-form-urlencoded.")
+    if reading.media_type(request) != reading.FORM:
+        raise BadRequest(f"The alternate request syntax needs {reading.FORM}.")
     others, contents = _taken_apart(body)
     try:
         pairs = parse_qsl(
