@@ -346,6 +346,7 @@ def convert(given: Mapping[str, Any]) -> Settings:
         raise SettingsError("LRS_SECRET_KEY: at least 32 characters are needed.")
     if bool(settings.oauth_issuer) != bool(settings.oauth_jwks):
         raise SettingsError("LRS_OAUTH_ISSUER and LRS_OAUTH_JWKS must be set together.")
+    _require_port(settings.reports_address)
     _require_rate(settings.rate_limit)
     _require_dsn(settings.database_url)
     return settings
@@ -374,6 +375,11 @@ def _require_dsn(url: str) -> None:
     for host in hosts.split(","):
         if not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:[0-9]*)?", host):
             raise SettingsError(f"LRS_DATABASE_URL: {host!r} is not a host and a port.")
+
+
+def _require_port(address: str) -> None:
+    if address and not 1 <= int(address.rpartition(":")[2]) <= 65535:
+        raise SettingsError(f"LRS_REPORTS_ADDRESS: expected a port from 1 to 65535 in {address!r}.")
 
 
 def _require_rate(rate: str) -> None:
