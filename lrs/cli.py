@@ -25,7 +25,7 @@ from lrs.errors import LRSError
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
 from lrs.store.database import administered, server_version
-from lrs.store.registry import Registry
+from lrs.store.registry import Credential, Registry
 
 Result = TypeVar("Result")
 
@@ -190,7 +190,13 @@ def credential_add(
 @flags(*DATABASE)
 def credential_list(partner_name: str | None, **given: Any) -> None:
     """List the credentials of PARTNER, or of all partners."""
-    for each in with_registry(configured(given), lambda known: known.credentials(partner_name)):
+
+    async def listed(known: Registry) -> list[Credential]:
+        if partner_name is not None:
+            await known.partner(partner_name)
+        return await known.credentials(partner_name)
+
+    for each in with_registry(configured(given), listed):
         state = "revoked" if each.revoked_at else "good"
         if each.expires_at and not each.revoked_at:
             state = f"until {_day(each.expires_at)}"
@@ -234,7 +240,7 @@ def token(url: str | None, key: str, secret: str, scope: str) -> None:
         answer = httpx.post(f"{url}/oauth2/token", data=form, auth=(key, secret), timeout=30)
         content = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        fail(f"No token can be had from {url}: {error}.")
+        fail(f"No token can be had from {url}: {str(error).rstrip('.')}.")
     if not isinstance(content, dict) or "access_token" not in content:
         told = content if isinstance(content, dict) else {}
         words = [told[name] for name in ("error_description", "error", "detail") if name in told]

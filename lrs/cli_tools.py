@@ -16,7 +16,7 @@ from lrs.auth.vault import Vault
 from lrs.cli_options import DATABASE, configured, flags, overlap
 from lrs.settings import Settings
 from lrs.store.registry import Registry
-from lrs.store.tools import Tools
+from lrs.store.tools import Tool, Tools
 
 Result = TypeVar("Result")
 
@@ -55,7 +55,13 @@ def tool_add(
 @flags(*DATABASE)
 def tool_list(partner_name: str | None, **given: Any) -> None:
     """List the tools of PARTNER, or of all partners."""
-    for each in _with_tools(configured(given), lambda _, known: known.all(partner_name)):
+
+    async def listed(registry: Registry, known: Tools) -> list[Tool]:
+        if partner_name is not None:
+            await registry.partner(partner_name)
+        return await known.all(partner_name)
+
+    for each in _with_tools(configured(given), listed):
         state = "revoked" if each.revoked_at else "good"
         day = each.created_at.date().isoformat()
         click.echo(f"{each.partner}\t{each.name}\t{each.consumer_key}\t{state}\t{day}")

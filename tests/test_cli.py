@@ -302,7 +302,8 @@ def test_a_credential_is_revoked(lrs: Lrs, name: str) -> None:
 
 
 def test_partners_and_credentials_that_are_not_there(lrs: Lrs) -> None:
-    assert refused(lrs("credential", "add", "nobody")) == "There is no partner 'nobody'."
+    for command in (("credential", "add"), ("credential", "list"), ("tool", "list")):
+        assert refused(lrs(*command, "nobody")) == "There is no partner 'nobody'."
     for command in ("revoke", "rotate"):
         assert refused(lrs("credential", command, "x")).startswith("There is no credential 'x'")
 
