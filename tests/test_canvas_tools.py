@@ -156,6 +156,14 @@ async def test_a_callback_url(tool: Tool) -> None:
     assert urls["url"] != tool.url  # a fresh one each time
 
 
+async def test_what_is_missing_is_named(tool: Tool) -> None:
+    for told, missing in (({}, ["/user", "/course"]), ({"user": "42", "course": ""}, ["/course"])):
+        answer = await tool.partner.send(told, resource="tools/player/callback-urls")
+        errors = answer.json()["errors"]
+        assert [each["pointer"] for each in errors] == missing
+        assert {each["detail"] for each in errors} == {"must be given"}
+
+
 async def test_numbers_are_ids_too(tool: Tool) -> None:
     answer = await tool.partner.send(
         {"user": 42, "course": 9}, resource="tools/player/callback-urls"

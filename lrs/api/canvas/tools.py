@@ -92,7 +92,7 @@ async def post_callback_urls(request: Request) -> Response:
     if launched.parameters is not None:
         return _secret({"parameters": launches.substituted(launched.parameters, urls)})
     if urls is None:
-        raise _wrong("user", "and course must be given")
+        raise _missing(launched)
     expires_at = here.callbacks.expires_at(datetime.now(UTC))
     expiry = timestamp(expires_at) if expires_at else None
     return _secret({"url": urls.xapi, "caliper_url": urls.caliper, "expires_at": expiry})
@@ -120,6 +120,14 @@ def _id(name: str, *given: Any) -> str | None:
         most = launches.MOST_CHARACTERS
         raise _wrong(name, f"must be a text of 1 to {most} characters, none of them NUL")
     return str(text)
+
+
+def _missing(launched: Launched) -> InvalidParameter:
+    missing = [name for name in ("user", "course") if getattr(launched, name) in (None, "")]
+    return InvalidParameter(
+        f"{' and '.join(missing)} must be given.",
+        violations=[Violation(f"/{name}", "must be given", _REQUIREMENT) for name in missing],
+    )
 
 
 def _wrong(name: str, detail: str) -> InvalidParameter:
