@@ -438,6 +438,7 @@ async def test_a_bad_parameter_is_named(
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter"), answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == at
+    assert "  " not in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ def agent(text: str) -> dict[str, Any]:
         raise ValueError("an Agent or identified Group as JSON") from None
     if violations := agent_violations(found):
         first = violations[0]
-        raise ValueError(f"an Agent or identified Group: {first.pointer} {first.detail}".strip())
+        wrong = f"{first.pointer} {first.detail}".lstrip()
+        raise ValueError(f"an Agent or identified Group: {wrong}")
     if links.agent_identity(found) is None:
         raise ValueError("an Agent or identified Group: this Group has no identifier")
     return dict(found)
