@@ -137,6 +137,14 @@ def test_examples_are_what_their_schema_says(schema: dict[str, Any], value: Any)
     validator(schema).validate(value)
 
 
+def test_the_page_sends_no_parameter_that_was_not_asked_for() -> None:
+    """It fills in every example and default; statementId goes with hardly anything else."""
+    for parameter in COMPONENTS["parameters"].values():
+        told = {**parameter, **parameter.get("content", {}).get("application/json", {})}
+        assert parameter.get("required") or "example" not in told
+        assert "default" not in resolved(told["schema"])
+
+
 def test_request_examples_are_the_vendors_own() -> None:
     for name, example in COMPONENTS["examples"].items():
         if (path := SEEDS / f"{name}.json").exists():
