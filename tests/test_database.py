@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import asyncpg
 import pytest
 
 from lrs.errors import InternalError, LRSError, Unavailable
-from lrs.store.database import Database, connected, errors_translated
+from lrs.store.database import READER, Database, connected, errors_translated
+
+LOSE = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where application_name = $1 and backend_start > $2
+"""
 
 
 async def ask(database: Database) -> None:
@@ -34,6 +40,7 @@ async def test_no_connection_is_waited_for_longer_than_for_an_answer(database_ur
         (asyncpg.CannotConnectNowError("said so"), Unavailable),
         (asyncpg.AdminShutdownError("said so"), Unavailable),
         (asyncpg.DiskFullError("said so"), Unavailable),
+        (asyncpg.InternalClientError("cannot switch to state 12"), Unavailable),
         (asyncpg.DeadlockDetectedError("said so"), Unavailable),
         (asyncpg.UniqueViolationError("said so"), InternalError),
         (asyncpg.UndefinedTableError("said so"), InternalError),
@@ -61,3 +68,28 @@ def test_an_error_does_not_say_where_the_database_is(raised: Exception, told: st
     with pytest.raises(Unavailable) as found, errors_translated():
         raise raised
     assert found.value.detail == f"The database does not answer: {told}."
+
+
+async def test_connections_that_are_lost_are_told_as_that_and_replaced(database_url: str) -> None:
+    ended, met = asyncio.Event(), set[type[LRSError]]()
+    operator = await asyncpg.connect(database_url)
+    began = await operator.fetchval("select clock_timestamp()")
+
+    async def ask_on(database: Database) -> None:
+        while not ended.is_set():
+            try:
+                await ask(database)
+            except LRSError as error:
+                met.add(type(error))
+                await asyncio.sleep(0)
+
+    async with connected(database_url, readers=4, timeout=2) as database:
+        asking = [asyncio.create_task(ask_on(database)) for _ in range(10)]
+        for _ in range(30):
+            await operator.execute(LOSE, READER, began)
+            await asyncio.sleep(0.02)
+        ended.set()
+        await asyncio.gather(*asking)
+        await ask(database)
+    await operator.close()
+    assert met == {Unavailable}

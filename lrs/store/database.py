@@ -63,6 +63,7 @@ _UNAVAILABLE = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that was lost at an awkward moment
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
@@ -103,7 +104,12 @@ class _Pool(asyncpg.Pool):
     ) -> None:
         releasing = asyncio.create_task(super().release(connection, timeout=timeout))
         self._releasing.add(releasing)
-        releasing.add_done_callback(self._releasing.discard)
+        releasing.add_done_callback(self._released)
+
+    def _released(self, releasing: asyncio.Task[None]) -> None:
+        self._releasing.discard(releasing)
+        if not releasing.cancelled():
+            releasing.exception()  # the connection was lost meanwhile, and is in no one's way
 
 
 @dataclass(frozen=True, slots=True)
