@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from functools import partial
 
 import httpx
@@ -19,6 +21,7 @@ from uvicorn.server import ServerState
 
 from lrs.api.admission import Admission
 from lrs.api.protocol import BoundedProtocol
+from lrs.api.refusals import Refusals
 from lrs.errors import Overloaded
 from lrs.settings import Settings
 
@@ -239,6 +242,49 @@ async def test_no_one_is_forgotten_in_a_crowd_that_asks_again_and_again() -> Non
         work.may_end.set()
         await holder
     assert work.begun == 1
+
+
+async def test_a_refusal_is_put_off() -> None:
+    """A client that asks again at once is to do so some ten times a second."""
+    work = Work()
+    async with client(work, most_requests=1) as http:
+        first = asyncio.create_task(http.post("/"))
+        await until(lambda: work.under_way == 1)
+        began = time.monotonic()
+        assert (await http.post("/")).status_code == 503
+        assert time.monotonic() - began > 0.04
+        work.may_end.set()
+        await first
+
+
+async def test_a_loop_that_is_busy_refuses_in_between() -> None:
+    """Those who come and go see to it, in no one's context."""
+    whose = ContextVar("whose", default="nobody's")
+    refusals, told = Refusals(), list[str]()
+    refusals.soon(lambda: told.append(whose.get()))
+    whose.set("the caller's")
+    refusals.tell_due()
+    assert told == []
+    time.sleep(refusals.pause)  # noqa: ASYNC251  # nothing else has its turn
+    refusals.tell_due()
+    assert told == ["nobody's"]
+
+
+async def test_the_pause_is_shorter_while_the_loop_is_late() -> None:
+    """Else it would come on top of the time that the loop takes to read a request."""
+    refusals, told = Refusals(), asyncio.Event()
+    usual = refusals.pause
+    refusals.soon(told.set)
+    time.sleep(usual + 0.02)  # noqa: ASYNC251  # one round of a busy loop
+    await told.wait()
+    late = refusals.pause
+    assert 0.04 <= late <= usual - 0.015
+    async with asyncio.timeout(5):
+        while refusals.pause <= late:
+            told.clear()
+            refusals.soon(told.set)
+            await told.wait()
+    assert refusals.pause <= usual
 
 
 async def test_a_crowd_of_batches_waits_for_the_database(

@@ -8,19 +8,13 @@ those let in.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lrs import metrics
+from lrs.api.refusals import Refusals
 from lrs.errors import Overloaded
-
-PAUSE = 0.07
-"""Seconds until it is said; with what a busy loop adds, less than a tenth of a second."""
-
-_TICK = 0.010
 
 # For those who want to know how it is, just then.
 _ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -45,8 +39,7 @@ class Admission:
         self.app = app
         self.turns = most_requests
         self.room = self._most_bytes = most_bytes
-        self._refused: deque[tuple[float, Callable[[], None]]] = deque()
-        self._alarm: asyncio.TimerHandle | None = None
+        self.refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What needs no place: the server's own start and end."""
@@ -62,27 +55,6 @@ class Admission:
         if not self.has_place(scope):
             return None
         return _Visit(self, self._size(scope))
-
-    def refuse_soon(self, tell: Callable[[], None]) -> None:
-        """Calls `tell` after the pause. One timer is for all."""
-        loop = asyncio.get_running_loop()
-        self._refused.append((loop.time() + PAUSE, tell))
-        self._set_alarm(loop)
-
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._alarm is None and self._refused:
-            self._alarm = loop.call_at(self._refused[0][0], self._refuse, loop)
-
-    def _refuse(self, loop: asyncio.AbstractEventLoop) -> None:
-        due, told = loop.time() + _TICK, 0
-        try:
-            while self._refused and self._refused[0][0] <= due:
-                told += 1
-                self._refused.popleft()[1]()
-        finally:
-            metrics.REFUSED.inc(told)
-            self._alarm = None
-            self._set_alarm(loop)
 
     def _size(self, scope: Mapping[str, Any]) -> int:
         """What the head says of the body; 0 if it says nothing."""
@@ -112,11 +84,13 @@ class _Visit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
+        self._admission.refusals.tell_due()
         try:
             await self._admission.app(scope, self.receive, send)
         finally:
             self._admission.turns += 1
             self._admission.room += self._room
+            self._admission.refusals.tell_due()
 
     async def receive(self) -> Message:
         message = await (self._aside() if self._more else self._receive())
@@ -129,7 +103,7 @@ class _Visit:
     async def _take_more(self, size: int) -> None:
         """For a body that did not say how long it is. Raises Overloaded."""
         if self._room and size > self._admission.room:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self._admission.refusals.pause)
             raise overloaded()
         self._room += size
         self._admission.room -= size

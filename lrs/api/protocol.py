@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from lrs.api import problems
-from lrs.api.admission import PAUSE, Admission, overloaded
+from lrs.api.admission import Admission, overloaded
 from lrs.errors import HeadTooLarge, LRSError, Overloaded, RequestTimeout
 
 HEAD_BYTES = 65_536
@@ -55,7 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waiting_since = self.loop.time()
         self._turned_away = len(self.connections) > self._most_connections
         if self._turned_away:
-            self._watch = self.loop.call_later(PAUSE, self._hang_up, _FULL)
+            self._watch = self.loop.call_later(self._admission.refusals.pause, self._hang_up, _FULL)
         else:
             self._watch = self.loop.call_later(self._request_seconds, self._look)
 
@@ -121,7 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             cycle.body.clear()
             self._refused = cycle
-            self._admission.refuse_soon(self._refuse)
+            self._admission.refusals.soon(self._refuse)
 
     def _refuse(self) -> None:
         """Answers as the cycle would, but for a fraction of the time."""
