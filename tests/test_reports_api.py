@@ -10,7 +10,9 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
+import asyncpg
 import httpx
+import msgspec
 import pyarrow.parquet
 import pytest
 import zstandard
@@ -417,3 +419,20 @@ async def test_a_connection_that_is_lost_in_between_is_no_failure_of_ours(
         headers=partner.headers,
     )
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+async def test_a_connection_is_given_back_whatever_its_end_meets_with(
+    settings: Settings, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12")
+
+    monkeypatch.setattr("lrs.store.exports._PATIENCE", 0.05)
+    async with serving(msgspec.structs.replace(settings, database_exports=1)) as http:
+        exports = http._transport.app.services.exports  # type: ignore[attr-defined]
+        with monkeypatch.context() as lost:
+            lost.setattr("asyncpg.transaction.Transaction.rollback", fail)
+            async with exports.snapshot(partner.partner_id) as snapshot:
+                snapshot.connection.terminate()
+        async with exports.snapshot(partner.partner_id) as snapshot:
+            assert await snapshot.connection.fetchval("select 1") == 1

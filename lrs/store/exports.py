@@ -69,27 +69,32 @@ class Exports:
         """The partner's tables at one moment. Raises Overloaded if too many are being read."""
         bound = await self._horizon.complete()
         reached = await projection.reached(self._database, partner_id, bound)
-        connection = await self._acquired()
-        transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-        try:
-            with errors_translated():
-                await transaction.start()
-                changed_at = await connection.fetchval(_CHANGED, partner_id)
-            yield Snapshot(connection, partner_id, bound, reached, changed_at)
-        finally:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await transaction.rollback()
-            await self.pool.release(connection)
+        async with self._connection() as connection:
+            transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+            try:
+                with errors_translated():
+                    await transaction.start()
+                    changed_at = await connection.fetchval(_CHANGED, partner_id)
+                yield Snapshot(connection, partner_id, bound, reached, changed_at)
+            finally:
+                with suppress(Exception):  # the connection may be lost
+                    await transaction.rollback()
 
-    async def _acquired(self) -> PoolConnectionProxy:
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
+        """One of the few, given back whatever becomes of it."""
         with errors_translated():
             try:
-                return await self.pool.acquire(timeout=_PATIENCE)
+                connection = await self.pool.acquire(timeout=_PATIENCE)
             except TimeoutError:
                 raise Overloaded(
                     "As many exports are being read as the server sends at a time.",
                     headers={"Retry-After": "30"},
                 ) from None
+        try:
+            yield connection
+        finally:
+            await self.pool.release(connection)
 
 
 @asynccontextmanager
