@@ -145,6 +145,14 @@ def test_the_page_sends_no_parameter_that_was_not_asked_for() -> None:
         assert "default" not in resolved(told["schema"])
 
 
+def test_names_in_paths_stand_as_they_are() -> None:
+    """Whoever puts them into a path escapes them, slashes too."""
+    for name in ("learner", "content"):
+        parameter = COMPONENTS["parameters"][name]
+        assert "%" not in parameter["example"]
+        assert "pattern" not in parameter["schema"]
+
+
 def test_request_examples_are_the_vendors_own() -> None:
     for name, example in COMPONENTS["examples"].items():
         if (path := SEEDS / f"{name}.json").exists():
