@@ -123,37 +123,23 @@ class _Query:
     def sql(self) -> str:
         """Rows keep the order of the walk on their way to the answer: nothing there reorders.
 
-        The last statement that may be examined is noted in any case, to say where the page ends.
-        `textsend` gives the bytes of the text as they are sent.
+        Only a page that is not full asks where the walk ended, if that was because no more may be
+        examined. `textsend` gives the bytes of the text as they are sent.
         """
         met = [self._met(number) for number in range(len(self.conditions)) if self.several]
         return f"""
-with {self._lead() if self.several else ""}page as materialized (
-    select place, payload, listed, examined
-    from (
-        select place, payload, examined, {" and ".join([_NOT_VOIDED, *met])} as listed
-        from (
-            select *, row_number() over () as examined
-            from ({self._candidates()}) as walked
-        ) as candidate
-        offset 0
-    ) as tried
-    where listed or examined = $3
+{self._lead() if self.several else ""}select
+    textsend(coalesce(array_to_string((array_agg(payload))[:$2], ','), '')),
+    case
+        when count(*) > $2 then (array_agg(place))[$2]
+        else (select place from ({self._candidates(["place"])}) as walked offset $3 - 1)
+    end
+from (
+    select place, payload
+    from ({self._candidates(self.columns)}) as candidate
+    where {" and ".join([_NOT_VOIDED, *met])}
     limit $2 + 1
-)
-select
-    textsend(coalesce(
-        (select string_agg(payload, ',') from (select * from page limit $2) as own where listed),
-        ''
-    )),
-    (
-        (select place from page
-        where exists (select from page offset $2)
-        offset $2 - 1 limit 1)
-        union all
-        select place from page
-        where examined = $3 and not exists (select from page offset $2)
-    )"""
+) as page"""
 
     def _lead(self) -> str:
         """The number of the rarest condition: its places are the farthest apart, or end soon."""
@@ -161,52 +147,52 @@ select
             f"select {number}, {self.nearest}({', '.join(map(self._reach, condition))})"
             for number, condition in enumerate(self.conditions)
         )
-        return f"""lead as materialized (
+        return f"""with lead as materialized (
     select number
     from (
         {reaches}
     ) as condition (number, reach)
     order by reach {self.farthest} nulls first, number
     limit 1
-),
+)
 """
 
     def _reach(self, each: _Walked) -> str:
         ahead = self._range(each, _AHEAD, ["place"])
         return f"(select place from ({ahead}) as ahead offset {_AHEAD - 1})"
 
-    def _candidates(self) -> str:
-        """The first statements of the condition that leads."""
+    def _candidates(self, columns: Sequence[str]) -> str:
+        """The first statements of the condition that leads, as many as may be examined."""
         if not self.conditions:
             return f"""
-    select {", ".join(self.columns)} from statement
+    select {", ".join(columns)} from statement
     where partner_id = $1 and place >= $5 and place < $6
     order by place {self.direction}
     limit $3"""
-        branches = [self._branch(number) for number in range(len(self.conditions))]
+        branches = [self._branch(number, columns) for number in range(len(self.conditions))]
         return "\n    union all".join(branches)
 
-    def _branch(self, number: int) -> str:
+    def _branch(self, number: int, columns: Sequence[str]) -> str:
         ranges = self.conditions[number]
         guard = f"where {self._leads(number)}" if self.several else ""
-        walks = " union all ".join(f"({self._walk(each)})" for each in ranges)
+        walks = " union all ".join(f"({self._walk(each, columns)})" for each in ranges)
         once = "distinct on (place) " if len(ranges) > 1 else ""
         return f"""
-    (select {once}{", ".join(self.columns)}
+    (select {once}{", ".join(columns)}
     from ({walks}) as walked
     {guard}
     order by place {self.direction}
     limit $3)"""
 
-    def _walk(self, each: _Walked) -> str:
+    def _walk(self, each: _Walked, columns: Sequence[str]) -> str:
         """The partner's statements in a range; those that are linked are looked up by place."""
-        if each.table == "statement":
-            return self._range(each, "$3", self.columns)
+        if each.table == "statement" or columns == ["place"]:
+            return self._range(each, "$3", columns)
         return f"""
-        select {", ".join(self.columns)}
+        select {", ".join(columns)}
         from ({self._range(each, "$3", ["place"])}) as linked
         cross join lateral (
-            select {", ".join(self.columns[1:])} from statement
+            select {", ".join(columns[1:])} from statement
             where partner_id = $1 and place between linked.place and linked.place
             order by place
             offset 0
