@@ -117,8 +117,9 @@ class _Query:
         self.several = len(conditions) > 1
         self.direction = "asc" if ascending else "desc"
         self.nearest, self.farthest = ("least", "desc") if ascending else ("greatest", "asc")
-        tried = {each.column for ranges in conditions for each in ranges} | {"verb_key"}
-        self.columns = ("place", "statement_id", *sorted(tried - {"key"}), "payload")
+        tried = {each.column for ranges in conditions for each in ranges if self.several}
+        kept = sorted((tried - {"key"}) | {"verb_key"})
+        self.columns = ("place", "statement_id", *kept, "payload")
 
     def sql(self) -> str:
         """Rows keep the order of the walk on their way to the answer: nothing there reorders.
