@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -25,8 +26,9 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
+@lru_cache(64)
 def timestamp(moment: datetime) -> str:
-    """ISO 8601 in UTC, to the microsecond, as `stored` is written."""
+    """ISO 8601 in UTC, to the microsecond, as `stored` is written; many answers have one bound."""
     text = moment.astimezone(UTC).isoformat(timespec="microseconds")
     return f"{text.removesuffix('+00:00')}Z"
 

@@ -89,8 +89,7 @@ class Inserted:
     referred: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Single:
+class Single(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     stored: datetime
     organization: str | None
@@ -227,7 +226,7 @@ class Lookups:
             rows = await self._database.lists.fetch(
                 _BY_ID, partner_id, asked, VOIDED_KEY ^ own, own
             )
-        found = {str(statement_id): Single(*rest) for statement_id, *rest in rows}
+        found = {statement_id: Single(*rest) for statement_id, *rest in rows}
         return [found.get(statement_id) for statement_id in asked]
 
 

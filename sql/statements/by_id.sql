@@ -1,7 +1,7 @@
 -- Statements by their ids, and whether each has been voided. $4 is what the partner's keys are
 -- combined with, as in lrs/store/keys.py.
 select
-    statement.statement_id,
+    statement.statement_id::text,
     convert_to(statement.payload, 'UTF8') as payload,
     stored_at(statement.place) as stored,
     statement.organization,
