@@ -11,7 +11,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -106,6 +106,7 @@ def _read(path: Path, partner_name: str) -> dict[str, datetime]:
 def _folder(out: Path) -> Iterator[Path]:
     """A folder to write to; what is in it moves to `out` at the end, the manifest last."""
     folder = None
+    is_new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         folder = Path(mkdtemp(prefix=".export-", dir=out))
@@ -117,6 +118,9 @@ def _folder(out: Path) -> Iterator[Path]:
     finally:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):  # there is something in it
+                out.rmdir()
 
 
 class _Writing:

@@ -130,9 +130,11 @@ def _environment(settings: Settings) -> Iterator[None]:
     for name, value in msgspec.structs.asdict(settings).items():
         os.environ.pop(f"{PREFIX}{name.upper()}_FILE", None)
         os.environ[f"{PREFIX}{name.upper()}"] = str(value)
+    if settings.workers == 1:
+        yield
+        return
     with tempfile.TemporaryDirectory(prefix="lrs-metrics-") as directory:
-        if settings.workers > 1:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         yield
 
 

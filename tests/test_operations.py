@@ -277,13 +277,47 @@ async def test_an_unexpected_error_is_a_problem_without_its_details(
 
 
 async def test_a_head_that_has_no_end_is_refused(server: str) -> None:
+    answer = await _told(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 66_000,
+        b"GET /healthz?" + b"a" * 66_000 + b" HTTP/1.1\r\nHost: x",
+    ],
+    ids=["header", "query"],
+)
+async def test_a_long_head_is_refused_even_if_it_comes_at_once(server: str, head: bytes) -> None:
+    answer = await _told(server, head + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"head-too-large" in answer
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [b"FOO /healthz HTTP/1.1", b"GET /healthz HTTP/9", b"not http", b"GET / HTTP/1.1\r\n: x"],
+)
+async def test_what_is_no_request_is_refused_like_all_else(
+    server: str, request_line: bytes
+) -> None:
+    answer = await _told(server, request_line + b"\r\nHost: x\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["code"] == "bad-request"
+
+
+async def _told(server: str, sent: bytes) -> bytes:
+    """All that is answered until the connection is closed."""
     host, _, port = server.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000)
+    writer.write(sent)
     async with asyncio.timeout(10):
         answer = await reader.read()
-    assert answer.startswith(b"HTTP/1.1 431 ")
     writer.close()
+    return answer
 
 
 async def test_a_large_body_is_no_large_head(server: str) -> None:

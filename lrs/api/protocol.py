@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from lrs.api import problems
 from lrs.api.admission import Admission, overloaded
-from lrs.errors import HeadTooLarge, LRSError, Overloaded, RequestTimeout
+from lrs.errors import BadRequest, HeadTooLarge, LRSError, Overloaded, RequestTimeout
 
 HEAD_BYTES = 65_536
 
@@ -84,7 +84,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._gets_on = True
+        if _size(self.url, self.headers) > HEAD_BYTES:
+            self._hang_up(_LONG_HEAD)
+            raise HeadTooLarge  # so that the parser reads no further
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._hang_up(_MALFORMED)
 
     def on_body(self, body: bytes) -> None:
         self._gets_on = True
@@ -177,6 +183,11 @@ _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _NEAR = 4096
 
 
+def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    """How long a head is, as far as it matters."""
+    return len(url) + sum([len(name) + len(value) for name, value in headers])
+
+
 def _without_upgrade(data: bytes) -> bytes:
     if data.find(b"pgrade:", 0, _NEAR) < 0:
         return data
@@ -244,6 +255,7 @@ def _last(error: LRSError) -> bytes:
 _BUSY = _content(overloaded())
 _BUSY_HEAD = _head(overloaded())
 _BUSY_LAST_HEAD = _head(overloaded(), connection="close")
+_MALFORMED = _last(BadRequest("This is no HTTP request, or one that cannot be read."))
 _LONG_HEAD = _last(HeadTooLarge(f"Head or trailer have more than {HEAD_BYTES} bytes."))
 _SLOW = _last(RequestTimeout("The request was not complete in the time that it may take."))
 _FULL = _last(
