@@ -260,6 +260,11 @@ async def test_other_files_are_not_served(http: httpx.AsyncClient, path: str) ->
     assert answer.json()["code"] == "not-found"
 
 
+async def test_the_address_of_the_server_leads_to_the_page(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/", follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/docs")
+
+
 async def test_the_page_loads_only_what_is_served_here(http: httpx.AsyncClient) -> None:
     answer = await http.get("/docs")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"

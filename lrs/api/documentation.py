@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from lrs import __version__
 from lrs.api.routing import resource
@@ -96,6 +96,10 @@ async def get_schema(request: Request) -> Response:
     return _answer(request, schema_files()[name], "application/schema+json")
 
 
+async def get_root(request: Request) -> Response:
+    return RedirectResponse("docs")
+
+
 async def get_page(request: Request) -> Response:
     page = _static()["index.html"].replace(b"{version}", __version__.encode())
     return _answer(request, page, "text/html", _PAGE_HEADERS)
@@ -136,6 +140,7 @@ def _digest(content: bytes) -> str:
 
 
 ROUTES = [
+    resource("/", get=get_root),
     resource("/openapi.json", get=get_openapi),
     resource("/schemas/{path:path}", get=get_schema),
     resource("/docs", get=get_page),
