@@ -86,7 +86,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._gets_on = True
         if _size(self.url, self.headers) > HEAD_BYTES:
             self._hang_up(_LONG_HEAD)
-            raise HeadTooLarge  # so that the parser reads no further
+            raise HeadTooLarge("The parser is to read no further.")
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
