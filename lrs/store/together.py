@@ -23,7 +23,7 @@ class Together(Generic[Question, Answer]):
     """Questions that come while others are being answered are asked together, in the next query.
 
     None joins a query that is under way, since that one may already have looked; and a lone one
-    waits for nothing.
+    waits for no other, but for two turns of the loop.
     """
 
     def __init__(self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]) -> None:
@@ -41,6 +41,10 @@ class Together(Generic[Question, Answer]):
 
     async def _work(self) -> None:
         while self._waiting:
+            # One turn for those who have just been answered to send it, one for what they ask next:
+            # without, queries for one and for all the others take turns.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             asked, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
             try:
                 answers = await self._ask([question for question, _ in asked])
