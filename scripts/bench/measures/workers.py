@@ -90,4 +90,4 @@ def _limit(row: Row) -> str:
         return f"the workers, each of which has a core to itself ({shares})"
     if found.generator_cpu > _BUSY:
         return f"the load generator ({shares})"
-    return f"waiting, for the disk in all likelihood, since no core is used up ({shares})"
+    return f"waiting: for commits, for each other's rows, for a turn; no core is used up ({shares})"
