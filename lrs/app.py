@@ -36,9 +36,10 @@ from lrs.auth.authenticate import Authenticator
 from lrs.auth.callbacks import Callbacks
 from lrs.auth.limits import RateLimit
 from lrs.auth.vault import Vault
+from lrs.environment import from_environment
 from lrs.errors import LRSError
 from lrs.ingest import Ingest
-from lrs.settings import Settings, from_environment
+from lrs.settings import Settings
 from lrs.store import callbacks, inheritance, migrations
 from lrs.store.changes import Changes
 from lrs.store.commit import GroupCommit

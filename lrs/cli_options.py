@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lrs import settings
+from lrs import environment, settings
 from lrs.settings import Settings
 
 Command = Callable[..., Any]
@@ -41,6 +41,6 @@ def flags(*names: str) -> Callable[[Command], Command]:
 
 def configured(given: dict[str, Any]) -> Settings:
     """The settings from the environment, with those given as flags on top."""
-    return settings.from_environment(
+    return environment.from_environment(
         os.environ, {name: value for name, value in given.items() if value is not None}
     )

@@ -24,8 +24,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lrs import administration, collector, logs, priority
+from lrs.environment import from_environment
 from lrs.errors import LRSError
-from lrs.settings import Settings, from_environment
+from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.database import projecting
 from lrs.store.projection import Follower

@@ -27,7 +27,8 @@ from lrs.api.protocol import BoundedProtocol
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import scopes
-from lrs.settings import Settings, convert
+from lrs.environment import convert
+from lrs.settings import Settings
 from lrs.store import embedded, migrations
 from lrs.store.database import WRITER
 

@@ -16,8 +16,8 @@ from support import Partner
 
 from lrs.api.services import Services
 from lrs.client import ConnectorError, DataConnector
+from lrs.environment import from_environment
 from lrs.reporting.tables import TABLES
-from lrs.settings import from_environment
 
 VARIABLES = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")
 

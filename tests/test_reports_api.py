@@ -23,9 +23,10 @@ from support import Partner, new_id, serving, statement
 from lrs.api import documentation
 from lrs.api.services import Services
 from lrs.auth import scopes
+from lrs.environment import convert
 from lrs.reporting.encoders import Format, arrow_schema
 from lrs.reporting.tables import REPORTS, TABLES
-from lrs.settings import Settings, convert
+from lrs.settings import Settings
 
 AWKWARD = "Zoë says \"a\\b\", 10 % ,\r\nnew\tline \\N null 'x' 😀"
 

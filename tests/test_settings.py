@@ -15,7 +15,8 @@ import pytest
 from lrs import cli
 from lrs.administration import with_secret_key
 from lrs.app import create_app
-from lrs.settings import PREFIX, Settings, SettingsError, documented, from_environment
+from lrs.environment import from_environment
+from lrs.settings import PREFIX, Settings, SettingsError, documented
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
 FLAGS = {

@@ -69,10 +69,6 @@ def members(item: bytes) -> dict[str, bytes]:
     return {name: bytes(raw) for name, raw in _members.decode(item).items()}
 
 
-def dumps(value: Any) -> bytes:
-    return orjson.dumps(value)
-
-
 def arrays_of_context_activities(statement: dict[str, Any]) -> set[str]:
     """Puts single context activities into arrays (xAPI 1.0.3 Data 2.4.6.2), in place.
 

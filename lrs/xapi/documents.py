@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b, sha1
 
+import orjson
+
 from lrs.errors import (
     BadRequest,
     ConcurrencyConflict,
@@ -90,7 +92,7 @@ class Document:
 
 
 def _hash(*parts: str | None) -> bytes:
-    return blake2b(codec.dumps(parts), digest_size=16).digest()
+    return blake2b(orjson.dumps(parts), digest_size=16).digest()
 
 
 def parse(given: Iterable[tuple[str, str]], kind: Kind, method: str) -> Asked:
@@ -175,7 +177,7 @@ def merged(stored: Document, sent: Document, limit: int) -> Document:
         **_object(stored.content, "The document stored"),
         **_object(sent.content, "The document sent"),
     }
-    content = b",".join(codec.dumps(name) + b":" + text for name, text in members.items())
+    content = b",".join(orjson.dumps(name) + b":" + text for name, text in members.items())
     if len(content) + 2 > limit:
         raise TooLarge(f"The merged document would be larger than {limit} bytes.")
     return Document.of(b"{" + content + b"}", stored.content_type)
