@@ -371,6 +371,53 @@ async def test_a_track_holds_what_was_worked_on_within_it_before_it_was_known_as
     assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES
 
 
+async def test_what_is_told_of_a_type_counts_while_the_definition_says_none(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    """A type that nobody knows is none: what the definition said before it is forgotten."""
+    told = {
+        "http://datacamp.com/parentId": COURSES[0],
+        "http://datacamp.com/parentContentType": "http://datacamp.com/course",
+    }
+    chapter = {"id": "http://datacamp.com/course-chapter/412", "definition": {"extensions": told}}
+    types = []
+    for target in (
+        chapter,
+        {"id": COURSES[0], "definition": {"type": "http://datacamp.com/project"}},
+        {"id": COURSES[0], "definition": {"type": "http://example.com/types/unknown"}},
+    ):
+        await partner.send(statement(object=target))
+        await follow(services, partner.partner_id)
+        found = {row["activity_id"]: row for row in await rows(connection, partner, "content")}
+        types.append(found[COURSES[0]]["type"])
+    assert types == ["course", "project", "course"]
+    followed = await tables(connection, partner)
+    await rebuild(services, partner)
+    assert await tables(connection, partner) == followed
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["a known track", "a track known later"])
+@pytest.mark.parametrize("late", [True, False], ids=["voided later", "voided at once"])
+async def test_a_track_holds_also_what_a_voided_statement_told_of_it(
+    partner: Partner, services: Services, connection: asyncpg.Connection, known: bool, late: bool
+) -> None:
+    """As of parents and types, so that it does not depend on when it was voided."""
+    track = {"id": "http://example.com/tracks/1"}
+    defined = {**track, "definition": {"type": "http://datacamp.com/track"}}
+    within = statement(
+        id=new_id(), object={"id": COURSES[0]}, context={"contextActivities": {"parent": [track]}}
+    )
+    told = [within, voiding(within)]
+    for each in (statement(object=defined), *told) if known else (*told, statement(object=defined)):
+        await partner.send(each)
+        if late:
+            await follow(services, partner.partner_id)
+    await follow(services, partner.partner_id)
+    contents = {row["content_id"]: row for row in await rows(connection, partner, "content")}
+    found = await rows(connection, partner, "track_content")
+    assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES[:1]
+
+
 async def test_a_track_is_found_whatever_numbers_were_told_within_it(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:

@@ -201,6 +201,7 @@ HARMLESS = (
     r"create (or replace )?view ",
     r"comment on ",
     r"insert into (?!statement|link|reference)",
+    r"update content ",
     r"alter table \w+ add column (if not exists )?\w+ [\w\[\]]+( default '?\w*'?)?;?$",
     r"alter table \w+ alter (column )?\w+ set (statistics \d+|storage \w+);?$",
     r"alter table \w+ add constraint .* not valid;?$",

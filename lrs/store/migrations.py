@@ -1,7 +1,8 @@
 """The schema's versions: `sql/migrations/NNNN_name.sql`, applied in order, each in one transaction.
 
-A migration takes no long lock: it only adds, and an index on a table that has rows is built in a
-file whose first line is `-- outside a transaction`, with `create index concurrently if not exists`.
+A migration takes no long lock: it only adds. What fills a new column, or indexes a table that has
+rows, stands in a file whose first line is `-- outside a transaction`, and can be done again:
+`where … is null`, `create index concurrently if not exists`.
 `0008_places` is the exception: it writes all statements anew.
 """
 

@@ -1,2 +1,2 @@
--- What was told of contents where nothing better was known; it is told again.
-update content set type = null, parent_key = null where partner_id = $1
+-- What statements told of contents beside their definitions; it is told again.
+update content set type = null, told_type = null, parent_key = null where partner_id = $1

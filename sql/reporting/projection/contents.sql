@@ -1,5 +1,6 @@
--- Fills in what is known of contents, and adds those that are `worked` on. What is told of type and
--- parent counts until something better is. Returns those whose type was another one before, or none.
+-- Fills in what is known of contents, and adds those that are `worked` on. The type that the definition
+-- says counts before the one that is told, and of both types and parents what is told last. Returns
+-- those whose type was another one before, or none.
 -- An insert that conflicts would use up an id each time, hence update and insert.
 with given as (
     select *
@@ -14,7 +15,8 @@ with given as (
 filled as (
     update content
     set
-        type = coalesce(given.type, given.told_type, content.type),
+        type = coalesce(given.type, given.told_type, content.told_type),
+        told_type = coalesce(given.told_type, content.told_type),
         title = given.title,
         technology = given.technology,
         topic = given.topic,
@@ -23,20 +25,22 @@ filled as (
     from given
     where content.partner_id = $1 and content.content_key = given.content_key
         and (
-            content.type, content.title, content.technology, content.topic, content.attributes,
-            content.parent_key
+            content.type, content.told_type, content.title, content.technology, content.topic,
+            content.attributes, content.parent_key
         ) is distinct from (
-            coalesce(given.type, given.told_type, content.type), given.title, given.technology,
+            coalesce(given.type, given.told_type, content.told_type),
+            coalesce(given.told_type, content.told_type), given.title, given.technology,
             given.topic, given.attributes, coalesce(given.parent_key, content.parent_key)
         )
 ),
 added as (
     insert into content
-        (partner_id, content_key, activity_id, type, title, technology, topic, attributes,
-        parent_key)
+        (partner_id, content_key, activity_id, type, told_type, title, technology, topic,
+        attributes, parent_key)
     select
         $1, given.content_key, given.activity_id, coalesce(given.type, given.told_type),
-        given.title, given.technology, given.topic, given.attributes, given.parent_key
+        given.told_type, given.title, given.technology, given.topic, given.attributes,
+        given.parent_key
     from given
     where given.worked and not exists (
         select from content
@@ -47,9 +51,9 @@ added as (
 select
     given.activity_id,
     known.content_id,
-    coalesce(given.type, given.told_type) as type
+    coalesce(given.type, given.told_type, known.told_type) as type
 from given
 left join content as known
     on known.partner_id = $1 and known.content_key = given.content_key
-where coalesce(given.type, given.told_type, known.type) is distinct from known.type
+where coalesce(given.type, given.told_type, known.told_type) is distinct from known.type
     and (given.worked or known.content_id is not null)
