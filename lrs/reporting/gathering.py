@@ -86,9 +86,9 @@ def _add(gathered: Gathered, stored: Stored, statement: Json, vocabulary: Vocabu
     if telling.parent:
         gathered.say(telling.parent, Told(telling.parent_type))
     gathered.mentioned.update(telling.around)
+    gathered.around.update((event.content_key, content_key(each)) for each in telling.around)
     if not stored.voided:
         gathered.events.append(event)
-        gathered.around.update((event.content_key, content_key(each)) for each in telling.around)
 
 
 def _defined(statement: Json) -> Iterator[str]:

@@ -15,10 +15,4 @@ join content
     on content.partner_id = $1 and content.content_key = statement.object_key # $5::bigint
 where track.content_id <> content.content_id
     and statement.payload::json -> 'actor' ->> 'objectType' is distinct from 'Group'
-    and not exists (
-        select from reference
-        where reference.partner_id = $1 and reference.target_id = statement.statement_id
-            and reference.voids
-        offset 0
-    )
 on conflict do nothing
