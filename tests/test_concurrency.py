@@ -23,7 +23,7 @@ from lrs.app import create_app
 from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.database import connected
-from lrs.store.registry import Registry
+from lrs.store.registry import Registry, SigningKey
 
 
 @pytest.fixture(scope="module")
@@ -258,28 +258,39 @@ async def test_many_readers_and_writers_at_once_never_miss_or_see_twice(
     assert Counter(seen) == Counter(ids)
 
 
-async def test_instances_started_together_agree_on_their_keys_and_schema(
-    settings: Settings, database_url: str
-) -> None:
-    """On an empty database: the schema is made once, and one key signs."""
+@pytest.fixture
+async def new_database(database_url: str) -> AsyncIterator[str]:
+    """Where four instances, started together, have made the schema."""
     name = f"together_{new_id()[:8]}"
     connection = await asyncpg.connect(database_url)
     await connection.execute(f"create database {name}")
     dsn = urlsplit(database_url)._replace(path=f"/{name}").geturl()
-    try:
-        await asyncio.gather(*(migrations.migrate(dsn) for _ in range(4)))
-        own = msgspec.structs.replace(settings, database_url=dsn)
+    await asyncio.gather(*(migrations.migrate(dsn) for _ in range(4)))
+    yield dsn
+    await connection.execute(f"drop database {name}")
+    await connection.close()
 
-        async def keys() -> Any:
-            async with connected(dsn) as database:
-                tokens = await administration.load_keys(own, Registry(database.readers))
-                return tokens.public_keys()["keys"]
 
-        found = await asyncio.gather(*(keys() for _ in range(4)))
-        assert {key["kid"] for each in found for key in each[:1]} == {found[0][0]["kid"]}
-    finally:
-        await connection.execute(f"drop database {name}")
-        await connection.close()
+async def test_instances_started_together_sign_with_one_key(
+    settings: Settings, new_database: str
+) -> None:
+    own = msgspec.structs.replace(settings, database_url=new_database)
+
+    async def keys() -> Any:
+        async with connected(new_database) as database:
+            tokens = await administration.load_keys(own, Registry(database.readers))
+            return tokens.public_keys()["keys"]
+
+    found = await asyncio.gather(*(keys() for _ in range(4)))
+    assert [key["kid"] for each in found for key in each] == [found[0][0]["kid"]] * 4
+
+
+async def test_of_keys_that_are_added_at_once_one_stays(new_database: str) -> None:
+    async with connected(new_database) as database:
+        registry = Registry(database.readers)
+        keys = [SigningKey(new_id(), "sealed", "{}") for _ in range(8)]
+        await asyncio.gather(*(registry.add_signing_key(key) for key in keys))
+        assert len(await registry.signing_keys()) == 1
 
 
 async def test_basic_clients_share_one_credential_on_both_instances(

@@ -135,8 +135,14 @@ class Registry:
         return [SigningKey(*row) for row in await self._fetch("signing_keys")]
 
     async def add_signing_key(self, key: SigningKey) -> None:
-        """Adds the first key; does nothing if there is one."""
-        await self._fetch("add_signing_key", key.kid, key.private_jwe, key.public_jwk)
+        """Adds the first key; does nothing if there is one, or another process is faster."""
+        with errors_translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(resources.sql("registry/lock_signing_keys"))
+                await connection.execute(
+                    resources.sql("registry/add_signing_key"),
+                    *(key.kid, key.private_jwe, key.public_jwk),
+                )
 
 
 def _can_be_stored(argument: object) -> bool:
