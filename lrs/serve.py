@@ -7,7 +7,6 @@ import json
 import logging.config
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ try:
 except ImportError:  # Windows, which has no such limit
     resource = None  # type: ignore[assignment]
 
-from lrs import administration, logs, projecting
+from lrs import administration, listening, logs, projecting
 from lrs.administration import DEMO, Issued
 from lrs.api.protocol import BoundedProtocol
 from lrs.settings import PREFIX, Settings, SettingsError
@@ -55,10 +54,6 @@ SAMPLE = {
     },
 }
 
-
-# The event loop accepts one connection from each socket each time round: with only one socket, new
-# clients of a busy server would wait for seconds.
-_ACCEPTED_AT_ONCE = 16
 
 _NOT_STARTED = 3  # as uvicorn itself ends then
 
@@ -100,17 +95,14 @@ def _stop(signum: int, frame: object) -> None:
 
 def _with_free_port(settings: Settings) -> Settings:
     """The settings, with a free port in the place of 0. Raises SettingsError if it is taken."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((settings.host, settings.port))
-            return msgspec.structs.replace(settings, port=probe.getsockname()[1])
+        port = listening.free_port(settings.host, settings.port)
     except OSError as error:
         raise SettingsError(
             f"Cannot listen on {settings.host} port {settings.port}: "
             f"{(error.strerror or str(error)).lower()}; choose another with --port."
         ) from None
+    return msgspec.structs.replace(settings, port=port)
 
 
 async def _prepare(settings: Settings, *, embedded: bool) -> Issued | None:
@@ -140,8 +132,7 @@ def _environment(settings: Settings) -> Iterator[None]:
 
 def _serve(settings: Settings) -> None:
     config = _configuration(settings)
-    listening = config.bind_socket()
-    sockets = [listening, *(listening.dup() for _ in range(1, _ACCEPTED_AT_ONCE))]
+    sockets = listening.sockets(settings.host, settings.port, settings.workers)
     if settings.workers > 1:
         Multiprocess(config, sockets).run()
     else:

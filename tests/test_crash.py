@@ -7,13 +7,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,38 @@ def test_nothing_that_was_acknowledged_is_lost(data: Path, auth: tuple[str, str]
     assert set(found.values()) == {1}
     assert set(senders.acknowledged) <= set(found) <= senders.sent
     assert not postgres(data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one socket for all elsewhere")
+def test_each_worker_gets_its_share_of_connections_that_come_at_once(data: Path) -> None:
+    server = Server(data, "--workers", "2", LRS_PROJECTION="no", LRS_LOG_LEVEL="warning")
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+
+    def counts(status: str, ports: set[int]) -> list[int]:
+        """How many connections each worker has, with these ports at the other end."""
+        return [
+            sum(
+                each.status == status and (each.raddr.port if each.raddr else 0) in ports
+                for each in worker.net_connections("tcp")
+            )
+            for worker in workers(server)
+        ]
+
+    def wait_for(total: int, status: str, ports: set[int]) -> list[int]:
+        give_up = time.monotonic() + 10
+        while sum(found := counts(status, ports)) < total:
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        return found
+
+    try:
+        assert wait_for(32, psutil.CONN_LISTEN, {0}) == [16, 16]
+        with ExitStack() as opened:
+            clients = [opened.enter_context(socket.create_connection(address)) for _ in range(64)]
+            ports = {client.getsockname()[1] for client in clients}
+            assert min(wait_for(64, psutil.CONN_ESTABLISHED, ports)) >= 8
+    finally:
+        server.close()
 
 
 def test_workers_end_with_the_process_that_started_them(data: Path) -> None:
