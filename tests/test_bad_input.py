@@ -646,25 +646,33 @@ async def test_a_broken_request_is_refused_and_the_server_lives(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["at once", "the body later"])
+CUTS = {"at once": [], "the body later": [b"\r\n\r\n"], "in pieces": [b"Upg", b": h2", b"\r\n\r"]}
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
+@pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
 async def test_the_wish_for_another_protocol_takes_no_body_away(
-    server: str, partner: Partner, apart: bool
+    server: str, partner: Partner, cuts: list[bytes], before: bytes
 ) -> None:
     """Java's client wishes for HTTP/2 by default."""
     host, port = server.removeprefix("http://").split(":")
     secret = base64.b64encode(f"{partner.key}:{partner.secret}".encode()).decode()
-    body = b"grant_type=client_credentials"
+    form = b"grant_type=client_credentials"
     head = (
         f"POST /oauth2/token HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {secret}\r\n"
         "Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n"
-        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n\r\n"
     )
+    pieces = [before + head.encode() + form]
+    for cut in cuts:
+        start, _, rest = pieces.pop().rpartition(cut)
+        pieces += [start + cut, rest]
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(head.encode() if apart else head.encode() + body)
-    await writer.drain()
-    if apart:
-        await asyncio.sleep(0.05)
-        writer.write(body)
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.05 if cuts else 0)
     answer = await asyncio.wait_for(reader.read(), 5)
     writer.close()
-    assert answer.startswith(b"HTTP/1.1 200 "), answer
+    assert answer.count(b"HTTP/1.1 200 ") == (2 if before else 1), answer
+    assert b"access_token" in answer

@@ -9,9 +9,9 @@ place is refused here, most often by its head alone, and its body is thrown away
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any, cast
 
+import httptools
 import orjson
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
@@ -70,27 +70,46 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._turned_away:
             return
-        if self._waiting_since is None or self.cycle is None:
-            data = _without_upgrade(data)
         if self._waiting_since is None:
             self._waiting_since = self.loop.time()
         self._gets_on = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         # What completes neither a head nor a request and brings nothing of a body is part of a head
         # or trailer, which the parser keeps: it is counted, piece by piece.
         self._idle_bytes = 0 if self._gets_on else self._idle_bytes + len(data)
         if self._idle_bytes > HEAD_BYTES:
             self._hang_up(_LONG_HEAD)
 
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._hang_up(_MALFORMED)
+        except httptools.HttpParserUpgrade as upgrade:
+            head = self._head_without_upgrade()
+            self.parser = httptools.HttpRequestParser(self)
+            self._parse(head + data[upgrade.args[0] :])
+
     def on_headers_complete(self) -> None:
         self._gets_on = True
         if _size(self.url, self.headers) > HEAD_BYTES:
             self._hang_up(_LONG_HEAD)
             raise HeadTooLarge("The parser is to read no further.")
-        super().on_headers_complete()
+        if not self._wishes_for_another_protocol():
+            super().on_headers_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        self._hang_up(_MALFORMED)
+    def _wishes_for_another_protocol(self) -> bool:
+        """It may be passed over (RFC 9110 7.8), and Java's client has it by default; but the parser
+        would pass over the body. So the head is parsed once more, without the wish.
+        """
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % pair for pair in self.headers if pair[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def on_body(self, body: bytes) -> None:
         self._gets_on = True
@@ -102,6 +121,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._gets_on = True
+        if self._wishes_for_another_protocol():
+            return
         self._waiting_since = None
         super().on_message_complete()
         if self._held:
@@ -177,22 +198,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-# A server may pass over the wish for another protocol (RFC 9110 7.8), which Java's client has by
-# default; the parser would pass over the body.
-_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
-_NEAR = 4096
-
-
 def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
     """How long a head is, as far as it matters."""
     return len(url) + sum([len(name) + len(value) for name, value in headers])
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    if data.find(b"pgrade:", 0, _NEAR) < 0:
-        return data
-    head, end, rest = data.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest
 
 
 class _Joined:
