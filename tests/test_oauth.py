@@ -420,6 +420,18 @@ async def test_a_token_does_not_outlive_its_credential(
     refused(answer, 401, "invalid_client")
 
 
+async def test_a_clock_that_is_set_back_delays_no_revocation(
+    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 3600)
+    assert (await partner.xapi(statement())).status_code == 200
+    monkeypatch.setattr(time, "time", now)
+    await services.authenticator.registry.revoke_credential(partner.key)
+    await settle(services)
+    assert (await partner.xapi(statement())).status_code == 401
+
+
 async def test_a_rotated_secret_overlaps_with_the_old_one(
     partner: Partner, services: Services
 ) -> None:

@@ -76,7 +76,7 @@ class Authenticator:
             )
         header = hashlib.sha256(authorization.encode("utf-8", "surrogatepass")).digest()
         known = self._callers.get(header)
-        if known and known[0] > time.time():
+        if known and known[0] > time.monotonic() and known[1].expires_at > time.time():
             return known[2]
         try:
             proof = known[1] if known else await self._prove(scheme, authorization)
@@ -115,8 +115,7 @@ class Authenticator:
         return Proof(claims.key, "client", None, claims.scopes, claims.expires_at)
 
     def _remember(self, header: bytes, proof: Proof, caller: Caller) -> None:
-        fresh_until = min(time.time() + self._cache_seconds, proof.expires_at)
-        self._callers[header] = (fresh_until, proof, caller)
+        self._callers[header] = (time.monotonic() + self._cache_seconds, proof, caller)
         self._callers.move_to_end(header)
         if len(self._callers) > _REMEMBERED:
             self._callers.popitem(last=False)
