@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 from typing import Any
 from urllib.parse import quote
@@ -256,6 +257,26 @@ async def test_another_content_type_is_refused(partner: Partner, face: str, valu
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
     assert await partner.all() == []
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "identity, gzip", "é", "x" * 1000])
+async def test_a_body_in_a_coding_is_refused_for_that(
+    partner: Partner, face: str, coding: str
+) -> None:
+    headers: Any = {"Content-Encoding": coding.encode()}
+    answer = await post(partner, face, gzip.compress(text().encode()), headers)
+    check(answer)
+    assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
+    assert answer.headers["accept-encoding"] == "identity"
+    assert "Content-Encoding" in answer.json()["detail"]
+    assert len(answer.json()["detail"]) < 200
+    assert await partner.all() == []
+
+
+async def test_the_coding_that_is_none_is_taken(partner: Partner) -> None:
+    answer = await post(partner, "xapi", text().encode(), {"Content-Encoding": "Identity"})
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
 from collections import Counter
@@ -394,6 +395,14 @@ async def test_only_json_merges_with_json(resource: Resource, content_type: str 
     await resource.ask("PUT", "two", b'{"a":1}', {**NONE_YET, **other})
     assert code(await resource.ask("POST", "two", {"b": 2})) == refused
     assert await resource.content("two") == b'{"a":1}'
+
+
+async def test_what_is_compressed_is_not_kept_as_if_it_were_not(resource: Resource) -> None:
+    headers = {**NONE_YET, **JSON, "Content-Encoding": "gzip"}
+    for method in ("PUT", "POST"):
+        answer = await resource.ask(method, "one", gzip.compress(b"{}"), headers)
+        assert code(answer) == (400, "unsupported-media-type")
+    assert (await resource.ask("GET")).status_code == 404
 
 
 async def test_json_may_carry_parameters(resource: Resource) -> None:

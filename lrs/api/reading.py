@@ -95,7 +95,13 @@ def sender(who: Caller, organization: str | None, version: Version | None) -> Se
 
 
 async def body(request: Request, limit: int) -> bytes:
-    """The body, read no further than `limit` bytes. Raises TooLarge."""
+    """The body, read no further than `limit` bytes. Raises TooLarge and UnsupportedMediaType."""
+    coding = header(request.scope, b"content-encoding")
+    if coding and coding.lower() != "identity":
+        raise UnsupportedMediaType(
+            f"The body is sent in the Content-Encoding {coding[:80]!r}, and only read without one.",
+            headers={"Accept-Encoding": "identity"},
+        )
     declared = header(request.scope, b"content-length") or ""
     if _DIGITS.fullmatch(declared) and int(declared) > limit:
         raise _too_large(limit)
