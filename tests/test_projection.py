@@ -241,6 +241,8 @@ async def test_extremes_hold_nothing_up(
     told = [
         statement(timestamp="0001-01-02T00:00:00Z", result={"duration": f"PT{10**12}S"}),
         statement(timestamp="9999-12-30T00:00:00Z", result={"duration": "PT1.0000000000000001S"}),
+        statement(timestamp="0001-01-01T00:00:00Z"),
+        statement(timestamp="9999-12-31T23:59:59.999999Z"),
         statement(object={"id": long}, context={"contextActivities": {"parent": [{"id": long}]}}),
         statement(actor={"account": {"homePage": long, "name": 3000 * "x"}}),
         statement(result={"score": {"raw": 1.7e308}}),
@@ -250,7 +252,9 @@ async def test_extremes_hold_nothing_up(
     assert (await partner.send(told)).status_code == 200
     assert await follow(services, partner.partner_id) == len(told)
     assert len(await rows(connection, partner, "learning_event")) == len(told)
-    assert len(await rows(connection, partner, "learner_day")) == 5
+    days = [row["day"].isoformat() for row in await rows(connection, partner, "learner_day")]
+    assert len(days) == 7
+    assert {"0001-01-01", "9999-12-31"} < set(days)
 
 
 async def test_a_callback_tells_the_time_of_its_course(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 
 from lrs.reporting.events import Event, Measures
 from lrs.store.database import Connection
@@ -12,6 +13,12 @@ _COLUMNS = (
     *("statement_id", "organization", "at", "agent_key", "source", "total"),
     *Measures._fields,
 )
+
+# The driver takes Python's first and last instants for the infinite ones, which are on no day. Some
+# senders tell them for want of a time.
+_TICK = timedelta(microseconds=1)
+_FIRST = datetime.min.replace(tzinfo=UTC) + _TICK
+_LAST = datetime.max.replace(tzinfo=UTC) - _TICK
 
 
 async def write(
@@ -33,7 +40,8 @@ async def write(
         records=[
             (
                 *(partner_id, people[each.agent_key], contents[each.content_key]),
-                *(*each[:4], *each[5:-1], *each.measures),
+                *(each.statement_id, each.organization, min(max(each.at, _FIRST), _LAST)),
+                *(each.agent_key, each.source, each.total, *each.measures),
             )
             for each in events
         ],
