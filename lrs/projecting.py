@@ -113,7 +113,8 @@ def main() -> None:
 async def _until_let_go(settings: Settings) -> None:
     loop, following = asyncio.get_running_loop(), asyncio.create_task(follow(settings))
     let_go: Callable[[], object] = lambda: loop.call_soon_threadsafe(following.cancel)  # noqa: E731
-    threading.Thread(target=lambda: (sys.stdin.buffer.read(), let_go()), daemon=True).start()
+    # Not through sys.stdin, whose lock this thread would have when Python ends for another reason.
+    threading.Thread(target=lambda: (os.read(0, 1), let_go()), daemon=True).start()
     with suppress(asyncio.CancelledError):
         await following
 

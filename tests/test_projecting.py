@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -137,6 +140,21 @@ def test_it_ends_with_a_server_that_is_killed(start: Callable[..., Server]) -> N
     with suppress(psutil.NoSuchProcess):
         child.wait(20)
     assert not child.is_running()
+
+
+def test_it_ends_in_order_without_a_database(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "LRS_DATABASE_URL": f"postgresql://lrs@/lrs?host={tmp_path}",
+        "LRS_SECRET_KEY": SECRET_KEY,
+    }
+    command = [sys.executable, "-m", "lrs.projecting"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stderr=pipe, text=True) as process:
+        assert process.wait(20) == 1
+        assert process.stderr is not None
+        (line,) = process.stderr
+    assert "cannot follow the statements" in line
 
 
 def test_it_can_be_switched_off(start: Callable[..., Server]) -> None:
