@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -255,6 +256,66 @@ def test_thousands_of_bad_names_cost_no_more_than_can_be_told() -> None:
         found = statement_violations(with_(**where), "1.0.3")
         assert len(found) == MAX_VIOLATIONS
         assert all("no iri, no language" in each.pointer for each in found)
+
+
+def test_thousands_of_bad_items_cost_no_more_than_can_be_told() -> None:
+    """Each would be an error of its own, and each of these took seconds, some of them a minute."""
+    bad = [{}] * 20_000
+    activity = {"id": "http://example.com/1", "definition": {"interactionType": "choice"}}
+    groups = [{"objectType": "contextGroup", "group": {"objectType": "Group", "member": bad[:50]}}]
+    for statement in (
+        with_(actor={"objectType": "Group", "member": bad}),
+        with_(attachments=bad),
+        with_(context={"contextActivities": {"parent": [activity, *bad]}}),
+        with_(context={"contextGroups": groups * 400}),
+        with_(object={**activity, "definition": {**activity["definition"], "choices": bad}}),
+        with_(
+            object={
+                **activity,
+                "definition": {**activity["definition"], "correctResponsesPattern": [1] * 20_000},
+            }
+        ),
+    ):
+        began = time.process_time()
+        found = statement_violations(statement, "2.0.0")
+        assert time.process_time() - began < 0.5
+        assert len(found) == MAX_VIOLATIONS
+
+
+def test_the_last_of_many_items_is_told_as_well_as_the_first() -> None:
+    bad = {"mbox": "example.com"}
+    members = [bad, *[AGENT] * 5_000, bad]
+    group = {"objectType": "Group", "member": members}
+    found = statement_violations(with_(actor=group, context={"team": group}), "1.0.3")
+    assert [each.pointer for each in found] == [
+        "/actor/member/0/mbox",
+        "/actor/member/5001/mbox",
+        "/context/team/member/0/mbox",
+        "/context/team/member/5001/mbox",
+    ]
+
+
+def test_one_bad_member_in_each_of_many_groups_is_told() -> None:
+    group = {"objectType": "Group", "member": [AGENT, {"mbox": "x"}]}
+    groups = [{"objectType": "contextGroup", "group": group}] * (MAX_VIOLATIONS - 1)
+    found = statement_violations(with_(context={"contextGroups": groups}), "2.0.0")
+    assert len(found) == MAX_VIOLATIONS - 1
+
+
+def test_what_is_left_out_brings_no_violation_of_its_own() -> None:
+    """A list has to have its least items still."""
+    typed = {
+        "objectType": "contextAgent",
+        "agent": AGENT,
+        "relevantTypes": ["http://example.com/t"],
+    }
+    statement = with_(
+        actor={"objectType": "Group", "member": [{}] * (MAX_VIOLATIONS + 1)},
+        authority={"objectType": "Group", "member": [AGENT] * 2},
+        context={"contextAgents": [typed]},
+    )
+    found = statement_violations(statement, "2.0.0")
+    assert {each.pointer.rpartition("/")[0] for each in found} == {"/actor/member"}
 
 
 def nested(levels: int) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from typing import Any, Literal
 
 import orjson
@@ -22,6 +21,7 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, Registry
 from lrs.errors import Violation
 from lrs.resources import schema
 from lrs.xapi.explain import Explainer, Path, pointer, shown
+from lrs.xapi.narrowing import narrowed
 from lrs.xapi.timestamps import moment, parse_timestamp
 
 __all__ = [
@@ -45,7 +45,6 @@ _FILES: dict[str, str] = {"1.0.3": "xapi/statement-1.0.3", "2.0.0": "xapi/statem
 _DEFS: dict[str, Any] = schema("xapi/common")["$defs"]
 _IRI = re.compile(_DEFS["iri"]["pattern"])
 _UUID = re.compile(_DEFS["uuid"]["pattern"])
-_LANGUAGE = re.compile(_DEFS["language-map"]["propertyNames"]["pattern"])
 
 Finding = tuple[Path, str, str]
 """A pointer, what is wrong, and the name of the definition whose rule it breaks."""
@@ -106,7 +105,7 @@ class _Rules:
 
     def _explain(self, value: Any) -> list[Violation]:
         told: dict[Violation, None] = {}
-        for error in self.validator.iter_errors(narrow := _narrowed(value)):
+        for error in self.validator.iter_errors(narrow := narrowed(value, MAX_VIOLATIONS)):
             told.update(dict.fromkeys(self.explainer.violations(error, narrow)))
             if len(told) >= MAX_VIOLATIONS:
                 break
@@ -135,36 +134,6 @@ def _rules(
     )
     annotations = _DEFS if version else root["properties"]
     return _Rules(validator, Explainer(root, documents, version), findings, annotations)
-
-
-# Each error about a member's name comes with a copy of the object that it is in, so an object of
-# thousands of bad names would be copied thousands of times.
-
-_LANGUAGE_MAPS = ("display", "name", "description")
-_NARROWED_LEVELS = 12  # no map of the schemas lies deeper
-
-
-def _narrowed(value: Any, name: str = "", level: int = 0) -> Any:
-    """The value with no more in its extensions and language maps than can be told of them."""
-    if isinstance(value, list) and level < _NARROWED_LEVELS:
-        return [_narrowed(each, "", level + 1) for each in value]
-    if not isinstance(value, dict) or level >= _NARROWED_LEVELS:
-        return value
-    if name == "extensions":
-        return _worst(value, lambda key, _: _IRI.fullmatch(key) is None)
-    if name in _LANGUAGE_MAPS:
-        value = _worst(
-            value, lambda key, text: not (_LANGUAGE.fullmatch(key) and isinstance(text, str))
-        )
-    return {key: _narrowed(each, key, level + 1) for key, each in value.items()}
-
-
-def _worst(members: dict[str, Any], is_bad: Callable[[str, Any], bool]) -> dict[str, Any]:
-    """The members, or of too many those that are bad; never none, as an empty object differs."""
-    if len(members) <= MAX_VIOLATIONS:
-        return members
-    bad = ((key, value) for key, value in members.items() if is_bad(key, value))
-    return dict(islice(bad, MAX_VIOLATIONS)) or dict(islice(members.items(), 1))
 
 
 # What holds for every statement beyond its schema
