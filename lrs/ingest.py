@@ -41,10 +41,10 @@ from lrs.xapi import equality
 Kind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "withheld"]
 """`withheld`: fine by itself, but another item of a request that is all or nothing was refused."""
 
-# Of more items than a few, how many are checked before others have their turn: some milliseconds'
-# worth.
+# More items than a few wait for the items of others; and how long they are checked before others
+# have their turn.
 _FEW = 10
-_AT_A_TIME = 100
+_AT_A_TIME = 0.005
 
 REFUSED = frozenset({"conflict", "invalid", "too_large"})
 
@@ -106,22 +106,17 @@ class Ingest:
     async def _check_all(
         self, items: Sequence[bytes], sender: Sender, reader: Reader, item_bytes: int
     ) -> list[Checked | Outcome]:
-        """Checks the items; of many, some at a time, and one batch after the other.
+        """Checks the items; of many, one batch after the other.
 
-        So no request waits long for a batch, a batch not for the end of all others, and none is
-        checked only to find the queue full. Raises Overloaded if the database does not get on.
+        So a batch does not wait for the end of all others, and none is checked only to find the
+        queue full. Raises Overloaded if the database does not get on.
         """
         if len(items) <= _FEW:
-            return [_check(item, sender, reader, item_bytes) for item in items]
-        checked: list[Checked | Outcome] = []
+            return await _check_in_turns(items, sender, reader, item_bytes)
         came = time.monotonic()
         async with self._checking:
             await self._commits.room(came)
-            for start in range(0, len(items), _AT_A_TIME):
-                some = items[start : start + _AT_A_TIME]
-                checked += [_check(item, sender, reader, item_bytes) for item in some]
-                await asyncio.sleep(0)
-        return checked
+            return await _check_in_turns(items, sender, reader, item_bytes)
 
     async def record(self, item: Item, sender: Sender, nonce: Nonce | None) -> Outcome:
         """Stores one statement that is known to be valid, and takes a nonce with it.
@@ -149,6 +144,20 @@ def _count(partner: str, outcomes: Sequence[Outcome]) -> None:
 @lru_cache(maxsize=10_000)
 def _counter(partner: str, kind: Kind) -> prometheus_client.Counter:
     return metrics.OUTCOMES.labels(partner, kind)
+
+
+async def _check_in_turns(
+    items: Sequence[bytes], sender: Sender, reader: Reader, item_bytes: int
+) -> list[Checked | Outcome]:
+    """Checks items some milliseconds at a time, so that no request waits long for them."""
+    checked: list[Checked | Outcome] = []
+    until = time.perf_counter() + _AT_A_TIME
+    for item in items:
+        if time.perf_counter() > until:
+            await asyncio.sleep(0)
+            until = time.perf_counter() + _AT_A_TIME
+        checked.append(_check(item, sender, reader, item_bytes))
+    return checked
 
 
 def _check(item: bytes, sender: Sender, reader: Reader, item_bytes: int) -> Checked | Outcome:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import json
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -242,6 +243,24 @@ async def test_a_sentence_never_repeats_a_whole_body(partner: Partner) -> None:
         answer = await partner.send(body)
         check(answer)
         assert len(answer.json()["detail"]) < 1_000 or long in json.dumps(body)[:20_000]
+
+
+async def test_others_have_their_turn_between_items_that_take_long(partner: Partner) -> None:
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0)
+            longest = max(longest, time.perf_counter() - began)
+
+    bad = text(actor={"objectType": "Group", "member": [{}] * 4_000})
+    watching = asyncio.create_task(watch())
+    answer = await post(partner, "statements", f"[{','.join([bad] * 100)}]".encode())
+    watching.cancel()
+    assert answer.json()["summary"] == {"received": 100, "invalid": 100}
+    assert longest < 0.5  # all of it takes two seconds
 
 
 # Headers

@@ -68,9 +68,13 @@ class Signature:
 
 
 def signatures(statement: Json) -> Iterator[tuple[int, Json]]:
-    """The attachments of a statement that are signatures, each with its index."""
+    """The attachments of a statement that are signatures, each content once, with its index."""
+    seen = set()
     for index, attachment in enumerate(statement.get("attachments", ())):
-        if attachment["usageType"] == USAGE_TYPE:
+        if attachment["usageType"] != USAGE_TYPE:
+            continue
+        if (sha2 := attachment["sha2"].lower()) not in seen:
+            seen.add(sha2)
             yield index, attachment
 
 
