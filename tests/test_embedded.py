@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,24 @@ def test_roles_with_a_password_are_taken_at_an_address(used: Path) -> None:
         value(dsn, "drop role reader")
         with pytest.raises(OSError):
             value(f"postgresql://reader:right@{listen}/lrs", "select 1")
+
+
+def test_who_reads_reports_leaves_the_server_its_connections(used: Path) -> None:
+    async def crowd(dsn: str) -> None:
+        readers: list[asyncpg.Connection] = []
+        try:
+            with suppress(asyncpg.TooManyConnectionsError):
+                while len(readers) < 200:
+                    readers.append(await asyncpg.connect(dsn.replace("lrs@", "reader:right@")))
+            assert len(readers) < 200
+            own = [await asyncpg.connect(dsn) for _ in range(40)]
+            readers += own
+        finally:
+            await asyncio.gather(*(each.close() for each in readers))
+
+    with running(used) as dsn:
+        value(dsn, "create role reader login password 'right'")
+        asyncio.run(crowd(dsn))
 
 
 def test_an_address_that_is_taken_is_named(data: Path) -> None:

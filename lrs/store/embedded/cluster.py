@@ -34,6 +34,7 @@ DATABASE = """\
 select 'create role lrs login'
  where not exists (select from pg_roles where rolname = 'lrs') \\gexec
 alter role lrs createdb createrole;
+grant pg_use_reserved_connections to lrs;
 select 'create database lrs owner lrs'
  where not exists (select from pg_database where datname = 'lrs') \\gexec
 revoke temporary on database lrs from public;
