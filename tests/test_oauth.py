@@ -114,8 +114,8 @@ def refused(answer: httpx.Response, status: int, error: str) -> None:
     assert (answer.status_code, answer.json().get("error")) == (status, error), answer.text
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.json().get("error_description", "").isascii()
-    assert set(answer.json()) <= {"error", "error_description"}
+    assert set(answer.json()) == {"error", "error_description"}
+    assert answer.json()["error_description"].isascii()
     assert ("www-authenticate" in answer.headers) == (status == 401)
     if status == 401:
         assert answer.headers["www-authenticate"].startswith("Basic ")

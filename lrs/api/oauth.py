@@ -10,7 +10,6 @@ from authlib.oauth2.rfc6749 import (
     InvalidClientError,
     InvalidRequestError,
     InvalidScopeError,
-    UnsupportedGrantTypeError,
     scope_to_list,
 )
 from starlette.requests import Request
@@ -45,7 +44,10 @@ async def _issue(request: Request) -> Response:
     if not grant:
         raise InvalidRequestError("grant_type is missing; it must be client_credentials.")
     if grant != "client_credentials":
-        raise UnsupportedGrantTypeError(grant)
+        raise OAuth2Error(
+            f"grant_type must be client_credentials, found {_plain(grant)}.",
+            error="unsupported_grant_type",
+        )
     granted = _scopes(credential, form.get("scope"))
     content = {
         "access_token": here.tokens.issue(credential.key, granted),
