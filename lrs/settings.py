@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -290,6 +291,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         host = f"[{self.host}]" if ":" in self.host else self.host
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
         return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def base_path(self) -> str:
+        """The path of the public URL, which the world sees before every other; mostly empty."""
+        return urlsplit(self.public_url).path
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import httpx
 import jsonschema
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given
@@ -24,12 +25,13 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from support import XAPI, Partner, new_id, statement
+from support import XAPI, Partner, new_id, serving, statement
 
 from lrs import __version__, errors, ingest, resources
 from lrs.api import documentation
 from lrs.app import ROUTES
 from lrs.auth import scopes
+from lrs.settings import Settings
 from lrs.xapi import multipart
 from lrs.xapi.validation import statement_violations, track_violations
 
@@ -238,7 +240,15 @@ def test_names_of_files_are_those_that_are_served() -> None:
 async def test_serves_the_document(http: httpx.AsyncClient) -> None:
     answer = await http.get("/openapi.json")
     assert answer.status_code == 200
-    assert answer.json() == DOCUMENT
+    assert answer.json() == {**DOCUMENT, "servers": [{"url": "/"}]}
+
+
+async def test_the_document_says_under_which_path_the_world_finds_us(settings: Settings) -> None:
+    """The page tries requests out there."""
+    public = msgspec.structs.replace(settings, public_url="https://example.com/learning/lrs")
+    async with serving(public) as http:
+        document = (await http.get("/openapi.json")).json()
+        assert document["servers"] == [{"url": "/learning/lrs"}]
 
 
 async def test_serves_the_schemas_as_they_are(http: httpx.AsyncClient) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -66,7 +66,7 @@ async def _operator(request: Request) -> Caller:
 
 
 def _more(request: Request, given: list[tuple[str, str]], last: Content) -> str:
-    path = urlsplit(reading.services(request).settings.public_url).path
+    path = reading.services(request).settings.base_path
     asked = urlencode([*given, ("cursor", str(last.content_id))])
     return f"{path}{raw_path(request.scope)}?{asked}"
 

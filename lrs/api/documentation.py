@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from lrs import __version__
+from lrs.api import reading
 from lrs.api.routing import resource
 from lrs.errors import NotFound
 from lrs.resources import schema_files
@@ -81,12 +82,13 @@ def _reference(reference: str, file: str, place: str) -> str:
 
 
 async def get_openapi(request: Request) -> Response:
-    return _answer(request, _openapi(), "application/json")
+    path = reading.services(request).settings.base_path
+    return _answer(request, _openapi(path), "application/json")
 
 
 @cache
-def _openapi() -> bytes:
-    return orjson.dumps(bundled())
+def _openapi(path: str) -> bytes:
+    return orjson.dumps({**bundled(), "servers": [{"url": path or "/"}]})
 
 
 async def get_schema(request: Request) -> Response:

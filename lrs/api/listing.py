@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from secrets import token_hex
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import orjson
 from starlette.requests import Request
@@ -98,7 +98,7 @@ def _only_authority(who: Caller) -> int | None:
 
 def _more(request: Request, asked: StatementQuery, cursor: Cursor) -> str:
     """Where the next page is: an IRL relative to the server, with all that was asked for."""
-    prefix = urlsplit(reading.services(request).settings.public_url).path
+    prefix = reading.services(request).settings.base_path
     return f"{prefix}{_without_cursor(request['path'], asked.parameters)}{cursor}"
 
 

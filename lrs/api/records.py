@@ -6,7 +6,7 @@ import csv
 import io
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -96,7 +96,7 @@ def _more(request: Request, asked: RecordQuery, page: Page) -> str:
     """Where the next page is, with all that was asked for; empty if there is none."""
     if page.last is None:
         return ""
-    path = urlsplit(reading.services(request).settings.public_url).path
+    path = reading.services(request).settings.base_path
     given = urlencode([*asked.parameters, ("cursor", queries.cursor(page.last))])
     return f"{path}{routing.raw_path(request.scope)}?{given}"
 
