@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import httpx
 import msgspec
 
 from lrs.auth import scopes, secrets
-from lrs.auth.tokens import Outside, Tokens
+from lrs.auth.tokens import NO_KEYS, Outside, Tokens, key_set
 from lrs.errors import Conflict, InvalidParameter
 from lrs.reporting.vocabulary import BadVocabulary, Vocabulary
 from lrs.reporting.vocabulary import vocabulary as known_vocabulary
@@ -223,6 +224,17 @@ async def load_keys(settings: Settings, known: Registry) -> Tokens:
     )
     await tokens.load()
     return tokens
+
+
+async def outside_keys(settings: Settings) -> int:
+    """How many keys the outside issuer has. Raises SettingsError, which says why it has none."""
+    try:
+        return len((await key_set(settings.oauth_jwks)).keys)
+    except (httpx.HTTPError, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+    except NO_KEYS:
+        reason = "what is there is no JWK Set with keys"
+    raise SettingsError(f"LRS_OAUTH_JWKS: the keys cannot be read: {reason}.")
 
 
 async def add_demo(known: Registry, base_url: str) -> Issued | None:

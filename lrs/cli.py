@@ -265,6 +265,9 @@ async def _check(configuration: Settings, dsn: str) -> None:
         click.echo(f"schema    ok: version {await migrations.verify(connection)}")
         tokens = await administration.load_keys(configuration, Registry(connection))
     click.echo(f"keys      ok: {len(tokens.public_keys()['keys'])} signing")
+    if configuration.oauth_issuer:
+        count = await administration.outside_keys(configuration)
+        click.echo(f"issuer    ok: {count} keys of {configuration.oauth_issuer}")
 
 
 def _show(issued: Issued) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 from conftest import SECRET_KEY
+from joserfc.jwk import RSAKey
 from support import statement
 
 from lrs import __version__, cli
@@ -364,6 +366,24 @@ def test_everything_is_checked(lrs: Lrs) -> None:
         ["schema", "ok:"],
         ["keys", "ok:"],
     ]
+
+
+def test_the_keys_of_an_outside_issuer_are_read(lrs: Lrs, tmp_path: Path) -> None:
+    def checked(place: Path | str) -> Result:
+        issuer = "https://login.example.com/"
+        return lrs("check", LRS_OAUTH_ISSUER=issuer, LRS_OAUTH_JWKS=str(place))
+
+    keys = tmp_path / "keys.json"
+    key = RSAKey.generate_key(2048, auto_kid=True)
+    keys.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    assert checked(keys).stdout.endswith("issuer    ok: 1 keys of https://login.example.com/\n")
+    assert "No such file" in refused(checked(tmp_path / "nothing"))
+    assert "connection attempts failed" in refused(checked("http://127.0.0.1:1/keys"))
+    for content in ("<html>", "{}", '{"keys": []}'):
+        keys.write_text(content)
+        assert refused(checked(keys)) == (
+            "LRS_OAUTH_JWKS: the keys cannot be read: what is there is no JWK Set with keys."
+        )
 
 
 def test_a_schema_that_is_up_to_date_stays_as_it_is(lrs: Lrs) -> None:

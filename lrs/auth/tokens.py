@@ -33,7 +33,7 @@ _RELOAD_SECONDS = 1.0
 _RELOAD_OUTSIDE_SECONDS = 10.0
 _KEEP_OUTSIDE_SECONDS = 300.0
 # What reading a document and making keys of it may raise, whatever the document is.
-_NO_KEYS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, JoseError)
+NO_KEYS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, JoseError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +183,9 @@ class Tokens:
                     raise self._outside_error
                 return
             try:
-                document = await _read(outside.jwks)
-                self._outside_keys = KeySet.import_key_set(orjson.loads(document))
+                self._outside_keys = await key_set(outside.jwks)
                 self._outside_error = None
-            except _NO_KEYS as error:
+            except NO_KEYS as error:
                 # Remembered: those who wait for this one do not each wait for another.
                 self._outside_error = Unavailable(
                     f"The keys of the issuer {outside.issuer} cannot be read.",
@@ -195,6 +194,11 @@ class Tokens:
                 raise self._outside_error from error
             finally:
                 self._outside_loaded_at = time.monotonic()
+
+
+async def key_set(place: str) -> KeySet:
+    """The keys at a URL or path. Raises one of NO_KEYS."""
+    return KeySet.import_key_set(orjson.loads(await _read(place)))
 
 
 async def _read(place: str) -> bytes:
