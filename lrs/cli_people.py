@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,9 +65,14 @@ def people_import(partner_name: str, file: Path, preview: bool, **given: Any) ->
 
 
 async def _take(pool: Pool, partner: Partner, read: list[Row]) -> Plan:
-    with click.progressbar(length=1, label="Writing ", file=sys.stderr) as bar:
+    with ExitStack() as shown:
+        bars: list[Any] = []
 
         def progress(done: int, total: int) -> None:
+            if not bars:  # only now is it known that there is something to write
+                new = click.progressbar(length=1, label="Writing ", file=sys.stderr)
+                bars.append(shown.enter_context(new))
+            (bar,) = bars
             bar.length = total
             bar.update(done - bar.pos)
 

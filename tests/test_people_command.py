@@ -62,6 +62,13 @@ async def test_a_refused_row_is_told_and_nothing_imported(take: Import, options:
     assert f"line 5\tmembership\tada\trefused\t{told}" in done.stderr
     assert done.stderr.endswith("Nothing is imported while a row is refused.\n")
     assert done.stdout.endswith("4 rows: 3 added, 1 refused\n")
+    assert "Writing" not in done.stderr
+
+
+async def test_it_says_that_it_writes_only_when_it_does(take: Import) -> None:
+    first = await asyncio.to_thread(take, TABLE)
+    again = await asyncio.to_thread(take, TABLE)
+    assert ["Writing" in done.stderr for done in (first, again)] == [True, False]
 
 
 async def test_an_array_is_imported_too(take: Import) -> None:

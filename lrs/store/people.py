@@ -45,7 +45,7 @@ _ADD_GROUPS = resources.sql("reporting/projection/add_groups")
 _PAIRS_AT_A_TIME = 5_000
 
 Progress = Callable[[int, int], None]
-"""Told how many facts and records were made anew, and of how many."""
+"""Told how many facts and records were made anew, and of how many; first of all, of none."""
 
 
 async def preview(pool: Pool, partner_id: int, home_page: str, rows: Sequence[Row]) -> Plan:
@@ -72,6 +72,8 @@ async def take(
         async with changes.of(partner_id) as connection:
             made = await _plan(rows, await _known(connection, partner_id, home_page, rows))
             if not made.refused:
+                if any(each.kind != "unchanged" for each in made.outcomes):
+                    progress(0, 0)
                 await _write(connection, partner_id, made, progress)
             return made
 
