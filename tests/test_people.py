@@ -117,6 +117,17 @@ async def test_the_example_is_taken_once(operator: Partner) -> None:
     assert again["summary"] == {"received": lines, "unchanged": lines}
 
 
+async def test_a_long_table_is_written_some_rows_at_a_time(
+    operator: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL takes no more than a quarter of a GB of JSON at once."""
+    monkeypatch.setattr(people, "_ROWS", 2)
+    given = [GROUP, *(user(name, email=f"{name}@example.com") for name in "abcde")]
+    given += [membership(name, "2026-01-01", organization="north") for name in "abcde"]
+    assert (await take(operator, *given))["summary"] == {"received": 11, "added": 11}
+    assert (await take(operator, *given))["summary"] == {"received": 11, "unchanged": 11}
+
+
 async def test_every_kind_has_its_columns_in_the_documentation() -> None:
     for kind in rows.KINDS:
         (line,) = re.findall(rf"^\| `{kind}` \| (.*?) \|", DOCUMENT, re.MULTILINE)
@@ -254,6 +265,7 @@ async def test_a_table_that_cannot_be_read(operator: Partner, table: str, told: 
              "assignee_type": "team", "assignee": "ada", "content": COURSE}],
             (1, "/assignee", 'expected a team that is known or has a row, found "ada"'),
         ),
+        ([user("ada", email=f"mailto:{ADA}")], (0, "/email", "expected an email address such as")),
         ([user("a" * 256)], (0, "/user", "expected a text of 1 to 255 characters")),
         ([user("a\0")], (0, "/user", "expected a text of 1 to 255 characters")),
         (["user"], (0, "", 'expected a row (an object), found "user"')),

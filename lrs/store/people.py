@@ -42,7 +42,9 @@ _TOUCHED = resources.sql("reporting/people/touched")
 _FORGET = resources.sql("reporting/people/forget")
 _ADD_GROUPS = resources.sql("reporting/projection/add_groups")
 
-_PAIRS_AT_A_TIME = 5_000
+# What is sent at a time: PostgreSQL takes a quarter of a GB of JSON at most.
+_ROWS = 5_000
+_PAIRS = 5_000
 
 Progress = Callable[[int, int], None]
 """Told how many facts and records were made anew, and of how many; first of all, of none."""
@@ -130,9 +132,10 @@ async def _write(connection: Connection, partner_id: int, made: Plan, progress: 
 
 
 async def _put(connection: Connection, sql: str, partner_id: int, rows: Sequence[Values]) -> None:
-    if rows:
+    for start in range(0, len(rows), _ROWS):
+        some = rows[start : start + _ROWS]
         # Numbers that are Decimal go as texts, which PostgreSQL reads as they are meant.
-        await connection.execute(sql, partner_id, orjson.dumps(rows, default=str).decode())
+        await connection.execute(sql, partner_id, orjson.dumps(some, default=str).decode())
 
 
 def _membership(period: Period, to_day: Any = None) -> Values:
@@ -167,8 +170,8 @@ async def _remake(connection: Connection, partner_id: int, made: Plan, progress:
         return
     rows = await connection.fetch(_TOUCHED, partner_id, left, made.moved, list(members))
     pairs = [(row["person_id"], row["content_id"]) for row in rows]
-    for start in range(0, len(pairs), _PAIRS_AT_A_TIME):
+    for start in range(0, len(pairs), _PAIRS):
         progress(start, len(pairs))
-        await projection.recompute(connection, partner_id, pairs[start : start + _PAIRS_AT_A_TIME])
+        await projection.recompute(connection, partner_id, pairs[start : start + _PAIRS])
     progress(len(pairs), len(pairs))
     await connection.execute(_FORGET, partner_id, left)
