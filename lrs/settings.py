@@ -158,9 +158,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 1_048_576
     body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 16_777_216
     batch_length: Annotated[int, Meta(ge=1, description="Most items in one request.")] = 1000
-    page_size: Annotated[int, Meta(ge=1, le=10_000, description="Most statements in one page.")] = (
-        500
-    )
+    page_size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Most statements in one page; it has fewer if they come to 8 MiB before.",
+        ),
+    ] = 500
     requests_at_once: Annotated[
         int,
         Meta(

@@ -319,3 +319,13 @@ async def test_pages_that_end_early_lose_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "EXAMINED", examined)
         await compare_all(services, http, world, full=False)
+
+
+@settings(ASYNC, max_examples=4)
+@given(world=worlds(), most_bytes=st.integers(1, 3000))
+async def test_pages_that_are_cut_to_fit_lose_nothing(
+    services: Services, http: httpx.AsyncClient, world: World, most_bytes: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "MOST_BYTES", most_bytes)
+        await compare_all(services, http, world, full=False)

@@ -10,18 +10,25 @@ Nothing of this is left to the planner, who cannot know how often one value occu
 for by whole rows of its index, so that no other index can give it in order; `offset 0` keeps a
 look-up a look-up; and connections for lists know no way but indexes and loops (see database.py).
 
+A page is bounded in bytes, too. If one of its statements has more than its share of them, that is
+not read, and the sizes of all tell how many fit: the page is asked for again with so many. No
+statement of most pages is as large as that, so that one query is all.
+
 Most indexes hold keys without a partner, whose own they are (see keys.py); that a row is the
 partner's is asked of the row itself.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from itertools import count
+from itertools import accumulate, count
 from typing import Any
+
+from asyncpg import Record
 
 from lrs.store.database import Database, errors_translated
 from lrs.store.keys import salt
@@ -30,12 +37,14 @@ from lrs.store.together import Once
 from lrs.xapi import links
 
 EXAMINED = 10_000
+MOST_BYTES = 8_388_608
 _AHEAD = 50
+_ANY_SIZE = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Statements as JSON texts with commas between them.
+    """Statements as JSON texts with commas between them; at most `MOST_BYTES`, but for a lone one.
 
     `last` is the place where the page ends, only if there is more behind it.
     """
@@ -61,14 +70,32 @@ class Pages:
 
     async def _read(self, asked: tuple[int, Selection, datetime]) -> Page:
         partner_id, selection, _ = asked
-        sql, arguments = build(partner_id, selection)
+        most_each = MOST_BYTES // selection.limit
+        statements, last, sizes = await self._fetch(partner_id, selection, most_each)
+        if sizes:
+            fewer = replace(selection, limit=_fitting(sizes[: selection.limit]))
+            statements, last, _ = await self._fetch(partner_id, fewer, _ANY_SIZE)
+        return Page(statements, last)
+
+    async def _fetch(self, partner_id: int, selection: Selection, most_each: int) -> Record:
+        sql, arguments = build(partner_id, selection, most_each)
         with errors_translated():
             (row,) = await self._database.lists.fetch(sql, *arguments)
-        return Page(*row)
+        return row
 
 
-def build(partner_id: int, selection: Selection) -> tuple[str, list[Any]]:
-    """The query and its arguments; its one row is a page."""
+def _fitting(sizes: Sequence[int]) -> int:
+    """How many of the first statements make a page."""
+    return max(1, bisect_right(list(accumulate(sizes)), MOST_BYTES))
+
+
+def build(
+    partner_id: int, selection: Selection, most_each: int = _ANY_SIZE
+) -> tuple[str, list[Any]]:
+    """The query and its arguments; its one row is a page.
+
+    If one of the statements has more than `most_each` bytes, it is their sizes instead.
+    """
     shape = tuple(tuple(each.column for each in ranges) for ranges in selection.conditions)
     return _sql(shape, selection.ascending), [
         partner_id,
@@ -76,6 +103,7 @@ def build(partner_id: int, selection: Selection) -> tuple[str, list[Any]]:
         EXAMINED,
         links.VOIDED_KEY ^ salt(partner_id),
         *selection.window(),
+        most_each,
         *(_own(partner_id, each) for ranges in selection.conditions for each in ranges),
     ]
 
@@ -102,9 +130,10 @@ def _sql(shape: tuple[tuple[Column, ...], ...], ascending: bool) -> str:
     """The query for conditions that are met in ranges of these columns.
 
     Its parameters: $1 partner, $2 limit, $3 how many to examine, $4 the verb that voids, $5 and $6
-    the places in which the page lies, and the value of each range.
+    the places in which the page lies, $7 the most bytes of a statement that is read, and the value
+    of each range.
     """
-    numbers = count(7)
+    numbers = count(8)
     conditions = [[_Walked(column, f"${next(numbers)}") for column in each] for each in shape]
     return _Query(conditions, ascending).sql()
 
@@ -124,22 +153,34 @@ class _Query:
     def sql(self) -> str:
         """Rows keep the order of the walk on their way to the answer: nothing there reorders.
 
-        Only a page that is not full asks where the walk ended, if that was because no more may be
-        examined. `textsend` gives the bytes of the text as they are sent.
+        A row beyond the page says that there is more, and is cut off again. Only a page that is not
+        full asks where the walk ended, if that was because no more may be examined. To know how
+        large a statement is, it need not be read. `textsend` gives the bytes of the text as they
+        are sent.
         """
         met = [self._met(number) for number in range(len(self.conditions)) if self.several]
         return f"""
 {self._lead() if self.several else ""}select
-    textsend(coalesce(array_to_string((array_agg(payload))[:$2], ','), '')),
+    case when largest <= $7 then
+        substring(textsend(texts) for octet_length(texts) - coalesce(sizes[$2 + 1] + 1, 0))
+    end,
     case
-        when count(*) > $2 then (array_agg(place))[$2]
+        when sizes[$2 + 1] is not null then places[$2]
         else (select place from ({self._candidates(["place"])}) as walked offset $3 - 1)
-    end
+    end,
+    case when largest > $7 then sizes end
 from (
-    select place, payload
-    from ({self._candidates(self.columns)}) as candidate
-    where {" and ".join([_NOT_VOIDED, *met])}
-    limit $2 + 1
+    select
+        coalesce(string_agg(payload, ',') filter (where bytes <= $7), '') as texts,
+        coalesce(max(bytes), 0) as largest,
+        array_agg(bytes) as sizes,
+        array_agg(place) as places
+    from (
+        select place, payload, octet_length(payload) as bytes
+        from ({self._candidates(self.columns)}) as candidate
+        where {" and ".join([_NOT_VOIDED, *met])}
+        limit $2 + 1
+    ) as walked
 ) as page"""
 
     def _lead(self) -> str:

@@ -1,0 +1,145 @@
+"""A page has no more bytes than a server can hold, however large statements are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import httpx
+import pytest
+from support import XAPI, Partner, new_id, statement
+from test_attachments import described, having, post, read
+
+from lrs.api.services import Services
+from lrs.store import pages
+
+Json = dict[str, Any]
+
+MILLION = 1_000_000
+VOIDED = "http://adlnet.gov/expapi/verbs/voided"
+
+
+def large(size: int = MILLION) -> Json:
+    """A statement of about so many bytes, which no database can compress away."""
+    return statement(id=new_id(), result={"response": os.urandom(size // 2).hex()})
+
+
+async def send(partner: Partner, batch: Sequence[Json]) -> None:
+    answer = await partner.xapi(batch)
+    assert answer.status_code == 200, answer.text
+
+
+async def read_all(partner: Partner, **params: str) -> AsyncIterator[httpx.Response]:
+    """Every page of a list on the xAPI interface."""
+    url, given = "/xapi/statements", dict(params)
+    while url:
+        answer = await partner.http.get(
+            url, params=given or None, headers=XAPI, auth=(partner.key, partner.secret)
+        )
+        assert answer.status_code == 200, answer.text
+        yield answer
+        url, given = more(answer), {}
+
+
+def more(answer: httpx.Response) -> str:
+    is_mixed = answer.headers["content-type"].startswith("multipart/")
+    return str((read(answer).json if is_mixed else answer.json())["more"])
+
+
+async def lengths_and_ids(partner: Partner, **params: str) -> tuple[list[int], list[str]]:
+    """How many statements each page has, and the ids of all."""
+    found = [answer.json()["statements"] async for answer in read_all(partner, **params)]
+    return [len(page) for page in found], [each["id"] for page in found for each in page]
+
+
+@pytest.mark.parametrize("ascending", ["false", "true"])
+async def test_a_page_of_large_statements_ends_early(partner: Partner, ascending: str) -> None:
+    sent = [large() for _ in range(12)]
+    await send(partner, sent)
+    answers = [answer async for answer in read_all(partner, limit="500", ascending=ascending)]
+    assert [len(each.json()["statements"]) for each in answers] == [8, 4]
+    assert all(len(each.content) < pages.MOST_BYTES + 1000 for each in answers)
+    found = [each["id"] for answer in answers for each in answer.json()["statements"]]
+    wanted = [each["id"] for each in sent]
+    assert found == (wanted if ascending == "true" else wanted[::-1])
+
+
+async def test_one_large_statement_among_small_ones_makes_no_page_shorter(
+    partner: Partner,
+) -> None:
+    sent = [statement(id=new_id()), large(), *(statement(id=new_id()) for _ in range(48))]
+    await send(partner, sent)
+    wanted = [each["id"] for each in sent]
+    for limit, lengths in (("500", [50]), ("20", [20, 20, 10]), ("1", [1] * 50)):
+        found = await lengths_and_ids(partner, limit=limit, ascending="true")
+        assert found == (lengths, wanted)
+
+
+async def test_a_statement_larger_than_a_page_has_one_of_its_own(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [large(size) for size in (100, 20_000, 20_000, 100, 100, 20_000)]
+    await send(partner, sent)
+    monkeypatch.setattr(pages, "MOST_BYTES", 10_000)
+    found = await lengths_and_ids(partner, limit="4", ascending="true")
+    assert found == ([1, 1, 1, 2, 1], [each["id"] for each in sent])
+
+
+async def test_voided_statements_take_no_room(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, voided = [large(3000) for _ in range(4)], [large(9000) for _ in range(4)]
+    await send(partner, [each for pair in zip(kept, voided, strict=True) for each in pair])
+    target = [{"objectType": "StatementRef", "id": each["id"]} for each in voided]
+    voiding = [statement(id=new_id(), verb={"id": VOIDED}, object=each) for each in target]
+    await send(partner, voiding)
+    monkeypatch.setattr(pages, "MOST_BYTES", 10_000)
+    lengths, found = await lengths_and_ids(partner, ascending="true")
+    assert found == [each["id"] for each in kept + voiding]
+    assert lengths[0] == 2
+
+
+# As two servers may store them: their places tell them apart, their `stored` does not.
+_AT_ONE_MOMENT = """
+update statement set place = placed.place
+from (
+    select
+        statement_id,
+        ((min(place) over () >> 10) - 1000000 << 10) + row_number() over (order by place) as place
+    from statement where partner_id = $1
+) as placed
+where partner_id = $1 and statement.statement_id = placed.statement_id
+"""
+
+
+@pytest.mark.parametrize("ascending", ["false", "true"])
+async def test_a_page_may_end_among_statements_stored_at_the_same_moment(
+    partner: Partner, services: Services, ascending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [large(2000) for _ in range(8)]
+    await send(partner, sent)
+    await services.database.writers.execute(_AT_ONE_MOMENT, partner.partner_id)
+    monkeypatch.setattr(pages, "MOST_BYTES", 10_000)
+    wanted = [each["id"] for each in sent]
+    found = await lengths_and_ids(partner, ascending=ascending)
+    assert found == ([4, 4], wanted if ascending == "true" else wanted[::-1])
+
+
+@pytest.mark.parametrize("ascending", ["false", "true"])
+async def test_contents_come_with_the_page_that_has_their_statement(
+    partner: Partner, ascending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [f"content {number}".encode() for number in range(6)]
+    sent = [having(described(each), result={"response": "x" * 4000}) for each in contents]
+    answer = await post(partner, sent, *contents)
+    assert answer.status_code == 200, answer.text
+    monkeypatch.setattr(pages, "MOST_BYTES", 10_000)
+    found = [
+        read(answer) async for answer in read_all(partner, attachments="true", ascending=ascending)
+    ]
+    assert [len(each.ids) for each in found] == [2, 2, 2]
+    for each in found:
+        named = [one["attachments"][0]["sha2"] for one in each.json["statements"]]
+        assert list(each.contents) == named
+    assert sorted(content for each in found for content in each.contents.values()) == contents
