@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from support import XAPI, Partner, new_id, statement
 from test_attachments import described, having, post, read
@@ -143,3 +144,82 @@ async def test_contents_come_with_the_page_that_has_their_statement(
         named = [one["attachments"][0]["sha2"] for one in each.json["statements"]]
         assert list(each.contents) == named
     assert sorted(content for each in found for content in each.contents.values()) == contents
+
+
+# What other statements bring
+
+
+def defining(activity: str, description: str) -> Json:
+    definition = {"description": {"en": description}}
+    return statement(id=new_id(), object={"id": activity, "definition": definition})
+
+
+def about(activity: str) -> Json:
+    return statement(id=new_id(), object={"id": activity})
+
+
+async def canonical(partner: Partner) -> list[list[Json]]:
+    return [
+        list(answer.json()["statements"])
+        async for answer in read_all(partner, format="canonical", ascending="true")
+    ]
+
+
+async def test_a_page_is_as_large_as_the_definitions_make_it(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the LRS's own, however short the statement was."""
+    activity = "http://example.com/long"
+    sent = [defining(activity, "x" * 3000), *(about(activity) for _ in range(7))]
+    await send(partner, sent)
+    monkeypatch.setattr(pages, "MOST_BYTES", 10_000)
+    found = await canonical(partner)
+    assert [len(page) for page in found] == [2, 2, 2, 2]
+    shown = [each for page in found for each in page]
+    assert [each["id"] for each in shown] == [each["id"] for each in sent]
+    for each in shown:
+        assert each["object"]["definition"]["description"] == {"en": "x" * 3000}
+
+
+async def test_no_page_takes_more_definitions_than_fit(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activities = [f"http://example.com/long/{number}" for number in range(8)]
+    await send(partner, [defining(each, "x" * 4000) for each in activities])
+    await send(partner, [about(each) for each in activities])
+    monkeypatch.setattr(pages, "MOST_BYTES", 10_000)
+    shown = [each for page in await canonical(partner) for each in page]
+    assert [each["object"]["id"] for each in shown] == activities * 2
+    for each in shown:
+        assert each["object"]["definition"]["description"] == {"en": "x" * 4000}
+
+
+async def test_a_statement_whose_definitions_do_not_fit_keeps_its_own(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activities = [f"http://example.com/long/{number}" for number in range(8)]
+    await send(partner, [defining(each, "x" * 4000) for each in activities])
+    target, *others = [{"id": each, "definition": {"name": {"en": "Short"}}} for each in activities]
+    spoken_of = {"contextActivities": {"other": others}}
+    await send(partner, [statement(id=new_id(), object=target, context=spoken_of)])
+    monkeypatch.setattr(pages, "MOST_BYTES", 10_000)
+    *_, (found,) = await canonical(partner)
+    shown = [found["object"], *found["context"]["contextActivities"]["other"]]
+    own = [each["definition"] for each in shown if "description" not in each["definition"]]
+    assert own == [{"name": {"en": "Short"}}] * 5
+
+
+async def test_an_agent_has_as_many_names_as_fit(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number} {'x' * 3000}" for number in range(8)]
+    agent = {"mbox": "mailto:many@example.com"}
+    await send(partner, [statement(actor={**agent, "name": each}) for each in names])
+    monkeypatch.setattr(pages, "MOST_BYTES", 10_000)
+    answer = await partner.http.get(
+        "/xapi/agents",
+        params={"agent": orjson.dumps(agent).decode()},
+        headers=XAPI,
+        auth=(partner.key, partner.secret),
+    )
+    assert answer.json()["name"] == names[:4]

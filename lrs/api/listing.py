@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from secrets import token_hex
 from typing import Any
@@ -19,7 +19,7 @@ from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
-from lrs.store import attachments, entities, selections
+from lrs.store import attachments, entities, pages, selections
 from lrs.xapi import formats, multipart, query
 from lrs.xapi.entities import activities
 from lrs.xapi.query import Cursor, StatementQuery
@@ -69,7 +69,7 @@ async def _one(
         raise NotFound(
             f"There is no statement {statement_id} here.", headers={CONSISTENT_THROUGH: bound}
         )
-    text = await _formatted(found.payload, asked, request, who)
+    text, _ = await _formatted(found.payload, asked, request, who)
     headers = {CONSISTENT_THROUGH: bound, "Last-Modified": http_date(found.stored)}
     return Found(text, found.payload, headers)
 
@@ -83,8 +83,11 @@ async def _page(
     selection = selections.select(
         asked, horizon=bound, authority_key=_only_authority(who), organization=organization
     )
-    page = await here.pages.page(who.partner_id, selection, seen.now)
-    text = await _formatted(page.statements, asked, request, who)
+    fitting: int | None = selection.limit
+    while fitting:
+        selection = replace(selection, limit=fitting)
+        page = await here.pages.page(who.partner_id, selection, seen.now)
+        text, fitting = await _formatted(page.statements, asked, request, who)
     last = Cursor(page.last, bound) if page.last is not None else None
     more = orjson.dumps(_more(request, asked, last) if last else "")
     text = b"".join((b'{"statements":[', text, b'],"more":', more, b"}"))
@@ -110,17 +113,35 @@ def _without_cursor(path: str, parameters: tuple[tuple[str, str], ...]) -> str:
 
 async def _formatted(
     statements: bytes, asked: StatementQuery, request: Request, who: Caller
-) -> bytes:
+) -> tuple[bytes, int | None]:
+    """The statements in the form asked for; or, if that is too large, how many to try instead."""
     if asked.format == "exact":
-        return statements
+        return statements, None
     parsed = _parsed(statements)
     if asked.format == "ids":
-        return b",".join(orjson.dumps(formats.ids(each)) for each in parsed)
+        return b",".join(orjson.dumps(formats.ids(each)) for each in parsed), None
+    return await _canonical(parsed, request, who)
+
+
+async def _canonical(
+    parsed: list[dict[str, Any]], request: Request, who: Caller
+) -> tuple[bytes, int | None]:
+    """The same in the canonical form, which grows by definitions that other statements brought."""
     languages = formats.accepted_languages(request.headers.get("accept-language"))
     spoken_of = {activity for each in parsed for activity in activities(each)}
     database = reading.services(request).database
-    known = await entities.definitions(database, who.partner_id, spoken_of)
-    return b",".join(orjson.dumps(formats.canonical(each, known, languages)) for each in parsed)
+    known = await entities.definitions(database, who.partner_id, spoken_of, pages.MOST_BYTES)
+    if None in known.values() and len(parsed) > 1:
+        return b"", len(parsed) // 2
+    texts: list[bytes] = []
+    size = 0
+    for each in parsed:
+        text = orjson.dumps(formats.canonical(each, known, languages))
+        size += len(text)
+        if texts and size > pages.MOST_BYTES:
+            return b"", len(texts)
+        texts.append(text)
+    return b",".join(texts), None
 
 
 def _parsed(statements: bytes) -> list[dict[str, Any]]:

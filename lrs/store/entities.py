@@ -20,7 +20,7 @@ from lrs.store.database import Database, errors_translated
 from lrs.xapi.entities import identity_hash, merge
 from lrs.xapi.statement import Json
 
-_DEFINITIONS = resources.sql("entities/definitions")
+_DEFINITIONS = resources.sql("entities/definitions_within")
 _NAMES = resources.sql("entities/names")
 
 _MOST_BYTES = 16_777_216
@@ -150,17 +150,22 @@ def _size(activity: str, merged: bytes) -> int:
 
 
 async def definitions(
-    database: Database, partner_id: int, activities: Iterable[str]
-) -> Mapping[str, Json]:
-    """The merged definitions of those activities that have one."""
+    database: Database, partner_id: int, activities: Iterable[str], most_bytes: int
+) -> Mapping[str, Json | None]:
+    """The merged definitions of those activities that have one.
+
+    Once there are `most_bytes` of them, the others are None.
+    """
     hashes = [identity_hash(activity) for activity in activities]
     with errors_translated():
-        rows = await database.readers.fetch(_DEFINITIONS, partner_id, hashes)
-    return {row["activity_id"]: orjson.loads(row["definition"]) for row in rows}
+        rows = await database.readers.fetch(_DEFINITIONS, partner_id, hashes, most_bytes)
+    return {
+        row["activity_id"]: row["definition"] and orjson.loads(row["definition"]) for row in rows
+    }
 
 
-async def names(database: Database, partner_id: int, identity: str) -> list[str]:
-    """All names that an agent went by, in order."""
+async def names(database: Database, partner_id: int, identity: str, most_bytes: int) -> list[str]:
+    """The names that an agent went by, in order, until there are `most_bytes` of them."""
     with errors_translated():
-        rows = await database.readers.fetch(_NAMES, partner_id, identity_hash(identity))
+        rows = await database.readers.fetch(_NAMES, partner_id, identity_hash(identity), most_bytes)
     return [row["name"] for row in rows]

@@ -29,9 +29,12 @@ def ids(statement: Json) -> Json:
     return _IDS.statement(statement)
 
 
-def canonical(statement: Json, definitions: Mapping[str, Json], languages: Sequence[str]) -> Json:
+def canonical(
+    statement: Json, definitions: Mapping[str, Json | None], languages: Sequence[str]
+) -> Json:
     """The statement with the LRS's own definitions, by activity id, and one language in each map.
 
+    Where the LRS gives none, an activity keeps the one that it has.
     Language filtering is that of xAPI 1.0.3 Communication 2.1.3: each map is decided by itself.
     """
 
@@ -39,7 +42,9 @@ def canonical(statement: Json, definitions: Mapping[str, Json], languages: Seque
         return _one_language(verb, ("display",), languages)
 
     def activity(activity: Json) -> Json:
-        definition = definitions.get(activity["id"], activity.get("definition"))
+        definition = definitions.get(activity["id"])
+        if definition is None:
+            definition = activity.get("definition")
         if definition is None:
             return activity
         return {**activity, "definition": _localised(definition, languages)}

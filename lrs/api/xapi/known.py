@@ -12,7 +12,7 @@ from lrs.api.responses import json_response
 from lrs.api.xapi.resources import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
-from lrs.store import entities
+from lrs.store import entities, pages
 from lrs.xapi import links, parameters
 from lrs.xapi.entities import activity, person
 
@@ -25,9 +25,8 @@ async def get_agent(request: Request) -> Response:
     asked = _only(request, "agent", parameters.agent, "2.4")
     identity = str(links.agent_identity(asked))
     here = reading.services(request)
-    return json_response(
-        person(asked, await entities.names(here.database, who.partner_id, identity))
-    )
+    names = await entities.names(here.database, who.partner_id, identity, pages.MOST_BYTES)
+    return json_response(person(asked, names))
 
 
 async def get_activity(request: Request) -> Response:
@@ -35,7 +34,7 @@ async def get_activity(request: Request) -> Response:
     who = await _reader(request)
     asked = _only(request, "activityId", parameters.iri, "2.5")
     here = reading.services(request)
-    known = await entities.definitions(here.database, who.partner_id, [asked])
+    known = await entities.definitions(here.database, who.partner_id, [asked], pages.MOST_BYTES)
     return json_response(activity(asked, known.get(asked)))
 
 
