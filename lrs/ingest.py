@@ -118,9 +118,10 @@ class Ingest:
             await self._commits.room(came)
             return await _check_in_turns(items, sender, reader, item_bytes)
 
-    async def record(self, item: Item, sender: Sender, nonce: Nonce | None) -> Outcome:
+    async def record(self, item: Item, sender: Sender, nonce: Nonce) -> Outcome:
         """Stores one statement that is known to be valid, and takes a nonce with it.
 
+        After a conflict the nonce is as it was.
         Raises Replayed if the nonce was seen before, Unavailable and Overloaded.
         """
         checked = complete(item, sender)

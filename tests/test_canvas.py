@@ -30,6 +30,8 @@ from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import oauth1
 from lrs.auth.vault import Vault
+from lrs.errors import Unavailable
+from lrs.ingest import Ingest, Outcome
 from lrs.settings import Settings
 from lrs.store import callbacks
 from lrs.xapi import launches
@@ -586,6 +588,36 @@ async def test_another_body_than_the_signed_one_burns_nothing(
 async def test_a_forged_request_burns_no_nonce(tool: Tool, wrong: dict[str, str]) -> None:
     refused(await tool.send(nonce="mine", **wrong), 401, INVALID_HEADER)
     accepted(await tool.send(nonce="mine"))
+
+
+async def test_a_failed_second_attempt_burns_no_nonce(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a tool that sends one id for everybody: what it sends again is taken, once."""
+    told = json.dumps(body(id=str(uuid4()))).encode()
+    accepted(await tool.send(told))
+    request = (await tool.launch("another")).signed(told)
+    record, attempts = Ingest.record, iter((False, True))
+
+    async def failing(*given: Any) -> Outcome:
+        if next(attempts, False):
+            raise Unavailable("The database does not answer.")
+        return await record(*given)
+
+    monkeypatch.setattr(Ingest, "record", failing)
+    assert (await tool.http.send(request)).status_code == 503
+    accepted(await tool.http.send(request))
+    refused(await tool.http.send(request), 401, DUPLICATE)
+    assert len(await tool.partner.all()) == 2
+
+
+async def test_a_retry_with_other_words_burns_its_nonce(tool: Tool) -> None:
+    told = body(id=str(uuid4()))
+    accepted(await tool.send(told))
+    request = tool.signed(json.dumps({**told, "verb": {"id": "http://example.com/v"}}).encode())
+    accepted(await tool.http.send(request))
+    refused(await tool.http.send(request), 401, DUPLICATE)
+    assert len(await tool.partner.all()) == 1
 
 
 # The statement

@@ -16,6 +16,7 @@ from lrs.store.database import Connection, Database, errors_translated
 from lrs.store.statements import Prepared
 
 _CONSUME = resources.sql("canvas/consume")
+_RELEASE = resources.sql("canvas/release")
 _EFFECTS = resources.sql("canvas/effects")
 _SWEEP = resources.sql("canvas/sweep")
 
@@ -46,6 +47,14 @@ async def consume(connection: Connection, partner_id: int, nonces: Sequence[Nonc
         _KEPT,
     )
     return {Nonce(row["tool"], row["nonce"]) for row in rows}
+
+
+async def release(connection: Connection, partner_id: int, nonces: Sequence[Nonce]) -> None:
+    """Lets go of nonces that this transaction has taken, but for nothing."""
+    if nonces:
+        await connection.execute(
+            _RELEASE, partner_id, [each.tool for each in nonces], [each.hash for each in nonces]
+        )
 
 
 async def consume_alone(database: Database, partner_id: int, nonce: Nonce) -> bool:

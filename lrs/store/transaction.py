@@ -39,7 +39,8 @@ _RETRIES = 5
 class Submission:
     """What one request wants stored: all or nothing if `atomic`, else each for itself.
 
-    With a `nonce` it is stored only if that was never seen. `taken_at` says when it left the queue.
+    With a `nonce` it is stored only if that was never seen; where something else is stored already,
+    the nonce stays good, as a second attempt may follow. `taken_at` says when it left the queue.
     """
 
     prepared: Sequence[Prepared]
@@ -54,7 +55,11 @@ class Submission:
 
     def refused(self, verdicts: list[Verdict]) -> bool:
         """Whether one statement contradicts what is stored, so that none may be stored."""
-        return self.needs_rollback and any(
+        return self.needs_rollback and self.contradicts(verdicts)
+
+    def contradicts(self, verdicts: list[Verdict]) -> bool:
+        """Whether something else is stored under the id of one of its statements."""
+        return any(
             known is not None and known.digest != each.digest
             for each, known in zip(self.prepared, verdicts, strict=True)
         )
@@ -143,6 +148,12 @@ class Writer:
             refused = {each: found for each, found in verdicts.items() if each.refused(found)}
             if refused:
                 raise Refused(refused)
+            unused = [
+                each.nonce
+                for each, found in verdicts.items()
+                if each.nonce and each.contradicts(found)
+            ]
+            await callbacks.release(connection, partner_id, unused)
             # In the order of their arrival, in which the newer definition replaces the older.
             stored = [each for each in firsts.values() if each.statement_id in inserted.ids]
             news = self._news(partner_id, stored)

@@ -139,13 +139,15 @@ async def _store(here: Services, who: Reporter, report: Report, nonce: Nonce) ->
     statement_id = canvas.own_id(report)
     item, sender = _item(here, who, report, statement_id), _sender(who)
     outcome = await here.ingest.record(item, sender, nonce)
-    if outcome.kind != "conflict" or statement_id is None:
-        return
-    known = await here.lookups.one(sender.partner_id, statement_id)
-    if known and not canvas.is_of(orjson.loads(known.payload), who.launch):
-        # Some tools send one id for everybody, as the vendor's example does.
-        statement_id = canvas.other_id(statement_id, who.launch)
-        await here.ingest.record(_item(here, who, report, statement_id), sender, None)
+    if outcome.kind == "conflict" and statement_id is not None:
+        known = await here.lookups.one(sender.partner_id, statement_id)
+        if known and not canvas.is_of(orjson.loads(known.payload), who.launch):
+            # Some tools send one id for everybody, as the vendor's example does.
+            statement_id = canvas.other_id(statement_id, who.launch)
+            item = _item(here, who, report, statement_id)
+            outcome = await here.ingest.record(item, sender, nonce)
+    if outcome.kind == "conflict":
+        await _burn(here, who, nonce)
 
 
 def _item(here: Services, who: Reporter, report: Report, statement_id: str | None) -> Item:
