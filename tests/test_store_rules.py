@@ -30,7 +30,7 @@ from lrs import resources
 from lrs.api.services import Services
 from lrs.app import running
 from lrs.checking import Sender, StatementReader
-from lrs.errors import Overloaded
+from lrs.errors import InternalError, Overloaded
 from lrs.ingest import Ingest
 from lrs.settings import Settings
 from lrs.store import commit, migrations, pages, places, statements
@@ -176,6 +176,14 @@ async def execute(dsn: str, sql: str) -> None:
     await connection.close()
 
 
+async def value(dsn: str, sql: str) -> Any:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
 async def test_migrating_twice_changes_nothing(empty: str) -> None:
     assert await migrations.migrate(empty) == migrations.known()
     assert await migrations.migrate(empty) == []
@@ -187,6 +195,42 @@ async def test_servers_that_start_together_migrate_once(empty: str) -> None:
     assert sorted(versions) == [each.version for each in migrations.known()]
 
 
+async def test_what_is_done_outside_a_transaction_is_done_once(empty: str) -> None:
+    """0009 takes the types of contents that were known before it, and none of later ones."""
+    await migrations.migrate(empty)
+    await execute(
+        empty,
+        "insert into content (partner_id, content_key, activity_id, type, attributes)"
+        " values (1, 1, 'http://example.com/c', 'course', '{}')",
+    )
+    assert await migrations.migrate(empty) == []
+    assert await value(empty, "select told_type from content") is None
+
+
+async def test_an_index_that_was_left_half_built_is_built_anew(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrations.migrate(empty)
+    await execute(empty, "create table thing (n integer); insert into thing values (1), (1)")
+    known = migrations.known()
+    index = migrations.Migration(
+        known[-1].version + 1,
+        "index",
+        "-- outside a transaction\n"
+        "drop index concurrently if exists thing_by_n;\n"
+        "create unique index concurrently thing_by_n on thing (n);\n",
+    )
+    monkeypatch.setattr(migrations, "known", lambda: [*known, index])
+    with pytest.raises(InternalError):
+        await migrations.migrate(empty)
+    is_whole = "select indisvalid from pg_index where indrelid = 'thing'::regclass"
+    assert await value(empty, is_whole) is False
+    await execute(empty, "delete from thing where ctid = '(0,1)'")
+    applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(4)))
+    assert sorted(applied, key=len) == [[], [], [], [index]]
+    assert await value(empty, is_whole) is True
+
+
 async def test_migrations_are_numbered_without_gaps() -> None:
     assert [each.version for each in migrations.known()] == [
         number + 1 for number in range(len(migrations.known()))
@@ -194,8 +238,9 @@ async def test_migrations_are_numbered_without_gaps() -> None:
 
 
 INDEX = re.compile(
-    r"create (unique )?index (?P<concurrently>concurrently if not exists )?\w+ on (?P<table>\w+)"
+    r"create (unique )?index (?P<concurrently>concurrently )?(?P<name>\w+) on (?P<table>\w+)"
 )
+DROP = re.compile(r"drop index concurrently if exists (\w+);?$")
 HARMLESS = (
     r"create table \w+ \(",
     r"create (or replace )?view ",
@@ -223,12 +268,17 @@ def test_a_migration_takes_no_long_lock(migration: migrations.Migration) -> None
     outside = migration.sql.startswith("-- outside a transaction")
     text = sqlparse.format(migration.sql, strip_comments=True).lower()
     created = set(re.findall(r"create table (\w+)", text))
+    dropped = set()
     for each in filter(None, map(str.strip, sqlparse.split(text))):
         each = " ".join(each.split())
-        if index := re.match(
-            r"create (unique )?index (concurrently if not exists )?\w+ on (\w+)", each
-        ):
-            assert index[2] if outside else index[3] in created, each
+        if index := INDEX.match(each):
+            if outside:
+                assert index["concurrently"], each
+                assert index["name"] in dropped, each
+            else:
+                assert index["table"] in created, each
+        elif outside and (drop := DROP.match(each)):
+            dropped.add(drop[1])
         else:
             assert any(re.match(pattern, each) for pattern in HARMLESS), each
 

@@ -1,13 +1,16 @@
 """The schema's versions: `sql/migrations/NNNN_name.sql`, applied in order, each in one transaction.
 
 A migration takes no long lock: it only adds. What fills a new column, or indexes a table that has
-rows, stands in a file whose first line is `-- outside a transaction`, and can be done again:
-`where … is null`, `create index concurrently if not exists`.
+rows, stands in a file whose first line is `-- outside a transaction`. It is done once, but from its
+beginning if it was interrupted: `where … is null`, or `drop index concurrently if exists` and then
+`create index concurrently`, as what is there may be half an index.
 `0008_places` is the exception: it writes all statements anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -54,14 +57,20 @@ async def migrate(dsn: str) -> list[Migration]:
     newer than this version of the server.
     """
     with errors_translated():
-        connection = await asyncpg.connect(dsn, server_settings={"application_name": "lrs migrate"})
-        try:
+        async with _connected(dsn) as connection:
             await _create(connection)
-            applied = [each for each in known() if await _apply(connection, each)]
+            applied = [each for each in known() if await _apply(connection, each, dsn)]
             await verify(connection)
             return applied
-        finally:
-            await connection.close()
+
+
+@asynccontextmanager
+async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn, server_settings={"application_name": "lrs migrate"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def _create(connection: asyncpg.Connection) -> None:
@@ -75,18 +84,23 @@ async def _create(connection: asyncpg.Connection) -> None:
         return  # "if not exists" is not atomic: another server has just made it
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:
-    if migration.sql.startswith(_OUTSIDE):
-        for statement in sqlparse.split(migration.sql):
-            await connection.execute(statement)
-        return await _record(connection, migration)
+async def _apply(connection: asyncpg.Connection, migration: Migration, dsn: str) -> bool:
+    """Applies the migration; False if it already was."""
     async with connection.transaction():
         await connection.execute("lock table schema_migration in exclusive mode")
         if not await _record(connection, migration):
             return False
-        for statement in sqlparse.split(migration.sql):
-            await connection.execute(statement)
+        if migration.sql.startswith(_OUTSIDE):
+            async with _connected(dsn) as beside:  # while this transaction keeps others waiting
+                await _run(beside, migration)
+        else:
+            await _run(connection, migration)
     return True
+
+
+async def _run(connection: asyncpg.Connection, migration: Migration) -> None:
+    for statement in sqlparse.split(migration.sql):
+        await connection.execute(statement)
 
 
 async def _record(connection: asyncpg.Connection, migration: Migration) -> bool:
