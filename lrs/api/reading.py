@@ -122,7 +122,7 @@ async def body(request: Request, limit: int) -> bytes:
 def _too_large(limit: int) -> TooLarge:
     # The connection stays open: closing it on a client that is still sending would cost it the
     # answer. What is left of the body is thrown away as it comes.
-    return TooLarge(f"The body is larger than {limit} bytes; send fewer statements at a time.")
+    return TooLarge(f"The body is larger than {limit} bytes, and no more are taken.")
 
 
 async def items(request: Request) -> tuple[list[bytes], bool]:
