@@ -6,15 +6,19 @@ import asyncio
 import json
 import logging.config
 import os
+import platform
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import click
 import msgspec
+import psutil  # type: ignore[import-untyped]
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
@@ -54,6 +58,8 @@ SAMPLE = {
     },
 }
 
+
+_METRICS = "lrs-metrics-"
 
 _NOT_STARTED = 3  # as uvicorn itself ends then
 
@@ -125,9 +131,24 @@ def _environment(settings: Settings) -> Iterator[None]:
     if settings.workers == 1:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="lrs-metrics-") as directory:
+    _forget_killed()
+    prefix = f"{_METRICS}{os.getpid()}-{platform.node()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix) as directory:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         yield
+
+
+def _forget_killed() -> None:
+    """Removes the metrics of servers that could not do it themselves.
+
+    Those of this host alone: containers may share the folder, but not the numbers of processes.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_METRICS}*"):
+        pid, _, rest = left.name.removeprefix(_METRICS).partition("-")
+        if not pid.isdecimal() or rest.rpartition("-")[0] != platform.node():
+            continue
+        if int(pid) == os.getpid() or not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _serve(settings: Settings) -> None:

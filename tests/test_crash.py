@@ -238,6 +238,25 @@ def test_workers_end_with_the_process_that_started_them(data: Path) -> None:
         server.close()
 
 
+def test_metrics_of_a_killed_server_are_removed(data: Path) -> None:
+    def served() -> Server:
+        environment = {"TMPDIR": str(data.parent), "LRS_LOG_LEVEL": "warning"}
+        return Server(data, "--workers", "2", **environment)
+
+    killed = served()
+    (left,) = data.parent.glob("lrs-metrics-*")
+    killed.process.kill()
+    killed.process.wait()
+    killed.close()
+    server = served()
+    try:
+        (own,) = data.parent.glob("lrs-metrics-*")
+        assert own != left
+    finally:
+        server.close()
+    assert not list(data.parent.glob("lrs-metrics-*"))
+
+
 @pytest.mark.parametrize(("number", "count"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])
 def test_a_server_that_is_told_to_stop_finishes_what_it_accepted(
     data: Path, auth: tuple[str, str], number: int, count: str
