@@ -114,14 +114,16 @@ def content() -> None:
 def content_list(partner_name: str, **given: Any) -> None:
     """List the content items of PARTNER."""
 
-    async def work(pool: Pool, partner: Partner) -> None:
-        after = 0
-        while found := await contents.page(pool, partner.partner_id, after=after, limit=_PAGE):
-            for each in found:
-                click.echo(_line(each))
-            after = found[-1].content_id
+    async def work(pool: Pool, partner: Partner) -> list[Content]:
+        listed: list[Content] = []
+        while found := await contents.page(
+            pool, partner.partner_id, after=listed[-1].content_id if listed else 0, limit=_PAGE
+        ):
+            listed += found
+        return listed
 
-    _with_partner(partner_name, given, work)
+    for each in _with_partner(partner_name, given, work):
+        click.echo(_line(each))
 
 
 @content.command("delete")

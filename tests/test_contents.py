@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from conftest import new_partner
 from people_support import content, follow
 from support import Partner, statement
 
+from lrs import cli_people
 from lrs.api.services import Services
 from lrs.auth import scopes
 
@@ -145,3 +147,19 @@ async def test_the_command(
     failed = await command("delete", operator.name, "http://example.com/none")
     assert failed.exit_code == 1
     assert failed.stderr == "lrs: There is no content item of this name.\n"
+
+
+async def test_whoever_stops_reading_a_list_is_no_failure_of_the_database(
+    services: Services,
+    operator: Partner,
+    run: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await content(services, operator, COURSE)
+
+    def stop(_: object) -> str:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(cli_people, "_line", stop)
+    result = await asyncio.to_thread(run, "content", "list", operator.name)
+    assert result.stderr == ""
