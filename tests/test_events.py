@@ -180,6 +180,10 @@ def test_an_operator_adds_replaces_and_takes_away() -> None:
         (b'{"verbs": {"http://example.com/x": "finished"}}', "/verbs/http:~1~1example.com~1x"),
         (b'{"types": {"http://example.com/x": "A Lab"}}', "/types/http:~1~1example.com~1x"),
         (b'{"extensions": {"xp": "http://example.com/x"}}', "/extensions/xp"),
+        (
+            b'{"attributes": {"number": {"type": "text", "extensions": ["http://example.com/x"]}}}',
+            "/attributes/number/type",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_vocabulary_is_named(text: bytes, place: str) -> None:

@@ -74,6 +74,12 @@ def _checked(text: bytes) -> Json:
     for violation in _validator().iter_errors(given):
         place = pointer(violation.instance_path) or "the document"
         raise BadVocabulary(f"{place}: {violation.message}")
+    for name, told in given.get("attributes", {}).items():
+        ours = _default()["attributes"].get(name, told)
+        if told["type"] != ours["type"]:
+            raise BadVocabulary(
+                f"/attributes/{name}/type: the tables read it as {ours['type']}, not {told['type']}"
+            )
     checked: Json = given
     return checked
 
