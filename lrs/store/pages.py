@@ -96,7 +96,9 @@ def build(
 
     If one of the statements has more than `most_each` bytes, it is their sizes instead.
     """
-    shape = tuple(tuple(each.column for each in ranges) for ranges in selection.conditions)
+    shape = tuple(
+        tuple((each.column, each.lacking) for each in ranges) for ranges in selection.conditions
+    )
     return _sql(shape, selection.ascending), [
         partner_id,
         selection.limit,
@@ -118,6 +120,7 @@ class _Walked:
     """The range of an index that has this value, a parameter, in this column."""
 
     column: Column
+    lacking: Column | None
     value: str
 
     @property
@@ -126,7 +129,7 @@ class _Walked:
 
 
 @cache
-def _sql(shape: tuple[tuple[Column, ...], ...], ascending: bool) -> str:
+def _sql(shape: tuple[tuple[tuple[Column, Column | None], ...], ...], ascending: bool) -> str:
     """The query for conditions that are met in ranges of these columns.
 
     Its parameters: $1 partner, $2 limit, $3 how many to examine, $4 the verb that voids, $5 and $6
@@ -134,7 +137,7 @@ def _sql(shape: tuple[tuple[Column, ...], ...], ascending: bool) -> str:
     of each range.
     """
     numbers = count(8)
-    conditions = [[_Walked(column, f"${next(numbers)}") for column in each] for each in shape]
+    conditions = [[_Walked(*each, f"${next(numbers)}") for each in ranges] for ranges in shape]
     return _Query(conditions, ascending).sql()
 
 
@@ -146,8 +149,9 @@ class _Query:
         self.several = len(conditions) > 1
         self.direction = "asc" if ascending else "desc"
         self.nearest, self.farthest = ("least", "desc") if ascending else ("greatest", "asc")
-        tried = {each.column for ranges in conditions for each in ranges if self.several}
-        kept = sorted((tried - {"key"}) | {"verb_key"})
+        ranges = [each for ranges in conditions for each in ranges if self.several]
+        tried = {each.column for each in ranges} | {each.lacking for each in ranges}
+        kept = sorted({each for each in tried if each and each != "key"} | {"verb_key"})
         self.columns = ("place", "statement_id", *kept, "payload")
 
     def sql(self) -> str:
@@ -265,10 +269,11 @@ from (
 
 
 def _meets(each: _Walked) -> str:
-    """Whether a statement met on the way is in this range too."""
+    """Whether a statement met on the way is in this range too: no link is sought that cannot be."""
     if each.table == "statement":
         return f"coalesce({each.column} = {each.value}, false)"
-    return f"""exists (
+    may_be = f"{each.lacking} is null and " if each.lacking else ""
+    return f"""{may_be}exists (
         select from link
         where partner_id = $1 and key = {each.value} and place = candidate.place
         offset 0)"""

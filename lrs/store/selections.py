@@ -15,10 +15,14 @@ Column = Literal["key", "actor_key", "object_key", "verb_key", "authority_key", 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The statements with one value in a column, which is one of `link` or of `statement`."""
+    """The statements with one value in a column, which is one of `link` or of `statement`.
+
+    Only statements without `lacking`, one of their columns, have such links.
+    """
 
     column: Column
     value: int | str
+    lacking: Column | None = None
 
 
 Condition = tuple[Range, ...]
@@ -70,7 +74,7 @@ def select(
         conditions.append((Range("organization", organization),))
     if query.verb:
         key = links.verb_key(query.verb)
-        conditions.append((Range("verb_key", key), Range("key", key)))
+        conditions.append((Range("verb_key", key), Range("key", key, lacking="object_key")))
     if authority_key is not None:
         conditions.append((Range("authority_key", authority_key),))
     return Selection(
@@ -99,7 +103,7 @@ def _agent(agent: dict[str, Any], *, related: bool) -> Condition:
 
 def _activity(activity: str, *, related: bool) -> Condition:
     direct = links.activity_key(activity)
-    found = (Range("object_key", direct), Range("key", direct))
+    found = (Range("object_key", direct), Range("key", direct, lacking="object_key"))
     if not related:
         return found
     return (*found, Range("key", links.related_activity_key(activity)))

@@ -5,7 +5,8 @@ looked up. Agents and activities have two kinds each: *direct* where the `agent`
 parameters find them (xAPI 1.0.3 Communication 2.1.3), *related* where only `related_agents` and
 `related_activities` do. A statement links an entity under one of the two, never both, so both
 ranges stay as short as the answers they give. An actor and an activity that is the object are kept
-with the statement itself, as its verb is; all others are links.
+with the statement itself, as its verb is; all others are links. So direct links of activities, and
+links of verbs, are inherited, by statements whose object is no activity.
 """
 
 from __future__ import annotations
