@@ -224,11 +224,10 @@ def _body(item: Item, statement_id: str, sender: Sender) -> str:
 def _kept(item: Item) -> str:
     """The members of the statement that are kept, as text."""
     statement = item.statement
-    rewritten = codec.arrays_of_context_activities(statement)
+    rewritten = codec.arrays_of_context_activities(item.text, statement)
     if not rewritten and _SET_HERE.isdisjoint(statement):
         return item.text[1:-1].decode()
-    members = codec.members(item.text)
-    members.update({name: orjson.dumps(statement[name]) for name in rewritten})
+    members = codec.members(item.text) | rewritten
     return ",".join(
         f'"{name}":{raw.decode()}' for name, raw in members.items() if name not in _SET_HERE
     )

@@ -194,6 +194,23 @@ async def test_single_context_activities_become_arrays(partner: Partner) -> None
     assert found["context"] == {"contextActivities": expected, "platform": "test"}
 
 
+async def test_what_stands_beside_a_single_context_activity_is_served_as_it_was_sent(
+    partner: Partner,
+) -> None:
+    numbers = '{"http://example.com/n":[12345678901234567890123,1.50,1E2,"\\u0062"]}'
+    activity = f'{{"id":"http://example.com/p","definition":{{"extensions":{numbers}}}}}'
+    within = {"objectType": "SubStatement", **statement(context="HERE")}
+    told = json.dumps(statement(id=new_id(), object=within, context="HERE"), separators=(",", ":"))
+
+    def with_parent(parent: str) -> str:
+        roles = f'{{"parent":{parent},"other":[]}}'
+        return told.replace('"HERE"', f'{{"contextActivities":{roles},"extensions":{numbers}}}')
+
+    (statement_id,) = (await partner.send(with_parent(activity).encode())).json()
+    served = (await partner.get(statementId=statement_id)).text
+    assert served.startswith(with_parent(f"[{activity}]")[:-1])
+
+
 # Identity
 
 

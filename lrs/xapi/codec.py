@@ -9,6 +9,7 @@ orjson would write.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jiter
@@ -69,23 +70,38 @@ def members(item: bytes) -> dict[str, bytes]:
     return {name: bytes(raw) for name, raw in _members.decode(item).items()}
 
 
-def arrays_of_context_activities(statement: dict[str, Any]) -> set[str]:
-    """Puts single context activities into arrays (xAPI 1.0.3 Data 2.4.6.2), in place.
+def joined(members: Mapping[str, bytes]) -> bytes:
+    """The text of an object with these members, each of which is text already."""
+    return b"{%b}" % b",".join(orjson.dumps(name) + b":" + raw for name, raw in members.items())
 
-    Returns the names of the statement's members that were changed.
+
+def arrays_of_context_activities(text: bytes, statement: dict[str, Any]) -> dict[str, bytes]:
+    """The members of a statement as text with single context activities in arrays, as xAPI 1.0.3
+    Data 2.4.6.2 wants them given back; all else in them is as it was sent. By name, and only those
+    that differ.
     """
-    changed = set()
-    if "context" in statement and _arrayed(statement["context"]):
-        changed.add("context")
+    changed = {}
+    if _has_single(statement):
+        changed["context"] = _arrayed(members(text)["context"])
     target = statement["object"]
-    if target.get("objectType") == "SubStatement" and _arrayed(target.get("context", {})):
-        changed.add("object")
+    if target.get("objectType") == "SubStatement" and _has_single(target):
+        parts = members(members(text)["object"])
+        parts["context"] = _arrayed(parts["context"])
+        changed["object"] = joined(parts)
     return changed
 
 
-def _arrayed(context: dict[str, Any]) -> bool:
-    activities = context.get("contextActivities", {})
-    single = [name for name, activity in activities.items() if isinstance(activity, dict)]
-    for name in single:
-        activities[name] = [activities[name]]
-    return bool(single)
+def _has_single(statement: dict[str, Any]) -> bool:
+    if "context" not in statement:
+        return False
+    activities = statement["context"].get("contextActivities", {})
+    return any(isinstance(each, dict) for each in activities.values())
+
+
+def _arrayed(context: bytes) -> bytes:
+    parts = members(context)
+    roles = members(parts["contextActivities"])
+    parts["contextActivities"] = joined(
+        {name: raw if raw.startswith(b"[") else b"[%b]" % raw for name, raw in roles.items()}
+    )
+    return joined(parts)

@@ -177,10 +177,10 @@ def merged(stored: Document, sent: Document, limit: int) -> Document:
         **_object(stored.content, "The document stored"),
         **_object(sent.content, "The document sent"),
     }
-    content = b",".join(orjson.dumps(name) + b":" + text for name, text in members.items())
-    if len(content) + 2 > limit:
+    content = codec.joined(members)
+    if len(content) > limit:
         raise TooLarge(f"The merged document would be larger than {limit} bytes.")
-    return Document.of(b"{" + content + b"}", stored.content_type)
+    return Document.of(content, stored.content_type)
 
 
 def _object(content: bytes, named: str) -> dict[str, bytes]:
