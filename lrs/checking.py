@@ -120,7 +120,10 @@ def read_track(text: bytes, value: Any, sender: Sender) -> Item:
         raise refusal(violations)
     organization = track.organization_of(value, sender.organization)
     statement = track.statement(value, organization=organization, home_page=sender.home_page)
-    return Item(statement, orjson.dumps(statement), organization, "1.0.3")
+    # The event as it was sent: a value may have fewer digits than its text.
+    original = {"extensions": {track.ORIGINAL: orjson.Fragment(text)}}
+    told = orjson.dumps({**statement, "context": original})
+    return Item(statement, told, organization, "1.0.3")
 
 
 def refusal(violations: Sequence[Violation]) -> InvalidStatement:

@@ -123,6 +123,14 @@ async def test_the_one_real_clients_shape_is_accepted(partner: Partner) -> None:
     assert listed["id"] == found["id"]
 
 
+async def test_the_event_is_kept_as_it_was_sent(partner: Partner) -> None:
+    numbers = '"cost":1.50,"order":12345678901234567890123,"user_name":"J\\u00fcrgen"}'
+    sent = json.dumps(event(), separators=(",", ":"))[:-1] + f",{numbers}"
+    answer = await track(partner, sent.encode())
+    served = (await partner.get(statementId=answer.json()["id"])).text
+    assert f'{{"{ORIGINAL}":{sent}}}' in served
+
+
 async def test_nulls_count_as_absent_and_unknown_members_are_kept(partner: Partner) -> None:
     sent = event(completion_percentage=None, duration_spent=None, orgid=None, grade={"raw": [1.5]})
     found = await stored(partner, await track(partner, sent))
