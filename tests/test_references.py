@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 import pytest
 from conftest import new_partner
-from support import Partner, new_id, prepared, statement
+from support import XAPI, Partner, new_id, prepared, statement
 
 from lrs.api.services import Services
 from lrs.app import create_app
@@ -88,6 +88,18 @@ async def test_voids_a_statement_that_is_there(partner: Partner) -> None:
     await send(partner, voiding(void, read))
     assert await is_voided(partner, read)
     assert await found(partner) == [void]
+
+
+async def test_a_browser_asks_again_whether_a_statement_was_voided(partner: Partner) -> None:
+    """By its Last-Modified alone, it would take an old one to stay as it is for a while."""
+    statement_id = new_id()
+    await send(partner, reading(statement_id))
+    for path, headers in ((partner.url("statements"), {}), ("/xapi/statements", XAPI)):
+        answer = await partner.http.get(
+            path, params={"statementId": statement_id}, headers={**partner.headers, **headers}
+        )
+        assert answer.headers["last-modified"]
+        assert answer.headers["cache-control"] == "no-cache"
 
 
 async def test_voids_a_statement_that_arrives_later(partner: Partner) -> None:

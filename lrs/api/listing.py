@@ -70,7 +70,11 @@ async def _one(
             f"There is no statement {statement_id} here.", headers={CONSISTENT_THROUGH: bound}
         )
     text, _ = await _formatted(found.payload, asked, request, who)
-    headers = {CONSISTENT_THROUGH: bound, "Last-Modified": http_date(found.stored)}
+    headers = {
+        CONSISTENT_THROUGH: bound,
+        "Last-Modified": http_date(found.stored),
+        "Cache-Control": "no-cache",  # it may be voided; a browser would guess from its age
+    }
     return Found(text, found.payload, headers)
 
 
