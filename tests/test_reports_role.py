@@ -133,6 +133,16 @@ async def test_every_column_says_where_it_comes_from(reader: asyncpg.Connection)
     assert all(row["told"] for row in seen)
 
 
+async def test_columns_are_of_types_that_every_tool_knows(reader: asyncpg.Connection) -> None:
+    """Drivers make numbers, texts and times of these; of others some make texts, or nothing."""
+    seen = await reader.fetch(
+        "select distinct udt_name from information_schema.columns where table_schema = $1",
+        await reader.fetchval("select current_schema()"),
+    )
+    known = {"int4", "float8", "text", "bool", "date", "timestamptz"}
+    assert {row["udt_name"] for row in seen} == known
+
+
 async def test_a_tool_that_looks_for_what_it_may_read_finds_these_tables(
     reader: asyncpg.Connection,
 ) -> None:
@@ -155,6 +165,28 @@ async def test_a_connection_that_a_tool_resets_is_as_new(address: str) -> None:
         await reader.execute("discard all")
         assert await reader.fetchval("select count(*) from course_dim") == 4
         assert await reader.fetchval("show timezone") == "UTC"
+
+
+async def test_rows_are_fetched_some_at_a_time_in_the_readers_time_zone(
+    reader: asyncpg.Connection,
+) -> None:
+    """As JDBC does for Metabase. A day's number is the one in UTC for everybody."""
+    await reader.execute(
+        "set session characteristics as transaction isolation level read uncommitted, read only"
+    )
+    await reader.execute("set session timezone to 'Pacific/Kiritimati'")
+    async with reader.transaction():
+        cursor = await reader.cursor(
+            "select date_id, date_trunc('day', started_at)::date as day from course_fact"
+        )
+        some = await cursor.fetch(5)
+        rest = await cursor.fetch(10_000)
+    assert (len(some), len(some + rest)) == (
+        5,
+        await reader.fetchval("select count(*) from course_fact"),
+    )
+    first = min(some + rest)
+    assert (first["date_id"], first["day"]) == (int(f"{DAY:%Y%m%d}"), DAY + timedelta(days=1))
 
 
 async def test_the_vendors_name_for_a_courses_points_works_too(reader: asyncpg.Connection) -> None:
@@ -237,6 +269,41 @@ async def test_another_partners_tables_are_closed(
     await reports("revoke", stranger.name)
 
 
+async def test_of_another_partner_only_names_are_seen(
+    reports: Reports, reader: asyncpg.Connection, services: Services, stranger: Partner
+) -> None:
+    """Whatever of the catalogue a driver, or a person, looks at."""
+    shown = await granted(reports, stranger)
+    schema = shown["schema"]
+    await services.database.writers.execute("analyze person")
+    async with connected(shown["url"]) as other:
+        await other.fetch("select 'secret' from user_dim")
+        (row,) = await reader.fetch("select * from pg_stat_activity where usename = $1", schema)
+        told = {name for name, value in row.items() if value is not None}
+        assert told == {
+            "datid",
+            "datname",
+            "pid",
+            "usesysid",
+            "usename",
+            "application_name",
+            "query",
+        }
+        assert row["query"] == "<insufficient privilege>"
+    for sql in (
+        "select from information_schema.columns where table_schema = $1",
+        "select from pg_stats where schemaname in ('public', $1)",
+        "select from pg_sequences where $1 <> '' and last_value is not null",
+    ):
+        assert await reader.fetch(sql, schema) == []
+    for sql in ("select $1::text::regclass", "select pg_get_viewdef($1::text::regclass)"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reader.fetch(sql, f'"{schema}".user_dim')
+    seen = "select relname from pg_class where relnamespace = to_regnamespace($1)"
+    assert await reader.fetch(seen, f'"{schema}"')
+    await reports("revoke", stranger.name)
+
+
 async def test_a_leaky_condition_sees_only_the_partners_rows(
     reader: asyncpg.Connection, services: Services, stranger: Partner
 ) -> None:
@@ -289,6 +356,19 @@ async def test_granting_again_refreshes_the_tables(
         assert await reader.fetch("select * from user_dim") == []
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
         await asyncpg.connect(other["url"])
+    await reports("revoke", partner.name)
+
+
+async def test_a_tool_stays_connected_while_it_is_granted_again(
+    reports: Reports, partner: Partner
+) -> None:
+    """With the queries that its driver has prepared."""
+    shown = await granted(reports, partner)
+    async with connected(shown["url"]) as reader:
+        prepared = await reader.prepare("select * from course_dim where course_id < $1")
+        before = await prepared.fetch(10)
+        await granted(reports, partner)
+        assert await prepared.fetch(10) == before
     await reports("revoke", partner.name)
 
 
