@@ -285,6 +285,14 @@ async def test_maps_gain_keys_and_all_else_is_replaced(partner: Partner) -> None
     }
 
 
+async def test_nothing_in_an_extension_is_lost_when_others_come(partner: Partner) -> None:
+    """Null is a value there as good as any."""
+    x, y, z = (f"http://example.com/{name}" for name in "xyz")
+    some = {x: None, y: {"a": None, "b": [None, {"c": None}]}}
+    await send(partner, defining(extensions=some), defining(extensions={z: 1}))
+    assert await definition(partner) == {"extensions": {**some, z: 1}}
+
+
 @pytest.mark.parametrize("face", ["xapi", "partner"])
 async def test_a_batch_tells_in_its_order(partner: Partner, face: str) -> None:
     batch = [

@@ -10,23 +10,33 @@ defined as (
     where (select count(*) from fresh) = $13
     order by item.activity_hash
     on conflict (partner_id, activity_hash) do update
-    set definition = known.definition || excluded.definition || jsonb_strip_nulls(
-        jsonb_build_object(
-            'name', (known.definition -> 'name') || (excluded.definition -> 'name'),
-            'description',
+    set definition = jsonb_set_lax(
+        jsonb_set_lax(
+            jsonb_set_lax(
+                known.definition || excluded.definition,
+                '{name}', (known.definition -> 'name') || (excluded.definition -> 'name'),
+                null_value_treatment => 'return_target'
+            ),
+            '{description}',
             (known.definition -> 'description') || (excluded.definition -> 'description'),
-            'extensions',
-            (known.definition -> 'extensions') || (excluded.definition -> 'extensions')
-        )
+            null_value_treatment => 'return_target'
+        ),
+        '{extensions}', (known.definition -> 'extensions') || (excluded.definition -> 'extensions'),
+        null_value_treatment => 'return_target'
     )
-    where known.definition <> known.definition || excluded.definition || jsonb_strip_nulls(
-        jsonb_build_object(
-            'name', (known.definition -> 'name') || (excluded.definition -> 'name'),
-            'description',
+    where known.definition <> jsonb_set_lax(
+        jsonb_set_lax(
+            jsonb_set_lax(
+                known.definition || excluded.definition,
+                '{name}', (known.definition -> 'name') || (excluded.definition -> 'name'),
+                null_value_treatment => 'return_target'
+            ),
+            '{description}',
             (known.definition -> 'description') || (excluded.definition -> 'description'),
-            'extensions',
-            (known.definition -> 'extensions') || (excluded.definition -> 'extensions')
-        )
+            null_value_treatment => 'return_target'
+        ),
+        '{extensions}', (known.definition -> 'extensions') || (excluded.definition -> 'extensions'),
+        null_value_treatment => 'return_target'
     )
     returning activity_hash
 ),
