@@ -70,8 +70,6 @@ def _wanted(schema: Mapping[str, Any]) -> str:
         return str(schema["x-expected"])
     kinds = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}
     wanted = kinds.get(schema["type"], "a text")
-    if "exclusiveMinimum" in schema:
-        return f"{wanted} above {schema['exclusiveMinimum']:g}"
     if "maximum" in schema:
         return f"{wanted} from {schema['minimum']} to {schema['maximum']}"
     if "minimum" in schema:

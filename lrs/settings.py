@@ -15,6 +15,11 @@ from msgspec import Meta
 
 PREFIX = "LRS_"
 
+# Seconds that timers and PostgreSQL can count, some three weeks; and those of a hundred years, for
+# what is only compared with the clock.
+_LONG = 2_000_000
+_LONGEST = 3_000_000_000
+
 
 class SettingsError(Exception):
     """A setting that cannot be used; the message names it and says what was expected."""
@@ -98,7 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="Say in `Server-Timing` of each answer where its time went."),
     ] = False
     access_token_seconds: Annotated[
-        int, Meta(ge=1, description="How long an access token is good.")
+        int, Meta(ge=1, le=_LONGEST, description="How long an access token is good.")
     ] = 3600
     credential_cache_seconds: Annotated[
         float,
@@ -189,7 +194,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     request_seconds: Annotated[
         float,
         Meta(
-            gt=0,
+            ge=0.001,
+            le=_LONG,
             description=(
                 "How long a client may take to send a request (408), or not read its answer."
             ),
@@ -215,23 +221,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 10_000
     database_writers: Annotated[
-        int, Meta(ge=1, description="Connections that one worker writes with, at most.")
+        int, Meta(ge=1, le=1000, description="Connections that one worker writes with, at most.")
     ] = 4
     database_readers: Annotated[
-        int, Meta(ge=1, description="Connections that one worker reads with, at most.")
+        int, Meta(ge=1, le=1000, description="Connections that one worker reads with, at most.")
     ] = 8
     database_timeout_seconds: Annotated[
         float,
         Meta(
-            gt=0,
+            ge=0.001,
+            le=_LONG,
             description="How long a database statement may take, and the wait for a connection.",
         ),
     ] = 30.0
     database_exports: Annotated[
-        int, Meta(ge=1, description="Exports that one worker sends at a time, at most.")
+        int, Meta(ge=1, le=1000, description="Exports that one worker sends at a time, at most.")
     ] = 2
     export_seconds: Annotated[
-        float, Meta(gt=0, description="How long an export may take, its reader included.")
+        float,
+        Meta(ge=0.001, le=_LONG, description="How long an export may take, its reader included."),
     ] = 3600.0
     shutdown_seconds: Annotated[
         int, Meta(ge=0, description="How long requests in flight may take after a stop signal.")
@@ -258,7 +266,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 300
     callback_seconds: Annotated[
         int,
-        Meta(ge=0, description="How long a tool's callback URL is good. 0: for ever."),
+        Meta(ge=0, le=_LONGEST, description="How long a tool's callback URL is good. 0: for ever."),
     ] = 0
     callback_body_hash: Annotated[
         bool,

@@ -224,7 +224,9 @@ def test_what_is_refused_is_named(name: str, value: str) -> None:
     [
         ("LRS_PORT", "http", "expected a whole number from 0 to 65535, found 'http'"),
         ("LRS_STATEMENT_BYTES", "1023", "expected a whole number of at least 1024, found '1023'"),
-        ("LRS_REQUEST_SECONDS", "0", "expected a number above 0, found '0'"),
+        ("LRS_REQUEST_SECONDS", "0", "expected a number from 0.001 to 2000000, found '0'"),
+        ("LRS_EXPORT_SECONDS", "inf", "expected a number from 0.001 to 2000000, found 'inf'"),
+        ("LRS_DATABASE_WRITERS", "9" * 20, "expected a whole number from 1 to 1000, found '999"),
         ("LRS_DEMO", "perhaps", "expected true or false, found 'perhaps'"),
         ("LRS_LOG_LEVEL", "loud", "expected debug, info, warning or error, found 'loud'"),
         ("LRS_PUBLIC_URL", "https://a.b/", "without a slash at the end, found 'https://a.b/'"),
