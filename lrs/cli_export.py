@@ -104,13 +104,17 @@ def _read(path: Path, partner_name: str) -> dict[str, datetime]:
 
 @contextmanager
 def _folder(out: Path) -> Iterator[Path]:
-    """A folder to write to; what is in it moves to `out` at the end, the manifest last."""
+    """A folder to write to; what is in it moves to `out` at the end, the manifest last.
+
+    Wherever that is cut short, a manifest is never of other files than those beside it.
+    """
     folder = None
     is_new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         folder = Path(mkdtemp(prefix=".export-", dir=out))
         yield folder
+        (out / MANIFEST).unlink(missing_ok=True)  # what it is of is replaced from here on
         for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
             path.replace(out / path.name)
     except OSError as error:

@@ -137,6 +137,23 @@ async def test_a_failed_export_leaves_what_was_there(
     assert contents(tmp_path) == before
 
 
+async def test_a_manifest_is_never_of_other_files(
+    export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even if the next export is cut short while it takes the place of the one before."""
+    await export(tmp_path)
+    replace = Path.replace
+
+    def cut_short(path: Path, target: Path) -> Path:
+        if path.name > "course_fact.parquet":
+            raise OSError("cut short")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", cut_short)
+    assert (await export(tmp_path)).exit_code == 1
+    assert not (tmp_path / "manifest.json").exists()
+
+
 async def test_what_cannot_be_done_is_said(
     export: Export, stranger: Partner, tmp_path: Path
 ) -> None:
