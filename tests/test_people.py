@@ -17,6 +17,7 @@ from conftest import new_partner
 from people_support import follow
 from support import Partner, statement
 
+from lrs.api import people as api
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.reporting import rows
@@ -126,6 +127,16 @@ async def test_a_long_table_is_written_some_rows_at_a_time(
     given += [membership(name, "2026-01-01", organization="north") for name in "abcde"]
     assert (await take(operator, *given))["summary"] == {"received": 11, "added": 11}
     assert (await take(operator, *given))["summary"] == {"received": 11, "unchanged": 11}
+
+
+async def test_a_request_has_only_so_many_rows(
+    operator: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "_MOST_ROWS", 2)
+    assert (await post(operator, "type,user\nuser,a\nuser,b\n")).status_code == 200
+    for body in ("type,user\nuser,a\nuser,b\nuser,c\n", [user(each) for each in "abc"]):
+        answer = await post(operator, body)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
 
 
 async def test_every_kind_has_its_columns_in_the_documentation() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from starlette.requests import Request
@@ -14,12 +15,15 @@ from lrs.api import problems, reading
 from lrs.api.responses import json_response
 from lrs.api.routing import resource
 from lrs.auth import scopes
-from lrs.errors import InvalidImport, UnsupportedMediaType
+from lrs.errors import InvalidImport, TooLarge, UnsupportedMediaType
 from lrs.reporting import rows
 from lrs.reporting.people import Outcome, Plan
 from lrs.reporting.rows import Row
 from lrs.store import people
 from lrs.xapi import codec, parameters
+
+# A row of a few bytes becomes a kilobyte and more, in a process that serves everybody.
+_MOST_ROWS = 100_000
 
 
 async def post_import(request: Request) -> Response:
@@ -53,11 +57,21 @@ async def _rows(request: Request) -> list[Row]:
 
 def _read(kind: str, body: bytes) -> list[Row]:
     if kind == reading.JSON:
-        return list(rows.read_json(codec.read(body)))
+        return _not_too_many(rows.read_json(codec.read(body)))
     try:
-        return list(rows.read_csv(body.decode()))
+        return _not_too_many(rows.read_csv(body.decode()))
     except UnicodeDecodeError as error:
         raise InvalidImport(f"The table is not UTF-8: {error.reason} in {error.start}.") from None
+
+
+def _not_too_many(read: Iterable[Row]) -> list[Row]:
+    found = list(islice(read, _MOST_ROWS + 1))
+    if len(found) > _MOST_ROWS:
+        raise TooLarge(
+            f"There are more than {_MOST_ROWS} rows: send fewer at a time, first those that others "
+            "name, or use the command `lrs people import`."
+        )
+    return found
 
 
 def _answer(made: Plan, *, preview: bool) -> Response:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, starmap
 from typing import Any
 
 import orjson
@@ -122,18 +123,18 @@ async def _write(connection: Connection, partner_id: int, made: Plan, progress: 
         (_SET_USERS, [each for each in made.things["user"] if "person_id" in each]),
         (_PUT_GROUPS, made.things["group"]),
         (_PUT_TEAMS, made.things["team"]),
-        (_PUT_IDENTIFIERS, [each.values for each in made.claims]),
-        (_REMOVE_MEMBERSHIPS, [_membership(each) for each in made.removed]),
-        (_PUT_MEMBERSHIPS, [_membership(*each) for each in made.lasting.items()]),
+        (_PUT_IDENTIFIERS, (each.values for each in made.claims)),
+        (_REMOVE_MEMBERSHIPS, map(_membership, made.removed)),
+        (_PUT_MEMBERSHIPS, starmap(_membership, made.lasting.items())),
     ):
         await _put(connection, sql, partner_id, rows)
     await _assign(connection, partner_id, made.things["assignment"])
     await _remake(connection, partner_id, made, progress)
 
 
-async def _put(connection: Connection, sql: str, partner_id: int, rows: Sequence[Values]) -> None:
-    for start in range(0, len(rows), _ROWS):
-        some = rows[start : start + _ROWS]
+async def _put(connection: Connection, sql: str, partner_id: int, rows: Iterable[Values]) -> None:
+    left = iter(rows)
+    while some := list(islice(left, _ROWS)):
         # Numbers that are Decimal go as texts, which PostgreSQL reads as they are meant.
         await connection.execute(sql, partner_id, orjson.dumps(some, default=str).decode())
 
