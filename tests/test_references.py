@@ -403,9 +403,28 @@ async def test_the_sweep_settles_a_chain_whose_end_is_missing(
         await store.insert(slow_writer, partner.partner_id, [prepared(each)])
     assert await inheritance.sweep(services.database) == 0
     assert await found(partner, verb=READ, ascending="true") == [middle, top]
+    assert await unsettled(services, partner) == 2
     await send(partner, reading(target))
     assert await unsettled(services, partner) == 0
     assert await found(partner, activity="http://example.com/course/1") == [target, top, middle]
+
+
+async def test_the_sweep_passes_over_what_lacks_nothing_that_is_here(
+    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be many that wait for something, and each sweep would read them all."""
+    target, middle, top = new_id(), new_id(), new_id()
+    await send(partner, referring(middle, target, READ), referring(top, middle))
+    assert await unsettled(services, partner) == 2
+    looked_at: list[str] = []
+
+    async def settle(connection: Any, partner_id: int, ids: Iterable[str]) -> frozenset[str]:
+        looked_at.extend(ids)
+        return frozenset()
+
+    monkeypatch.setattr(inheritance, "settle", settle)
+    await inheritance.sweep(services.database)
+    assert {middle, top}.isdisjoint(looked_at)
 
 
 async def test_a_failure_after_the_commit_is_no_failure_of_the_request(
