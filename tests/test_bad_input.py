@@ -716,3 +716,13 @@ async def test_the_wish_for_another_protocol_takes_no_body_away(
     writer.close()
     assert answer.count(b"HTTP/1.1 200 ") == (2 if before else 1), answer
     assert b"access_token" in answer
+
+
+async def test_many_wishes_at_once_are_passed_over(server: str) -> None:
+    host, port = server.removeprefix("http://").split(":")
+    wish = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(wish * 2_000 + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    assert answer.count(b"HTTP/1.1 200 OK") == 2_001

@@ -82,14 +82,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._hang_up(_LONG_HEAD)
 
     def _parse(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._hang_up(_MALFORMED)
-        except httptools.HttpParserUpgrade as upgrade:
-            head = self._head_without_upgrade()
-            self.parser = httptools.HttpRequestParser(self)
-            self._parse(head + data[upgrade.args[0] :])
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserError:
+                self._hang_up(_MALFORMED)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
 
     def on_headers_complete(self) -> None:
         self._gets_on = True
