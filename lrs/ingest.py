@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal
@@ -67,7 +67,7 @@ class Ingest:
     def __init__(self, database: Database, commits: GroupCommit) -> None:
         self._database = database
         self._commits = commits
-        self._checking = asyncio.Lock()
+        self._checking: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def submit(
         self,
@@ -106,15 +106,16 @@ class Ingest:
     async def _check_all(
         self, items: Sequence[bytes], sender: Sender, reader: Reader, item_bytes: int
     ) -> list[Checked | Outcome]:
-        """Checks the items; of many, one batch after the other.
+        """Checks the items; of many, one batch of a partner after the other.
 
-        So a batch does not wait for the end of all others, and none is checked only to find the
-        queue full. Raises Overloaded if the database does not get on.
+        So a batch does not wait for the end of all others, nor for those of other partners, and
+        none is checked only to find the queue full. Raises Overloaded if the database does not get
+        on.
         """
         if len(items) <= _FEW:
             return await _check_in_turns(items, sender, reader, item_bytes)
         came = time.monotonic()
-        async with self._checking:
+        async with self._checking[sender.partner_id]:
             await self._commits.room(came)
             return await _check_in_turns(items, sender, reader, item_bytes)
 

@@ -263,6 +263,17 @@ async def test_others_have_their_turn_between_items_that_take_long(partner: Part
     assert longest < 0.5  # all of them take twice as long
 
 
+async def test_a_batch_that_takes_long_holds_up_no_other_partner(
+    partner: Partner, stranger: Partner
+) -> None:
+    bad = text(actor={"objectType": "Group", "member": [{}] * 4_000})
+    slow = asyncio.create_task(post(partner, "statements", f"[{','.join([bad] * 50)}]".encode()))
+    await asyncio.sleep(0.1)
+    assert (await stranger.send([statement()] * 20)).status_code == 200
+    assert not slow.done()
+    assert (await slow).status_code == 400
+
+
 # Headers
 
 
