@@ -20,6 +20,7 @@ from conftest import new_partner
 from reports_support import DAY, NOON, World
 from support import Partner, new_id, serving, statement
 
+from lrs import resources
 from lrs.api import documentation
 from lrs.api.services import Services
 from lrs.auth import scopes
@@ -27,6 +28,7 @@ from lrs.environment import convert
 from lrs.reporting.encoders import Format, arrow_schema
 from lrs.reporting.tables import REPORTS, TABLES
 from lrs.settings import Settings
+from lrs.store import horizon
 
 AWKWARD = "Zoë says \"a\\b\", 10 % ,\r\nnew\tline \\N null 'x' 😀"
 
@@ -321,6 +323,16 @@ async def test_statements_stop_at_the_horizon(
         assert first.content == b""
     then = await get(partner, "statements.ndjson", params={"since": first.headers["Lrs-Cursor"]})
     assert then.text.count("\n") == 1
+
+
+async def test_a_standby_gives_no_bound(partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sees nothing of who is writing: an export there would miss what comes late."""
+    sql = resources.sql("statements/horizon").replace("pg_is_in_recovery()", "true")
+    monkeypatch.setattr(horizon, "_SQL", sql)
+    url = partner.url("reports/statements.ndjson")
+    answer = await partner.http.get(url, headers=partner.headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "standby" in answer.json()["detail"]
 
 
 # Refusals

@@ -69,6 +69,11 @@ class Horizon:
     async def _read(self, asked: Sequence[None]) -> Sequence[Reading]:
         with errors_translated():
             (row,) = await self._database.readers.fetch(_SQL, WRITER)
+        if row["standby"]:
+            raise Unavailable(
+                "The database is a standby, which cannot tell up to when it holds all statements: "
+                "use the primary."
+            )
         if row["blind"]:
             raise Unavailable(
                 "The database hides what some of its writers do: all servers must connect as the "
