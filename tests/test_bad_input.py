@@ -304,8 +304,9 @@ async def test_a_body_in_a_coding_is_refused_for_that(
     assert await partner.all() == []
 
 
-async def test_the_coding_that_is_none_is_taken(partner: Partner) -> None:
-    answer = await post(partner, "xapi", text().encode(), {"Content-Encoding": "Identity"})
+@pytest.mark.parametrize("coding", ["Identity", "", "UTF-8", "utf8"])
+async def test_what_is_no_coding_is_passed_over(partner: Partner, coding: str) -> None:
+    answer = await post(partner, "xapi", text().encode(), {"Content-Encoding": coding})
     assert answer.status_code == 200
 
 

@@ -33,6 +33,9 @@ VERSION_HEADER = "X-Experience-API-Version"
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
+# Some clients take it for the place of the charset.
+_NO_CODING = frozenset({"identity", "utf-8", "utf8"})
+
 _VERSIONS = re.compile(r"([12])\.0(\.[0-9]+)?")
 _DIGITS = re.compile("[0-9]{1,18}")
 
@@ -97,7 +100,7 @@ def sender(who: Caller, organization: str | None, version: Version | None) -> Se
 async def body(request: Request, limit: int) -> bytes:
     """The body, read no further than `limit` bytes. Raises TooLarge and UnsupportedMediaType."""
     coding = header(request.scope, b"content-encoding")
-    if coding and coding.lower() != "identity":
+    if coding and coding.lower() not in _NO_CODING:
         raise UnsupportedMediaType(
             f"The body is sent in the Content-Encoding {coding[:80]!r}, and only read without one.",
             headers={"Accept-Encoding": "identity"},
