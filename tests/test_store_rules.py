@@ -218,7 +218,8 @@ async def test_an_index_that_was_left_half_built_is_built_anew(
         "index",
         "-- outside a transaction\n"
         "drop index concurrently if exists thing_by_n;\n"
-        "create unique index concurrently thing_by_n on thing (n);\n",
+        "create unique index concurrently thing_by_n on thing (n);\n"
+        "select pg_sleep(0.4);\n",
     )
     monkeypatch.setattr(migrations, "known", lambda: [*known, index])
     with pytest.raises(InternalError):
@@ -226,6 +227,8 @@ async def test_an_index_that_was_left_half_built_is_built_anew(
     is_whole = "select indisvalid from pg_index where indrelid = 'thing'::regclass"
     assert await value(empty, is_whole) is False
     await execute(empty, "delete from thing where ctid = '(0,1)'")
+    name = urlsplit(empty).path[1:]
+    await execute(empty, f"alter database {name} set idle_in_transaction_session_timeout = '200ms'")
     applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(4)))
     assert sorted(applied, key=len) == [[], [], [], [index]]
     assert await value(empty, is_whole) is True

@@ -9,6 +9,7 @@ beginning if it was interrupted: `where … is null`, or `drop index concurrentl
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ create table if not exists schema_migration (
 """
 
 _OUTSIDE = "-- outside a transaction"
+_PAUSE_SECONDS = 0.1
 
 
 class UnknownSchema(Unavailable):
@@ -86,15 +88,39 @@ async def _create(connection: asyncpg.Connection) -> None:
 
 async def _apply(connection: asyncpg.Connection, migration: Migration, dsn: str) -> bool:
     """Applies the migration; False if it already was."""
-    async with connection.transaction():
-        await connection.execute("lock table schema_migration in exclusive mode")
+    async with _alone(connection):
         if not await _record(connection, migration):
             return False
         if migration.sql.startswith(_OUTSIDE):
-            async with _connected(dsn) as beside:  # while this transaction keeps others waiting
+            # The transaction keeps others waiting, for as long as it takes.
+            await connection.execute("set local idle_in_transaction_session_timeout = 0")
+            async with _connected(dsn) as beside:
                 await _run(beside, migration)
         else:
             await _run(connection, migration)
+    return True
+
+
+@asynccontextmanager
+async def _alone(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A transaction that one server has at a time.
+
+    Others wait between transactions: what builds an index waits for the end of those under way.
+    """
+    while True:
+        async with connection.transaction():
+            if await _locked(connection):
+                yield
+                return
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _locked(connection: asyncpg.Connection) -> bool:
+    try:
+        async with connection.transaction():
+            await connection.execute("lock table schema_migration in exclusive mode nowait")
+    except asyncpg.LockNotAvailableError:
+        return False
     return True
 
 
