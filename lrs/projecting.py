@@ -39,6 +39,9 @@ _LATE_SECONDS = 10.0
 _RESTART_SECONDS = 2.0
 _END_SECONDS = 10.0
 
+# Far longer than a chunk takes: a database that vanished without a word is not waited for for ever.
+_STATEMENT_SECONDS = 3600.0
+
 
 @contextmanager
 def beside(settings: Settings) -> Iterator[None]:
@@ -126,7 +129,9 @@ async def follow(settings: Settings) -> None:
     vocabulary = administration.vocabulary(settings)
     directory = Path(settings.data_directory)
     async with projecting(
-        settings.database_url, opened=lambda pid: embedded.give_way(directory, pid)
+        settings.database_url,
+        seconds=_STATEMENT_SECONDS,
+        opened=lambda pid: embedded.give_way(directory, pid),
     ) as database:
         await migrations.verify(database.readers)
         follower = Follower(database, vocabulary)

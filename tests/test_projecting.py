@@ -22,6 +22,7 @@ from test_cli import Server
 
 from lrs import projecting
 from lrs.api.services import Services
+from lrs.errors import Unavailable
 from lrs.reporting.vocabulary import vocabulary
 from lrs.store import database, projection
 from lrs.store.projection import Follower, follower
@@ -131,6 +132,12 @@ async def test_it_says_whether_more_is_left(
         assert await follows.follow() == 0
     waits = {each.partner_id: each.since for each in await projection.standing(services.database)}
     assert waits[partner.partner_id] is None
+
+
+async def test_a_database_that_falls_silent_is_not_waited_for_for_ever(database_url: str) -> None:
+    with pytest.raises(Unavailable):
+        async with database.projecting(database_url, seconds=0.2) as connections:
+            await connections.readers.execute("select pg_sleep(60)")
 
 
 def test_it_ends_with_a_server_that_is_killed(start: Callable[..., Server]) -> None:

@@ -149,19 +149,22 @@ async def administered(dsn: str) -> AsyncIterator[asyncpg.Pool]:
 
 @asynccontextmanager
 async def projecting(
-    dsn: str, *, opened: Callable[[int], None] = lambda pid: None
+    dsn: str,
+    *,
+    seconds: float = _A_DAY,
+    opened: Callable[[int], None] = lambda pid: None,
 ) -> AsyncIterator[Database]:
     """Two connections for whoever makes reports of statements; what they do may take its time.
 
-    `opened` is told which process of PostgreSQL works for a connection. Raises Unavailable if the
-    server cannot be reached.
+    `seconds` bounds each statement, `opened` is told which process of PostgreSQL works for a
+    connection. Raises Unavailable if the server cannot be reached.
     """
 
     async def tell(connection: asyncpg.Connection) -> None:
         opened(connection.get_server_pid())
 
     with errors_translated():
-        async with _pool(dsn, PROJECTION, 2, _A_DAY, _PLANNED_ANEW, init=tell) as pool:
+        async with _pool(dsn, PROJECTION, 2, seconds, _PLANNED_ANEW, init=tell) as pool:
             yield Database(pool, pool, pool)
 
 
