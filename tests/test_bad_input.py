@@ -702,9 +702,10 @@ CUTS = {"at once": [], "the body later": [b"\r\n\r\n"], "in pieces": [b"Upg", b"
 
 
 @pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
+@pytest.mark.parametrize("after", [b"", b"\r\nmore than it said"])
 @pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
 async def test_the_wish_for_another_protocol_takes_no_body_away(
-    server: str, partner: Partner, cuts: list[bytes], before: bytes
+    server: str, partner: Partner, cuts: list[bytes], before: bytes, after: bytes
 ) -> None:
     """Java's client wishes for HTTP/2 by default."""
     host, port = server.removeprefix("http://").split(":")
@@ -715,7 +716,7 @@ async def test_the_wish_for_another_protocol_takes_no_body_away(
         "Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n"
         f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n\r\n"
     )
-    pieces = [before + head.encode() + form]
+    pieces = [before + head.encode() + form + after]
     for cut in cuts:
         start, _, rest = pieces.pop().rpartition(cut)
         pieces += [start + cut, rest]
