@@ -258,8 +258,8 @@ HARMLESS = (
 """What neither rewrites a table nor holds a lock for as long as it has rows."""
 
 
-REWRITING = ("places",)
-"""Those that write every row anew, and are nothing to be done beside servers that run."""
+REWRITING = ("places", "groups")
+"""Those that write statements anew, and are nothing to be done beside servers that run."""
 
 
 @pytest.mark.parametrize(
@@ -445,10 +445,13 @@ insert into statement
     organization, digest, payload)
 select $1, gen_random_uuid(), $2::bigint + (n * 1000000::bigint << 10),
     ($4::bigint[])[n % 5 + 1], ($5::bigint[])[n / 7 % 10 + 1],
-    ($6::bigint[])[hash % 40 + 1], ($7::bigint[])[hash / 40 % 100 + 1],
+    case when whole then ($6::bigint[])[hash % 40 + 1] end,
+    case when whole then ($7::bigint[])[hash / 40 % 100 + 1] end,
     case n / 3 % 4 when 0 then 'north' when 1 then 'south' end, 'x', repeat('x', 400)
 from generate_series(1, $3::int) as n
-cross join lateral (select hashint4(n) & 65535 as hash) as hashed
+cross join lateral (
+    select hashint4(n) & 65535 as hash, hashint4(-n) % 2 = 0 as whole
+) as hashed
 """
 
 _LINKS = """
@@ -456,9 +459,11 @@ insert into link (partner_id, key, place, roles)
 select $1,
     ($2::bigint[])[(hashtext(statement_id::text || $3) & 65535) % cardinality($2::bigint[]) + 1],
     place, 1
-from statement where partner_id = $1
+from statement where partner_id = $1 and (actor_key is null or not $4)
 on conflict do nothing
 """
+
+_DIRECT = ("member", "inherited", "verb", "half", "another half")
 
 _REFERENCES = """
 insert into reference (partner_id, statement_id, target_id, place, voids, settled)
@@ -470,7 +475,10 @@ from statement where partner_id = $1 and hashtext(statement_id::text) % 5 = 0
 
 @pytest.fixture(scope="module")
 async def library(services: Services, http: httpx.AsyncClient) -> int:
-    """A partner with many statements, beside another; every fifth one is referred to."""
+    """A partner with many statements, beside another; every fifth one is referred to.
+
+    Half of them have an actor and an activity, and no direct links.
+    """
     agents = [f"mbox {each['mbox']}" for each in AGENTS]
     columns = [
         [links.verb_key(each) for each in VERBS],
@@ -501,7 +509,8 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
                 *([key ^ own for key in each] for each in columns),
             )
             for name, choice in keys.items():
-                await connection.execute(_LINKS, partner_id, [key ^ own for key in choice], name)
+                values = [key ^ own for key in choice]
+                await connection.execute(_LINKS, partner_id, values, name, name in _DIRECT)
             await connection.execute(_REFERENCES, partner_id)
             await connection.execute("analyze statement, link, reference")
     return partner_id

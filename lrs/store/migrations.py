@@ -4,7 +4,7 @@ A migration takes no long lock: it only adds. What fills a new column, or indexe
 rows, stands in a file whose first line is `-- outside a transaction`. It is done once, but from its
 beginning if it was interrupted: `where … is null`, or `drop index concurrently if exists` and then
 `create index concurrently`, as what is there may be half an index.
-`0008_places` is the exception: it writes all statements anew.
+Two are exceptions: `0008_places` writes all statements anew, `0010_groups` changes some of them.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class _Walked:
     """The range of an index that has this value, a parameter, in this column."""
 
     column: Column
-    lacking: Column | None
+    lacking: tuple[Column, ...]
     value: str
 
     @property
@@ -129,7 +129,7 @@ class _Walked:
 
 
 @cache
-def _sql(shape: tuple[tuple[tuple[Column, Column | None], ...], ...], ascending: bool) -> str:
+def _sql(shape: tuple[tuple[tuple[Column, tuple[Column, ...]], ...], ...], ascending: bool) -> str:
     """The query for conditions that are met in ranges of these columns.
 
     Its parameters: $1 partner, $2 limit, $3 how many to examine, $4 the verb that voids, $5 and $6
@@ -150,8 +150,8 @@ class _Query:
         self.direction = "asc" if ascending else "desc"
         self.nearest, self.farthest = ("least", "desc") if ascending else ("greatest", "asc")
         ranges = [each for ranges in conditions for each in ranges if self.several]
-        tried = {each.column for each in ranges} | {each.lacking for each in ranges}
-        kept = sorted({each for each in tried if each and each != "key"} | {"verb_key"})
+        tried = {column for each in ranges for column in (each.column, *each.lacking)}
+        kept = sorted((tried - {"key"}) | {"verb_key"})
         self.columns = ("place", "statement_id", *kept, "payload")
 
     def sql(self) -> str:
@@ -272,8 +272,8 @@ def _meets(each: _Walked) -> str:
     """Whether a statement met on the way is in this range too: no link is sought that cannot be."""
     if each.table == "statement":
         return f"coalesce({each.column} = {each.value}, false)"
-    may_be = f"{each.lacking} is null and " if each.lacking else ""
-    return f"""{may_be}exists (
+    may_be = " or ".join(f"{column} is null" for column in each.lacking) or "true"
+    return f"""({may_be}) and exists (
         select from link
         where partner_id = $1 and key = {each.value} and place = candidate.place
         offset 0)"""

@@ -17,12 +17,12 @@ Column = Literal["key", "actor_key", "object_key", "verb_key", "authority_key", 
 class Range:
     """The statements with one value in a column, which is one of `link` or of `statement`.
 
-    Only statements without `lacking`, one of their columns, have such links.
+    Only statements that have nothing in one of the columns `lacking` have such links.
     """
 
     column: Column
     value: int | str
-    lacking: Column | None = None
+    lacking: tuple[Column, ...] = ()
 
 
 Condition = tuple[Range, ...]
@@ -74,7 +74,7 @@ def select(
         conditions.append((Range("organization", organization),))
     if query.verb:
         key = links.verb_key(query.verb)
-        conditions.append((Range("verb_key", key), Range("key", key, lacking="object_key")))
+        conditions.append((Range("verb_key", key), Range("key", key, lacking=("object_key",))))
     if authority_key is not None:
         conditions.append((Range("authority_key", authority_key),))
     return Selection(
@@ -91,7 +91,10 @@ def select(
 def _agent(agent: dict[str, Any], *, related: bool) -> Condition:
     identity = links.agent_identity(agent)
     direct = links.key("agent", str(identity))
-    found = (Range("actor_key", direct), Range("key", direct))
+    found = (
+        Range("actor_key", direct),
+        Range("key", direct, lacking=("actor_key", "object_key")),
+    )
     if not related:
         return found
     return (
@@ -103,7 +106,7 @@ def _agent(agent: dict[str, Any], *, related: bool) -> Condition:
 
 def _activity(activity: str, *, related: bool) -> Condition:
     direct = links.activity_key(activity)
-    found = (Range("object_key", direct), Range("key", direct, lacking="object_key"))
+    found = (Range("object_key", direct), Range("key", direct, lacking=("object_key",)))
     if not related:
         return found
     return (*found, Range("key", links.related_activity_key(activity)))

@@ -41,8 +41,8 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 
     `body` is its JSON text, still open at the end for what only the store knows: `stored`, and
     `timestamp` too unless `timed`. `actor_key` and `object_key` are those of an identified actor
-    and of an activity; `links`, pairs of key and roles, are all else it speaks of. `target` is the
-    id of the statement it refers to, which it `voids` or not.
+    without members and of an activity; `links`, pairs of key and roles, are all else it speaks of.
+    `target` is the id of the statement it refers to, which it `voids` or not.
 
     Beside it stands what it tells and brings: definitions of activities as JSON, names of agents by
     identity, contents of attachments by SHA-2, what was found of its signatures, and the page view

@@ -5,8 +5,11 @@ looked up. Agents and activities have two kinds each: *direct* where the `agent`
 parameters find them (xAPI 1.0.3 Communication 2.1.3), *related* where only `related_agents` and
 `related_activities` do. A statement links an entity under one of the two, never both, so both
 ranges stay as short as the answers they give. An actor and an activity that is the object are kept
-with the statement itself, as its verb is; all others are links. So direct links of activities, and
-links of verbs, are inherited, by statements whose object is no activity.
+with the statement itself, as its verb is; all others are links, and so is a group that has members.
+
+So direct links of activities, and links of verbs, are inherited, by statements whose object is no
+activity; direct links of agents belong to such statements too, or to those with no actor of their
+own. Lists rely on that.
 """
 
 from __future__ import annotations
@@ -138,8 +141,9 @@ def mentions(statement: Statement) -> list[Mention]:
 
 
 def actor_key(statement: Statement) -> int | None:
-    """The key of the actor; None for an anonymous group."""
-    return agent_key(statement["actor"])
+    """The key of the actor; None for a group that is anonymous or has members."""
+    actor = statement["actor"]
+    return None if actor.get("member") else agent_key(actor)
 
 
 def object_key(statement: Statement) -> int | None:
@@ -165,6 +169,8 @@ def keys(statement: Statement, mentioned: list[Mention] | None = None) -> Keys:
     target = object_key(statement)
     if target is not None and len(mentioned) == 2 and "context" not in statement:
         return Keys(actor, target, {})  # there is nothing else
+    if statement["actor"].get("member"):
+        actor = None
     found = _entities(statement, mentioned)
     for kept in (actor, target):
         if kept is not None:
