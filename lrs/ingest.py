@@ -216,8 +216,7 @@ def _outcomes(
 
 
 def _conflict(each: Prepared, payload: str | None) -> StatementConflict:
-    stored = orjson.loads(payload) if payload else {}
-    paths = equality.differences(orjson.loads(each.text), stored)
+    paths = equality.differences(orjson.loads(each.text), orjson.loads(payload)) if payload else ()
     return StatementConflict(
         f"Another statement is stored as {each.statement_id}; nothing was changed.",
         violations=[

@@ -13,7 +13,7 @@ from support import XAPI, Partner, new_id, statement
 from test_attachments import described, having, post, read
 
 from lrs.api.services import Services
-from lrs.store import pages
+from lrs.store import pages, statements
 
 Json = dict[str, Any]
 
@@ -223,3 +223,19 @@ async def test_an_agent_has_as_many_names_as_fit(
         auth=(partner.key, partner.secret),
     )
     assert answer.json()["name"] == names[:4]
+
+
+async def test_a_batch_of_conflicts_is_compared_with_as_much_as_fits(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are conflicts; of those that are not compared it is not told in what they differ."""
+    sent = [large(4000) for _ in range(8)]
+    await send(partner, sent)
+    monkeypatch.setattr(statements, "_MOST_COMPARED", 10_000)
+    answer = await partner.send([statement(id=each["id"]) for each in sent])
+    assert answer.status_code == 409
+    results = answer.json()["results"]
+    assert [each["outcome"] for each in results] == ["conflict"] * 8
+    told = [each["problem"].get("errors") for each in results]
+    assert [each for each in told if each] == [told[0]] * 3
+    assert told[0][0]["pointer"] == "/result"

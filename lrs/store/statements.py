@@ -35,6 +35,9 @@ ALL_TELLING = f"{_GIVEN}{_INSERT_ALL}, {_TELL}{_INSERTED}"
 _STORED_DIGESTS = resources.sql("statements/stored_digests")
 _BY_ID = resources.sql("statements/by_id")
 
+# Bytes of stored statements that are read to say in what others differ from them.
+_MOST_COMPARED = 8_388_608
+
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A statement that has been checked and completed, all but the time of storing.
@@ -75,7 +78,10 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is stored under a known id; `payload` only if its digest is not the one asked for."""
+    """What is stored under a known id.
+
+    `payload` only if its digest is not the one asked for, and there are not many of them.
+    """
 
     digest: bytes
     payload: str | None
@@ -200,6 +206,7 @@ async def stored_digests(
         partner_id,
         [each.statement_id for each in prepared],
         [each.digest for each in prepared],
+        _MOST_COMPARED,
     )
     return {
         (str(row["statement_id"]), row["asked"]): Known(row["stored"], row["payload"])
