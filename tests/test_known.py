@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -790,3 +791,13 @@ async def test_only_allowed_origins_may(settings: Settings, partner: Partner) ->
         assert (answer.status_code, answer.headers.get(allow)) == (200, None)
         answer = await http.options("/xapi/about", headers={"Origin": ORIGIN, **preflight})
         assert answer.headers.get(allow) is None
+
+
+async def test_a_definition_does_not_grow_for_ever(partner: Partner) -> None:
+    """It is read and written whole, and no database could hold all that may be told."""
+    names = [f"http://example.com/extensions/{number}" for number in range(4)]
+    for name in names:
+        await send(partner, defining(extensions={name: os.urandom(400_000).hex()}))
+    await send(partner, defining(name={"en": "Late"}))
+    assert (await definition(partner)).keys() == {"extensions"}
+    assert (await definition(partner))["extensions"].keys() == {*names[:2]}

@@ -1,7 +1,8 @@
 -- What statements tell of activities and agents; follows insert_one.sql and insert_all.sql, and is
 -- written if all that were given ($13) are `fresh`. Sorted, and each table only when the one before
 -- is done, so that writers cannot deadlock. A language map gains languages, extensions gain keys, any
--- other member is replaced by the newer one. Rows that would not change are not written.
+-- other member is replaced by the newer one. Rows that would not change are not written; nor those that
+-- take up 1 MiB already, as there is a size beyond which PostgreSQL merges nothing.
 defined as (
     insert into activity as known (partner_id, activity_hash, activity_id, definition)
     select $1, item.activity_hash, item.activity_id, item.definition
@@ -24,7 +25,7 @@ defined as (
         '{extensions}', (known.definition -> 'extensions') || (excluded.definition -> 'extensions'),
         null_value_treatment => 'return_target'
     )
-    where known.definition <> jsonb_set_lax(
+    where pg_column_size(known.definition) < 1048576 and known.definition <> jsonb_set_lax(
         jsonb_set_lax(
             jsonb_set_lax(
                 known.definition || excluded.definition,
