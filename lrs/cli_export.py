@@ -11,7 +11,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -111,20 +111,27 @@ def _folder(out: Path) -> Iterator[Path]:
     folder = None
     is_new = not out.exists()
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = Path(mkdtemp(prefix=".export-", dir=out))
-        yield folder
-        (out / MANIFEST).unlink(missing_ok=True)  # what it is of is replaced from here on
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
-            path.replace(out / path.name)
-    except OSError as error:
-        raise InvalidParameter(f"{out} cannot be written to: {error}.") from None
+        with _explained(out):
+            out.mkdir(parents=True, exist_ok=True)
+            folder = Path(mkdtemp(prefix=".export-", dir=out))
+            yield folder
+            (out / MANIFEST).unlink(missing_ok=True)  # what it is of is replaced from here on
+            for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
+                path.replace(out / path.name)
     finally:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
         if is_new:
             with suppress(OSError):  # there is something in it
                 out.rmdir()
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidParameter(f"{out} cannot be written to: {error}.") from None
 
 
 class _Writing:
@@ -171,13 +178,14 @@ class _Writing:
         content = Export(self._snapshot, portion, self._format, self._compression)
         name = f"{table.name}.{self._format}{SUFFIXES[self._compression]}"
         digest, size = hashlib.sha256(), 0
-        with (self._folder / name).open("wb") as file:
-            async for part in content:
-                file.write(part)
-                digest.update(part)
-                size += len(part)
-                bar.current_item = f"{table.name} {size // 1_000_000} MB"
-                bar.render_progress()
+        async with aclosing(aiter(content)) as parts:
+            with _explained(self._folder.parent), (self._folder / name).open("wb") as file:
+                async for part in parts:
+                    file.write(part)
+                    digest.update(part)
+                    size += len(part)
+                    bar.current_item = f"{table.name} {size // 1_000_000} MB"
+                    bar.render_progress()
         told = exporting.told(portion)
         return {
             "file": name,

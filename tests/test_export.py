@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -152,6 +154,33 @@ async def test_a_manifest_is_never_of_other_files(
     monkeypatch.setattr(Path, "replace", cut_short)
     assert (await export(tmp_path)).exit_code == 1
     assert not (tmp_path / "manifest.json").exists()
+
+
+async def test_a_full_disk_ends_an_export(
+    export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the midst of a table: nobody will read the rest of it."""
+
+    class Full(io.FileIO):
+        written = 0
+
+        def write(self, part: Any, /) -> int:
+            self.written += len(part)
+            if self.written > 100_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(part)
+
+    opened = Path.open
+    monkeypatch.setattr(
+        Path,
+        "open",
+        lambda path, *mode: Full(path, "w") if "date_dim" in path.name else opened(path, *mode),
+    )
+    out = tmp_path / "out"
+    result = await export(out, "--table", "date_dim", "--format", "csv")
+    assert result.exit_code == 1
+    assert f"{out} cannot be written to: [Errno 28] No space left on device" in result.stderr
+    assert not out.exists()
 
 
 async def test_what_cannot_be_done_is_said(

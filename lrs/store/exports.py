@@ -190,6 +190,8 @@ class Rows:
             if not copying.done():  # whoever was reading has gone away
                 self._connection.terminate()
                 copying.cancel()
+                while not queue.empty():  # there must be room for its last word
+                    queue.get_nowait()
                 with suppress(asyncio.CancelledError, Exception):
                     await copying
 
