@@ -171,11 +171,11 @@ async def test_a_full_disk_ends_an_export(
             return super().write(part)
 
     opened = Path.open
-    monkeypatch.setattr(
-        Path,
-        "open",
-        lambda path, *mode: Full(path, "w") if "date_dim" in path.name else opened(path, *mode),
-    )
+
+    def full(path: Path, *mode: Any, **more: Any) -> Any:
+        return Full(path, "w") if path.name == "date_dim.csv" else opened(path, *mode, **more)
+
+    monkeypatch.setattr(Path, "open", full)
     out = tmp_path / "out"
     result = await export(out, "--table", "date_dim", "--format", "csv")
     assert result.exit_code == 1
