@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import asyncpg
 import httpx
@@ -29,6 +29,7 @@ from lrs.reporting.encoders import Format, arrow_schema
 from lrs.reporting.tables import REPORTS, TABLES
 from lrs.settings import Settings
 from lrs.store import horizon
+from lrs.store.exports import Rows
 
 AWKWARD = "Zoë says \"a\\b\", 10 % ,\r\nnew\tline \\N null 'x' 😀"
 
@@ -323,6 +324,31 @@ async def test_statements_stop_at_the_horizon(
         assert first.content == b""
     then = await get(partner, "statements.ndjson", params={"since": first.headers["Lrs-Cursor"]})
     assert then.text.count("\n") == 1
+
+
+async def test_rows_that_nobody_reads_any_more_are_let_go() -> None:
+    """Also if what came of them in the end is not that reading them was called off."""
+
+    class Connection:
+        def terminate(self) -> None:
+            pass
+
+        async def copy_from_query(self, *_: object, output: Any, **__: object) -> str:
+            await output(b"x" * 300_000)
+            await output(b"read no more")
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise ConnectionError from None
+            return "COPY 2"
+
+    rows = aiter(Rows(cast(Any, Connection()), "select", (), "csv"))
+    await anext(rows)
+    await asyncio.sleep(0.01)
+    closing = asyncio.ensure_future(rows.aclose())
+    done, _ = await asyncio.wait([closing], timeout=2)
+    closing.cancel()
+    assert done
 
 
 async def test_a_standby_gives_no_bound(partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
