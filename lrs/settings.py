@@ -177,7 +177,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ge=1,
             description=(
                 "Most requests that one worker has at hand; beyond it, requests are answered 503 "
-                "within a tenth of a second."
+                "in about a tenth of a second."
             ),
         ),
     ] = 2000
@@ -187,7 +187,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ge=1024,
             description=(
                 "Most bytes of request bodies that one worker has at hand; beyond it, requests are "
-                "answered 503 within a tenth of a second."
+                "answered 503 in about a tenth of a second."
             ),
         ),
     ] = 33_554_432

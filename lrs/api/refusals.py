@@ -1,4 +1,4 @@
-"""When those who found no place hear so: within a tenth of a second, and not long before."""
+"""When those who found no place hear so: in about a tenth of a second, and not long before."""
 
 from __future__ import annotations
 
