@@ -59,14 +59,14 @@ def database_url(settings: Settings, *, exclusive: bool = False) -> Iterator[str
     if settings.database_url:
         yield settings.database_url
         return
-    from lrs.store import embedded  # a given database must not even import it
+    from lrs import embedded_postgres  # a given database must not even import it
 
     directory = Path(settings.data_directory)
-    address = None if exclusive else embedded.address(directory)
+    address = None if exclusive else embedded_postgres.address(directory)
     if address:
         yield address
     else:
-        with embedded.running(directory, settings.reports_address) as started:
+        with embedded_postgres.running(directory, settings.reports_address) as started:
             yield started
 
 

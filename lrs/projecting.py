@@ -124,14 +124,14 @@ async def _until_let_go(settings: Settings) -> None:
 
 async def follow(settings: Settings) -> None:
     """Follows the statements of all partners, for ever. Raises Unavailable."""
-    from lrs.store import embedded  # the server, which imports this module, may have none
+    from lrs import embedded_postgres  # the server, which imports this module, may have none
 
     vocabulary = administration.vocabulary(settings)
     directory = Path(settings.data_directory)
     async with projecting(
         settings.database_url,
         seconds=_STATEMENT_SECONDS,
-        opened=lambda pid: embedded.give_way(directory, pid),
+        opened=lambda pid: embedded_postgres.give_way(directory, pid),
     ) as database:
         await migrations.verify(database.readers)
         follower = Follower(database, vocabulary)

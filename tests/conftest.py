@@ -20,7 +20,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from support import Partner
 
-from lrs import administration, cli
+from lrs import administration, cli, embedded_postgres
 from lrs.api.admission import Admission
 from lrs.api.application import Application
 from lrs.api.protocol import BoundedProtocol
@@ -29,7 +29,7 @@ from lrs.app import create_app
 from lrs.auth import scopes
 from lrs.environment import convert
 from lrs.settings import Settings
-from lrs.store import embedded, migrations
+from lrs.store import migrations
 from lrs.store.database import WRITER
 
 # A busy machine is no failure.
@@ -52,7 +52,7 @@ def database_url() -> Iterator[str]:
     # Not pytest's own folder: a second run by the same user would take its permissions away.
     with (
         tempfile.TemporaryDirectory(prefix="lrs-tests-") as data,
-        embedded.running(Path(data)) as dsn,
+        embedded_postgres.running(Path(data)) as dsn,
     ):
         asyncio.run(migrations.migrate(dsn))
         yield dsn

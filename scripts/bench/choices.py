@@ -15,7 +15,8 @@ from pathlib import Path
 import asyncpg
 from msgspec.structs import replace
 
-from lrs.store import embedded, migrations, statements
+from lrs import embedded_postgres
+from lrs.store import migrations, statements
 from lrs.store.keys import salt
 from lrs.store.statements import Prepared
 from scripts.bench import document
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     samples = Samples(11)
     pool = prepared(samples.statement() for _ in range(_POOL))
     plain = prepared({"id": samples.fresh_id(), **samples.completed_course()} for _ in range(_POOL))
-    with embedded.running(folder / "choices") as dsn:
+    with embedded_postgres.running(folder / "choices") as dsn:
         asyncio.run(migrations.migrate(dsn))
         table = "\n\n".join(
             _table(ways, asyncio.run(_rounds(dsn, ways, rows, options)))

@@ -23,11 +23,11 @@ import asyncpg
 import orjson
 import psutil  # type: ignore[import-untyped]
 
-from lrs import collector
+from lrs import collector, embedded_postgres
 from lrs.reporting import names, rows
 from lrs.reporting.records import RecordQuery
 from lrs.reporting.vocabulary import vocabulary
-from lrs.store import embedded, migrations, people, projection, records
+from lrs.store import migrations, people, projection, records
 from lrs.store.changes import Changes
 from lrs.store.database import Database, connected, projecting
 from lrs.store.grants import Grants
@@ -47,7 +47,7 @@ def main() -> None:
     collector.spare()
     with (
         tempfile.TemporaryDirectory(prefix="lrs-reporting-") as folder,
-        embedded.running(Path(folder)) as dsn,
+        embedded_postgres.running(Path(folder)) as dsn,
     ):
         asyncio.run(migrations.migrate(dsn))
         found = asyncio.run(_measure(dsn, Path(folder), options))

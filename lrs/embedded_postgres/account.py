@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from lrs.store.embedded.errors import ELSEWHERE, EmbeddedError
+from lrs.embedded_postgres.errors import ELSEWHERE, EmbeddedError
 
 SERVICE_USER = "pgserver"
 

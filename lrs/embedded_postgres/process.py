@@ -18,8 +18,8 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from lrs.store.embedded.account import Account, open_in_place, open_parents
-from lrs.store.embedded.errors import EmbeddedError, failure
+from lrs.embedded_postgres.account import Account, open_in_place, open_parents
+from lrs.embedded_postgres.errors import EmbeddedError, failure
 
 LOG_LIMIT = 10_000_000
 SOCKET = ".s.PGSQL."  # and the port
