@@ -18,7 +18,7 @@ import msgspec
 from lrs.settings import PREFIX, Settings, SettingsError, documented
 
 _TESTS = "LRS_TEST_"  # for the tests of this server, not for it
-_CLIENT = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")  # for lrs.client
+_CLIENT = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")  # for lrs_client
 
 
 def from_environment(

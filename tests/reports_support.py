@@ -128,7 +128,7 @@ VENDOR_QUERY = (FIXTURES / "data-model-query.sql").read_text()
 SNIPPET = (
     (FIXTURES / "data-model-snippet.txt")
     .read_text()
-    .replace("from dcdcpy import", "from lrs.client import", 1)
+    .replace("from dcdcpy import", "from lrs_client import", 1)
 )
 """The vendor's own, but for its import line."""
 

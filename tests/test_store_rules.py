@@ -848,7 +848,6 @@ FRONT_DOOR = {
     "lrs.cli_people",
     "lrs.cli_rebuild",
     "lrs.cli_reports",
-    "lrs.client",
     "lrs.cli_tools",
     "lrs.app",
     "lrs.projecting",
