@@ -1,3 +1,3 @@
 """A lightweight Learning Record Store."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
