@@ -4,10 +4,10 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/python -m uv pip compi
 	--universal --generate-hashes --python-version 3.11 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench profile conformance format lock clean
+.PHONY: help run test check coverage bench profile conformance format dist lock clean
 
-help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
+help: ## List targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 run: ## Start the server, on its embedded PostgreSQL unless LRS_DATABASE_URL is set
 	@scripts/venv runtime
@@ -17,36 +17,42 @@ test: ## Run the tests
 	@scripts/venv dev
 	.venv/bin/python -m pytest $(ARGS)
 
-check: ## Check style and types
+check: ## Check style, format and types
 	@scripts/venv dev
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
 
-bench: ## Measure the server beside what this machine allows
-	@scripts/venv bench
-	.venv/bin/python -m scripts.bench $(ARGS)
-
-profile: ## Show where a request's time goes, and how each query is executed
-	@scripts/venv bench
-	.venv/bin/python -m scripts.bench profile $(ARGS)
-
-conformance: ## Run ADL's conformance suite, twice for each version (needs SUITE=folder)
-	@scripts/venv dev
-	.venv/bin/python scripts/conformance $(SUITE) $(ARGS)
-
-format: ## Put the code into its form
+format: ## Format the code
 	@scripts/venv dev
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
 
-lock: ## Resolve the dependencies again, into the three lock files
+bench: ## Measure throughput and latency of the server
+	@scripts/venv bench
+	.venv/bin/python -m scripts.bench $(ARGS)
+
+profile: ## Profile the server under load and print the plans of its queries
+	@scripts/venv bench
+	.venv/bin/python -m scripts.bench profile $(ARGS)
+
+conformance: ## Run ADL's conformance suite twice per version (SUITE=folder)
+	@scripts/venv dev
+	.venv/bin/python scripts/conformance $(SUITE) $(ARGS)
+
+dist: ## Build the distributions lrs-server and lrs-client into dist/
+	@scripts/venv dev
+	rm -rf dist
+	.venv/bin/python -m hatchling build -d dist
+	cd clients/python && ../../.venv/bin/python -m hatchling build -d ../../dist
+
+lock: ## Resolve the dependencies into the lock files (ARGS=--upgrade for newer versions)
 	@scripts/venv dev
 	$(COMPILE) $(ARGS) --extra parquet -o requirements.lock
 	$(COMPILE) $(ARGS) --extra dev -o requirements-dev.lock
 	$(COMPILE) $(ARGS) --extra dev --extra bench -o requirements-bench.lock
 	@! grep -n '://' requirements*.lock
 
-clean: ## Remove what was made, but not the data
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## Remove the virtual environment, caches and build output, but no data
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
