@@ -5,50 +5,42 @@ from __future__ import annotations
 import asyncio
 import logging
 import logging.config
-import multiprocessing.process
-import os
-import signal
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from starlette.types import ASGIApp
-
-from lrs import administration, collector, logs
+from lrs import bootstrap
 from lrs.api import (
     canvas,
-    contents,
-    documentation,
+    content_items,
+    health,
+    learner_records,
     oauth,
-    operations,
+    openapi,
     partners,
-    people,
-    records,
-    reports,
+    people_import,
+    report_tables,
     xapi,
 )
-from lrs.api.admission import Admission
 from lrs.api.application import Application
-from lrs.api.forwarded import Forwarded
-from lrs.api.origins import CrossOrigin
+from lrs.api.cors import CrossOrigin
 from lrs.api.services import Services
 from lrs.auth.authenticate import Authenticator
-from lrs.auth.callbacks import Callbacks
-from lrs.auth.limits import RateLimit
-from lrs.auth.vault import Vault
-from lrs.environment import from_environment
+from lrs.auth.callback_tokens import Callbacks
+from lrs.auth.rate_limit import RateLimit
+from lrs.auth.secret_box import Vault
 from lrs.errors import LRSError
-from lrs.ingest import Ingest
+from lrs.ingest.group_commit import GroupCommit
+from lrs.ingest.pipeline import Ingest
+from lrs.projection.partner_lock import Changes
+from lrs.reports.exports import exporting
 from lrs.settings import Settings
-from lrs.store import callbacks, inheritance, migrations
-from lrs.store.changes import Changes
-from lrs.store.commit import GroupCommit
-from lrs.store.database import Database, connected
-from lrs.store.exports import exporting
-from lrs.store.horizon import Horizon
-from lrs.store.pages import Pages
+from lrs.store import migrations, nonces
+from lrs.store.postgres import Database, connected
 from lrs.store.registry import Registry
-from lrs.store.statements import Lookups
+from lrs.store.statements import references
+from lrs.store.statements.insert import Lookups
+from lrs.store.statements.page_query import Pages
+from lrs.store.statements.watermark import Horizon
 from lrs.store.tools import Tools
 
 _log = logging.getLogger("lrs")
@@ -62,15 +54,15 @@ _ABREAST = 2
 
 ROUTES = [
     *partners.ROUTES,
-    *records.ROUTES,
-    *reports.ROUTES,
-    *people.ROUTES,
-    *contents.ROUTES,
+    *learner_records.ROUTES,
+    *report_tables.ROUTES,
+    *people_import.ROUTES,
+    *content_items.ROUTES,
     *xapi.ROUTES,
     *canvas.ROUTES,
     *oauth.ROUTES,
-    *operations.ROUTES,
-    *documentation.ROUTES,
+    *health.ROUTES,
+    *openapi.ROUTES,
 ]
 
 
@@ -94,29 +86,6 @@ def _origins(settings: Settings) -> CrossOrigin | None:
     )
 
 
-def worker() -> ASGIApp:
-    """What a worker process of `lrs serve` runs: everything comes from the environment.
-
-    One of several workers ends with the process that started it.
-    """
-    if parent := multiprocessing.parent_process():
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-    settings = from_environment()
-    logging.config.dictConfig(logs.configuration(settings.log_level))
-    app = Admission(
-        Forwarded(create_app(settings), settings.forwarded_allow_ips),
-        most_requests=settings.requests_at_once,
-        most_bytes=max(settings.bodies_bytes, settings.body_bytes),
-    )
-    collector.spare()
-    return app
-
-
-def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """One worker's services. Raises Unavailable if the database is away or has another schema."""
@@ -137,7 +106,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     ):
         await migrations.verify(database.readers)
         registry = Registry(database.readers)
-        tokens = await administration.load_keys(settings, registry)
+        tokens = await bootstrap.load_keys(settings, registry)
         vault = Vault(settings.secret_key)
         commits = GroupCommit(
             database,
@@ -181,7 +150,7 @@ def _callbacks(settings: Settings, database: Database, vault: Vault) -> Callback
 async def _sweep(database: Database) -> None:
     """Now and then: references that a crash left unsettled, which are few, and old nonces."""
     while True:
-        for sweep in (_settle, callbacks.sweep):
+        for sweep in (_settle, nonces.sweep):
             try:
                 await sweep(database)
             except LRSError as error:
@@ -190,5 +159,5 @@ async def _sweep(database: Database) -> None:
 
 
 async def _settle(database: Database) -> None:
-    if settled := await inheritance.sweep(database):
+    if settled := await references.sweep(database):
         _log.warning("settled references left by a crash", extra={"count": settled})

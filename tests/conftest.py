@@ -20,17 +20,18 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from support import Partner
 
-from lrs import administration, cli, embedded_postgres
-from lrs.api.admission import Admission
+from lrs import bootstrap, embedded_postgres
 from lrs.api.application import Application
-from lrs.api.protocol import BoundedProtocol
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import scopes
+from lrs.cli import main
 from lrs.environment import convert
+from lrs.server.http_protocol import BoundedProtocol
+from lrs.server.load_shedding import Admission
 from lrs.settings import Settings
 from lrs.store import migrations
-from lrs.store.database import WRITER
+from lrs.store.postgres import WRITER
 
 # A busy machine is no failure.
 hypothesis_settings.register_profile(
@@ -110,7 +111,7 @@ async def new_partner(
     registry = services.authenticator.registry
     name = f"partner-{next(_numbers)}-{os.getpid()}"
     added = await registry.add_partner(name, "", f"https://{name}.example")
-    issued = await administration.add_credential(
+    issued = await bootstrap.add_credential(
         registry, added, kind="client", label="tests", granted=granted, expires_at=None
     )
     partner = Partner(http, name, added.partner_id, added.home_page, issued.key, issued.secret)
@@ -150,7 +151,7 @@ def run(settings: Settings) -> Callable[..., Result]:
     } | {"LRS_DATABASE_URL": settings.database_url, "LRS_SECRET_KEY": SECRET_KEY}
 
     def invoke(*arguments: str) -> Result:
-        return CliRunner().invoke(cli.main, arguments, env=environment)
+        return CliRunner().invoke(main.main, arguments, env=environment)
 
     return invoke
 

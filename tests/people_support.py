@@ -7,10 +7,10 @@ from typing import Any
 
 from support import Partner
 
+from lrs import projection
 from lrs.api.services import Services
-from lrs.reporting.vocabulary import vocabulary
-from lrs.store import projection
-from lrs.xapi import links
+from lrs.projection.vocabulary import vocabulary
+from lrs.xapi import index_keys
 
 Json = dict[str, Any]
 
@@ -36,8 +36,8 @@ async def learner(services: Services, partner: Partner, *agents: Json, **columns
             "identifier",
             **own,
             person_id=person_id,
-            agent_key=links.agent_key(agent),
-            identity=links.agent_identity(agent),
+            agent_key=index_keys.agent_key(agent),
+            identity=index_keys.agent_identity(agent),
             imported=False,
         )
     return person_id
@@ -47,7 +47,7 @@ async def content(services: Services, partner: Partner, activity_id: str, **colu
     row = {
         "partner_id": partner.partner_id,
         "activity_id": activity_id,
-        "content_key": links.activity_key(activity_id),
+        "content_key": index_keys.activity_key(activity_id),
         "attributes": "{}",
     }
     return int(await insert(services, "content", "content_id", **row | columns))

@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 from reporting_oracle import Happening, Membership
 
+from lrs import projection
 from lrs.api.services import Services
-from lrs.reporting.vocabulary import vocabulary
-from lrs.store import projection
-from lrs.xapi import canvas, track
-from lrs.xapi.launches import Launch
+from lrs.projection.vocabulary import vocabulary
+from lrs.xapi import canvas_callbacks, track_events
+from lrs.xapi.canvas_launches import Launch
 
 Json = dict[str, Any]
 
@@ -188,7 +188,9 @@ class Author:
             "event_date": at.isoformat(),
             **_present({"duration_spent": spent, "completion_percentage": percent}),
         }
-        made = track.statement(body, organization=organization or None, home_page=self.home_page)
+        made = track_events.statement(
+            body, organization=organization or None, home_page=self.home_page
+        )
         happening = Happening(
             made["id"], learner, made["object"]["id"], organization, "track", at,
             status.replace("in_progress", "progressed"),
@@ -208,9 +210,9 @@ class Author:
             | ({} if seconds is None else {"duration": f"PT{seconds}S"}),
             "timestamp": at.isoformat(),
         }
-        report = canvas.read_xapi(told, orjson.dumps(told))
+        report = canvas_callbacks.read_xapi(told, orjson.dumps(told))
         statement_id = self._id()
-        body = canvas.statement(report, launch, self.home_page, statement_id)
+        body = canvas_callbacks.statement(report, launch, self.home_page, statement_id)
         happening = Happening(
             statement_id, launch.user, f"{self.home_page}/courses/9", "", "canvas", at, "worked",
             None if seconds is None else 1000 * seconds,

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from conftest import FIXTURES
 
-from lrs.store.database import Database
+from lrs.store.postgres import Database
 
 Row = dict[str, Any]
 

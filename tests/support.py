@@ -13,8 +13,8 @@ import orjson
 
 from lrs.app import create_app
 from lrs.settings import Settings
-from lrs.store.statements import Prepared
-from lrs.xapi import links
+from lrs.store.statements.insert import Prepared
+from lrs.xapi import index_keys
 
 JSON = {"Content-Type": "application/json"}
 XAPI = {"X-Experience-API-Version": "1.0.3"}
@@ -35,11 +35,11 @@ def new_id() -> str:
 
 def prepared(each: dict[str, Any]) -> Prepared:
     """A statement with an id, ready for the store, past all checks."""
-    target, keys = links.reference(each), links.keys(each)
+    target, keys = index_keys.reference(each), index_keys.keys(each)
     return Prepared(
         statement_id=each["id"],
         digest=each["id"].encode(),
-        verb_key=links.verb_key(each["verb"]["id"]),
+        verb_key=index_keys.verb_key(each["verb"]["id"]),
         authority_key=0,
         actor_key=keys.actor,
         object_key=keys.object,
@@ -48,7 +48,7 @@ def prepared(each: dict[str, Any]) -> Prepared:
         body=orjson.dumps(each).decode()[:-1] + ",",
         links=tuple(keys.links.items()),
         target=target,
-        voids=target is not None and each["verb"]["id"] == links.VOIDED,
+        voids=target is not None and each["verb"]["id"] == index_keys.VOIDED,
     )
 
 

@@ -15,7 +15,7 @@ from support import XAPI, Partner, new_id, statement
 from test_multipart import attached, body, part
 
 from lrs.api.services import Services
-from lrs.store import attachments
+from lrs.store.statements import attachments
 
 Json = dict[str, Any]
 

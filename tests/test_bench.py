@@ -6,8 +6,8 @@ from typing import Any
 
 import asyncpg
 
-from lrs.store import statements
-from lrs.store.statements import Prepared
+from lrs.store.statements import insert
+from lrs.store.statements.insert import Prepared
 from scripts.bench import document, plans, profile
 from scripts.bench.copying import BENCH, Store, copy, prepared, renamed, tables_apart
 from scripts.bench.samples import BUSY_COURSE, BUSY_LEARNER, Samples
@@ -63,7 +63,7 @@ async def without_time(connection: asyncpg.Connection) -> tuple[object, object]:
 async def test_copy_writes_the_rows_that_the_server_writes(database_url: str) -> None:
     rows = prepared(supply(100))
     assert await written(database_url, rows, copy) == await written(
-        database_url, rows, statements.insert
+        database_url, rows, insert.insert
     )
 
 

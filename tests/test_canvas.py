@@ -29,13 +29,13 @@ from support import Partner, statement
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import oauth1
-from lrs.auth.vault import Vault
+from lrs.auth.secret_box import Vault
 from lrs.errors import Unavailable
-from lrs.ingest import Ingest, Outcome
+from lrs.ingest.pipeline import Ingest, Outcome
 from lrs.settings import Settings
-from lrs.store import callbacks
-from lrs.xapi import launches
-from lrs.xapi.launches import Launch
+from lrs.store import nonces
+from lrs.xapi import canvas_launches
+from lrs.xapi.canvas_launches import Launch
 
 EMPTY_HASH = "2jmj7l5rSw0yVb/vlWAYkK/YBwk="
 INVALID_HEADER = "Invalid authorization header"
@@ -255,7 +255,7 @@ async def test_a_token_of_no_tool(tool: Tool, kind: str, token: str) -> None:
 async def test_a_token_of_an_unknown_tool(tool: Tool) -> None:
     key = Vault(SECRET_KEY).derived("callback token")
     for partner, name in ((tool.partner.name, "other"), ("nobody", tool.name)):
-        token = launches.token(Launch(partner, name, "42", "9", 1, "salt"), key)
+        token = canvas_launches.token(Launch(partner, name, "42", "9", 1, "salt"), key)
         refused(await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}"), 404, NOT_FOUND)
 
 
@@ -273,7 +273,7 @@ async def test_a_tampered_token(tool: Tool) -> None:
         f"{head}.{payload}.",
         f"{none}.{payload}.",
         f"{none}.{payload}.{mac}",
-        launches.token(launch, b"another key of thirty-two bytes."),
+        canvas_launches.token(launch, b"another key of thirty-two bytes."),
     ):
         answer = await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}")
         refused(answer, 401, INVALID_TOKEN)
@@ -284,7 +284,7 @@ async def test_a_token_may_expire(settings: Settings, tool: Tool) -> None:
     urls = []
     for age in (0, 100):
         launch = Launch(tool.partner.name, tool.name, "42", "9", int(time.time()) - age, "salt")
-        urls.append(f"http://lrs.test/api/lti/v1/xapi/{launches.token(launch, key)}")
+        urls.append(f"http://lrs.test/api/lti/v1/xapi/{canvas_launches.token(launch, key)}")
     async with instance(settings, callback_seconds=60) as http:
         accepted(await http.send(tool.signed(json.dumps(body()).encode(), url=urls[0])))
         answer = await http.send(tool.signed(json.dumps(body()).encode(), url=urls[1]))
@@ -490,7 +490,7 @@ async def test_without_a_database(
     async def gone(*_: object) -> None:
         raise ConnectionRefusedError("gone")
 
-    monkeypatch.setattr(callbacks, "consume", gone)
+    monkeypatch.setattr(nonces, "consume", gone)
     answer = await tool.send(nonce="mine")
     refused(answer, 503, "The database does not answer: gone.")
     assert answer.headers["retry-after"] == "1"
@@ -758,8 +758,8 @@ async def test_all_or_nothing(
     services: Services, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What fails at the last step leaves nothing, not even the nonce."""
-    failing = callbacks._EFFECTS.replace("max(moment)", "max(moment + interval '1 s' / (1 - 1))")
-    monkeypatch.setattr(callbacks, "_EFFECTS", failing)
+    failing = nonces._EFFECTS.replace("max(moment)", "max(moment + interval '1 s' / (1 - 1))")
+    monkeypatch.setattr(nonces, "_EFFECTS", failing)
     answer = await tool.send(nonce="mine")
     refused(answer, 500, "An error occurred.", error_code="internal_server_error")
     assert await counted(services, tool) == NOTHING

@@ -18,10 +18,10 @@ import uvicorn
 from canvas_support import BODY, authlib_signed, new_tool
 from support import Partner
 
-from lrs import cli
 from lrs.api.services import Services
 from lrs.app import create_app
-from lrs.auth import callbacks, oauth1
+from lrs.auth import callback_tokens, oauth1
+from lrs.cli import main
 from lrs.settings import Settings
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "canvas.md").read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ async def test_the_program_reports(
 
 
 def test_the_commands_exist() -> None:
-    group = cli.main.commands["tool"]
+    group = main.main.commands["tool"]
     assert isinstance(group, click.Group)
     named = set(re.findall(r"^lrs tool ([a-z-]+)", DOCUMENT, re.MULTILINE))
     assert named == set(group.commands)
@@ -74,7 +74,8 @@ def test_the_commands_exist() -> None:
 
 def test_the_words_are_the_servers() -> None:
     for message in (
-        oauth1.INVALID_HEADER, oauth1.TOO_OLD, callbacks.NO_SUCH_TOOL, callbacks.INVALID_TOKEN,
+        oauth1.INVALID_HEADER, oauth1.TOO_OLD,
+        callback_tokens.NO_SUCH_TOOL, callback_tokens.INVALID_TOKEN,
         "Duplicate nonce detected",
     ):  # fmt: skip
         assert f"| `{message}` |" in DOCUMENT

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrs.xapi import canvas, durations, launches
-from lrs.xapi.canvas import NoObject
+from lrs.xapi import canvas_callbacks, canvas_launches, durations
+from lrs.xapi.canvas_callbacks import NoObject
+from lrs.xapi.canvas_launches import CallbackURLs, Launch
 from lrs.xapi.durations import BadDuration
-from lrs.xapi.launches import CallbackURLs, Launch
 from lrs.xapi.validation import statement_violations
 
 KEY = b"a key of thirty-two bytes, this."
@@ -99,7 +99,7 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
 
 # Tokens
 
-ids = st.text(min_size=1, max_size=255).filter(launches.is_id)
+ids = st.text(min_size=1, max_size=255).filter(canvas_launches.is_id)
 
 
 @given(ids, ids, ids, ids, st.integers(0, 2**53), st.text("abcXYZ019-_", max_size=16))
@@ -107,26 +107,26 @@ def test_a_token_says_what_was_said(
     partner: str, tool: str, user: str, course: str, issued_at: int, salt: str
 ) -> None:
     launch = Launch(partner, tool, user, course, issued_at, salt)
-    token = launches.token(launch, KEY)
-    assert launches.read(token) == launch
-    assert launches.is_signed(token, KEY)
-    assert not launches.is_signed(token, KEY[::-1])
+    token = canvas_launches.token(launch, KEY)
+    assert canvas_launches.read(token) == launch
+    assert canvas_launches.is_signed(token, KEY)
+    assert not canvas_launches.is_signed(token, KEY[::-1])
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 @given(st.integers(0, 10_000), st.characters(codec="ascii"))
 def test_a_changed_token_is_not_signed(place: int, letter: str) -> None:
-    token = launches.token(LAUNCH, KEY)
+    token = canvas_launches.token(LAUNCH, KEY)
     place %= len(token)
     changed = token[:place] + letter + token[place + 1 :]
-    if launches.is_signed(changed, KEY):
-        assert launches.read(changed) == LAUNCH  # the spare bits of base64, at most
+    if canvas_launches.is_signed(changed, KEY):
+        assert canvas_launches.read(changed) == LAUNCH  # the spare bits of base64, at most
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_token_or_none(text: str) -> None:
-    assert launches.read(text) is None
-    assert not launches.is_signed(text, KEY)
+    assert canvas_launches.read(text) is None
+    assert not canvas_launches.is_signed(text, KEY)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_any_text_is_a_token_or_none(text: str) -> None:
 )  # fmt: skip
 def test_payloads_that_say_nothing(payload: str) -> None:
     middle = base64.urlsafe_b64encode(payload.encode("latin-1")).decode().rstrip("=")
-    head, _, mac = launches.token(LAUNCH, KEY).split(".")
-    assert launches.read(f"{head}.{middle}.{mac}") is None
+    head, _, mac = canvas_launches.token(LAUNCH, KEY).split(".")
+    assert canvas_launches.read(f"{head}.{middle}.{mac}") is None
 
 
 # Substitution
@@ -158,17 +158,17 @@ def test_variables_are_replaced() -> None:
         "number": 7,
         "nothing": None,
     }
-    assert launches.substituted(sent, URLS) == {
+    assert canvas_launches.substituted(sent, URLS) == {
         **sent, "custom_canvas_xapi_url": URLS.xapi, "custom_caliper": URLS.caliper,
     }  # fmt: skip
-    assert launches.substituted(sent, None) == sent
+    assert canvas_launches.substituted(sent, None) == sent
 
 
 # Statements
 
 
-def report(told: Any) -> canvas.Report:
-    return canvas.read_xapi(told, json.dumps(told).encode())
+def report(told: Any) -> canvas_callbacks.Report:
+    return canvas_callbacks.read_xapi(told, json.dumps(told).encode())
 
 
 json_values = st.recursive(
@@ -189,14 +189,14 @@ def test_any_body_makes_a_valid_statement(told: dict[str, Any], url: str) -> Non
         found = report(told)
     except BadDuration:
         return
-    made = canvas.statement(found, LAUNCH, HOME, canvas.own_id(found))
+    made = canvas_callbacks.statement(found, LAUNCH, HOME, canvas_callbacks.own_id(found))
     assert statement_violations(made, "1.0.3") == []
     assert statement_violations(made, "2.0.0") == []
     assert made["actor"]["account"]["name"] == "42"
-    assert made["context"]["extensions"][canvas.LAUNCH] == {
+    assert made["context"]["extensions"][canvas_callbacks.LAUNCH] == {
         "tool": "player", "user": "42", "course": "9",
     }  # fmt: skip
-    kept = made["context"]["extensions"][canvas.ORIGINAL]
+    kept = made["context"]["extensions"][canvas_callbacks.ORIGINAL]
     assert (json.loads(kept) if isinstance(kept, str) else kept) == told
 
 
@@ -211,7 +211,7 @@ def test_a_bad_part_takes_no_good_one_along() -> None:
             "contextActivities": {"other": {"id": "http://example.com/o"}, "parent": "x"},
         },
     }
-    made = canvas.statement(report(told), LAUNCH, HOME, None)
+    made = canvas_callbacks.statement(report(told), LAUNCH, HOME, None)
     assert made["verb"] == {"id": "http://example.com/verb"}
     assert made["result"] == {"success": True, "duration": "PT1M"}
     assert made["context"]["platform"] == "player"
@@ -223,12 +223,12 @@ def test_a_bad_part_takes_no_good_one_along() -> None:
 
 def test_a_duration_that_xapi_does_not_know_is_written_in_seconds() -> None:
     told = {"object": {"id": "http://example.com/"}, "result": {"duration": "PT1.5H0M"}}
-    made = canvas.statement(report(told), LAUNCH, HOME, None)
+    made = canvas_callbacks.statement(report(told), LAUNCH, HOME, None)
     assert made["result"] == {"duration": "PT5400S"}
 
 
 def test_a_page_that_is_no_iri_gets_one() -> None:
-    made = canvas.statement(report({"object": {"id": "page 7/ü"}}), LAUNCH, HOME, None)
+    made = canvas_callbacks.statement(report({"object": {"id": "page 7/ü"}}), LAUNCH, HOME, None)
     assert made["object"]["id"] == f"{HOME}/contents/page%207%2F%C3%BC"
 
 
@@ -236,15 +236,15 @@ def test_nothing_to_view() -> None:
     with pytest.raises(NoObject, match=r"^object\.id is required"):
         report({})
     with pytest.raises(NoObject, match=r"^object\.@id is required"):
-        canvas.read_caliper({"@type": canvas.VIEW_EVENT}, b"")
-    assert canvas.read_caliper({"@type": "other"}, b"") is None
+        canvas_callbacks.read_caliper({"@type": canvas_callbacks.VIEW_EVENT}, b"")
+    assert canvas_callbacks.read_caliper({"@type": "other"}, b"") is None
 
 
 def test_an_id_of_somebody_elses_is_told_from_a_retry() -> None:
-    made = canvas.statement(report({"object": {"id": "x:y"}}), LAUNCH, HOME, None)
-    assert canvas.is_of(made, LAUNCH)
+    made = canvas_callbacks.statement(report({"object": {"id": "x:y"}}), LAUNCH, HOME, None)
+    assert canvas_callbacks.is_of(made, LAUNCH)
     for other in ({"user": "43"}, {"course": "8"}, {"tool": "editor"}):
         told = {"tool": "player", "user": "42", "course": "9", **other}
-        assert not canvas.is_of(made, Launch("partner", **told, issued_at=1, salt=""))
-    assert not canvas.is_of({"context": {"extensions": None}}, LAUNCH)
-    assert not canvas.is_of({}, LAUNCH)
+        assert not canvas_callbacks.is_of(made, Launch("partner", **told, issued_at=1, salt=""))
+    assert not canvas_callbacks.is_of({"context": {"extensions": None}}, LAUNCH)
+    assert not canvas_callbacks.is_of({}, LAUNCH)

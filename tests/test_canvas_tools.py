@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from conftest import SECRET_KEY, new_partner
 from support import Partner
 
-from lrs import cli
 from lrs.api.services import Services
 from lrs.auth import tools
-from lrs.auth.vault import KeyLost, Vault
+from lrs.auth.secret_box import KeyLost, Vault
+from lrs.cli import main
 from lrs.settings import Settings
 
 
@@ -266,7 +266,7 @@ def run(settings: Settings) -> Callable[..., Any]:
     } | {"LRS_DATABASE_URL": settings.database_url, "LRS_SECRET_KEY": SECRET_KEY}
 
     def invoke(*arguments: str) -> Any:
-        return CliRunner().invoke(cli.main, ["tool", *arguments], env=environment)
+        return CliRunner().invoke(main.main, ["tool", *arguments], env=environment)
 
     return invoke
 

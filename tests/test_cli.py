@@ -27,8 +27,9 @@ from conftest import SECRET_KEY
 from joserfc.jwk import RSAKey
 from support import statement
 
-from lrs import __version__, cli
+from lrs import __version__
 from lrs.auth import scopes, secrets
+from lrs.cli import main
 from lrs.store import migrations
 
 LRS = [sys.executable, "-c", "from lrs.cli import main; main()"]
@@ -111,7 +112,7 @@ def lrs(database_url: str) -> Iterator[Lrs]:
     environment |= {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY}
 
     def run(*arguments: str, **more: str) -> Result:
-        return CliRunner().invoke(cli.main, arguments, env=environment | more)
+        return CliRunner().invoke(main.main, arguments, env=environment | more)
 
     yield run
     for number, handler in handlers.items():
@@ -156,7 +157,7 @@ def shown(result: Result) -> dict[str, str]:
 
 
 def commands(
-    group: click.Group = cli.main, path: tuple[str, ...] = ()
+    group: click.Group = main.main, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, ...]]:
     yield path
     for name, command in group.commands.items():

@@ -18,7 +18,7 @@ from support import Partner
 
 from lrs.api.services import Services
 from lrs.environment import from_environment
-from lrs.reporting.tables import TABLES
+from lrs.reports.tables import TABLES
 
 VARIABLES = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")
 

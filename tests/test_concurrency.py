@@ -17,12 +17,12 @@ import pytest
 from conftest import new_partner
 from support import XAPI, Partner, new_id, statement
 
-from lrs import administration
+from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.settings import Settings
 from lrs.store import migrations
-from lrs.store.database import connected
+from lrs.store.postgres import connected
 from lrs.store.registry import Registry, SigningKey
 
 
@@ -278,7 +278,7 @@ async def test_instances_started_together_sign_with_one_key(
 
     async def keys() -> Any:
         async with connected(new_database) as database:
-            tokens = await administration.load_keys(own, Registry(database.readers))
+            tokens = await bootstrap.load_keys(own, Registry(database.readers))
             return tokens.public_keys()["keys"]
 
     found = await asyncio.gather(*(keys() for _ in range(4)))

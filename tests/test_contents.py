@@ -16,9 +16,9 @@ from conftest import new_partner
 from people_support import content, follow
 from support import Partner, statement
 
-from lrs import cli_people
 from lrs.api.services import Services
 from lrs.auth import scopes
+from lrs.cli import people
 
 Json = dict[str, Any]
 
@@ -160,6 +160,6 @@ async def test_whoever_stops_reading_a_list_is_no_failure_of_the_database(
     def stop(_: object) -> str:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr(cli_people, "_line", stop)
+    monkeypatch.setattr(people, "_line", stop)
     result = await asyncio.to_thread(run, "content", "list", operator.name)
     assert result.stderr == ""

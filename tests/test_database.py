@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from lrs.errors import InternalError, LRSError, Unavailable
-from lrs.store.database import READER, Database, connected, errors_translated
+from lrs.store.postgres import READER, Database, connected, errors_translated
 
 LOSE = """
 select pg_terminate_backend(pid) from pg_stat_activity

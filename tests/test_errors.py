@@ -12,9 +12,11 @@ import httpx
 import pytest
 from support import JSON, XAPI, Partner, new_id, statement
 
-from lrs import errors, ingest, metrics
-from lrs.api import problems
+from lrs import errors
+from lrs.api import problem_details
 from lrs.errors import InvalidStatement, LRSError, Violation
+from lrs.ingest import pipeline
+from lrs.observability import metrics
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "errors.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| (.+) \| (.+) \|$", DOCUMENT, re.MULTILINE)
@@ -60,7 +62,7 @@ def test_the_tree_is_drawn_as_it_is() -> None:
 
 
 def test_every_outcome_is_told_of() -> None:
-    told = [kind for kind in get_args(ingest.Kind) if kind != "withheld"]
+    told = [kind for kind in get_args(pipeline.Kind) if kind != "withheld"]
     assert [outcome for outcome, _, _ in OUTCOMES] == told
     assert "`withheld`" in DOCUMENT
     statuses = {each.code: str(each.status) for each in CLASSES}
@@ -88,7 +90,7 @@ async def test_the_first_example_is_what_the_server_answers(partner: Partner) ->
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.code)
 def test_a_problem_has_the_members_of_the_catalogue(kind: type[LRSError]) -> None:
-    assert problems.problem(kind("A sentence.")) == {
+    assert problem_details.problem(kind("A sentence.")) == {
         "type": f"urn:lrs:problem:{kind.code}",
         "title": kind.title,
         "status": kind.status,
@@ -99,7 +101,7 @@ def test_a_problem_has_the_members_of_the_catalogue(kind: type[LRSError]) -> Non
 
 def test_violations_are_rendered_as_errors() -> None:
     error = InvalidStatement("x", violations=[Violation("/verb", "wrong", "rule")])
-    assert problems.problem(error)["errors"] == [
+    assert problem_details.problem(error)["errors"] == [
         {"pointer": "/verb", "detail": "wrong", "requirement": "rule"}
     ]
 

@@ -15,10 +15,10 @@ from strategies import statements
 from support import statement
 
 from lrs import resources
-from lrs.reporting.contents import describe
-from lrs.reporting.events import Measures, Telling, tell
-from lrs.reporting.gathering import Stored, gather
-from lrs.reporting.vocabulary import BadVocabulary, vocabulary
+from lrs.projection.content_attributes import describe
+from lrs.projection.event_batch import Stored, gather
+from lrs.projection.events import Measures, Telling, tell
+from lrs.projection.vocabulary import BadVocabulary, vocabulary
 
 Json = dict[str, Any]
 

@@ -23,10 +23,10 @@ from conftest import SECRET_KEY
 from reports_support import DAY, VENDOR_QUERY, World
 from support import Partner, new_id, statement
 
-from lrs import cli
 from lrs.api.services import Services
-from lrs.reporting.tables import REPORTS, TABLES
-from lrs.store import reports
+from lrs.cli import main
+from lrs.reports import table_queries
+from lrs.reports.tables import REPORTS, TABLES
 
 Export = Callable[..., Any]
 
@@ -41,7 +41,7 @@ def export(database_url: str, partner: Partner) -> Export:
 
     async def run(out: Path, *options: str, name: str = partner.name) -> Result:
         return await asyncio.to_thread(
-            CliRunner().invoke, cli.main, ["export", name, str(out), *options], env=environment
+            CliRunner().invoke, main.main, ["export", name, str(out), *options], env=environment
         )
 
     return run
@@ -133,7 +133,7 @@ async def test_a_failed_export_leaves_what_was_there(
 ) -> None:
     await export(tmp_path)
     before = contents(tmp_path)
-    monkeypatch.setattr(reports, "select", lambda table: "select * from nothing")
+    monkeypatch.setattr(table_queries, "select", lambda table: "select * from nothing")
     result = await export(tmp_path, "--table", "user_dim")
     assert result.exit_code == 1
     assert contents(tmp_path) == before
@@ -229,7 +229,7 @@ async def test_duckdb_answers_the_vendors_query_as_postgresql_does(
     answer = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
     found = json.loads(answer.stdout)
     named = ", ".join(
-        f"{name} as ({reports.select(name)})".replace("$1", str(partner.partner_id))
+        f"{name} as ({table_queries.select(name)})".replace("$1", str(partner.partner_id))
         for name in names
     )
     rows = await services.database.readers.fetch(f"with {named} {VENDOR_QUERY}")

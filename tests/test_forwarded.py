@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lrs.api.forwarded import Forwarded
+from lrs.server.proxy_headers import Forwarded
 
 TOLD = [
     (b"host", b"10.0.0.7:8080"),

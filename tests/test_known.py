@@ -18,9 +18,9 @@ from support import XAPI, Partner, new_id, serving, statement
 
 from lrs.api.services import Services
 from lrs.settings import Settings
-from lrs.store import entities
-from lrs.store.entities import Remembered
-from lrs.xapi.entities import merge
+from lrs.store.statements import definitions
+from lrs.store.statements.definitions import Remembered
+from lrs.xapi.definitions import merge
 
 Json = dict[str, Any]
 
@@ -497,7 +497,7 @@ async def test_what_one_server_remembers_is_believed_for_a_while_only(
     name: str,
 ) -> None:
     """What is repeated to it is not written, though another was told something else since."""
-    monkeypatch.setattr(entities, "_FRESH_SECONDS", seconds)
+    monkeypatch.setattr(definitions, "_FRESH_SECONDS", seconds)
     await send(partner, defining(name={"en": "Old"}))
     await send(other_server, defining(name={"en": "New"}))
     await send(partner, defining(name={"en": "Old"}))
@@ -567,8 +567,8 @@ def test_names_of_others_are_news() -> None:
 
 def test_what_was_written_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """However large definitions are, they take no more than so many bytes."""
-    monkeypatch.setattr(entities, "_MOST_BYTES", 100_000)
-    monkeypatch.setattr(entities, "_MOST_NAMES", 10)
+    monkeypatch.setattr(definitions, "_MOST_BYTES", 100_000)
+    monkeypatch.setattr(definitions, "_MOST_NAMES", 10)
     remembered = Remembered()
     large = {"extensions": {"http://example.com/x": "x" * 20_000}}
     for number in range(20):

@@ -17,10 +17,11 @@ import pytest
 from support import explained, new_id
 
 from lrs import resources
-from lrs.store import migrations, pages, statements
-from lrs.store.database import Database, connected
-from lrs.store.selections import select
-from lrs.xapi.query import StatementQuery
+from lrs.store import migrations
+from lrs.store.postgres import Database, connected
+from lrs.store.statements import insert, page_query
+from lrs.store.statements.filters import select
+from lrs.xapi.statement_query import StatementQuery
 
 Json = dict[str, Any]
 
@@ -37,10 +38,10 @@ LISTS = {
     "by registration": StatementQuery(100, registration="6690e6c9-3ef0-4ed3-8b37-7f3964730bee"),
 }
 WRITTEN = {
-    "several": statements.SEVERAL,
-    "one": statements.ONE,
-    "one that tells": statements.ONE_TELLING,
-    "all that tell": statements.ALL_TELLING,
+    "several": insert.SEVERAL,
+    "one": insert.ONE,
+    "one that tells": insert.ONE_TELLING,
+    "all that tell": insert.ALL_TELLING,
     "known ones": resources.sql("statements/stored_digests"),
     "inheritance": resources.sql("statements/inheritance"),
 }
@@ -68,7 +69,7 @@ async def test_what_is_written_is_looked_up_by_whole_keys(store: Database, name:
 
 @pytest.mark.parametrize("name", LISTS)
 async def test_what_is_listed_is_looked_up_by_whole_keys(store: Database, name: str) -> None:
-    sql, _ = pages.build(1, select(LISTS[name], horizon=datetime.now(UTC)))
+    sql, _ = page_query.build(1, select(LISTS[name], horizon=datetime.now(UTC)))
     await look_up_by_whole_keys(store.lists, sql)
 
 

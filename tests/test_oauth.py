@@ -24,7 +24,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 from support import XAPI, Partner, serving, statement
 
-from lrs import administration
+from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.app import running
 from lrs.auth import scopes, tokens
@@ -42,7 +42,7 @@ ISSUER = "https://login.example.org"
 AUDIENCE = "https://lrs.example.org"
 
 
-async def issue(services: Services, partner: Partner, **options: Any) -> administration.Issued:
+async def issue(services: Services, partner: Partner, **options: Any) -> bootstrap.Issued:
     """A further credential of the partner."""
     registry = services.authenticator.registry
     chosen = {
@@ -52,9 +52,7 @@ async def issue(services: Services, partner: Partner, **options: Any) -> adminis
         "expires_at": None,
         **options,
     }
-    return await administration.add_credential(
-        registry, await registry.partner(partner.name), **chosen
-    )
+    return await bootstrap.add_credential(registry, await registry.partner(partner.name), **chosen)
 
 
 async def settle(services: Services) -> None:
@@ -437,7 +435,7 @@ async def test_a_rotated_secret_overlaps_with_the_old_one(
 ) -> None:
     registry = services.authenticator.registry
     until = datetime.now(UTC) + timedelta(seconds=0.5)
-    rotated = await administration.rotate_credential(registry, partner.key, until)
+    rotated = await bootstrap.rotate_credential(registry, partner.key, until)
     assert rotated.key == partner.key
 
     async def works(secret: str) -> bool:
@@ -459,7 +457,7 @@ async def test_a_rotation_without_overlap_ends_the_old_secret(
 ) -> None:
     assert (await partner.xapi(statement())).status_code == 200
     registry = services.authenticator.registry
-    await administration.rotate_credential(registry, partner.key, datetime.now(UTC))
+    await bootstrap.rotate_credential(registry, partner.key, datetime.now(UTC))
     await settle(services)
     assert (await partner.xapi(statement())).status_code == 401
 

@@ -27,17 +27,18 @@ from schemathesis.specs.openapi.checks import (
 )
 from support import XAPI, Partner, new_id, serving, statement
 
-from lrs import __version__, errors, ingest, resources
-from lrs.api import documentation
+from lrs import __version__, errors, resources
+from lrs.api import openapi
 from lrs.app import ROUTES
 from lrs.auth import scopes
+from lrs.ingest import pipeline
 from lrs.settings import Settings
 from lrs.xapi import multipart
 from lrs.xapi.validation import statement_violations, track_violations
 
-DOCUMENT = documentation.bundled()
+DOCUMENT = openapi.bundled()
 COMPONENTS = DOCUMENT["components"]
-STATIC = Path(documentation.__file__).parent / "static"
+STATIC = Path(openapi.__file__).parent / "static"
 LOADED = sorted(each.name for each in STATIC.iterdir() if each.suffix in (".css", ".js", ".png"))
 SEEDS = Path(__file__).parent / "fixtures" / "seeds"
 METHODS = {"get", "head", "post", "put", "delete", "patch", "options"}
@@ -114,9 +115,9 @@ def test_every_component_is_used() -> None:
 
 
 def test_the_source_holds_no_copy_of_a_schema_file() -> None:
-    source = json.loads(resources.schema_files()[documentation.SOURCE])
+    source = json.loads(resources.schema_files()[openapi.SOURCE])
     targets = {node["$ref"].partition("#")[0] for node in nodes(source) if "$ref" in node} - {""}
-    assert targets == set(resources.schema_files()) - {documentation.SOURCE}
+    assert targets == set(resources.schema_files()) - {openapi.SOURCE}
 
 
 def validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
@@ -210,12 +211,12 @@ def test_every_operation_that_asks_for_credentials_tells_how_it_refuses() -> Non
 
 
 def test_outcomes_are_those_of_the_code() -> None:
-    answered = set(get_args(ingest.Kind)) - {"withheld"}
+    answered = set(get_args(pipeline.Kind)) - {"withheld"}
     schemas = COMPONENTS["schemas"]
     assert set(schemas["Outcome"]["enum"]) == answered
     assert set(schemas["Summary"]["propertyNames"]["enum"]) == {"received", *answered}
     _, limits = schemas["RefusedResult"]["allOf"]
-    assert set(limits["properties"]["outcome"]["enum"]) == ingest.REFUSED
+    assert set(limits["properties"]["outcome"]["enum"]) == pipeline.REFUSED
 
 
 def test_scopes_are_those_of_the_code() -> None:
@@ -228,9 +229,7 @@ def test_names_of_files_are_those_that_are_served() -> None:
         listed: list[str] = DOCUMENT["paths"][path]["get"]["parameters"][0]["schema"]["enum"]
         return listed
 
-    assert names("/schemas/{path}") == sorted(
-        set(resources.schema_files()) - {documentation.SOURCE}
-    )
+    assert names("/schemas/{path}") == sorted(set(resources.schema_files()) - {openapi.SOURCE})
     assert names("/docs/{file}") == LOADED
 
 
@@ -254,7 +253,7 @@ async def test_the_document_says_under_which_path_the_world_finds_us(settings: S
 async def test_serves_the_schemas_as_they_are(http: httpx.AsyncClient) -> None:
     for name, content in resources.schema_files().items():
         answer = await http.get(f"/schemas/{name}")
-        if name == documentation.SOURCE:
+        if name == openapi.SOURCE:
             assert answer.status_code == 404
         else:
             assert answer.content == content

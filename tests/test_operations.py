@@ -22,13 +22,15 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 from support import XAPI, Partner, new_id, serving, statement
 
-from lrs import __version__, logs
-from lrs.api import operations
+from lrs import __version__
+from lrs.api import health
 from lrs.app import create_app, running
 from lrs.errors import InternalError
+from lrs.observability import logs
 from lrs.settings import Settings
-from lrs.store import callbacks, inheritance, migrations
-from lrs.store.database import Database
+from lrs.store import migrations, nonces
+from lrs.store.postgres import Database
+from lrs.store.statements import references
 
 
 async def measured(http: httpx.AsyncClient, name: str, **labels: str) -> float:
@@ -364,7 +366,7 @@ def test_what_a_killed_worker_had_at_hand_counts_no_more(
         values.write_value(mmap_key(name, name, [], [], "Waiting."), waiting, 0.0)
         values.close()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    assert operations._registry().get_sample_value(name) == 2.0
+    assert health._registry().get_sample_value(name) == 2.0
 
 
 async def test_what_cannot_be_swept_hinders_nothing_else(
@@ -384,8 +386,8 @@ async def test_what_cannot_be_swept_hinders_nothing_else(
             again.set()
         return 0
 
-    monkeypatch.setattr(inheritance, "sweep", fail)
-    monkeypatch.setattr(callbacks, "sweep", forget)
+    monkeypatch.setattr(references, "sweep", fail)
+    monkeypatch.setattr(nonces, "sweep", forget)
     monkeypatch.setattr("lrs.app._SWEEP_SECONDS", 0.01)
     async with running(settings), asyncio.timeout(10):
         await again.wait()

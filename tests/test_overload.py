@@ -19,10 +19,10 @@ from support import Partner, new_id, statement
 from support import serving as serving_lrs
 from uvicorn.server import ServerState
 
-from lrs.api.admission import Admission
-from lrs.api.protocol import BoundedProtocol
-from lrs.api.refusals import Refusals
 from lrs.errors import Overloaded
+from lrs.server.http_protocol import BoundedProtocol
+from lrs.server.load_shedding import Admission
+from lrs.server.rejection_queue import Refusals
 from lrs.settings import Settings
 
 POST = b"POST /slowly HTTP/1.1\r\nHost: x\r\n"

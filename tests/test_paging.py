@@ -23,9 +23,9 @@ from support import XAPI, Partner, new_id, prepared, statement
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.settings import Settings
-from lrs.store import horizon
-from lrs.store import statements as store
-from lrs.store.database import WRITER
+from lrs.store.postgres import WRITER
+from lrs.store.statements import insert as store
+from lrs.store.statements import watermark
 
 Json = dict[str, Any]
 
@@ -206,7 +206,7 @@ async def test_what_was_acknowledged_is_listed(
     writers: Writers, second_http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By either server, at once, whoever else is writing (as long as nobody is stuck)."""
-    monkeypatch.setattr(horizon, "_PATIENCE", 10)  # a busy machine does not make anybody stuck
+    monkeypatch.setattr(watermark, "_PATIENCE", 10)  # a busy machine does not make anybody stuck
     here, there = writers.partner, replace(writers.partner, http=second_http)
 
     async def write_and_read(number: int) -> None:

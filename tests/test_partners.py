@@ -15,7 +15,7 @@ import pytest
 from conftest import FIXTURES, new_partner
 from support import JSON, Partner, new_id, statement
 
-from lrs import administration
+from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import scopes
 
@@ -578,7 +578,7 @@ async def test_basic_credentials_are_not_taken_even_after_they_were_elsewhere(
 
 
 async def expired(services: Services, partner: Partner) -> dict[str, str]:
-    tokens = await administration.load_keys(services.settings, services.authenticator.registry)
+    tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
     tokens.lifetime = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
     return {"Authorization": f"Bearer {token}"}
@@ -595,7 +595,7 @@ async def test_a_token_that_expires_while_it_is_remembered_is_403(
     partner: Partner, services: Services
 ) -> None:
     settings = msgspec.structs.replace(services.settings, access_token_seconds=1)
-    tokens = await administration.load_keys(settings, services.authenticator.registry)
+    tokens = await bootstrap.load_keys(settings, services.authenticator.registry)
     headers = {"Authorization": f"Bearer {tokens.issue(partner.key, frozenset({scopes.ALL}))}"}
     assert [answer.status_code for answer in await ask(partner, headers)] == [200, 200]
     await asyncio.sleep(1.1)
@@ -632,7 +632,7 @@ async def test_whoever_may_read_only_its_own_sees_only_its_own(
     services: Services, partner: Partner
 ) -> None:
     registry = services.authenticator.registry
-    issued = await administration.add_credential(
+    issued = await bootstrap.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="client",

@@ -17,13 +17,14 @@ from conftest import new_partner
 from people_support import follow
 from support import Partner, statement
 
-from lrs.api import people as api
+from lrs import projection
+from lrs.api import people_import as api
 from lrs.api.services import Services
 from lrs.auth import scopes
-from lrs.reporting import rows
-from lrs.reporting.vocabulary import vocabulary
-from lrs.store import changes, people, projection
-from lrs.store.changes import Changes
+from lrs.people import importer, rows
+from lrs.projection import partner_lock
+from lrs.projection.partner_lock import Changes
+from lrs.projection.vocabulary import vocabulary
 
 Json = dict[str, Any]
 
@@ -122,7 +123,7 @@ async def test_a_long_table_is_written_some_rows_at_a_time(
     operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL takes no more than a quarter of a GB of JSON at once."""
-    monkeypatch.setattr(people, "_ROWS", 2)
+    monkeypatch.setattr(importer, "_ROWS", 2)
     given = [GROUP, *(user(name, email=f"{name}@example.com") for name in "abcde")]
     given += [membership(name, "2026-01-01", organization="north") for name in "abcde"]
     assert (await take(operator, *given))["summary"] == {"received": 11, "added": 11}
@@ -554,7 +555,7 @@ async def test_round_trips_do_not_depend_on_the_rows(
     for number in (1, 2, 200):
         partner = await new_partner(services, http)
         noted.clear()
-        made = await people.take(
+        made = await importer.take(
             Changes(pool), partner.partner_id, "http://x", list(rows.read_json(many(number)))
         )
         assert not made.refused
@@ -565,7 +566,7 @@ async def test_round_trips_do_not_depend_on_the_rows(
 async def test_an_import_waits_for_the_projection_only_so_long(
     services: Services, operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(partner_lock, "PATIENCE_SECONDS", 0.05)
     async with services.database.readers.acquire() as other, other.transaction():
         await projection.lock(other, operator.partner_id)
         answer = await post(operator, [user("ada")])
@@ -579,7 +580,7 @@ async def test_an_import_waits_for_another_change_only_so_long(
     services: Services, operator: Partner, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whosever that is: a worker makes one after the other."""
-    monkeypatch.setattr(changes, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(partner_lock, "PATIENCE_SECONDS", 0.05)
     async with services.changes.of(partner.partner_id):
         answer = await post(operator, [user("ada")])
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

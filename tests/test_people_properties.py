@@ -15,10 +15,9 @@ from test_people import COURSE, user
 
 from lrs.api.services import Services
 from lrs.errors import InvalidImport
-from lrs.reporting import consistency, rows
-from lrs.reporting.consistency import Known
-from lrs.store import people
-from lrs.store.changes import Changes
+from lrs.people import checks, importer, rows
+from lrs.people.checks import Known
+from lrs.projection.partner_lock import Changes
 
 Json = dict[str, Any]
 
@@ -131,7 +130,7 @@ anything = st.recursive(
 def test_any_array_is_read(values: list[Any]) -> None:
     read = list(rows.read_json(values))
     assert [row.index for row in read] == list(range(len(values)))
-    consistency.violations(read, Known(HOME))
+    checks.violations(read, Known(HOME))
 
 
 def pointers(row: rows.Row) -> list[str]:
@@ -154,15 +153,15 @@ async def test_an_import_is_what_its_preview_says_and_happens_once(
 
     async def done(given: list[Json]) -> None:
         taken = list(rows.read_json(given))
-        expected = await people.preview(pool, partner_id, HOME, taken)
+        expected = await importer.preview(pool, partner_id, HOME, taken)
         while expected.refused:
-            made = await people.take(Changes(pool), partner_id, HOME, taken)
+            made = await importer.take(Changes(pool), partner_id, HOME, taken)
             assert made.outcomes == expected.outcomes
             taken = [each.row for each in expected.outcomes if each.kind != "refused"]
-            expected = await people.preview(pool, partner_id, HOME, taken)
-        made = await people.take(Changes(pool), partner_id, HOME, taken)
+            expected = await importer.preview(pool, partner_id, HOME, taken)
+        made = await importer.take(Changes(pool), partner_id, HOME, taken)
         assert made.outcomes == expected.outcomes
-        again = await people.take(Changes(pool), partner_id, HOME, taken)
+        again = await importer.take(Changes(pool), partner_id, HOME, taken)
         assert {each.kind for each in again.outcomes} <= {"unchanged"}
 
     await done(EVERYTHING)

@@ -20,14 +20,15 @@ from hypothesis import strategies as st
 from support import Partner, new_id, prepared, statement
 
 from lrs.api.services import Services
-from lrs.store import migrations, pages, places, selections, statements
-from lrs.store.commit import GroupCommit
-from lrs.store.database import WRITER, Database, connected
-from lrs.store.keys import salt
-from lrs.store.projection import following
-from lrs.store.statements import Prepared
-from lrs.xapi import links
-from lrs.xapi.query import StatementQuery
+from lrs.ingest.group_commit import GroupCommit
+from lrs.projection import advance
+from lrs.store import migrations
+from lrs.store.postgres import WRITER, Database, connected
+from lrs.store.statements import filters, insert, page_query, sequence
+from lrs.store.statements.insert import Prepared
+from lrs.store.statements.partner_keys import salt
+from lrs.xapi import index_keys
+from lrs.xapi.statement_query import StatementQuery
 
 Json = dict[str, Any]
 
@@ -41,10 +42,10 @@ VERB = "http://example.com/verbs/read"
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)))
 def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
     moment = moment.replace(tzinfo=UTC)
-    first, after = places.first(moment), places.after(moment)
-    assert after - first == 2**places.BITS
-    assert places.stored(first) == places.stored(after - 1) == moment
-    assert places.stored(after) == moment + timedelta(microseconds=1)
+    first, after = sequence.first(moment), sequence.after(moment)
+    assert after - first == 2**sequence.BITS
+    assert sequence.stored(first) == sequence.stored(after - 1) == moment
+    assert sequence.stored(after) == moment + timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +59,12 @@ def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
 def test_instants_that_no_place_can_have_are_beyond_all_places(
     moment: datetime, place: int
 ) -> None:
-    assert places.first(moment) == place
+    assert sequence.first(moment) == place
 
 
 async def test_the_database_tells_the_same_instant(services: Services) -> None:
     moment = datetime(2026, 5, 8, 14, 44, 1, 267_891, UTC)
-    for place in (places.first(moment), places.after(moment) - 1):
+    for place in (sequence.first(moment), sequence.after(moment) - 1):
         told = await services.database.readers.fetchval("select stored_at($1)", place)
         assert told == moment
 
@@ -113,20 +114,20 @@ async def test_who_takes_a_taken_place_is_stored_at_another(
         each.statement_id for batch in sent for each in batch
     }
     assert len({row["place"] for row in rows}) == len(rows)
-    assert {row["place"] % 2**places.BITS for row in rows} == {7}
+    assert {row["place"] % 2**sequence.BITS for row in rows} == {7}
 
 
 # Keys
 
 
-def asked(**query: Any) -> selections.Selection:
-    return selections.select(
+def asked(**query: Any) -> filters.Selection:
+    return filters.select(
         StatementQuery(100, **query), horizon=datetime.now(UTC) + timedelta(hours=1)
     )
 
 
-async def listed(database: Database, partner_id: int, selection: selections.Selection) -> list[str]:
-    page = await pages.Pages(database).page(partner_id, selection, datetime.now(UTC))
+async def listed(database: Database, partner_id: int, selection: filters.Selection) -> list[str]:
+    page = await page_query.Pages(database).page(partner_id, selection, datetime.now(UTC))
     return [str(each["id"]) for each in orjson.loads(b"[%b]" % page.statements)]
 
 
@@ -159,20 +160,20 @@ async def test_keys_that_are_the_same_show_nobody_anothers_statements(
     )
     mine = prepared({**registered, "id": new_id()})
     writers = services.database.writers
-    await statements.insert(writers, stranger.partner_id, [theirs])
+    await insert.insert(writers, stranger.partner_id, [theirs])
     assert await listed(services.database, partner.partner_id, asked(**FILTERS[name])) == []
-    await statements.insert(writers, partner.partner_id, [mine])
+    await insert.insert(writers, partner.partner_id, [mine])
     found = await listed(services.database, partner.partner_id, asked(**FILTERS[name]))
     assert found == [mine.statement_id]
 
 
 def test_keys_that_are_the_same_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
     """By chance, or because somebody took the time to find such names."""
-    monkeypatch.setattr(links, "key", lambda kind, identity: 1)
+    monkeypatch.setattr(index_keys, "key", lambda kind, identity: 1)
     context = {"instructor": LEARNER, "registration": REGISTRATION}
-    keys = links.keys(statement(context=context))
-    registered = {links.registration_key(REGISTRATION): links.Role.REGISTRATION}
-    assert keys == links.Keys(1, 1, registered)
+    keys = index_keys.keys(statement(context=context))
+    registered = {index_keys.registration_key(REGISTRATION): index_keys.Role.REGISTRATION}
+    assert keys == index_keys.Keys(1, 1, registered)
 
 
 # What was stored before there were places
@@ -234,9 +235,9 @@ class Old:
 
 def old(each: Json, stored: datetime, target: Json | None = None) -> Old:
     made = prepared(each)
-    kept = {made.actor_key: links.Role.ACTOR, made.object_key: links.Role.OBJECT}
+    kept = {made.actor_key: index_keys.Role.ACTOR, made.object_key: index_keys.Role.OBJECT}
     found = dict(made.links) | {key: roles for key, roles in kept.items() if key is not None}
-    for key, roles in links.inherited(target).items() if target else ():
+    for key, roles in index_keys.inherited(target).items() if target else ():
         found[key] = found.get(key, 0) | roles
     return Old(stored, made, found)
 
@@ -248,7 +249,7 @@ def history() -> list[Old]:
     found = [old(each, moment + timedelta(microseconds=next(ticks) // 3)) for each in sent]
     for target in sent:
         reference = {"objectType": "StatementRef", "id": target["id"]}
-        verb = links.VOIDED if target is sent[0] else "http://example.com/verbs/saw"
+        verb = index_keys.VOIDED if target is sent[0] else "http://example.com/verbs/saw"
         refers = statement(id=new_id(), actor=agent(4), verb={"id": verb}, object=reference)
         found.append(old(refers, moment + timedelta(microseconds=next(ticks) // 3), target))
     return found
@@ -297,7 +298,7 @@ QUESTIONS: Sequence[Json] = [
     *({"agent": agent(number), "related_agents": True} for number in range(1, 5)),
     {"agent": LEARNER},
     {"verb": VERB},
-    {"verb": links.VOIDED},
+    {"verb": index_keys.VOIDED},
     {"activity": COURSE},
     {"activity": "http://example.com/parent"},
     {"activity": "http://example.com/parent", "related_activities": True},
@@ -311,15 +312,15 @@ def meets(each: Old, question: Json) -> bool:
     conditions = []
     keys = {*each.links, each.prepared.verb_key}
     for kind, name, identity in (
-        ("agent", "agent", question.get("agent") and links.agent_identity(question["agent"])),
+        ("agent", "agent", question.get("agent") and index_keys.agent_identity(question["agent"])),
         ("activity", "activity", question.get("activity")),
         ("verb", "verb", question.get("verb")),
         ("registration", "registration", question.get("registration")),
     ):
         if name in question:
             related = question.get({"agent": "related_agents"}.get(kind, "related_activities"))
-            wanted = {links.key(kind, str(identity))}
-            wanted |= {links.key(f"related {kind}", str(identity))} if related else set()
+            wanted = {index_keys.key(kind, str(identity))}
+            wanted |= {index_keys.key(f"related {kind}", str(identity))} if related else set()
             conditions.append(bool(keys & wanted))
     return all(conditions)
 
@@ -348,12 +349,12 @@ async def test_what_was_stored_before_is_found_as_before(older: str) -> None:
                 ]
                 found = await listed(database, partner_id, asked(ascending=True, **question))
                 assert found == expected, question
-            one = await statements.Lookups(database).one(partner_id, str(*voided))
+            one = await insert.Lookups(database).one(partner_id, str(*voided))
             assert one is not None
             assert one.voided
             assert one.stored == held[0].stored
             fresh = prepared(statement(id=new_id(), actor=agent(4)))
-            await statements.insert(database.writers, partner_id, [fresh])
+            await insert.insert(database.writers, partner_id, [fresh])
             found = await listed(database, partner_id, asked(agent=agent(4)))
             assert found[0] == fresh.statement_id
     await connection.close()
@@ -402,7 +403,7 @@ async def test_reports_go_on_where_they_were(older: str) -> None:
         position = await connection.fetchval(
             "select position from projection where partner_id = $1", partner_id
         )
-        page = await following.read(connection, partner_id, position, horizon, 100)
+        page = await advance.read(connection, partner_id, position, horizon, 100)
         found = [str(each.statement_id) for each in page.statements]
         assert found == [each.prepared.statement_id for each in rest]
     await connection.close()
@@ -413,7 +414,7 @@ async def test_reports_go_on_where_they_were(older: str) -> None:
 
 def with_group(made: Prepared, group: Json) -> Prepared:
     """As it was kept then."""
-    key = links.agent_key(group)
+    key = index_keys.agent_key(group)
     rest = tuple(each for each in made.links if each[0] != key)
     return msgspec.structs.replace(made, actor_key=key, links=rest)
 
@@ -431,7 +432,7 @@ async def test_groups_that_have_members_become_links(
     async with schema_before(10, database_url, monkeypatch) as dsn:
         async with connected(dsn) as database:
             for partner_id in (1, 2):
-                await statements.insert(database.writers, partner_id, held)
+                await insert.insert(database.writers, partner_id, held)
         await migrations.migrate(dsn)
         async with connected(dsn) as database:
             for partner_id in (1, 2):

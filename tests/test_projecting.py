@@ -20,12 +20,13 @@ from reporting_support import mailbox
 from support import Partner, statement
 from test_cli import Server
 
-from lrs import projecting
+from lrs import projection
 from lrs.api.services import Services
 from lrs.errors import Unavailable
-from lrs.reporting.vocabulary import vocabulary
-from lrs.store import database, projection
-from lrs.store.projection import Follower, follower
+from lrs.projection import Follower, projector
+from lrs.projection.vocabulary import vocabulary
+from lrs.server import projector_process
+from lrs.store import postgres
 
 
 def children(server: Server) -> list[psutil.Process]:
@@ -33,7 +34,7 @@ def children(server: Server) -> list[psutil.Process]:
     found = []
     for each in psutil.Process(server.process.pid).children():
         with suppress(psutil.Error):  # it may just have ended
-            if "lrs.projecting" in each.cmdline():
+            if "lrs.server.projector_process" in each.cmdline():
                 found.append(each)
     return found
 
@@ -117,7 +118,7 @@ def test_others_have_the_processor_before_it_and_its_postgresql(tmp_path: Path) 
 def test_it_rests_longer_than_it_works_unless_it_is_late(
     left: float, worked: float, rests: float
 ) -> None:
-    assert projecting.rest(left, worked) == rests
+    assert projector_process.rest(left, worked) == rests
 
 
 async def test_it_says_whether_more_is_left(
@@ -126,7 +127,7 @@ async def test_it_says_whether_more_is_left(
     for _ in range(3):
         await partner.send(statement())
     await services.horizon.complete()
-    async with database.projecting(database_url) as connections:
+    async with postgres.projecting(database_url) as connections:
         follows = Follower(connections, vocabulary(), chunk=2)
         assert await follows.follow() > 0
         assert await follows.follow() == 0
@@ -136,7 +137,7 @@ async def test_it_says_whether_more_is_left(
 
 async def test_a_database_that_falls_silent_is_not_waited_for_for_ever(database_url: str) -> None:
     with pytest.raises(Unavailable):
-        async with database.projecting(database_url, seconds=0.2) as connections:
+        async with postgres.projecting(database_url, seconds=0.2) as connections:
             await connections.readers.execute("select pg_sleep(60)")
 
 
@@ -155,7 +156,7 @@ def test_it_ends_in_order_without_a_database(tmp_path: Path) -> None:
         "LRS_DATABASE_URL": f"postgresql://lrs@/lrs?host={tmp_path}",
         "LRS_SECRET_KEY": SECRET_KEY,
     }
-    command = [sys.executable, "-m", "lrs.projecting"]
+    command = [sys.executable, "-m", "lrs.server.projector_process"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdin=pipe, stderr=pipe, text=True) as process:
         assert process.wait(20) == 1
@@ -180,7 +181,7 @@ async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
     for each in (partner, stranger):
         await each.send(statement(actor=mailbox("ada")))
     await services.horizon.complete()
-    advance = follower.advance
+    advance = projector.advance
 
     async def fail_for_one(
         connection: asyncpg.Connection, partner_id: int, *more: object, limit: int
@@ -189,8 +190,8 @@ async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
             raise failure("told so")
         return await advance(connection, partner_id, *more, limit=limit)
 
-    monkeypatch.setattr(follower, "advance", fail_for_one)
-    async with database.projecting(database_url) as connections:
+    monkeypatch.setattr(projector, "advance", fail_for_one)
+    async with postgres.projecting(database_url) as connections:
         follows = Follower(connections, vocabulary())
         while await follows.follow():
             pass

@@ -29,12 +29,12 @@ from reporting_support import (
 )
 from support import Partner, new_id, statement
 
-from lrs import cli
+from lrs import projection
 from lrs.api.services import Services
-from lrs.reporting.vocabulary import vocabulary
-from lrs.store import projection
-from lrs.store.projection import following, people
-from lrs.xapi import links
+from lrs.cli import main
+from lrs.projection import advance, learners
+from lrs.projection.vocabulary import vocabulary
+from lrs.xapi import index_keys
 
 Json = dict[str, Any]
 
@@ -102,10 +102,10 @@ async def enlist(
     """Lets learners belong to groups, as an import does."""
     async with services.database.writers.acquire() as connection:
         agents = {
-            links.agent_key(agent): links.agent_identity(agent)
+            index_keys.agent_key(agent): index_keys.agent_identity(agent)
             for agent in map(mailbox, {each.learner for each in memberships})
         }
-        await people.introduce(connection, partner.partner_id, agents)
+        await learners.introduce(connection, partner.partner_id, agents)
         await connection.executemany(
             "insert into learner_group (partner_id, name) values ($1, $2) on conflict do nothing",
             [(partner.partner_id, each.organization) for each in memberships],
@@ -120,7 +120,7 @@ async def enlist(
             [
                 (
                     partner.partner_id,
-                    links.agent_identity(mailbox(each.learner)),
+                    index_keys.agent_identity(mailbox(each.learner)),
                     each.organization,
                     each.from_day,
                     each.to_day,
@@ -480,11 +480,11 @@ async def test_a_chunk_is_what_fits_into_memory(
     told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
     assert (await partner.send(told)).status_code == 200
     horizon = await services.horizon.complete()
-    monkeypatch.setattr(following, "MOST_BYTES", 2000)
-    position, throughs, counts = following.BEGINNING, [], []
+    monkeypatch.setattr(advance, "MOST_BYTES", 2000)
+    position, throughs, counts = advance.BEGINNING, [], []
     async with services.database.readers.acquire() as connection:
         for _ in range(4):
-            page = await following.read(connection, partner.partner_id, position, horizon, 100)
+            page = await advance.read(connection, partner.partner_id, position, horizon, 100)
             position = page.last
             counts.append(len(page.statements))
             throughs.append(page.through)
@@ -521,7 +521,7 @@ async def test_a_failure_undoes_the_chunk_and_its_position(
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(following, "move", fail)
+        patch.setattr(advance, "move", fail)
         with pytest.raises(ConnectionError):
             await follow(services, partner.partner_id)
     assert all(found == [] for found in (await tables(connection, partner)).values())
@@ -690,7 +690,7 @@ async def test_it_says_how_far_it_is(partner: Partner, services: Services) -> No
 
 async def command(*arguments: str, database_url: str, **environment: str) -> Result:
     variables = {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY, **environment}
-    return await asyncio.to_thread(CliRunner().invoke, cli.main, arguments, env=variables)
+    return await asyncio.to_thread(CliRunner().invoke, main.main, arguments, env=variables)
 
 
 async def test_an_operator_rebuilds_and_asks_how_far_it_is(

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from oracle import VOIDED, Asked, Json, Oracle, Stored, instant
 from support import Partner
 
-from lrs import administration
+from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import scopes
-from lrs.store import pages
+from lrs.store.statements import page_query
 
 AGENTS: list[Json] = [
     {"mbox": "mailto:ann@example.com"},
@@ -164,7 +164,7 @@ class Reader:
 async def reader(services: Services, partner: Partner, granted: frozenset[str]) -> Reader:
     """Another credential of the same partner."""
     registry = services.authenticator.registry
-    issued = await administration.add_credential(
+    issued = await bootstrap.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="client",
@@ -317,7 +317,7 @@ async def test_pages_that_end_early_lose_nothing(
 ) -> None:
     """As they do where one request would have to examine more statements than it may."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "EXAMINED", examined)
+        patch.setattr(page_query, "EXAMINED", examined)
         await compare_all(services, http, world, full=False)
 
 
@@ -327,5 +327,5 @@ async def test_pages_that_are_cut_to_fit_lose_nothing(
     services: Services, http: httpx.AsyncClient, world: World, most_bytes: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "MOST_BYTES", most_bytes)
+        patch.setattr(page_query, "MOST_BYTES", most_bytes)
         await compare_all(services, http, world, full=False)

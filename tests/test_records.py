@@ -18,8 +18,8 @@ from people_support import NOON, content, learner, record
 from support import Partner, statement
 
 from lrs.api.services import Services
-from lrs.reporting import records as queries
-from lrs.store import records
+from lrs.reports import learner_records
+from lrs.reports import record_query as queries
 
 Json = dict[str, Any]
 
@@ -364,7 +364,7 @@ async def test_csv_says_the_same_as_json(
         {name: cell(value) for name, value in each.items()}
         for each in (await of_learner(partner, f"id:{ada}"))["records"]
     ]
-    assert tuple(rows[0]) == records.COLUMNS
+    assert tuple(rows[0]) == learner_records.COLUMNS
     assert rows == expected
 
 
@@ -445,9 +445,11 @@ async def test_a_page_is_one_index_range(services: Services, partner: Partner) -
                     ("emp_1043", [], 5),
                     (None, [], person_id),
                 ):
-                    await examine(connection, records.OF_LEARNER, partner, *named, *rest)
+                    await examine(connection, learner_records.OF_LEARNER, partner, *named, *rest)
                 for keys, number in (([1], None), ([-1, -2], busy), ([], busy)):
-                    await examine(connection, records.OF_CONTENT, partner, keys, number, *rest)
+                    await examine(
+                        connection, learner_records.OF_CONTENT, partner, keys, number, *rest
+                    )
         finally:
             await undone.rollback()
 

@@ -21,9 +21,9 @@ from support import XAPI, Partner, new_id, prepared, statement
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.settings import Settings
-from lrs.store import inheritance
-from lrs.store import statements as store
-from lrs.xapi import links
+from lrs.store.statements import insert as store
+from lrs.store.statements import references
+from lrs.xapi import index_keys
 
 Json = dict[str, Any]
 
@@ -292,14 +292,14 @@ async def test_many_references_to_one_late_target(partner: Partner) -> None:
 @pytest.fixture
 def slow_settling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps transactions open for a while after they have looked for references."""
-    settle = inheritance.settle
+    settle = references.settle
 
     async def settle_slowly(*arguments: Any) -> frozenset[str]:
         settled = await settle(*arguments)
         await asyncio.sleep(0.02)
         return settled
 
-    monkeypatch.setattr(inheritance, "settle", settle_slowly)
+    monkeypatch.setattr(references, "settle", settle_slowly)
 
 
 async def race(partners: Iterable[Partner], sent: Iterable[Json]) -> None:
@@ -387,12 +387,12 @@ async def test_the_sweep_settles_what_a_crash_left(
     left = sent()
     for each in left:  # written, and nothing done about it
         await store.insert(slow_writer, partner.partner_id, [prepared(each)])
-    references = sum(links.reference(each) is not None for each in left)
-    assert await unsettled(services, partner) == references
-    assert await inheritance.sweep(services.database) == references
+    count = sum(index_keys.reference(each) is not None for each in left)
+    assert await unsettled(services, partner) == count
+    assert await references.sweep(services.database) == count
     assert await unsettled(services, partner) == 0
     assert sorted(await found(partner, verb=READ)) == sorted(each["id"] for each in left)
-    assert await inheritance.sweep(services.database) == 0
+    assert await references.sweep(services.database) == 0
 
 
 async def test_the_sweep_settles_a_chain_whose_end_is_missing(
@@ -401,7 +401,7 @@ async def test_the_sweep_settles_a_chain_whose_end_is_missing(
     target, middle, top = new_id(), new_id(), new_id()
     for each in (referring(middle, target, READ), referring(top, middle)):
         await store.insert(slow_writer, partner.partner_id, [prepared(each)])
-    assert await inheritance.sweep(services.database) == 0
+    assert await references.sweep(services.database) == 0
     assert await found(partner, verb=READ, ascending="true") == [middle, top]
     assert await unsettled(services, partner) == 2
     await send(partner, reading(target))
@@ -422,8 +422,8 @@ async def test_the_sweep_passes_over_what_lacks_nothing_that_is_here(
         looked_at.extend(ids)
         return frozenset()
 
-    monkeypatch.setattr(inheritance, "settle", settle)
-    await inheritance.sweep(services.database)
+    monkeypatch.setattr(references, "settle", settle)
+    await references.sweep(services.database)
     assert {middle, top}.isdisjoint(looked_at)
 
 
@@ -438,10 +438,10 @@ async def test_a_failure_after_the_commit_is_no_failure_of_the_request(
         raise asyncpg.DeadlockDetectedError("deadlock detected")
 
     with monkeypatch.context() as patched:
-        patched.setattr(inheritance, "settle", fail)
+        patched.setattr(references, "settle", fail)
         await send(partner, reading(read))
     assert await found(partner, verb=READ) == [read]
-    assert await inheritance.sweep(services.database) == 1
+    assert await references.sweep(services.database) == 1
     assert await found(partner, verb=READ) == [read, saw]
 
 
@@ -451,12 +451,12 @@ async def test_a_target_that_outlasts_all_patience_is_left_to_the_sweep(
     slow_writer: asyncpg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inheritance, "_PATIENCE", 0.05)
+    monkeypatch.setattr(references, "_PATIENCE", 0.05)
     read, saw = new_id(), new_id()
     async with slow_writer.transaction():
         await store.insert(slow_writer, partner.partner_id, [prepared(reading(read))])
         await send(partner, referring(saw, read))
-    assert await inheritance.sweep(services.database) == 1
+    assert await references.sweep(services.database) == 1
     assert sorted(await found(partner, verb=READ)) == sorted([read, saw])
 
 
@@ -487,7 +487,7 @@ async def test_of_a_chain_that_speaks_of_too_much_the_nearest_is_inherited(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an end to it, the links would grow with the square of the chain."""
-    monkeypatch.setattr(inheritance, "_ENOUGH_TOGETHER", 0)
+    monkeypatch.setattr(references, "_ENOUGH_TOGETHER", 0)
     chain = chain_of(150)
     for number, each in enumerate(chain):
         each["actor"] = {"mbox": f"mailto:{number}@example.com"}

@@ -12,8 +12,8 @@ from reports_support import DAY, NOON, Row, World
 from support import Partner
 
 from lrs.api.services import Services
-from lrs.reporting.tables import REPORTS, TABLES, Table
-from lrs.store import reports
+from lrs.reports import table_queries
+from lrs.reports.tables import REPORTS, TABLES, Table
 
 VENDOR: dict[str, list[str]] = json.loads((FIXTURES / "data-model.json").read_text())
 """Each table's columns in the vendor's document, which breaks off inside user_dim."""
@@ -60,7 +60,7 @@ def test_the_columns_are_the_vendors(table: Table) -> None:
 @pytest.mark.parametrize("table", REPORTS, ids=lambda table: table.name)
 async def test_the_database_gives_these_columns(services: Services, table: Table) -> None:
     async with services.database.readers.acquire() as connection:
-        prepared = await connection.prepare(reports.select(table.name))
+        prepared = await connection.prepare(table_queries.select(table.name))
         found = [(each.name, each.type.name) for each in prepared.get_attributes()]
         asked = [each.name for each in prepared.get_parameters()]
     assert found == [(each.name, TYPES[each.type]) for each in table.columns]
@@ -83,7 +83,7 @@ def world(services: Services, partner: Partner) -> World:
 
 
 async def rows(world: World, table: str) -> list[Row]:
-    found = await world.database.readers.fetch(reports.select(table), world.partner_id)
+    found = await world.database.readers.fetch(table_queries.select(table), world.partner_id)
     return [dict(row) for row in found]
 
 

@@ -21,15 +21,15 @@ from reports_support import DAY, NOON, World
 from support import Partner, new_id, serving, statement
 
 from lrs import resources
-from lrs.api import documentation
+from lrs.api import openapi
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.environment import convert
-from lrs.reporting.encoders import Format, arrow_schema
-from lrs.reporting.tables import REPORTS, TABLES
+from lrs.reports.encoders import Format, arrow_schema
+from lrs.reports.exports import Rows
+from lrs.reports.tables import REPORTS, TABLES
 from lrs.settings import Settings
-from lrs.store import horizon
-from lrs.store.exports import Rows
+from lrs.store.statements import watermark
 
 AWKWARD = "Zoë says \"a\\b\", 10 % ,\r\nnew\tline \\N null 'x' 😀"
 
@@ -91,7 +91,7 @@ async def test_every_answer_tells_how_far_reports_have_come(partner: Partner) ->
 
 
 def test_the_interface_names_every_table_and_form() -> None:
-    pattern = documentation.bundled()["components"]["parameters"]["table"]["schema"]["pattern"]
+    pattern = openapi.bundled()["components"]["parameters"]["table"]["schema"]["pattern"]
     assert pattern == rf"^({'|'.join(TABLES)})(\.({'|'.join(sorted(get_args(Format)))}))?$"
 
 
@@ -354,7 +354,7 @@ async def test_rows_that_nobody_reads_any_more_are_let_go() -> None:
 async def test_a_standby_gives_no_bound(partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sees nothing of who is writing: an export there would miss what comes late."""
     sql = resources.sql("statements/horizon").replace("pg_is_in_recovery()", "true")
-    monkeypatch.setattr(horizon, "_SQL", sql)
+    monkeypatch.setattr(watermark, "_SQL", sql)
     url = partner.url("reports/statements.ndjson")
     answer = await partner.http.get(url, headers=partner.headers)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
@@ -430,7 +430,7 @@ async def test_a_client_that_goes_away_gives_its_connection_back(
 async def test_too_many_exports_are_told_to_wait(
     settings: Settings, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lrs.store.exports._PATIENCE", 0.05)
+    monkeypatch.setattr("lrs.reports.exports._PATIENCE", 0.05)
     values = {name: getattr(settings, name) for name in ("database_url", "secret_key")}
     narrow = convert({**values, "database_exports": 1, "log_level": "error"})
     async with serving(narrow) as http:
@@ -451,7 +451,7 @@ async def test_a_connection_that_is_lost_in_between_is_no_failure_of_ours(
     partner: Partner, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = "select pg_terminate_backend(pg_backend_pid()), $1::integer, $2::timestamptz"
-    monkeypatch.setattr("lrs.store.exports._CHANGED_DAYS", lost)
+    monkeypatch.setattr("lrs.reports.exports._CHANGED_DAYS", lost)
     answer = await partner.http.get(
         partner.url("reports/course_fact"),
         params={"since": "2026-01-01T00:00:00Z"},
@@ -466,7 +466,7 @@ async def test_a_connection_is_given_back_whatever_its_end_meets_with(
     async def fail(_: object) -> None:
         raise asyncpg.InternalClientError("cannot switch to state 12")
 
-    monkeypatch.setattr("lrs.store.exports._PATIENCE", 0.05)
+    monkeypatch.setattr("lrs.reports.exports._PATIENCE", 0.05)
     async with serving(msgspec.structs.replace(settings, database_exports=1)) as http:
         exports = http._transport.app.services.exports  # type: ignore[attr-defined]
         with monkeypatch.context() as lost:

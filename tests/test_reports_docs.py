@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
-from lrs import cli, resources
-from lrs.reporting.tables import REPORTS, STATEMENTS, Table
+from lrs import resources
+from lrs.cli import main
+from lrs.reports.tables import REPORTS, STATEMENTS, Table
 from lrs.settings import documented
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "reporting.md").read_text(encoding="utf-8")
@@ -68,7 +69,7 @@ COMMANDS = sorted(set(re.findall(r"^lrs .*?(?=  #|$)", DOCUMENT, re.MULTILINE)))
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_exists(command: str) -> None:
-    found: click.Command = cli.main
+    found: click.Command = main.main
     words = command.split()[1:]
     while isinstance(found, click.Group):
         found = found.commands[words.pop(0)]

@@ -12,7 +12,7 @@ from reporting_support import COURSES, LEARNERS, Author, Told, follow
 from support import Partner
 
 from lrs.api.services import Services
-from lrs.reporting.tables import REPORTS, STATEMENTS, Table
+from lrs.reports.tables import REPORTS, STATEMENTS, Table
 
 ROUNDS = 4
 TABLES = (*(table for table in REPORTS if table.daily), STATEMENTS)

@@ -20,10 +20,10 @@ from conftest import SECRET_KEY, new_partner
 from reports_support import DAY, VENDOR_QUERY, World
 from support import Partner, statement
 
-from lrs import cli
 from lrs.api.services import Services
-from lrs.reporting.tables import REPORTS
-from lrs.store.database import WRITER
+from lrs.cli import main
+from lrs.reports.tables import REPORTS
+from lrs.store.postgres import WRITER
 
 Reports = Callable[..., Any]
 
@@ -38,7 +38,7 @@ def reports(database_url: str) -> Reports:
 
     async def run(*arguments: str, **more: str) -> Result:
         return await asyncio.to_thread(
-            CliRunner().invoke, cli.main, ["reports", *arguments], env=environment | more
+            CliRunner().invoke, main.main, ["reports", *arguments], env=environment | more
         )
 
     return run

@@ -12,12 +12,12 @@ import httpx
 import pytest
 from support import XAPI, Partner, new_id, statement
 
-from lrs import administration
+from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import scopes
-from lrs.store import pages, places, selections
-from lrs.store.keys import salt
-from lrs.xapi.query import StatementQuery
+from lrs.store.statements import filters, page_query, sequence
+from lrs.store.statements.partner_keys import salt
+from lrs.xapi.statement_query import StatementQuery
 
 Json = dict[str, Any]
 
@@ -66,7 +66,7 @@ class Holder:
 
 async def holder(services: Services, partner: Partner, *granted: str, label: str = "") -> Holder:
     registry = services.authenticator.registry
-    issued = await administration.add_credential(
+    issued = await bootstrap.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="bearer",
@@ -191,7 +191,7 @@ async def test_a_token_may_do_what_was_asked_for_it(
     partner: Partner, services: Services, granted: set[str], asked: str, allowed: set[str]
 ) -> None:
     registry = services.authenticator.registry
-    issued = await administration.add_credential(
+    issued = await bootstrap.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="client",
@@ -357,7 +357,7 @@ async def test_ones_own_are_found_by_an_index_in_page_order(
         await undone.start()
         try:
             await connection.execute(
-                _ROWS, partner.partner_id, places.first(beginning), salt(partner.partner_id)
+                _ROWS, partner.partner_id, sequence.first(beginning), salt(partner.partner_id)
             )
             await connection.execute("analyze statement")
             for query in (
@@ -365,10 +365,10 @@ async def test_ones_own_are_found_by_an_index_in_page_order(
                 StatementQuery(25, ascending=True),
                 StatementQuery(25, since=beginning + timedelta(hours=1)),
             ):
-                selection = selections.select(
+                selection = filters.select(
                     query, horizon=beginning + timedelta(days=1), authority_key=7
                 )
-                sql, arguments = pages.build(partner.partner_id, selection)
+                sql, arguments = page_query.build(partner.partner_id, selection)
                 text = await connection.fetchval(f"explain (format json) {sql}", *arguments)
                 plan = list(nodes(json.loads(text)[0]["Plan"]))
                 kinds = {node["Node Type"] for node in plan}

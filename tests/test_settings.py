@@ -12,16 +12,16 @@ import click
 import httpx
 import pytest
 
-from lrs import cli
-from lrs.administration import with_secret_key
 from lrs.app import create_app
+from lrs.bootstrap import with_secret_key
+from lrs.cli import main
 from lrs.environment import from_environment
 from lrs.settings import PREFIX, Settings, SettingsError, documented
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
 FLAGS = {
     parameter.name: parameter.opts[0]
-    for parameter in cli.serve.params
+    for parameter in main.serve.params
     if isinstance(parameter, click.Option)
 }
 KEY = "k" * 32

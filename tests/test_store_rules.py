@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import re
 import time
@@ -11,7 +10,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -25,23 +23,23 @@ import sqlparse
 from conftest import new_partner
 from support import XAPI, Partner, explained, new_id, prepared, statement
 
-import lrs
-from lrs import resources
 from lrs.api.services import Services
 from lrs.app import running
-from lrs.checking import Sender, StatementReader
 from lrs.errors import InternalError, Overloaded
-from lrs.ingest import Ingest
+from lrs.ingest import group_commit
+from lrs.ingest.group_commit import GroupCommit
+from lrs.ingest.pipeline import Ingest
+from lrs.ingest.prepare import Sender, StatementReader
+from lrs.ingest.write import Answers, Submission, Writer
 from lrs.settings import Settings
-from lrs.store import commit, migrations, pages, places, statements
-from lrs.store.commit import GroupCommit
-from lrs.store.database import Database
-from lrs.store.keys import salt
+from lrs.store import migrations
 from lrs.store.migrations import UnknownSchema
-from lrs.store.selections import Selection, select
-from lrs.store.transaction import Answers, Submission, Writer
-from lrs.xapi import links
-from lrs.xapi.query import Cursor, StatementQuery
+from lrs.store.postgres import Database
+from lrs.store.statements import insert, page_query, sequence
+from lrs.store.statements.filters import Selection, select
+from lrs.store.statements.partner_keys import salt
+from lrs.xapi import index_keys
+from lrs.xapi.statement_query import Cursor, StatementQuery
 
 Json = dict[str, Any]
 
@@ -481,21 +479,21 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
     """
     agents = [f"mbox {each['mbox']}" for each in AGENTS]
     columns = [
-        [links.verb_key(each) for each in VERBS],
-        [links.key("agent", f"mbox {each['mbox']}") for each in AUTHORITIES],
-        [links.key("agent", each) for each in agents],
-        [links.activity_key(each) for each in ACTIVITIES],
+        [index_keys.verb_key(each) for each in VERBS],
+        [index_keys.key("agent", f"mbox {each['mbox']}") for each in AUTHORITIES],
+        [index_keys.key("agent", each) for each in agents],
+        [index_keys.activity_key(each) for each in ACTIVITIES],
     ]
     keys = {
-        "member": [links.key("agent", each) for each in agents],
-        "instructor": [links.key("related agent", each) for each in agents],
-        "inherited": [links.activity_key(each) for each in ACTIVITIES],
-        "parent": [links.related_activity_key(each) for each in ACTIVITIES],
-        "registration": [links.registration_key(each) for each in REGISTRATIONS],
-        "verb": [*map(links.verb_key, VERBS), *range(100)],
-        "half": [links.key("agent", f"mbox {BUSY_AGENT['mbox']}"), 1],
-        "another half": [links.activity_key(BUSY), 1],
-        "a third half": [links.related_activity_key(BUSY), 1],
+        "member": [index_keys.key("agent", each) for each in agents],
+        "instructor": [index_keys.key("related agent", each) for each in agents],
+        "inherited": [index_keys.activity_key(each) for each in ACTIVITIES],
+        "parent": [index_keys.related_activity_key(each) for each in ACTIVITIES],
+        "registration": [index_keys.registration_key(each) for each in REGISTRATIONS],
+        "verb": [*map(index_keys.verb_key, VERBS), *range(100)],
+        "half": [index_keys.key("agent", f"mbox {BUSY_AGENT['mbox']}"), 1],
+        "another half": [index_keys.activity_key(BUSY), 1],
+        "a third half": [index_keys.related_activity_key(BUSY), 1],
     }
     for _ in range(2):
         partner_id = (await new_partner(services, http)).partner_id
@@ -504,7 +502,7 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
             await connection.execute(
                 _STATEMENTS,
                 partner_id,
-                places.first(BEGINNING),
+                sequence.first(BEGINNING),
                 ROWS,
                 *([key ^ own for key in each] for each in columns),
             )
@@ -518,7 +516,7 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
 
 async def plan(connection: Any, partner_id: int, selection: Selection) -> list[Json]:
     """The nodes of the plan for a page, with what each of them did."""
-    sql, arguments = pages.build(partner_id, selection)
+    sql, arguments = page_query.build(partner_id, selection)
     values = [f"'{argument}'" for argument in arguments]
     async with connection.transaction():
         return await explained(connection, sql, values, "analyze, ")
@@ -566,7 +564,7 @@ SEVERAL_FILTERS = {
 
 WINDOWS: dict[str, Json] = {
     "all of it": {},
-    "next page": {"cursor": Cursor(places.first(MIDDLE), END)},
+    "next page": {"cursor": Cursor(sequence.first(MIDDLE), END)},
     "since": {"since": MIDDLE},
     "until": {"until": MIDDLE},
 }
@@ -574,7 +572,7 @@ WINDOWS: dict[str, Json] = {
 SCOPES: dict[str, Json] = {
     "": {},
     "organization": {"organization": "north"},
-    "mine": {"authority_key": links.agent_key(AUTHORITIES[0])},
+    "mine": {"authority_key": index_keys.agent_key(AUTHORITIES[0])},
 }
 
 
@@ -647,7 +645,7 @@ async def test_no_request_examines_more_statements_than_it_may(
     library: int, reader: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However busy the conditions, and however seldom a statement meets them all."""
-    monkeypatch.setattr(pages, "EXAMINED", 200)
+    monkeypatch.setattr(page_query, "EXAMINED", 200)
     for window in WINDOWS.values():
         selection = select(replace(SEVERAL_FILTERS[name], **window), horizon=END)
         for node in await plan(reader, library, selection):
@@ -722,7 +720,7 @@ async def test_what_is_stored_meanwhile_is_known(
     batch = telling(3)
     sent = partner.xapi if face == "xapi" else partner.send
     async with slow_writer.transaction():
-        await statements.insert(slow_writer, partner.partner_id, [prepared(batch[1])])
+        await insert.insert(slow_writer, partner.partner_id, [prepared(batch[1])])
         waiting = asyncio.create_task(sent(batch))
         await asyncio.sleep(0.1)
         assert not waiting.done()
@@ -817,7 +815,7 @@ async def test_a_batch_waits_only_while_the_database_gets_on(
         await goes_on.wait()
         return {each: [None] for each in group}
 
-    monkeypatch.setattr(commit, "_PATIENCE", 0.1)
+    monkeypatch.setattr(group_commit, "_PATIENCE", 0.1)
     monkeypatch.setattr(Writer, "write", write)
     commits = GroupCommit(services.database, queue_limit=4, transactions_per_partner=1)
     under_way = []
@@ -831,151 +829,3 @@ async def test_a_batch_waits_only_while_the_database_gets_on(
     goes_on.set()
     await commits.room(time.monotonic())
     assert await asyncio.gather(*under_way) == [[None]] * 4
-
-
-# The house
-
-
-ROOT = Path(lrs.__file__).parent
-FILES = {
-    ".".join(("lrs", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
-    for path in ROOT.rglob("*.py")
-}
-FRONT_DOOR = {
-    "lrs.cli",
-    "lrs.cli_export",
-    "lrs.cli_options",
-    "lrs.cli_people",
-    "lrs.cli_rebuild",
-    "lrs.cli_reports",
-    "lrs.cli_tools",
-    "lrs.app",
-    "lrs.projecting",
-    "lrs.serve",
-    "lrs.administration",
-}
-COMMON = {
-    "lrs",
-    "lrs.collector",
-    "lrs.errors",
-    "lrs.resources",
-    "lrs.settings",
-    "lrs.logs",
-    "lrs.timing",
-    "lrs.metrics",
-    "lrs.priority",
-}
-FLOORS = [
-    "lrs.api",
-    "lrs.auth",
-    "lrs.ingest",
-    "lrs.checking",
-    "lrs.exporting",
-    "lrs.store",
-    "lrs.reporting",
-    "lrs.xapi",
-    "lrs.embedded_postgres",
-]
-FACES = {
-    "partners", "records", "people", "contents", "reports", "xapi", "oauth", "operations",
-    "documentation", "canvas", "console",
-}  # fmt: skip
-
-
-def imports(module: str) -> set[str]:
-    """What a module imports, ours by the module's full name; what is only for types as well."""
-    found = set()
-    for node in ast.walk(ast.parse(FILES[module].read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} has a relative import"
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                found.add(inner if inner in FILES else str(node.module))
-    return found
-
-
-IMPORTS = {module: imports(module) for module in FILES}
-
-
-def importers(name: str) -> set[str]:
-    """The modules that import a package or anything in it."""
-    return {
-        module
-        for module, imported in IMPORTS.items()
-        if any(each == name or each.startswith(f"{name}.") for each in imported)
-    }
-
-
-def within(module: str, package: str) -> bool:
-    return module == package or module.startswith(f"{package}.")
-
-
-def test_only_the_store_speaks_to_postgresql() -> None:
-    assert {each for each in importers("asyncpg") if not within(each, "lrs.store")} == set()
-
-
-def test_only_the_faces_know_starlette() -> None:
-    found = {each for each in importers("starlette") if not within(each, "lrs.api")}
-    assert found <= {"lrs.app"}
-
-
-RULES = ("lrs.reporting", "lrs.xapi")
-PURE = (*RULES, "lrs.resources", "lrs.errors")
-NO_IO = {
-    "asyncio", "asyncpg", "httpx", "io", "os", "pathlib", "random", "secrets", "socket", "sqlite3",
-    "subprocess", "tempfile", "threading", "time", "urllib.request", "logging",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "module", sorted(each for each in FILES if any(within(each, rules) for rules in RULES))
-)
-def test_the_rules_are_pure(module: str) -> None:
-    for each in IMPORTS[module]:
-        assert each not in NO_IO
-        assert not within(each, "lrs") or any(within(each, pure) for pure in PURE)
-
-
-def test_nothing_is_imported_upwards() -> None:
-    for module, imported in IMPORTS.items():
-        if module in FRONT_DOOR:
-            continue
-        floor = next((n for n, each in enumerate(FLOORS) if within(module, each)), len(FLOORS))
-        for each in imported:
-            if not within(each, "lrs") or each in COMMON:
-                continue
-            below = next((n for n, other in enumerate(FLOORS) if within(each, other)), -1)
-            assert below >= floor, f"{module} imports {each}"
-
-
-def face(module: str) -> str | None:
-    parts = module.split(".")
-    return parts[2] if parts[:2] == ["lrs", "api"] and parts[2:3] and parts[2] in FACES else None
-
-
-def test_the_faces_never_import_each_other() -> None:
-    for module, imported in IMPORTS.items():
-        if (own := face(module)) is not None:
-            assert {face(each) for each in imported} <= {None, own}, module
-
-
-def test_a_given_database_does_not_load_the_embedded_one() -> None:
-    """Nobody imports it at the top of a module."""
-    for module in importers("lrs.embedded_postgres"):
-        tree = ast.parse(FILES[module].read_text())
-        for node in tree.body:
-            if isinstance(node, ast.ImportFrom):
-                assert "embedded_postgres" not in {alias.name for alias in node.names}, module
-
-
-def test_every_named_query_is_used() -> None:
-    files = resources.directory("sql").rglob("*.sql")
-    named = {
-        path.relative_to(resources.directory("sql")).with_suffix("").as_posix() for path in files
-    }
-    source = "\n".join(path.read_text() for path in FILES.values())
-    for each in named:
-        if not each.startswith("migrations/") and each != "citus":
-            assert f'"{each}"' in source or f'"{Path(each).name}"' in source, each

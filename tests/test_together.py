@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lrs.store.together import Once, Together
+from lrs.store.batching import Once, Together
 
 
 class Library:

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lrs.errors import InvalidStatement
-from lrs.xapi import track, validation
+from lrs.xapi import track_events, validation
 
 Event = dict[str, Any]
 
@@ -28,12 +28,12 @@ SAMPLE: Event = {
 
 
 def told(**changed: Any) -> dict[str, Any]:
-    return track.statement({**SAMPLE, **changed}, organization=None, home_page=HOME)
+    return track_events.statement({**SAMPLE, **changed}, organization=None, home_page=HOME)
 
 
 def test_the_vendors_sample() -> None:
     assert told() == {
-        "id": track.event_id(SAMPLE, None),
+        "id": track_events.event_id(SAMPLE, None),
         "actor": {"objectType": "Agent", "mbox": "mailto:john.doe@company.com"},
         "verb": {
             "id": "http://adlnet.gov/expapi/verbs/completed",
@@ -71,8 +71,8 @@ def test_what_is_not_there_is_not_told(status: str, verb: str) -> None:
 def test_metadata_and_nulls_stay_with_the_event() -> None:
     event = {**SAMPLE, "grade": {"letter": None}, "orgid": None}
     kept = copy.deepcopy(event)
-    statement = track.statement(event, organization=None, home_page=HOME)
-    assert statement["context"]["extensions"][track.ORIGINAL] == kept
+    statement = track_events.statement(event, organization=None, home_page=HOME)
+    assert statement["context"]["extensions"][track_events.ORIGINAL] == kept
 
 
 @pytest.mark.parametrize(
@@ -165,22 +165,22 @@ def test_any_other_content_gets_an_iri(content_id: str, escaped: str) -> None:
 
 def test_an_event_keeps_its_id_however_it_is_written() -> None:
     event = {**SAMPLE, "status": "in_progress"}
-    first = track.event_id(event, "acme")
+    first = track_events.event_id(event, "acme")
     assert UUID(first).version == 5
     same = [
         {**event, "status": "in-progress"},
         {**event, "event_date": "2024-05-13T16:25:00.000+02:00"},
         {**event, "completion_percentage": 7, "duration_spent": None, "title": "x"},
     ]
-    assert {track.event_id(other, "acme") for other in same} == {first}
+    assert {track_events.event_id(other, "acme") for other in same} == {first}
     others = [
         {**event, "content_id": "other"},
         {**event, "user": "other"},
         {**event, "status": "started"},
         {**event, "event_date": "2024-05-13T14:25:00.001Z"},
     ]
-    distinct = {track.event_id(other, "acme") for other in others}
-    assert len({first, track.event_id(event, None), *distinct}) == 6
+    distinct = {track_events.event_id(other, "acme") for other in others}
+    assert len({first, track_events.event_id(event, None), *distinct}) == 6
 
 
 @pytest.mark.parametrize(
@@ -194,19 +194,21 @@ def test_an_event_keeps_its_id_however_it_is_written() -> None:
     ],
 )
 def test_the_organization(orgid: str | None, path: str | None, organization: str | None) -> None:
-    assert track.organization_of({**SAMPLE, "orgid": orgid}, path) == organization
-    assert track.organization_of(SAMPLE, path) == path
+    assert track_events.organization_of({**SAMPLE, "orgid": orgid}, path) == organization
+    assert track_events.organization_of(SAMPLE, path) == path
 
 
 def test_two_organizations_are_one_too_many() -> None:
     with pytest.raises(InvalidStatement) as raised:
-        track.organization_of({**SAMPLE, "orgid": "acme"}, "other")
+        track_events.organization_of({**SAMPLE, "orgid": "acme"}, "other")
     assert [violation.pointer for violation in raised.value.violations] == ["/orgid"]
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
-users = texts | st.emails() | st.uuids().map(str) | st.from_regex(track._EMAIL, fullmatch=True)
-contents = texts | st.from_regex(track._IRI, fullmatch=True)
+users = (
+    texts | st.emails() | st.uuids().map(str) | st.from_regex(track_events._EMAIL, fullmatch=True)
+)
+contents = texts | st.from_regex(track_events._IRI, fullmatch=True)
 moments = st.datetimes(timezones=st.timezones()).filter(lambda moment: moment.year > 1)
 events = st.fixed_dictionaries(
     {
@@ -236,8 +238,8 @@ def test_every_event_makes_a_valid_statement(event: Event) -> None:
     event = orjson.loads(orjson.dumps(event))
     assume(not validation.track_violations(event))
     before = copy.deepcopy(event)
-    organization = track.organization_of(event, None)
-    statement = track.statement(event, organization=organization, home_page=HOME)
+    organization = track_events.organization_of(event, None)
+    statement = track_events.statement(event, organization=organization, home_page=HOME)
     assert validation.statement_violations(statement, "1.0.3") == []
     assert event == before
     assert orjson.loads(orjson.dumps(statement)) == statement

@@ -10,7 +10,7 @@ import pytest
 from conftest import FIXTURES, new_partner
 from support import Partner, new_id, statement
 
-from lrs import administration
+from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import scopes
 
@@ -288,7 +288,7 @@ async def test_a_long_organization_is_refused_wherever_it_is_named(partner: Part
 
 
 async def test_an_expired_token_is_401_here(partner: Partner, services: Services) -> None:
-    tokens = await administration.load_keys(services.settings, services.authenticator.registry)
+    tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
     tokens.lifetime = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
     answer = await partner.send(

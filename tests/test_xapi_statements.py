@@ -18,7 +18,7 @@ import pytest
 from conftest import FIXTURES, new_partner
 from support import XAPI, Partner, new_id, serving, statement
 
-from lrs import administration, embedded_postgres
+from lrs import bootstrap, embedded_postgres
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.settings import Settings
@@ -44,7 +44,7 @@ async def test_basic_credentials_a_static_token_and_oauth2_are_taken(
     partner: Partner, services: Services
 ) -> None:
     registry = services.authenticator.registry
-    static = await administration.add_credential(
+    static = await bootstrap.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="bearer",
@@ -77,7 +77,7 @@ async def test_without_good_credentials_it_is_401(partner: Partner) -> None:
 
 
 async def test_an_expired_token_is_401_here(partner: Partner, services: Services) -> None:
-    tokens = await administration.load_keys(services.settings, services.authenticator.registry)
+    tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
     tokens.lifetime = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
     answer = await partner.http.get(URL, headers=XAPI | {"Authorization": f"Bearer {token}"})
@@ -433,9 +433,9 @@ async def test_a_database_that_is_away_is_503_until_it_is_back(
 
 
 async def _only_partner(dsn: str, http: httpx.AsyncClient) -> Partner:
-    async with administration.registry(dsn) as known:
+    async with bootstrap.registry(dsn) as known:
         added = await known.add_partner("only", "", "https://only.example")
-        issued = await administration.add_credential(
+        issued = await bootstrap.add_credential(
             known,
             added,
             kind="client",

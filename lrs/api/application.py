@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from lrs.api import observe
-from lrs.api.origins import CrossOrigin
+from lrs.api import request_log
+from lrs.api.cors import CrossOrigin
 from lrs.api.routing import Resource, Resources
 from lrs.api.services import Services
-from lrs.logs import request_id
-from lrs.timing import Spent, spent
+from lrs.observability.logs import request_id
+from lrs.observability.server_timing import Spent, spent
 
 
 class Application:
@@ -52,7 +52,7 @@ class Application:
             await self._router(scope, receive, send)
             return
         began = time.perf_counter()
-        identity = observe.identity(scope)
+        identity = request_log.identity(scope)
         request_id.set(identity)
         measured = Spent() if self._timed else None
         spent.set(measured)
@@ -71,4 +71,4 @@ class Application:
             status = response.status_code
             await response(scope, receive, send)
         finally:
-            observe.record(scope, resource, status, time.perf_counter() - began)
+            request_log.record(scope, resource, status, time.perf_counter() - began)

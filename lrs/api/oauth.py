@@ -15,14 +15,14 @@ from authlib.oauth2.rfc6749 import (
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import reading
+from lrs.api import request_parsing
 from lrs.api.responses import json_response
 from lrs.api.routing import resource
 from lrs.auth import scopes, secrets
 from lrs.auth.authenticate import Proof, basic
 from lrs.errors import MalformedJSON, Unauthorized
 from lrs.store.registry import Credential
-from lrs.xapi import codec
+from lrs.xapi import strict_json
 
 _BODY_BYTES = 16_384
 
@@ -36,8 +36,8 @@ async def post_token(request: Request) -> Response:
 
 
 async def _issue(request: Request) -> Response:
-    here = reading.services(request)
-    form = _form(request, await reading.body(request, _BODY_BYTES))
+    here = request_parsing.services(request)
+    form = _form(request, await request_parsing.body(request, _BODY_BYTES))
     credential = await _client(request, form)
     here.rate_limit.check(credential.key)
     grant = form.get("grant_type")
@@ -60,11 +60,11 @@ async def _issue(request: Request) -> Response:
 
 def _form(request: Request, body: bytes) -> dict[str, str]:
     """The parameters, from a form or (as Percipio's clients send them) from JSON."""
-    media_type = reading.media_type(request)
+    media_type = request_parsing.media_type(request)
     try:
-        if media_type == reading.JSON:
-            pairs = list(codec.read(body).items())
-        elif media_type == reading.FORM:
+        if media_type == request_parsing.JSON:
+            pairs = list(strict_json.read(body).items())
+        elif media_type == request_parsing.FORM:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
         else:
             raise InvalidRequestError("The body must be a form or a JSON object.")
@@ -91,7 +91,7 @@ async def _client(request: Request, form: dict[str, str]) -> Credential:
         else:
             key, secret = form.get("client_id", ""), form.get("client_secret", "")
             proof = Proof(key, "client", secrets.hashed(secret))
-        return await reading.services(request).authenticator.proven(proof)
+        return await request_parsing.services(request).authenticator.proven(proof)
     except Unauthorized as error:
         raise InvalidClientError(error.detail, status_code=401) from None
 
@@ -111,12 +111,12 @@ def _plain(text: str) -> str:
 
 
 async def get_keys(request: Request) -> Response:
-    keys = reading.services(request).tokens.public_keys()
+    keys = request_parsing.services(request).tokens.public_keys()
     return json_response(keys, headers={"Cache-Control": "public, max-age=300"})
 
 
 async def get_metadata(request: Request) -> Response:
-    return json_response(metadata(reading.services(request).tokens.issuer))
+    return json_response(metadata(request_parsing.services(request).tokens.issuer))
 
 
 def metadata(issuer: str) -> dict[str, Any]:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import listing, outcomes, reading
+from lrs.api import batch_results, request_parsing, statement_list
 from lrs.api.routing import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
-from lrs.checking import StatementReader, read_track
 from lrs.errors import Forbidden, TokenExpired
+from lrs.ingest.prepare import StatementReader, read_track
 
 
 async def post_statements(request: Request) -> Response:
     who = await _partner(request)
     scopes.require(who.scopes, scopes.STATEMENTS_WRITE)
-    reading.require_json(request)
-    here, dry_run = reading.services(request), reading.dry_run(request)
-    sender = reading.sender(
-        who, reading.organization(request), reading.version(request, required=False)
+    request_parsing.require_json(request)
+    here, dry_run = request_parsing.services(request), request_parsing.dry_run(request)
+    sender = request_parsing.sender(
+        who, request_parsing.organization(request), request_parsing.version(request, required=False)
     )
-    items, is_batch = await reading.items(request)
+    items, is_batch = await request_parsing.items(request)
     found = await here.ingest.submit(
         items,
         sender,
@@ -30,34 +30,34 @@ async def post_statements(request: Request) -> Response:
         dry_run=dry_run,
     )
     ids = [outcome.statement_id for outcome in found]
-    return outcomes.response(found, is_batch=is_batch, dry_run=dry_run, stored=ids)
+    return batch_results.response(found, is_batch=is_batch, dry_run=dry_run, stored=ids)
 
 
 async def get_statements(request: Request) -> Response:
     who = await _partner(request)
-    reading.version(request, required=False)
-    return await listing.answer(request, who, reading.organization(request))
+    request_parsing.version(request, required=False)
+    return await statement_list.answer(request, who, request_parsing.organization(request))
 
 
 async def post_track(request: Request) -> Response:
-    who = await reading.partner(request)
+    who = await request_parsing.partner(request)
     scopes.require(who.scopes, scopes.TRACK_WRITE)
-    reading.require_json(request)
-    here, dry_run = reading.services(request), reading.dry_run(request)
-    sender = reading.sender(who, reading.organization(request), None)
-    items, is_batch = await reading.items(request)
+    request_parsing.require_json(request)
+    here, dry_run = request_parsing.services(request), request_parsing.dry_run(request)
+    sender = request_parsing.sender(who, request_parsing.organization(request), None)
+    items, is_batch = await request_parsing.items(request)
     found = await here.ingest.submit(
         items, sender, read_track, item_bytes=here.settings.statement_bytes, dry_run=dry_run
     )
     told = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in found]
     stored = told if is_batch else told[0]
-    return outcomes.response(found, is_batch=is_batch, dry_run=dry_run, stored=stored)
+    return batch_results.response(found, is_batch=is_batch, dry_run=dry_run, stored=stored)
 
 
 async def _partner(request: Request) -> Caller:
     """Percipio answers 403 where the token of a statements request has expired."""
     try:
-        return await reading.partner(request)
+        return await request_parsing.partner(request)
     except TokenExpired as error:
         raise Forbidden(error.detail, headers=error.headers) from None
 

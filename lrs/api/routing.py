@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Scope
 
-from lrs.api import problems
+from lrs.api import problem_details
 from lrs.errors import MethodNotAllowed, NotFound
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -44,7 +44,7 @@ class Resource:
         try:
             return await self._handler(request)(request)
         except Exception as error:
-            response = problems.render(error)
+            response = problem_details.render(error)
             # One error may meet several requests; it is not to gather the ways of all of them.
             error.__traceback__ = None
             return response

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lrs.auth.authenticate import Authenticator
-from lrs.auth.callbacks import Callbacks
-from lrs.auth.limits import RateLimit
+from lrs.auth.callback_tokens import Callbacks
+from lrs.auth.rate_limit import RateLimit
+from lrs.auth.secret_box import Vault
 from lrs.auth.tokens import Tokens
-from lrs.auth.vault import Vault
-from lrs.ingest import Ingest
+from lrs.ingest.pipeline import Ingest
+from lrs.projection.partner_lock import Changes
+from lrs.reports.exports import Exports
 from lrs.settings import Settings
-from lrs.store.changes import Changes
-from lrs.store.database import Database
-from lrs.store.exports import Exports
-from lrs.store.horizon import Horizon
-from lrs.store.pages import Pages
-from lrs.store.statements import Lookups
+from lrs.store.postgres import Database
+from lrs.store.statements.insert import Lookups
+from lrs.store.statements.page_query import Pages
+from lrs.store.statements.watermark import Horizon
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from lrs.auth import scopes, secrets
 from lrs.auth.tokens import EXPIRED, INVALID, Tokens
 from lrs.errors import TokenExpired, Unauthorized
 from lrs.store.registry import Credential, Registry
-from lrs.xapi import links
+from lrs.xapi import index_keys
 
 _REMEMBERED = 10_000
 
@@ -159,7 +159,7 @@ def _caller(credential: Credential, limited_to: frozenset[str] | None) -> Caller
         **({"name": credential.label} if credential.label else {}),
         "account": {"homePage": credential.home_page, "name": credential.key},
     }
-    authority_key = links.agent_key(agent)
+    authority_key = index_keys.agent_key(agent)
     assert authority_key is not None  # noqa: S101 - it has an account
     return Caller(
         credential.key,

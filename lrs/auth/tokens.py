@@ -21,7 +21,7 @@ from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet, RSAKey
 
-from lrs.auth.vault import KeyLost, Vault
+from lrs.auth.secret_box import KeyLost, Vault
 from lrs.errors import TokenExpired, Unauthorized, Unavailable
 from lrs.store.registry import Registry, SigningKey
 

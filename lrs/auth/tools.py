@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lrs.auth import secrets
-from lrs.auth.vault import Vault
+from lrs.auth.secret_box import Vault
 from lrs.errors import InvalidParameter, NotFound
 from lrs.store.tools import Tools
 

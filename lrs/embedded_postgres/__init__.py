@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from lrs import priority
+from lrs import process_priority
 from lrs.embedded_postgres.account import account_for, open_in_place, open_parents, user_name
 from lrs.embedded_postgres.cluster import PORT, check, configure, create_database, initialize
 from lrs.embedded_postgres.errors import ELSEWHERE, EmbeddedError, disk_full
@@ -64,7 +64,7 @@ def address(data_directory: Path) -> str | None:
 def give_way(data_directory: Path, pid: int) -> None:
     """Lets others have the processor first if the process is one of this PostgreSQL's."""
     if works_on(_resolved(data_directory) / "postgres", pid):
-        priority.lower(pid)
+        process_priority.lower(pid)
 
 
 def _start(data: Path, listen: str, stack: ExitStack) -> str:

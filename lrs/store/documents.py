@@ -12,7 +12,7 @@ from datetime import datetime
 
 from lrs import resources
 from lrs.errors import ConcurrencyConflict
-from lrs.store.database import Connection, Database, errors_translated
+from lrs.store.postgres import Connection, Database, errors_translated
 from lrs.xapi.documents import Document, Scope
 
 _ONE = resources.sql("documents/one")

@@ -19,7 +19,7 @@ import sqlparse
 
 from lrs import resources
 from lrs.errors import Unavailable
-from lrs.store.database import Connection, errors_translated
+from lrs.store.postgres import Connection, errors_translated
 
 _CREATE = """
 create table if not exists schema_migration (

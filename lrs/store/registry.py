@@ -9,7 +9,7 @@ import asyncpg
 
 from lrs import resources
 from lrs.errors import Conflict, InvalidParameter, NotFound
-from lrs.store.database import errors_translated
+from lrs.store.postgres import errors_translated
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from lrs.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from lrs.xapi import codec, links, parameters
+from lrs.xapi import index_keys, query_params, strict_json
 from lrs.xapi.preconditions import Preconditions
 from lrs.xapi.validation import Version
 
@@ -105,7 +105,7 @@ def parse(given: Iterable[tuple[str, str]], kind: Kind, method: str) -> Asked:
     since = ("since",) if method == "GET" else ()
     taken = (*kind.required, *kind.optional, kind.id_parameter, *since)
     one_only = method in ("PUT", "POST") or (method == "DELETE" and kind is not STATE)
-    values = parameters.read(
+    values = query_params.read(
         given,
         {name: _READERS[name] for name in taken},
         required=(*kind.required, kind.id_parameter) if one_only else kind.required,
@@ -113,19 +113,19 @@ def parse(given: Iterable[tuple[str, str]], kind: Kind, method: str) -> Asked:
     )
     if "since" in values and kind.id_parameter in values:
         misplaced = ("since", f"cannot be given together with {kind.id_parameter}")
-        parameters.refuse([misplaced], section=section)
-    agent = links.agent_identity(values["agent"]) if "agent" in values else None
+        query_params.refuse([misplaced], section=section)
+    agent = index_keys.agent_identity(values["agent"]) if "agent" in values else None
     scope = Scope(kind.name, values.get("activityId"), agent, values.get("registration"))
     return Asked(scope, values.get(kind.id_parameter, ""), values.get("since"))
 
 
-_READERS: dict[str, parameters.Reader] = {
-    "activityId": parameters.iri,
-    "agent": parameters.agent,
-    "registration": parameters.uuid,
-    "stateId": parameters.text,
-    "profileId": parameters.text,
-    "since": parameters.timestamp,
+_READERS: dict[str, query_params.Reader] = {
+    "activityId": query_params.iri,
+    "agent": query_params.agent,
+    "registration": query_params.uuid,
+    "stateId": query_params.text,
+    "profileId": query_params.text,
+    "since": query_params.timestamp,
 }
 
 
@@ -177,7 +177,7 @@ def merged(stored: Document, sent: Document, limit: int) -> Document:
         **_object(stored.content, "The document stored"),
         **_object(sent.content, "The document sent"),
     }
-    content = codec.joined(members)
+    content = strict_json.joined(members)
     if len(content) > limit:
         raise TooLarge(f"The merged document would be larger than {limit} bytes.")
     return Document.of(content, stored.content_type)
@@ -185,9 +185,9 @@ def merged(stored: Document, sent: Document, limit: int) -> Document:
 
 def _object(content: bytes, named: str) -> dict[str, bytes]:
     try:
-        value = codec.read(content)
+        value = strict_json.read(content)
     except MalformedJSON as error:
         raise MalformedJSON(f"{named} cannot be merged. {error.detail}") from None
     if not isinstance(value, dict):
         raise MalformedJSON(f"{named} is JSON, but not an object, and cannot be merged.")
-    return codec.members(content)
+    return strict_json.members(content)

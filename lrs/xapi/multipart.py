@@ -16,7 +16,7 @@ from typing import Any
 
 from lrs.errors import BadRequest, TooLarge, UnsupportedMediaType, Violation
 from lrs.xapi import signatures
-from lrs.xapi.explain import shown
+from lrs.xapi.validation_messages import shown
 
 Json = dict[str, Any]
 

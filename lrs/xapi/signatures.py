@@ -27,10 +27,10 @@ from joserfc.jwk import RSAKey
 from joserfc.util import base64_to_int, urlsafe_b64decode
 
 from lrs.errors import InvalidStatement, MalformedJSON, Violation
-from lrs.xapi import codec, equality
-from lrs.xapi.explain import shown
+from lrs.xapi import equality, strict_json
 from lrs.xapi.timestamps import parse_timestamp
 from lrs.xapi.validation import statement_violations
+from lrs.xapi.validation_messages import shown
 
 Json = dict[str, Any]
 
@@ -146,7 +146,7 @@ def _from_base64url(segment: bytes, name: str) -> bytes:
 
 def _object(text: bytes, name: str) -> Json:
     try:
-        value = codec.read(text)
+        value = strict_json.read(text)
     except MalformedJSON as error:
         raise _Refused(f"the {name} of the JWS cannot be read. {error.detail}") from None
     if not isinstance(value, dict):

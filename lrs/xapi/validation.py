@@ -20,9 +20,9 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, Registry
 
 from lrs.errors import Violation
 from lrs.resources import schema
-from lrs.xapi.explain import Explainer, Path, pointer, shown
-from lrs.xapi.narrowing import narrowed
 from lrs.xapi.timestamps import moment, parse_timestamp
+from lrs.xapi.validation_messages import Explainer, Path, pointer, shown
+from lrs.xapi.validation_narrowing import narrowed
 
 __all__ = [
     "Finding",

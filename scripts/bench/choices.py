@@ -16,9 +16,10 @@ import asyncpg
 from msgspec.structs import replace
 
 from lrs import embedded_postgres
-from lrs.store import migrations, statements
-from lrs.store.keys import salt
-from lrs.store.statements import Prepared
+from lrs.store import migrations
+from lrs.store.statements import insert
+from lrs.store.statements.insert import Prepared
+from lrs.store.statements.partner_keys import salt
 from scripts.bench import document
 from scripts.bench.copying import BENCH, Store, copy, prepared, rate, renamed, tables_apart
 from scripts.bench.samples import Samples
@@ -203,7 +204,7 @@ async def _dictionary(
         replace(each, links=tuple((known[key] ^ own, roles) for key, roles in each.links))
         for each in batch
     ]
-    await statements.insert(connection, partner_id, keyed)
+    await insert.insert(connection, partner_id, keyed)
 
 
 # What is kept of a statement
@@ -243,10 +244,10 @@ async def _unsorted(
 _JSONB = ["alter table statement alter column payload type jsonb using payload::jsonb"]
 
 WAYS: Sequence[Way] = (
-    Way("how rows come in", "unnest, as the server does it", statements.insert),
+    Way("how rows come in", "unnest, as the server does it", insert.insert),
     Way("", "COPY straight into the tables, blind to known ids", copy),
     Way("", "COPY into temporary tables, then insert", _staged, prepare=_STAGE),
-    Way("keys of links", "hashed, 64 bits", statements.insert),
+    Way("keys of links", "hashed, 64 bits", insert.insert),
     Way("", "from a dictionary, 32 bits", _dictionary, _DICTIONARY),
     Way("payload", "text", copy),
     Way("", "jsonb", copy, _JSONB),

@@ -14,12 +14,12 @@ from uuid import uuid4
 import asyncpg
 import orjson
 
-from lrs import administration
-from lrs.checking import Sender
-from lrs.store import statements
-from lrs.store.entities import Remembered
-from lrs.store.statements import Prepared
-from lrs.xapi import links
+from lrs import bootstrap
+from lrs.ingest.prepare import Sender
+from lrs.store.statements import insert
+from lrs.store.statements.definitions import Remembered
+from lrs.store.statements.insert import Prepared
+from lrs.xapi import index_keys
 from scripts.bench.copying import copy, prepared, renamed
 from scripts.bench.samples import Samples
 from scripts.bench.servers import PARTNER, Target
@@ -62,13 +62,13 @@ def _sender(target: Target, partner_id: int) -> Sender:
         (statement_id,) = client.post(target.statements, json=statement).json()
         told = client.get(target.statements, params={"statementId": statement_id}).json()
     authority = told["authority"]
-    text, key = orjson.dumps(authority).decode(), links.agent_key(authority)
+    text, key = orjson.dumps(authority).decode(), index_keys.agent_key(authority)
     return Sender(partner_id, PARTNER, "", None, text, key or 0, defines=True)
 
 
 async def _partners(dsn: str) -> list[int]:
     """The demo partner's id, and those of others, made if they are not there yet."""
-    async with administration.registry(dsn) as known:
+    async with bootstrap.registry(dsn) as known:
         there = {each.name for each in await known.partners()}
         names = [f"other-{number}" for number in range(_OTHERS)]
         for name in names:
@@ -101,7 +101,7 @@ async def _copy_share(
             async with connection.transaction():
                 await copy(connection, partner_id, batch)
                 if news:
-                    await statements.insert_all(connection, partner_id, (), news)
+                    await insert.insert_all(connection, partner_id, (), news)
             remembered.note(partner_id, news)
     finally:
         await connection.close()

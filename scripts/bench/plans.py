@@ -20,7 +20,8 @@ from uuid import uuid4
 import asyncpg
 
 from lrs import resources
-from lrs.store import database, statements
+from lrs.store import postgres
+from lrs.store.statements import insert
 from scripts.bench import servers, traffic
 from scripts.bench.servers import Target
 
@@ -98,7 +99,7 @@ async def _explained(target: Target, executed: list[Execution]) -> str:
     built = [
         each
         for each in executed
-        if each.application == database.READER and not names[each.sql] and _BUILT.search(each.sql)
+        if each.application == postgres.READER and not names[each.sql] and _BUILT.search(each.sql)
     ]
     lists = {each.session for each in built}
     slowest: dict[str, Execution] = {}
@@ -106,9 +107,9 @@ async def _explained(target: Target, executed: list[Execution]) -> str:
     for each in sorted([*with_file, *built], key=lambda each: each.milliseconds):
         slowest[each.sql] = each
     parts = []
-    async with database.connected(target.dsn) as pools:
+    async with postgres.connected(target.dsn) as pools:
         for sql, each in slowest.items():
-            title = names[sql] or f"built by lrs/store/pages.py\n\n{sql}"
+            title = names[sql] or f"built by lrs/store/statements/page_query.py\n\n{sql}"
             pool = pools.lists if each.session in lists else pools.writers
             parts.append((title, await _explain(pool, each)))
         for name in named.keys() - names.values():
@@ -147,10 +148,10 @@ def named_queries() -> dict[str, str]:
     for piece in ("given", "insert", "insert_one", "insert_all", "tell", "inserted"):
         del named[f"statements/{piece}"]
     whole = {
-        "insert": statements.SEVERAL,
-        "insert_one": statements.ONE,
-        "insert_one, tell": statements.ONE_TELLING,
-        "insert_all, tell": statements.ALL_TELLING,
+        "insert": insert.SEVERAL,
+        "insert_one": insert.ONE,
+        "insert_one, tell": insert.ONE_TELLING,
+        "insert_all, tell": insert.ALL_TELLING,
     }
     return named | {f"statements/{name}": text.strip() for name, text in whole.items()}
 

@@ -23,16 +23,18 @@ import asyncpg
 import orjson
 import psutil  # type: ignore[import-untyped]
 
-from lrs import collector, embedded_postgres
-from lrs.reporting import names, rows
-from lrs.reporting.records import RecordQuery
-from lrs.reporting.vocabulary import vocabulary
-from lrs.store import migrations, people, projection, records
-from lrs.store.changes import Changes
-from lrs.store.database import Database, connected, projecting
-from lrs.store.grants import Grants
+from lrs import embedded_postgres, projection
+from lrs.people import importer, rows
+from lrs.projection.partner_lock import Changes
+from lrs.projection.vocabulary import vocabulary
+from lrs.reports import identifiers, learner_records
+from lrs.reports.record_query import RecordQuery
+from lrs.reports.roles import Grants
+from lrs.server import garbage_collection
+from lrs.store import migrations
+from lrs.store.postgres import Database, connected, projecting
 from lrs.store.registry import Registry
-from lrs.xapi.entities import identity_hash
+from lrs.xapi.definitions import identity_hash
 from scripts.reporting import samples
 
 READER = "bench_reader"
@@ -44,7 +46,7 @@ Json = dict[str, Any]
 
 def main() -> None:
     options = _options()
-    collector.spare()
+    garbage_collection.spare()
     with (
         tempfile.TemporaryDirectory(prefix="lrs-reporting-") as folder,
         embedded_postgres.running(Path(folder)) as dsn,
@@ -167,7 +169,7 @@ async def _people(pool: asyncpg.Pool, partner_id: int, learners: int) -> Json:
     taken: Json = {"rows": len(given)}
     for name in ("first", "again"):
         began = time.perf_counter()
-        made = await people.take(Changes(pool), partner_id, "https://partner.example", given)
+        made = await importer.take(Changes(pool), partner_id, "https://partner.example", given)
         taken[name] = round(time.perf_counter() - began, 2)
         assert not made.refused  # noqa: S101
     return taken
@@ -175,8 +177,8 @@ async def _people(pool: asyncpg.Pool, partner_id: int, learners: int) -> Json:
 
 async def _records(database: Database, partner_id: int, learner: int) -> None:
     """As the interface asks, by an address."""
-    name = names.learner(samples.address(learner), "https://partner.example")
-    await records.of_learner(database, partner_id, name, RecordQuery(limit=500))
+    name = identifiers.learner(samples.address(learner), "https://partner.example")
+    await learner_records.of_learner(database, partner_id, name, RecordQuery(limit=500))
 
 
 async def _vendor(dsn: str) -> None:

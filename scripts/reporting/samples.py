@@ -14,9 +14,9 @@ from uuid import UUID
 
 import orjson
 
-from lrs.store import places
-from lrs.store.keys import salt
-from lrs.xapi import links, track
+from lrs.store.statements import sequence
+from lrs.store.statements.partner_keys import salt
+from lrs.xapi import index_keys, track_events
 
 COURSES = 400
 CHAPTERS = 5
@@ -42,19 +42,19 @@ def rows(count: int, learners: int, partner_id: int, seed: int = 1) -> Iterator[
     """Rows of the statement table, in the order of COLUMNS and of their storing."""
     chance = random.Random(seed)
     own = salt(partner_id)
-    keys = {verb: links.verb_key(verb) ^ own for verb in VERBS.values()}
+    keys = {verb: index_keys.verb_key(verb) ^ own for verb in VERBS.values()}
     for number, statement in enumerate(_statements(chance, count, learners)):
         statement_id = UUID(int=chance.getrandbits(128), version=4)
         statement["id"] = str(statement_id)
         statement["stored"] = statement["timestamp"]
         yield (
             partner_id,
-            places.first(BEGINNING + timedelta(days=DAYS) * (number / count)),
+            sequence.first(BEGINNING + timedelta(days=DAYS) * (number / count)),
             statement_id,
             keys[statement["verb"]["id"]],
             1,
-            (links.actor_key(statement) or 0) ^ own,
-            (links.object_key(statement) or 0) ^ own,
+            (index_keys.actor_key(statement) or 0) ^ own,
+            (index_keys.object_key(statement) or 0) ^ own,
             None,
             statement_id.bytes * 2,
             orjson.dumps(statement).decode(),
@@ -185,10 +185,10 @@ def _tracked(chance: random.Random, course: int, learner: str) -> Json:
     event = {
         "content_id": f"http://datacamp.com/course/{course}",
         "user": learner,
-        "status": chance.choice(tuple(track.VERBS)),
+        "status": chance.choice(tuple(track_events.VERBS)),
         "event_date": "2024-05-13T14:25:00Z",
         "completion_percentage": chance.randrange(100),
         "duration_spent": chance.randrange(10_000),
     }
-    made = track.statement(event, organization=None, home_page="https://partner.example")
+    made = track_events.statement(event, organization=None, home_page="https://partner.example")
     return {name: made[name] for name in ("verb", "object", "result", "context")}

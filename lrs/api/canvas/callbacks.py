@@ -13,20 +13,19 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import reading
-from lrs.api.canvas import addresses
+from lrs.api import request_parsing
+from lrs.api.canvas import urls
 from lrs.api.responses import json_response
 from lrs.api.routing import resource
 from lrs.api.services import Services
-from lrs.auth.callbacks import Reporter
+from lrs.auth.callback_tokens import Reporter
 from lrs.auth.oauth1 import SignedRequest
-from lrs.checking import Item, Sender
-from lrs.errors import LRSError, MalformedJSON
-from lrs.store import callbacks
-from lrs.store.callbacks import Nonce
-from lrs.store.transaction import Replayed
-from lrs.xapi import canvas, launches, links
-from lrs.xapi.canvas import NoObject, Report
+from lrs.errors import LRSError, MalformedJSON, NonceReused
+from lrs.ingest.prepare import Item, Sender
+from lrs.store import nonces
+from lrs.store.nonces import Nonce
+from lrs.xapi import canvas_callbacks, canvas_launches, index_keys
+from lrs.xapi.canvas_callbacks import NoObject, Report
 from lrs.xapi.durations import BadDuration
 
 _log = logging.getLogger("lrs.errors")
@@ -44,13 +43,13 @@ async def post_xapi(request: Request) -> Response:
     def read(value: Any, body: bytes) -> Report:
         if not _is_json(request):
             raise _NotJSON
-        return canvas.read_xapi(value, body)
+        return canvas_callbacks.read_xapi(value, body)
 
     return await _answer(request, read)
 
 
 async def post_caliper(request: Request) -> Response:
-    return await _answer(request, canvas.read_caliper)
+    return await _answer(request, canvas_callbacks.read_caliper)
 
 
 async def _answer(request: Request, read: Read) -> Response:
@@ -87,8 +86,8 @@ def _failure() -> Response:
 
 
 async def _receive(request: Request, read: Read) -> None:
-    here = reading.services(request)
-    body = await reading.body(request, here.settings.xapi_statement_bytes)
+    here = request_parsing.services(request)
+    body = await request_parsing.body(request, here.settings.xapi_statement_bytes)
     value = _value(request, body)
     who = await here.callbacks.reporter(request.path_params["token"])
     nonce = here.callbacks.nonce(who, _signed(request, body))
@@ -115,13 +114,13 @@ def _value(request: Request, body: bytes) -> Any:
 
 
 def _is_json(request: Request) -> bool:
-    return reading.media_type(request) == reading.JSON
+    return request_parsing.media_type(request) == request_parsing.JSON
 
 
 def _signed(request: Request, body: bytes) -> SignedRequest:
     return SignedRequest(
         request.method,
-        addresses.url(request),
+        urls.url(request),
         request.headers.getlist("authorization"),
         request.headers.get("content-type", ""),
         body,
@@ -130,20 +129,20 @@ def _signed(request: Request, body: bytes) -> SignedRequest:
 
 async def _burn(here: Services, who: Reporter, nonce: Nonce) -> None:
     """Takes the nonce of a request that stores nothing."""
-    if not await callbacks.consume_alone(here.database, who.tool.partner_id, nonce):
-        raise Replayed
+    if not await nonces.consume_alone(here.database, who.tool.partner_id, nonce):
+        raise NonceReused
 
 
 async def _store(here: Services, who: Reporter, report: Report, nonce: Nonce) -> None:
     """Stores the statement and counts it; a repeated one changes nothing, as it is a retry."""
-    statement_id = canvas.own_id(report)
+    statement_id = canvas_callbacks.own_id(report)
     item, sender = _item(here, who, report, statement_id), _sender(who)
     outcome = await here.ingest.record(item, sender, nonce)
     if outcome.kind == "conflict" and statement_id is not None:
         known = await here.lookups.one(sender.partner_id, statement_id)
-        if known and not canvas.is_of(orjson.loads(known.payload), who.launch):
+        if known and not canvas_callbacks.is_of(orjson.loads(known.payload), who.launch):
             # Some tools send one id for everybody, as the vendor's example does.
-            statement_id = canvas.other_id(statement_id, who.launch)
+            statement_id = canvas_callbacks.other_id(statement_id, who.launch)
             item = _item(here, who, report, statement_id)
             outcome = await here.ingest.record(item, sender, nonce)
     if outcome.kind == "conflict":
@@ -152,16 +151,18 @@ async def _store(here: Services, who: Reporter, report: Report, nonce: Nonce) ->
 
 def _item(here: Services, who: Reporter, report: Report, statement_id: str | None) -> Item:
     settings, tool = here.settings, who.tool
-    made = canvas.statement(report, who.launch, tool.home_page, statement_id)
+    made = canvas_callbacks.statement(report, who.launch, tool.home_page, statement_id)
     viewed = settings.page_views if tool.page_views is None else tool.page_views
-    view = canvas.page_view(report, who.launch, cap=settings.page_view_seconds, viewed=viewed)
+    view = canvas_callbacks.page_view(
+        report, who.launch, cap=settings.page_view_seconds, viewed=viewed
+    )
     return Item(made, orjson.dumps(made), None, "1.0.3", page_view=view)
 
 
 def _sender(who: Reporter) -> Sender:
     tool = who.tool
-    authority = launches.authority(tool.home_page, tool.name)
-    key = links.agent_key(authority)
+    authority = canvas_launches.authority(tool.home_page, tool.name)
+    key = index_keys.agent_key(authority)
     assert key is not None  # noqa: S101 - it has an account
     text = orjson.dumps(authority).decode()
     return Sender(tool.partner_id, tool.partner, tool.home_page, None, text, key, False, "1.0.3")

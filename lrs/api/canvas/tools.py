@@ -10,16 +10,16 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import reading
-from lrs.api.canvas import addresses
+from lrs.api import request_parsing
+from lrs.api.canvas import urls
 from lrs.api.responses import json_response, timestamp
 from lrs.api.routing import resource
 from lrs.auth import scopes, tools
 from lrs.auth.authenticate import Caller
 from lrs.errors import InvalidParameter, NotFound, Violation
 from lrs.store.tools import Tool
-from lrs.xapi import codec, launches
-from lrs.xapi.launches import CallbackURLs
+from lrs.xapi import canvas_launches, strict_json
+from lrs.xapi.canvas_launches import CallbackURLs
 
 _REQUIREMENT = "Tools"
 
@@ -46,13 +46,13 @@ class Launched(msgspec.Struct):
 
 async def get_tools(request: Request) -> Response:
     who = await _operator(request)
-    found = await reading.services(request).callbacks.tools.all(who.partner)
+    found = await request_parsing.services(request).callbacks.tools.all(who.partner)
     return json_response({"tools": [_described(each) for each in found]})
 
 
 async def post_tools(request: Request) -> Response:
     who = await _operator(request)
-    wanted, here = await _read(request, NewTool), reading.services(request)
+    wanted, here = await _read(request, NewTool), request_parsing.services(request)
     issued = await tools.add(
         here.callbacks.tools,
         here.vault,
@@ -66,7 +66,7 @@ async def post_tools(request: Request) -> Response:
 
 async def rotate_tool(request: Request) -> Response:
     who = await _operator(request)
-    wanted, here = await _read(request, Rotation), reading.services(request)
+    wanted, here = await _read(request, Rotation), request_parsing.services(request)
     until = datetime.now(UTC) + timedelta(hours=wanted.overlap_hours)
     issued = await tools.rotate(
         here.callbacks.tools, here.vault, who.partner_id, request.path_params["tool"], until
@@ -77,20 +77,20 @@ async def rotate_tool(request: Request) -> Response:
 async def delete_tool(request: Request) -> Response:
     who = await _operator(request)
     name = tools.known_name(request.path_params["tool"])
-    await reading.services(request).callbacks.tools.revoke(who.partner_id, name)
+    await request_parsing.services(request).callbacks.tools.revoke(who.partner_id, name)
     return Response(status_code=204)
 
 
 async def post_callback_urls(request: Request) -> Response:
     who = await _caller(request, scopes.CALLBACKS_WRITE)
     launched = await _read(request, Launched)
-    here, name = reading.services(request), request.path_params["tool"]
+    here, name = request_parsing.services(request), request.path_params["tool"]
     tool = await here.callbacks.tools.find(who.partner, name)
     if tool is None or tool.revoked_at:
         raise NotFound(f"There is no tool {name!r}.")
     urls = _urls(request, tool, launched)
     if launched.parameters is not None:
-        return _secret({"parameters": launches.substituted(launched.parameters, urls)})
+        return _secret({"parameters": canvas_launches.substituted(launched.parameters, urls)})
     if urls is None:
         raise _missing(launched)
     expires_at = here.callbacks.expires_at(datetime.now(UTC))
@@ -105,7 +105,7 @@ def _urls(request: Request, tool: Tool, launched: Launched) -> CallbackURLs | No
     course = _id("course", launched.course, parameters.get("context_id"))
     if user is None or course is None:
         return None
-    here, base = reading.services(request), addresses.base_url(request)
+    here, base = request_parsing.services(request), urls.base_url(request)
     token = here.callbacks.token(tool.partner, tool.name, user, course)
     return CallbackURLs(f"{base}/api/lti/v1/xapi/{token}", f"{base}/api/lti/v1/caliper/{token}")
 
@@ -116,8 +116,8 @@ def _id(name: str, *given: Any) -> str | None:
     if found is None:
         return None
     text = str(found) if type(found) is int else found
-    if not launches.is_id(text):
-        most = launches.MOST_CHARACTERS
+    if not canvas_launches.is_id(text):
+        most = canvas_launches.MOST_CHARACTERS
         raise _wrong(name, f"must be a text of 1 to {most} characters, none of them NUL")
     return str(text)
 
@@ -140,19 +140,21 @@ async def _operator(request: Request) -> Caller:
 
 
 async def _caller(request: Request, scope: str) -> Caller:
-    who = await reading.partner(request)
+    who = await request_parsing.partner(request)
     scopes.require(who.scopes, scope)
-    reading.parameters(request)
+    request_parsing.parameters(request)
     return who
 
 
 async def _read(request: Request, kind: type[Body]) -> Body:
     """The JSON object in the body; an empty body is an empty object."""
-    body = await reading.body(request, reading.services(request).settings.xapi_statement_bytes)
+    body = await request_parsing.body(
+        request, request_parsing.services(request).settings.xapi_statement_bytes
+    )
     if body:
-        reading.require_json(request)
+        request_parsing.require_json(request)
     try:
-        return msgspec.convert(codec.read(body or b"{}"), kind)
+        return msgspec.convert(strict_json.read(body or b"{}"), kind)
     except msgspec.ValidationError as error:
         reason = str(error)
         raise InvalidParameter(f"The body is not what was expected: {reason}.") from None

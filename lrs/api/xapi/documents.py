@@ -8,15 +8,15 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import reading
+from lrs.api import request_parsing
 from lrs.api.responses import http_date, json_response
 from lrs.api.routing import Resource
-from lrs.api.xapi.resources import resource
+from lrs.api.xapi.resource import resource
 from lrs.auth import scopes
 from lrs.errors import BadRequest, NotFound, PreconditionFailed
 from lrs.store import documents as store
-from lrs.store.database import Database
 from lrs.store.documents import Name
+from lrs.store.postgres import Database
 from lrs.xapi import documents as rules
 from lrs.xapi import preconditions
 from lrs.xapi.documents import ANY_BYTES, Asked, Document, Kind
@@ -124,18 +124,18 @@ async def _delete_all(call: _Call) -> None:
 
 
 async def _read(kind: Kind, request: Request, method: str) -> _Call:
-    version = reading.version(request, required=True)
-    who = await reading.caller(request, reading.BASIC_OR_BEARER)
+    version = request_parsing.version(request, required=True)
+    who = await request_parsing.caller(request, request_parsing.BASIC_OR_BEARER)
     needed = scopes.STATE if kind is rules.STATE else scopes.PROFILE
     scopes.require(who.scopes, needed, *((scopes.ALL_READ,) if method == "GET" else ()))
-    here = reading.services(request)
+    here = request_parsing.services(request)
     return _Call(
         here.database,
         here.settings.body_bytes,
         kind,
         version or "1.0.3",
         who.partner_id,
-        rules.parse(reading.parameters(request), kind, method),
+        rules.parse(request_parsing.parameters(request), kind, method),
         preconditions.read(
             request.headers.getlist("if-match"), request.headers.getlist("if-none-match")
         ),
@@ -146,7 +146,7 @@ async def _document(call: _Call, request: Request) -> Document:
     content_type = request.headers.get("content-type", "").strip() or ANY_BYTES
     if not content_type.isprintable():
         raise BadRequest("The Content-Type holds characters that are not printable.")
-    return Document.of(await reading.body(request, call.body_bytes), content_type)
+    return Document.of(await request_parsing.body(request, call.body_bytes), content_type)
 
 
 def _changed(document: Document | None) -> Response:

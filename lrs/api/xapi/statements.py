@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import listing, outcomes, problems, reading
+from lrs.api import batch_results, problem_details, request_parsing, statement_list
 from lrs.api.responses import json_response
-from lrs.api.xapi.resources import resource
+from lrs.api.xapi.resource import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
-from lrs.checking import StatementReader
 from lrs.errors import InvalidParameter, LRSError, MalformedJSON
-from lrs.ingest import Outcome
-from lrs.xapi import codec, multipart, parameters
+from lrs.ingest.pipeline import Outcome
+from lrs.ingest.prepare import StatementReader
+from lrs.xapi import multipart, query_params, strict_json
 from lrs.xapi.multipart import Attached
 from lrs.xapi.validation import Version
 
@@ -27,52 +27,54 @@ async def post_statements(request: Request) -> Response:
     if request.scope["query_string"] and request.query_params:
         raise InvalidParameter("POST takes no parameters here.")
     text, attached = await _content(request)
-    items, _ = reading.split(request, text)
+    items, _ = request_parsing.split(request, text)
     found = await _submit(request, who, version, items, StatementReader(attached))
     if problem := gravest(found):
-        return problems.response(problem, results=outcomes.refused(found))
+        return problem_details.response(problem, results=batch_results.refused(found))
     return json_response([outcome.statement_id for outcome in found])
 
 
 async def put_statement(request: Request) -> Response:
     version, who = await _writer(request)
-    asked = parameters.read(
-        reading.parameters(request),
-        {"statementId": parameters.uuid},
+    asked = query_params.read(
+        request_parsing.parameters(request),
+        {"statementId": query_params.uuid},
         required=["statementId"],
         section=SECTION,
     )
     text, attached = await _content(request)
-    items, is_batch = reading.split(request, text)
+    items, is_batch = request_parsing.split(request, text)
     if is_batch:
         raise MalformedJSON("PUT stores one statement, not an array of them.")
     reader = StatementReader(attached, asked["statementId"])
     found = await _submit(request, who, version, items, reader)
     if problem := gravest(found):
-        return problems.response(problem)
+        return problem_details.response(problem)
     return Response(status_code=204)
 
 
 async def get_statements(request: Request) -> Response:
-    reading.version(request, required=True)
-    who = await reading.caller(request, reading.BASIC_OR_BEARER)
-    return await listing.answer(request, who, None)
+    request_parsing.version(request, required=True)
+    who = await request_parsing.caller(request, request_parsing.BASIC_OR_BEARER)
+    return await statement_list.answer(request, who, None)
 
 
 async def _writer(request: Request) -> tuple[Version | None, Caller]:
-    version = reading.version(request, required=True)
-    who = await reading.caller(request, reading.BASIC_OR_BEARER)
+    version = request_parsing.version(request, required=True)
+    who = await request_parsing.caller(request, request_parsing.BASIC_OR_BEARER)
     scopes.require(who.scopes, scopes.STATEMENTS_WRITE)
     return version, who
 
 
 async def _content(request: Request) -> tuple[bytes, dict[str, Attached]]:
     """The JSON text of the request, and the attachments that came with it."""
-    content_type = reading.header(request.scope, b"content-type") or ""
+    content_type = request_parsing.header(request.scope, b"content-type") or ""
     is_multipart = content_type.lower().startswith("multipart/mixed")
     if not is_multipart:
-        reading.require_json(request)
-    body = await reading.body(request, reading.services(request).settings.body_bytes)
+        request_parsing.require_json(request)
+    body = await request_parsing.body(
+        request, request_parsing.services(request).settings.body_bytes
+    )
     return multipart.read(body, content_type) if is_multipart else (body, {})
 
 
@@ -83,12 +85,12 @@ async def _submit(
     items: Sequence[bytes],
     reader: StatementReader,
 ) -> list[Outcome]:
-    here = reading.services(request)
+    here = request_parsing.services(request)
     if reader.attached:
-        multipart.expect_named([codec.read(item) for item in items], reader.attached)
+        multipart.expect_named([strict_json.read(item) for item in items], reader.attached)
     return await here.ingest.submit(
         items,
-        reading.sender(who, None, version),
+        request_parsing.sender(who, None, version),
         reader,
         item_bytes=here.settings.xapi_statement_bytes,
         atomic=True,

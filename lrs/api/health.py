@@ -1,0 +1,82 @@
+"""For those who run the server: is it alive, can it serve, what has it done."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import REGISTRY as LOCAL
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from lrs import __version__, projection
+from lrs.api import request_parsing
+from lrs.api.responses import json_response
+from lrs.api.routing import resource
+from lrs.api.services import Services
+from lrs.errors import Unavailable
+from lrs.observability import metrics
+from lrs.store import migrations
+from lrs.store.postgres import Database, errors_translated
+
+
+async def get_health(_: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def get_ready(request: Request) -> Response:
+    """Touches the database and the version of its schema."""
+    with errors_translated():
+        version = await migrations.verify(request_parsing.services(request).database.readers)
+    return json_response({"ready": True, "version": __version__, "schema": version})
+
+
+async def get_metrics(request: Request) -> Response:
+    here = request_parsing.services(request)
+    _count_connections(here)
+    await _measure_lag(here.database)
+    return Response(generate_latest(_registry()), media_type=CONTENT_TYPE_LATEST)
+
+
+def _registry() -> CollectorRegistry:
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if directory is None:
+        return LOCAL
+    _forget_dead(directory)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def _forget_dead(directory: str) -> None:
+    """What a worker that was killed had at hand, nobody has: it would be counted for ever."""
+    for path in Path(directory).glob("gauge_live*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        if not psutil.pid_exists(pid):
+            with suppress(FileNotFoundError):  # another worker was faster
+                multiprocess.mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
+
+
+def _count_connections(here: Services) -> None:
+    pools = {name: getattr(here.database, name) for name in ("writers", "readers", "lists")}
+    for name, pool in {**pools, "exports": here.exports.pool}.items():
+        idle = pool.get_idle_size()
+        metrics.POOL_CONNECTIONS.labels(name, "idle").set(idle)
+        metrics.POOL_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)
+
+
+async def _measure_lag(database: Database) -> None:
+    """Known to the database alone; without it, it stays what it was."""
+    with suppress(Unavailable):
+        lags = [each.lag_seconds for each in await projection.standing(database)]
+        metrics.PROJECTION_LAG.set(max(lags, default=0.0))
+
+
+ROUTES = [
+    resource("/healthz", get=get_health),
+    resource("/readyz", get=get_ready),
+    resource("/metrics", get=get_metrics),
+]

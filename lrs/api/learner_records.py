@@ -1,0 +1,141 @@
+"""Learner records, by learner and by content item, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lrs import projection
+from lrs.api import request_parsing, routing
+from lrs.api.responses import json_response, reports_through, timestamp
+from lrs.api.routing import segmented
+from lrs.auth import scopes
+from lrs.auth.authenticate import Caller
+from lrs.errors import NotFound
+from lrs.projection import Reached
+from lrs.reports import identifiers, learner_records
+from lrs.reports import record_query as queries
+from lrs.reports.learner_records import Page
+from lrs.reports.record_query import RecordQuery
+
+
+async def get_learner_records(request: Request) -> Response:
+    who, asked = await _reader(request), _asked(request)
+    learner = identifiers.learner(_named(request, "learner"), who.home_page)
+    reached = await _reached(request, who)
+    page = await learner_records.of_learner(
+        request_parsing.services(request).database, who.partner_id, learner, asked
+    )
+    return _answer(request, asked, page, "learner", reached)
+
+
+async def get_content_records(request: Request) -> Response:
+    who, asked = await _reader(request), _asked(request)
+    content = identifiers.content(_named(request, "content"), who.home_page)
+    reached = await _reached(request, who)
+    page = await learner_records.of_content(
+        request_parsing.services(request).database, who.partner_id, content, asked
+    )
+    return _answer(request, asked, page, "content", reached)
+
+
+async def _reader(request: Request) -> Caller:
+    who = await request_parsing.partner(request)
+    scopes.require(who.scopes, scopes.REPORTS_READ)
+    return who
+
+
+def _asked(request: Request) -> RecordQuery:
+    return queries.parse(
+        request_parsing.parameters(request),
+        page_size=request_parsing.services(request).settings.page_size,
+        organization=request_parsing.organization(request),
+    )
+
+
+def _named(request: Request, kind: str) -> str:
+    """The learner or content item in the path. Raises NotFound for what the store cannot keep."""
+    name: str = request.path_params[kind]
+    if "\0" in name:
+        raise NotFound(f"There is no {kind} of this name.")
+    return name
+
+
+async def _reached(request: Request, who: Caller) -> Reached:
+    """How far the records go that are read after this."""
+    here = request_parsing.services(request)
+    return await projection.reached(here.database, who.partner_id, await here.horizon.recent())
+
+
+def _answer(
+    request: Request, asked: RecordQuery, page: Page, subject: str, reached: Reached
+) -> Response:
+    more = _more(request, asked, page)
+    headers = reports_through(reached.through)
+    if more:
+        headers["Link"] = f'<{more}>; rel="next"'
+    if _wants_csv(request):
+        return Response(_csv(page), headers=headers, media_type="text/csv")
+    body = {
+        subject: page.subject,
+        "records": [_shown(each) for each in page.records],
+        "more": more,
+        "through": timestamp(reached.through),
+        "lag_seconds": reached.lag_seconds,
+    }
+    return json_response(body, headers=headers)
+
+
+def _more(request: Request, asked: RecordQuery, page: Page) -> str:
+    """Where the next page is, with all that was asked for; empty if there is none."""
+    if page.last is None:
+        return ""
+    path = request_parsing.services(request).settings.base_path
+    given = urlencode([*asked.parameters, ("cursor", queries.cursor(page.last))])
+    return f"{path}{routing.raw_path(request.scope)}?{given}"
+
+
+def _wants_csv(request: Request) -> bool:
+    """Whether the path says so, or the media type that is accepted first."""
+    accepted = request.headers.get("accept", "").partition(",")[0].partition(";")[0]
+    return request["path"].endswith(".csv") or accepted.strip().lower() == "text/csv"
+
+
+def _csv(page: Page) -> str:
+    text = io.StringIO()
+    table = csv.DictWriter(text, learner_records.COLUMNS)
+    table.writeheader()
+    table.writerows(_cells(each) for each in page.records)
+    return text.getvalue()
+
+
+def _cells(record: dict[str, Any]) -> dict[str, Any]:
+    words = {True: "true", False: "false", None: ""}
+    return {**_shown(record), "success": words[record["success"]]}
+
+
+def _shown(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: timestamp(value) if isinstance(value, datetime) else value
+        for name, value in record.items()
+    }
+
+
+_PARTNER = "/v1/partners/{partner}"
+_ORGANIZATION = _PARTNER + "/organizations/{organization}"
+
+ROUTES = [
+    segmented(f"{path}/{kind}/records{suffix}", get=handler)
+    for path in (_PARTNER, _ORGANIZATION)
+    for kind, handler in (
+        ("learners/{learner}", get_learner_records),
+        ("contents/{content}", get_content_records),
+    )
+    for suffix in ("", ".csv")
+]

@@ -1,0 +1,103 @@
+"""Who reports through a callback: the launch that the URL's token names, signed for by its tool."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from lrs.auth.oauth1 import SignedRequest, is_timely, verify
+from lrs.auth.secret_box import Vault
+from lrs.errors import NonceReused, NotFound, Unauthorized
+from lrs.store.nonces import Nonce
+from lrs.store.tools import Tool, Tools
+from lrs.xapi import canvas_launches
+from lrs.xapi.canvas_launches import Launch
+
+NO_SUCH_TOOL = "The specified resource does not exist."
+INVALID_TOKEN = "Invalid analytics service token"  # noqa: S105
+
+_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """A launch, and the tool that reports on it, with the secrets that it may sign with."""
+
+    launch: Launch
+    tool: Tool
+    secrets: Sequence[str]
+
+
+class Callbacks:
+    """Issues callback tokens, and finds out what a token and a signature prove.
+
+    `lifetime` is how long a token is good, in seconds; 0 is for ever.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        vault: Vault,
+        *,
+        lifetime: int,
+        require_body_hash: bool,
+        cache_seconds: float,
+    ) -> None:
+        self.tools = tools
+        self._lifetime = lifetime
+        self._vault = vault
+        self._key = vault.derived("callback token")
+        self._require_body_hash = require_body_hash
+        self._cache_seconds = cache_seconds
+        self._known: dict[tuple[str, str], tuple[float, Tool, Sequence[str]]] = {}
+
+    def token(self, partner: str, tool: str, user: str, course: str) -> str:
+        """A token for one launch, another one each time."""
+        salt = secrets.token_urlsafe(9)
+        launch = Launch(partner, tool, user, course, int(time.time()), salt)
+        return canvas_launches.token(launch, self._key)
+
+    def expires_at(self, issued_at: datetime) -> datetime | None:
+        return issued_at + timedelta(seconds=self._lifetime) if self._lifetime else None
+
+    async def reporter(self, token: str) -> Reporter:
+        """What a token stands for. Raises NotFound, then Unauthorized."""
+        launch = canvas_launches.read(token)
+        known = await self._find(launch.partner, launch.tool) if launch else None
+        if launch is None or known is None:
+            raise NotFound(NO_SUCH_TOOL)
+        if not canvas_launches.is_signed(token, self._key) or self._is_old(launch):
+            raise Unauthorized(INVALID_TOKEN)
+        return Reporter(launch, *known)
+
+    def nonce(self, who: Reporter, request: SignedRequest) -> Nonce:
+        """The nonce of a request that the tool has signed a short time ago. Raises Unauthorized."""
+        signed = verify(
+            request,
+            who.tool.consumer_key,
+            who.secrets,
+            require_body_hash=self._require_body_hash,
+        )
+        if not is_timely(signed.timestamp, int(time.time())):
+            raise NonceReused
+        return Nonce.of(who.tool.name, signed.nonce)
+
+    def _is_old(self, launch: Launch) -> bool:
+        return bool(self._lifetime) and time.time() > launch.issued_at + self._lifetime
+
+    async def _find(self, partner: str, name: str) -> tuple[Tool, Sequence[str]] | None:
+        known = self._known.get((partner, name))
+        if known and known[0] > time.monotonic():
+            return known[1:]
+        found = await self.tools.find(partner, name)
+        if found is None or found.revoked_at:
+            return None
+        sealed = found.sealed_secrets(datetime.now(UTC))
+        opened = [self._vault.open(each).decode() for each in sealed]
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[partner, name] = (time.monotonic() + self._cache_seconds, found, opened)
+        return found, opened

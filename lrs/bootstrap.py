@@ -1,0 +1,260 @@
+"""What an operator does to partners and credentials, whichever command asks for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets as random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from lrs.auth import scopes, secrets
+from lrs.auth.tokens import NO_KEYS, Outside, Tokens, key_set
+from lrs.errors import Conflict, InvalidParameter
+from lrs.projection.vocabulary import BadVocabulary, Vocabulary
+from lrs.projection.vocabulary import vocabulary as known_vocabulary
+from lrs.reports.exports import Exports, exporting
+from lrs.reports.roles import Grants
+from lrs.settings import Settings, SettingsError
+from lrs.store import migrations
+from lrs.store.postgres import Database, Pool, administered
+from lrs.store.registry import Partner, Registry
+from lrs.store.statements.watermark import Horizon
+from lrs.store.tools import Tools
+from lrs.xapi.validation import is_iri
+
+DEMO = "demo"
+
+_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_HOME_PAGE = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
+DEMO_SCOPES = frozenset({scopes.ALL})
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential just made or rotated: the one time that its secret can be seen."""
+
+    key: str
+    secret: str
+    kind: str
+
+    @property
+    def token(self) -> str:
+        """What a `bearer` credential sends."""
+        return secrets.bearer_token(self.key, self.secret)
+
+
+@contextmanager
+def database_url(settings: Settings, *, exclusive: bool = False) -> Iterator[str]:
+    """The database that the settings mean: a given one, or the embedded one, started if need be.
+
+    With `exclusive`, an embedded one must not be in use by another server. Raises EmbeddedError.
+    """
+    if settings.database_url:
+        yield settings.database_url
+        return
+    from lrs import embedded_postgres  # a given database must not even import it
+
+    directory = Path(settings.data_directory)
+    address = None if exclusive else embedded_postgres.address(directory)
+    if address:
+        yield address
+    else:
+        with embedded_postgres.running(directory, settings.reports_address) as started:
+            yield started
+
+
+def with_secret_key(settings: Settings) -> Settings:
+    """The settings with a secret key: the one given, or one kept in the data directory."""
+    if settings.secret_key:
+        return settings
+    path = Path(settings.data_directory) / "secret.key"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_key(path)
+    except OSError as error:
+        raise SettingsError(f"The secret key cannot be written to {path}: {error}.") from None
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The secret key cannot be read from {path}: {error}.") from None
+    if len(key) < 32:
+        raise SettingsError(f"The secret key in {path} is damaged: it is too short.")
+    return msgspec.structs.replace(settings, secret_key=key)
+
+
+def _make_key(path: Path) -> None:
+    """Makes a key, unless there is one; it is on disk before anything is encrypted with it."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(random.token_urlsafe(48) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink()
+        raise
+
+
+def vocabulary(settings: Settings) -> Vocabulary:
+    """What verbs, types and extensions mean to reports. Raises SettingsError."""
+    try:
+        own = Path(settings.vocabulary).read_bytes() if settings.vocabulary else None
+        return known_vocabulary(own)
+    except OSError as error:
+        raise SettingsError(f"LRS_VOCABULARY: cannot read the file: {error}.") from None
+    except BadVocabulary as error:
+        raise SettingsError(f"LRS_VOCABULARY: {settings.vocabulary}: {error}.") from None
+
+
+@asynccontextmanager
+async def registry(dsn: str) -> AsyncIterator[Registry]:
+    """The registry of a database whose schema is the right one. Raises Unavailable."""
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        yield Registry(pool)
+
+
+@asynccontextmanager
+async def tools(dsn: str) -> AsyncIterator[tuple[Registry, Tools]]:
+    """The registry, and the tools beside it. Raises Unavailable."""
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        yield Registry(pool), Tools(pool, pool)
+
+
+@asynccontextmanager
+async def grants(dsn: str) -> AsyncIterator[tuple[Registry, Grants]]:
+    """The registry, and who may read reports beside it. Raises Unavailable."""
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        yield Registry(pool), Grants(pool)
+
+
+@asynccontextmanager
+async def exports(dsn: str) -> AsyncIterator[tuple[Registry, Exports]]:
+    """The registry, and exports that may take as long as they like. Raises Unavailable."""
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        database = Database(pool, pool, pool)
+        async with exporting(dsn, database, Horizon(database), connections=1, seconds=0) as known:
+            yield Registry(pool), known
+
+
+@asynccontextmanager
+async def partner(dsn: str, name: str) -> AsyncIterator[tuple[Pool, Partner]]:
+    """A partner, and the database that it is in. Raises NotFound and Unavailable."""
+    async with administered(dsn) as pool:
+        await migrations.verify(pool)
+        yield pool, await Registry(pool).partner(name)
+
+
+async def add_partner(known: Registry, name: str, title: str, home_page: str) -> Partner:
+    """Raises InvalidParameter for a name or home page of another form, Conflict if it is taken."""
+    if not _NAME.fullmatch(name):
+        raise InvalidParameter(
+            f"{name[:80]!r} cannot be a partner's name: it must be 1 to 63 letters (A-Z, a-z), "
+            "digits, dots, hyphens and underscores, and begin with a letter or digit."
+        )
+    home_page = home_page.rstrip("/")
+    if not (_HOME_PAGE.fullmatch(home_page) and is_iri(home_page)):
+        raise InvalidParameter(
+            f"{home_page[:80]!r} cannot be a home page: it must be an absolute URL such as "
+            "https://partner.example."
+        )
+    return await known.add_partner(name, title, home_page)
+
+
+async def add_credential(
+    known: Registry,
+    partner: Partner,
+    *,
+    kind: str,
+    label: str,
+    granted: frozenset[str],
+    expires_at: datetime | None,
+) -> Issued:
+    """Raises InvalidParameter for a scope that does not exist."""
+    if unknown := granted - set(scopes.KNOWN):
+        raise InvalidParameter(
+            f"There is no scope {', '.join(sorted(unknown))}; there are {', '.join(scopes.KNOWN)}."
+        )
+    issued = Issued(secrets.new_key(), secrets.new_secret(), kind)
+    await known.add_credential(
+        partner,
+        key=issued.key,
+        kind=kind,
+        label=label,
+        scopes=granted,
+        secret_hash=secrets.hashed(issued.secret),
+        expires_at=expires_at,
+    )
+    return issued
+
+
+async def rotate_credential(known: Registry, key: str, overlap_until: datetime) -> Issued:
+    """A new secret; the old one stays good until `overlap_until`. Raises NotFound."""
+    found = await known.credential(key)
+    issued = Issued(key, secrets.new_secret(), found.kind if found else "client")
+    await known.rotate_credential(key, secrets.hashed(issued.secret), overlap_until)
+    return issued
+
+
+async def load_keys(settings: Settings, known: Registry) -> Tokens:
+    """The keys that sign access tokens, made if there are none. Raises KeyLost."""
+    outside = None
+    if settings.oauth_issuer:
+        audience = settings.oauth_audience or settings.base_url
+        outside = Outside(settings.oauth_issuer, settings.oauth_jwks, audience)
+    tokens = Tokens(
+        known,
+        issuer=settings.base_url,
+        secret_key=settings.secret_key,
+        lifetime=settings.access_token_seconds,
+        outside=outside,
+    )
+    await tokens.load()
+    return tokens
+
+
+async def outside_keys(settings: Settings) -> int:
+    """How many keys the outside issuer has. Raises SettingsError, which says why it has none."""
+    try:
+        return len((await key_set(settings.oauth_jwks)).keys)
+    except (httpx.HTTPError, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+    except NO_KEYS:
+        reason = "what is there is no JWK Set with keys"
+    raise SettingsError(f"LRS_OAUTH_JWKS: the keys cannot be read: {reason}.")
+
+
+async def add_demo(known: Registry, base_url: str) -> Issued | None:
+    """A first partner to try things with; None if there is any partner already."""
+    if await known.partners():
+        return None
+    try:
+        partner = await add_partner(known, DEMO, "Demo partner", home_page(base_url, DEMO))
+    except Conflict:
+        return None
+    return await add_credential(
+        known,
+        partner,
+        kind="client",
+        label="Demo credential",
+        granted=DEMO_SCOPES,
+        expires_at=None,
+    )
+
+
+def home_page(base_url: str, partner: str) -> str:
+    """Where a partner's own ids are at home, unless it says otherwise."""
+    return f"{base_url}/partners/{partner}"

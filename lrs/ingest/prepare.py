@@ -1,0 +1,244 @@
+"""From the bytes of one item to a statement that is ready to be stored: read, check, complete.
+
+Faces differ in how an item becomes a statement; each has a reader for it. All that follows is the
+same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import orjson
+
+from lrs.errors import InvalidStatement, TooLarge, Violation
+from lrs.store.statements.insert import Prepared
+from lrs.xapi import (
+    definitions,
+    equality,
+    index_keys,
+    multipart,
+    signatures,
+    strict_json,
+    track_events,
+)
+from lrs.xapi.canvas_callbacks import PageView
+from lrs.xapi.index_keys import Mention
+from lrs.xapi.multipart import Attached
+from lrs.xapi.signatures import Signature
+from lrs.xapi.validation import Version, statement_violations, track_violations
+
+VERSION_KEPT = {"1.0.3": "1.0.0", "2.0.0": "2.0.0"}
+"""The `version` that a statement gets which has none (xAPI 1.0.3 Data 2.4.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """On whose behalf statements enter, and by which version of xAPI they are read.
+
+    Without a version, each statement's own `version` decides, or else 1.0.3. `authority` is the
+    agent's JSON text, `home_page` the partner's; `defines` says whether what is told of activities
+    and agents is to be kept (scope `define`).
+    """
+
+    partner_id: int
+    partner: str
+    home_page: str
+    organization: str | None
+    authority: str
+    authority_key: int
+    defines: bool
+    version: Version | None = None
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """An item that is a valid statement: as a value, as compact text, and what came with it."""
+
+    statement: dict[str, Any]
+    text: bytes
+    organization: str | None
+    version: Version
+    contents: tuple[tuple[str, bytes], ...] = ()
+    signatures: tuple[Signature, ...] = ()
+    page_view: PageView | None = None
+
+
+class Checked(msgspec.Struct, frozen=True, gc=False):
+    """An item that is ready to be stored, and whether it came with an id.
+
+    Its value is let go of: the next item is read into the same memory, which is still at hand.
+    """
+
+    prepared: Prepared
+    named: bool
+
+
+Reader = Callable[[bytes, Any, Sender], Item]
+"""Makes a statement of one item, given as compact text and as value. Raises InvalidStatement."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatementReader:
+    """Reads items that are statements already (xAPI 1.0.3 Data 2).
+
+    `attached` are the attachments that came with the request, by SHA-2; `statement_id` is the id
+    that the request gives to its one statement.
+    """
+
+    attached: Mapping[str, Attached] = field(default_factory=dict)
+    statement_id: str | None = None
+
+    def __call__(self, text: bytes, value: Any, sender: Sender) -> Item:
+        version = sender.version or _version_told(value)
+        if violations := statement_violations(value, version, text):
+            raise refusal(violations)
+        if self.statement_id:
+            text = _named(text, value, self.statement_id)
+        organization = sender.organization
+        if "attachments" not in value and "attachments" not in value["object"]:
+            return Item(value, text, organization, version)
+        if violations := multipart.missing(value, self.attached):
+            raise refusal(violations)
+        here = [sha2 for sha2, _ in multipart.hashes(value) if sha2 in self.attached]
+        contents = tuple((sha2, self.attached[sha2].content) for sha2 in here)
+        return Item(value, text, organization, version, contents, self._signatures(value))
+
+    def _signatures(self, statement: dict[str, Any]) -> tuple[Signature, ...]:
+        now = datetime.now(UTC)
+        return tuple(
+            signatures.examine(
+                statement,
+                self.attached[attachment["sha2"].lower()].content,
+                attachment,
+                index,
+                now,
+            )
+            for index, attachment in signatures.signatures(statement)
+        )
+
+
+def read_track(text: bytes, value: Any, sender: Sender) -> Item:
+    """Reads an item that is a track event."""
+    if violations := track_violations(value):
+        raise refusal(violations)
+    organization = track_events.organization_of(value, sender.organization)
+    statement = track_events.statement(value, organization=organization, home_page=sender.home_page)
+    # The event as it was sent: a value may have fewer digits than its text.
+    original = {"extensions": {track_events.ORIGINAL: orjson.Fragment(text)}}
+    told = orjson.dumps({**statement, "context": original})
+    return Item(statement, told, organization, "1.0.3")
+
+
+def refusal(violations: Sequence[Violation]) -> InvalidStatement:
+    """The problem of an item that breaks rules: the first one in words, all of them as a list."""
+    first = violations[0]
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return InvalidStatement(
+        f"{first.pointer or 'The item'}: {first.detail}{more}", violations=violations
+    )
+
+
+def check(text: bytes, sender: Sender, reader: Reader, most_bytes: int) -> Checked:
+    """The item, ready to be stored. Raises TooLarge, MalformedJSON or InvalidStatement."""
+    if len(text) > most_bytes:
+        raise TooLarge(f"This has {len(text)} bytes, and at most {most_bytes} are taken.")
+    value, text = strict_json.parse(text)
+    return complete(reader(text, value, sender), sender)
+
+
+def complete(item: Item, sender: Sender) -> Checked:
+    """An item that is a valid statement, with all that the LRS sets."""
+    return Checked(_prepare(item, sender), "id" in item.statement)
+
+
+def _version_told(value: Any) -> Version:
+    told = value.get("version") if isinstance(value, dict) else None
+    return "2.0.0" if isinstance(told, str) and told.startswith("2.") else "1.0.3"
+
+
+def _named(text: bytes, statement: dict[str, Any], statement_id: str) -> bytes:
+    """The text with the id of the request, which the value gets too. Raises InvalidStatement."""
+    if "id" not in statement:
+        statement["id"] = statement_id
+        return b'{"id":"%b",%b' % (statement_id.encode(), text[1:])
+    if statement["id"].lower() != statement_id.lower():
+        detail = f"expected the id of the request, {statement_id}"
+        raise refusal([Violation("/id", detail, "xAPI 1.0.3 Communication 2.1.1")])
+    return text
+
+
+def _prepare(item: Item, sender: Sender) -> Prepared:
+    statement = item.statement
+    statement_id = _identify(statement, item.organization)
+    verb = statement["verb"]["id"]
+    target = index_keys.reference(statement)
+    mentioned = index_keys.mentions(statement)
+    keys = index_keys.keys(statement, mentioned)
+    defined = definitions.definitions(mentioned) if sender.defines else {}
+    return Prepared(
+        statement_id=statement_id.lower(),
+        digest=equality.digest(statement),
+        verb_key=index_keys.verb_key(verb),
+        authority_key=sender.authority_key,
+        actor_key=keys.actor,
+        object_key=keys.object,
+        organization=item.organization,
+        timed="timestamp" in statement,
+        body=_body(item, statement_id, sender),
+        links=tuple(keys.links.items()),
+        target=target,
+        voids=target is not None and verb == index_keys.VOIDED,
+        definitions=[(each, orjson.dumps(known)) for each, known in defined.items()],
+        names=_names(mentioned, sender) if sender.defines else (),
+        contents=item.contents,
+        signatures=item.signatures,
+        page_view=item.page_view,
+    )
+
+
+def _names(mentioned: list[Mention], sender: Sender) -> list[tuple[str, str]]:
+    return definitions.names(mentioned) + _names_of_authority(sender.authority)
+
+
+@lru_cache(maxsize=1000)
+def _names_of_authority(authority: str) -> list[tuple[str, str]]:
+    agent = orjson.loads(authority)
+    mention = ("agent", index_keys.agent_identity(agent), agent, index_keys.Role.AUTHORITY)
+    return definitions.names([mention])
+
+
+def _identify(statement: dict[str, Any], organization: str | None) -> str:
+    """Its id; or one derived from what it says, so that it is known again; or a fresh one."""
+    if "id" in statement:
+        return str(statement["id"])
+    if "timestamp" in statement:
+        return equality.derived_id(statement, organization)
+    return str(uuid4())
+
+
+_SET_HERE = frozenset({"stored", "authority"})
+
+
+def _body(item: Item, statement_id: str, sender: Sender) -> str:
+    """The text to keep: as it was sent, but for what the LRS sets; open for `stored`."""
+    told = item.statement
+    identity = "" if "id" in told else f'"id":"{statement_id}",'
+    version = "" if "version" in told else f'"version":"{VERSION_KEPT[item.version]}",'
+    return f'{{{identity}{_kept(item)},"authority":{sender.authority},{version}'
+
+
+def _kept(item: Item) -> str:
+    """The members of the statement that are kept, as text."""
+    statement = item.statement
+    rewritten = strict_json.arrays_of_context_activities(item.text, statement)
+    if not rewritten and _SET_HERE.isdisjoint(statement):
+        return item.text[1:-1].decode()
+    members = strict_json.members(item.text) | rewritten
+    return ",".join(
+        f'"{name}":{raw.decode()}' for name, raw in members.items() if name not in _SET_HERE
+    )

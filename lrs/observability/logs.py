@@ -1,0 +1,53 @@
+"""Structured logs: one JSON object a line, on standard error, with the id of the request."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from contextvars import ContextVar
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+class WithRequestId(logging.Filter):
+    """Adds the id of the request under way to each record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if (identity := request_id.get()) is not None:
+            record.request_id = identity
+        return True
+
+
+def configuration(level: str) -> dict[str, Any]:
+    """For logging.config.dictConfig, and for uvicorn, whose own lines come out the same way."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": "lrs.observability.logs.WithRequestId"}},
+        "formatters": {
+            "json": {
+                "()": "pythonjsonlogger.orjson.OrjsonFormatter",
+                "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
+                # uvicorn adds its messages once more, for terminals.
+                "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
+                "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            }
+        },
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stderr",
+                "formatter": "json",
+                "filters": ["request_id"],
+            }
+        },
+        "root": {"level": level.upper(), "handlers": ["stderr"]},
+        "loggers": {
+            # Ours say the same with a request id.
+            "uvicorn.access": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
+        },
+    }

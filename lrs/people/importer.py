@@ -1,0 +1,176 @@
+"""Importing people: one transaction that reads what is known, and writes what is to change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, starmap
+from typing import Any
+
+import orjson
+
+from lrs import projection, resources
+from lrs.people import plan
+from lrs.people.checks import NAMES, Known, Period, named
+from lrs.people.identities import Holder, claimed
+from lrs.people.plan import Plan
+from lrs.people.rows import Row, Values
+from lrs.projection.partner_lock import Changes
+from lrs.store.postgres import Connection, Pool, errors_translated, retry_transaction
+from lrs.xapi import index_keys
+
+_THINGS = {
+    "user": resources.sql("reporting/people/users"),
+    "group": resources.sql("reporting/people/groups"),
+    "team": resources.sql("reporting/people/teams"),
+    "assignment": resources.sql("reporting/people/assignments"),
+}
+_MEMBERSHIPS = resources.sql("reporting/people/memberships")
+_HOLDERS = resources.sql("reporting/people/holders")
+_ADD_USERS = resources.sql("reporting/people/add_users")
+_SET_USERS = resources.sql("reporting/people/set_users")
+_PUT_GROUPS = resources.sql("reporting/people/put_groups")
+_PUT_TEAMS = resources.sql("reporting/people/put_teams")
+_PUT_IDENTIFIERS = resources.sql("reporting/people/put_identifiers")
+_PUT_MEMBERSHIPS = resources.sql("reporting/people/put_memberships")
+_REMOVE_MEMBERSHIPS = resources.sql("reporting/people/remove_memberships")
+_ADD_CONTENTS = resources.sql("reporting/people/add_contents")
+_PUT_ASSIGNMENTS = resources.sql("reporting/people/put_assignments")
+_MOVE_EVENTS = resources.sql("reporting/people/move_events")
+_TOUCHED = resources.sql("reporting/people/touched")
+_FORGET = resources.sql("reporting/people/forget")
+_ADD_GROUPS = resources.sql("reporting/projection/add_groups")
+
+# What is sent at a time: PostgreSQL takes a quarter of a GB of JSON at most.
+_ROWS = 5_000
+_PAIRS = 5_000
+
+Progress = Callable[[int, int], None]
+"""Told how many facts and records were made anew, and of how many; first of all, of none."""
+
+
+async def preview(pool: Pool, partner_id: int, home_page: str, rows: Sequence[Row]) -> Plan:
+    """What an import of these rows would come to."""
+    with errors_translated():
+        async with (
+            pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            known = await _known(connection, partner_id, home_page, rows)
+    return await _plan(rows, known)
+
+
+async def take(
+    changes: Changes,
+    partner_id: int,
+    home_page: str,
+    rows: Sequence[Row],
+    progress: Progress = lambda done, total: None,
+) -> Plan:
+    """Imports these rows, unless one is refused. Raises Unavailable if others are at work."""
+
+    async def attempt() -> Plan:
+        async with changes.of(partner_id) as connection:
+            made = await _plan(rows, await _known(connection, partner_id, home_page, rows))
+            if not made.refused:
+                if any(each.kind != "unchanged" for each in made.outcomes):
+                    progress(0, 0)
+                await _write(connection, partner_id, made, progress)
+            return made
+
+    with errors_translated():
+        return await retry_transaction(attempt)
+
+
+async def _plan(rows: Sequence[Row], known: Known) -> Plan:
+    # Long imports must not keep others waiting who have only a moment's work.
+    return await asyncio.to_thread(plan.plan, rows, known)
+
+
+async def _known(
+    connection: Connection, partner_id: int, home_page: str, rows: Sequence[Row]
+) -> Known:
+    names, keys = await asyncio.to_thread(_wanted, rows, home_page)
+    known = Known(home_page)
+    for kind, column in NAMES.items():
+        for row in await connection.fetch(_THINGS[kind], partner_id, list(names[kind])):
+            thing = dict(row)
+            if kind == "user":
+                known.person_ids[row["user"]] = thing.pop("person_id")
+            known.things[kind][row[column]] = thing
+    users = {person_id: user for user, person_id in known.person_ids.items()}
+    for person_id, *of, to_day in await connection.fetch(_MEMBERSHIPS, partner_id, list(users)):
+        known.memberships[users[person_id], *of] = to_day
+    for key, *holder in await connection.fetch(_HOLDERS, partner_id, keys):
+        known.holders[key] = Holder(*holder)
+    return known
+
+
+def _wanted(rows: Sequence[Row], home_page: str) -> tuple[dict[str, set[str]], list[int]]:
+    """The names that rows have, and the identifiers that they claim."""
+    good = [row for row in rows if row.is_good]
+    return named(good), [claim.agent_key for claim in claimed(good, home_page)]
+
+
+# Writing
+
+
+async def _write(connection: Connection, partner_id: int, made: Plan, progress: Progress) -> None:
+    for sql, rows in (
+        (_ADD_USERS, [each for each in made.things["user"] if "person_id" not in each]),
+        (_SET_USERS, [each for each in made.things["user"] if "person_id" in each]),
+        (_PUT_GROUPS, made.things["group"]),
+        (_PUT_TEAMS, made.things["team"]),
+        (_PUT_IDENTIFIERS, (each.values for each in made.claims)),
+        (_REMOVE_MEMBERSHIPS, map(_membership, made.removed)),
+        (_PUT_MEMBERSHIPS, starmap(_membership, made.lasting.items())),
+    ):
+        await _put(connection, sql, partner_id, rows)
+    await _assign(connection, partner_id, made.things["assignment"])
+    await _remake(connection, partner_id, made, progress)
+
+
+async def _put(connection: Connection, sql: str, partner_id: int, rows: Iterable[Values]) -> None:
+    left = iter(rows)
+    while some := list(islice(left, _ROWS)):
+        # Numbers that are Decimal go as texts, which PostgreSQL reads as they are meant.
+        await connection.execute(sql, partner_id, orjson.dumps(some, default=str).decode())
+
+
+def _membership(period: Period, to_day: Any = None) -> Values:
+    user, team, organization, from_day = period
+    return {
+        "user": user,
+        "team": team,
+        "organization": organization,
+        "from_day": from_day,
+        "to_day": to_day,
+    }
+
+
+async def _assign(connection: Connection, partner_id: int, things: Sequence[Values]) -> None:
+    rows = [
+        {**each, "content_key": each["content"] and index_keys.activity_key(each["content"])}
+        for each in things
+    ]
+    if any(each["organization"] is None for each in rows):
+        await connection.execute(_ADD_GROUPS, partner_id, [""])
+    await _put(connection, _ADD_CONTENTS, partner_id, rows)
+    await _put(connection, _PUT_ASSIGNMENTS, partner_id, rows)
+
+
+async def _remake(connection: Connection, partner_id: int, made: Plan, progress: Progress) -> None:
+    """Brings facts and records up to date with who people are now, and where they belong."""
+    left = sorted(made.left)
+    if left:
+        await connection.execute(_MOVE_EVENTS, partner_id, left, made.moved)
+    members = {user for user, _, group, _ in (*made.lasting, *made.removed) if group is not None}
+    if not left and not members:
+        return
+    rows = await connection.fetch(_TOUCHED, partner_id, left, made.moved, list(members))
+    pairs = [(row["person_id"], row["content_id"]) for row in rows]
+    for start in range(0, len(pairs), _PAIRS):
+        progress(start, len(pairs))
+        await projection.recompute(connection, partner_id, pairs[start : start + _PAIRS])
+    progress(len(pairs), len(pairs))
+    await connection.execute(_FORGET, partner_id, left)

@@ -1,0 +1,49 @@
+"""Content items, and which of them are deleted: reports show these as one, with the id -1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lrs import projection, resources
+from lrs.errors import NotFound
+from lrs.projection.partner_lock import Changes
+from lrs.reports.identifiers import Name
+from lrs.store.postgres import Pool, errors_translated, retry_transaction
+
+_PAGE = resources.sql("reporting/contents/page")
+_FIND = resources.sql("reporting/contents/find")
+_SET_DELETED = resources.sql("reporting/contents/set_deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    content_id: int
+    activity_id: str
+    type: str | None
+    title: str | None
+    deleted_at: datetime | None
+
+
+async def page(
+    pool: Pool, partner_id: int, *, after: int, limit: int, deleted: bool | None = None
+) -> list[Content]:
+    """The next content items in the order of their ids; only deleted ones, or only others."""
+    with errors_translated():
+        rows = await pool.fetch(_PAGE, partner_id, after, deleted, limit)
+    return [Content(*row) for row in rows]
+
+
+async def set_deleted(changes: Changes, partner_id: int, name: Name, deleted: bool) -> None:
+    """Deletes or restores a content item, if that is news. Raises NotFound and Unavailable."""
+
+    async def attempt() -> None:
+        async with changes.of(partner_id) as connection:
+            content_id = await connection.fetchval(_FIND, partner_id, name.keys, name.number)
+            if content_id is None:
+                raise NotFound("There is no content item of this name.")
+            if await connection.fetchval(_SET_DELETED, partner_id, content_id, deleted):
+                await projection.note_changed(connection, partner_id, [content_id])
+
+    with errors_translated():
+        await retry_transaction(attempt)

@@ -1,0 +1,87 @@
+"""Learner records, by learner and by content item: one query each, name to page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lrs import resources
+from lrs.errors import NotFound
+from lrs.reports.identifiers import Name
+from lrs.reports.record_query import Place, RecordQuery
+from lrs.store.postgres import Database, errors_translated
+
+OF_LEARNER = resources.sql("reporting/records/of_learner")
+OF_CONTENT = resources.sql("reporting/records/of_content")
+
+COLUMNS = (
+    "user_id", "user", "email", "content_id", "activity_id", "title", "type", "organization",
+    "status", "success", "progress", "started_at", "last_activity_at", "completed_at",
+    "time_spent", "best_score", "last_score", "attempts", "source",
+)  # fmt: skip
+"""The columns of a record, as JSON and as CSV; times are seconds, no organization is null."""
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records; `subject` are the columns of the learner or content item they have in common.
+
+    `last` is where the page ends if there is more behind it.
+    """
+
+    subject: Record
+    records: list[Record]
+    last: Place | None
+
+
+async def of_learner(
+    database: Database, partner_id: int, learner: Name, query: RecordQuery
+) -> Page:
+    """A page of a learner's records. Raises NotFound if nobody is called so."""
+    arguments = (partner_id, learner.text, learner.keys, learner.number)
+    found = await _fetch(database, OF_LEARNER, arguments, query)
+    if not found:
+        raise NotFound("There is no learner of this name.")
+    return _page(found, query, common=("user_id", "user", "email"), place="content_id")
+
+
+async def of_content(
+    database: Database, partner_id: int, content: Name, query: RecordQuery
+) -> Page:
+    """A page of the records of a content item. Raises NotFound if none is called so."""
+    arguments = (partner_id, content.keys, content.number)
+    found = await _fetch(database, OF_CONTENT, arguments, query)
+    if not found:
+        raise NotFound("There is no content item of this name.")
+    common = ("content_id", "activity_id", "title", "type")
+    return _page(found, query, common=common, place="user_id")
+
+
+async def _fetch(
+    database: Database, sql: str, named: tuple[Any, ...], query: RecordQuery
+) -> list[Record]:
+    with errors_translated():
+        rows = await database.lists.fetch(
+            sql,
+            *named,
+            *query.cursor,
+            query.organization,
+            query.status,
+            query.success,
+            query.type,
+            query.since,
+            query.until,
+            query.limit + 1,
+        )
+    return [dict(row) for row in rows]
+
+
+def _page(found: list[Record], query: RecordQuery, *, common: tuple[str, ...], place: str) -> Page:
+    subject = {name: found[0][name] for name in common}
+    records = [{name: row[name] for name in COLUMNS} for row in found if row["status"]]
+    more = len(records) > query.limit
+    del records[query.limit :]
+    last = (records[-1][place], records[-1]["organization"] or "") if more else None
+    return Page(subject, records, last)

@@ -1,0 +1,128 @@
+"""The parameters of GET /statements (xAPI 1.0.3 Communication 2.1.3), and the cursor of `more`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from lrs.xapi import query_params
+
+SECTION = "xAPI 1.0.3 Communication 2.1.3"
+
+Format = Literal["exact", "ids", "canonical"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The place of a statement in the order of a list: the next page begins beyond it.
+
+    `through` is the bound that held for the first page; it holds for all, so that a list is what
+    there was when it was asked for, and whichever page's bound a consumer keeps is the right one.
+    """
+
+    place: int
+    through: datetime
+
+    def __str__(self) -> str:
+        return f"{self.place}.{(self.through - _EPOCH) // _TICK}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Raises ValueError for what is no cursor."""
+        place, through = map(_number, text.split("."))
+        try:
+            return cls(place, _EPOCH + through * _TICK)
+        except OverflowError:
+            raise ValueError(text) from None
+
+
+def _number(text: str) -> int:
+    """A number as the database has them. Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 2**63 - 1:
+        raise ValueError(text)
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class StatementQuery:
+    """What is asked for. `limit` is at least 1, `since` is exclusive, `until` inclusive."""
+
+    limit: int
+    statement_id: str | None = None
+    voided_statement_id: str | None = None
+    agent: dict[str, Any] | None = None
+    verb: str | None = None
+    activity: str | None = None
+    registration: str | None = None
+    related_activities: bool = False
+    related_agents: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+    format: Format = "exact"
+    attachments: bool = False
+    ascending: bool = False
+    cursor: Cursor | None = None
+    parameters: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+
+def parse(given: Iterable[tuple[str, str]], *, page_size: int) -> StatementQuery:
+    """The query that the parameters ask for, in pages of at most `page_size`.
+
+    Raises InvalidParameter naming every parameter that is unknown, repeated, malformed or out of
+    place.
+    """
+    given = tuple(given)
+    values = query_params.read(given, _READERS, section=SECTION)
+    query_params.refuse(_out_of_place(values), section=SECTION)
+    limit = min(values.pop("limit", 0) or page_size, page_size)
+    named = {_NAMES.get(name, name): value for name, value in values.items()}
+    kept = tuple((name, text) for name, text in given if name != "cursor")
+    return StatementQuery(limit=limit, parameters=kept, **named)
+
+
+def _out_of_place(values: Iterable[str]) -> list[tuple[str, str]]:
+    for single in ("statementId", "voidedStatementId"):
+        if single in values:
+            allowed = {single, "format", "attachments"}
+            detail = f"cannot be given together with {single}"
+            return [(name, detail) for name in values if name not in allowed]
+    return []
+
+
+def _format(text: str) -> str:
+    if text not in ("exact", "ids", "canonical"):
+        raise ValueError("ids, exact or canonical")
+    return text
+
+
+def _cursor(text: str) -> Cursor:
+    try:
+        return Cursor.parse(text)
+    except ValueError:
+        raise ValueError("taken unchanged from a `more` of this server") from None
+
+
+_READERS: dict[str, query_params.Reader] = {
+    "statementId": query_params.uuid,
+    "voidedStatementId": query_params.uuid,
+    "agent": query_params.agent,
+    "verb": query_params.iri,
+    "activity": query_params.iri,
+    "registration": query_params.uuid,
+    "related_activities": query_params.boolean,
+    "related_agents": query_params.boolean,
+    "since": query_params.timestamp,
+    "until": query_params.timestamp,
+    "limit": query_params.limit,
+    "format": _format,
+    "attachments": query_params.boolean,
+    "ascending": query_params.boolean,
+    "cursor": _cursor,
+}
+
+_NAMES = {"statementId": "statement_id", "voidedStatementId": "voided_statement_id"}
