@@ -118,13 +118,6 @@ class TokenExpired(Unauthorized):
     title = "The access token has expired"
 
 
-class NonceReused(Unauthorized):
-    """The nonce of a signed request was used before; the detail is Canvas's own."""
-
-    def __init__(self) -> None:
-        super().__init__("Duplicate nonce detected")
-
-
 class Forbidden(LRSError):
     status = 403
     code = "forbidden"

@@ -7,8 +7,8 @@ from typing import Any
 
 from support import Partner
 
-from lrs import projection
 from lrs.api.services import Services
+from lrs.projection import advance
 from lrs.projection.vocabulary import vocabulary
 from lrs.xapi import index_keys
 
@@ -73,5 +73,5 @@ async def follow(services: Services, partner: Partner) -> None:
     """Lets the reports tell of all statements."""
     horizon = await services.horizon.complete()
     async with services.database.readers.acquire() as connection:
-        while await projection.advance(connection, partner.partner_id, vocabulary(), horizon):
+        while await advance.advance(connection, partner.partner_id, vocabulary(), horizon):
             pass

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from reporting_oracle import Happening, Membership
 
-from lrs import projection
 from lrs.api.services import Services
+from lrs.projection import advance
 from lrs.projection.vocabulary import vocabulary
 from lrs.xapi import canvas_callbacks, track_events
 from lrs.xapi.canvas_launches import Launch
@@ -52,7 +52,7 @@ async def follow(services: Services, partner_id: int, limit: int = 1000) -> int:
     horizon = await services.horizon.complete()
     followed = 0
     async with services.database.readers.acquire() as connection:
-        while count := await projection.advance(
+        while count := await advance.advance(
             connection, partner_id, vocabulary(), horizon, limit=limit
         ):
             followed += count

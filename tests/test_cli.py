@@ -32,7 +32,7 @@ from lrs.auth import scopes, secrets
 from lrs.cli import main
 from lrs.store import migrations
 
-LRS = [sys.executable, "-c", "from lrs.cli import main; main()"]
+LRS = [sys.executable, "-c", "from lrs.cli.main import main; main()"]
 BARE = {key: value for key, value in os.environ.items() if not key.startswith("LRS_")}
 ROOT = Path(__file__).parent.parent
 
@@ -492,7 +492,7 @@ def test_an_address_that_is_not_ours_is_refused(lrs: Lrs) -> None:
 
 MODULES = """
 import sys
-from lrs.cli import main
+from lrs.cli.main import main
 try:
     main(sys.argv[1:])
 except SystemExit as stop:

@@ -17,12 +17,11 @@ from conftest import new_partner
 from people_support import follow
 from support import Partner, statement
 
-from lrs import projection
 from lrs.api import people_import as api
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.people import importer, rows
-from lrs.projection import partner_lock
+from lrs.projection import advance, partner_lock, rebuild
 from lrs.projection.partner_lock import Changes
 from lrs.projection.vocabulary import vocabulary
 
@@ -491,7 +490,7 @@ async def test_it_does_not_matter_when_an_import_comes(
         found = await shown(services, operator)
         expected = expected or found
         assert found == expected
-        await projection.rebuild(services.database, operator.partner_id, vocabulary())
+        await rebuild.rebuild_partner(services.database, operator.partner_id, vocabulary())
         assert await shown(services, operator) == expected
     assert len(expected[0]) == 2
     assert [row[0] for row in expected[1]] == ["ada"] * 3 + ["ben"] * 2
@@ -568,7 +567,7 @@ async def test_an_import_waits_for_the_projection_only_so_long(
 ) -> None:
     monkeypatch.setattr(partner_lock, "PATIENCE_SECONDS", 0.05)
     async with services.database.readers.acquire() as other, other.transaction():
-        await projection.lock(other, operator.partner_id)
+        await advance.lock(other, operator.partner_id)
         answer = await post(operator, [user("ada")])
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "30"

@@ -20,10 +20,10 @@ from reporting_support import mailbox
 from support import Partner, statement
 from test_cli import Server
 
-from lrs import projection
 from lrs.api.services import Services
 from lrs.errors import Unavailable
-from lrs.projection import Follower, projector
+from lrs.projection import lag, projector
+from lrs.projection.projector import Follower
 from lrs.projection.vocabulary import vocabulary
 from lrs.server import projector_process
 from lrs.store import postgres
@@ -75,15 +75,15 @@ async def test_what_is_stored_is_soon_reported(
     server = start(LRS_WORKERS="2")
     await partner.send(statement())
 
-    def lag() -> float:
+    def measured_lag() -> float:
         lines = httpx.get(f"{server.url}/metrics").text.splitlines()
         (line,) = (each for each in lines if each.startswith("lrs_projection_lag_seconds"))
         return float(line.split()[-1])
 
-    wait_for(lambda: lag() == 0)
+    wait_for(lambda: measured_lag() == 0)
     horizon = await services.horizon.complete()
-    found = await projection.reached(services.database, partner.partner_id, horizon)
-    assert found == projection.Reached(horizon, 0.0)
+    found = await lag.reached(services.database, partner.partner_id, horizon)
+    assert found == lag.Reached(horizon, 0.0)
     (first,) = children(server)
     assert first.nice() > psutil.Process(server.process.pid).nice()
     first.kill()
@@ -131,7 +131,7 @@ async def test_it_says_whether_more_is_left(
         follows = Follower(connections, vocabulary(), chunk=2)
         assert await follows.follow() > 0
         assert await follows.follow() == 0
-    waits = {each.partner_id: each.since for each in await projection.standing(services.database)}
+    waits = {each.partner_id: each.since for each in await lag.standing(services.database)}
     assert waits[partner.partner_id] is None
 
 
@@ -195,6 +195,6 @@ async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
         follows = Follower(connections, vocabulary())
         while await follows.follow():
             pass
-    waits = {each.partner_id: each.since for each in await projection.standing(services.database)}
+    waits = {each.partner_id: each.since for each in await lag.standing(services.database)}
     assert waits[partner.partner_id] is not None
     assert waits[stranger.partner_id] is None

@@ -29,10 +29,10 @@ from reporting_support import (
 )
 from support import Partner, new_id, statement
 
-from lrs import projection
 from lrs.api.services import Services
 from lrs.cli import main
-from lrs.projection import advance, learners
+from lrs.projection import advance, lag, learners
+from lrs.projection.rebuild import rebuild_partner
 from lrs.projection.vocabulary import vocabulary
 from lrs.xapi import index_keys
 
@@ -90,7 +90,7 @@ async def send(partner: Partner, told: Iterable[Told]) -> None:
 
 
 async def rebuild(services: Services, partner: Partner) -> None:
-    await projection.rebuild(services.database, partner.partner_id, vocabulary())
+    await rebuild_partner(services.database, partner.partner_id, vocabulary())
 
 
 # Histories
@@ -463,7 +463,7 @@ async def test_several_followers_count_each_statement_once(
         followed = 0
         async with services.database.readers.acquire() as own:
             for _ in range(30):
-                followed += await projection.advance(
+                followed += await advance.advance(
                     own, partner.partner_id, vocabulary(), horizon, limit=5
                 )
         return followed
@@ -504,8 +504,8 @@ async def test_whoever_holds_the_lock_is_not_waited_for(
         services.database.readers.acquire() as other,
         holder.transaction(),
     ):
-        await projection.lock(holder, partner.partner_id)
-        assert await projection.advance(other, partner.partner_id, vocabulary(), horizon) == 0
+        await advance.lock(holder, partner.partner_id)
+        assert await advance.advance(other, partner.partner_id, vocabulary(), horizon) == 0
     assert await follow(services, partner.partner_id) == 1
 
 
@@ -554,7 +554,7 @@ async def test_round_trips_do_not_depend_on_the_chunk(partner: Partner, services
             horizon = await services.horizon.complete()
             noted.clear()
             with connection.query_logger(lambda record: noted.append(record.query)):
-                await projection.advance(connection, partner.partner_id, vocabulary(), horizon)
+                await advance.advance(connection, partner.partner_id, vocabulary(), horizon)
             took.append(len(noted))
     _, *took = took  # the first time, the driver asks about types
     assert len(set(took)) == 1
@@ -619,7 +619,7 @@ async def test_a_rebuild_that_ends_early_leaves_everything_as_it_was(
             raise Stopped
 
     with pytest.raises(Stopped):
-        await projection.rebuild(services.database, partner.partner_id, vocabulary(), stop)
+        await rebuild_partner(services.database, partner.partner_id, vocabulary(), stop)
     assert await tables(connection, partner) == before
     await partner.send(lesson(5))
     assert await follow(services, partner.partner_id) == 1
@@ -664,7 +664,7 @@ async def test_a_rebuild_takes_another_vocabulary(
     await follow(services, partner.partner_id)
     assert (await one_record(connection, partner))["status"] == "in_progress"
     own = vocabulary(b'{"verbs": {"http://example.com/verbs/finished": "completed"}}')
-    await projection.rebuild(services.database, partner.partner_id, own)
+    await rebuild_partner(services.database, partner.partner_id, own)
     assert (await one_record(connection, partner))["status"] == "completed"
 
 
@@ -675,12 +675,12 @@ async def test_it_says_how_far_it_is(partner: Partner, services: Services) -> No
     stored = datetime.now(UTC)
     await partner.send(lesson(1))
     horizon = await services.horizon.complete()
-    behind = await projection.reached(services.database, partner.partner_id, horizon)
+    behind = await lag.reached(services.database, partner.partner_id, horizon)
     assert behind.lag_seconds > 0
     (each,) = await partner.all()
     assert behind.through < datetime.fromisoformat(each["stored"])
     await follow(services, partner.partner_id)
-    there = await projection.reached(services.database, partner.partner_id, horizon)
+    there = await lag.reached(services.database, partner.partner_id, horizon)
     assert there.lag_seconds == 0
     assert there.through == horizon > stored
 

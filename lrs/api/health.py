@@ -12,13 +12,14 @@ from prometheus_client import REGISTRY as LOCAL
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from lrs import __version__, projection
+from lrs import __version__
 from lrs.api import request_parsing
 from lrs.api.responses import json_response
 from lrs.api.routing import resource
 from lrs.api.services import Services
 from lrs.errors import Unavailable
 from lrs.observability import metrics
+from lrs.projection import lag
 from lrs.store import migrations
 from lrs.store.postgres import Database, errors_translated
 
@@ -71,7 +72,7 @@ def _count_connections(here: Services) -> None:
 async def _measure_lag(database: Database) -> None:
     """Known to the database alone; without it, it stays what it was."""
     with suppress(Unavailable):
-        lags = [each.lag_seconds for each in await projection.standing(database)]
+        lags = [each.lag_seconds for each in await lag.standing(database)]
         metrics.PROJECTION_LAG.set(max(lags, default=0.0))
 
 

@@ -11,14 +11,14 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs import projection
 from lrs.api import request_parsing, routing
 from lrs.api.responses import json_response, reports_through, timestamp
 from lrs.api.routing import segmented
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
-from lrs.projection import Reached
+from lrs.projection import lag
+from lrs.projection.lag import Reached
 from lrs.reports import identifiers, learner_records
 from lrs.reports import record_query as queries
 from lrs.reports.learner_records import Page
@@ -70,7 +70,7 @@ def _named(request: Request, kind: str) -> str:
 async def _reached(request: Request, who: Caller) -> Reached:
     """How far the records go that are read after this."""
     here = request_parsing.services(request)
-    return await projection.reached(here.database, who.partner_id, await here.horizon.recent())
+    return await lag.reached(here.database, who.partner_id, await here.horizon.recent())
 
 
 def _answer(

@@ -12,7 +12,6 @@ from typing import Any, cast, get_args
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from lrs import projection
 from lrs.api import request_parsing
 from lrs.api.responses import json_response, reports_through, timestamp
 from lrs.api.routing import resource
@@ -20,6 +19,7 @@ from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
+from lrs.projection import lag
 from lrs.reports import compression, encoders
 from lrs.reports.compression import Compression
 from lrs.reports.encoders import Format
@@ -37,7 +37,7 @@ async def get_tables(request: Request) -> Response:
     query_params.read(request_parsing.parameters(request), {}, section=_SECTION)
     here = request_parsing.services(request)
     bound = await here.horizon.recent()
-    reached = await projection.reached(here.database, who.partner_id, bound)
+    reached = await lag.reached(here.database, who.partner_id, bound)
     body = {
         "tables": [_described(table) for table in TABLES.values()],
         "through": timestamp(reached.through),

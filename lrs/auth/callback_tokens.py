@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from lrs.auth.oauth1 import SignedRequest, is_timely, verify
 from lrs.auth.secret_box import Vault
-from lrs.errors import NonceReused, NotFound, Unauthorized
-from lrs.store.nonces import Nonce
+from lrs.errors import NotFound, Unauthorized
+from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.tools import Tool, Tools
 from lrs.xapi import canvas_launches
 from lrs.xapi.canvas_launches import Launch

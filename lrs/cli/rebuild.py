@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from lrs import bootstrap, projection
+from lrs import bootstrap
 from lrs.cli.options import DATABASE, configured, flags
 from lrs.errors import NotFound
+from lrs.projection import lag
+from lrs.projection.rebuild import rebuild_partner
 from lrs.projection.vocabulary import Vocabulary
 from lrs.server import garbage_collection
 from lrs.settings import Settings
@@ -38,7 +40,7 @@ def rebuild(partner_name: str | None, **given: Any) -> None:
 async def _rebuild(database: Database, partner_name: str | None, vocabulary: Vocabulary) -> None:
     for each in await _partners(database, partner_name):
         with _Bars(each.partner) as bars:
-            await projection.rebuild(database, each.partner_id, vocabulary, bars.report)
+            await rebuild_partner(database, each.partner_id, vocabulary, bars.report)
 
 
 @click.command()
@@ -52,8 +54,8 @@ def status(partner_name: str | None, **given: Any) -> None:
         click.echo(f"{each.partner}\t{through}\t{state}")
 
 
-async def _partners(database: Database, name: str | None) -> list[projection.Waiting]:
-    found = await projection.standing(database)
+async def _partners(database: Database, name: str | None) -> list[lag.Waiting]:
+    found = await lag.standing(database)
     if name is None:
         return found
     if named := [each for each in found if each.partner == name]:

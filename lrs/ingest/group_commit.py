@@ -12,10 +12,10 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextvars import Context
 
-from lrs.errors import LRSError, NonceReused, Overloaded, Unavailable
+from lrs.errors import LRSError, Overloaded, Unavailable
 from lrs.ingest.write import Answers, Refused, Submission, Verdict, Writer
 from lrs.observability import metrics, server_timing
-from lrs.store.nonces import Nonce
+from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Database, errors_translated, retry_transaction
 from lrs.store.statements.insert import Prepared
 

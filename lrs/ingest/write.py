@@ -16,10 +16,10 @@ from itertools import chain
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
 
-from lrs.errors import LRSError, NonceReused
+from lrs.errors import LRSError
 from lrs.observability import metrics
 from lrs.store import nonces
-from lrs.store.nonces import Nonce
+from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Connection, errors_translated, retry_transaction
 from lrs.store.statements import attachments, insert, references
 from lrs.store.statements.definitions import News, Remembered

@@ -9,12 +9,13 @@ from typing import Any
 
 import orjson
 
-from lrs import projection, resources
+from lrs import resources
 from lrs.people import plan
 from lrs.people.checks import NAMES, Known, Period, named
 from lrs.people.identities import Holder, claimed
 from lrs.people.plan import Plan
 from lrs.people.rows import Row, Values
+from lrs.projection import recompute
 from lrs.projection.partner_lock import Changes
 from lrs.store.postgres import Connection, Pool, errors_translated, retry_transaction
 from lrs.xapi import index_keys
@@ -171,6 +172,6 @@ async def _remake(connection: Connection, partner_id: int, made: Plan, progress:
     pairs = [(row["person_id"], row["content_id"]) for row in rows]
     for start in range(0, len(pairs), _PAIRS):
         progress(start, len(pairs))
-        await projection.recompute(connection, partner_id, pairs[start : start + _PAIRS])
+        await recompute.recompute(connection, partner_id, pairs[start : start + _PAIRS])
     progress(len(pairs), len(pairs))
     await connection.execute(_FORGET, partner_id, left)

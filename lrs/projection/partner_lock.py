@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from lrs import projection
 from lrs.errors import Unavailable
+from lrs.projection import advance
 from lrs.store.postgres import Connection, Pool
 
 PATIENCE_SECONDS = 5.0
@@ -51,7 +51,7 @@ class Changes:
 async def _lock(connection: Connection, partner_id: int) -> None:
     await connection.execute(f"set local lock_timeout = '{PATIENCE_SECONDS}s'")
     try:
-        await projection.lock(connection, partner_id)
+        await advance.lock(connection, partner_id)
     except asyncpg.LockNotAvailableError:
         raise _busy() from None
     await connection.execute("set local lock_timeout = 0")

@@ -54,7 +54,7 @@ class _Known:
     organizations: set[str] = field(default_factory=set)
 
 
-async def rebuild(
+async def rebuild_partner(
     database: Database,
     partner_id: int,
     vocabulary: Vocabulary,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lrs import projection, resources
+from lrs import resources
 from lrs.errors import NotFound
+from lrs.projection import recompute
 from lrs.projection.partner_lock import Changes
 from lrs.reports.identifiers import Name
 from lrs.store.postgres import Pool, errors_translated, retry_transaction
@@ -43,7 +44,7 @@ async def set_deleted(changes: Changes, partner_id: int, name: Name, deleted: bo
             if content_id is None:
                 raise NotFound("There is no content item of this name.")
             if await connection.fetchval(_SET_DELETED, partner_id, content_id, deleted):
-                await projection.note_changed(connection, partner_id, [content_id])
+                await recompute.note_changed(connection, partner_id, [content_id])
 
     with errors_translated():
         await retry_transaction(attempt)

@@ -15,9 +15,10 @@ from typing import Any, Literal
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from lrs import projection, resources
+from lrs import resources
 from lrs.errors import Overloaded
-from lrs.projection import Reached
+from lrs.projection import lag
+from lrs.projection.lag import Reached
 from lrs.reports import table_queries
 from lrs.reports.encoders import Wire
 from lrs.reports.tables import STATEMENTS, Column, Table
@@ -69,7 +70,7 @@ class Exports:
     async def snapshot(self, partner_id: int) -> AsyncIterator[Snapshot]:
         """The partner's tables at one moment. Raises Overloaded if too many are being read."""
         bound = await self._horizon.complete()
-        reached = await projection.reached(self._database, partner_id, bound)
+        reached = await lag.reached(self._database, partner_id, bound)
         async with self._connection() as connection:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
             try:

@@ -27,7 +27,7 @@ from lrs import bootstrap, process_priority
 from lrs.environment import from_environment
 from lrs.errors import LRSError
 from lrs.observability import logs
-from lrs.projection import Follower
+from lrs.projection.projector import Follower
 from lrs.server import garbage_collection
 from lrs.settings import Settings
 from lrs.store import migrations

@@ -12,6 +12,7 @@ from datetime import timedelta
 from hashlib import blake2b
 
 from lrs import resources
+from lrs.errors import Unauthorized
 from lrs.store.postgres import Connection, Database, errors_translated
 from lrs.store.statements.insert import Prepared
 
@@ -22,6 +23,13 @@ _SWEEP = resources.sql("canvas/sweep")
 
 _KEPT = timedelta(minutes=92)
 """Longer than the age (90 minutes) and the clock skew (1 minute) that a request may have."""
+
+
+class NonceReused(Unauthorized):
+    """The nonce of a signed request was used before; the detail is Canvas's own."""
+
+    def __init__(self) -> None:
+        super().__init__("Duplicate nonce detected")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ PARTNER = "demo"
 JSON = {"Content-Type": "application/json"}
 VERSION = {"X-Experience-API-Version": "1.0.3"}
 
-_LRS = [sys.executable, "-c", "from lrs.cli import main; main()"]
+_LRS = [sys.executable, "-c", "from lrs.cli.main import main; main()"]
 
 
 @dataclass(frozen=True, slots=True)

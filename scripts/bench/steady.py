@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import orjson
 
-from lrs.projection import waiting
+from lrs.projection.lag import waiting
 from scripts.bench import servers
 from scripts.bench.clients import percentile
 from scripts.bench.samples import Samples

@@ -23,8 +23,9 @@ import asyncpg
 import orjson
 import psutil  # type: ignore[import-untyped]
 
-from lrs import embedded_postgres, projection
+from lrs import embedded_postgres
 from lrs.people import importer, rows
+from lrs.projection import rebuild
 from lrs.projection.partner_lock import Changes
 from lrs.projection.vocabulary import vocabulary
 from lrs.reports import identifiers, learner_records
@@ -146,7 +147,7 @@ async def _rebuild(dsn: str, partner_id: int, folder: Path, count: int) -> Json:
         print(f"  {counted}: {done:,} of {total:,} after {now - began:.1f} s", flush=True)
 
     async with projecting(dsn) as database:
-        await projection.rebuild(database, partner_id, vocabulary(), report)
+        await rebuild.rebuild_partner(database, partner_id, vocabulary(), report)
     return {**_taken(time.perf_counter() - began, count), "parts": parts}
 
 

@@ -20,10 +20,10 @@ from lrs.api.routing import resource
 from lrs.api.services import Services
 from lrs.auth.callback_tokens import Reporter
 from lrs.auth.oauth1 import SignedRequest
-from lrs.errors import LRSError, MalformedJSON, NonceReused
+from lrs.errors import LRSError, MalformedJSON
 from lrs.ingest.prepare import Item, Sender
 from lrs.store import nonces
-from lrs.store.nonces import Nonce
+from lrs.store.nonces import Nonce, NonceReused
 from lrs.xapi import canvas_callbacks, canvas_launches, index_keys
 from lrs.xapi.canvas_callbacks import NoObject, Report
 from lrs.xapi.durations import BadDuration

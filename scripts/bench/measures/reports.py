@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import asyncpg
 
-from lrs.projection import waiting
+from lrs.projection.lag import waiting
 from scripts.bench import filling, load, servers
 from scripts.bench.load import Measured
 from scripts.bench.measures import Lab
