@@ -18,7 +18,7 @@ FILES = {
 
 # From the top down: a module imports only from layers below its own and from its own package.
 LAYERS = (
-    {"cli", "client"},
+    {"cli"},
     {"server"},
     {"app"},
     {"bootstrap"},
