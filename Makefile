@@ -4,7 +4,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/python -m uv pip compi
 	--universal --generate-hashes --python-version 3.11 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check coverage bench profile conformance format dist lock clean
+.PHONY: help run test test-fast check coverage bench profile conformance format dist lock clean
 
 help: ## List targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -16,6 +16,15 @@ run: ## Start the server, on its embedded PostgreSQL unless LRS_DATABASE_URL is 
 test: ## Run the tests
 	@scripts/venv dev
 	.venv/bin/python -m pytest $(ARGS)
+
+test-fast: ## Run the tests that start no processes
+	@scripts/venv dev
+	.venv/bin/python -m pytest -n auto --ignore tests/process $(ARGS)
+
+coverage: ## Print line and branch coverage per package, at least 95 % but for cli and server
+	@scripts/venv dev
+	.venv/bin/python -m pytest -n auto --cov --cov-report= $(ARGS)
+	.venv/bin/python -m scripts.coverage_report
 
 check: ## Check style, format and types
 	@scripts/venv dev

@@ -404,7 +404,7 @@ async def test_without_pyarrow_the_answer_says_so(
         partner.url("reports/user_dim.parquet"), headers=partner.headers
     )
     assert answer.status_code == 404
-    assert "pyarrow is not installed" in answer.json()["detail"]
+    assert "pip install 'lrs-server[parquet]'" in answer.json()["detail"]
     assert (await get(partner, "user_dim.csv")).status_code == 200
 
 

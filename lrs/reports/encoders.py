@@ -122,8 +122,8 @@ class Parquet:
             import pyarrow.parquet
         except ImportError:
             raise NotFound(
-                "This server cannot make Parquet: the package pyarrow is not installed there. "
-                "There are .csv, .json and .ndjson."
+                "Parquet needs pyarrow on the server: pip install 'lrs-server[parquet]'. "
+                "Other formats: .csv, .json, .ndjson."
             ) from None
         self._schema = arrow_schema(table)
         self._file = _Written()
