@@ -8,11 +8,13 @@ them at its top level. Names are paths below those directories, without the suff
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
+_QUERY_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 @cache
@@ -47,9 +49,31 @@ def vocabulary(name: str) -> dict[str, Any]:
 
 
 @cache
-def sql(name: str) -> str:
-    """The text of one SQL file."""
+def sql_file(name: str) -> str:
+    """The text of one SQL file below `sql/`, by its path without the suffix."""
     return (directory("sql") / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def queries() -> dict[str, str]:
+    """Every named query of `sql/*.sql` by its name; `sql/README.md` describes the form.
+
+    A query keeps its name and comment, so that `pg_stat_activity` shows the name, and loses the
+    semicolon, so that it can be a subquery. Raises ValueError if two queries have the same name.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(directory("sql").glob("*.sql")):
+        _, *parts = _QUERY_NAME.split(path.read_text(encoding="utf-8"))
+        for name, text in zip(parts[::2], parts[1::2], strict=True):
+            if name in found:
+                raise ValueError(f"{path.name} defines the query {name} again")
+            found[name] = f"-- name: {name}\n{text.strip().removesuffix(';')}"
+    return found
+
+
+def query(name: str) -> str:
+    """One named query. Raises KeyError if there is none."""
+    return queries()[name]
 
 
 @cache

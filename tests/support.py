@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,13 +141,14 @@ class Partner:
 
 
 async def explained(
-    connection: Any, sql: str, values: Iterable[str], options: str = ""
+    connection: Any, sql: str, values: Sequence[str], options: str = ""
 ) -> list[dict[str, Any]]:
     """The nodes of the plan for a query with these values, given as SQL, if it is prepared."""
     await connection.execute(f"prepare explained as {sql}")
     try:
+        arguments = f" ({', '.join(values)})" if values else ""
         text = await connection.fetchval(
-            f"explain ({options}format json) execute explained ({', '.join(values)})"
+            f"explain ({options}format json) execute explained{arguments}"
         )
     finally:
         await connection.execute("deallocate explained")

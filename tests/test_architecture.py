@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import lrs
-from lrs import resources
 
 ROOT = Path(lrs.__file__).parent
 FILES = {
@@ -145,14 +144,3 @@ def test_given_database_does_not_load_the_embedded_one() -> None:
                 assert not any(is_within(name, "lrs.embedded_postgres") for name in imported), (
                     module
                 )
-
-
-def test_every_named_query_is_used() -> None:
-    files = resources.directory("sql").rglob("*.sql")
-    named = {
-        path.relative_to(resources.directory("sql")).with_suffix("").as_posix() for path in files
-    }
-    source = "\n".join(path.read_text() for path in FILES.values())
-    for each in named:
-        if not each.startswith("migrations/") and each != "citus":
-            assert f'"{each}"' in source or f'"{Path(each).name}"' in source, each

@@ -229,7 +229,7 @@ async def test_summaries_and_levels(services: Services, tool: Tool) -> None:
         "total_activity_time": 120,
     }  # fmt: skip
     for column, order in (
-        ("page_views", [2, 4, 6, 8, 10]),
+        ("list_page_views", [2, 4, 6, 8, 10]),
         ("page_views_descending", [10, 8, 6, 4, 2]),
         ("name_descending", [10, 8, 6, 4, 2]),
         ("score", [2, 4, 6, 8, 10]),
@@ -373,21 +373,21 @@ LAST = "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
 @pytest.mark.parametrize(
     ("name", "arguments", "most"),
     [
-        ("page_views", f"'busy', '0001-01-02', {LATE}, {LATE}, {LAST}, 11, 0", 11),
-        ("page_views", f"'busy', '2026-01-10', {MIDDLE}, {LATE}, {LAST}, 101, 0", 101),
-        ("page_views", f"'busy', '0001-01-02', {LATE}, {MIDDLE}, {LAST}, 11, 0", 11),
-        ("page_views", f"'nobody', '0001-01-02', {LATE}, {LATE}, {LAST}, 11, 0", 0),
-        ("course_days", "'7'", DAYS),
-        ("user_days", "'207', '2'", DAYS),
-        ("summaries", "'7', null, 'name', 10, 0", USERS),
-        ("summaries", "'7', '3', 'page_views_descending', 10, 0", USERS),
+        ("list_page_views", f"'busy', '0001-01-02', {LATE}, {LATE}, {LAST}, 11, 0", 11),
+        ("list_page_views", f"'busy', '2026-01-10', {MIDDLE}, {LATE}, {LAST}, 101, 0", 101),
+        ("list_page_views", f"'busy', '0001-01-02', {LATE}, {MIDDLE}, {LAST}, 11, 0", 11),
+        ("list_page_views", f"'nobody', '0001-01-02', {LATE}, {LATE}, {LAST}, 11, 0", 0),
+        ("list_course_days", "'7'", DAYS),
+        ("list_user_days", "'207', '2'", DAYS),
+        ("list_course_summaries", "'7', null, 'name', 10, 0", USERS),
+        ("list_course_summaries", "'7', '3', 'page_views_descending', 10, 0", USERS),
     ],
 )
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
 async def test_a_report_reads_what_it_shows(
     services: Services, library: int, name: str, arguments: str, most: int, mode: str
 ) -> None:
-    sql = resources.sql(f"canvas/{name}")
+    sql = resources.query(name)
     async with services.database.readers.acquire() as connection, connection.transaction():
         await connection.execute(f"set local plan_cache_mode = {mode}")
         await connection.execute(f"prepare report as {sql}")

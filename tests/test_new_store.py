@@ -42,8 +42,8 @@ WRITTEN = {
     "one": insert.ONE,
     "one that tells": insert.ONE_TELLING,
     "all that tell": insert.ALL_TELLING,
-    "known ones": resources.sql("statements/stored_digests"),
-    "inheritance": resources.sql("statements/inheritance"),
+    "known ones": resources.query("list_stored_digests"),
+    "inheritance": resources.query("list_reference_chains"),
 }
 
 
@@ -74,7 +74,7 @@ async def test_what_is_listed_is_looked_up_by_whole_keys(store: Database, name: 
 
 
 async def test_what_is_read_by_id_is_looked_up_by_whole_keys(store: Database) -> None:
-    await look_up_by_whole_keys(store.lists, resources.sql("statements/by_id"))
+    await look_up_by_whole_keys(store.lists, resources.query("get_statements"))
 
 
 async def look_up_by_whole_keys(pool: asyncpg.Pool, sql: str) -> None:

@@ -353,7 +353,7 @@ async def test_rows_that_nobody_reads_any_more_are_let_go() -> None:
 
 async def test_a_standby_gives_no_bound(partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sees nothing of who is writing: an export there would miss what comes late."""
-    sql = resources.sql("statements/horizon").replace("pg_is_in_recovery()", "true")
+    sql = resources.query("get_watermark").replace("pg_is_in_recovery()", "true")
     monkeypatch.setattr(watermark, "_SQL", sql)
     url = partner.url("reports/statements.ndjson")
     answer = await partner.http.get(url, headers=partner.headers)

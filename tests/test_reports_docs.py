@@ -47,7 +47,7 @@ def test_the_database_says_the_same_of_every_column() -> None:
     """Without the marks, which business intelligence tools would show as they are."""
     said = re.findall(
         r"^comment on column (\w+)\.(\w+) is '((?:[^']|'')*)';$",
-        resources.sql("reporting/roles/comments"),
+        resources.sql_file("report_comments"),
         re.MULTILINE,
     )
     assert [(table, column, text.replace("''", "'")) for table, column, text in said] == [

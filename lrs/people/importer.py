@@ -21,26 +21,26 @@ from lrs.store.postgres import Connection, Pool, errors_translated, retry_transa
 from lrs.xapi import index_keys
 
 _THINGS = {
-    "user": resources.sql("reporting/people/users"),
-    "group": resources.sql("reporting/people/groups"),
-    "team": resources.sql("reporting/people/teams"),
-    "assignment": resources.sql("reporting/people/assignments"),
+    "user": resources.query("list_users"),
+    "group": resources.query("list_groups"),
+    "team": resources.query("list_teams"),
+    "assignment": resources.query("list_assignments"),
 }
-_MEMBERSHIPS = resources.sql("reporting/people/memberships")
-_HOLDERS = resources.sql("reporting/people/holders")
-_ADD_USERS = resources.sql("reporting/people/add_users")
-_SET_USERS = resources.sql("reporting/people/set_users")
-_PUT_GROUPS = resources.sql("reporting/people/put_groups")
-_PUT_TEAMS = resources.sql("reporting/people/put_teams")
-_PUT_IDENTIFIERS = resources.sql("reporting/people/put_identifiers")
-_PUT_MEMBERSHIPS = resources.sql("reporting/people/put_memberships")
-_REMOVE_MEMBERSHIPS = resources.sql("reporting/people/remove_memberships")
-_ADD_CONTENTS = resources.sql("reporting/people/add_contents")
-_PUT_ASSIGNMENTS = resources.sql("reporting/people/put_assignments")
-_MOVE_EVENTS = resources.sql("reporting/people/move_events")
-_TOUCHED = resources.sql("reporting/people/touched")
-_FORGET = resources.sql("reporting/people/forget")
-_ADD_GROUPS = resources.sql("reporting/projection/add_groups")
+_MEMBERSHIPS = resources.query("list_memberships")
+_HOLDERS = resources.query("list_identifier_owners")
+_ADD_USERS = resources.query("insert_users")
+_SET_USERS = resources.query("update_users")
+_PUT_GROUPS = resources.query("upsert_groups")
+_PUT_TEAMS = resources.query("upsert_teams")
+_PUT_IDENTIFIERS = resources.query("upsert_identifiers")
+_PUT_MEMBERSHIPS = resources.query("upsert_memberships")
+_REMOVE_MEMBERSHIPS = resources.query("delete_memberships")
+_ADD_CONTENTS = resources.query("insert_assigned_content_items")
+_PUT_ASSIGNMENTS = resources.query("upsert_assignments")
+_MOVE_EVENTS = resources.query("reassign_events")
+_TOUCHED = resources.query("list_affected_pairs")
+_FORGET = resources.query("delete_anonymous_persons")
+_ADD_GROUPS = resources.query("insert_missing_groups")
 
 # What is sent at a time: PostgreSQL takes a quarter of a GB of JSON at most.
 _ROWS = 5_000

@@ -22,14 +22,14 @@ from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection
 from lrs.store.statements import sequence
 
-_LOCK = resources.sql("reporting/projection/lock")
-_TRY_LOCK = resources.sql("reporting/projection/try_lock")
-_ENROLL = resources.sql("reporting/projection/enroll")
-_PAGE = resources.sql("reporting/projection/page")
-_MOVE = resources.sql("reporting/projection/move")
-_ADD_GROUPS = resources.sql("reporting/projection/add_groups")
-_STATEMENTS = resources.sql("reporting/projection/statements")
-_VOID = resources.sql("reporting/projection/void")
+_LOCK = resources.query("lock_projection")
+_TRY_LOCK = resources.query("try_lock_projection")
+_ENROLL = resources.query("register_projection")
+_PAGE = resources.query("list_statements_to_project")
+_MOVE = resources.query("advance_projection")
+_ADD_GROUPS = resources.query("insert_missing_groups")
+_STATEMENTS = resources.query("get_statements_to_project")
+_VOID = resources.query("delete_voided_events")
 
 CHUNK = 5000
 

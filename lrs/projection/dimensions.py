@@ -17,11 +17,11 @@ from lrs.store.statements.partner_keys import salt
 from lrs.xapi.definitions import identity_hash
 from lrs.xapi.index_keys import Role, related_activity_key
 
-_DEFINITIONS = resources.sql("entities/definitions")
-_CONTENTS = resources.sql("reporting/projection/contents")
-_CONTENT_IDS = resources.sql("reporting/projection/content_ids")
-_ADD_TO_TRACKS = resources.sql("reporting/projection/add_to_tracks")
-_FIND_IN_TRACKS = resources.sql("reporting/projection/find_in_tracks")
+_DEFINITIONS = resources.query("get_definitions")
+_CONTENTS = resources.query("upsert_content_items")
+_CONTENT_IDS = resources.query("list_content_item_ids")
+_ADD_TO_TRACKS = resources.query("insert_track_contents")
+_FIND_IN_TRACKS = resources.query("insert_past_track_contents")
 
 _AROUND = Role.PARENT | Role.GROUPING
 

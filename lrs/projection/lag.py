@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from lrs import resources
 from lrs.store.postgres import Connection, Database, errors_translated
 
-_WAITING = resources.sql("reporting/projection/waiting")
+_WAITING = resources.query("list_projection_lag")
 
 _TICK = timedelta(microseconds=1)
 

@@ -13,10 +13,10 @@ from lrs.projection.events import agent_key
 from lrs.store.postgres import Connection
 from lrs.xapi.index_keys import mbox_sha1sum_identity
 
-_IDENTIFIERS = resources.sql("reporting/projection/identifiers")
-_ADD_PEOPLE = resources.sql("reporting/projection/add_people")
-_ADD_IDENTIFIERS = resources.sql("reporting/projection/add_identifiers")
-_SET_EMAILS = resources.sql("reporting/projection/set_emails")
+_IDENTIFIERS = resources.query("list_persons_of_identifiers")
+_ADD_PEOPLE = resources.query("insert_persons")
+_ADD_IDENTIFIERS = resources.query("insert_identifiers")
+_SET_EMAILS = resources.query("set_missing_emails")
 
 _MBOX = "mbox mailto:"
 

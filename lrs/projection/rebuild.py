@@ -24,16 +24,20 @@ from lrs.store.postgres import Connection, Database, errors_translated
 from lrs.store.statements import sequence
 from lrs.store.statements.watermark import Horizon
 
-_CLEAR_CONTENTS = resources.sql("reporting/projection/clear_contents")
-_TYPES = resources.sql("reporting/projection/types")
-_SIZE = resources.sql("reporting/projection/size")
-_TOLD = resources.sql("reporting/projection/told_events")
-_ORDER_TOLD = resources.sql("reporting/projection/order_told_events")
-_TAKE_UNTOLD = resources.sql("reporting/projection/take_untold_events")
-_ADD_TOLD = resources.sql("reporting/projection/add_told_events")
-_PAIRS = resources.sql("reporting/projection/pairs")
-_COUNT_PEOPLE = resources.sql("reporting/projection/count_people")
-_NEXT_PEOPLE = resources.sql("reporting/projection/next_people")
+_CLEAR_CONTENTS = resources.query("clear_content_items")
+_TYPES = resources.query("list_content_item_types")
+_SIZE = resources.query("count_statements_before")
+_TOLD = resources.query("create_extracted_events")
+_SORT_EXTRACTED = (
+    resources.query("index_extracted_events"),
+    resources.query("cluster_extracted_events"),
+    resources.query("analyze_extracted_events"),
+)
+_TAKE_UNTOLD = resources.query("delete_obsolete_events")
+_ADD_TOLD = resources.query("insert_missing_events")
+_PAIRS = resources.query("list_event_pairs")
+_COUNT_PEOPLE = resources.query("count_persons")
+_NEXT_PEOPLE = resources.query("get_person_range")
 
 _STATEMENTS = 10_000
 _PEOPLE = 500
@@ -74,7 +78,8 @@ async def rebuild_partner(
             await move(writer, partner_id, page)
             changed = before - set(await writer.fetch(_TYPES, partner_id))
             await note_changed(writer, partner_id, [row["content_id"] for row in changed])
-            await writer.execute(_ORDER_TOLD)
+            for query in _SORT_EXTRACTED:
+                await writer.execute(query)
             await _make(writer, partner_id, report)
 
 
@@ -125,7 +130,7 @@ async def _write(
         await add_groups(writer, partner_id, organizations)
         known.organizations |= organizations
     await event_rows.write(
-        writer, partner_id, gathered.events, known.people, known.contents, table="told_event"
+        writer, partner_id, gathered.events, known.people, known.contents, table="extracted_event"
     )
 
 

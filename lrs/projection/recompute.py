@@ -12,10 +12,10 @@ from datetime import date
 from lrs import resources
 from lrs.store.postgres import Connection
 
-_RECORDS = resources.sql("reporting/projection/records")
-_DAYS = resources.sql("reporting/projection/days")
-_NOTE_DAYS = resources.sql("reporting/projection/note_days")
-_DAYS_OF_CONTENTS = resources.sql("reporting/projection/days_of_contents")
+_RECORDS = resources.query("recompute_records")
+_DAYS = resources.query("recompute_facts")
+_NOTE_DAYS = resources.query("record_changed_days")
+_DAYS_OF_CONTENTS = resources.query("list_days_of_content_items")
 
 # Of tables that a transaction fills, a plan of its beginning would know nothing.
 _PLAN_ANEW = "set local plan_cache_mode = force_custom_plan"

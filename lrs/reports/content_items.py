@@ -12,9 +12,9 @@ from lrs.projection.partner_lock import Changes
 from lrs.reports.identifiers import Name
 from lrs.store.postgres import Pool, errors_translated, retry_transaction
 
-_PAGE = resources.sql("reporting/contents/page")
-_FIND = resources.sql("reporting/contents/find")
-_SET_DELETED = resources.sql("reporting/contents/set_deleted")
+_PAGE = resources.query("list_content_items")
+_FIND = resources.query("find_content_item")
+_SET_DELETED = resources.query("set_content_item_deleted")
 
 
 @dataclass(frozen=True, slots=True)

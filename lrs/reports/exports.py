@@ -26,10 +26,10 @@ from lrs.store.postgres import READER, Database, errors_translated
 from lrs.store.statements import sequence
 from lrs.store.statements.watermark import Horizon
 
-_CHANGED = resources.sql("reporting/changed")
-_CHANGED_DAYS = resources.sql("reporting/changed_days")
-_STATEMENTS = resources.sql("reporting/statements").rstrip()
-_PAYLOADS = resources.sql("reporting/payloads").rstrip()
+_CHANGED = resources.query("get_last_change")
+_CHANGED_DAYS = resources.query("list_changed_days")
+_STATEMENTS = resources.query("export_statements")
+_PAYLOADS = resources.query("export_payloads")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

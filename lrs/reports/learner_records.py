@@ -11,8 +11,8 @@ from lrs.reports.identifiers import Name
 from lrs.reports.record_query import Place, RecordQuery
 from lrs.store.postgres import Database, errors_translated
 
-OF_LEARNER = resources.sql("reporting/records/of_learner")
-OF_CONTENT = resources.sql("reporting/records/of_content")
+OF_LEARNER = resources.query("list_records_of_learner")
+OF_CONTENT = resources.query("list_records_of_content")
 
 COLUMNS = (
     "user_id", "user", "email", "content_id", "activity_id", "title", "type", "organization",

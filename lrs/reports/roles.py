@@ -23,9 +23,9 @@ from lrs.reports import table_queries
 from lrs.reports.tables import REPORTS
 from lrs.store.postgres import errors_translated
 
-_ROLE = resources.sql("reporting/roles/role")
-_SCHEMA = resources.sql("reporting/roles/schema")
-_COMMENTS = resources.sql("reporting/roles/comments")
+_ROLE = resources.query("get_role")
+_SCHEMA = resources.query("get_report_schema")
+_COMMENTS = resources.sql_file("report_comments")
 
 _SETTINGS = {
     "default_transaction_read_only": "on",

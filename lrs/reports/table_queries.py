@@ -7,4 +7,4 @@ from lrs import resources
 
 def select(table: str) -> str:
     """The rows of a table; its only argument is the partner's id."""
-    return resources.sql(f"reporting/tables/{table}").rstrip()
+    return resources.query(table)

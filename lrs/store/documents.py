@@ -15,15 +15,15 @@ from lrs.errors import ConcurrencyConflict
 from lrs.store.postgres import Connection, Database, errors_translated
 from lrs.xapi.documents import Document, Scope
 
-_ONE = resources.sql("documents/one")
-_ONE_LOCKED = resources.sql("documents/one_locked")
-_IDS = resources.sql("documents/ids")
-_INSERT = resources.sql("documents/insert")
-_UPDATE = resources.sql("documents/update")
-_UPSERT = resources.sql("documents/upsert")
-_DELETE = resources.sql("documents/delete")
-_SWAP_DELETE = resources.sql("documents/swap_delete")
-_DELETE_ALL = resources.sql("documents/delete_all")
+_ONE = resources.query("get_document")
+_ONE_LOCKED = resources.query("get_document_for_update")
+_IDS = resources.query("list_document_ids")
+_INSERT = resources.query("insert_document")
+_UPDATE = resources.query("replace_document")
+_UPSERT = resources.query("upsert_document")
+_DELETE = resources.query("delete_document")
+_SWAP_DELETE = resources.query("delete_document_if_unchanged")
+_DELETE_ALL = resources.query("delete_documents")
 
 _LOCKED_ATTEMPTS = 10
 

@@ -16,10 +16,10 @@ from lrs.errors import Unauthorized
 from lrs.store.postgres import Connection, Database, errors_translated
 from lrs.store.statements.insert import Prepared
 
-_CONSUME = resources.sql("canvas/consume")
-_RELEASE = resources.sql("canvas/release")
-_EFFECTS = resources.sql("canvas/effects")
-_SWEEP = resources.sql("canvas/sweep")
+_CONSUME = resources.query("insert_nonces")
+_RELEASE = resources.query("delete_nonces")
+_EFFECTS = resources.query("record_callbacks")
+_SWEEP = resources.query("delete_expired_nonces")
 
 _KEPT = timedelta(minutes=92)
 """Longer than the age (90 minutes) and the clock skew (1 minute) that a request may have."""

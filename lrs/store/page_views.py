@@ -9,10 +9,10 @@ from typing import Literal
 from lrs import resources
 from lrs.store.postgres import Database, errors_translated
 
-_PAGE_VIEWS = resources.sql("canvas/page_views")
-_COURSE_DAYS = resources.sql("canvas/course_days")
-_USER_DAYS = resources.sql("canvas/user_days")
-_SUMMARIES = resources.sql("canvas/summaries")
+_PAGE_VIEWS = resources.query("list_page_views")
+_COURSE_DAYS = resources.query("list_course_days")
+_USER_DAYS = resources.query("list_user_days")
+_SUMMARIES = resources.query("list_course_summaries")
 
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)

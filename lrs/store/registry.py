@@ -70,24 +70,22 @@ class Registry:
         if not all(_can_be_stored(argument) for argument in arguments):
             raise InvalidParameter("A text holds a character that cannot be stored.")
         with errors_translated():
-            rows: list[asyncpg.Record] = await self._pool.fetch(
-                resources.sql(f"registry/{name}"), *arguments
-            )
+            rows: list[asyncpg.Record] = await self._pool.fetch(resources.query(name), *arguments)
         return rows
 
     async def add_partner(self, name: str, title: str, home_page: str) -> Partner:
         """Raises Conflict if the name is taken."""
-        rows = await self._fetch("add_partner", name, title, home_page)
+        rows = await self._fetch("insert_partner", name, title, home_page)
         if not rows:
             raise Conflict(f"There is a partner {name!r} already.")
         return Partner(*rows[0])
 
     async def partners(self) -> list[Partner]:
-        return [Partner(*row) for row in await self._fetch("partners")]
+        return [Partner(*row) for row in await self._fetch("list_partners")]
 
     async def partner(self, name: str) -> Partner:
         """Raises NotFound."""
-        rows = await self._fetch("partner", name)
+        rows = await self._fetch("get_partner", name)
         if not rows:
             raise NotFound(f"There is no partner {name!r}.")
         return Partner(*rows[0])
@@ -104,7 +102,7 @@ class Registry:
         expires_at: datetime | None,
     ) -> None:
         await self._fetch(
-            "add_credential",
+            "insert_credential",
             key,
             partner.partner_id,
             kind,
@@ -115,11 +113,11 @@ class Registry:
         )
 
     async def credential(self, key: str) -> Credential | None:
-        rows = await self._fetch("credential", key) if _can_be_stored(key) else []
+        rows = await self._fetch("get_credential", key) if _can_be_stored(key) else []
         return _credential(rows[0]) if rows else None
 
     async def credentials(self, partner: str | None) -> list[Credential]:
-        return [_credential(row) for row in await self._fetch("credentials", partner)]
+        return [_credential(row) for row in await self._fetch("list_credentials", partner)]
 
     async def rotate_credential(self, key: str, secret_hash: bytes, overlap: datetime) -> None:
         """Raises NotFound if there is no such credential, or it is revoked."""
@@ -132,15 +130,15 @@ class Registry:
             raise NotFound(f"There is no credential {key!r} that could be revoked.")
 
     async def signing_keys(self) -> list[SigningKey]:
-        return [SigningKey(*row) for row in await self._fetch("signing_keys")]
+        return [SigningKey(*row) for row in await self._fetch("list_signing_keys")]
 
     async def add_signing_key(self, key: SigningKey) -> None:
         """Adds the first key; does nothing if there is one, or another process is faster."""
         with errors_translated():
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(resources.sql("registry/lock_signing_keys"))
+                await connection.execute(resources.query("lock_signing_keys"))
                 await connection.execute(
-                    resources.sql("registry/add_signing_key"),
+                    resources.query("insert_first_signing_key"),
                     *(key.kid, key.private_jwe, key.public_jwk),
                 )
 

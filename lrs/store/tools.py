@@ -49,18 +49,22 @@ class Tools:
 
     async def add(self, partner_id: int, name: str, consumer_key: str, secret_jwe: str) -> None:
         """Raises Conflict if the name or the consumer key is taken within the partner."""
-        if not await _fetch(self._writing, "add_tool", partner_id, name, consumer_key, secret_jwe):
+        if not await _fetch(
+            self._writing, "insert_tool", partner_id, name, consumer_key, secret_jwe
+        ):
             raise Conflict(
                 f"There is a tool {name!r}, or one with the consumer key {consumer_key!r}, already."
             )
 
     async def all(self, partner: str | None) -> list[Tool]:
         """A partner's tools, or every partner's."""
-        return [Tool(**row) for row in await _fetch(self._reading, "tools", partner)]
+        return [Tool(**row) for row in await _fetch(self._reading, "list_tools", partner)]
 
     async def find(self, partner: str, name: str) -> Tool | None:
         """The tool, if there is such a one, revoked or not."""
-        rows = [] if "\0" in partner + name else await _fetch(self._reading, "tool", partner, name)
+        rows = (
+            [] if "\0" in partner + name else await _fetch(self._reading, "get_tool", partner, name)
+        )
         return Tool(**rows[0]) if rows else None
 
     async def rotate(
@@ -81,11 +85,11 @@ class Tools:
 
     async def set_page_views(self, partner: str, wanted: bool | None) -> None:
         """Switches a partner's page views on or off, or leaves it to the settings (None)."""
-        if not await _fetch(self._writing, "set_page_views", partner, wanted):
+        if not await _fetch(self._writing, "set_partner_page_views", partner, wanted):
             raise NotFound(f"There is no partner {partner!r}.")
 
 
 async def _fetch(pool: asyncpg.Pool, name: str, *arguments: object) -> list[asyncpg.Record]:
     with errors_translated():
-        rows: list[asyncpg.Record] = await pool.fetch(resources.sql(f"canvas/{name}"), *arguments)
+        rows: list[asyncpg.Record] = await pool.fetch(resources.query(name), *arguments)
     return rows

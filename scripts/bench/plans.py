@@ -139,21 +139,13 @@ def _filled(text: str) -> re.Pattern[str]:
 
 
 def named_queries() -> dict[str, str]:
-    root = resources.directory("sql")
-    named = {
-        path.relative_to(root).with_suffix("").as_posix(): path.read_text().strip()
-        for path in sorted(root.rglob("*.sql"))
-        if "migrations" not in path.parts
-    }
-    for piece in ("given", "insert", "insert_one", "insert_all", "tell", "inserted"):
-        del named[f"statements/{piece}"]
     whole = {
         "insert": insert.SEVERAL,
         "insert_one": insert.ONE,
         "insert_one, tell": insert.ONE_TELLING,
         "insert_all, tell": insert.ALL_TELLING,
     }
-    return named | {f"statements/{name}": text.strip() for name, text in whole.items()}
+    return resources.queries() | {name: text.strip() for name, text in whole.items()}
 
 
 async def _explain(pool: asyncpg.Pool, each: Execution) -> str:

@@ -8,10 +8,10 @@ from lrs import resources
 from lrs.store.postgres import Connection, Database, errors_translated
 from lrs.store.statements.insert import Prepared
 
-_INSERT = resources.sql("attachments/insert")
-_SIGN = resources.sql("attachments/sign")
-_SIZES = resources.sql("attachments/sizes")
-_CONTENTS = resources.sql("attachments/contents")
+_INSERT = resources.query("insert_attachments")
+_SIGN = resources.query("insert_signatures")
+_SIZES = resources.query("list_attachment_sizes")
+_CONTENTS = resources.query("get_attachments")
 
 # What is held in memory at a time; a single content may be longer.
 _PORTION = 4_194_304

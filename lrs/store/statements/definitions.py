@@ -20,8 +20,8 @@ from lrs.store.postgres import Database, errors_translated
 from lrs.xapi.definitions import identity_hash, merge
 from lrs.xapi.statement import Json
 
-_DEFINITIONS = resources.sql("entities/definitions_within")
-_NAMES = resources.sql("entities/names")
+_DEFINITIONS = resources.query("get_definitions_within_bytes")
+_NAMES = resources.query("list_agent_names")
 
 _MOST_BYTES = 16_777_216
 _MOST_NAMES = 50_000

@@ -25,15 +25,15 @@ from lrs.xapi.index_keys import VOIDED_KEY
 from lrs.xapi.signatures import Signature
 
 _GIVEN, _INSERT, _INSERT_ONE, _INSERT_ALL, _TELL, _INSERTED = (
-    resources.sql(f"statements/{name}")
+    resources.sql_file(f"statements/{name}")
     for name in ("given", "insert", "insert_one", "insert_all", "tell", "inserted")
 )
 SEVERAL = f"{_GIVEN}{_INSERT}"
 ONE = f"{_INSERT_ONE}{_INSERTED}"
 ONE_TELLING = f"{_INSERT_ONE}, {_TELL}{_INSERTED}"
 ALL_TELLING = f"{_GIVEN}{_INSERT_ALL}, {_TELL}{_INSERTED}"
-_STORED_DIGESTS = resources.sql("statements/stored_digests")
-_BY_ID = resources.sql("statements/by_id")
+_STORED_DIGESTS = resources.query("list_stored_digests")
+_BY_ID = resources.query("get_statements")
 
 # Bytes of stored statements that are read to say in what others differ from them.
 _MOST_COMPARED = 8_388_608
@@ -209,7 +209,7 @@ async def stored_digests(
         _MOST_COMPARED,
     )
     return {
-        (str(row["statement_id"]), row["asked"]): Known(row["stored"], row["payload"])
+        (str(row["statement_id"]), row["digest"]): Known(row["stored_digest"], row["payload"])
         for row in rows
     }
 

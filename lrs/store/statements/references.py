@@ -22,10 +22,10 @@ from lrs.store.postgres import WRITER, Connection, Database, errors_translated
 from lrs.store.statements.partner_keys import salt
 from lrs.xapi import index_keys
 
-_INHERITANCE = resources.sql("statements/inheritance")
-_INHERIT = resources.sql("statements/inherit")
-_UNSETTLED = resources.sql("statements/unsettled")
-_OPEN_SINCE = resources.sql("statements/writers_open_since")
+_INHERITANCE = resources.query("list_reference_chains")
+_INHERIT = resources.query("resolve_references")
+_UNSETTLED = resources.query("list_pending_references")
+_OPEN_SINCE = resources.query("has_open_writers")
 
 _PATIENCE = 2.0
 _PAUSE = 0.002
@@ -73,7 +73,7 @@ async def settle(
         for row in rows
     }
     heritage = _heritage(nodes)
-    gaining = [str(row["statement_id"]) for row in rows if row["gains"]]
+    gaining = [str(row["statement_id"]) for row in rows if row["may_inherit"]]
     gained = {
         (key, statement_id): roles
         for statement_id in gaining

@@ -17,7 +17,7 @@ from lrs.errors import Unavailable
 from lrs.store.batching import Together
 from lrs.store.postgres import WRITER, Database, errors_translated
 
-_SQL = resources.sql("statements/horizon")
+_SQL = resources.query("get_watermark")
 
 # How long a list waits for transactions that began before it was asked for, and how often it looks.
 _PATIENCE = 0.25
@@ -79,6 +79,6 @@ class Horizon:
                 "The database hides what some of its writers do: all servers must connect as the "
                 "same role, or as members of pg_read_all_stats, with track_activities on."
             )
-        reading = Reading(row["now"], row["horizon"])
+        reading = Reading(row["now"], row["watermark"])
         self._last, self._read_at = reading, time.monotonic()
         return [reading] * len(asked)

@@ -1,0 +1,204 @@
+-- LMS tools, their callbacks, and the reports of page views that Canvas clients read.
+
+-- name: insert_tool
+-- Returns no row if the name or the consumer key is taken within the partner.
+insert into tool (partner_id, name, consumer_key, secret_jwe)
+values ($1, $2, $3, $4)
+on conflict do nothing
+returning name;
+
+-- name: get_tool
+-- Everything that a callback needs of its tool and partner, in one lookup.
+select
+    tool.partner_id, partner.name as partner, partner.home_page, partner.page_views, tool.name,
+    tool.consumer_key, tool.secret_jwe, tool.previous_secret_jwe, tool.previous_secret_until,
+    tool.created_at, tool.revoked_at
+from tool
+join partner using (partner_id)
+where partner.name = $1 and tool.name = $2;
+
+-- name: list_tools
+-- The tools of one partner, or of all partners if $1 is null, ordered by name.
+select
+    tool.partner_id, partner.name as partner, partner.home_page, partner.page_views, tool.name,
+    tool.consumer_key, tool.secret_jwe, tool.previous_secret_jwe, tool.previous_secret_until,
+    tool.created_at, tool.revoked_at
+from tool
+join partner using (partner_id)
+where $1::text is null or partner.name = $1
+order by partner.name, tool.name;
+
+-- name: rotate_tool
+-- The previous secret stays valid until $4. Returns no row if the tool does not exist or is
+-- revoked.
+update tool
+set previous_secret_jwe = secret_jwe, previous_secret_until = $4, secret_jwe = $3
+where partner_id = $1 and name = $2 and revoked_at is null
+returning consumer_key;
+
+-- name: revoke_tool
+-- Returns no row if the tool does not exist or is revoked already.
+update tool set revoked_at = now()
+where partner_id = $1 and name = $2 and revoked_at is null
+returning name;
+
+-- name: set_partner_page_views
+-- Enables or disables page views of a partner; null: as the settings say. Returns no row if the
+-- partner does not exist.
+update partner set page_views = $2 where name = $1 returning name;
+
+-- name: insert_nonces
+-- Consumes nonces and returns those that are new. Of two transactions with the same nonce, the
+-- later one waits for the earlier. Sorted, so that they cannot deadlock.
+insert into callback_nonce (partner_id, tool, nonce, expires_at)
+select $1, item.tool, item.nonce, now() + $4::interval
+from unnest($2::text[], $3::bytea[]) as item (tool, nonce)
+order by item.tool, item.nonce
+on conflict do nothing
+returning tool, nonce;
+
+-- name: delete_nonces
+-- Releases nonces that this transaction has consumed.
+delete from callback_nonce
+where
+    partner_id = $1
+    and (tool, nonce) in (
+        select item.tool, item.nonce
+        from unnest($2::text[], $3::bytea[]) as item (tool, nonce)
+    );
+
+-- name: delete_expired_nonces
+-- Deletes nonces whose requests would be refused for their age. By partner, because the index
+-- begins with it.
+delete from callback_nonce
+using partner
+where callback_nonce.partner_id = partner.partner_id and callback_nonce.expires_at < now();
+
+-- name: record_callbacks
+-- Everything a batch of callbacks changes beside storing statements, in one round trip: page views
+-- and counters. Counts are summed per counter and sorted, so that transactions which count for the
+-- same learners cannot deadlock.
+with item as materialized (
+    select item.*, clock.received_at, (clock.received_at at time zone 'UTC')::date as day
+    from unnest(
+        $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::integer[],
+        $9::boolean[]
+    ) as item (statement_id, tool, user_id, course_id, url, seconds, interaction_seconds, viewed)
+    cross join clock_timestamp() as clock (received_at)
+),
+views as (
+    insert into page_view
+        (partner_id, statement_id, created_at, user_id, course_id, tool, url, interaction_seconds)
+    select $1, statement_id, received_at, user_id, course_id, tool, url, interaction_seconds
+    from item
+    where viewed
+    order by statement_id
+),
+totals as (
+    insert into course_activity as existing
+        (partner_id, course_id, user_id, activity_seconds, page_views)
+    select
+        $1, course_id, user_id, coalesce(sum(seconds), 0)::bigint, count(*) filter (where viewed)
+    from item
+    group by course_id, user_id
+    order by course_id, user_id
+    on conflict (partner_id, course_id, user_id) do update
+    set
+        activity_seconds = existing.activity_seconds + excluded.activity_seconds,
+        page_views = existing.page_views + excluded.page_views
+),
+course_days as (
+    insert into course_day as existing (partner_id, course_id, day, page_views)
+    select $1, course_id, day, count(*)
+    from item
+    where viewed
+    group by course_id, day
+    order by course_id, day
+    on conflict (partner_id, course_id, day) do update
+    set page_views = existing.page_views + excluded.page_views
+),
+user_days as (
+    insert into user_day as existing (partner_id, course_id, user_id, day, page_views)
+    select $1, course_id, user_id, day, count(*)
+    from item
+    where viewed
+    group by course_id, user_id, day
+    order by course_id, user_id, day
+    on conflict (partner_id, course_id, user_id, day) do update
+    set page_views = existing.page_views + excluded.page_views
+)
+insert into tool_access as existing (partner_id, course_id, user_id, tool, accesses, last_access)
+select $1, course_id, user_id, tool, count(*), max(received_at)
+from item
+group by course_id, user_id, tool
+order by course_id, user_id, tool
+on conflict (partner_id, course_id, user_id, tool) do update
+set
+    accesses = existing.accesses + excluded.accesses,
+    last_access = greatest(existing.last_access, excluded.last_access);
+
+-- name: list_page_views
+-- Page views of a user, newest first, after the position ($5, $6). No bound is ever null, so that
+-- each stays an index condition.
+select statement_id, created_at, user_id, course_id, tool, url, interaction_seconds
+from page_view
+where
+    partner_id = $1 and user_id = $2
+    and created_at >= $3 and created_at <= $4
+    and created_at <= $5 and (created_at < $5 or statement_id < $6)
+order by created_at desc, statement_id desc
+limit $7 offset $8;
+
+-- name: list_course_days
+-- Page views of a course per day, for days with any.
+select day, page_views from course_day
+where partner_id = $1 and course_id = $2
+order by day;
+
+-- name: list_user_days
+-- Page views of a user in a course per day, for days with any.
+select day, page_views from user_day
+where partner_id = $1 and course_id = $2 and user_id = $3
+order by day;
+
+-- name: list_course_summaries
+-- A page of the users of a course with their views, the maximum, and a level by quartile. The
+-- quartiles are the medians of the lower and the upper half; the middle user belongs to neither.
+with ranked as materialized (
+    select
+        user_id, page_views, activity_seconds,
+        row_number() over (order by page_views, user_id) as rank,
+        count(*) over () as users
+    from course_activity
+    where partner_id = $1 and course_id = $2
+),
+quartile as (
+    select
+        max(page_views) as max_page_views,
+        avg(page_views) filter (
+            where rank in ((users / 2 + 1) / 2, users / 4 + 1)
+        ) as lower_quartile,
+        avg(page_views) filter (
+            where rank - (users - users / 2) in ((users / 2 + 1) / 2, users / 4 + 1)
+        ) as upper_quartile
+    from ranked
+),
+selected as (
+    select *, count(*) over () as total from ranked where $3::text is null or user_id = $3
+)
+select
+    selected.user_id, selected.page_views, selected.activity_seconds, selected.total,
+    quartile.max_page_views, case
+        when selected.page_views = 0 then 0
+        when selected.page_views < quartile.lower_quartile then 1
+        when selected.page_views < quartile.upper_quartile then 2
+        else 3
+    end as level
+from selected
+cross join quartile
+order by
+    case when $4 = 'page_views' then selected.page_views end,
+    case when $4 = 'page_views_descending' then selected.page_views end desc,
+    case when $4 = 'name_descending' then selected.user_id end desc,
+    selected.user_id
+limit $5 offset $6;

@@ -1,1 +1,0 @@
-delete from document where partner_id = $1 and scope_key = $2 and document_key = $3

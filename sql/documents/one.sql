@@ -1,2 +1,0 @@
-select content, content_type, etag, updated from document
-where partner_id = $1 and scope_key = $2 and document_key = $3

@@ -1,4 +1,0 @@
--- After a lost swap: nobody else can change the document until this transaction ends.
-select content, content_type, etag, updated from document
-where partner_id = $1 and scope_key = $2 and document_key = $3
-for update

@@ -1,0 +1,513 @@
+-- The projection: what is derived from statements for reports. Row lock on `projection`: one
+-- transaction at a time per partner writes derived rows. See docs/reporting.md.
+
+-- name: register_projection
+-- A partner without a projection starts at the first statement.
+insert into projection (partner_id, through, position)
+values ($1, 'epoch', 0)
+on conflict do nothing;
+
+-- name: lock_projection
+-- Takes the row lock; waits for its holder.
+select from projection where partner_id = $1 for update;
+
+-- name: try_lock_projection
+-- Takes the row lock and returns the position; no row if another transaction holds it.
+select position from projection where partner_id = $1 for update skip locked;
+
+-- name: advance_projection
+-- Commits the position in the transaction that derived rows up to it.
+update projection set position = $2, through = $3 where partner_id = $1;
+
+-- name: list_projection_lag
+-- Per partner, or for one: when the oldest statement that is not projected was stored.
+select
+    partner.partner_id,
+    partner.name,
+    (
+        select stored_at(statement.place)
+        from statement
+        where statement.partner_id = partner.partner_id
+            and statement.place > coalesce(projection.position, 0)
+        order by statement.place
+        limit 1
+    ) as since,
+    projection.through,
+    clock_timestamp() as now
+from partner
+left join projection using (partner_id)
+where $1::integer is null or partner.partner_id = $1
+order by partner.partner_id;
+
+-- name: list_statements_to_project
+-- Statements after the position $2 and before the watermark $3, in order, and whether each is
+-- voided, whichever came first. At most $4 statements; the page ends with the statement that
+-- reaches $5 bytes. `bytes` is the running sum.
+select
+    statement.place,
+    statement.bytes,
+    statement.statement_id,
+    statement.organization,
+    statement.payload,
+    exists (
+        select from reference
+        where reference.partner_id = $1 and reference.target_id = statement.statement_id
+            and reference.voids
+        offset 0
+    ) as voided
+from (
+    select *, sum(octet_length(payload)) over (order by place) as bytes
+    from statement
+    where partner_id = $1 and place > $2 and place < $3
+    order by place
+    limit $4
+) as statement
+where statement.bytes - octet_length(statement.payload) < $5
+order by statement.place;
+
+-- name: get_statements_to_project
+-- Statements by id, for those whose events come back when their voiding is undone.
+select statement_id, organization, payload, false as voided
+from statement
+where partner_id = $1 and statement_id = any($2::uuid[]);
+
+-- name: count_statements_before
+-- The number of statements that a rebuild reads.
+select count(*) from statement where partner_id = $1 and place < $2;
+
+-- name: list_persons_of_identifiers
+-- The owners of identifiers.
+select agent_key, person_id from identifier where partner_id = $1 and agent_key = any($2::bigint[]);
+
+-- name: insert_persons
+-- New persons who are first seen in statements; ids are returned in the order of $2.
+insert into person (partner_id, email)
+select $1, item.email
+from unnest($2::text[]) with ordinality as item (email, ordinal)
+order by item.ordinal
+returning person_id, email;
+
+-- name: insert_identifiers
+-- Identifiers that are first seen in statements.
+insert into identifier (partner_id, agent_key, identity, person_id, imported)
+select $1, item.agent_key, item.identity, item.person_id, false
+from unnest($2::bigint[], $3::text[], $4::integer[]) as item (agent_key, identity, person_id);
+
+-- name: set_missing_emails
+-- The email of persons who were known only by its digest; imported persons keep their own.
+update person
+set email = item.email
+from unnest($2::integer[], $3::text[]) as item (person_id, email)
+where person.partner_id = $1 and person.person_id = item.person_id
+    and person.email is null and person.name is null;
+
+-- name: upsert_content_items
+-- Updates the attributes of content items and inserts those that have events. The type in the
+-- definition takes precedence over the type extracted from statements; of extracted types and of
+-- parents the last one wins. Returns the items whose type changes. Update and insert instead of an
+-- upsert, because an insert that conflicts would use up an id.
+with item as (
+    select *
+    from unnest(
+        $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
+        $9::text[], $10::jsonb[], $11::bigint[]
+    ) with ordinality as item (
+        content_key, activity_id, has_events, type, told_type, title, technology, topic, attributes,
+        parent_key, ordinal
+    )
+),
+updated as (
+    update content
+    set
+        type = coalesce(item.type, item.told_type, content.told_type),
+        told_type = coalesce(item.told_type, content.told_type),
+        title = item.title,
+        technology = item.technology,
+        topic = item.topic,
+        attributes = item.attributes,
+        parent_key = coalesce(item.parent_key, content.parent_key)
+    from item
+    where content.partner_id = $1 and content.content_key = item.content_key
+        and (
+            content.type, content.told_type, content.title, content.technology, content.topic,
+            content.attributes, content.parent_key
+        ) is distinct from (
+            coalesce(item.type, item.told_type, content.told_type),
+            coalesce(item.told_type, content.told_type), item.title, item.technology,
+            item.topic, item.attributes, coalesce(item.parent_key, content.parent_key)
+        )
+),
+inserted as (
+    insert into content
+        (partner_id, content_key, activity_id, type, told_type, title, technology, topic,
+        attributes, parent_key)
+    select
+        $1, item.content_key, item.activity_id, coalesce(item.type, item.told_type),
+        item.told_type, item.title, item.technology, item.topic, item.attributes,
+        item.parent_key
+    from item
+    where item.has_events and not exists (
+        select from content
+        where content.partner_id = $1 and content.content_key = item.content_key
+    )
+    order by item.ordinal
+)
+select
+    item.activity_id,
+    existing.content_id,
+    coalesce(item.type, item.told_type, existing.told_type) as type
+from item
+left join content as existing
+    on existing.partner_id = $1 and existing.content_key = item.content_key
+where coalesce(item.type, item.told_type, existing.told_type) is distinct from existing.type
+    and (item.has_events or existing.content_id is not null);
+
+-- name: list_content_item_ids
+-- Content item ids by key.
+select content_key, content_id from content
+where partner_id = $1 and content_key = any($2::bigint[]);
+
+-- name: list_content_item_types
+-- The types of all content items, to find what a rebuild changes.
+select content_id, type from content where partner_id = $1;
+
+-- name: clear_content_items
+-- Clears what a rebuild extracts from statements again.
+update content set type = null, told_type = null, parent_key = null where partner_id = $1;
+
+-- name: insert_track_contents
+-- Adds content items to the tracks in whose context they were worked on, as far as those are known
+-- to be tracks.
+insert into track_content (partner_id, track_id, content_id)
+select $1, track.content_id, content.content_id
+from unnest($2::bigint[], $3::bigint[]) as item (content_key, context_key)
+join content as track
+    on track.partner_id = $1 and track.content_key = item.context_key and track.type = 'track'
+join content on content.partner_id = $1 and content.content_key = item.content_key
+where track.content_id <> content.content_id
+on conflict do nothing;
+
+-- name: insert_past_track_contents
+-- The same for statements that were projected before the item was known to be a track, found by
+-- their index entries. Keys of statements are combined with the partner's salt $5. A payload is
+-- read as json, because jsonb does not hold every JSON number.
+insert into track_content (partner_id, track_id, content_id)
+select distinct $1, track.content_id, content.content_id
+from unnest($2::bigint[], $3::bigint[]) as item (content_key, index_key)
+join content as track on track.partner_id = $1 and track.content_key = item.content_key
+join link
+    on link.partner_id = $1
+    and link.key = item.index_key # $5::bigint
+    and link.roles & $4::smallint <> 0
+join projection on projection.partner_id = $1 and link.place <= projection.position
+join statement on statement.partner_id = $1 and statement.place = link.place
+join content
+    on content.partner_id = $1 and content.content_key = statement.object_key # $5::bigint
+where track.content_id <> content.content_id
+    and statement.payload::json -> 'actor' ->> 'objectType' is distinct from 'Group'
+on conflict do nothing;
+
+-- name: delete_voided_events
+-- Deletes the events of voided statements and returns their learners and content items. They are
+-- found by the identifiers in their statements: an index by statement id alone would slow down
+-- every event.
+delete from learning_event
+where partner_id = $1 and ctid = any(array(
+    select event.row_id
+    from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as item (
+        statement_id, agent_key, content_key
+    )
+    cross join lateral (
+        select person_id from identifier
+        where partner_id = $1 and agent_key = item.agent_key
+        offset 0
+    ) as identifier
+    cross join lateral (
+        select content_id from content
+        where partner_id = $1 and content_key = item.content_key
+        offset 0
+    ) as content
+    cross join lateral (
+        select ctid as row_id from learning_event
+        where partner_id = $1 and person_id = identifier.person_id
+            and content_id = content.content_id and statement_id = item.statement_id
+        offset 0
+    ) as event
+))
+returning person_id, content_id;
+
+-- name: recompute_records
+-- Recomputes the learner records of pairs of learner and content item from all their events, and
+-- writes only rows that differ. Joins that a wrong estimate could ruin leave the planner no choice:
+-- a full join is never a nested loop, and only the primary key has the pairs as a range.
+with pair as (
+    select distinct person_id, content_id
+    from unnest($2::integer[], $3::integer[]) as pair (person_id, content_id)
+),
+event as (
+    select event.*
+    from pair
+    cross join lateral (
+        select * from learning_event
+        where partner_id = $1
+            and (person_id, content_id) >= (pair.person_id, pair.content_id)
+            and (person_id, content_id) <= (pair.person_id, pair.content_id)
+        offset 0
+    ) as event
+),
+computed as (
+    select
+        person_id,
+        content_id,
+        organization,
+        coalesce(
+            min(at) filter (where kind = 'started'), min(at) filter (where kind <> 'registered')
+        ) as started_at,
+        max(at) as last_activity_at,
+        min(at) filter (where kind = 'completed') as completed_at,
+        case when count(milliseconds) > 0 then least(
+            coalesce(sum(milliseconds) filter (where not total), 0)
+                + coalesce(max(milliseconds) filter (where total), 0),
+            9223372036854775807
+        )::bigint end as milliseconds,
+        case
+            when bool_or(kind = 'completed') then 100
+            else (
+                array_agg(progress order by at desc, statement_id desc)
+                filter (where progress is not null)
+            )[1]
+        end as progress,
+        max(score) as best_score,
+        (
+            array_agg(score order by at desc, statement_id desc) filter (where score is not null)
+        )[1] as last_score,
+        case
+            when bool_and(kind = 'registered') then 0
+            else greatest(
+                count(distinct registration)
+                    + count(*) filter (where kind = 'started' and registration is null),
+                1
+            )
+        end as attempts,
+        (
+            array_agg(success order by at desc, statement_id desc)
+            filter (where success is not null)
+        )[1] as success,
+        case
+            when bool_or(kind = 'completed') then 'completed'
+            when bool_and(kind = 'registered') then 'not_started'
+            else 'in_progress'
+        end as status,
+        (array_agg(source order by at desc, statement_id desc))[1] as source
+    from event
+    group by person_id, content_id, organization
+),
+existing as (
+    select record.*
+    from pair
+    cross join lateral (
+        select ctid as row_id, * from learner_record
+        where partner_id = $1
+            and (person_id, content_id) >= (pair.person_id, pair.content_id)
+            and (person_id, content_id) <= (pair.person_id, pair.content_id)
+        offset 0
+    ) as record
+),
+changed as materialized (
+    select computed.*, existing.row_id
+    from computed
+    full join existing
+        on existing.person_id = computed.person_id and existing.content_id = computed.content_id
+        and existing.organization = computed.organization
+    where (
+        computed.started_at, computed.last_activity_at, computed.completed_at,
+        computed.milliseconds, computed.progress, computed.best_score, computed.last_score,
+        computed.attempts, computed.success, computed.status, computed.source
+    ) is distinct from (
+        existing.started_at, existing.last_activity_at, existing.completed_at,
+        existing.milliseconds, existing.progress, existing.best_score, existing.last_score,
+        existing.attempts, existing.success, existing.status, existing.source
+    )
+),
+deleted as (
+    delete from learner_record
+    where partner_id = $1 and ctid = any(array(select row_id from changed where person_id is null))
+)
+insert into learner_record
+    (partner_id, person_id, content_id, organization, started_at, last_activity_at, completed_at,
+    milliseconds, progress, best_score, last_score, attempts, success, status, source)
+select
+    $1, person_id, content_id, organization, started_at, last_activity_at, completed_at,
+    milliseconds, progress, best_score, last_score, attempts, success, status, source
+from changed
+where person_id is not null
+on conflict (partner_id, person_id, content_id, organization) do update
+set
+    started_at = excluded.started_at,
+    last_activity_at = excluded.last_activity_at,
+    completed_at = excluded.completed_at,
+    milliseconds = excluded.milliseconds,
+    progress = excluded.progress,
+    best_score = excluded.best_score,
+    last_score = excluded.last_score,
+    attempts = excluded.attempts,
+    success = excluded.success,
+    status = excluded.status,
+    source = excluded.source;
+
+-- name: recompute_facts
+-- Recomputes the daily facts of pairs of learner and content item like recompute_records, and
+-- returns the days that changed. A cumulative time counts by what it exceeds earlier ones by; that
+-- is computed over all days before days on which the learner was not a member are left out.
+with pair as (
+    select distinct person_id, content_id
+    from unnest($2::integer[], $3::integer[]) as pair (person_id, content_id)
+),
+event as (
+    select
+        event.*,
+        (event.at at time zone 'UTC')::date as day,
+        case
+            when event.total and event.milliseconds is not null then greatest(
+                event.milliseconds
+                    - coalesce(max(event.milliseconds) filter (where event.total) over earlier, 0),
+                0
+            )
+            else event.milliseconds
+        end as increment
+    from pair
+    cross join lateral (
+        select * from learning_event
+        where partner_id = $1
+            and (person_id, content_id) >= (pair.person_id, pair.content_id)
+            and (person_id, content_id) <= (pair.person_id, pair.content_id)
+        offset 0
+    ) as event
+    window earlier as (
+        partition by event.person_id, event.content_id, event.organization
+        order by event.at, event.statement_id
+        rows between unbounded preceding and 1 preceding
+    )
+),
+daily as (
+    select
+        person_id,
+        content_id,
+        day,
+        min(at) filter (where kind = 'started') as first_start,
+        min(at) filter (where kind <> 'registered') as first_work,
+        min(at) filter (where kind = 'completed') as first_completion,
+        sum(increment) as milliseconds,
+        sum(xp) as xp,
+        (
+            array_agg(score order by at desc, statement_id desc) filter (where score is not null)
+        )[1] as score,
+        (
+            array_agg(percentile order by at desc, statement_id desc)
+            filter (where percentile is not null)
+        )[1] as percentile,
+        bool_or(is_mobile) as is_mobile
+    from event
+    where
+        not exists (
+            select from group_membership
+            where group_membership.partner_id = $1
+                and group_membership.person_id = event.person_id
+            offset 0
+        )
+        or exists (
+            select from group_membership
+            join learner_group using (partner_id, group_id)
+            where group_membership.partner_id = $1
+                and group_membership.person_id = event.person_id
+                and event.organization in ('', learner_group.name)
+                and event.day >= group_membership.from_day
+                and (group_membership.to_day is null or event.day < group_membership.to_day)
+            offset 0
+        )
+    group by person_id, content_id, day
+),
+computed as (
+    select
+        person_id,
+        content_id,
+        day,
+        coalesce(min(first_start) over until_day, min(first_work) over until_day) as started_at,
+        min(first_completion) over until_day as completed_at,
+        (milliseconds / 1000.0)::double precision as time_spent,
+        xp::double precision as xp,
+        score,
+        percentile,
+        is_mobile
+    from daily
+    window until_day as (partition by person_id, content_id order by day)
+),
+existing as (
+    select fact.*
+    from pair
+    cross join lateral (
+        select ctid as row_id, * from learner_day
+        where partner_id = $1
+            and (person_id, content_id) >= (pair.person_id, pair.content_id)
+            and (person_id, content_id) <= (pair.person_id, pair.content_id)
+        offset 0
+    ) as fact
+),
+changed as materialized (
+    select computed.*, existing.row_id, coalesce(computed.day, existing.day) as changed_day
+    from computed
+    full join existing
+        on existing.person_id = computed.person_id and existing.content_id = computed.content_id
+        and existing.day = computed.day
+    where computed.day is null or existing.day is null or (
+        computed.started_at, computed.completed_at, computed.time_spent, computed.xp,
+        computed.score, computed.percentile, computed.is_mobile
+    ) is distinct from (
+        existing.started_at, existing.completed_at, existing.time_spent, existing.xp,
+        existing.score, existing.percentile, existing.is_mobile
+    )
+),
+deleted as (
+    delete from learner_day
+    where partner_id = $1 and ctid = any(array(select row_id from changed where day is null))
+),
+upserted as (
+    insert into learner_day
+        (partner_id, person_id, content_id, day, started_at, completed_at, time_spent, xp, score,
+        percentile, is_mobile)
+    select
+        $1, person_id, content_id, day, started_at, completed_at, time_spent, xp, score,
+        percentile, is_mobile
+    from changed
+    where day is not null
+    on conflict (partner_id, person_id, content_id, day) do update
+    set
+        started_at = excluded.started_at,
+        completed_at = excluded.completed_at,
+        time_spent = excluded.time_spent,
+        xp = excluded.xp,
+        score = excluded.score,
+        percentile = excluded.percentile,
+        is_mobile = excluded.is_mobile
+)
+select distinct changed_day as day from changed;
+
+-- name: list_days_of_content_items
+-- The days with facts of content items.
+select distinct day from learner_day where partner_id = $1 and content_id = any($2::integer[]);
+
+-- name: record_changed_days
+-- Records that the facts of these days changed, at a time after all changes recorded before: a
+-- reader that has read up to the last change misses nothing. Only under the projection's row lock.
+with change as materialized (
+    select greatest(
+        clock_timestamp(), max(changed_at) + interval '1 microsecond'
+    ) as changed_at
+    from changed_day
+    where partner_id = $1
+)
+insert into changed_day (partner_id, day, changed_at)
+select $1, item.day, change.changed_at
+from unnest($2::date[]) as item (day)
+cross join change
+on conflict (partner_id, day) do update set changed_at = excluded.changed_at;

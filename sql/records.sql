@@ -1,0 +1,154 @@
+-- Learner records by learner and by content item, and content items by name.
+
+-- name: list_records_of_learner
+-- A page of the records of one learner, in primary key order. The learner is named by the
+-- operator's id ($2), identifiers ($3) or person id ($4), in this order. A learner without records
+-- is one row without a record; no row: the learner does not exist. Each `offset 0` keeps a subquery
+-- an index lookup.
+with learner as materialized (
+    select person.person_id, person.name, person.email
+    from (
+        select person_id, 0 as ordinal from person where partner_id = $1 and name = $2
+        union all
+        select identifier.person_id, key.ordinal
+        from unnest($3::bigint[]) with ordinality as key (agent_key, ordinal)
+        cross join lateral (
+            select person_id from identifier where partner_id = $1 and agent_key = key.agent_key
+            offset 0
+        ) as identifier
+        union all
+        select min(person_id), 100
+        from (
+            select person_id
+            from identifier
+            where partner_id = $1 and identity like 'account %'
+                and md5(substring(identity from '^account [^ ]+ (.*)$')) = md5($2)
+                and substring(identity from '^account [^ ]+ (.*)$') = $2
+            offset 0
+        ) as owner
+        having min(person_id) = max(person_id)
+        union all
+        select $4::integer, 101
+    ) as candidate
+    cross join lateral (
+        select * from person where partner_id = $1 and person_id = candidate.person_id
+        offset 0
+    ) as person
+    order by candidate.ordinal
+    limit 1
+)
+select
+    learner.person_id as user_id, learner.name as user, learner.email,
+    record.content_id, record.activity_id, record.title, record.type,
+    nullif(record.organization, '') as organization,
+    record.status, record.success, record.progress, record.started_at, record.last_activity_at,
+    record.completed_at, record.milliseconds / 1000::double precision as time_spent,
+    record.best_score, record.last_score, record.attempts, record.source
+from learner
+left join lateral (
+    select learner_record.*, content.activity_id, content.title, content.type
+    from learner_record
+    cross join lateral (
+        select activity_id, title, type
+        from content
+        where partner_id = learner_record.partner_id and content_id = learner_record.content_id
+        offset 0
+    ) as content
+    where learner_record.partner_id = $1 and learner_record.person_id = learner.person_id
+        and learner_record.content_id >= $5
+        and (learner_record.content_id > $5 or learner_record.organization > $6)
+        and ($7::text is null or learner_record.organization = $7)
+        and ($8::text is null or learner_record.status = $8)
+        and ($9::boolean is null or learner_record.success = $9)
+        and ($10::text is null or content.type = $10)
+        and ($11::timestamptz is null or learner_record.last_activity_at > $11)
+        and ($12::timestamptz is null or learner_record.last_activity_at <= $12)
+    order by learner_record.content_id, learner_record.organization
+    limit $13
+) as record on true
+order by record.content_id, record.organization;
+
+-- name: list_records_of_content
+-- A page of the records of one content item, by organization and learner. An item without records
+-- is one row without a record; no row: the item does not exist. Each `offset 0` keeps a subquery an
+-- index lookup.
+with item as materialized (
+    select content.content_id, content.activity_id, content.title, content.type
+    from (
+        select content.content_id, key.ordinal
+        from unnest($2::bigint[]) with ordinality as key (content_key, ordinal)
+        cross join lateral (
+            select content_id from content where partner_id = $1 and content_key = key.content_key
+            offset 0
+        ) as content
+        union all
+        select $3::integer, 100
+    ) as candidate
+    cross join lateral (
+        select * from content where partner_id = $1 and content_id = candidate.content_id
+        offset 0
+    ) as content
+    order by candidate.ordinal
+    limit 1
+)
+select
+    record.person_id as user_id, record.name as user, record.email,
+    item.content_id, item.activity_id, item.title, item.type,
+    nullif(record.organization, '') as organization,
+    record.status, record.success, record.progress, record.started_at, record.last_activity_at,
+    record.completed_at, record.milliseconds / 1000::double precision as time_spent,
+    record.best_score, record.last_score, record.attempts, record.source
+from item
+left join lateral (
+    select learner_record.*, person.name, person.email
+    from learner_record
+    cross join lateral (
+        select name, email
+        from person
+        where partner_id = learner_record.partner_id and person_id = learner_record.person_id
+        offset 0
+    ) as person
+    where learner_record.partner_id = $1 and learner_record.content_id = item.content_id
+        and learner_record.organization >= greatest($5, $6)
+        and (learner_record.organization > $5 or learner_record.person_id > $4)
+        and learner_record.organization <= coalesce($6, (
+            select max(organization) from learner_record
+            where partner_id = $1 and content_id = item.content_id))
+        and ($7::text is null or learner_record.status = $7)
+        and ($8::boolean is null or learner_record.success = $8)
+        and ($9::text is null or item.type = $9)
+        and ($10::timestamptz is null or learner_record.last_activity_at > $10)
+        and ($11::timestamptz is null or learner_record.last_activity_at <= $11)
+    order by learner_record.organization, learner_record.person_id
+    limit $12
+) as record on true
+order by record.organization, record.person_id;
+
+-- name: find_content_item
+-- The content item with the first of the keys $2, or else with the id $3.
+select content_id
+from (
+    select content.content_id, key.ordinal
+    from unnest($2::bigint[]) with ordinality as key (content_key, ordinal)
+    join content on content.partner_id = $1 and content.content_key = key.content_key
+    union all
+    select content_id, 100 from content where partner_id = $1 and content_id = $3
+) as candidate
+order by ordinal
+limit 1;
+
+-- name: list_content_items
+-- A page of content items after the id $2, optionally only deleted ($3) or not deleted ones.
+select content_id, activity_id, type, title, deleted_at
+from content
+where partner_id = $1 and content_id > $2
+    and ($3::boolean is null or (deleted_at is not null) = $3)
+order by content_id
+limit $4;
+
+-- name: set_content_item_deleted
+-- Soft delete or restore; returns no row if nothing changes.
+update content
+set deleted_at = case when $3 then now() end
+where partner_id = $1 and content_id = $2 and (deleted_at is not null) <> $3
+returning content_id;

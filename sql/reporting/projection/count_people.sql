@@ -1,1 +1,0 @@
-select count(*) from person where partner_id = $1

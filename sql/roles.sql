@@ -1,0 +1,35 @@
+-- Database roles that read the reports of one partner through a schema of views.
+
+-- name: get_role
+-- The settings of a role, whether its connections are unlimited, and whether it is `unfit`: whether
+-- it can read or do more than the reports of the partner whose schema has the comment $2.
+select
+    array(select split_part(setting, '=', 1) from unnest(rolconfig) as setting) as settings,
+    rolconnlimit = -1 as unlimited,
+    rolsuper
+    or rolcreaterole
+    or rolcreatedb
+    or rolbypassrls
+    or rolreplication
+    or has_table_privilege(oid, 'statement', 'select')
+    or exists (select from pg_auth_members where member = pg_roles.oid)
+    or exists (
+        select from pg_namespace
+        where
+            obj_description(pg_namespace.oid, 'pg_namespace') like 'lrs reports of partner %'
+            and obj_description(pg_namespace.oid, 'pg_namespace') <> $2
+            and has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'usage')
+    ) as unfit
+from pg_roles
+where rolname = $1;
+
+-- name: get_report_schema
+-- The comment of a schema, which says whose it is, and the roles that can read it.
+select
+    obj_description(oid, 'pg_namespace') as comment,
+    array(
+        select rolname from aclexplode(nspacl) join pg_roles on pg_roles.oid = grantee
+        where rolname <> current_user
+    )::text[] as readers
+from pg_namespace
+where nspname = $1;
