@@ -22,7 +22,7 @@
     ├── PreconditionFailed    412
     ├── TooLarge              413
     ├── TooManyRequests       429
-    ├── HeadTooLarge          431
+    ├── RequestHeaderFieldsTooLarge          431
     ├── InternalError         500
     └── Unavailable           503
         └── Overloaded        503
@@ -186,7 +186,7 @@ class TooManyRequests(LRSError):
     title = "The credential has used up its rate"
 
 
-class HeadTooLarge(LRSError):
+class RequestHeaderFieldsTooLarge(LRSError):
     status = 431
     code = "head-too-large"
     title = "The head of the request is larger than allowed"

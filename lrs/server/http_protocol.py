@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from lrs.api import problem_details
-from lrs.errors import BadRequest, HeadTooLarge, LRSError, Overloaded, RequestTimeout
+from lrs.errors import BadRequest, LRSError, Overloaded, RequestHeaderFieldsTooLarge, RequestTimeout
 from lrs.server.load_shedding import Admission, overloaded
 
 HEAD_BYTES = 65_536
@@ -98,7 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._gets_on = True
         if _size(self.url, self.headers) > HEAD_BYTES:
             self._hang_up(_LONG_HEAD)
-            raise HeadTooLarge("The parser is to read no further.")
+            raise RequestHeaderFieldsTooLarge("The parser is to read no further.")
         if not self._wishes_for_another_protocol():
             super().on_headers_complete()
 
@@ -267,7 +267,9 @@ _BUSY = _content(overloaded())
 _BUSY_HEAD = _head(overloaded())
 _BUSY_LAST_HEAD = _head(overloaded(), connection="close")
 _MALFORMED = _last(BadRequest("This is no HTTP request, or one that cannot be read."))
-_LONG_HEAD = _last(HeadTooLarge(f"Head or trailer have more than {HEAD_BYTES} bytes."))
+_LONG_HEAD = _last(
+    RequestHeaderFieldsTooLarge(f"Head or trailer have more than {HEAD_BYTES} bytes.")
+)
 _SLOW = _last(RequestTimeout("The request was not complete in the time that it may take."))
 _FULL = _last(
     Overloaded("The server has as many connections as it takes.", headers={"Retry-After": "1"})
