@@ -210,7 +210,7 @@ class Author:
             | ({} if seconds is None else {"duration": f"PT{seconds}S"}),
             "timestamp": at.isoformat(),
         }
-        report = canvas_callbacks.read_xapi(told, orjson.dumps(told))
+        report = canvas_callbacks.parse_xapi(told, orjson.dumps(told))
         statement_id = self._id()
         body = canvas_callbacks.statement(report, launch, self.home_page, statement_id)
         happening = Happening(

@@ -35,7 +35,7 @@ def new_id() -> str:
 
 def prepared(each: dict[str, Any]) -> Prepared:
     """A statement with an id, ready for the store, past all checks."""
-    target, keys = index_keys.reference(each), index_keys.keys(each)
+    target, keys = index_keys.statement_ref(each), index_keys.statement_keys(each)
     return Prepared(
         statement_id=each["id"],
         digest=each["id"].encode(),
@@ -46,7 +46,7 @@ def prepared(each: dict[str, Any]) -> Prepared:
         organization=None,
         timed=False,
         body=orjson.dumps(each).decode()[:-1] + ",",
-        links=tuple(keys.links.items()),
+        links=tuple(keys.entries.items()),
         target=target,
         voids=target is not None and each["verb"]["id"] == index_keys.VOIDED,
     )

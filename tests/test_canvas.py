@@ -255,7 +255,7 @@ async def test_a_token_of_no_tool(tool: Tool, kind: str, token: str) -> None:
 async def test_a_token_of_an_unknown_tool(tool: Tool) -> None:
     key = Vault(SECRET_KEY).derived("callback token")
     for partner, name in ((tool.partner.name, "other"), ("nobody", tool.name)):
-        token = canvas_launches.token(Launch(partner, name, "42", "9", 1, "salt"), key)
+        token = canvas_launches.sign_token(Launch(partner, name, "42", "9", 1, "salt"), key)
         refused(await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}"), 404, NOT_FOUND)
 
 
@@ -273,7 +273,7 @@ async def test_a_tampered_token(tool: Tool) -> None:
         f"{head}.{payload}.",
         f"{none}.{payload}.",
         f"{none}.{payload}.{mac}",
-        canvas_launches.token(launch, b"another key of thirty-two bytes."),
+        canvas_launches.sign_token(launch, b"another key of thirty-two bytes."),
     ):
         answer = await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}")
         refused(answer, 401, INVALID_TOKEN)
@@ -284,7 +284,7 @@ async def test_a_token_may_expire(settings: Settings, tool: Tool) -> None:
     urls = []
     for age in (0, 100):
         launch = Launch(tool.partner.name, tool.name, "42", "9", int(time.time()) - age, "salt")
-        urls.append(f"http://lrs.test/api/lti/v1/xapi/{canvas_launches.token(launch, key)}")
+        urls.append(f"http://lrs.test/api/lti/v1/xapi/{canvas_launches.sign_token(launch, key)}")
     async with instance(settings, callback_seconds=60) as http:
         accepted(await http.send(tool.signed(json.dumps(body()).encode(), url=urls[0])))
         answer = await http.send(tool.signed(json.dumps(body()).encode(), url=urls[1]))

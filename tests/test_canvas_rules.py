@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrs.xapi import canvas_callbacks, canvas_launches, durations
-from lrs.xapi.canvas_callbacks import NoObject
+from lrs.xapi.canvas_callbacks import MissingObjectId
 from lrs.xapi.canvas_launches import CallbackURLs, Launch
-from lrs.xapi.durations import BadDuration
+from lrs.xapi.durations import InvalidDuration
 from lrs.xapi.validation import statement_violations
 
 KEY = b"a key of thirty-two bytes, this."
@@ -51,7 +51,7 @@ def test_durations(text: str, seconds: int) -> None:
     ],
 )
 def test_what_is_no_duration(value: object, told: str) -> None:
-    with pytest.raises(BadDuration, match=f"^{told}$"):
+    with pytest.raises(InvalidDuration, match=f"^{told}$"):
         durations.seconds(value)
 
 
@@ -89,7 +89,7 @@ def test_a_time_in_seconds_is_read_as_it_is(time: timedelta) -> None:
 def test_any_text_is_a_duration_or_refused(text: str) -> None:
     try:
         seconds = durations.seconds(text)
-    except BadDuration:
+    except InvalidDuration:
         return
     assert 0 <= seconds <= 10**12
     assert text[0] == "P"
@@ -99,7 +99,7 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
 
 # Tokens
 
-ids = st.text(min_size=1, max_size=255).filter(canvas_launches.is_id)
+ids = st.text(min_size=1, max_size=255).filter(canvas_launches.is_lms_id)
 
 
 @given(ids, ids, ids, ids, st.integers(0, 2**53), st.text("abcXYZ019-_", max_size=16))
@@ -107,8 +107,8 @@ def test_a_token_says_what_was_said(
     partner: str, tool: str, user: str, course: str, issued_at: int, salt: str
 ) -> None:
     launch = Launch(partner, tool, user, course, issued_at, salt)
-    token = canvas_launches.token(launch, KEY)
-    assert canvas_launches.read(token) == launch
+    token = canvas_launches.sign_token(launch, KEY)
+    assert canvas_launches.parse_token(token) == launch
     assert canvas_launches.is_signed(token, KEY)
     assert not canvas_launches.is_signed(token, KEY[::-1])
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -116,16 +116,16 @@ def test_a_token_says_what_was_said(
 
 @given(st.integers(0, 10_000), st.characters(codec="ascii"))
 def test_a_changed_token_is_not_signed(place: int, letter: str) -> None:
-    token = canvas_launches.token(LAUNCH, KEY)
+    token = canvas_launches.sign_token(LAUNCH, KEY)
     place %= len(token)
     changed = token[:place] + letter + token[place + 1 :]
     if canvas_launches.is_signed(changed, KEY):
-        assert canvas_launches.read(changed) == LAUNCH  # the spare bits of base64, at most
+        assert canvas_launches.parse_token(changed) == LAUNCH  # the spare bits of base64, at most
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_token_or_none(text: str) -> None:
-    assert canvas_launches.read(text) is None
+    assert canvas_launches.parse_token(text) is None
     assert not canvas_launches.is_signed(text, KEY)
 
 
@@ -140,8 +140,8 @@ def test_any_text_is_a_token_or_none(text: str) -> None:
 )  # fmt: skip
 def test_payloads_that_say_nothing(payload: str) -> None:
     middle = base64.urlsafe_b64encode(payload.encode("latin-1")).decode().rstrip("=")
-    head, _, mac = canvas_launches.token(LAUNCH, KEY).split(".")
-    assert canvas_launches.read(f"{head}.{middle}.{mac}") is None
+    head, _, mac = canvas_launches.sign_token(LAUNCH, KEY).split(".")
+    assert canvas_launches.parse_token(f"{head}.{middle}.{mac}") is None
 
 
 # Substitution
@@ -158,17 +158,17 @@ def test_variables_are_replaced() -> None:
         "number": 7,
         "nothing": None,
     }
-    assert canvas_launches.substituted(sent, URLS) == {
+    assert canvas_launches.substitute_urls(sent, URLS) == {
         **sent, "custom_canvas_xapi_url": URLS.xapi, "custom_caliper": URLS.caliper,
     }  # fmt: skip
-    assert canvas_launches.substituted(sent, None) == sent
+    assert canvas_launches.substitute_urls(sent, None) == sent
 
 
 # Statements
 
 
-def report(told: Any) -> canvas_callbacks.Report:
-    return canvas_callbacks.read_xapi(told, json.dumps(told).encode())
+def report(told: Any) -> canvas_callbacks.CallbackReport:
+    return canvas_callbacks.parse_xapi(told, json.dumps(told).encode())
 
 
 json_values = st.recursive(
@@ -187,9 +187,9 @@ def test_any_body_makes_a_valid_statement(told: dict[str, Any], url: str) -> Non
     told["object"] = {"id": url, "definition": told.get("result")}
     try:
         found = report(told)
-    except BadDuration:
+    except InvalidDuration:
         return
-    made = canvas_callbacks.statement(found, LAUNCH, HOME, canvas_callbacks.own_id(found))
+    made = canvas_callbacks.statement(found, LAUNCH, HOME, canvas_callbacks.reported_id(found))
     assert statement_violations(made, "1.0.3") == []
     assert statement_violations(made, "2.0.0") == []
     assert made["actor"]["account"]["name"] == "42"
@@ -233,18 +233,20 @@ def test_a_page_that_is_no_iri_gets_one() -> None:
 
 
 def test_nothing_to_view() -> None:
-    with pytest.raises(NoObject, match=r"^object\.id is required"):
+    with pytest.raises(MissingObjectId, match=r"^object\.id is required"):
         report({})
-    with pytest.raises(NoObject, match=r"^object\.@id is required"):
-        canvas_callbacks.read_caliper({"@type": canvas_callbacks.VIEW_EVENT}, b"")
-    assert canvas_callbacks.read_caliper({"@type": "other"}, b"") is None
+    with pytest.raises(MissingObjectId, match=r"^object\.@id is required"):
+        canvas_callbacks.parse_caliper({"@type": canvas_callbacks.VIEW_EVENT}, b"")
+    assert canvas_callbacks.parse_caliper({"@type": "other"}, b"") is None
 
 
 def test_an_id_of_somebody_elses_is_told_from_a_retry() -> None:
     made = canvas_callbacks.statement(report({"object": {"id": "x:y"}}), LAUNCH, HOME, None)
-    assert canvas_callbacks.is_of(made, LAUNCH)
+    assert canvas_callbacks.is_from_launch(made, LAUNCH)
     for other in ({"user": "43"}, {"course": "8"}, {"tool": "editor"}):
         told = {"tool": "player", "user": "42", "course": "9", **other}
-        assert not canvas_callbacks.is_of(made, Launch("partner", **told, issued_at=1, salt=""))
-    assert not canvas_callbacks.is_of({"context": {"extensions": None}}, LAUNCH)
-    assert not canvas_callbacks.is_of({}, LAUNCH)
+        assert not canvas_callbacks.is_from_launch(
+            made, Launch("partner", **told, issued_at=1, salt="")
+        )
+    assert not canvas_callbacks.is_from_launch({"context": {"extensions": None}}, LAUNCH)
+    assert not canvas_callbacks.is_from_launch({}, LAUNCH)

@@ -146,7 +146,7 @@ def test_the_etag_is_the_sha1_of_the_bytes() -> None:
     ],
 )
 def test_entity_tags(lines: list[str], holds: bool) -> None:
-    found = preconditions.read(lines, [])
+    found = preconditions.parse(lines, [])
     assert found
     if holds:
         found.check(OBJECT.etag)
@@ -156,7 +156,7 @@ def test_entity_tags(lines: list[str], holds: bool) -> None:
     with pytest.raises(PreconditionFailed):
         found.check(None)
 
-    found = preconditions.read([], lines)
+    found = preconditions.parse([], lines)
     found.check(None)
     assert found.not_modified(OBJECT.etag) is holds
     if holds:
@@ -168,24 +168,24 @@ def test_entity_tags(lines: list[str], holds: bool) -> None:
 
 def test_weak_tags_are_equal_only_weakly() -> None:
     with pytest.raises(PreconditionFailed):
-        preconditions.read([f"W/{ETAG}"], []).check(OBJECT.etag)
-    assert preconditions.read([], [f"W/{ETAG}"]).not_modified(OBJECT.etag)
+        preconditions.parse([f"W/{ETAG}"], []).check(OBJECT.etag)
+    assert preconditions.parse([], [f"W/{ETAG}"]).not_modified(OBJECT.etag)
 
 
 @pytest.mark.parametrize("line", ['"', 'a"b"', '"a" "b"', '*, "a"', '"a", *', "**", '"a\u20acb"'])
 def test_what_is_not_a_list_of_tags_is_refused(line: str) -> None:
     with pytest.raises(BadRequest, match="If-Match"):
-        preconditions.read([line], [])
+        preconditions.parse([line], [])
 
 
 def test_a_long_header_is_read_in_one_go() -> None:
     for line in (" " * 60_000 + '"', "a" * 60_000 + '"', '"a" ,' * 12_000 + '"'):
         with pytest.raises(BadRequest):
-            preconditions.read(["x," + line], [])
+            preconditions.parse(["x," + line], [])
 
 
 def test_no_headers_are_no_preconditions() -> None:
-    found = preconditions.read([], [])
+    found = preconditions.parse([], [])
     assert not found
     found.check(None)
     found.check(OBJECT.etag)
@@ -212,7 +212,7 @@ def test_no_headers_are_no_preconditions() -> None:
 def test_put_without_preconditions(
     version: Version, kind: Kind, found: Document | None, refused: type[LRSError] | None
 ) -> None:
-    nothing = preconditions.read([], [])
+    nothing = preconditions.parse([], [])
     if refused is None:
         documents.check_put(kind, version, nothing, found)
         return

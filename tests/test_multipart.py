@@ -18,7 +18,7 @@ from support import statement
 
 from lrs.errors import BadRequest, LRSError, TooLarge, UnsupportedMediaType, Violation
 from lrs.xapi import multipart
-from lrs.xapi.multipart import Attached
+from lrs.xapi.multipart import Attachment
 from lrs.xapi.signatures import USAGE_TYPE
 
 DASHES = "-------314159265358979323846"
@@ -100,9 +100,9 @@ def test_a_missing_boundary_is_named(header: str, error: type[LRSError], named: 
 
 def test_a_body_is_read() -> None:
     content = bytes(range(256))
-    text, found = multipart.read(body(JSON_PART, attached(content)), MIXED)
+    text, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
     assert text == b"{}"
-    assert found == {sha256(content): Attached(content, "text/plain")}
+    assert found == {sha256(content): Attachment(content, "text/plain")}
 
 
 def test_headers_without_a_blank_a_leading_line_end_and_none_at_the_end() -> None:
@@ -115,16 +115,16 @@ def test_headers_without_a_blank_a_leading_line_end_and_none_at_the_end() -> Non
         f"\r\nX-Experience-API-Hash:{sha256(signature)}\r\n\r\n{signature.decode()}"
         f"\r\n--{DASHES}--"
     )
-    json_text, found = multipart.read(text.encode(), MIXED)
+    json_text, found = multipart.parse(text.encode(), MIXED)
     assert json_text == b"{}"
-    assert found == {sha256(signature): Attached(signature, "application/octet-stream")}
+    assert found == {sha256(signature): Attachment(signature, "application/octet-stream")}
 
 
 def test_preamble_epilogue_and_blanks_after_a_boundary() -> None:
     dash = f"--{DASHES}".encode()
     text = body(JSON_PART).replace(dash + b"\r\n", dash + b" \t\r\n")
     text = b"This is a message in MIME format.\r\n" + text + b"The end.\r\n--" + dash
-    assert multipart.read(text, MIXED) == (b"{}", {})
+    assert multipart.parse(text, MIXED) == (b"{}", {})
 
 
 def test_headers_are_folded_and_written_in_any_case() -> None:
@@ -135,8 +135,8 @@ def test_headers_are_folded_and_written_in_any_case() -> None:
         "content-transfer-encoding:\r\n  Binary",
         f"x-Experience-api-HASH : {sha256(content).upper()} ",
     )
-    _, found = multipart.read(body(JSON_PART, odd), MIXED)
-    assert found == {sha256(content): Attached(content, "text/plain; charset=utf-8")}
+    _, found = multipart.parse(body(JSON_PART, odd), MIXED)
+    assert found == {sha256(content): Attachment(content, "text/plain; charset=utf-8")}
 
 
 def test_lines_that_end_with_lf_alone() -> None:
@@ -145,20 +145,20 @@ def test_lines_that_end_with_lf_alone() -> None:
         b"--b\nContent-Type: application/json\n\n[]\n--b\nContent-Transfer-Encoding: binary\n"
         b"X-Experience-API-Hash: %s\n\n%s\n--b--\n" % (sha256(content).encode(), content)
     )
-    json_text, found = multipart.read(text, "multipart/mixed; boundary=b")
+    json_text, found = multipart.parse(text, "multipart/mixed; boundary=b")
     assert json_text == b"[]"
-    assert found == {sha256(content): Attached(content, "application/octet-stream")}
+    assert found == {sha256(content): Attachment(content, "application/octet-stream")}
 
 
 def test_lf_inside_content_does_not_part_a_body_of_crlf() -> None:
     content = f"\n--{DASHES}\nno\n--{DASHES}--\n\r\n--{DASHES}x\r\n\r\n-{DASHES}".encode()
-    _, found = multipart.read(body(JSON_PART, attached(content)), MIXED)
+    _, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
     assert found[sha256(content)].content == content
 
 
 @pytest.mark.parametrize("content", [b"", b"\r\n", b"\r\n\r\n", b"--", b"\n", b"\r"])
 def test_content_at_its_edges(content: bytes) -> None:
-    _, found = multipart.read(body(JSON_PART, attached(content)), MIXED)
+    _, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
     assert found[sha256(content)].content == content
 
 
@@ -175,12 +175,12 @@ def test_parts_without_headers_or_content() -> None:
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
 def test_every_sha2_is_known_by_its_length(algorithm: str) -> None:
     sha2 = hashlib.new(algorithm, b"x").hexdigest()
-    _, found = multipart.read(body(JSON_PART, attached(b"x", sha2.upper())), MIXED)
+    _, found = multipart.parse(body(JSON_PART, attached(b"x", sha2.upper())), MIXED)
     assert list(found) == [sha2]
 
 
 def test_bytes_sent_twice_are_kept_once() -> None:
-    _, found = multipart.read(body(JSON_PART, attached(b"x"), attached(b"x")), MIXED)
+    _, found = multipart.parse(body(JSON_PART, attached(b"x"), attached(b"x")), MIXED)
     assert list(found) == [sha256(b"x")]
 
 
@@ -217,22 +217,22 @@ HASHLESS = part(b"x", "Content-Transfer-Encoding: binary")
         (body(JSON_PART, part(b"", "a b: c")), "Part 2: expected a header"),
         (body(JSON_PART, part(b"", "a: b\rc: d")), "Part 2: expected a header"),
         (body(JSON_PART, part(b"", "A: b", "a: c")), 'Part 2: the header "a" .*twice'),
-        (body(JSON_PART, part(b"", "a: " + "b" * 8_192)), "Part 2: expected headers of at most"),
+        (body(JSON_PART, part(b"", "a: " + "b" * 8_192)), "Part 2: expected headers within"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(text: bytes, named: str) -> None:
     with pytest.raises(BadRequest, match=named):
-        multipart.read(text, MIXED)
+        multipart.parse(text, MIXED)
 
 
 def test_headers_fill_what_they_may() -> None:
-    text = "a: " + "b" * (multipart.HEADER_BYTES - 5)
+    text = "a: " + "b" * (multipart.MAX_HEADER_BYTES - 5)
     assert multipart.split(body(part(b"", text)), DASHES)[0].headers == {"a": text[3:]}
 
 
 def test_there_are_only_so_many_parts() -> None:
-    most = [part(b"")] * multipart.MOST_PARTS
-    assert len(multipart.split(body(*most), DASHES)) == multipart.MOST_PARTS
+    most = [part(b"")] * multipart.MAX_PARTS
+    assert len(multipart.split(body(*most), DASHES)) == multipart.MAX_PARTS
     with pytest.raises(TooLarge):
         multipart.split(body(*most, part(b"")), DASHES)
 
@@ -258,7 +258,7 @@ pieces = st.sampled_from(
 @given(st.lists(pieces | st.binary(max_size=5)).map(b"".join))
 def test_nothing_but_a_bad_request_comes_of_any_body(text: bytes) -> None:
     with suppress(BadRequest):
-        multipart.read(text, "multipart/mixed; boundary=b")
+        multipart.parse(text, "multipart/mixed; boundary=b")
 
 
 @given(
@@ -278,7 +278,7 @@ def test_nothing_but_a_bad_request_comes_of_any_header(header: str) -> None:
 # --- which attachment is whose ---------------------------------------------------------------
 
 X, Y = attachment(b"x"), attachment(b"y")
-CAME_X = {sha256(b"x"): Attached(b"x", "text/plain")}
+CAME_X = {sha256(b"x"): Attachment(b"x", "text/plain")}
 
 
 def inner(*attachments: dict[str, Any]) -> dict[str, Any]:
@@ -287,14 +287,14 @@ def inner(*attachments: dict[str, Any]) -> dict[str, Any]:
 
 
 def matched(
-    statements: list[dict[str, Any]], came: dict[str, multipart.Attached]
+    statements: list[dict[str, Any]], came: dict[str, multipart.Attachment]
 ) -> list[list[Violation]]:
     """What is missing of each statement's attachments, once every part that came is named."""
-    multipart.expect_named(statements, came)
-    return [multipart.missing(each, came) for each in statements]
+    multipart.require_declared(statements, came)
+    return [multipart.missing_attachments(each, came) for each in statements]
 
 
-def pointers(statements: list[dict[str, Any]], came: dict[str, Attached]) -> list[list[str]]:
+def pointers(statements: list[dict[str, Any]], came: dict[str, Attachment]) -> list[list[str]]:
     return [[each.pointer for each in some] for some in matched(statements, came)]
 
 
@@ -331,16 +331,19 @@ def test_a_part_that_belongs_to_none_is_refused() -> None:
 def test_what_is_not_valid_names_nothing(attachments: Any) -> None:
     """What is wrong with it is for others to say."""
     broken = [statement(attachments=attachments), {}, {"object": 1}, 7]
-    multipart.expect_named([*broken, statement(attachments=[X])], CAME_X)
+    multipart.require_declared([*broken, statement(attachments=[X])], CAME_X)
     with pytest.raises(BadRequest, match="belong to none"):
-        multipart.expect_named(broken, CAME_X)
+        multipart.require_declared(broken, CAME_X)
 
 
 def test_hashes_are_told_once_in_lower_case() -> None:
     upper = X | {"sha2": X["sha2"].upper(), "contentType": "text/html"}
     some = inner(upper, Y | {"contentType": "image/png"}) | {"attachments": [X]}
-    assert multipart.hashes(some) == [(X["sha2"], "text/plain"), (Y["sha2"], "image/png")]
-    assert multipart.hashes(statement()) == []
+    assert multipart.attachment_hashes(some) == [
+        (X["sha2"], "text/plain"),
+        (Y["sha2"], "image/png"),
+    ]
+    assert multipart.attachment_hashes(statement()) == []
 
 
 # --- what is written -------------------------------------------------------------------------
@@ -348,9 +351,12 @@ def test_hashes_are_told_once_in_lower_case() -> None:
 
 def written(attachments: list[tuple[str, str, bytes]], boundary: str) -> bytes:
     parts = [
-        multipart.part_head(boundary, sha2, kind) + content for sha2, kind, content in attachments
+        multipart.attachment_head(boundary, sha2, kind) + content
+        for sha2, kind, content in attachments
     ]
-    return b"".join([multipart.first(b"{}", boundary), *parts, multipart.end(boundary)])
+    return b"".join(
+        [multipart.statements_part(b"{}", boundary), *parts, multipart.closing_boundary(boundary)]
+    )
 
 
 def test_what_is_written() -> None:
@@ -373,7 +379,7 @@ def test_what_is_written() -> None:
 
 
 def test_a_content_type_cannot_add_headers() -> None:
-    head = multipart.part_head("b", "0" * 64, "text/plain\r\nSet-Cookie: a=b")
+    head = multipart.attachment_head("b", "0" * 64, "text/plain\r\nSet-Cookie: a=b")
     assert b"Cookie" not in head
 
 
@@ -395,6 +401,6 @@ def test_what_is_written_is_read_again(data: st.DataObject, name: str) -> None:
         st.sampled_from([sha256, lambda content: hashlib.sha512(content).hexdigest()])
     )
     some = [(hashed(content), "image/png", content) for content in contents]
-    text, found = multipart.read(written(some, name), f'multipart/mixed; boundary="{name}"')
+    text, found = multipart.parse(written(some, name), f'multipart/mixed; boundary="{name}"')
     assert text == b"{}"
-    assert found == {sha2: Attached(content, kind) for sha2, kind, content in some}
+    assert found == {sha2: Attachment(content, kind) for sha2, kind, content in some}

@@ -169,11 +169,11 @@ async def test_keys_that_are_the_same_show_nobody_anothers_statements(
 
 def test_keys_that_are_the_same_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
     """By chance, or because somebody took the time to find such names."""
-    monkeypatch.setattr(index_keys, "key", lambda kind, identity: 1)
+    monkeypatch.setattr(index_keys, "entity_key", lambda kind, identity: 1)
     context = {"instructor": LEARNER, "registration": REGISTRATION}
-    keys = index_keys.keys(statement(context=context))
+    keys = index_keys.statement_keys(statement(context=context))
     registered = {index_keys.registration_key(REGISTRATION): index_keys.Role.REGISTRATION}
-    assert keys == index_keys.Keys(1, 1, registered)
+    assert keys == index_keys.IndexKeys(1, 1, registered)
 
 
 # What was stored before there were places
@@ -237,7 +237,7 @@ def old(each: Json, stored: datetime, target: Json | None = None) -> Old:
     made = prepared(each)
     kept = {made.actor_key: index_keys.Role.ACTOR, made.object_key: index_keys.Role.OBJECT}
     found = dict(made.links) | {key: roles for key, roles in kept.items() if key is not None}
-    for key, roles in index_keys.inherited(target).items() if target else ():
+    for key, roles in index_keys.inherited_entries(target).items() if target else ():
         found[key] = found.get(key, 0) | roles
     return Old(stored, made, found)
 
@@ -319,8 +319,10 @@ def meets(each: Old, question: Json) -> bool:
     ):
         if name in question:
             related = question.get({"agent": "related_agents"}.get(kind, "related_activities"))
-            wanted = {index_keys.key(kind, str(identity))}
-            wanted |= {index_keys.key(f"related {kind}", str(identity))} if related else set()
+            wanted = {index_keys.entity_key(kind, str(identity))}
+            wanted |= (
+                {index_keys.entity_key(f"related {kind}", str(identity))} if related else set()
+            )
             conditions.append(bool(keys & wanted))
     return all(conditions)
 

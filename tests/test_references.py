@@ -387,7 +387,7 @@ async def test_the_sweep_settles_what_a_crash_left(
     left = sent()
     for each in left:  # written, and nothing done about it
         await store.insert(slow_writer, partner.partner_id, [prepared(each)])
-    count = sum(index_keys.reference(each) is not None for each in left)
+    count = sum(index_keys.statement_ref(each) is not None for each in left)
     assert await unsettled(services, partner) == count
     assert await references.sweep(services.database) == count
     assert await unsettled(services, partner) == 0

@@ -23,7 +23,7 @@ from joserfc.jwk import RSAKey
 from support import statement
 
 from lrs.errors import InvalidStatement
-from lrs.xapi.signatures import USAGE_TYPE, Signature, examine, signatures
+from lrs.xapi.signatures import USAGE_TYPE, Signature, examine_signature, signature_attachments
 
 Json = dict[str, Any]
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -117,8 +117,8 @@ def examined(content: bytes, received: Json = STATEMENT, now: datetime = NOW) ->
     sha2 = hashlib.sha256(content).hexdigest()
     attachment = {"usageType": USAGE_TYPE, "sha2": sha2.upper()}
     received = received | {"attachments": [{"usageType": "http://example.com/other"}, attachment]}
-    [(index, found)] = signatures(received)
-    return examine(received, content, found, index, now)
+    [(index, found)] = signature_attachments(received)
+    return examine_signature(received, content, found, index, now)
 
 
 def refusal(content: bytes, received: Json = STATEMENT) -> str:

@@ -480,18 +480,18 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
     agents = [f"mbox {each['mbox']}" for each in AGENTS]
     columns = [
         [index_keys.verb_key(each) for each in VERBS],
-        [index_keys.key("agent", f"mbox {each['mbox']}") for each in AUTHORITIES],
-        [index_keys.key("agent", each) for each in agents],
+        [index_keys.entity_key("agent", f"mbox {each['mbox']}") for each in AUTHORITIES],
+        [index_keys.entity_key("agent", each) for each in agents],
         [index_keys.activity_key(each) for each in ACTIVITIES],
     ]
     keys = {
-        "member": [index_keys.key("agent", each) for each in agents],
-        "instructor": [index_keys.key("related agent", each) for each in agents],
+        "member": [index_keys.entity_key("agent", each) for each in agents],
+        "instructor": [index_keys.entity_key("related agent", each) for each in agents],
         "inherited": [index_keys.activity_key(each) for each in ACTIVITIES],
         "parent": [index_keys.related_activity_key(each) for each in ACTIVITIES],
         "registration": [index_keys.registration_key(each) for each in REGISTRATIONS],
         "verb": [*map(index_keys.verb_key, VERBS), *range(100)],
-        "half": [index_keys.key("agent", f"mbox {BUSY_AGENT['mbox']}"), 1],
+        "half": [index_keys.entity_key("agent", f"mbox {BUSY_AGENT['mbox']}"), 1],
         "another half": [index_keys.activity_key(BUSY), 1],
         "a third half": [index_keys.related_activity_key(BUSY), 1],
     }

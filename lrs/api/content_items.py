@@ -22,7 +22,7 @@ from lrs.xapi import query_params
 async def get_contents(request: Request) -> Response:
     who = await _operator(request)
     given = request_parsing.parameters(request)
-    asked = query_params.read(given, _READERS, section="Contents")
+    asked = query_params.parse(given, _READERS, section="Contents")
     here = request_parsing.services(request)
     most = here.settings.page_size
     limit = min(asked.get("limit", 0) or most, most)
@@ -49,7 +49,7 @@ async def restore_content(request: Request) -> Response:
 
 async def _set_deleted(request: Request, *, deleted: bool) -> Response:
     who = await _operator(request)
-    query_params.read(request_parsing.parameters(request), {}, section="Contents")
+    query_params.parse(request_parsing.parameters(request), {}, section="Contents")
     name: str = request.path_params["content"]
     if "\0" in name:
         raise NotFound("There is no content item of this name.")

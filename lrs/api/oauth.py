@@ -63,7 +63,7 @@ def _form(request: Request, body: bytes) -> dict[str, str]:
     media_type = request_parsing.media_type(request)
     try:
         if media_type == request_parsing.JSON:
-            pairs = list(strict_json.read(body).items())
+            pairs = list(strict_json.loads(body).items())
         elif media_type == request_parsing.FORM:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
         else:

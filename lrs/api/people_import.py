@@ -39,7 +39,7 @@ async def post_import(request: Request) -> Response:
 
 def _preview(request: Request) -> bool:
     readers = {"preview": query_params.boolean}
-    given = query_params.read(request_parsing.parameters(request), readers, section="People")
+    given = query_params.parse(request_parsing.parameters(request), readers, section="People")
     return bool(given.get("preview", False))
 
 
@@ -58,7 +58,7 @@ async def _rows(request: Request) -> list[Row]:
 
 def _read(kind: str, body: bytes) -> list[Row]:
     if kind == request_parsing.JSON:
-        return _not_too_many(rows.read_json(strict_json.read(body)))
+        return _not_too_many(rows.read_json(strict_json.loads(body)))
     try:
         return _not_too_many(rows.read_csv(body.decode()))
     except UnicodeDecodeError as error:

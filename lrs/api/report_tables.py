@@ -34,7 +34,7 @@ _SECTION = "docs/reporting.md, Export"
 async def get_tables(request: Request) -> Response:
     who = await request_parsing.partner(request)
     scopes.require(who.scopes, scopes.REPORTS_READ)
-    query_params.read(request_parsing.parameters(request), {}, section=_SECTION)
+    query_params.parse(request_parsing.parameters(request), {}, section=_SECTION)
     here = request_parsing.services(request)
     bound = await here.horizon.recent()
     reached = await lag.reached(here.database, who.partner_id, bound)
@@ -85,7 +85,7 @@ def _asked(request: Request, who: Caller) -> Asked:
     table, format_ = _named(request.path_params["table"])
     needed = scopes.STATEMENTS_READ if table is STATEMENTS else scopes.REPORTS_READ
     scopes.require(who.scopes, needed)
-    given = query_params.read(request_parsing.parameters(request), _READERS, section=_SECTION)
+    given = query_params.parse(request_parsing.parameters(request), _READERS, section=_SECTION)
     packed, accepted = given.get("compress"), request.headers.get("accept-encoding")
     coded = None if packed or format_ == "parquet" else compression.accepted(accepted)
     return Asked(table, format_, given.get("since"), packed, coded)
@@ -138,7 +138,7 @@ def _compression(text: str) -> str:
     return text
 
 
-_READERS: dict[str, query_params.Reader] = {
+_READERS: dict[str, query_params.Parser] = {
     "since": query_params.timestamp,
     "compress": _compression,
 }

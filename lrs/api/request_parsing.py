@@ -136,7 +136,7 @@ async def items(request: Request) -> tuple[list[bytes], bool]:
 def split(request: Request, text: bytes) -> tuple[list[bytes], bool]:
     """The items of a JSON text, and whether it was a batch. Raises BadRequest and TooLarge."""
     with stage("parse"):
-        found, is_batch = strict_json.split(text)
+        found, is_batch = strict_json.split_batch(text)
     most = services(request).settings.batch_length
     if len(found) > most:
         raise TooLarge(f"The batch has {len(found)} items, and at most {most} are taken.")

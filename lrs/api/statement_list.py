@@ -21,7 +21,7 @@ from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
 from lrs.store.statements import attachments, definitions, filters, page_query
 from lrs.xapi import formats, multipart, statement_query
-from lrs.xapi.definitions import activities
+from lrs.xapi.definitions import activity_ids
 from lrs.xapi.statement_query import Cursor, StatementQuery
 
 
@@ -132,7 +132,7 @@ async def _canonical(
 ) -> tuple[bytes, int | None]:
     """The same in the canonical form, which grows by definitions that other statements brought."""
     languages = formats.accepted_languages(request.headers.get("accept-language"))
-    spoken_of = {activity for each in parsed for activity in activities(each)}
+    spoken_of = {activity for each in parsed for activity in activity_ids(each)}
     database = request_parsing.services(request).database
     known = await definitions.definitions(
         database, who.partner_id, spoken_of, page_query.MOST_BYTES
@@ -159,17 +159,17 @@ def _with_attachments(here: Services, who: Caller, found: Found) -> Response:
     """The text and the contents that its statements name (Communication 1.5.2), as they come."""
     named: dict[str, str] = {}
     for each in _parsed(found.statements):
-        named.update(multipart.hashes(each))
+        named.update(multipart.attachment_hashes(each))
     boundary = token_hex(20)  # letters and digits that stand in no content, in all likelihood
 
     async def parts() -> AsyncIterator[bytes]:
-        yield multipart.first(found.text, boundary)
+        yield multipart.statements_part(found.text, boundary)
         if named:
             kept = attachments.contents(here.database, who.partner_id, list(named))
             async for sha2, content in kept:
-                yield multipart.part_head(boundary, sha2, named[sha2])
+                yield multipart.attachment_head(boundary, sha2, named[sha2])
                 yield content
-        yield multipart.end(boundary)
+        yield multipart.closing_boundary(boundary)
 
     return StreamingResponse(
         parts(), headers=found.headers, media_type=multipart.content_type(boundary)

@@ -58,14 +58,14 @@ class Callbacks:
         """A token for one launch, another one each time."""
         salt = secrets.token_urlsafe(9)
         launch = Launch(partner, tool, user, course, int(time.time()), salt)
-        return canvas_launches.token(launch, self._key)
+        return canvas_launches.sign_token(launch, self._key)
 
     def expires_at(self, issued_at: datetime) -> datetime | None:
         return issued_at + timedelta(seconds=self._lifetime) if self._lifetime else None
 
     async def reporter(self, token: str) -> Reporter:
         """What a token stands for. Raises NotFound, then Unauthorized."""
-        launch = canvas_launches.read(token)
+        launch = canvas_launches.parse_token(token)
         known = await self._find(launch.partner, launch.tool) if launch else None
         if launch is None or known is None:
             raise NotFound(NO_SUCH_TOOL)

@@ -83,7 +83,7 @@ async def _take(pool: Pool, partner: Partner, read: list[Row]) -> Plan:
 def _read(file: Path) -> list[Row]:
     try:
         if file.suffix == ".json":
-            return _checked(rows.read_json(strict_json.read(file.read_bytes())), 0)
+            return _checked(rows.read_json(strict_json.loads(file.read_bytes())), 0)
         text = file.read_bytes().decode()
         return _checked(rows.read_csv(text), text.count("\n"))
     except (OSError, UnicodeDecodeError) as error:

@@ -28,8 +28,8 @@ from lrs.xapi import (
     track_events,
 )
 from lrs.xapi.canvas_callbacks import PageView
-from lrs.xapi.index_keys import Mention
-from lrs.xapi.multipart import Attached
+from lrs.xapi.index_keys import EntityReference
+from lrs.xapi.multipart import Attachment
 from lrs.xapi.signatures import Signature
 from lrs.xapi.validation import Version, statement_violations, track_violations
 
@@ -90,7 +90,7 @@ class StatementReader:
     that the request gives to its one statement.
     """
 
-    attached: Mapping[str, Attached] = field(default_factory=dict)
+    attached: Mapping[str, Attachment] = field(default_factory=dict)
     statement_id: str | None = None
 
     def __call__(self, text: bytes, value: Any, sender: Sender) -> Item:
@@ -102,23 +102,23 @@ class StatementReader:
         organization = sender.organization
         if "attachments" not in value and "attachments" not in value["object"]:
             return Item(value, text, organization, version)
-        if violations := multipart.missing(value, self.attached):
+        if violations := multipart.missing_attachments(value, self.attached):
             raise refusal(violations)
-        here = [sha2 for sha2, _ in multipart.hashes(value) if sha2 in self.attached]
+        here = [sha2 for sha2, _ in multipart.attachment_hashes(value) if sha2 in self.attached]
         contents = tuple((sha2, self.attached[sha2].content) for sha2 in here)
         return Item(value, text, organization, version, contents, self._signatures(value))
 
     def _signatures(self, statement: dict[str, Any]) -> tuple[Signature, ...]:
         now = datetime.now(UTC)
         return tuple(
-            signatures.examine(
+            signatures.examine_signature(
                 statement,
                 self.attached[attachment["sha2"].lower()].content,
                 attachment,
                 index,
                 now,
             )
-            for index, attachment in signatures.signatures(statement)
+            for index, attachment in signatures.signature_attachments(statement)
         )
 
 
@@ -176,10 +176,10 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
     statement = item.statement
     statement_id = _identify(statement, item.organization)
     verb = statement["verb"]["id"]
-    target = index_keys.reference(statement)
-    mentioned = index_keys.mentions(statement)
-    keys = index_keys.keys(statement, mentioned)
-    defined = definitions.definitions(mentioned) if sender.defines else {}
+    target = index_keys.statement_ref(statement)
+    mentioned = index_keys.entity_references(statement)
+    keys = index_keys.statement_keys(statement, mentioned)
+    defined = definitions.activity_definitions(mentioned) if sender.defines else {}
     return Prepared(
         statement_id=statement_id.lower(),
         digest=equality.digest(statement),
@@ -190,7 +190,7 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
         organization=item.organization,
         timed="timestamp" in statement,
         body=_body(item, statement_id, sender),
-        links=tuple(keys.links.items()),
+        links=tuple(keys.entries.items()),
         target=target,
         voids=target is not None and verb == index_keys.VOIDED,
         definitions=[(each, orjson.dumps(known)) for each, known in defined.items()],
@@ -201,15 +201,15 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
     )
 
 
-def _names(mentioned: list[Mention], sender: Sender) -> list[tuple[str, str]]:
-    return definitions.names(mentioned) + _names_of_authority(sender.authority)
+def _names(mentioned: list[EntityReference], sender: Sender) -> list[tuple[str, str]]:
+    return definitions.agent_names(mentioned) + _names_of_authority(sender.authority)
 
 
 @lru_cache(maxsize=1000)
 def _names_of_authority(authority: str) -> list[tuple[str, str]]:
     agent = orjson.loads(authority)
     mention = ("agent", index_keys.agent_identity(agent), agent, index_keys.Role.AUTHORITY)
-    return definitions.names([mention])
+    return definitions.agent_names([mention])
 
 
 def _identify(statement: dict[str, Any], organization: str | None) -> str:
@@ -235,7 +235,7 @@ def _body(item: Item, statement_id: str, sender: Sender) -> str:
 def _kept(item: Item) -> str:
     """The members of the statement that are kept, as text."""
     statement = item.statement
-    rewritten = strict_json.arrays_of_context_activities(item.text, statement)
+    rewritten = strict_json.context_activities_as_arrays(item.text, statement)
     if not rewritten and _SET_HERE.isdisjoint(statement):
         return item.text[1:-1].decode()
     members = strict_json.members(item.text) | rewritten

@@ -13,7 +13,7 @@ from typing import Any
 from lrs.errors import Violation
 from lrs.people.identities import Holder, claimed, twice
 from lrs.people.rows import Row, Values, columns
-from lrs.xapi.validation_messages import shown
+from lrs.xapi.validation_messages import excerpt
 
 NAMES = {"user": "user", "group": "organization", "team": "team", "assignment": "assignment"}
 """The column by which each kind of thing goes."""
@@ -131,7 +131,7 @@ def _unresolved(
     for row in rows:
         for column, kind, name in _references(row):
             if name not in names[kind]:
-                detail = f"expected a {kind} that is known or has a row, found {shown(name)}"
+                detail = f"expected a {kind} that is known or has a row, found {excerpt(name)}"
                 yield row, _violation(row, column, detail)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lrs.errors import Violation
 from lrs.people.rows import Row, Values
 from lrs.xapi import index_keys, track_events
-from lrs.xapi.validation_messages import shown
+from lrs.xapi.validation_messages import excerpt
 
 _MBOX = "mbox mailto:"
 
@@ -56,10 +56,10 @@ def claimed(rows: Iterable[Row], home_page: str) -> Iterator[Claim]:
         if identity is None:
             continue
         user = row.values["user"]
-        yield Claim(index_keys.key("agent", identity), identity, user, row, True)
+        yield Claim(index_keys.entity_key("agent", identity), identity, user, row, True)
         if identity.startswith(_MBOX):
             other = index_keys.mbox_sha1sum_identity(identity)
-            yield Claim(index_keys.key("agent", other), other, user, row, False)
+            yield Claim(index_keys.entity_key("agent", other), other, user, row, False)
 
 
 def _agent(kind: str, values: Values, home_page: str) -> dict[str, Any] | None:
@@ -89,7 +89,7 @@ def twice(claims: Iterable[Claim]) -> Iterator[tuple[Row, Violation]]:
         if first.user != claim.user:
             column = "email" if claim.row.kind == "user" else "value"
             detail = (
-                f"expected an identifier of one user only, found that of {shown(first.user)} in "
+                f"expected an identifier of one user only, found that of {excerpt(first.user)} in "
                 f"{first.row.place}"
             )
             rule = f"People: {claim.row.kind}.{column}"

@@ -18,8 +18,8 @@ from lrs.errors import InvalidImport, Violation
 from lrs.resources import schema
 from lrs.xapi import validation
 from lrs.xapi.timestamps import parse_timestamp
-from lrs.xapi.validation import Finding
-from lrs.xapi.validation_messages import shown
+from lrs.xapi.validation import RuleViolation
+from lrs.xapi.validation_messages import excerpt
 
 Values = dict[str, Any]
 
@@ -73,7 +73,7 @@ def read_csv(text: str) -> Iterator[Row]:
 def read_json(values: Any) -> Iterator[Row]:
     """The rows of an array of objects. Raises InvalidImport."""
     if not isinstance(values, list):
-        raise InvalidImport(f"The body must be an array of rows, not {shown(values)}.")
+        raise InvalidImport(f"The body must be an array of rows, not {excerpt(values)}.")
     for index, each in enumerate(values):
         yield _row(index, None, each)
 
@@ -110,7 +110,7 @@ def _check_header(header: list[str]) -> None:
     if "type" not in header:
         wrong.append(Violation("/type", "is missing among the columns", "People: columns"))
     if wrong:
-        told = "; ".join(f"{shown(each.pointer[1:])} {each.detail}" for each in wrong[:5])
+        told = "; ".join(f"{excerpt(each.pointer[1:])} {each.detail}" for each in wrong[:5])
         raise InvalidImport(
             f"The first line must name the columns, separated by commas: {told}. There are "
             f"{', '.join(known)}.",
@@ -153,10 +153,12 @@ def _of_a_cell(violation: Violation) -> Violation:
 def _of_no_kind(given: Any) -> Violation:
     expected = " or ".join((", ".join(KINDS[:-1]), KINDS[-1]))
     if not isinstance(given, dict):
-        return Violation("", f"expected a row (an object), found {shown(given)}", "People: row")
+        return Violation("", f"expected a row (an object), found {excerpt(given)}", "People: row")
     if given.get("type") is None:
         return Violation("/type", f"expected {expected}, found nothing", "People: type")
-    return Violation("/type", f"expected {expected}, found {shown(given['type'])}", "People: type")
+    return Violation(
+        "/type", f"expected {expected}, found {excerpt(given['type'])}", "People: type"
+    )
 
 
 def _typed(name: str, value: Any) -> Any:
@@ -171,21 +173,25 @@ def _typed(name: str, value: Any) -> Any:
     return value
 
 
-def _findings(row: Any) -> Iterator[Finding]:
+def _findings(row: Any) -> Iterator[RuleViolation]:
     """What the schemas do not say: dates that exist, and columns that depend on each other."""
     for name in (_DAYS | _MOMENTS) & row.keys():
         if isinstance(row[name], str):
             try:
                 _typed(name, row[name])
             except ValueError as error:
-                yield (name,), f"{error}: found {shown(row[name])}", name
+                yield (name,), f"{error}: found {excerpt(row[name])}", name
     if row["type"] == "membership":
         yield from _membership(row)
 
 
-def _membership(row: Values) -> Iterator[Finding]:
+def _membership(row: Values) -> Iterator[RuleViolation]:
     if (row.get("team") is None) == (row.get("organization") is None):
         yield ("team",), "expected either a team or an organization", "team"
     first, last = row.get("from"), row.get("to")
     if isinstance(first, str) and isinstance(last, str) and last < first:
-        yield ("to",), f"expected no day before {shown(first)}, found {shown(last)}", "to"
+        yield (
+            ("to",),
+            f"expected no day before {excerpt(first)}, found {excerpt(last)}",
+            "to",
+        )

@@ -12,7 +12,7 @@ import orjson
 from lrs.projection.events import Event, content_key, tell
 from lrs.projection.vocabulary import Vocabulary
 from lrs.xapi import definitions, index_keys
-from lrs.xapi.statement import listed
+from lrs.xapi.statement import as_list
 
 Json = dict[str, Any]
 
@@ -66,7 +66,7 @@ def gather(stored: Iterable[Stored], vocabulary: Vocabulary) -> Gathered:
     for each in stored:
         statement = orjson.loads(each.payload)
         if statement["verb"]["id"] == index_keys.VOIDED:
-            target = index_keys.reference(statement)
+            target = index_keys.statement_ref(statement)
             if target is not None:
                 gathered.voided.append(target)
         else:
@@ -95,11 +95,11 @@ def _defined(statement: Json) -> Iterator[str]:
     """The activities that the statement defines."""
     target = statement["object"]
     if target.get("objectType") == "SubStatement":
-        yield from definitions.definitions(index_keys.mentions(statement))
+        yield from definitions.activity_definitions(index_keys.entity_references(statement))
         return
     if "definition" in target:
         yield target["id"]
     for activities in statement.get("context", {}).get("contextActivities", {}).values():
-        for each in listed(activities):
+        for each in as_list(activities):
             if "definition" in each:
                 yield each["id"]

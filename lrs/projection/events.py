@@ -14,8 +14,8 @@ from uuid import UUID
 from lrs.projection.vocabulary import TRACK, WORKED, Vocabulary
 from lrs.xapi import durations, index_keys
 from lrs.xapi.canvas_callbacks import LAUNCH
-from lrs.xapi.durations import BadDuration
-from lrs.xapi.statement import listed
+from lrs.xapi.durations import InvalidDuration
+from lrs.xapi.statement import as_list
 from lrs.xapi.timestamps import parse_timestamp
 from lrs.xapi.track_events import ORIGINAL
 
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 _MOST = 10**12
 _NOTHING: Json = {}
 
-agent_key = lru_cache(100_000)(lambda identity: index_keys.key("agent", identity))
+agent_key = lru_cache(100_000)(lambda identity: index_keys.entity_key("agent", identity))
 content_key = lru_cache(100_000)(index_keys.activity_key)
 
 
@@ -108,7 +108,7 @@ def tell(
 def _course(context: Json) -> Json | None:
     """The course that a tool was launched in: lrs.xapi.canvas puts it first among the parents."""
     parents = context.get("contextActivities", _NOTHING).get("parent")
-    return listed(parents)[0] if parents else None
+    return as_list(parents)[0] if parents else None
 
 
 def _time_alone(statement: Json) -> Measures:
@@ -145,7 +145,7 @@ def _counts(verb: str, context: Json, vocabulary: Vocabulary) -> bool:
     """Whether the duration counts: in a session that tells its time at its end, only that does."""
     if "contextActivities" not in context:
         return True
-    for category in listed(context["contextActivities"].get("category", [])):
+    for category in as_list(context["contextActivities"].get("category", [])):
         verbs = vocabulary.sessions.get(category["id"])
         if verbs is not None and verb not in verbs:
             return False
@@ -159,8 +159,8 @@ def _relations(
     parents: tuple[str, ...] = ()
     around: tuple[str, ...] = ()
     if activities := context.get("contextActivities"):
-        parents = tuple(each["id"] for each in listed(activities.get("parent", [])))
-        around = parents + tuple(each["id"] for each in listed(activities.get("grouping", [])))
+        parents = tuple(each["id"] for each in as_list(activities.get("parent", [])))
+        around = parents + tuple(each["id"] for each in as_list(activities.get("grouping", [])))
     if extensions := target.get("definition", _NOTHING).get("extensions"):
         parent = _found([extensions], vocabulary.extensions["parent"])
         if isinstance(parent, str) and ":" in parent:
@@ -182,7 +182,7 @@ def _found(extensions: list[Json], names: tuple[str, ...]) -> Any:
 def _milliseconds(duration: str | None) -> int | None:
     try:
         return durations.milliseconds(duration)
-    except BadDuration:
+    except InvalidDuration:
         return None
 
 

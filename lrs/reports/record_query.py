@@ -47,7 +47,7 @@ def parse(
     readers = dict(_READERS)
     if organization is not None:
         del readers["organization"]
-    values = query_params.read(given, readers, section=SECTION)
+    values = query_params.parse(given, readers, section=SECTION)
     limit = min(values.pop("limit", 0) or page_size, page_size)
     kept = tuple((name, text) for name, text in given if name != "cursor")
     return RecordQuery(limit=limit, parameters=kept, **{"organization": organization, **values})
@@ -69,7 +69,7 @@ def _cursor(text: str) -> Place:
     return number, organization
 
 
-def _one_of(*values: str) -> query_params.Reader:
+def _one_of(*values: str) -> query_params.Parser:
     def read(text: str) -> str:
         if text not in values:
             raise ValueError(" or ".join(values))

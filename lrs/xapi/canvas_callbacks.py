@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from lrs.xapi import durations
 from lrs.xapi.canvas_launches import Launch, course_iri, tool_iri
-from lrs.xapi.durations import BadDuration
+from lrs.xapi.durations import InvalidDuration
 from lrs.xapi.index_keys import CONTEXT_ROLES
-from lrs.xapi.statement import derived_uuid, listed
+from lrs.xapi.statement import as_list, derived_uuid
 from lrs.xapi.track_events import COURSE
 from lrs.xapi.validation import is_iri, is_uuid, statement_violations
 
@@ -43,7 +43,7 @@ _CONTEXT = (
 )
 
 
-class NoObject(ValueError):
+class MissingObjectId(ValueError):
     """The body does not say what was viewed."""
 
 
@@ -64,7 +64,7 @@ class PageView:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CallbackReport:
     """What a body tells: the page, the time spent on it (seconds, or None), and the body itself.
 
     `told` is the body as a statement, as far as it goes; `text` as it was sent.
@@ -77,18 +77,18 @@ class Report:
     text: bytes
 
 
-def read_xapi(value: Any, text: bytes) -> Report:
-    """Reads the body of an xAPI callback. Raises NoObject and BadDuration."""
+def parse_xapi(value: Any, text: bytes) -> CallbackReport:
+    """Reads the body of an xAPI callback. Raises MissingObjectId and InvalidDuration."""
     body = _object(value)
     url = _url(_object(body.get("object")).get("id"), "object.id")
     given = _object(body.get("result")).get("duration")
-    return Report(url, _seconds(given, "result.duration"), body, body, text)
+    return CallbackReport(url, _seconds(given, "result.duration"), body, body, text)
 
 
-def read_caliper(value: Any, text: bytes) -> Report | None:
+def parse_caliper(value: Any, text: bytes) -> CallbackReport | None:
     """Reads the body of a Caliper callback; None for any event but a ViewEvent.
 
-    Raises NoObject and BadDuration.
+    Raises MissingObjectId and InvalidDuration.
     """
     body = _object(value)
     if body.get("@type") != VIEW_EVENT:
@@ -100,10 +100,10 @@ def read_caliper(value: Any, text: bytes) -> Report | None:
         "timestamp": body.get("eventTime"),
         "result": {} if given is None else {"duration": given},
     }
-    return Report(url, _seconds(given, "duration"), told, body, text)
+    return CallbackReport(url, _seconds(given, "duration"), told, body, text)
 
 
-def page_view(report: Report, launch: Launch, *, cap: int, viewed: bool) -> PageView:
+def page_view(report: CallbackReport, launch: Launch, *, cap: int, viewed: bool) -> PageView:
     """What the report counts for; no page view shows more than `cap` seconds."""
     shown = DEFAULT_SECONDS if report.seconds is None else report.seconds
     return PageView(
@@ -111,7 +111,9 @@ def page_view(report: Report, launch: Launch, *, cap: int, viewed: bool) -> Page
     )
 
 
-def statement(report: Report, launch: Launch, home_page: str, statement_id: str | None) -> Json:
+def statement(
+    report: CallbackReport, launch: Launch, home_page: str, statement_id: str | None
+) -> Json:
     """The statement that the report stands for, which is valid whatever the body is.
 
     Its actor is the launch's user. It has an id only if one is given: see `own_id`.
@@ -131,18 +133,18 @@ def statement(report: Report, launch: Launch, home_page: str, statement_id: str 
     return made
 
 
-def own_id(report: Report) -> str | None:
+def reported_id(report: CallbackReport) -> str | None:
     """The id that the body gives itself, if it is one."""
     given = report.told.get("id")
     return str(given) if is_uuid(given) else None
 
 
-def other_id(statement_id: str, launch: Launch) -> str:
+def launch_id(statement_id: str, launch: Launch) -> str:
     """The id under which a launch's report is kept where its own is another one's already."""
     return derived_uuid("callback", launch.tool, launch.user, launch.course, statement_id.lower())
 
 
-def is_of(stored: Json, launch: Launch) -> bool:
+def is_from_launch(stored: Json, launch: Launch) -> bool:
     """Whether a stored statement was reported for the same user, course and tool."""
     extensions = _object(_object(stored.get("context")).get("extensions"))
     return bool(extensions.get(LAUNCH) == _told(launch))
@@ -152,7 +154,7 @@ def _told(launch: Launch) -> Json:
     return {"tool": launch.tool, "user": launch.user, "course": launch.course}
 
 
-def _bare(report: Report, launch: Launch, home_page: str) -> Json:
+def _bare(report: CallbackReport, launch: Launch, home_page: str) -> Json:
     """The statement with nothing in it of what the body says, but for the page and the time."""
     url = report.url
     if not is_iri(url):
@@ -175,7 +177,7 @@ def _bare(report: Report, launch: Launch, home_page: str) -> Json:
     return made
 
 
-def _additions(report: Report, bare: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _additions(report: CallbackReport, bare: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
     """What the body adds, by place, each part so small that a bad one takes no good one along."""
     told = report.told
     verb, result, context = (_object(told.get(name)) for name in ("verb", "result", "context"))
@@ -191,7 +193,7 @@ def _additions(report: Report, bare: Json) -> Iterator[tuple[tuple[str, ...], An
     ours = bare["context"]
     activities = _object(context.get("contextActivities"))
     for role in CONTEXT_ROLES.keys() & activities.keys():
-        together = [*ours["contextActivities"].get(role, ()), *listed(activities[role])]
+        together = [*ours["contextActivities"].get(role, ()), *as_list(activities[role])]
         yield ("context", "contextActivities", role), together
     given = _object(context.get("extensions"))
     yield ("context", "extensions"), {**given, **ours["extensions"]}
@@ -208,15 +210,15 @@ def _put(node: Json, path: tuple[str, ...], value: Any) -> Json:
 
 def _url(given: object, name: str) -> str:
     if not isinstance(given, str) or not given or "\0" in given:
-        raise NoObject(f"{name} is required: the URL of the page that was viewed.")
+        raise MissingObjectId(f"{name} is required: the URL of the page that was viewed.")
     return given
 
 
 def _seconds(given: object, name: str) -> int | None:
     try:
         return None if given is None else durations.seconds(given)
-    except BadDuration as error:
-        raise BadDuration(f"{name} {error}.") from None
+    except InvalidDuration as error:
+        raise InvalidDuration(f"{name} {error}.") from None
 
 
 def _object(value: Any) -> Json:

@@ -18,7 +18,7 @@ from joserfc.jwk import OctKey
 
 ALGORITHM = "HS256"
 
-MOST_CHARACTERS = 255
+MAX_ID_LENGTH = 255
 
 XAPI_URL = "$Canvas.xapi.url"
 CALIPER_URL = "$Caliper.url"
@@ -43,21 +43,21 @@ class CallbackURLs:
     caliper: str
 
 
-def token(launch: Launch, key: bytes) -> str:
+def sign_token(launch: Launch, key: bytes) -> str:
     """The launch as a signed text that may stand in a URL."""
     return jws.serialize_compact(
         {"alg": ALGORITHM}, msgspec.json.encode(launch), OctKey.import_key(key)
     )
 
 
-def read(token: str) -> Launch | None:
+def parse_token(token: str) -> Launch | None:
     """What a token says, whoever made it; None if it says nothing that could be understood."""
     try:
         launch = msgspec.json.decode(jws.extract_compact(token.encode()).payload, type=Launch)
     except (JoseError, ValueError):
         return None
     names = (launch.partner, launch.tool, launch.user, launch.course)
-    return launch if all(map(is_id, names)) else None
+    return launch if all(map(is_lms_id, names)) else None
 
 
 def is_signed(token: str, key: bytes) -> bool:
@@ -69,14 +69,14 @@ def is_signed(token: str, key: bytes) -> bool:
     return True
 
 
-def is_id(value: object) -> bool:
+def is_lms_id(value: object) -> bool:
     """Whether this can be the id of a user or a course: a text of at most 255 characters."""
-    if not isinstance(value, str) or not 1 <= len(value) <= MOST_CHARACTERS:
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_LENGTH:
         return False
     return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def substituted(parameters: Mapping[str, Any], urls: CallbackURLs | None) -> dict[str, Any]:
+def substitute_urls(parameters: Mapping[str, Any], urls: CallbackURLs | None) -> dict[str, Any]:
     """Launch parameters with the URLs where their variables stand, or as they are without any."""
     if urls is None:
         return dict(parameters)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
-from lrs.xapi.index_keys import Mention
+from lrs.xapi.index_keys import EntityReference
 from lrs.xapi.statement import Json, Rewriter
 
 _IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
@@ -21,7 +21,7 @@ def identity_hash(identity: str) -> bytes:
     return blake2b(identity.encode(), digest_size=16).digest()
 
 
-def definitions(mentioned: Iterable[Mention]) -> dict[str, Json]:
+def activity_definitions(mentioned: Iterable[EntityReference]) -> dict[str, Json]:
     """The definitions that a statement gives to what it mentions, by activity id."""
     found: dict[str, Json] = {}
     for _, _, each, _ in mentioned:
@@ -44,7 +44,7 @@ def merge(known: Json, told: Json) -> Json:
     return merged
 
 
-def activities(statement: Json) -> set[str]:
+def activity_ids(statement: Json) -> set[str]:
     """The ids of all activities that a statement speaks of."""
     found: set[str] = set()
 
@@ -56,7 +56,7 @@ def activities(statement: Json) -> set[str]:
     return found
 
 
-def names(mentioned: Iterable[Mention]) -> list[tuple[str, str]]:
+def agent_names(mentioned: Iterable[EntityReference]) -> list[tuple[str, str]]:
     """Pairs of an agent's identity and a name that a statement gives it; a group is no person."""
     return [
         (identity, each["name"])
@@ -69,13 +69,13 @@ def _as_it_is(part: Json) -> Json:
     return part
 
 
-def activity(activity_id: str, definition: Mapping[str, Any] | None) -> Json:
+def activity_object(activity_id: str, definition: Mapping[str, Any] | None) -> Json:
     """The complete Activity object (Communication 2.5)."""
     known = {"objectType": "Activity", "id": activity_id}
     return {**known, "definition": definition} if definition else known
 
 
-def person(agent: Json, known_names: Iterable[str]) -> Json:
+def person_object(agent: Json, known_names: Iterable[str]) -> Json:
     """The Person object of an agent: the identifier asked for, and all names it went by (2.4)."""
     gathered: Json = {"objectType": "Person"}
     for identifier in _IDENTIFIERS:

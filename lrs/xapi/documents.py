@@ -105,7 +105,7 @@ def parse(given: Iterable[tuple[str, str]], kind: Kind, method: str) -> Asked:
     since = ("since",) if method == "GET" else ()
     taken = (*kind.required, *kind.optional, kind.id_parameter, *since)
     one_only = method in ("PUT", "POST") or (method == "DELETE" and kind is not STATE)
-    values = query_params.read(
+    values = query_params.parse(
         given,
         {name: _READERS[name] for name in taken},
         required=(*kind.required, kind.id_parameter) if one_only else kind.required,
@@ -113,13 +113,13 @@ def parse(given: Iterable[tuple[str, str]], kind: Kind, method: str) -> Asked:
     )
     if "since" in values and kind.id_parameter in values:
         misplaced = ("since", f"cannot be given together with {kind.id_parameter}")
-        query_params.refuse([misplaced], section=section)
+        query_params.raise_if_invalid([misplaced], section=section)
     agent = index_keys.agent_identity(values["agent"]) if "agent" in values else None
     scope = Scope(kind.name, values.get("activityId"), agent, values.get("registration"))
     return Asked(scope, values.get(kind.id_parameter, ""), values.get("since"))
 
 
-_READERS: dict[str, query_params.Reader] = {
+_READERS: dict[str, query_params.Parser] = {
     "activityId": query_params.iri,
     "agent": query_params.agent,
     "registration": query_params.uuid,
@@ -177,7 +177,7 @@ def merged(stored: Document, sent: Document, limit: int) -> Document:
         **_object(stored.content, "The document stored"),
         **_object(sent.content, "The document sent"),
     }
-    content = strict_json.joined(members)
+    content = strict_json.join_members(members)
     if len(content) > limit:
         raise TooLarge(f"The merged document would be larger than {limit} bytes.")
     return Document.of(content, stored.content_type)
@@ -185,7 +185,7 @@ def merged(stored: Document, sent: Document, limit: int) -> Document:
 
 def _object(content: bytes, named: str) -> dict[str, bytes]:
     try:
-        value = strict_json.read(content)
+        value = strict_json.loads(content)
     except MalformedJSON as error:
         raise MalformedJSON(f"{named} cannot be merged. {error.detail}") from None
     if not isinstance(value, dict):

@@ -30,12 +30,12 @@ _SECONDS = {
 _MOST = 10**12
 
 
-class BadDuration(ValueError):
+class InvalidDuration(ValueError):
     """No duration that can be counted; the message says, after its name, what it must be."""
 
 
 def seconds(duration: object) -> int:
-    """The duration in seconds, halves rounded up. Raises BadDuration."""
+    """The duration in seconds, halves rounded up. Raises InvalidDuration."""
     return _counted(duration, 1)
 
 
@@ -47,10 +47,10 @@ def milliseconds(duration: object) -> int:
 def _counted(duration: object, per_second: int) -> int:
     """In whole numbers throughout: exact, and many times faster than fractions."""
     if isinstance(duration, str) and duration.startswith("-P"):
-        raise BadDuration("must not be negative")
+        raise InvalidDuration("must not be negative")
     found = _FORM.fullmatch(duration) if isinstance(duration, str) else None
     if found is None:
-        raise BadDuration("must be an ISO 8601 duration such as PT3M0S")
+        raise InvalidDuration("must be an ISO 8601 duration such as PT3M0S")
     total, scale = 0, 1
     for name, unit in _SECONDS.items():
         if (value := found[name]) is None:
@@ -58,12 +58,12 @@ def _counted(duration: object, per_second: int) -> int:
         digits, _, decimals = value.replace(",", ".").partition(".")
         amount = int(digits + decimals) * unit
         if scale > 1 and amount:
-            raise BadDuration("must have a fraction in its smallest component only")
+            raise InvalidDuration("must have a fraction in its smallest component only")
         if decimals.strip("0"):
             total, scale = total * 10 ** len(decimals), 10 ** len(decimals)
         elif decimals:
             amount //= 10 ** len(decimals)
         total += amount
     if total > _MOST * scale:
-        raise BadDuration(f"must not be longer than {_MOST} seconds")
+        raise InvalidDuration(f"must not be longer than {_MOST} seconds")
     return (2 * total * per_second + scale) // (2 * scale)

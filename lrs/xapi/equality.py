@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from lrs.xapi.statement import derived_uuid, instant, listed
+from lrs.xapi.statement import as_list, derived_uuid, instant
 
 Json = dict[str, Any]
 
@@ -111,7 +111,7 @@ def _reference(reference: Json) -> Json:
 
 
 def _context_activities(roles: Json) -> Json:
-    return {role: _unordered(_object, listed(some)) for role, some in roles.items()}
+    return {role: _unordered(_object, as_list(some)) for role, some in roles.items()}
 
 
 def _context_agents(entries: list[Json]) -> list[Json]:

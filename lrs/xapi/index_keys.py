@@ -18,7 +18,7 @@ from functools import lru_cache
 from hashlib import blake2b, sha1
 from typing import Any, NamedTuple
 
-from lrs.xapi.statement import listed
+from lrs.xapi.statement import as_list
 
 Statement = dict[str, Any]
 
@@ -61,7 +61,7 @@ CONTEXT_ROLES = {
 _SHORT = 200
 
 
-def key(kind: str, identity: str) -> int:
+def entity_key(kind: str, identity: str) -> int:
     """The key of an entity: 64 bits, signed as PostgreSQL's bigint is."""
     return _short_key(kind, identity) if len(identity) <= _SHORT else _key(kind, identity)
 
@@ -75,7 +75,7 @@ _short_key = lru_cache(maxsize=20_000)(_key)
 
 
 def verb_key(verb: str) -> int:
-    return key("verb", verb)
+    return entity_key("verb", verb)
 
 
 def registration_key(registration: str) -> int:
@@ -83,17 +83,17 @@ def registration_key(registration: str) -> int:
 
 
 def activity_key(activity: str) -> int:
-    return key("activity", activity)
+    return entity_key("activity", activity)
 
 
 def related_activity_key(activity: str) -> int:
-    return key("related activity", activity)
+    return entity_key("related activity", activity)
 
 
 def agent_key(agent: Statement) -> int | None:
     """The key of an agent or identified group; None for an anonymous group."""
     identity = agent_identity(agent)
-    return None if identity is None else key("agent", identity)
+    return None if identity is None else entity_key("agent", identity)
 
 
 def agent_identity(agent: Statement) -> str | None:
@@ -118,7 +118,7 @@ def mbox_sha1sum_identity(mbox_identity: str) -> str:
 VOIDED_KEY = verb_key(VOIDED)
 
 
-def reference(statement: Statement) -> str | None:
+def statement_ref(statement: Statement) -> str | None:
     """The id of the statement that this one refers to by using it as its object."""
     target = statement["object"]
     if target.get("objectType") == "StatementRef":
@@ -126,11 +126,11 @@ def reference(statement: Statement) -> str | None:
     return None
 
 
-Mention = tuple[str, str | None, Statement, int]
+EntityReference = tuple[str, str | None, Statement, int]
 """What is mentioned: its kind, its identity (an anonymous group has none), itself, its role."""
 
 
-def mentions(statement: Statement) -> list[Mention]:
+def entity_references(statement: Statement) -> list[EntityReference]:
     """Whom and what a statement speaks of: its actor, then what else is direct, then the rest.
 
     Its verb and authority are found by columns instead; an authority that was sent counts for
@@ -141,7 +141,7 @@ def mentions(statement: Statement) -> list[Mention]:
     if "context" in statement:
         found += _context(statement["context"])
     if target.get("objectType") == "SubStatement":
-        for kind, identity, each, role in mentions(target):
+        for kind, identity, each, role in entity_references(target):
             found.append((kind, identity, each, role | Role.SUBSTATEMENT))
     return found
 
@@ -159,32 +159,34 @@ def object_key(statement: Statement) -> int | None:
     return activity_key(target["id"]) if is_activity else None
 
 
-class Keys(NamedTuple):
+class IndexKeys(NamedTuple):
     """What a statement is found by; `links`, key to roles, is all but its actor and object."""
 
     actor: int | None
     object: int | None
-    links: dict[int, int]
+    entries: dict[int, int]
 
 
-def keys(statement: Statement, mentioned: list[Mention] | None = None) -> Keys:
+def statement_keys(
+    statement: Statement, mentioned: list[EntityReference] | None = None
+) -> IndexKeys:
     """The statement's keys; `mentioned` if that is known already."""
-    mentioned = mentioned or mentions(statement)
+    mentioned = mentioned or entity_references(statement)
     _, identity, _, _ = mentioned[0]  # the actor's
-    actor = None if identity is None else key("agent", identity)
+    actor = None if identity is None else entity_key("agent", identity)
     target = object_key(statement)
     if target is not None and len(mentioned) == 2 and "context" not in statement:
-        return Keys(actor, target, {})  # there is nothing else
+        return IndexKeys(actor, target, {})  # there is nothing else
     if statement["actor"].get("member"):
         actor = None
     found = _entities(statement, mentioned)
     for kept in (actor, target):
         if kept is not None:
             found.pop(kept, None)
-    return Keys(actor, target, found)
+    return IndexKeys(actor, target, found)
 
 
-def _entities(statement: Statement, mentioned: list[Mention]) -> dict[int, int]:
+def _entities(statement: Statement, mentioned: list[EntityReference]) -> dict[int, int]:
     found: dict[int, int] = {}
     direct = set()
     for kind, identity, _, role in mentioned:
@@ -194,45 +196,45 @@ def _entities(statement: Statement, mentioned: list[Mention]) -> dict[int, int]:
             direct.add((kind, identity))
         elif (kind, identity) not in direct:
             kind = f"related {kind}"
-        each = key(kind, identity)
+        each = entity_key(kind, identity)
         found[each] = found.get(each, 0) | role
     if "context" in statement and "registration" in statement["context"]:
         found[registration_key(statement["context"]["registration"])] = Role.REGISTRATION
     return found
 
 
-def inherited(target: Statement) -> dict[int, int]:
+def inherited_entries(target: Statement) -> dict[int, int]:
     """The links that a statement takes over from one it refers to (Communication 2.1.3)."""
-    entities = _entities(target, mentions(target))
+    entities = _entities(target, entity_references(target))
     found = {each: roles | Role.INHERITED for each, roles in entities.items()}
     found[verb_key(target["verb"]["id"])] = Role.VERB | Role.INHERITED
     for _, identity, _, _ in _agent(target.get("authority", {}), Role.AUTHORITY):
-        if identity is not None and key("agent", identity) not in found:
-            each = key("related agent", identity)
+        if identity is not None and entity_key("agent", identity) not in found:
+            each = entity_key("related agent", identity)
             found[each] = found.get(each, 0) | Role.AUTHORITY | Role.INHERITED
     return found
 
 
-def _agent(agent: Statement, role: int) -> list[Mention]:
+def _agent(agent: Statement, role: int) -> list[EntityReference]:
     if "member" in agent:
         everybody = (agent, *agent["member"])
         return [("agent", agent_identity(each), each, role) for each in everybody]
     return [("agent", agent_identity(agent), agent, role)]
 
 
-def _object(target: Statement, role: int) -> list[Mention]:
+def _object(target: Statement, role: int) -> list[EntityReference]:
     kind = target.get("objectType", "Activity")
     if kind in ("Agent", "Group"):
         return _agent(target, role)
     return [_activity(target, role)] if kind == "Activity" else []
 
 
-def _activity(activity: Statement, role: int) -> Mention:
+def _activity(activity: Statement, role: int) -> EntityReference:
     return "activity", activity["id"], activity, role
 
 
-def _context(context: Statement) -> list[Mention]:
-    found: list[Mention] = []
+def _context(context: Statement) -> list[EntityReference]:
+    found: list[EntityReference] = []
     if "instructor" in context:
         found += _agent(context["instructor"], Role.INSTRUCTOR)
     if "team" in context:
@@ -242,5 +244,5 @@ def _context(context: Statement) -> list[Mention]:
     for each in context.get("contextGroups", ()):
         found += _agent(each["group"], Role.CONTEXT_AGENT)
     for name, activities in context.get("contextActivities", {}).items():
-        found += [_activity(each, CONTEXT_ROLES[name]) for each in listed(activities)]
+        found += [_activity(each, CONTEXT_ROLES[name]) for each in as_list(activities)]
     return found

@@ -16,13 +16,13 @@ from typing import Any
 
 from lrs.errors import BadRequest, TooLarge, UnsupportedMediaType, Violation
 from lrs.xapi import signatures
-from lrs.xapi.validation_messages import shown
+from lrs.xapi.validation_messages import excerpt
 
 Json = dict[str, Any]
 
-MOST_PARTS = 1_000
-HEADER_BYTES = 8_192
-MOST_CONTENT_TYPE = 1_000
+MAX_PARTS = 1_000
+MAX_HEADER_BYTES = 8_192
+MAX_CONTENT_TYPE_LENGTH = 1_000
 REQUIREMENT = "xAPI 1.0.3 Communication 1.5, IEEE 9274.1.1 4.1.3"
 
 _HASH = "x-experience-api-hash"
@@ -44,7 +44,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class Attachment:
     """The bytes of an attachment that came with a request."""
 
     content: bytes
@@ -56,12 +56,12 @@ class Attached:
 
 def boundary(content_type: str) -> str:
     """The boundary that a Content-Type header names."""
-    if len(content_type) > MOST_CONTENT_TYPE:  # the time to read one grows with its square
-        raise BadRequest(f"The Content-Type has more than {MOST_CONTENT_TYPE} characters.")
+    if len(content_type) > MAX_CONTENT_TYPE_LENGTH:  # the time to read one grows with its square
+        raise BadRequest(f"The Content-Type has more than {MAX_CONTENT_TYPE_LENGTH} characters.")
     header = Message()
     header["Content-Type"] = content_type
     if header.get_content_type() != "multipart/mixed":
-        raise UnsupportedMediaType(f"Expected multipart/mixed, found {shown(content_type)}.")
+        raise UnsupportedMediaType(f"Expected multipart/mixed, found {excerpt(content_type)}.")
     try:
         found = header.get_boundary()
     except ValueError:  # what it says of its encoding (RFC 2231) cannot be
@@ -82,18 +82,18 @@ def split(body: bytes, boundary: str) -> list[Part]:
     ]
 
 
-def read(body: bytes, content_type: str) -> tuple[bytes, dict[str, Attached]]:
+def parse(body: bytes, content_type: str) -> tuple[bytes, dict[str, Attachment]]:
     """The JSON text of a request, and its attachments by the lower-case SHA-2 of their bytes.
 
     Bytes that were sent twice are kept once.
     """
     first, *others = split(body, boundary(content_type))
     _expect_json(first)
-    attached: dict[str, Attached] = {}
+    attached: dict[str, Attachment] = {}
     for number, part in enumerate(others, 2):
         sha2 = _checked_hash(part, number)
         kind = part.headers.get("content-type") or _OCTETS
-        attached.setdefault(sha2, Attached(part.content, kind))
+        attached.setdefault(sha2, Attachment(part.content, kind))
     return first.content, attached
 
 
@@ -110,8 +110,8 @@ def _delimiters(body: bytes, boundary: str) -> tuple[bytes, list[re.Match[bytes]
             found.append(each)
             if each[1]:
                 return eol, _expect_parts(found)
-            if len(found) > MOST_PARTS:
-                raise TooLarge(f"The body has more than {MOST_PARTS} parts.")
+            if len(found) > MAX_PARTS:
+                raise TooLarge(f"The body has more than {MAX_PARTS} parts.")
         if found:
             raise BadRequest(f"The body ends without the closing line --{boundary}--.")
     raise BadRequest(f"The body has no line --{boundary}, the boundary that Content-Type names.")
@@ -125,11 +125,11 @@ def _expect_parts(delimiters: list[re.Match[bytes]]) -> list[re.Match[bytes]]:
 
 def _part(body: bytes, number: int, start: int, stop: int, eol: bytes) -> Part:
     """The part between two delimiters. The line end before the second belongs to that one."""
-    farthest = start + HEADER_BYTES + 3 * len(eol)
+    farthest = start + MAX_HEADER_BYTES + 3 * len(eol)
     blank = body.find(2 * eol, start, min(stop + len(eol), farthest))
     if blank < 0:
         raise BadRequest(
-            f"Part {number}: expected headers of at most {HEADER_BYTES} bytes and an empty line."
+            f"Part {number}: expected headers within {MAX_HEADER_BYTES} bytes and an empty line."
         )
     headers = body[start + len(eol) : blank].decode(errors="replace")
     return Part(_headers(headers, number), body[blank + 2 * len(eol) : stop])
@@ -141,9 +141,9 @@ def _headers(text: str, number: int) -> dict[str, str]:
         name, colon, value = line.partition(":")
         name = name.strip().lower()
         if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
-            raise BadRequest(f"Part {number}: expected a header, found {shown(line)}.")
+            raise BadRequest(f"Part {number}: expected a header, found {excerpt(line)}.")
         if name in headers:
-            raise BadRequest(f"Part {number}: the header {shown(name)} stands there twice.")
+            raise BadRequest(f"Part {number}: the header {excerpt(name)} stands there twice.")
         headers[name] = value.strip()
     return headers
 
@@ -152,11 +152,11 @@ def _expect_json(part: Part) -> None:
     kind = part.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise BadRequest(
-            f"Part 1: expected the statements, as application/json, found {shown(kind)}."
+            f"Part 1: expected the statements, as application/json, found {excerpt(kind)}."
         )
     encoding = part.headers.get("content-transfer-encoding", "binary")
     if encoding.lower() not in ("binary", "8bit", "7bit"):
-        raise BadRequest(f"Part 1: expected it not to be encoded, found {shown(encoding)}.")
+        raise BadRequest(f"Part 1: expected it not to be encoded, found {excerpt(encoding)}.")
 
 
 def _checked_hash(part: Part, number: int) -> str:
@@ -164,7 +164,7 @@ def _checked_hash(part: Part, number: int) -> str:
     encoding = part.headers.get("content-transfer-encoding", "")
     if encoding.lower() != "binary":
         raise BadRequest(
-            f"Part {number}: expected Content-Transfer-Encoding: binary, found {shown(encoding)}."
+            f"Part {number}: expected Content-Transfer-Encoding: binary, found {excerpt(encoding)}."
         )
     if _HASH not in part.headers:
         raise BadRequest(
@@ -176,7 +176,7 @@ def _checked_hash(part: Part, number: int) -> str:
     if algorithm is None:
         raise BadRequest(
             f"Part {number}: expected X-Experience-API-Hash to be the hexadecimal digits "
-            f"of a SHA-256, SHA-384 or SHA-512, found {shown(sha2)}."
+            f"of a SHA-256, SHA-384 or SHA-512, found {excerpt(sha2)}."
         )
     if (actual := hashlib.new(algorithm, part.content).hexdigest()) != sha2:
         raise BadRequest(
@@ -189,7 +189,7 @@ def _checked_hash(part: Part, number: int) -> str:
 # Matching
 
 
-def expect_named(statements: Iterable[Json], attached: Mapping[str, Attached]) -> None:
+def require_declared(statements: Iterable[Json], attached: Mapping[str, Attachment]) -> None:
     """Raises BadRequest if attachments came that no statement names."""
     if not attached:
         return
@@ -201,7 +201,7 @@ def expect_named(statements: Iterable[Json], attached: Mapping[str, Attached]) -
         )
 
 
-def missing(statement: Json, attached: Mapping[str, Attached]) -> list[Violation]:
+def missing_attachments(statement: Json, attached: Mapping[str, Attachment]) -> list[Violation]:
     """The attachments of a statement that are neither here nor elsewhere (1.0.3 Data 2.4.11).
 
     A signature must be here, as it is to be checked. `length` is not compared.
@@ -219,7 +219,7 @@ def missing(statement: Json, attached: Mapping[str, Attached]) -> list[Violation
     return violations
 
 
-def hashes(statement: Json) -> list[tuple[str, str]]:
+def attachment_hashes(statement: Json) -> list[tuple[str, str]]:
     """The lower-case sha2 of a statement's attachments, each once, with their contentType."""
     found: dict[str, str] = {}
     for _, attachment in _attachments(statement):
@@ -249,12 +249,12 @@ def content_type(boundary: str) -> str:
     return f"multipart/mixed; boundary={boundary}"
 
 
-def first(json_text: bytes, boundary: str) -> bytes:
+def statements_part(json_text: bytes, boundary: str) -> bytes:
     """The first part: the JSON text."""
     return f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode() + json_text
 
 
-def part_head(boundary: str, sha2: str, kind: str) -> bytes:
+def attachment_head(boundary: str, sha2: str, kind: str) -> bytes:
     """What stands before the bytes of an attachment, for those who have to wait for them."""
     safe = _OCTETS if _CONTROL.search(kind) else kind
     return (
@@ -263,5 +263,5 @@ def part_head(boundary: str, sha2: str, kind: str) -> bytes:
     ).encode()
 
 
-def end(boundary: str) -> bytes:
+def closing_boundary(boundary: str) -> bytes:
     return f"\r\n--{boundary}--\r\n".encode()

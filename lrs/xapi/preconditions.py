@@ -56,7 +56,7 @@ class Preconditions:
             raise PreconditionFailed(f"The document {now}, which is not what If-Match asks for.")
 
 
-def read(if_match: Sequence[str], if_none_match: Sequence[str]) -> Preconditions:
+def parse(if_match: Sequence[str], if_none_match: Sequence[str]) -> Preconditions:
     """The two headers, each as the lines it was sent in. Raises BadRequest if malformed."""
     return Preconditions(_tags("If-Match", if_match), _tags("If-None-Match", if_none_match))
 

@@ -13,13 +13,13 @@ from lrs.errors import InvalidParameter, MalformedJSON, Violation
 from lrs.xapi import index_keys, strict_json
 from lrs.xapi.validation import agent_violations, is_iri, is_uuid, parse_timestamp
 
-Reader = Callable[[str], Any]
+Parser = Callable[[str], Any]
 """Reads a value; its ValueError says, after "must be", what was expected."""
 
 
-def read(
+def parse(
     parameters: Iterable[tuple[str, str]],
-    readers: Mapping[str, Reader],
+    readers: Mapping[str, Parser],
     *,
     required: Iterable[str] = (),
     section: str,
@@ -42,11 +42,11 @@ def read(
             except ValueError as error:
                 wrong.append((name, f"must be {error}"))
     wrong += [(name, "is missing") for name in required if name not in values]
-    refuse(wrong, section=section)
+    raise_if_invalid(wrong, section=section)
     return values
 
 
-def refuse(wrong: Iterable[tuple[str, str]], *, section: str) -> None:
+def raise_if_invalid(wrong: Iterable[tuple[str, str]], *, section: str) -> None:
     """Raises InvalidParameter if there are any; pairs of a name and what is wrong with it."""
     violations = [Violation(name[:80], detail, section) for name, detail in wrong]
     if violations:
@@ -69,7 +69,7 @@ def iri(text: str) -> str:
 def agent(text: str) -> dict[str, Any]:
     """An Agent or identified Group, as JSON."""
     try:
-        found = strict_json.read(text.encode())
+        found = strict_json.loads(text.encode())
     except (MalformedJSON, UnicodeEncodeError):
         raise ValueError("an Agent or identified Group as JSON") from None
     if violations := agent_violations(found):

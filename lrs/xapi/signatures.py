@@ -30,7 +30,7 @@ from lrs.errors import InvalidStatement, MalformedJSON, Violation
 from lrs.xapi import equality, strict_json
 from lrs.xapi.timestamps import parse_timestamp
 from lrs.xapi.validation import statement_violations
-from lrs.xapi.validation_messages import shown
+from lrs.xapi.validation_messages import excerpt
 
 Json = dict[str, Any]
 
@@ -67,7 +67,7 @@ class Signature:
     in_force: bool | None = None
 
 
-def signatures(statement: Json) -> Iterator[tuple[int, Json]]:
+def signature_attachments(statement: Json) -> Iterator[tuple[int, Json]]:
     """The attachments of a statement that are signatures, each content once, with its index."""
     seen = set()
     for index, attachment in enumerate(statement.get("attachments", ())):
@@ -78,7 +78,7 @@ def signatures(statement: Json) -> Iterator[tuple[int, Json]]:
             yield index, attachment
 
 
-def examine(
+def examine_signature(
     statement: Json, content: bytes, attachment: Json, index: int, now: datetime
 ) -> Signature:
     """What a signature of a valid statement is worth; `content` are the attachment's bytes.
@@ -146,18 +146,18 @@ def _from_base64url(segment: bytes, name: str) -> bytes:
 
 def _object(text: bytes, name: str) -> Json:
     try:
-        value = strict_json.read(text)
+        value = strict_json.loads(text)
     except MalformedJSON as error:
         raise _Refused(f"the {name} of the JWS cannot be read. {error.detail}") from None
     if not isinstance(value, dict):
-        raise _Refused(f"expected a JSON object as {name} of the JWS, found {shown(value)}")
+        raise _Refused(f"expected a JSON object as {name} of the JWS, found {excerpt(value)}")
     return value
 
 
 def _algorithm(header: Json) -> str:
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in _HASHES:
-        raise _Refused(f"expected the alg RS256, RS384 or RS512, found {shown(algorithm)}")
+        raise _Refused(f"expected the alg RS256, RS384 or RS512, found {excerpt(algorithm)}")
     # Extensions that must be understood (RFC 7515 4.1.11); none is, nor the one of RFC 7797.
     if "crit" in header or header.get("b64", True) is not True:
         raise _Refused("the JWS uses extensions (crit, b64), and none is supported")

@@ -57,7 +57,7 @@ class Rewriter:
                 copy[key] = self.actor(context[key])
         if "contextActivities" in context:
             copy["contextActivities"] = {
-                role: [self.activity(activity) for activity in listed(activities)]
+                role: [self.activity(activity) for activity in as_list(activities)]
                 for role, activities in context["contextActivities"].items()
             }
         for key, inner in (("contextAgents", "agent"), ("contextGroups", "group")):
@@ -66,7 +66,7 @@ class Rewriter:
         return copy
 
 
-def listed(activities: Json | list[Json]) -> list[Json]:
+def as_list(activities: Json | list[Json]) -> list[Json]:
     """The activities of one role of contextActivities: one object stands for a list of one."""
     return activities if isinstance(activities, list) else [activities]
 

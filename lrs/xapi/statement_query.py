@@ -77,8 +77,8 @@ def parse(given: Iterable[tuple[str, str]], *, page_size: int) -> StatementQuery
     place.
     """
     given = tuple(given)
-    values = query_params.read(given, _READERS, section=SECTION)
-    query_params.refuse(_out_of_place(values), section=SECTION)
+    values = query_params.parse(given, _READERS, section=SECTION)
+    query_params.raise_if_invalid(_out_of_place(values), section=SECTION)
     limit = min(values.pop("limit", 0) or page_size, page_size)
     named = {_NAMES.get(name, name): value for name, value in values.items()}
     kept = tuple((name, text) for name, text in given if name != "cursor")
@@ -107,7 +107,7 @@ def _cursor(text: str) -> Cursor:
         raise ValueError("taken unchanged from a `more` of this server") from None
 
 
-_READERS: dict[str, query_params.Reader] = {
+_READERS: dict[str, query_params.Parser] = {
     "statementId": query_params.uuid,
     "voidedStatementId": query_params.uuid,
     "agent": query_params.agent,

@@ -24,7 +24,7 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def split(body: bytes) -> tuple[list[bytes], bool]:
+def split_batch(body: bytes) -> tuple[list[bytes], bool]:
     """The items of a body, as sent, and whether it was an array.
 
     Raises MalformedJSON if the body is not one JSON value.
@@ -35,11 +35,11 @@ def split(body: bytes) -> tuple[list[bytes], bool]:
     try:
         return [bytes(item) for item in _items.decode(body)], True
     except (msgspec.DecodeError, RecursionError) as error:
-        read(body)  # says better where it is wrong
+        loads(body)  # says better where it is wrong
         raise MalformedJSON(f"The body is not JSON: {error}.") from None
 
 
-def read(item: bytes) -> Any:
+def loads(item: bytes) -> Any:
     """The value of one item. Raises MalformedJSON, saying what is wrong and where."""
     return parse(item)[0]
 
@@ -70,12 +70,12 @@ def members(item: bytes) -> dict[str, bytes]:
     return {name: bytes(raw) for name, raw in _members.decode(item).items()}
 
 
-def joined(members: Mapping[str, bytes]) -> bytes:
+def join_members(members: Mapping[str, bytes]) -> bytes:
     """The text of an object with these members, each of which is text already."""
     return b"{%b}" % b",".join(orjson.dumps(name) + b":" + raw for name, raw in members.items())
 
 
-def arrays_of_context_activities(text: bytes, statement: dict[str, Any]) -> dict[str, bytes]:
+def context_activities_as_arrays(text: bytes, statement: dict[str, Any]) -> dict[str, bytes]:
     """The members of a statement as text with single context activities in arrays, as xAPI 1.0.3
     Data 2.4.6.2 wants them given back; all else in them is as it was sent. By name, and only those
     that differ.
@@ -87,7 +87,7 @@ def arrays_of_context_activities(text: bytes, statement: dict[str, Any]) -> dict
     if target.get("objectType") == "SubStatement" and _has_single(target):
         parts = members(members(text)["object"])
         parts["context"] = _arrayed(parts["context"])
-        changed["object"] = joined(parts)
+        changed["object"] = join_members(parts)
     return changed
 
 
@@ -101,7 +101,7 @@ def _has_single(statement: dict[str, Any]) -> bool:
 def _arrayed(context: bytes) -> bytes:
     parts = members(context)
     roles = members(parts["contextActivities"])
-    parts["contextActivities"] = joined(
+    parts["contextActivities"] = join_members(
         {name: raw if raw.startswith(b"[") else b"[%b]" % raw for name, raw in roles.items()}
     )
-    return joined(parts)
+    return join_members(parts)

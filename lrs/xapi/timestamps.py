@@ -18,10 +18,10 @@ def parse_timestamp(text: str) -> datetime:
     """The instant a timestamp names, in UTC, cut to microseconds; ValueError when it names none."""
     if not _FORM.fullmatch(text):
         raise ValueError("not an RFC 3339 timestamp with an offset other than -00:00")
-    return moment(text)
+    return to_utc(text)
 
 
-def moment(text: str) -> datetime:
+def to_utc(text: str) -> datetime:
     """The same for a text that is known to have the form."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)

@@ -20,12 +20,12 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, Registry
 
 from lrs.errors import Violation
 from lrs.resources import schema
-from lrs.xapi.timestamps import moment, parse_timestamp
-from lrs.xapi.validation_messages import Explainer, Path, pointer, shown
-from lrs.xapi.validation_narrowing import narrowed
+from lrs.xapi.timestamps import parse_timestamp, to_utc
+from lrs.xapi.validation_messages import Path, ViolationBuilder, excerpt, pointer
+from lrs.xapi.validation_narrowing import limit_invalid_items
 
 __all__ = [
-    "Finding",
+    "RuleViolation",
     "Version",
     "agent_violations",
     "is_iri",
@@ -46,7 +46,7 @@ _DEFS: dict[str, Any] = schema("xapi/common")["$defs"]
 _IRI = re.compile(_DEFS["iri"]["pattern"])
 _UUID = re.compile(_DEFS["uuid"]["pattern"])
 
-Finding = tuple[Path, str, str]
+RuleViolation = tuple[Path, str, str]
 """A pointer, what is wrong, and the name of the definition whose rule it breaks."""
 
 
@@ -71,7 +71,7 @@ def track_violations(event: Any) -> list[Violation]:
 
 
 def violations(
-    value: Any, schema_name: str, findings: Callable[[Any], Iterable[Finding]]
+    value: Any, schema_name: str, findings: Callable[[Any], Iterable[RuleViolation]]
 ) -> list[Violation]:
     """The same for a value that a schema of our own describes, with what that cannot say."""
     return _rules(schema_name, "", findings).violations(value)
@@ -90,8 +90,8 @@ def is_uuid(text: Any) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Rules:
     validator: Draft202012Validator
-    explainer: Explainer
-    findings: Callable[[Any], Iterable[Finding]]
+    explainer: ViolationBuilder
+    findings: Callable[[Any], Iterable[RuleViolation]]
     annotations: dict[str, Any]
 
     def violations(self, value: Any, text: bytes | None = None) -> list[Violation]:
@@ -105,7 +105,9 @@ class _Rules:
 
     def _explain(self, value: Any) -> list[Violation]:
         told: dict[Violation, None] = {}
-        for error in self.validator.iter_errors(narrow := narrowed(value, MAX_VIOLATIONS)):
+        for error in self.validator.iter_errors(
+            narrow := limit_invalid_items(value, MAX_VIOLATIONS)
+        ):
             told.update(dict.fromkeys(self.explainer.violations(error, narrow)))
             if len(told) >= MAX_VIOLATIONS:
                 break
@@ -121,7 +123,10 @@ class _Rules:
 
 @cache
 def _rules(
-    name: str, version: str, findings: Callable[[Any], Iterable[Finding]], definition: str = ""
+    name: str,
+    version: str,
+    findings: Callable[[Any], Iterable[RuleViolation]],
+    definition: str = "",
 ) -> _Rules:
     root = schema(name)
     common = schema(f"{name.rpartition('/')[0] or 'xapi'}/common")
@@ -133,16 +138,16 @@ def _rules(
         root, registry=Registry(documents.items()), pattern_options=RegexOptions(), offline=True
     )
     annotations = _DEFS if version else root["properties"]
-    return _Rules(validator, Explainer(root, documents, version), findings, annotations)
+    return _Rules(validator, ViolationBuilder(root, documents, version), findings, annotations)
 
 
 # What holds for every statement beyond its schema
 
 
-def _statement_findings(statement: Any) -> list[Finding]:
+def _statement_findings(statement: Any) -> list[RuleViolation]:
     if not isinstance(statement, dict):
         return []
-    found: list[Finding] = []
+    found: list[RuleViolation] = []
     if "stored" in statement:
         found += _dates(statement, (), "stored", "timestamp")
     found += _part_findings(statement, ())
@@ -152,8 +157,8 @@ def _statement_findings(statement: Any) -> list[Finding]:
     return found
 
 
-def _part_findings(part: dict[str, Any], at: Path) -> list[Finding]:
-    found: list[Finding] = []
+def _part_findings(part: dict[str, Any], at: Path) -> list[RuleViolation]:
+    found: list[RuleViolation] = []
     if "timestamp" in part:
         found += _dates(part, at, "timestamp", "timestamp")
     if "result" in part:
@@ -171,25 +176,37 @@ def _part_findings(part: dict[str, Any], at: Path) -> list[Finding]:
     return found
 
 
-def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterable[Finding]:
+def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterable[RuleViolation]:
     """That a date does not exist; its form is the schema's matter."""
     text = part.get(name)
     if isinstance(text, str):
         try:
-            moment(text)
+            to_utc(text)
         except ValueError as error:
-            return [((*at, name), f"{error}: found {shown(text)}", rule)]
+            return [((*at, name), f"{error}: found {excerpt(text)}", rule)]
     return ()
 
 
-def _scores(score: dict[str, Any], at: Path) -> Iterator[Finding]:
+def _scores(score: dict[str, Any], at: Path) -> Iterator[RuleViolation]:
     low, raw, high = (_number(score.get(name)) for name in ("min", "raw", "max"))
     if low is not None and high is not None and low >= high:
-        yield (*at, "min"), f"expected less than max ({shown(high)}), found {shown(low)}", "score"
+        yield (
+            (*at, "min"),
+            f"expected less than max ({excerpt(high)}), found {excerpt(low)}",
+            "score",
+        )
     if raw is not None and low is not None and raw < low:
-        yield (*at, "raw"), f"expected at least min ({shown(low)}), found {shown(raw)}", "score"
+        yield (
+            (*at, "raw"),
+            f"expected at least min ({excerpt(low)}), found {excerpt(raw)}",
+            "score",
+        )
     if raw is not None and high is not None and raw > high:
-        yield (*at, "raw"), f"expected at most max ({shown(high)}), found {shown(raw)}", "score"
+        yield (
+            (*at, "raw"),
+            f"expected at most max ({excerpt(high)}), found {excerpt(raw)}",
+            "score",
+        )
 
 
 def _context_activities(activities: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -201,28 +218,28 @@ def _context_activities(activities: dict[str, Any]) -> Iterator[tuple[Path, dict
             yield (kind,), _object(value)
 
 
-def _components(activity: dict[str, Any], at: Path) -> Iterable[Finding]:
+def _components(activity: dict[str, Any], at: Path) -> Iterable[RuleViolation]:
     definition = _object(activity.get("definition"))
     return _repeated(definition, at) if "interactionType" in definition else ()
 
 
-def _repeated(definition: dict[str, Any], at: Path) -> Iterator[Finding]:
+def _repeated(definition: dict[str, Any], at: Path) -> Iterator[RuleViolation]:
     for kind in ("choices", "scale", "source", "target", "steps"):
         first: dict[str, int] = {}
         components = definition.get(kind)
         for index, component in enumerate(components if isinstance(components, list) else ()):
             name = _member(component, "id")
             if isinstance(name, str) and first.setdefault(name, index) != index:
-                detail = f"expected a distinct id, found {shown(name)} again as in {first[name]}"
+                detail = f"expected a distinct id, found {excerpt(name)} again as in {first[name]}"
                 yield (*at, "definition", kind, index, "id"), detail, "components"
 
 
-def _track_findings(event: Any) -> Iterator[Finding]:
+def _track_findings(event: Any) -> Iterator[RuleViolation]:
     if isinstance(event, dict):
         yield from _dates(event, (), "event_date", "event_date")
 
 
-def _no_findings(_value: Any) -> Iterable[Finding]:
+def _no_findings(_value: Any) -> Iterable[RuleViolation]:
     return ()
 
 
@@ -237,7 +254,7 @@ def _storable(value: Any, text: bytes | None) -> bool:
     return b"\\" not in text or b"\\u0000" not in text  # one byte is found much faster than six
 
 
-def _unstorable(value: Any) -> Iterator[Finding]:
+def _unstorable(value: Any) -> Iterator[RuleViolation]:
     """NUL characters and values nested too deep, found without recursion."""
     stack: list[tuple[Path, Any]] = [((), value)]
     while stack:

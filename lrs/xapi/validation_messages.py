@@ -38,7 +38,7 @@ def pointer(path: Iterable[str | int]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
-def shown(value: Any) -> str:
+def excerpt(value: Any) -> str:
     """A value in a few words: texts and numbers as JSON, cut short; the rest by its kind."""
     if isinstance(value, dict):
         return "an object" if value else "an empty object"
@@ -72,7 +72,7 @@ class _Place:
         self.title, self.members = "object", {}
 
 
-class Explainer:
+class ViolationBuilder:
     """Explains the errors of one schema; `documents` are those it refers to, by `$id`."""
 
     def __init__(
@@ -132,12 +132,12 @@ def _details(
                 yield (*path, name), _surplus(name, place)
         case ValidationErrorKind.PropertyNames(error):
             name = str(error.instance)
-            yield (*path, name), f"expected {place.expected}, found {shown(name)}"
+            yield (*path, name), f"expected {place.expected}, found {excerpt(name)}"
         case ValidationErrorKind.Required(name):
-            yield path, place.missing or f"the member {shown(name)} is missing"
+            yield path, place.missing or f"the member {excerpt(name)} is missing"
         case ValidationErrorKind.Type(types):
             expected = place.expected or " or ".join(_TYPES[name] for name in types)
-            yield path, f"expected {expected}, found {shown(found)}"
+            yield path, f"expected {expected}, found {excerpt(found)}"
         case (
             ValidationErrorKind.AnyOf()
             | ValidationErrorKind.OneOfMultipleValid()
@@ -145,14 +145,14 @@ def _details(
         ):
             yield path, f"expected {place.expected}, found {_identifiers(found)}"
         case _:
-            yield path, f"expected {place.expected}, found {shown(found)}"
+            yield path, f"expected {place.expected}, found {excerpt(found)}"
 
 
 def _surplus(name: str, place: _Place) -> str:
-    text = f"{shown(name)} is not a member of {place.title}"
+    text = f"{excerpt(name)} is not a member of {place.title}"
     near = [known for known in place.members if known.lower() == name.lower()]
     if near:
-        return f"{text}: names are case-sensitive, {shown(near[0])} is"
+        return f"{text}: names are case-sensitive, {excerpt(near[0])} is"
     return f"{text}, which has only {', '.join(place.members)}"
 
 

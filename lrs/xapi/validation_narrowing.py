@@ -38,7 +38,7 @@ _LEVELS = 12  # no list or map of the schemas lies deeper
 _LEAST = 2  # the most items that a list has to have
 
 
-def narrowed(value: Any, most: int) -> Any:
+def limit_invalid_items(value: Any, most: int) -> Any:
     """The value with about `most` bad items in its lists and bad members in its maps.
 
     What is left stands where it stood. No list or map is left so short that this were wrong.

@@ -25,14 +25,14 @@ from lrs.ingest.prepare import Item, Sender
 from lrs.store import nonces
 from lrs.store.nonces import Nonce, NonceReused
 from lrs.xapi import canvas_callbacks, canvas_launches, index_keys
-from lrs.xapi.canvas_callbacks import NoObject, Report
-from lrs.xapi.durations import BadDuration
+from lrs.xapi.canvas_callbacks import CallbackReport, MissingObjectId
+from lrs.xapi.durations import InvalidDuration
 
 _log = logging.getLogger("lrs.errors")
 
 _UNTOLD = "An error occurred."
 
-Read = Callable[[Any, bytes], Report | None]
+Read = Callable[[Any, bytes], CallbackReport | None]
 
 
 class _NotJSON(Exception):
@@ -40,16 +40,16 @@ class _NotJSON(Exception):
 
 
 async def post_xapi(request: Request) -> Response:
-    def read(value: Any, body: bytes) -> Report:
+    def read(value: Any, body: bytes) -> CallbackReport:
         if not _is_json(request):
             raise _NotJSON
-        return canvas_callbacks.read_xapi(value, body)
+        return canvas_callbacks.parse_xapi(value, body)
 
     return await _answer(request, read)
 
 
 async def post_caliper(request: Request) -> Response:
-    return await _answer(request, canvas_callbacks.read_caliper)
+    return await _answer(request, canvas_callbacks.parse_caliper)
 
 
 async def _answer(request: Request, read: Read) -> Response:
@@ -59,9 +59,9 @@ async def _answer(request: Request, read: Read) -> Response:
         return Response(status_code=415)
     except MalformedJSON:
         return _refusal(400, _UNTOLD, error_code="bad_request")
-    except NoObject as error:
+    except MissingObjectId as error:
         return _refusal(400, str(error))
-    except BadDuration as error:
+    except InvalidDuration as error:
         return _refusal(422, str(error))
     except LRSError as error:
         if error.__cause__ is not None:
@@ -94,7 +94,7 @@ async def _receive(request: Request, read: Read) -> None:
     here.rate_limit.check(f"{who.tool.partner}/tools/{who.tool.name}")
     try:
         report = read(value, body)
-    except (_NotJSON, NoObject, BadDuration):
+    except (_NotJSON, MissingObjectId, InvalidDuration):
         await _burn(here, who, nonce)
         raise
     if report is None:
@@ -133,23 +133,23 @@ async def _burn(here: Services, who: Reporter, nonce: Nonce) -> None:
         raise NonceReused
 
 
-async def _store(here: Services, who: Reporter, report: Report, nonce: Nonce) -> None:
+async def _store(here: Services, who: Reporter, report: CallbackReport, nonce: Nonce) -> None:
     """Stores the statement and counts it; a repeated one changes nothing, as it is a retry."""
-    statement_id = canvas_callbacks.own_id(report)
+    statement_id = canvas_callbacks.reported_id(report)
     item, sender = _item(here, who, report, statement_id), _sender(who)
     outcome = await here.ingest.record(item, sender, nonce)
     if outcome.kind == "conflict" and statement_id is not None:
         known = await here.lookups.one(sender.partner_id, statement_id)
-        if known and not canvas_callbacks.is_of(orjson.loads(known.payload), who.launch):
+        if known and not canvas_callbacks.is_from_launch(orjson.loads(known.payload), who.launch):
             # Some tools send one id for everybody, as the vendor's example does.
-            statement_id = canvas_callbacks.other_id(statement_id, who.launch)
+            statement_id = canvas_callbacks.launch_id(statement_id, who.launch)
             item = _item(here, who, report, statement_id)
             outcome = await here.ingest.record(item, sender, nonce)
     if outcome.kind == "conflict":
         await _burn(here, who, nonce)
 
 
-def _item(here: Services, who: Reporter, report: Report, statement_id: str | None) -> Item:
+def _item(here: Services, who: Reporter, report: CallbackReport, statement_id: str | None) -> Item:
     settings, tool = here.settings, who.tool
     made = canvas_callbacks.statement(report, who.launch, tool.home_page, statement_id)
     viewed = settings.page_views if tool.page_views is None else tool.page_views

@@ -105,13 +105,13 @@ async def _reader(request: Request) -> Caller:
 def _id(request: Request, name: str) -> str:
     """The user or course in the path, whether anything is known of it or not. Raises NotFound."""
     found: str = request.path_params[name]
-    if not canvas_launches.is_id(found):
+    if not canvas_launches.is_lms_id(found):
         raise NotFound(f"There is no {name} with this id.")
     return found
 
 
 def _student(given: str | None) -> str | None:
-    if given and not canvas_launches.is_id(given):
+    if given and not canvas_launches.is_lms_id(given):
         raise NotFound("There is no student with this id.")
     return given or None
 

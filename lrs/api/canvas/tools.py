@@ -90,7 +90,7 @@ async def post_callback_urls(request: Request) -> Response:
         raise NotFound(f"There is no tool {name!r}.")
     urls = _urls(request, tool, launched)
     if launched.parameters is not None:
-        return _secret({"parameters": canvas_launches.substituted(launched.parameters, urls)})
+        return _secret({"parameters": canvas_launches.substitute_urls(launched.parameters, urls)})
     if urls is None:
         raise _missing(launched)
     expires_at = here.callbacks.expires_at(datetime.now(UTC))
@@ -116,8 +116,8 @@ def _id(name: str, *given: Any) -> str | None:
     if found is None:
         return None
     text = str(found) if type(found) is int else found
-    if not canvas_launches.is_id(text):
-        most = canvas_launches.MOST_CHARACTERS
+    if not canvas_launches.is_lms_id(text):
+        most = canvas_launches.MAX_ID_LENGTH
         raise _wrong(name, f"must be a text of 1 to {most} characters, none of them NUL")
     return str(text)
 
@@ -154,7 +154,7 @@ async def _read(request: Request, kind: type[Body]) -> Body:
     if body:
         request_parsing.require_json(request)
     try:
-        return msgspec.convert(strict_json.read(body or b"{}"), kind)
+        return msgspec.convert(strict_json.loads(body or b"{}"), kind)
     except msgspec.ValidationError as error:
         reason = str(error)
         raise InvalidParameter(f"The body is not what was expected: {reason}.") from None

@@ -136,7 +136,7 @@ async def _read(kind: Kind, request: Request, method: str) -> _Call:
         version or "1.0.3",
         who.partner_id,
         rules.parse(request_parsing.parameters(request), kind, method),
-        preconditions.read(
+        preconditions.parse(
             request.headers.getlist("if-match"), request.headers.getlist("if-none-match")
         ),
     )

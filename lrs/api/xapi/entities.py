@@ -14,7 +14,7 @@ from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.store.statements import definitions, page_query
 from lrs.xapi import index_keys, query_params
-from lrs.xapi.definitions import activity, person
+from lrs.xapi.definitions import activity_object, person_object
 
 VERSIONS = ["1.0.0", "1.0.1", "1.0.2", "1.0.3", "2.0.0"]
 
@@ -26,7 +26,7 @@ async def get_agent(request: Request) -> Response:
     identity = str(index_keys.agent_identity(asked))
     here = request_parsing.services(request)
     names = await definitions.names(here.database, who.partner_id, identity, page_query.MOST_BYTES)
-    return json_response(person(asked, names))
+    return json_response(person_object(asked, names))
 
 
 async def get_activity(request: Request) -> Response:
@@ -37,16 +37,16 @@ async def get_activity(request: Request) -> Response:
     known = await definitions.definitions(
         here.database, who.partner_id, [asked], page_query.MOST_BYTES
     )
-    return json_response(activity(asked, known.get(asked)))
+    return json_response(activity_object(asked, known.get(asked)))
 
 
 async def get_about(_: Request) -> Response:
     return json_response({"version": VERSIONS})
 
 
-def _only(request: Request, name: str, reader: query_params.Reader, section: str) -> Any:
+def _only(request: Request, name: str, reader: query_params.Parser, section: str) -> Any:
     """The value of the one parameter of a resource."""
-    values = query_params.read(
+    values = query_params.parse(
         request_parsing.parameters(request),
         {name: reader},
         required=[name],

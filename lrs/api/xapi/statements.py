@@ -16,7 +16,7 @@ from lrs.errors import InvalidParameter, LRSError, MalformedJSON
 from lrs.ingest.pipeline import Outcome
 from lrs.ingest.prepare import StatementReader
 from lrs.xapi import multipart, query_params, strict_json
-from lrs.xapi.multipart import Attached
+from lrs.xapi.multipart import Attachment
 from lrs.xapi.validation import Version
 
 SECTION = "xAPI 1.0.3 Communication 2.1"
@@ -36,7 +36,7 @@ async def post_statements(request: Request) -> Response:
 
 async def put_statement(request: Request) -> Response:
     version, who = await _writer(request)
-    asked = query_params.read(
+    asked = query_params.parse(
         request_parsing.parameters(request),
         {"statementId": query_params.uuid},
         required=["statementId"],
@@ -66,7 +66,7 @@ async def _writer(request: Request) -> tuple[Version | None, Caller]:
     return version, who
 
 
-async def _content(request: Request) -> tuple[bytes, dict[str, Attached]]:
+async def _content(request: Request) -> tuple[bytes, dict[str, Attachment]]:
     """The JSON text of the request, and the attachments that came with it."""
     content_type = request_parsing.header(request.scope, b"content-type") or ""
     is_multipart = content_type.lower().startswith("multipart/mixed")
@@ -75,7 +75,7 @@ async def _content(request: Request) -> tuple[bytes, dict[str, Attached]]:
     body = await request_parsing.body(
         request, request_parsing.services(request).settings.body_bytes
     )
-    return multipart.read(body, content_type) if is_multipart else (body, {})
+    return multipart.parse(body, content_type) if is_multipart else (body, {})
 
 
 async def _submit(
@@ -87,7 +87,7 @@ async def _submit(
 ) -> list[Outcome]:
     here = request_parsing.services(request)
     if reader.attached:
-        multipart.expect_named([strict_json.read(item) for item in items], reader.attached)
+        multipart.require_declared([strict_json.loads(item) for item in items], reader.attached)
     return await here.ingest.submit(
         items,
         request_parsing.sender(who, None, version),

@@ -90,7 +90,7 @@ def select(
 
 def _agent(agent: dict[str, Any], *, related: bool) -> Condition:
     identity = index_keys.agent_identity(agent)
-    direct = index_keys.key("agent", str(identity))
+    direct = index_keys.entity_key("agent", str(identity))
     found = (
         Range("actor_key", direct),
         Range("key", direct, lacking=("actor_key", "object_key")),
@@ -99,7 +99,7 @@ def _agent(agent: dict[str, Any], *, related: bool) -> Condition:
         return found
     return (
         *found,
-        Range("key", index_keys.key("related agent", str(identity))),
+        Range("key", index_keys.entity_key("related agent", str(identity))),
         Range("authority_key", direct),
     )
 

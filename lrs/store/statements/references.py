@@ -95,7 +95,9 @@ async def settle(
 def _heritage(nodes: dict[str, _Node]) -> dict[str, _Heritage]:
     """What each statement inherits: what its target speaks of, and what that one inherits."""
     found: dict[str, _Heritage] = {}
-    told = cache(lambda target: index_keys.inherited(orjson.loads(str(nodes[target].payload))))
+    told = cache(
+        lambda target: index_keys.inherited_entries(orjson.loads(str(nodes[target].payload)))
+    )
     enough = max(_ENOUGH, _ENOUGH_TOGETHER // max(1, len(nodes)))
     for statement_id in nodes:
         way, turns = _way(nodes, statement_id, found)
