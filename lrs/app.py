@@ -35,12 +35,12 @@ from lrs.projection.partner_lock import Changes
 from lrs.reports.exports import exporting
 from lrs.settings import Settings
 from lrs.store import migrations, nonces
-from lrs.store.postgres import Database, connected
+from lrs.store.postgres import Database, open_database
 from lrs.store.registry import Registry
 from lrs.store.statements import references
-from lrs.store.statements.insert import Lookups
-from lrs.store.statements.page_query import Pages
-from lrs.store.statements.watermark import Horizon
+from lrs.store.statements.lookup import StatementLoader
+from lrs.store.statements.page_query import PageLoader
+from lrs.store.statements.watermark import WatermarkReader
 from lrs.store.tools import Tools
 
 _log = logging.getLogger("lrs")
@@ -90,7 +90,7 @@ def _origins(settings: Settings) -> CrossOrigin | None:
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """One worker's services. Raises Unavailable if the database is away or has another schema."""
     async with (
-        connected(
+        open_database(
             settings.database_url,
             writers=settings.database_writers,
             readers=settings.database_readers,
@@ -99,7 +99,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         exporting(
             settings.database_url,
             database,
-            horizon := Horizon(database),
+            watermark_reader := WatermarkReader(database),
             connections=settings.database_exports,
             seconds=settings.export_seconds,
         ) as exports,
@@ -121,9 +121,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 tokens,
                 Authenticator(registry, tokens, cache_seconds=settings.credential_cache_seconds),
                 RateLimit(settings.rate_limit),
-                horizon,
-                Lookups(database),
-                Pages(database),
+                watermark_reader,
+                StatementLoader(database),
+                PageLoader(database),
                 Ingest(database, commits),
                 vault,
                 _callbacks(settings, database, vault),
@@ -150,7 +150,7 @@ def _callbacks(settings: Settings, database: Database, vault: Vault) -> Callback
 async def _sweep(database: Database) -> None:
     """Now and then: references that a crash left unsettled, which are few, and old nonces."""
     while True:
-        for sweep in (_settle, nonces.sweep):
+        for sweep in (_settle, nonces.delete_expired):
             try:
                 await sweep(database)
             except LRSError as error:
@@ -159,5 +159,5 @@ async def _sweep(database: Database) -> None:
 
 
 async def _settle(database: Database) -> None:
-    if settled := await references.sweep(database):
+    if settled := await references.resolve_pending(database):
         _log.warning("settled references left by a crash", extra={"count": settled})

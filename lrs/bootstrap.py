@@ -23,9 +23,9 @@ from lrs.reports.exports import Exports, exporting
 from lrs.reports.roles import Grants
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
-from lrs.store.postgres import Database, Pool, administered
+from lrs.store.postgres import Database, Pool, open_admin_database
 from lrs.store.registry import Partner, Registry
-from lrs.store.statements.watermark import Horizon
+from lrs.store.statements.watermark import WatermarkReader
 from lrs.store.tools import Tools
 from lrs.xapi.validation import is_iri
 
@@ -119,7 +119,7 @@ def vocabulary(settings: Settings) -> Vocabulary:
 @asynccontextmanager
 async def registry(dsn: str) -> AsyncIterator[Registry]:
     """The registry of a database whose schema is the right one. Raises Unavailable."""
-    async with administered(dsn) as pool:
+    async with open_admin_database(dsn) as pool:
         await migrations.verify(pool)
         yield Registry(pool)
 
@@ -127,7 +127,7 @@ async def registry(dsn: str) -> AsyncIterator[Registry]:
 @asynccontextmanager
 async def tools(dsn: str) -> AsyncIterator[tuple[Registry, Tools]]:
     """The registry, and the tools beside it. Raises Unavailable."""
-    async with administered(dsn) as pool:
+    async with open_admin_database(dsn) as pool:
         await migrations.verify(pool)
         yield Registry(pool), Tools(pool, pool)
 
@@ -135,7 +135,7 @@ async def tools(dsn: str) -> AsyncIterator[tuple[Registry, Tools]]:
 @asynccontextmanager
 async def grants(dsn: str) -> AsyncIterator[tuple[Registry, Grants]]:
     """The registry, and who may read reports beside it. Raises Unavailable."""
-    async with administered(dsn) as pool:
+    async with open_admin_database(dsn) as pool:
         await migrations.verify(pool)
         yield Registry(pool), Grants(pool)
 
@@ -143,17 +143,19 @@ async def grants(dsn: str) -> AsyncIterator[tuple[Registry, Grants]]:
 @asynccontextmanager
 async def exports(dsn: str) -> AsyncIterator[tuple[Registry, Exports]]:
     """The registry, and exports that may take as long as they like. Raises Unavailable."""
-    async with administered(dsn) as pool:
+    async with open_admin_database(dsn) as pool:
         await migrations.verify(pool)
         database = Database(pool, pool, pool)
-        async with exporting(dsn, database, Horizon(database), connections=1, seconds=0) as known:
+        async with exporting(
+            dsn, database, WatermarkReader(database), connections=1, seconds=0
+        ) as known:
             yield Registry(pool), known
 
 
 @asynccontextmanager
 async def partner(dsn: str, name: str) -> AsyncIterator[tuple[Pool, Partner]]:
     """A partner, and the database that it is in. Raises NotFound and Unavailable."""
-    async with administered(dsn) as pool:
+    async with open_admin_database(dsn) as pool:
         await migrations.verify(pool)
         yield pool, await Registry(pool).partner(name)
 

@@ -71,7 +71,7 @@ async def record(
 
 async def follow(services: Services, partner: Partner) -> None:
     """Lets the reports tell of all statements."""
-    horizon = await services.horizon.complete()
+    horizon = await services.watermark_reader.read_watermark()
     async with services.database.readers.acquire() as connection:
         while await advance.advance(connection, partner.partner_id, vocabulary(), horizon):
             pass

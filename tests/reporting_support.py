@@ -49,7 +49,7 @@ class Told:
 
 async def follow(services: Services, partner_id: int, limit: int = 1000) -> int:
     """Follows all that was acknowledged; returns how many statements that were."""
-    horizon = await services.horizon.complete()
+    horizon = await services.watermark_reader.read_watermark()
     followed = 0
     async with services.database.readers.acquire() as connection:
         while count := await advance.advance(

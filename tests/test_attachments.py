@@ -560,7 +560,7 @@ async def test_large_contents_are_streamed(
     found = read(httpx.Response(200, headers=answer.headers, content=whole))
     assert list(found.contents.values()) == contents
     hashes = list(map(sha2_of, contents))
-    asked = attachments.contents(services.database, partner.partner_id, hashes)
+    asked = attachments.stream_contents(services.database, partner.partner_id, hashes)
     assert [len(content) async for _, content in asked] == [len(each) for each in contents]
 
 

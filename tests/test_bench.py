@@ -63,7 +63,7 @@ async def without_time(connection: asyncpg.Connection) -> tuple[object, object]:
 async def test_copy_writes_the_rows_that_the_server_writes(database_url: str) -> None:
     rows = prepared(supply(100))
     assert await written(database_url, rows, copy) == await written(
-        database_url, rows, insert.insert
+        database_url, rows, insert.insert_new
     )
 
 

@@ -33,7 +33,7 @@ from lrs.auth.secret_box import Vault
 from lrs.errors import Unavailable
 from lrs.ingest.pipeline import Ingest, Outcome
 from lrs.settings import Settings
-from lrs.store import nonces
+from lrs.store import nonces, page_views
 from lrs.xapi import canvas_launches
 from lrs.xapi.canvas_launches import Launch
 
@@ -758,8 +758,8 @@ async def test_all_or_nothing(
     services: Services, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What fails at the last step leaves nothing, not even the nonce."""
-    failing = nonces._EFFECTS.replace("max(moment)", "max(moment + interval '1 s' / (1 - 1))")
-    monkeypatch.setattr(nonces, "_EFFECTS", failing)
+    failing = page_views._RECORD.replace("max(moment)", "max(moment + interval '1 s' / (1 - 1))")
+    monkeypatch.setattr(page_views, "_RECORD", failing)
     answer = await tool.send(nonce="mine")
     refused(answer, 500, "An error occurred.", error_code="internal_server_error")
     assert await counted(services, tool) == NOTHING

@@ -140,17 +140,17 @@ async def test_old_nonces_are_swept(services: Services, tool: Tool) -> None:
     partner_id = tool.partner.partner_id
     old, new = Nonce.of("player", "old"), Nonce.of("player", "new")
     for each in (old, new):
-        assert await nonces.consume_alone(services.database, partner_id, each)
-        assert not await nonces.consume_alone(services.database, partner_id, each)
+        assert await nonces.consume_one(services.database, partner_id, each)
+        assert not await nonces.consume_one(services.database, partner_id, each)
     await services.database.writers.execute(
         "update callback_nonce set expires_at = now() - interval '1 s'"
         " where partner_id = $1 and nonce = $2",
         partner_id,
         old.hash,
     )
-    assert await nonces.sweep(services.database) >= 1
-    assert await nonces.consume_alone(services.database, partner_id, old)
-    assert not await nonces.consume_alone(services.database, partner_id, new)
+    assert await nonces.delete_expired(services.database) >= 1
+    assert await nonces.consume_one(services.database, partner_id, old)
+    assert not await nonces.consume_one(services.database, partner_id, new)
 
 
 async def test_nonces_outlive_what_they_protect(services: Services, tool: Tool) -> None:

@@ -22,7 +22,7 @@ from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.settings import Settings
 from lrs.store import migrations
-from lrs.store.postgres import connected
+from lrs.store.postgres import open_database
 from lrs.store.registry import Registry, SigningKey
 
 
@@ -277,7 +277,7 @@ async def test_instances_started_together_sign_with_one_key(
     own = msgspec.structs.replace(settings, database_url=new_database)
 
     async def keys() -> Any:
-        async with connected(new_database) as database:
+        async with open_database(new_database) as database:
             tokens = await bootstrap.load_keys(own, Registry(database.readers))
             return tokens.public_keys()["keys"]
 
@@ -286,7 +286,7 @@ async def test_instances_started_together_sign_with_one_key(
 
 
 async def test_of_keys_that_are_added_at_once_one_stays(new_database: str) -> None:
-    async with connected(new_database) as database:
+    async with open_database(new_database) as database:
         registry = Registry(database.readers)
         keys = [SigningKey(new_id(), "sealed", "{}") for _ in range(8)]
         await asyncio.gather(*(registry.add_signing_key(key) for key in keys))

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from lrs.errors import InternalError, LRSError, Unavailable
-from lrs.store.postgres import READER, Database, connected, errors_translated
+from lrs.store.postgres import READER, Database, open_database, translate_errors
 
 LOSE = """
 select pg_terminate_backend(pid) from pg_stat_activity
@@ -18,12 +18,12 @@ where application_name = $1 and backend_start > $2
 
 
 async def ask(database: Database) -> None:
-    with errors_translated():
+    with translate_errors():
         await database.readers.fetchval("select 1")
 
 
 async def test_no_connection_is_waited_for_longer_than_for_an_answer(database_url: str) -> None:
-    async with connected(database_url, readers=1, timeout=0.2) as database:
+    async with open_database(database_url, readers=1, timeout=0.2) as database:
         began = time.monotonic()
         async with database.readers.acquire():
             with pytest.raises(Unavailable):
@@ -48,7 +48,7 @@ async def test_no_connection_is_waited_for_longer_than_for_an_answer(database_ur
     ids=lambda each: each.__name__ if isinstance(each, type) else type(each).__name__,
 )
 def test_an_error_says_whether_to_come_back(raised: Exception, told: type[LRSError]) -> None:
-    with pytest.raises(told) as found, errors_translated():
+    with pytest.raises(told) as found, translate_errors():
         raise raised
     assert found.type is told
 
@@ -65,7 +65,7 @@ def test_an_error_says_whether_to_come_back(raised: Exception, told: type[LRSErr
     ids=lambda each: each if isinstance(each, str) else "",
 )
 def test_an_error_does_not_say_where_the_database_is(raised: Exception, told: str) -> None:
-    with pytest.raises(Unavailable) as found, errors_translated():
+    with pytest.raises(Unavailable) as found, translate_errors():
         raise raised
     assert found.value.detail == f"The database does not answer: {told}."
 
@@ -83,7 +83,7 @@ async def test_connections_that_are_lost_are_told_as_that_and_replaced(database_
                 met.add(type(error))
                 await asyncio.sleep(0)
 
-    async with connected(database_url, readers=4, timeout=2) as database:
+    async with open_database(database_url, readers=4, timeout=2) as database:
         asking = [asyncio.create_task(ask_on(database)) for _ in range(10)]
         for _ in range(30):
             await operator.execute(LOSE, READER, began)

@@ -18,9 +18,9 @@ from support import explained, new_id
 
 from lrs import resources
 from lrs.store import migrations
-from lrs.store.postgres import Database, connected
+from lrs.store.postgres import Database, open_database
 from lrs.store.statements import insert, page_query
-from lrs.store.statements.filters import select
+from lrs.store.statements.filters import build_filter
 from lrs.xapi.statement_query import StatementQuery
 
 Json = dict[str, Any]
@@ -55,7 +55,7 @@ async def store(database_url: str) -> AsyncIterator[Database]:
     dsn = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
     try:
         await migrations.migrate(dsn)
-        async with connected(dsn) as database:
+        async with open_database(dsn) as database:
             yield database
     finally:
         await connection.execute(f"drop database {name} with (force)")
@@ -69,7 +69,7 @@ async def test_what_is_written_is_looked_up_by_whole_keys(store: Database, name:
 
 @pytest.mark.parametrize("name", LISTS)
 async def test_what_is_listed_is_looked_up_by_whole_keys(store: Database, name: str) -> None:
-    sql, _ = page_query.build(1, select(LISTS[name], horizon=datetime.now(UTC)))
+    sql, _ = page_query.build_page_query(1, build_filter(LISTS[name], watermark=datetime.now(UTC)))
     await look_up_by_whole_keys(store.lists, sql)
 
 

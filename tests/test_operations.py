@@ -386,8 +386,8 @@ async def test_what_cannot_be_swept_hinders_nothing_else(
             again.set()
         return 0
 
-    monkeypatch.setattr(references, "sweep", fail)
-    monkeypatch.setattr(nonces, "sweep", forget)
+    monkeypatch.setattr(references, "resolve_pending", fail)
+    monkeypatch.setattr(nonces, "delete_expired", forget)
     monkeypatch.setattr("lrs.app._SWEEP_SECONDS", 0.01)
     async with running(settings), asyncio.timeout(10):
         await again.wait()

@@ -92,7 +92,9 @@ class Writers:
             batch = fresh(draw.choice([1, 5]))
             async with self.slow.transaction():
                 await asyncio.sleep(draw.random() * 0.03)
-                await store.insert(self.slow, self.partner.partner_id, list(map(prepared, batch)))
+                await store.insert_new(
+                    self.slow, self.partner.partner_id, list(map(prepared, batch))
+                )
                 await asyncio.sleep(draw.random() * 0.12)
             self.acknowledged.update(each["id"] for each in batch)
             await asyncio.sleep(draw.random() * 0.03)
@@ -206,7 +208,9 @@ async def test_what_was_acknowledged_is_listed(
     writers: Writers, second_http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By either server, at once, whoever else is writing (as long as nobody is stuck)."""
-    monkeypatch.setattr(watermark, "_PATIENCE", 10)  # a busy machine does not make anybody stuck
+    monkeypatch.setattr(
+        watermark, "_OPEN_WRITERS_TIMEOUT", 10
+    )  # a busy machine does not make anybody stuck
     here, there = writers.partner, replace(writers.partner, http=second_http)
 
     async def write_and_read(number: int) -> None:
@@ -251,7 +255,7 @@ async def test_a_list_does_not_wait_for_ever(
     await send(partner, early := fresh(1))
     (late,) = fresh(1)
     async with slow_writer.transaction():
-        await store.insert(slow_writer, partner.partner_id, [prepared(late)])
+        await store.insert_new(slow_writer, partner.partner_id, [prepared(late)])
         await send(partner, meanwhile := fresh(1))
         began = asyncio.get_running_loop().time()
         answer = await partner.get()
@@ -269,7 +273,7 @@ async def test_a_list_waits_for_a_transaction_that_is_about_to_end(
     (late,) = fresh(1)
     transaction = slow_writer.transaction()
     await transaction.start()
-    await store.insert(slow_writer, partner.partner_id, [prepared(late)])
+    await store.insert_new(slow_writer, partner.partner_id, [prepared(late)])
     asking = asyncio.create_task(partner.get())
     await asyncio.sleep(0.08)
     assert not asking.done()
@@ -283,7 +287,7 @@ async def test_a_transaction_that_is_undone_holds_nothing_back(
 ) -> None:
     transaction = slow_writer.transaction()
     await transaction.start()
-    await store.insert(slow_writer, partner.partner_id, [prepared(fresh(1)[0])])
+    await store.insert_new(slow_writer, partner.partner_id, [prepared(fresh(1)[0])])
     await transaction.rollback()
     await send(partner, sent := fresh(1))
     assert [each["id"] for each in await partner.all()] == [sent[0]["id"]]

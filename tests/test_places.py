@@ -23,10 +23,10 @@ from lrs.api.services import Services
 from lrs.ingest.group_commit import GroupCommit
 from lrs.projection import advance
 from lrs.store import migrations
-from lrs.store.postgres import WRITER, Database, connected
-from lrs.store.statements import filters, insert, page_query, sequence
+from lrs.store.postgres import WRITER, Database, open_database
+from lrs.store.statements import filters, insert, lookup, page_query, sequence
 from lrs.store.statements.insert import Prepared
-from lrs.store.statements.partner_keys import salt
+from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import index_keys
 from lrs.xapi.statement_query import StatementQuery
 
@@ -42,10 +42,10 @@ VERB = "http://example.com/verbs/read"
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)))
 def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
     moment = moment.replace(tzinfo=UTC)
-    first, after = sequence.first(moment), sequence.after(moment)
-    assert after - first == 2**sequence.BITS
-    assert sequence.stored(first) == sequence.stored(after - 1) == moment
-    assert sequence.stored(after) == moment + timedelta(microseconds=1)
+    first, after = sequence.first_at(moment), sequence.first_after(moment)
+    assert after - first == 2**sequence.TIEBREAK_BITS
+    assert sequence.stored_at(first) == sequence.stored_at(after - 1) == moment
+    assert sequence.stored_at(after) == moment + timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
 def test_instants_that_no_place_can_have_are_beyond_all_places(
     moment: datetime, place: int
 ) -> None:
-    assert sequence.first(moment) == place
+    assert sequence.first_at(moment) == place
 
 
 async def test_the_database_tells_the_same_instant(services: Services) -> None:
     moment = datetime(2026, 5, 8, 14, 44, 1, 267_891, UTC)
-    for place in (sequence.first(moment), sequence.after(moment) - 1):
+    for place in (sequence.first_at(moment), sequence.first_after(moment) - 1):
         told = await services.database.readers.fetchval("select stored_at($1)", place)
         assert told == moment
 
@@ -114,20 +114,20 @@ async def test_who_takes_a_taken_place_is_stored_at_another(
         each.statement_id for batch in sent for each in batch
     }
     assert len({row["place"] for row in rows}) == len(rows)
-    assert {row["place"] % 2**sequence.BITS for row in rows} == {7}
+    assert {row["place"] % 2**sequence.TIEBREAK_BITS for row in rows} == {7}
 
 
 # Keys
 
 
 def asked(**query: Any) -> filters.Selection:
-    return filters.select(
-        StatementQuery(100, **query), horizon=datetime.now(UTC) + timedelta(hours=1)
+    return filters.build_filter(
+        StatementQuery(100, **query), watermark=datetime.now(UTC) + timedelta(hours=1)
     )
 
 
 async def listed(database: Database, partner_id: int, selection: filters.Selection) -> list[str]:
-    page = await page_query.Pages(database).page(partner_id, selection, datetime.now(UTC))
+    page = await page_query.PageLoader(database).load(partner_id, selection, datetime.now(UTC))
     return [str(each["id"]) for each in orjson.loads(b"[%b]" % page.statements)]
 
 
@@ -148,7 +148,7 @@ async def test_keys_that_are_the_same_show_nobody_anothers_statements(
     partner: Partner, stranger: Partner, services: Services, name: str
 ) -> None:
     """As if the keys of one partner were by chance those of another."""
-    changed = salt(partner.partner_id) ^ salt(stranger.partner_id)
+    changed = key_salt(partner.partner_id) ^ key_salt(stranger.partner_id)
     registered = statement(id=new_id(), context={"registration": REGISTRATION})
     theirs = prepared(registered)
     theirs = msgspec.structs.replace(
@@ -160,9 +160,9 @@ async def test_keys_that_are_the_same_show_nobody_anothers_statements(
     )
     mine = prepared({**registered, "id": new_id()})
     writers = services.database.writers
-    await insert.insert(writers, stranger.partner_id, [theirs])
+    await insert.insert_new(writers, stranger.partner_id, [theirs])
     assert await listed(services.database, partner.partner_id, asked(**FILTERS[name])) == []
-    await insert.insert(writers, partner.partner_id, [mine])
+    await insert.insert_new(writers, partner.partner_id, [mine])
     found = await listed(services.database, partner.partner_id, asked(**FILTERS[name]))
     assert found == [mine.statement_id]
 
@@ -339,7 +339,7 @@ async def test_what_was_stored_before_is_found_as_before(older: str) -> None:
         )
         await write(connection, partner_id, held)
     await migrations.migrate(older)
-    async with connected(older) as database:
+    async with open_database(older) as database:
         for partner_id, held in worlds.items():
             order = sorted(held, key=lambda each: (each.stored, each.prepared.statement_id))
             voided = {each.prepared.target for each in held if each.prepared.voids}
@@ -351,12 +351,12 @@ async def test_what_was_stored_before_is_found_as_before(older: str) -> None:
                 ]
                 found = await listed(database, partner_id, asked(ascending=True, **question))
                 assert found == expected, question
-            one = await insert.Lookups(database).one(partner_id, str(*voided))
+            one = await lookup.StatementLoader(database).load(partner_id, str(*voided))
             assert one is not None
             assert one.voided
             assert one.stored == held[0].stored
             fresh = prepared(statement(id=new_id(), actor=agent(4)))
-            await insert.insert(database.writers, partner_id, [fresh])
+            await insert.insert_new(database.writers, partner_id, [fresh])
             found = await listed(database, partner_id, asked(agent=agent(4)))
             assert found[0] == fresh.statement_id
     await connection.close()
@@ -372,7 +372,7 @@ async def test_older_links_become_columns_and_links(older: str) -> None:
         "select statement_id::text, actor_key # $1 as actor_key, object_key # $1 as object_key,"
         " array(select key # $1 from link where link.place = statement.place) as links"
         " from statement",
-        salt(1),
+        key_salt(1),
     )
     await connection.close()
     assert {row["statement_id"] for row in rows} == held.keys()
@@ -432,11 +432,11 @@ async def test_groups_that_have_members_become_links(
         for each in history
     ]
     async with schema_before(10, database_url, monkeypatch) as dsn:
-        async with connected(dsn) as database:
+        async with open_database(dsn) as database:
             for partner_id in (1, 2):
-                await insert.insert(database.writers, partner_id, held)
+                await insert.insert_new(database.writers, partner_id, held)
         await migrations.migrate(dsn)
-        async with connected(dsn) as database:
+        async with open_database(dsn) as database:
             for partner_id in (1, 2):
                 for number in (1, 2, 3):
                     question = asked(agent=agent(number), activity=COURSE, verb=VERB)
@@ -451,7 +451,7 @@ async def test_groups_that_have_members_become_links(
                 "select statement_id::text, actor_key # $1 as actor_key,"
                 " array(select key # $1 from link where partner_id = 1 and place = statement.place)"
                 " as links from statement where partner_id = 1",
-                salt(1),
+                key_salt(1),
             )
         kept = {row["statement_id"]: (row["actor_key"], {*row["links"]}) for row in rows}
         for each in map(prepared, history):

@@ -81,7 +81,7 @@ async def test_what_is_stored_is_soon_reported(
         return float(line.split()[-1])
 
     wait_for(lambda: measured_lag() == 0)
-    horizon = await services.horizon.complete()
+    horizon = await services.watermark_reader.read_watermark()
     found = await lag.reached(services.database, partner.partner_id, horizon)
     assert found == lag.Reached(horizon, 0.0)
     (first,) = children(server)
@@ -126,8 +126,8 @@ async def test_it_says_whether_more_is_left(
 ) -> None:
     for _ in range(3):
         await partner.send(statement())
-    await services.horizon.complete()
-    async with postgres.projecting(database_url) as connections:
+    await services.watermark_reader.read_watermark()
+    async with postgres.open_projector_database(database_url) as connections:
         follows = Follower(connections, vocabulary(), chunk=2)
         assert await follows.follow() > 0
         assert await follows.follow() == 0
@@ -137,7 +137,7 @@ async def test_it_says_whether_more_is_left(
 
 async def test_a_database_that_falls_silent_is_not_waited_for_for_ever(database_url: str) -> None:
     with pytest.raises(Unavailable):
-        async with postgres.projecting(database_url, seconds=0.2) as connections:
+        async with postgres.open_projector_database(database_url, seconds=0.2) as connections:
             await connections.readers.execute("select pg_sleep(60)")
 
 
@@ -180,7 +180,7 @@ async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
 ) -> None:
     for each in (partner, stranger):
         await each.send(statement(actor=mailbox("ada")))
-    await services.horizon.complete()
+    await services.watermark_reader.read_watermark()
     advance = projector.advance
 
     async def fail_for_one(
@@ -191,7 +191,7 @@ async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
         return await advance(connection, partner_id, *more, limit=limit)
 
     monkeypatch.setattr(projector, "advance", fail_for_one)
-    async with postgres.projecting(database_url) as connections:
+    async with postgres.open_projector_database(database_url) as connections:
         follows = Follower(connections, vocabulary())
         while await follows.follow():
             pass

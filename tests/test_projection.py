@@ -457,7 +457,7 @@ async def test_several_followers_count_each_statement_once(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     await partner.send([lesson(number % 5) for number in range(60)])
-    horizon = await services.horizon.complete()
+    horizon = await services.watermark_reader.read_watermark()
 
     async def follow_some() -> int:
         followed = 0
@@ -479,7 +479,7 @@ async def test_a_chunk_is_what_fits_into_memory(
 ) -> None:
     told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
     assert (await partner.send(told)).status_code == 200
-    horizon = await services.horizon.complete()
+    horizon = await services.watermark_reader.read_watermark()
     monkeypatch.setattr(advance, "MOST_BYTES", 2000)
     position, throughs, counts = advance.BEGINNING, [], []
     async with services.database.readers.acquire() as connection:
@@ -498,7 +498,7 @@ async def test_whoever_holds_the_lock_is_not_waited_for(
 ) -> None:
     await follow(services, partner.partner_id)
     await partner.send(lesson(1))
-    horizon = await services.horizon.complete()
+    horizon = await services.watermark_reader.read_watermark()
     async with (
         services.database.readers.acquire() as holder,
         services.database.readers.acquire() as other,
@@ -551,7 +551,7 @@ async def test_round_trips_do_not_depend_on_the_chunk(partner: Partner, services
     async with services.database.readers.acquire() as connection:
         for first, last in ((0, 3), (3, 6), (6, 40), (40, 140)):
             await partner.send([lesson(number) for number in range(first, last)])
-            horizon = await services.horizon.complete()
+            horizon = await services.watermark_reader.read_watermark()
             noted.clear()
             with connection.query_logger(lambda record: noted.append(record.query)):
                 await advance.advance(connection, partner.partner_id, vocabulary(), horizon)
@@ -674,7 +674,7 @@ async def test_a_rebuild_takes_another_vocabulary(
 async def test_it_says_how_far_it_is(partner: Partner, services: Services) -> None:
     stored = datetime.now(UTC)
     await partner.send(lesson(1))
-    horizon = await services.horizon.complete()
+    horizon = await services.watermark_reader.read_watermark()
     behind = await lag.reached(services.database, partner.partner_id, horizon)
     assert behind.lag_seconds > 0
     (each,) = await partner.all()

@@ -317,7 +317,7 @@ async def test_pages_that_end_early_lose_nothing(
 ) -> None:
     """As they do where one request would have to examine more statements than it may."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_query, "EXAMINED", examined)
+        patch.setattr(page_query, "MAX_EXAMINED_STATEMENTS", examined)
         await compare_all(services, http, world, full=False)
 
 
@@ -327,5 +327,5 @@ async def test_pages_that_are_cut_to_fit_lose_nothing(
     services: Services, http: httpx.AsyncClient, world: World, most_bytes: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_query, "MOST_BYTES", most_bytes)
+        patch.setattr(page_query, "MAX_PAGE_BYTES", most_bytes)
         await compare_all(services, http, world, full=False)

@@ -292,14 +292,14 @@ async def test_many_references_to_one_late_target(partner: Partner) -> None:
 @pytest.fixture
 def slow_settling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps transactions open for a while after they have looked for references."""
-    settle = references.settle
+    settle = references.resolve
 
     async def settle_slowly(*arguments: Any) -> frozenset[str]:
         settled = await settle(*arguments)
         await asyncio.sleep(0.02)
         return settled
 
-    monkeypatch.setattr(references, "settle", settle_slowly)
+    monkeypatch.setattr(references, "resolve", settle_slowly)
 
 
 async def race(partners: Iterable[Partner], sent: Iterable[Json]) -> None:
@@ -351,7 +351,7 @@ async def test_a_reference_waits_for_a_slow_target(
     """A target whose transaction is open when its reference comes is inherited from too."""
     read, saw = new_id(), new_id()
     async with slow_writer.transaction():
-        await store.insert(slow_writer, partner.partner_id, [prepared(reading(read))])
+        await store.insert_new(slow_writer, partner.partner_id, [prepared(reading(read))])
         pending = asyncio.create_task(send(partner, referring(saw, read)))
         await asyncio.sleep(0.1)
         assert not pending.done()
@@ -386,13 +386,13 @@ async def test_the_sweep_settles_what_a_crash_left(
 ) -> None:
     left = sent()
     for each in left:  # written, and nothing done about it
-        await store.insert(slow_writer, partner.partner_id, [prepared(each)])
+        await store.insert_new(slow_writer, partner.partner_id, [prepared(each)])
     count = sum(index_keys.statement_ref(each) is not None for each in left)
     assert await unsettled(services, partner) == count
-    assert await references.sweep(services.database) == count
+    assert await references.resolve_pending(services.database) == count
     assert await unsettled(services, partner) == 0
     assert sorted(await found(partner, verb=READ)) == sorted(each["id"] for each in left)
-    assert await references.sweep(services.database) == 0
+    assert await references.resolve_pending(services.database) == 0
 
 
 async def test_the_sweep_settles_a_chain_whose_end_is_missing(
@@ -400,8 +400,8 @@ async def test_the_sweep_settles_a_chain_whose_end_is_missing(
 ) -> None:
     target, middle, top = new_id(), new_id(), new_id()
     for each in (referring(middle, target, READ), referring(top, middle)):
-        await store.insert(slow_writer, partner.partner_id, [prepared(each)])
-    assert await references.sweep(services.database) == 0
+        await store.insert_new(slow_writer, partner.partner_id, [prepared(each)])
+    assert await references.resolve_pending(services.database) == 0
     assert await found(partner, verb=READ, ascending="true") == [middle, top]
     assert await unsettled(services, partner) == 2
     await send(partner, reading(target))
@@ -422,8 +422,8 @@ async def test_the_sweep_passes_over_what_lacks_nothing_that_is_here(
         looked_at.extend(ids)
         return frozenset()
 
-    monkeypatch.setattr(references, "settle", settle)
-    await references.sweep(services.database)
+    monkeypatch.setattr(references, "resolve", settle)
+    await references.resolve_pending(services.database)
     assert {middle, top}.isdisjoint(looked_at)
 
 
@@ -438,10 +438,10 @@ async def test_a_failure_after_the_commit_is_no_failure_of_the_request(
         raise asyncpg.DeadlockDetectedError("deadlock detected")
 
     with monkeypatch.context() as patched:
-        patched.setattr(references, "settle", fail)
+        patched.setattr(references, "resolve", fail)
         await send(partner, reading(read))
     assert await found(partner, verb=READ) == [read]
-    assert await references.sweep(services.database) == 1
+    assert await references.resolve_pending(services.database) == 1
     assert await found(partner, verb=READ) == [read, saw]
 
 
@@ -451,12 +451,12 @@ async def test_a_target_that_outlasts_all_patience_is_left_to_the_sweep(
     slow_writer: asyncpg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(references, "_PATIENCE", 0.05)
+    monkeypatch.setattr(references, "_OPEN_WRITERS_TIMEOUT", 0.05)
     read, saw = new_id(), new_id()
     async with slow_writer.transaction():
-        await store.insert(slow_writer, partner.partner_id, [prepared(reading(read))])
+        await store.insert_new(slow_writer, partner.partner_id, [prepared(reading(read))])
         await send(partner, referring(saw, read))
-    assert await references.sweep(services.database) == 1
+    assert await references.resolve_pending(services.database) == 1
     assert sorted(await found(partner, verb=READ)) == sorted([read, saw])
 
 
@@ -487,7 +487,7 @@ async def test_of_a_chain_that_speaks_of_too_much_the_nearest_is_inherited(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an end to it, the links would grow with the square of the chain."""
-    monkeypatch.setattr(references, "_ENOUGH_TOGETHER", 0)
+    monkeypatch.setattr(references, "_MAX_INHERITED_KEYS_PER_CALL", 0)
     chain = chain_of(150)
     for number, each in enumerate(chain):
         each["actor"] = {"mbox": f"mailto:{number}@example.com"}

@@ -16,7 +16,7 @@ from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.store.statements import filters, page_query, sequence
-from lrs.store.statements.partner_keys import salt
+from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi.statement_query import StatementQuery
 
 Json = dict[str, Any]
@@ -357,7 +357,10 @@ async def test_ones_own_are_found_by_an_index_in_page_order(
         await undone.start()
         try:
             await connection.execute(
-                _ROWS, partner.partner_id, sequence.first(beginning), salt(partner.partner_id)
+                _ROWS,
+                partner.partner_id,
+                sequence.first_at(beginning),
+                key_salt(partner.partner_id),
             )
             await connection.execute("analyze statement")
             for query in (
@@ -365,10 +368,10 @@ async def test_ones_own_are_found_by_an_index_in_page_order(
                 StatementQuery(25, ascending=True),
                 StatementQuery(25, since=beginning + timedelta(hours=1)),
             ):
-                selection = filters.select(
-                    query, horizon=beginning + timedelta(days=1), authority_key=7
+                selection = filters.build_filter(
+                    query, watermark=beginning + timedelta(days=1), authority_key=7
                 )
-                sql, arguments = page_query.build(partner.partner_id, selection)
+                sql, arguments = page_query.build_page_query(partner.partner_id, selection)
                 text = await connection.fetchval(f"explain (format json) {sql}", *arguments)
                 plan = list(nodes(json.loads(text)[0]["Plan"]))
                 kinds = {node["Node Type"] for node in plan}

@@ -36,8 +36,8 @@ from lrs.store import migrations
 from lrs.store.migrations import UnknownSchema
 from lrs.store.postgres import Database
 from lrs.store.statements import insert, page_query, sequence
-from lrs.store.statements.filters import Selection, select
-from lrs.store.statements.partner_keys import salt
+from lrs.store.statements.filters import StatementFilter, build_filter
+from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import index_keys
 from lrs.xapi.statement_query import Cursor, StatementQuery
 
@@ -67,7 +67,7 @@ async def tables(catalogue: Any) -> set[str]:
 
 
 OWN_KEYS = {f"statement_by_{column}" for column in ("verb", "authority", "actor", "object")}
-"""Indexes of keys that are a partner's own already: see lrs/store/keys.py."""
+"""Indexes of keys that are a partner's own already: see lrs/store/statements/partner_keys.py."""
 
 
 async def test_every_index_and_key_has_the_partner(catalogue: Any) -> None:
@@ -497,12 +497,12 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
     }
     for _ in range(2):
         partner_id = (await new_partner(services, http)).partner_id
-        own = salt(partner_id)
+        own = key_salt(partner_id)
         async with services.database.writers.acquire() as connection:
             await connection.execute(
                 _STATEMENTS,
                 partner_id,
-                sequence.first(BEGINNING),
+                sequence.first_at(BEGINNING),
                 ROWS,
                 *([key ^ own for key in each] for each in columns),
             )
@@ -514,9 +514,9 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
     return partner_id
 
 
-async def plan(connection: Any, partner_id: int, selection: Selection) -> list[Json]:
+async def plan(connection: Any, partner_id: int, selection: StatementFilter) -> list[Json]:
     """The nodes of the plan for a page, with what each of them did."""
-    sql, arguments = page_query.build(partner_id, selection)
+    sql, arguments = page_query.build_page_query(partner_id, selection)
     values = [f"'{argument}'" for argument in arguments]
     async with connection.transaction():
         return await explained(connection, sql, values, "analyze, ")
@@ -564,7 +564,7 @@ SEVERAL_FILTERS = {
 
 WINDOWS: dict[str, Json] = {
     "all of it": {},
-    "next page": {"cursor": Cursor(sequence.first(MIDDLE), END)},
+    "next page": {"cursor": Cursor(sequence.first_at(MIDDLE), END)},
     "since": {"since": MIDDLE},
     "until": {"until": MIDDLE},
 }
@@ -610,7 +610,7 @@ async def test_a_page_is_read_in_order_and_no_further(library: int, reader: Any,
     for window in WINDOWS.values():
         for ascending in (False, True):
             query = replace(ONE_FILTER[name], ascending=ascending, **window)
-            found = await plan(reader, library, select(query, horizon=END))
+            found = await plan(reader, library, build_filter(query, watermark=END))
             for node in found:
                 told = (name, window, ascending, node)
                 assert node["Node Type"] not in ("Seq Scan", "Bitmap Heap Scan"), told
@@ -619,7 +619,7 @@ async def test_a_page_is_read_in_order_and_no_further(library: int, reader: Any,
 
 
 async def test_a_credential_without_statements_reads_nothing(library: int, reader: Any) -> None:
-    selection = select(StatementQuery(LIMIT), horizon=END, authority_key=0)
+    selection = build_filter(StatementQuery(LIMIT), watermark=END, authority_key=0)
     read = [node for node in await plan(reader, library, selection) if "Index Name" in node]
     assert read
     assert sum(map(rows, read)) == 0
@@ -633,7 +633,7 @@ async def test_several_conditions_never_read_all_of_a_busy_one(
     for window in WINDOWS.values():
         for ascending in (False, True):
             query = replace({**ONE_FILTER, **SEVERAL_FILTERS}[name], ascending=ascending, **window)
-            selection = select(query, horizon=END, **SCOPES[scope])
+            selection = build_filter(query, watermark=END, **SCOPES[scope])
             for node in await plan(reader, library, selection):
                 told = (name, scope, window, ascending, node)
                 assert node["Node Type"] != "Seq Scan", told
@@ -645,9 +645,9 @@ async def test_no_request_examines_more_statements_than_it_may(
     library: int, reader: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However busy the conditions, and however seldom a statement meets them all."""
-    monkeypatch.setattr(page_query, "EXAMINED", 200)
+    monkeypatch.setattr(page_query, "MAX_EXAMINED_STATEMENTS", 200)
     for window in WINDOWS.values():
-        selection = select(replace(SEVERAL_FILTERS[name], **window), horizon=END)
+        selection = build_filter(replace(SEVERAL_FILTERS[name], **window), watermark=END)
         for node in await plan(reader, library, selection):
             assert rows(node) <= 2 * 200, (name, window, node)
 
@@ -720,7 +720,7 @@ async def test_what_is_stored_meanwhile_is_known(
     batch = telling(3)
     sent = partner.xapi if face == "xapi" else partner.send
     async with slow_writer.transaction():
-        await insert.insert(slow_writer, partner.partner_id, [prepared(batch[1])])
+        await insert.insert_new(slow_writer, partner.partner_id, [prepared(batch[1])])
         waiting = asyncio.create_task(sent(batch))
         await asyncio.sleep(0.1)
         assert not waiting.done()

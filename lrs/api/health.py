@@ -21,7 +21,7 @@ from lrs.errors import Unavailable
 from lrs.observability import metrics
 from lrs.projection import lag
 from lrs.store import migrations
-from lrs.store.postgres import Database, errors_translated
+from lrs.store.postgres import Database, translate_errors
 
 
 async def get_health(_: Request) -> Response:
@@ -30,7 +30,7 @@ async def get_health(_: Request) -> Response:
 
 async def get_ready(request: Request) -> Response:
     """Touches the database and the version of its schema."""
-    with errors_translated():
+    with translate_errors():
         version = await migrations.verify(request_parsing.services(request).database.readers)
     return json_response({"ready": True, "version": __version__, "schema": version})
 

@@ -70,7 +70,9 @@ def _named(request: Request, kind: str) -> str:
 async def _reached(request: Request, who: Caller) -> Reached:
     """How far the records go that are read after this."""
     here = request_parsing.services(request)
-    return await lag.reached(here.database, who.partner_id, await here.horizon.recent())
+    return await lag.reached(
+        here.database, who.partner_id, await here.watermark_reader.cached_watermark()
+    )
 
 
 def _answer(

@@ -36,7 +36,7 @@ async def get_tables(request: Request) -> Response:
     scopes.require(who.scopes, scopes.REPORTS_READ)
     query_params.parse(request_parsing.parameters(request), {}, section=_SECTION)
     here = request_parsing.services(request)
-    bound = await here.horizon.recent()
+    bound = await here.watermark_reader.cached_watermark()
     reached = await lag.reached(here.database, who.partner_id, bound)
     body = {
         "tables": [_described(table) for table in TABLES.values()],

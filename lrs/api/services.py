@@ -14,9 +14,9 @@ from lrs.projection.partner_lock import Changes
 from lrs.reports.exports import Exports
 from lrs.settings import Settings
 from lrs.store.postgres import Database
-from lrs.store.statements.insert import Lookups
-from lrs.store.statements.page_query import Pages
-from lrs.store.statements.watermark import Horizon
+from lrs.store.statements.lookup import StatementLoader
+from lrs.store.statements.page_query import PageLoader
+from lrs.store.statements.watermark import WatermarkReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Services:
     tokens: Tokens
     authenticator: Authenticator
     rate_limit: RateLimit
-    horizon: Horizon
-    lookups: Lookups
-    pages: Pages
+    watermark_reader: WatermarkReader
+    statement_loader: StatementLoader
+    page_loader: PageLoader
     ingest: Ingest
     vault: Vault
     callbacks: Callbacks

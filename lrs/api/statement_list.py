@@ -57,8 +57,8 @@ async def _one(
 ) -> Found:
     here = request_parsing.services(request)
     statement_id = str(asked.statement_id or asked.voided_statement_id)
-    bound = timestamp(await here.horizon.recent())
-    found = await here.lookups.one(who.partner_id, statement_id)
+    bound = timestamp(await here.watermark_reader.cached_watermark())
+    found = await here.statement_loader.load(who.partner_id, statement_id)
     visible = (
         found is not None
         and found.voided == (asked.voided_statement_id is not None)
@@ -82,15 +82,15 @@ async def _page(
     request: Request, asked: StatementQuery, who: Caller, organization: str | None
 ) -> Found:
     here = request_parsing.services(request)
-    seen = await here.horizon.look()
-    bound = min(seen.horizon, asked.cursor.through) if asked.cursor else seen.horizon
-    selection = filters.select(
-        asked, horizon=bound, authority_key=_only_authority(who), organization=organization
+    seen = await here.watermark_reader.take_reading()
+    bound = min(seen.watermark, asked.cursor.through) if asked.cursor else seen.watermark
+    selection = filters.build_filter(
+        asked, watermark=bound, authority_key=_only_authority(who), organization=organization
     )
     fitting: int | None = selection.limit
     while fitting:
         selection = replace(selection, limit=fitting)
-        page = await here.pages.page(who.partner_id, selection, seen.now)
+        page = await here.page_loader.load(who.partner_id, selection, seen.now)
         text, fitting = await _formatted(page.statements, asked, request, who)
     last = Cursor(page.last, bound) if page.last is not None else None
     more = orjson.dumps(_more(request, asked, last) if last else "")
@@ -135,7 +135,7 @@ async def _canonical(
     spoken_of = {activity for each in parsed for activity in activity_ids(each)}
     database = request_parsing.services(request).database
     known = await definitions.definitions(
-        database, who.partner_id, spoken_of, page_query.MOST_BYTES
+        database, who.partner_id, spoken_of, page_query.MAX_PAGE_BYTES
     )
     if None in known.values() and len(parsed) > 1:
         return b"", len(parsed) // 2
@@ -144,7 +144,7 @@ async def _canonical(
     for each in parsed:
         text = orjson.dumps(formats.canonical(each, known, languages))
         size += len(text)
-        if texts and size > page_query.MOST_BYTES:
+        if texts and size > page_query.MAX_PAGE_BYTES:
             return b"", len(texts)
         texts.append(text)
     return b",".join(texts), None
@@ -165,7 +165,7 @@ def _with_attachments(here: Services, who: Caller, found: Found) -> Response:
     async def parts() -> AsyncIterator[bytes]:
         yield multipart.statements_part(found.text, boundary)
         if named:
-            kept = attachments.contents(here.database, who.partner_id, list(named))
+            kept = attachments.stream_contents(here.database, who.partner_id, list(named))
             async for sha2, content in kept:
                 yield multipart.attachment_head(boundary, sha2, named[sha2])
                 yield content

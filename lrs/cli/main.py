@@ -24,7 +24,7 @@ from lrs.cli.tools import tool
 from lrs.errors import LRSError
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
-from lrs.store.postgres import administered, server_version
+from lrs.store.postgres import open_admin_database, server_version
 from lrs.store.registry import Credential, Registry
 
 Result = TypeVar("Result")
@@ -260,7 +260,7 @@ def check(**given: Any) -> None:
 
 
 async def _check(configuration: Settings, dsn: str) -> None:
-    async with administered(dsn) as connection:
+    async with open_admin_database(dsn) as connection:
         click.echo(f"database  ok: {await server_version(connection)}")
         click.echo(f"schema    ok: version {await migrations.verify(connection)}")
         tokens = await bootstrap.load_keys(configuration, Registry(connection))

@@ -18,7 +18,7 @@ from lrs.projection.vocabulary import Vocabulary
 from lrs.server import garbage_collection
 from lrs.settings import Settings
 from lrs.store import migrations
-from lrs.store.postgres import Database, projecting
+from lrs.store.postgres import Database, open_projector_database
 
 Result = TypeVar("Result")
 
@@ -67,7 +67,7 @@ def _with_database(
     configuration: Settings, work: Callable[[Database], Awaitable[Result]]
 ) -> Result:
     async def run(dsn: str) -> Result:
-        async with projecting(dsn) as database:
+        async with open_projector_database(dsn) as database:
             await migrations.verify(database.readers)
             return await work(database)
 

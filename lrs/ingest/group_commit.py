@@ -16,7 +16,7 @@ from lrs.errors import LRSError, Overloaded, Unavailable
 from lrs.ingest.write import Answers, Refused, Submission, Verdict, Writer
 from lrs.observability import metrics, server_timing
 from lrs.store.nonces import Nonce, NonceReused
-from lrs.store.postgres import Database, errors_translated, retry_transaction
+from lrs.store.postgres import Database, retry_transaction, translate_errors
 from lrs.store.statements.insert import Prepared
 
 # How many seconds a batch waits for its turn while the database takes nothing at all.
@@ -135,7 +135,7 @@ class GroupCommit:
     async def _commit(self, partner_id: int, group: list[Submission]) -> None:
         """Commits a group in one transaction, or apart what cannot share one; never raises."""
         try:
-            with metrics.COMMIT_SECONDS.time(), errors_translated():
+            with metrics.COMMIT_SECONDS.time(), translate_errors():
                 async with self._connections.acquire() as connection:
                     _tell(
                         await retry_transaction(

@@ -18,15 +18,15 @@ from asyncpg.pool import PoolConnectionProxy
 
 from lrs.errors import LRSError
 from lrs.observability import metrics
-from lrs.store import nonces
+from lrs.store import nonces, page_views
 from lrs.store.nonces import Nonce, NonceReused
-from lrs.store.postgres import Connection, errors_translated, retry_transaction
+from lrs.store.postgres import Connection, retry_transaction, translate_errors
 from lrs.store.statements import attachments, insert, references
 from lrs.store.statements.definitions import News, Remembered
-from lrs.store.statements.insert import Inserted, Known, Prepared
+from lrs.store.statements.insert import ExistingStatement, InsertedIds, Prepared
 
-Verdict = Known | None
-"""None: stored now. Known: refused, since this is what stands under that id."""
+Verdict = ExistingStatement | None
+"""None: stored now. ExistingStatement: refused, since this is what stands under that id."""
 
 _log = logging.getLogger("lrs.store")
 
@@ -106,20 +106,20 @@ class Writer:
         """
         given = list(firsts.values())
         news = self._news(partner_id, given)
-        inserted: Inserted | None
+        inserted: InsertedIds | None
         if len(given) == 1:
             inserted = await insert.insert_one(connection, partner_id, given[0], news)
         elif news or any(submission.needs_rollback for submission in group):
-            inserted = await insert.insert_all(connection, partner_id, given, news)
+            inserted = await insert.insert_all_or_none(connection, partner_id, given, news)
         else:
-            inserted = await insert.insert(connection, partner_id, given)
+            inserted = await insert.insert_new(connection, partner_id, given)
         if inserted is None:
             return None
         if len(inserted.ids) == len(given):
             self._remembered.note(partner_id, news)
         verdicts = await _verdicts(connection, partner_id, group, firsts, inserted)
         if inserted.referred:
-            await _afterwards(lambda: references.settle(connection, partner_id, inserted.referred))
+            await _afterwards(lambda: references.resolve(connection, partner_id, inserted.referred))
         return {**verdicts}
 
     async def _in_transaction(
@@ -132,7 +132,7 @@ class Writer:
             replayed = await _replayed(connection, partner_id, group)
             group = [each for each in group if each not in replayed]
             firsts = _firsts(group)
-            inserted = await insert.insert(connection, partner_id, list(firsts.values()))
+            inserted = await insert.insert_new(connection, partner_id, list(firsts.values()))
             verdicts = await _verdicts(connection, partner_id, group, firsts, inserted)
             refused = {each: found for each, found in verdicts.items() if each.refused(found)}
             if refused:
@@ -146,14 +146,17 @@ class Writer:
             # In the order of their arrival, in which the newer definition replaces the older.
             stored = [each for each in firsts.values() if each.statement_id in inserted.ids]
             news = self._news(partner_id, stored)
-            await attachments.write(connection, partner_id, stored)
+            await attachments.insert(connection, partner_id, stored)
             if news:
-                await insert.insert_all(connection, partner_id, (), news)
-            await nonces.write(connection, partner_id, stored)
+                await insert.insert_all_or_none(connection, partner_id, (), news)
+            viewed = [(each.statement_id, each.page_view) for each in stored if each.page_view]
+            await page_views.record(connection, partner_id, viewed)
             unsettled = await _inherit(connection, partner_id, stored, inserted)
         self._remembered.note(partner_id, news)
         if unsettled:
-            await _afterwards(lambda: references.settle_late(connection, partner_id, unsettled))
+            await _afterwards(
+                lambda: references.resolve_after_commit(connection, partner_id, unsettled)
+            )
         return {**verdicts, **{each: NonceReused() for each in replayed}}
 
     def _news(self, partner_id: int, prepared: Collection[Prepared]) -> News:
@@ -199,13 +202,13 @@ async def _replayed(
 
 
 async def _inherit(
-    connection: Connection, partner_id: int, stored: Sequence[Prepared], inserted: Inserted
+    connection: Connection, partner_id: int, stored: Sequence[Prepared], inserted: InsertedIds
 ) -> frozenset[str]:
     """Links what refers and what is referred to; returns those whose target is not seen yet."""
     referring = frozenset(each.statement_id for each in stored if each.target)
     if not referring and not inserted.referred:
         return referring
-    return referring - await references.settle(
+    return referring - await references.resolve(
         connection, partner_id, referring | inserted.referred
     )
 
@@ -215,7 +218,7 @@ async def _verdicts(
     partner_id: int,
     group: Sequence[Submission],
     firsts: dict[str, Prepared],
-    inserted: Inserted,
+    inserted: InsertedIds,
 ) -> dict[Submission, list[Verdict]]:
     if len(inserted.ids) == sum(len(submission.prepared) for submission in group):
         return {submission: [None] * len(submission.prepared) for submission in group}
@@ -226,7 +229,7 @@ async def _verdicts(
         for each in submission.prepared
         if each is not firsts[each.statement_id] or each.statement_id not in inserted.ids
     ]
-    known = await insert.stored_digests(connection, partner_id, refused)
+    known = await insert.find_existing(connection, partner_id, refused)
 
     def verdict(each: Prepared) -> Verdict:
         if each.statement_id in unclaimed:
@@ -240,7 +243,7 @@ async def _verdicts(
 async def _afterwards(settle: Callable[[], Awaitable[object]]) -> None:
     """Does what follows a commit and cannot undo it; what fails here is left to the sweep."""
     try:
-        with errors_translated():
+        with translate_errors():
             await retry_transaction(settle)
     except LRSError as error:
         _log.warning("references are left unsettled for now: %s", error.detail)

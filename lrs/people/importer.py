@@ -17,7 +17,7 @@ from lrs.people.plan import Plan
 from lrs.people.rows import Row, Values
 from lrs.projection import recompute
 from lrs.projection.partner_lock import Changes
-from lrs.store.postgres import Connection, Pool, errors_translated, retry_transaction
+from lrs.store.postgres import Connection, Pool, retry_transaction, translate_errors
 from lrs.xapi import index_keys
 
 _THINGS = {
@@ -52,7 +52,7 @@ Progress = Callable[[int, int], None]
 
 async def preview(pool: Pool, partner_id: int, home_page: str, rows: Sequence[Row]) -> Plan:
     """What an import of these rows would come to."""
-    with errors_translated():
+    with translate_errors():
         async with (
             pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -79,7 +79,7 @@ async def take(
                 await _write(connection, partner_id, made, progress)
             return made
 
-    with errors_translated():
+    with translate_errors():
         return await retry_transaction(attempt)
 
 

@@ -92,14 +92,14 @@ async def advance(
 async def read(
     connection: Connection, partner_id: int, position: int, horizon: datetime, limit: int
 ) -> Page:
-    end = sequence.after(horizon)
+    end = sequence.first_after(horizon)
     rows = await connection.fetch(_PAGE, partner_id, position, end, limit, MOST_BYTES)
     statements = [Stored(*rest) for _, _, *rest in rows]
     if not rows:
         return Page(statements, position, horizon)
     last, total, *_ = rows[-1]
     is_full = len(rows) == limit or total >= MOST_BYTES
-    return Page(statements, last, sequence.stored(last) - _TICK if is_full else horizon)
+    return Page(statements, last, sequence.stored_at(last) - _TICK if is_full else horizon)
 
 
 async def project(

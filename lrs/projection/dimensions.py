@@ -13,7 +13,7 @@ from lrs.projection.event_batch import Told
 from lrs.projection.events import content_key
 from lrs.projection.vocabulary import TRACK, Vocabulary
 from lrs.store.postgres import Connection
-from lrs.store.statements.partner_keys import salt
+from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi.definitions import identity_hash
 from lrs.xapi.index_keys import Role, related_activity_key
 
@@ -101,5 +101,5 @@ async def fill_tracks(
             [content_key(each) for each in tracks],
             [related_activity_key(each) for each in tracks],
             _AROUND,
-            salt(partner_id),
+            key_salt(partner_id),
         )

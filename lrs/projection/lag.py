@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lrs import resources
-from lrs.store.postgres import Connection, Database, errors_translated
+from lrs.store.postgres import Connection, Database, translate_errors
 
 _WAITING = resources.query("list_projection_lag")
 
@@ -46,13 +46,13 @@ async def waiting(connection: Connection, partner_id: int | None = None) -> list
 
 async def standing(database: Database) -> list[Waiting]:
     """How every partner stands."""
-    with errors_translated():
+    with translate_errors():
         return await waiting(database.readers)
 
 
 async def reached(database: Database, partner_id: int, horizon: datetime) -> Reached:
     """What reports hold that are read after this; `horizon` is a bound of lrs.store.horizon."""
-    with errors_translated():
+    with translate_errors():
         (found,) = await waiting(database.readers, partner_id)
     through = min(horizon, found.since - _TICK) if found.since else horizon
     return Reached(through, found.lag_seconds)

@@ -10,8 +10,8 @@ from lrs.errors import Unavailable
 from lrs.projection.advance import CHUNK, advance
 from lrs.projection.lag import Waiting, waiting
 from lrs.projection.vocabulary import Vocabulary
-from lrs.store.postgres import Database, errors_translated, retry_transaction
-from lrs.store.statements.watermark import Horizon
+from lrs.store.postgres import Database, retry_transaction, translate_errors
+from lrs.store.statements.watermark import WatermarkReader
 
 _log = logging.getLogger("lrs.projection")
 
@@ -26,7 +26,7 @@ class Follower:
 
     def __init__(self, database: Database, vocabulary: Vocabulary, *, chunk: int = CHUNK) -> None:
         self._pool = database.readers
-        self._horizon = Horizon(database)
+        self._watermark_reader = WatermarkReader(database)
         self._vocabulary = vocabulary
         self._chunk = chunk
         self._rests_until: dict[int, float] = {}
@@ -36,9 +36,9 @@ class Follower:
 
         Returns how long, in seconds, those had waited of whom more is left; 0 if nothing is.
         """
-        horizon = await self._horizon.recent()
+        horizon = await self._watermark_reader.cached_watermark()
         left = 0.0
-        with errors_translated():
+        with translate_errors():
             partners = await waiting(self._pool)
         for each in partners:
             rests = self._rests_until.get(each.partner_id, 0.0) > time.monotonic()
@@ -49,7 +49,7 @@ class Follower:
 
     async def _advance(self, partner: Waiting, horizon: datetime) -> int:
         try:
-            with errors_translated():
+            with translate_errors():
                 async with self._pool.acquire() as connection:
                     return await retry_transaction(
                         lambda: advance(

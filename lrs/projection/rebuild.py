@@ -20,9 +20,9 @@ from lrs.projection.event_batch import Gathered, Told, gather
 from lrs.projection.events import content_key
 from lrs.projection.recompute import note_changed, recompute
 from lrs.projection.vocabulary import Vocabulary
-from lrs.store.postgres import Connection, Database, errors_translated
+from lrs.store.postgres import Connection, Database, translate_errors
 from lrs.store.statements import sequence
-from lrs.store.statements.watermark import Horizon
+from lrs.store.statements.watermark import WatermarkReader
 
 _CLEAR_CONTENTS = resources.query("clear_content_items")
 _TYPES = resources.query("list_content_item_types")
@@ -65,11 +65,13 @@ async def rebuild_partner(
     report: Report = lambda what, done, total: None,
 ) -> None:
     """Makes a partner's events, facts and records anew; waits for whoever is at it."""
-    with errors_translated():
+    with translate_errors():
         await enroll(database.readers, partner_id)
         async with database.readers.acquire() as writer, writer.transaction():
             await lock(writer, partner_id)
-            horizon = await Horizon(database).complete()  # not before: others have been at it
+            horizon = await WatermarkReader(
+                database
+            ).read_watermark()  # not before: others have been at it
             await writer.execute(_TOLD)
             before = set(await writer.fetch(_TYPES, partner_id))
             await writer.execute(_CLEAR_CONTENTS, partner_id)
@@ -92,7 +94,7 @@ async def _stream(
     report: Report,
 ) -> Page:
     """All statements become events: while some are read and understood, others are written."""
-    total = await reader.fetchval(_SIZE, partner_id, sequence.after(horizon))
+    total = await reader.fetchval(_SIZE, partner_id, sequence.first_after(horizon))
     known, done = _Known(), 0
 
     async def next_after(page: Page) -> tuple[Page, Gathered]:

@@ -10,7 +10,7 @@ from lrs.errors import NotFound
 from lrs.projection import recompute
 from lrs.projection.partner_lock import Changes
 from lrs.reports.identifiers import Name
-from lrs.store.postgres import Pool, errors_translated, retry_transaction
+from lrs.store.postgres import Pool, retry_transaction, translate_errors
 
 _PAGE = resources.query("list_content_items")
 _FIND = resources.query("find_content_item")
@@ -30,7 +30,7 @@ async def page(
     pool: Pool, partner_id: int, *, after: int, limit: int, deleted: bool | None = None
 ) -> list[Content]:
     """The next content items in the order of their ids; only deleted ones, or only others."""
-    with errors_translated():
+    with translate_errors():
         rows = await pool.fetch(_PAGE, partner_id, after, deleted, limit)
     return [Content(*row) for row in rows]
 
@@ -46,5 +46,5 @@ async def set_deleted(changes: Changes, partner_id: int, name: Name, deleted: bo
             if await connection.fetchval(_SET_DELETED, partner_id, content_id, deleted):
                 await recompute.note_changed(connection, partner_id, [content_id])
 
-    with errors_translated():
+    with translate_errors():
         await retry_transaction(attempt)

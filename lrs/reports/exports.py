@@ -22,9 +22,9 @@ from lrs.projection.lag import Reached
 from lrs.reports import table_queries
 from lrs.reports.encoders import Wire
 from lrs.reports.tables import STATEMENTS, Column, Table
-from lrs.store.postgres import READER, Database, errors_translated
+from lrs.store.postgres import READER, Database, translate_errors
 from lrs.store.statements import sequence
-from lrs.store.statements.watermark import Horizon
+from lrs.store.statements.watermark import WatermarkReader
 
 _CHANGED = resources.query("get_last_change")
 _CHANGED_DAYS = resources.query("list_changed_days")
@@ -37,7 +37,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # which proxies want short.
 _MOST_DAYS = 100
 # How much is handed on at a time.
-_PORTION = 262_144
+_MAX_CHUNK_BYTES = 262_144
 _PATIENCE = 5.0
 
 
@@ -61,20 +61,22 @@ class Portion:
 class Exports:
     """A few connections for exports, and the bound that their statements are complete up to."""
 
-    def __init__(self, pool: asyncpg.Pool, database: Database, horizon: Horizon) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, database: Database, watermark_reader: WatermarkReader
+    ) -> None:
         self.pool = pool
         self._database = database
-        self._horizon = horizon
+        self._watermark_reader = watermark_reader
 
     @asynccontextmanager
     async def snapshot(self, partner_id: int) -> AsyncIterator[Snapshot]:
         """The partner's tables at one moment. Raises Overloaded if too many are being read."""
-        bound = await self._horizon.complete()
+        bound = await self._watermark_reader.read_watermark()
         reached = await lag.reached(self._database, partner_id, bound)
         async with self._connection() as connection:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
             try:
-                with errors_translated():
+                with translate_errors():
                     await transaction.start()
                     changed_at = await connection.fetchval(_CHANGED, partner_id)
                 yield Snapshot(connection, partner_id, bound, reached, changed_at)
@@ -85,7 +87,7 @@ class Exports:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
         """One of the few, given back whatever becomes of it."""
-        with errors_translated():
+        with translate_errors():
             try:
                 connection = await self.pool.acquire(timeout=_PATIENCE)
             except TimeoutError:
@@ -101,13 +103,18 @@ class Exports:
 
 @asynccontextmanager
 async def exporting(
-    dsn: str, database: Database, horizon: Horizon, *, connections: int = 2, seconds: float = 3600.0
+    dsn: str,
+    database: Database,
+    watermark_reader: WatermarkReader,
+    *,
+    connections: int = 2,
+    seconds: float = 3600.0,
 ) -> AsyncIterator[Exports]:
     """Exports from a database, each of which may take so long; 0 is for ever.
 
     Raises Unavailable.
     """
-    with errors_translated():
+    with translate_errors():
         async with asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -120,7 +127,7 @@ async def exporting(
                 "statement_timeout": str(round(seconds * 1000)),
             },
         ) as pool:
-            yield Exports(pool, database, horizon)
+            yield Exports(pool, database, watermark_reader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +154,14 @@ class Snapshot:
 
     def _statements(self, since: datetime) -> Portion:
         window, reached = (
-            (sequence.after(since), sequence.after(self.bound)),
+            (sequence.first_after(since), sequence.first_after(self.bound)),
             Reached(self.bound, 0.0),
         )
         arguments = (self.partner_id, *window)
         return Portion(STATEMENTS, _STATEMENTS, arguments, self.bound, reached, appended=True)
 
     async def _changed_days(self, since: datetime) -> tuple[date, ...] | None:
-        with errors_translated():
+        with translate_errors():
             rows = await self.connection.fetch(_CHANGED_DAYS, self.partner_id, since)
         return None if len(rows) > _MOST_DAYS else tuple(row["day"] for row in rows)
 
@@ -184,10 +191,10 @@ class Rows:
         try:
             while chunk := await queue.get():
                 waiting += chunk
-                if len(waiting) >= _PORTION:
+                if len(waiting) >= _MAX_CHUNK_BYTES:
                     yield bytes(waiting)
                     waiting.clear()
-            with errors_translated():
+            with translate_errors():
                 await copying
             if waiting:
                 yield bytes(waiting)

@@ -9,7 +9,7 @@ from lrs import resources
 from lrs.errors import NotFound
 from lrs.reports.identifiers import Name
 from lrs.reports.record_query import Place, RecordQuery
-from lrs.store.postgres import Database, errors_translated
+from lrs.store.postgres import Database, translate_errors
 
 OF_LEARNER = resources.query("list_records_of_learner")
 OF_CONTENT = resources.query("list_records_of_content")
@@ -62,7 +62,7 @@ async def of_content(
 async def _fetch(
     database: Database, sql: str, named: tuple[Any, ...], query: RecordQuery
 ) -> list[Record]:
-    with errors_translated():
+    with translate_errors():
         rows = await database.lists.fetch(
             sql,
             *named,

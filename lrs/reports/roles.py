@@ -21,7 +21,7 @@ from lrs import resources
 from lrs.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unavailable
 from lrs.reports import table_queries
 from lrs.reports.tables import REPORTS
-from lrs.store.postgres import errors_translated
+from lrs.store.postgres import translate_errors
 
 _ROLE = resources.query("get_role")
 _SCHEMA = resources.query("get_report_schema")
@@ -184,7 +184,7 @@ async def _limit(
 
 @asynccontextmanager
 async def _transaction(pool: asyncpg.Pool) -> AsyncIterator[PoolConnectionProxy]:
-    with errors_translated(), _explained():
+    with translate_errors(), _explained():
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute("set local lock_timeout = '10s'")
             yield connection

@@ -31,7 +31,7 @@ from lrs.projection.projector import Follower
 from lrs.server import garbage_collection
 from lrs.settings import Settings
 from lrs.store import migrations
-from lrs.store.postgres import projecting
+from lrs.store.postgres import open_projector_database
 
 _log = logging.getLogger("lrs.projection")
 
@@ -130,7 +130,7 @@ async def follow(settings: Settings) -> None:
 
     vocabulary = bootstrap.vocabulary(settings)
     directory = Path(settings.data_directory)
-    async with projecting(
+    async with open_projector_database(
         settings.database_url,
         seconds=_STATEMENT_SECONDS,
         opened=lambda pid: embedded_postgres.give_way(directory, pid),

@@ -1,7 +1,7 @@
-"""Questions that are asked at the same time, and answered by one query.
+"""Batching and deduplication of concurrent reads.
 
-A query belongs to none of those who asked, so it runs in no one's context; to each of them, the
-time it waits counts as the database's.
+Both classes run their query in an empty context (`contextvars.Context`), because it serves several
+requests. Every caller records its wait under the stage `database` of Server-Timing.
 """
 
 from __future__ import annotations
@@ -13,68 +13,72 @@ from typing import Any, Generic, TypeVar
 
 from lrs.observability.server_timing import stage
 
-Question = TypeVar("Question", bound=Hashable)
-Answer = TypeVar("Answer")
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
-_AT_ONCE = 100
+_MAX_BATCH = 100
 
 
-class Together(Generic[Question, Answer]):
-    """Questions that come while others are being answered are asked together, in the next query.
+class BatchLoader(Generic[Key, Value]):
+    """Merges concurrent loads into one query per batch of at most 100 keys.
 
-    None joins a query that is under way, since that one may already have looked; and a lone one
-    waits for no other, but for two turns of the loop.
+    `fetch` takes the keys of a batch and returns one value per key, in the same order. One batch
+    runs at a time; keys that arrive meanwhile form the next batch. A key never joins a running
+    batch, because the snapshot of that query may be older than the call.
     """
 
-    def __init__(self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]) -> None:
-        self._ask = ask
-        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
-        self._working: asyncio.Task[None] | None = None
+    def __init__(self, fetch: Callable[[Sequence[Key]], Awaitable[Sequence[Value]]]) -> None:
+        self._fetch = fetch
+        self._pending: list[tuple[Key, asyncio.Future[Value]]] = []
+        self._task: asyncio.Task[None] | None = None
 
-    async def answer(self, question: Question) -> Answer:
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, future))
-        if self._working is None:
-            self._working = asyncio.create_task(self._work(), context=Context())
+    async def load(self, key: Key) -> Value:
+        """The value of `key`. Raises what `fetch` raises for the batch."""
+        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+        self._pending.append((key, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), context=Context())
         with stage("database"):
             return await future
 
-    async def _work(self) -> None:
-        while self._waiting:
-            # One turn for those who have just been answered to send it, one for what they ask next:
-            # without, queries for one and for all the others take turns.
+    async def _run(self) -> None:
+        while self._pending:
+            # Two iterations of the event loop: in the first, callers of the last batch send their
+            # responses; in the second, their next requests arrive. Without them, batches of one key
+            # and of all other keys alternate.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            asked, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+            batch, self._pending = self._pending[:_MAX_BATCH], self._pending[_MAX_BATCH:]
             try:
-                answers = await self._ask([question for question, _ in asked])
+                values = await self._fetch([key for key, _ in batch])
             except Exception as error:
-                for _, future in asked:
+                for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
             else:
-                for (_, future), answer in zip(asked, answers, strict=True):
+                for (_, future), value in zip(batch, values, strict=True):
                     if not future.done():
-                        future.set_result(answer)
-        self._working = None
+                        future.set_result(value)
+        self._task = None
 
 
-class Once(Generic[Question, Answer]):
-    """A question that is asked again while it is being answered is answered once.
+class SingleFlight(Generic[Key, Value]):
+    """Runs one query for concurrent loads of the same key.
 
-    A question must say as of when it is asked: a query under way does not see what has been stored
-    since it began.
+    A running query does not see rows committed after it began. A key must therefore contain the
+    time as of which its value is valid.
     """
 
-    def __init__(self, ask: Callable[[Question], Coroutine[Any, Any, Answer]]) -> None:
-        self._ask = ask
-        self._asked: dict[Question, asyncio.Task[Answer]] = {}
+    def __init__(self, fetch: Callable[[Key], Coroutine[Any, Any, Value]]) -> None:
+        self._fetch = fetch
+        self._running: dict[Key, asyncio.Task[Value]] = {}
 
-    async def answer(self, question: Question) -> Answer:
-        task = self._asked.get(question)
+    async def load(self, key: Key) -> Value:
+        """The value of `key`. Raises what `fetch` raises."""
+        task = self._running.get(key)
         if task is None:
-            task = asyncio.create_task(self._ask(question), context=Context())
-            task.add_done_callback(lambda _: self._asked.pop(question))
-            self._asked[question] = task
+            task = asyncio.create_task(self._fetch(key), context=Context())
+            task.add_done_callback(lambda _: self._running.pop(key))
+            self._running[key] = task
         with stage("database"):
             return await asyncio.shield(task)

@@ -1,7 +1,7 @@
-"""Documents: read, replaced, changed by compare and swap, deleted.
+"""Documents of the State and Profile resources: read, upsert, compare and swap, delete.
 
-A change is decided on what is there, and written only if that is still there: by its ETag and
-content type, which together are all that a decision can rest on. A lost swap is decided again.
+A conditional change is optimistic: it reads the document, computes the new one, and writes only if
+ETag and content type are still the same. A lost swap is repeated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 
 from lrs import resources
 from lrs.errors import ConcurrencyConflict
-from lrs.store.postgres import Connection, Database, errors_translated
+from lrs.store.postgres import Connection, Database, translate_errors
 from lrs.xapi.documents import Document, Scope
 
 _ONE = resources.query("get_document")
@@ -25,119 +25,135 @@ _DELETE = resources.query("delete_document")
 _SWAP_DELETE = resources.query("delete_document_if_unchanged")
 _DELETE_ALL = resources.query("delete_documents")
 
-_LOCKED_ATTEMPTS = 10
+_MAX_LOCKED_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """Where a document is kept."""
+class DocumentKey:
+    """The key of a document within its partner."""
 
-    partner_id: int
     scope: Scope
     document_id: str
 
-    @property
-    def key(self) -> tuple[int, bytes, bytes]:
-        return self.partner_id, self.scope.key, self.scope.document_key(self.document_id)
+    def columns(self, partner_id: int) -> tuple[int, bytes, bytes]:
+        """The primary key of the row: partner id, hash of the scope, hash of the document id."""
+        return partner_id, self.scope.key, self.scope.document_key(self.document_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredDocument:
     document: Document
     updated: datetime
 
 
-Decide = Callable[[Document | None], Document | None]
-"""From what is there to what shall be there; None is no document. It may raise to refuse."""
+Update = Callable[[Document | None], Document | None]
+"""Computes the new document from the present one; None is no document. May raise to refuse."""
 
 
-async def one(database: Database, name: Name) -> Stored | None:
-    with errors_translated():
-        row = await database.readers.fetchrow(_ONE, *name.key)
+async def get(database: Database, partner_id: int, key: DocumentKey) -> StoredDocument | None:
+    """The document, or None if there is none."""
+    with translate_errors():
+        row = await database.readers.fetchrow(_ONE, *key.columns(partner_id))
     if row is None:
         return None
-    return Stored(Document(row["content"], row["content_type"], row["etag"]), row["updated"])
+    return StoredDocument(
+        Document(row["content"], row["content_type"], row["etag"]), row["updated"]
+    )
 
 
-async def ids(
+async def list_ids(
     database: Database, partner_id: int, scope: Scope, since: datetime | None
 ) -> list[tuple[str, datetime]]:
-    """The ids of a scope, and when each document was last changed, if that was after `since`."""
-    with errors_translated():
+    """Pairs of id and time of the last change of a scope's documents, changed after `since`."""
+    with translate_errors():
         rows = await database.readers.fetch(_IDS, partner_id, scope.key, scope.registration, since)
     return [(row["document_id"], row["updated"]) for row in rows]
 
 
-async def change(database: Database, name: Name, decide: Decide) -> Document | None:
-    """Makes of the document what `decide` says, in one atomic step, and returns that.
+async def compare_and_swap(
+    database: Database, partner_id: int, key: DocumentKey, update: Update
+) -> Document | None:
+    """Replaces the document by the result of `update`, atomically, and returns that result.
 
-    Raises what `decide` raises, with nothing changed.
+    `update` runs again if another transaction changed the document in between. Raises what
+    `update` raises, with nothing changed; ConcurrencyConflict after 10 lost swaps.
     """
-    with errors_translated():
+    columns = key.columns(partner_id)
+    with translate_errors():
         async with database.writers.acquire() as connection:
-            found = await _read(connection, name, _ONE)
-            if await _swap(connection, name, found, wanted := decide(found)):
-                return wanted
-            # From here on the document is locked: only its coming and going can lose a swap.
-            for _ in range(_LOCKED_ATTEMPTS):
+            present = await _read(connection, _ONE, columns)
+            new = update(present)
+            if await _swap(connection, partner_id, key, present, new):
+                return new
+            # The document is locked from now on: only its insert or delete can lose a swap.
+            for _ in range(_MAX_LOCKED_ATTEMPTS):
                 async with connection.transaction():
-                    found = await _read(connection, name, _ONE_LOCKED)
-                    if await _swap(connection, name, found, wanted := decide(found)):
-                        return wanted
+                    present = await _read(connection, _ONE_LOCKED, columns)
+                    new = update(present)
+                    if await _swap(connection, partner_id, key, present, new):
+                        return new
     raise ConcurrencyConflict(
-        "Others keep creating and deleting this document; nothing was changed.",
+        "Concurrent requests create and delete this document; nothing was changed. Retry.",
         headers={"Retry-After": "1"},
     )
 
 
-async def replace(database: Database, name: Name, document: Document) -> None:
-    """Stores the document, whatever was there."""
-    with errors_translated():
-        await database.writers.execute(_UPSERT, *_row(name, document))
+async def put(database: Database, partner_id: int, key: DocumentKey, document: Document) -> None:
+    """Upserts the document, unconditionally."""
+    with translate_errors():
+        await database.writers.execute(_UPSERT, *_row(partner_id, key, document))
 
 
-async def delete(database: Database, name: Name) -> None:
-    with errors_translated():
-        await database.writers.execute(_DELETE, *name.key)
+async def delete(database: Database, partner_id: int, key: DocumentKey) -> None:
+    """Deletes the document, if there is one."""
+    with translate_errors():
+        await database.writers.execute(_DELETE, *key.columns(partner_id))
 
 
 async def delete_all(database: Database, partner_id: int, scope: Scope) -> None:
-    with errors_translated():
+    """Deletes every document of a scope."""
+    with translate_errors():
         await database.writers.execute(_DELETE_ALL, partner_id, scope.key, scope.registration)
 
 
-async def _read(connection: Connection, name: Name, query: str) -> Document | None:
-    row = await connection.fetchrow(query, *name.key)
+async def _read(
+    connection: Connection, query: str, columns: tuple[int, bytes, bytes]
+) -> Document | None:
+    row = await connection.fetchrow(query, *columns)
     return None if row is None else Document(row["content"], row["content_type"], row["etag"])
 
 
 async def _swap(
-    connection: Connection, name: Name, found: Document | None, wanted: Document | None
+    connection: Connection,
+    partner_id: int,
+    key: DocumentKey,
+    present: Document | None,
+    new: Document | None,
 ) -> bool:
-    """Whether what was found was still there and is now what is wanted."""
-    if found is None:
-        if wanted is None:
+    """Replaces `present` by `new`; False if `present` is no longer the stored document."""
+    if present is None:
+        if new is None:
             return True
-        status = await connection.execute(_INSERT, *_row(name, wanted))
+        status = await connection.execute(_INSERT, *_row(partner_id, key, new))
     else:
-        old = (*name.key, found.etag, found.content_type)
-        if wanted is None:
-            status = await connection.execute(_SWAP_DELETE, *old)
+        expected = (*key.columns(partner_id), present.etag, present.content_type)
+        if new is None:
+            status = await connection.execute(_SWAP_DELETE, *expected)
         else:
-            new = (wanted.content_type, wanted.etag, wanted.content)
-            status = await connection.execute(_UPDATE, *old, *new)
+            values = (new.content_type, new.etag, new.content)
+            status = await connection.execute(_UPDATE, *expected, *values)
     return not status.endswith(" 0")
 
 
-def _row(name: Name, document: Document) -> tuple[object, ...]:
-    scope = name.scope
+def _row(partner_id: int, key: DocumentKey, document: Document) -> tuple[object, ...]:
+    scope = key.scope
     return (
-        *name.key,
+        *key.columns(partner_id),
         scope.kind,
         scope.activity,
         scope.agent,
         scope.registration,
-        name.document_id,
+        key.document_id,
         document.content_type,
         document.etag,
         document.content,

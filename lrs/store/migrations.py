@@ -19,7 +19,7 @@ import sqlparse
 
 from lrs import resources
 from lrs.errors import Unavailable
-from lrs.store.postgres import Connection, errors_translated
+from lrs.store.postgres import Connection, translate_errors
 
 _CREATE = """
 create table if not exists schema_migration (
@@ -58,7 +58,7 @@ async def migrate(dsn: str) -> list[Migration]:
     Servers that start together wait for each other here. Raises UnknownSchema if the database is
     newer than this version of the server.
     """
-    with errors_translated():
+    with translate_errors():
         async with _connected(dsn) as connection:
             await _create(connection)
             applied = [each for each in known() if await _apply(connection, each, dsn)]

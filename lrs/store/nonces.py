@@ -1,7 +1,7 @@
-"""What callbacks leave in the store beside their statements: nonces, page views, counters.
+"""Nonces of signed tool requests: each is accepted once.
 
-A nonce is taken in the transaction that stores the statement, before it: if that fails, the nonce
-is free again, and of two requests with one nonce only one gets anywhere.
+A nonce is consumed in the transaction that stores the statement, before the statement. A rollback
+frees it, and of two concurrent requests with one nonce only one commits.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from hashlib import blake2b
 
 from lrs import resources
 from lrs.errors import Unauthorized
-from lrs.store.postgres import Connection, Database, errors_translated
-from lrs.store.statements.insert import Prepared
+from lrs.store.postgres import Connection, Database, translate_errors
 
 _CONSUME = resources.query("insert_nonces")
 _RELEASE = resources.query("delete_nonces")
-_EFFECTS = resources.query("record_callbacks")
-_SWEEP = resources.query("delete_expired_nonces")
+_DELETE_EXPIRED = resources.query("delete_expired_nonces")
 
-_KEPT = timedelta(minutes=92)
+_TTL = timedelta(minutes=92)
 """Longer than the age (90 minutes) and the clock skew (1 minute) that a request may have."""
 
 
@@ -34,7 +32,7 @@ class NonceReused(Unauthorized):
 
 @dataclass(frozen=True, slots=True)
 class Nonce:
-    """The nonce of a signed request of one tool."""
+    """The nonce of a signed request of one tool; `hash` is 16 bytes of BLAKE2b."""
 
     tool: str
     hash: bytes
@@ -46,53 +44,36 @@ class Nonce:
 
 
 async def consume(connection: Connection, partner_id: int, nonces: Sequence[Nonce]) -> set[Nonce]:
-    """Takes those that were never seen, and returns them."""
+    """Stores the nonces that are new, and returns these."""
     rows = await connection.fetch(
         _CONSUME,
         partner_id,
-        [each.tool for each in nonces],
-        [each.hash for each in nonces],
-        _KEPT,
+        [nonce.tool for nonce in nonces],
+        [nonce.hash for nonce in nonces],
+        _TTL,
     )
     return {Nonce(row["tool"], row["nonce"]) for row in rows}
 
 
 async def release(connection: Connection, partner_id: int, nonces: Sequence[Nonce]) -> None:
-    """Lets go of nonces that this transaction has taken, but for nothing."""
+    """Deletes nonces that this transaction consumed, because their statement is not stored."""
     if nonces:
         await connection.execute(
-            _RELEASE, partner_id, [each.tool for each in nonces], [each.hash for each in nonces]
+            _RELEASE,
+            partner_id,
+            [nonce.tool for nonce in nonces],
+            [nonce.hash for nonce in nonces],
         )
 
 
-async def consume_alone(database: Database, partner_id: int, nonce: Nonce) -> bool:
-    """Takes the nonce of a request that stores nothing; False if it was seen before."""
-    with errors_translated():
+async def consume_one(database: Database, partner_id: int, nonce: Nonce) -> bool:
+    """Consumes the nonce of a request that stores nothing; False if it was consumed before."""
+    with translate_errors():
         return bool(await consume(database.writers, partner_id, [nonce]))
 
 
-async def write(connection: Connection, partner_id: int, stored: Sequence[Prepared]) -> None:
-    """Counts the page views that statements just stored stand for."""
-    viewed = [(each.statement_id, each.page_view) for each in stored if each.page_view]
-    if not viewed:
-        return
-    views = [view for _, view in viewed]
-    await connection.execute(
-        _EFFECTS,
-        partner_id,
-        [statement_id for statement_id, _ in viewed],
-        [view.tool for view in views],
-        [view.user for view in views],
-        [view.course for view in views],
-        [view.url for view in views],
-        [view.seconds for view in views],
-        [view.interaction_seconds for view in views],
-        [view.viewed for view in views],
-    )
-
-
-async def sweep(database: Database) -> int:
-    """Forgets old nonces; returns how many there were."""
-    with errors_translated():
-        status: str = await database.writers.execute(_SWEEP)
+async def delete_expired(database: Database) -> int:
+    """Deletes the expired nonces of every partner; returns their number."""
+    with translate_errors():
+        status: str = await database.writers.execute(_DELETE_EXPIRED)
     return int(status.removeprefix("DELETE "))

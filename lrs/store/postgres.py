@@ -27,7 +27,7 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy | asyncpg.Poo
 
 WRITER = "lrs writer"
 READER = "lrs reader"
-PROJECTION = "lrs projection"
+PROJECTOR = "lrs projection"
 
 _A_DAY = 86_400.0
 
@@ -60,7 +60,7 @@ _PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
 # twice is inserted `on conflict`, or caught where that may be. One that stays however often all is
 # done again is a mistake of ours, and no reason to come back later.
 _CONTENDED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-RETRIED = (*_CONTENDED, asyncpg.UniqueViolationError)
+RETRYABLE_ERRORS = (*_CONTENDED, asyncpg.UniqueViolationError)
 
 _UNAVAILABLE = (
     OSError,
@@ -124,7 +124,7 @@ class Database:
 
 
 @asynccontextmanager
-async def connected(
+async def open_database(
     dsn: str, *, writers: int = 4, readers: int = 8, timeout: float = 30.0
 ) -> AsyncIterator[Database]:
     """The pools, open; half of `readers` are for lists.
@@ -132,7 +132,7 @@ async def connected(
     `timeout` (seconds) bounds each statement and each wait for a connection.
     Raises Unavailable if the server cannot be reached.
     """
-    with errors_translated():
+    with translate_errors():
         async with (
             _pool(dsn, WRITER, writers, timeout, _LOOK_UPS) as writing,
             _pool(dsn, READER, (readers + 1) // 2, timeout) as reading,
@@ -142,9 +142,9 @@ async def connected(
 
 
 @asynccontextmanager
-async def administered(dsn: str) -> AsyncIterator[asyncpg.Pool]:
+async def open_admin_database(dsn: str) -> AsyncIterator[asyncpg.Pool]:
     """One connection, for a command. Raises Unavailable if the server cannot be reached."""
-    with errors_translated():
+    with translate_errors():
         async with asyncpg.create_pool(
             dsn, min_size=1, max_size=1, server_settings={"application_name": "lrs admin"}
         ) as pool:
@@ -152,7 +152,7 @@ async def administered(dsn: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 @asynccontextmanager
-async def projecting(
+async def open_projector_database(
     dsn: str,
     *,
     seconds: float = _A_DAY,
@@ -167,8 +167,8 @@ async def projecting(
     async def tell(connection: asyncpg.Connection) -> None:
         opened(connection.get_server_pid())
 
-    with errors_translated():
-        async with _pool(dsn, PROJECTION, 2, seconds, _PLANNED_ANEW, init=tell) as pool:
+    with translate_errors():
+        async with _pool(dsn, PROJECTOR, 2, seconds, _PLANNED_ANEW, init=tell) as pool:
             yield Database(pool, pool, pool)
 
 
@@ -209,7 +209,7 @@ def _pool(
 
 
 @contextmanager
-def errors_translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turns what PostgreSQL or the way to it raises into Unavailable or InternalError."""
     try:
         with stage("database"):
@@ -235,6 +235,6 @@ async def retry_transaction(attempt: Callable[[], Awaitable[Result]]) -> Result:
     for _ in range(_RETRIES):
         try:
             return await attempt()
-        except RETRIED:
+        except RETRYABLE_ERRORS:
             await asyncio.sleep(0)
     return await attempt()

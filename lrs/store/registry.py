@@ -9,7 +9,7 @@ import asyncpg
 
 from lrs import resources
 from lrs.errors import Conflict, InvalidParameter, NotFound
-from lrs.store.postgres import errors_translated
+from lrs.store.postgres import translate_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Registry:
     async def _fetch(self, name: str, *arguments: object) -> list[asyncpg.Record]:
         if not all(_can_be_stored(argument) for argument in arguments):
             raise InvalidParameter("A text holds a character that cannot be stored.")
-        with errors_translated():
+        with translate_errors():
             rows: list[asyncpg.Record] = await self._pool.fetch(resources.query(name), *arguments)
         return rows
 
@@ -134,7 +134,7 @@ class Registry:
 
     async def add_signing_key(self, key: SigningKey) -> None:
         """Adds the first key; does nothing if there is one, or another process is faster."""
-        with errors_translated():
+        with translate_errors():
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(resources.query("lock_signing_keys"))
                 await connection.execute(

@@ -9,7 +9,7 @@ import asyncpg
 
 from lrs import resources
 from lrs.errors import Conflict, NotFound
-from lrs.store.postgres import errors_translated
+from lrs.store.postgres import translate_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,6 @@ class Tools:
 
 
 async def _fetch(pool: asyncpg.Pool, name: str, *arguments: object) -> list[asyncpg.Record]:
-    with errors_translated():
+    with translate_errors():
         rows: list[asyncpg.Record] = await pool.fetch(resources.query(name), *arguments)
     return rows

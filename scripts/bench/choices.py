@@ -19,7 +19,7 @@ from lrs import embedded_postgres
 from lrs.store import migrations
 from lrs.store.statements import insert
 from lrs.store.statements.insert import Prepared
-from lrs.store.statements.partner_keys import salt
+from lrs.store.statements.partner_keys import key_salt
 from scripts.bench import document
 from scripts.bench.copying import BENCH, Store, copy, prepared, rate, renamed, tables_apart
 from scripts.bench.samples import Samples
@@ -199,12 +199,12 @@ async def _dictionary(
     known = {row["key"]: row["id"] for row in await connection.fetch(_TERMS, list(wanted))}
     if late := wanted - known.keys():  # another transaction was first
         known |= {row["key"]: row["id"] for row in await connection.fetch(_LATE_TERMS, list(late))}
-    own = salt(partner_id)  # which the store will combine them with
+    own = key_salt(partner_id)  # which the store will combine them with
     keyed = [
         replace(each, links=tuple((known[key] ^ own, roles) for key, roles in each.links))
         for each in batch
     ]
-    await insert.insert(connection, partner_id, keyed)
+    await insert.insert_new(connection, partner_id, keyed)
 
 
 # What is kept of a statement
@@ -244,10 +244,10 @@ async def _unsorted(
 _JSONB = ["alter table statement alter column payload type jsonb using payload::jsonb"]
 
 WAYS: Sequence[Way] = (
-    Way("how rows come in", "unnest, as the server does it", insert.insert),
+    Way("how rows come in", "unnest, as the server does it", insert.insert_new),
     Way("", "COPY straight into the tables, blind to known ids", copy),
     Way("", "COPY into temporary tables, then insert", _staged, prepare=_STAGE),
-    Way("keys of links", "hashed, 64 bits", insert.insert),
+    Way("keys of links", "hashed, 64 bits", insert.insert_new),
     Way("", "from a dictionary, 32 bits", _dictionary, _DICTIONARY),
     Way("payload", "text", copy),
     Way("", "jsonb", copy, _JSONB),

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from lrs.ingest.prepare import Sender, StatementReader, check
 from lrs.store.statements import sequence
 from lrs.store.statements.insert import Prepared
-from lrs.store.statements.partner_keys import salt
+from lrs.store.statements.partner_keys import key_salt
 from scripts.bench.samples import Samples
 
 APART = "bench"
@@ -107,10 +107,11 @@ async def copy(
     by_id: bool = True,
 ) -> None:
     """The rows that sql/statements/insert.sql makes, in the same order."""
-    began, own = sequence.first(datetime.now(UTC)), salt(partner_id)
-    writer = connection.get_server_pid() % 2**sequence.BITS
+    began, own = sequence.first_at(datetime.now(UTC)), key_salt(partner_id)
+    writer = connection.get_server_pid() % 2**sequence.TIEBREAK_BITS
     placed = [
-        (each, began + (position << sequence.BITS) + writer) for position, each in enumerate(batch)
+        (each, began + (position << sequence.TIEBREAK_BITS) + writer)
+        for position, each in enumerate(batch)
     ]
     if by_id:
         placed.sort(key=lambda each: each[0].statement_id)
@@ -128,7 +129,7 @@ async def copy(
                 each.statement_id,
                 each.digest,
                 each.organization,
-                f'{each.body}"stored":"{sequence.stored(place):%Y-%m-%dT%H:%M:%S.%fZ}"}}',
+                f'{each.body}"stored":"{sequence.stored_at(place):%Y-%m-%dT%H:%M:%S.%fZ}"}}',
             )
             for each, place in placed
         ],

@@ -101,7 +101,7 @@ async def _copy_share(
             async with connection.transaction():
                 await copy(connection, partner_id, batch)
                 if news:
-                    await insert.insert_all(connection, partner_id, (), news)
+                    await insert.insert_all_or_none(connection, partner_id, (), news)
             remembered.note(partner_id, news)
     finally:
         await connection.close()

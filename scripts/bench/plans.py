@@ -107,7 +107,7 @@ async def _explained(target: Target, executed: list[Execution]) -> str:
     for each in sorted([*with_file, *built], key=lambda each: each.milliseconds):
         slowest[each.sql] = each
     parts = []
-    async with postgres.connected(target.dsn) as pools:
+    async with postgres.open_database(target.dsn) as pools:
         for sql, each in slowest.items():
             title = names[sql] or f"built by lrs/store/statements/page_query.py\n\n{sql}"
             pool = pools.lists if each.session in lists else pools.writers

@@ -33,7 +33,7 @@ from lrs.reports.record_query import RecordQuery
 from lrs.reports.roles import Grants
 from lrs.server import garbage_collection
 from lrs.store import migrations
-from lrs.store.postgres import Database, connected, projecting
+from lrs.store.postgres import Database, open_database, open_projector_database
 from lrs.store.registry import Registry
 from lrs.xapi.definitions import identity_hash
 from scripts.reporting import samples
@@ -91,7 +91,7 @@ async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
         await Grants(pool).grant(partner_id, schema="bench", role=READER, password=READER)
         await measure("rows", _rows(pool))
         await measure("the vendor's query, seconds", _timed(3, lambda: _vendor(dsn)))
-        async with connected(dsn) as database:
+        async with open_database(dsn) as database:
             learner = options.learners // 2
             await measure(
                 "a learner's records, seconds",
@@ -146,7 +146,7 @@ async def _rebuild(dsn: str, partner_id: int, folder: Path, count: int) -> Json:
         told = now
         print(f"  {counted}: {done:,} of {total:,} after {now - began:.1f} s", flush=True)
 
-    async with projecting(dsn) as database:
+    async with open_projector_database(dsn) as database:
         await rebuild.rebuild_partner(database, partner_id, vocabulary(), report)
     return {**_taken(time.perf_counter() - began, count), "parts": parts}
 

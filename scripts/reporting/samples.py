@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 
 from lrs.store.statements import sequence
-from lrs.store.statements.partner_keys import salt
+from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import index_keys, track_events
 
 COURSES = 400
@@ -41,7 +41,7 @@ Json = dict[str, Any]
 def rows(count: int, learners: int, partner_id: int, seed: int = 1) -> Iterator[tuple[Any, ...]]:
     """Rows of the statement table, in the order of COLUMNS and of their storing."""
     chance = random.Random(seed)
-    own = salt(partner_id)
+    own = key_salt(partner_id)
     keys = {verb: index_keys.verb_key(verb) ^ own for verb in VERBS.values()}
     for number, statement in enumerate(_statements(chance, count, learners)):
         statement_id = UUID(int=chance.getrandbits(128), version=4)
@@ -49,7 +49,7 @@ def rows(count: int, learners: int, partner_id: int, seed: int = 1) -> Iterator[
         statement["stored"] = statement["timestamp"]
         yield (
             partner_id,
-            sequence.first(BEGINNING + timedelta(days=DAYS) * (number / count)),
+            sequence.first_at(BEGINNING + timedelta(days=DAYS) * (number / count)),
             statement_id,
             keys[statement["verb"]["id"]],
             1,

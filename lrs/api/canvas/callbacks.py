@@ -129,7 +129,7 @@ def _signed(request: Request, body: bytes) -> SignedRequest:
 
 async def _burn(here: Services, who: Reporter, nonce: Nonce) -> None:
     """Takes the nonce of a request that stores nothing."""
-    if not await nonces.consume_alone(here.database, who.tool.partner_id, nonce):
+    if not await nonces.consume_one(here.database, who.tool.partner_id, nonce):
         raise NonceReused
 
 
@@ -139,7 +139,7 @@ async def _store(here: Services, who: Reporter, report: CallbackReport, nonce: N
     item, sender = _item(here, who, report, statement_id), _sender(who)
     outcome = await here.ingest.record(item, sender, nonce)
     if outcome.kind == "conflict" and statement_id is not None:
-        known = await here.lookups.one(sender.partner_id, statement_id)
+        known = await here.statement_loader.load(sender.partner_id, statement_id)
         if known and not canvas_callbacks.is_from_launch(orjson.loads(known.payload), who.launch):
             # Some tools send one id for everybody, as the vendor's example does.
             statement_id = canvas_callbacks.launch_id(statement_id, who.launch)

@@ -19,7 +19,7 @@ from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
 from lrs.store import page_views
-from lrs.store.page_views import Order, Summary, Viewed
+from lrs.store.page_views import Order, PageViewRow, UserSummary
 from lrs.xapi import canvas_launches
 
 _COLUMNS = [
@@ -59,7 +59,7 @@ async def get_page_views_csv(request: Request) -> Response:
 async def get_course_activity(request: Request) -> Response:
     who = await _reader(request)
     database = request_parsing.services(request).database
-    days = await page_views.course_days(database, who.partner_id, _id(request, "course"))
+    days = await page_views.course_views_by_day(database, who.partner_id, _id(request, "course"))
     return json_response(
         [{"date": day.isoformat(), "participations": 0, "views": count} for day, count in days]
     )
@@ -69,14 +69,14 @@ async def get_student_summaries(request: Request) -> Response:
     who, course = await _reader(request), _id(request, "course")
     window = pagination.numbered(request)
     given = request.query_params
-    found = await page_views.summaries(
+    found = await page_views.list_user_summaries(
         request_parsing.services(request).database,
         who.partner_id,
         course,
-        only=_student(given.get("student_id")),
+        user=_student(given.get("student_id")),
         order=_ORDERS.get(given.get("sort_column", ""), "name"),
         limit=window.limit,
-        skip=window.skip,
+        offset=window.skip,
     )
     link = pagination.links_of_total(request, window, found[0].total if found else None)
     return json_response([_summary(each) for each in found], headers={"Link": link})
@@ -86,7 +86,7 @@ async def get_user_activity(request: Request) -> Response:
     who = await _reader(request)
     database = request_parsing.services(request).database
     course, user = _id(request, "course"), _id(request, "user")
-    days = await page_views.user_days(database, who.partner_id, course, user)
+    days = await page_views.user_views_by_day(database, who.partner_id, course, user)
     return json_response(
         {
             "page_views": {day.isoformat(): count for day, count in days},
@@ -116,10 +116,10 @@ def _student(given: str | None) -> str | None:
     return given or None
 
 
-async def _page(request: Request) -> tuple[list[Viewed], dict[str, str]]:
+async def _page(request: Request) -> tuple[list[PageViewRow], dict[str, str]]:
     who, user = await _reader(request), _id(request, "user")
     window: Window = pagination.window(request)
-    found, more = await page_views.page_views(
+    found, more = await page_views.list_page_views(
         request_parsing.services(request).database, who.partner_id, user, window.wanted
     )
     last = (found[-1].created_at, found[-1].statement_id) if more else None
@@ -131,7 +131,7 @@ def _number(text: str) -> int | str:
     return int(text) if _NUMBER.fullmatch(text) else text
 
 
-def _page_view(viewed: Viewed) -> dict[str, Any]:
+def _page_view(viewed: PageViewRow) -> dict[str, Any]:
     return {
         "id": viewed.statement_id,
         "app_name": None,
@@ -159,7 +159,7 @@ def _page_view(viewed: Viewed) -> dict[str, Any]:
     }
 
 
-def _row(viewed: Viewed) -> dict[str, Any]:
+def _row(viewed: PageViewRow) -> dict[str, Any]:
     return {
         "request_id": viewed.statement_id,
         "user_id": viewed.user,
@@ -171,12 +171,12 @@ def _row(viewed: Viewed) -> dict[str, Any]:
     }
 
 
-def _summary(summary: Summary) -> dict[str, Any]:
+def _summary(summary: UserSummary) -> dict[str, Any]:
     """Nothing is known here of assignments; the time spent is told beside what Canvas tells."""
     return {
         "id": _number(summary.user),
         "page_views": summary.page_views,
-        "max_page_views": summary.most,
+        "max_page_views": summary.max_page_views,
         "page_views_level": summary.level,
         "participations": 0,
         "max_participations": 0,

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from lrs.api.canvas import urls
-from lrs.store.page_views import EARLIEST, LATEST, Wanted
+from lrs.store.page_views import EARLIEST, LATEST, PageViewFilter
 from lrs.xapi.query_params import uuid
 
 _DEFAULT, _MOST = 10, 100
@@ -38,7 +38,7 @@ class BadWindow(ValueError):
 class Window:
     """What is asked for, and the page as it was named ("1" for the first)."""
 
-    wanted: Wanted
+    wanted: PageViewFilter
     page: str
 
 
@@ -64,9 +64,9 @@ def window(request: Request) -> Window:
     start, end = start or EARLIEST, end or LATEST
     limit, page = _per_page(request), request.query_params.get("page", "")
     if after := _bookmarked(page):
-        return Window(Wanted(limit, start, end, after), page)
+        return Window(PageViewFilter(limit, start, end, after), page)
     number = int(page) if _PAGE.fullmatch(page) else 1
-    return Window(Wanted(limit, start, end, skip=(number - 1) * limit), str(number))
+    return Window(PageViewFilter(limit, start, end, offset=(number - 1) * limit), str(number))
 
 
 def numbered(request: Request) -> Numbered:
@@ -84,7 +84,7 @@ def links(request: Request, asked: Window, last: tuple[datetime, str] | None) ->
         pages["next"] = _BOOKMARK + base64.urlsafe_b64encode(text).decode()
     else:
         pages["last"] = asked.page
-    if asked.wanted.skip:
+    if asked.wanted.offset:
         pages["prev"] = str(int(asked.page) - 1)
     return _rendered(request, pages, asked.wanted.limit)
 

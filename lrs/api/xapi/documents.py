@@ -15,7 +15,7 @@ from lrs.api.xapi.resource import resource
 from lrs.auth import scopes
 from lrs.errors import BadRequest, NotFound, PreconditionFailed
 from lrs.store import documents as store
-from lrs.store.documents import Name
+from lrs.store.documents import DocumentKey
 from lrs.store.postgres import Database
 from lrs.xapi import documents as rules
 from lrs.xapi import preconditions
@@ -44,15 +44,15 @@ class _Call:
     conditions: Preconditions
 
     @property
-    def name(self) -> Name:
-        return Name(self.partner_id, self.asked.scope, self.asked.document_id)
+    def key(self) -> DocumentKey:
+        return DocumentKey(self.asked.scope, self.asked.document_id)
 
 
 async def get(kind: Kind, request: Request) -> Response:
     call = await _read(kind, request, "GET")
     if not call.asked.document_id:
         return await _ids(call)
-    found = await store.one(call.database, call.name)
+    found = await store.get(call.database, call.partner_id, call.key)
     if found is None:
         raise NotFound(f"There is no {kind.name} {call.asked.document_id[:80]!r} here.")
     headers = {**_HEADERS, "ETag": f'"{found.document.etag}"'}
@@ -67,14 +67,14 @@ async def put(kind: Kind, request: Request) -> Response:
     call = await _read(kind, request, "PUT")
     sent = await _document(call, request)
     if not call.conditions and rules.may_replace_unseen(kind, call.version):
-        await store.replace(call.database, call.name, sent)
+        await store.put(call.database, call.partner_id, call.key, sent)
         return _changed(sent)
 
     def decide(found: Document | None) -> Document:
         rules.check_put(kind, call.version, call.conditions, found)
         return sent
 
-    return _changed(await store.change(call.database, call.name, decide))
+    return _changed(await store.compare_and_swap(call.database, call.partner_id, call.key, decide))
 
 
 async def post(kind: Kind, request: Request) -> Response:
@@ -86,7 +86,7 @@ async def post(kind: Kind, request: Request) -> Response:
         call.conditions.check(found.etag if found else None)
         return rules.merged(found, sent, call.body_bytes) if found else sent
 
-    return _changed(await store.change(call.database, call.name, decide))
+    return _changed(await store.compare_and_swap(call.database, call.partner_id, call.key, decide))
 
 
 async def delete(kind: Kind, request: Request) -> Response:
@@ -96,13 +96,13 @@ async def delete(kind: Kind, request: Request) -> Response:
     elif call.conditions:
         await _delete_one(call)
     else:
-        await store.delete(call.database, call.name)
+        await store.delete(call.database, call.partner_id, call.key)
     return _changed(None)
 
 
 async def _ids(call: _Call) -> Response:
     scope, since = call.asked.scope, call.asked.since
-    found = await store.ids(call.database, call.partner_id, scope, since)
+    found = await store.list_ids(call.database, call.partner_id, scope, since)
     headers = {"Cache-Control": "no-cache"}
     if found:
         latest = max(updated for _, updated in found)
@@ -114,7 +114,7 @@ async def _delete_one(call: _Call) -> None:
     def decide(found: Document | None) -> None:
         call.conditions.check(found.etag if found else None)
 
-    await store.change(call.database, call.name, decide)
+    await store.compare_and_swap(call.database, call.partner_id, call.key, decide)
 
 
 async def _delete_all(call: _Call) -> None:

@@ -25,7 +25,9 @@ async def get_agent(request: Request) -> Response:
     asked = _only(request, "agent", query_params.agent, "2.4")
     identity = str(index_keys.agent_identity(asked))
     here = request_parsing.services(request)
-    names = await definitions.names(here.database, who.partner_id, identity, page_query.MOST_BYTES)
+    names = await definitions.names(
+        here.database, who.partner_id, identity, page_query.MAX_PAGE_BYTES
+    )
     return json_response(person_object(asked, names))
 
 
@@ -35,7 +37,7 @@ async def get_activity(request: Request) -> Response:
     asked = _only(request, "activityId", query_params.iri, "2.5")
     here = request_parsing.services(request)
     known = await definitions.definitions(
-        here.database, who.partner_id, [asked], page_query.MOST_BYTES
+        here.database, who.partner_id, [asked], page_query.MAX_PAGE_BYTES
     )
     return json_response(activity_object(asked, known.get(asked)))
 

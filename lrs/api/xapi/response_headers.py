@@ -60,7 +60,9 @@ async def _add_bound(request: Request, response: Response) -> None:
     if any(name == _BOUND for name, _ in response.raw_headers):
         return
     try:
-        bound = timestamp(await request_parsing.services(request).horizon.recent())
+        bound = timestamp(
+            await request_parsing.services(request).watermark_reader.cached_watermark()
+        )
     except LRSError:
         return  # the answer itself says that the database is away
     response.raw_headers.append((_BOUND, bound.encode()))

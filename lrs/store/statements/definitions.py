@@ -16,7 +16,7 @@ import msgspec
 import orjson
 
 from lrs import resources
-from lrs.store.postgres import Database, errors_translated
+from lrs.store.postgres import Database, translate_errors
 from lrs.xapi.definitions import identity_hash, merge
 from lrs.xapi.statement import Json
 
@@ -157,7 +157,7 @@ async def definitions(
     Once there are `most_bytes` of them, the others are None.
     """
     hashes = [identity_hash(activity) for activity in activities]
-    with errors_translated():
+    with translate_errors():
         rows = await database.readers.fetch(_DEFINITIONS, partner_id, hashes, most_bytes)
     return {
         row["activity_id"]: row["definition"] and orjson.loads(row["definition"]) for row in rows
@@ -166,6 +166,6 @@ async def definitions(
 
 async def names(database: Database, partner_id: int, identity: str, most_bytes: int) -> list[str]:
     """The names that an agent went by, in order, until there are `most_bytes` of them."""
-    with errors_translated():
+    with translate_errors():
         rows = await database.readers.fetch(_NAMES, partner_id, identity_hash(identity), most_bytes)
     return [row["name"] for row in rows]

@@ -1,4 +1,8 @@
-"""What a list is limited to: conditions that are met in ranges of indexes, and a window of time."""
+"""The filter of a statement list: predicates, a time window, an order and a limit.
+
+A predicate is a disjunction of index ranges: a statement matches if it lies in one of them. A
+statement must match every predicate.
+"""
 
 from __future__ import annotations
 
@@ -11,40 +15,45 @@ from lrs.xapi import index_keys
 from lrs.xapi.statement_query import Cursor, StatementQuery
 
 Column = Literal["key", "actor_key", "object_key", "verb_key", "authority_key", "organization"]
+"""`key` is the column of the index entries; the others are columns of `statement`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """The statements with one value in a column, which is one of `link` or of `statement`.
+class IndexRange:
+    """The statements with one value in an indexed column.
 
-    Only statements that have nothing in one of the columns `lacking` have such links.
+    `null_columns`, for a range of index entries: a statement has such an entry only if one of these
+    columns is null. The check is skipped for other statements.
     """
 
     column: Column
     value: int | str
-    lacking: tuple[Column, ...] = ()
+    null_columns: tuple[Column, ...] = ()
 
 
-Condition = tuple[Range, ...]
-"""Statements must be in one of the ranges."""
+Predicate = tuple[IndexRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which statements, in which order. Conditions are all to be met."""
+class StatementFilter:
+    """The statements of one page, at most `limit`.
 
-    conditions: tuple[Condition, ...]
-    horizon: datetime
+    `watermark` and `until` are inclusive, `since` is exclusive. `cursor` is the end of the previous
+    page.
+    """
+
+    predicates: tuple[Predicate, ...]
+    watermark: datetime
     since: datetime | None
     until: datetime | None
     cursor: Cursor | None
     ascending: bool
     limit: int
 
-    def window(self) -> tuple[int, int]:
-        """The places in which the page lies: from the first to before the second."""
-        low = sequence.after(self.since) if self.since else 0
-        high = sequence.after(min(self.horizon, self.until or self.horizon))
+    def sequence_range(self) -> tuple[int, int]:
+        """The lowest sequence of the page, inclusive, and the highest, exclusive."""
+        low = sequence.first_after(self.since) if self.since else 0
+        high = sequence.first_after(min(self.watermark, self.until or self.watermark))
         if self.cursor is None:
             return low, high
         if self.ascending:
@@ -52,34 +61,36 @@ class Selection:
         return low, min(high, self.cursor.place)
 
 
-def select(
+def build_filter(
     query: StatementQuery,
     *,
-    horizon: datetime,
+    watermark: datetime,
     authority_key: int | None = None,
     organization: str | None = None,
-) -> Selection:
-    """What a query asks for, limited to one authority and one organization if they are given.
+) -> StatementFilter:
+    """The filter of a query, limited to one authority and one organization if set.
 
-    Conditions that are met by few statements, as a rule, come first.
+    Predicates are ordered by their usual selectivity: the rarest first.
     """
-    conditions: list[Condition] = []
+    predicates: list[Predicate] = []
     if query.registration:
-        conditions.append((Range("key", index_keys.registration_key(query.registration)),))
+        predicates.append((IndexRange("key", index_keys.registration_key(query.registration)),))
     if query.agent:
-        conditions.append(_agent(query.agent, related=query.related_agents))
+        predicates.append(_agent(query.agent, related=query.related_agents))
     if query.activity:
-        conditions.append(_activity(query.activity, related=query.related_activities))
+        predicates.append(_activity(query.activity, related=query.related_activities))
     if organization is not None:
-        conditions.append((Range("organization", organization),))
+        predicates.append((IndexRange("organization", organization),))
     if query.verb:
         key = index_keys.verb_key(query.verb)
-        conditions.append((Range("verb_key", key), Range("key", key, lacking=("object_key",))))
+        predicates.append(
+            (IndexRange("verb_key", key), IndexRange("key", key, null_columns=("object_key",)))
+        )
     if authority_key is not None:
-        conditions.append((Range("authority_key", authority_key),))
-    return Selection(
-        tuple(conditions),
-        horizon,
+        predicates.append((IndexRange("authority_key", authority_key),))
+    return StatementFilter(
+        tuple(predicates),
+        watermark,
         query.since,
         query.until,
         query.cursor,
@@ -88,25 +99,28 @@ def select(
     )
 
 
-def _agent(agent: dict[str, Any], *, related: bool) -> Condition:
+def _agent(agent: dict[str, Any], *, related: bool) -> Predicate:
     identity = index_keys.agent_identity(agent)
-    direct = index_keys.entity_key("agent", str(identity))
-    found = (
-        Range("actor_key", direct),
-        Range("key", direct, lacking=("actor_key", "object_key")),
+    key = index_keys.entity_key("agent", str(identity))
+    ranges = (
+        IndexRange("actor_key", key),
+        IndexRange("key", key, null_columns=("actor_key", "object_key")),
     )
     if not related:
-        return found
+        return ranges
     return (
-        *found,
-        Range("key", index_keys.entity_key("related agent", str(identity))),
-        Range("authority_key", direct),
+        *ranges,
+        IndexRange("key", index_keys.entity_key("related agent", str(identity))),
+        IndexRange("authority_key", key),
     )
 
 
-def _activity(activity: str, *, related: bool) -> Condition:
-    direct = index_keys.activity_key(activity)
-    found = (Range("object_key", direct), Range("key", direct, lacking=("object_key",)))
+def _activity(activity: str, *, related: bool) -> Predicate:
+    key = index_keys.activity_key(activity)
+    ranges = (
+        IndexRange("object_key", key),
+        IndexRange("key", key, null_columns=("object_key",)),
+    )
     if not related:
-        return found
-    return (*found, Range("key", index_keys.related_activity_key(activity)))
+        return ranges
+    return (*ranges, IndexRange("key", index_keys.related_activity_key(activity)))

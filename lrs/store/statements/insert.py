@@ -1,27 +1,24 @@
-"""Statements: writing a set of them, and reading one.
+"""Inserts statements, with their index entries and references.
 
-Rows are written once and never changed. Whether a statement is voided, and what it inherits from
-the statement it refers to, follow from other rows, so that statements may arrive in any order.
+A statement row is written once and never updated. Whether a statement is voided, and which index
+keys it inherits from the statement it refers to, follow from other rows. Statements may therefore
+arrive in any order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
 
 import msgspec
 from asyncpg import UniqueViolationError
 
 from lrs import resources
-from lrs.store.batching import Together
-from lrs.store.postgres import Connection, Database, errors_translated
+from lrs.store.postgres import Connection, Database, translate_errors
 from lrs.store.statements.definitions import News
-from lrs.store.statements.partner_keys import salt
+from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi.canvas_callbacks import PageView
 from lrs.xapi.definitions import identity_hash
-from lrs.xapi.index_keys import VOIDED_KEY
 from lrs.xapi.signatures import Signature
 
 _GIVEN, _INSERT, _INSERT_ONE, _INSERT_ALL, _TELL, _INSERTED = (
@@ -33,23 +30,23 @@ ONE = f"{_INSERT_ONE}{_INSERTED}"
 ONE_TELLING = f"{_INSERT_ONE}, {_TELL}{_INSERTED}"
 ALL_TELLING = f"{_GIVEN}{_INSERT_ALL}, {_TELL}{_INSERTED}"
 _STORED_DIGESTS = resources.query("list_stored_digests")
-_BY_ID = resources.query("get_statements")
 
-# Bytes of stored statements that are read to say in what others differ from them.
-_MOST_COMPARED = 8_388_608
+_MAX_COMPARED_BYTES = 8_388_608
+"""Total size of the stored statements that are read to compare them with conflicting ones."""
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """A statement that has been checked and completed, all but the time of storing.
+    """A valid, completed statement, ready for its insert; only `stored` is missing.
 
-    `body` is its JSON text, still open at the end for what only the store knows: `stored`, and
-    `timestamp` too unless `timed`. `actor_key` and `object_key` are those of an identified actor
-    without members and of an activity; `links`, pairs of key and roles, are all else it speaks of.
-    `target` is the id of the statement it refers to, which it `voids` or not.
+    `body` is the JSON text up to its last member, with a trailing comma. The insert appends
+    `timestamp`, unless `timed`, and `stored`. The keys are unsalted 64-bit index keys:
+    `actor_key` of an actor that is one identified agent, `object_key` of an object that is an
+    activity; `links` are all other index entries, pairs of key and bit set of roles. `target` is
+    the id of the statement that a StatementRef refers to; `voids` whether it voids that.
 
-    Beside it stands what it tells and brings: definitions of activities as JSON, names of agents by
-    identity, contents of attachments by SHA-2, what was found of its signatures, and the page view
-    that it stands for.
+    Parts of other tables: `definitions`, pairs of activity id and definition as JSON text; `names`,
+    pairs of agent identity and name; `contents` of attachments, pairs of SHA-2 in hexadecimal and
+    bytes; `signatures`, the results of their verification; the `page_view` of a callback.
     """
 
     statement_id: str
@@ -72,15 +69,15 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> str:
-        """Its JSON text without what only the store knows."""
+        """The JSON text without the members that the insert appends."""
         return self.body.rstrip(",") + "}"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is stored under a known id.
+class ExistingStatement:
+    """The stored statement with the id of a refused one.
 
-    `payload` only if its digest is not the one asked for, and there are not many of them.
+    `payload` is its JSON text if its digest differs, up to 8 MiB of payloads per query; else None.
     """
 
     digest: bytes
@@ -88,106 +85,100 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Inserted:
-    """The ids that were new, and those of them that stored statements already refer to."""
+class InsertedIds:
+    """The ids that were new, and those of them that stored statements refer to."""
 
     ids: frozenset[str]
     referred: frozenset[str]
 
 
-class Single(msgspec.Struct, frozen=True, gc=False):
-    payload: bytes
-    stored: datetime
-    organization: str | None
-    authority_key: int
-    voided: bool
-
-
-async def insert(connection: Connection, partner_id: int, prepared: Sequence[Prepared]) -> Inserted:
-    """Stores those whose ids are new. The ids given must differ from each other."""
-    referring = [each for each in prepared if each.target is not None]
-    (row,) = await connection.fetch(
+async def insert_new(
+    connection: Connection, partner_id: int, rows: Sequence[Prepared]
+) -> InsertedIds:
+    """Inserts the rows whose ids are new. The ids of `rows` must be distinct."""
+    references = [row for row in rows if row.target is not None]
+    (record,) = await connection.fetch(
         SEVERAL,
         partner_id,
-        *_columns(partner_id, prepared),
-        [each.statement_id for each in referring],
-        [each.target for each in referring],
-        [each.voids for each in referring],
+        *_columns(partner_id, rows),
+        [row.statement_id for row in references],
+        [row.target for row in references],
+        [row.voids for row in references],
     )
-    stored, ids, referred = row
-    if stored == len(prepared):
-        ids = [each.statement_id for each in prepared]
-    return Inserted(frozenset(ids or ()), frozenset(referred or ()))
+    stored, ids, referred = record
+    if stored == len(rows):
+        ids = [row.statement_id for row in rows]
+    return InsertedIds(frozenset(ids or ()), frozenset(referred or ()))
 
 
 async def insert_one(
-    connection: Connection, partner_id: int, each: Prepared, news: News
-) -> Inserted:
-    """Stores one, and what it tells, if its id is new. It may not refer to another statement."""
-    *values, keys, roles, _ = _columns(partner_id, [each])
-    (row,) = await connection.fetch(
+    connection: Connection, partner_id: int, row: Prepared, news: News
+) -> InsertedIds:
+    """Inserts one row and `news` if its id is new. The row must not refer to another statement."""
+    *values, keys, roles, _ = _columns(partner_id, [row])
+    (record,) = await connection.fetch(
         ONE_TELLING if news else ONE,
         partner_id,
         *(value for (value,) in values),
         keys,
         roles,
-        *(_told(1, news) if news else ()),
+        *(_definition_columns(1, news) if news else ()),
     )
-    stored, referred = row
-    return Inserted(frozenset((each.statement_id,) if stored else ()), frozenset(referred or ()))
+    stored, referred = record
+    return InsertedIds(frozenset((row.statement_id,) if stored else ()), frozenset(referred or ()))
 
 
-async def insert_all(
-    connection: Connection, partner_id: int, prepared: Sequence[Prepared], news: News
-) -> Inserted | None:
-    """Stores them and what they tell if all ids are new; else returns None, and stores nothing.
+async def insert_all_or_none(
+    connection: Connection, partner_id: int, rows: Sequence[Prepared], news: News
+) -> InsertedIds | None:
+    """Inserts the rows and `news` if every id is new; else inserts nothing and returns None.
 
-    The ids given must differ from each other, and no statement may refer to another one. In a
-    transaction only without statements, since a unique violation would end that.
+    The ids must be distinct, and no row may refer to another statement. Within a transaction,
+    `rows` must be empty, because a unique violation aborts the transaction.
     """
-    *columns, linked = _columns(partner_id, prepared)
+    *columns, index_entry_ids = _columns(partner_id, rows)
     try:
-        (row,) = await connection.fetch(
+        (record,) = await connection.fetch(
             ALL_TELLING,
             partner_id,
             *columns,
-            *_told(len(prepared), news),
-            linked,
+            *_definition_columns(len(rows), news),
+            index_entry_ids,
         )
     except UniqueViolationError:
         return None
-    stored, referred = row
-    if stored < len(prepared):
+    stored, referred = record
+    if stored < len(rows):
         return None
-    return Inserted(frozenset(each.statement_id for each in prepared), frozenset(referred or ()))
+    return InsertedIds(frozenset(row.statement_id for row in rows), frozenset(referred or ()))
 
 
-def _columns(partner_id: int, prepared: Sequence[Prepared]) -> tuple[Sequence[object], ...]:
-    """The arrays that sql/statements/given.sql takes, and those of the links."""
-    own = salt(partner_id)
-    linked = [
-        (each.statement_id, key ^ own, roles) for each in prepared for key, roles in each.links
+def _columns(partner_id: int, rows: Sequence[Prepared]) -> tuple[Sequence[object], ...]:
+    """Arrays: nine columns of the rows; key, roles and statement id of their index entries."""
+    salt = key_salt(partner_id)
+    index_entries = [
+        (row.statement_id, key ^ salt, roles) for row in rows for key, roles in row.links
     ]
     return (
-        [each.statement_id for each in prepared],
-        [each.verb_key ^ own for each in prepared],
-        [each.authority_key ^ own for each in prepared],
-        [None if each.actor_key is None else each.actor_key ^ own for each in prepared],
-        [None if each.object_key is None else each.object_key ^ own for each in prepared],
-        [each.organization for each in prepared],
-        [each.digest for each in prepared],
-        [each.timed for each in prepared],
-        [each.body for each in prepared],
-        [key for _, key, _ in linked],
-        [roles for _, _, roles in linked],
-        [statement_id for statement_id, _, _ in linked],
+        [row.statement_id for row in rows],
+        [row.verb_key ^ salt for row in rows],
+        [row.authority_key ^ salt for row in rows],
+        [None if row.actor_key is None else row.actor_key ^ salt for row in rows],
+        [None if row.object_key is None else row.object_key ^ salt for row in rows],
+        [row.organization for row in rows],
+        [row.digest for row in rows],
+        [row.timed for row in rows],
+        [row.body for row in rows],
+        [key for _, key, _ in index_entries],
+        [roles for _, _, roles in index_entries],
+        [statement_id for statement_id, _, _ in index_entries],
     )
 
 
-def _told(given: int, news: News) -> tuple[object, ...]:
-    """What sql/statements/tell.sql takes."""
+def _definition_columns(row_count: int, news: News) -> tuple[object, ...]:
+    """The number of rows to insert, and arrays of the columns of definitions and names."""
     return (
-        given,
+        row_count,
         [identity_hash(activity) for activity in news.definitions],
         list(news.definitions),
         [text.decode() for text in news.definitions.values()],
@@ -197,58 +188,41 @@ def _told(given: int, news: News) -> tuple[object, ...]:
     )
 
 
-async def stored_digests(
-    connection: Connection, partner_id: int, prepared: Sequence[Prepared]
-) -> dict[tuple[str, bytes], Known]:
-    """What is stored under the ids of those given, by the id and digest asked for."""
-    rows = await connection.fetch(
+async def find_existing(
+    connection: Connection, partner_id: int, rows: Sequence[Prepared]
+) -> dict[tuple[str, bytes], ExistingStatement]:
+    """The stored statements with the ids of `rows`, by id and digest of the row.
+
+    Within the transaction of an insert, this must be a statement of its own after the insert: only
+    then does it see the rows of concurrent transactions.
+    """
+    records = await connection.fetch(
         _STORED_DIGESTS,
         partner_id,
-        [each.statement_id for each in prepared],
-        [each.digest for each in prepared],
-        _MOST_COMPARED,
+        [row.statement_id for row in rows],
+        [row.digest for row in rows],
+        _MAX_COMPARED_BYTES,
     )
     return {
-        (str(row["statement_id"]), row["digest"]): Known(row["stored_digest"], row["payload"])
-        for row in rows
+        (str(record["statement_id"]), record["digest"]): ExistingStatement(
+            record["stored_digest"], record["payload"]
+        )
+        for record in records
     }
 
 
-class Lookups:
-    """Statements by id; those of one partner that are asked for at the same time share a query."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._partners: dict[int, Together[str, Single | None]] = {}
-
-    async def one(self, partner_id: int, statement_id: str) -> Single | None:
-        partner = self._partners.get(partner_id)
-        if partner is None:
-            partner = self._partners[partner_id] = Together(partial(self._several, partner_id))
-        return await partner.answer(statement_id.lower())
-
-    async def _several(self, partner_id: int, asked: Sequence[str]) -> list[Single | None]:
-        own = salt(partner_id)
-        with errors_translated():
-            rows = await self._database.lists.fetch(
-                _BY_ID, partner_id, asked, VOIDED_KEY ^ own, own
-            )
-        found = {statement_id: Single(*rest) for statement_id, *rest in rows}
-        return [found.get(statement_id) for statement_id in asked]
-
-
 async def preview(
-    database: Database, partner_id: int, prepared: Sequence[Prepared]
-) -> list[Known | None]:
-    """The verdicts that storing these would bring, without storing any."""
-    with errors_translated():
-        stored = await stored_digests(database.readers, partner_id, prepared)
-    firsts: dict[str, Prepared] = {}
-    verdicts: list[Known | None] = []
-    for each in prepared:
-        known = stored.get((each.statement_id, each.digest))
-        first = firsts.setdefault(each.statement_id, each)
-        if known is None and first is not each:
-            known = Known(first.digest, first.text)
-        verdicts.append(known)
-    return verdicts
+    database: Database, partner_id: int, rows: Sequence[Prepared]
+) -> list[ExistingStatement | None]:
+    """The result of an insert of `rows`, without the insert: None where the id is new."""
+    with translate_errors():
+        stored = await find_existing(database.readers, partner_id, rows)
+    first_rows: dict[str, Prepared] = {}
+    results: list[ExistingStatement | None] = []
+    for row in rows:
+        existing = stored.get((row.statement_id, row.digest))
+        first = first_rows.setdefault(row.statement_id, row)
+        if existing is None and first is not row:
+            existing = ExistingStatement(first.digest, first.text)
+        results.append(existing)
+    return results

@@ -30,21 +30,21 @@ from typing import Any
 
 from asyncpg import Record
 
-from lrs.store.batching import Once
-from lrs.store.postgres import Database, errors_translated
-from lrs.store.statements.filters import Column, Range, Selection
-from lrs.store.statements.partner_keys import salt
+from lrs.store.batching import SingleFlight
+from lrs.store.postgres import Database, translate_errors
+from lrs.store.statements.filters import Column, IndexRange, StatementFilter
+from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import index_keys
 
-EXAMINED = 10_000
-MOST_BYTES = 8_388_608
+MAX_EXAMINED_STATEMENTS = 10_000
+MAX_PAGE_BYTES = 8_388_608
 _AHEAD = 50
 _ANY_SIZE = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Statements as JSON texts with commas between them; at most `MOST_BYTES`, but for a lone one.
+    """Statements as JSON texts, separated by commas; at most `MAX_PAGE_BYTES`, or a single one.
 
     `last` is the place where the page ends, only if there is more behind it.
     """
@@ -53,66 +53,67 @@ class Page:
     last: int | None
 
 
-class Pages:
+class PageLoader:
     """Pages; those who ask for the same one at the same time share it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pages = Once(self._read)
+        self._single_flight = SingleFlight(self._read)
 
-    async def page(self, partner_id: int, selection: Selection, seen: datetime) -> Page:
+    async def load(self, partner_id: int, selection: StatementFilter, seen: datetime) -> Page:
         """One page. There may be more behind one that is not full.
 
         `seen` is when the caller found out what is complete. Only those who share that share the
         page: its query began after it, and so after each of them asked.
         """
-        return await self._pages.answer((partner_id, selection, seen))
+        return await self._single_flight.load((partner_id, selection, seen))
 
-    async def _read(self, asked: tuple[int, Selection, datetime]) -> Page:
+    async def _read(self, asked: tuple[int, StatementFilter, datetime]) -> Page:
         partner_id, selection, _ = asked
-        most_each = MOST_BYTES // selection.limit
+        most_each = MAX_PAGE_BYTES // selection.limit
         statements, last, sizes = await self._fetch(partner_id, selection, most_each)
         if sizes:
             fewer = replace(selection, limit=_fitting(sizes[: selection.limit]))
             statements, last, _ = await self._fetch(partner_id, fewer, _ANY_SIZE)
         return Page(statements, last)
 
-    async def _fetch(self, partner_id: int, selection: Selection, most_each: int) -> Record:
-        sql, arguments = build(partner_id, selection, most_each)
-        with errors_translated():
+    async def _fetch(self, partner_id: int, selection: StatementFilter, most_each: int) -> Record:
+        sql, arguments = build_page_query(partner_id, selection, most_each)
+        with translate_errors():
             (row,) = await self._database.lists.fetch(sql, *arguments)
         return row
 
 
 def _fitting(sizes: Sequence[int]) -> int:
     """How many of the first statements make a page."""
-    return max(1, bisect_right(list(accumulate(sizes)), MOST_BYTES))
+    return max(1, bisect_right(list(accumulate(sizes)), MAX_PAGE_BYTES))
 
 
-def build(
-    partner_id: int, selection: Selection, most_each: int = _ANY_SIZE
+def build_page_query(
+    partner_id: int, selection: StatementFilter, most_each: int = _ANY_SIZE
 ) -> tuple[str, list[Any]]:
     """The query and its arguments; its one row is a page.
 
     If one of the statements has more than `most_each` bytes, it is their sizes instead.
     """
     shape = tuple(
-        tuple((each.column, each.lacking) for each in ranges) for ranges in selection.conditions
+        tuple((each.column, each.null_columns) for each in ranges)
+        for ranges in selection.predicates
     )
     return _sql(shape, selection.ascending), [
         partner_id,
         selection.limit,
-        EXAMINED,
-        index_keys.VOIDED_KEY ^ salt(partner_id),
-        *selection.window(),
+        MAX_EXAMINED_STATEMENTS,
+        index_keys.VOIDED_KEY ^ key_salt(partner_id),
+        *selection.sequence_range(),
         most_each,
-        *(_own(partner_id, each) for ranges in selection.conditions for each in ranges),
+        *(_own(partner_id, each) for ranges in selection.predicates for each in ranges),
     ]
 
 
-def _own(partner_id: int, each: Range) -> int | str:
+def _own(partner_id: int, each: IndexRange) -> int | str:
     """The value as the partner's rows have it."""
-    return each.value if isinstance(each.value, str) else each.value ^ salt(partner_id)
+    return each.value if isinstance(each.value, str) else each.value ^ key_salt(partner_id)
 
 
 @dataclass(frozen=True, slots=True)

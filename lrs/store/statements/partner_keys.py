@@ -1,8 +1,10 @@
-"""Keys as the database holds them: a partner's own, so that indexes of keys need no partner.
+"""The per-partner salt of index keys.
 
-Two partners' keys for the same verb or agent differ. That they might be the same for different ones
-is as unlikely as that two keys of one partner are: what is found by a key is a place, and the
-statement there is looked up among the partner's own, so nobody ever sees another's.
+The database stores every 64-bit index key XORed with the salt of its partner. Two partners' keys of
+the same verb or agent differ, so that an index over keys alone separates partners and needs no
+`partner_id` column. Two partners' keys can collide like two keys of one partner. A collision
+never exposes a statement: an index entry yields a sequence, and the statement is read by
+partner and sequence.
 """
 
 from __future__ import annotations
@@ -12,6 +14,6 @@ from hashlib import sha256
 
 
 @lru_cache(1000)
-def salt(partner_id: int) -> int:
-    """What a partner's keys are combined with, by XOR; a key combined twice is itself again."""
+def key_salt(partner_id: int) -> int:
+    """The signed 64-bit salt of a partner; `key ^ salt` salts a key and restores a salted one."""
     return int.from_bytes(sha256(str(partner_id).encode()).digest()[:8], "big", signed=True)

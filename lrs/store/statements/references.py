@@ -1,10 +1,14 @@
-"""What a statement inherits from the one it refers to (xAPI 1.0.3 Communication 2.1.3).
+"""Resolves StatementRefs: a statement inherits the index keys of its target.
 
-A statement whose object is a StatementRef is found by whatever finds its target, at any distance,
-in whichever order they came. It is linked when both are there: in the transaction of the later one
-as a rule. Two transactions that do not see each other are caught by looking again once every writer
-that was open at the time is done (`settle_late`), and a crash in between by `sweep`. A reference is
-settled when nothing is left to come: none of its targets, the farthest included, is missing.
+A statement whose object is a StatementRef matches every filter that its target matches, through any
+number of references and in any order of arrival (xAPI 1.0.3 Communication 2.1.3). Inherited keys
+are index entries of the referring statement.
+
+A reference is resolved in the transaction that stores the later of the two statements. Two
+concurrent transactions do not see each other; `resolve_after_commit` runs once more when every
+transaction open at the commit has ended. `resolve_pending` repairs references left by a crash
+between the two. A reference stays pending while its target, or any target behind that, is
+missing.
 """
 
 from __future__ import annotations
@@ -18,148 +22,160 @@ from functools import cache
 import orjson
 
 from lrs import resources
-from lrs.store.postgres import WRITER, Connection, Database, errors_translated
-from lrs.store.statements.partner_keys import salt
+from lrs.store.postgres import WRITER, Connection, Database, translate_errors
+from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import index_keys
 
-_INHERITANCE = resources.query("list_reference_chains")
-_INHERIT = resources.query("resolve_references")
-_UNSETTLED = resources.query("list_pending_references")
+_CHAINS = resources.query("list_reference_chains")
+_INSERT_INHERITED = resources.query("resolve_references")
+_PENDING = resources.query("list_pending_references")
 _OPEN_SINCE = resources.query("has_open_writers")
 
-_PATIENCE = 2.0
-_PAUSE = 0.002
+_OPEN_WRITERS_TIMEOUT = 2.0
+_POLL_INTERVAL = 0.002
 
+# A statement inherits the keys of every target in its chain, so that the number of index entries
+# grows with the square of the length of the chain. A statement takes keys of targets behind its
+# direct target only up to a limit: 100, or its share of 1,000,000 keys per call, if that is more.
+_MIN_KEY_LIMIT = 100
+_MAX_INHERITED_KEYS_PER_CALL = 1_000_000
 
-# Each statement of a chain has all that those behind it speak of, so the links grow with the square
-# of its length. A statement whose target alone has less takes this many from farther ones; all that
-# are settled together share the larger number.
-_ENOUGH = 100
-_ENOUGH_TOGETHER = 1_000_000
-
-Links = dict[int, int]
+Keys = dict[int, int]
+"""Unsalted index key -> bit set of roles."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A statement on the way: what it refers to, and its payload, if it is here."""
+    """A statement of a chain: its target, and its JSON text if it is stored."""
 
     target: str | None
     payload: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Heritage:
-    """What a statement inherits, the nearest first; complete if none of its targets is missing."""
+class _Inherited:
+    """The keys that a statement inherits, the nearest first.
 
-    links: Links
-    complete: bool
+    `is_complete` is False while a target of the chain is missing.
+    """
+
+    keys: Keys
+    is_complete: bool
 
 
-_NOTHING = _Heritage({}, complete=True)
+_NOTHING = _Inherited({}, is_complete=True)
 
 
-async def settle(
+async def resolve(
     connection: Connection, partner_id: int, statement_ids: Iterable[str]
 ) -> frozenset[str]:
-    """Links what is new among, or refers to, the given statements.
+    """Inserts the inherited index entries of the statements, and of those that refer to them.
 
-    Returns the ids of those that refer to others and have inherited all that they ever will: none
-    of their targets, at any distance, is missing. May be repeated at will.
+    Returns the ids of the references that are resolved: no target of their chain is missing.
+    Idempotent.
     """
-    rows = await connection.fetch(_INHERITANCE, partner_id, sorted(statement_ids))
+    rows = await connection.fetch(_CHAINS, partner_id, sorted(statement_ids))
     nodes = {
         str(row["statement_id"]): _Node(row["target_id"] and str(row["target_id"]), row["payload"])
         for row in rows
     }
-    heritage = _heritage(nodes)
-    gaining = [str(row["statement_id"]) for row in rows if row["may_inherit"]]
-    gained = {
+    inherited = _inherit(nodes)
+    heirs = [str(row["statement_id"]) for row in rows if row["may_inherit"]]
+    entries = {
         (key, statement_id): roles
-        for statement_id in gaining
-        for key, roles in heritage[statement_id].links.items()
+        for statement_id in heirs
+        for key, roles in inherited[statement_id].keys.items()
     }
-    settled = {each for each in gaining if nodes[each].target and heritage[each].complete}
-    if gained or settled:
+    resolved = {
+        statement_id
+        for statement_id in heirs
+        if nodes[statement_id].target and inherited[statement_id].is_complete
+    }
+    if entries or resolved:
+        salt = key_salt(partner_id)
         await connection.execute(
-            _INHERIT,
+            _INSERT_INHERITED,
             partner_id,
-            [statement_id for _, statement_id in gained],
-            [key ^ salt(partner_id) for key, _ in gained],
-            list(gained.values()),
-            sorted(settled),
+            [statement_id for _, statement_id in entries],
+            [key ^ salt for key, _ in entries],
+            list(entries.values()),
+            sorted(resolved),
         )
-    return frozenset(settled)
+    return frozenset(resolved)
 
 
-def _heritage(nodes: dict[str, _Node]) -> dict[str, _Heritage]:
-    """What each statement inherits: what its target speaks of, and what that one inherits."""
-    found: dict[str, _Heritage] = {}
-    told = cache(
+def _inherit(nodes: dict[str, _Node]) -> dict[str, _Inherited]:
+    """What every statement inherits: the keys of its target, and what the target inherits."""
+    inherited: dict[str, _Inherited] = {}
+    payload_keys = cache(
         lambda target: index_keys.inherited_entries(orjson.loads(str(nodes[target].payload)))
     )
-    enough = max(_ENOUGH, _ENOUGH_TOGETHER // max(1, len(nodes)))
+    key_limit = max(_MIN_KEY_LIMIT, _MAX_INHERITED_KEYS_PER_CALL // max(1, len(nodes)))
     for statement_id in nodes:
-        way, turns = _way(nodes, statement_id, found)
-        for each in list(reversed(way)) * turns:
-            found[each] = _from_target(nodes, nodes[each].target, found, told, enough)
-    return found
+        chain, passes = _unvisited_chain(nodes, statement_id, inherited)
+        for link in list(reversed(chain)) * passes:
+            inherited[link] = _from_target(
+                nodes, nodes[link].target, inherited, payload_keys, key_limit
+            )
+    return inherited
 
 
-def _way(nodes: dict[str, _Node], start: str, found: Container[str]) -> tuple[list[str], int]:
-    """The statements from this one on to the first whose heritage is known or that has no target.
+def _unvisited_chain(
+    nodes: dict[str, _Node], start: str, visited: Container[str]
+) -> tuple[list[str], int]:
+    """The chain from `start` up to the first visited statement, and the number of passes over it.
 
-    A way that leads back into itself has to be gone twice until each has what all speak of.
+    A cycle needs two passes until every statement has the keys of all others.
     """
-    way: dict[str, None] = {}
-    at: str | None = start
-    while at in nodes and at not in found and at not in way:
-        way[at] = None
-        at = nodes[at].target
-    return list(way), 2 if at in way else 1
+    chain: dict[str, None] = {}
+    current: str | None = start
+    while current in nodes and current not in visited and current not in chain:
+        chain[current] = None
+        current = nodes[current].target
+    return list(chain), 2 if current in chain else 1
 
 
 def _from_target(
     nodes: dict[str, _Node],
     target: str | None,
-    found: dict[str, _Heritage],
-    told: Callable[[str], Links],
-    enough: int,
-) -> _Heritage:
+    inherited: dict[str, _Inherited],
+    payload_keys: Callable[[str], Keys],
+    key_limit: int,
+) -> _Inherited:
     if target is None:
         return _NOTHING
     if target not in nodes or nodes[target].payload is None:
-        return _Heritage({}, complete=False)
-    behind = found.get(target, _NOTHING)
-    together = dict(told(target))
-    for key, roles in behind.links.items():
-        if key in together or len(together) < enough:
-            together[key] = together.get(key, 0) | roles
-    return _Heritage(together, behind.complete)
+        return _Inherited({}, is_complete=False)
+    behind = inherited.get(target, _NOTHING)
+    keys = dict(payload_keys(target))
+    for key, roles in behind.keys.items():
+        if key in keys or len(keys) < key_limit:
+            keys[key] = keys.get(key, 0) | roles
+    return _Inherited(keys, behind.is_complete)
 
 
-async def settle_late(
+async def resolve_after_commit(
     connection: Connection, partner_id: int, statement_ids: frozenset[str]
 ) -> None:
-    """Looks again for targets that may have been stored while their references were.
+    """Resolves references whose targets concurrent transactions may have stored.
 
-    Called after the references' commit: a writer that begins now sees them by itself, so only those
-    open now are waited for.
+    Call it after the commit of the references: transactions that begin later see them. Waits up to
+    2 s for write transactions opened before that.
     """
     committed_at = await connection.fetchval("select clock_timestamp()")
-    give_up = time.monotonic() + _PATIENCE
-    while time.monotonic() < give_up:
+    deadline = time.monotonic() + _OPEN_WRITERS_TIMEOUT
+    while time.monotonic() < deadline:
         if not await connection.fetchval(_OPEN_SINCE, WRITER, committed_at):
             break
-        await asyncio.sleep(_PAUSE)
-    await settle(connection, partner_id, statement_ids)
+        await asyncio.sleep(_POLL_INTERVAL)
+    await resolve(connection, partner_id, statement_ids)
 
 
-async def sweep(database: Database) -> int:
-    """Settles what a crash has left unsettled; returns how many statements lack nothing now."""
-    settled = 0
-    with errors_translated():
-        for row in await database.writers.fetch(_UNSETTLED):
-            ids = map(str, row["statement_ids"])
-            settled += len(await settle(database.writers, row["partner_id"], ids))
-    return settled
+async def resolve_pending(database: Database) -> int:
+    """Resolves pending references of every partner whose target is stored; returns their number."""
+    resolved = 0
+    with translate_errors():
+        for row in await database.writers.fetch(_PENDING):
+            statement_ids = map(str, row["statement_ids"])
+            resolved += len(await resolve(database.writers, row["partner_id"], statement_ids))
+    return resolved

@@ -1,34 +1,35 @@
-"""Places: where statements stand in every list of their partner, each a number of its own.
+"""The sequence: the 64-bit sort key of a statement, unique within a partner.
 
-The microseconds of storing since 1970, and ten bits that tell apart those who write at the same
-time. An instant is thus a range of places, and a place tells its instant.
+The upper bits are the `stored` time in microseconds since 1970; the low 10 bits tell apart
+transactions that store in the same microsecond. A time therefore maps to a range of 1,024
+sequences, and a sequence maps to one time.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-BITS = 10
+TIEBREAK_BITS = 10
 
-_LAST = 2**63 - 1
+_MAX = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TICK = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
-def first(moment: datetime) -> int:
-    """The first place of this instant."""
-    return _place((moment - _EPOCH) // _TICK)
+def first_at(moment: datetime) -> int:
+    """The lowest sequence of a statement stored at `moment`."""
+    return _lowest((moment - _EPOCH) // _MICROSECOND)
 
 
-def after(moment: datetime) -> int:
-    """The first place of the instant after this one."""
-    return _place((moment - _EPOCH) // _TICK + 1)
+def first_after(moment: datetime) -> int:
+    """The lowest sequence of a statement stored after `moment`."""
+    return _lowest((moment - _EPOCH) // _MICROSECOND + 1)
 
 
-def stored(place: int) -> datetime:
-    """When a statement at this place was stored."""
-    return _EPOCH + (place >> BITS) * _TICK
+def stored_at(sequence: int) -> datetime:
+    """The `stored` time of the statement with this sequence, in UTC."""
+    return _EPOCH + (sequence >> TIEBREAK_BITS) * _MICROSECOND
 
 
-def _place(micros: int) -> int:
-    return min(max(0, micros << BITS), _LAST)
+def _lowest(microseconds: int) -> int:
+    return min(max(0, microseconds << TIEBREAK_BITS), _MAX)

@@ -1,7 +1,8 @@
-"""The commit-safe bound: up to which instant the store is complete, across all servers.
+"""The watermark: the time up to which the store is complete, across all servers.
 
-It stands in every list as X-Experience-API-Consistent-Through, and cuts it, so that a
-consumer that asks for what came `since` the last bound misses nothing and sees nothing twice.
+No statement with `stored` at or before the watermark can still appear. Every list ends at it and
+sends it as `X-Experience-API-Consistent-Through`. A consumer that polls with `since=<last
+watermark>` misses no statement and reads none twice.
 """
 
 from __future__ import annotations
@@ -14,71 +15,73 @@ from datetime import datetime, timedelta
 
 from lrs import resources
 from lrs.errors import Unavailable
-from lrs.store.batching import Together
-from lrs.store.postgres import WRITER, Database, errors_translated
+from lrs.store.batching import BatchLoader
+from lrs.store.postgres import WRITER, Database, translate_errors
 
 _SQL = resources.query("get_watermark")
 
-# How long a list waits for transactions that began before it was asked for, and how often it looks.
-_PATIENCE = 0.25
-_PAUSE = 0.002
-_TICK = timedelta(microseconds=1)
+_OPEN_WRITERS_TIMEOUT = 0.25
+"""Seconds that a read of the watermark waits for transactions opened before it."""
+_POLL_INTERVAL = 0.002
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The database's clock, and the bound that held at that time."""
+class WatermarkReading:
+    """The watermark at `now`, a time of the database's clock."""
 
     now: datetime
-    horizon: datetime
+    watermark: datetime
 
 
-class Horizon:
-    """One worker's view of the bound; requests that ask at the same time share one query."""
+class WatermarkReader:
+    """Reads the watermark for one worker; concurrent reads share a query.
 
-    def __init__(self, database: Database, *, recent: float = 0.1) -> None:
+    `max_age` is the age in seconds up to which `cached_watermark` returns the last value read.
+    Every method raises Unavailable if the database does not answer, is a standby, or hides the
+    transactions of other writers.
+    """
+
+    def __init__(self, database: Database, *, max_age: float = 0.1) -> None:
         self._database = database
-        self._recent = recent
-        self._last: Reading | None = None
-        self._read_at = 0.0
-        self._readings: Together[None, Reading] = Together(self._read)
+        self._max_age = max_age
+        self._last: WatermarkReading | None = None
+        self._last_read_at = 0.0
+        self._loader: BatchLoader[None, WatermarkReading] = BatchLoader(self._fetch)
 
-    async def recent(self) -> datetime:
-        """A true bound, at most a moment old: for answers that are not lists."""
-        if self._last is None or time.monotonic() - self._read_at > self._recent:
-            return (await self._readings.answer(None)).horizon
-        return self._last.horizon
+    async def cached_watermark(self) -> datetime:
+        """A watermark that is at most `max_age` old. For responses that are not lists."""
+        if self._last is None or time.monotonic() - self._last_read_at > self._max_age:
+            return (await self._loader.load(None)).watermark
+        return self._last.watermark
 
-    async def complete(self) -> datetime:
-        """A bound that covers all that was acknowledged before this call."""
-        return (await self.look()).horizon
+    async def read_watermark(self) -> datetime:
+        """A watermark that covers every statement acknowledged before this call."""
+        return (await self.take_reading()).watermark
 
-    async def look(self) -> Reading:
-        """A reading that began after this call, and whose bound covers all acknowledged before it.
+    async def take_reading(self) -> WatermarkReading:
+        """Reads the watermark after this call begins, and the time of that read.
 
-        Waits for writers that are in the middle of a transaction, but not for ever: the bound then
-        lies further back, and says so.
+        Waits up to 0.25 s for open write transactions to end. After this timeout the watermark is
+        older, and may not cover every acknowledged statement.
         """
-        reading = await self._readings.answer(None)
-        asked, give_up = reading.now, time.monotonic() + _PATIENCE
-        while reading.horizon < asked - _TICK and time.monotonic() < give_up:
-            await asyncio.sleep(_PAUSE)
-            reading = await self._readings.answer(None)
+        reading = await self._loader.load(None)
+        requested_at, deadline = reading.now, time.monotonic() + _OPEN_WRITERS_TIMEOUT
+        while reading.watermark < requested_at - _MICROSECOND and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_INTERVAL)
+            reading = await self._loader.load(None)
         return reading
 
-    async def _read(self, asked: Sequence[None]) -> Sequence[Reading]:
-        with errors_translated():
+    async def _fetch(self, keys: Sequence[None]) -> Sequence[WatermarkReading]:
+        with translate_errors():
             (row,) = await self._database.readers.fetch(_SQL, WRITER)
         if row["standby"]:
-            raise Unavailable(
-                "The database is a standby, which cannot tell up to when it holds all statements: "
-                "use the primary."
-            )
+            raise Unavailable("The database is a standby and has no watermark. Use the primary.")
         if row["blind"]:
             raise Unavailable(
-                "The database hides what some of its writers do: all servers must connect as the "
-                "same role, or as members of pg_read_all_stats, with track_activities on."
+                "The transactions of other writers are hidden. All servers must connect as the "
+                "same role or as members of pg_read_all_stats, with track_activities on."
             )
-        reading = Reading(row["now"], row["watermark"])
-        self._last, self._read_at = reading, time.monotonic()
-        return [reading] * len(asked)
+        reading = WatermarkReading(row["now"], row["watermark"])
+        self._last, self._last_read_at = reading, time.monotonic()
+        return [reading] * len(keys)
