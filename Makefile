@@ -15,11 +15,11 @@ run: ## Start the server, on its embedded PostgreSQL unless LRS_DATABASE_URL is 
 
 test: ## Run the tests
 	@scripts/venv dev
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-fast: ## Run the tests that start no processes
 	@scripts/venv dev
-	.venv/bin/python -m pytest -n auto --ignore tests/process $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist worksteal --ignore tests/process $(ARGS)
 
 coverage: ## Print line and branch coverage per package, at least 95 % but for cli and server
 	@scripts/venv dev

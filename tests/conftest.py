@@ -1,9 +1,8 @@
-"""A real PostgreSQL and the real application, started once; a fresh partner for each test."""
+"""One PostgreSQL and one application per test run; a new partner for each test."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import tempfile
 import threading
@@ -18,13 +17,11 @@ import uvicorn
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from support import Partner
 
-from lrs import bootstrap, embedded_postgres
+from lrs import embedded_postgres
 from lrs.api.application import Application
 from lrs.api.services import Services
 from lrs.app import create_app
-from lrs.auth import scopes
 from lrs.cli import main
 from lrs.environment import convert
 from lrs.server.http_protocol import BoundedProtocol
@@ -32,15 +29,14 @@ from lrs.server.load_shedding import Admission
 from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.postgres import WRITER
+from tests.support.app import SECRET_KEY
+from tests.support.partners import Partner, new_partner
 
 # A busy machine is no failure.
 hypothesis_settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("patient")
-
-SECRET_KEY = "a secret key that only the tests know"
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -105,20 +101,6 @@ async def stranger(services: Services, http: httpx.AsyncClient) -> Partner:
     return await new_partner(services, http)
 
 
-async def new_partner(
-    services: Services, http: httpx.AsyncClient, granted: frozenset[str] = frozenset({scopes.ALL})
-) -> Partner:
-    registry = services.authenticator.registry
-    name = f"partner-{next(_numbers)}-{os.getpid()}"
-    added = await registry.add_partner(name, "", f"https://{name}.example")
-    issued = await bootstrap.add_credential(
-        registry, added, kind="client", label="tests", granted=granted, expires_at=None
-    )
-    partner = Partner(http, name, added.partner_id, added.home_page, issued.key, issued.secret)
-    await partner.authenticate()
-    return partner
-
-
 @pytest.fixture(scope="session")
 def server(settings: Settings) -> Iterator[str]:
     """The base URL of the application behind uvicorn, for clients that need a socket."""
@@ -166,4 +148,20 @@ async def slow_writer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-FIXTURES = Path(__file__).parent / "fixtures"
+@pytest.fixture
+async def connection(services: Services) -> AsyncIterator[asyncpg.Connection]:
+    async with services.database.readers.acquire() as acquired:
+        yield acquired
+
+
+@pytest.fixture(scope="session")
+async def second_http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of another server on the same database."""
+    app = create_app(settings)
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://second.test"
+        ) as client,
+    ):
+        yield client

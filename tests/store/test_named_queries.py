@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from support import explained
 
 import lrs
 from lrs import resources
 from lrs.api.services import Services
 from lrs.reports.tables import REPORTS
+from tests.support.plans import explained
 
 FILES = [
     path

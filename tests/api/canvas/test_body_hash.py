@@ -1,0 +1,146 @@
+"""oauth_body_hash, and when a nonce is consumed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from oauthlib.oauth1 import SIGNATURE_HMAC_SHA1, SIGNATURE_HMAC_SHA256
+
+from lrs.api.services import Services
+from lrs.errors import Unavailable
+from lrs.ingest.pipeline import Ingest, Outcome
+from lrs.settings import Settings
+from tests.support.canvas import (
+    BODY,
+    DUPLICATE,
+    EMPTY_HASH,
+    INVALID_HEADER,
+    NOTHING,
+    Tool,
+    accepted,
+    body,
+    counted,
+    instance,
+    refused,
+)
+
+# The body hash
+
+
+def hashed(content: bytes, name: str = "sha1") -> str:
+    return base64.b64encode(hashlib.new(name, content).digest()).decode()
+
+
+class Hashing:
+    """Signs with a body hash of one's own."""
+
+    @staticmethod
+    def request(tool: Tool, content: bytes, given: str | None, method: str) -> httpx.Request:
+        from oauthlib.oauth1 import Client
+
+        class Own(Client):  # type: ignore[misc]
+            def get_oauth_params(self, request: Any) -> list[tuple[str, str]]:
+                params = super().get_oauth_params(request)
+                kept = [each for each in params if each[0] != "oauth_body_hash"]
+                return kept if given is None else [*kept, ("oauth_body_hash", given)]
+
+        client = Own(tool.key, tool.secret, signature_method=method)
+        headers = {"Content-Type": "application/json"}
+        uri, headers, _ = client.sign(tool.url, "POST", body=content, headers=headers)
+        return httpx.Request("POST", uri, headers=headers, content=content)
+
+
+CONTENT = json.dumps(BODY).encode()
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "good"),
+    [
+        (SIGNATURE_HMAC_SHA1, hashed(CONTENT), True),
+        (SIGNATURE_HMAC_SHA1, hashed(CONTENT, "sha256"), False),
+        (SIGNATURE_HMAC_SHA256, hashed(CONTENT), True),
+        (SIGNATURE_HMAC_SHA256, hashed(CONTENT, "sha256"), True),
+        (SIGNATURE_HMAC_SHA256, hashed(b"other"), False),
+        (SIGNATURE_HMAC_SHA1, hashed(b"other"), False),
+        (SIGNATURE_HMAC_SHA1, "nonsense", False),
+        (SIGNATURE_HMAC_SHA1, "ü", False),
+    ],
+)
+@pytest.mark.parametrize("required", [False, True])
+async def test_the_body_hash(
+    settings: Settings, tool: Tool, method: str, given: str, good: bool, required: bool
+) -> None:
+    async with instance(settings, callback_body_hash=required) as http:
+        answer = await http.send(Hashing.request(tool, CONTENT, given, method))
+    if good:
+        accepted(answer)
+    else:
+        refused(answer, 401, INVALID_HEADER)
+
+
+@pytest.mark.parametrize("given", [None, "", EMPTY_HASH])
+@pytest.mark.parametrize("required", [False, True])
+async def test_no_body_hash(
+    settings: Settings, tool: Tool, given: str | None, required: bool
+) -> None:
+    """Canvas's own test client sends the hash of an empty body."""
+    async with instance(settings, callback_body_hash=required) as http:
+        answer = await http.send(Hashing.request(tool, CONTENT, given, SIGNATURE_HMAC_SHA1))
+    if required:
+        refused(answer, 401, INVALID_HEADER)
+    else:
+        accepted(answer)
+
+
+async def test_another_body_than_the_signed_one_burns_nothing(
+    services: Services, tool: Tool
+) -> None:
+    request = tool.signed(json.dumps(body()).encode(), nonce="mine")
+    forged = json.dumps(body("PT9H")).encode()
+    headers = {**request.headers, "content-length": str(len(forged))}
+    answer = await tool.http.send(httpx.Request("POST", tool.url, headers=headers, content=forged))
+    refused(answer, 401, INVALID_HEADER)
+    assert await counted(services, tool) == NOTHING
+    accepted(await tool.http.send(request))
+
+
+@pytest.mark.parametrize("wrong", [{"client_secret": "wrong_secret"}, {"client_key": "k"}])
+async def test_a_forged_request_burns_no_nonce(tool: Tool, wrong: dict[str, str]) -> None:
+    refused(await tool.send(nonce="mine", **wrong), 401, INVALID_HEADER)
+    accepted(await tool.send(nonce="mine"))
+
+
+async def test_a_failed_second_attempt_burns_no_nonce(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a tool that sends one id for everybody: what it sends again is taken, once."""
+    told = json.dumps(body(id=str(uuid4()))).encode()
+    accepted(await tool.send(told))
+    request = (await tool.launch("another")).signed(told)
+    record, attempts = Ingest.record, iter((False, True))
+
+    async def failing(*given: Any) -> Outcome:
+        if next(attempts, False):
+            raise Unavailable("The database does not answer.")
+        return await record(*given)
+
+    monkeypatch.setattr(Ingest, "record", failing)
+    assert (await tool.http.send(request)).status_code == 503
+    accepted(await tool.http.send(request))
+    refused(await tool.http.send(request), 401, DUPLICATE)
+    assert len(await tool.partner.all()) == 2
+
+
+async def test_a_retry_with_other_words_burns_its_nonce(tool: Tool) -> None:
+    told = body(id=str(uuid4()))
+    accepted(await tool.send(told))
+    request = tool.signed(json.dumps({**told, "verb": {"id": "http://example.com/v"}}).encode())
+    accepted(await tool.http.send(request))
+    refused(await tool.http.send(request), 401, DUPLICATE)
+    assert len(await tool.partner.all()) == 1

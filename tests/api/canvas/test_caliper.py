@@ -1,0 +1,78 @@
+"""Caliper events as callbacks."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from lrs.api.services import Services
+from tests.support.canvas import (
+    DUPLICATE,
+    INVALID_HEADER,
+    NOTHING,
+    VIEW_EVENT,
+    Tool,
+    accepted,
+    counted,
+    message,
+    refused,
+)
+
+# Caliper
+
+
+def view_event(**members: Any) -> dict[str, Any]:
+    return {
+        "@context": "http://purl.imsglobal.org/ctx/caliper/v1/ViewEvent",
+        "@type": VIEW_EVENT,
+        "object": {"@id": "http://example.com/"},
+        "duration": "PT10M0S",
+        **members,
+    }
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/ld+json"])
+async def test_a_view_event(services: Services, tool: Tool, content_type: str) -> None:
+    accepted(await tool.caliper(view_event(), content_type=content_type))
+    found = await counted(services, tool)
+    assert (found["seconds"], found["accesses"], found["views"]) == (600, 1, 1)
+    (view,) = await tool.views()
+    assert (view["url"], view["interaction_seconds"]) == ("http://example.com/", 300.0)
+    (stored,) = await tool.partner.all()
+    assert stored["verb"]["id"] == "http://adlnet.gov/expapi/verbs/interacted"
+    assert stored["result"] == {"duration": "PT10M0S"}
+
+
+async def test_a_view_event_without_a_duration(services: Services, tool: Tool) -> None:
+    told = view_event(id=f"urn:uuid:{uuid4()}", eventTime="2026-01-02T03:04:05.000Z")
+    del told["duration"]
+    for _ in range(2):
+        accepted(await tool.caliper(told))
+    (view,) = await tool.views()
+    assert view["interaction_seconds"] == 5.0
+    (stored,) = await tool.partner.all()
+    assert f"urn:uuid:{stored['id']}" == told["id"]
+    assert stored["timestamp"] == told["eventTime"]
+
+
+@pytest.mark.parametrize(
+    "told", [view_event(**{"@type": "did_not_view"}), {}, [], b"", b"hello", [view_event()]]
+)
+async def test_other_events_change_nothing(services: Services, tool: Tool, told: Any) -> None:
+    accepted(await tool.caliper(told, content_type="text/plain"))
+    assert await counted(services, tool) == NOTHING
+
+
+async def test_caliper_refusals(services: Services, tool: Tool) -> None:
+    refused(await tool.caliper(view_event(), client_secret="wrong_one"), 401, INVALID_HEADER)
+    answer = await tool.caliper(view_event(duration="soon"))
+    assert answer.status_code == 422
+    assert message(answer).startswith("duration must be")
+    assert (await tool.caliper(view_event(object={}))).status_code == 400
+    answer = await tool.caliper(b"{", nonce="mine")
+    refused(answer, 400, "An error occurred.", error_code="bad_request")
+    assert await counted(services, tool) == NOTHING
+    accepted(await tool.caliper({}, nonce="mine"))
+    refused(await tool.caliper(view_event(), nonce="mine"), 401, DUPLICATE)

@@ -1,0 +1,307 @@
+"""Canvas callbacks that are refused, in the order of Canvas's checks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from oauthlib.oauth1 import SIGNATURE_HMAC_SHA512, SIGNATURE_PLAINTEXT
+
+from lrs.api.services import Services
+from lrs.auth import oauth1
+from lrs.auth.secret_box import Vault
+from lrs.settings import Settings
+from lrs.store import nonces
+from lrs.xapi import canvas_launches
+from lrs.xapi.canvas_launches import Launch
+from tests.support.app import SECRET_KEY
+from tests.support.canvas import (
+    BODY,
+    DUPLICATE,
+    INVALID_HEADER,
+    INVALID_TOKEN,
+    NOT_FOUND,
+    NOTHING,
+    TOO_OLD,
+    Tool,
+    accepted,
+    body,
+    counted,
+    instance,
+    message,
+    new_tool,
+    refused,
+)
+
+# Refused, in Canvas's order
+
+
+async def test_malformed_json_comes_before_all_else(tool: Tool) -> None:
+    for url in (tool.url, "http://lrs.test/api/lti/v1/xapi/abc"):
+        answer = await tool.http.post(
+            url, content=b'{"object', headers={"Content-Type": "application/json"}
+        )
+        refused(answer, 400, "An error occurred.", error_code="bad_request")
+
+
+@pytest.mark.parametrize("kind", ["xapi", "caliper"])
+@pytest.mark.parametrize("token", ["abc", "0-1-1-1-1-1", "a.b.c", "é", "3407-1-1-1734468244-4c-13"])
+async def test_a_token_of_no_tool(tool: Tool, kind: str, token: str) -> None:
+    answer = await tool.send(url=f"http://lrs.test/api/lti/v1/{kind}/{token}")
+    refused(answer, 404, NOT_FOUND)
+
+
+async def test_a_token_of_an_unknown_tool(tool: Tool) -> None:
+    key = Vault(SECRET_KEY).derived("callback token")
+    for partner, name in ((tool.partner.name, "other"), ("nobody", tool.name)):
+        token = canvas_launches.sign_token(Launch(partner, name, "42", "9", 1, "salt"), key)
+        refused(await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}"), 404, NOT_FOUND)
+
+
+async def test_a_tampered_token(tool: Tool) -> None:
+    head, payload, mac = tool.url.rpartition("/")[2].split(".")
+    said = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    said[2] = "43"
+    forged = base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
+    none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
+    flipped = ("B" if mac[0] == "A" else "A") + mac[1:]
+    launch = Launch(tool.partner.name, tool.name, "42", "9", 1, "salt")
+    for token in (
+        f"{head}.{forged}.{mac}",
+        f"{head}.{payload}.{flipped}",
+        f"{head}.{payload}.",
+        f"{none}.{payload}.",
+        f"{none}.{payload}.{mac}",
+        canvas_launches.sign_token(launch, b"another key of thirty-two bytes."),
+    ):
+        answer = await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}")
+        refused(answer, 401, INVALID_TOKEN)
+
+
+async def test_a_token_may_expire(settings: Settings, tool: Tool) -> None:
+    key = Vault(SECRET_KEY).derived("callback token")
+    urls = []
+    for age in (0, 100):
+        launch = Launch(tool.partner.name, tool.name, "42", "9", int(time.time()) - age, "salt")
+        urls.append(f"http://lrs.test/api/lti/v1/xapi/{canvas_launches.sign_token(launch, key)}")
+    async with instance(settings, callback_seconds=60) as http:
+        accepted(await http.send(tool.signed(json.dumps(body()).encode(), url=urls[0])))
+        answer = await http.send(tool.signed(json.dumps(body()).encode(), url=urls[1]))
+        refused(answer, 401, INVALID_TOKEN)
+    accepted(await tool.send(url=urls[1]))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"client_secret": "wrong_secret"},
+        {"client_key": "another key"},
+        {"method": SIGNATURE_PLAINTEXT},
+        {"method": SIGNATURE_HMAC_SHA512},
+        {"resource_owner_secret": "x"},
+        {"nonce": ""},
+    ],
+    ids=str,
+)
+async def test_a_wrong_signature(services: Services, tool: Tool, options: dict[str, Any]) -> None:
+    refused(await tool.send(**options), 401, INVALID_HEADER)
+    assert await counted(services, tool) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None, "", "OAuth", "OAuth ", "OAuth foo", "OAuth oauth_nonce=", "Basic eDp5", "Bearer x.y",
+        'OAuth oauth_signature_method="BawkBawk256"', "OAuth =,=,,", 'OAuth oauth_nonce="\\"',
+        'OAuth oauth_signature="%zz",oauth_signature_method="HMAC-SHA1"', "OAuth \xff\xfe=\xe9",
+        'OAuth oauth_consumer_key="k", oauth_consumer_key="k"', "OAuth " + "a=b," * 1000,
+    ],
+)  # fmt: skip
+async def test_a_malformed_header(tool: Tool, header: str | None) -> None:
+    headers = {"Content-Type": "application/json"}
+    encoded = {name: value.encode() for name, value in headers.items()}
+    if header is not None:
+        encoded["Authorization"] = header.encode("latin-1")
+    answer = await tool.http.post(tool.url, content=b"{}", headers=encoded)
+    refused(answer, 401, INVALID_HEADER)
+
+
+@pytest.mark.parametrize(
+    "content", [b"a&" * 500_000, b"a=" + b"%41" * 340_000], ids=["many", "long"]
+)
+async def test_no_form_keeps_others_waiting(tool: Tool, content: bytes) -> None:
+    """Who has the URL can send one, without the secret."""
+    headers = {
+        "Authorization": f'OAuth oauth_consumer_key="{tool.key}",oauth_nonce="n",'
+        'oauth_signature="x",oauth_timestamp="1",oauth_signature_method="HMAC-SHA1"',
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    began = time.perf_counter()
+    answer = await tool.http.post(tool.url, content=content, headers=headers)
+    refused(answer, 401, INVALID_HEADER)
+    assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize("member", ["nonce", "timestamp", "signature", "consumer_key", "version"])
+async def test_tampered_parameters(tool: Tool, member: str) -> None:
+    request = tool.signed(json.dumps(body()).encode())
+    header = request.headers["authorization"]
+    at = header.index(f'oauth_{member}="') + len(f'oauth_{member}="')
+    swapped = "2" if header[at] != "2" else "3"
+    request.headers["authorization"] = header[:at] + swapped + header[at + 1 :]
+    refused(await tool.http.send(request), 401, INVALID_HEADER)
+
+
+@pytest.mark.parametrize("name", ["oauth_nonce", "oauth_consumer_key", "oauth_signature"])
+async def test_a_parameter_given_twice(tool: Tool, name: str) -> None:
+    request = tool.signed(json.dumps(body()).encode())
+    header = request.headers["authorization"]
+    (pair,) = [each for each in header[6:].split(", ") if each.startswith(name + "=")]
+    request.headers["authorization"] = f"{header}, {pair}"
+    refused(await tool.http.send(request), 401, INVALID_HEADER)
+
+
+async def test_a_signature_for_another_url(tool: Tool) -> None:
+    other = await tool.launch("43")
+    request = tool.signed(json.dumps(body()).encode(), url=other.url)
+    request = httpx.Request("POST", tool.url, headers=request.headers, content=request.content)
+    refused(await tool.http.send(request), 401, INVALID_HEADER)
+    request = tool.signed(json.dumps(body()).encode(), url="http://evil.test" + tool.url[15:])
+    request = httpx.Request("POST", tool.url, headers={
+        **request.headers, "host": "lrs.test"}, content=request.content)  # fmt: skip
+    refused(await tool.http.send(request), 401, INVALID_HEADER)
+
+
+async def test_another_tools_signature(services: Services, tool: Tool) -> None:
+    other = await new_tool(services, tool.partner, "other")
+    answer = await tool.send(client_key=other.key, client_secret=other.secret)
+    refused(answer, 401, INVALID_HEADER)
+    refused(await tool.send(client_secret=other.secret), 401, INVALID_HEADER)
+
+
+@pytest.mark.parametrize("age", [-7200, -5401, 5402, 86400, -(10**9)])
+async def test_a_timestamp_out_of_the_window(tool: Tool, age: int) -> None:
+    refused(await tool.send(timestamp=str(int(time.time()) + age)), 401, TOO_OLD)
+
+
+@pytest.mark.parametrize("timestamp", ["0", "abc", "-5", "1.5", "9" * 30, "١٢٣"])
+async def test_a_timestamp_that_is_none(tool: Tool, timestamp: str) -> None:
+    refused(await tool.send(timestamp=timestamp), 401, TOO_OLD)
+
+
+async def test_a_timestamp_a_little_ahead(tool: Tool) -> None:
+    now = int(time.time())
+    accepted(await tool.send(timestamp=str(now + 58)))
+    refused(await tool.send(timestamp=str(now + 120)), 401, DUPLICATE)
+    accepted(await tool.send(timestamp=str(now - 5390)))
+
+
+@pytest.mark.parametrize(
+    ("offset", "timely"), [(-5400, False), (-5399, True), (0, True), (60, True), (61, False)]
+)
+def test_the_window_of_a_nonce(offset: int, timely: bool) -> None:
+    assert oauth1.is_timely(1_700_000_000 + offset, 1_700_000_000) is timely
+
+
+async def test_a_nonce_is_good_once(services: Services, tool: Tool) -> None:
+    accepted(await tool.send(nonce="once"))
+    before = await counted(services, tool)
+    refused(await tool.send(nonce="once"), 401, DUPLICATE)
+    refused(await tool.send(nonce="once", content_type="text/plain"), 401, DUPLICATE)
+    assert await counted(services, tool) == before
+    other = await new_tool(services, tool.partner, "other")
+    accepted(await other.send(nonce="once"))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/xml", "text/plain", "application/vnd.api+json", "application/jsonx", "",
+        "application/x-www-form-urlencoded",
+    ],
+)  # fmt: skip
+async def test_another_content_type_burns_the_nonce(
+    services: Services, tool: Tool, content_type: str
+) -> None:
+    content = b"a=b" if "urlencoded" in content_type else b"<x/>"
+    answer = await tool.send(content, nonce="burnt", content_type=content_type)
+    assert answer.status_code == 415
+    assert answer.content == b""
+    refused(await tool.send(nonce="burnt"), 401, DUPLICATE)
+    assert await counted(services, tool) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b"", b"{}", b"[]", b"null", b"7", b'"x"', {"object": "http://example.com/"},
+        {"object": {}}, {"object": {"id": None}}, {"object": {"id": 7}}, {"object": {"id": ""}},
+        {"object": {"id": ["x"]}}, {"object": [{"id": "x"}]}, {"object": {"id": "a\0b"}},
+        [BODY],
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_page_is_required(services: Services, tool: Tool, told: Any) -> None:
+    answer = await tool.send(told, nonce="burnt")
+    refused(answer, 400, "object.id is required: the URL of the page that was viewed.")
+    assert await counted(services, tool) == NOTHING
+    refused(await tool.send(nonce="burnt"), 401, DUPLICATE)
+
+
+@pytest.mark.parametrize(
+    "duration",
+    [
+        "", "abc", "pt10m", "-PT10M", "600", 600, 600.9, -600, "P", "PT", "P1DT", "PT1.5H30M",
+        "P0.5D", "P1W2D", "PT10M ", "PT10M\n", True, False, [], {}, ["PT1M"], "+PT1M",
+        "P0003-06-04T12:30:05", "P٣D", "P" + "9" * 5000 + "Y", "PT" + "9" * 18 + "H",
+    ],
+)  # fmt: skip
+async def test_a_duration_must_be_one(services: Services, tool: Tool, duration: Any) -> None:
+    told = {"object": {"id": "http://example.com/"}, "result": {"duration": duration}}
+    answer = await tool.send(told)
+    assert answer.status_code == 422
+    assert message(answer).startswith("result.duration must ")
+    assert await counted(services, tool) == NOTHING
+
+
+async def test_a_large_body(settings: Settings, services: Services, tool: Tool) -> None:
+    async with instance(settings, xapi_statement_bytes=1024) as http:
+        request = tool.signed(json.dumps(body(verb="x" * 2000)).encode())
+        answer = await http.send(request)
+    assert answer.status_code == 413
+    assert "1024 bytes" in message(answer)
+
+
+async def test_a_tool_has_a_rate(settings: Settings, tool: Tool) -> None:
+    content = json.dumps(body()).encode()
+    async with instance(settings, rate_limit="2/minute") as http:
+        for status in (401, 401, 200, 200, 429):
+            secret = "wrong_secret" if status == 401 else tool.secret
+            answer = await http.send(tool.signed(content, client_secret=secret))
+            assert answer.status_code == status
+    assert int(answer.headers["retry-after"]) > 0
+    assert "2 per 1 minute" in message(answer)
+
+
+async def test_without_a_database(
+    services: Services, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_: object) -> None:
+        raise ConnectionRefusedError("gone")
+
+    monkeypatch.setattr(nonces, "consume", gone)
+    answer = await tool.send(nonce="mine")
+    refused(answer, 503, "The database does not answer: gone.")
+    assert answer.headers["retry-after"] == "1"
+    monkeypatch.undo()
+    accepted(await tool.send(nonce="mine"))
+
+
+async def test_other_methods(tool: Tool) -> None:
+    answer = await tool.http.get(tool.url)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"

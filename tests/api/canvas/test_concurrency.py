@@ -1,0 +1,162 @@
+"""Concurrent callbacks: each nonce and each statement counts once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from lrs.api.services import Services
+from lrs.settings import Settings
+from lrs.store import nonces
+from lrs.store.nonces import Nonce
+from tests.support.canvas import Tool, body, counted, instance, new_tool
+from tests.support.partners import Partner
+from tests.support.statements import statement
+
+
+@pytest.fixture
+async def tool(services: Services, partner: Partner) -> Tool:
+    return await new_tool(services, partner)
+
+
+@pytest.fixture(scope="module")
+async def second(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Another server of the same database."""
+    async with instance(settings) as http:
+        yield http
+
+
+async def test_of_twenty_identical_requests_one_is_taken(
+    services: Services, tool: Tool, second: httpx.AsyncClient
+) -> None:
+    for _ in range(5):
+        before = await counted(services, tool)
+        request = tool.signed(json.dumps(body("PT1M")).encode())
+        copies = [
+            httpx.Request("POST", request.url, headers=request.headers, content=request.content)
+            for _ in range(20)
+        ]
+        answers = await asyncio.gather(
+            *(
+                (second if number % 2 else tool.http).send(each)
+                for number, each in enumerate(copies)
+            )
+        )
+        assert Counter(each.status_code for each in answers) == {200: 1, 401: 19}
+        after = await counted(services, tool)
+        for name in ("views", "accesses", "statements", "days", "summed"):
+            assert after[name] == before[name] + 1
+        assert after["seconds"] == before["seconds"] + 60
+
+
+async def test_a_replay_at_another_server(tool: Tool, second: httpx.AsyncClient) -> None:
+    request = tool.signed(json.dumps(body()).encode())
+    assert (await tool.http.send(request)).status_code == 200
+    again = httpx.Request("POST", request.url, headers=request.headers, content=request.content)
+    answer = await second.send(again)
+    assert answer.status_code == 401
+    assert answer.json() == {"errors": [{"message": "Duplicate nonce detected"}]}
+
+
+async def test_retries_at_the_same_time_count_once(
+    services: Services, tool: Tool, second: httpx.AsyncClient
+) -> None:
+    content = json.dumps(body("PT1M")).encode()
+    answers = await asyncio.gather(
+        *((second if number % 2 else tool.http).send(tool.signed(content)) for number in range(20))
+    )
+    assert {each.status_code for each in answers} == {200}
+    found = await counted(services, tool)
+    assert found == {
+        "views": 1, "seconds": 60, "summed": 1, "accesses": 1, "days": 1, "statements": 1,
+    }  # fmt: skip
+
+
+async def test_many_learners_at_once(
+    services: Services, tool: Tool, second: httpx.AsyncClient
+) -> None:
+    """Overlapping counters of one course, in two servers: nothing is lost, nothing deadlocks."""
+    launched = [await tool.launch(f"user {number}") for number in range(8)]
+    requests = [each.signed(json.dumps(body("PT1S")).encode()) for each in launched * 15]
+    answers = await asyncio.gather(
+        *((second if number % 2 else tool.http).send(each) for number, each in enumerate(requests))
+    )
+    assert {each.status_code for each in answers} == {200}
+    for each in launched:
+        found = await counted(services, each)
+        assert (found["views"], found["seconds"], found["accesses"]) == (15, 15, 15)
+    (day,) = (await tool.read("/api/v1/courses/9/analytics/activity")).json()
+    assert day["views"] == 120
+
+
+async def test_statements_share_the_transaction(services: Services, tool: Tool) -> None:
+    """Callbacks and other statements of one partner, some of them refused, in one group."""
+    replayed = tool.signed(json.dumps(body()).encode(), nonce="used")
+    assert (await tool.send(nonce="used")).status_code == 200
+    before = await counted(services, tool)
+    answers = await asyncio.gather(
+        *(tool.send() for _ in range(5)),
+        tool.http.send(replayed),
+        *(tool.partner.send(statement()) for _ in range(5)),
+    )
+    assert [each.status_code for each in answers] == [200] * 5 + [401] + [200] * 5
+    after = await counted(services, tool)
+    assert after["views"] == before["views"] + 5
+    assert after["statements"] == before["statements"] + 10
+
+
+async def test_a_callback_is_one_transaction(
+    settings: Settings, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+    async with instance(settings, database_writers=1) as http:
+        application = http._transport.app  # type: ignore[attr-defined]
+        pool = application.services.database.writers
+        warm = tool.signed(json.dumps(body()).encode())
+        assert (await http.send(warm)).status_code == 200
+        async with pool.acquire() as connection:
+            plain_connection: asyncpg.Connection = connection._con
+
+        def note(record: Any) -> None:
+            noted.append(record.query)
+
+        plain_connection.add_query_logger(note)
+        assert (await http.send(tool.signed(json.dumps(body()).encode()))).status_code == 200
+        plain_connection.remove_query_logger(note)
+    assert sum(each.startswith("BEGIN") for each in noted) == 1
+    # What the server does in the background may stand before or after.
+    begin, commit = noted.index("BEGIN;"), noted.index("COMMIT;")
+    assert commit - begin + 1 == 5  # begin, nonce, statement, effects, commit
+
+
+async def test_old_nonces_are_swept(services: Services, tool: Tool) -> None:
+    partner_id = tool.partner.partner_id
+    old, new = Nonce.of("player", "old"), Nonce.of("player", "new")
+    for each in (old, new):
+        assert await nonces.consume_one(services.database, partner_id, each)
+        assert not await nonces.consume_one(services.database, partner_id, each)
+    await services.database.writers.execute(
+        "update callback_nonce set expires_at = now() - interval '1 s'"
+        " where partner_id = $1 and nonce = $2",
+        partner_id,
+        old.hash,
+    )
+    assert await nonces.delete_expired(services.database) >= 1
+    assert await nonces.consume_one(services.database, partner_id, old)
+    assert not await nonces.consume_one(services.database, partner_id, new)
+
+
+async def test_nonces_outlive_what_they_protect(services: Services, tool: Tool) -> None:
+    assert (await tool.send()).status_code == 200
+    left = await services.database.readers.fetchval(
+        "select min(expires_at - now()) from callback_nonce where partner_id = $1",
+        tool.partner.partner_id,
+    )
+    assert left.total_seconds() > 91 * 60

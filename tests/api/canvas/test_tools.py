@@ -1,0 +1,319 @@
+"""Tools: administration, callback URLs, launches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from lrs.api.services import Services
+from lrs.auth import tools
+from lrs.auth.secret_box import KeyLost, Vault
+from lrs.cli import main
+from lrs.settings import Settings
+from tests.support.app import SECRET_KEY
+from tests.support.canvas import Tool, body, message, new_tool
+from tests.support.partners import Partner, new_partner
+
+
+@pytest.fixture
+async def operator(services: Services, http: httpx.AsyncClient) -> Partner:
+    return await new_partner(services, http, frozenset({"admin"}))
+
+
+# The API
+
+
+async def test_a_tool_is_added_used_rotated_and_revoked(
+    services: Services, operator: Partner
+) -> None:
+    answer = await operator.send({"name": "player"}, resource="tools")
+    assert answer.status_code == 201
+    assert answer.headers["cache-control"] == "no-store"
+    added = answer.json()
+    assert set(added) == {"name", "consumer_key", "secret"}
+    tool = await Tool(operator, "player", added["consumer_key"], added["secret"]).launch()
+    assert (await tool.send()).status_code == 200
+
+    answer = await operator.send({"overlap_hours": 1}, resource="tools/player/rotate")
+    rotated = answer.json()
+    assert answer.status_code == 200
+    assert rotated["consumer_key"] == added["consumer_key"]
+    assert rotated["secret"] != added["secret"]
+    await asyncio.sleep(0.06)  # as long as a tool is remembered
+    for secret in (added["secret"], rotated["secret"]):
+        assert (await tool.send(client_secret=secret)).status_code == 200
+    answer = await operator.send({"overlap_hours": 0}, resource="tools/player/rotate")
+    newest = answer.json()["secret"]
+    await asyncio.sleep(0.06)
+    assert (await tool.send(client_secret=newest)).status_code == 200
+    assert (await tool.send(client_secret=rotated["secret"])).status_code == 401
+
+    path = operator.url("tools/player")
+    assert (await operator.http.delete(path, headers=operator.headers)).status_code == 204
+    assert (await operator.http.delete(path, headers=operator.headers)).status_code == 404
+    await asyncio.sleep(0.06)
+    answer = await tool.send(client_secret=newest)
+    assert answer.status_code == 404
+    assert message(answer) == "The specified resource does not exist."
+    assert (await operator.send({}, resource="tools/player/rotate")).status_code == 404
+    answer = await operator.send(
+        {"user": "1", "course": "2"}, resource="tools/player/callback-urls"
+    )
+    assert answer.status_code == 404
+
+
+async def test_tools_are_listed_without_their_secrets(
+    services: Services, operator: Partner
+) -> None:
+    assert (await operator.send({"name": "b"}, resource="tools")).status_code == 201
+    given = {"name": "a", "consumer_key": "test_key", "secret": "test_secret"}
+    assert (await operator.send(given, resource="tools")).json() == given
+    answer = await operator.http.get(operator.url("tools"), headers=operator.headers)
+    listed = answer.json()["tools"]
+    assert [each["name"] for each in listed] == ["a", "b"]
+    assert listed[0]["consumer_key"] == "test_key"
+    assert "secret" not in answer.text
+    rows = await services.database.readers.fetch("select * from tool")
+    assert "test_secret" not in str(rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({}, 400), ({"name": ""}, 400), ({"name": "a b"}, 400), ({"name": "x" * 64}, 400),
+        ({"name": 7}, 400), ({"name": "a", "color": "red"}, 400), ([], 400), (b"{", 400),
+        ({"name": "a", "consumer_key": ""}, 400), ({"name": "a", "consumer_key": "a\0"}, 400),
+        ({"name": "a", "secret": "short"}, 400), ({"name": "a", "secret": "\ud83d" * 9}, 400),
+        ({"name": "taken"}, 409), ({"name": "a", "consumer_key": "taken"}, 409),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_what_cannot_be_added(operator: Partner, given: Any, status: int) -> None:
+    taken = {"name": "taken", "consumer_key": "taken"}
+    assert (await operator.send(taken, resource="tools")).status_code == 201
+    content = given if isinstance(given, bytes) else json.dumps(given).encode()
+    answer = await operator.send(content, resource="tools")
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_the_same_name_and_key_at_another_partner(
+    operator: Partner, services: Services, http: httpx.AsyncClient
+) -> None:
+    other = await new_partner(services, http, frozenset({"admin"}))
+    for each in (operator, other):
+        given = {"name": "player", "consumer_key": "test_key"}
+        assert (await each.send(given, resource="tools")).status_code == 201
+
+
+async def test_scopes(services: Services, http: httpx.AsyncClient) -> None:
+    everything = await new_partner(services, http)
+    lms = await new_partner(services, http, frozenset({"callbacks/write"}))
+    nobody = await new_partner(services, http, frozenset({"reports/read"}))
+    for each in (everything, lms, nobody):
+        assert (await each.send({"name": "a"}, resource="tools")).status_code == 403
+        answer = await http.get(each.url("tools"), headers=each.headers)
+        assert answer.status_code == 403
+        answer = await http.delete(each.url("tools/a"), headers=each.headers)
+        assert answer.status_code == 403
+        assert (await each.send({}, resource="tools/a/rotate")).status_code == 403
+        await tools.add(services.callbacks.tools, services.vault, each.partner_id, "a")
+    launched = {"user": "1", "course": "2"}
+    for each, status in ((everything, 200), (lms, 200), (nobody, 403)):
+        answer = await each.send(launched, resource="tools/a/callback-urls")
+        assert answer.status_code == status
+    path = everything.url("tools/a/callback-urls")
+    assert (await http.post(path, json=launched, headers=lms.headers)).status_code == 403
+    assert (await http.post(path, json=launched)).status_code == 401
+
+
+# Callback URLs
+
+
+@pytest.fixture
+async def tool(services: Services, partner: Partner) -> Tool:
+    return await new_tool(services, partner)
+
+
+async def test_a_callback_url(tool: Tool) -> None:
+    answer = await tool.partner.send(
+        {"user": "42", "course": "9", "role": "student"}, resource="tools/player/callback-urls"
+    )
+    urls = answer.json()
+    assert set(urls) == {"url", "caliper_url", "expires_at"}
+    assert urls["expires_at"] is None
+    assert re.fullmatch(r"http://lrs\.test/api/lti/v1/xapi/[A-Za-z0-9_.-]+", urls["url"])
+    assert urls["caliper_url"] == urls["url"].replace("xapi", "caliper")
+    assert answer.headers["cache-control"] == "no-store"
+    assert urls["url"] != tool.url  # a fresh one each time
+
+
+async def test_what_is_missing_is_named(tool: Tool) -> None:
+    for told, missing in (({}, ["/user", "/course"]), ({"user": "42", "course": ""}, ["/course"])):
+        answer = await tool.partner.send(told, resource="tools/player/callback-urls")
+        errors = answer.json()["errors"]
+        assert [each["pointer"] for each in errors] == missing
+        assert {each["detail"] for each in errors} == {"must be given"}
+
+
+async def test_numbers_are_ids_too(tool: Tool) -> None:
+    answer = await tool.partner.send(
+        {"user": 42, "course": 9}, resource="tools/player/callback-urls"
+    )
+    assert (await tool.send(body(), url=answer.json()["url"])).status_code == 200
+    assert len(await tool.views()) == 1
+
+
+LAUNCH = {
+    "user_id": "u 1",
+    "context_id": "c/1",
+    "lti_version": "LTI-1p0",
+    "custom_canvas_xapi_url": "$Canvas.xapi.url",
+    "custom_caliper_url": "$Caliper.url",
+    "custom_other": "$Canvas.user.id",
+}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"parameters": LAUNCH},
+        {"user": "u 1", "course": "c/1", "parameters": {**LAUNCH, "user_id": "7"}},
+        {"user": "u 1", "parameters": LAUNCH},
+    ],
+)
+async def test_launch_parameters(tool: Tool, told: dict[str, Any]) -> None:
+    answer = await tool.partner.send(told, resource="tools/player/callback-urls")
+    found = answer.json()["parameters"]
+    urls = ("custom_canvas_xapi_url", "custom_caliper_url")
+    for name, value in told["parameters"].items():
+        assert name in urls or found[name] == value
+    assert (await tool.send(url=found["custom_canvas_xapi_url"])).status_code == 200
+    assert found["custom_caliper_url"].startswith("http://lrs.test/api/lti/v1/caliper/")
+    found = await tool.read("/api/v1/users/u%201/page_views")
+    assert found.json()[0]["links"]["context"] == "c/1"
+
+
+@pytest.mark.parametrize("missing", ["user_id", "context_id"])
+async def test_left_literal_outside_a_course(tool: Tool, missing: str) -> None:
+    parameters = {name: value for name, value in LAUNCH.items() if name != missing}
+    for given in (parameters, {**parameters, missing: ""}, {**parameters, missing: None}):
+        answer = await tool.partner.send(
+            {"parameters": given}, resource="tools/player/callback-urls"
+        )
+        assert answer.status_code == 200
+        assert answer.json() == {"parameters": given}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {}, {"user": "42"}, {"course": "9"}, {"user": "", "course": "9"},
+        {"user": 1.5, "course": 9}, {"user": "42", "parameters": {"context_id": True}},
+        {"user": "x" * 256, "course": "9"}, {"user": "a\0b", "course": "9"}, [], b"{", "x",
+        {"user": True, "course": "9"}, {"user": ["a"], "course": "9"}, {"parameters": [1]},
+        {"user": "42", "parameters": {"context_id": {"a": 1}}},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_launches_that_cannot_be(tool: Tool, told: Any) -> None:
+    answer = await tool.partner.send(told, resource="tools/player/callback-urls")
+    assert answer.status_code == 400
+    assert answer.json()["code"] in ("invalid-parameter", "malformed-json")
+
+
+@pytest.mark.parametrize("name", ["other", "%00", "a b", "x" * 100])
+async def test_no_such_tool(operator: Partner, name: str) -> None:
+    told = {"user": "1", "course": "2"}
+    for resource, given in (("callback-urls", told), ("rotate", {})):
+        answer = await operator.send(given, resource=f"tools/{name}/{resource}")
+        assert answer.status_code == 404, answer.text
+    path = operator.url(f"tools/{name}")
+    assert (await operator.http.delete(path, headers=operator.headers)).status_code == 404
+
+
+# The secret key
+
+
+def test_what_is_sealed() -> None:
+    vault = Vault("a" * 32)
+    sealed = vault.seal(b"secret")
+    assert vault.open(sealed) == b"secret"
+    assert vault.seal(b"secret") != sealed
+    for wrong in (sealed[:-2], "", "x.y.z", "é"):
+        with pytest.raises(KeyLost):
+            vault.open(wrong)
+    with pytest.raises(KeyLost):
+        Vault("b" * 32).open(sealed)
+    assert vault.derived("a") != vault.derived("b") != Vault("b" * 32).derived("b")
+
+
+# The command
+
+
+@pytest.fixture
+def run(settings: Settings) -> Callable[..., Any]:
+    environment = {
+        name: "" for name in os.environ if name.startswith("LRS_") and "TEST" not in name
+    } | {"LRS_DATABASE_URL": settings.database_url, "LRS_SECRET_KEY": SECRET_KEY}
+
+    def invoke(*arguments: str) -> Any:
+        return CliRunner().invoke(main.main, ["tool", *arguments], env=environment)
+
+    return invoke
+
+
+async def test_the_command(partner: Partner, run: Callable[..., Any]) -> None:
+    async def tool(*arguments: str) -> str:
+        result = await asyncio.to_thread(run, *arguments)
+        assert result.exit_code == 0, result.output
+        found: str = result.stdout
+        return found
+
+    added = await tool("add", partner.name, "player", "--consumer-key", "test_key")
+    assert "key     test_key" in added
+    secret = added.split()[-1]
+    used = await Tool(partner, "player", "test_key", secret).launch()
+    assert (await used.send()).status_code == 200
+    assert f"{partner.name}\tplayer\ttest_key\tgood" in await tool("list", partner.name)
+    assert f"{partner.name}\tplayer" in await tool("list")
+    rotated = (await tool("rotate", partner.name, "player", "--overlap-hours", "0")).split()[-1]
+    await asyncio.sleep(0.06)
+    assert (await used.send(client_secret=rotated)).status_code == 200
+    assert (await used.send()).status_code == 401
+    assert "off" in await tool("page-views", partner.name, "off")
+    await asyncio.sleep(0.06)
+    assert (await used.send(client_secret=rotated)).status_code == 200
+    assert len(await used.views()) == 2
+    await tool("page-views", partner.name, "default")
+    assert await tool("revoke", partner.name, "player") == "revoked player\n"
+    assert "revoked" in await tool("list", partner.name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("add", "nobody", "player"), "There is no partner 'nobody'."),
+        (("add", "PARTNER", "a b"), "cannot be a tool's name"),
+        (("add", "PARTNER", "a", "--secret", "x"), "8 to 255 printable"),
+        (("rotate", "PARTNER", "player"), "There is no tool 'player'"),
+        (("revoke", "PARTNER", "player"), "There is no tool 'player'"),
+        (("page-views", "nobody", "on"), "There is no partner 'nobody'."),
+    ],
+)
+async def test_the_command_refuses(
+    partner: Partner, run: Callable[..., Any], arguments: tuple[str, ...], told: str
+) -> None:
+    given = [partner.name if each == "PARTNER" else each for each in arguments]
+    result = await asyncio.to_thread(run, *given)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("lrs: ")
+    assert told in result.stderr

@@ -1,0 +1,239 @@
+"""Documents: store, read, list and delete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lrs.api.services import Services
+from tests.support.documents import AGENT, BINARY, JSON, NONE_YET, RESOURCES, Resource, code
+from tests.support.partners import Partner
+from tests.support.statements import new_id
+
+# One document
+
+
+async def test_a_document_comes_back_as_it_was_sent(resource: Resource) -> None:
+    sent = await resource.ask("PUT", "one", BINARY, {**NONE_YET, "Content-Type": "image/x; q=1"})
+    assert (sent.status_code, sent.content) == (204, b"")
+    answer = await resource.ask("GET")
+    assert (answer.status_code, answer.content) == (200, BINARY)
+    assert answer.headers["Content-Type"] == "image/x; q=1"
+    etag = hashlib.sha1(BINARY).hexdigest()
+    assert answer.headers["ETag"] == sent.headers["ETag"] == f'"{etag}"'
+    age = datetime.now(UTC) - parsedate_to_datetime(answer.headers["Last-Modified"])
+    assert timedelta(0) <= age < timedelta(minutes=1)
+
+
+async def test_head_is_get_without_the_content(resource: Resource) -> None:
+    assert (await resource.ask("HEAD")).status_code == 404
+    await resource.store(BINARY)
+    got, head = await resource.ask("GET"), await resource.ask("HEAD")
+    assert head.status_code == 200
+    for name in ("Content-Type", "Content-Length", "ETag", "Last-Modified"):
+        assert head.headers[name] == got.headers[name]
+    assert (await resource.ask("HEAD", None)).status_code == 200
+
+
+async def test_what_is_not_there_is_not_found(resource: Resource) -> None:
+    assert code(await resource.ask("GET")) == (404, "not-found")
+    assert code(await resource.ask("GET", headers={"If-Match": "*"})) == (404, "not-found")
+
+
+async def test_a_document_without_a_content_type_is_bytes(resource: Resource) -> None:
+    await resource.store(BINARY)
+    answer = await resource.ask("GET")
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+async def test_an_empty_document_is_a_document(resource: Resource) -> None:
+    assert (await resource.ask("POST", "one", b"")).status_code == 204
+    assert await resource.content() == b""
+
+
+async def test_delete(resource: Resource) -> None:
+    await resource.store(BINARY)
+    assert (await resource.ask("DELETE")).status_code == 204
+    assert (await resource.ask("GET")).status_code == 404
+    assert (await resource.ask("DELETE")).status_code == 204
+
+
+async def test_put_replaces_content_and_content_type(resource: Resource) -> None:
+    etag = await resource.store({"a": 1})
+    headers = {"If-Match": etag, "Content-Type": "text/plain"}
+    assert (await resource.ask("PUT", "one", b"text", headers)).status_code == 204
+    answer = await resource.ask("GET")
+    assert (answer.content, answer.headers["Content-Type"]) == (b"text", "text/plain")
+
+
+async def test_put_keeps_what_only_calls_itself_json(resource: Resource) -> None:
+    answer = await resource.ask("PUT", "one", b'{"a"', {**NONE_YET, **JSON})
+    assert answer.status_code == 204
+    assert await resource.content() == b'{"a"'
+    assert code(await resource.ask("POST", "one", {"b": 2})) == (400, "malformed-json")
+    assert await resource.content() == b'{"a"'
+
+
+async def test_a_change_moves_last_modified(services: Services, resource: Resource) -> None:
+    await resource.store({"a": 1})
+    await services.database.writers.execute(
+        "update document set updated = updated - interval '1 hour' where partner_id = $1",
+        resource.partner.partner_id,
+    )
+    before = parsedate_to_datetime((await resource.ask("GET")).headers["Last-Modified"])
+    await resource.ask("POST", "one", {"b": 2})
+    after = parsedate_to_datetime((await resource.ask("GET")).headers["Last-Modified"])
+    assert after - before > timedelta(minutes=50)
+
+
+async def test_ids_may_be_long_and_in_any_script(resource: Resource) -> None:
+    names = [
+        "a/b?c&d=%41+ x",
+        "\u00e9\u4e2d\U0001f600",
+        "x" * 10_000,
+        "x" * 9_999 + "y",
+        "ONE",
+        "one",
+    ]
+    for name in names:
+        await resource.store(name.encode(), name)
+    assert sorted(await resource.ids()) == sorted(names)
+    for name in names:
+        assert await resource.content(name) == name.encode()
+
+
+async def test_activities_may_be_long(state: Resource) -> None:
+    activity = "http://example.com/" + "x" * 20_000
+    await state.store(b"long", activityId=activity)
+    await state.store(b"longer", activityId=activity + "y")
+    assert await state.content(activityId=activity) == b"long"
+
+
+async def test_a_document_is_not_run_or_reused_by_a_browser(resource: Resource) -> None:
+    await resource.store(b"<script>")
+    headers = (await resource.ask("GET")).headers
+    assert headers["Cache-Control"] == "no-cache"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"].startswith("sandbox")
+
+
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=st.binary(max_size=5000))
+async def test_any_bytes_are_kept(profile: Resource, content: bytes) -> None:
+    name = new_id()
+    etag = await profile.store(content, name)
+    assert etag.strip('"') == hashlib.sha1(content).hexdigest()
+    assert await profile.content(name) == content
+
+
+# Many documents
+
+
+async def test_ids_are_listed_with_the_latest_change(resource: Resource) -> None:
+    empty = await resource.ask("GET", None)
+    assert (empty.json(), "Last-Modified" in empty.headers) == ([], False)
+    for name in ("b", "a"):
+        await resource.store(BINARY, name)
+    answer = await resource.ask("GET", None)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.json() == ["a", "b"]
+    last = (await resource.ask("GET", "a")).headers["Last-Modified"]
+    assert answer.headers["Last-Modified"] == last
+
+
+async def test_since_is_exclusive(services: Services, resource: Resource) -> None:
+    for name in ("a", "b"):
+        await resource.store(BINARY, name)
+    found = await services.database.readers.fetchval(
+        "select updated from document where partner_id = $1 and document_id = 'a'",
+        resource.partner.partner_id,
+    )
+    assert await resource.ids(since=found.isoformat()) == ["b"]
+    before = found - timedelta(microseconds=1)
+    assert await resource.ids(since=before.isoformat()) == ["a", "b"]
+    await resource.ask("POST", "a", BINARY, {"If-Match": '"none"'})
+    assert await resource.ids(since=found.isoformat()) == ["b"]
+
+
+async def test_a_registration_has_documents_of_its_own(state: Resource) -> None:
+    first, second = new_id(), new_id()
+    await state.store(b"none")
+    await state.store(b"first", registration=first)
+    await state.store(b"second", registration=second.upper())
+    assert await state.content() == b"none"
+    assert await state.content(registration=first.upper()) == b"first"
+    assert await state.content(registration=second) == b"second"
+    assert (await state.ask("GET", registration=new_id())).status_code == 404
+    await state.ask("DELETE")
+    assert (await state.ask("GET")).status_code == 404
+    assert await state.content(registration=first) == b"first"
+
+
+async def test_without_a_registration_all_are_listed_and_deleted(state: Resource) -> None:
+    first, second = new_id(), new_id()
+    await state.store(b"", "a")
+    for registration in (first, second):
+        await state.store(b"", "b", registration=registration)
+    await state.store(b"", "c", registration=second)
+    await state.store(b"", "d", activityId="http://example.com/other")
+    assert await state.ids() == ["a", "b", "c"]
+    assert await state.ids(registration=first) == ["b"]
+    assert (await state.ask("DELETE", None, registration=second)).status_code == 204
+    assert await state.ids() == ["a", "b"]
+    assert await state.ids(registration=second) == []
+    assert (await state.ask("DELETE", None)).status_code == 204
+    assert await state.ids() == []
+    assert await state.ids(activityId="http://example.com/other") == ["d"]
+    assert (await state.ask("DELETE", None)).status_code == 204
+
+
+async def test_all_are_not_deleted_under_a_precondition(state: Resource) -> None:
+    etag = await state.store(b"")
+    for headers in ({"If-Match": etag}, {"If-Match": "*"}, NONE_YET):
+        answer = await state.ask("DELETE", None, headers=headers)
+        assert code(answer) == (412, "precondition-failed")
+    assert await state.ids() == ["one"]
+
+
+async def test_an_agent_is_known_by_its_identifier(profile: Resource) -> None:
+    await profile.store(b"learner")
+    renamed = json.dumps({**AGENT, "name": "L. Earner", "objectType": "Agent"})
+    assert await profile.content(agent=renamed) == b"learner"
+    other = json.dumps({"account": {"homePage": "http://a.example.com", "name": "learner"}})
+    assert (await profile.ask("GET", agent=other)).status_code == 404
+
+
+async def test_the_three_resources_do_not_meet(make: Callable[..., Resource]) -> None:
+    kinds = [make(kind) for kind in RESOURCES]
+    for each in kinds:
+        await each.store(each.path.encode())
+    for each in kinds:
+        assert await each.ids() == ["one"]
+        assert await each.content() == each.path.encode()
+
+
+async def test_partners_do_not_meet(
+    make: Callable[..., Resource], resource: Resource, stranger: Partner
+) -> None:
+    theirs = Resource(
+        resource.path, resource.id_parameter, resource.scope, resource.version, stranger
+    )
+    etag = await resource.store(b"ours")
+    assert (await theirs.ask("GET")).status_code == 404
+    assert await theirs.ids() == []
+    assert (await theirs.ask("PUT", "one", b"x", {"If-Match": etag})).status_code == 412
+    assert (await theirs.ask("DELETE")).status_code == 204
+    if theirs.is_state:
+        assert (await theirs.ask("DELETE", None)).status_code == 204
+    await theirs.store(b"theirs")
+    assert await resource.content() == b"ours"
+    assert await theirs.content() == b"theirs"

@@ -1,0 +1,153 @@
+"""If-Match, If-None-Match and concurrent changes of documents."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+
+import httpx
+import pytest
+
+from lrs.store import documents
+from tests.support.documents import BINARY, NONE_YET, Resource, code
+
+# Concurrency
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+async def test_if_match(resource: Resource, method: str) -> None:
+    async def ask(etag: str) -> httpx.Response:
+        content = None if method == "DELETE" else {"b": 2}
+        return await resource.ask(method, "one", content, {"If-Match": etag})
+
+    for wrong in ("*", '"1234"'):
+        assert code(await ask(wrong)) == (412, "precondition-failed")
+    assert await resource.ids() == []
+    etag = await resource.store({"a": 1})
+    for wrong in ('"1234"', '"' + "1" * 40 + '"', f"W/{etag}", '"1234", "5678"'):
+        assert code(await ask(wrong)) == (412, "precondition-failed")
+        assert json.loads(await resource.content()) == {"a": 1}
+    answer = await ask(f'"1234", {etag}')
+    assert answer.status_code == 204
+    if method == "DELETE":
+        assert await resource.ids() == []
+    else:
+        assert json.loads(await resource.content())["b"] == 2
+        assert code(await ask(etag)) == (412, "precondition-failed")
+        assert (await ask("*")).status_code == 204
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+async def test_if_none_match(resource: Resource, method: str) -> None:
+    content = None if method == "DELETE" else {"b": 2}
+    assert (await resource.ask(method, "one", content, NONE_YET)).status_code == 204
+    await resource.ask("DELETE")
+    etag = await resource.store({"a": 1})
+    for listed in ("*", etag, f"W/{etag}", f'"1234", {etag}'):
+        answer = await resource.ask(method, "one", content, {"If-None-Match": listed})
+        assert code(answer) == (412, "precondition-failed")
+        assert json.loads(await resource.content()) == {"a": 1}
+    answer = await resource.ask(method, "one", content, {"If-None-Match": '"1234"'})
+    assert answer.status_code == 204
+
+
+async def test_preconditions_on_get(resource: Resource) -> None:
+    etag = await resource.store({"a": 1})
+    for listed in (etag, f"W/{etag}", "*"):
+        answer = await resource.ask("GET", headers={"If-None-Match": listed})
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["ETag"] == etag
+    assert (await resource.ask("GET", headers={"If-None-Match": '"1"'})).status_code == 200
+    assert (await resource.ask("GET", headers={"If-Match": etag})).status_code == 200
+    answer = await resource.ask("GET", headers={"If-Match": '"1"'})
+    assert code(answer) == (412, "precondition-failed")
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+async def test_a_malformed_precondition_is_refused(resource: Resource, name: str) -> None:
+    answer = await resource.ask("PUT", "one", b"", {name: '"a" "b"'})
+    assert code(answer) == (400, "bad-request")
+    assert name in answer.json()["detail"]
+
+
+async def test_put_without_preconditions_on_a_new_document(resource: Resource) -> None:
+    answer = await resource.ask("PUT", "one", {"a": 1})
+    if resource.version == "1.0.3" and not resource.is_state:
+        assert code(answer) == (400, "bad-request")
+        assert "If-None-Match" in answer.json()["detail"]
+        assert await resource.ids() == []
+    else:
+        assert answer.status_code == 204
+        assert json.loads(await resource.content()) == {"a": 1}
+
+
+async def test_put_without_preconditions_on_a_document_that_exists(resource: Resource) -> None:
+    await resource.store({"a": 1})
+    answer = await resource.ask("PUT", "one", {"b": 2})
+    if resource.version == "1.0.3" and resource.is_state:
+        assert answer.status_code == 204
+        assert json.loads(await resource.content()) == {"b": 2}
+    else:
+        assert code(answer) == (409, "concurrency-conflict")
+        assert "If-Match" in answer.json()["detail"]
+        assert json.loads(await resource.content()) == {"a": 1}
+
+
+async def test_parallel_merges_lose_nothing(resource: Resource) -> None:
+    answers = await asyncio.gather(
+        *(resource.ask("POST", "one", {f"k{n}": n}) for n in range(20)),
+    )
+    assert {answer.status_code for answer in answers} == {204}
+    assert json.loads(await resource.content()) == {f"k{n}": n for n in range(20)}
+
+
+async def test_of_parallel_puts_one_wins(resource: Resource) -> None:
+    for headers in (NONE_YET, {"If-Match": "etag"}):
+        if "If-Match" in headers:
+            headers["If-Match"] = (await resource.ask("GET")).headers["ETag"]
+        answers = await asyncio.gather(
+            *(resource.ask("PUT", "one", {f"{headers}": n}, headers) for n in range(20)),
+        )
+        statuses = [answer.status_code for answer in answers]
+        assert Counter(statuses) == {204: 1, 412: 19}
+        won = json.loads(await resource.content())
+        assert won == {f"{headers}": statuses.index(204)}
+
+
+async def test_of_parallel_deletes_with_its_etag_one_wins(resource: Resource) -> None:
+    etag = await resource.store(BINARY)
+    answers = await asyncio.gather(
+        *(resource.ask("DELETE", headers={"If-Match": etag}) for _ in range(20)),
+    )
+    assert Counter(answer.status_code for answer in answers) == {204: 1, 412: 19}
+
+
+async def test_comings_and_goings_end(resource: Resource) -> None:
+    answers = await asyncio.gather(
+        *(
+            resource.ask(*asked)
+            for n in range(15)
+            for asked in (
+                ("POST", "one", {f"k{n}": n}),
+                ("DELETE", "one"),
+                ("DELETE", "one", None, {"If-Match": "*"}),
+                *([("DELETE", None)] if resource.is_state else []),
+            )
+        )
+    )
+    assert {answer.status_code for answer in answers} <= {204, 412}
+
+
+async def test_a_swap_that_is_lost_for_ever_is_given_up(
+    resource: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> bool:
+        return False
+
+    await resource.store({"a": 1})
+    monkeypatch.setattr(documents, "_swap", lost)
+    answer = await resource.ask("POST", "one", {"b": 2})
+    assert code(answer) == (409, "concurrency-conflict")
+    assert answer.headers["Retry-After"] == "1"
+    assert json.loads(await resource.content()) == {"a": 1}

@@ -1,0 +1,154 @@
+"""Revocation, expiry and rotation of credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from lrs import bootstrap
+from lrs.api.services import Services
+from tests.support.oauth import GRANT, TOKEN, bearer, issue, refused, settle
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, statement
+
+# What ends a credential
+
+
+async def uses(services: Services, partner: Partner) -> list[Callable[[], Any]]:
+    """One request for each way that a credential of the partner can be used."""
+    token = partner.token
+
+    async def by_token() -> httpx.Response:
+        return await partner.get(headers=bearer(token))
+
+    async def by_basic() -> httpx.Response:
+        return await partner.http.get(
+            "/xapi/statements", headers=XAPI, auth=(partner.key, partner.secret)
+        )
+
+    async def by_token_on_xapi() -> httpx.Response:
+        return await partner.http.get("/xapi/statements", headers={**XAPI, **bearer(token)})
+
+    return [by_token, by_basic, by_token_on_xapi]
+
+
+async def test_a_revocation_ends_tokens_and_basic_alike(
+    partner: Partner, services: Services
+) -> None:
+    ways = await uses(services, partner)
+    assert [(await use()).status_code for use in ways] == [200] * 3
+    await services.authenticator.registry.revoke_credential(partner.key)
+    await settle(services)
+    invalid = 'Bearer error="invalid_token"'
+    for use, challenge in zip(ways, [invalid, 'Basic realm="lrs", Bearer', invalid], strict=True):
+        answer = await use()
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == challenge
+    answer = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, partner.secret))
+    refused(answer, 401, "invalid_client")
+
+
+async def test_a_credential_is_good_until_it_expires(partner: Partner, services: Services) -> None:
+    issued = await issue(services, partner, expires_at=datetime.now(UTC) + timedelta(seconds=0.4))
+    guest = Partner(partner.http, partner.name, 0, "", issued.key, issued.secret)
+    await guest.authenticate()
+    ways = await uses(services, guest)
+    assert [(await use()).status_code for use in ways] == [200] * 3
+    await asyncio.sleep(0.5)
+    assert [(await use()).status_code for use in ways] == [401] * 3
+
+
+async def test_a_token_does_not_outlive_its_credential(
+    partner: Partner, services: Services
+) -> None:
+    issued = await issue(services, partner, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    answer = await partner.http.post(TOKEN, data=GRANT, auth=(issued.key, issued.secret))
+    refused(answer, 401, "invalid_client")
+
+
+async def test_a_clock_that_is_set_back_delays_no_revocation(
+    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 3600)
+    assert (await partner.xapi(statement())).status_code == 200
+    monkeypatch.setattr(time, "time", now)
+    await services.authenticator.registry.revoke_credential(partner.key)
+    await settle(services)
+    assert (await partner.xapi(statement())).status_code == 401
+
+
+async def test_a_rotated_secret_overlaps_with_the_old_one(
+    partner: Partner, services: Services
+) -> None:
+    registry = services.authenticator.registry
+    until = datetime.now(UTC) + timedelta(seconds=0.5)
+    rotated = await bootstrap.rotate_credential(registry, partner.key, until)
+    assert rotated.key == partner.key
+
+    async def works(secret: str) -> bool:
+        answer = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, secret))
+        basic = await partner.http.get("/xapi/statements", headers=XAPI, auth=(partner.key, secret))
+        assert (answer.status_code == 200) == (basic.status_code == 200)
+        return answer.status_code == 200
+
+    assert await works(partner.secret)
+    assert await works(rotated.secret)
+    await asyncio.sleep(0.6)
+    assert not await works(partner.secret)
+    assert await works(rotated.secret)
+    assert (await partner.get()).status_code == 200
+
+
+async def test_a_rotation_without_overlap_ends_the_old_secret(
+    partner: Partner, services: Services
+) -> None:
+    assert (await partner.xapi(statement())).status_code == 200
+    registry = services.authenticator.registry
+    await bootstrap.rotate_credential(registry, partner.key, datetime.now(UTC))
+    await settle(services)
+    assert (await partner.xapi(statement())).status_code == 401
+
+
+async def test_a_static_token_is_good_on_both_interfaces(
+    partner: Partner, services: Services
+) -> None:
+    issued = await issue(services, partner, kind="bearer", label="DataCamp")
+    headers = bearer(issued.token)
+    answer = await partner.send(statement(), headers=headers)
+    assert answer.status_code == 200
+    answer = await partner.http.post("/xapi/statements", json=statement(), headers=headers | XAPI)
+    assert answer.status_code == 200
+    for each in await partner.all():
+        assert each["authority"]["account"]["name"] == issued.key
+        assert each["authority"]["name"] == "DataCamp"
+    wrong = bearer(issued.token[:-1] + ("A" if issued.token[-1] != "A" else "B"))
+    assert (await partner.get(headers=wrong)).status_code == 401
+    basic = await partner.http.get(
+        "/xapi/statements", headers=XAPI, auth=(issued.key, issued.secret)
+    )
+    assert basic.status_code == 401
+    as_bearer = bearer(f"{partner.key}.{partner.secret}")
+    assert (await partner.get(headers=as_bearer)).status_code == 401
+    await services.authenticator.registry.revoke_credential(issued.key)
+    await settle(services)
+    assert (await partner.get(headers=headers)).status_code == 401
+
+
+async def test_secrets_are_kept_as_hashes_only(
+    partner: Partner, services: Services, database_url: str
+) -> None:
+    found = await services.authenticator.registry.credential(partner.key)
+    assert found is not None
+    assert found.secret_hash == hashlib.sha256(partner.secret.encode()).digest()
+    assert partner.secret not in repr(found)
+    for key in await services.authenticator.registry.signing_keys():
+        assert key.private_jwe.count(".") == 4
+        assert '"d"' not in key.public_jwk

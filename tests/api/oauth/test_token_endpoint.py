@@ -1,0 +1,212 @@
+"""Token endpoint: client authentication, errors, scopes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import httpx
+import pytest
+
+from lrs.api.services import Services
+from lrs.auth import scopes
+from tests.support.oauth import GRANT, TOKEN, bearer, issue, refused
+from tests.support.partners import Partner, new_partner
+from tests.support.statements import statement
+
+# Asking for a token
+
+
+@pytest.mark.parametrize("path", [TOKEN, "/oauth2-provider/token"])
+@pytest.mark.parametrize("form", ["data", "json"])
+@pytest.mark.parametrize("way", ["basic", "body"])
+async def test_a_client_gets_a_token(partner: Partner, path: str, form: str, way: str) -> None:
+    told = dict(GRANT)
+    request: dict[str, Any] = {form: told}
+    if way == "basic":
+        request["auth"] = (partner.key, partner.secret)
+    else:
+        told |= {"client_id": partner.key, "client_secret": partner.secret}
+    answer = await partner.http.post(path, **request)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["pragma"] == "no-cache"
+    body = answer.json()
+    assert (body["token_type"], body["expires_in"], body["scope"]) == ("Bearer", 3600, "all")
+    found = await partner.get(headers=bearer(body["access_token"]))
+    assert found.status_code == 200
+
+
+async def test_percipios_request_is_answered(partner: Partner) -> None:
+    answer = await partner.http.post(
+        "/oauth2-provider/token",
+        json={
+            "client_id": partner.key,
+            "client_secret": partner.secret,
+            "grant_type": "client_credentials",
+            "scope": "api",
+        },
+    )
+    assert answer.status_code == 200
+    assert (await partner.get(headers=bearer(answer.json()["access_token"]))).status_code == 200
+
+
+async def test_a_secret_is_percent_decoded_in_basic_credentials(partner: Partner) -> None:
+    quoted = "".join(f"%{ord(letter):02X}" for letter in partner.secret)
+    answer = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, quoted))
+    assert answer.status_code == 200
+
+
+async def test_a_client_that_is_not_known_is_refused(partner: Partner) -> None:
+    wrong: list[dict[str, Any]] = [
+        {"auth": (partner.key, "wrong")},
+        {"auth": (partner.key, "")},
+        {"auth": ("nobody", partner.secret)},
+        {"auth": ("", "")},
+        {"auth": (f"{partner.key}\0", partner.secret)},
+        {"auth": ("ключ", "секрет")},
+        {"headers": {"Authorization": "Basic"}},
+        {"headers": {"Authorization": "Basic !!!"}},
+        {"headers": {"Authorization": "Basic bm9jb2xvbg=="}},
+        {"headers": {"Authorization": f"Basic {base64.b64encode(b':').decode()}"}},
+        {"headers": {"Authorization": f"Basic {base64.b64encode(bytes([255, 58])).decode()}"}},
+        {},
+    ]
+    for each in wrong:
+        refused(await partner.http.post(TOKEN, data=GRANT, **each), 401, "invalid_client")
+    for key, secret in (("", ""), (partner.key, "wrong"), ("a\0b", "x"), ("ü", "ü")):
+        form = {**GRANT, "client_id": key, "client_secret": secret}
+        for sent in ({"data": form}, {"json": form}):
+            refused(await partner.http.post(TOKEN, **sent), 401, "invalid_client")  # type: ignore[arg-type]
+
+
+async def test_a_static_token_is_no_client(partner: Partner, services: Services) -> None:
+    issued = await issue(services, partner, kind="bearer")
+    answer = await partner.http.post(TOKEN, data=GRANT, auth=(issued.key, issued.secret))
+    refused(answer, 401, "invalid_client")
+
+
+async def test_a_client_authenticates_once(partner: Partner) -> None:
+    auth = (partner.key, partner.secret)
+    both = {**GRANT, "client_id": partner.key, "client_secret": partner.secret}
+    refused(await partner.http.post(TOKEN, data=both, auth=auth), 400, "invalid_request")
+    answer = await partner.http.post(TOKEN, data=both, headers=bearer("x"))
+    refused(answer, 400, "invalid_request")
+    named = {**GRANT, "client_id": "another"}
+    refused(await partner.http.post(TOKEN, data=named, auth=auth), 400, "invalid_request")
+    named = {**GRANT, "client_id": partner.key}
+    assert (await partner.http.post(TOKEN, data=named, auth=auth)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({}, "invalid_request"),
+        ({"grant_type": ""}, "invalid_request"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({"grant_type": "ünsupported\x00\n"}, "unsupported_grant_type"),
+        ({**GRANT, "scope": "everything"}, "invalid_scope"),
+        ({**GRANT, "scope": 'statements/write "ü"'}, "invalid_scope"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["data", "json"])
+async def test_a_wrong_request_is_refused_in_the_words_of_rfc_6749(
+    partner: Partner, form: dict[str, str], error: str, kind: str
+) -> None:
+    answer = await partner.http.post(TOKEN, **{kind: form}, auth=(partner.key, partner.secret))  # type: ignore[arg-type]
+    refused(answer, 400, error)
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"grant_type=client_credentials&grant_type=client_credentials", FORM),
+        (
+            b'{"grant_type":"client_credentials","grant_type":"client_credentials"}',
+            "application/json",
+        ),
+        (b"grant_type=client_credentials&scope=all&scope=all", FORM),
+        (b"grant_type", FORM),
+        (b"grant_type=\xff", FORM),
+        (b"{", "application/json"),
+        (b"", "application/json"),
+        (b"[]", "application/json"),
+        (b'"text"', "application/json"),
+        (b'{"grant_type":1}', "application/json"),
+        (b'{"grant_type":["client_credentials"]}', "application/json"),
+        (b'{"grant_type":"client_credentials","scope":{}}', "application/json"),
+        (b"[" * 10_000, "application/json"),
+        (b"grant_type=client_credentials", "text/plain"),
+        (b"grant_type=client_credentials", ""),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_an_invalid_request(
+    partner: Partner, body: bytes, content_type: str
+) -> None:
+    answer = await partner.http.post(
+        TOKEN,
+        content=body,
+        headers={"Content-Type": content_type},
+        auth=(partner.key, partner.secret),
+    )
+    refused(answer, 400, "invalid_request")
+
+
+async def test_a_large_body_is_refused(partner: Partner) -> None:
+    answer = await partner.http.post(TOKEN, data={"grant_type": "x" * 20_000})
+    assert answer.status_code == 413
+
+
+async def test_the_token_endpoint_answers_post_only(http: httpx.AsyncClient) -> None:
+    answer = await http.get(TOKEN)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+# Scopes
+
+
+@pytest.mark.parametrize("asked", [None, "", "api", "all", "api all"])
+async def test_no_scope_and_api_mean_whatever_was_granted(
+    partner: Partner, asked: str | None
+) -> None:
+    form = GRANT if asked is None else {**GRANT, "scope": asked}
+    answer = await partner.http.post(TOKEN, data=form, auth=(partner.key, partner.secret))
+    assert answer.json()["scope"] == "all"
+
+
+async def test_a_token_may_be_narrower_than_its_credential(partner: Partner) -> None:
+    answer = await partner.http.post(
+        TOKEN,
+        data={**GRANT, "scope": "statements/write statements/read/mine"},
+        auth=(partner.key, partner.secret),
+    )
+    assert answer.json()["scope"] == "statements/read/mine statements/write"
+    headers = bearer(answer.json()["access_token"])
+    assert (await partner.send(statement(), headers=headers)).status_code == 200
+    track = await partner.send({}, resource="track", headers=headers)
+    assert (track.status_code, track.json()["code"]) == (403, "missing-scope")
+
+
+async def test_a_token_is_never_wider_than_its_credential(
+    services: Services, http: httpx.AsyncClient
+) -> None:
+    reader = await new_partner(services, http, frozenset({scopes.STATEMENTS_READ}))
+    for asked in ("all", "admin", "statements/write", "api statements/write"):
+        answer = await http.post(
+            TOKEN, data={**GRANT, "scope": asked}, auth=(reader.key, reader.secret)
+        )
+        refused(answer, 400, "invalid_scope")
+    implied = await http.post(
+        TOKEN, data={**GRANT, "scope": "statements/read/mine"}, auth=(reader.key, reader.secret)
+    )
+    assert implied.json()["scope"] == "statements/read/mine"
+
+
+async def test_all_does_not_include_admin(partner: Partner) -> None:
+    answer = await partner.http.post(
+        TOKEN, data={**GRANT, "scope": "admin"}, auth=(partner.key, partner.secret)
+    )
+    refused(answer, 400, "invalid_scope")

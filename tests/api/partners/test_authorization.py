@@ -1,0 +1,135 @@
+"""Tokens, scopes and partners."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import msgspec
+import pytest
+
+from lrs import bootstrap
+from lrs.api.services import Services
+from lrs.auth import scopes
+from tests.support.partners import Partner, new_partner
+from tests.support.statements import statement
+
+# Who may
+
+
+async def ask(partner: Partner, headers: dict[str, str], path: str = "") -> list[httpx.Response]:
+    path = path or partner.url("statements")
+    return [
+        await partner.http.post(path, json=statement(), headers=headers),
+        await partner.http.get(path, headers=headers),
+    ]
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "Bearer",
+        "Bearer ",
+        "Bearer nonsense",
+        "Bearer not.a.token",
+        "Bearer a.b",
+        "bearer eyJhbGciOiJub25lIn0.e30.",
+        "Basic dTpw",
+        "Digest x",
+        "nonsense",
+    ],
+)
+async def test_without_a_good_token_it_is_401(partner: Partner, authorization: str | None) -> None:
+    headers = {"Authorization": authorization} if authorization is not None else {}
+    for answer in await ask(partner, headers):
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert await partner.all() == []
+
+
+async def test_basic_credentials_are_not_taken_even_after_they_were_elsewhere(
+    partner: Partner, services: Services
+) -> None:
+    basic = httpx.BasicAuth(partner.key, partner.secret)
+    for pause in (0.0, services.settings.credential_cache_seconds * 2):
+        assert (await partner.xapi(statement())).status_code == 200
+        await asyncio.sleep(pause)
+        answer = await partner.http.get(partner.url("statements"), auth=basic)
+        assert answer.status_code == 401
+
+
+async def expired(services: Services, partner: Partner) -> dict[str, str]:
+    tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
+    tokens.lifetime = -10
+    token = tokens.issue(partner.key, frozenset({scopes.ALL}))
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_an_expired_token_is_403(partner: Partner, services: Services) -> None:
+    for answer in await ask(partner, await expired(services, partner)):
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+    assert await partner.all() == []
+
+
+async def test_a_token_that_expires_while_it_is_remembered_is_403(
+    partner: Partner, services: Services
+) -> None:
+    settings = msgspec.structs.replace(services.settings, access_token_seconds=1)
+    tokens = await bootstrap.load_keys(settings, services.authenticator.registry)
+    headers = {"Authorization": f"Bearer {tokens.issue(partner.key, frozenset({scopes.ALL}))}"}
+    assert [answer.status_code for answer in await ask(partner, headers)] == [200, 200]
+    await asyncio.sleep(1.1)
+    assert [answer.status_code for answer in await ask(partner, headers)] == [403, 403]
+
+
+@pytest.mark.parametrize("organization", ["", "/organizations/acme"])
+async def test_another_partners_path_is_403(
+    partner: Partner, stranger: Partner, organization: str
+) -> None:
+    for name in (stranger.name, "no-such-partner", "%00", "x" * 1000):
+        path = f"/v1/partners/{name}{organization}/statements"
+        for answer in await ask(partner, partner.headers, path):
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert await stranger.all() == []
+
+
+async def test_a_token_without_the_scope_is_403_and_names_it(
+    services: Services, http: httpx.AsyncClient
+) -> None:
+    reader = await new_partner(services, http, frozenset({scopes.STATEMENTS_READ}))
+    answer = await reader.send(statement())
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+    assert "statements/write" in answer.json()["detail"]
+    challenge = answer.headers["www-authenticate"]
+    assert challenge == 'Bearer error="insufficient_scope", scope="statements/write"'
+    assert (await reader.get()).status_code == 200
+    writer = await new_partner(services, http, frozenset({scopes.STATEMENTS_WRITE}))
+    assert (await writer.send(statement())).status_code == 200
+    assert (await writer.get()).json()["code"] == "missing-scope"
+
+
+async def test_whoever_may_read_only_its_own_sees_only_its_own(
+    services: Services, partner: Partner
+) -> None:
+    registry = services.authenticator.registry
+    issued = await bootstrap.add_credential(
+        registry,
+        await registry.partner(partner.name),
+        kind="client",
+        label="",
+        granted=frozenset({scopes.STATEMENTS_WRITE, scopes.STATEMENTS_READ_MINE}),
+        expires_at=None,
+    )
+    colleague = Partner(
+        partner.http, partner.name, partner.partner_id, partner.home_page, issued.key, issued.secret
+    )
+    await colleague.authenticate()
+    (theirs,) = (await partner.send(statement())).json()
+    (own,) = (await colleague.send(statement())).json()
+    assert [each["id"] for each in await colleague.all()] == [own]
+    assert (await colleague.get(statementId=theirs)).status_code == 404
+    assert (await colleague.get(statementId=own)).status_code == 200
+    assert {each["id"] for each in await partner.all()} == {theirs, own}

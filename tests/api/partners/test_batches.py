@@ -1,0 +1,184 @@
+"""Batches with invalid items, and size limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+
+from lrs.api.services import Services
+from tests.support.partner_statements import BROKEN, of_size, outcomes, pointers
+from tests.support.partners import Partner
+from tests.support.statements import JSON, new_id, statement
+
+# Refused, item by item
+
+
+async def test_a_broken_statement_is_told_every_violation(partner: Partner) -> None:
+    answer = await partner.send(BROKEN)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["code"] == "invalid-statement"
+    assert pointers(problem) == ["", "/actor/mbox", "/surplus", "/verb/id"]
+    assert all(error["detail"] and error["requirement"] for error in problem["errors"])
+    assert await partner.all() == []
+
+
+async def test_a_batch_with_some_broken_items_is_207_and_the_others_are_stored(
+    partner: Partner,
+) -> None:
+    good, known = statement(id=new_id()), statement(id=new_id())
+    await partner.send(known)
+    answer = await partner.send(
+        [good, BROKEN, known, 7, {**known, "actor": {"mbox": "mailto:a@b.c"}}]
+    )
+    assert answer.status_code == 207
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert body["summary"] == {
+        "received": 5,
+        "conflict": 1,
+        "duplicate": 1,
+        "invalid": 2,
+        "stored": 1,
+    }
+    results = body["results"]
+    assert [result["index"] for result in results] == [0, 1, 2, 3, 4]
+    assert [result["status"] for result in results] == [200, 400, 409, 400, 409]
+    assert outcomes(answer) == ["stored", "invalid", "duplicate", "invalid", "conflict"]
+    assert [result["id"] for result in results] == [
+        good["id"],
+        None,
+        known["id"],
+        None,
+        known["id"],
+    ]
+    assert not any(result["retryable"] for result in results)
+    assert results[0]["problem"] is None
+    assert pointers(results[1]["problem"]) == ["", "/actor/mbox", "/surplus", "/verb/id"]
+    assert pointers(results[3]["problem"]) == [""]
+    assert pointers(results[4]["problem"]) == ["/actor/mbox"]
+    assert {each["id"] for each in await partner.all()} == {good["id"], known["id"]}
+
+
+async def test_a_batch_of_broken_items_is_400_with_each_outcome(partner: Partner) -> None:
+    answer = await partner.send([BROKEN, {}, None])
+    assert answer.status_code == 400
+    assert outcomes(answer) == ["invalid"] * 3
+    assert answer.json()["summary"] == {"received": 3, "invalid": 3}
+
+
+async def test_a_batch_of_large_items_is_413_with_each_outcome(partner: Partner) -> None:
+    answer = await partner.send(b"[" + of_size(16_385) + b"," + of_size(20_000) + b"]")
+    assert answer.status_code == 413
+    assert outcomes(answer) == ["too_large"] * 2
+
+
+async def test_a_statement_may_have_16384_bytes_as_sent(partner: Partner) -> None:
+    assert (await partner.send(of_size(16_384))).status_code == 200
+    answer = await partner.send(of_size(16_385))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    # White space around a statement is not part of it.
+    assert (await partner.send(b"\n " + of_size(16_384) + b" \n")).status_code == 200
+    assert len(await partner.all()) == 2
+
+
+async def test_the_limit_holds_for_each_item_of_a_batch(partner: Partner) -> None:
+    answer = await partner.send(b"[" + of_size(16_384) + b" , " + of_size(16_385) + b"]")
+    assert answer.status_code == 207
+    assert outcomes(answer) == ["stored", "too_large"]
+    assert answer.json()["results"][1]["problem"]["code"] == "too-large"
+
+
+async def test_characters_count_as_the_bytes_they_are_sent_as(partner: Partner) -> None:
+    def named(characters: int) -> bytes:
+        actor = {"mbox": "mailto:a@b.example", "name": "ä" * characters}
+        return json.dumps(statement(actor=actor), ensure_ascii=False).encode()
+
+    fitting = 8_192 - 100
+    assert len(named(fitting)) <= 16_384
+    assert (await partner.send(named(fitting))).status_code == 200
+    assert (await partner.send(named(8_192))).status_code == 413
+
+
+async def test_an_atomic_item_is_refused_without_stopping_others_in_any_place(
+    partner: Partner,
+) -> None:
+    for place in range(3):
+        batch: list[Any] = [statement(), statement()]
+        batch.insert(place, BROKEN)
+        answer = await partner.send(batch)
+        assert [result["status"] for result in answer.json()["results"]].index(400) == place
+    assert len(await partner.all()) == 6
+
+
+# Refused as a whole
+
+
+async def test_a_batch_has_a_greatest_length(partner: Partner) -> None:
+    answer = await partner.send(b"[" + b",".join([b"{}"] * 1001) + b"]")
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert "1001" in answer.json()["detail"]
+    assert (await partner.send([{}] * 1000)).status_code == 400
+
+
+async def test_a_body_that_is_declared_too_large_is_not_read(
+    partner: Partner, services: Services
+) -> None:
+    read: list[bytes] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(b"x")
+        yield b"x"
+
+    limit = services.settings.body_bytes
+    answer = await partner.http.post(
+        partner.url("statements"),
+        content=body(),
+        headers={**partner.headers, **JSON, "Content-Length": str(limit + 1)},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert read == []
+
+
+async def test_a_chunked_body_is_read_no_further_than_the_limit(
+    partner: Partner, services: Services
+) -> None:
+    sent = 0
+    chunk = b" " * 1_048_576
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(services.settings.body_bytes // len(chunk) + 100):
+            sent += len(chunk)
+            yield chunk
+
+    answer = await partner.http.post(
+        partner.url("statements"), content=body(), headers={**partner.headers, **JSON}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert sent <= services.settings.body_bytes + 2 * len(chunk)
+
+
+async def test_a_large_body_is_refused_on_a_real_connection(partner: Partner, server: str) -> None:
+    async with httpx.AsyncClient(base_url=server) as client:
+        answer = await client.post(
+            partner.url("statements"),
+            content=b" " * 20_000_000,
+            headers={**partner.headers, **JSON},
+        )
+        # The token's issuer is not this server's: the door is closed before the body is read.
+        assert answer.status_code == 401
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_only_json_is_read(partner: Partner) -> None:
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
+        answer = await partner.send(statement(), headers={"Content-Type": content_type})
+        assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
+    for content_type in ("application/json; charset=utf-8", "Application/JSON"):
+        answer = await partner.send(statement(), headers={"Content-Type": content_type})
+        assert answer.status_code == 200

@@ -1,0 +1,104 @@
+"""Duplicates, conflicts and derived ids."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+from tests.support.partner_statements import NOON, SEEDS, outcomes, pointers
+from tests.support.partners import Partner
+from tests.support.statements import new_id, statement
+
+# Identity
+
+
+async def test_a_known_statement_is_a_duplicate(partner: Partner) -> None:
+    sent = statement(id=new_id())
+    await partner.send(sent)
+    (before,) = await partner.all()
+    answer = await partner.send(sent)
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["code"], problem["id"]) == ("duplicate", sent["id"])
+    assert "errors" not in problem
+    assert await partner.all() == [before]
+
+
+async def test_another_statement_under_a_known_id_is_a_conflict_and_the_paths_are_named(
+    partner: Partner,
+) -> None:
+    sent = statement(id=new_id(), result={"score": {"scaled": 0.5}, "success": True})
+    await partner.send(sent)
+    (before,) = await partner.all()
+    other = {
+        **sent,
+        "verb": {"id": "http://adlnet.gov/expapi/verbs/failed"},
+        "result": {"score": {"scaled": 0.4}, "success": True},
+    }
+    answer = await partner.send(other)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (409, "statement-conflict")
+    assert pointers(problem) == ["/result/score/scaled", "/verb/id"]
+    assert await partner.all() == [before]
+
+
+async def test_a_batch_of_known_statements_is_409_with_each_outcome(partner: Partner) -> None:
+    sent = [statement(id=new_id()) for _ in range(2)]
+    await partner.send(sent)
+    sent[1]["object"] = {"id": "http://example.com/course/2"}
+    answer = await partner.send(sent)
+    assert answer.status_code == 409
+    assert outcomes(answer) == ["duplicate", "conflict"]
+    assert answer.json()["summary"] == {"received": 2, "conflict": 1, "duplicate": 1}
+    assert pointers(answer.json()["results"][1]["problem"]) == ["/object/id"]
+
+
+async def test_of_ids_repeated_in_a_batch_the_first_wins(partner: Partner) -> None:
+    first, other = statement(id=new_id()), {"id": "http://example.com/course/other"}
+    answer = await partner.send([first, {**first, "object": other}, first])
+    assert answer.status_code == 207
+    assert outcomes(answer) == ["stored", "conflict", "duplicate"]
+    (found,) = await partner.all()
+    assert found["object"] == first["object"]
+
+
+async def test_an_id_is_the_same_in_any_letter_case(partner: Partner) -> None:
+    sent = statement(id=new_id())
+    assert (await partner.send(sent)).status_code == 200
+    answer = await partner.send({**sent, "id": sent["id"].upper()})
+    assert (answer.status_code, answer.json()["code"]) == (409, "duplicate")
+    assert (await partner.get(statementId=sent["id"].upper())).status_code == 200
+
+
+async def test_a_statement_with_a_time_but_no_id_is_known_again(partner: Partner) -> None:
+    sent = json.loads(SEEDS["datacamp-completed-course-email"])
+    first = await partner.send(sent)
+    assert first.status_code == 200
+    again = await partner.send(sent)
+    assert (again.status_code, again.json()["code"]) == (409, "duplicate")
+    assert again.json()["id"] == first.json()[0]
+    assert UUID(first.json()[0]).version == 5
+    assert len(await partner.all()) == 1
+
+
+async def test_the_same_instant_written_otherwise_is_the_same_statement(partner: Partner) -> None:
+    assert (await partner.send(statement(timestamp=NOON))).status_code == 200
+    for written in ("2026-05-08T14:00:00+02:00", "2026-05-08T12:00:00.000Z"):
+        answer = await partner.send(statement(timestamp=written))
+        assert (answer.status_code, answer.json()["code"]) == (409, "duplicate")
+    another = await partner.send(statement(timestamp="2026-05-08T12:00:00.001Z"))
+    assert another.status_code == 200
+
+
+async def test_the_same_statement_of_two_organizations_is_two(partner: Partner) -> None:
+    for organization in (None, "acme", "zenith"):
+        answer = await partner.send(statement(timestamp=NOON), organization=organization)
+        assert answer.status_code == 200
+    assert len(await partner.all()) == 3
+
+
+async def test_a_statement_with_neither_id_nor_time_is_always_new(partner: Partner) -> None:
+    ids = [(await partner.send(statement())).json()[0] for _ in range(2)]
+    assert [UUID(each).version for each in ids] == [4, 4]
+    assert len(await partner.all()) == 2

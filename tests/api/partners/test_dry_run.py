@@ -1,0 +1,64 @@
+"""Dry run with ?validate=true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.partner_statements import BROKEN, outcomes, pointers
+from tests.support.partners import Partner
+from tests.support.statements import new_id, statement
+
+# Dry run
+
+
+async def test_a_dry_run_says_what_would_happen_and_stores_nothing(partner: Partner) -> None:
+    known = statement(id=new_id())
+    await partner.send(known)
+    new = statement(id=new_id())
+    batch = [
+        new,
+        known,
+        {**known, "verb": {"id": "http://example.com/verb"}},
+        BROKEN,
+        new,
+        {**new, "verb": {"id": "http://example.com/verb"}},
+    ]
+    answer = await partner.send(batch, params={"validate": "true"})
+    assert answer.status_code == 207
+    assert outcomes(answer) == [
+        "stored",
+        "duplicate",
+        "conflict",
+        "invalid",
+        "duplicate",
+        "conflict",
+    ]
+    assert answer.json()["dry_run"] is True
+    assert pointers(answer.json()["results"][5]["problem"]) == ["/verb/id"]
+    assert [each["id"] for each in await partner.all()] == [known["id"]]
+    real = await partner.send(batch, params={"validate": "false"})
+    assert outcomes(real) == outcomes(answer)
+    assert "dry_run" not in real.json()
+
+
+@pytest.mark.parametrize(("body", "status"), [(statement(), 200), (BROKEN, 400)])
+async def test_a_dry_run_of_one_statement_has_the_status_it_would_have(
+    partner: Partner, body: Any, status: int
+) -> None:
+    answer = await partner.send(body, params={"validate": "true"})
+    assert answer.status_code == status
+    assert answer.json()["summary"]["received"] == 1
+    assert await partner.all() == []
+
+
+@pytest.mark.parametrize(
+    "query", ["validate=yes", "validate=", "dry=true", "validate=true&validate=false"]
+)
+async def test_no_other_parameter_is_taken(partner: Partner, query: str) -> None:
+    answer = await partner.http.post(
+        f"{partner.url('statements')}?{query}", json=statement(), headers=partner.headers
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
+    assert await partner.all() == []

@@ -1,0 +1,73 @@
+"""Isolation of partners and organizations."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.partners import Partner
+from tests.support.statements import new_id, statement
+
+# Apart
+
+
+async def test_partners_never_meet(partner: Partner, stranger: Partner) -> None:
+    statement_id = new_id()
+    ours = statement(id=statement_id)
+    theirs = statement(id=statement_id, object={"id": "http://example.com/course/theirs"})
+    assert (await partner.send(ours)).status_code == 200
+    assert (await stranger.get(statementId=statement_id)).status_code == 404
+    assert (await stranger.send(theirs)).status_code == 200
+    for who, sent in ((partner, ours), (stranger, theirs)):
+        assert (await who.get(statementId=statement_id)).json()["object"] == sent["object"]
+        assert len(await who.all()) == 1
+    assert (await partner.send(ours)).json()["code"] == "duplicate"
+
+
+async def test_another_partners_cursor_shows_nothing_of_it(
+    partner: Partner, stranger: Partner
+) -> None:
+    await partner.send([statement() for _ in range(3)])
+    await stranger.send([statement() for _ in range(3)])
+    more = (await partner.get(limit=1)).json()["more"]
+    answer = await stranger.http.get(
+        more.replace(partner.name, stranger.name), headers=stranger.headers
+    )
+    own = {each["id"] for each in await stranger.all()}
+    assert {each["id"] for each in answer.json()["statements"]} <= own
+    assert (await stranger.http.get(more, headers=stranger.headers)).status_code == 403
+
+
+async def test_an_organizations_list_holds_only_its_own(partner: Partner) -> None:
+    organizations: tuple[str | None, ...] = (None, "acme", "Ünï org?&#%+")
+    ids = {}
+    for organization in organizations:
+        quoted = None if organization is None else quote(organization, safe="")
+        (ids[organization],) = (await partner.send(statement(), organization=quoted)).json()
+    for organization in organizations[1:]:
+        assert organization is not None
+        quoted = quote(organization, safe="")
+        answer = await partner.get(quoted)
+        assert [each["id"] for each in answer.json()["statements"]] == [ids[organization]]
+        one = await partner.get(quoted, statementId=ids[organization])
+        assert one.status_code == 200
+        assert (await partner.get(quoted, statementId=ids[None])).status_code == 404
+    assert {each["id"] for each in await partner.all()} == set(ids.values())
+    assert (await partner.get("ACME")).json()["statements"] == []
+
+
+@pytest.mark.parametrize("organization", ["acme", "Ünï%20org%3F%26%23%25+"])
+async def test_a_page_of_an_organization_leads_to_the_next_of_the_same(
+    partner: Partner, organization: str
+) -> None:
+    await partner.send([statement() for _ in range(3)])
+    ids = (await partner.send([statement()] * 5, organization=organization)).json()
+    found = []
+    answer = await partner.get(organization, limit=2)
+    while True:
+        found += [each["id"] for each in answer.json()["statements"]]
+        if not answer.json()["more"]:
+            break
+        answer = await partner.http.get(answer.json()["more"], headers=partner.headers)
+    assert sorted(found) == sorted(ids)

@@ -1,0 +1,332 @@
+"""Track events on the partner interface."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from lrs import bootstrap
+from lrs.api.services import Services
+from lrs.auth import scopes
+from tests.support.files import FIXTURES
+from tests.support.partners import Partner, new_partner
+from tests.support.statements import new_id, statement
+
+ORIGINAL = "urn:x-lrs:track-event"
+SEED = (FIXTURES / "seeds" / "percipio-track-event.json").read_bytes()
+
+
+def event(**members: Any) -> dict[str, Any]:
+    return {
+        "content_id": "ext-101-cloud-basics",
+        "user": "john.doe@company.com",
+        "status": "completed",
+        "event_date": "2024-05-13T14:25:00Z",
+    } | members
+
+
+async def track(
+    partner: Partner, body: Any, organization: str | None = None, **params: str
+) -> httpx.Response:
+    return await partner.send(body, resource="track", organization=organization, params=params)
+
+
+async def stored(partner: Partner, answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    found = await partner.get(statementId=answer.json()["id"])
+    assert found.status_code == 200
+    return dict(found.json())
+
+
+@pytest.mark.parametrize("organization", [None, "acme"])
+async def test_the_vendors_example_becomes_a_statement(
+    partner: Partner, organization: str | None
+) -> None:
+    answer = await track(partner, SEED, organization)
+    assert answer.json() == {"id": answer.json()["id"], "outcome": "stored"}
+    found = await stored(partner, answer)
+    assert found["actor"] == {"objectType": "Agent", "mbox": "mailto:john.doe@company.com"}
+    assert found["verb"]["id"] == "http://adlnet.gov/expapi/verbs/completed"
+    assert found["object"]["id"] == f"{partner.home_page}/contents/ext-101-cloud-basics"
+    assert found["timestamp"] == "2024-05-13T14:25:00Z"
+    assert found["result"]["completion"] is True
+    assert found["result"]["duration"] == "PT1200S"
+    assert found["context"]["extensions"] == {ORIGINAL: json.loads(SEED)}
+    assert found["authority"]["account"]["name"] == partner.key
+    within = (await partner.get("acme")).json()["statements"]
+    assert [each["id"] for each in within] == ([found["id"]] if organization else [])
+
+
+async def test_it_is_found_as_any_statement_is(partner: Partner) -> None:
+    await track(partner, event())
+    await partner.send(statement())
+    for query in (
+        {"agent": '{"mbox":"mailto:john.doe@company.com"}'},
+        {"activity": f"{partner.home_page}/contents/ext-101-cloud-basics"},
+    ):
+        (found,) = await partner.all(**query)
+        assert found["context"]["extensions"] == {ORIGINAL: event()}
+    assert len(await partner.all(verb="http://adlnet.gov/expapi/verbs/completed")) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "verb"),
+    [
+        ("started", "https://activitystrea.ms/schema/1.0/start"),
+        ("in_progress", "http://adlnet.gov/expapi/verbs/progressed"),
+        ("in-progress", "http://adlnet.gov/expapi/verbs/progressed"),
+        ("completed", "http://adlnet.gov/expapi/verbs/completed"),
+    ],
+)
+async def test_each_status_is_a_verb(partner: Partner, status: str, verb: str) -> None:
+    found = await stored(partner, await track(partner, event(status=status)))
+    assert found["verb"]["id"] == verb
+    assert found["context"]["extensions"][ORIGINAL]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("user", "account"),
+    [
+        ("4c6e1a2e-6f5f-4e7a-9a44-0c2f1c0f0b11", True),
+        ("emp_001", True),
+        ("Łukasz O'Neill", True),
+        ("a.b@example.com", False),
+    ],
+)
+async def test_a_user_is_an_email_a_uuid_or_an_external_id(
+    partner: Partner, user: str, account: bool
+) -> None:
+    found = await stored(partner, await track(partner, event(user=user)))
+    expected: dict[str, Any] = {"mbox": f"mailto:{user}"}
+    if account:
+        expected = {"account": {"homePage": partner.home_page, "name": user}}
+    assert found["actor"] == {"objectType": "Agent", **expected}
+
+
+async def test_the_one_real_clients_shape_is_accepted(partner: Partner) -> None:
+    organization = "0b7d6c1e-1111-4222-8333-444455556666"
+    sent = {
+        "content_id": "course-v1:edX+DemoX+2024",
+        "user": "4c6e1a2e-6f5f-4e7a-9a44-0c2f1c0f0b11",
+        "orgid": organization,
+        "status": "completed",
+        "event_date": "2026-03-10T08:00:00Z",
+        "completion_percentage": 100,
+        "duration_spent": None,
+    }
+    found = await stored(partner, await track(partner, sent))
+    assert "duration" not in found["result"]
+    assert found["context"]["extensions"][ORIGINAL] == sent
+    (listed,) = (await partner.get(organization)).json()["statements"]
+    assert listed["id"] == found["id"]
+
+
+async def test_the_event_is_kept_as_it_was_sent(partner: Partner) -> None:
+    numbers = '"cost":1.50,"order":12345678901234567890123,"user_name":"J\\u00fcrgen"}'
+    sent = json.dumps(event(), separators=(",", ":"))[:-1] + f",{numbers}"
+    answer = await track(partner, sent.encode())
+    served = (await partner.get(statementId=answer.json()["id"])).text
+    assert f'{{"{ORIGINAL}":{sent}}}' in served
+
+
+async def test_nulls_count_as_absent_and_unknown_members_are_kept(partner: Partner) -> None:
+    sent = event(completion_percentage=None, duration_spent=None, orgid=None, grade={"raw": [1.5]})
+    found = await stored(partner, await track(partner, sent))
+    assert found["result"] == {"completion": True}
+    assert found["context"]["extensions"][ORIGINAL]["grade"] == {"raw": [1.5]}
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+async def test_orgid_names_the_organization_where_the_path_does_not(
+    partner: Partner, empty: str | None
+) -> None:
+    by_path = await track(partner, event(), "acme")
+    assert by_path.status_code == 200
+    for organization, orgid in ((None, "acme"), ("acme", "acme"), ("acme", empty)):
+        answer = await track(partner, event(orgid=orgid), organization)
+        assert answer.status_code == 409
+    other = await track(partner, event(orgid="zenith"), "acme")
+    assert (other.status_code, other.json()["errors"][0]["pointer"]) == (400, "/orgid")
+    assert len(await partner.all()) == 1
+
+
+async def test_an_event_is_known_again(partner: Partner) -> None:
+    first = await track(partner, event())
+    again = await track(partner, event())
+    assert (again.status_code, again.json()["code"]) == (409, "duplicate")
+    assert again.json()["id"] == first.json()["id"]
+    assert len(await partner.all()) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"event_date": "2024-05-13T16:25:00+02:00"}, {"completion_percentage": 99}]
+)
+async def test_the_same_event_told_otherwise_is_409_and_changes_nothing(
+    partner: Partner, change: dict[str, Any]
+) -> None:
+    await track(partner, event())
+    (before,) = await partner.all()
+    answer = await track(partner, event(**change))
+    assert answer.status_code == 409
+    assert await partner.all() == [before]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"content_id": "ext-102"},
+        {"user": "jane.doe@company.com"},
+        {"status": "in_progress"},
+        {"event_date": "2024-05-13T14:25:01Z"},
+        {"orgid": "acme"},
+    ],
+)
+async def test_what_identifies_an_event(partner: Partner, change: dict[str, Any]) -> None:
+    await track(partner, event())
+    assert (await track(partner, event(**change))).status_code == 200
+    assert len(await partner.all()) == 2
+
+
+async def test_a_course_is_followed_from_start_to_end(partner: Partner) -> None:
+    statuses = [
+        event(status="started", event_date="2024-05-13T14:00:00Z"),
+        event(status="in_progress", event_date="2024-05-13T14:10:00Z", completion_percentage=40),
+        event(status="in-progress", event_date="2024-05-13T14:20:00Z", completion_percentage=80),
+        event(completion_percentage=100),
+    ]
+    answer = await track(partner, statuses)
+    assert answer.status_code == 200
+    assert [each["outcome"] for each in answer.json()] == ["stored"] * 4
+    found = {each["id"]: each for each in await partner.all()}
+    told = [found[each["id"]]["context"]["extensions"][ORIGINAL] for each in answer.json()]
+    assert told == statuses
+
+
+async def test_a_mixed_batch_is_207(partner: Partner) -> None:
+    await track(partner, event())
+    large = event(content_id="large", note="x" * 16_384)
+    batch = [event(), event(status="started"), event(status="done"), large, "text"]
+    answer = await track(partner, batch)
+    assert answer.status_code == 207
+    results = answer.json()["results"]
+    assert [result["status"] for result in results] == [409, 200, 400, 413, 400]
+    assert results[2]["problem"]["errors"] == [
+        {
+            "pointer": "/status",
+            "detail": 'expected started, in_progress or completed, found "done"',
+            "requirement": "Track event: status",
+        }
+    ]
+    assert answer.json()["summary"] == {
+        "received": 5,
+        "duplicate": 1,
+        "invalid": 2,
+        "stored": 1,
+        "too_large": 1,
+    }
+    assert len(await partner.all()) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [([{}, {}], 400), ([event(note="x" * 20_000)] * 2, 413), ([event(), event()], 207), ([], 200)],
+)
+async def test_a_batchs_status_is_its_items_or_207(
+    partner: Partner, body: Any, status: int
+) -> None:
+    assert (await track(partner, body)).status_code == status
+
+
+async def test_a_broken_event_is_told_every_violation(partner: Partner) -> None:
+    broken = {
+        "content_id": "",
+        "user": 7,
+        "event_date": "2024-02-30T00:00:00Z",
+        "completion_percentage": 101,
+        "duration_spent": -1,
+    }
+    answer = await track(partner, broken)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["pointer"] for error in answer.json()["errors"]] == [
+        "",
+        "/completion_percentage",
+        "/content_id",
+        "/duration_spent",
+        "/event_date",
+        "/user",
+    ]
+    assert await partner.all() == []
+
+
+async def test_a_dry_run_stores_nothing(partner: Partner) -> None:
+    answer = await track(partner, [event(), event(), {}], validate="true")
+    assert answer.status_code == 207
+    assert [each["outcome"] for each in answer.json()["results"]] == [
+        "stored",
+        "duplicate",
+        "invalid",
+    ]
+    assert await partner.all() == []
+    assert (await track(partner, event())).status_code == 200
+
+
+@pytest.mark.parametrize("name", [None, "nobody", "acme"])
+async def test_an_organization_of_any_kind(partner: Partner, name: str | None) -> None:
+    assert (await track(partner, event(), name)).status_code == 200
+
+
+async def test_a_long_organization_is_refused_wherever_it_is_named(partner: Partner) -> None:
+    # Letters that do not compress: the name must fit into an index.
+    long = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(1024))
+    for answer in (await track(partner, event(), long), await track(partner, event(orgid=long))):
+        assert answer.status_code == 400, answer.text
+    longest = await track(partner, event(orgid=long[:255]))
+    assert longest.status_code == 200, longest.text
+
+
+async def test_an_expired_token_is_401_here(partner: Partner, services: Services) -> None:
+    tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
+    tokens.lifetime = -10
+    token = tokens.issue(partner.key, frozenset({scopes.ALL}))
+    answer = await partner.send(
+        event(), resource="track", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (401, "token-expired")
+    assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+
+
+async def test_who_may_track(
+    partner: Partner, stranger: Partner, services: Services, http: httpx.AsyncClient
+) -> None:
+    for authorization in ("", "Bearer x", "Basic dTpw"):
+        answer = await partner.send(
+            event(), resource="track", headers={"Authorization": authorization}
+        )
+        assert answer.status_code == 401
+    answer = await stranger.send(event(), resource="track", headers=partner.headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    writer = await new_partner(services, http, frozenset({scopes.STATEMENTS_WRITE}))
+    answer = await track(writer, event())
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+    assert "track/write" in answer.json()["detail"]
+    tracker = await new_partner(services, http, frozenset({scopes.TRACK_WRITE}))
+    assert (await track(tracker, event())).status_code == 200
+    assert await partner.all() == await stranger.all() == []
+
+
+async def test_partners_events_are_their_own(partner: Partner, stranger: Partner) -> None:
+    ours, theirs = await track(partner, event()), await track(stranger, event())
+    assert (ours.status_code, theirs.status_code) == (200, 200)
+    assert ours.json() == theirs.json()
+    assert (await stranger.get(statementId=new_id())).status_code == 404
+    assert len(await stranger.all()) == len(await partner.all()) == 1
+
+
+async def test_track_answers_post_only(partner: Partner) -> None:
+    answer = await partner.http.get(partner.url("track"), headers=partner.headers)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["code"] == "method-not-allowed"

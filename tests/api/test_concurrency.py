@@ -1,0 +1,305 @@
+"""Concurrent senders, and two instances on one database."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+
+from lrs import bootstrap
+from lrs.api.services import Services
+from lrs.app import create_app
+from lrs.settings import Settings
+from lrs.store import migrations
+from lrs.store.postgres import open_database
+from lrs.store.registry import Registry, SigningKey
+from tests.support.partners import Partner, new_partner
+from tests.support.statements import XAPI, new_id, statement
+
+
+@pytest.fixture(scope="module")
+async def instances(settings: Settings) -> AsyncIterator[list[tuple[httpx.AsyncClient, Services]]]:
+    """Two instances of the service on one database."""
+    async with AsyncExitStack() as stack:
+        found = []
+        for _ in range(2):
+            app = create_app(settings)
+            await stack.enter_async_context(app.lifespan())
+            client = httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=app), base_url="http://lrs.test"
+            )
+            found.append((await stack.enter_async_context(client), app.services))
+        yield found
+
+
+@pytest.fixture
+async def senders(instances: list[tuple[httpx.AsyncClient, Services]]) -> list[Partner]:
+    """One partner, as a client of each instance."""
+    (http, services), (other, _) = instances
+    first = await new_partner(services, http)
+    second = Partner(
+        other,
+        first.name,
+        first.partner_id,
+        first.home_page,
+        first.key,
+        first.secret,
+        first.token,
+        first.headers,
+    )
+    return [first, second]
+
+
+async def at_once(calls: Any) -> list[httpx.Response]:
+    return list(await asyncio.gather(*calls))
+
+
+async def stored(partner: Partner) -> Counter[str]:
+    return Counter(each["id"] for each in await partner.all())
+
+
+async def test_each_statement_is_stored_once_and_one_sender_is_told_so(
+    senders: list[Partner],
+) -> None:
+    sent = [statement(id=new_id()) for _ in range(20)]
+    calls = [senders[number % 2].send(each) for number in range(8) for each in sent]
+    random.shuffle(calls)
+    answers = await at_once(calls)
+    assert Counter(answer.status_code for answer in answers) == {200: 20, 409: 140}
+    assert {a.json()["code"] for a in answers if a.status_code == 409} == {"duplicate"}
+    told = Counter(answer.json()[0] for answer in answers if answer.status_code == 200)
+    assert told == await stored(senders[0]) == Counter(each["id"] for each in sent)
+
+
+async def test_of_different_statements_under_one_id_one_is_stored(
+    senders: list[Partner],
+) -> None:
+    for _ in range(5):
+        statement_id = new_id()
+        bodies = [
+            statement(id=statement_id, object={"id": f"http://example.com/{number}"})
+            for number in range(12)
+        ]
+        answers = await at_once(
+            senders[number % 2].send(body) for number, body in enumerate(bodies)
+        )
+        (winner,) = [number for number, answer in enumerate(answers) if answer.status_code == 200]
+        losers = [answer for number, answer in enumerate(answers) if number != winner]
+        assert {answer.json()["code"] for answer in losers} == {"statement-conflict"}
+        for answer in losers:
+            assert [error["pointer"] for error in answer.json()["errors"]] == ["/object/id"]
+        found = (await senders[1].get(statementId=statement_id)).json()
+        assert found["object"] == bodies[winner]["object"]
+
+
+async def test_overlapping_batches_in_any_order_do_not_deadlock(senders: list[Partner]) -> None:
+    sent = [statement(id=new_id()) for _ in range(60)]
+    batches = [random.sample(sent, 40) for _ in range(24)]
+    answers = await at_once(senders[number % 2].send(batch) for number, batch in enumerate(batches))
+    told: Counter[str] = Counter()
+    for batch, answer in zip(batches, answers, strict=True):
+        if answer.status_code == 200:
+            told.update(answer.json())
+            continue
+        assert answer.status_code in (207, 409)
+        results = answer.json()["results"]
+        assert [result["id"] for result in results] == [each["id"] for each in batch]
+        assert {result["outcome"] for result in results} <= {"stored", "duplicate"}
+        told.update(r["id"] for r in results if r["outcome"] == "stored")
+    assert set(told.values()) == {1}
+    assert told == await stored(senders[0])
+
+
+async def test_overlapping_atomic_batches_are_all_accepted(senders: list[Partner]) -> None:
+    sent = [statement(id=new_id()) for _ in range(40)]
+    batches = [random.sample(sent, 25) for _ in range(16)]
+    answers = await at_once(senders[number % 2].xapi(batch) for number, batch in enumerate(batches))
+    assert {answer.status_code for answer in answers} == {200}
+    union = {each["id"] for batch in batches for each in batch}
+    assert await stored(senders[0]) == Counter(union)
+
+
+async def test_a_refused_atomic_batch_takes_nothing_with_it(senders: list[Partner]) -> None:
+    known = statement(id=new_id())
+    await senders[0].send(known)
+    conflicting = {**known, "verb": {"id": "http://example.com/other"}}
+    good = [[statement(id=new_id()) for _ in range(3)] for _ in range(12)]
+    bad = [[statement(id=new_id()), conflicting, statement(id=new_id())] for _ in range(6)]
+    calls = []
+    for number, batch in enumerate([*good, *bad]):
+        sender = senders[number % 2]
+        calls.append(sender.xapi(batch) if number % 3 else sender.send(batch))
+    kinds = ["xapi" if number % 3 else "partner" for number in range(len(calls))]
+    answers = await at_once(calls)
+    expected = {known["id"], *(each["id"] for batch in good for each in batch)}
+    for number, answer in enumerate(answers[: len(good)]):
+        assert answer.status_code == 200, (number, answer.text)
+    for kind, batch, answer in zip(kinds[len(good) :], bad, answers[len(good) :], strict=True):
+        if kind == "xapi":
+            assert answer.status_code == 409
+        else:
+            assert answer.status_code == 207
+            expected |= {batch[0]["id"], batch[2]["id"]}
+    assert await stored(senders[0]) == Counter(expected)
+    found = (await senders[0].get(statementId=known["id"])).json()
+    assert found["verb"] == known["verb"]
+
+
+async def test_two_atomic_batches_that_contradict_each_other(senders: list[Partner]) -> None:
+    """One of them is stored as a whole, the other not at all."""
+    for _ in range(6):
+        shared = new_id()
+        batches = [
+            [
+                statement(id=new_id()),
+                statement(id=shared, object={"id": f"http://example.com/{number}"}),
+                statement(id=new_id()),
+            ]
+            for number in range(4)
+        ]
+        before = await stored(senders[0])
+        answers = await at_once(
+            senders[number % 2].xapi(batch) for number, batch in enumerate(batches)
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+        (winner,) = [n for n, answer in enumerate(answers) if answer.status_code == 200]
+        added = await stored(senders[0]) - before
+        assert added == Counter(each["id"] for each in batches[winner])
+
+
+async def test_a_client_that_goes_away_does_not_stop_the_others(senders: list[Partner]) -> None:
+    sent = [[statement(id=new_id()) for _ in range(3)] for _ in range(30)]
+    tasks = [
+        asyncio.create_task(senders[number % 2].send(batch)) for number, batch in enumerate(sent)
+    ]
+    leaving = tasks[::3]
+    for task in leaving:
+        await asyncio.sleep(0)
+        task.cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    for task, result in zip(tasks, done, strict=True):
+        if isinstance(result, BaseException):
+            assert task in leaving
+            assert isinstance(result, asyncio.CancelledError)
+        else:
+            assert result.status_code == 200
+    found = await stored(senders[0])
+    assert set(found.values()) == {1}
+    for batch, result in zip(sent, done, strict=True):
+        kept = [each["id"] in found for each in batch]
+        assert all(kept) or (isinstance(result, BaseException) and not any(kept))
+
+
+async def test_a_statement_and_what_refers_to_it_may_come_in_any_order_at_once(
+    senders: list[Partner],
+) -> None:
+    """The referring ones are found by their target's agent, however the transactions ran."""
+    pairs = [(new_id(), new_id()) for _ in range(12)]
+    agent = {"mbox": "mailto:target@example.com"}
+    calls = []
+    for number, (target, referring) in enumerate(pairs):
+        reference = {"objectType": "StatementRef", "id": target}
+        both = [
+            (0, statement(id=target, actor=agent)),
+            (1, statement(id=referring, object=reference)),
+        ]
+        if number % 2:
+            both.reverse()
+        calls += [senders[index].send(body) for index, body in both]
+    answers = await at_once(calls)
+    assert {answer.status_code for answer in answers} == {200}
+    found = await senders[0].all(agent='{"mbox":"mailto:target@example.com"}')
+    assert {each["id"] for each in found} == {each for pair in pairs for each in pair}
+
+
+async def test_many_readers_and_writers_at_once_never_miss_or_see_twice(
+    senders: list[Partner],
+) -> None:
+    """A consumer that asks for what came since the last bound sees each statement once."""
+    seen: list[str] = []
+    finished = asyncio.Event()
+
+    async def consume() -> None:
+        since = "2001-01-01T00:00:00Z"
+        while True:
+            last = finished.is_set()
+            answer = await senders[1].get(since=since, ascending="true")
+            assert answer.status_code == 200
+            bound = answer.headers["x-experience-api-consistent-through"]
+            while True:
+                seen.extend(each["id"] for each in answer.json()["statements"])
+                if not answer.json()["more"]:
+                    break
+                answer = await senders[1].http.get(
+                    answer.json()["more"], headers=senders[1].headers
+                )
+            since = bound
+            if last:
+                return
+
+    consumer = asyncio.create_task(consume())
+    ids = []
+    for _ in range(10):
+        answers = await at_once(
+            senders[number % 2].send([statement(), statement()]) for number in range(10)
+        )
+        ids += [each for answer in answers for each in answer.json()]
+    finished.set()
+    await consumer
+    assert Counter(seen) == Counter(ids)
+
+
+@pytest.fixture
+async def new_database(database_url: str) -> AsyncIterator[str]:
+    """Where four instances, started together, have made the schema."""
+    name = f"together_{new_id()[:8]}"
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(f"create database {name}")
+    dsn = urlsplit(database_url)._replace(path=f"/{name}").geturl()
+    await asyncio.gather(*(migrations.migrate(dsn) for _ in range(4)))
+    yield dsn
+    await connection.execute(f"drop database {name}")
+    await connection.close()
+
+
+async def test_instances_started_together_sign_with_one_key(
+    settings: Settings, new_database: str
+) -> None:
+    own = msgspec.structs.replace(settings, database_url=new_database)
+
+    async def keys() -> Any:
+        async with open_database(new_database) as database:
+            tokens = await bootstrap.load_keys(own, Registry(database.readers))
+            return tokens.public_keys()["keys"]
+
+    found = await asyncio.gather(*(keys() for _ in range(4)))
+    assert [key["kid"] for each in found for key in each] == [found[0][0]["kid"]] * 4
+
+
+async def test_of_keys_that_are_added_at_once_one_stays(new_database: str) -> None:
+    async with open_database(new_database) as database:
+        registry = Registry(database.readers)
+        keys = [SigningKey(new_id(), "sealed", "{}") for _ in range(8)]
+        await asyncio.gather(*(registry.add_signing_key(key) for key in keys))
+        assert len(await registry.signing_keys()) == 1
+
+
+async def test_basic_clients_share_one_credential_on_both_instances(
+    senders: list[Partner],
+) -> None:
+    answers = await at_once(
+        sender.http.post(
+            "/xapi/statements", json=statement(), headers=XAPI, auth=(sender.key, sender.secret)
+        )
+        for sender in senders * 10
+    )
+    assert {answer.status_code for answer in answers} == {200}

@@ -1,0 +1,104 @@
+"""Malformed HTTP and Upgrade requests on a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+
+import httpx
+import pytest
+
+from tests.support.partners import Partner
+
+# On a real connection
+
+
+POST = b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\n"
+RAW = {
+    "a byte in the path": b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    "UTF-8 in the path": "GET /ü HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+    "UTF-8 in the query": "GET /xapi/statements?ü=ü HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+    "a NUL in the path": b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a NUL in a header": b"GET / HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n",
+    "bytes in a header": b"GET /xapi/statements HTTP/1.1\r\nHost: x\r\nX-Request-ID: \xff\r\n\r\n",
+    "no path": b"GET  HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a whole URL": b"GET http://other/healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a star": b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another protocol": b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+    "an unknown method": b"BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an upgrade": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 50 + b"\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a bad length": POST + b"Content-Length: -1\r\n\r\n",
+    "length and chunks": POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a bad chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "many headers": b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 5000 + b"\r\n",
+    "a long header": b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+    "a long path": b"GET /" + b"y" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a body that ends early": POST + b"Content-Length: 99\r\n\r\nabc",
+}
+
+
+@pytest.mark.parametrize("request_", RAW.values(), ids=RAW)
+async def test_a_broken_request_is_refused_and_the_server_lives(
+    server: str, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = server.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(request_)
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), 5)
+    except OSError:
+        answer = b""
+    finally:
+        writer.close()
+    if answer:
+        assert answer.startswith(b"HTTP/1.1 ")
+        assert int(answer.split()[1]) < 500, answer
+    async with httpx.AsyncClient(base_url=server) as http:
+        assert (await http.get("/healthz")).status_code == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+CUTS = {"at once": [], "the body later": [b"\r\n\r\n"], "in pieces": [b"Upg", b": h2", b"\r\n\r"]}
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
+@pytest.mark.parametrize("after", [b"", b"\r\nmore than it said"])
+@pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
+async def test_the_wish_for_another_protocol_takes_no_body_away(
+    server: str, partner: Partner, cuts: list[bytes], before: bytes, after: bytes
+) -> None:
+    """Java's client wishes for HTTP/2 by default."""
+    host, port = server.removeprefix("http://").split(":")
+    secret = base64.b64encode(f"{partner.key}:{partner.secret}".encode()).decode()
+    form = b"grant_type=client_credentials"
+    head = (
+        f"POST /oauth2/token HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {secret}\r\n"
+        "Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n\r\n"
+    )
+    pieces = [before + head.encode() + form + after]
+    for cut in cuts:
+        start, _, rest = pieces.pop().rpartition(cut)
+        pieces += [start + cut, rest]
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.05 if cuts else 0)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert answer.count(b"HTTP/1.1 200 ") == (2 if before else 1), answer
+    assert b"access_token" in answer
+
+
+async def test_many_wishes_at_once_are_passed_over(server: str) -> None:
+    host, port = server.removeprefix("http://").split(":")
+    wish = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(wish * 2_000 + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    assert answer.count(b"HTTP/1.1 200 OK") == 2_001

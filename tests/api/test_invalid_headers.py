@@ -1,0 +1,112 @@
+"""Invalid Content-Type, Content-Encoding, Authorization and Content-Length."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import pytest
+
+from tests.support.invalid_input import FACES, check, post, text, url
+from tests.support.partners import Partner
+from tests.support.statements import JSON, XAPI
+
+# Headers
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize(
+    "value", ["", "text/json", "application/xml", "json", "application/json5", "é", ";", "*/*"]
+)
+async def test_another_content_type_is_refused(partner: Partner, face: str, value: str) -> None:
+    headers: Any = {**XAPI, **partner.headers, "Content-Type": value.encode()}
+    answer = await partner.http.post(url(partner, face), content=text().encode(), headers=headers)
+    check(answer)
+    assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
+    assert await partner.all() == []
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "identity, gzip", "é", "x" * 1000])
+async def test_a_body_in_a_coding_is_refused_for_that(
+    partner: Partner, face: str, coding: str
+) -> None:
+    headers: Any = {"Content-Encoding": coding.encode()}
+    answer = await post(partner, face, gzip.compress(text().encode()), headers)
+    check(answer)
+    assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
+    assert answer.headers["accept-encoding"] == "identity"
+    assert "Content-Encoding" in answer.json()["detail"]
+    assert len(answer.json()["detail"]) < 200
+    assert await partner.all() == []
+
+
+@pytest.mark.parametrize("coding", ["Identity", "", "UTF-8", "utf8"])
+async def test_what_is_no_coding_is_passed_over(partner: Partner, coding: str) -> None:
+    answer = await post(partner, "xapi", text().encode(), {"Content-Encoding": coding})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b" ",
+        b"\xff",
+        b"B\xe4sic eDp5",
+        b"Bearer \xff\xfe",
+        b"Bearer " + "токен".encode(),
+        b"Bearer \xe4.\xe4",
+        b"Bearer a b c",
+        b"Bearer a,b",
+        b"Bearer .",
+        b"Bearer ..",
+        b"Bearer " + b"a" * 20_000,
+        b"Basic",
+        b"Basic ",
+        b"Basic =",
+        b"Basic e",
+        b"Basic \xff",
+        b"Basic YQ",
+        b"Basic YQ==",
+        b"Basic Og==",
+        b"Basic YTpi\n",
+        b"Basic YTpi YTpi",
+        b"Basic YQA6Yg==",
+        b"Basic /////w==",
+        b"Basic " + b"YTpi" * 5_000,
+        b"basic",
+        b"Negotiate YTpi",
+        b"AWS4-HMAC-SHA256 x=y",
+        b'OAuth oauth_consumer_key="x"',
+    ],
+)
+@pytest.mark.parametrize("face", FACES)
+async def test_a_bad_authorization_is_401(partner: Partner, face: str, value: bytes) -> None:
+    headers: Any = {**JSON, **XAPI, "Authorization": value}
+    answer = await partner.http.post(url(partner, face), content=text().encode(), headers=headers)
+    check(answer)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"].isascii()
+
+
+async def test_a_secret_may_hold_a_colon_and_is_still_wrong(partner: Partner) -> None:
+    for secret in (f"{partner.secret}:", f":{partner.secret}", "a:b:c"):
+        answer = await partner.http.get(
+            "/xapi/statements", headers=XAPI, auth=(partner.key, secret)
+        )
+        assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "declared", ["x", "-1", "²", "1e3", "9" * 30, "9" * 5000, "0x10", "", " 5", "5, 5"]
+)
+async def test_a_strange_content_length_is_no_failure(partner: Partner, declared: str) -> None:
+    # A real server refuses most of these before we see them.
+    answer = await post(
+        partner,
+        "statements",
+        text().encode(),
+        {"Content-Length": declared.encode("latin-1")},  # type: ignore[dict-item]
+    )
+    check(answer)

@@ -1,0 +1,203 @@
+"""Invalid JSON, and JSON of the wrong shape."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from tests.support.invalid_input import EVENT, FACES, check, post, refused, text
+from tests.support.partners import Partner
+from tests.support.statements import statement
+
+# Not JSON
+
+
+def within(literal: str) -> bytes:
+    """A statement that would be good, with a literal where any JSON may stand."""
+    marked = text(result={"extensions": {"http://example.com/x": "HERE"}})
+    return marked.replace('"HERE"', literal).encode("utf-8", "surrogatepass")
+
+
+NOT_JSON = {
+    "nothing": b"",
+    "white space": b" \r\n\t ",
+    "cut off": text().encode()[:-1],
+    "a comma too many": text().encode()[:-1] + b",}",
+    "two values": text().encode() * 2,
+    "something behind": text().encode() + b" x",
+    "a brace too many": text().encode() + b"}",
+    "no quotes": b"{actor:1}",
+    "single quotes": text().replace('"', "'").encode(),
+    "a comment": b"/* */" + text().encode(),
+    "a form": b"statement=1&x=2",
+    "XML": b"<statement/>",
+    "NaN": within("NaN"),
+    "Infinity": within("Infinity"),
+    "-Infinity": within("-Infinity"),
+    "a number beyond all": within("1e999"),
+    "a negative one": within("-1e999"),
+    "as long digits": within("9" * 400),
+    "a leading zero": within("01"),
+    "a plus": within("+1"),
+    "a bare point": within("1."),
+    "hexadecimal": within("0x10"),
+    "a lone surrogate, escaped": within('"\\ud800"'),
+    "a reversed pair": within('"\\udc00\\ud800"'),
+    "a lone surrogate, encoded": within('"\ud800"'),
+    "not UTF-8": within('"x"').replace(b'"x"', b'"\xff\xfe"'),
+    "Latin-1": within('"x"').replace(b'"x"', b'"\xe4"'),
+    "overlong UTF-8": within('"x"').replace(b'"x"', b'"\xc0\xaf"'),
+    "a byte order mark": b"\xef\xbb\xbf" + text().encode(),
+    "UTF-16": text().encode("utf-16"),
+    "UTF-32": text().encode("utf-32"),
+    "a raw control character": within('"\x01"'),
+    "a raw newline": within('"\n"'),
+    "a raw NUL": within('"\x00"'),
+    "NUL alone": b"\x00",
+    "an unknown escape": within('"\\x41"'),
+    "a short escape": within('"\\u12"'),
+    "a key twice": text().encode()[:-1] + b',"verb":{"id":"http://example.com/v"}}',
+    "a key twice, deep": within('{"a":[{"b":1,"b":1}]}'),
+    "a key twice, once escaped": within('{"a":1,"\\u0061":2}'),
+    "a key twice, both the same": within('{"":1,"":1}'),
+    "nested 250 levels": within("[" * 250 + "]" * 250),
+    "nested 1,000 levels": within("[" * 1000 + "]" * 1000),
+    "nested 2,500 levels": within('{"":' * 2500 + "1" + "}" * 2500),
+}
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON)
+async def test_what_is_not_json_is_refused(partner: Partner, face: str, body: bytes) -> None:
+    problem = await refused(partner, face, body, "malformed-json")
+    assert "Traceback" not in problem["detail"]
+    assert len(problem["detail"]) < 300
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("open_", [b"[", b'{"a":', b"[[{"])
+async def test_a_body_that_only_opens_is_refused(partner: Partner, face: str, open_: bytes) -> None:
+    for depth in (1, 100, 1_000, 100_000):
+        answer = await post(partner, face, open_ * depth)
+        check(answer)
+        assert answer.status_code in (400, 413)
+    assert await partner.all() == []
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_depth_is_refused_however_it_is_made(partner: Partner, face: str) -> None:
+    for depth in (1_000, 100_000):
+        for body in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
+            answer = await post(partner, face, body)
+            check(answer)
+            assert answer.status_code in (400, 413)
+            answer = await post(partner, face, b"[{}," + body + b"]")
+            check(answer)
+            assert answer.status_code in (207, 400, 413)
+    assert await partner.all() == []
+
+
+async def test_a_hundred_levels_are_kept(partner: Partner) -> None:
+    nested = "[" * 100 + "1" + "]" * 100
+    answer = await post(partner, "statements", within(nested))
+    assert answer.status_code == 200, answer.text
+    assert nested in (await partner.get()).text
+
+
+async def test_an_item_that_is_not_json_leaves_the_others_alone(partner: Partner) -> None:
+    good = text().encode()
+    for bad in (
+        within("1e999"),
+        within('{"a":1,"a":2}'),
+        within("[" * 250 + "]" * 250),
+    ):
+        answer = await post(partner, "statements", b"[" + good + b"," + bad + b"," + good + b"]")
+        assert [result["status"] for result in answer.json()["results"]] == [200, 400, 200]
+        assert answer.json()["results"][1]["problem"]["code"] == "malformed-json"
+
+
+async def test_a_batch_that_is_not_json_is_refused_as_a_whole(partner: Partner) -> None:
+    good = text().encode()
+    for body in (
+        b"[" + good,
+        b"[" + good + b",]",
+        b"[" + good + b"," + b"]",
+        b"[," + good + b"]",
+        b"[" + good + b" " + good + b"]",
+        b"[" + good + b"]]",
+        b"[" + good + b"] []",
+        b"[" + good + b"," + within('"\\ud800"') + b"]",
+    ):
+        for face in ("statements", "xapi"):
+            await refused(partner, face, body, "malformed-json")
+
+
+# JSON, but not what is wanted
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize(
+    "body", ["null", "true", "7", "-1.5e300", '"text"', "{}", '{"":{}}', "12345678901234567890123"]
+)
+async def test_other_json_is_told_what_was_expected(partner: Partner, face: str, body: str) -> None:
+    problem = await refused(partner, face, body.encode(), "invalid-statement")
+    assert problem["errors"]
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_nul_characters_are_named_where_they_stand(partner: Partner, face: str) -> None:
+    if face == "track":
+        body = json.dumps(EVENT | {"note\0": {"a": ["b\0"]}})
+        at = ["/note\0", "/note\0/a/0"]
+    else:
+        body = text(result={"response": "a\0", "extensions": {"http://e.example/x": {"k\0": 1}}})
+        at = ["/result/extensions/http:~1~1e.example~1x/k\0", "/result/response"]
+    problem = await refused(partner, face, body.encode(), "invalid-statement")
+    assert [error["pointer"] for error in problem["errors"]] == at
+
+
+async def test_huge_but_possible_values_are_kept(partner: Partner) -> None:
+    for literal in ("1e308", "-1.7976931348623157e308", "5e-324", "1e-999", "18446744073709551615"):
+        answer = await post(partner, "statements", within(literal))
+        assert answer.status_code == 200, (literal, answer.text)
+        assert f":{literal}}}" in (await partner.get(statementId=answer.json()[0])).text
+
+
+async def test_a_sentence_never_repeats_a_whole_body(partner: Partner) -> None:
+    long = "x" * 15_000
+    for body in ({long: 1}, statement(verb={"id": long}), statement(**{long: long[:10]})):
+        answer = await partner.send(body)
+        check(answer)
+        assert len(answer.json()["detail"]) < 1_000 or long in json.dumps(body)[:20_000]
+
+
+async def test_others_have_their_turn_between_items_that_take_long(partner: Partner) -> None:
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.process_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.process_time() - began)
+
+    bad = text(actor={"objectType": "Group", "member": [{}] * 4_000})
+    watching = asyncio.create_task(watch())
+    answer = await post(partner, "statements", f"[{','.join([bad] * 100)}]".encode())
+    watching.cancel()
+    assert answer.json()["summary"] == {"received": 100, "invalid": 100}
+    assert longest < 0.5  # all of them take twice as long
+
+
+async def test_a_batch_that_takes_long_holds_up_no_other_partner(
+    partner: Partner, stranger: Partner
+) -> None:
+    bad = text(actor={"objectType": "Group", "member": [{}] * 4_000})
+    slow = asyncio.create_task(post(partner, "statements", f"[{','.join([bad] * 50)}]".encode()))
+    await asyncio.sleep(0.1)
+    assert (await stranger.send([statement()] * 20)).status_code == 200
+    assert not slow.done()
+    assert (await slow).status_code == 400

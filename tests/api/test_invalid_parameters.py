@@ -1,0 +1,158 @@
+"""Invalid path segments and query parameters."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.invalid_input import EVENT, check, get
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, statement
+
+# Paths
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "%00",
+        "a%00b",
+        "%0A",
+        "%1B%5B31m",
+        "%7F",
+        "%C2%85",
+        "%E2%80%AE",
+        "x" * 256,
+        "%C3%A4" * 256,
+        "%F0%9F%98%80" * 256,
+    ],
+)
+@pytest.mark.parametrize("resource", ["statements", "track"])
+async def test_an_organization_is_a_name(partner: Partner, resource: str, name: str) -> None:
+    good = statement() if resource == "statements" else EVENT
+    answers = [await partner.send(good, resource=resource, organization=name)]
+    if resource == "statements":
+        answers.append(await partner.get(name))
+    for answer in answers:
+        check(answer)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
+    assert await partner.all() == []
+
+
+@pytest.mark.parametrize("name", ["%FF", "%C3", "%ED%A0%80", "%", "%zz", "..%2F..", "a%2Fb", "%2e"])
+async def test_a_strange_path_is_no_failure(partner: Partner, name: str) -> None:
+    for path in (
+        partner.url("statements", name),
+        f"/v1/partners/{name}/statements",
+        f"/xapi/{name}",
+        f"/{name}",
+        f"/schemas/{name}",
+        f"/docs/{name}",
+    ):
+        answer = await partner.http.get(path, headers={**XAPI, **partner.headers})
+        check(answer)
+
+
+@pytest.mark.parametrize("length", [255])
+async def test_the_longest_organization_is_kept(partner: Partner, length: int) -> None:
+    # Letters outside the first plane, that do not compress: the most bytes that a name can have.
+    name = "".join(chr(0x10000 + number * 7919 % 60_000) for number in range(length))
+    name = "".join(letter if letter.isprintable() else "\U0001f600" for letter in name)
+    answer = await partner.http.post(
+        partner.url("statements", name), json=statement(), headers=partner.headers
+    )
+    assert answer.status_code == 200, answer.text
+    found = await partner.http.get(partner.url("statements", name), headers=partner.headers)
+    assert [each["id"] for each in found.json()["statements"]] == answer.json()
+
+
+# Parameters
+
+
+@pytest.mark.parametrize(
+    ("query", "at"),
+    [
+        ("limit=-1", ["limit"]),
+        ("limit=1e3", ["limit"]),
+        ("limit=%C2%B2", ["limit"]),
+        ("limit=99999999999999999999", ["limit"]),
+        ("limit=1&limit=1", ["limit"]),
+        ("statementId=x", ["statementId"]),
+        ("statementId=%00", ["statementId"]),
+        ("voidedStatementId=1", ["voidedStatementId"]),
+        ("agent=x", ["agent"]),
+        ("agent=%7B%7D", ["agent"]),
+        ("agent=[]", ["agent"]),
+        ("agent=null", ["agent"]),
+        ("agent=%7B%22mbox%22:%22mailto:a@b.c%22,%22mbox%22:%22mailto:a@b.c%22%7D", ["agent"]),
+        ("agent=%7B%22mbox%22:%22mailto:a%5Cu0000@b.c%22%7D", ["agent"]),
+        ("agent=" + "[" * 2000, ["agent"]),
+        ("agent=%7B%22objectType%22:%22Group%22,%22member%22:[]%7D", ["agent"]),
+        ("verb=completed", ["verb"]),
+        ("verb=", ["verb"]),
+        ("activity=x", ["activity"]),
+        ("registration=1", ["registration"]),
+        ("related_agents=yes", ["related_agents"]),
+        ("related_activities=1", ["related_activities"]),
+        ("since=yesterday", ["since"]),
+        ("since=2026-02-30T00:00:00Z", ["since"]),
+        ("until=2026-01-01", ["until"]),
+        ("until=0000-01-01T00:00:00Z", ["until"]),
+        ("until=99999-01-01T00:00:00Z", ["until"]),
+        ("format=xml", ["format"]),
+        ("attachments=maybe", ["attachments"]),
+        ("ascending=0", ["ascending"]),
+        ("cursor=", ["cursor"]),
+        ("cursor=x", ["cursor"]),
+        ("cursor=1.x", ["cursor"]),
+        ("cursor=-1.6690e6c9-3ef0-4ed3-8b37-7f3964730bee", ["cursor"]),
+        ("cursor=%C2%B2.6690e6c9-3ef0-4ed3-8b37-7f3964730bee", ["cursor"]),
+        ("cursor=" + "9" * 30 + ".6690e6c9-3ef0-4ed3-8b37-7f3964730bee", ["cursor"]),
+        ("cursor=" + "9" * 5000 + ".6690e6c9-3ef0-4ed3-8b37-7f3964730bee", ["cursor"]),
+        ("cursor=1.6690e6c9-3ef0-4ed3-8b37-7f3964730bee%00", ["cursor"]),
+        ("StatementId=x", ["StatementId"]),
+        ("%00=%00", ["\0"]),
+        ("=", [""]),
+        ("a=1&limit=x&b=2", ["a", "limit", "b"]),
+    ],
+)
+@pytest.mark.parametrize("face", ["statements", "xapi"])
+async def test_a_bad_parameter_is_named(
+    partner: Partner, face: str, query: str, at: list[str]
+) -> None:
+    answer = await get(partner, query, face)
+    check(answer)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter"), answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == at
+    assert "  " not in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=0001-01-01T00:00:00Z",
+        "since=9999-12-31T23:59:59.999999Z",
+        "until=0001-01-01T00:00:00Z",
+        "until=9999-12-31T23:59:59.9999999Z",
+        "verb=a:%EF%BF%BD",
+        "verb=http://example.com/%2500",
+        "limit=0",
+        "",
+        "&&",
+    ],
+)
+async def test_the_outermost_parameters_are_answered(partner: Partner, query: str) -> None:
+    await partner.send(statement())
+    for order in ("", "&ascending=true"):
+        answer = await get(partner, query + order)
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("query", ["%FF=1", "verb=%FF", "verb=%ED%A0%80", "verb=%", "agent=%zz"])
+async def test_bad_percent_encoding_is_no_failure(partner: Partner, query: str) -> None:
+    answer = await get(partner, query)
+    check(answer)
+    answer = await partner.http.post(
+        f"{partner.url('statements')}?{query}", json=statement(), headers=partner.headers
+    )
+    check(answer)
+    assert answer.status_code == 400

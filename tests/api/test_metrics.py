@@ -1,0 +1,144 @@
+"""Metrics: requests, outcomes, queues and pools; metrics of dead workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.parser import text_string_to_metric_families
+
+from lrs.api import health
+from lrs.app import running
+from lrs.errors import InternalError
+from lrs.settings import Settings
+from lrs.store import nonces
+from lrs.store.postgres import Database
+from lrs.store.statements import references
+from tests.support.partners import Partner
+from tests.support.statements import new_id, statement
+
+
+async def measured(http: httpx.AsyncClient, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have these labels."""
+    answer = await http.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+# Metrics
+
+
+async def test_requests_are_counted_by_route_and_status(partner: Partner) -> None:
+    http = partner.http
+    route = "/v1/partners/{partner}/statements"
+
+    async def counted(method: str, status: int) -> float:
+        return await measured(
+            http, "lrs_requests_total", method=method, route=route, status=str(status)
+        )
+
+    before = [await counted("POST", 200), await counted("POST", 400), await counted("GET", 401)]
+    await partner.send(statement())
+    await partner.send({})
+    await http.get(partner.url("statements"))
+    after = [await counted("POST", 200), await counted("POST", 400), await counted("GET", 401)]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1]
+    assert await measured(http, "lrs_request_seconds_count", route=route) >= 3
+
+
+async def test_paths_and_methods_that_strangers_make_up_are_not_kept_apart(
+    http: httpx.AsyncClient,
+) -> None:
+    for _ in range(3):
+        await http.request(f"X{new_id()[:8].upper()}", f"/{new_id()}")
+    text = (await http.get("/metrics")).text
+    found = re.findall(r'lrs_requests_total\{method="(\w+)",route="none",status="404"\}', text)
+    assert "other" in found
+    assert not [method for method in found if method.startswith("X")]
+
+
+async def test_outcomes_are_counted_by_partner(partner: Partner) -> None:
+    sent = statement(id=new_id())
+    await partner.send(sent)
+    await partner.send([sent, {**sent, "actor": {"mbox": "mailto:a@b.example"}}, {}, sent])
+    await partner.send([statement()], params={"validate": "true"})
+    await partner.send(b'{"a":"' + b"x" * 20_000 + b'"}')
+    counted = {
+        outcome: await measured(
+            partner.http, "lrs_outcomes_total", partner=partner.name, outcome=outcome
+        )
+        for outcome in ("stored", "duplicate", "conflict", "invalid", "too_large")
+    }
+    assert counted == {
+        "stored": 1,
+        "duplicate": 2,
+        "conflict": 1,
+        "invalid": 1,
+        "too_large": 1,
+    }
+
+
+async def test_commits_the_queue_and_the_pools_are_measured(partner: Partner) -> None:
+    http = partner.http
+    names = ["lrs_commit_statements_sum", "lrs_commit_statements_count", "lrs_commit_seconds_count"]
+    before = [await measured(http, name) for name in names]
+    await partner.send([statement() for _ in range(7)])
+    after = [await measured(http, name) for name in names]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [7, 1, 1]
+    assert await measured(http, "lrs_queue_statements") == 0
+    for pool in ("writers", "readers"):
+        for state in ("idle", "busy"):
+            assert await measured(http, "lrs_pool_connections", pool=pool, state=state) >= 0
+    assert await measured(http, "lrs_pool_connections", state="idle") >= 1
+
+
+def test_what_a_killed_worker_had_at_hand_counts_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as killed:
+        killed.wait()
+    name = "lrs_queue_statements"
+    for pid, waiting in ((killed.pid, 40.0), (os.getpid(), 2.0)):
+        values = MmapedDict(str(tmp_path / f"gauge_livesum_{pid}.db"))
+        values.write_value(mmap_key(name, name, [], [], "Waiting."), waiting, 0.0)
+        values.close()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    assert health._registry().get_sample_value(name) == 2.0
+
+
+async def test_what_cannot_be_swept_hinders_nothing_else(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the next time, nor what is swept beside it, nor the server's end."""
+    swept: list[str] = []
+    again = asyncio.Event()
+
+    async def fail(_: Database) -> int:
+        swept.append("references")
+        raise InternalError("The database refused what the server asked of it.")
+
+    async def forget(_: Database) -> int:
+        swept.append("nonces")
+        if len(swept) > 2:
+            again.set()
+        return 0
+
+    monkeypatch.setattr(references, "resolve_pending", fail)
+    monkeypatch.setattr(nonces, "delete_expired", forget)
+    monkeypatch.setattr("lrs.app._SWEEP_SECONDS", 0.01)
+    async with running(settings), asyncio.timeout(10):
+        await again.wait()
+    assert swept[:4] == ["references", "nonces"] * 2

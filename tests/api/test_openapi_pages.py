@@ -1,0 +1,81 @@
+"""The OpenAPI document, its page and its files over HTTP."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import msgspec
+import pytest
+
+from lrs import __version__, resources
+from lrs.api import openapi
+from lrs.settings import Settings
+from tests.support.app import serving
+from tests.support.openapi import DOCUMENT, LOADED
+
+# The page and the files
+
+
+async def test_serves_the_document(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/openapi.json")
+    assert answer.status_code == 200
+    assert answer.json() == {**DOCUMENT, "servers": [{"url": "/"}]}
+
+
+async def test_the_document_says_under_which_path_the_world_finds_us(settings: Settings) -> None:
+    """The page tries requests out there."""
+    public = msgspec.structs.replace(settings, public_url="https://example.com/learning/lrs")
+    async with serving(public) as http:
+        document = (await http.get("/openapi.json")).json()
+        assert document["servers"] == [{"url": "/learning/lrs"}]
+
+
+async def test_serves_the_schemas_as_they_are(http: httpx.AsyncClient) -> None:
+    for name, content in resources.schema_files().items():
+        answer = await http.get(f"/schemas/{name}")
+        if name == openapi.SOURCE:
+            assert answer.status_code == 404
+        else:
+            assert answer.content == content
+            assert answer.headers["content-type"] == "application/schema+json"
+
+
+@pytest.mark.parametrize(
+    "path", ["/schemas/x", "/schemas/../pyproject.toml", "/docs/x", "/docs/README.md", "/docs/"]
+)
+async def test_other_files_are_not_served(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not-found"
+
+
+async def test_the_address_of_the_server_leads_to_the_page(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/", follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/docs")
+
+
+async def test_the_page_loads_only_what_is_served_here(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/docs")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert __version__ in answer.text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+    assert {f"docs/{name}" for name in LOADED} <= set(loaded)
+    for target in loaded:
+        assert ":" not in target
+        assert (await http.get(f"/{target}")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/docs", "/docs/page.js", "/schemas/track-event.json"]
+)
+async def test_what_is_known_is_not_sent_again(http: httpx.AsyncClient, path: str) -> None:
+    etag = (await http.get(path)).headers["etag"]
+    for known in (etag, f'"other", W/{etag}', "*"):
+        answer = await http.get(path, headers={"If-None-Match": known})
+        assert answer.status_code == 304
+        assert answer.content == b""
+        assert answer.headers["etag"] == etag
+    assert (await http.get(path, headers={"If-None-Match": '"other"'})).status_code == 200

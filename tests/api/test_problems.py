@@ -1,0 +1,196 @@
+"""Problem responses of each interface: status, code and members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from lrs.observability import metrics
+from tests.support.partners import Partner
+from tests.support.statements import JSON, XAPI, new_id, statement
+
+
+async def refused(answer: httpx.Response, code: str, status: int) -> dict[str, Any]:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"]
+    body: dict[str, Any] = answer.json()
+    assert body["code"] == code
+    assert body["status"] == status
+    return body
+
+
+async def test_no_resource(http: httpx.AsyncClient) -> None:
+    await refused(await http.get("/no/such/resource"), "not-found", 404)
+
+
+async def test_no_such_method(http: httpx.AsyncClient) -> None:
+    answer = await http.delete("/healthz")
+    await refused(answer, "method-not-allowed", 405)
+    assert "GET" in answer.headers["allow"]
+
+
+async def test_no_credentials(http: httpx.AsyncClient, partner: Partner) -> None:
+    answer = await http.post(partner.url("statements"), json=statement())
+    await refused(answer, "unauthorized", 401)
+    assert answer.headers["www-authenticate"]
+
+
+async def test_another_partner(partner: Partner, stranger: Partner) -> None:
+    answer = await partner.http.get(stranger.url("statements"), headers=partner.headers)
+    await refused(answer, "forbidden", 403)
+
+
+async def test_a_scope_that_the_token_lacks(partner: Partner) -> None:
+    await partner.authenticate(scope="statements/read")
+    answer = await partner.send(statement())
+    await refused(answer, "missing-scope", 403)
+    assert 'scope="statements/write"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", "malformed-json"),
+        (b'{"id": 1, "id": 1}', "malformed-json"),
+        (b"{}", "invalid-statement"),
+    ],
+)
+async def test_a_body_that_is_no_statement(partner: Partner, body: bytes, code: str) -> None:
+    assert (await refused(await partner.send(body), code, 400))["id"] is None
+
+
+async def test_another_media_type(partner: Partner) -> None:
+    answer = await partner.send(statement(), headers={"Content-Type": "text/plain"})
+    await refused(answer, "unsupported-media-type", 400)
+
+
+async def test_an_unknown_parameter(partner: Partner) -> None:
+    body = await refused(await partner.get(Verb="http://example.com/v"), "invalid-parameter", 400)
+    assert [each["pointer"] for each in body["errors"]] == ["Verb"]
+
+
+async def test_another_version(http: httpx.AsyncClient, partner: Partner) -> None:
+    for headers in ({}, {"X-Experience-API-Version": "0.9"}):
+        answer = await http.get("/xapi/statements", headers={**partner.headers, **headers})
+        await refused(answer, "unsupported-version", 400)
+
+
+async def test_what_is_stored_already(partner: Partner) -> None:
+    first = statement(id=new_id())
+    assert (await partner.send(first)).status_code == 200
+    assert (await refused(await partner.send(first), "duplicate", 409))["id"] == first["id"]
+    other = statement(id=first["id"], result={"completion": True})
+    body = await refused(await partner.send(other), "statement-conflict", 409)
+    assert [each["pointer"] for each in body["errors"]] == ["/result"]
+
+
+async def test_an_item_that_is_too_large(partner: Partner) -> None:
+    large = statement(result={"response": "x" * 16_384})
+    await refused(await partner.send(large), "too-large", 413)
+
+
+async def test_a_batch_that_fares_differently(partner: Partner) -> None:
+    fine = statement(id=new_id())
+    answer = await partner.send([fine, {}, fine])
+    assert answer.status_code == 207
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    told = [(each["index"], each["status"], each["outcome"]) for each in body["results"]]
+    assert told == [(0, 200, "stored"), (1, 400, "invalid"), (2, 409, "duplicate")]
+    assert [each["id"] for each in body["results"]] == [fine["id"], None, fine["id"]]
+    assert body["results"][0]["problem"] is None
+    assert body["results"][1]["problem"]["code"] == "invalid-statement"
+    assert body["summary"] == {"received": 3, "stored": 1, "invalid": 1, "duplicate": 1}
+
+
+async def test_a_batch_that_is_all_or_nothing(partner: Partner) -> None:
+    stored, fine = statement(id=new_id()), statement(id=new_id())
+    assert (await partner.xapi(stored)).status_code == 200
+    large = statement(result={"response": "x" * 1_048_576})
+    answer = await partner.xapi([stored, large, fine, {}])
+    body = await refused(answer, "invalid-statement", 400)
+    assert "summary" not in body
+    told = [(each["index"], each["status"], each["outcome"]) for each in body["results"]]
+    assert told == [(1, 413, "too_large"), (3, 400, "invalid")]
+    assert body["results"][1]["problem"] == {name: body[name] for name in body if name != "results"}
+    answer = await partner.xapi([stored, fine, stored | {"result": {"completion": True}}])
+    body = await refused(answer, "invalid-statement", 400)
+    assert [each["index"] for each in body["results"]] == [2]
+
+
+async def test_what_is_withheld_is_only_counted(partner: Partner) -> None:
+    known = statement(id=new_id())
+    assert (await partner.xapi(known)).status_code == 200
+    other = known | {"result": {"completion": True}}
+    answer = await partner.xapi([statement(), other])
+    body = await refused(answer, "statement-conflict", 409)
+    assert [(each["index"], each["id"]) for each in body["results"]] == [(1, known["id"])]
+    assert "withheld" not in answer.text
+    counted = {
+        kind: metrics.OUTCOMES.labels(partner.name, kind)._value.get()
+        for kind in ("stored", "conflict", "withheld")
+    }
+    assert counted == {"stored": 1, "conflict": 1, "withheld": 1}
+
+
+async def test_a_whole_request_or_a_put_has_no_results(partner: Partner) -> None:
+    headers = {**XAPI, **JSON, **partner.headers}
+    answer = await partner.http.post("/xapi/statements", content=b"[{}, {", headers=headers)
+    assert "results" not in await refused(answer, "malformed-json", 400)
+    url = f"/xapi/statements?statementId={new_id()}"
+    answer = await partner.http.put(url, json={}, headers=headers)
+    assert "results" not in await refused(answer, "invalid-statement", 400)
+
+
+# Documents
+
+
+async def document(partner: Partner, method: str, content: bytes, kind: str) -> httpx.Response:
+    return await partner.http.request(
+        method,
+        "/xapi/agents/profile",
+        params={"agent": '{"mbox": "mailto:learner@example.com"}', "profileId": "p"},
+        content=content,
+        headers={**XAPI, "Content-Type": kind},
+        auth=(partner.key, partner.secret),
+    )
+
+
+async def test_a_new_profile_is_put_with_a_precondition_in_1_0_3(partner: Partner) -> None:
+    await refused(await document(partner, "PUT", b"{}", "application/json"), "bad-request", 400)
+
+
+async def test_what_cannot_be_merged(partner: Partner) -> None:
+    assert (await document(partner, "POST", b"{}", "application/json")).status_code == 204
+    answer = await document(partner, "POST", b"[]", "application/json")
+    await refused(answer, "malformed-json", 400)
+    answer = await document(partner, "POST", b"{}", "text/plain")
+    await refused(answer, "unsupported-media-type", 400)
+    answer = await document(partner, "PUT", b"{}", "application/json")
+    await refused(answer, "concurrency-conflict", 409)
+    assert "retry-after" not in answer.headers
+
+
+async def test_the_token_endpoint_answers_as_oauth_does(http: httpx.AsyncClient) -> None:
+    for content, status, error in [
+        ({"grant_type": "client_credentials", "client_id": "x"}, 401, "invalid_client"),
+        (["x"], 400, "invalid_request"),
+    ]:
+        answer = await http.post("/oauth2/token", json=content, headers=JSON)
+        assert answer.status_code == status
+        assert answer.json()["error"] == error
+        assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("scope", ["é", '"', "\\"])
+async def test_scopes_that_cannot_be_repeated_are_refused(partner: Partner, scope: str) -> None:
+    answer = await partner.http.post(
+        "/oauth2/token",
+        data={"grant_type": "client_credentials", "scope": scope},
+        auth=(partner.key, partner.secret),
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_scope"

@@ -1,0 +1,451 @@
+"""Scopes on every resource (xAPI 1.0.3 Communication 4.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from lrs import bootstrap
+from lrs.api.services import Services
+from lrs.auth import scopes
+from lrs.store.statements import filters, page_query, sequence
+from lrs.store.statements.partner_keys import key_salt
+from lrs.xapi.statement_query import StatementQuery
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, new_id, statement
+
+Json = dict[str, Any]
+
+STATEMENTS = "/xapi/statements"
+VOIDED = "http://adlnet.gov/expapi/verbs/voided"
+AGENT = {"mbox": "mailto:learner@example.com"}
+ACTIVITY = "http://example.com/course/1"
+
+
+@dataclass
+class Holder:
+    """Someone who holds a credential of a partner, which works on every interface."""
+
+    partner: Partner
+    key: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {**XAPI, "Authorization": f"Bearer {self.token}"}
+
+    async def ask(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+        headers = self.headers | arguments.pop("headers", {})
+        return await self.partner.http.request(method, url, headers=headers, **arguments)
+
+    async def post(self, *sent: Json) -> list[str]:
+        answer = await self.ask("POST", STATEMENTS, json=list(sent))
+        assert answer.status_code == 200, answer.text
+        return list(answer.json())
+
+    async def get(self, **params: str) -> httpx.Response:
+        return await self.ask("GET", STATEMENTS, params=params)
+
+    async def ids(self, **params: str) -> list[str]:
+        """Every statement that a list gives, page after page."""
+        answer = await self.get(**params)
+        found: list[str] = []
+        while True:
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            found += [each["id"] for each in page["statements"]]
+            if not page["more"]:
+                return found
+            answer = await self.ask("GET", page["more"])
+
+
+async def holder(services: Services, partner: Partner, *granted: str, label: str = "") -> Holder:
+    registry = services.authenticator.registry
+    issued = await bootstrap.add_credential(
+        registry,
+        await registry.partner(partner.name),
+        kind="bearer",
+        label=label,
+        granted=frozenset(granted),
+        expires_at=None,
+    )
+    return Holder(partner, issued.key, issued.token)
+
+
+# Who may do what
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that succeeds with one of some scopes, the first of which is named if not."""
+
+    method: str
+    path: str
+    params: Json
+    scopes: tuple[str, ...]
+    content: Any = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def calls() -> Iterator[Call]:
+    write = (scopes.STATEMENTS_WRITE,)
+    read = (scopes.STATEMENTS_READ, scopes.STATEMENTS_READ_MINE, scopes.ALL_READ)
+    known = (scopes.STATEMENTS_READ, scopes.PROFILE, scopes.ALL_READ)
+    own = "/v1/partners/{partner}"
+    for path in (STATEMENTS, f"{own}/statements", f"{own}/organizations/north/statements"):
+        yield Call("POST", path, {}, write, statement())
+        for method in ("GET", "HEAD"):
+            yield Call(method, path, {}, read)
+    yield Call("PUT", STATEMENTS, {"statementId": new_id()}, write, statement())
+    for method in ("GET", "HEAD"):
+        yield Call(method, "/xapi/agents", {"agent": json.dumps(AGENT)}, known)
+        yield Call(method, "/xapi/activities", {"activityId": ACTIVITY}, known)
+        yield Call(method, "/xapi/about", {}, tuple(scopes.KNOWN))
+    event = {
+        "content_id": "x",
+        "user": "x@example.com",
+        "status": "started",
+        "event_date": "2026-01-01T00:00:00Z",
+    }
+    for path in (f"{own}/track", f"{own}/organizations/north/track"):
+        yield Call("POST", path, {}, (scopes.TRACK_WRITE,), event)
+    agent, activity = {"agent": json.dumps(AGENT)}, {"activityId": ACTIVITY}
+    for path, params, scope in (
+        ("/xapi/activities/state", {**activity, **agent, "stateId": "x"}, scopes.STATE),
+        ("/xapi/agents/profile", {**agent, "profileId": "x"}, scopes.PROFILE),
+        ("/xapi/activities/profile", {**activity, "profileId": "x"}, scopes.PROFILE),
+    ):
+        yield Call("POST", path, params, (scope,), {"a": 1})
+        yield Call("PUT", path, params, (scope,), {"a": 1}, (("If-Match", "*"),))
+        for method in ("GET", "HEAD"):
+            yield Call(method, path, params, (scope, scopes.ALL_READ))
+        yield Call("DELETE", path, params, (scope,))
+        if scope == scopes.STATE:
+            without_id = {name: params[name] for name in ("activityId", "agent")}
+            yield Call("GET", path, without_id, (scope, scopes.ALL_READ))
+            yield Call("DELETE", path, without_id, (scope,))
+
+
+CALLS = list(calls())
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+async def test_every_call_needs_its_scope(partner: Partner, services: Services, call: Call) -> None:
+    everything = await holder(services, partner, scopes.ALL)
+    path = call.path.replace("{partner}", partner.name)
+    for scope in scopes.KNOWN:
+        if "stateId" in call.params or "profileId" in call.params:  # there is one to ask for
+            await everything.ask("POST", path, params=call.params, json={"b": 2})
+        who = await holder(services, partner, scope)
+        answer = await who.ask(
+            call.method, path, params=call.params, json=call.content, headers=dict(call.headers)
+        )
+        if scope in (*call.scopes, scopes.ALL, scopes.ADMIN):
+            assert answer.status_code in (200, 204, 409), (scope, answer.text)
+            continue
+        assert answer.status_code == 403, scope
+        challenge = answer.headers["www-authenticate"]
+        assert challenge == f'Bearer error="insufficient_scope", scope="{call.scopes[0]}"'
+        if call.method != "HEAD":
+            assert answer.json()["code"] == "missing-scope"
+            assert call.scopes[0] in answer.json()["detail"]
+
+
+async def test_a_call_that_is_refused_changes_nothing(partner: Partner, services: Services) -> None:
+    reader = await holder(services, partner, scopes.ALL_READ, scopes.DEFINE)
+    everything = await holder(services, partner, scopes.ALL)
+    for call in CALLS:
+        if call.content is not None or call.method == "DELETE":
+            path = call.path.replace("{partner}", partner.name)
+            answer = await reader.ask(call.method, path, params=call.params, json=call.content)
+            assert answer.status_code == 403, call
+    assert await everything.ids() == []
+
+
+async def test_about_is_open(http: httpx.AsyncClient, partner: Partner) -> None:
+    for headers in ({}, {"Authorization": "Basic nonsense"}, partner.headers):
+        answer = await http.get("/xapi/about", headers=headers)
+        assert answer.status_code == 200
+        assert {"1.0.3", "2.0.0"} <= set(answer.json()["version"])
+
+
+@pytest.mark.parametrize(
+    ("granted", "asked", "allowed"),
+    [
+        ({scopes.ALL}, "statements/read", {"GET"}),
+        ({scopes.ALL}, "statements/write statements/read/mine", {"GET", "POST"}),
+        ({scopes.ALL}, "api", {"GET", "POST"}),
+        ({scopes.STATEMENTS_READ, scopes.STATEMENTS_WRITE}, "statements/write", {"POST"}),
+        ({scopes.ALL_READ}, "", {"GET"}),
+    ],
+)
+async def test_a_token_may_do_what_was_asked_for_it(
+    partner: Partner, services: Services, granted: set[str], asked: str, allowed: set[str]
+) -> None:
+    registry = services.authenticator.registry
+    issued = await bootstrap.add_credential(
+        registry,
+        await registry.partner(partner.name),
+        kind="client",
+        label="",
+        granted=frozenset(granted),
+        expires_at=None,
+    )
+    answer = await partner.http.post(
+        "/oauth2/token",
+        data={"grant_type": "client_credentials", **({"scope": asked} if asked else {})},
+        auth=(issued.key, issued.secret),
+    )
+    who = Holder(partner, issued.key, answer.json()["access_token"])
+    for method, content in (("GET", None), ("POST", statement())):
+        answer = await who.ask(method, STATEMENTS, json=content)
+        assert (answer.status_code == 200) == (method in allowed), (method, answer.text)
+
+
+# Who may read only what is its own
+
+
+@dataclass
+class Two:
+    """Two who read their own statements only, and one who reads all."""
+
+    mine: Holder
+    theirs: Holder
+    all: Holder
+
+
+@pytest.fixture
+async def two(partner: Partner, services: Services) -> Two:
+    own = (scopes.STATEMENTS_WRITE, scopes.STATEMENTS_READ_MINE)
+    return Two(
+        await holder(services, partner, *own),
+        await holder(services, partner, *own),
+        await holder(services, partner, scopes.ALL_READ),
+    )
+
+
+async def test_lists_have_only_ones_own(two: Two) -> None:
+    mine = await two.mine.post(*(statement() for _ in range(3)))
+    theirs = await two.theirs.post(statement(), statement())
+    assert sorted(await two.mine.ids()) == sorted(mine)
+    assert sorted(await two.theirs.ids()) == sorted(theirs)
+    assert sorted(await two.all.ids()) == sorted(mine + theirs)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"agent": json.dumps(AGENT)},
+        {"agent": json.dumps(AGENT), "related_agents": "true"},
+        {"activity": ACTIVITY, "related_activities": "true"},
+        {"verb": "http://adlnet.gov/expapi/verbs/completed"},
+        {"ascending": "true"},
+        {"since": "2020-01-01T00:00:00Z", "limit": "2"},
+        {"format": "canonical"},
+    ],
+)
+async def test_no_filter_widens_that(two: Two, params: Json) -> None:
+    mine = await two.mine.post(*(statement() for _ in range(3)))
+    await two.theirs.post(*(statement() for _ in range(3)))
+    assert sorted(await two.mine.ids(**params)) == sorted(mine)
+    assert len(await two.all.ids(**params)) == 6
+
+
+async def test_nor_does_the_authority_that_is_asked_for(two: Two) -> None:
+    """`related_agents` finds statements by their authority, too."""
+    await two.theirs.post(statement())
+    home_page = two.mine.partner.home_page
+    authority = {"account": {"homePage": home_page, "name": two.theirs.key}}
+    params = {"agent": json.dumps(authority), "related_agents": "true"}
+    assert await two.mine.ids(**params) == []
+    assert len(await two.all.ids(**params)) == 1
+
+
+async def test_nor_does_anothers_more(two: Two) -> None:
+    mine = await two.mine.post(*(statement() for _ in range(2)))
+    theirs = await two.theirs.post(*(statement() for _ in range(4)))
+    more = (await two.all.get(limit="1")).json()["more"]
+    found = (await two.mine.ask("GET", more.replace("limit=1&", ""))).json()["statements"]
+    assert {each["id"] for each in found} <= set(mine)
+    assert not {each["id"] for each in found} & set(theirs)
+
+
+async def test_an_authority_that_was_sent_makes_nothing_ones_own(two: Two) -> None:
+    home_page = two.mine.partner.home_page
+    authority = {"account": {"homePage": home_page, "name": two.mine.key}}
+    (sent,) = await two.theirs.post(statement(authority=authority))
+    assert await two.mine.ids() == []
+    assert await two.theirs.ids() == [sent]
+
+
+async def test_one_statement_is_had_only_by_its_sender(two: Two) -> None:
+    (sent,) = await two.mine.post(statement())
+    for who, status in ((two.mine, 200), (two.all, 200), (two.theirs, 404)):
+        for method in ("GET", "HEAD"):
+            answer = await who.ask(method, STATEMENTS, params={"statementId": sent})
+            assert answer.status_code == status
+        assert (await who.get(voidedStatementId=sent)).status_code == 404
+
+
+async def test_a_voided_statement_is_had_only_by_its_sender(two: Two) -> None:
+    """Whoever it was that voided it."""
+    (sent,) = await two.mine.post(statement())
+    target = {"objectType": "StatementRef", "id": sent}
+    (voiding,) = await two.theirs.post(statement(verb={"id": VOIDED}, object=target))
+    for who, status in ((two.mine, 200), (two.all, 200), (two.theirs, 404)):
+        assert (await who.get(voidedStatementId=sent)).status_code == status
+        assert (await who.get(statementId=sent)).status_code == 404
+    assert await two.mine.ids() == []
+    assert await two.theirs.ids() == [voiding]
+
+
+async def test_what_refers_to_anothers_statement_is_still_ones_own(two: Two) -> None:
+    (target,) = await two.theirs.post(statement(verb={"id": "http://example.com/verbs/read"}))
+    reference = {"objectType": "StatementRef", "id": target}
+    (mine,) = await two.mine.post(statement(object=reference))
+    assert await two.mine.ids(verb="http://example.com/verbs/read") == [mine]
+
+
+async def test_a_known_id_tells_no_more_than_that_it_differs(two: Two) -> None:
+    (sent,) = await two.mine.post(statement(result={"response": "a secret"}))
+    answer = await two.theirs.ask("POST", STATEMENTS, json=statement(id=sent))
+    assert answer.status_code == 409
+    assert "a secret" not in answer.text
+
+
+async def test_track_events_and_the_partner_interface_know_it_too(
+    partner: Partner, services: Services, two: Two
+) -> None:
+    tracker = await holder(services, partner, scopes.TRACK_WRITE, scopes.STATEMENTS_READ_MINE)
+    event = {
+        "content_id": "x",
+        "user": "x@example.com",
+        "status": "started",
+        "event_date": "2026-01-01T00:00:00Z",
+    }
+    answer = await tracker.ask("POST", partner.url("track"), json=event)
+    assert answer.status_code == 200, answer.text
+    await two.mine.post(statement())
+    for who, count in ((tracker, 1), (two.mine, 1), (two.theirs, 0), (two.all, 2)):
+        listed = await who.ask("GET", partner.url("statements"))
+        assert len(listed.json()["statements"]) == count
+
+
+_ROWS = """
+insert into statement
+    (partner_id, statement_id, place, verb_key, authority_key, digest, payload)
+select $1, gen_random_uuid(), $2::bigint + (n * 1000000::bigint << 10), 1, n % 50 # $3::bigint,
+    'x', 'x'
+from generate_series(1, 5000) as n
+"""
+
+
+async def test_ones_own_are_found_by_an_index_in_page_order(
+    partner: Partner, services: Services
+) -> None:
+    beginning = datetime(2026, 1, 1, tzinfo=UTC)
+    async with services.database.lists.acquire() as connection:
+        undone = connection.transaction()  # other tests' plans are none of its business
+        await undone.start()
+        try:
+            await connection.execute(
+                _ROWS,
+                partner.partner_id,
+                sequence.first_at(beginning),
+                key_salt(partner.partner_id),
+            )
+            await connection.execute("analyze statement")
+            for query in (
+                StatementQuery(25),
+                StatementQuery(25, ascending=True),
+                StatementQuery(25, since=beginning + timedelta(hours=1)),
+            ):
+                selection = filters.build_filter(
+                    query, watermark=beginning + timedelta(days=1), authority_key=7
+                )
+                sql, arguments = page_query.build_page_query(partner.partner_id, selection)
+                text = await connection.fetchval(f"explain (format json) {sql}", *arguments)
+                plan = list(nodes(json.loads(text)[0]["Plan"]))
+                kinds = {node["Node Type"] for node in plan}
+                assert "statement_by_authority" in [node.get("Index Name") for node in plan]
+                assert "Seq Scan" not in kinds
+        finally:
+            await undone.rollback()
+
+
+def nodes(plan: Json) -> Iterator[Json]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from nodes(inner)
+
+
+# Who may tell what things are called
+
+
+async def told(who: Holder, resource: str, **params: str) -> Json:
+    answer = await who.ask("GET", f"/xapi/{resource}", params=params)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize("face", ["xapi", "partner"])
+async def test_without_define_statements_are_taken_but_teach_nothing(
+    partner: Partner, services: Services, face: str
+) -> None:
+    writer = await holder(services, partner, scopes.STATEMENTS_WRITE)
+    definer = await holder(services, partner, scopes.STATEMENTS_WRITE, scopes.DEFINE)
+    reader = await holder(services, partner, scopes.ALL_READ)
+    url = STATEMENTS if face == "xapi" else partner.url("statements")
+
+    def sent(name: str) -> Json:
+        return statement(
+            id=new_id(),
+            actor={**AGENT, "name": name},
+            object={"id": ACTIVITY, "definition": {"name": {"en": name}}},
+        )
+
+    first = sent("First")
+    assert (await writer.ask("POST", url, json=first)).status_code == 200
+    assert await told(reader, "activities", activityId=ACTIVITY) == {
+        "objectType": "Activity",
+        "id": ACTIVITY,
+    }
+    assert "name" not in await told(reader, "agents", agent=json.dumps(AGENT))
+    # The statement itself says what it said, in every format.
+    for form in ("exact", "canonical"):
+        answer = await reader.get(statementId=first["id"], format=form)
+        assert answer.json()["object"]["definition"]["name"] == {"en": "First"}
+    # The same statement from one who may define is known already.
+    assert (await definer.ask("POST", url, json=first)).status_code in (200, 409)
+    assert "definition" not in await told(reader, "activities", activityId=ACTIVITY)
+    assert (await definer.ask("POST", url, json=sent("Second"))).status_code == 200
+    assert (await writer.ask("POST", url, json=sent("Third"))).status_code == 200
+    activity = await told(reader, "activities", activityId=ACTIVITY)
+    assert activity["definition"]["name"] == {"en": "Second"}
+    person = await told(reader, "agents", agent=json.dumps(AGENT))
+    assert person["name"] == ["Second"]
+    # What is known is what the canonical format says, even of the one who may not define.
+    answer = await reader.get(statementId=first["id"], format="canonical")
+    assert answer.json()["object"]["definition"]["name"] == {"en": "Second"}
+
+
+async def test_an_authority_goes_by_the_label_of_its_credential(
+    partner: Partner, services: Services
+) -> None:
+    sender = await holder(services, partner, scopes.ALL, label="The learning portal")
+    impostor = {"mbox": "mailto:impostor@example.com", "name": "Impostor"}
+    await sender.post(statement(authority=impostor))
+    authority = {"account": {"homePage": partner.home_page, "name": sender.key}}
+    person = await told(sender, "agents", agent=json.dumps(authority))
+    assert person["name"] == ["The learning portal"]
+    del impostor["name"]
+    assert "name" not in await told(sender, "agents", agent=json.dumps(impostor))

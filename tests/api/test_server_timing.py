@@ -1,0 +1,36 @@
+"""Server-Timing."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import msgspec
+
+from lrs.settings import Settings
+from tests.support.app import serving
+from tests.support.partners import Partner
+from tests.support.statements import statement
+
+# Where the time goes
+
+
+async def test_an_answer_says_where_its_time_went(settings: Settings, partner: Partner) -> None:
+    async with serving(msgspec.structs.replace(settings, server_timing=True)) as http:
+        headers = dict(partner.http.headers) | {"Authorization": f"Bearer {partner.token}"}
+        path = f"/v1/partners/{partner.name}/statements"
+        for answer, stages in (
+            (
+                await http.post(path, json=statement(), headers=headers),
+                ["auth", "parse", "validate", "queue", "database", "render"],
+            ),
+            (await http.get(path, headers=headers), ["auth", "database", "render"]),
+            (await http.get("/healthz"), ["render"]),
+        ):
+            assert answer.status_code == 200
+            told = answer.headers["server-timing"]
+            assert re.findall(r"(\w+);dur=\d+\.\d{3}(?:, |$)", told) == stages
+
+
+async def test_that_is_told_only_where_it_was_asked_for(http: httpx.AsyncClient) -> None:
+    assert "server-timing" not in (await http.get("/healthz")).headers

@@ -1,0 +1,100 @@
+"""Concurrent definitions of the same activities, on one and two servers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lrs.settings import Settings
+from lrs.store.statements import definitions
+from tests.support.app import serving
+from tests.support.entities import ACTIVITY, LEARNER, defining, definition, names, send, send_batch
+from tests.support.partners import Partner
+
+# Several who tell at once
+
+
+async def test_many_writers_of_the_same_activities_lose_nothing(partner: Partner) -> None:
+    """In every order, so that those who lock in another order would wait in a circle."""
+    ids = [f"{ACTIVITY}/{number}" for number in range(8)]
+
+    async def tell(writer: int) -> None:
+        ordered = ids if writer % 2 else ids[::-1]
+        batch = [
+            defining(each, name={f"x-{writer}": str(writer)}, type=f"http://example.com/{writer}")
+            for each in ordered
+        ]
+        for each in batch:
+            each["actor"] = {**LEARNER, "name": f"Name {writer:02}"}
+        await send_batch(partner, *batch)
+
+    await asyncio.gather(*map(tell, range(40)))
+    for each in ids:
+        found = await definition(partner, each)
+        assert found["name"] == {f"x-{writer}": str(writer) for writer in range(40)}
+        assert found["type"].startswith("http://example.com/")
+    assert await names(partner, LEARNER) == [f"Name {writer:02}" for writer in range(40)]
+
+
+@pytest.fixture
+async def other_server(settings: Settings, partner: Partner) -> AsyncIterator[Partner]:
+    """The same partner, at another server of the same database."""
+    async with serving(settings) as http:
+        yield Partner(
+            http,
+            partner.name,
+            partner.partner_id,
+            partner.home_page,
+            partner.key,
+            partner.secret,
+            headers=partner.headers,
+        )
+
+
+async def test_two_servers_tell_of_the_same_activities(
+    partner: Partner, other_server: Partner
+) -> None:
+    ids = [f"{ACTIVITY}/{number}" for number in range(5)]
+
+    async def tell(who: Partner, writer: int) -> None:
+        order = ids[writer % 5 :] + ids[: writer % 5]
+        batch = [defining(each, name={f"x-{writer}": str(writer)}) for each in order]
+        await send_batch(who, *batch)
+
+    servers = itertools.cycle([partner, other_server])
+    await asyncio.gather(*(tell(next(servers), writer) for writer in range(30)))
+    for each in ids:
+        found = await definition(other_server, each)
+        assert found["name"] == {f"x-{writer}": str(writer) for writer in range(30)}
+
+
+async def test_what_one_server_remembers_does_not_undo_what_another_was_told(
+    partner: Partner, other_server: Partner
+) -> None:
+    old, new = "http://example.com/old", "http://example.com/new"
+    await send(partner, defining(name={"en": "Old", "fr": "Un"}, type=old))
+    await send(other_server, defining(name={"en": "New"}, type=new))
+    await send(partner, defining(name={"de": "Neu"}))
+    assert await definition(partner) == {
+        "name": {"en": "New", "fr": "Un", "de": "Neu"},
+        "type": new,
+    }
+
+
+@pytest.mark.parametrize(("seconds", "name"), [(60.0, "New"), (0.0, "Old")])
+async def test_what_one_server_remembers_is_believed_for_a_while_only(
+    partner: Partner,
+    other_server: Partner,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    name: str,
+) -> None:
+    """What is repeated to it is not written, though another was told something else since."""
+    monkeypatch.setattr(definitions, "_FRESH_SECONDS", seconds)
+    await send(partner, defining(name={"en": "Old"}))
+    await send(other_server, defining(name={"en": "New"}))
+    await send(partner, defining(name={"en": "Old"}))
+    assert await definition(partner) == {"name": {"en": name}}

@@ -1,0 +1,177 @@
+"""GET /agents: identifiers and names of a person."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.entities import (
+    ACTIVITY,
+    IDENTIFIERS,
+    LEARNER,
+    VERSION,
+    Json,
+    defining,
+    definition,
+    get,
+    names,
+    person,
+    send,
+    send_batch,
+)
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, statement
+
+# Agents
+
+
+@pytest.mark.parametrize("agent", IDENTIFIERS, ids=lambda agent: next(iter(agent)))
+async def test_a_person_has_the_identifier_and_every_name(partner: Partner, agent: Json) -> None:
+    (identifier,) = agent
+    unknown = await person(partner, agent)
+    assert unknown == {"objectType": "Person", identifier: [agent[identifier]]}
+    for name in ("Ann", "Ann Doe", "Ann", "\u5b89"):
+        await send(partner, statement(actor={**agent, "name": name}))
+    known = await person(partner, agent)
+    assert known.pop("name") == sorted({"Ann", "Ann Doe", "\u5b89"})
+    assert known == unknown
+
+
+async def test_names_are_gathered_from_every_role(partner: Partner) -> None:
+    numbers = itertools.count()
+    given: list[str] = []
+
+    def ann(**members: Any) -> Json:
+        given.append(f"Ann {next(numbers):02}")
+        return {**LEARNER, "name": given[-1], **members}
+
+    def group(*members: Json, **more: Any) -> Json:
+        return {"objectType": "Group", "member": list(members), **more}
+
+    other = {"mbox": "mailto:other@example.com"}
+    sent = [
+        statement(actor=ann()),
+        statement(actor=group(other, ann())),
+        statement(actor=group(ann(), mbox="mailto:team@example.com", name="No person")),
+        statement(object=ann(objectType="Agent")),
+        statement(object=group(ann())),
+        statement(context={"instructor": ann(), "team": group(ann())}),
+        statement(
+            object={
+                "objectType": "SubStatement",
+                "actor": ann(),
+                "verb": {"id": "http://example.com/v"},
+                "object": ann(objectType="Agent"),
+                "context": {"instructor": group(ann(), other)},
+            }
+        ),
+    ]
+    await send(partner, *sent)
+    in_2_0 = {
+        "contextAgents": [{"objectType": "contextAgent", "agent": ann()}],
+        "contextGroups": [{"objectType": "contextGroup", "group": group(ann())}],
+    }
+    await send(partner, statement(context=in_2_0), version="2.0.0")
+    assert await names(partner, LEARNER) == given
+    assert "name" not in await person(partner, {"mbox": "mailto:team@example.com"})
+
+
+async def test_names_come_with_batches_and_from_the_partner_interface(partner: Partner) -> None:
+    batch = [statement(actor={**LEARNER, "name": f"Name {number:02}"}) for number in range(30)]
+    await send_batch(partner, *batch)
+    answer = await partner.send(statement(actor={**LEARNER, "name": "Other"}))
+    assert answer.status_code == 200
+    assert await names(partner, LEARNER) == [*(f"Name {n:02}" for n in range(30)), "Other"]
+
+
+async def test_the_name_in_the_question_is_one_of_the_names(partner: Partner) -> None:
+    await send(partner, statement(actor={**LEARNER, "name": "Known"}))
+    assert await names(partner, {**LEARNER, "name": "Asked"}) == ["Asked", "Known"]
+    assert await names(partner, {**LEARNER, "name": "Known"}) == ["Known"]
+    assert await names(partner, LEARNER) == ["Known"]
+
+
+async def test_identifiers_are_not_taken_for_each_other(partner: Partner) -> None:
+    same = "http://ann.openid.example.org/"
+    await send(
+        partner,
+        statement(actor={"openid": same, "name": "By openid"}),
+        statement(actor={"account": {"homePage": same, "name": "x"}, "name": "By account"}),
+    )
+    assert await names(partner, {"openid": same}) == ["By openid"]
+    assert await names(partner, {"account": {"homePage": same, "name": "x"}}) == ["By account"]
+    assert await names(partner, {"account": {"homePage": same, "name": "y"}}) == []
+
+
+async def test_an_identified_group_may_be_asked_for(partner: Partner) -> None:
+    team = {"objectType": "Group", "mbox": "mailto:team@example.com"}
+    await send(partner, statement(actor={**team, "name": "The team"}))
+    assert await person(partner, team) == {"objectType": "Person", "mbox": [team["mbox"]]}
+
+
+async def test_a_name_may_be_long_and_in_any_script(partner: Partner) -> None:
+    name = "\U0001d11e" * 20_000
+    await send(partner, statement(actor={**LEARNER, "name": name}))
+    assert await names(partner, LEARNER) == [name]
+    await send(partner, statement(actor={**LEARNER, "name": ""}))
+    assert await names(partner, LEARNER) == [name]
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "true",
+        "7",
+        "[]",
+        "{}",
+        "not JSON",
+        '{"mbox":"nobody"}',
+        '{"mbox":"mailto:a@b.example","openid":"http://a.example/"}',
+        '{"mbox":"mailto:a@b.example","mbox":"mailto:c@d.example"}',
+        '{"mbox":"mailto:a@b.example","name":"\\u0000"}',
+        '{"mbox":"mailto:a@b.example","name":"\\ud800"}',
+        '{"objectType":"Group","member":[{"mbox":"mailto:a@b.example"}]}',
+        '{"objectType":"Person","mbox":["mailto:a@b.example"]}',
+        "",
+    ],
+)
+async def test_the_agent_must_be_one(partner: Partner, agent: str) -> None:
+    answer = await get(partner, "agents", agent=agent)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["agent"]
+
+
+@pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
+async def test_parameters_are_checked(partner: Partner, version: str) -> None:
+    agent = json.dumps(LEARNER)
+    asked: list[tuple[str, dict[str, str], list[str]]] = [
+        ("agents", {}, ["agent"]),
+        ("agents", {"Agent": agent}, ["Agent", "agent"]),
+        ("agents", {"agent": agent, "activityId": ACTIVITY}, ["activityId"]),
+        ("activities", {}, ["activityId"]),
+        ("activities", {"activityId": "not an IRI"}, ["activityId"]),
+        ("activities", {"activityId": ""}, ["activityId"]),
+        ("activities", {"activityid": ACTIVITY}, ["activityid", "activityId"]),
+    ]
+    for resource, params, pointers in asked:
+        answer = await get(partner, resource, version=version, **params)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
+        assert [error["pointer"] for error in answer.json()["errors"]] == pointers
+        assert answer.headers[VERSION] == version
+    for query in ("activityId=%ff", f"activityId={ACTIVITY}&activityId={ACTIVITY}"):
+        url = f"/xapi/activities?{query}"
+        assert (await partner.http.get(url, headers=XAPI | partner.headers)).status_code == 400
+
+
+async def test_partners_know_nothing_of_each_other(partner: Partner, stranger: Partner) -> None:
+    told = defining(name={"en": "Ours"})
+    await send(partner, {**told, "actor": {**LEARNER, "name": "Ours"}})
+    assert await names(stranger, LEARNER) == []
+    assert await definition(stranger) == {}
+    # What one partner has told lately is news from another.
+    await send(stranger, {**told, "actor": {**LEARNER, "name": "Ours"}})
+    assert await names(stranger, LEARNER) == ["Ours"]
+    assert await definition(stranger) == {"name": {"en": "Ours"}}

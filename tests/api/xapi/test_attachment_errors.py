@@ -1,0 +1,203 @@
+"""Attachments that are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from lrs.api.services import Services
+from tests.support.attachments import (
+    BOUNDARY,
+    EVERY_BYTE,
+    MIXED,
+    URL,
+    Json,
+    described,
+    elsewhere,
+    get,
+    having,
+    ids,
+    multipart_body,
+    post,
+    post_raw,
+    read,
+    refused,
+    rows,
+    sha2_of,
+    stored,
+    within,
+)
+from tests.support.multipart import attached, body, part
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, new_id, statement
+
+# Refused
+
+
+@pytest.mark.parametrize(
+    ("sent", "pointer"),
+    [
+        (having(described(b"x")), "/attachments/0"),
+        (having(elsewhere(b"y"), described(b"x")), "/attachments/1"),
+        (within(described(b"x")), "/object/attachments/0"),
+    ],
+)
+async def test_as_json_every_attachment_lies_elsewhere(
+    partner: Partner, services: Services, sent: Json, pointer: str
+) -> None:
+    await refused(services, partner, await partner.xapi(sent), pointer)
+    await refused(services, partner, await partner.send(sent), pointer)
+    await refused(services, partner, await post(partner, sent), pointer)
+
+
+@pytest.mark.parametrize("make", [having, within])
+async def test_as_json_attachments_that_lie_elsewhere_are_fine(partner: Partner, make: Any) -> None:
+    one, other = make(elsewhere(b"x")), make(elsewhere(b"x"))
+    assert (await partner.xapi(one)).status_code == 200
+    assert (await partner.send(other)).status_code == 200
+    found = read(await get(partner, attachments="true"))
+    assert (set(found.ids), found.contents) == ({one["id"], other["id"]}, {})
+
+
+async def test_content_must_come_with_this_request(partner: Partner) -> None:
+    """That it is here already says nothing of whether the sender has it."""
+    await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
+    again = having(described(EVERY_BYTE))
+    for answer in (await partner.xapi(again), await post(partner, again)):
+        assert answer.status_code == 400
+        assert "/attachments/0" in answer.json()["detail"]
+    assert again["id"] not in await ids(partner)
+
+
+async def test_content_that_is_here_is_shown_with_whoever_names_it(partner: Partner) -> None:
+    await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
+    other = having(elsewhere(EVERY_BYTE))
+    assert (await partner.xapi(other)).status_code == 200
+    found = read(await get(partner, statementId=other["id"], attachments="true"))
+    assert found.contents == {sha2_of(EVERY_BYTE): EVERY_BYTE}
+
+
+async def test_a_surplus_part_is_refused(partner: Partner, services: Services) -> None:
+    for sent in (having(described(b"x")), statement(), [statement(), having(described(b"x"))]):
+        said = await refused(services, partner, await post(partner, sent, b"x", b"y"))
+        assert sha2_of(b"y") in said or sha2_of(b"x") in said
+
+
+async def test_a_part_with_a_wrong_hash_is_refused(partner: Partner, services: Services) -> None:
+    sent = having(described(b"x"))
+    first = part(json.dumps(sent).encode(), "Content-Type: application/json")
+    for second in (
+        attached(b"y", sha2_of(b"x")),
+        attached(b"x", sha2_of(b"x", "sha512")[:64]),
+        attached(b"x", "not a hash"),
+        attached(b"x", hashlib.sha1(b"x").hexdigest()),
+        part(b"x", "Content-Type: text/plain", "Content-Transfer-Encoding: binary"),
+        part(
+            b"eA==",
+            "Content-Transfer-Encoding: base64",
+            f"X-Experience-API-Hash: {sha2_of(b'x')}",
+        ),
+    ):
+        answer = await post_raw(partner, body(first, second, boundary=BOUNDARY))
+        assert "Part 2" in await refused(services, partner, answer)
+
+
+async def test_content_under_the_hash_of_another_kind_is_not_what_was_named(
+    partner: Partner, services: Services
+) -> None:
+    sent = having(described(b"x", "sha512"))
+    await refused(services, partner, await post(partner, sent, b"x"))
+
+
+async def test_a_refused_batch_keeps_no_content(partner: Partner, services: Services) -> None:
+    good = having(described(b"good"))
+    for bad in (statement(verb={}), having(described(b"absent")), {"actor": 7}, 7):
+        await refused(services, partner, await post(partner, [good, bad], b"good"))
+
+
+async def test_a_conflict_keeps_no_content(partner: Partner, services: Services) -> None:
+    known = statement(id=new_id())
+    assert (await partner.xapi(known)).status_code == 200
+    other = having(described(b"x"), id=known["id"], verb={"id": "http://example.com/other"})
+    for batch in (other, [other], [having(described(b"x")), other]):
+        answer = await post(partner, batch, b"x")
+        assert answer.status_code == 409
+        assert await rows(services, partner) == 0
+    assert await ids(partner) == {known["id"]}
+
+
+async def test_what_is_known_brings_nothing_new(partner: Partner, services: Services) -> None:
+    """Attachments do not make another statement of it, and nothing stored is changed."""
+    known = having(elsewhere(b"x"))
+    assert (await partner.xapi(known)).status_code == 200
+    await stored(partner, {**known, "attachments": [described(b"x")]}, b"x")
+    assert await rows(services, partner) == 0
+    (found,) = await partner.all()
+    assert found["attachments"] == known["attachments"]
+
+
+async def test_put_takes_one_statement_and_its_attachments(
+    partner: Partner, services: Services
+) -> None:
+    sent = having(described(b"x"))
+
+    async def put(statements: Any, *contents: bytes) -> httpx.Response:
+        return await partner.http.put(
+            URL,
+            params={"statementId": sent["id"]},
+            content=multipart_body(statements, *contents),
+            headers={**XAPI, **MIXED},
+            auth=(partner.key, partner.secret),
+        )
+
+    await refused(services, partner, await put([sent], b"x"))
+    await refused(services, partner, await put(sent, b"x", b"y"))
+    await refused(services, partner, await put(sent), "/attachments/0")
+    await refused(services, partner, await put({**sent, "id": new_id()}, b"x"), "/id")
+    assert (await put(sent, b"x")).status_code == 204
+    assert await rows(services, partner) == 1
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/mixed",
+        "multipart/mixed; boundary=",
+        "multipart/form-data; boundary=x",
+        "multipart/related; boundary=x",
+        "multipart/mixedup; boundary=x",
+    ],
+)
+async def test_other_kinds_of_multipart_are_refused(partner: Partner, content_type: str) -> None:
+    answer = await partner.http.post(
+        URL,
+        content=multipart_body(statement()),
+        headers={**XAPI, "Content-Type": content_type},
+        auth=(partner.key, partner.secret),
+    )
+    assert answer.status_code == 400
+    assert await ids(partner) == set()
+
+
+async def test_the_partner_interface_takes_no_multipart(
+    partner: Partner, services: Services
+) -> None:
+    sent = having(described(b"x"))
+    answer = await partner.send(multipart_body(sent, b"x"), headers=MIXED)
+    assert answer.json()["code"] == "unsupported-media-type"
+    await refused(services, partner, answer)
+
+
+async def test_on_the_partner_interface_each_item_stands_for_itself(
+    partner: Partner, services: Services
+) -> None:
+    batch = [having(elsewhere(b"x")), having(described(b"x")), statement(id=new_id())]
+    answer = await partner.send(batch)
+    assert answer.status_code == 207
+    assert [each["status"] for each in answer.json()["results"]] == [200, 400, 200]
+    assert await ids(partner) == {batch[0]["id"], batch[2]["id"]}
+    assert await rows(services, partner) == 0

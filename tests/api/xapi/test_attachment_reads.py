@@ -1,0 +1,209 @@
+"""Attachments in responses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import httpx
+import pytest
+
+from lrs.api.services import Services
+from lrs.store.statements import attachments
+from tests.support.attachments import (
+    EVERY_BYTE,
+    MIXED,
+    URL,
+    described,
+    elsewhere,
+    get,
+    having,
+    multipart_body,
+    post,
+    read,
+    refused,
+    sha2_of,
+    stored,
+    within,
+)
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, new_id, statement
+
+# Asked for
+
+
+async def test_content_is_never_shown_to_another_partner(
+    partner: Partner, stranger: Partner
+) -> None:
+    secret = having(described(b"secret"))
+    await stored(partner, secret, b"secret")
+    # It knows the hash, and the id.
+    curious = having(elsewhere(b"secret"), id=secret["id"])
+    assert (await stranger.xapi(curious)).status_code == 200
+    for params in ({}, {"statementId": secret["id"]}):
+        answer = await get(stranger, **params, attachments="true")
+        assert read(answer).contents == {}
+        assert b"X-Experience-API-Hash" not in answer.content
+    assert read(await get(partner, attachments="true")).contents
+
+
+async def test_content_comes_only_where_it_is_asked_for(partner: Partner) -> None:
+    sent = having(described(EVERY_BYTE))
+    await stored(partner, sent, EVERY_BYTE)
+    for wanted in ({}, {"attachments": "false"}):
+        answer = await get(partner, statementId=sent["id"], **wanted)
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["attachments"] == sent["attachments"]
+        listed = await get(partner, **wanted)
+        assert listed.headers["content-type"] == "application/json"
+        assert listed.json()["statements"][0]["attachments"] == sent["attachments"]
+    for wrong in ("1", "True", "yes", ""):
+        assert (await get(partner, attachments=wrong)).status_code == 400
+
+
+async def test_an_answer_with_nothing_attached_is_multipart_all_the_same(partner: Partner) -> None:
+    empty = read(await get(partner, attachments="true"))
+    assert (empty.json, empty.contents) == ({"statements": [], "more": ""}, {})
+    sent = statement(id=new_id())
+    await partner.xapi(sent)
+    assert read(await get(partner, attachments="true")).ids == [sent["id"]]
+    found = read(await get(partner, statementId=sent["id"], attachments="true"))
+    assert (found.json["id"], found.contents) == (sent["id"], {})
+
+
+async def test_what_is_not_there_is_a_problem_and_not_multipart(partner: Partner) -> None:
+    answer = await get(partner, statementId=new_id(), attachments="true")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_contents_come_in_the_order_of_the_statements(partner: Partner) -> None:
+    """Each once, where it is first named."""
+    contents = [bytes([number]) * 3 for number in range(30)]
+    for start in range(0, 30, 3):
+        some = contents[start : start + 3]
+        await stored(partner, having(*map(described, [*some, some[0]])), *reversed(some))
+    await stored(partner, having(described(contents[9])), contents[9])
+    found = read(await get(partner, attachments="true", ascending="true"))
+    assert list(found.contents.values()) == contents
+    found = read(await get(partner, attachments="true"))
+    named = [each["sha2"] for one in found.json["statements"] for each in one["attachments"]]
+    assert list(found.contents) == list(dict.fromkeys(named))
+
+
+@pytest.mark.parametrize("ascending", ["false", "true"])
+async def test_more_goes_on_with_attachments(partner: Partner, ascending: str) -> None:
+    contents = [f"content {number}".encode() for number in range(5)]
+    sent = [having(described(content)) for content in contents]
+    for each, content in zip(sent, contents, strict=True):
+        await stored(partner, each, content)
+    order: Sequence[int] = range(5) if ascending == "true" else range(4, -1, -1)
+    answer = await get(partner, attachments="true", limit="2", ascending=ascending)
+    for places in (order[:2], order[2:4], order[4:]):
+        found = read(answer)
+        assert found.ids == [sent[place]["id"] for place in places]
+        assert list(found.contents.values()) == [contents[place] for place in places]
+        if found.json["more"]:
+            answer = await get(partner, found.json["more"])
+    assert found.json["more"] == ""
+
+
+@pytest.mark.parametrize("form", ["ids", "canonical"])
+async def test_content_comes_with_every_format(partner: Partner, form: str) -> None:
+    sent = [having(described(b"x")), within(described(b"y"))]
+    await stored(partner, sent, b"x", b"y")
+    found = read(await get(partner, attachments="true", format=form))
+    assert set(found.contents.values()) == {b"x", b"y"}
+    one = read(await get(partner, statementId=sent[0]["id"], attachments="true", format=form))
+    assert one.contents == {sha2_of(b"x"): b"x"}
+    if form == "canonical":
+        assert one.json["attachments"][0]["display"] == {"en-US": "A certificate"}
+
+
+async def test_the_attachments_of_a_voided_statement_are_kept(partner: Partner) -> None:
+    sent = having(described(b"x"))
+    voiding = statement(
+        verb={"id": "http://adlnet.gov/expapi/verbs/voided"},
+        object={"objectType": "StatementRef", "id": sent["id"]},
+    )
+    await stored(partner, [voiding, sent], b"x")
+    assert read(await get(partner, attachments="true")).contents == {}
+    found = read(await get(partner, voidedStatementId=sent["id"], attachments="true"))
+    assert found.contents == {sha2_of(b"x"): b"x"}
+
+
+async def test_the_partner_interface_gives_attachments_too(partner: Partner) -> None:
+    await stored(partner, having(described(b"x")), b"x")
+    found = read(await partner.get(attachments="true"))
+    assert found.contents == {sha2_of(b"x"): b"x"}
+
+
+async def test_head_has_the_headers_and_no_content(partner: Partner, server: str) -> None:
+    await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
+    async with httpx.AsyncClient(base_url=server) as http:
+        for _ in range(2):  # on one connection
+            answer = await http.head(
+                URL,
+                params={"attachments": "true"},
+                headers=XAPI,
+                auth=(partner.key, partner.secret),
+            )
+            assert (answer.status_code, answer.content) == (200, b"")
+            assert answer.headers["content-type"].startswith("multipart/mixed")
+
+
+async def test_large_contents_are_streamed(
+    partner: Partner, services: Services, server: str
+) -> None:
+    """Two of 5 MB, and some that are small; they are read in portions, and sent as they come."""
+    large = [os.urandom(5_000_000), os.urandom(5_000_000)]
+    small = [b"one", b"two", b"three"]
+    contents = [small[0], large[0], small[1], large[1], small[2]]
+    sent = having(*map(described, contents))
+    async with httpx.AsyncClient(base_url=server, timeout=30) as http:
+        auth = (partner.key, partner.secret)
+        posted = await http.post(
+            URL,
+            content=multipart_body(sent, *contents),
+            headers={**XAPI, **MIXED},
+            auth=auth,
+        )
+        assert posted.status_code == 200, posted.text
+        async with http.stream(
+            "GET", URL, params={"attachments": "true"}, headers=XAPI, auth=auth
+        ) as answer:
+            assert answer.headers["transfer-encoding"] == "chunked"
+            whole = b"".join([chunk async for chunk in answer.aiter_raw()])
+    found = read(httpx.Response(200, headers=answer.headers, content=whole))
+    assert list(found.contents.values()) == contents
+    hashes = list(map(sha2_of, contents))
+    asked = attachments.stream_contents(services.database, partner.partner_id, hashes)
+    assert [len(content) async for _, content in asked] == [len(each) for each in contents]
+
+
+async def test_a_reader_that_leaves_in_the_middle_harms_nobody(
+    partner: Partner, server: str
+) -> None:
+    content = os.urandom(5_000_000)
+    await stored(partner, having(described(content)), content)
+    auth = (partner.key, partner.secret)
+    for _ in range(3):
+        async with (
+            httpx.AsyncClient(base_url=server) as http,
+            http.stream(
+                "GET", URL, params={"attachments": "true"}, headers=XAPI, auth=auth
+            ) as answer,
+        ):
+            assert answer.status_code == 200
+            await anext(answer.aiter_raw())
+    async with httpx.AsyncClient(base_url=server) as http:
+        assert (await http.get(URL, headers=XAPI, auth=auth)).status_code == 200
+
+
+async def test_a_content_type_cannot_speak_for_the_server(
+    partner: Partner, services: Services
+) -> None:
+    """What a sender calls its content must not end the header it is written into."""
+    nasty = "text/plain\r\nX-Experience-API-Hash: 0\r\n\r\n--"
+    sent = having(described(b"x", contentType=nasty))
+    await refused(services, partner, await post(partner, sent, b"x"), "/attachments/0/contentType")

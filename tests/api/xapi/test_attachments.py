@@ -1,0 +1,127 @@
+"""Attachments that are stored with their statements."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lrs.api.services import Services
+from tests.support.attachments import (
+    BOUNDARY,
+    EVERY_BYTE,
+    MIXED,
+    NASTY,
+    URL,
+    described,
+    elsewhere,
+    get,
+    having,
+    ids,
+    multipart_body,
+    post_raw,
+    read,
+    rows,
+    sha2_of,
+    stored,
+    within,
+)
+from tests.support.multipart import attached, body, part
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, new_id, statement
+
+# Sent
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("content", [EVERY_BYTE, NASTY, b"", b"\r\n", b"\n"])
+async def test_content_comes_back_byte_for_byte(
+    partner: Partner, method: str, content: bytes
+) -> None:
+    sent = having(described(content))
+    sending = await partner.http.request(
+        method,
+        URL,
+        params={"statementId": sent["id"]} if method == "PUT" else None,
+        content=multipart_body(sent, content),
+        headers={**XAPI, **MIXED},
+        auth=(partner.key, partner.secret),
+    )
+    assert sending.status_code == (204 if method == "PUT" else 200), sending.text
+    found = read(await get(partner, statementId=sent["id"], attachments="true"))
+    assert sent.items() <= found.json.items()
+    assert found.contents == {sha2_of(content): content}
+
+
+async def test_each_part_says_what_it_is(partner: Partner) -> None:
+    sent = having(described(EVERY_BYTE, contentType="image/png"))
+    await stored(partner, sent, EVERY_BYTE)
+    answer = await get(partner, statementId=sent["id"], attachments="true")
+    assert read(answer).headers == [
+        {"Content-Type": "application/json"},
+        {
+            "Content-Type": "image/png",
+            "Content-Transfer-Encoding": "binary",
+            "X-Experience-API-Hash": sha2_of(EVERY_BYTE),
+        },
+    ]
+    # Once in the statement, once in front of the content.
+    assert answer.content.count(sha2_of(EVERY_BYTE).encode()) == 2
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+@pytest.mark.parametrize("capitals", [False, True])
+async def test_every_sha2_may_be_used(partner: Partner, algorithm: str, capitals: bool) -> None:
+    sha2 = sha2_of(EVERY_BYTE, algorithm)
+    sent = having(described(EVERY_BYTE, sha2=sha2.upper() if capitals else sha2))
+    first = part(json.dumps(sent).encode(), "Content-Type: application/json")
+    second = attached(EVERY_BYTE, sha2)
+    answer = await post_raw(partner, body(first, second, boundary=BOUNDARY))
+    assert answer.status_code == 200, answer.text
+    found = read(await get(partner, statementId=sent["id"], attachments="true"))
+    assert found.contents == {sha2: EVERY_BYTE}
+    assert found.json["attachments"] == sent["attachments"]
+
+
+async def test_a_batch_shares_one_attachment(partner: Partner, services: Services) -> None:
+    batch = [having(described(b"shared")) for _ in range(3)]
+    batch += [within(described(b"shared")), having(described(b"own"), described(b"shared"))]
+    await stored(partner, batch, b"shared", b"own")
+    assert await rows(services, partner) == 2
+    found = read(await get(partner, attachments="true"))
+    assert set(found.ids) == {each["id"] for each in batch}
+    assert found.contents == {sha2_of(b"shared"): b"shared", sha2_of(b"own"): b"own"}
+
+
+async def test_content_is_kept_once_however_often_it_comes(
+    partner: Partner, stranger: Partner, services: Services
+) -> None:
+    for _ in range(3):
+        await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
+    assert await rows(services, partner) == 1
+    assert await rows(services, stranger) == 0
+    await stored(stranger, having(described(EVERY_BYTE)), EVERY_BYTE)
+    assert await rows(services, stranger) == 1
+
+
+async def test_the_same_request_again_is_fine(partner: Partner, services: Services) -> None:
+    sent = [having(described(EVERY_BYTE)), having(elsewhere(b"far"))]
+    for _ in range(2):
+        await stored(partner, sent, EVERY_BYTE)
+    assert await ids(partner) == {each["id"] for each in sent}
+    assert await rows(services, partner) == 1
+
+
+async def test_one_part_may_be_sent_twice(partner: Partner, services: Services) -> None:
+    await stored(partner, having(described(b"x"), described(b"x")), b"x", b"x")
+    assert await rows(services, partner) == 1
+
+
+async def test_statements_without_attachments_may_come_as_multipart(partner: Partner) -> None:
+    batch = [statement(id=new_id()), having(elsewhere(b"far"))]
+    await stored(partner, batch)
+    assert await ids(partner) == {each["id"] for each in batch}
+
+
+async def test_the_length_is_not_held_against_the_sender(partner: Partner) -> None:
+    await stored(partner, having(described(EVERY_BYTE, length=7)), EVERY_BYTE)

@@ -1,0 +1,261 @@
+"""Pagination and polling while others write: nothing is skipped or repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import pytest
+
+from lrs.settings import Settings
+from lrs.store.statements import watermark
+from tests.support.pagination import (
+    THROUGH,
+    Json,
+    Writers,
+    another_server,
+    bound,
+    fresh,
+    pages,
+    send,
+    stored,
+)
+from tests.support.partners import Partner
+from tests.support.statements import new_id, statement
+
+# While others write
+
+
+@pytest.mark.parametrize("ascending", ["false", "true"])
+@pytest.mark.parametrize("limit", ["7", "50"])
+async def test_more_neither_skips_nor_repeats_while_others_write(
+    writers: Writers, ascending: str, limit: str
+) -> None:
+    partner = writers.partner
+    await send(partner, fresh(40))
+    async with writers.writing():
+        await asyncio.sleep(0.2)
+        before = set(writers.acknowledged)
+        seen: list[Json] = []
+        through = None
+        async for answer in pages(partner, ascending=ascending, limit=limit):
+            seen += answer.json()["statements"]
+            through = through or bound(answer)
+            assert bound(answer) == through
+    order = [stored(each) for each in seen]
+    assert order == sorted(order, reverse=ascending == "false")
+    assert len({each["id"] for each in seen}) == len(seen)
+    everything = {each["id"]: each for each in await partner.all()}
+    assert before <= everything.keys()
+    expected = {key for key, each in everything.items() if stored(each) <= through}
+    assert {each["id"] for each in seen} == expected
+
+
+@dataclass
+class Poller:
+    """A consumer that keeps nothing but the last bound."""
+
+    partner: Partner
+    params: dict[str, str]
+    since: str | None = None
+    seen: Counter[str] = field(default_factory=Counter)
+
+    async def poll(self) -> None:
+        since = {"since": self.since} if self.since else {}
+        async for answer in pages(self.partner, **self.params, **since):
+            for each in answer.json()["statements"]:
+                assert stored(each) <= bound(answer)
+                self.seen[each["id"]] += 1
+            self.since = answer.headers[THROUGH]
+
+
+async def test_pollers_see_everything_exactly_once(
+    writers: Writers, second_http: httpx.AsyncClient
+) -> None:
+    """In either order, from one server or from both in turn."""
+    here, there = writers.partner, replace(writers.partner, http=second_http)
+    pollers = [
+        Poller(here, {"ascending": "true", "limit": "20"}),
+        Poller(there, {"ascending": "true"}),
+        Poller(here, {"limit": "20"}),
+        Poller(there, {"agent": '{"mbox":"mailto:learner@example.com"}', "limit": "33"}),
+    ]
+
+    async def keep_polling(poller: Poller) -> None:
+        while not writers.stop:
+            await poller.poll()
+            if poller is pollers[1]:
+                poller.partner = random.choice([here, there])
+
+    async with writers.writing():
+        polling = asyncio.gather(*map(keep_polling, pollers))
+        await asyncio.sleep(3)
+    await polling
+    for poller in pollers:
+        await poller.poll()
+        assert set(poller.seen) == writers.acknowledged
+        assert set(poller.seen.values()) == {1}
+
+
+async def test_what_was_acknowledged_is_listed(
+    writers: Writers, second_http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By either server, at once, whoever else is writing (as long as nobody is stuck)."""
+    monkeypatch.setattr(
+        watermark, "_OPEN_WRITERS_TIMEOUT", 10
+    )  # a busy machine does not make anybody stuck
+    here, there = writers.partner, replace(writers.partner, http=second_http)
+
+    async def write_and_read(number: int) -> None:
+        writer, reader = (here, there) if number % 2 else (there, here)
+        for _ in range(8):
+            verb = f"http://example.com/verbs/{new_id()}"
+            await send(writer, [statement(verb={"id": verb})])
+            assert len((await reader.get(verb=verb)).json()["statements"]) == 1
+
+    async with writers.writing():
+        await asyncio.gather(*map(write_and_read, range(6)))
+
+
+async def test_no_bound_is_ever_overtaken(writers: Writers, second_http: httpx.AsyncClient) -> None:
+    """Not one of the headers given out was at or past a statement that appeared later."""
+    here, there = writers.partner, replace(writers.partner, http=second_http)
+    promised: list[tuple[datetime, set[str]]] = []
+
+    async def read(partner: Partner) -> None:
+        while not writers.stop:
+            early = await partner.get(statementId=new_id())  # a 404 makes the same promise
+            listed = {each["id"] for each in await partner.all()}
+            promised.append((bound(early), listed))
+
+    async with writers.writing():
+        reading = asyncio.gather(read(here), read(there))
+        await asyncio.sleep(1)
+    await reading
+    everything = await here.all()
+    assert promised
+    for through, listed in promised:
+        assert listed.issuperset(each["id"] for each in everything if stored(each) <= through)
+
+
+# Pages
+
+
+async def test_a_page_may_be_exactly_full(partner: Partner) -> None:
+    await send(partner, fresh(6))
+    for limit, lengths in (("3", [3, 3]), ("6", [6]), ("4", [4, 2]), ("0", [6]), ("9999", [6])):
+        found = [len(answer.json()["statements"]) async for answer in pages(partner, limit=limit)]
+        assert found == lengths
+
+
+async def test_no_page_has_more_than_the_server_allows(
+    partner: Partner, settings: Settings
+) -> None:
+    async with another_server(msgspec.structs.replace(settings, page_size=2)) as client:
+        there = replace(partner, http=client)
+        await send(there, fresh(5))
+        for params in ({}, {"limit": "0"}, {"limit": "100"}):
+            found = [len(answer.json()["statements"]) async for answer in pages(there, **params)]
+            assert found == [2, 2, 1]
+
+
+async def test_an_empty_list_is_no_error(partner: Partner) -> None:
+    answer = await partner.get(verb="http://example.com/never")
+    assert (answer.status_code, answer.json()) == (200, {"statements": [], "more": ""})
+
+
+async def test_more_repeats_all_that_was_asked_for(partner: Partner) -> None:
+    params = {
+        "agent": '{"mbox":"mailto:learner@example.com"}',
+        "verb": "http://example.com/verbs/a?b=c&d=ü%20",
+        "format": "ids",
+        "ascending": "true",
+        "limit": "2",
+        "since": "2020-01-01T00:00:00+02:00",
+    }
+    wanted = [statement(verb={"id": params["verb"]}) for _ in range(5)]
+    await send(partner, wanted + fresh(5))
+    found = [answer.json()["statements"] async for answer in pages(partner, **params)]
+    assert [len(page) for page in found] == [2, 2, 1]
+    for each in itertools.chain(*found):
+        assert each["object"] == {"id": "http://example.com/course/1"}
+        assert each["verb"] == {"id": params["verb"]}
+
+
+@pytest.mark.parametrize("organization", ["north", "a b", "ü", "a?b", "a#b", "100%", "a%3Fb", "+"])
+async def test_more_stays_within_the_organization(partner: Partner, organization: str) -> None:
+    await send(partner, fresh(2))
+    path = quote(organization, safe="")
+    answer = await partner.send(sent := fresh(3), organization=path)
+    assert answer.status_code == 200
+    found: list[Json] = []
+    answer = await partner.get(path, limit="1")
+    while True:
+        found += answer.json()["statements"]
+        if not (more := answer.json()["more"]):
+            break
+        answer = await partner.http.get(more, headers=partner.headers)
+        assert answer.status_code == 200, (more, answer.text)
+    assert {each["id"] for each in found} == {each["id"] for each in sent}
+
+
+async def test_more_has_the_prefix_that_the_world_knows(
+    partner: Partner, settings: Settings
+) -> None:
+    """A proxy that serves us below a path takes that path away; a client must put it there."""
+    public = msgspec.structs.replace(settings, public_url="https://example.com/learning/lrs")
+    async with another_server(public) as client:
+        await send(partner, fresh(2))
+        there = replace(partner, http=client)
+        await there.authenticate()
+        answer = await there.get(limit="1")
+    assert answer.json()["more"].startswith(f"/learning/lrs/v1/partners/{partner.name}/statements?")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cursor: "",
+        lambda cursor: cursor[1:] + ".",
+        lambda cursor: cursor.replace(".", ".x", 1),
+        lambda cursor: "9" * 30 + cursor[cursor.index(".") :],
+        lambda cursor: "9" * 5000 + cursor[cursor.index(".") :],
+        lambda cursor: "-" + cursor,
+        lambda cursor: "²" + cursor,
+        lambda cursor: cursor + "." + cursor,
+    ],
+)
+async def test_a_cursor_that_was_tampered_with_is_refused(
+    partner: Partner, change: Callable[[str], str]
+) -> None:
+    await send(partner, fresh(2))
+    more = httpx.URL((await partner.get(limit="1")).json()["more"])
+    answer = await partner.get(limit="1", cursor=change(more.params["cursor"]))
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["pointer"] == "cursor"
+
+
+async def test_a_cursor_cannot_promise_the_future(partner: Partner) -> None:
+    await send(partner, fresh(2))
+    more = httpx.URL((await partner.get(limit="1")).json()["more"])
+    place, _ = more.params["cursor"].split(".")
+    cursor = f"{place}.{10**16}"
+    answer = await partner.get(limit="1", cursor=cursor)
+    assert answer.status_code == 200
+    assert bound(answer) <= datetime.now(UTC)
+
+
+async def test_a_batch_is_listed_in_the_order_it_was_sent_in(partner: Partner) -> None:
+    sent = fresh(50)
+    await partner.send(sent)
+    ids = [each["id"] for each in sent]
+    assert [each["id"] for each in await partner.all(ascending="true", limit=7)] == ids
+    assert [each["id"] for each in await partner.all(limit=7)] == ids[::-1]

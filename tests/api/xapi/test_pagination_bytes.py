@@ -1,0 +1,242 @@
+"""Pagination: the byte limit of a page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from lrs.api.services import Services
+from lrs.store.statements import insert, page_query
+from tests.support.attachments import described, having, post, read
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, new_id, statement
+
+Json = dict[str, Any]
+
+MILLION = 1_000_000
+VOIDED = "http://adlnet.gov/expapi/verbs/voided"
+
+
+def large(size: int = MILLION) -> Json:
+    """A statement of about so many bytes, which no database can compress away."""
+    return statement(id=new_id(), result={"response": os.urandom(size // 2).hex()})
+
+
+async def send(partner: Partner, batch: Sequence[Json]) -> None:
+    answer = await partner.xapi(batch)
+    assert answer.status_code == 200, answer.text
+
+
+async def read_all(partner: Partner, **params: str) -> AsyncIterator[httpx.Response]:
+    """Every page of a list on the xAPI interface."""
+    url, given = "/xapi/statements", dict(params)
+    while url:
+        answer = await partner.http.get(
+            url, params=given or None, headers=XAPI, auth=(partner.key, partner.secret)
+        )
+        assert answer.status_code == 200, answer.text
+        yield answer
+        url, given = more(answer), {}
+
+
+def more(answer: httpx.Response) -> str:
+    is_mixed = answer.headers["content-type"].startswith("multipart/")
+    return str((read(answer).json if is_mixed else answer.json())["more"])
+
+
+async def lengths_and_ids(partner: Partner, **params: str) -> tuple[list[int], list[str]]:
+    """How many statements each page has, and the ids of all."""
+    found = [answer.json()["statements"] async for answer in read_all(partner, **params)]
+    return [len(page) for page in found], [each["id"] for page in found for each in page]
+
+
+@pytest.mark.parametrize("ascending", ["false", "true"])
+async def test_a_page_of_large_statements_ends_early(partner: Partner, ascending: str) -> None:
+    sent = [large() for _ in range(12)]
+    await send(partner, sent)
+    answers = [answer async for answer in read_all(partner, limit="500", ascending=ascending)]
+    assert [len(each.json()["statements"]) for each in answers] == [8, 4]
+    assert all(len(each.content) < page_query.MAX_PAGE_BYTES + 1000 for each in answers)
+    found = [each["id"] for answer in answers for each in answer.json()["statements"]]
+    wanted = [each["id"] for each in sent]
+    assert found == (wanted if ascending == "true" else wanted[::-1])
+
+
+async def test_one_large_statement_among_small_ones_makes_no_page_shorter(
+    partner: Partner,
+) -> None:
+    sent = [statement(id=new_id()), large(), *(statement(id=new_id()) for _ in range(48))]
+    await send(partner, sent)
+    wanted = [each["id"] for each in sent]
+    for limit, lengths in (("500", [50]), ("20", [20, 20, 10]), ("1", [1] * 50)):
+        found = await lengths_and_ids(partner, limit=limit, ascending="true")
+        assert found == (lengths, wanted)
+
+
+async def test_a_statement_larger_than_a_page_has_one_of_its_own(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [large(size) for size in (100, 20_000, 20_000, 100, 100, 20_000)]
+    await send(partner, sent)
+    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    found = await lengths_and_ids(partner, limit="4", ascending="true")
+    assert found == ([1, 1, 1, 2, 1], [each["id"] for each in sent])
+
+
+async def test_voided_statements_take_no_room(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, voided = [large(3000) for _ in range(4)], [large(9000) for _ in range(4)]
+    await send(partner, [each for pair in zip(kept, voided, strict=True) for each in pair])
+    target = [{"objectType": "StatementRef", "id": each["id"]} for each in voided]
+    voiding = [statement(id=new_id(), verb={"id": VOIDED}, object=each) for each in target]
+    await send(partner, voiding)
+    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    lengths, found = await lengths_and_ids(partner, ascending="true")
+    assert found == [each["id"] for each in kept + voiding]
+    assert lengths[0] == 2
+
+
+# As two servers may store them: their places tell them apart, their `stored` does not.
+_AT_ONE_MOMENT = """
+update statement set place = placed.place
+from (
+    select
+        statement_id,
+        ((min(place) over () >> 10) - 1000000 << 10) + row_number() over (order by place) as place
+    from statement where partner_id = $1
+) as placed
+where partner_id = $1 and statement.statement_id = placed.statement_id
+"""
+
+
+@pytest.mark.parametrize("ascending", ["false", "true"])
+async def test_a_page_may_end_among_statements_stored_at_the_same_moment(
+    partner: Partner, services: Services, ascending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [large(2000) for _ in range(8)]
+    await send(partner, sent)
+    await services.database.writers.execute(_AT_ONE_MOMENT, partner.partner_id)
+    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    wanted = [each["id"] for each in sent]
+    found = await lengths_and_ids(partner, ascending=ascending)
+    assert found == ([4, 4], wanted if ascending == "true" else wanted[::-1])
+
+
+@pytest.mark.parametrize("ascending", ["false", "true"])
+async def test_contents_come_with_the_page_that_has_their_statement(
+    partner: Partner, ascending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [f"content {number}".encode() for number in range(6)]
+    sent = [having(described(each), result={"response": "x" * 4000}) for each in contents]
+    answer = await post(partner, sent, *contents)
+    assert answer.status_code == 200, answer.text
+    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    found = [
+        read(answer) async for answer in read_all(partner, attachments="true", ascending=ascending)
+    ]
+    assert [len(each.ids) for each in found] == [2, 2, 2]
+    for each in found:
+        named = [one["attachments"][0]["sha2"] for one in each.json["statements"]]
+        assert list(each.contents) == named
+    assert sorted(content for each in found for content in each.contents.values()) == contents
+
+
+# What other statements bring
+
+
+def defining(activity: str, description: str) -> Json:
+    definition = {"description": {"en": description}}
+    return statement(id=new_id(), object={"id": activity, "definition": definition})
+
+
+def about(activity: str) -> Json:
+    return statement(id=new_id(), object={"id": activity})
+
+
+async def canonical(partner: Partner) -> list[list[Json]]:
+    return [
+        list(answer.json()["statements"])
+        async for answer in read_all(partner, format="canonical", ascending="true")
+    ]
+
+
+async def test_a_page_is_as_large_as_the_definitions_make_it(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the LRS's own, however short the statement was."""
+    activity = "http://example.com/long"
+    sent = [defining(activity, "x" * 3000), *(about(activity) for _ in range(7))]
+    await send(partner, sent)
+    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    found = await canonical(partner)
+    assert [len(page) for page in found] == [2, 2, 2, 2]
+    shown = [each for page in found for each in page]
+    assert [each["id"] for each in shown] == [each["id"] for each in sent]
+    for each in shown:
+        assert each["object"]["definition"]["description"] == {"en": "x" * 3000}
+
+
+async def test_no_page_takes_more_definitions_than_fit(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activities = [f"http://example.com/long/{number}" for number in range(8)]
+    await send(partner, [defining(each, "x" * 4000) for each in activities])
+    await send(partner, [about(each) for each in activities])
+    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    shown = [each for page in await canonical(partner) for each in page]
+    assert [each["object"]["id"] for each in shown] == activities * 2
+    for each in shown:
+        assert each["object"]["definition"]["description"] == {"en": "x" * 4000}
+
+
+async def test_a_statement_whose_definitions_do_not_fit_keeps_its_own(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activities = [f"http://example.com/long/{number}" for number in range(8)]
+    await send(partner, [defining(each, "x" * 4000) for each in activities])
+    target, *others = [{"id": each, "definition": {"name": {"en": "Short"}}} for each in activities]
+    spoken_of = {"contextActivities": {"other": others}}
+    await send(partner, [statement(id=new_id(), object=target, context=spoken_of)])
+    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    *_, (found,) = await canonical(partner)
+    shown = [found["object"], *found["context"]["contextActivities"]["other"]]
+    own = [each["definition"] for each in shown if "description" not in each["definition"]]
+    assert own == [{"name": {"en": "Short"}}] * 5
+
+
+async def test_an_agent_has_as_many_names_as_fit(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number} {'x' * 3000}" for number in range(8)]
+    agent = {"mbox": "mailto:many@example.com"}
+    await send(partner, [statement(actor={**agent, "name": each}) for each in names])
+    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    answer = await partner.http.get(
+        "/xapi/agents",
+        params={"agent": orjson.dumps(agent).decode()},
+        headers=XAPI,
+        auth=(partner.key, partner.secret),
+    )
+    assert answer.json()["name"] == names[:4]
+
+
+async def test_a_batch_of_conflicts_is_compared_with_as_much_as_fits(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are conflicts; of those that are not compared it is not told in what they differ."""
+    sent = [large(4000) for _ in range(8)]
+    await send(partner, sent)
+    monkeypatch.setattr(insert, "_MAX_COMPARED_BYTES", 10_000)
+    answer = await partner.send([statement(id=each["id"]) for each in sent])
+    assert answer.status_code == 409
+    results = answer.json()["results"]
+    assert [each["outcome"] for each in results] == ["conflict"] * 8
+    told = [each["problem"].get("errors") for each in results]
+    assert [each for each in told if each] == [told[0]] * 3
+    assert told[0][0]["pointer"] == "/result"

@@ -1,0 +1,273 @@
+"""PUT of one statement under an id in the query (xAPI 1.0.3 Communication 2.1.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, new_id, statement
+
+Json = dict[str, Any]
+
+URL = "/xapi/statements"
+VERSION = "X-Experience-API-Version"
+
+
+async def put(
+    partner: Partner, body: Any, statement_id: str | None = None, **headers: str
+) -> httpx.Response:
+    content = {"content": body} if isinstance(body, bytes) else {"json": body}
+    return await partner.http.put(
+        URL,
+        params=None if statement_id is None else {"statementId": statement_id},
+        headers={**XAPI, "Content-Type": "application/json", **headers},
+        auth=(partner.key, partner.secret),
+        **content,
+    )
+
+
+async def get(partner: Partner, statement_id: str) -> Json:
+    answer = await partner.get(statementId=statement_id)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def refused(partner: Partner, answer: httpx.Response, code: str, *pointers: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (400, code), answer.text
+    assert [error["pointer"] for error in answer.json().get("errors", [])] == list(pointers)
+    assert answer.headers[VERSION]
+    assert await partner.all() == []
+
+
+@pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
+@pytest.mark.parametrize("with_id", [False, True])
+async def test_a_statement_is_stored_under_the_id_of_the_request(
+    partner: Partner, version: str, with_id: bool
+) -> None:
+    statement_id = new_id()
+    sent = statement(result={"score": {"scaled": 0.5}}, **({"id": statement_id} if with_id else {}))
+    answer = await put(partner, sent, statement_id, **{VERSION: version})
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers[VERSION] == version
+    assert "X-Experience-API-Consistent-Through" in answer.headers
+    found = await get(partner, statement_id)
+    assert (sent | {"id": statement_id}).items() <= found.items()
+    assert found["version"] == ("1.0.0" if version == "1.0.3" else "2.0.0")
+    assert found["authority"]["account"]["name"] == partner.key
+    assert found["timestamp"] == found["stored"]
+
+
+async def test_the_text_is_kept_as_it_was_sent(partner: Partner) -> None:
+    """Whatever its numbers and letters look like; only white space between them goes."""
+    statement_id = new_id()
+    text = (
+        '{ "verb" : {"id":"http://example.com/v"}, "object":{"id":"http://example.com/\\u00e9"},'
+        '"result":{"score":{"raw":1.50e1,"min":-0.0}, "extensions":{"http://example.com/x":'
+        '[10000000000000000000000001, 1.000, "\\u00e9 \\/"]}},'
+        '"actor":{"mbox":"mailto:a@example.com"} }'
+    )
+    assert (await put(partner, text.encode(), statement_id)).status_code == 204
+    kept = (await partner.get(statementId=statement_id)).text
+    for piece in ("1.50e1", "-0.0", "10000000000000000000000001", "1.000", '"\\u00e9 \\/"'):
+        assert piece in kept
+    assert kept.startswith(f'{{"id":"{statement_id}","verb":{{"id":"http://example.com/v"}},')
+
+
+async def test_letter_case_makes_no_other_id(partner: Partner) -> None:
+    statement_id = new_id()
+    answers = [
+        await put(partner, statement(), statement_id.upper()),
+        await put(partner, statement(), statement_id),
+        await put(partner, statement(id=statement_id.upper()), statement_id),
+        await put(partner, statement(id=statement_id), statement_id.upper()),
+        await partner.xapi(statement(id=statement_id.upper())),
+    ]
+    assert [answer.status_code for answer in answers] == [204, 204, 204, 204, 200]
+    (found,) = await partner.all()
+    assert UUID(found["id"]) == UUID(statement_id)
+    for written in (statement_id, statement_id.upper()):
+        assert UUID((await get(partner, written))["id"]) == UUID(statement_id)
+
+
+async def test_another_id_in_the_body_is_refused(partner: Partner) -> None:
+    answer = await put(partner, statement(id=new_id()), new_id())
+    await refused(partner, answer, "invalid-statement", "/id")
+    for wrong in ("", None, 7, "not a UUID", [new_id()]):
+        answer = await put(partner, statement(id=wrong), new_id())
+        await refused(partner, answer, "invalid-statement", "/id")
+
+
+async def test_the_parameter_is_needed_and_is_a_uuid(partner: Partner) -> None:
+    sent = statement(id=new_id())
+    await refused(partner, await put(partner, sent), "invalid-parameter", "statementId")
+    for wrong in (
+        "",
+        "x",
+        sent["id"] + "0",
+        sent["id"][:-1],
+        f"{{{sent['id']}}}",
+        f"{sent['id']}\n",
+    ):
+        answer = await put(partner, sent, wrong)
+        await refused(partner, answer, "invalid-parameter", "statementId")
+
+
+@pytest.mark.parametrize(
+    ("query", "pointers"),
+    [
+        ("statementid={id}", ["statementid", "statementId"]),
+        ("statementId={id}&statementId={id}", ["statementId"]),
+        ("statementId={id}&voidedStatementId={id}", ["voidedStatementId"]),
+        ("statementId={id}&format=exact", ["format"]),
+        ("statementId={id}&validate=true", ["validate"]),
+        ("statementId={id}&", []),
+    ],
+)
+async def test_other_parameters_are_refused(
+    partner: Partner, query: str, pointers: list[str]
+) -> None:
+    answer = await partner.http.put(
+        f"{URL}?{query.format(id=new_id())}",
+        json=statement(),
+        headers=XAPI,
+        auth=(partner.key, partner.secret),
+    )
+    if pointers:
+        await refused(partner, answer, "invalid-parameter", *pointers)
+    else:
+        assert answer.status_code == 204
+
+
+async def test_an_array_is_refused(partner: Partner) -> None:
+    statement_id = new_id()
+    for body in ([statement(id=statement_id)], [], [statement(), statement()]):
+        await refused(partner, await put(partner, body, statement_id), "malformed-json")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b" ", b"{", b"{}{}", b"null", b"7", b'"x"', b"\xff", b'{"a":NaN}', b'{"a":1,"a":2}'],
+)
+async def test_what_is_no_object_is_refused(partner: Partner, body: bytes) -> None:
+    answer = await put(partner, body, new_id())
+    assert answer.status_code == 400
+    assert answer.json()["code"] in ("malformed-json", "invalid-statement")
+    assert await partner.all() == []
+
+
+async def test_other_content_is_refused(partner: Partner) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""):
+        answer = await put(partner, statement(), new_id(), **{"Content-Type": kind})
+        await refused(partner, answer, "unsupported-media-type")
+
+
+async def test_an_invalid_statement_is_told_with_all_that_is_wrong(partner: Partner) -> None:
+    broken = {"actor": {"mbox": "nobody"}, "verb": {"id": "completed"}, "surplus": 1}
+    answer = await put(partner, broken, new_id())
+    await refused(partner, answer, "invalid-statement", "", "/actor/mbox", "/surplus", "/verb/id")
+    assert "results" not in answer.json()
+
+
+async def test_the_same_again_is_fine_and_changes_nothing(partner: Partner) -> None:
+    statement_id = new_id()
+    sent = statement(
+        actor={"mbox": "mailto:a@example.com", "name": "A"},
+        verb={"id": "http://example.com/v", "display": {"en": "did"}},
+        context={"registration": new_id(), "contextActivities": {"parent": {"id": "urn:x:y"}}},
+        timestamp="2024-05-01T12:00:00Z",
+    )
+    assert (await put(partner, sent, statement_id)).status_code == 204
+    before = await get(partner, statement_id)
+    # What does not make another statement of it (xAPI 1.0.3 Data 2.3.1).
+    for changed in (
+        {},
+        {"id": statement_id},
+        {"timestamp": "2025-01-01T00:00:00Z"},
+        {"stored": "2025-01-01T00:00:00Z"},
+        {"version": "1.0.2"},
+        {"authority": {"mbox": "mailto:someone@example.com"}},
+        {"verb": {"id": "http://example.com/v", "display": {"de": "tat"}}},
+        {"object": {**sent["object"], "objectType": "Activity", "definition": {"name": {}}}},
+        {
+            "context": {
+                "registration": sent["context"]["registration"].upper(),
+                "contextActivities": {"parent": [{"id": "urn:x:y"}]},
+            }
+        },
+    ):
+        answer = await put(partner, {**sent, **changed}, statement_id)
+        assert answer.status_code == 204, changed
+    assert await partner.all() == [before]
+
+
+async def test_another_under_a_known_id_is_409_and_changes_nothing(partner: Partner) -> None:
+    statement_id = new_id()
+    sent = statement(actor={"mbox": "mailto:a@example.com", "name": "A"})
+    assert (await put(partner, sent, statement_id)).status_code == 204
+    before = await get(partner, statement_id)
+    for changed, where in (
+        ({"actor": {"mbox": "mailto:a@example.com", "name": "B"}}, "/actor/name"),
+        ({"verb": {"id": "http://example.com/other"}}, "/verb/id"),
+        ({"object": {"id": "http://example.com/course/2"}}, "/object/id"),
+        ({"result": {"success": True}}, "/result"),
+    ):
+        answer = await put(partner, {**sent, **changed}, statement_id)
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (409, "statement-conflict")
+        assert [error["pointer"] for error in problem["errors"]] == [where]
+        assert answer.headers[VERSION] == "1.0.3"
+    assert await partner.all() == [before]
+
+
+async def test_what_was_posted_may_be_put_again_and_the_other_way_round(partner: Partner) -> None:
+    one, two = statement(id=new_id()), statement(id=new_id())
+    assert (await partner.xapi(one)).status_code == 200
+    assert (await put(partner, one, one["id"])).status_code == 204
+    assert (await put(partner, two, two["id"])).status_code == 204
+    assert (await partner.xapi([one, two])).json() == [one["id"], two["id"]]
+    assert (await partner.send(one)).status_code == 409  # on the partner interface, a duplicate
+    assert len(await partner.all()) == 2
+
+
+async def test_a_voided_statement_is_still_there(partner: Partner) -> None:
+    sent = statement(id=new_id())
+    voiding = statement(
+        verb={"id": "http://adlnet.gov/expapi/verbs/voided"},
+        object={"objectType": "StatementRef", "id": sent["id"]},
+    )
+    assert (await put(partner, voiding, new_id())).status_code == 204
+    assert (await put(partner, sent, sent["id"])).status_code == 204
+    assert (await put(partner, sent, sent["id"])).status_code == 204
+    other = {**sent, "verb": {"id": "http://example.com/other"}}
+    assert (await put(partner, other, sent["id"])).status_code == 409
+    assert (await partner.get(statementId=sent["id"])).status_code == 404
+
+
+async def test_of_different_ones_at_once_the_first_wins(partner: Partner) -> None:
+    statement_id = new_id()
+    sent = [statement(verb={"id": f"http://example.com/{number}"}) for number in range(20)]
+    answers = await asyncio.gather(*(put(partner, each, statement_id) for each in sent))
+    codes = [answer.status_code for answer in answers]
+    assert sorted(codes) == [204] + [409] * 19
+    (found,) = await partner.all()
+    assert found["verb"] == sent[codes.index(204)]["verb"]
+
+
+async def test_the_same_at_once_is_stored_once(partner: Partner) -> None:
+    statement_id = new_id()
+    answers = await asyncio.gather(*(put(partner, statement(), statement_id) for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {204}
+    assert len(await partner.all()) == 1
+
+
+async def test_a_version_that_the_request_does_not_speak_is_refused(partner: Partner) -> None:
+    answer = await put(partner, statement(version="2.0.0"), new_id())
+    await refused(partner, answer, "invalid-statement", "/version")
+    answer = await put(partner, statement(version="1.0.3"), new_id(), **{VERSION: "2.0.0"})
+    assert answer.status_code == 204, json.dumps(answer.json())

@@ -1,0 +1,75 @@
+"""Headers, credentials and HEAD on all resources of /xapi."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.support.entities import RESOURCES, VERSION, Json
+from tests.support.partners import Partner
+from tests.support.statements import XAPI
+
+# All of /xapi
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+async def test_head_is_get_without_the_content(
+    partner: Partner, server: str, resource: str
+) -> None:
+    auth = (partner.key, partner.secret)
+    async with httpx.AsyncClient(base_url=server) as http:
+        wrong = 200 if resource == "about" else 400
+        for params, status in ((RESOURCES[resource], 200), ({"foo": "1"}, wrong)):
+            asked: Json = {"params": params, "headers": XAPI, "auth": auth}
+            got = await http.get(f"/xapi/{resource}", **asked)
+            head = await http.head(f"/xapi/{resource}", **asked)
+            assert (head.status_code, head.content, got.status_code) == (status, b"", status)
+            for name in ("content-type", "content-length", "x-experience-api-version"):
+                assert head.headers.get(name) == got.headers.get(name)
+
+
+async def test_about_needs_nothing(http: httpx.AsyncClient) -> None:
+    for headers in ({}, {VERSION: "9.9"}, {VERSION: "2.0.0"}):
+        answer = await http.get("/xapi/about", headers=headers)
+        assert answer.status_code == 200
+        assert {"1.0.3", "2.0.0"} <= set(answer.json()["version"])
+        assert answer.headers[VERSION]
+
+
+@pytest.mark.parametrize("resource", [name for name in RESOURCES if name != "about"])
+async def test_all_else_needs_version_and_credentials(
+    http: httpx.AsyncClient, partner: Partner, resource: str
+) -> None:
+    url, params = f"/xapi/{resource}", RESOURCES[resource]
+    answer = await http.get(url, params=params, headers=partner.headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-version")
+    assert answer.headers[VERSION]
+    answer = await http.get(url, params=params, headers=XAPI)
+    assert (answer.status_code, answer.headers[VERSION]) == (401, "1.0.3")
+
+
+@pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
+async def test_what_is_not_there_or_not_answered_carries_the_version(
+    partner: Partner, version: str
+) -> None:
+    headers = {VERSION: version, **partner.headers}
+    for resource in ("nothing", "", "statements/more", *(f"{each}/" for each in RESOURCES)):
+        for method in ("GET", "POST", "PUT", "HEAD"):
+            answer = await partner.http.request(method, f"/xapi/{resource}", headers=headers)
+            assert (answer.status_code, answer.headers[VERSION]) == (404, version), resource
+    for resource in RESOURCES:
+        answer = await partner.http.patch(f"/xapi/{resource}", headers=headers)
+        assert (answer.status_code, answer.headers[VERSION]) == (405, version)
+        assert "GET" in answer.headers["allow"]
+        assert answer.json()["code"] == "method-not-allowed"
+    for resource in ("agents", "activities", "about"):
+        for method in ("POST", "PUT", "DELETE"):
+            answer = await partner.http.request(method, f"/xapi/{resource}", headers=headers)
+            assert (answer.status_code, answer.headers[VERSION]) == (405, version)
+
+
+@pytest.mark.parametrize("path", ["/xapi/nowhere", "/xapi/", "/xapi/about/more"])
+async def test_what_is_not_there_tells_its_version_too(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["x-experience-api-version"]

@@ -1,0 +1,370 @@
+"""Signed statements: stored signatures and refused ones."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lrs.api.services import Services
+from tests.support.attachments import MIXED, URL, get, multipart_body, read
+from tests.support.partners import Partner
+from tests.support.signatures import attachment, certificate, ec_key, jwk, jws, rs, rsa_key, x5c
+from tests.support.statements import XAPI, new_id, statement
+
+Json = dict[str, Any]
+
+
+def told(**members: Any) -> Json:
+    """What is to be signed."""
+    return statement(
+        **{"id": new_id(), "timestamp": "2024-05-01T12:00:00.123Z", **members},
+        result={"score": {"scaled": 0.5}, "duration": "PT1M2.34S"},
+    )
+
+
+def with_signature(unsigned: Json, *signatures: bytes, **members: Any) -> Json:
+    return {**unsigned, "attachments": [attachment(each, **members) for each in signatures]}
+
+
+def certified(unsigned: Json, algorithm: str = "RS256") -> bytes:
+    """A signature that brings the certificate of its key."""
+    return jws(unsigned, alg=algorithm, x5c=x5c(certificate(rsa_key())))
+
+
+async def post(partner: Partner, statements: Any, *signatures: bytes) -> httpx.Response:
+    return await partner.http.post(
+        URL,
+        content=multipart_body(statements, *signatures),
+        headers={**XAPI, **MIXED},
+        auth=(partner.key, partner.secret),
+    )
+
+
+async def sign_and_post(partner: Partner, unsigned: Json, signature: bytes) -> httpx.Response:
+    return await post(partner, with_signature(unsigned, signature), signature)
+
+
+async def kept(services: Services, partner: Partner) -> list[Json]:
+    """What is kept of a partner's signatures."""
+    rows = await services.database.readers.fetch(
+        """select statement_id::text, encode(sha2, 'hex') as sha2, status, algorithm, key, subject
+        from signature where partner_id = $1 order by statement_id, sha2""",
+        partner.partner_id,
+    )
+    return [dict(row) for row in rows]
+
+
+async def ids(partner: Partner) -> set[str]:
+    return {each["id"] for each in await partner.all()}
+
+
+async def refused(services: Services, partner: Partner, answer: httpx.Response) -> str:
+    """A refusal leaves nothing behind; returns what it says of the signature."""
+    assert answer.status_code == 400, answer.text
+    problem = answer.json()
+    assert problem["code"] == "invalid-statement"
+    (error,) = problem["errors"]
+    assert error["pointer"] == "/attachments/0"
+    assert "2.6" in error["requirement"]
+    assert await ids(partner) == set()
+    assert await kept(services, partner) == []
+    detail: str = error["detail"]
+    return detail
+
+
+# Kept
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512"])
+async def test_a_verified_signature_is_kept_with_its_key(
+    partner: Partner, services: Services, algorithm: str
+) -> None:
+    unsigned = told()
+    signature = certified(unsigned, algorithm)
+    answer = await sign_and_post(partner, unsigned, signature)
+    assert (answer.status_code, answer.json()) == (200, [unsigned["id"]])
+    (row,) = await kept(services, partner)
+    assert row.pop("key")
+    assert row == {
+        "statement_id": unsigned["id"],
+        "sha2": hashlib.sha256(signature).hexdigest(),
+        "status": "verified",
+        "algorithm": algorithm,
+        "subject": "CN=signer",
+    }
+    found = read(await get(partner, statementId=unsigned["id"], attachments="true"))
+    assert list(found.contents.values()) == [signature]
+
+
+async def test_a_key_in_the_header_verifies_too(partner: Partner, services: Services) -> None:
+    unsigned = told()
+    signature = jws(unsigned, jwk=jwk(rsa_key()))
+    assert (await sign_and_post(partner, unsigned, signature)).status_code == 200
+    (row,) = await kept(services, partner)
+    assert (row["status"], row["subject"]) == ("verified", None)
+    assert row["key"]
+
+
+async def test_a_signature_without_a_key_is_kept_as_that(
+    partner: Partner, services: Services
+) -> None:
+    unsigned = told()
+    assert (await sign_and_post(partner, unsigned, jws(unsigned))).status_code == 200
+    (row,) = await kept(services, partner)
+    assert (row["status"], row["key"], row["subject"]) == ("no key", None, None)
+
+
+async def test_a_signature_by_another_key_than_it_names_is_kept_as_that(
+    partner: Partner, services: Services
+) -> None:
+    """The standard demands refusal where there is a certificate, and says nothing of bare keys."""
+    unsigned = told()
+    forged = jws(unsigned, key=rsa_key("other"), jwk=jwk(rsa_key()))
+    assert (await sign_and_post(partner, unsigned, forged)).status_code == 200
+    (row,) = await kept(services, partner)
+    assert row["status"] == "mismatch"
+    assert row["key"]
+
+
+async def test_put_takes_a_signed_statement(partner: Partner, services: Services) -> None:
+    """Signed before it had an id, and given one by the request."""
+    unsigned = told()
+    statement_id = unsigned.pop("id")
+    signature = certified(unsigned)
+    answer = await partner.http.put(
+        URL,
+        params={"statementId": statement_id},
+        content=multipart_body(with_signature(unsigned, signature), signature),
+        headers={**XAPI, **MIXED},
+        auth=(partner.key, partner.secret),
+    )
+    assert answer.status_code == 204, answer.text
+    (row,) = await kept(services, partner)
+    assert (row["statement_id"], row["status"]) == (statement_id, "verified")
+
+
+async def test_two_signatures_of_one_statement(partner: Partner, services: Services) -> None:
+    unsigned = told()
+    signatures = [certified(unsigned), jws(unsigned, key=rsa_key("second"))]
+    answer = await post(partner, with_signature(unsigned, *signatures), *signatures)
+    assert answer.status_code == 200, answer.text
+    assert sorted(row["status"] for row in await kept(services, partner)) == ["no key", "verified"]
+
+
+async def test_one_signature_named_twice(partner: Partner, services: Services) -> None:
+    unsigned = told()
+    signature = certified(unsigned)
+    answer = await post(partner, with_signature(unsigned, signature, signature), signature)
+    assert answer.status_code == 200, answer.text
+    assert len(await kept(services, partner)) == 1
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_a_signed_statement_in_a_batch(
+    partner: Partner, services: Services, place: int
+) -> None:
+    unsigned = told()
+    signature = certified(unsigned)
+    batch = [statement(id=new_id()), statement(id=new_id())]
+    batch.insert(place, with_signature(unsigned, signature))
+    answer = await post(partner, batch, signature)
+    assert answer.json() == [each["id"] for each in batch]
+    (row,) = await kept(services, partner)
+    assert row["statement_id"] == unsigned["id"]
+
+
+async def test_a_signature_that_is_named_often_is_examined_once(
+    partner: Partner, services: Services
+) -> None:
+    unsigned = told(context={"extensions": {"http://example.com/x": [{"a": 1}] * 5_000}})
+    signature = certified(unsigned)
+    signed = with_signature(unsigned, *[signature] * 1_000)
+    began = time.process_time()
+    assert (await post(partner, signed, signature)).status_code == 200
+    assert time.process_time() - began < 2  # a thousand times, it took five
+    assert len(await kept(services, partner)) == 1
+
+
+async def test_signatures_of_a_batch_belong_to_their_statements(
+    partner: Partner, services: Services
+) -> None:
+    batch = [told() for _ in range(4)]
+    signatures = [certified(each) for each in batch]
+    signed = [with_signature(*pair) for pair in zip(batch, signatures, strict=True)]
+    assert (await post(partner, signed, *signatures)).status_code == 200
+    assert {row["statement_id"]: row["sha2"] for row in await kept(services, partner)} == {
+        each["id"]: hashlib.sha256(signature).hexdigest()
+        for each, signature in zip(batch, signatures, strict=True)
+    }
+
+
+async def test_partners_keep_their_own(
+    partner: Partner, stranger: Partner, services: Services
+) -> None:
+    unsigned = told()
+    assert (await sign_and_post(partner, unsigned, certified(unsigned))).status_code == 200
+    assert (await sign_and_post(stranger, unsigned, jws(unsigned))).status_code == 200
+    assert [row["status"] for row in await kept(services, partner)] == ["verified"]
+    assert [row["status"] for row in await kept(services, stranger)] == ["no key"]
+
+
+@pytest.mark.parametrize("verb", ["voided", "completed"])
+async def test_a_signed_statement_about_another(
+    partner: Partner, services: Services, verb: str
+) -> None:
+    target = statement(id=new_id())
+    unsigned = told(
+        verb={"id": f"http://adlnet.gov/expapi/verbs/{verb}"},
+        object={"objectType": "StatementRef", "id": target["id"]},
+    )
+    assert (await sign_and_post(partner, unsigned, certified(unsigned))).status_code == 200
+    assert (await partner.xapi(target)).status_code == 200
+    assert len(await kept(services, partner)) == 1
+    still_there = {target["id"]} if verb == "completed" else set()
+    assert await ids(partner) == {unsigned["id"], *still_there}
+
+
+async def test_the_same_again_leaves_what_is_kept(partner: Partner, services: Services) -> None:
+    """A statement that is known already is not signed anew."""
+    unsigned = told()
+    assert (await sign_and_post(partner, unsigned, jws(unsigned))).status_code == 200
+    before = await kept(services, partner)
+    for signature in (jws(unsigned), certified(unsigned)):
+        assert (await sign_and_post(partner, unsigned, signature)).status_code == 200
+    assert await kept(services, partner) == before
+
+
+async def test_an_unsigned_statement_is_not_signed_later(
+    partner: Partner, services: Services
+) -> None:
+    unsigned = told()
+    assert (await partner.xapi(unsigned)).status_code == 200
+    assert (await sign_and_post(partner, unsigned, certified(unsigned))).status_code == 200
+    assert await kept(services, partner) == []
+
+
+# Refused
+
+
+async def test_a_forged_signature_is_refused(partner: Partner, services: Services) -> None:
+    unsigned = told()
+    forged = jws(unsigned, sign=rs("RS256", rsa_key("forger")), x5c=x5c(certificate(rsa_key())))
+    said = await refused(services, partner, await sign_and_post(partner, unsigned, forged))
+    assert said == "the signature was not made with the key that it names"
+
+
+async def test_what_was_signed_must_be_what_is_said(partner: Partner, services: Services) -> None:
+    unsigned = told()
+    for changed, where in (
+        ({"verb": {"id": "http://example.com/failed"}}, "/verb/id"),
+        ({"actor": {"mbox": "mailto:someone.else@example.com"}}, "/actor/mbox"),
+        ({"result": {**unsigned["result"], "score": {"scaled": 1}}}, "/result/score/scaled"),
+        ({"id": new_id()}, "/id"),
+        ({"timestamp": "2024-05-01T12:00:01Z"}, "/timestamp"),
+    ):
+        answer = await sign_and_post(partner, {**unsigned, **changed}, certified(unsigned))
+        said = await refused(services, partner, answer)
+        assert said == f"the payload differs from the statement at {where}"
+
+
+async def test_only_rsa_with_sha2_is_taken(partner: Partner, services: Services) -> None:
+    unsigned = told()
+    for algorithm, signature in (
+        (
+            "HS256",
+            jws(
+                unsigned,
+                alg="HS256",
+                sign=lambda text: hmac.digest(b"a secret", text, "sha256"),
+            ),
+        ),
+        ("none", jws(unsigned, alg="none", sign=lambda _: b"x")),
+        (
+            "ES256",
+            jws(
+                unsigned,
+                alg="ES256",
+                sign=lambda text: ec_key().sign(text, ec.ECDSA(hashes.SHA256())),
+                x5c=x5c(certificate(ec_key())),
+            ),
+        ),
+    ):
+        said = await refused(services, partner, await sign_and_post(partner, unsigned, signature))
+        assert "expected the alg RS256, RS384 or RS512" in said
+        assert algorithm in said
+
+
+async def test_what_is_no_signature_is_refused(partner: Partner, services: Services) -> None:
+    unsigned = told()
+    for content, named in (
+        (b"", "expected a compact JWS"),
+        (b"a.b", "expected a compact JWS"),
+        (b"!.!.!", "base64url"),
+        (json.dumps(unsigned).encode(), "expected a compact JWS"),
+        (jws(b"not JSON"), "payload"),
+        (jws([unsigned]), "expected a JSON object as payload"),
+    ):
+        answer = await sign_and_post(partner, unsigned, content)
+        assert named in await refused(services, partner, answer)
+
+
+async def test_a_signature_is_octets_and_is_here(partner: Partner, services: Services) -> None:
+    unsigned = told()
+    signature = certified(unsigned)
+    named = with_signature(unsigned, signature, fileUrl="https://files.example.com/1")
+    for answer in (
+        await partner.xapi(named),
+        await post(partner, named),
+        await partner.send(named),
+        await post(partner, with_signature(unsigned, signature, contentType="text/plain")),
+    ):
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["pointer"].startswith("/attachments/0")
+    assert await kept(services, partner) == []
+    assert await ids(partner) == set()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+async def test_one_bad_signature_refuses_the_batch(
+    partner: Partner, services: Services, place: int
+) -> None:
+    good, bad = told(), told()
+    signatures = [certified(good), certified({**bad, "id": new_id()})]
+    batch = [with_signature(good, signatures[0]), with_signature(bad, signatures[1])]
+    answer = await post(partner, batch if place else batch[::-1], *signatures)
+    assert answer.status_code == 400
+    (result,) = answer.json()["results"]
+    assert result["index"] == place
+    assert await kept(services, partner) == []
+    assert await ids(partner) == set()
+
+
+async def test_a_signed_statement_that_conflicts_is_not_kept(
+    partner: Partner, services: Services
+) -> None:
+    known = statement(id=new_id(), verb={"id": "http://example.com/other"})
+    assert (await partner.xapi(known)).status_code == 200
+    unsigned = told(id=known["id"])
+    signature = certified(unsigned)
+    for batch in (
+        with_signature(unsigned, signature),
+        [statement(), with_signature(unsigned, signature)],
+    ):
+        assert (await post(partner, batch, signature)).status_code == 409
+    assert await kept(services, partner) == []
+    # Nor is one that stands in the same batch as a conflict.
+    signed = told()
+    signature = certified(signed)
+    conflict = {**known, "verb": {"id": "http://example.com/third"}}
+    answer = await post(partner, [with_signature(signed, signature), conflict], signature)
+    assert answer.status_code == 409
+    assert await kept(services, partner) == []
+    assert await ids(partner) == {known["id"]}

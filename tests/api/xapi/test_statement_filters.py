@@ -1,0 +1,330 @@
+"""Every filter of GET /statements agrees with a naive oracle on small random stores."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lrs import bootstrap
+from lrs.api.services import Services
+from lrs.auth import scopes
+from lrs.store.statements import page_query
+from tests.support.partners import Partner, new_partner
+from tests.support.statement_oracle import VOIDED, Asked, Json, Oracle, Stored, instant
+
+AGENTS: list[Json] = [
+    {"mbox": "mailto:ann@example.com"},
+    {"account": {"homePage": "http://example.com", "name": "ben"}},
+    {"openid": "http://cat.example.com/"},
+]
+TEAM: Json = {"objectType": "Group", "mbox": "mailto:team@example.com"}
+GROUPS: list[Json] = [
+    TEAM,
+    {**TEAM, "member": [AGENTS[0]]},
+    {"objectType": "Group", "member": AGENTS[:2]},
+    {"objectType": "Group", "name": "nobody", "member": [AGENTS[2]]},
+]
+VERBS = [f"http://example.com/verbs/{name}" for name in ("read", "wrote")]
+ACTIVITIES = [f"http://example.com/activities/{number}" for number in range(3)]
+REGISTRATIONS = ["6690e6c9-3ef0-4ed3-8b37-7f3964730bee", "e05aa883-acaf-40ad-bf54-02c8ce485fb0"]
+ORGANIZATIONS = ["north", "south"]
+
+actors = st.sampled_from([*AGENTS, *GROUPS])
+activities = st.sampled_from(ACTIVITIES).map(lambda iri: {"id": iri})
+
+
+@st.composite
+def contexts(draw: st.DrawFn) -> Json:
+    context: Json = {}
+    if draw(st.integers(0, 2)) == 0:
+        context["registration"] = draw(st.sampled_from(REGISTRATIONS))
+    match draw(st.integers(0, 7)):
+        case 0:
+            context["instructor"] = draw(actors)
+        case 1:
+            context["team"] = draw(st.sampled_from(GROUPS))
+        case 2:
+            entry = {"objectType": "contextAgent", "agent": draw(st.sampled_from(AGENTS))}
+            context["contextAgents"] = [entry]
+        case 3:
+            entry = {"objectType": "contextGroup", "group": draw(st.sampled_from(GROUPS))}
+            context["contextGroups"] = [entry]
+        case 4 | 5:
+            places = st.sampled_from(["parent", "grouping", "category", "other"])
+            some = activities | st.lists(activities, max_size=2)
+            context["contextActivities"] = draw(st.dictionaries(places, some, max_size=2))
+    return context
+
+
+def statement_ref(statement_id: str) -> Json:
+    return {"objectType": "StatementRef", "id": statement_id}
+
+
+@st.composite
+def statements(draw: st.DrawFn, own_id: str, ids: list[str], *, top: bool = True) -> Json:
+    """A statement whose parts come from so few that any two of them have something in common."""
+    statement: Json = {"actor": draw(actors), "verb": {"id": draw(st.sampled_from(VERBS))}}
+    kind = draw(st.sampled_from(["activity"] * 3 + ["actor", "sub"] + ["ref"] * 3 + ["void"] * 2))
+    if kind == "activity" or (kind == "sub" and not top):
+        statement["object"] = draw(activities)
+    elif kind == "actor":
+        statement["object"] = {"objectType": "Agent", **draw(actors)}
+    elif kind == "sub":
+        part = draw(statements(own_id, ids, top=False))
+        statement["object"] = {"objectType": "SubStatement", **part}
+    else:
+        statement["object"] = statement_ref(draw(st.sampled_from(ids)))
+    if kind == "void" and top:
+        statement["verb"] = {"id": VOIDED}
+    if context := draw(contexts()):
+        statement["context"] = context
+    if top:
+        statement |= {"id": own_id, "version": "2.0.0"}
+        if draw(st.integers(0, 9)) == 0:  # must make no difference: the server sets its own
+            members = draw(st.sampled_from([AGENTS[:2], AGENTS[1:]]))
+            statement["authority"] = {"objectType": "Group", "member": members}
+    return statement
+
+
+@dataclass(frozen=True)
+class Batch:
+    statements: list[Json]
+    organization: str | None
+    sender: int
+
+
+@dataclass(frozen=True)
+class World:
+    """What is sent: batches in the order of their arrival, or all at the same time."""
+
+    batches: list[Batch]
+    at_once: bool
+    seed: int
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    ids = draw(st.lists(st.uuids(version=4).map(str), min_size=2, max_size=15, unique=True))
+    never_arriving = ids.pop()
+    sent = [draw(statements(own_id, [*ids, never_arriving])) for own_id in ids]
+    batches = []
+    while sent:
+        length = draw(st.integers(1, 5))
+        organization = draw(st.sampled_from([None, *ORGANIZATIONS]))
+        batches.append(Batch(sent[:length], organization, draw(st.integers(0, 1))))
+        sent = sent[length:]
+    return World(batches, draw(st.booleans()), draw(st.integers(0, 2**32)))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A credential, and the authority that statements get which are sent with it."""
+
+    partner: Partner
+    authority: Json
+
+    async def read(
+        self, organization: str | None, params: list[tuple[str, str]]
+    ) -> tuple[list[Json], int]:
+        """All that a query finds, and the number of pages it took."""
+        found: list[Json] = []
+        answer = await self._get(self.partner.url("statements", organization), params)
+        for taken in itertools.count(1):
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            assert set(page) == {"statements", "more"}
+            found += page["statements"]
+            if page["more"] == "":
+                return found, taken
+            answer = await self._get(page["more"])
+        raise AssertionError
+
+    async def one(self, parameter: str, statement_id: UUID) -> Json | None:
+        answer = await self.partner.get(**{parameter: str(statement_id)})
+        assert answer.status_code in (200, 404)
+        return dict(answer.json()) if answer.status_code == 200 else None
+
+    async def _get(self, url: str, params: list[tuple[str, str]] | None = None) -> httpx.Response:
+        return await self.partner.http.get(url, params=params, headers=self.partner.headers)
+
+
+async def reader(services: Services, partner: Partner, granted: frozenset[str]) -> Reader:
+    """Another credential of the same partner."""
+    registry = services.authenticator.registry
+    issued = await bootstrap.add_credential(
+        registry,
+        await registry.partner(partner.name),
+        kind="client",
+        label="",
+        granted=granted,
+        expires_at=None,
+    )
+    other = replace(partner, key=issued.key, secret=issued.secret)
+    await other.authenticate()
+    account = {"homePage": partner.home_page, "name": issued.key}
+    return Reader(other, {"objectType": "Agent", "account": account})
+
+
+async def send(world: World, readers: list[Reader]) -> list[tuple[UUID, str | None]]:
+    async def post(batch: Batch) -> None:
+        answer = await readers[batch.sender].partner.send(
+            batch.statements, organization=batch.organization
+        )
+        assert answer.status_code == 200, answer.text
+
+    if world.at_once:
+        await asyncio.gather(*map(post, world.batches))
+    else:
+        for batch in world.batches:
+            await post(batch)
+    return [
+        (UUID(each["id"]), batch.organization)
+        for batch in world.batches
+        for each in batch.statements
+    ]
+
+
+async def stored(reader: Reader, sent: list[tuple[UUID, str | None]]) -> list[Stored]:
+    """All that was sent, as it is given back one by one, and in the order of the lists.
+
+    Each can be had in one way only.
+    """
+    everything, _ = await reader.read(None, [("ascending", "true")])
+    listed = {UUID(each["id"]): each for each in everything}
+    found = []
+    for statement_id, organization in sent:
+        plain = await reader.one("statementId", statement_id)
+        voided = await reader.one("voidedStatementId", statement_id)
+        assert (plain is None) != (voided is None)
+        assert listed.get(statement_id) == plain
+        found.append(Stored(plain or voided or {}, organization))
+    oracle = Oracle(found)
+    for each in found:
+        assert oracle.is_voided(each.id) == (each.id not in listed)
+    order = [*listed, *(each.id for each in found if each.id not in listed)]
+    return sorted(found, key=lambda each: order.index(each.id))
+
+
+def every_filter(authority: Json) -> Iterator[Asked]:
+    """All combinations of the parameters that choose statements by what they say."""
+    agents: list[Json | None] = [None, *AGENTS, TEAM, authority]
+    for agent, verb, activity, registration in itertools.product(
+        agents, [None, VERBS[0], VOIDED], [None, *ACTIVITIES[:2]], [None, REGISTRATIONS[0]]
+    ):
+        for related_agents in (False, True) if agent else (False,):
+            for related_activities in (False, True) if activity else (False,):
+                yield Asked(agent, related_agents, verb, activity, related_activities, registration)
+
+
+def bounded(asked: Asked, moments: list[str], draw: random.Random) -> Asked:
+    """The same with an order, and now and then with bounds that meet statements exactly."""
+    asked = replace(asked, ascending=draw.random() < 0.5)
+    if draw.random() < 0.25:
+        asked = replace(asked, organization=draw.choice(ORGANIZATIONS))
+    for name in ("since", "until"):
+        if draw.random() < 0.15:
+            moment = instant(draw.choice(moments)) + timedelta(microseconds=draw.randint(-1, 1))
+            asked = replace(asked, **{name: moment.isoformat()})
+    return asked
+
+
+def parameters(asked: Asked, limit: int | None) -> list[tuple[str, str]]:
+    given: dict[str, Any] = {
+        "agent": json.dumps(asked.agent) if asked.agent else None,
+        "related_agents": asked.related_agents and "true",
+        "verb": asked.verb,
+        "activity": asked.activity,
+        "related_activities": asked.related_activities and "true",
+        "registration": asked.registration,
+        "since": asked.since,
+        "until": asked.until,
+        "ascending": asked.ascending and "true",
+        "limit": str(limit) if limit else None,
+    }
+    return [(name, value) for name, value in given.items() if value]
+
+
+async def compare(
+    reader: Reader, oracle: Oracle, asked: Asked, limit: int | None, *, full: bool
+) -> None:
+    expected = oracle.list(asked)
+    found, taken = await reader.read(asked.organization, parameters(asked, limit))
+    assert [each["id"] for each in found] == [each["id"] for each in expected], (asked, limit)
+    assert found == expected
+    needed = max(1, -(-len(expected) // limit)) if limit else 1
+    assert taken == needed if full else taken >= needed
+
+
+AT_ONCE = 8
+
+ASYNC = settings(
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+async def compare_all(
+    services: Services, http: httpx.AsyncClient, world: World, *, full: bool
+) -> None:
+    """Asks for everything that can be asked for; with `full` pages, where there is enough."""
+    owner = await new_partner(services, http)
+    everything = await reader(services, owner, frozenset({scopes.ALL}))
+    only_mine = frozenset({scopes.STATEMENTS_WRITE, scopes.STATEMENTS_READ_MINE})
+    mine = await reader(services, owner, only_mine)
+    found = await stored(everything, await send(world, [everything, mine]))
+    oracle = Oracle(found)
+    moments = [each.statement["stored"] for each in found]
+    draw = random.Random(world.seed)
+
+    async def check(asked: Asked) -> None:
+        asked, who = bounded(asked, moments, draw), everything
+        if draw.random() < 0.2:
+            asked, who = replace(asked, mine=mine.authority), mine
+        await compare(who, oracle, asked, draw.choice([None, None, 1, 2, 3]), full=full)
+
+    every = list(every_filter(everything.authority))
+    draw.shuffle(every)
+    for start in range(0, len(every), AT_ONCE):
+        await asyncio.gather(*map(check, every[start : start + AT_ONCE]))
+
+
+@ASYNC
+@given(world=worlds())
+async def test_every_filter_finds_what_the_oracle_finds(
+    services: Services, http: httpx.AsyncClient, world: World
+) -> None:
+    await compare_all(services, http, world, full=True)
+
+
+@settings(ASYNC, max_examples=4)
+@given(world=worlds(), examined=st.integers(1, 5))
+async def test_pages_that_end_early_lose_nothing(
+    services: Services, http: httpx.AsyncClient, world: World, examined: int
+) -> None:
+    """As they do where one request would have to examine more statements than it may."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_query, "MAX_EXAMINED_STATEMENTS", examined)
+        await compare_all(services, http, world, full=False)
+
+
+@settings(ASYNC, max_examples=4)
+@given(world=worlds(), most_bytes=st.integers(1, 3000))
+async def test_pages_that_are_cut_to_fit_lose_nothing(
+    services: Services, http: httpx.AsyncClient, world: World, most_bytes: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_query, "MAX_PAGE_BYTES", most_bytes)
+        await compare_all(services, http, world, full=False)

@@ -1,0 +1,137 @@
+"""Filters match a statement through the statements it refers to."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from lrs.api.services import Services
+from tests.support.partners import Partner
+from tests.support.references import (
+    READ,
+    SAW,
+    chain,
+    found,
+    reading,
+    referring,
+    send,
+    unsettled,
+    voiding,
+)
+from tests.support.statements import new_id, statement
+
+
+async def test_a_voided_target_is_still_inherited_from(partner: Partner) -> None:
+    """XAPI-00162: exactly the reference and the voiding statement, the newest first."""
+    read, saw, void = new_id(), new_id(), new_id()
+    await send(partner, reading(read))
+    await send(partner, referring(saw, read))
+    await send(partner, voiding(void, read))
+    assert await found(partner, verb=READ) == [void, saw]
+    newest = (await partner.get(verb=READ, limit="1")).json()
+    assert [each["id"] for each in newest["statements"]] == [void]
+    assert newest["more"]
+
+
+async def test_since_and_until_apply_to_the_referring_statement(partner: Partner) -> None:
+    read, saw, void = new_id(), new_id(), new_id()
+    stored = []
+    for each in (reading(read), referring(saw, read), voiding(void, read)):
+        await send(partner, each)
+        stored.append((await partner.get(ascending="false")).json()["statements"][0]["stored"])
+    assert await found(partner, verb=READ, since=stored[0]) == [void, saw]
+    assert await found(partner, verb=READ, since=stored[1]) == [void]
+    assert await found(partner, verb=READ, until=stored[1]) == [saw]
+    assert await found(partner, verb=READ, until=stored[0]) == []
+    assert await found(partner, verb=READ, since=stored[2]) == []
+
+
+async def test_each_condition_is_met_by_itself_or_by_a_target(partner: Partner) -> None:
+    """The witness saw: its own actor, its target's verb and activity."""
+    read, saw = new_id(), new_id()
+    await send(partner, reading(read), referring(saw, read))
+    witness = '{"mbox":"mailto:witness@example.com"}'
+    activity = "http://example.com/course/1"
+    assert await found(partner, agent=witness, verb=READ, activity=activity) == [saw]
+    assert await found(partner, agent=witness, verb=SAW) == [saw]
+
+
+async def test_a_reference_in_the_context_or_a_substatement_inherits_nothing(
+    partner: Partner,
+) -> None:
+    read, mention, part = new_id(), new_id(), new_id()
+    reference = {"objectType": "StatementRef", "id": read}
+    inner = {key: value for key, value in referring(read, read).items() if key != "id"}
+    await send(
+        partner,
+        reading(read),
+        statement(id=mention, context={"statement": reference}),
+        statement(id=part, object={"objectType": "SubStatement", **inner}),
+    )
+    assert await found(partner, verb=READ) == [read]
+
+
+ORDERS = list(itertools.permutations(range(4)))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: "".join(map(str, order)))
+async def test_a_chain_inherits_in_every_order(partner: Partner, order: tuple[int, ...]) -> None:
+    sent = chain()
+    for count, place in enumerate(order, 1):
+        await send(partner, sent[place])
+        here = set(order[:count])
+        reached = [  # those from which the way down to the first is complete
+            sent[place]["id"] for place in order[:count] if here.issuperset(range(place + 1))
+        ]
+        assert await found(partner, verb=READ, ascending="true") == reached
+
+
+async def test_a_chain_inherits_in_one_batch(partner: Partner) -> None:
+    for order in ORDERS:
+        sent = chain()
+        await send(partner, *(sent[place] for place in order))
+        listed = await found(partner, verb=READ)
+        assert {each["id"] for each in sent} <= set(listed)
+        assert len(listed) == len(set(listed))
+
+
+async def test_a_middle_link_is_inherited_while_the_end_is_missing(partner: Partner) -> None:
+    ids = [new_id() for _ in range(3)]
+    await send(partner, referring(ids[0], new_id()))
+    await send(partner, referring(ids[1], ids[0], READ))
+    await send(partner, referring(ids[2], ids[1]))
+    assert await found(partner, verb=READ) == [ids[2], ids[1]]
+
+
+async def test_a_statement_may_refer_to_itself(partner: Partner, services: Services) -> None:
+    own = new_id()
+    await send(partner, referring(own, own))
+    assert await found(partner, verb=SAW) == [own]
+    assert await unsettled(services, partner) == 0
+
+
+@pytest.mark.parametrize("length", [2, 3])
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_cycle_inherits_all_of_itself(
+    partner: Partner, services: Services, length: int, at_once: bool
+) -> None:
+    ids = [new_id() for _ in range(length)]
+    verbs = [f"http://example.com/verbs/{number}" for number in range(length)]
+    sent = [
+        referring(own, ids[(number + 1) % length], verbs[number]) for number, own in enumerate(ids)
+    ]
+    for batch in [sent] if at_once else [[each] for each in sent]:
+        await send(partner, *batch)
+    for verb in verbs:
+        assert sorted(await found(partner, verb=verb)) == sorted(ids)
+    assert await unsettled(services, partner) == 0
+
+
+async def test_many_references_to_one_late_target(partner: Partner) -> None:
+    read = new_id()
+    batches = [[referring(new_id(), read) for _ in range(20)] for _ in range(3)]
+    for batch in batches:
+        await send(partner, *batch)
+    await send(partner, reading(read))
+    assert len(await found(partner, verb=READ)) == 61

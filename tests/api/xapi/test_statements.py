@@ -1,0 +1,452 @@
+"""Statements on the xAPI interface."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from lrs import bootstrap, embedded_postgres
+from lrs.api.services import Services
+from lrs.auth import scopes
+from lrs.settings import Settings
+from lrs.store import migrations
+from tests.support.app import serving
+from tests.support.files import FIXTURES
+from tests.support.partners import Partner, new_partner
+from tests.support.statements import XAPI, new_id, statement
+
+URL = "/xapi/statements"
+VERSION = "X-Experience-API-Version"
+BOUND = "X-Experience-API-Consistent-Through"
+BROKEN = {"actor": {"mbox": "nobody"}, "verb": {"id": "completed"}, "surplus": 1}
+DATACAMP = {
+    path.stem: path.read_bytes() for path in sorted((FIXTURES / "seeds").glob("datacamp-*.json"))
+}
+
+
+async def stored(partner: Partner) -> list[str]:
+    return [each["id"] for each in await partner.all()]
+
+
+# Who asks
+
+
+async def test_basic_credentials_a_static_token_and_oauth2_are_taken(
+    partner: Partner, services: Services
+) -> None:
+    registry = services.authenticator.registry
+    static = await bootstrap.add_credential(
+        registry,
+        await registry.partner(partner.name),
+        kind="bearer",
+        label="",
+        granted=frozenset({scopes.ALL}),
+        expires_at=None,
+    )
+    ways: list[dict[str, Any]] = [
+        {"auth": (partner.key, partner.secret), "headers": XAPI},
+        {"headers": XAPI | {"Authorization": f"Bearer {static.token}"}},
+        {"headers": XAPI | partner.headers},
+        {"headers": XAPI | {"Authorization": f"bearer {partner.token}"}},
+    ]
+    for way in ways:
+        answer = await partner.http.post(URL, json=statement(), **way)
+        assert answer.status_code == 200, answer.text
+        found = await partner.http.get(URL, params={"statementId": answer.json()[0]}, **way)
+        assert found.status_code == 200
+    assert len(await stored(partner)) == len(ways)
+
+
+async def test_without_good_credentials_it_is_401(partner: Partner) -> None:
+    for headers in ({}, {"Authorization": "Basic x"}, {"Authorization": "Bearer a.b.c"}):
+        answer = await partner.http.post(URL, json=statement(), headers=XAPI | headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"]
+    asked = (await partner.http.get(URL, headers=XAPI)).headers["www-authenticate"]
+    assert "Basic realm=" in asked
+    assert "Bearer" in asked
+
+
+async def test_an_expired_token_is_401_here(partner: Partner, services: Services) -> None:
+    tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
+    tokens.lifetime = -10
+    token = tokens.issue(partner.key, frozenset({scopes.ALL}))
+    answer = await partner.http.get(URL, headers=XAPI | {"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "token-expired")
+    assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+
+
+async def test_a_missing_scope_is_403_and_named(
+    services: Services, http: httpx.AsyncClient
+) -> None:
+    reader = await new_partner(services, http, frozenset({scopes.ALL_READ}))
+    answer = await reader.xapi(statement())
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+    assert "statements/write" in answer.json()["detail"]
+    writer = await new_partner(services, http, frozenset({scopes.STATEMENTS_WRITE}))
+    assert (await writer.xapi(statement())).status_code == 200
+    answer = await http.get(URL, headers=XAPI, auth=(writer.key, writer.secret))
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+    assert "statements/read" in answer.json()["detail"]
+
+
+async def test_the_credential_decides_the_partner(partner: Partner, stranger: Partner) -> None:
+    statement_id = new_id()
+    assert (await partner.xapi(statement(id=statement_id))).status_code == 200
+    other = statement(id=statement_id, verb={"id": "http://example.com/other"})
+    assert (await stranger.xapi(other)).status_code == 200
+    assert await stored(partner) == await stored(stranger) == [statement_id]
+
+
+# What every answer carries
+
+
+async def test_every_answer_carries_the_version_and_the_bound(partner: Partner) -> None:
+    auth = (partner.key, partner.secret)
+    http = partner.http
+    answers = {
+        200: await partner.xapi(statement()),
+        400: await partner.xapi(BROKEN),
+        401: await http.post(URL, json=statement(), headers=XAPI),
+        404: await http.get(URL, params={"statementId": new_id()}, headers=XAPI, auth=auth),
+        405: await http.request("PATCH", URL, headers=XAPI, auth=auth),
+    }
+    sent = statement(id=new_id())
+    await partner.xapi(sent)
+    answers[409] = await partner.xapi({**sent, "verb": {"id": "http://example.com/v"}})
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert answer.headers[VERSION] == "1.0.3"
+        assert datetime.fromisoformat(answer.headers[BOUND]).tzinfo is not None
+    answer = await http.get(URL, headers=XAPI, auth=auth)
+    assert (answer.headers[VERSION], BOUND.lower() in answer.headers) == ("1.0.3", True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"), [("1.0", "1.0.3"), ("1.0.1", "1.0.3"), ("2.0.0", "2.0.0"), ("2.0", "2.0.0")]
+)
+async def test_the_answer_has_the_version_of_the_request(
+    partner: Partner, asked: str, told: str
+) -> None:
+    answer = await partner.xapi(statement(), **{VERSION: asked})
+    assert (answer.status_code, answer.headers[VERSION]) == (200, told)
+
+
+@pytest.mark.parametrize("asked", [None, "", "0.95", "1.1", "3.0.0", "x"])
+async def test_the_version_is_required(partner: Partner, asked: str | None) -> None:
+    headers = {} if asked is None else {VERSION: asked}
+    for method in ("GET", "POST"):
+        answer = await partner.http.request(
+            method, URL, json=statement(), headers=headers, auth=(partner.key, partner.secret)
+        )
+        assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-version")
+        assert answer.headers[VERSION]
+        assert BOUND in answer.headers
+    assert await stored(partner) == []
+
+
+async def test_the_bound_covers_what_was_acknowledged(partner: Partner) -> None:
+    answer = await partner.xapi(statement())
+    listed = await partner.http.get(URL, headers=XAPI, auth=(partner.key, partner.secret))
+    (found,) = listed.json()["statements"]
+    assert [found["id"]] == answer.json()
+    assert found["stored"] <= listed.headers[BOUND]
+
+
+# One and many
+
+
+async def test_one_statement_and_a_batch_are_answered_with_their_ids(partner: Partner) -> None:
+    one = await partner.xapi(statement())
+    assert len(one.json()) == 1
+    ids = [new_id() for _ in range(3)]
+    batch = await partner.xapi([statement(id=each) for each in ids])
+    assert batch.json() == ids
+    assert sorted(await stored(partner)) == sorted([*ids, *one.json()])
+
+
+async def test_the_same_statement_again_is_fine(partner: Partner) -> None:
+    sent = [statement(id=new_id()), statement(id=new_id())]
+    assert (await partner.xapi(sent[0])).status_code == 200
+    before = await partner.all()
+    for body in (sent[0], [sent[0]]):
+        answer = await partner.xapi(body)
+        assert (answer.status_code, answer.json()) == (200, [sent[0]["id"]])
+    assert await partner.all() == before
+    answer = await partner.xapi(sent)
+    assert (answer.status_code, answer.json()) == (200, [each["id"] for each in sent])
+    assert len(await stored(partner)) == 2
+
+
+async def test_a_conflict_is_409_and_nothing_of_the_batch_is_stored(partner: Partner) -> None:
+    known = statement(id=new_id())
+    await partner.xapi(known)
+    other = {**known, "object": {"id": "http://example.com/other"}}
+    one = await partner.xapi(other)
+    assert (one.status_code, one.json()["code"]) == (409, "statement-conflict")
+    batch = await partner.xapi([statement(id=new_id()), other, statement()])
+    assert batch.status_code == 409
+    assert batch.headers["content-type"] == "application/problem+json"
+    (result,) = batch.json()["results"]
+    assert (result["index"], result["id"], result["outcome"]) == (1, known["id"], "conflict")
+    assert [error["pointer"] for error in result["problem"]["errors"]] == ["/object/id"]
+    assert await stored(partner) == [known["id"]]
+
+
+async def test_a_refused_batch_does_not_claim_that_anything_was_stored(partner: Partner) -> None:
+    known = statement(id=new_id())
+    await partner.xapi(known)
+    other = {**known, "object": {"id": "http://example.com/other"}}
+    for bad in (other, BROKEN):
+        answer = await partner.xapi([statement(id=new_id()), bad])
+        (result,) = answer.json()["results"]
+        assert (result["index"], result["status"]) == (1, answer.status_code)
+
+
+async def test_one_bad_statement_refuses_the_batch_and_every_bad_one_is_told(
+    partner: Partner,
+) -> None:
+    answer = await partner.xapi([statement(), BROKEN, statement(), {"actor": 7}, "text"])
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["code"] == "invalid-statement"
+    bad = {result["index"]: result["problem"] for result in body["results"]}
+    assert list(bad) == [1, 3, 4]
+    assert [error["pointer"] for error in bad[1]["errors"]] == [
+        "",
+        "/actor/mbox",
+        "/surplus",
+        "/verb/id",
+    ]
+    assert await stored(partner) == []
+
+
+async def test_one_id_twice_in_a_batch_is_refused(partner: Partner) -> None:
+    sent = statement(id=new_id())
+    for other in (sent, {**sent, "id": sent["id"].upper()}):
+        answer = await partner.xapi([statement(), sent, other])
+        assert answer.status_code == 400
+        (result,) = answer.json()["results"]
+        problem = result["problem"]
+        assert result["index"] == 2
+        assert [error["pointer"] for error in problem["errors"]] == ["/id"]
+    assert await stored(partner) == []
+
+
+async def test_an_empty_batch_changes_nothing(partner: Partner) -> None:
+    answer = await partner.xapi([])
+    assert (answer.status_code, answer.json()) == (200, [])
+
+
+# As the vendors send
+
+
+@pytest.mark.parametrize("name", DATACAMP)
+async def test_every_datacamp_statement_is_stored_once(partner: Partner, name: str) -> None:
+    for _ in range(2):
+        answer = await partner.http.post(
+            URL,
+            content=DATACAMP[name],
+            headers={**XAPI, "Content-Type": "application/json"},
+            auth=(partner.key, partner.secret),
+        )
+        assert answer.status_code == 200, answer.text
+    (found,) = await partner.all()
+    assert json.loads(DATACAMP[name]).items() <= found.items()
+
+
+async def test_a_batch_collected_over_an_interval_is_stored(partner: Partner) -> None:
+    """Mazetec sends what happened since the last time, over Basic, and may send it again."""
+    batch = [
+        statement(
+            id=new_id(),
+            actor={"mbox": f"mailto:learner{number}@example.com", "name": f"Learner {number}"},
+            verb={"id": f"http://adlnet.gov/expapi/verbs/{verb}", "display": {"en-US": verb}},
+            object={
+                "objectType": "Activity",
+                "id": f"https://maze.example/step/{number}",
+                "definition": {"name": {"en-US": f"Step {number}"}},
+            },
+            result={"score": {"scaled": number / 100}, "completion": True, "duration": "PT5M"},
+            context={
+                "registration": new_id(),
+                "contextActivities": {"parent": {"id": "https://maze.example/maze/1"}},
+            },
+            timestamp=f"2026-05-08T12:00:{number:02}.000Z",
+        )
+        for number, verb in enumerate(["initialized", "answered", "passed", "completed"] * 12)
+    ]
+    for _ in range(2):
+        answer = await partner.xapi(batch, **{VERSION: "1.0.0"})
+        assert (answer.status_code, answer.json()) == (200, [each["id"] for each in batch])
+    assert len(await stored(partner)) == len(batch)
+    # Told of one bad statement, it sends them one by one to find which.
+    batch[3]["verb"] = {"display": {}}
+    batch = [{**each, "id": new_id()} for each in batch[:6]]
+    assert (await partner.xapi(batch)).status_code == 400
+    assert [(await partner.xapi(each)).status_code for each in batch] == [200] * 3 + [400] + [
+        200
+    ] * 2
+
+
+# Refused as a whole
+
+
+async def test_what_is_not_json_is_refused(partner: Partner) -> None:
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
+        answer = await partner.xapi(statement(), **{"Content-Type": content_type})
+        assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
+    assert await stored(partner) == []
+
+
+async def test_unknown_parameters_are_refused(partner: Partner) -> None:
+    auth = (partner.key, partner.secret)
+    for query in ("validate=true", "statementId=x", "foo"):
+        answer = await partner.http.post(
+            f"{URL}?{query}", json=statement(), headers=XAPI, auth=auth
+        )
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
+    answer = await partner.http.get(f"{URL}?foo=1&Agent=2", headers=XAPI, auth=auth)
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["foo", "Agent"]
+    assert await stored(partner) == []
+
+
+async def test_too_large_is_413(settings: Settings, partner: Partner) -> None:
+    small = msgspec.structs.replace(
+        settings, xapi_statement_bytes=2000, body_bytes=5000, batch_length=5
+    )
+    auth = (partner.key, partner.secret)
+    large = statement(result={"response": "x" * 2000})
+    middling = statement(result={"response": "x" * 1500})
+    async with serving(small) as http:
+        for body in (large, [statement(), large], [middling] * 4, [statement()] * 6):
+            answer = await http.post(URL, json=body, headers=XAPI, auth=auth)
+            assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+            assert VERSION in answer.headers
+        assert await stored(partner) == []
+        assert (await http.post(URL, json=middling, headers=XAPI, auth=auth)).status_code == 200
+
+
+async def test_too_large_is_told_to_a_client_that_is_still_sending(
+    partner: Partner, server: str
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b" " * 1_000_000
+
+    for body in (b" " * 40_000_000, pieces()):
+        async with httpx.AsyncClient(base_url=server) as http:
+            answer = await http.post(
+                URL,
+                content=body,
+                headers={**XAPI, "Content-Type": "application/json"},
+                auth=(partner.key, partner.secret),
+            )
+            assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+            assert (await http.get("/healthz")).text == "ok\n"
+
+
+async def test_too_many_requests_are_429(settings: Settings, partner: Partner) -> None:
+    async with serving(msgspec.structs.replace(settings, rate_limit="2/minute")) as http:
+        answers = [
+            await http.post(URL, json=statement(), headers=XAPI, auth=(partner.key, partner.secret))
+            for _ in range(3)
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert int(answers[2].headers["retry-after"]) >= 1
+    assert answers[2].headers[VERSION] == "1.0.3"
+    assert len(await stored(partner)) == 2
+
+
+async def test_a_full_queue_is_503_and_nothing_of_it_is_stored(
+    settings: Settings, partner: Partner
+) -> None:
+    async with serving(msgspec.structs.replace(settings, queue_statements=4)) as http:
+
+        async def post(ids: list[str]) -> httpx.Response:
+            return await http.post(
+                URL,
+                json=[statement(id=each) for each in ids],
+                headers=XAPI,
+                auth=(partner.key, partner.secret),
+            )
+
+        batches = [[new_id(), new_id()] for _ in range(30)]
+        answers = await asyncio.gather(*map(post, batches))
+    accepted: set[str] = set()
+    for ids, answer in zip(batches, answers, strict=True):
+        if answer.status_code == 200:
+            accepted.update(ids)
+        else:
+            assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+            assert int(answer.headers["retry-after"]) >= 1
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert set(await stored(partner)) == accepted
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    parent = Path(tempfile.mkdtemp(prefix="lrs-test-")).resolve()
+    yield parent / "data"
+    shutil.rmtree(parent)
+
+
+async def test_a_database_that_is_away_is_503_until_it_is_back(
+    settings: Settings, data: Path
+) -> None:
+    with ExitStack() as database:
+        dsn = database.enter_context(embedded_postgres.running(data))
+        await migrations.migrate(dsn)
+        settings = msgspec.structs.replace(
+            settings, database_url=dsn, database_timeout_seconds=2.0, credential_cache_seconds=60
+        )
+        async with serving(settings) as http:
+            partner = await _only_partner(dsn, http)
+            assert (await partner.xapi(statement())).status_code == 200
+            database.close()
+            for answer in (
+                await partner.xapi(statement()),
+                await http.get(URL, headers=XAPI, auth=(partner.key, partner.secret)),
+                await partner.send(statement()),
+                await http.post("/oauth2/token", auth=("x", "y"), data={"grant_type": "x"}),
+                await http.get("/readyz"),
+            ):
+                assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert int(answer.headers["retry-after"]) >= 1
+                assert str(data) not in answer.text
+            assert (await http.get("/healthz")).status_code == 200
+            database.enter_context(embedded_postgres.running(data))
+            assert (await partner.xapi(statement())).status_code == 200
+            assert len(await partner.all()) == 2
+
+
+async def _only_partner(dsn: str, http: httpx.AsyncClient) -> Partner:
+    async with bootstrap.registry(dsn) as known:
+        added = await known.add_partner("only", "", "https://only.example")
+        issued = await bootstrap.add_credential(
+            known,
+            added,
+            kind="client",
+            label="",
+            granted=frozenset({scopes.ALL}),
+            expires_at=None,
+        )
+    partner = Partner(
+        http, added.name, added.partner_id, added.home_page, issued.key, issued.secret
+    )
+    await partner.authenticate()
+    return partner

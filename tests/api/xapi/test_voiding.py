@@ -1,0 +1,89 @@
+"""Voiding of statements."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.partners import Partner
+from tests.support.references import READ, found, is_voided, reading, send, voiding
+from tests.support.statements import XAPI, new_id
+
+
+async def test_voids_a_statement_that_is_there(partner: Partner) -> None:
+    read, void = new_id(), new_id()
+    await send(partner, reading(read))
+    await send(partner, voiding(void, read))
+    assert await is_voided(partner, read)
+    assert await found(partner) == [void]
+
+
+async def test_a_browser_asks_again_whether_a_statement_was_voided(partner: Partner) -> None:
+    """By its Last-Modified alone, it would take an old one to stay as it is for a while."""
+    statement_id = new_id()
+    await send(partner, reading(statement_id))
+    for path, headers in ((partner.url("statements"), {}), ("/xapi/statements", XAPI)):
+        answer = await partner.http.get(
+            path, params={"statementId": statement_id}, headers={**partner.headers, **headers}
+        )
+        assert answer.headers["last-modified"]
+        assert answer.headers["cache-control"] == "no-cache"
+
+
+async def test_voids_a_statement_that_arrives_later(partner: Partner) -> None:
+    read, void = new_id(), new_id()
+    await send(partner, voiding(void, read))
+    assert await found(partner) == [void]
+    await send(partner, reading(read))
+    assert await is_voided(partner, read)
+    assert await found(partner) == [void]
+
+
+@pytest.mark.parametrize("voiding_first", [False, True])
+async def test_voids_a_statement_of_the_same_batch(partner: Partner, voiding_first: bool) -> None:
+    read, void = new_id(), new_id()
+    batch = [reading(read), voiding(void, read)]
+    await send(partner, *(reversed(batch) if voiding_first else batch))
+    assert await is_voided(partner, read)
+    assert await found(partner, verb=READ) == [void]
+
+
+async def test_voiding_twice_is_harmless(partner: Partner) -> None:
+    read, first, second = new_id(), new_id(), new_id()
+    await send(partner, reading(read))
+    await send(partner, voiding(first, read))
+    await send(partner, voiding(second, read))
+    assert await is_voided(partner, read)
+    assert await found(partner, verb=READ) == [second, first]
+
+
+async def test_a_voiding_statement_cannot_be_voided(partner: Partner) -> None:
+    read, void, second = new_id(), new_id(), new_id()
+    await send(partner, reading(read))
+    await send(partner, voiding(void, read))
+    await send(partner, voiding(second, void))
+    assert await is_voided(partner, read)
+    assert not await is_voided(partner, void)
+    assert await found(partner) == [second, void]
+
+
+async def test_a_voided_id_stays_taken(partner: Partner) -> None:
+    read = new_id()
+    await send(partner, reading(read), voiding(new_id(), read))
+    assert (await partner.send(reading(read))).status_code == 409
+    assert await is_voided(partner, read)
+
+
+async def test_another_partners_voiding_voids_nothing(partner: Partner, stranger: Partner) -> None:
+    read = new_id()
+    await send(partner, reading(read))
+    await send(stranger, voiding(new_id(), read))
+    assert not await is_voided(partner, read)
+    assert await found(stranger, verb=READ) == []
+
+
+async def test_ids_are_the_same_in_capitals(partner: Partner) -> None:
+    read, void = new_id(), new_id()
+    await send(partner, voiding(void, read.upper()))
+    await send(partner, reading(read))
+    assert await is_voided(partner, read)
+    assert await found(partner, verb=READ) == [void]

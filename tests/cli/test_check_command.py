@@ -1,0 +1,133 @@
+"""`lrs check` and `lrs migrate`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from click.testing import Result
+from joserfc.jwk import RSAKey
+
+from lrs.store import migrations
+from tests.support.cli import Lrs, refused
+
+# Schema and check
+
+
+def test_everything_is_checked(lrs: Lrs) -> None:
+    result = lrs("check")
+    assert result.exit_code == 0, result.output
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["settings", "ok:"],
+        ["database", "ok:"],
+        ["schema", "ok:"],
+        ["keys", "ok:"],
+    ]
+
+
+def test_the_keys_of_an_outside_issuer_are_read(lrs: Lrs, tmp_path: Path) -> None:
+    def checked(place: Path | str) -> Result:
+        issuer = "https://login.example.com/"
+        return lrs("check", LRS_OAUTH_ISSUER=issuer, LRS_OAUTH_JWKS=str(place))
+
+    keys = tmp_path / "keys.json"
+    key = RSAKey.generate_key(2048, auto_kid=True)
+    keys.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    assert checked(keys).stdout.endswith("issuer    ok: 1 keys of https://login.example.com/\n")
+    assert "No such file" in refused(checked(tmp_path / "nothing"))
+    assert "connection attempts failed" in refused(checked("http://127.0.0.1:1/keys"))
+    for content in ("<html>", "{}", '{"keys": []}'):
+        keys.write_text(content)
+        assert refused(checked(keys)) == (
+            "LRS_OAUTH_JWKS: the keys cannot be read: what is there is no JWK Set with keys."
+        )
+
+
+def test_a_schema_that_is_up_to_date_stays_as_it_is(lrs: Lrs) -> None:
+    assert lrs("migrate").stdout == f"schema version {migrations.known()[-1].version}\n"
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[str]:
+    """The URL of an empty database."""
+    name = f"empty_{time.time_ns()}"
+
+    async def execute(command: str) -> None:
+        connection = await asyncpg.connect(database_url)
+        await connection.execute(command)
+        await connection.close()
+
+    asyncio.run(execute(f"create database {name}"))
+    yield re.sub(r"/[^/?]+(\?|$)", rf"/{name}\1", database_url, count=1)
+    asyncio.run(execute(f"drop database {name}"))
+
+
+def test_an_old_schema_is_refused_until_it_is_migrated(lrs: Lrs, empty: str) -> None:
+    for command in (("check",), ("partner", "list"), ("serve", "--port", "0")):
+        result = lrs(*command, LRS_DATABASE_URL=empty)
+        assert refused(result) == "The database has no schema yet: run `lrs migrate`."
+    result = lrs("migrate", LRS_DATABASE_URL=empty)
+    assert result.stdout.splitlines() == [
+        *(f"applied {each.version:04} {each.name}" for each in migrations.known()),
+        f"schema version {migrations.known()[-1].version}",
+    ]
+    assert lrs("check", LRS_DATABASE_URL=empty).exit_code == 0
+
+
+def test_another_secret_key_is_refused(lrs: Lrs) -> None:
+    for command in (("check",), ("serve", "--port", "0")):
+        sentence = refused(lrs(*command, LRS_SECRET_KEY="another secret key of 32 characters"))
+        assert sentence == (
+            "The signing keys in the database were encrypted with another secret key."
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://127.0.0.1:1/lrs", "The database does not answer: "),
+        ("postgresql://nobody:hidden@127.0.0.1:1/lrs", "The database does not answer: "),
+        ("postgresql:///lrs?host=/nowhere", "The database does not answer: "),
+        ("mysql://localhost/lrs", "LRS_DATABASE_URL: "),
+        ("postgresql://localhost:port/lrs", "LRS_DATABASE_URL: "),
+        ("postgresql://nobody:hidden@localhost:port/lrs", "LRS_DATABASE_URL: "),
+        ("nonsense", "LRS_DATABASE_URL: "),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_one_sentence(lrs: Lrs, url: str, words: str) -> None:
+    for command in (("check",), ("migrate",), ("partner", "list"), ("serve", "--port", "0")):
+        sentence = refused(lrs(*command, LRS_DATABASE_URL=url))
+        assert words in sentence
+        assert "hidden" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("LRS_PORT", "x", "LRS_PORT: "),
+        ("LRS_PORT", "70000", "LRS_PORT: "),
+        ("LRS_WORKERS", "0", "LRS_WORKERS: "),
+        ("LRS_LOG_LEVEL", "loud", "LRS_LOG_LEVEL: "),
+        ("LRS_PUBLIC_URL", "lrs.example", "LRS_PUBLIC_URL: "),
+        ("LRS_SECRET_KEY", "short", "LRS_SECRET_KEY: at least 32 characters"),
+        ("LRS_RATE_LIMIT", "many", "LRS_RATE_LIMIT: "),
+        ("LRS_RATE_LIMIT", "1/second;2/minute", "LRS_RATE_LIMIT: "),
+        ("LRS_OAUTH_ISSUER", "https://x.example", "must be set together"),
+        ("LRS_DATABASE_URL_FILE", "/no/such/file", "LRS_DATABASE_URL"),
+        ("LRS_PROT", "8080", "LRS_PROT is not a setting"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(
+    lrs: Lrs, variable: str, value: str, words: str
+) -> None:
+    assert words in refused(lrs("check", **{variable: value}))
+
+
+def test_variables_of_the_tests_are_not_settings(lrs: Lrs) -> None:
+    assert lrs("check", LRS_TEST_DATABASE_URL="x").exit_code == 0

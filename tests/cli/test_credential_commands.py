@@ -1,0 +1,141 @@
+"""`lrs credentials` and `lrs token`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import httpx
+
+from lrs.auth import scopes, secrets
+from tests.support.cli import Lrs, new_name, refused, shown
+from tests.support.statements import statement
+
+# Credentials
+
+
+async def row(database_url: str, key: str) -> Any:
+    connection = await asyncpg.connect(database_url)
+    try:
+        return await connection.fetchrow("select * from credential where key = $1", key)
+    finally:
+        await connection.close()
+
+
+def fetch(database_url: str, key: str) -> Any:
+    return asyncio.run(row(database_url, key))
+
+
+def test_a_secret_is_shown_once_and_kept_as_a_hash(lrs: Lrs, name: str, database_url: str) -> None:
+    result = lrs("credential", "add", name, "--label", "Their server")
+    told = shown(result)
+    assert set(told) == {"key", "secret"}
+    assert result.stderr == "This is shown only once: keep it.\n"
+    kept = fetch(database_url, told["key"])
+    assert kept["secret_hash"] == secrets.hashed(told["secret"])
+    assert told["secret"] not in repr(dict(kept))
+    listed = lrs("credential", "list", name).stdout
+    assert listed == f"{name}\t{told['key']}\tclient\tall\tgood\tTheir server\n"
+    assert told["secret"] not in listed
+
+
+def test_a_static_token_is_shown_whole(lrs: Lrs, name: str, server: str) -> None:
+    told = shown(lrs("credential", "add", name, "--kind", "bearer"))
+    assert set(told) == {"key", "token"}
+    answer = httpx.get(
+        f"{server}/v1/partners/{name}/statements",
+        headers={"Authorization": f"Bearer {told['token']}"},
+    )
+    assert answer.status_code == 200
+
+
+def test_a_credential_has_scopes_and_an_end(lrs: Lrs, name: str, database_url: str) -> None:
+    told = shown(
+        lrs(
+            *("credential", "add", name, "--expires-in-days", "30"),
+            *("--scope", "track/write", "--scope", "statements/read"),
+        )
+    )
+    kept = fetch(database_url, told["key"])
+    assert kept["scopes"] == ["statements/read", "track/write"]
+    assert 29 <= (kept["expires_at"] - kept["created_at"]).days <= 30
+    assert "\tuntil 20" in lrs("credential", "list", name).stdout
+
+
+def test_a_scope_must_exist(lrs: Lrs, name: str) -> None:
+    result = lrs("credential", "add", name, "--scope", "everything")
+    assert result.exit_code == 2
+    assert all(scope in result.stderr for scope in scopes.KNOWN)
+
+
+def test_a_secret_is_rotated(lrs: Lrs, name: str, server: str) -> None:
+    old = shown(lrs("credential", "add", name))
+    new = shown(lrs("credential", "rotate", old["key"]))
+    assert (new["key"] == old["key"], new["secret"] == old["secret"]) == (True, False)
+    for told in (old, new):
+        assert lrs("token", "--url", server, "--key", told["key"], SECRET=told["secret"]).stdout
+    last = shown(lrs("credential", "rotate", old["key"], "--overlap-hours", "0"))
+    for told, code in ((old, 1), (new, 1), (last, 0)):
+        result = lrs("token", "--url", server, "--key", told["key"], SECRET=told["secret"])
+        assert result.exit_code == code
+
+
+def test_a_credential_is_revoked(lrs: Lrs, name: str) -> None:
+    told = shown(lrs("credential", "add", name))
+    assert lrs("credential", "revoke", told["key"]).stdout == f"revoked {told['key']}\n"
+    assert "\trevoked\t" in lrs("credential", "list", name).stdout
+    for command in ("revoke", "rotate"):
+        sentence = refused(lrs("credential", command, told["key"]))
+        assert sentence.startswith(f"There is no credential '{told['key']}'")
+
+
+def test_partners_and_credentials_that_are_not_there(lrs: Lrs) -> None:
+    for command in (("credential", "add"), ("credential", "list"), ("tool", "list")):
+        assert refused(lrs(*command, "nobody")) == "There is no partner 'nobody'."
+    for command in ("revoke", "rotate"):
+        assert refused(lrs("credential", command, "x")).startswith("There is no credential 'x'")
+
+
+def test_text_that_cannot_be_stored_is_refused(lrs: Lrs, name: str) -> None:
+    for arguments in (
+        ("partner", "add", new_name(), "--title", "\udcff"),
+        ("credential", "add", name, "--label", "\udcff"),
+        ("credential", "add", "\udcff"),
+    ):
+        assert "cannot be stored" in refused(lrs(*arguments))
+
+
+# Tokens
+
+
+def test_a_token_is_had_from_a_running_server(lrs: Lrs, name: str, server: str) -> None:
+    told = shown(lrs("credential", "add", name))
+    result = lrs("token", "--url", f"{server}/", "--key", told["key"], "--secret", told["secret"])
+    assert result.exit_code == 0, result.output
+    answer = httpx.post(
+        f"{server}/v1/partners/{name}/statements",
+        json=statement(),
+        headers={"Authorization": f"Bearer {result.stdout.strip()}"},
+    )
+    assert answer.status_code == 200
+    narrow = lrs(
+        *("token", "--url", server, "--key", told["key"], "--secret", told["secret"]),
+        *("--scope", "track/write"),
+    )
+    answer = httpx.get(
+        f"{server}/v1/partners/{name}/statements",
+        headers={"Authorization": f"Bearer {narrow.stdout.strip()}"},
+    )
+    assert answer.status_code == 403
+
+
+def test_a_token_that_cannot_be_had_is_explained(lrs: Lrs, server: str) -> None:
+    for url, words in (
+        (server, "refused with status 401: "),
+        (f"{server}/docs", "refused with status 404: There is no resource at"),
+        ("http://127.0.0.1:1", "No token can be had from http://127.0.0.1:1"),
+        ("nonsense", "No token can be had from nonsense"),
+        ("http://[", "No token can be had from"),
+    ):
+        assert words in refused(lrs("token", "--url", url, "--key", "x", "--secret", "y"))

@@ -1,0 +1,239 @@
+"""`lrs export`: files, manifest, incremental exports, DuckDB."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+import zstandard
+from click.testing import CliRunner, Result
+
+from lrs.api.services import Services
+from lrs.cli import main
+from lrs.reports import table_queries
+from lrs.reports.tables import REPORTS, TABLES
+from tests.support.app import SECRET_KEY
+from tests.support.partners import Partner
+from tests.support.reports import DAY, VENDOR_QUERY, World
+from tests.support.statements import new_id, statement
+
+Export = Callable[..., Any]
+
+
+@pytest.fixture
+def export(database_url: str, partner: Partner) -> Export:
+    """Runs `lrs export` for the partner on the tests' database."""
+    environment: dict[str, str | None] = {
+        name: None for name in os.environ if name.startswith("LRS_")
+    }
+    environment |= {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY}
+
+    async def run(out: Path, *options: str, name: str = partner.name) -> Result:
+        return await asyncio.to_thread(
+            CliRunner().invoke, main.main, ["export", name, str(out), *options], env=environment
+        )
+
+    return run
+
+
+@pytest.fixture
+async def world(services: Services, partner: Partner) -> World:
+    world = World(services.database, partner.partner_id)
+    await world.classroom()
+    return world
+
+
+def manifest(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "manifest.json").read_bytes())
+    return found
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+async def test_the_manifest_tells_what_is_there(
+    export: Export, partner: Partner, world: World, tmp_path: Path
+) -> None:
+    await partner.send([statement() for _ in range(3)])
+    result = await export(tmp_path / "a" / "b")
+    assert result.exit_code == 0, result.output
+    out = tmp_path / "a" / "b"
+    told = manifest(out)
+    assert told["partner"] == partner.name
+    assert (told["format"], told["compression"]) == ("parquet", None)
+    assert set(told["tables"]) == set(TABLES)
+    assert set(contents(out)) == {
+        "manifest.json",
+        *(f"{name}.parquet" for name in TABLES),
+    }
+    for name, each in told["tables"].items():
+        content = (out / each["file"]).read_bytes()
+        assert (each["bytes"], each["sha256"]) == (
+            len(content),
+            hashlib.sha256(content).hexdigest(),
+        )
+        table = pyarrow.parquet.read_table(out / each["file"])
+        assert each["rows"] == table.num_rows
+        assert [column["name"] for column in each["columns"]] == table.column_names
+        assert each["replaces"] == ([] if name == "statements" else "all")
+    assert (told["tables"]["statements"]["rows"], told["tables"]["user_dim"]["rows"]) == (3, 3)
+    assert f"{len(TABLES)} tables" in result.stdout
+
+
+async def test_tables_forms_and_compression_can_be_chosen(
+    export: Export, world: World, tmp_path: Path
+) -> None:
+    options = ("--table", "user_dim", "--table", "team_dim", "--format", "csv")
+    result = await export(tmp_path, *options, "--compress", "zstd")
+    assert result.exit_code == 0, result.output
+    assert set(contents(tmp_path)) == {
+        *("manifest.json", "user_dim.csv.zst", "team_dim.csv.zst"),
+    }
+    packed = (tmp_path / "user_dim.csv.zst").read_bytes()
+    text = zstandard.ZstdDecompressor().stream_reader(packed).read().decode()
+    assert text.splitlines()[1].endswith("Ann,,,," + text.splitlines()[1].split(",")[0])
+
+
+async def test_the_next_export_holds_what_is_news(
+    export: Export, partner: Partner, world: World, tmp_path: Path
+) -> None:
+    first = [statement(id=new_id()) for _ in range(2)]
+    await partner.send(first)
+    await export(tmp_path / "1")
+    await partner.send(statement(id=new_id()))
+    tomorrow = DAY + timedelta(days=1)
+    await world.insert("changed_day", day=tomorrow, changed_at=datetime.now(UTC))
+    result = await export(tmp_path / "2", "--since", str(tmp_path / "1" / "manifest.json"))
+    assert result.exit_code == 0, result.output
+    told = manifest(tmp_path / "2")["tables"]
+    assert told["statements"]["rows"] == 1
+    assert told["course_fact"]["replaces"] == [tomorrow.isoformat()]
+    facts = pyarrow.parquet.read_table(tmp_path / "2" / "course_fact.parquet").to_pylist()
+    assert {row["date_id"] for row in facts} == {20260509}
+    assert (told["course_dim"]["replaces"], told["course_dim"]["rows"]) == ("all", 4)
+    await export(tmp_path / "3", "--since", str(tmp_path / "2" / "manifest.json"))
+    told = manifest(tmp_path / "3")["tables"]
+    assert (told["statements"]["rows"], told["course_fact"]["replaces"]) == (0, [])
+
+
+async def test_a_failed_export_leaves_what_was_there(
+    export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await export(tmp_path)
+    before = contents(tmp_path)
+    monkeypatch.setattr(table_queries, "select", lambda table: "select * from nothing")
+    result = await export(tmp_path, "--table", "user_dim")
+    assert result.exit_code == 1
+    assert contents(tmp_path) == before
+
+
+async def test_a_manifest_is_never_of_other_files(
+    export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even if the next export is cut short while it takes the place of the one before."""
+    await export(tmp_path)
+    replace = Path.replace
+
+    def cut_short(path: Path, target: Path) -> Path:
+        if path.name > "course_fact.parquet":
+            raise OSError("cut short")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", cut_short)
+    assert (await export(tmp_path)).exit_code == 1
+    assert not (tmp_path / "manifest.json").exists()
+
+
+async def test_a_full_disk_ends_an_export(
+    export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the midst of a table: nobody will read the rest of it."""
+
+    class Full(io.FileIO):
+        written = 0
+
+        def write(self, part: Any, /) -> int:
+            self.written += len(part)
+            if self.written > 100_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(part)
+
+    opened = Path.open
+
+    def full(path: Path, *mode: Any, **more: Any) -> Any:
+        return Full(path, "w") if path.name == "date_dim.csv" else opened(path, *mode, **more)
+
+    monkeypatch.setattr(Path, "open", full)
+    out = tmp_path / "out"
+    result = await export(out, "--table", "date_dim", "--format", "csv")
+    assert result.exit_code == 1
+    assert f"{out} cannot be written to: [Errno 28] No space left on device" in result.stderr
+    assert not out.exists()
+
+
+async def test_what_cannot_be_done_is_said(
+    export: Export, stranger: Partner, tmp_path: Path
+) -> None:
+    async def refused(*arguments: Any, **more: Any) -> str:
+        result = await export(*arguments, **more)
+        assert result.exit_code == 1, result.output
+        (line,) = result.stderr.splitlines()[-1:]
+        return str(line)
+
+    other = tmp_path / "other"
+    assert (await export(other, "--table", "user_dim", name=stranger.name)).exit_code == 0
+    path = str(other / "manifest.json")
+    assert "manifest of another partner" in await refused(tmp_path / "x", "--since", path)
+    assert "choose another folder" in await refused(other, "--since", path, name=stranger.name)
+    (tmp_path / "broken.json").write_text("[]")
+    broken = str(tmp_path / "broken.json")
+    assert "no manifest" in await refused(tmp_path / "x", "--since", broken)
+    assert "There is no partner" in await refused(tmp_path / "x", name="nobody")
+    assert not (tmp_path / "x").exists()
+    (tmp_path / "file").write_text("")
+    assert "cannot be written to" in await refused(tmp_path / "file" / "x")
+
+
+# DuckDB
+
+
+READER = """
+import json, sys
+import duckdb
+folder, query, *names = sys.argv[1:]
+with duckdb.connect() as duck:
+    for name in names:
+        duck.execute(f"create view {name} as from read_parquet('{folder}/{name}.parquet')")
+    print(json.dumps(duck.execute(query).fetchall(), default=str))
+"""
+
+
+async def test_duckdb_answers_the_vendors_query_as_postgresql_does(
+    export: Export, services: Services, partner: Partner, world: World, tmp_path: Path
+) -> None:
+    await export(tmp_path)
+    names = [table.name for table in REPORTS]
+    command = [sys.executable, "-c", READER, str(tmp_path), VENDOR_QUERY, *names]
+    answer = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
+    found = json.loads(answer.stdout)
+    named = ", ".join(
+        f"{name} as ({table_queries.select(name)})".replace("$1", str(partner.partner_id))
+        for name in names
+    )
+    rows = await services.database.readers.fetch(f"with {named} {VENDOR_QUERY}")
+    expected = json.loads(json.dumps([tuple(row) for row in rows], default=str))
+    assert len(found) > 5
+    assert sorted(found, key=str) == sorted(expected, key=str)

@@ -1,0 +1,77 @@
+"""`lrs partners`, help and version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from lrs import __version__
+from lrs.cli import main
+from tests.support.cli import Lrs, new_name, refused
+
+# Help
+
+
+def commands(
+    group: click.Group = main.main, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_every_command_has_help(lrs: Lrs, path: tuple[str, ...]) -> None:
+    for flag in ("--help", "-h"):
+        result = lrs(*path, flag)
+        assert result.exit_code == 0
+        assert result.stdout.startswith("Usage:")
+        assert len(result.stdout.splitlines()) > 4
+
+
+def test_it_knows_its_version(lrs: Lrs) -> None:
+    assert __version__ in lrs("--version").stdout
+
+
+# Partners
+
+
+def test_a_partner_is_added_and_listed(lrs: Lrs) -> None:
+    name = new_name()
+    result = lrs("partner", "add", name, "--title", "A title", "--home-page", "https://p.example/")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"partner {name}, at home at https://p.example\n"
+    lines = lrs("partner", "list").stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{name}\t")]
+    assert line.split("\t")[1:3] == ["A title", "https://p.example"]
+
+
+def test_a_partner_has_a_home_page_anyway(lrs: Lrs) -> None:
+    name = new_name()
+    result = lrs("partner", "add", name, LRS_PUBLIC_URL="https://lrs.example")
+    assert result.stdout == f"partner {name}, at home at https://lrs.example/partners/{name}\n"
+
+
+def test_a_name_that_is_taken_is_refused(lrs: Lrs) -> None:
+    name = new_name()
+    lrs("partner", "add", name)
+    assert refused(lrs("partner", "add", name)) == f"There is a partner {name!r} already."
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", ".hidden", "ü", "x" * 64, "a\n", "-", "%00"])
+def test_a_name_that_cannot_stand_in_a_url_is_refused(lrs: Lrs, name: str) -> None:
+    sentence = refused(lrs("partner", "add", "--", name))
+    assert "cannot be a partner's name: it must be 1 to 63 letters" in sentence
+
+
+@pytest.mark.parametrize(
+    "page", ["", "example.com", "ftp://x.example", "https://", "https://a b", "/"]
+)
+def test_a_home_page_that_is_no_url_is_refused(lrs: Lrs, page: str) -> None:
+    sentence = refused(lrs("partner", "add", new_name(), "--home-page", page))
+    assert "must be an absolute URL" in sentence

@@ -1,0 +1,95 @@
+"""`lrs people import`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from tests.support.partners import Partner
+
+TABLE = """type,user,email,from,organization
+user,ada,ada@example.com
+user,ben,
+group,,,,north
+membership,ada,,2026-01-01,north
+"""
+
+
+Import = Callable[..., Result]
+
+
+@pytest.fixture
+def take(partner: Partner, run: Callable[..., Result], tmp_path: Path) -> Import:
+    """Imports a file of this content."""
+
+    def imported(content: bytes | str, *options: str, name: str = "people.csv") -> Result:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return run("people", "import", partner.name, str(path), *options)
+
+    return imported
+
+
+async def test_a_table_is_imported_once(take: Import) -> None:
+    async def told(table: str, *options: str) -> str:
+        done = await asyncio.to_thread(take, table, *options)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert await told(TABLE, "--preview") == (
+        "line 2\tuser\tada\tadded\n"
+        "line 3\tuser\tben\tadded\n"
+        "line 4\tgroup\tnorth\tadded\n"
+        "line 5\tmembership\tada\tadded\n"
+        "4 rows: 4 added\n"
+    )
+    assert await told(TABLE) == "4 rows: 4 added\n"
+    assert await told(TABLE) == "4 rows: 4 unchanged\n"
+    assert await told(TABLE.replace("ben,", "ben,ben@example.com"), "--preview") == (
+        "line 3\tuser\tben\tchanged\temail\n4 rows: 1 changed, 3 unchanged\n"
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["--preview"]])
+async def test_a_refused_row_is_told_and_nothing_imported(take: Import, options: list[str]) -> None:
+    done = await asyncio.to_thread(take, TABLE.replace("2026-01-01", "tomorrow"), *options)
+    assert done.exit_code == 1
+    told = 'from: expected a date such as 2026-05-08, found "tomorrow"'
+    assert f"line 5\tmembership\tada\trefused\t{told}" in done.stderr
+    assert done.stderr.endswith("Nothing is imported while a row is refused.\n")
+    assert done.stdout.endswith("4 rows: 3 added, 1 refused\n")
+    assert "Writing" not in done.stderr
+
+
+async def test_it_says_that_it_writes_only_when_it_does(take: Import) -> None:
+    first = await asyncio.to_thread(take, TABLE)
+    again = await asyncio.to_thread(take, TABLE)
+    assert ["Writing" in done.stderr for done in (first, again)] == [True, False]
+
+
+async def test_an_array_is_imported_too(take: Import) -> None:
+    rows = json.dumps([{"type": "user", "user": "ada"}])
+    done = await asyncio.to_thread(take, rows, name="people.json")
+    assert done.stdout == "1 rows: 1 added\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("people.csv", b"user\nada\n", '"type" is missing among the columns'),
+        ("people.csv", b"type\n\xff\n", "cannot be read"),
+        ("people.json", b"{", "not JSON"),
+        ("people.json", b"{}", "must be an array of rows"),
+    ],
+)
+async def test_a_file_that_cannot_be_read(
+    take: Import, name: str, content: bytes, sentence: str
+) -> None:
+    done = await asyncio.to_thread(take, content, name=name)
+    assert done.exit_code == 1
+    assert sentence in done.stderr

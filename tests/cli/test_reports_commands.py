@@ -1,0 +1,58 @@
+"""`lrs reports`: rebuild and status."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+from click.testing import CliRunner, Result
+
+from lrs.cli import main
+from tests.support.app import SECRET_KEY
+from tests.support.partners import Partner
+from tests.support.projection import lesson, rows
+
+# Commands
+
+
+async def command(*arguments: str, database_url: str, **environment: str) -> Result:
+    variables = {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY, **environment}
+    return await asyncio.to_thread(CliRunner().invoke, main.main, arguments, env=variables)
+
+
+async def test_an_operator_rebuilds_and_asks_how_far_it_is(
+    partner: Partner, connection: asyncpg.Connection, database_url: str
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+    asked = await command("reports", "status", partner.name, database_url=database_url)
+    assert re.fullmatch(rf"{partner.name}\tnever\t[0-9.]+ seconds behind\n", asked.output)
+    done = await command("reports", "rebuild", partner.name, database_url=database_url)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines() == [f"{partner.name}: statements", f"{partner.name}: learners"]
+    asked = await command("reports", "status", partner.name, database_url=database_url)
+    assert asked.output.endswith("\tup to date\n")
+    assert len(await rows(connection, partner, "learner_record")) == 4
+
+
+@pytest.mark.parametrize("name", ["rebuild", "status"])
+async def test_a_partner_that_is_not_there_is_named(database_url: str, name: str) -> None:
+    refused = await command("reports", name, "nobody", database_url=database_url)
+    assert refused.exit_code == 1
+    assert refused.output == "lrs: There is no partner 'nobody'.\n"
+
+
+async def test_a_vocabulary_that_cannot_be_used_is_refused(
+    database_url: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.json"
+    own.write_text('{"verbs": {"http://example.com/x": "finished"}}')
+    for path in (own, tmp_path / "none.json"):
+        refused = await command(
+            "reports", "rebuild", database_url=database_url, LRS_VOCABULARY=str(path)
+        )
+        assert refused.exit_code == 1
+        assert refused.output.startswith("lrs: LRS_VOCABULARY: ")
+        assert str(path) in refused.output

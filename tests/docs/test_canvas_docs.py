@@ -1,0 +1,82 @@
+"""docs/canvas.md: its program runs, its commands exist, its messages are the server's."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import httpx
+import pytest
+import uvicorn
+
+from lrs.api.services import Services
+from lrs.app import create_app
+from lrs.auth import callback_tokens, oauth1
+from lrs.cli import main
+from lrs.settings import Settings
+from tests.support.canvas import BODY, authlib_signed, new_tool
+from tests.support.files import DOCS
+from tests.support.partners import Partner
+
+DOCUMENT = (DOCS / "canvas.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def address(settings: Settings) -> Iterator[str]:
+    """A server that is known by the address that it listens on."""
+    config = uvicorn.Config(create_app(settings), port=0, log_config=None, access_log=False)
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        thread.join(0.02)
+        assert thread.is_alive()
+    yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+    running.should_exit = True
+    thread.join(10)
+
+
+async def test_the_program_reports(
+    services: Services, partner: Partner, address: str, tmp_path: Path
+) -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    program = tmp_path / "report.py"
+    program.write_text(source)
+    async with httpx.AsyncClient(base_url=address) as http:
+        tool = await new_tool(services, replace(partner, http=http))
+        assert tool.url.startswith(f"{address}/api/lti/v1/xapi/")
+        command = [sys.executable, str(program), tool.url, tool.key, tool.secret]
+        done = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, timeout=30
+        )
+        assert (done.stdout.strip(), done.stderr) == ("200", "")
+        (view,) = await tool.views()
+        assert (view["id"], view["interaction_seconds"]) == (BODY["id"], 180.0)
+        request = authlib_signed(tool, b'{"object": {"id": "x"}}', with_body_hash=True)
+        assert (await http.send(request)).status_code == 200
+        assert len(await tool.views()) == 2
+
+
+def test_the_commands_exist() -> None:
+    group = main.main.commands["tool"]
+    assert isinstance(group, click.Group)
+    named = set(re.findall(r"^lrs tool ([a-z-]+)", DOCUMENT, re.MULTILINE))
+    assert named == set(group.commands)
+    for name, flag in re.findall(r"^lrs tool ([a-z-]+) .*?(--[a-z-]+)", DOCUMENT, re.MULTILINE):
+        assert flag in {each for p in group.commands[name].params for each in p.opts}
+
+
+def test_the_words_are_the_servers() -> None:
+    for message in (
+        oauth1.INVALID_HEADER, oauth1.TOO_OLD,
+        callback_tokens.NO_SUCH_TOOL, callback_tokens.INVALID_TOKEN,
+        "Duplicate nonce detected",
+    ):  # fmt: skip
+        assert f"| `{message}` |" in DOCUMENT

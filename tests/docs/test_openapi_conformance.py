@@ -1,0 +1,264 @@
+"""The server answers as the OpenAPI document describes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as bounded
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from lrs.xapi import multipart
+from lrs.xapi.validation import statement_violations
+from tests.support.openapi import COMPONENTS, DOCUMENT, operations, resolved, validator
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, new_id, statement
+
+# The document and what the server does
+
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = 7
+POSITIVE = sorted(f"{method.upper()} {path}" for path, method, _ in operations())
+
+# The others take nothing that could be wrong.
+NEGATIVE = [label for label in POSITIVE if re.search("{|xapi/(?!about)|token", label)]
+
+Send = Callable[[schemathesis.Case[Any]], object]
+
+
+def converse(
+    server: str, label: str, mode: GenerationMode, send: Send, examples: int = EXAMPLES
+) -> None:
+    """Sends what hypothesis makes for one operation."""
+    schema = schemathesis.openapi.from_dict(DOCUMENT)
+    schema.config.update(base_url=server)
+    operation = schema.find_operation_by_label(label)
+    assert operation is not None
+
+    @bounded(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case[Any]) -> None:
+        send(case)
+
+    ask()
+
+
+@pytest.mark.parametrize(
+    ("label", "mode"),
+    [
+        *((label, GenerationMode.POSITIVE) for label in POSITIVE),
+        *((label, GenerationMode.NEGATIVE) for label in NEGATIVE),
+    ],
+)
+async def test_the_server_answers_as_described(
+    server: str, partner: Partner, label: str, mode: GenerationMode
+) -> None:
+    if "token" in label:
+        credentials: dict[str, Any] = {"auth": (partner.key, partner.secret)}
+    else:
+        credentials = {"headers": await authorized(server, partner)}
+
+    def send(case: schemathesis.Case[Any]) -> None:
+        if "partner" in case.path_parameters:
+            case.path_parameters["partner"] = partner.name
+        answer = case.call_and_validate(**credentials, checks=CHECKS, timeout=10)
+        assert answer.status_code != 401 or "token" in label
+
+    await asyncio.to_thread(converse, server, label, mode, send)
+
+
+async def authorized(server: str, partner: Partner) -> dict[str, str]:
+    """An access token of the server that is asked; each has an issuer of its own."""
+    async with httpx.AsyncClient(base_url=server) as http:
+        answer = await http.post(
+            "/oauth2/token",
+            data={"grant_type": "client_credentials"},
+            auth=(partner.key, partner.secret),
+        )
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+@pytest.mark.parametrize("label", POSITIVE)
+async def test_the_server_answers_strangers_as_described(server: str, label: str) -> None:
+    method, _, path = label.partition(" ")
+    is_closed = any(
+        "bearer" in each for each in DOCUMENT["paths"][path][method.lower()]["security"]
+    )
+    statuses = set()
+
+    def send(case: schemathesis.Case[Any]) -> None:
+        statuses.add(case.call_and_validate(checks=CHECKS, timeout=10).status_code)
+
+    await asyncio.to_thread(converse, server, label, GenerationMode.POSITIVE, send, 2)
+    assert not is_closed or statuses <= {400, 401}
+
+
+# What is not made up by hypothesis
+
+
+def described(path: str, method: str, answer: httpx.Response) -> Any:
+    """The schema of an answer, by its status and content type."""
+    response = resolved(DOCUMENT["paths"][path][method]["responses"][str(answer.status_code)])
+    return response["content"][answer.headers["content-type"].partition(";")[0]]["schema"]
+
+
+def mixed(name: str) -> tuple[str, bytes]:
+    """The content type and the bytes of an example; its summary has the boundary."""
+    example = COMPONENTS["examples"][name]
+    return example["summary"].removeprefix("Content-Type: "), example["value"].encode()
+
+
+def parts(content_type: str, content: bytes) -> tuple[Any, list[multipart.Part]]:
+    """The JSON of the first part, and the other parts."""
+    first, *others = multipart.split(content, multipart.boundary(content_type))
+    return json.loads(first.content), others
+
+
+@pytest.mark.parametrize("method", ["post", "put"])
+async def test_the_attachment_of_the_example_is_taken_and_found(
+    partner: Partner, method: str
+) -> None:
+    content_type, content = mixed("attachment-sent")
+    sent, attached = parts(content_type, content)
+    assert statement_violations(sent, "1.0.3") == []
+    answer = await partner.http.request(
+        method,
+        "/xapi/statements",
+        params={"statementId": sent["id"]} if method == "put" else None,
+        content=content,
+        headers={**XAPI, **partner.headers, "Content-Type": content_type},
+    )
+    assert answer.status_code == (200 if method == "post" else 204), answer.text
+
+    page, contents = parts(*mixed("attachments-found"))
+    assert contents == attached
+    set_here = dict.fromkeys(("authority", "stored"))
+    for path in (partner.url("statements"), "/xapi/statements"):
+        found = await partner.http.get(
+            path, params={"attachments": "true"}, headers={**XAPI, **partner.headers}
+        )
+        assert found.status_code == 200
+        answered, received = parts(found.headers["content-type"], found.content)
+        assert received == contents
+        assert [each | set_here for each in answered["statements"]] == [
+            each | set_here for each in page["statements"]
+        ]
+        for each in (answered, page):
+            validator({"$ref": "#/components/schemas/StatementPage"}).validate(each)
+
+
+async def test_every_way_to_answer_with_statements_is_described(partner: Partner) -> None:
+    for path in ("/v1/partners/{partner}/statements", "/xapi/statements"):
+        for wanted in ("true", "false"):
+            answer = await partner.http.get(
+                path.format(partner=partner.name),
+                params={"attachments": wanted},
+                headers={**XAPI, **partner.headers},
+            )
+            assert answer.status_code == 200
+            assert described(path, "get", answer)
+
+
+async def test_a_refused_batch_is_answered_as_described(partner: Partner) -> None:
+    known = statement(id=new_id())
+    assert (await partner.xapi(known)).status_code == 200
+    example = COMPONENTS["examples"]["batch-refused"]["value"]
+    without_verb = {name: value for name, value in statement().items() if name != "verb"}
+    answer = await partner.xapi([statement(), without_verb])
+    assert answer.json() == example
+    conflict = known | {"result": {"completion": True}}
+    large = statement(result={"response": "x" * 1_048_576})
+    for batch, status in [([without_verb], 400), ([conflict], 409), ([large, known], 413)]:
+        answer = await partner.xapi(batch)
+        assert answer.status_code == status
+        assert len(answer.json()["results"]) == 1
+        schema = described("/xapi/statements", "post", answer)
+        validator(schema).validate(answer.json())
+        unrefused = {**answer.json(), "results": [{**example["results"][0], "outcome": "stored"}]}
+        assert not validator(schema).is_valid(unrefused)
+
+
+def refusals() -> Iterator[Any]:
+    content_type, content = mixed("attachment-sent")
+    first, hash_ = b"Content-Type: application/json", b"X-Experience-API-Hash: "
+    for name, kind, body, status, code in [
+        ("no boundary", "multipart/mixed", content, 400, "bad-request"),
+        ("no end", content_type, content[:-6], 400, "bad-request"),
+        ("no JSON type", content_type, content.replace(first, b"X: x"), 400, "bad-request"),
+        ("wrong hash", content_type, content.replace(hash_, hash_ + b"0"), 400, "bad-request"),
+        ("no JSON", content_type, content.replace(b"{", b"", 1), 400, "malformed-json"),
+        ("form", "multipart/form-data; boundary=x", content, 400, "unsupported-media-type"),
+        ("parts", "multipart/mixed; boundary=x", b"--x\r\n\r\n" * 1002, 413, "too-large"),
+    ]:
+        yield pytest.param(kind, body, status, code, id=name)
+
+
+@pytest.mark.parametrize(("kind", "body", "status", "code"), list(refusals()))
+async def test_a_refused_multipart_is_answered_as_described(
+    partner: Partner, kind: str, body: bytes, status: int, code: str
+) -> None:
+    for method, params in (("post", {}), ("put", {"statementId": new_id()})):
+        answer = await partner.http.request(
+            method,
+            "/xapi/statements",
+            params=params,
+            content=body,
+            headers={**XAPI, **partner.headers, "Content-Type": kind},
+        )
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        validator(described("/xapi/statements", method, answer)).validate(answer.json())
+        told = DOCUMENT["paths"]["/xapi/statements"][method]["requestBody"]["description"]
+        assert f"`{code}`" in told
+
+
+async def test_an_attachment_that_did_not_come_is_refused_as_described(partner: Partner) -> None:
+    sent, _ = parts(*mixed("attachment-sent"))
+    answer = await partner.xapi(sent)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-statement")
+    assert (await partner.send(sent)).json()["code"] == "invalid-statement"
+
+
+async def test_the_alternate_syntax_is_understood_as_described(partner: Partner) -> None:
+    introduction = DOCUMENT["info"]["description"]
+    assert "?method=PUT" in introduction
+    form = {**XAPI, **partner.headers, "statementId": new_id(), "content": json.dumps(statement())}
+    url = "/xapi/statements?method=PUT"
+    assert (await partner.http.post(url, data=form)).status_code == 204
+    for wrong, address in [
+        ({"content": "{"}, url),
+        ({"X-Experience-API-Version": "2.0.0"}, url),
+        ({"X-Experience-API-Version": ""}, url),
+        ({}, "/xapi/statements?method=PATCH"),
+        ({}, f"{url}&x=y"),
+    ]:
+        answer = await partner.http.post(address, data=form | wrong)
+        assert answer.status_code == 400
+        assert f"`{answer.json()['code']}`" in introduction

@@ -1,0 +1,183 @@
+"""The OpenAPI document: valid, complete, and in agreement with the code."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import jsonschema
+import pytest
+import schemathesis
+
+from lrs import __version__, resources
+from lrs.api import openapi
+from lrs.app import ROUTES
+from lrs.auth import scopes
+from lrs.ingest import pipeline
+from lrs.xapi.validation import statement_violations, track_violations
+from tests.support.files import SEEDS
+from tests.support.openapi import (
+    COMPONENTS,
+    DOCUMENT,
+    LOADED,
+    STATUS_BY_CODE,
+    classes,
+    nodes,
+    operations,
+    resolved,
+    validator,
+)
+
+# The document by itself
+
+
+def test_is_valid_openapi_3_1() -> None:
+    document = copy.deepcopy(DOCUMENT)
+    # The specification (4.7) allows a relative URL here, its schema of 2022 does not yet.
+    flow = document["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    flow["tokenUrl"] = f"https://lrs.example{flow['tokenUrl']}"
+    schemathesis.openapi.from_dict(document).validate()
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert DOCUMENT["info"]["version"] == __version__
+
+
+def test_its_schemas_are_json_schema_2020_12() -> None:
+    for node in nodes(DOCUMENT["paths"] | {"components": COMPONENTS}):
+        if "schema" in node and isinstance(node["schema"], dict):
+            jsonschema.Draft202012Validator.check_schema(node["schema"])
+    for schema in COMPONENTS["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_every_reference_points_inside_and_to_something() -> None:
+    references = {node["$ref"] for node in nodes(DOCUMENT) if "$ref" in node}
+    assert "#/components/schemas/xapi-common/$defs/uuid" in references
+    for reference in references:
+        assert reference.startswith("#/")
+        assert resolved({"$ref": reference}) is not None
+
+
+def test_every_component_is_used() -> None:
+    references = {node["$ref"] for node in nodes(DOCUMENT) if "$ref" in node}
+    for kind in COMPONENTS.keys() - {"securitySchemes"}:
+        for name in COMPONENTS[kind]:
+            used = f"#/components/{kind}/{name}"
+            assert any(each == used or each.startswith(f"{used}/") for each in references), used
+
+
+def test_the_source_holds_no_copy_of_a_schema_file() -> None:
+    source = json.loads(resources.schema_files()[openapi.SOURCE])
+    targets = {node["$ref"].partition("#")[0] for node in nodes(source) if "$ref" in node} - {""}
+    assert targets == set(resources.schema_files()) - {openapi.SOURCE}
+
+
+def examples() -> Iterator[Any]:
+    for node in nodes(DOCUMENT):
+        if "schema" not in node:
+            continue
+        named = {name: resolved(each)["value"] for name, each in node.get("examples", {}).items()}
+        if "example" in node:
+            named["example"] = node["example"]
+        for name, value in named.items():
+            yield pytest.param(node["schema"], value, id=name)
+
+
+@pytest.mark.parametrize(("schema", "value"), list(examples()))
+def test_examples_are_what_their_schema_says(schema: dict[str, Any], value: Any) -> None:
+    validator(schema).validate(value)
+
+
+def test_the_page_sends_no_parameter_that_was_not_asked_for() -> None:
+    """It fills in every example and default; statementId goes with hardly anything else."""
+    for parameter in COMPONENTS["parameters"].values():
+        told = {**parameter, **parameter.get("content", {}).get("application/json", {})}
+        assert parameter.get("required") or "example" not in told
+        assert "default" not in resolved(told["schema"])
+
+
+def test_names_in_paths_stand_as_they_are() -> None:
+    """Whoever puts them into a path escapes them, slashes too."""
+    for name in ("learner", "content"):
+        parameter = COMPONENTS["parameters"][name]
+        assert "%" not in parameter["example"]
+        assert "pattern" not in parameter["schema"]
+
+
+def test_request_examples_are_the_vendors_own() -> None:
+    for name, example in COMPONENTS["examples"].items():
+        if (path := SEEDS / f"{name}.json").exists():
+            assert example["value"] == json.loads(path.read_text())
+            assert "track" in name or statement_violations(example["value"], "1.0.3") == []
+            assert "track" not in name or track_violations(example["value"]) == []
+
+
+# The document and the code
+
+
+def test_every_route_is_described_and_nothing_else() -> None:
+    described = {(path, method.upper()) for path, method, _ in operations()}
+    served = {
+        (re.sub(r":\w+}", "}", route.path), method) for route in ROUTES for method in route.handlers
+    }
+    assert described <= served
+    # GET answers HEAD as well; that is said once for all.
+    assert {each for each in served if each[1] != "HEAD"} <= described
+
+
+def test_operation_ids_are_unique() -> None:
+    names = [operation["operationId"] for _, _, operation in operations()]
+    assert len(names) == len(set(names))
+
+
+def test_every_code_is_described_under_its_status() -> None:
+    assert set(COMPONENTS["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(
+        STATUS_BY_CODE
+    )
+    for _, _, operation in operations():
+        for status, response in operation["responses"].items():
+            content = resolved(response).get("content", {})
+            if schema := content.get("application/problem+json", {}).get("schema"):
+                codes = schema["allOf"][1]["properties"]["code"]["enum"]
+                assert {STATUS_BY_CODE[code] for code in codes} == {int(status)}
+
+
+def test_problem_examples_have_the_titles_of_the_code() -> None:
+    titles = {each.code: each.title for each in classes()}
+    for name, example in COMPONENTS["examples"].items():
+        if name.startswith("problem-"):
+            assert example["value"]["title"] == titles[name.removeprefix("problem-")]
+
+
+def test_every_operation_that_asks_for_credentials_tells_how_it_refuses() -> None:
+    for path, method, operation in operations():
+        statuses = set(operation["responses"])
+        if any("bearer" in each for each in operation["security"]):
+            assert {"400", "401", "403", "429", "500", "503"} <= statuses, (path, method)
+        if method == "post":
+            assert {"400", "401", "413"} <= statuses, (path, method)
+
+
+def test_outcomes_are_those_of_the_code() -> None:
+    answered = set(get_args(pipeline.Kind)) - {"withheld"}
+    schemas = COMPONENTS["schemas"]
+    assert set(schemas["Outcome"]["enum"]) == answered
+    assert set(schemas["Summary"]["propertyNames"]["enum"]) == {"received", *answered}
+    _, limits = schemas["RefusedResult"]["allOf"]
+    assert set(limits["properties"]["outcome"]["enum"]) == pipeline.REFUSED
+
+
+def test_scopes_are_those_of_the_code() -> None:
+    flow = COMPONENTS["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    assert set(flow["scopes"]) == {*scopes.KNOWN, scopes.WHATEVER_GRANTED}
+
+
+def test_names_of_files_are_those_that_are_served() -> None:
+    def names(path: str) -> list[str]:
+        listed: list[str] = DOCUMENT["paths"][path]["get"]["parameters"][0]["schema"]["enum"]
+        return listed
+
+    assert names("/schemas/{path}") == sorted(set(resources.schema_files()) - {openapi.SOURCE})
+    assert names("/docs/{file}") == LOADED

@@ -1,0 +1,83 @@
+"""docs/reporting.md describes every table and column, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import pytest
+
+from lrs import resources
+from lrs.cli import main
+from lrs.reports.tables import REPORTS, STATEMENTS, Table
+from lrs.settings import documented
+from tests.support.files import DOCS
+
+DOCUMENT = (DOCS / "reporting.md").read_text(encoding="utf-8")
+
+
+def section(title: str, level: str = "##") -> str:
+    found = re.search(
+        rf"^{level} {title}\n(.*?)(?=^#{{2,{len(level)}}} |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL
+    )
+    assert found, title
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of a table's rows, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def test_every_table_has_its_section() -> None:
+    titles = re.findall(r"^### (\w+)$", section("Where each column comes from"), re.MULTILINE)
+    assert titles == [table.name for table in REPORTS]
+
+
+@pytest.mark.parametrize("table", REPORTS, ids=lambda table: table.name)
+def test_every_column_says_where_it_comes_from(table: Table) -> None:
+    told = rows(section(table.name, "###"))
+    expected = [(f"`{column.name}`", column.type) for column in table.columns]
+    assert [(name, type_) for name, type_, _ in told] == expected
+    assert all(source for _, _, source in told)
+
+
+def test_the_database_says_the_same_of_every_column() -> None:
+    """Without the marks, which business intelligence tools would show as they are."""
+    said = re.findall(
+        r"^comment on column (\w+)\.(\w+) is '((?:[^']|'')*)';$",
+        resources.sql_file("report_comments"),
+        re.MULTILINE,
+    )
+    assert [(table, column, text.replace("''", "'")) for table, column, text in said] == [
+        (table.name, name.strip("`"), re.sub("[`*]", "", source))
+        for table in REPORTS
+        for name, _, source in rows(section(table.name, "###"))
+    ]
+
+
+def test_the_columns_of_statements_are_told() -> None:
+    text = section("Export")
+    told = rows(text[text.index("| column |") :].partition("\n\n")[0])
+    names = [(name, type_) for cell, type_, _ in told for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(names) == sorted((column.name, column.type) for column in STATEMENTS.columns)
+
+
+COMMANDS = sorted(set(re.findall(r"^lrs .*?(?=  #|$)", DOCUMENT, re.MULTILINE)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_exists(command: str) -> None:
+    found: click.Command = main.main
+    words = command.split()[1:]
+    while isinstance(found, click.Group):
+        found = found.commands[words.pop(0)]
+    flags = {flag for option in found.params for flag in option.opts}
+    assert {word for word in words if word.startswith("--")} <= flags
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    known = {f"LRS_{name.upper()}" for name in documented()}
+    client = {"LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET"}
+    assert set(re.findall(r"LRS_[A-Z_]*[A-Z]", DOCUMENT)) <= known | client

@@ -1,0 +1,328 @@
+"""Killed processes lose no acknowledged statement."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from lrs import embedded_postgres
+from tests.support.files import ROOT
+from tests.support.server_process import BARE, LRS, Server, run
+from tests.support.statements import XAPI, new_id, statement
+
+AUTH: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def pattern() -> Iterator[Path]:
+    """A data directory with a partner and its credential, from a server that has stopped."""
+    parent = Path(tempfile.mkdtemp(prefix="lrs-test-")).resolve()
+    server = Server(parent / "data", LRS_LOG_LEVEL="warning")
+    data = ("--data-directory", str(parent / "data"))
+    assert run("partner", "add", "acme", *data).returncode == 0
+    AUTH[:] = run("credential", "add", "acme", *data).stdout.split()[1::2]
+    server.close()
+    yield parent / "data"
+    shutil.rmtree(parent)
+
+
+@pytest.fixture
+def data(pattern: Path) -> Iterator[Path]:
+    parent = Path(tempfile.mkdtemp(prefix="lrs-test-")).resolve()
+    shutil.copytree(pattern, parent / "data")
+    yield parent / "data"
+    for process in postgres(parent / "data"):
+        process.kill()
+    shutil.rmtree(parent)
+
+
+@pytest.fixture
+def auth(pattern: Path) -> tuple[str, str]:
+    """The credential that the data directory knows."""
+    key, secret = AUTH
+    return key, secret
+
+
+def postgres(data: Path) -> list[psutil.Process]:
+    """The processes of the embedded PostgreSQL on this directory."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.name() == "postgres" and Path(process.cwd()) == data / "postgres":
+                found.append(process)
+    return found
+
+
+def workers(server: Server) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(server.process.pid).children():
+        with suppress(psutil.Error):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+class Senders:
+    """Clients that send one statement or a batch after another, and note what became of each."""
+
+    def __init__(self, url: str, auth: tuple[str, str], count: int = 6) -> None:
+        self.url, self.auth = url, auth
+        self.sent: set[str] = set()
+        self.acknowledged: list[str] = []
+        self.cut: list[str] = []
+        self.unexpected: list[Any] = []
+        self.ended = threading.Event()
+        self.threads = [threading.Thread(target=self.send, args=(n,)) for n in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def send(self, number: int) -> None:
+        with httpx.Client(auth=self.auth, headers=XAPI, timeout=15) as client:
+            while not self.ended.is_set():
+                ids = [new_id() for _ in range((1, 10)[number % 2])]
+                self.sent.update(ids)
+                batch = [statement(id=each) for each in ids]
+                try:
+                    answer = client.post(
+                        f"{self.url}/xapi/statements", json=batch if number % 2 else batch[0]
+                    )
+                except httpx.ConnectError:
+                    time.sleep(0.02)
+                except httpx.HTTPError:
+                    self.cut += ids
+                else:
+                    if answer.status_code == 200:
+                        self.acknowledged += ids
+                    elif answer.status_code != 503:
+                        self.unexpected.append(answer.text)
+
+    def wait_for(self, more: int) -> None:
+        """Returns when so many more statements have been acknowledged."""
+        wanted, give_up = len(self.acknowledged) + more, time.monotonic() + 20
+        while len(self.acknowledged) < wanted:
+            assert time.monotonic() < give_up
+            time.sleep(0.005)
+
+    def end(self) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+        assert self.unexpected == []
+
+
+def stored(url: str, auth: tuple[str, str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    with httpx.Client(auth=auth, headers=XAPI, base_url=url) as client:
+        more = "/xapi/statements?format=ids"
+        while more:
+            page = client.get(more).json()
+            found.update(each["id"] for each in page["statements"])
+            more = page["more"]
+    return found
+
+
+def kept(data: Path) -> Counter[str]:
+    """What the database of a server that has stopped holds."""
+
+    async def fetch(dsn: str) -> Counter[str]:
+        connection = await asyncpg.connect(dsn)
+        rows = await connection.fetch("select statement_id from statement")
+        await connection.close()
+        return Counter(str(row["statement_id"]) for row in rows)
+
+    with embedded_postgres.running(data) as dsn:
+        return asyncio.run(fetch(dsn))
+
+
+def test_nothing_that_was_acknowledged_is_lost(data: Path, auth: tuple[str, str]) -> None:
+    server = Server(data, "--workers", "2", LRS_LOG_LEVEL="warning")
+    try:
+        senders = Senders(server.url, auth)
+        try:
+            senders.wait_for(100)
+            # A worker is killed: the other goes on, and a new one takes its place.
+            victim = workers(server)[0]
+            victim.kill()
+            senders.wait_for(200)
+            give_up = time.monotonic() + 10
+            while len([w for w in workers(server) if w.pid != victim.pid]) < 2:
+                assert time.monotonic() < give_up
+                time.sleep(0.02)
+            senders.wait_for(100)
+            # Everything is killed at once, the database first.
+            children = workers(server)
+            for process in [*postgres(data), psutil.Process(server.process.pid), *children]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            server.process.wait()
+        finally:
+            senders.end()
+    finally:
+        server.close()
+    assert len(senders.acknowledged) == len(set(senders.acknowledged)) > 400
+    server = Server(data, LRS_LOG_LEVEL="warning")
+    try:
+        found = stored(server.url, auth)
+    finally:
+        server.close()
+    assert set(found.values()) == {1}
+    assert set(senders.acknowledged) <= set(found) <= senders.sent
+    assert not postgres(data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one socket for all elsewhere")
+def test_each_worker_gets_its_share_of_connections_that_come_at_once(data: Path) -> None:
+    server = Server(data, "--workers", "2", LRS_PROJECTION="no", LRS_LOG_LEVEL="warning")
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+
+    def counts(status: str, ports: set[int]) -> list[int]:
+        """How many connections each worker has, with these ports at the other end."""
+        return [
+            sum(
+                each.status == status and (each.raddr.port if each.raddr else 0) in ports
+                for each in worker.net_connections("tcp")
+            )
+            for worker in workers(server)
+        ]
+
+    def wait_for(total: int, status: str, ports: set[int]) -> list[int]:
+        give_up = time.monotonic() + 10
+        while sum(found := counts(status, ports)) < total:
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        return found
+
+    try:
+        assert wait_for(32, psutil.CONN_LISTEN, {0}) == [16, 16]
+        with ExitStack() as opened:
+            clients = [opened.enter_context(socket.create_connection(address)) for _ in range(64)]
+            ports = {client.getsockname()[1] for client in clients}
+            assert min(wait_for(64, psutil.CONN_ESTABLISHED, ports)) >= 8
+    finally:
+        server.close()
+
+
+def test_workers_end_with_the_process_that_started_them(data: Path) -> None:
+    server = Server(data, "--workers", "2", LRS_LOG_LEVEL="warning")
+    try:
+        children = workers(server)
+        assert len(children) == 2
+        server.process.kill()
+        server.process.wait()
+        _, alive = psutil.wait_procs(children, timeout=5)
+        assert alive == []
+        # So the port is free again, and the data can be used again.
+        port = server.url.rpartition(":")[2]
+        again = Server(data, "--port", port, LRS_LOG_LEVEL="warning")
+        again.close()
+        assert again.url == server.url
+        assert not postgres(data)
+    finally:
+        server.close()
+
+
+def test_metrics_of_a_killed_server_are_removed(data: Path) -> None:
+    def served() -> Server:
+        environment = {"TMPDIR": str(data.parent), "LRS_LOG_LEVEL": "warning"}
+        return Server(data, "--workers", "2", **environment)
+
+    killed = served()
+    (left,) = data.parent.glob("lrs-metrics-*")
+    killed.process.kill()
+    killed.process.wait()
+    killed.close()
+    server = served()
+    try:
+        (own,) = data.parent.glob("lrs-metrics-*")
+        assert own != left
+    finally:
+        server.close()
+    assert not list(data.parent.glob("lrs-metrics-*"))
+
+
+@pytest.mark.parametrize(("number", "count"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])
+def test_a_server_that_is_told_to_stop_finishes_what_it_accepted(
+    data: Path, auth: tuple[str, str], number: int, count: str
+) -> None:
+    server = Server(data, "--workers", count, LRS_LOG_LEVEL="warning")
+    try:
+        senders = Senders(server.url, auth)
+        try:
+            senders.wait_for(60)
+            assert server.stop(number) == 0, server.said()
+        finally:
+            senders.end()
+    finally:
+        server.close()
+    assert not postgres(data)
+    assert "Traceback" not in server.said()
+    found = kept(data)
+    # No request that was accepted went without an answer: stored means acknowledged.
+    assert Counter(senders.acknowledged) == found
+
+
+def test_a_request_that_does_not_end_is_given_up_in_time(data: Path, auth: tuple[str, str]) -> None:
+    server = Server(data, LRS_LOG_LEVEL="warning", LRS_SHUTDOWN_SECONDS="1")
+    host, port = server.url.removeprefix("http://").split(":")
+    try:
+        with socket.create_connection((host, int(port))) as stalled:
+            header = b64encode(":".join(auth).encode()).decode()
+            stalled.sendall(
+                b"POST /xapi/statements HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n"
+                b"Content-Type: application/json\r\nX-Experience-API-Version: 1.0.3\r\n"
+                + f"Authorization: Basic {header}\r\n\r\n[".encode()
+            )
+            time.sleep(0.2)
+            began = time.monotonic()
+            assert server.stop() == 0, server.said()
+            assert time.monotonic() - began < 5
+    finally:
+        server.close()
+    assert not postgres(data)
+
+
+def test_impatience_does_not_leave_the_database_running(data: Path) -> None:
+    server = Server(data, LRS_LOG_LEVEL="warning")
+    try:
+        give_up = time.monotonic() + 10
+        while server.process.poll() is None:
+            assert time.monotonic() < give_up
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        assert not postgres(data)
+    finally:
+        server.close()
+
+
+def test_a_server_that_is_stopped_while_it_starts_leaves_nothing_behind(data: Path) -> None:
+    command = [*LRS, "serve", "--port", "0", "--data-directory", str(data)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=BARE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        give_up = time.monotonic() + 10
+        while not postgres(data):
+            assert time.monotonic() < give_up
+            time.sleep(0.005)
+        process.terminate()
+        _, said = process.communicate(timeout=20)
+        assert process.returncode == 0, said
+    assert not postgres(data)
+    assert b"Traceback" not in said

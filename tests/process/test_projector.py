@@ -1,0 +1,201 @@
+"""The projector process: start, priority, failures, end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from lrs.api.services import Services
+from lrs.errors import Unavailable
+from lrs.projection import lag, projector
+from lrs.projection.projector import Follower
+from lrs.projection.vocabulary import vocabulary
+from lrs.server import projector_process
+from lrs.store import postgres
+from tests.support.app import SECRET_KEY
+from tests.support.learning_history import mailbox
+from tests.support.partners import Partner
+from tests.support.server_process import Server
+from tests.support.statements import statement
+
+
+def children(server: Server) -> list[psutil.Process]:
+    """The processes that follow the statements for a server."""
+    found = []
+    for each in psutil.Process(server.process.pid).children():
+        with suppress(psutil.Error):  # it may just have ended
+            if "lrs.server.projector_process" in each.cmdline():
+                found.append(each)
+    return found
+
+
+def wait_for(found: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 20
+    while not found():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts a server on the tests' database."""
+    started = []
+
+    def start(**environment: str) -> Server:
+        started.append(
+            Server(
+                tmp_path / "data",
+                LRS_DATABASE_URL=database_url,
+                LRS_SECRET_KEY=SECRET_KEY,
+                LRS_LOG_LEVEL="warning",
+                **environment,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+async def test_what_is_stored_is_soon_reported(
+    partner: Partner, services: Services, start: Callable[..., Server]
+) -> None:
+    """By one process, however many the workers; when it is killed, another one takes over."""
+    server = start(LRS_WORKERS="2")
+    await partner.send(statement())
+
+    def measured_lag() -> float:
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        (line,) = (each for each in lines if each.startswith("lrs_projection_lag_seconds"))
+        return float(line.split()[-1])
+
+    wait_for(lambda: measured_lag() == 0)
+    horizon = await services.watermark_reader.read_watermark()
+    found = await lag.reached(services.database, partner.partner_id, horizon)
+    assert found == lag.Reached(horizon, 0.0)
+    (first,) = children(server)
+    assert first.nice() > psutil.Process(server.process.pid).nice()
+    first.kill()
+    wait_for(lambda: [each for each in children(server) if each.pid != first.pid] != [])
+    (second,) = children(server)
+    assert server.stop() == 0
+    assert not second.is_running()
+
+
+def test_others_have_the_processor_before_it_and_its_postgresql(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data", LRS_PROJECTION="on")
+    try:
+        family = psutil.Process(server.process.pid).children(recursive=True)
+        (postmaster,) = (each for each in family if each.name() == "postgres" and each.children())
+        (follower,) = children(server)
+        wait_for(lambda: follower.nice() > 0)
+        connections = (1, 2)  # as many as it may have
+        wait_for(
+            lambda: (
+                [each.nice() for each in postmaster.children()].count(follower.nice())
+                in connections
+            )
+        )
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("left", "worked", "rests"),
+    [(0.0, 0.3, 1.0), (0.5, 0.3, 0.6), (9.0, 2.0, 4.0), (11.0, 2.0, 0.0)],
+)
+def test_it_rests_longer_than_it_works_unless_it_is_late(
+    left: float, worked: float, rests: float
+) -> None:
+    assert projector_process.rest(left, worked) == rests
+
+
+async def test_it_says_whether_more_is_left(
+    partner: Partner, services: Services, database_url: str
+) -> None:
+    for _ in range(3):
+        await partner.send(statement())
+    await services.watermark_reader.read_watermark()
+    async with postgres.open_projector_database(database_url) as connections:
+        follows = Follower(connections, vocabulary(), chunk=2)
+        assert await follows.follow() > 0
+        assert await follows.follow() == 0
+    waits = {each.partner_id: each.since for each in await lag.standing(services.database)}
+    assert waits[partner.partner_id] is None
+
+
+async def test_a_database_that_falls_silent_is_not_waited_for_for_ever(database_url: str) -> None:
+    with pytest.raises(Unavailable):
+        async with postgres.open_projector_database(database_url, seconds=0.2) as connections:
+            await connections.readers.execute("select pg_sleep(60)")
+
+
+def test_it_ends_with_a_server_that_is_killed(start: Callable[..., Server]) -> None:
+    server = start()
+    (child,) = children(server)
+    server.stop(signal.SIGKILL)
+    with suppress(psutil.NoSuchProcess):
+        child.wait(20)
+    assert not child.is_running()
+
+
+def test_it_ends_in_order_without_a_database(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "LRS_DATABASE_URL": f"postgresql://lrs@/lrs?host={tmp_path}",
+        "LRS_SECRET_KEY": SECRET_KEY,
+    }
+    command = [sys.executable, "-m", "lrs.server.projector_process"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stderr=pipe, text=True) as process:
+        assert process.wait(20) == 1
+        assert process.stderr is not None
+        (line,) = process.stderr
+    assert "cannot follow the statements" in line
+
+
+def test_it_can_be_switched_off(start: Callable[..., Server]) -> None:
+    assert children(start(LRS_PROJECTION="off")) == []
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError, asyncpg.UniqueViolationError])
+async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
+    partner: Partner,
+    stranger: Partner,
+    services: Services,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[Exception],
+) -> None:
+    for each in (partner, stranger):
+        await each.send(statement(actor=mailbox("ada")))
+    await services.watermark_reader.read_watermark()
+    advance = projector.advance
+
+    async def fail_for_one(
+        connection: asyncpg.Connection, partner_id: int, *more: object, limit: int
+    ) -> int:
+        if partner_id == partner.partner_id:
+            raise failure("told so")
+        return await advance(connection, partner_id, *more, limit=limit)
+
+    monkeypatch.setattr(projector, "advance", fail_for_one)
+    async with postgres.open_projector_database(database_url) as connections:
+        follows = Follower(connections, vocabulary())
+        while await follows.follow():
+            pass
+    waits = {each.partner_id: each.since for each in await lag.standing(services.database)}
+    assert waits[partner.partner_id] is not None
+    assert waits[stranger.partner_id] is None

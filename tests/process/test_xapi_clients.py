@@ -1,0 +1,341 @@
+"""xAPI clients of others against a running server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import tincan
+from tincan.documents import ActivityProfileDocument, AgentProfileDocument, StateDocument
+
+from tests.support.files import ROOT
+from tests.support.partners import Partner
+from tests.support.statements import XAPI
+
+Json = dict[str, Any]
+
+CLIENTS = ROOT / "tests" / "clients"
+ACTIVITY = "http://example.com/course/1?a=b&c=d"
+VERB = "http://adlnet.gov/expapi/verbs/experienced"
+FIRST, SECOND = '{"page":1}', "page 2\r\n"  # it writes all else in Latin-1
+
+
+# tincan, by Rustici Software, in Python
+
+
+@pytest.fixture(params=["1.0.3", "1.0.0"])
+def lrs(partner: Partner, server: str, request: pytest.FixtureRequest) -> Any:
+    return tincan.RemoteLRS(
+        version=request.param,
+        endpoint=f"{server}/xapi",
+        username=partner.key,
+        password=partner.secret,
+    )
+
+
+def agent() -> Any:
+    return tincan.Agent(name="J\u00fcrgen", mbox="mailto:learner+1@example.com")
+
+
+def activity() -> Any:
+    named = tincan.LanguageMap({"en-US": "A course", "de-DE": "Ein Kurs"})
+    return tincan.Activity(id=ACTIVITY, definition=tincan.ActivityDefinition(name=named))
+
+
+def statement(**members: Any) -> Any:
+    members.setdefault("id", str(uuid.uuid4()))
+    verb = tincan.Verb(id=VERB, display=tincan.LanguageMap({"en-US": "experienced"}))
+    return tincan.Statement(actor=agent(), verb=verb, object=activity(), **members)
+
+
+def full_statement() -> Any:
+    """Something of everything that this client can say."""
+    parent = tincan.Activity(id="http://example.com/parent")
+    return statement(
+        timestamp="2024-05-01T12:00:00.123456+02:00",
+        result=tincan.Result(
+            score=tincan.Score(scaled=0.5, raw=5, min=0, max=10),
+            success=True,
+            completion=True,
+            duration="PT1H2M3.5S",
+            response="x",
+            extensions=tincan.Extensions({"http://example.com/x": {"a": [1, None]}}),
+        ),
+        context=tincan.Context(
+            registration=str(uuid.uuid4()),
+            instructor=agent(),
+            team=tincan.Group(member=[agent()]),
+            context_activities=tincan.ContextActivities(parent=[parent]),
+            language="de-DE",
+            statement=tincan.StatementRef(id=str(uuid.uuid4())),
+        ),
+        attachments=[
+            tincan.Attachment(
+                usage_type="http://example.com/usage/x",
+                display=tincan.LanguageMap({"en": "x"}),
+                content_type="text/plain",
+                length=1,
+                sha2="2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
+                fileurl="https://files.example.com/1",
+            )
+        ],
+    )
+
+
+def succeeded(response: Any, status: int = 200) -> Any:
+    assert response.success, response.data
+    assert response.response.status == status
+    return response.content
+
+
+def ids(result: Any) -> list[str]:
+    return [str(each.id) for each in result.statements]
+
+
+def test_tincan_saves_a_statement_and_has_it_back(lrs: Any) -> None:
+    sent = full_statement()
+    for _ in range(2):
+        succeeded(lrs.save_statement(sent), 204)
+    found = succeeded(lrs.retrieve_statement(str(sent.id)))
+    for part in ("actor", "verb", "object", "result", "context", "timestamp", "attachments"):
+        one, other = getattr(found, part), getattr(sent, part)
+        assert getattr(one, "to_json", str)() == getattr(other, "to_json", str)(), part
+    assert found.authority.account.name
+    assert found.stored
+    missing = lrs.retrieve_statement(str(uuid.uuid4()))
+    assert (missing.success, missing.response.status) == (False, 404)
+
+
+def test_tincan_is_given_an_id(lrs: Any) -> None:
+    without_id = statement()
+    without_id._id = None
+    sent = succeeded(lrs.save_statement(without_id))
+    assert succeeded(lrs.retrieve_statement(str(sent.id))).id == sent.id
+
+
+def test_tincan_saves_a_batch_and_queries_it_page_by_page(lrs: Any) -> None:
+    batch = [statement() for _ in range(5)]
+    sent = succeeded(lrs.save_statements(batch))
+    result = succeeded(
+        lrs.query_statements({"agent": agent(), "verb": tincan.Verb(id=VERB), "limit": 2})
+    )
+    found = ids(result)
+    while result.more:
+        result = succeeded(lrs.more_statements(result))
+        found += ids(result)
+    assert sorted(found) == sorted(str(each.id) for each in sent)
+    query = {"activity": activity(), "since": "2020-01-01T00:00:00Z", "format": "ids"}
+    assert len(ids(succeeded(lrs.query_statements(query)))) == 5
+    nobody = tincan.Agent(mbox="mailto:nobody@example.com")
+    result = succeeded(lrs.query_statements({"agent": nobody}))
+    assert (ids(result), result.more) == ([], "")
+
+
+def test_tincan_voids_a_statement(lrs: Any) -> None:
+    sent = succeeded(lrs.save_statement(statement()), 204)
+    voiding = tincan.Statement(
+        id=str(uuid.uuid4()),
+        actor=agent(),
+        verb=tincan.Verb(id="http://adlnet.gov/expapi/verbs/voided"),
+        object=tincan.StatementRef(id=str(sent.id)),
+    )
+    succeeded(lrs.save_statement(voiding), 204)
+    assert lrs.retrieve_statement(str(sent.id)).response.status == 404
+    found = succeeded(lrs.retrieve_voided_statement(str(sent.id)))
+    assert found.id == sent.id
+
+
+def test_tincan_is_told_what_is_wrong(lrs: Any, partner: Partner, server: str) -> None:
+    broken = statement(result=tincan.Result(score=tincan.Score(raw=5, min=6)))
+    answer = lrs.save_statement(broken)
+    assert (answer.success, answer.response.status) == (False, 400)
+    assert json.loads(answer.data)["errors"][0]["pointer"] == "/result/score/raw"
+    stranger = tincan.RemoteLRS(
+        endpoint=f"{server}/xapi", username=partner.key, password="not the secret"
+    )
+    assert stranger.save_statement(statement()).response.status == 401
+
+
+def test_tincan_keeps_state(lrs: Any) -> None:
+    registration = str(uuid.uuid4())
+    one = StateDocument(id="one", activity=activity(), agent=agent(), content=FIRST)
+    one.content_type = "application/json"
+    two = StateDocument(id="two", activity=activity(), agent=agent(), content=SECOND)
+    for each in (one, two):  # it sends each twice
+        assert lrs.save_state(each).response.status == 204
+    found = succeeded(lrs.retrieve_state(activity(), agent(), "two"))
+    assert found.content.decode() == SECOND
+    assert sorted(succeeded(lrs.retrieve_state_ids(activity(), agent()))) == ["one", "two"]
+    assert succeeded(lrs.retrieve_state_ids(activity(), agent(), registration)) == []
+    since = "2120-01-01T00:00:00Z"
+    assert succeeded(lrs.retrieve_state_ids(activity(), agent(), since=since)) == []
+    one.etag = '"another"'
+    assert lrs.delete_state(one).response.status == 412
+    one._etag = None
+    assert lrs.delete_state(one).response.status == 204
+    assert lrs.retrieve_state(activity(), agent(), "one").response.status == 404
+    assert lrs.clear_state(activity(), agent()).response.status == 204
+    assert succeeded(lrs.retrieve_state_ids(activity(), agent())) == []
+
+
+@pytest.mark.parametrize("kind", ["agent", "activity"])
+def test_tincan_keeps_profiles(lrs: Any, kind: str) -> None:
+    """A new one must be said to be new (xAPI 1.0.3 Communication 3.1), which it cannot say: it
+    sends If-Match, or nothing.
+    """
+    if kind == "agent":
+        profile = AgentProfileDocument(id="one", agent=agent(), content=SECOND)
+        whose: Sequence[Any] = (agent(),)
+        path, params = "agents/profile", {"agent": agent().to_json()}
+    else:
+        profile = ActivityProfileDocument(id="one", activity=activity(), content=SECOND)
+        whose = (activity(),)
+        path, params = "activities/profile", {"activityId": ACTIVITY}
+    save, retrieve, retrieve_ids, delete = (
+        getattr(lrs, name.format(kind))
+        for name in (
+            "save_{}_profile",
+            "retrieve_{}_profile",
+            "retrieve_{}_profile_ids",
+            "delete_{}_profile",
+        )
+    )
+    answer = save(profile)
+    assert answer.response.status == 400
+    assert "If-None-Match" in json.loads(answer.data)["detail"]
+    posted = httpx.post(
+        f"{lrs.endpoint}{path}",
+        params={**params, "profileId": "one"},
+        content=FIRST,
+        headers={**XAPI, "Content-Type": "application/json", "Authorization": lrs.auth},
+    )
+    assert posted.status_code == 204
+    answer = save(profile)
+    assert answer.response.status == 409
+    profile.etag = posted.headers["etag"]
+    assert save(profile).response.status == 204
+    assert save(profile).response.status == 412
+    found = succeeded(retrieve(*whose, "one"))
+    assert found.content.decode() == SECOND
+    assert succeeded(retrieve_ids(*whose)) == ["one"]
+    profile.etag = httpx.head(
+        f"{lrs.endpoint}{path}",
+        params={**params, "profileId": "one"},
+        headers={**XAPI, "Authorization": lrs.auth},
+    ).headers["etag"]
+    assert delete(profile).response.status == 204
+    assert retrieve(*whose, "one").response.status == 404
+
+
+def test_tincan_asks_about_the_server(lrs: Any) -> None:
+    """And refuses, by itself, any version later than it is, when it is told of one."""
+    with pytest.raises(ValueError, match=r"2\.0\.0"):
+        lrs.about()
+
+
+# @xapi/xapi, in JavaScript, run by Node
+
+
+@pytest.fixture(scope="session")
+def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script and the client it uses, as the lock file has it."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node and npm are needed to run a client in JavaScript")
+    folder = tmp_path_factory.mktemp("clients")
+    for file in CLIENTS.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder)
+    options = [
+        "--prefer-offline",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]
+    installed = run([npm, "ci", *options, "--fetch-retries=0", "--fetch-timeout=10000"], folder)
+    if installed.returncode:
+        pytest.skip(f"the client cannot be installed: {installed.stderr.strip()[:500]}")
+    return folder
+
+
+def run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
+@pytest.mark.parametrize("adapter", ["fetch", "axios"])
+def test_xapi_js(
+    partner: Partner, server: str, node_client: Path, version: str, adapter: str
+) -> None:
+    node = str(shutil.which("node"))
+    endpoint = f"{server}/xapi/"
+    command = [node, "use_xapi.mjs", endpoint, partner.key, partner.secret, version, adapter]
+    ran = run(command, node_client)
+    assert ran.returncode == 0, ran.stderr[:2000]
+    found = json.loads(ran.stdout)
+    assert {"1.0.3", "2.0.0"} <= set(found["about"])
+    assert found["person"]["name"] == ["J\u00fcrgen"]
+    name = {"en-US": "A course", "de-DE": "Ein Kurs"}
+    assert found["activity"]["definition"] == {"name": name}
+    if adapter == "fetch":
+        assert found["attachments"] == {
+            "one": [True, "Gr\u00fc\u00dfe"],
+            "many": [True, "Gr\u00fc\u00dfe"],
+        }
+    check_statements(found["statements"], version)
+    check_states(found["states"])
+    for kind in ("agentProfiles", "activityProfiles"):
+        assert found[kind] == {
+            "created": {"language": "de"},
+            "stale": 412,
+            "found": {"language": "fr"},
+            "listed": ["preferences", "second"],
+            "gone": 404,
+        }
+
+
+def check_statements(found: Json, version: str) -> None:
+    one, *batch = found["order"]
+    first, rest, more = found["pages"]
+    assert found["answers"] == [[one], [one], batch]
+    assert found["same"]
+    assert (len(first), len(rest), more) == (3, 1, "")
+    assert first[0] == one
+    assert sorted(first + rest) == sorted(found["order"])
+    assert found["passed"] == [batch[1]]
+    assert sorted(found["since"]) == sorted(batch)
+    assert found["voided"] == batch[0]
+    assert found["left"] == 4  # with the one that voids, without the one that is voided
+    assert (found["conflict"], found["broken"]) == (409, 400)
+    assert found["version"] == version
+
+
+def check_states(found: Json) -> None:
+    assert found == {
+        "created": {"page": 1, "seen": ["\u00fc"]},
+        "merged": {"page": 2, "seen": ["\u00fc"]},
+        "stale": 412,
+        "replaced": "page 3",
+        "listed": ["a/b?c&d", "bookmark"],
+        "registered": ["a/b?c&d"],
+        "gone": 404,
+        "none": [],
+    }
+
+
+def test_the_lock_file_names_no_place() -> None:
+    """Packages come from whichever registry npm is told to use, and are known by their hashes."""
+    text = (CLIENTS / "package-lock.json").read_text()
+    assert "://" not in text
+    packages = json.loads(text)["packages"]
+    assert all("integrity" in package for path, package in packages.items() if path)

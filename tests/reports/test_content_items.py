@@ -1,0 +1,165 @@
+"""Content items: list, delete, restore."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from click.testing import Result
+
+from lrs.api.services import Services
+from lrs.auth import scopes
+from lrs.cli import people
+from tests.support.learner_records import content, follow
+from tests.support.partners import Partner, new_partner
+from tests.support.statements import statement
+
+Json = dict[str, Any]
+
+COURSE = "http://datacamp.com/course/123"
+DEFINITION = {"type": "http://datacamp.com/course", "name": {"en": "Python"}}
+
+
+@pytest.fixture
+async def operator(services: Services, http: httpx.AsyncClient) -> Partner:
+    """A partner whose credential is an operator's."""
+    return await new_partner(services, http, frozenset({scopes.ADMIN}))
+
+
+async def ask(operator: Partner, method: str, path: str, **params: str) -> httpx.Response:
+    return await operator.http.request(
+        method, operator.url(path), params=params, headers=operator.headers
+    )
+
+
+def path(name: str, action: str = "") -> str:
+    return f"contents/{quote(name, safe='')}{action}"
+
+
+async def listed(operator: Partner, **params: str) -> list[str]:
+    answer = await ask(operator, "GET", "contents", **params)
+    assert answer.status_code == 200, answer.text
+    return [each["activity_id"] for each in answer.json()["contents"]]
+
+
+async def fact_ids(services: Services, operator: Partner) -> list[int]:
+    answer = await ask(operator, "GET", "reports/course_fact.json")
+    assert answer.status_code == 200, answer.text
+    return [row["course_id"] for row in answer.json()["rows"]]
+
+
+async def changed_at(services: Services, operator: Partner) -> datetime:
+    return await services.database.readers.fetchval(
+        "select max(changed_at) from changed_day where partner_id = $1", operator.partner_id
+    )
+
+
+async def test_facts_of_a_deleted_course_have_the_id_of_all_deleted_ones(
+    services: Services, operator: Partner
+) -> None:
+    sent = statement(object={"id": COURSE, "definition": DEFINITION})
+    assert (await operator.send(sent)).status_code == 200
+    await follow(services, operator)
+    (course,) = await fact_ids(services, operator)
+    assert course > 0
+    before = await changed_at(services, operator)
+    for _ in range(2):
+        assert (await ask(operator, "DELETE", path(COURSE))).status_code == 204
+        assert await fact_ids(services, operator) == [-1]
+    deleted = await changed_at(services, operator)
+    assert deleted > before
+    # What is told of it later does not bring it back.
+    assert (await operator.send(sent | {"timestamp": "2026-05-08T12:00:00Z"})).status_code == 200
+    await follow(services, operator)
+    assert set(await fact_ids(services, operator)) == {-1}
+    assert (await ask(operator, "POST", path(COURSE, "/restore"))).status_code == 204
+    assert set(await fact_ids(services, operator)) == {course}
+    assert await changed_at(services, operator) > deleted
+
+
+async def test_content_items_are_listed_with_what_is_known_of_them(
+    services: Services, operator: Partner
+) -> None:
+    first = await content(services, operator, COURSE, type="course", title="Python")
+    await content(services, operator, f"{operator.home_page}/contents/ext-101")
+    assert (await ask(operator, "DELETE", path("ext-101"))).status_code == 204
+    found = (await ask(operator, "GET", "contents")).json()["contents"]
+    assert found[0] == {
+        "content_id": first,
+        "activity_id": COURSE,
+        "type": "course",
+        "title": "Python",
+        "deleted_at": None,
+    }
+    assert found[1]["deleted_at"] is not None
+    assert await listed(operator, deleted="false") == [COURSE]
+    assert await listed(operator, deleted="true") == [f"{operator.home_page}/contents/ext-101"]
+
+
+async def test_pages_hold_each_item_once(services: Services, operator: Partner) -> None:
+    expected = [f"http://example.com/{number}" for number in range(5)]
+    for each in expected:
+        await content(services, operator, each)
+    found, answer = [], await ask(operator, "GET", "contents", limit="2", deleted="false")
+    while True:
+        found += [each["activity_id"] for each in answer.json()["contents"]]
+        if not answer.json()["more"]:
+            break
+        answer = await operator.http.get(answer.json()["more"], headers=operator.headers)
+    assert found == expected
+
+
+@pytest.mark.parametrize("method", ["DELETE", "POST"])
+@pytest.mark.parametrize("name", ["http://example.com/none", "\0", "id:2147483647"])
+async def test_no_such_item(operator: Partner, method: str, name: str) -> None:
+    answer = await ask(operator, method, path(name, "/restore" if method == "POST" else ""))
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_the_scope_is_needed(partner: Partner) -> None:
+    for method, where in (
+        ("GET", "contents"),
+        ("DELETE", path(COURSE)),
+        ("POST", path(COURSE, "/restore")),
+    ):
+        answer = await ask(partner, method, where)
+        assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+
+
+async def test_the_command(
+    services: Services, operator: Partner, run: Callable[..., Result]
+) -> None:
+    await content(services, operator, COURSE, type="course", title="Python")
+
+    async def command(*arguments: str) -> Result:
+        return await asyncio.to_thread(run, "content", *arguments)
+
+    assert "\tcourse\tgood\tPython" in (await command("list", operator.name)).stdout
+    assert (await command("delete", operator.name, COURSE)).stdout == f"deleted {COURSE}\n"
+    assert "\tcourse\tdeleted 20" in (await command("list", operator.name)).stdout
+    assert (await command("restore", operator.name, COURSE)).exit_code == 0
+    failed = await command("delete", operator.name, "http://example.com/none")
+    assert failed.exit_code == 1
+    assert failed.stderr == "lrs: There is no content item of this name.\n"
+
+
+async def test_whoever_stops_reading_a_list_is_no_failure_of_the_database(
+    services: Services,
+    operator: Partner,
+    run: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await content(services, operator, COURSE)
+
+    def stop(_: object) -> str:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(people, "_line", stop)
+    result = await asyncio.to_thread(run, "content", "list", operator.name)
+    assert result.stderr == ""

@@ -1,0 +1,175 @@
+"""People import: identifiers merge learners."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from typing import Any
+
+import httpx
+
+from lrs.api.services import Services
+from lrs.auth import scopes
+from lrs.projection import rebuild
+from lrs.projection.vocabulary import vocabulary
+from tests.support.learner_records import follow
+from tests.support.partners import Partner, new_partner
+from tests.support.people_import import (
+    ADA,
+    COURSE,
+    GROUP,
+    Json,
+    identifier,
+    membership,
+    outcomes,
+    post,
+    take,
+    tell,
+    user,
+)
+from tests.support.statements import statement
+
+# Identifiers
+
+
+async def records(operator: Partner, name: str) -> set[str] | None:
+    """The contents that a learner has records of; None if there is no such learner."""
+    answer = await operator.http.get(
+        operator.url(f"learners/{name}/records"), headers=operator.headers
+    )
+    if answer.status_code == 404:
+        return None
+    return {each["activity_id"].rpartition("/")[2] for each in answer.json()["records"]}
+
+
+def account(name: str, home_page: str = "https://www.datacamp.com") -> Json:
+    return {"account": {"homePage": home_page, "name": name}}
+
+
+async def id_of(operator: Partner, name: str) -> int:
+    answer = await operator.http.get(
+        operator.url(f"learners/{name}/records"), headers=operator.headers
+    )
+    return int(answer.json()["learner"]["user_id"])
+
+
+async def test_identifiers_of_one_user_are_one_learner(
+    services: Services, operator: Partner
+) -> None:
+    await tell(services, operator, one={"mbox": f"mailto:{ADA}"}, two=account("ada"),
+               three=account("7f0c", operator.home_page))  # fmt: skip
+    person_ids = [await id_of(operator, name) for name in (ADA, "ada", "7f0c")]
+    await take(
+        operator,
+        user("emp_1", email=ADA),
+        identifier("emp_1", "account", "ada", home_page="https://www.datacamp.com"),
+        identifier("emp_1", "track", "7f0c"),
+    )
+    for name in ("emp_1", ADA, "ada", "7f0c"):
+        assert await records(operator, name) == {"one", "two", "three"}
+    # The reports go on calling the learner what they called the one with the lowest id.
+    assert await id_of(operator, "emp_1") == min(person_ids)
+    left = await services.database.readers.fetchval(
+        "select count(*) from person where partner_id = $1", operator.partner_id
+    )
+    assert left == 1
+
+
+async def test_an_identifier_moves_with_all_that_was_told_of_it(
+    services: Services, operator: Partner
+) -> None:
+    await tell(services, operator, one={"mbox": f"mailto:{ADA}"}, two=account("shared"))
+    shared = {"home_page": "https://www.datacamp.com"}
+    await take(operator, user("ada", email=ADA), identifier("ada", "account", "shared", **shared))
+    assert await records(operator, "ada") == {"one", "two"}
+    answer = await take(operator, user("ben"), identifier("ben", "account", "shared", **shared))
+    assert outcomes(answer) == ["added", "changed"]
+    assert await records(operator, "ada") == {"one"}
+    assert await records(operator, "ben") == {"two"}
+    await tell(services, operator, three=account("shared"))
+    assert await records(operator, "ben") == {"two", "three"}
+
+
+async def test_an_address_brings_its_digest_along(services: Services, operator: Partner) -> None:
+    digest = sha1(f"mailto:{ADA}".encode()).hexdigest()
+    await tell(services, operator, one={"mbox_sha1sum": digest})
+    await take(operator, user("ada", email=ADA))
+    assert await records(operator, "ada") == {"one"}
+    # It goes where the address goes,
+    await take(operator, user("ada", email=None), user("ben", email=ADA))
+    assert (await records(operator, "ada"), await records(operator, "ben")) == (set(), {"one"})
+    # unless an import gives it to somebody by itself.
+    await take(operator, identifier("ada", "mbox_sha1sum", digest.upper()))
+    await take(operator, user("ben", email=ADA))
+    assert (await records(operator, "ada"), await records(operator, "ben")) == ({"one"}, set())
+
+
+async def test_people_and_their_names_stay_within_the_partner(
+    services: Services, operator: Partner, http: httpx.AsyncClient
+) -> None:
+    other = await new_partner(services, http, frozenset({scopes.ADMIN}))
+    await take(operator, user("ada", email=ADA))
+    assert await records(other, "ada") is None
+    answer = await operator.http.post(
+        other.url("people/imports"), json=[], headers=operator.headers
+    )
+    assert answer.status_code == 403
+
+
+async def test_the_scope_is_needed(partner: Partner) -> None:
+    answer = await post(partner, [])
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+
+
+async def shown(services: Services, operator: Partner) -> list[list[Any]]:
+    """All records and facts, by the names of users and contents."""
+    found = []
+    for table, columns in (
+        ("learner_record", "organization, status, last_activity_at, attempts"),
+        ("learner_day", "day, started_at, completed_at"),
+    ):
+        rows_found = await services.database.readers.fetch(
+            f"select person.name, activity_id, {columns} from {table}"
+            " join person using (partner_id, person_id) join content using (partner_id, content_id)"
+            " where partner_id = $1 order by 1, 2, 3",
+            operator.partner_id,
+        )
+        found.append([tuple(row) for row in rows_found])
+    return found
+
+
+async def test_it_does_not_matter_when_an_import_comes(
+    services: Services, http: httpx.AsyncClient
+) -> None:
+    """Before what statements tell, in the midst of it, or after; nor do the reports made anew."""
+    digest = sha1(f"mailto:{ADA}".encode()).hexdigest()
+    actors = [{"mbox": f"mailto:{ADA}"}, {"mbox_sha1sum": digest}, account("ada"), account("ben")]
+    told = [
+        statement(actor=actor, timestamp=f"2026-01-0{day}T12:00:00Z", object={"id": COURSE})
+        for day, actor in enumerate(actors * 2, start=1)
+    ]
+    home = {"home_page": "https://www.datacamp.com"}
+    given = [
+        GROUP,
+        user("ada", email=ADA),
+        user("ben"),
+        identifier("ada", "account", "ada", **home),
+        identifier("ben", "account", "ben", **home),
+        membership("ada", "2026-01-02", "2026-01-06", organization="north"),
+    ]
+    expected = None
+    for place in range(0, len(told) + 1, 2):
+        operator = await new_partner(services, http, frozenset({scopes.ADMIN}))
+        for number, sent in enumerate([*told, None]):
+            if number == place:
+                await follow(services, operator)
+                await take(operator, *given)
+            if sent:
+                assert (await operator.send(sent, organization="north")).status_code == 200
+        await follow(services, operator)
+        found = await shown(services, operator)
+        expected = expected or found
+        assert found == expected
+        await rebuild.rebuild_partner(services.database, operator.partner_id, vocabulary())
+        assert await shown(services, operator) == expected
+    assert len(expected[0]) == 2
+    assert [row[0] for row in expected[1]] == ["ada"] * 3 + ["ben"] * 2

@@ -1,0 +1,95 @@
+"""The increments that a consumer downloads add up to the whole table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from lrs.api.services import Services
+from lrs.reports.tables import REPORTS, STATEMENTS, Table
+from tests.support.learning_history import COURSES, LEARNERS, Author, Told, follow
+from tests.support.partners import Partner
+
+ROUNDS = 4
+TABLES = (*(table for table in REPORTS if table.daily), STATEMENTS)
+
+Row = dict[str, Any]
+
+
+class Warehouse:
+    """Keeps some tables up to date, as docs/reporting.md says."""
+
+    def __init__(self, partner: Partner) -> None:
+        self.partner = partner
+        self.cursors: dict[str, str] = {}
+        self.rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}
+        self.partly = 0
+
+    async def refresh(self) -> None:
+        for table in TABLES:
+            news = await self.ask(table, since=self.cursors.get(table.name))
+            self.cursors[table.name] = news["cursor"]
+            self.rows[table.name] = [*self.kept(table, news["replaces"]), *news["rows"]]
+
+    def kept(self, table: Table, replaces: str | list[str]) -> list[Row]:
+        if replaces == "all":
+            return []
+        days = {int(day.replace("-", "")) for day in replaces}
+        self.partly += len(days)
+        return [row for row in self.rows[table.name] if row.get("date_id") not in days]
+
+    async def ask(self, table: Table, since: str | None = None) -> Any:
+        answer = await self.partner.http.get(
+            self.partner.url(f"reports/{table.name}"),
+            params={"since": since} if since else {},
+            headers=self.partner.headers,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+async def send(partner: Partner, told: list[Told]) -> None:
+    for each in told:
+        answer = await partner.send(
+            each.body, resource=each.resource, organization=each.organization or None
+        )
+        assert answer.status_code in (200, 409), answer.text
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_sum_of_all_news_is_the_whole(
+    services: Services, partner: Partner, run: Callable[..., Result], tmp_path: Any, seed: int
+) -> None:
+    """While statements come late, void each other, say late what a course is and who is who; while
+    people join, and contents are deleted and restored."""
+    told = Author(seed, partner.home_page).history(80)
+    warehouse = Warehouse(partner)
+    people = tmp_path / "people.csv"
+    people.write_text(
+        "type,user,email,organization,from\n"
+        + "".join(f"user,{each},{each}@example.com\n" for each in LEARNERS)
+        + "".join(f"membership,{each},,north,2026-05-06\n" for each in LEARNERS[:2])
+    )
+    commands = [
+        ("content", "delete", partner.name, COURSES[0]),
+        ("people", "import", partner.name, str(people)),
+        ("content", "restore", partner.name, COURSES[0]),
+        ("reports", "rebuild", partner.name),
+    ]
+    size = len(told) // ROUNDS + 1
+    for number in range(ROUNDS):
+        await send(partner, told[number * size : (number + 1) * size])
+        await follow(services, partner.partner_id)
+        await warehouse.refresh()
+        done = await asyncio.to_thread(run, *commands[number])
+        assert done.exit_code == 0, done.output
+        await warehouse.refresh()
+    for table in TABLES:
+        whole = (await warehouse.ask(table))["rows"]
+        assert sorted(map(str, warehouse.rows[table.name])) == sorted(map(str, whole)), table.name
+    assert len(warehouse.rows["course_fact"]) > 10
+    assert warehouse.partly > 10

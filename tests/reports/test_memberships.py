@@ -1,0 +1,96 @@
+"""People import: memberships and assignments."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from lrs.api.services import Services
+from tests.support.learner_records import follow
+from tests.support.partners import Partner
+from tests.support.people_import import (
+    ADA,
+    COURSE,
+    GROUP,
+    TEAM,
+    membership,
+    outcomes,
+    refused,
+    take,
+    tell,
+    user,
+)
+from tests.support.statements import statement
+
+# Memberships
+
+
+async def test_memberships_of_one_group_do_not_overlap(operator: Partner) -> None:
+    await take(operator, user("ada"), GROUP, membership("ada", "2026-01-01", organization="north"))
+    rejoined = membership("ada", "2026-01-04", organization="north")
+    (told,) = await refused(operator, rejoined)
+    assert told == (
+        0,
+        "/from",
+        "expected no day of another membership of the same, which lasts from 2026-01-01 on",
+    )
+    left = membership("ada", "2026-01-01", "2026-01-03", organization="north")
+    assert outcomes(await take(operator, rejoined, left)) == ["added", "changed"]
+    within = membership("ada", "2025-12-01", "2026-01-02", organization="north")
+    assert len(await refused(operator, within)) == 1
+
+
+async def test_a_membership_of_no_day_is_taken_back(operator: Partner) -> None:
+    joined = membership("ada", "2026-01-01", team="analytics")
+    await take(operator, user("ada"), TEAM, joined)
+    nothing = joined | {"to": joined["from"]}
+    assert outcomes(await take(operator, nothing)) == ["removed"]
+    assert outcomes(await take(operator, nothing)) == ["unchanged"]
+    assert outcomes(await take(operator, joined)) == ["added"]
+
+
+async def days(services: Services, operator: Partner) -> list[date]:
+    found = await services.database.readers.fetch(
+        "select day from learner_day where partner_id = $1 order by day", operator.partner_id
+    )
+    return [row["day"] for row in found]
+
+
+async def test_facts_are_of_days_on_which_the_learner_belonged(
+    services: Services, operator: Partner
+) -> None:
+    """The example of the vendor's document."""
+    for day in (2, 3, 5):
+        sent = statement(actor={"mbox": f"mailto:{ADA}"}, timestamp=f"2026-01-0{day}T12:00:00Z")
+        assert (await operator.send(sent, organization="north")).status_code == 200
+    await follow(services, operator)
+    assert len(await days(services, operator)) == 3
+    joined = membership("ada", "2026-01-01", "2026-01-03", organization="north")
+    rejoined = membership("ada", "2026-01-04", organization="north")
+    await take(operator, user("ada", email=ADA), joined, rejoined)
+    assert await days(services, operator) == [date(2026, 1, 2), date(2026, 1, 5)]
+    await take(operator, *(each | {"to": each["from"]} for each in (joined, rejoined)))
+    assert len(await days(services, operator)) == 3
+
+
+# Assignments
+
+
+async def test_what_is_assigned_need_not_have_been_worked_on(
+    services: Services, operator: Partner
+) -> None:
+    given = [
+        {"type": "assignment", "assignment": f"a-{number}", "assignment_type": "course",
+         "assignee_type": kind, "assignee": assignee, "content": content,
+         "due_at": "2026-06-30T22:00:00+02:00", "xp": 1000.5, "created_by": "ada"}
+        for number, (kind, assignee, content) in enumerate([
+            ("user", "ada", COURSE), ("team", "analytics", "ext-101"), ("group", "north", COURSE),
+        ])
+    ]  # fmt: skip
+    xp = {**given[0], "assignment": "a-xp", "assignment_type": "xp", "content": None}
+    answer = await take(operator, user("ada"), TEAM, GROUP, *given, xp)
+    assert set(outcomes(answer)) == {"added"}
+    assert set(outcomes(await take(operator, *given, xp))) == {"unchanged"}
+    changed = await take(operator, given[1] | {"status": "archived", "content": COURSE})
+    assert changed["results"][0]["changes"] == ["content", "status"]
+    await tell(services, operator, one={"mbox": f"mailto:{ADA}"})
+    assert set(outcomes(await take(operator, given[0], xp))) == {"unchanged"}

@@ -1,0 +1,213 @@
+"""People import: outcome of each row, and invalid imports."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from lrs.api import people_import as api
+from lrs.people import importer, rows
+from tests.support.partners import Partner
+from tests.support.people_import import (
+    ADA,
+    COURSE,
+    DOCUMENT,
+    GROUP,
+    TEAM,
+    identifier,
+    membership,
+    outcomes,
+    post,
+    preview,
+    refused,
+    take,
+    user,
+)
+
+# What becomes of rows
+
+
+async def test_the_example_is_taken_once(operator: Partner) -> None:
+    (example,) = re.findall(r"```csv\n(.*?)```", DOCUMENT, re.DOTALL)
+    lines = len(example.splitlines()) - 1
+    expected = await preview(operator, example)
+    assert {each["outcome"] for each in expected} == {"added"}
+    taken = await take(operator, example)
+    assert taken["results"] == expected
+    assert taken["summary"] == {"received": lines, "added": lines}
+    again = await take(operator, example)
+    assert again["summary"] == {"received": lines, "unchanged": lines}
+
+
+async def test_a_long_table_is_written_some_rows_at_a_time(
+    operator: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL takes no more than a quarter of a GB of JSON at once."""
+    monkeypatch.setattr(importer, "_ROWS", 2)
+    given = [GROUP, *(user(name, email=f"{name}@example.com") for name in "abcde")]
+    given += [membership(name, "2026-01-01", organization="north") for name in "abcde"]
+    assert (await take(operator, *given))["summary"] == {"received": 11, "added": 11}
+    assert (await take(operator, *given))["summary"] == {"received": 11, "unchanged": 11}
+
+
+async def test_a_request_has_only_so_many_rows(
+    operator: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "_MOST_ROWS", 2)
+    assert (await post(operator, "type,user\nuser,a\nuser,b\n")).status_code == 200
+    for body in ("type,user\nuser,a\nuser,b\nuser,c\n", [user(each) for each in "abc"]):
+        answer = await post(operator, body)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+
+
+async def test_every_kind_has_its_columns_in_the_documentation() -> None:
+    for kind in rows.KINDS:
+        (line,) = re.findall(rf"^\| `{kind}` \| (.*?) \|", DOCUMENT, re.MULTILINE)
+        assert ("type", *re.findall(r"`(\w+)`", line)) == rows.columns(kind)
+
+
+async def test_rows_may_stand_in_any_order(operator: Partner) -> None:
+    given = [
+        membership("ada", "2026-01-01", team="analytics"),
+        TEAM | {"organization": "north"},
+        identifier("ada", "track", "7f0c"),
+        GROUP,
+        user("ada"),
+    ]
+    assert set(outcomes(await take(operator, *given))) == {"added"}
+
+
+async def test_a_cell_clears_and_a_missing_column_leaves(operator: Partner) -> None:
+    await take(operator, user("ada", email=ADA, first_name="Ada"))
+    answer = await take(operator, "type,user,last_name\nuser,ada,Lovelace\n")
+    assert answer["results"][0]["outcome"] == "changed"
+    assert answer["results"][0]["changes"] == ["last_name"]
+    answer = await take(operator, "type,user,first_name,email\nuser,ada,,ada@example.com\n")
+    assert answer["results"][0]["changes"] == ["first_name"]
+    (answer,) = await preview(operator, user("ada", first_name=None, last_name="Lovelace"))
+    assert answer["outcome"] == "unchanged"
+
+
+async def test_columns_without_name_or_cells_do_not_count(operator: Partner) -> None:
+    """As spreadsheets like to write them."""
+    answer = await take(operator, "\ufefftype,user,,\r\nuser,ada,,\r\n,,,\r\n")
+    assert outcomes(answer) == ["added"]
+    ((index, pointer, _),) = [
+        (each["index"], error["pointer"], error["detail"])
+        for each in await preview(operator, "type,user,,\nuser,ada,,x\n")
+        for error in each["errors"]
+    ]
+    assert (index, pointer) == (0, "/")
+
+
+async def test_the_same_row_twice_counts_once(operator: Partner) -> None:
+    answer = await take(operator, user("ada", email=ADA), user("ada", email=ADA))
+    assert outcomes(answer) == ["added", "unchanged"]
+
+
+async def test_every_wrong_row_is_named_by_line_and_column(operator: Partner) -> None:
+    table = """type,user,email,from,organization
+user,ada,ada@example.com
+user,"two
+lines",nobody
+membership,ada,,2026-02-30,north
+robot,x
+user,ben,ben@example.com,,,surplus
+group
+"""
+    answer = await post(operator, table)
+    told = [
+        (each["line"], each["type"], error["pointer"], error["detail"])
+        for each in answer.json()["results"]
+        for error in each["errors"]
+    ]
+    assert [each[:3] for each in told] == [
+        (3, "user", "/email"),
+        (3, "user", "/user"),
+        (5, "membership", "/from"),
+        (6, None, "/type"),
+        (7, "user", ""),
+        (8, "group", "/organization"),
+    ]
+    assert told[0][3] == (
+        'expected an email address such as learner@example.com, or nothing, found "nobody"'
+    )
+    assert told[-1][3].endswith(", found nothing")
+    assert answer.json()["detail"].startswith("line 3, email: expected an email address")
+    assert answer.json()["detail"].endswith("(and 4 more rows)")
+    # The good ones were not imported.
+    assert (await preview(operator, user("ada", email=ADA)))[0]["outcome"] == "added"
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("", "'type' is missing among the columns"),
+        ("type,user,User\n", '"User" is not a column of an import'),
+        ("type,user,user\n", '"user" must be a column only once'),
+        ('type,user\nuser,"ada\n', "cannot be read from line 2 on"),
+    ],
+)
+async def test_a_table_that_cannot_be_read(operator: Partner, table: str, told: str) -> None:
+    answer = await post(operator, table)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-import")
+    assert told.replace("'", '"') in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            [user("ada"), user("ada", email=ADA)],
+            (1, "/email", "expected no other than in row 0, which is about the same"),
+        ),
+        (
+            [user("ada", email=ADA), user("ben"), identifier("ben", "mbox", f"mailto:{ADA}")],
+            (2, "/value", "expected an identifier of one user only, found that of "
+             '"ada" in row 0'),
+        ),
+        (
+            [identifier("nobody", "track", "x")],
+            (0, "/user", 'expected a user that is known or has a row, found "nobody"'),
+        ),
+        (
+            [user("ada"), membership("ada", "2026-01-01", organization="north")],
+            (1, "/organization", 'expected a group that is known or has a row, found "north"'),
+        ),
+        (
+            [user("ada"), membership("ada", "2026-01-01")],
+            (1, "/team", "expected either a team or an organization"),
+        ),
+        (
+            [user("ada"), GROUP, membership("ada", "2026-01-02", "2026-01-01",
+                                            organization="north")],
+            (2, "/to", 'expected no day before "2026-01-02", found "2026-01-01"'),
+        ),
+        (
+            [user("ada"), identifier("ada", "account", "x")],
+            (1, "", 'the member "home_page" is missing'),
+        ),
+        (
+            [user("ada"), identifier("ada", "track", "x", home_page="http://example.com")],
+            (1, "/home_page", "expected nothing, since only an account has a home page, found "
+             '"http://example.com"'),
+        ),
+        (
+            [user("ada"), {"type": "assignment", "assignment": "a", "assignment_type": "course",
+             "assignee_type": "team", "assignee": "ada", "content": COURSE}],
+            (1, "/assignee", 'expected a team that is known or has a row, found "ada"'),
+        ),
+        ([user("ada", email=f"mailto:{ADA}")], (0, "/email", "expected an email address such as")),
+        ([user("a" * 256)], (0, "/user", "expected a text of 1 to 255 characters")),
+        ([user("a\0")], (0, "/user", "expected a text of 1 to 255 characters")),
+        (["user"], (0, "", 'expected a row (an object), found "user"')),
+    ],
+)  # fmt: skip
+async def test_a_row_that_is_refused(
+    operator: Partner, given: list[Any], expected: tuple[int, str, str]
+) -> None:
+    (told,) = await refused(operator, *given)
+    assert told[:2] == expected[:2]
+    assert told[2].startswith(expected[2])

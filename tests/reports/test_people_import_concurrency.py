@@ -1,0 +1,102 @@
+"""People import: round trips, locks and concurrent imports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from lrs.api.services import Services
+from lrs.people import importer, rows
+from lrs.projection import advance, partner_lock
+from lrs.projection.partner_lock import Changes
+from tests.support.partners import Partner, new_partner
+from tests.support.people_import import (
+    GROUP,
+    TEAM,
+    Json,
+    identifier,
+    membership,
+    outcomes,
+    post,
+    preview,
+    take,
+    user,
+)
+
+# Many rows, and many at once
+
+
+def many(number: int) -> list[Json]:
+    each = range(number)
+    return [
+        GROUP,
+        TEAM,
+        *(user(f"emp_{n}", email=f"emp_{n}@example.com") for n in each),
+        *(identifier(f"emp_{n}", "track", f"track {n}") for n in each),
+        *(membership(f"emp_{n}", "2026-01-01", organization="north") for n in each),
+        *(membership(f"emp_{n}", "2026-01-01", team="analytics") for n in each),
+    ]
+
+
+@pytest.fixture
+async def counted(database_url: str) -> AsyncIterator[tuple[asyncpg.Pool, list[str]]]:
+    noted: list[str] = []
+
+    async def note(connection: Any) -> None:
+        connection.add_query_logger(lambda record: noted.append(record.query))
+
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=1, init=note) as pool:
+        yield pool, noted
+
+
+async def test_round_trips_do_not_depend_on_the_rows(
+    counted: tuple[asyncpg.Pool, list[str]], services: Services, http: httpx.AsyncClient
+) -> None:
+    pool, noted = counted
+    took = []
+    for number in (1, 2, 200):
+        partner = await new_partner(services, http)
+        noted.clear()
+        made = await importer.take(
+            Changes(pool), partner.partner_id, "http://x", list(rows.read_json(many(number)))
+        )
+        assert not made.refused
+        took.append(len(noted))
+    assert took[1] == took[2] <= 40
+
+
+async def test_an_import_waits_for_the_projection_only_so_long(
+    services: Services, operator: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partner_lock, "PATIENCE_SECONDS", 0.05)
+    async with services.database.readers.acquire() as other, other.transaction():
+        await advance.lock(other, operator.partner_id)
+        answer = await post(operator, [user("ada")])
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "30"
+        assert (await preview(operator, user("ada")))[0]["outcome"] == "added"
+    assert outcomes(await take(operator, user("ada"))) == ["added"]
+
+
+async def test_an_import_waits_for_another_change_only_so_long(
+    services: Services, operator: Partner, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whosever that is: a worker makes one after the other."""
+    monkeypatch.setattr(partner_lock, "PATIENCE_SECONDS", 0.05)
+    async with services.changes.of(partner.partner_id):
+        answer = await post(operator, [user("ada")])
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert answer.headers["retry-after"] == "30"
+    assert outcomes(await take(operator, user("ada"))) == ["added"]
+
+
+async def test_imports_at_the_same_time_do_not_double(operator: Partner) -> None:
+    answers = await asyncio.gather(*(post(operator, many(5)) for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    added = sorted(answer.json()["summary"].get("added", 0) for answer in answers)
+    assert added == [0, 0, 0, 22]

@@ -1,0 +1,186 @@
+"""Projection: facts and learner records of any history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from lrs.api.services import Services
+from lrs.projection import learners
+from lrs.xapi import index_keys
+from tests.support import projection_oracle as oracle
+from tests.support.canvas import body, new_tool
+from tests.support.learning_history import Author, follow, happened, mailbox
+from tests.support.partners import Partner
+from tests.support.projection import Json, one_record, rebuild, rows, send, tables, voiding, written
+from tests.support.statements import new_id, statement
+
+# Histories
+
+
+async def enlist(
+    services: Services, partner: Partner, memberships: list[oracle.Membership]
+) -> None:
+    """Lets learners belong to groups, as an import does."""
+    async with services.database.writers.acquire() as connection:
+        agents = {
+            index_keys.agent_key(agent): index_keys.agent_identity(agent)
+            for agent in map(mailbox, {each.learner for each in memberships})
+        }
+        await learners.introduce(connection, partner.partner_id, agents)
+        await connection.executemany(
+            "insert into learner_group (partner_id, name) values ($1, $2) on conflict do nothing",
+            [(partner.partner_id, each.organization) for each in memberships],
+        )
+        await connection.executemany(
+            """
+            insert into group_membership (partner_id, person_id, group_id, from_day, to_day)
+            select $1, person_id, group_id, $4, $5 from identifier, learner_group
+            where identifier.partner_id = $1 and identity = $2
+                and learner_group.partner_id = $1 and learner_group.name = $3
+            """,
+            [
+                (
+                    partner.partner_id,
+                    index_keys.agent_identity(mailbox(each.learner)),
+                    each.organization,
+                    each.from_day,
+                    each.to_day,
+                )
+                for each in memberships
+            ],
+        )
+
+
+async def named(connection: Any, partner: Partner) -> tuple[dict[int, str], dict[int, str]]:
+    """What people and contents are called in a history."""
+    identities = {
+        row["identity"]: row["person_id"] for row in await rows(connection, partner, "identifier")
+    }
+    called = {}
+    for identity, person in identities.items():
+        if identity.startswith("mbox mailto:"):
+            called[person] = identity.removeprefix("mbox mailto:").partition("@")[0]
+        elif identity.startswith("account "):
+            called[person] = identity.rpartition(" ")[2]
+    contents = await rows(connection, partner, "content")
+    return called, {row["content_id"]: row["activity_id"] for row in contents}
+
+
+async def facts(
+    connection: Any, partner: Partner, table: str, *keys: str
+) -> dict[tuple[Any, ...], Json]:
+    learners, contents = await named(connection, partner)
+    found = {}
+    for row in await rows(connection, partner, table):
+        key = (
+            learners[row.pop("person_id")],
+            contents[row.pop("content_id")],
+            *(row.pop(each) for each in keys),
+        )
+        for column in ("partner_id", "date_id"):
+            row.pop(column, None)
+        found[key] = row
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_history_in_any_chunks_is_told_as_it_happened(
+    partner: Partner, services: Services, connection: asyncpg.Connection, seed: int
+) -> None:
+    """Late, out of order, repeated, voided before or after; by three sources, in organizations."""
+    author = Author(seed, partner.home_page)
+    memberships, history = author.memberships(), author.history(120)
+    await enlist(services, partner, memberships)
+    while history:
+        size = author.random.randrange(1, 40)
+        await send(partner, history[:size])
+        del history[:size]
+        if author.random.random() < 0.7:
+            await follow(services, partner.partner_id, author.random.randrange(1, 30))
+    await follow(services, partner.partner_id)
+    followed = await tables(connection, partner)
+    author = Author(seed, partner.home_page)
+    memberships, expected = author.memberships(), happened(author.history(120))
+    assert len(followed["learning_event"]) == len(expected)
+    assert await facts(connection, partner, "learner_record", "organization") == oracle.records(
+        expected
+    )
+    assert await facts(connection, partner, "learner_day", "day") == oracle.days(
+        expected, memberships
+    )
+    names = ("learning_event", "learner_record", "learner_day")
+    before = [await written(connection, partner, name) for name in names]
+    await rebuild(services, partner)
+    assert await tables(connection, partner) == followed
+    assert [await written(connection, partner, name) for name in names] == before
+
+
+# Statements that void others
+
+
+async def test_a_voided_statement_leaves_nothing(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    completed = statement(id=new_id())
+    await partner.send(completed)
+    await follow(services, partner.partner_id)
+    assert (await one_record(connection, partner))["status"] == "completed"
+    await partner.send(voiding(completed))
+    await follow(services, partner.partner_id)
+    assert await one_record(connection, partner) is None
+    assert await rows(connection, partner, "learner_day") == []
+
+
+async def test_what_is_voided_before_it_comes_never_counts(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    completed = statement(id=new_id())
+    for each in (voiding(completed), completed):
+        await partner.send(each)
+        await follow(services, partner.partner_id)
+    assert await one_record(connection, partner) is None
+
+
+# What can be stored can be followed
+
+
+async def test_extremes_hold_nothing_up(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    long = "http://example.com/" + 3000 * "x"
+    told = [
+        statement(timestamp="0001-01-02T00:00:00Z", result={"duration": f"PT{10**12}S"}),
+        statement(timestamp="9999-12-30T00:00:00Z", result={"duration": "PT1.0000000000000001S"}),
+        statement(timestamp="0001-01-01T00:00:00Z"),
+        statement(timestamp="9999-12-31T23:59:59.999999Z"),
+        statement(object={"id": long}, context={"contextActivities": {"parent": [{"id": long}]}}),
+        statement(actor={"account": {"homePage": long, "name": 3000 * "x"}}),
+        statement(result={"score": {"raw": 1.7e308}}),
+        statement(result={"extensions": {"http://datacamp.com/xp": 10**12}}),
+        statement(result={"extensions": {"http://datacamp.com/xp": -1e-300}}),
+    ]
+    assert (await partner.send(told)).status_code == 200
+    assert await follow(services, partner.partner_id) == len(told)
+    assert len(await rows(connection, partner, "learning_event")) == len(told)
+    days = [row["day"].isoformat() for row in await rows(connection, partner, "learner_day")]
+    assert len(days) == 7
+    assert {"0001-01-01", "9999-12-31"} < set(days)
+
+
+async def test_a_callback_tells_the_time_of_its_course(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    tool = await new_tool(services, partner)
+    for duration in ("PT3M", "PT20M"):
+        assert (await tool.send(body(duration))).status_code == 200
+    await follow(services, partner.partner_id)
+    (content,) = await rows(connection, partner, "content")
+    assert content["type"] == "course"
+    assert content["activity_id"] == f"{partner.home_page}/courses/{tool.course}"
+    found = await one_record(connection, partner)
+    assert found is not None
+    assert (found["milliseconds"], found["source"]) == (23 * 60_000, "canvas")
+    assert (found["status"], found["attempts"]) == ("in_progress", 1)

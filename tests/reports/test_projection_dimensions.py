@@ -1,0 +1,182 @@
+"""Projection: people, content items and tracks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import asyncpg
+import orjson
+import pytest
+
+from lrs.api.services import Services
+from tests.support.learning_history import COURSES, digest, follow, mailbox
+from tests.support.partners import Partner
+from tests.support.projection import rebuild, rows, tables, voiding
+from tests.support.statements import new_id, statement
+
+# People
+
+
+async def test_an_address_and_its_digest_are_one_person(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    for actor in (digest("ada"), mailbox("ada"), mailbox("ben"), digest("ben")):
+        await partner.send(statement(actor=actor, timestamp=datetime.now(UTC).isoformat()))
+        await follow(services, partner.partner_id)
+    found = await rows(connection, partner, "person")
+    assert [row["email"] for row in found] == ["ada@example.com", "ben@example.com"]
+    assert len(await rows(connection, partner, "identifier")) == 4
+
+
+async def test_groups_and_what_is_no_activity_make_no_event(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    group = {"objectType": "Group", "member": [mailbox("ada")]}
+    await partner.send(
+        [statement(actor=group), statement(object={**mailbox("ben"), "objectType": "Agent"})]
+    )
+    assert await follow(services, partner.partner_id) == 2
+    assert await rows(connection, partner, "learning_event") == []
+    assert await rows(connection, partner, "person") == []
+
+
+# Contents
+
+
+async def test_contents_are_described_by_their_definitions(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    chapter = {
+        "id": "http://datacamp.com/course-chapter/412",
+        "definition": {
+            "name": {"de": "Hallo Python!", "en-US": "Hello Python!"},
+            "type": "http://datacamp.com/course-chapter",
+            "extensions": {
+                "http://datacamp.com/parentId": COURSES[0],
+                "http://datacamp.com/parentContentType": "http://datacamp.com/course",
+            },
+        },
+    }
+    await partner.send(statement(object=chapter))
+    await follow(services, partner.partner_id)
+    found = {row["activity_id"]: row for row in await rows(connection, partner, "content")}
+    assert found[chapter["id"]]["type"] == "chapter"
+    assert found[chapter["id"]]["title"] == "Hello Python!"
+    assert found[chapter["id"]]["parent_key"] == found[COURSES[0]]["content_key"]
+    assert (found[COURSES[0]]["type"], found[COURSES[0]]["title"]) == ("course", None)
+    course = {
+        "id": COURSES[0],
+        "definition": {
+            "name": {"en-US": "Introduction to Python"},
+            "extensions": {"http://datacamp.com/topics": ["Programming", "Python"]},
+        },
+    }
+    await partner.send(statement(object=course))
+    await follow(services, partner.partner_id)
+    found = {row["activity_id"]: row for row in await rows(connection, partner, "content")}
+    told = found[COURSES[0]]
+    assert (told["type"], told["title"]) == ("course", "Introduction to Python")
+    assert (told["technology"], told["topic"]) == ("Python", "Programming")
+
+
+async def test_a_definition_counts_wherever_it_stands(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    """Also in a statement that says nothing of the content otherwise."""
+    await partner.send(statement(object={"id": COURSES[0]}))
+    await follow(services, partner.partner_id)
+    defined = {"id": COURSES[0], "definition": {"name": {"en": "Python"}}}
+    await partner.send(
+        statement(
+            actor={"objectType": "Group", "member": [mailbox("ada")]},
+            context={"contextActivities": {"category": [defined]}},
+        )
+    )
+    await follow(services, partner.partner_id)
+    (row,) = await rows(connection, partner, "content")
+    assert row["title"] == "Python"
+
+
+async def test_a_track_holds_what_was_worked_on_within_it_before_it_was_known_as_one(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    track = "http://example.com/tracks/1"
+    within = {"contextActivities": {"grouping": [{"id": track}]}}
+    await partner.send(statement(object={"id": COURSES[0]}, context=within))
+    await follow(services, partner.partner_id)
+    assert [row["activity_id"] for row in await rows(connection, partner, "content")] == COURSES[:1]
+    defined = {"id": track, "definition": {"type": "http://datacamp.com/track"}}
+    await partner.send(statement(object=defined))
+    await follow(services, partner.partner_id)
+    await partner.send(statement(object={"id": COURSES[1]}, context=within))
+    await follow(services, partner.partner_id)
+    contents = {row["content_id"]: row for row in await rows(connection, partner, "content")}
+    found = await rows(connection, partner, "track_content")
+    assert {contents[row["track_id"]]["activity_id"] for row in found} == {track}
+    assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES
+
+
+async def test_what_is_told_of_a_type_counts_while_the_definition_says_none(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    """A type that nobody knows is none: what the definition said before it is forgotten."""
+    told = {
+        "http://datacamp.com/parentId": COURSES[0],
+        "http://datacamp.com/parentContentType": "http://datacamp.com/course",
+    }
+    chapter = {"id": "http://datacamp.com/course-chapter/412", "definition": {"extensions": told}}
+    types = []
+    for target in (
+        chapter,
+        {"id": COURSES[0], "definition": {"type": "http://datacamp.com/project"}},
+        {"id": COURSES[0], "definition": {"type": "http://example.com/types/unknown"}},
+    ):
+        await partner.send(statement(object=target))
+        await follow(services, partner.partner_id)
+        found = {row["activity_id"]: row for row in await rows(connection, partner, "content")}
+        types.append(found[COURSES[0]]["type"])
+    assert types == ["course", "project", "course"]
+    followed = await tables(connection, partner)
+    await rebuild(services, partner)
+    assert await tables(connection, partner) == followed
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["a known track", "a track known later"])
+@pytest.mark.parametrize("late", [True, False], ids=["voided later", "voided at once"])
+async def test_a_track_holds_also_what_a_voided_statement_told_of_it(
+    partner: Partner, services: Services, connection: asyncpg.Connection, known: bool, late: bool
+) -> None:
+    """As of parents and types, so that it does not depend on when it was voided."""
+    track = {"id": "http://example.com/tracks/1"}
+    defined = {**track, "definition": {"type": "http://datacamp.com/track"}}
+    within = statement(
+        id=new_id(), object={"id": COURSES[0]}, context={"contextActivities": {"parent": [track]}}
+    )
+    told = [within, voiding(within)]
+    for each in (statement(object=defined), *told) if known else (*told, statement(object=defined)):
+        await partner.send(each)
+        if late:
+            await follow(services, partner.partner_id)
+    await follow(services, partner.partner_id)
+    contents = {row["content_id"]: row for row in await rows(connection, partner, "content")}
+    found = await rows(connection, partner, "track_content")
+    assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES[:1]
+
+
+async def test_a_track_is_found_whatever_numbers_were_told_within_it(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    """PostgreSQL has no number as small as this one."""
+    track = "http://example.com/tracks/1"
+    told = statement(
+        context={"contextActivities": {"grouping": [{"id": track}]}},
+        result={"extensions": {"http://example.com/x": 1.5}},
+    )
+    text = orjson.dumps(told).replace(b"1.5", b"1e-20000")
+    assert (await partner.send(text)).status_code == 200
+    await follow(services, partner.partner_id)
+    await partner.send(
+        statement(object={"id": track, "definition": {"type": "http://datacamp.com/track"}})
+    )
+    await follow(services, partner.partner_id)
+    assert len(await rows(connection, partner, "track_content")) == 1

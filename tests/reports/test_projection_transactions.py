@@ -1,0 +1,166 @@
+"""Projection: concurrency, failures, memory and round trips."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from lrs.api.services import Services
+from lrs.projection import advance
+from lrs.projection.vocabulary import vocabulary
+from tests.support.learning_history import COURSES, follow, mailbox
+from tests.support.partners import Partner
+from tests.support.projection import lesson, rebuild, rows, tables, written
+from tests.support.statements import statement
+
+# Exactly once
+
+
+async def test_several_followers_count_each_statement_once(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    await partner.send([lesson(number % 5) for number in range(60)])
+    horizon = await services.watermark_reader.read_watermark()
+
+    async def follow_some() -> int:
+        followed = 0
+        async with services.database.readers.acquire() as own:
+            for _ in range(30):
+                followed += await advance.advance(
+                    own, partner.partner_id, vocabulary(), horizon, limit=5
+                )
+        return followed
+
+    followed = await asyncio.gather(*(follow_some() for _ in range(3)))
+    assert sum(followed) + await follow(services, partner.partner_id) == 60
+    found = await rows(connection, partner, "learner_record")
+    assert sum(row["milliseconds"] for row in found) == 60 * 60_000
+
+
+async def test_a_chunk_is_what_fits_into_memory(
+    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
+    assert (await partner.send(told)).status_code == 200
+    horizon = await services.watermark_reader.read_watermark()
+    monkeypatch.setattr(advance, "MOST_BYTES", 2000)
+    position, throughs, counts = advance.BEGINNING, [], []
+    async with services.database.readers.acquire() as connection:
+        for _ in range(4):
+            page = await advance.read(connection, partner.partner_id, position, horizon, 100)
+            position = page.last
+            counts.append(len(page.statements))
+            throughs.append(page.through)
+    assert counts == [2, 2, 1, 0]
+    assert throughs == sorted(throughs)
+    assert throughs[1] < horizon == throughs[2]
+
+
+async def test_whoever_holds_the_lock_is_not_waited_for(
+    partner: Partner, services: Services
+) -> None:
+    await follow(services, partner.partner_id)
+    await partner.send(lesson(1))
+    horizon = await services.watermark_reader.read_watermark()
+    async with (
+        services.database.readers.acquire() as holder,
+        services.database.readers.acquire() as other,
+        holder.transaction(),
+    ):
+        await advance.lock(holder, partner.partner_id)
+        assert await advance.advance(other, partner.partner_id, vocabulary(), horizon) == 0
+    assert await follow(services, partner.partner_id) == 1
+
+
+async def test_a_failure_undoes_the_chunk_and_its_position(
+    partner: Partner,
+    services: Services,
+    connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+
+    async def fail(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(advance, "move", fail)
+        with pytest.raises(ConnectionError):
+            await follow(services, partner.partner_id)
+    assert all(found == [] for found in (await tables(connection, partner)).values())
+    assert await follow(services, partner.partner_id) == 4
+    assert len(await rows(connection, partner, "learning_event")) == 4
+
+
+async def test_what_does_not_change_is_not_written(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    await partner.send([lesson(1), lesson(2)])
+    await follow(services, partner.partner_id)
+    names = ("learner_record", "learner_day", "content", "person", "learner_group")
+    before = {name: await written(connection, partner, name) for name in names}
+    await partner.send({**lesson(1), "timestamp": "2020-01-01T00:00:00Z"})
+    await follow(services, partner.partner_id)
+    for name in names:
+        now = await written(connection, partner, name)
+        kept = [row for row in before[name] if row in now]
+        changed = {"learner_record": 1, "learner_day": 1}.get(name, 0)
+        assert len(kept) == len(before[name]) - changed, name
+
+
+async def test_round_trips_do_not_depend_on_the_chunk(partner: Partner, services: Services) -> None:
+    noted: list[str] = []
+    took = []
+    async with services.database.readers.acquire() as connection:
+        for first, last in ((0, 3), (3, 6), (6, 40), (40, 140)):
+            await partner.send([lesson(number) for number in range(first, last)])
+            horizon = await services.watermark_reader.read_watermark()
+            noted.clear()
+            with connection.query_logger(lambda record: noted.append(record.query)):
+                await advance.advance(connection, partner.partner_id, vocabulary(), horizon)
+            took.append(len(noted))
+    _, *took = took  # the first time, the driver asks about types
+    assert len(set(took)) == 1
+    assert took[0] <= 20
+
+
+async def test_changed_days_are_noted_one_after_the_other(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    for number in (1, 2, 1):
+        told = {**lesson(number), "timestamp": f"2026-05-0{number}T10:00:00Z"}
+        before = await changed_days(connection, partner)
+        await partner.send(told)
+        await follow(services, partner.partner_id)
+        after = await changed_days(connection, partner)
+        (changed,) = {each for each in after if after[each] != before.get(each)}
+        assert changed.day == number
+        assert all(after[changed] > earlier for earlier in before.values())
+
+
+async def changed_days(connection: Any, partner: Partner) -> dict[Any, datetime]:
+    found = await connection.fetch(
+        "select day, changed_at from changed_day where partner_id = $1", partner.partner_id
+    )
+    return {row["day"]: row["changed_at"] for row in found}
+
+
+async def test_a_content_that_turns_out_to_be_of_another_type_has_changed(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    """Its facts now stand in another table."""
+    await partner.send({**lesson(0), "timestamp": "2026-05-01T10:00:00Z"})
+    await follow(services, partner.partner_id)
+    (before,) = (await changed_days(connection, partner)).values()
+    defined = {"id": COURSES[0], "definition": {"type": "http://datacamp.com/course"}}
+    group = {"objectType": "Group", "member": [mailbox("ada")]}
+    await partner.send(statement(actor=group, object=defined))
+    await follow(services, partner.partner_id)
+    (after,) = (await changed_days(connection, partner)).values()
+    assert after > before
+    await rebuild(services, partner)
+    assert list((await changed_days(connection, partner)).values()) == [after]

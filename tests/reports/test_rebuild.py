@@ -1,0 +1,102 @@
+"""Rebuild of the reporting tables, and their lag."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from lrs.api.services import Services
+from lrs.projection import lag
+from lrs.projection.rebuild import rebuild_partner
+from lrs.projection.vocabulary import vocabulary
+from tests.support.learning_history import follow
+from tests.support.partners import Partner
+from tests.support.projection import lesson, one_record, rebuild, rows, tables
+from tests.support.statements import statement
+
+# Made anew
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("when", ["statements", "learners"])
+async def test_a_rebuild_that_ends_early_leaves_everything_as_it_was(
+    partner: Partner, services: Services, connection: asyncpg.Connection, when: str
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+    await follow(services, partner.partner_id)
+    before = await tables(connection, partner)
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what == when:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        await rebuild_partner(services.database, partner.partner_id, vocabulary(), stop)
+    assert await tables(connection, partner) == before
+    await partner.send(lesson(5))
+    assert await follow(services, partner.partner_id) == 1
+
+
+async def test_a_rebuild_begins_where_nothing_was_followed(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+    await rebuild(services, partner)
+    assert len(await rows(connection, partner, "learner_record")) == 4
+    assert await follow(services, partner.partner_id) == 0
+
+
+async def test_a_rebuild_mends_whatever_is_wrong(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    await partner.send([lesson(number) for number in range(4)])
+    await follow(services, partner.partner_id)
+    right = await tables(connection, partner)
+    for damage in (
+        "delete from learning_event where partner_id = $1 and content_id % 2 = 0",
+        "update learning_event set score = 3 where partner_id = $1",
+        "insert into learning_event (at, agent_key, partner_id, person_id, content_id,"
+        " statement_id, total, kind, source, organization) select at, agent_key, partner_id,"
+        " person_id, content_id, gen_random_uuid(), total, kind, source, organization"
+        " from learning_event where partner_id = $1",
+        "delete from learner_record where partner_id = $1",
+        "update learner_day set day = day + 1 where partner_id = $1",
+    ):
+        await connection.execute(damage, partner.partner_id)
+        assert await tables(connection, partner) != right
+        await rebuild(services, partner)
+        assert await tables(connection, partner) == right
+
+
+async def test_a_rebuild_takes_another_vocabulary(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    verb = {"id": "http://example.com/verbs/finished"}
+    await partner.send(statement(verb=verb))
+    await follow(services, partner.partner_id)
+    assert (await one_record(connection, partner))["status"] == "in_progress"
+    own = vocabulary(b'{"verbs": {"http://example.com/verbs/finished": "completed"}}')
+    await rebuild_partner(services.database, partner.partner_id, own)
+    assert (await one_record(connection, partner))["status"] == "completed"
+
+
+# How far it is
+
+
+async def test_it_says_how_far_it_is(partner: Partner, services: Services) -> None:
+    stored = datetime.now(UTC)
+    await partner.send(lesson(1))
+    horizon = await services.watermark_reader.read_watermark()
+    behind = await lag.reached(services.database, partner.partner_id, horizon)
+    assert behind.lag_seconds > 0
+    (each,) = await partner.all()
+    assert behind.through < datetime.fromisoformat(each["stored"])
+    await follow(services, partner.partner_id)
+    there = await lag.reached(services.database, partner.partner_id, horizon)
+    assert there.lag_seconds == 0
+    assert there.through == horizon > stored

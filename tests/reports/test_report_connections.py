@@ -1,0 +1,85 @@
+"""Connections of report downloads: limits, lost clients, lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+
+from lrs.environment import convert
+from lrs.settings import Settings
+from tests.support.app import serving
+from tests.support.partners import Partner
+from tests.support.report_downloads import get
+from tests.support.reports import World
+
+# Connections
+
+
+async def test_a_client_that_goes_away_gives_its_connection_back(
+    settings: Settings, server: str, partner: Partner
+) -> None:
+    """More clients leave in the middle than there are connections."""
+    async with httpx.AsyncClient(base_url=server) as http:
+        here = Partner(http, partner.name, 0, "", partner.key, partner.secret)
+        await here.authenticate()
+        for _ in range(2 * settings.database_exports + 1):
+            async with http.stream(
+                "GET", here.url("reports/date_dim.ndjson"), headers=here.headers
+            ) as answer:
+                assert answer.status_code == 200
+                await anext(answer.aiter_raw(100))
+        assert len((await get(here, "date_dim")).json()["rows"]) == 47_482
+
+
+async def test_too_many_exports_are_told_to_wait(
+    settings: Settings, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lrs.reports.exports._PATIENCE", 0.05)
+    values = {name: getattr(settings, name) for name in ("database_url", "secret_key")}
+    narrow = convert({**values, "database_exports": 1, "log_level": "error"})
+    async with serving(narrow) as http:
+        here = Partner(http, partner.name, 0, "", partner.key, partner.secret)
+        await here.authenticate()
+        exports = http._transport.app.services.exports  # type: ignore[attr-defined]
+        async with exports.snapshot(partner.partner_id):
+            answer = await http.get(here.url("reports/user_dim"), headers=here.headers)
+            assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+            assert answer.headers["retry-after"] == "30"
+        answers = await asyncio.gather(
+            *(http.get(here.url("reports/user_dim"), headers=here.headers) for _ in range(2))
+        )
+        assert 200 in {answer.status_code for answer in answers}
+
+
+async def test_a_connection_that_is_lost_in_between_is_no_failure_of_ours(
+    partner: Partner, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = "select pg_terminate_backend(pg_backend_pid()), $1::integer, $2::timestamptz"
+    monkeypatch.setattr("lrs.reports.exports._CHANGED_DAYS", lost)
+    answer = await partner.http.get(
+        partner.url("reports/course_fact"),
+        params={"since": "2026-01-01T00:00:00Z"},
+        headers=partner.headers,
+    )
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+async def test_a_connection_is_given_back_whatever_its_end_meets_with(
+    settings: Settings, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12")
+
+    monkeypatch.setattr("lrs.reports.exports._PATIENCE", 0.05)
+    async with serving(msgspec.structs.replace(settings, database_exports=1)) as http:
+        exports = http._transport.app.services.exports  # type: ignore[attr-defined]
+        with monkeypatch.context() as lost:
+            lost.setattr("asyncpg.transaction.Transaction.rollback", fail)
+            async with exports.snapshot(partner.partner_id) as snapshot:
+                snapshot.connection.terminate()
+        async with exports.snapshot(partner.partner_id) as snapshot:
+            assert await snapshot.connection.fetchval("select 1") == 1

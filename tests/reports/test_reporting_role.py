@@ -1,0 +1,477 @@
+"""The database role that reads one partner's reports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from lrs.api.services import Services
+from lrs.cli import main
+from lrs.reports.tables import REPORTS
+from lrs.store.postgres import WRITER
+from tests.support.app import SECRET_KEY
+from tests.support.partners import Partner, new_partner
+from tests.support.reports import DAY, VENDOR_QUERY, World
+from tests.support.statements import statement
+
+Reports = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def reports(database_url: str) -> Reports:
+    """Runs `lrs reports …` on the tests' database."""
+    environment: dict[str, str | None] = {
+        name: None for name in os.environ if name.startswith("LRS_")
+    }
+    environment |= {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY}
+
+    async def run(*arguments: str, **more: str) -> Result:
+        return await asyncio.to_thread(
+            CliRunner().invoke, main.main, ["reports", *arguments], env=environment | more
+        )
+
+    return run
+
+
+async def granted(reports: Reports, partner: Partner, *options: str) -> dict[str, str]:
+    """What the command shows, by the first word of each line."""
+    result = await reports("grant", partner.name, *options)
+    assert result.exit_code == 0, result.output
+    return dict(re.findall(r"^(\w+) {2,}(\S+)$", result.stdout, re.MULTILINE))
+
+
+@asynccontextmanager
+async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url, server_settings=settings)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def address(
+    reports: Reports, services: Services, http: httpx.AsyncClient
+) -> AsyncIterator[str]:
+    """Where the role of a partner that has a classroom connects."""
+    partner = await new_partner(services, http)
+    await World(services.database, partner.partner_id).classroom()
+    yield (await granted(reports, partner))["url"]
+    await reports("revoke", partner.name)
+
+
+@pytest.fixture
+async def reader(address: str) -> AsyncIterator[asyncpg.Connection]:
+    async with connected(address) as connection:
+        yield connection
+
+
+# What it sees
+
+
+async def test_the_vendors_query_runs_as_it_is(reader: asyncpg.Connection) -> None:
+    """And gives what adding up gives, with the deleted course under no technology."""
+    teams = {row["team_id"]: row["slug"] for row in await reader.fetch("select * from team_dim")}
+    found = {
+        (teams[row["team_id"]], row["week_start_date"], row["technology"]): (
+            row["xp"],
+            row["time_spent_hours"],
+        )
+        for row in await reader.fetch(VENDOR_QUERY)
+    }
+    expected: dict[Any, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for team, members in (("red", (0, 1)), ("blue", (1, 2))):
+        for number in members:
+            for place, technology in enumerate(("Python", "Python", "SQL", None)):
+                for days in (0, 2, 5, 9):
+                    day = DAY + timedelta(days=days + number)
+                    monday = day - timedelta(days=day.weekday())
+                    total = expected[team, monday, technology]
+                    total[0] += 50.0 * (place + 1)
+                    total[1] += 900.0 * (number + 1) / 3600
+    assert found == {key: tuple(total) for key, total in expected.items()}
+    assert ("red", date(2026, 5, 4), "Python") in found
+
+
+async def test_every_table_is_there_and_nothing_else(reader: asyncpg.Connection) -> None:
+    seen = await reader.fetch(
+        "select table_name from information_schema.tables"
+        " where table_schema not in ('pg_catalog', 'information_schema')"
+    )
+    assert {row["table_name"] for row in seen} == {table.name for table in REPORTS}
+    for table in REPORTS:
+        prepared = await reader.prepare(f"select * from {table.name}")
+        names = [attribute.name for attribute in prepared.get_attributes()]
+        assert names == [column.name for column in table.columns]
+
+
+async def test_every_table_says_what_it_is(reader: asyncpg.Connection) -> None:
+    for table in REPORTS:
+        told = await reader.fetchval("select obj_description($1::regclass)", table.name)
+        assert told == table.description
+
+
+async def test_every_column_says_where_it_comes_from(reader: asyncpg.Connection) -> None:
+    """As tools ask for it, which show it beside the column's name."""
+    seen = await reader.fetch(
+        "select col_description(format('%I.%I', table_schema, table_name)::regclass,"
+        " ordinal_position) as told from information_schema.columns"
+        " where table_schema not in ('pg_catalog', 'information_schema')"
+    )
+    assert len(seen) == sum(len(table.columns) for table in REPORTS)
+    assert all(row["told"] for row in seen)
+
+
+async def test_columns_are_of_types_that_every_tool_knows(reader: asyncpg.Connection) -> None:
+    """Drivers make numbers, texts and times of these; of others some make texts, or nothing."""
+    seen = await reader.fetch(
+        "select distinct udt_name from information_schema.columns where table_schema = $1",
+        await reader.fetchval("select current_schema()"),
+    )
+    known = {"int4", "float8", "text", "bool", "date", "timestamptz"}
+    assert {row["udt_name"] for row in seen} == known
+
+
+async def test_a_tool_that_looks_for_what_it_may_read_finds_these_tables(
+    reader: asyncpg.Connection,
+) -> None:
+    """Some look through the whole catalogue, not through the information schema."""
+    seen = await reader.fetch(
+        "select relname, has_any_column_privilege(pg_class.oid, 'insert, update') as writable"
+        " from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
+        " where relkind in ('r', 'p', 'v', 'm', 'f')"
+        " and nspname !~ '^pg_' and nspname <> 'information_schema'"
+        " and has_schema_privilege(nspname, 'usage')"
+        " and has_any_column_privilege(pg_class.oid, 'select')"
+    )
+    assert {row["relname"] for row in seen} == {table.name for table in REPORTS}
+    assert not any(row["writable"] for row in seen)
+
+
+async def test_a_connection_that_a_tool_resets_is_as_new(address: str) -> None:
+    async with connected(address) as reader:
+        await reader.execute("set search_path = pg_catalog; set timezone = 'Asia/Tokyo'")
+        await reader.execute("discard all")
+        assert await reader.fetchval("select count(*) from course_dim") == 4
+        assert await reader.fetchval("show timezone") == "UTC"
+
+
+async def test_rows_are_fetched_some_at_a_time_in_the_readers_time_zone(
+    reader: asyncpg.Connection,
+) -> None:
+    """As JDBC does for Metabase. A day's number is the one in UTC for everybody."""
+    await reader.execute(
+        "set session characteristics as transaction isolation level read uncommitted, read only"
+    )
+    await reader.execute("set session timezone to 'Pacific/Kiritimati'")
+    async with reader.transaction():
+        cursor = await reader.cursor(
+            "select date_id, date_trunc('day', started_at)::date as day from course_fact"
+        )
+        some = await cursor.fetch(5)
+        rest = await cursor.fetch(10_000)
+    assert (len(some), len(some + rest)) == (
+        5,
+        await reader.fetchval("select count(*) from course_fact"),
+    )
+    first = min(some + rest)
+    assert (first["date_id"], first["day"]) == (int(f"{DAY:%Y%m%d}"), DAY + timedelta(days=1))
+
+
+async def test_the_vendors_name_for_a_courses_points_works_too(reader: asyncpg.Connection) -> None:
+    rows = await reader.fetch("select course_dim.xp, course_xp from course_dim order by course_id")
+    assert [tuple(row) for row in rows] == [
+        *((None, None), (4000.0, 4000.0), (3000.0, 3000.0), (2000.0, 2000.0)),
+    ]
+
+
+# What it does not
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from public.statement",
+        "select * from public.learner_day",
+        "select * from public.credential",
+        "select * from public.shown_event",
+        "select * from public.partner",
+        "delete from user_dim",
+        "create table public.mine (a int)",
+        "create schema mine",
+        "create view other as select 1",
+        "select pg_read_file('/etc/passwd')",
+        "copy (select 1) to program 'true'",
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()",
+        "set role SERVER",
+        "set session authorization SERVER",
+        "alter role current_user createrole",
+        "select nextval('public.person_person_id_seq')",
+    ],
+)
+async def test_it_may_do_nothing_else(
+    reader: asyncpg.Connection, services: Services, sql: str
+) -> None:
+    await reader.execute("set default_transaction_read_only = off")
+    server = await services.database.readers.fetchval("select quote_ident(current_user)")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute(sql.replace("SERVER", server))
+
+
+async def test_it_writes_nothing_by_mistake(reader: asyncpg.Connection) -> None:
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await reader.execute("create temporary table mine (a int)")
+
+
+@pytest.mark.skipif("LRS_TEST_DATABASE_URL" in os.environ, reason="others may allow it to all")
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "create temporary table mine (a int)",
+        "create function pg_temp.leak(int) returns bool language plpgsql cost 0.0001"
+        " as $$ begin raise notice '%', $1; return true; end $$",
+        "select lo_create(0)",
+        "select lo_creat(0)",
+        "select lo_from_bytea(0, 'x')",
+    ],
+)
+async def test_the_embedded_database_keeps_nothing_of_it(
+    reader: asyncpg.Connection, sql: str
+) -> None:
+    await reader.execute("set default_transaction_read_only = off")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute(sql)
+
+
+async def test_another_partners_tables_are_closed(
+    reports: Reports, reader: asyncpg.Connection, services: Services, stranger: Partner
+) -> None:
+    await World(services.database, stranger.partner_id).classroom()
+    shown = await granted(reports, stranger)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute(f'select * from "{shown["schema"]}".user_dim')
+    async with connected(shown["url"]) as other:
+        mine = {row["user_id"] for row in await reader.fetch("select user_id from user_dim")}
+        theirs = {row["user_id"] for row in await other.fetch("select user_id from user_dim")}
+    assert len(mine) == len(theirs) == 3
+    assert mine.isdisjoint(theirs)
+    await reports("revoke", stranger.name)
+
+
+async def test_of_another_partner_only_names_are_seen(
+    reports: Reports, reader: asyncpg.Connection, services: Services, stranger: Partner
+) -> None:
+    """Whatever of the catalogue a driver, or a person, looks at."""
+    shown = await granted(reports, stranger)
+    schema = shown["schema"]
+    await services.database.writers.execute("analyze person")
+    async with connected(shown["url"]) as other:
+        await other.fetch("select 'secret' from user_dim")
+        (row,) = await reader.fetch("select * from pg_stat_activity where usename = $1", schema)
+        told = {name for name, value in row.items() if value is not None}
+        assert told == {
+            "datid",
+            "datname",
+            "pid",
+            "usesysid",
+            "usename",
+            "application_name",
+            "query",
+        }
+        assert row["query"] == "<insufficient privilege>"
+    for sql in (
+        "select from information_schema.columns where table_schema = $1",
+        "select from pg_stats where schemaname in ('public', $1)",
+        "select from pg_sequences where $1 <> '' and last_value is not null",
+    ):
+        assert await reader.fetch(sql, schema) == []
+    for sql in ("select $1::text::regclass", "select pg_get_viewdef($1::text::regclass)"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reader.fetch(sql, f'"{schema}".user_dim')
+    seen = "select relname from pg_class where relnamespace = to_regnamespace($1)"
+    assert await reader.fetch(seen, f'"{schema}"')
+    await reports("revoke", stranger.name)
+
+
+async def test_a_leaky_condition_sees_only_the_partners_rows(
+    reader: asyncpg.Connection, services: Services, stranger: Partner
+) -> None:
+    """A cast that fails tells what it was given: of other partners' rows it is given none."""
+    await World(services.database, stranger.partner_id).person(first_name="secret")
+    with pytest.raises(asyncpg.InvalidTextRepresentationError) as told:
+        await reader.fetch("select 1 from user_dim where first_name::int = 1")
+    assert "secret" not in str(told.value)
+    plan = await reader.fetch("explain select 1 from user_dim where first_name::int = 1")
+    assert any("Subquery Scan" in row[0] for row in plan)
+
+
+async def test_it_cannot_hold_up_who_follows_the_statements(
+    reports: Reports, services: Services, partner: Partner
+) -> None:
+    """Whatever it calls itself, its transactions are no writer's."""
+    shown = await granted(reports, partner)
+    async with connected(shown["url"], application_name=WRITER) as reader, reader.transaction():
+        await reader.execute("select 1")
+        await partner.send(statement())
+        async with asyncio.timeout(10):
+            assert len(await partner.all()) == 1
+    await reports("revoke", partner.name)
+
+
+async def test_it_has_limits(reader: asyncpg.Connection) -> None:
+    assert await reader.fetchval("show statement_timeout") == "5min"
+    assert await reader.fetchval("show default_transaction_read_only") == "on"
+    assert await reader.fetchval("show timezone") == "UTC"
+
+
+# The command
+
+
+async def test_granting_again_refreshes_the_tables(
+    reports: Reports, partner: Partner, services: Services
+) -> None:
+    first = await granted(reports, partner)
+    assert set(first) == {"schema", "role", "password", "url"}
+    async with services.database.writers.acquire() as connection:
+        await connection.execute(f'drop view "{first["schema"]}".user_dim')
+    again = await granted(reports, partner)
+    assert set(again) == {"schema", "role", "url"}
+    other = await granted(reports, partner, "--role", f"{first['role']}_2")
+    for url in (first["url"], other["url"]):
+        async with connected(url) as reader:
+            assert await reader.fetch("select * from user_dim") == []
+    await reports("revoke", partner.name, "--role", other["role"])
+    async with connected(first["url"]) as reader:
+        assert await reader.fetch("select * from user_dim") == []
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+        await asyncpg.connect(other["url"])
+    await reports("revoke", partner.name)
+
+
+async def test_a_tool_stays_connected_while_it_is_granted_again(
+    reports: Reports, partner: Partner
+) -> None:
+    """With the queries that its driver has prepared."""
+    shown = await granted(reports, partner)
+    async with connected(shown["url"]) as reader:
+        prepared = await reader.prepare("select * from course_dim where course_id < $1")
+        before = await prepared.fetch(10)
+        await granted(reports, partner)
+        assert await prepared.fetch(10) == before
+    await reports("revoke", partner.name)
+
+
+async def test_granting_again_keeps_the_limits_that_an_administrator_set(
+    reports: Reports, partner: Partner, services: Services
+) -> None:
+    shown = await granted(reports, partner)
+    async with services.database.writers.acquire() as connection:
+        await connection.execute(
+            f'alter role "{shown["role"]}" connection limit 3;'
+            f'alter role "{shown["role"]}" set statement_timeout to 3600000'
+        )
+    await granted(reports, partner)
+    async with connected(shown["url"]) as reader:
+        assert await reader.fetchval("show statement_timeout") == "1h"
+        limit = "select rolconnlimit from pg_roles where rolname = current_user"
+        assert await reader.fetchval(limit) == 3
+    await reports("revoke", partner.name)
+
+
+async def test_a_lost_password_can_be_replaced(reports: Reports, partner: Partner) -> None:
+    first = await granted(reports, partner)
+    second = await granted(reports, partner, "--new-password")
+    assert second["password"] != first["password"]
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(first["url"])
+    async with connected(second["url"]) as reader:
+        assert await reader.fetchval("select count(*) from course_dim") == 1
+    await reports("revoke", partner.name)
+
+
+async def test_a_revoked_role_is_gone(reports: Reports, partner: Partner) -> None:
+    shown = await granted(reports, partner)
+    result = await reports("revoke", partner.name)
+    assert (result.exit_code, result.stderr) == (0, "")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(shown["url"])
+    again = await reports("revoke", partner.name)
+    name = shown["schema"]
+    assert again.stderr == f"lrs: There is no role {name} that reads a schema {name}.\n"
+
+
+async def test_the_password_is_in_no_log(
+    reports: Reports, partner: Partner, services: Services
+) -> None:
+    """PostgreSQL is told what it keeps of it, never the password."""
+    shown = await granted(reports, partner)
+    seen = await services.database.readers.fetch("select query from pg_stat_activity")
+    assert not [row for row in seen if shown["password"] in (row["query"] or "")]
+    await reports("revoke", partner.name)
+
+
+async def refused(reports: Reports, *arguments: str) -> str:
+    result = await reports(*arguments)
+    assert result.exit_code == 1, result.output
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+async def test_what_is_something_else_is_left_alone(
+    reports: Reports, partner: Partner, stranger: Partner, services: Services
+) -> None:
+    shown = await granted(reports, partner)
+    taken = await refused(reports, "grant", stranger.name, "--schema", shown["schema"])
+    assert "holds something else" in taken
+    server = await services.database.readers.fetchval("select current_user")
+    for role in (shown["role"], server):
+        told = await refused(reports, "grant", stranger.name, "--role", role)
+        assert "choose another one with --role" in told
+    assert "holds something else" in await refused(
+        reports, "grant", partner.name, "--schema", "public"
+    )
+    for name in ("pg_mine", "x" * 64, "a\nb"):
+        assert "cannot be the name" in await refused(
+            reports, "grant", partner.name, "--role", name, "--schema", "s"
+        )
+    await reports("revoke", partner.name)
+
+
+async def test_a_name_may_be_anything(reports: Reports, partner: Partner) -> None:
+    name = f'Zoë\'s "reports"; {uuid4().hex[:6]}'
+    result = await reports("grant", partner.name, "--role", name, "--schema", name)
+    assert result.exit_code == 0, result.output
+    url = re.search(r"^url {2,}(\S+)$", result.stdout, re.MULTILINE)
+    assert url
+    async with connected(url[1]) as reader:
+        assert await reader.fetch("select * from user_dim") == []
+    result = await reports("revoke", partner.name, "--role", name, "--schema", name)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+async def test_a_server_that_may_not_make_roles_says_who_can_let_it(
+    reports: Reports, partner: Partner, services: Services, database_url: str
+) -> None:
+    weak = f"weak_{uuid4().hex[:8]}"
+    async with services.database.writers.acquire() as connection:
+        await connection.execute(f"create role {weak} login password 'weak'")
+        await connection.execute(f"grant select on all tables in schema public to {weak}")
+    url = re.sub("//[^/@]*@", f"//{weak}:weak@", database_url)
+    result = await reports("grant", partner.name, LRS_DATABASE_URL=url)
+    assert result.exit_code == 1
+    assert "an administrator of the database can let it make roles" in result.stderr
+    async with services.database.writers.acquire() as connection:
+        await connection.execute(f"revoke all on all tables in schema public from {weak}")
+        await connection.execute(f"drop role {weak}")

@@ -1,0 +1,95 @@
+"""Database connections: timeouts, PostgreSQL errors, lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import asyncpg
+import pytest
+
+from lrs.errors import InternalError, LRSError, Unavailable
+from lrs.store.postgres import READER, Database, open_database, translate_errors
+
+LOSE = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where application_name = $1 and backend_start > $2
+"""
+
+
+async def ask(database: Database) -> None:
+    with translate_errors():
+        await database.readers.fetchval("select 1")
+
+
+async def test_no_connection_is_waited_for_longer_than_for_an_answer(database_url: str) -> None:
+    async with open_database(database_url, readers=1, timeout=0.2) as database:
+        began = time.monotonic()
+        async with database.readers.acquire():
+            with pytest.raises(Unavailable):
+                await ask(database)
+        assert time.monotonic() - began < 2
+        await ask(database)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (ConnectionRefusedError(), Unavailable),
+        (TimeoutError(), Unavailable),
+        (asyncpg.CannotConnectNowError("said so"), Unavailable),
+        (asyncpg.AdminShutdownError("said so"), Unavailable),
+        (asyncpg.DiskFullError("said so"), Unavailable),
+        (asyncpg.InternalClientError("cannot switch to state 12"), Unavailable),
+        (asyncpg.DeadlockDetectedError("said so"), Unavailable),
+        (asyncpg.UniqueViolationError("said so"), InternalError),
+        (asyncpg.UndefinedTableError("said so"), InternalError),
+    ],
+    ids=lambda each: each.__name__ if isinstance(each, type) else type(each).__name__,
+)
+def test_an_error_says_whether_to_come_back(raised: Exception, told: type[LRSError]) -> None:
+    with pytest.raises(told) as found, translate_errors():
+        raise raised
+    assert found.type is told
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (OSError(111, "Connect call failed ('10.9.8.7', 1)"), "[Errno 111] Connect call failed"),
+        (OSError("Two: [Errno 111] Failed ('10.9.8.7', 1), …"), "Two: [Errno 111] Failed"),
+        (OSError("gone."), "gone"),
+        (TimeoutError(), "TimeoutError"),
+        (asyncpg.CannotConnectNowError("It is starting up.\nNow."), "It is starting up"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_an_error_does_not_say_where_the_database_is(raised: Exception, told: str) -> None:
+    with pytest.raises(Unavailable) as found, translate_errors():
+        raise raised
+    assert found.value.detail == f"The database does not answer: {told}."
+
+
+async def test_connections_that_are_lost_are_told_as_that_and_replaced(database_url: str) -> None:
+    ended, met = asyncio.Event(), set[type[LRSError]]()
+    operator = await asyncpg.connect(database_url)
+    began = await operator.fetchval("select clock_timestamp()")
+
+    async def ask_on(database: Database) -> None:
+        while not ended.is_set():
+            try:
+                await ask(database)
+            except LRSError as error:
+                met.add(type(error))
+                await asyncio.sleep(0)
+
+    async with open_database(database_url, readers=4, timeout=2) as database:
+        asking = [asyncio.create_task(ask_on(database)) for _ in range(10)]
+        for _ in range(30):
+            await operator.execute(LOSE, READER, began)
+            await asyncio.sleep(0.02)
+        ended.set()
+        await asyncio.gather(*asking)
+        await ask(database)
+    await operator.close()
+    assert met == {Unavailable}

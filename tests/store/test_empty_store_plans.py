@@ -1,0 +1,92 @@
+"""Query plans made on an empty store are still efficient on a full one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from lrs import resources
+from lrs.store import migrations
+from lrs.store.postgres import Database, open_database
+from lrs.store.statements import insert, page_query
+from lrs.store.statements.filters import build_filter
+from lrs.xapi.statement_query import StatementQuery
+from tests.support.plans import explained
+from tests.support.statements import new_id
+
+Json = dict[str, Any]
+
+TABLES = ("statement", "link", "reference")
+WHOLE = re.compile(r"(partner_id|key).*(statement_id|target_id|place)")
+AGENT = {"mbox": "mailto:learner@example.com"}
+LISTS = {
+    "all": StatementQuery(100),
+    "by agent": StatementQuery(100, agent=AGENT),
+    "by related agent": StatementQuery(100, agent=AGENT, related_agents=True),
+    "by verb and activity": StatementQuery(
+        100, verb="http://a.example", activity="http://b.example"
+    ),
+    "by registration": StatementQuery(100, registration="6690e6c9-3ef0-4ed3-8b37-7f3964730bee"),
+}
+WRITTEN = {
+    "several": insert.SEVERAL,
+    "one": insert.ONE,
+    "one that tells": insert.ONE_TELLING,
+    "all that tell": insert.ALL_TELLING,
+    "known ones": resources.query("list_stored_digests"),
+    "inheritance": resources.query("list_reference_chains"),
+}
+
+
+@pytest.fixture(scope="module")
+async def store(database_url: str) -> AsyncIterator[Database]:
+    name = f"new_{new_id().replace('-', '')}"
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(f"create database {name}")
+    dsn = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+    try:
+        await migrations.migrate(dsn)
+        async with open_database(dsn) as database:
+            yield database
+    finally:
+        await connection.execute(f"drop database {name} with (force)")
+        await connection.close()
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+async def test_what_is_written_is_looked_up_by_whole_keys(store: Database, name: str) -> None:
+    await look_up_by_whole_keys(store.writers, WRITTEN[name])
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_what_is_listed_is_looked_up_by_whole_keys(store: Database, name: str) -> None:
+    sql, _ = page_query.build_page_query(1, build_filter(LISTS[name], watermark=datetime.now(UTC)))
+    await look_up_by_whole_keys(store.lists, sql)
+
+
+async def test_what_is_read_by_id_is_looked_up_by_whole_keys(store: Database) -> None:
+    await look_up_by_whole_keys(store.lists, resources.query("get_statements"))
+
+
+async def look_up_by_whole_keys(pool: asyncpg.Pool, sql: str) -> None:
+    for node in await planned(pool, sql):
+        if node.get("Relation Name") not in TABLES or node["Node Type"] == "ModifyTable":
+            continue
+        assert "Index Cond" in node, node
+        # Whether anything at all was voided is asked of an index of that alone.
+        if node["Index Name"] != "reference_voiding":
+            assert WHOLE.search(node["Index Cond"]), node
+
+
+async def planned(pool: asyncpg.Pool, sql: str) -> list[Json]:
+    """The nodes of the plan that is kept, for whatever values."""
+    count = max(map(int, re.findall(r"\$(\d+)", sql)))
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local plan_cache_mode = force_generic_plan")
+        return await explained(connection, sql, ["null"] * count)

@@ -1,0 +1,203 @@
+"""Group commit: requests that share a transaction do not affect each other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import httpx
+import msgspec
+import orjson
+import pytest
+
+from lrs.api.services import Services
+from lrs.errors import Overloaded
+from lrs.ingest import group_commit
+from lrs.ingest.group_commit import GroupCommit
+from lrs.ingest.write import Answers, Submission, Writer
+from lrs.store.statements import insert
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, new_id, prepared, statement
+from tests.support.store import plain, telling
+
+# Group commit
+
+
+async def test_a_refused_batch_stores_nothing_whoever_shares_its_transaction(
+    partner: Partner, services: Services
+) -> None:
+    """Good batches, single statements and batches with a conflict, all at the same time."""
+    (taken,) = plain(1)
+    assert (await partner.xapi(taken)).status_code == 200
+    conflict = {**taken, "verb": {"id": "http://example.com/verbs/another"}}
+    good = [plain(5) for _ in range(20)]
+    bad = [[*plain(2), conflict, *plain(2)] for _ in range(20)]
+    single = [plain(1) for _ in range(10)]
+    mixed = [each for some in zip(good, bad, strict=True) for each in some] + single
+    async with asyncio.timeout(30):
+        answers = await asyncio.gather(*map(partner.xapi, mixed))
+    assert [answer.status_code for answer in answers] == [200, 409] * 20 + [200] * 10
+    expected = {each["id"] for batch in [*good, *single] for each in batch} | {taken["id"]}
+    assert {each["id"] for each in await partner.all()} == expected
+
+
+async def test_only_what_is_stored_refuses(partner: Partner) -> None:
+    """Of two batches that contradict each other one is stored, and not neither."""
+    (taken,) = plain(1)
+    assert (await partner.xapi(taken)).status_code == 200
+    for _ in range(10):
+        (shared,) = plain(1)
+        other = {**shared, "verb": {"id": "http://example.com/verbs/another"}}
+        conflict = {**taken, "verb": {"id": "http://example.com/verbs/another"}}
+        # the first is refused for another reason, so it must not refuse the second
+        batches = [plain(2), [shared, conflict], [other, *plain(1)]]
+        async with asyncio.timeout(30):
+            answers = await asyncio.gather(*map(partner.xapi, batches))
+        assert [answer.status_code for answer in answers] == [200, 409, 200]
+
+
+async def test_the_same_batch_many_times_at_once_is_stored_once(partner: Partner) -> None:
+    batch = plain(10)
+    answers = await asyncio.gather(
+        *(partner.send(batch[:: 1 if number % 2 else -1]) for number in range(12))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 11
+    assert len(await partner.all()) == 10
+
+
+async def test_overlapping_batches_store_each_statement_once(partner: Partner) -> None:
+    """Some of a batch may be known by then; each statement is told as stored exactly once."""
+    known = plain(60)
+    batches = [known[start : start + 20][::-1] for start in range(0, 45, 5)] * 2
+    answers = await asyncio.gather(*map(partner.send, batches))
+    told: Counter[str] = Counter()
+    for batch, answer in zip(batches, answers, strict=True):
+        if answer.status_code == 200:
+            told.update(each["id"] for each in batch)
+        else:
+            results = answer.json()["results"]
+            told.update(each["id"] for each in results if each["outcome"] == "stored")
+    assert told == Counter(each["id"] for each in known)
+
+
+@pytest.mark.parametrize("face", ["xapi", "partner"])
+async def test_what_is_stored_meanwhile_is_known(
+    partner: Partner, slow_writer: asyncpg.Connection, face: str
+) -> None:
+    """Another writer is about to store one statement of a batch, and commits while that waits."""
+    batch = telling(3)
+    sent = partner.xapi if face == "xapi" else partner.send
+    async with slow_writer.transaction():
+        await insert.insert_new(slow_writer, partner.partner_id, [prepared(batch[1])])
+        waiting = asyncio.create_task(sent(batch))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    assert (await waiting).status_code == (409 if face == "xapi" else 207)
+    left = {batch[1]["id"]} if face == "xapi" else {each["id"] for each in batch}
+    assert {each["id"] for each in await partner.all()} == left
+    names = [each["actor"]["name"] for each in (batch[0], batch[2])]
+    agent = orjson.dumps({"mbox": "mailto:ann@example.com"}).decode()
+    person = (
+        await partner.http.get(
+            "/xapi/agents", params={"agent": agent}, headers={**XAPI, **partner.headers}
+        )
+    ).json()
+    assert set(person.get("name", [])) == (set() if face == "xapi" else set(names))
+
+
+async def test_a_client_that_goes_away_takes_nobody_along(partner: Partner) -> None:
+    sent = [plain(3) for _ in range(30)]
+    tasks = [asyncio.create_task(partner.send(batch)) for batch in sent]
+    await asyncio.sleep(0.005)
+    for task in tasks[::3]:
+        task.cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    stored = {each["id"] for each in await partner.all()}
+    for number, (batch, answer) in enumerate(zip(sent, answers, strict=True)):
+        ids = {each["id"] for each in batch}
+        assert ids <= stored or not ids & stored
+        if number % 3:
+            assert isinstance(answer, httpx.Response)
+            assert answer.status_code == 200
+            assert ids <= stored
+
+
+async def test_one_failure_hangs_nobody_who_shares_its_transaction(
+    partner: Partner, services: Services
+) -> None:
+    """What PostgreSQL cannot take fails alone, also in a group that is split for a conflict."""
+    commits = GroupCommit(services.database, transactions_per_partner=1)
+    taken = prepared(statement(id=new_id()))
+    await commits.submit(partner.partner_id, [taken], atomic=True)
+    poison = msgspec.structs.replace(prepared(statement(id=new_id())), organization="\0")
+    conflict = [prepared(statement(id=new_id())), msgspec.structs.replace(taken, digest=b"another")]
+    submitted = [
+        [prepared(statement(id=new_id()))],
+        [poison],
+        conflict,
+        [prepared(statement(id=new_id()))],
+    ]
+    blocker = asyncio.create_task(
+        commits.submit(partner.partner_id, [prepared(statement(id=new_id()))], atomic=True)
+    )
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(
+            *(commits.submit(partner.partner_id, each, atomic=True) for each in submitted),
+            return_exceptions=True,
+        )
+        await blocker
+        await commits.drain()
+    assert results[0] == [None]
+    assert isinstance(results[1], Exception)
+    assert isinstance(results[2], list)
+    assert results[2][1] is not None
+    assert results[3] == [None]
+
+
+async def test_a_full_queue_stores_nothing(partner: Partner, services: Services) -> None:
+    commits = GroupCommit(services.database, queue_limit=5, transactions_per_partner=1)
+    batches = [[prepared(statement(id=new_id())) for _ in range(2)] for _ in range(20)]
+    results = await asyncio.gather(
+        *(commits.submit(partner.partner_id, batch, atomic=False) for batch in batches),
+        return_exceptions=True,
+    )
+    stored = {each["id"] for each in await partner.all()}
+    refused = [
+        batch
+        for batch, result in zip(batches, results, strict=True)
+        if isinstance(result, Overloaded)
+    ]
+    assert refused
+    assert stored.isdisjoint(each.statement_id for batch in refused for each in batch)
+    assert len(stored) == 2 * (len(batches) - len(refused))
+
+
+async def test_a_batch_waits_only_while_the_database_gets_on(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = asyncio.Event()
+
+    async def write(
+        self: Writer, connection: Any, partner_id: int, group: Sequence[Submission]
+    ) -> Answers:
+        await goes_on.wait()
+        return {each: [None] for each in group}
+
+    monkeypatch.setattr(group_commit, "_PATIENCE", 0.1)
+    monkeypatch.setattr(Writer, "write", write)
+    commits = GroupCommit(services.database, queue_limit=4, transactions_per_partner=1)
+    under_way = []
+    for _ in range(4):
+        one = [prepared(statement(id=new_id()))]
+        under_way.append(asyncio.create_task(commits.submit(1, one, atomic=False)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await commits.room(time.monotonic())
+    goes_on.set()
+    await commits.room(time.monotonic())
+    assert await asyncio.gather(*under_way) == [[None]] * 4

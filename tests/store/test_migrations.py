@@ -1,0 +1,188 @@
+"""Migrations: repeatable, concurrent, without long locks; unknown schemas are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import pytest
+import sqlparse
+
+from lrs.app import running
+from lrs.errors import InternalError
+from lrs.settings import Settings
+from lrs.store import migrations
+from lrs.store.migrations import UnknownSchema
+
+# Migrations
+
+
+@asynccontextmanager
+async def empty_database(dsn: str) -> AsyncIterator[str]:
+    """Another database on the same server, without a schema."""
+    name = f"empty_{uuid4().hex}"
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"create database {name}")
+    try:
+        yield urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+    finally:
+        await connection.execute(f"drop database {name} with (force)")
+        await connection.close()
+
+
+@pytest.fixture
+async def empty(database_url: str) -> AsyncIterator[str]:
+    async with empty_database(database_url) as dsn:
+        yield dsn
+
+
+async def execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(sql)
+    await connection.close()
+
+
+async def value(dsn: str, sql: str) -> Any:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def test_migrating_twice_changes_nothing(empty: str) -> None:
+    assert await migrations.migrate(empty) == migrations.known()
+    assert await migrations.migrate(empty) == []
+
+
+async def test_servers_that_start_together_migrate_once(empty: str) -> None:
+    applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(6)))
+    versions = [migration.version for each in applied for migration in each]
+    assert sorted(versions) == [each.version for each in migrations.known()]
+
+
+async def test_what_is_done_outside_a_transaction_is_done_once(empty: str) -> None:
+    """0009 takes the types of contents that were known before it, and none of later ones."""
+    await migrations.migrate(empty)
+    await execute(
+        empty,
+        "insert into content (partner_id, content_key, activity_id, type, attributes)"
+        " values (1, 1, 'http://example.com/c', 'course', '{}')",
+    )
+    assert await migrations.migrate(empty) == []
+    assert await value(empty, "select told_type from content") is None
+
+
+async def test_an_index_that_was_left_half_built_is_built_anew(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrations.migrate(empty)
+    await execute(empty, "create table thing (n integer); insert into thing values (1), (1)")
+    known = migrations.known()
+    index = migrations.Migration(
+        known[-1].version + 1,
+        "index",
+        "-- outside a transaction\n"
+        "drop index concurrently if exists thing_by_n;\n"
+        "create unique index concurrently thing_by_n on thing (n);\n"
+        "select pg_sleep(0.4);\n",
+    )
+    monkeypatch.setattr(migrations, "known", lambda: [*known, index])
+    with pytest.raises(InternalError):
+        await migrations.migrate(empty)
+    is_whole = "select indisvalid from pg_index where indrelid = 'thing'::regclass"
+    assert await value(empty, is_whole) is False
+    await execute(empty, "delete from thing where ctid = '(0,1)'")
+    name = urlsplit(empty).path[1:]
+    await execute(empty, f"alter database {name} set idle_in_transaction_session_timeout = '200ms'")
+    applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(4)))
+    assert sorted(applied, key=len) == [[], [], [], [index]]
+    assert await value(empty, is_whole) is True
+
+
+async def test_migrations_are_numbered_without_gaps() -> None:
+    assert [each.version for each in migrations.known()] == [
+        number + 1 for number in range(len(migrations.known()))
+    ]
+
+
+INDEX = re.compile(
+    r"create (unique )?index (?P<concurrently>concurrently )?(?P<name>\w+) on (?P<table>\w+)"
+)
+DROP = re.compile(r"drop index concurrently if exists (\w+);?$")
+HARMLESS = (
+    r"create table \w+ \(",
+    r"create (or replace )?view ",
+    r"comment on ",
+    r"insert into (?!statement|link|reference)",
+    r"update content ",
+    r"alter table \w+ add column (if not exists )?\w+ [\w\[\]]+( default '?\w*'?)?;?$",
+    r"alter table \w+ alter (column )?\w+ set (statistics \d+|storage \w+);?$",
+    r"alter table \w+ add constraint .* not valid;?$",
+    r"alter table \w+ drop constraint \w+;?$",
+)
+"""What neither rewrites a table nor holds a lock for as long as it has rows."""
+
+
+REWRITING = ("places", "groups")
+"""Those that write statements anew, and are nothing to be done beside servers that run."""
+
+
+@pytest.mark.parametrize(
+    "migration",
+    [each for each in migrations.known() if each.name not in REWRITING],
+    ids=lambda each: each.name,
+)
+def test_a_migration_takes_no_long_lock(migration: migrations.Migration) -> None:
+    outside = migration.sql.startswith("-- outside a transaction")
+    text = sqlparse.format(migration.sql, strip_comments=True).lower()
+    created = set(re.findall(r"create table (\w+)", text))
+    dropped = set()
+    for each in filter(None, map(str.strip, sqlparse.split(text))):
+        each = " ".join(each.split())
+        if index := INDEX.match(each):
+            if outside:
+                assert index["concurrently"], each
+                assert index["name"] in dropped, each
+            else:
+                assert index["table"] in created, each
+        elif outside and (drop := DROP.match(each)):
+            dropped.add(drop[1])
+        else:
+            assert any(re.match(pattern, each) for pattern in HARMLESS), each
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (None, "no schema yet: run `lrs migrate`"),
+        ("delete from schema_migration where version > 1", "has version 1, this server needs"),
+        ("insert into schema_migration values (9999, 'later')", "has version 9999, this server"),
+    ],
+    ids=["none", "older", "newer"],
+)
+async def test_a_server_refuses_a_schema_it_does_not_know(
+    empty: str, settings: Settings, change: str | None, sentence: str
+) -> None:
+    if change:
+        await migrations.migrate(empty)
+        await execute(empty, change)
+    with pytest.raises(UnknownSchema) as refused:
+        async with running(msgspec.structs.replace(settings, database_url=empty)):
+            pass
+    assert sentence in refused.value.detail
+    assert refused.value.detail.endswith((".", "`."))
+
+
+async def test_a_newer_schema_is_not_migrated(empty: str) -> None:
+    await migrations.migrate(empty)
+    await execute(empty, "insert into schema_migration values (9999, 'later')")
+    with pytest.raises(UnknownSchema, match="run a newer server"):
+        await migrations.migrate(empty)

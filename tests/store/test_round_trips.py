@@ -1,0 +1,113 @@
+"""The number of round trips does not depend on the batch size."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from lrs.ingest.group_commit import GroupCommit
+from lrs.ingest.pipeline import Ingest
+from lrs.ingest.prepare import Sender, StatementReader
+from lrs.store.postgres import Database
+from tests.support.partners import Partner
+from tests.support.statements import statement
+from tests.support.store import plain, telling
+
+Json = dict[str, Any]
+
+
+# Round trips
+
+
+@pytest.fixture
+async def counted(database_url: str) -> AsyncIterator[tuple[Database, list[str]]]:
+    """A database whose writer notes every statement that it is sent."""
+    noted: list[str] = []
+
+    async def note(connection: Any) -> None:
+        connection.add_query_logger(lambda record: noted.append(record.query))
+
+    async with (
+        asyncpg.create_pool(
+            database_url,
+            min_size=1,
+            max_size=1,
+            init=note,
+            server_settings={"application_name": "lrs writer"},
+        ) as writers,
+        asyncpg.create_pool(database_url, min_size=1, max_size=1) as readers,
+    ):
+        yield Database(writers, readers, readers), noted
+
+
+def round_trips(noted: list[str]) -> int:
+    """All but the driver's own, when it gives a connection back."""
+    return sum("pg_advisory_unlock_all" not in query for query in noted)
+
+
+def sender(partner: Partner) -> Sender:
+    return Sender(partner.partner_id, partner.name, partner.home_page, None, "{}", 1, True)
+
+
+def referring(count: int) -> list[Json]:
+    sent = plain(count)
+    for each, target in zip(sent[1:], sent, strict=False):
+        each["object"] = {"objectType": "StatementRef", "id": target["id"]}
+    return sent
+
+
+@pytest.mark.parametrize("make", [plain, referring])
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_round_trips_do_not_depend_on_the_batch(
+    partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
+) -> None:
+    database, noted = counted
+    ingest = Ingest(database, GroupCommit(database))
+    took = []
+    for count in (3, 2, 20, 100):
+        sent = make(count)
+        for kind in ("stored", "duplicate"):
+            noted.clear()
+            items = [orjson.dumps(each) for each in sent]
+            found = await ingest.submit(
+                items, sender(partner), StatementReader(), item_bytes=16_384, atomic=atomic
+            )
+            assert {each.kind for each in found} == {kind}
+            took.append((kind, round_trips(noted)))
+    took = took[2:]  # the driver asks about types once
+    assert len(set(took)) == 2
+    assert max(number for _, number in took) <= 5
+
+
+async def test_a_lone_statement_takes_one_round_trip(
+    partner: Partner, counted: tuple[Database, list[str]]
+) -> None:
+    database, noted = counted
+    ingest = Ingest(database, GroupCommit(database))
+    for _ in range(2):  # the first time, the driver asks about types
+        noted.clear()
+        item = orjson.dumps(statement())
+        await ingest.submit([item], sender(partner), StatementReader(), item_bytes=16_384)
+    assert round_trips(noted) == 1, noted
+
+
+@pytest.mark.parametrize("make", [plain, telling])
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_a_batch_takes_one_round_trip(
+    partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
+) -> None:
+    """With what it tells of activities and agents, and when it is all or nothing."""
+    database, noted = counted
+    ingest = Ingest(database, GroupCommit(database))
+    for count in (2, 1, 20):  # the first time, the driver asks about types
+        noted.clear()
+        items = [orjson.dumps(each) for each in make(count)]
+        found = await ingest.submit(
+            items, sender(partner), StatementReader(), item_bytes=16_384, atomic=atomic
+        )
+        assert {each.kind for each in found} == {"stored"}
+    assert round_trips(noted) == 1, noted

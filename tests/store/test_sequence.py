@@ -1,0 +1,105 @@
+"""Sequence values: order, instants, collisions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrs.api.services import Services
+from lrs.ingest.group_commit import GroupCommit
+from lrs.store.postgres import WRITER, Database
+from lrs.store.statements import sequence
+from tests.support.partners import Partner
+from tests.support.statements import new_id, prepared, statement
+
+Json = dict[str, Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+VERB = "http://example.com/verbs/read"
+
+
+# Places
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)))
+def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
+    moment = moment.replace(tzinfo=UTC)
+    first, after = sequence.first_at(moment), sequence.first_after(moment)
+    assert after - first == 2**sequence.TIEBREAK_BITS
+    assert sequence.stored_at(first) == sequence.stored_at(after - 1) == moment
+    assert sequence.stored_at(after) == moment + timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("moment", "place"),
+    [
+        (datetime.min.replace(tzinfo=UTC), 0),
+        (EPOCH, 0),
+        (datetime.max.replace(tzinfo=UTC), 2**63 - 1),
+    ],
+)
+def test_instants_that_no_place_can_have_are_beyond_all_places(
+    moment: datetime, place: int
+) -> None:
+    assert sequence.first_at(moment) == place
+
+
+async def test_the_database_tells_the_same_instant(services: Services) -> None:
+    moment = datetime(2026, 5, 8, 14, 44, 1, 267_891, UTC)
+    for place in (sequence.first_at(moment), sequence.first_after(moment) - 1):
+        told = await services.database.readers.fetchval("select stored_at($1)", place)
+        assert told == moment
+
+
+# Writers that take the same place
+
+
+@pytest.fixture
+async def stuck(database_url: str) -> AsyncIterator[Database]:
+    """Writers whose clock moves only at every other look at it, and that are all the same."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        """
+        create schema stuck;
+        create sequence stuck.looks;
+        create function stuck.pg_backend_pid() returns integer language sql as 'select 7';
+        create function stuck.clock_timestamp() returns timestamptz language sql as $$
+            select timestamptz '2026-01-01'
+                + nextval('stuck.looks') / 2 * interval '1 microsecond'
+        $$;
+        """
+    )
+    path = {"search_path": "stuck, pg_catalog, public", "application_name": WRITER}
+    try:
+        async with asyncpg.create_pool(
+            database_url, min_size=1, max_size=2, server_settings=path
+        ) as pool:
+            yield Database(pool, pool, pool)
+    finally:
+        await connection.execute("drop schema stuck cascade")
+        await connection.close()
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_who_takes_a_taken_place_is_stored_at_another(
+    partner: Partner, stuck: Database, atomic: bool
+) -> None:
+    commits = GroupCommit(stuck)
+    sent = [[prepared(statement(id=new_id())) for _ in range(1 + n % 2)] for n in range(12)]
+    for batch in sent:
+        verdicts = await commits.submit(partner.partner_id, batch, atomic=atomic)
+        assert verdicts == [None] * len(batch)
+    rows = await stuck.readers.fetch(
+        "select statement_id::text, place from statement where partner_id = $1", partner.partner_id
+    )
+    assert {row["statement_id"] for row in rows} == {
+        each.statement_id for batch in sent for each in batch
+    }
+    assert len({row["place"] for row in rows}) == len(rows)
+    assert {row["place"] % 2**sequence.TIEBREAK_BITS for row in rows} == {7}

@@ -1,0 +1,214 @@
+"""A Canvas tool with a launch: signed callbacks, and what they leave in the store."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+from authlib.oauth1 import ClientAuth
+from authlib.oauth1.rfc5849.signature import generate_signature_base_string
+from authlib.oauth1.rfc5849.util import escape
+from oauthlib.common import extract_params
+from oauthlib.oauth1 import SIGNATURE_HMAC_SHA1, SIGNATURE_TYPE_QUERY, Client
+
+from lrs.api.services import Services
+from lrs.app import create_app
+from lrs.auth import tools
+from lrs.settings import Settings
+from tests.support.files import SEEDS
+from tests.support.partners import Partner
+from tests.support.statements import JSON
+
+SEED = SEEDS / "canvas-callback.json"
+BODY: dict[str, Any] = json.loads(SEED.read_bytes())
+VIEW_EVENT = "http://purl.imsglobal.org/caliper/v1/ViewEvent"
+
+
+def body(duration: Any = None, **members: Any) -> dict[str, Any]:
+    """The vendor's example with an id of its own; `duration` replaces the one in it."""
+    told = {**BODY, "id": str(uuid4()), **members}
+    return told if duration is None else {**told, "result": {"duration": duration}}
+
+
+@dataclass
+class Tool:
+    """A tool with its key and secret, and a launch that it was given."""
+
+    partner: Partner
+    name: str
+    key: str
+    secret: str
+    user: str = "42"
+    course: str = "9"
+    url: str = ""
+    caliper_url: str = ""
+    http: httpx.AsyncClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.http = self.partner.http
+
+    async def launch(self, user: str = "42", course: str = "9") -> Tool:
+        """The same tool in another launch."""
+        answer = await self.partner.send(
+            {"user": user, "course": course}, resource=f"tools/{self.name}/callback-urls"
+        )
+        assert answer.status_code == 200, answer.text
+        urls = answer.json()
+        return Tool(
+            self.partner, self.name, self.key, self.secret, user, course, urls["url"],
+            urls["caliper_url"],
+        )  # fmt: skip
+
+    def signed(
+        self,
+        content: bytes,
+        *,
+        method: str = SIGNATURE_HMAC_SHA1,
+        url: str | None = None,
+        content_type: str = "application/json",
+        in_query: bool = False,
+        **options: Any,
+    ) -> httpx.Request:
+        """A request signed by oauthlib's client."""
+        target = url or self.url
+        options.setdefault("client_secret", self.secret)
+        client = Client(
+            options.pop("client_key", self.key),
+            signature_method=method,
+            **({"signature_type": SIGNATURE_TYPE_QUERY} if in_query else {}),
+            **options,
+        )
+        signed: Any = content
+        if "urlencoded" in content_type:
+            signed = content.decode()
+        elif extract_params(content.decode("latin-1")) is not None:
+            signed = None  # it would take the body for a form, and refuse to sign
+        headers = {"Content-Type": content_type}
+        uri, headers, _ = client.sign(target, "POST", body=signed, headers=headers)
+        return httpx.Request("POST", uri, headers=headers, content=content)
+
+    async def send(self, told: Any = None, **options: Any) -> httpx.Response:
+        """POSTs a body (bytes, or what JSON is made of), signed."""
+        given = body() if told is None else told
+        content = given if isinstance(given, bytes) else json.dumps(given).encode()
+        return await self.http.send(self.signed(content, **options))
+
+    async def caliper(self, told: Any, **options: Any) -> httpx.Response:
+        return await self.send(told, url=self.caliper_url, **options)
+
+    async def views(self, **params: Any) -> list[dict[str, Any]]:
+        answer = await self.read(f"/api/v1/users/{self.user}/page_views", **params)
+        found: list[dict[str, Any]] = answer.json()
+        return found
+
+    async def summary(self) -> dict[str, Any]:
+        """What the course's report says of the launch's user: zeros, if nothing."""
+        answer = await self.read(
+            f"/api/v1/courses/{self.course}/analytics/student_summaries",
+            student_id=self.user,
+        )
+        found = answer.json()
+        return found[0] if found else {"page_views": 0, "total_activity_time": 0}
+
+    async def read(self, path: str, **params: Any) -> httpx.Response:
+        answer = await self.http.get(path, params=params, headers=self.partner.headers)
+        assert answer.status_code == 200, answer.text
+        return answer
+
+
+def _hmac_sha256(client: Any, request: Any) -> str:
+    text = generate_signature_base_string(request).encode()
+    key = f"{escape(client.client_secret)}&".encode()
+    return base64.b64encode(hmac.digest(key, text, "sha256")).decode()
+
+
+os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # it signs for https only, otherwise
+ClientAuth.register_signature_method("HMAC-SHA256", _hmac_sha256)  # authlib has none of its own
+
+
+def authlib_signed(
+    tool: Tool, content: bytes, method: str = "HMAC-SHA1", *, with_body_hash: bool = False
+) -> httpx.Request:
+    """A request signed by authlib's client."""
+    signer = ClientAuth(
+        tool.key, tool.secret, signature_method=method, force_include_body=with_body_hash
+    )
+    signed = content if with_body_hash else b""
+    uri, headers, _ = signer.sign("POST", tool.url, dict(JSON), signed)
+    return httpx.Request("POST", uri, headers=headers, content=content)
+
+
+async def new_tool(
+    services: Services, partner: Partner, name: str = "player", **given: Any
+) -> Tool:
+    """A tool with a launch."""
+    issued = await tools.add(
+        services.callbacks.tools, services.vault, partner.partner_id, name, **given
+    )
+    return await Tool(partner, name, issued.consumer_key, issued.secret).launch()
+
+
+def message(answer: httpx.Response) -> str:
+    (error,) = answer.json()["errors"]
+    return str(error["message"])
+
+
+EMPTY_HASH = "2jmj7l5rSw0yVb/vlWAYkK/YBwk="
+INVALID_HEADER = "Invalid authorization header"
+INVALID_TOKEN = "Invalid analytics service token"
+TOO_OLD = "Timestamp too old or too far in the future, request has expired"
+DUPLICATE = "Duplicate nonce detected"
+NOT_FOUND = "The specified resource does not exist."
+
+
+@asynccontextmanager
+async def instance(settings: Settings, **changed: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """Another server of the same database."""
+    application = create_app(msgspec.structs.replace(settings, **changed))
+    async with application.lifespan():
+        transport = httpx.ASGITransport(app=application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:
+            yield client
+
+
+async def counted(services: Services, tool: Tool) -> dict[str, Any]:
+    """All that the launch's user has left in the store."""
+    where = "where partner_id = $1 and user_id = $2 and course_id = $3"
+    row = await services.database.readers.fetchrow(
+        f"""
+        select
+            (select count(*) from page_view {where}) as views,
+            coalesce((select activity_seconds from course_activity {where}), 0) as seconds,
+            coalesce((select page_views from course_activity {where}), 0) as summed,
+            coalesce((select sum(accesses) from tool_access {where}), 0)::int as accesses,
+            coalesce((select sum(page_views) from user_day {where}), 0)::int as days,
+            (select count(*) from statement where partner_id = $1) as statements
+        """,
+        tool.partner.partner_id, tool.user, tool.course,
+    )  # fmt: skip
+    return dict(row)
+
+
+NOTHING = {"views": 0, "seconds": 0, "summed": 0, "accesses": 0, "days": 0, "statements": 0}
+
+
+def refused(answer: httpx.Response, status: int, told: str, **members: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.json() == {"errors": [{"message": told, **members}]}
+    assert answer.headers["content-type"] == "application/json"
+    assert "www-authenticate" not in answer.headers
+
+
+def accepted(answer: httpx.Response) -> None:
+    assert answer.status_code == 200, answer.text
+    assert answer.content == b""
+    assert "content-type" not in answer.headers

@@ -1,0 +1,76 @@
+"""Requests with invalid input, and the checks on every refusal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from tests.support.partners import Partner
+from tests.support.statements import JSON, XAPI, statement
+
+EVENT = {
+    "content_id": "1",
+    "user": "u",
+    "status": "started",
+    "event_date": "2026-01-01T00:00:00Z",
+}
+FACES = ["statements", "track", "xapi"]
+
+
+def url(partner: Partner, face: str) -> str:
+    return "/xapi/statements" if face == "xapi" else partner.url(face)
+
+
+async def post(
+    partner: Partner, face: str, body: bytes, headers: dict[str, str] | None = None
+) -> httpx.Response:
+    return await partner.http.post(
+        url(partner, face),
+        content=body,
+        headers={**JSON, **XAPI, **partner.headers, **(headers or {})},
+    )
+
+
+async def get(partner: Partner, query: str, face: str = "statements") -> httpx.Response:
+    return await partner.http.get(
+        f"{url(partner, face)}?{query}", headers={**XAPI, **partner.headers}
+    )
+
+
+def check(answer: httpx.Response) -> None:
+    """No failure of ours; a refusal is a problem, or one for each item of a batch."""
+    assert answer.status_code < 500, answer.text
+    if answer.status_code < 400:
+        return
+    body = answer.json()
+    if answer.headers["content-type"] == "application/json":
+        assert [result["index"] for result in body["results"]] == [*range(len(body["results"]))]
+        problems = [result["problem"] for result in body["results"] if result["problem"]]
+    else:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert body["status"] == answer.status_code
+        problems = [body]
+    for problem in problems:
+        assert problem["type"] == f"urn:lrs:problem:{problem['code']}"
+        assert problem["title"]
+        assert problem["detail"]
+        for error in problem.get("errors", ()):
+            assert error["detail"]
+            assert error["requirement"]
+
+
+async def refused(
+    partner: Partner, face: str, body: bytes, code: str, status: int = 400
+) -> dict[str, Any]:
+    """The problem that a body is refused with."""
+    answer = await post(partner, face, body)
+    check(answer)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert await partner.all() == []
+    return dict(answer.json())
+
+
+def text(**members: Any) -> str:
+    return json.dumps(statement(**members))

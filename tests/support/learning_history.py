@@ -1,0 +1,237 @@
+"""Random learner histories: the events, and the statements and track events that report them."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from lrs.api.services import Services
+from lrs.projection import advance
+from lrs.projection.vocabulary import vocabulary
+from lrs.xapi import canvas_callbacks, track_events
+from lrs.xapi.canvas_launches import Launch
+from tests.support.projection_oracle import Happening, Membership
+
+Json = dict[str, Any]
+
+DAY = datetime(2026, 5, 4, tzinfo=UTC)
+VERBS = {
+    "registered": "http://adlnet.gov/expapi/verbs/registered",
+    "started": "https://activitystrea.ms/schema/1.0/start",
+    "progressed": "http://adlnet.gov/expapi/verbs/progressed",
+    "completed": "http://adlnet.gov/expapi/verbs/completed",
+    "passed": "http://adlnet.gov/expapi/verbs/passed",
+    "failed": "http://adlnet.gov/expapi/verbs/failed",
+    "worked": "http://adlnet.gov/expapi/verbs/experienced",
+}
+VOIDED = "http://adlnet.gov/expapi/verbs/voided"
+LEARNERS = ["ada", "ben", "eve", "kim"]
+COURSES = ["http://datacamp.com/course/1", "http://datacamp.com/course/2"]
+TRACK = "http://datacamp.com/track/1"
+ORGANIZATIONS = ["", "north", "south"]
+PROGRESS = "https://w3id.org/xapi/cmi5/result/extensions/progress"
+
+
+@dataclass(frozen=True)
+class Told:
+    """One item to send: a statement or a track event, and what happened, if that is an event."""
+
+    body: Json
+    organization: str
+    happening: Happening | None
+    resource: str = "statements"
+
+
+async def follow(services: Services, partner_id: int, limit: int = 1000) -> int:
+    """Follows all that was acknowledged; returns how many statements that were."""
+    horizon = await services.watermark_reader.read_watermark()
+    followed = 0
+    async with services.database.readers.acquire() as connection:
+        while count := await advance.advance(
+            connection, partner_id, vocabulary(), horizon, limit=limit
+        ):
+            followed += count
+    return followed
+
+
+def mailbox(learner: str) -> Json:
+    return {"mbox": f"mailto:{learner}@example.com"}
+
+
+def digest(learner: str) -> Json:
+    address = f"mailto:{learner}@example.com"
+    return {"mbox_sha1sum": hashlib.sha1(address.encode()).hexdigest()}
+
+
+class Author:
+    """Makes up a history; the same for the same seed."""
+
+    def __init__(self, seed: int, home_page: str) -> None:
+        self.random = random.Random(seed)
+        self.home_page = home_page
+
+    def history(self, count: int) -> list[Told]:
+        """In the order in which it is sent, which is not that in which it happened."""
+        told = [self.item() for _ in range(count)]
+        for each in self.random.sample(told, count // 8):
+            if each.resource == "statements":
+                place = self.random.randrange(len(told) + 1)
+                told.insert(place, self.voiding(each))
+        repeated = self.random.sample(told, count // 8)
+        told += [replace(each, happening=None) for each in repeated]
+        return told
+
+    def memberships(self) -> list[Membership]:
+        """With gaps, of some learners only, and of organizations that they may not work for."""
+        found = []
+        for learner in LEARNERS[:2]:
+            for organization in self.random.sample(ORGANIZATIONS, 2):
+                first = (DAY + timedelta(days=self.random.randrange(3))).date()
+                gap = first + timedelta(days=2)
+                found.append(Membership(learner, organization, first, gap))
+                found.append(Membership(learner, organization, gap + timedelta(days=1), None))
+        return found
+
+    def item(self) -> Told:
+        make = self.random.choices((self._statement, self._track, self._callback), (6, 3, 2))[0]
+        return make()
+
+    def voiding(self, told: Told) -> Told:
+        target = {"objectType": "StatementRef", "id": told.body["id"]}
+        body = {"actor": mailbox("admin"), "verb": {"id": VOIDED}, "object": target}
+        return Told({**body, "id": self._id()}, "", None)
+
+    def _id(self) -> str:
+        text = f"{self.random.getrandbits(128):032x}"
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-8{text[17:20]}-{text[20:]}"
+
+    def _at(self) -> datetime:
+        """Few different ones, so that some things happen at the same time."""
+        return DAY + timedelta(hours=3 * self.random.randrange(48))
+
+    def _maybe(self, value: Any) -> Any:
+        return value if self.random.random() < 0.5 else None
+
+    def _statement(self) -> Told:
+        chance = self.random
+        learner, kind = chance.choice(LEARNERS), chance.choice(list(VERBS))
+        registration = chance.choice([None, self._of(1), self._of(2)])
+        score, seconds = self._maybe(chance.randrange(100)), self._maybe(chance.randrange(4000))
+        progress, xp = self._maybe(chance.randrange(101)), self._maybe(chance.randrange(50))
+        percentile, mobile = self._maybe(chance.randrange(100)), chance.choice([None, True, False])
+        success, completion = chance.choice([None, None, True, False]), chance.random() < 0.1
+        happening = Happening(
+            self._id(), learner, chance.choice(COURSES), chance.choice(ORGANIZATIONS), "xapi",
+            self._at(), "completed" if completion else kind,
+            None if seconds is None else 500 * seconds,
+            registration=registration, progress=progress, score=score, percentile=percentile,
+            xp=xp, is_mobile=mobile,
+            success={"passed": True, "failed": False}.get(kind) if success is None else success,
+        )  # fmt: skip
+        result = {
+            "completion": completion or None,
+            "success": success,
+            "score": None
+            if score is None
+            else chance.choice([{"raw": score}, {"scaled": score / 100}]),
+            "duration": None if seconds is None else f"PT{seconds // 2}.{seconds % 2 * 5}S",
+            "extensions": _present({PROGRESS: progress, "http://datacamp.com/xp": xp}),
+        }
+        context = {
+            "registration": registration,
+            "contextActivities": _present(
+                {
+                    "parent": self._maybe([{"id": "http://datacamp.com/course/3"}]),
+                    "grouping": self._maybe([self._defined(TRACK, "http://datacamp.com/track")]),
+                }
+            ),
+            "extensions": _present(
+                {
+                    "http://datacamp.com/percentile": percentile,
+                    "http://datacamp.com/isMobile": mobile,
+                }
+            ),
+        }
+        body = {
+            "id": happening.statement_id,
+            "actor": chance.choice([mailbox, digest])(learner),
+            "verb": {"id": VERBS[kind]},
+            "object": self._defined(happening.content, "http://datacamp.com/course"),
+            "result": _present(result),
+            "context": _present(context),
+            "timestamp": happening.at.isoformat(),
+        }
+        return Told(body, happening.organization, happening)
+
+    def _defined(self, activity: str, kind: str) -> Json:
+        """Most statements do not say what an activity is; some do so late."""
+        defined = {"id": activity, "definition": {"type": kind, "name": {"en": activity}}}
+        return defined if self.random.random() < 0.1 else {"id": activity}
+
+    def _of(self, number: int) -> str:
+        return f"0000000{number}-3ef0-4ed3-8b37-7f3964730bee"
+
+    def _track(self) -> Told:
+        chance = self.random
+        organization, learner = chance.choice(ORGANIZATIONS), chance.choice(LEARNERS)
+        status, at = chance.choice(["started", "in_progress", "completed"]), self._at()
+        spent, percent = self._maybe(chance.randrange(5000)), self._maybe(chance.randrange(101))
+        body = {
+            "content_id": chance.choice([*COURSES, "ext 101"]),
+            "user": f"{learner}@example.com",
+            "status": status,
+            "event_date": at.isoformat(),
+            **_present({"duration_spent": spent, "completion_percentage": percent}),
+        }
+        made = track_events.statement(
+            body, organization=organization or None, home_page=self.home_page
+        )
+        happening = Happening(
+            made["id"], learner, made["object"]["id"], organization, "track", at,
+            status.replace("in_progress", "progressed"),
+            None if spent is None else 1000 * spent, total=True, progress=percent,
+        )  # fmt: skip
+        return Told(body, organization, happening, "track")
+
+    def _callback(self) -> Told:
+        """As the callback stores it; the page that it is about is no content of its own."""
+        chance = self.random
+        launch = Launch("", "player", chance.choice(["42", "43"]), "9", 0, "")
+        seconds, at = self._maybe(chance.randrange(900)), self._at()
+        told = {
+            "object": {"id": f"http://example.com/pages/{chance.randrange(3)}"},
+            "verb": {"id": VERBS[chance.choice(list(VERBS))]},
+            "result": {"completion": True, "score": {"raw": 1}}
+            | ({} if seconds is None else {"duration": f"PT{seconds}S"}),
+            "timestamp": at.isoformat(),
+        }
+        report = canvas_callbacks.parse_xapi(told, orjson.dumps(told))
+        statement_id = self._id()
+        body = canvas_callbacks.statement(report, launch, self.home_page, statement_id)
+        happening = Happening(
+            statement_id, launch.user, f"{self.home_page}/courses/9", "", "canvas", at, "worked",
+            None if seconds is None else 1000 * seconds,
+        )  # fmt: skip
+        return Told(body, "", happening)
+
+
+def _present(members: Json) -> Json:
+    return {name: value for name, value in members.items() if value not in (None, {})}
+
+
+def happened(told: list[Told]) -> list[Happening]:
+    """What is left of a history when all of it is stored: each once, and without the voided."""
+    voided = {
+        each.body["object"]["id"] for each in told if each.body.get("verb", {}).get("id") == VOIDED
+    }
+    found = {
+        each.happening.statement_id: each.happening
+        for each in reversed(told)
+        if each.happening is not None and each.happening.statement_id not in voided
+    }
+    return list(found.values())

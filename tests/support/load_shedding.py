@@ -1,0 +1,23 @@
+"""Applications and raw HTTP requests for the load shedding tests."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+async def answer_to(port: int, *pieces: bytes, pause: float = 0.05) -> bytes:
+    """What the server answers to the pieces until it closes, or for half a second."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = b""
+    try:
+        async with asyncio.timeout(5):
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(pause)
+            while more := await reader.read(65_536):
+                answer += more
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return answer

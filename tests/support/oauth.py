@@ -1,0 +1,67 @@
+"""Credentials, tokens and the checks on token errors."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import httpx
+
+from lrs import bootstrap
+from lrs.api.services import Services
+from lrs.auth import scopes
+from tests.support.partners import Partner
+
+TOKEN = "/oauth2/token"
+GRANT = {"grant_type": "client_credentials"}
+WELL_KNOWN = "/.well-known/oauth-authorization-server"
+ISSUER = "https://login.example.org"
+AUDIENCE = "https://lrs.example.org"
+
+
+async def issue(services: Services, partner: Partner, **options: Any) -> bootstrap.Issued:
+    """A further credential of the partner."""
+    registry = services.authenticator.registry
+    chosen = {
+        "kind": "client",
+        "label": "",
+        "granted": frozenset({scopes.ALL}),
+        "expires_at": None,
+        **options,
+    }
+    return await bootstrap.add_credential(registry, await registry.partner(partner.name), **chosen)
+
+
+async def settle(services: Services) -> None:
+    """Waits until a change of a credential must be in effect."""
+    await asyncio.sleep(services.settings.credential_cache_seconds * 1.5)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def refused(answer: httpx.Response, status: int, error: str) -> None:
+    """An error of RFC 6749, section 5.2."""
+    assert (answer.status_code, answer.json().get("error")) == (status, error), answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert set(answer.json()) == {"error", "error_description"}
+    assert answer.json()["error_description"].isascii()
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+    if status == 401:
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+
+
+def segments(token: str) -> list[Any]:
+    return [
+        json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        for part in token.split(".")[:2]
+    ]
+
+
+def encoded(value: Any) -> str:
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,92 @@
+"""Requests to the people import, and the rows that it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from lrs.api.services import Services
+from tests.support.files import DOCS
+from tests.support.learner_records import follow
+from tests.support.partners import Partner
+from tests.support.statements import statement
+
+Json = dict[str, Any]
+
+PAGE = (DOCS / "reporting.md").read_text(encoding="utf-8")
+DOCUMENT = PAGE.partition("## People\n")[2].partition("\n## ")[0]
+COURSE = "http://datacamp.com/course/123"
+ADA = "ada@example.com"
+
+
+async def post(operator: Partner, body: str | list[Json], **params: str) -> httpx.Response:
+    headers: dict[str, str] = {}
+    content: Json = {"json": body}
+    if isinstance(body, str):
+        headers, content = {"Content-Type": "text/csv"}, {"content": body.encode()}
+    return await operator.http.post(
+        operator.url("people/imports"),
+        params=params,
+        headers=operator.headers | headers,
+        **content,
+    )
+
+
+async def take(operator: Partner, *given: Any) -> Json:
+    """Imports rows, or a table."""
+    answer = await post(operator, _body(given))
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def preview(operator: Partner, *given: Any) -> list[Json]:
+    answer = await post(operator, _body(given), preview="true")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["results"])
+
+
+async def refused(operator: Partner, *given: Any) -> list[tuple[int, str, str]]:
+    """The rows that are refused, with the columns and details, as their preview says, too."""
+    answer = await post(operator, list(given))
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-import")
+    results = answer.json()["results"]
+    expected = (await post(operator, list(given), preview="true")).json()["results"]
+    assert results == [each for each in expected if each["outcome"] == "refused"]
+    return [
+        (each["index"], error["pointer"], error["detail"])
+        for each in results
+        for error in each["errors"]
+    ]
+
+
+def _body(given: tuple[Any, ...]) -> str | list[Json]:
+    return given[0] if isinstance(given[0], str) else list(given)
+
+
+def outcomes(answer: Json) -> list[str]:
+    return [each["outcome"] for each in answer["results"]]
+
+
+def user(name: str, **columns: Any) -> Json:
+    return {"type": "user", "user": name, **columns}
+
+
+def identifier(name: str, kind: str, value: str, **columns: Any) -> Json:
+    return {"type": "identifier", "user": name, "kind": kind, "value": value, **columns}
+
+
+def membership(name: str, first: str, last: str | None = None, **columns: Any) -> Json:
+    return {"type": "membership", "user": name, "from": first, "to": last, **columns}
+
+
+GROUP = {"type": "group", "organization": "north", "title": "Region North"}
+TEAM = {"type": "team", "team": "analytics", "name": "Analytics"}
+
+
+async def tell(services: Services, operator: Partner, **actors: Json) -> None:
+    """Each actor completes the content that is named."""
+    for name, actor in actors.items():
+        sent = statement(actor=actor, object={"id": f"http://example.com/{name}"})
+        assert (await operator.send(sent)).status_code == 200
+    await follow(services, operator)

@@ -1,0 +1,84 @@
+"""Statements for the projection, and the rows that it writes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from lrs.api.services import Services
+from lrs.projection.rebuild import rebuild_partner
+from lrs.projection.vocabulary import vocabulary
+from tests.support.learning_history import COURSES, VOIDED, Told, mailbox
+from tests.support.partners import Partner
+from tests.support.statements import new_id, statement
+
+Json = dict[str, Any]
+
+TABLES = {
+    "learner_record": "person_id, content_id, organization",
+    "learner_day": "person_id, content_id, day",
+    "learning_event": "statement_id",
+    "person": "person_id",
+    "identifier": "agent_key",
+    "content": "content_id",
+    "learner_group": "group_id",
+    "track_content": "track_id, content_id",
+}
+
+
+async def rows(connection: Any, partner: Partner, table: str) -> list[Json]:
+    found = await connection.fetch(
+        f"select * from {table} where partner_id = $1 order by {TABLES[table]}", partner.partner_id
+    )
+    return [dict(row) for row in found]
+
+
+async def tables(connection: Any, partner: Partner) -> dict[str, list[Json]]:
+    return {table: await rows(connection, partner, table) for table in TABLES}
+
+
+async def written(connection: Any, partner: Partner, table: str) -> list[tuple[Any, ...]]:
+    """Which transaction wrote each row, and where it lies."""
+    found = await connection.fetch(
+        f"select xmin::text, xmax::text, ctid::text from {table} where partner_id = $1"
+        f" order by {TABLES[table]}",
+        partner.partner_id,
+    )
+    return [tuple(row) for row in found]
+
+
+async def send(partner: Partner, told: Iterable[Told]) -> None:
+    """In as few requests as keep the order."""
+    for (resource, organization), some in itertools.groupby(
+        told, lambda each: (each.resource, each.organization)
+    ):
+        bodies = [each.body for each in some]
+        answer = await partner.send(bodies, resource=resource, organization=organization or None)
+        results = answer.json()
+        if answer.status_code not in (200, 409):
+            assert {each["status"] for each in results["results"]} <= {200, 409}, answer.text
+
+
+async def rebuild(services: Services, partner: Partner) -> None:
+    await rebuild_partner(services.database, partner.partner_id, vocabulary())
+
+
+async def one_record(connection: Any, partner: Partner) -> Json | None:
+    found = await rows(connection, partner, "learner_record")
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def voiding(target: Json) -> Json:
+    reference = {"objectType": "StatementRef", "id": target["id"]}
+    return statement(id=new_id(), verb={"id": VOIDED}, object=reference)
+
+
+def lesson(number: int) -> Json:
+    return statement(
+        id=new_id(),
+        actor=mailbox(f"learner{number}"),
+        object={"id": COURSES[number % 2]},
+        result={"duration": "PT1M"},
+    )

@@ -1,0 +1,87 @@
+"""`lrs serve` and other commands in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+from tests.support.files import ROOT
+
+LRS = [sys.executable, "-c", "from lrs.cli.main import main; main()"]
+BARE = {key: value for key, value in os.environ.items() if not key.startswith("LRS_")}
+
+
+class Server:
+    """`lrs serve` in a process of its own, on a free port."""
+
+    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
+        self.data = data
+        data.parent.mkdir(exist_ok=True)
+        self.log = data.parent / "stderr.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*LRS, "serve", "--port", "0", "--data-directory", str(data), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=ROOT,
+                env=BARE | environment,
+                start_new_session=True,
+            )
+        self.greeting = ""
+        assert self.process.stdout is not None
+        while not (found := re.search(r"Learning Record Store at (\S+)", self.greeting)):
+            line = self.process.stdout.readline()
+            assert line, self.said()
+            self.greeting += line
+        self.url = found[1]
+        wait_until_ready(self.url)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def rest_of_greeting(self) -> str:
+        """What stands behind the first line, once the server has stopped."""
+        assert self.process.stdout is not None
+        return self.greeting + self.process.stdout.read()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.stop()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def wait_until_ready(url: str) -> None:
+    give_up = time.monotonic() + 20
+    while True:
+        with suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process of its own."""
+    return subprocess.run(
+        [*LRS, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=BARE | environment,
+        timeout=30,
+        check=False,
+    )

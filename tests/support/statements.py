@@ -1,0 +1,46 @@
+"""Valid statements, as JSON and as prepared for the store."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from lrs.store.statements.insert import Prepared
+from lrs.xapi import index_keys
+
+JSON = {"Content-Type": "application/json"}
+XAPI = {"X-Experience-API-Version": "1.0.3"}
+
+
+def statement(**members: Any) -> dict[str, Any]:
+    """A small valid statement, with members added or replaced."""
+    return {
+        "actor": {"mbox": "mailto:learner@example.com"},
+        "verb": {"id": "http://adlnet.gov/expapi/verbs/completed"},
+        "object": {"id": "http://example.com/course/1"},
+    } | members
+
+
+def new_id() -> str:
+    return str(uuid4())
+
+
+def prepared(each: dict[str, Any]) -> Prepared:
+    """A statement with an id, ready for the store, past all checks."""
+    target, keys = index_keys.statement_ref(each), index_keys.statement_keys(each)
+    return Prepared(
+        statement_id=each["id"],
+        digest=each["id"].encode(),
+        verb_key=index_keys.verb_key(each["verb"]["id"]),
+        authority_key=0,
+        actor_key=keys.actor,
+        object_key=keys.object,
+        organization=None,
+        timed=False,
+        body=orjson.dumps(each).decode()[:-1] + ",",
+        links=tuple(keys.entries.items()),
+        target=target,
+        voids=target is not None and each["verb"]["id"] == index_keys.VOIDED,
+    )

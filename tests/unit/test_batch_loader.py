@@ -1,0 +1,93 @@
+"""Concurrent queries share one query; none joins a query that is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from lrs.store.batching import BatchLoader, SingleFlight
+
+
+class Library:
+    """Answers each question with itself, when it is allowed to."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+        self.open = asyncio.Event()
+
+    async def ask(self, questions: Sequence[int]) -> Sequence[int]:
+        self.asked.append(list(questions))
+        await self.open.wait()
+        if 13 in questions:
+            raise LookupError
+        return questions
+
+
+async def started(together: BatchLoader[int, int], *questions: int) -> list[asyncio.Task[int]]:
+    tasks = [asyncio.create_task(together.load(each)) for each in questions]
+    await asyncio.sleep(0.001)
+    return tasks
+
+
+async def test_those_who_come_meanwhile_are_answered_together_and_afresh() -> None:
+    library = Library()
+    together = BatchLoader(library.ask)
+    first = await started(together, 1)
+    later = await started(together, 2, 1, 3)
+    assert library.asked == [[1]]
+    library.open.set()
+    assert await asyncio.gather(*first, *later) == [1, 2, 1, 3]
+    assert library.asked == [[1], [2, 1, 3]]
+
+
+async def test_what_fails_fails_for_those_who_asked_and_for_nobody_else() -> None:
+    library = Library()
+    together = BatchLoader(library.ask)
+    failing = [*await started(together, 1), *await started(together, 2, 13)]
+    library.open.set()
+    found = await asyncio.gather(*failing, return_exceptions=True)
+    assert found[0] == 1
+    assert [type(each) for each in found[1:]] == [LookupError, LookupError]
+    assert await together.load(3) == 3
+
+
+async def test_who_goes_away_takes_nobody_along() -> None:
+    library = Library()
+    together = BatchLoader(library.ask)
+    gone, staying = await started(together, 1, 2)
+    gone.cancel()
+    library.open.set()
+    assert await staying == 2
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+
+
+async def test_no_query_is_asked_for_more_than_a_hundred() -> None:
+    library = Library()
+    library.open.set()
+    together = BatchLoader(library.ask)
+    assert await asyncio.gather(*map(together.load, range(20, 270))) == list(range(20, 270))
+    assert [len(each) for each in library.asked] == [100, 100, 50]
+
+
+async def test_the_same_question_is_answered_once_at_a_time() -> None:
+    asked, may_answer = [], asyncio.Event()
+
+    async def ask(question: int) -> int:
+        asked.append(question)
+        await may_answer.wait()
+        return question // (question - 13)
+
+    once = SingleFlight(ask)
+    answers = [asyncio.create_task(once.load(each)) for each in (14, 14, 26, 13, 13, 14)]
+    await asyncio.sleep(0.001)
+    answers.pop().cancel()
+    may_answer.set()
+    found = await asyncio.gather(*answers, return_exceptions=True)
+    assert found[:3] == [14, 14, 2]
+    assert [type(each) for each in found[3:]] == [ZeroDivisionError] * 2
+    assert asked == [14, 26, 13]
+    assert await once.load(14) == 14
+    assert asked == [14, 26, 13, 14]

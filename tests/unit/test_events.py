@@ -1,0 +1,192 @@
+"""Learning events extracted from single statements, with the built-in and other vocabularies."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import jsonschema
+import orjson
+import pytest
+from hypothesis import given
+
+from lrs import resources
+from lrs.projection.content_attributes import describe
+from lrs.projection.event_batch import Stored, gather
+from lrs.projection.events import Measures, Telling, tell
+from lrs.projection.vocabulary import BadVocabulary, vocabulary
+from tests.support.statements import statement
+from tests.support.strategies import statements
+
+Json = dict[str, Any]
+
+ID = UUID("6690e6c9-3ef0-4ed3-8b37-7f3964730bee")
+VERBS = "http://adlnet.gov/expapi/verbs/"
+CMI5 = {"category": [{"id": "https://w3id.org/xapi/cmi5/context/categories/cmi5"}]}
+
+
+def telling(**members: Any) -> Telling | None:
+    told = {"timestamp": "2026-05-08T14:44:01.267+02:00", **statement(**members)}
+    return tell(ID, None, told, vocabulary())
+
+
+def measures(verb: str = f"{VERBS}completed", **members: Any) -> Measures:
+    found = telling(verb={"id": verb}, **members)
+    assert found is not None
+    return found.event.measures
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind", "success"),
+    [
+        (f"{VERBS}completed", "completed", None),
+        ("https://activitystrea.ms/schema/1.0/start", "started", None),
+        (f"{VERBS}progressed", "progressed", None),
+        (f"{VERBS}passed", "passed", True),
+        (f"{VERBS}failed", "failed", False),
+        (f"{VERBS}mastered", "completed", True),
+        ("https://w3id.org/xapi/adl/verbs/satisfied", "completed", None),
+        ("https://w3id.org/xapi/adl/verbs/waived", "completed", None),
+        ("http://example.com/verbs/juggled", "worked", None),
+    ],
+)
+def test_verbs(verb: str, kind: str, success: bool | None) -> None:
+    found = measures(verb)
+    assert (found.kind, found.success) == (kind, success)
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({"completion": True}, {"kind": "completed"}),
+        ({"completion": False}, {"kind": "worked"}),
+        ({"success": False}, {"success": False}),
+        ({"score": {"raw": 7, "scaled": 0.7}}, {"score": 7.0}),
+        ({"score": {"scaled": 0.57}}, {"score": 57.0}),
+        ({"score": {"max": 10}}, {"score": None}),
+        ({"duration": "PT30M12.5S"}, {"milliseconds": 1_812_500}),
+        ({"duration": "PT0.0005S"}, {"milliseconds": 1}),
+        ({"extensions": {"http://datacamp.com/xp": 12.5}}, {"xp": Decimal("12.5")}),
+        ({"extensions": {"http://datacamp.com/xp": True}}, {"xp": None}),
+        ({"extensions": {"http://datacamp.com/xp": 1e300}}, {"xp": None}),
+        (
+            {"extensions": {"https://w3id.org/xapi/cmi5/result/extensions/progress": 101}},
+            {"progress": None},
+        ),
+    ],
+)
+def test_results(result: Json, expected: Json) -> None:
+    found = measures("http://example.com/verbs/juggled", result=result)._asdict()
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_progress_stands_in_the_statement_s_own_definition() -> None:
+    told = {
+        "id": "http://a.example/1",
+        "definition": {"extensions": {"http://datacamp.com/percentCompleted": 75}},
+    }
+    assert measures(f"{VERBS}progressed", object=told).progress == 75
+
+
+@pytest.mark.parametrize(
+    ("verb", "milliseconds"),
+    [
+        (f"{VERBS}completed", None),
+        (f"{VERBS}passed", None),
+        (f"{VERBS}terminated", 60_000),
+        ("https://w3id.org/xapi/adl/verbs/abandoned", 60_000),
+    ],
+)
+def test_a_cmi5_session_tells_its_time_once(verb: str, milliseconds: int | None) -> None:
+    found = measures(verb, result={"duration": "PT1M"}, context={"contextActivities": CMI5})
+    assert found.milliseconds == milliseconds
+
+
+def test_the_day_is_that_of_utc() -> None:
+    found = telling()
+    assert found is not None
+    assert found.event.at == datetime(2026, 5, 8, 12, 44, 1, 267_000, tzinfo=UTC)
+
+
+@given(statements("2.0.0"))
+def test_every_statement_that_can_be_stored_is_understood(told: Json) -> None:
+    told = {"timestamp": "2026-05-08T14:44:01Z", **told}
+    payload = orjson.dumps(told).decode()
+    gathered = gather([Stored(ID, None, payload, False)], vocabulary())
+    assert len(gathered.events) <= 1
+    for activity in {*gathered.contents, *gathered.mentioned}:
+        assert ":" in activity
+
+
+# Contents
+
+
+def test_attributes_have_the_type_that_readers_rely_on() -> None:
+    extensions = {
+        "http://datacamp.com/slug": "intro",
+        "http://datacamp.com/xp": "many",
+        "http://datacamp.com/nbExercises": 4.0,
+        "http://datacamp.com/isGuided": "yes",
+        "http://datacamp.com/launchedDate": "2024-02-30",
+        "http://datacamp.com/archivedAt": "2024-02-03T04:05:06+01:00",
+    }
+    found = describe({"extensions": extensions}, vocabulary()).attributes
+    assert found == {
+        "slug": "intro",
+        "nb_exercises": 4,
+        "archived_at": "2024-02-03T03:05:06+00:00",
+    }
+
+
+# Vocabularies
+
+
+def test_the_default_is_what_its_schema_says() -> None:
+    schema = resources.vocabulary("schema")
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(resources.vocabulary("default"), schema)
+
+
+def test_an_operator_adds_replaces_and_takes_away() -> None:
+    own = vocabulary(
+        b"""{
+            "verbs": {
+                "http://example.com/finished": {"kind": "completed", "success": true},
+                "http://adlnet.gov/expapi/verbs/passed": "completed",
+                "http://adlnet.gov/expapi/verbs/mastered": null
+            },
+            "types": {"http://example.com/lab": "lab"},
+            "technologies": ["COBOL"],
+            "extensions": {"xp": ["http://example.com/points"]}
+        }"""
+    )
+    assert own.verbs["http://example.com/finished"] == ("completed", True)
+    assert own.verbs[f"{VERBS}passed"] == ("completed", None)
+    assert f"{VERBS}mastered" not in own.verbs
+    assert own.types["http://example.com/lab"] == "lab"
+    assert {"cobol", "python"} <= own.technologies
+    assert own.extensions["xp"] == ("http://example.com/points", "http://datacamp.com/xp")
+    assert own.sessions == vocabulary().sessions
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (b"{", "it is not JSON"),
+        (b"[]", "the document"),
+        (b'{"verb": {}}', "the document"),
+        (b'{"verbs": {"http://example.com/x": "finished"}}', "/verbs/http:~1~1example.com~1x"),
+        (b'{"types": {"http://example.com/x": "A Lab"}}', "/types/http:~1~1example.com~1x"),
+        (b'{"extensions": {"xp": "http://example.com/x"}}', "/extensions/xp"),
+        (
+            b'{"attributes": {"number": {"type": "text", "extensions": ["http://example.com/x"]}}}',
+            "/attributes/number/type",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_vocabulary_is_named(text: bytes, place: str) -> None:
+    with pytest.raises(BadVocabulary) as refused:
+        vocabulary(text)
+    assert str(refused.value).startswith(f"{place}: ")

@@ -1,0 +1,384 @@
+"""Multipart bodies with attachments: parsing, errors, writing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lrs.errors import BadRequest, LRSError, TooLarge, UnsupportedMediaType, Violation
+from lrs.xapi import multipart
+from lrs.xapi.multipart import Attachment
+from lrs.xapi.signatures import USAGE_TYPE
+from tests.support.multipart import attached, body, part, sha256
+from tests.support.statements import statement
+
+DASHES = "-------314159265358979323846"
+MIXED = f"multipart/mixed; boundary={DASHES}"
+
+
+def attachment(content: bytes = b"", **members: Any) -> dict[str, Any]:
+    return {
+        "usageType": "http://example.com/usage/test",
+        "display": {"en-US": "A test"},
+        "contentType": "text/plain",
+        "length": len(content),
+        "sha2": sha256(content),
+    } | members
+
+
+JSON_PART = part(b"{}", "Content-Type: application/json")
+
+
+# --- the boundary ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (MIXED, DASHES),
+        ('multipart/mixed; boundary="a b:c"', "a b:c"),
+        ("Multipart/Mixed;charset=utf-8;BOUNDARY=x=y", "x=y"),
+    ],
+)
+def test_the_boundary_is_found(header: str, expected: str) -> None:
+    assert multipart.boundary(header) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "error", "named"),
+    [
+        ("multipart/form-data; boundary=x", UnsupportedMediaType, "multipart/form-data"),
+        ("", UnsupportedMediaType, '""'),
+        ("multipart/mixed", BadRequest, "no parameter boundary"),
+        ("multipart/mixed;", BadRequest, "no parameter boundary"),
+        ('multipart/mixed; boundary=""', BadRequest, "no parameter boundary"),
+        (f"multipart/mixed; boundary={'x' * 71}", BadRequest, "1 to 70"),
+        ("multipart/mixed; boundary=ü", BadRequest, "ASCII"),
+        ("multipart/mixed; boundary*=idna''x", BadRequest, "no parameter boundary"),
+        ("multipart/mixed; boundary*=undefined''x", BadRequest, "no parameter boundary"),
+        (f"multipart/mixed; boundary*{'9' * 5000}=x", BadRequest, "more than 1000 characters"),
+    ],
+)
+def test_a_missing_boundary_is_named(header: str, error: type[LRSError], named: str) -> None:
+    with pytest.raises(error, match=named):
+        multipart.boundary(header)
+
+
+# --- what is read ----------------------------------------------------------------------------
+
+
+def test_a_body_is_read() -> None:
+    content = bytes(range(256))
+    text, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
+    assert text == b"{}"
+    assert found == {sha256(content): Attachment(content, "text/plain")}
+
+
+def test_headers_without_a_blank_a_leading_line_end_and_none_at_the_end() -> None:
+    """As ADL's suite sends its signed statements."""
+    signature = b"e30.e30.e30"
+    text = (
+        f"\r\n--{DASHES}\r\nContent-Type:application/json\r\n\r\n{{}}"
+        f"\r\n--{DASHES}\r\nContent-Type:application/octet-stream"
+        "\r\nContent-Transfer-Encoding:binary"
+        f"\r\nX-Experience-API-Hash:{sha256(signature)}\r\n\r\n{signature.decode()}"
+        f"\r\n--{DASHES}--"
+    )
+    json_text, found = multipart.parse(text.encode(), MIXED)
+    assert json_text == b"{}"
+    assert found == {sha256(signature): Attachment(signature, "application/octet-stream")}
+
+
+def test_preamble_epilogue_and_blanks_after_a_boundary() -> None:
+    dash = f"--{DASHES}".encode()
+    text = body(JSON_PART).replace(dash + b"\r\n", dash + b" \t\r\n")
+    text = b"This is a message in MIME format.\r\n" + text + b"The end.\r\n--" + dash
+    assert multipart.parse(text, MIXED) == (b"{}", {})
+
+
+def test_headers_are_folded_and_written_in_any_case() -> None:
+    content = b"x"
+    odd = part(
+        content,
+        "CONTENT-TYPE: text/plain;\r\n\tcharset=utf-8",
+        "content-transfer-encoding:\r\n  Binary",
+        f"x-Experience-api-HASH : {sha256(content).upper()} ",
+    )
+    _, found = multipart.parse(body(JSON_PART, odd), MIXED)
+    assert found == {sha256(content): Attachment(content, "text/plain; charset=utf-8")}
+
+
+def test_lines_that_end_with_lf_alone() -> None:
+    content = b"one\r\ntwo\r"
+    text = (
+        b"--b\nContent-Type: application/json\n\n[]\n--b\nContent-Transfer-Encoding: binary\n"
+        b"X-Experience-API-Hash: %s\n\n%s\n--b--\n" % (sha256(content).encode(), content)
+    )
+    json_text, found = multipart.parse(text, "multipart/mixed; boundary=b")
+    assert json_text == b"[]"
+    assert found == {sha256(content): Attachment(content, "application/octet-stream")}
+
+
+def test_lf_inside_content_does_not_part_a_body_of_crlf() -> None:
+    content = f"\n--{DASHES}\nno\n--{DASHES}--\n\r\n--{DASHES}x\r\n\r\n-{DASHES}".encode()
+    _, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
+    assert found[sha256(content)].content == content
+
+
+@pytest.mark.parametrize("content", [b"", b"\r\n", b"\r\n\r\n", b"--", b"\n", b"\r"])
+def test_content_at_its_edges(content: bytes) -> None:
+    _, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
+    assert found[sha256(content)].content == content
+
+
+def test_parts_without_headers_or_content() -> None:
+    text = b"--b\r\n\r\n\r\n--b\r\n\r\n--b\r\nA: b\r\n\r\n--b--"
+    parts = multipart.split(text, "b")
+    assert [(each.headers, each.content) for each in parts] == [
+        ({}, b""),
+        ({}, b""),
+        ({"a": "b"}, b""),
+    ]
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+def test_every_sha2_is_known_by_its_length(algorithm: str) -> None:
+    sha2 = hashlib.new(algorithm, b"x").hexdigest()
+    _, found = multipart.parse(body(JSON_PART, attached(b"x", sha2.upper())), MIXED)
+    assert list(found) == [sha2]
+
+
+def test_bytes_sent_twice_are_kept_once() -> None:
+    _, found = multipart.parse(body(JSON_PART, attached(b"x"), attached(b"x")), MIXED)
+    assert list(found) == [sha256(b"x")]
+
+
+# --- what is refused -------------------------------------------------------------------------
+
+
+ENCODED = part(
+    b"eA==", "Content-Transfer-Encoding: base64", f"X-Experience-API-Hash: {sha256(b'x')}"
+)
+HASHLESS = part(b"x", "Content-Transfer-Encoding: binary")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (b"", "no line"),
+        (JSON_PART, "no line"),
+        (body(JSON_PART, boundary="other"), "no line"),
+        (body(), "no part"),
+        (body(JSON_PART)[:-4], "without the closing line"),
+        (body(JSON_PART)[:-4] + b"x", "without the closing line"),
+        (body(part(b"{}", "Content-Type: text/plain")), 'Part 1: .*"text/plain"'),
+        (body(part(b"{}")), "Part 1: expected the statements"),
+        (JSON_PART + b"\r\n" + body(attached(b"x")), 'Part 1: .*"text/plain"'),
+        (body(part(b"e30=", "Content-Type: application/json", "Content-Transfer-Encoding: base64")),
+         "Part 1: expected it not to be encoded"),
+        (body(JSON_PART, JSON_PART), "Part 2: expected Content-Transfer-Encoding: binary"),
+        (body(JSON_PART, attached(b"x"), ENCODED), 'Part 3: .*binary, found "base64"'),
+        (body(JSON_PART, HASHLESS), "Part 2: .*X-Experience-API-Hash is missing"),
+        (body(JSON_PART, attached(b"x", sha256(b"y"))), f"Part 2: .*{sha256(b'x')}"),
+        (body(JSON_PART, attached(b"x", sha256(b"x")[:40])), "Part 2: expected X-Exp"),
+        (body(JSON_PART, attached(b"x", "g" * 64)), "Part 2: expected X-Exp"),
+        (body(JSON_PART, b"Content-Type: text/plain"), "Part 2: expected headers .* empty line"),
+        (body(JSON_PART, part(b"", "no header")), 'Part 2: expected a header, found "no header"'),
+        (body(JSON_PART, part(b"", "a b: c")), "Part 2: expected a header"),
+        (body(JSON_PART, part(b"", "a: b\rc: d")), "Part 2: expected a header"),
+        (body(JSON_PART, part(b"", "A: b", "a: c")), 'Part 2: the header "a" .*twice'),
+        (body(JSON_PART, part(b"", "a: " + "b" * 8_192)), "Part 2: expected headers within"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_named(text: bytes, named: str) -> None:
+    with pytest.raises(BadRequest, match=named):
+        multipart.parse(text, MIXED)
+
+
+def test_headers_fill_what_they_may() -> None:
+    text = "a: " + "b" * (multipart.MAX_HEADER_BYTES - 5)
+    assert multipart.split(body(part(b"", text)), DASHES)[0].headers == {"a": text[3:]}
+
+
+def test_there_are_only_so_many_parts() -> None:
+    most = [part(b"")] * multipart.MAX_PARTS
+    assert len(multipart.split(body(*most), DASHES)) == multipart.MAX_PARTS
+    with pytest.raises(TooLarge):
+        multipart.split(body(*most, part(b"")), DASHES)
+
+
+pieces = st.sampled_from(
+    [
+        b"--b",
+        b"--b--",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b":",
+        b"-",
+        b" ",
+        b"a: b",
+        b"\0",
+        JSON_PART,
+        attached(b"x"),
+    ]
+)
+
+
+@given(st.lists(pieces | st.binary(max_size=5)).map(b"".join))
+def test_nothing_but_a_bad_request_comes_of_any_body(text: bytes) -> None:
+    with suppress(BadRequest):
+        multipart.parse(text, "multipart/mixed; boundary=b")
+
+
+@given(
+    st.text()
+    | st.text().map("multipart/mixed; {}".format)
+    | st.text().map("multipart/mixed; boundary={}".format)
+)
+@example("multipart/mixed; boundary*=x''%ff")
+def test_nothing_but_a_bad_request_comes_of_any_header(header: str) -> None:
+    try:
+        found = multipart.boundary(header)
+    except BadRequest:
+        return
+    assert re.fullmatch("[ -~]{1,70}", found)
+
+
+# --- which attachment is whose ---------------------------------------------------------------
+
+
+X, Y = attachment(b"x"), attachment(b"y")
+CAME_X = {sha256(b"x"): Attachment(b"x", "text/plain")}
+
+
+def inner(*attachments: dict[str, Any]) -> dict[str, Any]:
+    target = {"objectType": "SubStatement", **statement(attachments=list(attachments))}
+    return statement(object=target)
+
+
+def matched(
+    statements: list[dict[str, Any]], came: dict[str, multipart.Attachment]
+) -> list[list[Violation]]:
+    """What is missing of each statement's attachments, once every part that came is named."""
+    multipart.require_declared(statements, came)
+    return [multipart.missing_attachments(each, came) for each in statements]
+
+
+def pointers(statements: list[dict[str, Any]], came: dict[str, Attachment]) -> list[list[str]]:
+    return [[each.pointer for each in some] for some in matched(statements, came)]
+
+
+def test_every_attachment_comes_or_lies_elsewhere() -> None:
+    elsewhere = Y | {"fileUrl": "http://example.com/y"}
+    upper = X | {"sha2": X["sha2"].upper(), "length": 99}
+    assert pointers([statement(attachments=[X, elsewhere])], CAME_X) == [[]]
+    assert pointers([statement(attachments=[upper]), inner(X)], CAME_X) == [[], []]
+    assert pointers([statement(attachments=[elsewhere]), statement()], {}) == [[], []]
+
+
+def test_what_is_missing_is_pointed_to() -> None:
+    some = [statement(attachments=[X, Y]), statement(), inner(X, Y) | {"attachments": [Y]}]
+    assert pointers(some, CAME_X) == [
+        ["/attachments/1"],
+        [],
+        ["/attachments/0", "/object/attachments/1"],
+    ]
+    assert pointers([statement(attachments=[X])], {}) == [["/attachments/0"]]
+
+
+def test_a_signature_cannot_lie_elsewhere() -> None:
+    signature = X | {"usageType": USAGE_TYPE, "fileUrl": "http://example.com/x"}
+    assert pointers([statement(attachments=[signature])], {}) == [["/attachments/0"]]
+    assert pointers([statement(attachments=[signature])], CAME_X) == [[]]
+
+
+def test_a_part_that_belongs_to_none_is_refused() -> None:
+    with pytest.raises(BadRequest, match=sha256(b"x")):
+        matched([statement(attachments=[Y]), statement()], CAME_X)
+
+
+@pytest.mark.parametrize("attachments", [None, 1, "x", {}, [1, None], [{}], [{"sha2": 3}]])
+def test_what_is_not_valid_names_nothing(attachments: Any) -> None:
+    """What is wrong with it is for others to say."""
+    broken = [statement(attachments=attachments), {}, {"object": 1}, 7]
+    multipart.require_declared([*broken, statement(attachments=[X])], CAME_X)
+    with pytest.raises(BadRequest, match="belong to none"):
+        multipart.require_declared(broken, CAME_X)
+
+
+def test_hashes_are_told_once_in_lower_case() -> None:
+    upper = X | {"sha2": X["sha2"].upper(), "contentType": "text/html"}
+    some = inner(upper, Y | {"contentType": "image/png"}) | {"attachments": [X]}
+    assert multipart.attachment_hashes(some) == [
+        (X["sha2"], "text/plain"),
+        (Y["sha2"], "image/png"),
+    ]
+    assert multipart.attachment_hashes(statement()) == []
+
+
+# --- what is written -------------------------------------------------------------------------
+
+
+def written(attachments: list[tuple[str, str, bytes]], boundary: str) -> bytes:
+    parts = [
+        multipart.attachment_head(boundary, sha2, kind) + content
+        for sha2, kind, content in attachments
+    ]
+    return b"".join(
+        [multipart.statements_part(b"{}", boundary), *parts, multipart.closing_boundary(boundary)]
+    )
+
+
+def test_what_is_written() -> None:
+    sha2 = sha256(b"x")
+    lines = [
+        b"--b",
+        b"Content-Type: application/json",
+        b"",
+        b"{}",
+        b"--b",
+        b"Content-Type: text/plain",
+        b"Content-Transfer-Encoding: binary",
+        b"X-Experience-API-Hash: " + sha2.encode(),
+        b"",
+        b"x",
+        b"--b--",
+        b"",
+    ]
+    assert written([(sha2.upper(), "text/plain", b"x")], "b") == b"\r\n".join(lines)
+
+
+def test_a_content_type_cannot_add_headers() -> None:
+    head = multipart.attachment_head("b", "0" * 64, "text/plain\r\nSet-Cookie: a=b")
+    assert b"Cookie" not in head
+
+
+def troublesome(boundary: str) -> st.SearchStrategy[bytes]:
+    """Contents that look like the syntax around them, but for the very delimiter."""
+    lookalikes = [b"--", b"\r\n", b"\n", b"\r\n\r\n", b"\r\n--", f"--{boundary}".encode(),
+                  f"\n--{boundary}\n".encode(), f"\r\n--{boundary}0".encode(),
+                  f"\r\n-{boundary}--\r\n".encode(), f"--{boundary}--".encode()]  # fmt: skip
+    some = st.lists(st.binary(max_size=20) | st.sampled_from(lookalikes), max_size=8).map(b"".join)
+    delimiter = re.compile(rb"\r\n--%s(--)?[ \t]*(\r\n|\Z)" % boundary.encode())
+    # The content's own first line follows the empty line after its headers.
+    return some.filter(lambda content: not delimiter.search(b"\r\n" + content + b"\r\n"))
+
+
+@given(data=st.data(), name=st.sampled_from(["0b", DASHES, "a b"]))
+def test_what_is_written_is_read_again(data: st.DataObject, name: str) -> None:
+    contents = data.draw(st.lists(troublesome(name), max_size=4))
+    hashed: Callable[[bytes], str] = data.draw(
+        st.sampled_from([sha256, lambda content: hashlib.sha512(content).hexdigest()])
+    )
+    some = [(hashed(content), "image/png", content) for content in contents]
+    text, found = multipart.parse(written(some, name), f'multipart/mixed; boundary="{name}"')
+    assert text == b"{}"
+    assert found == {sha2: Attachment(content, kind) for sha2, kind, content in some}

@@ -1,0 +1,46 @@
+"""Proxy headers: which proxies are trusted for the request URL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lrs.server.proxy_headers import Forwarded
+
+TOLD = [
+    (b"host", b"10.0.0.7:8080"),
+    (b"x-forwarded-host", b"lrs.example.com, proxy.internal"),
+    (b"x-forwarded-proto", b"https"),
+    (b"x-forwarded-for", b"203.0.113.9"),
+]
+
+
+async def seen(client: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """The request as the application sees it, when `client` sent it."""
+    found: dict[str, Any] = {}
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        found.update(scope, headers=dict(scope["headers"]))
+
+    scope = {"type": "http", "scheme": "http", "client": (client, 1234), "headers": headers}
+    await Forwarded(application, "127.0.0.1,10.0.0.1")(scope, None, None)
+    return found
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "10.0.0.1"])
+async def test_a_trusted_proxy_tells_the_url(proxy: str) -> None:
+    found = await seen(proxy, TOLD)
+    assert (found["scheme"], found["headers"][b"host"]) == ("https", b"lrs.example.com")
+    assert found["client"][0] == "203.0.113.9"
+
+
+async def test_nobody_else_does() -> None:
+    found = await seen("203.0.113.9", TOLD)
+    assert (found["scheme"], found["headers"][b"host"]) == ("http", b"10.0.0.7:8080")
+
+
+async def test_a_proxy_that_tells_no_host_leaves_it() -> None:
+    for told in ([], [(b"x-forwarded-host", b"")], [(b"x-forwarded-host", b" , b")]):
+        found = await seen("127.0.0.1", [(b"host", b"10.0.0.7"), *told])
+        assert found["headers"][b"host"] == b"10.0.0.7"

@@ -1,0 +1,375 @@
+"""Verification of statement signatures, and forged signatures."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc.jwk import RSAKey
+
+from lrs.errors import InvalidStatement
+from lrs.xapi.signatures import USAGE_TYPE, Signature, examine_signature, signature_attachments
+from tests.support.signatures import (
+    STATEMENT,
+    base64url,
+    certificate,
+    ec_key,
+    jwk,
+    jws,
+    rs,
+    rsa_key,
+    rsa_public,
+    x5c,
+)
+from tests.support.statements import statement
+
+Json = dict[str, Any]
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+HASHES = {"RS256": hashes.SHA256(), "RS384": hashes.SHA384(), "RS512": hashes.SHA512()}
+
+
+# --- what signs -------------------------------------------------------------------------------
+
+
+def examined(content: bytes, received: Json = STATEMENT, now: datetime = NOW) -> Signature:
+    sha2 = hashlib.sha256(content).hexdigest()
+    attachment = {"usageType": USAGE_TYPE, "sha2": sha2.upper()}
+    received = received | {"attachments": [{"usageType": "http://example.com/other"}, attachment]}
+    [(index, found)] = signature_attachments(received)
+    return examine_signature(received, content, found, index, now)
+
+
+def refusal(content: bytes, received: Json = STATEMENT) -> str:
+    with pytest.raises(InvalidStatement) as caught:
+        examined(content, received)
+    [violation] = caught.value.violations
+    assert violation.pointer == "/attachments/1"
+    assert "2.6" in violation.requirement
+    assert violation.detail in caught.value.detail
+    return violation.detail
+
+
+# --- what is verified ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", HASHES)
+def test_a_signature_is_verified_with_its_certificate(algorithm: str) -> None:
+    der = certificate(rsa_key())
+    content = jws(alg=algorithm, x5c=x5c(der))
+    thumbprint = base64url(hashlib.sha256(der).digest()).decode()
+    sha2 = hashlib.sha256(content).hexdigest()
+    expected = Signature("verified", sha2, algorithm, thumbprint, "CN=signer", True)
+    assert examined(content) == expected
+
+
+def test_a_signature_is_verified_with_its_jwk() -> None:
+    found = examined(jws(jwk=jwk(rsa_key()) | {"alg": "RS256", "use": "sig", "kid": "1"}))
+    thumbprint = RSAKey.import_key(rsa_key()).thumbprint()
+    assert (found.status, found.key, found.subject) == ("verified", thumbprint, None)
+    assert found.in_force is None
+
+
+@pytest.mark.parametrize("algorithm", HASHES)
+def test_a_signature_without_a_key_is_only_read(algorithm: str) -> None:
+    """As ADL's suite sends them."""
+    found = examined(jws(alg=algorithm, kid="1", jku="https://example.com", typ="JWT"))
+    assert (found.status, found.algorithm, found.key) == ("no key", algorithm, None)
+
+
+def test_a_chain_is_followed() -> None:
+    middle = certificate(ec_key(), "middle", ("root", rsa_key("root")))
+    root = certificate(rsa_key("root"), "root")
+    signer = certificate(rsa_key(), "signer", ("middle", ec_key()))
+    assert examined(jws(x5c=x5c(signer, middle, root))).subject == "CN=signer"
+    assert "x5c/0 was not issued by x5c/1" in refusal(jws(x5c=x5c(signer, root)))
+    other = certificate(rsa_key("other"), "root")
+    assert "x5c/1 was not issued by x5c/2" in refusal(jws(x5c=x5c(signer, middle, other)))
+
+
+def test_a_key_that_takes_long_to_verify_with_is_refused() -> None:
+    """One request has room for a thousand signatures, and ten certificates in each."""
+    slow, signer = 2**2000 + 1, certificate(rsa_key())
+    expected = "exponent of {} has 2001 bits; expected at most 64"
+    bare = RSAKey.import_key(rsa_public(rsa_key(), slow)).as_dict()
+    assert expected.format("jwk") in refusal(jws(jwk=bare))
+    alone = certificate(rsa_key(), exponent=slow)
+    assert expected.format("x5c/0") in refusal(jws(x5c=x5c(alone)))
+    issuer = certificate(rsa_key("middle"), "middle", exponent=slow)
+    assert expected.format("x5c/1") in refusal(jws(x5c=x5c(signer, issuer)))
+
+
+def test_dates_of_a_certificate_are_told_but_refuse_nothing() -> None:
+    content = jws(x5c=x5c(certificate(rsa_key(), years=1)))
+    for year, in_force in ((2023, False), (2024, True), (2025, False)):
+        found = examined(content, now=datetime(year, 7, 1, tzinfo=UTC))
+        assert (found.status, found.in_force) == ("verified", in_force)
+
+
+def test_certificate_and_jwk_must_be_the_same_key() -> None:
+    chain = x5c(certificate(rsa_key()))
+    assert examined(jws(x5c=chain, jwk=jwk(rsa_key()))).subject == "CN=signer"
+    assert "different keys" in refusal(jws(x5c=chain, jwk=jwk(rsa_key("other"))))
+
+
+# --- that it is the statement ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        STATEMENT | {"result": {"score": {"scaled": 0.50}, "duration": "PT1M2.349S"}},
+        STATEMENT | {"id": STATEMENT["id"].upper(), "timestamp": "2024-05-01T14:00:00.1231+02:00"},
+        STATEMENT | {"authority": {"mbox": "mailto:a@example.com"}, "version": "1.0.0"},
+        {key: value for key, value in STATEMENT.items() if key not in ("id", "timestamp")},
+    ],
+)
+def test_what_an_lrs_may_change_does_not_count(received: Json) -> None:
+    assert examined(jws(), received).status == "no key"
+
+
+def test_a_statement_signed_before_it_had_an_id() -> None:
+    assert examined(jws(statement()), statement(id=STATEMENT["id"])).status == "no key"
+
+
+@pytest.mark.parametrize(
+    ("changed", "paths"),
+    [
+        ({"verb": {"id": "http://example.com/failed"}}, "/verb/id"),
+        ({"actor": {"mbox": "mailto:eve@example.com"}}, "/actor/mbox"),
+        ({"result": {"score": {"scaled": 1}, "duration": "PT1M2.35S"}},
+         "/result/duration, /result/score/scaled"),
+        ({"context": {}}, "/context"),
+        ({"id": "8f6c1a3e-1b1f-4c5e-9d0a-7b1e6f1c2d3f"}, "/id"),
+        ({"timestamp": "2024-05-01T12:00:01.123Z"}, "/timestamp"),
+    ],
+)  # fmt: skip
+def test_what_differs_is_named(changed: Json, paths: str) -> None:
+    content = jws(x5c=x5c(certificate(rsa_key())))
+    expected = f"the payload differs from the statement at {paths}"
+    assert refusal(content, STATEMENT | changed) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [
+        (b"", "expected a compact JWS"),
+        (b"{'actor': 1}", "payload of the JWS cannot be read"),
+        (b"\xff", "payload of the JWS cannot be read"),
+        (b'{"a": NaN}', "payload of the JWS cannot be read"),
+        (b'{"a": 1, "a": 1}', "payload of the JWS cannot be read"),
+        (b"[" * 100_000, "payload of the JWS cannot be read"),
+        ([STATEMENT], "expected a JSON object as payload of the JWS, found an array"),
+        ({}, "the payload is not a statement"),
+        (STATEMENT | {"verb": "x"}, "the payload is not a statement: /verb"),
+        (STATEMENT | {"extra": 1}, "the payload is not a statement: /extra"),
+    ],
+)
+def test_a_payload_is_a_statement(payload: Any, named: str) -> None:
+    assert named in refusal(jws(payload))
+
+
+# --- forgeries -------------------------------------------------------------------------------
+
+
+def spki(key: rsa.RSAPrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def certified() -> Json:
+    return {"x5c": x5c(certificate(rsa_key()))}
+
+
+def forgeries(**header: Any) -> list[bytes]:
+    """A signature by another key, and one whose payload, signature or algorithm was changed."""
+    head, payload, signature = jws(**header).split(b".")
+    same = base64url(json.dumps(STATEMENT, indent=1).encode())
+    half = base64url(base64.urlsafe_b64decode(signature + b"==")[:128])
+    changed = [(head, same, signature), (head, payload, half), (head, payload, b"AA")]
+    return [
+        jws(key=rsa_key("other"), **header),
+        *map(b".".join, changed),
+        jws(alg="RS512", sign=rs("RS256", rsa_key()), **header),
+    ]
+
+
+def test_what_was_not_signed_with_its_certificate_is_refused() -> None:
+    for forged in forgeries(**certified()):
+        assert "not made with the key" in refusal(forged)
+
+
+def test_what_was_not_signed_with_its_bare_key_is_told() -> None:
+    for forged in forgeries(jwk=jwk(rsa_key())):
+        found = examined(forged)
+        assert (found.status, bool(found.key), found.subject) == ("mismatch", True, None)
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    ["none", "HS256", "PS256", "ES256", "EdDSA", "rs256", "RS1", "", None, 1, ["RS256"]],
+)
+def test_only_rsa_with_sha2_is_taken(algorithm: Any) -> None:
+    def hmac_with_the_public_key(signed: bytes) -> bytes:
+        return hmac.digest(spki(rsa_key()), signed, "sha256")
+
+    content = jws(alg=algorithm, jwk=jwk(rsa_key()), sign=hmac_with_the_public_key)
+    assert "expected the alg RS256, RS384 or RS512" in refusal(content)
+
+
+def test_an_unsigned_statement_is_refused() -> None:
+    content = jws(alg="none", sign=lambda _: b"")
+    assert "expected a compact JWS" in refusal(content)
+    assert "expected the alg" in refusal(content + b"AA")
+
+
+def test_a_key_of_another_kind_is_refused() -> None:
+    def es256(signed: bytes) -> bytes:
+        return ec_key().sign(signed, ec.ECDSA(hashes.SHA256()))
+
+    content = jws(x5c=x5c(certificate(ec_key())), sign=es256)
+    assert "x5c/0 is not an RSA key" in refusal(content)
+    assert "RSA key" in refusal(jws(jwk={"kty": "oct", "k": "AAAA"}))
+
+
+def test_small_keys_are_refused() -> None:
+    small = rsa_key(bits=1024)
+    assert "x5c/0 has 1024 bits" in refusal(jws(key=small, x5c=x5c(certificate(small))))
+    numbers = small.public_key().public_numbers()
+    n = base64url(numbers.n.to_bytes(128, "big")).decode()
+    assert "jwk has 1024 bits" in refusal(jws(key=small, jwk={"kty": "RSA", "n": n, "e": "AQAB"}))
+
+
+def test_large_keys_are_refused() -> None:
+    n = base64url(b"\xff" * 500_000).decode()
+    assert "jwk has 4000000 bits" in refusal(jws(jwk={"kty": "RSA", "n": n, "e": "AQAB"}))
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ({"crit": ["exp"]}, "extensions"),
+        ({"b64": False}, "extensions"),
+        ({"b64": False, "crit": ["b64"]}, "extensions"),
+        ({"x5c": []}, "1 to 10 certificates"),
+        ({"x5c": None}, "1 to 10 certificates"),
+        ({"x5c": "AAAA"}, "1 to 10 certificates"),
+        ({"x5c": ["AAAA"] * 11}, "1 to 10 certificates"),
+        ({"x5c": ["AAAA"]}, "x5c/0 is not a certificate"),
+        ({"x5c": [1]}, "x5c/0 is not a certificate"),
+        ({"x5c": [None]}, "x5c/0 is not a certificate"),
+        ({"x5c": ["ü"]}, "x5c/0 is not a certificate"),
+        ({"x5c": ["A A"]}, "x5c/0 is not a certificate"),
+        ({"jwk": None}, "expected jwk to be an RSA key"),
+        ({"jwk": {"kty": "RSA"}}, "n and e must be numbers"),
+        ({"jwk": {"kty": "RSA", "n": "AQAB", "e": "AQAB"}}, "n and e must be numbers"),
+        ({"jwk": {"kty": "RSA", "n": "", "e": ""}}, "n and e must be numbers"),
+        ({"jwk": {"kty": "RSA", "n": "ü", "e": "AQAB"}}, "n and e must be numbers"),
+        ({"jwk": {"kty": "RSA", "n": 5, "e": 3}}, "n and e must be numbers"),
+    ],
+)
+def test_a_header_that_cannot_be_followed_is_refused(header: Json, named: str) -> None:
+    assert named in refusal(jws(**header))
+
+
+@pytest.mark.parametrize("changed", [{"e": "AQ"}, {"e": "AA"}, {"e": "Ag"}])
+def test_exponents_that_sign_nothing_are_refused(changed: Json) -> None:
+    assert "n and e must be numbers" in refusal(jws(jwk=jwk(rsa_key()) | changed))
+
+
+@pytest.mark.parametrize("changed", [{"alg": "RS512"}, {"use": "enc"}])
+def test_a_jwk_for_something_else_is_refused(changed: Json) -> None:
+    assert "not meant for signatures" in refusal(jws(jwk=jwk(rsa_key()) | changed))
+
+
+def test_a_private_jwk_is_refused() -> None:
+    private = RSAKey.import_key(rsa_key()).as_dict(private=True)
+    assert "private key" in refusal(jws(jwk=private))
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "expected a compact JWS"),
+        (b"..", "expected a compact JWS"),
+        (b"e30.e30", "expected a compact JWS"),
+        (b"e30.e30.e30.e30", "expected a compact JWS"),
+        (json.dumps({"payload": "e30", "signatures": []}).encode(), "expected a compact JWS"),
+        (b"e3.e30.e30", "the header of the JWS is not base64url"),
+        (b"e30=.e30.e30", "the header of the JWS is not base64url"),
+        (b"e30.e30.e3+0", "the signature of the JWS is not base64url"),
+        (b"e30.e30.e30\n", "the signature of the JWS is not base64url"),
+        (b"e30.\xff\xff.e30", "the payload of the JWS is not base64url"),
+        (b"AAAA.e30.e30", "the header of the JWS cannot be read"),
+        (b"W10.e30.e30", "expected a JSON object as header"),
+        (b"e30.e30.e30", "expected the alg"),
+        (base64url(b'{"alg": "none", "alg": "RS256"}') + b".e30.e30", "cannot be read"),
+        (b"." * 1_048_577, "more than 1048576"),
+        (b"." * 1_048_576, "expected a compact JWS"),
+    ],
+)
+def test_garbage_is_refused(content: bytes, named: str) -> None:
+    assert named in refusal(content)
+
+
+def put_in(content: bytes, changes: Sequence[tuple[int, bytes]]) -> bytes:
+    for place, piece in changes:
+        at = place % (len(content) + 1)
+        content = content[:at] + piece + content[at + len(piece) :]
+    return content
+
+
+changes = st.lists(st.tuples(st.integers(0, 4_000), st.binary(max_size=3)), min_size=1, max_size=3)
+
+
+@given(changes)
+def test_changed_certificates_raise_nothing_else(some: list[tuple[int, bytes]]) -> None:
+    der = certificate(rsa_key())
+    changed = put_in(der, some)
+    try:
+        found = examined(jws(x5c=x5c(changed, changed)))
+    except InvalidStatement:
+        return
+    assert (found.status, changed) == ("verified", der)
+
+
+@given(changes)
+def test_changed_signatures_raise_nothing_else(some: list[tuple[int, bytes]]) -> None:
+    content = jws(x5c=x5c(certificate(rsa_key())))
+    changed = put_in(content, some)
+    try:
+        found = examined(changed)
+    except InvalidStatement:
+        assert changed != content
+    else:
+        # The name of the member x5c may be what was changed.
+        assert (found.status == "verified") is (changed == content)
+
+
+header_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("RSA"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["kty", "n", "e", "alg", "use"]), inner, max_size=4
+    ),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(["x5c", "jwk", "b64", "crit", "kid"]), header_values))
+def test_odd_headers_raise_nothing_else(header: Json) -> None:
+    try:
+        found = examined(jws(sign=lambda _: b"x", **header))
+    except InvalidStatement:
+        return
+    assert found.status == "no key"
