@@ -31,8 +31,8 @@ from lrs.auth.secret_box import Vault
 from lrs.errors import LRSError
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import Ingest
-from lrs.projection.partner_lock import Changes
-from lrs.reports.exports import exporting
+from lrs.projection.partner_lock import PartnerLock
+from lrs.reports.exports import open_exports
 from lrs.settings import Settings
 from lrs.store import migrations, nonces
 from lrs.store.postgres import Database, open_database
@@ -96,12 +96,12 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             readers=settings.database_readers,
             timeout=settings.database_timeout_seconds,
         ) as database,
-        exporting(
+        open_exports(
             settings.database_url,
             database,
             watermark_reader := WatermarkReader(database),
-            connections=settings.database_exports,
-            seconds=settings.export_seconds,
+            max_connections=settings.database_exports,
+            timeout_seconds=settings.export_seconds,
         ) as exports,
     ):
         await migrations.verify(database.readers)
@@ -128,7 +128,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 vault,
                 _callbacks(settings, database, vault),
                 exports,
-                Changes(database.readers),
+                PartnerLock(database.readers),
             )
         finally:
             sweeping.cancel()

@@ -17,10 +17,10 @@ import msgspec
 from lrs.auth import scopes, secrets
 from lrs.auth.tokens import NO_KEYS, Outside, Tokens, key_set
 from lrs.errors import Conflict, InvalidParameter
-from lrs.projection.vocabulary import BadVocabulary, Vocabulary
-from lrs.projection.vocabulary import vocabulary as known_vocabulary
-from lrs.reports.exports import Exports, exporting
-from lrs.reports.roles import Grants
+from lrs.projection.vocabulary import InvalidVocabulary, Vocabulary
+from lrs.projection.vocabulary import load_vocabulary as known_vocabulary
+from lrs.reports.exports import Exports, open_exports
+from lrs.reports.roles import ReportRoles
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations
 from lrs.store.postgres import Database, Pool, open_admin_database
@@ -112,7 +112,7 @@ def vocabulary(settings: Settings) -> Vocabulary:
         return known_vocabulary(own)
     except OSError as error:
         raise SettingsError(f"LRS_VOCABULARY: cannot read the file: {error}.") from None
-    except BadVocabulary as error:
+    except InvalidVocabulary as error:
         raise SettingsError(f"LRS_VOCABULARY: {settings.vocabulary}: {error}.") from None
 
 
@@ -133,11 +133,11 @@ async def tools(dsn: str) -> AsyncIterator[tuple[Registry, Tools]]:
 
 
 @asynccontextmanager
-async def grants(dsn: str) -> AsyncIterator[tuple[Registry, Grants]]:
+async def grants(dsn: str) -> AsyncIterator[tuple[Registry, ReportRoles]]:
     """The registry, and who may read reports beside it. Raises Unavailable."""
     async with open_admin_database(dsn) as pool:
         await migrations.verify(pool)
-        yield Registry(pool), Grants(pool)
+        yield Registry(pool), ReportRoles(pool)
 
 
 @asynccontextmanager
@@ -146,8 +146,8 @@ async def exports(dsn: str) -> AsyncIterator[tuple[Registry, Exports]]:
     async with open_admin_database(dsn) as pool:
         await migrations.verify(pool)
         database = Database(pool, pool, pool)
-        async with exporting(
-            dsn, database, WatermarkReader(database), connections=1, seconds=0
+        async with open_exports(
+            dsn, database, WatermarkReader(database), max_connections=1, timeout_seconds=0
         ) as known:
             yield Registry(pool), known
 

@@ -15,7 +15,7 @@ from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
 from lrs.reports import content_items, identifiers
-from lrs.reports.content_items import Content
+from lrs.reports.content_items import ContentItem
 from lrs.xapi import query_params
 
 
@@ -26,7 +26,7 @@ async def get_contents(request: Request) -> Response:
     here = request_parsing.services(request)
     most = here.settings.page_size
     limit = min(asked.get("limit", 0) or most, most)
-    found = await content_items.page(
+    found = await content_items.fetch_page(
         here.database.readers,
         who.partner_id,
         after=asked.get("cursor", 0),
@@ -53,9 +53,9 @@ async def _set_deleted(request: Request, *, deleted: bool) -> Response:
     name: str = request.path_params["content"]
     if "\0" in name:
         raise NotFound("There is no content item of this name.")
-    meant = identifiers.content(name, who.home_page)
+    meant = identifiers.parse_content(name, who.home_page)
     await content_items.set_deleted(
-        request_parsing.services(request).changes, who.partner_id, meant, deleted
+        request_parsing.services(request).partner_lock, who.partner_id, meant, deleted
     )
     return Response(status_code=204)
 
@@ -66,13 +66,13 @@ async def _operator(request: Request) -> Caller:
     return who
 
 
-def _more(request: Request, given: list[tuple[str, str]], last: Content) -> str:
+def _more(request: Request, given: list[tuple[str, str]], last: ContentItem) -> str:
     path = request_parsing.services(request).settings.base_path
     asked = urlencode([*given, ("cursor", str(last.content_id))])
     return f"{path}{raw_path(request.scope)}?{asked}"
 
 
-def _shown(content: Content) -> dict[str, Any]:
+def _shown(content: ContentItem) -> dict[str, Any]:
     return {
         "content_id": content.content_id,
         "activity_id": content.activity_id,

@@ -72,7 +72,7 @@ def _count_connections(here: Services) -> None:
 async def _measure_lag(database: Database) -> None:
     """Known to the database alone; without it, it stays what it was."""
     with suppress(Unavailable):
-        lags = [each.lag_seconds for each in await lag.standing(database)]
+        lags = [each.lag_seconds for each in await lag.read_backlogs(database)]
         metrics.PROJECTION_LAG.set(max(lags, default=0.0))
 
 

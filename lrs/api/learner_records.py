@@ -18,31 +18,31 @@ from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
 from lrs.projection import lag
-from lrs.projection.lag import Reached
+from lrs.projection.lag import ReportWatermark
 from lrs.reports import identifiers, learner_records
 from lrs.reports import record_query as queries
-from lrs.reports.learner_records import Page
+from lrs.reports.learner_records import RecordPage
 from lrs.reports.record_query import RecordQuery
 
 
 async def get_learner_records(request: Request) -> Response:
     who, asked = await _reader(request), _asked(request)
-    learner = identifiers.learner(_named(request, "learner"), who.home_page)
-    reached = await _reached(request, who)
-    page = await learner_records.of_learner(
+    learner = identifiers.parse_learner(_named(request, "learner"), who.home_page)
+    watermark = await _watermark(request, who)
+    page = await learner_records.fetch_by_learner(
         request_parsing.services(request).database, who.partner_id, learner, asked
     )
-    return _answer(request, asked, page, "learner", reached)
+    return _answer(request, asked, page, "learner", watermark)
 
 
 async def get_content_records(request: Request) -> Response:
     who, asked = await _reader(request), _asked(request)
-    content = identifiers.content(_named(request, "content"), who.home_page)
-    reached = await _reached(request, who)
-    page = await learner_records.of_content(
+    content = identifiers.parse_content(_named(request, "content"), who.home_page)
+    watermark = await _watermark(request, who)
+    page = await learner_records.fetch_by_content(
         request_parsing.services(request).database, who.partner_id, content, asked
     )
-    return _answer(request, asked, page, "content", reached)
+    return _answer(request, asked, page, "content", watermark)
 
 
 async def _reader(request: Request) -> Caller:
@@ -67,19 +67,19 @@ def _named(request: Request, kind: str) -> str:
     return name
 
 
-async def _reached(request: Request, who: Caller) -> Reached:
+async def _watermark(request: Request, who: Caller) -> ReportWatermark:
     """How far the records go that are read after this."""
     here = request_parsing.services(request)
-    return await lag.reached(
+    return await lag.report_watermark(
         here.database, who.partner_id, await here.watermark_reader.cached_watermark()
     )
 
 
 def _answer(
-    request: Request, asked: RecordQuery, page: Page, subject: str, reached: Reached
+    request: Request, asked: RecordQuery, page: RecordPage, subject: str, watermark: ReportWatermark
 ) -> Response:
     more = _more(request, asked, page)
-    headers = reports_through(reached.through)
+    headers = reports_through(watermark.consistent_through)
     if more:
         headers["Link"] = f'<{more}>; rel="next"'
     if _wants_csv(request):
@@ -88,18 +88,18 @@ def _answer(
         subject: page.subject,
         "records": [_shown(each) for each in page.records],
         "more": more,
-        "through": timestamp(reached.through),
-        "lag_seconds": reached.lag_seconds,
+        "through": timestamp(watermark.consistent_through),
+        "lag_seconds": watermark.lag_seconds,
     }
     return json_response(body, headers=headers)
 
 
-def _more(request: Request, asked: RecordQuery, page: Page) -> str:
+def _more(request: Request, asked: RecordQuery, page: RecordPage) -> str:
     """Where the next page is, with all that was asked for; empty if there is none."""
-    if page.last is None:
+    if page.last_position is None:
         return ""
     path = request_parsing.services(request).settings.base_path
-    given = urlencode([*asked.parameters, ("cursor", queries.cursor(page.last))])
+    given = urlencode([*asked.parameters, ("cursor", queries.encode_cursor(page.last_position))])
     return f"{path}{routing.raw_path(request.scope)}?{given}"
 
 
@@ -109,7 +109,7 @@ def _wants_csv(request: Request) -> bool:
     return request["path"].endswith(".csv") or accepted.strip().lower() == "text/csv"
 
 
-def _csv(page: Page) -> str:
+def _csv(page: RecordPage) -> str:
     text = io.StringIO()
     table = csv.DictWriter(text, learner_records.COLUMNS)
     table.writeheader()

@@ -17,7 +17,7 @@ from lrs.api.routing import resource
 from lrs.auth import scopes
 from lrs.errors import InvalidImport, TooLarge, UnsupportedMediaType
 from lrs.people import importer, rows
-from lrs.people.plan import Outcome, Plan
+from lrs.people.plan import ImportPlan, RowOutcome
 from lrs.people.rows import Row
 from lrs.xapi import query_params, strict_json
 
@@ -31,9 +31,11 @@ async def post_import(request: Request) -> Response:
     preview, here = _preview(request), request_parsing.services(request)
     read = await _rows(request)
     if preview:
-        made = await importer.preview(here.database.readers, who.partner_id, who.home_page, read)
+        made = await importer.preview_import(
+            here.database.readers, who.partner_id, who.home_page, read
+        )
     else:
-        made = await importer.take(here.changes, who.partner_id, who.home_page, read)
+        made = await importer.import_rows(here.partner_lock, who.partner_id, who.home_page, read)
     return _answer(made, preview=preview)
 
 
@@ -75,7 +77,7 @@ def _not_too_many(read: Iterable[Row]) -> list[Row]:
     return found
 
 
-def _answer(made: Plan, *, preview: bool) -> Response:
+def _answer(made: ImportPlan, *, preview: bool) -> Response:
     if made.refused and not preview:
         error = InvalidImport(refusal(made.refused))
         return problem_details.response(error, results=[_result(each) for each in made.refused])
@@ -89,14 +91,14 @@ def _answer(made: Plan, *, preview: bool) -> Response:
     )
 
 
-def refusal(refused: Sequence[Outcome]) -> str:
+def refusal(refused: Sequence[RowOutcome]) -> str:
     """The first refused row in words."""
     row, first = refused[0].row, refused[0].violations[0]
     more = f" (and {len(refused) - 1} more rows)" if len(refused) > 1 else ""
-    return f"{row.place}, {first.pointer[1:] or row.kind or 'row'}: {first.detail}{more}"
+    return f"{row.location}, {first.pointer[1:] or row.kind or 'row'}: {first.detail}{more}"
 
 
-def _result(outcome: Outcome) -> dict[str, Any]:
+def _result(outcome: RowOutcome) -> dict[str, Any]:
     return {
         "index": outcome.row.index,
         "line": outcome.row.line,

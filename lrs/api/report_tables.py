@@ -23,8 +23,8 @@ from lrs.projection import lag
 from lrs.reports import compression, encoders
 from lrs.reports.compression import Compression
 from lrs.reports.encoders import Format
-from lrs.reports.export_stream import Export, told
-from lrs.reports.exports import Portion
+from lrs.reports.export_stream import ExportStream, metadata
+from lrs.reports.exports import ExportQuery
 from lrs.reports.tables import STATEMENTS, TABLES, Table
 from lrs.xapi import query_params
 
@@ -37,13 +37,13 @@ async def get_tables(request: Request) -> Response:
     query_params.parse(request_parsing.parameters(request), {}, section=_SECTION)
     here = request_parsing.services(request)
     bound = await here.watermark_reader.cached_watermark()
-    reached = await lag.reached(here.database, who.partner_id, bound)
+    watermark = await lag.report_watermark(here.database, who.partner_id, bound)
     body = {
         "tables": [_described(table) for table in TABLES.values()],
-        "through": timestamp(reached.through),
-        "lag_seconds": reached.lag_seconds,
+        "through": timestamp(watermark.consistent_through),
+        "lag_seconds": watermark.lag_seconds,
     }
-    return json_response(body, headers=reports_through(reached.through))
+    return json_response(body, headers=reports_through(watermark.consistent_through))
 
 
 def _described(table: Table) -> dict[str, Any]:
@@ -71,7 +71,7 @@ async def get_table(request: Request) -> Response:
     who = await request_parsing.partner(request)
     asked = _asked(request, who)
     sending = _sent(request_parsing.services(request), who, asked)
-    portion = cast(Portion, await anext(sending))
+    portion = cast(ExportQuery, await anext(sending))
     headers = _headers(portion, asked)
     if request.method == "HEAD":
         await sending.aclose()
@@ -87,7 +87,7 @@ def _asked(request: Request, who: Caller) -> Asked:
     scopes.require(who.scopes, needed)
     given = query_params.parse(request_parsing.parameters(request), _READERS, section=_SECTION)
     packed, accepted = given.get("compress"), request.headers.get("accept-encoding")
-    coded = None if packed or format_ == "parquet" else compression.accepted(accepted)
+    coded = None if packed or format_ == "parquet" else compression.negotiate_compression(accepted)
     return Asked(table, format_, given.get("since"), packed, coded)
 
 
@@ -103,25 +103,27 @@ def _named(name: str) -> tuple[Table, Format]:
     return TABLES[stem], cast(Format, suffix)
 
 
-async def _sent(here: Services, who: Caller, asked: Asked) -> AsyncGenerator[Portion | bytes, None]:
+async def _sent(
+    here: Services, who: Caller, asked: Asked
+) -> AsyncGenerator[ExportQuery | bytes, None]:
     """What is sent, then its bytes. Whoever goes away gives the connection back by that."""
     async with here.exports.snapshot(who.partner_id) as snapshot:
-        portion = await snapshot.portion(asked.table, asked.since)
+        portion = await snapshot.query(asked.table, asked.since)
         compress = asked.packed or asked.coded
         # The first Parquet loads pyarrow, which takes a while.
-        export = await asyncio.to_thread(Export, snapshot, portion, asked.format, compress)
+        export = await asyncio.to_thread(ExportStream, snapshot, portion, asked.format, compress)
         yield portion
         async with aclosing(aiter(export)) as content:
             async for part in content:
                 yield part
 
 
-def _headers(portion: Portion, asked: Asked) -> dict[str, str]:
-    said, kind = told(portion), encoders.MEDIA_TYPES[asked.format]
+def _headers(portion: ExportQuery, asked: Asked) -> dict[str, str]:
+    said, kind = metadata(portion), encoders.MEDIA_TYPES[asked.format]
     replaces = said["replaces"]
     name = f"{asked.table.name}.{asked.format}{compression.SUFFIXES[asked.packed]}"
     headers = {
-        **reports_through(portion.reached.through),
+        **reports_through(portion.watermark.consistent_through),
         "Content-Type": compression.MEDIA_TYPES[asked.packed] if asked.packed else kind,
         "Content-Disposition": f'attachment; filename="{name}"',
         "Vary": "Accept-Encoding",

@@ -10,7 +10,7 @@ from lrs.auth.rate_limit import RateLimit
 from lrs.auth.secret_box import Vault
 from lrs.auth.tokens import Tokens
 from lrs.ingest.pipeline import Ingest
-from lrs.projection.partner_lock import Changes
+from lrs.projection.partner_lock import PartnerLock
 from lrs.reports.exports import Exports
 from lrs.settings import Settings
 from lrs.store.postgres import Database
@@ -33,4 +33,4 @@ class Services:
     vault: Vault
     callbacks: Callbacks
     exports: Exports
-    changes: Changes
+    partner_lock: PartnerLock

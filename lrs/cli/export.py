@@ -25,7 +25,7 @@ from lrs.errors import Conflict, InvalidParameter
 from lrs.reports import export_stream
 from lrs.reports.compression import SUFFIXES, Compression
 from lrs.reports.encoders import Format
-from lrs.reports.export_stream import Export
+from lrs.reports.export_stream import ExportStream
 from lrs.reports.exports import Snapshot
 from lrs.reports.tables import TABLES, Table
 from lrs.xapi.timestamps import parse_timestamp
@@ -160,12 +160,12 @@ class _Writing:
             for table in tables:
                 written[table.name] = await self._table(table, bar)
                 bar.update(1, table.name)
-        reached = self._snapshot.reached
+        watermark = self._snapshot.report_watermark
         manifest = {
             "partner": partner_name,
-            "written_at": export_stream.written(datetime.now(UTC)),
-            "through": export_stream.written(reached.through),
-            "lag_seconds": reached.lag_seconds,
+            "written_at": export_stream.format_timestamp(datetime.now(UTC)),
+            "through": export_stream.format_timestamp(watermark.consistent_through),
+            "lag_seconds": watermark.lag_seconds,
             "format": self._format,
             "compression": self._compression,
             "tables": written,
@@ -175,8 +175,8 @@ class _Writing:
 
     async def _table(self, table: Table, bar: Any) -> dict[str, Any]:
         """Writes one table, and gives its entry in the manifest."""
-        portion = await self._snapshot.portion(table, self._earlier.get(table.name))
-        content = Export(self._snapshot, portion, self._format, self._compression)
+        portion = await self._snapshot.query(table, self._earlier.get(table.name))
+        content = ExportStream(self._snapshot, portion, self._format, self._compression)
         name = f"{table.name}.{self._format}{SUFFIXES[self._compression]}"
         digest, size = hashlib.sha256(), 0
         async with aclosing(aiter(content)) as parts:
@@ -187,7 +187,7 @@ class _Writing:
                     size += len(part)
                     bar.current_item = f"{table.name} {size // 1_000_000} MB"
                     bar.render_progress()
-        told = export_stream.told(portion)
+        told = export_stream.metadata(portion)
         return {
             "file": name,
             "rows": content.count,

@@ -17,12 +17,12 @@ from lrs.cli.options import DATABASE, configured, flags
 from lrs.errors import InvalidImport
 from lrs.people import importer as importing
 from lrs.people import rows
-from lrs.people.checks import NAMES
-from lrs.people.plan import Outcome, Plan
+from lrs.people.checks import NAME_COLUMNS
+from lrs.people.plan import ImportPlan, RowOutcome
 from lrs.people.rows import Row
-from lrs.projection.partner_lock import Changes
+from lrs.projection.partner_lock import PartnerLock
 from lrs.reports import content_items, identifiers
-from lrs.reports.content_items import Content
+from lrs.reports.content_items import ContentItem
 from lrs.store.postgres import Pool
 from lrs.store.registry import Partner
 from lrs.xapi import strict_json
@@ -47,9 +47,9 @@ def people_import(partner_name: str, file: Path, preview: bool, **given: Any) ->
     """Import FILE, a table (or an array of rows, if it ends in .json); all of it or nothing."""
     read = _read(file)
 
-    async def work(pool: Pool, partner: Partner) -> Plan:
+    async def work(pool: Pool, partner: Partner) -> ImportPlan:
         if preview:
-            return await importing.preview(pool, partner.partner_id, partner.home_page, read)
+            return await importing.preview_import(pool, partner.partner_id, partner.home_page, read)
         return await _take(pool, partner, read)
 
     made = _with_partner(partner_name, given, work)
@@ -64,7 +64,7 @@ def people_import(partner_name: str, file: Path, preview: bool, **given: Any) ->
         sys.exit(1)
 
 
-async def _take(pool: Pool, partner: Partner, read: list[Row]) -> Plan:
+async def _take(pool: Pool, partner: Partner, read: list[Row]) -> ImportPlan:
     with ExitStack() as shown:
         bars: list[Any] = []
 
@@ -76,8 +76,10 @@ async def _take(pool: Pool, partner: Partner, read: list[Row]) -> Plan:
             bar.length = total
             bar.update(done - bar.pos)
 
-        changes = Changes(pool)
-        return await importing.take(changes, partner.partner_id, partner.home_page, read, progress)
+        partner_lock = PartnerLock(pool)
+        return await importing.import_rows(
+            partner_lock, partner.partner_id, partner.home_page, read, progress
+        )
 
 
 def _read(file: Path) -> list[Row]:
@@ -95,12 +97,12 @@ def _checked(read: Iterable[Row], about: int) -> list[Row]:
         return list(bar)
 
 
-def _told(outcome: Outcome) -> str:
+def _told(outcome: RowOutcome) -> str:
     row = outcome.row
-    name = row.values.get(NAMES.get(row.kind, "user"), "")
+    name = row.values.get(NAME_COLUMNS.get(row.kind, "user"), "")
     told = [f"{each.pointer[1:]}: {each.detail}".lstrip(": ") for each in outcome.violations]
     what = "; ".join(told) or ", ".join(outcome.changes)
-    return f"{row.place}\t{row.kind}\t{name}\t{outcome.kind}\t{what}".rstrip()
+    return f"{row.location}\t{row.kind}\t{name}\t{outcome.kind}\t{what}".rstrip()
 
 
 @click.group()
@@ -114,9 +116,9 @@ def content() -> None:
 def content_list(partner_name: str, **given: Any) -> None:
     """List the content items of PARTNER."""
 
-    async def work(pool: Pool, partner: Partner) -> list[Content]:
-        listed: list[Content] = []
-        while found := await content_items.page(
+    async def work(pool: Pool, partner: Partner) -> list[ContentItem]:
+        listed: list[ContentItem] = []
+        while found := await content_items.fetch_page(
             pool, partner.partner_id, after=listed[-1].content_id if listed else 0, limit=_PAGE
         ):
             listed += found
@@ -148,13 +150,13 @@ def content_restore(partner_name: str, activity: str, **given: Any) -> None:
 
 def _set_deleted(partner_name: str, activity: str, given: dict[str, Any], *, deleted: bool) -> None:
     async def work(pool: Pool, partner: Partner) -> None:
-        meant = identifiers.content(activity, partner.home_page)
-        await content_items.set_deleted(Changes(pool), partner.partner_id, meant, deleted)
+        meant = identifiers.parse_content(activity, partner.home_page)
+        await content_items.set_deleted(PartnerLock(pool), partner.partner_id, meant, deleted)
 
     _with_partner(partner_name, given, work)
 
 
-def _line(each: Content) -> str:
+def _line(each: ContentItem) -> str:
     state = f"deleted {each.deleted_at.date().isoformat()}" if each.deleted_at else "good"
     told = (each.content_id, each.activity_id, each.type or "", state, each.title or "")
     return "\t".join(map(str, told))

@@ -49,13 +49,13 @@ async def _rebuild(database: Database, partner_name: str | None, vocabulary: Voc
 def status(partner_name: str | None, **given: Any) -> None:
     """Say how far the reports of PARTNER, or of all partners, are."""
     for each in _with_database(configured(given), lambda known: _partners(known, partner_name)):
-        through = each.through.isoformat() if each.through else "never"
-        state = f"{each.lag_seconds:.1f} seconds behind" if each.since else "up to date"
+        through = each.watermark.isoformat() if each.watermark else "never"
+        state = f"{each.lag_seconds:.1f} seconds behind" if each.oldest_pending_at else "up to date"
         click.echo(f"{each.partner}\t{through}\t{state}")
 
 
-async def _partners(database: Database, name: str | None) -> list[lag.Waiting]:
-    found = await lag.standing(database)
+async def _partners(database: Database, name: str | None) -> list[lag.Backlog]:
+    found = await lag.read_backlogs(database)
     if name is None:
         return found
     if named := [each for each in found if each.partner == name]:

@@ -13,7 +13,7 @@ import click
 
 from lrs import bootstrap
 from lrs.cli.options import DATABASE, configured, flags
-from lrs.reports.roles import Granted, Grants
+from lrs.reports.roles import GrantResult, ReportRoles
 from lrs.settings import Settings
 from lrs.store.registry import Registry
 
@@ -44,10 +44,10 @@ def reports_grant(
     role, schema = role or _default(partner_name), schema or _default(partner_name)
     password = token_urlsafe(24)
 
-    async def grant(registry: Registry, known: Grants) -> Granted:
+    async def grant(registry: Registry, known: ReportRoles) -> GrantResult:
         partner = await registry.partner(partner_name)
         return await known.grant(
-            partner.partner_id, schema=schema, role=role, password=password, renew=renew
+            partner.partner_id, schema=schema, role=role, password=password, rotate_password=renew
         )
 
     configuration = configured(given)
@@ -55,7 +55,7 @@ def reports_grant(
     embedded = not configuration.database_url
     if embedded and configuration.reports_address:
         dsn = f"postgresql://{configuration.reports_address}/lrs"
-    _show(dsn, role, schema, password if granted.told else None)
+    _show(dsn, role, schema, password if granted.password_set else None)
     _warn(granted, role)
     if embedded and not configuration.reports_address:
         click.echo(
@@ -74,7 +74,7 @@ def reports_revoke(partner_name: str, role: str | None, schema: str | None, **gi
     """Drop a role that reads PARTNER's tables; with the last one, the tables as well."""
     role, schema = role or _default(partner_name), schema or _default(partner_name)
 
-    async def revoke(registry: Registry, known: Grants) -> bool:
+    async def revoke(registry: Registry, known: ReportRoles) -> bool:
         partner = await registry.partner(partner_name)
         return await known.revoke(partner.partner_id, schema=schema, role=role)
 
@@ -89,7 +89,7 @@ def _default(partner_name: str) -> str:
 
 
 def _with_grants(
-    configuration: Settings, work: Callable[[Registry, Grants], Awaitable[Result]]
+    configuration: Settings, work: Callable[[Registry, ReportRoles], Awaitable[Result]]
 ) -> tuple[Result, str]:
     """What came of some work on the configured database, and where that is."""
 
@@ -114,14 +114,14 @@ def _show(dsn: str, role: str, schema: str, password: str | None) -> None:
         click.echo("The password is shown only once: keep it.", err=True)
 
 
-def _warn(granted: Granted, role: str) -> None:
-    if not granted.limited:
+def _warn(granted: GrantResult, role: str) -> None:
+    if not granted.limits_set:
         click.echo(
             f"The role {role} is not the server's to change: its search_path, time limits and "
             "read-only default are as they were.",
             err=True,
         )
-    if granted.temporary:
+    if granted.can_create_temporary_tables:
         click.echo(
             "In this database everybody may make temporary tables, this role too; to end that: "
             "revoke temporary on database … from public.",

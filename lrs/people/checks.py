@@ -11,58 +11,58 @@ from datetime import date
 from typing import Any
 
 from lrs.errors import Violation
-from lrs.people.identities import Holder, claimed, twice
+from lrs.people.identifier_assignments import IdentifierOwner, duplicates, identifier_assignments
 from lrs.people.rows import Row, Values, columns
 from lrs.xapi.validation_messages import excerpt
 
-NAMES = {"user": "user", "group": "organization", "team": "team", "assignment": "assignment"}
+NAME_COLUMNS = {"user": "user", "group": "organization", "team": "team", "assignment": "assignment"}
 """The column by which each kind of thing goes."""
 
 Key = tuple[Any, ...]
 
-Period = tuple[str, str | None, str | None, date]
+MembershipKey = tuple[str, str | None, str | None, date]
 """A user, a team or else an organization, and the first day."""
 
 
 @dataclass(slots=True)
-class Known:
+class StoredPeople:
     """What is known of whom and what the rows name; `things` by kind and name."""
 
     home_page: str
     things: dict[str, dict[str, Values]] = field(
-        default_factory=lambda: {kind: {} for kind in NAMES}
+        default_factory=lambda: {kind: {} for kind in NAME_COLUMNS}
     )
     person_ids: dict[str, int] = field(default_factory=dict)
-    memberships: dict[Period, date | None] = field(default_factory=dict)
-    holders: dict[int, Holder] = field(default_factory=dict)
+    memberships: dict[MembershipKey, date | None] = field(default_factory=dict)
+    holders: dict[int, IdentifierOwner] = field(default_factory=dict)
 
 
-def named(rows: Iterable[Row]) -> dict[str, set[str]]:
+def referenced_names(rows: Iterable[Row]) -> dict[str, set[str]]:
     """The names of all things that rows are about or speak of, by kind."""
-    found: dict[str, set[str]] = {kind: set() for kind in NAMES}
+    found: dict[str, set[str]] = {kind: set() for kind in NAME_COLUMNS}
     for row in rows:
-        if row.kind in NAMES:
-            found[row.kind].add(row.values[NAMES[row.kind]])
+        if row.kind in NAME_COLUMNS:
+            found[row.kind].add(row.values[NAME_COLUMNS[row.kind]])
         for _, kind, name in _references(row):
             found[kind].add(name)
     return found
 
 
-def period(row: Row) -> Period:
+def membership_key(row: Row) -> MembershipKey:
     """What a membership goes by."""
     values = row.values
     return values["user"], values.get("team"), values.get("organization"), values["from"]
 
 
-def end(row: Row, known: Known) -> date | None:
+def membership_end(row: Row, known: StoredPeople) -> date | None:
     """The day from which on a membership is over, if it ever is."""
     if "to" not in row.values:
-        return known.memberships.get(period(row))
+        return known.memberships.get(membership_key(row))
     day: date | None = row.values["to"]
     return day
 
 
-def firsts(rows: Iterable[Row]) -> list[Row]:
+def without_repeats(rows: Iterable[Row]) -> list[Row]:
     """The rows without those that are about the same as one before them."""
     found: dict[Key, Row] = {}
     for row in rows:
@@ -70,19 +70,21 @@ def firsts(rows: Iterable[Row]) -> list[Row]:
     return list(found.values())
 
 
-def violations(rows: Sequence[Row], known: Known) -> dict[int, tuple[Violation, ...]]:
+def violations(rows: Sequence[Row], known: StoredPeople) -> dict[int, tuple[Violation, ...]]:
     """What is wrong with rows, by their index: with each by itself, or else beside others."""
-    wrong = {row.index: row.violations for row in rows if not row.is_good}
+    wrong = {row.index: row.violations for row in rows if not row.is_valid}
     names = {kind: {*things} for kind, things in known.things.items()}
     for row in rows:
-        if row.kind in NAMES and isinstance(name := row.values.get(NAMES[row.kind]), str):
+        if row.kind in NAME_COLUMNS and isinstance(
+            name := row.values.get(NAME_COLUMNS[row.kind]), str
+        ):
             names[row.kind].add(name)
-    good = [row for row in rows if row.is_good]
-    claims = claimed(good, known.home_page)
+    good = [row for row in rows if row.is_valid]
+    claims = identifier_assignments(good, known.home_page)
     for row, violation in (
         *_contradictions(good),
         *_unresolved(good, names),
-        *twice(claims),
+        *duplicates(claims),
         *_overlaps(good, known),
     ):
         wrong[row.index] = (*wrong.get(row.index, ()), violation)
@@ -97,7 +99,7 @@ def _contradictions(rows: Iterable[Row]) -> Iterator[tuple[Row, Violation]]:
         given, other = row.values, first.values
         differing = [name for name in {**given, **other} if _differ(given, other, name)]
         if differing:
-            detail = f"expected no other than in {first.place}, which is about the same"
+            detail = f"expected no other than in {first.location}, which is about the same"
             yield row, _violation(row, differing[0], detail)
 
 
@@ -106,10 +108,10 @@ def _differ(given: Values, other: Values, name: str) -> bool:
 
 
 def _key(row: Row) -> Key:
-    if row.kind in NAMES:
-        return row.kind, row.values[NAMES[row.kind]]
+    if row.kind in NAME_COLUMNS:
+        return row.kind, row.values[NAME_COLUMNS[row.kind]]
     if row.kind == "membership":
-        return row.kind, *period(row)
+        return row.kind, *membership_key(row)
     return row.kind, *(row.values.get(name) for name in columns(row.kind))
 
 
@@ -120,7 +122,7 @@ def _references(row: Row) -> Iterator[tuple[str, str, str]]:
         kinds["assignee"] = row.values["assignee_type"]
     for column, kind in kinds.items():
         name = row.values.get(column)
-        if name is not None and NAMES.get(row.kind) != column:
+        if name is not None and NAME_COLUMNS.get(row.kind) != column:
             yield column, kind, name
 
 
@@ -135,10 +137,10 @@ def _unresolved(
                 yield row, _violation(row, column, detail)
 
 
-def _overlaps(rows: Iterable[Row], known: Known) -> Iterator[tuple[Row, Violation]]:
+def _overlaps(rows: Iterable[Row], known: StoredPeople) -> Iterator[tuple[Row, Violation]]:
     """Memberships that last on a day on which another one of the same lasts."""
-    given = {period(row): row for row in rows if row.kind == "membership"}
-    lasting = known.memberships | {each: end(row, known) for each, row in given.items()}
+    given = {membership_key(row): row for row in rows if row.kind == "membership"}
+    lasting = known.memberships | {each: membership_end(row, known) for each, row in given.items()}
     spans: dict[Key, list[tuple[date, date]]] = {each[:3]: [] for each in given}
     for each, last in lasting.items():
         if each[:3] in spans and last != each[3]:

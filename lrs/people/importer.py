@@ -11,12 +11,12 @@ import orjson
 
 from lrs import resources
 from lrs.people import plan
-from lrs.people.checks import NAMES, Known, Period, named
-from lrs.people.identities import Holder, claimed
-from lrs.people.plan import Plan
+from lrs.people.checks import NAME_COLUMNS, MembershipKey, StoredPeople, referenced_names
+from lrs.people.identifier_assignments import IdentifierOwner, identifier_assignments
+from lrs.people.plan import ImportPlan
 from lrs.people.rows import Row, Values
 from lrs.projection import recompute
-from lrs.projection.partner_lock import Changes
+from lrs.projection.partner_lock import PartnerLock
 from lrs.store.postgres import Connection, Pool, retry_transaction, translate_errors
 from lrs.xapi import index_keys
 
@@ -50,7 +50,9 @@ Progress = Callable[[int, int], None]
 """Told how many facts and records were made anew, and of how many; first of all, of none."""
 
 
-async def preview(pool: Pool, partner_id: int, home_page: str, rows: Sequence[Row]) -> Plan:
+async def preview_import(
+    pool: Pool, partner_id: int, home_page: str, rows: Sequence[Row]
+) -> ImportPlan:
     """What an import of these rows would come to."""
     with translate_errors():
         async with (
@@ -61,17 +63,17 @@ async def preview(pool: Pool, partner_id: int, home_page: str, rows: Sequence[Ro
     return await _plan(rows, known)
 
 
-async def take(
-    changes: Changes,
+async def import_rows(
+    partner_lock: PartnerLock,
     partner_id: int,
     home_page: str,
     rows: Sequence[Row],
     progress: Progress = lambda done, total: None,
-) -> Plan:
+) -> ImportPlan:
     """Imports these rows, unless one is refused. Raises Unavailable if others are at work."""
 
-    async def attempt() -> Plan:
-        async with changes.of(partner_id) as connection:
+    async def attempt() -> ImportPlan:
+        async with partner_lock.transaction(partner_id) as connection:
             made = await _plan(rows, await _known(connection, partner_id, home_page, rows))
             if not made.refused:
                 if any(each.kind != "unchanged" for each in made.outcomes):
@@ -83,17 +85,17 @@ async def take(
         return await retry_transaction(attempt)
 
 
-async def _plan(rows: Sequence[Row], known: Known) -> Plan:
+async def _plan(rows: Sequence[Row], known: StoredPeople) -> ImportPlan:
     # Long imports must not keep others waiting who have only a moment's work.
-    return await asyncio.to_thread(plan.plan, rows, known)
+    return await asyncio.to_thread(plan.make_plan, rows, known)
 
 
 async def _known(
     connection: Connection, partner_id: int, home_page: str, rows: Sequence[Row]
-) -> Known:
+) -> StoredPeople:
     names, keys = await asyncio.to_thread(_wanted, rows, home_page)
-    known = Known(home_page)
-    for kind, column in NAMES.items():
+    known = StoredPeople(home_page)
+    for kind, column in NAME_COLUMNS.items():
         for row in await connection.fetch(_THINGS[kind], partner_id, list(names[kind])):
             thing = dict(row)
             if kind == "user":
@@ -103,20 +105,24 @@ async def _known(
     for person_id, *of, to_day in await connection.fetch(_MEMBERSHIPS, partner_id, list(users)):
         known.memberships[users[person_id], *of] = to_day
     for key, *holder in await connection.fetch(_HOLDERS, partner_id, keys):
-        known.holders[key] = Holder(*holder)
+        known.holders[key] = IdentifierOwner(*holder)
     return known
 
 
 def _wanted(rows: Sequence[Row], home_page: str) -> tuple[dict[str, set[str]], list[int]]:
     """The names that rows have, and the identifiers that they claim."""
-    good = [row for row in rows if row.is_good]
-    return named(good), [claim.agent_key for claim in claimed(good, home_page)]
+    good = [row for row in rows if row.is_valid]
+    return referenced_names(good), [
+        claim.agent_key for claim in identifier_assignments(good, home_page)
+    ]
 
 
 # Writing
 
 
-async def _write(connection: Connection, partner_id: int, made: Plan, progress: Progress) -> None:
+async def _write(
+    connection: Connection, partner_id: int, made: ImportPlan, progress: Progress
+) -> None:
     for sql, rows in (
         (_ADD_USERS, [each for each in made.things["user"] if "person_id" not in each]),
         (_SET_USERS, [each for each in made.things["user"] if "person_id" in each]),
@@ -138,7 +144,7 @@ async def _put(connection: Connection, sql: str, partner_id: int, rows: Iterable
         await connection.execute(sql, partner_id, orjson.dumps(some, default=str).decode())
 
 
-def _membership(period: Period, to_day: Any = None) -> Values:
+def _membership(period: MembershipKey, to_day: Any = None) -> Values:
     user, team, organization, from_day = period
     return {
         "user": user,
@@ -160,7 +166,9 @@ async def _assign(connection: Connection, partner_id: int, things: Sequence[Valu
     await _put(connection, _PUT_ASSIGNMENTS, partner_id, rows)
 
 
-async def _remake(connection: Connection, partner_id: int, made: Plan, progress: Progress) -> None:
+async def _remake(
+    connection: Connection, partner_id: int, made: ImportPlan, progress: Progress
+) -> None:
     """Brings facts and records up to date with who people are now, and where they belong."""
     left = sorted(made.left)
     if left:

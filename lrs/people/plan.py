@@ -10,8 +10,8 @@ from typing import Literal
 
 from lrs.errors import Violation
 from lrs.people import checks
-from lrs.people.checks import NAMES, Known, Period
-from lrs.people.identities import Claim, claimed, settle
+from lrs.people.checks import NAME_COLUMNS, MembershipKey, StoredPeople
+from lrs.people.identifier_assignments import IdentifierAssignment, identifier_assignments, resolve
 from lrs.people.rows import Row, Values
 from lrs.xapi import track_events
 
@@ -30,7 +30,7 @@ _NEW: dict[str, Values] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RowOutcome:
     """What becomes of a row; `changes` are the columns that change."""
 
     row: Row
@@ -40,62 +40,64 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Plan:
+class ImportPlan:
     """What becomes of each row, and what there is to be written.
 
     `adopted` are persons without a name who turn out to be users; `moved` the identifiers that
     leave a person, `left` those persons.
     """
 
-    outcomes: list[Outcome] = field(default_factory=list)
-    things: dict[str, list[Values]] = field(default_factory=lambda: {kind: [] for kind in NAMES})
+    outcomes: list[RowOutcome] = field(default_factory=list)
+    things: dict[str, list[Values]] = field(
+        default_factory=lambda: {kind: [] for kind in NAME_COLUMNS}
+    )
     adopted: dict[str, int] = field(default_factory=dict)
-    lasting: dict[Period, date | None] = field(default_factory=dict)
-    removed: list[Period] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
+    lasting: dict[MembershipKey, date | None] = field(default_factory=dict)
+    removed: list[MembershipKey] = field(default_factory=list)
+    claims: list[IdentifierAssignment] = field(default_factory=list)
     moved: list[int] = field(default_factory=list)
     left: set[int] = field(default_factory=set)
 
     @property
-    def refused(self) -> list[Outcome]:
+    def refused(self) -> list[RowOutcome]:
         return [each for each in self.outcomes if each.kind == "refused"]
 
 
-def plan(rows: Sequence[Row], known: Known) -> Plan:
+def make_plan(rows: Sequence[Row], known: StoredPeople) -> ImportPlan:
     """What becomes of the rows; nothing is to be written if one of them is refused."""
     wrong = checks.violations(rows, known)
     good = [row for row in rows if row.index not in wrong]
-    claims = settle(claimed(good, known.home_page), known.holders)
-    made = Plan()
-    told = {row.index: _told(row, known, made) for row in checks.firsts(good)}
+    claims = resolve(identifier_assignments(good, known.home_page), known.holders)
+    made = ImportPlan()
+    told = {row.index: _told(row, known, made) for row in checks.without_repeats(good)}
     _adopt(good, claims, known, made)
     for claim in claims:
         _give(claim, known, made, told)
     for row in rows:
         if row.index in wrong:
-            made.outcomes.append(Outcome(row, "refused", (), wrong[row.index]))
+            made.outcomes.append(RowOutcome(row, "refused", (), wrong[row.index]))
         else:
-            made.outcomes.append(told.get(row.index, Outcome(row, "unchanged")))
+            made.outcomes.append(told.get(row.index, RowOutcome(row, "unchanged")))
     return made
 
 
-def _told(row: Row, known: Known, made: Plan) -> Outcome:
+def _told(row: Row, known: StoredPeople, made: ImportPlan) -> RowOutcome:
     """What a row changes, noted in the plan; of identifiers nothing yet."""
     if row.kind == "membership":
         return _membership(row, known, made)
-    if row.kind not in NAMES:
-        return Outcome(row, "unchanged")
-    name = row.values[NAMES[row.kind]]
+    if row.kind not in NAME_COLUMNS:
+        return RowOutcome(row, "unchanged")
+    name = row.values[NAME_COLUMNS[row.kind]]
     before = known.things[row.kind].get(name)
     given = _given(row, known.home_page)
     after = {**(before or _NEW[row.kind]), **given}
     changes = tuple(key for key in given if before and before[key] != after[key])
     if before and not changes:
-        return Outcome(row, "unchanged")
+        return RowOutcome(row, "unchanged")
     if name in known.person_ids and row.kind == "user":
         after["person_id"] = known.person_ids[name]
     made.things[row.kind].append(after)
-    return Outcome(row, "changed" if before else "added", changes)
+    return RowOutcome(row, "changed" if before else "added", changes)
 
 
 def _given(row: Row, home_page: str) -> Values:
@@ -106,21 +108,26 @@ def _given(row: Row, home_page: str) -> Values:
     return given
 
 
-def _membership(row: Row, known: Known, made: Plan) -> Outcome:
-    period, end = checks.period(row), checks.end(row, known)
+def _membership(row: Row, known: StoredPeople, made: ImportPlan) -> RowOutcome:
+    period, end = checks.membership_key(row), checks.membership_end(row, known)
     is_known = period in known.memberships
     if end == row.values["from"]:
         if not is_known:
-            return Outcome(row, "unchanged")
+            return RowOutcome(row, "unchanged")
         made.removed.append(period)
-        return Outcome(row, "removed")
+        return RowOutcome(row, "removed")
     if is_known and known.memberships[period] == end:
-        return Outcome(row, "unchanged")
+        return RowOutcome(row, "unchanged")
     made.lasting[period] = end
-    return Outcome(row, "changed", ("to",)) if is_known else Outcome(row, "added")
+    return RowOutcome(row, "changed", ("to",)) if is_known else RowOutcome(row, "added")
 
 
-def _adopt(rows: Iterable[Row], claims: Iterable[Claim], known: Known, made: Plan) -> None:
+def _adopt(
+    rows: Iterable[Row],
+    claims: Iterable[IdentifierAssignment],
+    known: StoredPeople,
+    made: ImportPlan,
+) -> None:
     """Takes persons without a name for new users who claim an identifier of theirs."""
     nameless: dict[str, dict[int, str | None]] = defaultdict(dict)
     for claim in claims:
@@ -141,7 +148,9 @@ def _adopt(rows: Iterable[Row], claims: Iterable[Claim], known: Known, made: Pla
             user["email"] = row.values.get("email", emails[person_id])
 
 
-def _give(claim: Claim, known: Known, made: Plan, told: dict[int, Outcome]) -> None:
+def _give(
+    claim: IdentifierAssignment, known: StoredPeople, made: ImportPlan, told: dict[int, RowOutcome]
+) -> None:
     """Notes what a claim changes, also as what becomes of its row."""
     holder = known.holders.get(claim.agent_key)
     target = known.person_ids.get(claim.user, made.adopted.get(claim.user))
@@ -156,5 +165,5 @@ def _give(claim: Claim, known: Known, made: Plan, told: dict[int, Outcome]) -> N
         column = "email" if claim.row.kind == "user" else "value"
         added = holder is None and claim.row.kind == "identifier"
         told[claim.row.index] = (
-            Outcome(claim.row, "added") if added else Outcome(claim.row, "changed", (column,))
+            RowOutcome(claim.row, "added") if added else RowOutcome(claim.row, "changed", (column,))
         )

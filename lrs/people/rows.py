@@ -41,11 +41,11 @@ class Row:
     violations: tuple[Violation, ...] = ()
 
     @property
-    def is_good(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.violations
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where it stands, for people."""
         return f"line {self.line}" if self.line else f"row {self.index}"
 

@@ -9,7 +9,7 @@ import orjson
 
 from lrs import resources
 from lrs.projection.content_attributes import describe
-from lrs.projection.event_batch import Told
+from lrs.projection.event_batch import InferredContent
 from lrs.projection.events import content_key
 from lrs.projection.vocabulary import TRACK, Vocabulary
 from lrs.store.postgres import Connection
@@ -26,25 +26,28 @@ _FIND_IN_TRACKS = resources.query("insert_past_track_contents")
 _AROUND = Role.PARENT | Role.GROUPING
 
 
-class Retyped(NamedTuple):
+class TypeChanges(NamedTuple):
     """Activities that were not known to be tracks, and known contents that are of another type."""
 
     tracks: list[str]
     contents: list[int]
 
 
-async def describe_all(
+async def upsert_contents(
     connection: Connection,
     partner_id: int,
-    contents: Mapping[str, Told],
+    contents: Mapping[str, InferredContent],
     mentioned: Iterable[str],
     vocabulary: Vocabulary,
-) -> Retyped:
+) -> TypeChanges:
     """Adds contents that are new, and brings up to date what is known of all of these.
 
     What is only mentioned becomes a content if it is a track.
     """
-    told = {**contents, **{each: Told() for each in sorted(mentioned) if each not in contents}}
+    told = {
+        **contents,
+        **{each: InferredContent() for each in sorted(mentioned) if each not in contents},
+    }
     definitions = await _definitions(connection, partner_id, told)
     rows = []
     for activity, (told_type, parent) in told.items():
@@ -64,9 +67,9 @@ async def describe_all(
             )
         )
     if not rows:
-        return Retyped([], [])
+        return TypeChanges([], [])
     found = await connection.fetch(_CONTENTS, partner_id, *map(list, zip(*rows, strict=True)))
-    return Retyped(
+    return TypeChanges(
         [row["activity_id"] for row in found if row["type"] == TRACK],
         [row["content_id"] for row in found if row["content_id"] is not None],
     )
@@ -80,12 +83,14 @@ async def _definitions(
     return {row["activity_id"]: orjson.loads(row["definition"]) for row in rows}
 
 
-async def ids(connection: Connection, partner_id: int, keys: Iterable[int]) -> dict[int, int]:
+async def content_ids(
+    connection: Connection, partner_id: int, keys: Iterable[int]
+) -> dict[int, int]:
     rows = await connection.fetch(_CONTENT_IDS, partner_id, list(keys))
     return {row["content_key"]: row["content_id"] for row in rows}
 
 
-async def fill_tracks(
+async def update_track_contents(
     connection: Connection,
     partner_id: int,
     around: Iterable[tuple[int, int]],

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from lrs.projection.events import Event, content_key, tell
+from lrs.projection.events import Event, content_key, extract_event
 from lrs.projection.vocabulary import Vocabulary
 from lrs.xapi import definitions, index_keys
 from lrs.xapi.statement import as_list
@@ -17,7 +17,7 @@ from lrs.xapi.statement import as_list
 Json = dict[str, Any]
 
 
-class Stored(NamedTuple):
+class StoredStatement(NamedTuple):
     """A statement as it is stored; `voided` whether another one voids it."""
 
     statement_id: UUID
@@ -26,21 +26,21 @@ class Stored(NamedTuple):
     voided: bool
 
 
-class Told(NamedTuple):
+class InferredContent(NamedTuple):
     """What statements say a content and its parent are, where its definition does not."""
 
     type: str | None = None
     parent: str | None = None
 
-    def over(self, earlier: Told | None) -> Told:
+    def over(self, earlier: InferredContent | None) -> InferredContent:
         """The later word counts."""
         if earlier is None:
             return self
-        return Told(self.type or earlier.type, self.parent or earlier.parent)
+        return InferredContent(self.type or earlier.type, self.parent or earlier.parent)
 
 
 @dataclass(slots=True)
-class Gathered:
+class EventBatch:
     """What is said: `events`, and the ids of statements that are `voided`.
 
     Whom and what they speak of is told of voided statements as well, so that it does not depend on
@@ -52,17 +52,17 @@ class Gathered:
     events: list[Event] = field(default_factory=list)
     voided: list[str] = field(default_factory=list)
     agents: dict[int, str] = field(default_factory=dict)
-    contents: dict[str, Told] = field(default_factory=dict)
+    contents: dict[str, InferredContent] = field(default_factory=dict)
     mentioned: set[str] = field(default_factory=set)
     around: set[tuple[int, int]] = field(default_factory=set)
     organizations: set[str] = field(default_factory=set)
 
-    def say(self, activity: str, told: Told) -> None:
+    def say(self, activity: str, told: InferredContent) -> None:
         self.contents[activity] = told.over(self.contents.get(activity))
 
 
-def gather(stored: Iterable[Stored], vocabulary: Vocabulary) -> Gathered:
-    gathered = Gathered()
+def extract_batch(stored: Iterable[StoredStatement], vocabulary: Vocabulary) -> EventBatch:
+    gathered = EventBatch()
     for each in stored:
         statement = orjson.loads(each.payload)
         if statement["verb"]["id"] == index_keys.VOIDED:
@@ -75,16 +75,18 @@ def gather(stored: Iterable[Stored], vocabulary: Vocabulary) -> Gathered:
     return gathered
 
 
-def _add(gathered: Gathered, stored: Stored, statement: Json, vocabulary: Vocabulary) -> None:
-    telling = tell(stored.statement_id, stored.organization, statement, vocabulary)
+def _add(
+    gathered: EventBatch, stored: StoredStatement, statement: Json, vocabulary: Vocabulary
+) -> None:
+    telling = extract_event(stored.statement_id, stored.organization, statement, vocabulary)
     if telling is None:
         return
     event = telling.event
     gathered.agents[event.agent_key] = telling.identity
     gathered.organizations.add(event.organization)
-    gathered.say(telling.content, Told(telling.type, telling.parent))
+    gathered.say(telling.content, InferredContent(telling.type, telling.parent))
     if telling.parent:
-        gathered.say(telling.parent, Told(telling.parent_type))
+        gathered.say(telling.parent, InferredContent(telling.parent_type))
     gathered.mentioned.update(telling.around)
     gathered.around.update((event.content_key, content_key(each)) for each in telling.around)
     if not stored.voided:

@@ -21,7 +21,7 @@ _FIRST = datetime.min.replace(tzinfo=UTC) + _TICK
 _LAST = datetime.max.replace(tzinfo=UTC) - _TICK
 
 
-async def write(
+async def insert_events(
     connection: Connection,
     partner_id: int,
     events: Iterable[Event],

@@ -56,7 +56,7 @@ class Event(NamedTuple):
     measures: Measures
 
 
-class Telling(NamedTuple):
+class ExtractedEvent(NamedTuple):
     """An event, and what else its statement says of its learner and content.
 
     `type` and `parent_type` say what content and parent are as long as nothing else does; that one
@@ -73,9 +73,9 @@ class Telling(NamedTuple):
     around: tuple[str, ...] = ()
 
 
-def tell(
+def extract_event(
     statement_id: UUID, organization: str | None, statement: Json, vocabulary: Vocabulary
-) -> Telling | None:
+) -> ExtractedEvent | None:
     """What a stored statement says, if in it a learner does something with an activity."""
     actor, target = statement["actor"], statement["object"]
     if actor.get("objectType") == "Group" or target.get("objectType", "Activity") != "Activity":
@@ -101,8 +101,10 @@ def tell(
     )
     if source != "xapi":
         told = content.get("definition", _NOTHING).get("type")
-        return Telling(event, identity, content["id"], vocabulary.types.get(told))
-    return Telling(event, identity, target["id"], None, *_relations(target, context, vocabulary))
+        return ExtractedEvent(event, identity, content["id"], vocabulary.types.get(told))
+    return ExtractedEvent(
+        event, identity, target["id"], None, *_relations(target, context, vocabulary)
+    )
 
 
 def _course(context: Json) -> Json | None:

@@ -14,7 +14,7 @@ _TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Backlog:
     """A partner, and since when the oldest of its statements waits that was not followed yet.
 
     `through` is how far its statements were followed when that was last done.
@@ -22,37 +22,41 @@ class Waiting:
 
     partner_id: int
     partner: str
-    since: datetime | None
-    through: datetime | None
+    oldest_pending_at: datetime | None
+    watermark: datetime | None
     now: datetime
 
     @property
     def lag_seconds(self) -> float:
-        return max(0.0, (self.now - self.since).total_seconds()) if self.since else 0.0
+        if self.oldest_pending_at is None:
+            return 0.0
+        return max(0.0, (self.now - self.oldest_pending_at).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ReportWatermark:
     """All that was stored up to `through` is in the reports; the rest is `lag_seconds` old."""
 
-    through: datetime
+    consistent_through: datetime
     lag_seconds: float
 
 
-async def waiting(connection: Connection, partner_id: int | None = None) -> list[Waiting]:
+async def backlogs(connection: Connection, partner_id: int | None = None) -> list[Backlog]:
     """Every partner, or only one."""
-    return [Waiting(*row) for row in await connection.fetch(_WAITING, partner_id)]
+    return [Backlog(*row) for row in await connection.fetch(_WAITING, partner_id)]
 
 
-async def standing(database: Database) -> list[Waiting]:
+async def read_backlogs(database: Database) -> list[Backlog]:
     """How every partner stands."""
     with translate_errors():
-        return await waiting(database.readers)
+        return await backlogs(database.readers)
 
 
-async def reached(database: Database, partner_id: int, horizon: datetime) -> Reached:
+async def report_watermark(
+    database: Database, partner_id: int, horizon: datetime
+) -> ReportWatermark:
     """What reports hold that are read after this; `horizon` is a bound of lrs.store.horizon."""
     with translate_errors():
-        (found,) = await waiting(database.readers, partner_id)
-    through = min(horizon, found.since - _TICK) if found.since else horizon
-    return Reached(through, found.lag_seconds)
+        (found,) = await backlogs(database.readers, partner_id)
+    through = min(horizon, found.oldest_pending_at - _TICK) if found.oldest_pending_at else horizon
+    return ReportWatermark(through, found.lag_seconds)

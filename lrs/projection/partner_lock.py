@@ -12,10 +12,10 @@ from lrs.errors import Unavailable
 from lrs.projection import advance
 from lrs.store.postgres import Connection, Pool
 
-PATIENCE_SECONDS = 5.0
+LOCK_TIMEOUT_SECONDS = 5.0
 
 
-class Changes:
+class PartnerLock:
     """Makes changes one after the other, so that there are connections left for others.
 
     They must not be the writers' connections: what is stored while such a transaction lasts would
@@ -27,7 +27,7 @@ class Changes:
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def of(self, partner_id: int) -> AsyncIterator[Connection]:
+    async def transaction(self, partner_id: int) -> AsyncIterator[Connection]:
         """A transaction that alone changes the partner's reports.
 
         Raises Unavailable if somebody else does so for long, or changes those of another one here.
@@ -42,14 +42,14 @@ class Changes:
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
                 await self._turn.acquire()
         except TimeoutError:
             raise _busy() from None
 
 
 async def _lock(connection: Connection, partner_id: int) -> None:
-    await connection.execute(f"set local lock_timeout = '{PATIENCE_SECONDS}s'")
+    await connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
     try:
         await advance.lock(connection, partner_id)
     except asyncpg.LockNotAvailableError:

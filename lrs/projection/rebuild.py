@@ -14,11 +14,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lrs import resources
-from lrs.projection import dimensions, event_rows, learners
-from lrs.projection.advance import BEGINNING, Page, add_groups, enroll, lock, move, read
-from lrs.projection.event_batch import Gathered, Told, gather
+from lrs.projection import dimensions, event_rows
+from lrs.projection.advance import (
+    START_POSITION,
+    StatementPage,
+    add_groups,
+    commit_position,
+    lock,
+    read_page,
+    register,
+)
+from lrs.projection.event_batch import EventBatch, InferredContent, extract_batch
 from lrs.projection.events import content_key
-from lrs.projection.recompute import note_changed, recompute
+from lrs.projection.persons import ensure_persons
+from lrs.projection.recompute import mark_contents_changed, recompute
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection, Database, translate_errors
 from lrs.store.statements import sequence
@@ -52,7 +61,7 @@ class _Known:
 
     people: dict[int, int] = field(default_factory=dict)
     contents: dict[int, int] = field(default_factory=dict)
-    told: dict[str, Told | None] = field(default_factory=dict)
+    told: dict[str, InferredContent | None] = field(default_factory=dict)
     tracks: set[int] = field(default_factory=set)
     around: set[tuple[int, int]] = field(default_factory=set)
     organizations: set[str] = field(default_factory=set)
@@ -66,7 +75,7 @@ async def rebuild_partner(
 ) -> None:
     """Makes a partner's events, facts and records anew; waits for whoever is at it."""
     with translate_errors():
-        await enroll(database.readers, partner_id)
+        await register(database.readers, partner_id)
         async with database.readers.acquire() as writer, writer.transaction():
             await lock(writer, partner_id)
             horizon = await WatermarkReader(
@@ -77,9 +86,9 @@ async def rebuild_partner(
             await writer.execute(_CLEAR_CONTENTS, partner_id)
             async with database.readers.acquire() as reader:
                 page = await _stream(reader, writer, partner_id, vocabulary, horizon, report)
-            await move(writer, partner_id, page)
+            await commit_position(writer, partner_id, page)
             changed = before - set(await writer.fetch(_TYPES, partner_id))
-            await note_changed(writer, partner_id, [row["content_id"] for row in changed])
+            await mark_contents_changed(writer, partner_id, [row["content_id"] for row in changed])
             for query in _SORT_EXTRACTED:
                 await writer.execute(query)
             await _make(writer, partner_id, report)
@@ -92,16 +101,16 @@ async def _stream(
     vocabulary: Vocabulary,
     horizon: datetime,
     report: Report,
-) -> Page:
+) -> StatementPage:
     """All statements become events: while some are read and understood, others are written."""
     total = await reader.fetchval(_SIZE, partner_id, sequence.first_after(horizon))
     known, done = _Known(), 0
 
-    async def next_after(page: Page) -> tuple[Page, Gathered]:
-        found = await read(reader, partner_id, page.last, horizon, _STATEMENTS)
-        return found, await asyncio.to_thread(gather, found.statements, vocabulary)
+    async def next_after(page: StatementPage) -> tuple[StatementPage, EventBatch]:
+        found = await read_page(reader, partner_id, page.position, horizon, _STATEMENTS)
+        return found, await asyncio.to_thread(extract_batch, found.statements, vocabulary)
 
-    last = Page([], BEGINNING, horizon)
+    last = StatementPage([], START_POSITION, horizon)
     page, gathered = await next_after(last)
     while page.statements:
         following = asyncio.create_task(next_after(page))
@@ -120,18 +129,18 @@ async def _stream(
 async def _write(
     writer: Connection,
     partner_id: int,
-    gathered: Gathered,
+    gathered: EventBatch,
     known: _Known,
     vocabulary: Vocabulary,
 ) -> None:
     """Writes what a chunk says that is news, and its events; the voided are left out already."""
     agents = {key: each for key, each in gathered.agents.items() if key not in known.people}
-    known.people |= await learners.introduce(writer, partner_id, agents)
+    known.people |= await ensure_persons(writer, partner_id, agents)
     await _write_contents(writer, partner_id, gathered, known, vocabulary)
     if organizations := gathered.organizations - known.organizations:
         await add_groups(writer, partner_id, organizations)
         known.organizations |= organizations
-    await event_rows.write(
+    await event_rows.insert_events(
         writer, partner_id, gathered.events, known.people, known.contents, table="extracted_event"
     )
 
@@ -139,7 +148,7 @@ async def _write(
 async def _write_contents(
     writer: Connection,
     partner_id: int,
-    gathered: Gathered,
+    gathered: EventBatch,
     known: _Known,
     vocabulary: Vocabulary,
 ) -> None:
@@ -149,13 +158,13 @@ async def _write_contents(
         if (together := each.over(known.told.get(activity))) != known.told.get(activity)
     }
     mentioned = gathered.mentioned - known.told.keys()
-    retyped = await dimensions.describe_all(writer, partner_id, told, mentioned, vocabulary)
+    retyped = await dimensions.upsert_contents(writer, partner_id, told, mentioned, vocabulary)
     known.told |= {**dict.fromkeys(mentioned), **told}
     known.tracks |= {content_key(each) for each in retyped.tracks}
     if fresh := [key for each in told if (key := content_key(each)) not in known.contents]:
-        known.contents |= await dimensions.ids(writer, partner_id, fresh)
+        known.contents |= await dimensions.content_ids(writer, partner_id, fresh)
     around = {pair for pair in gathered.around if pair[1] in known.tracks} - known.around
-    await dimensions.fill_tracks(writer, partner_id, around, [])
+    await dimensions.update_track_contents(writer, partner_id, around, [])
     known.around |= around
 
 

@@ -39,7 +39,9 @@ async def recompute(connection: Connection, partner_id: int, pairs: Iterable[Pai
     await _note(connection, partner_id, [row["day"] for row in rows])
 
 
-async def note_changed(connection: Connection, partner_id: int, content_ids: Iterable[int]) -> None:
+async def mark_contents_changed(
+    connection: Connection, partner_id: int, content_ids: Iterable[int]
+) -> None:
     """Notes that all facts of these contents now read otherwise than before."""
     if content_ids := list(content_ids):
         rows = await connection.fetch(_DAYS_OF_CONTENTS, partner_id, content_ids)

@@ -26,7 +26,7 @@ TRACK = "track"
 """The type of what consists of other contents."""
 
 
-class BadVocabulary(ValueError):
+class InvalidVocabulary(ValueError):
     """A vocabulary that cannot be used; the message names the place and what is wrong there."""
 
 
@@ -51,7 +51,7 @@ class Vocabulary:
     sessions: Mapping[str, frozenset[str]]
 
 
-def vocabulary(own: bytes | None = None) -> Vocabulary:
+def load_vocabulary(own: bytes | None = None) -> Vocabulary:
     """Ours, with the operator's own laid over it. Raises BadVocabulary."""
     return _read(_default() if own is None else _merged(_default(), _checked(own)))
 
@@ -70,14 +70,14 @@ def _checked(text: bytes) -> Json:
     try:
         given = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise BadVocabulary(f"it is not JSON: {error}") from None
+        raise InvalidVocabulary(f"it is not JSON: {error}") from None
     for violation in _validator().iter_errors(given):
         place = pointer(violation.instance_path) or "the document"
-        raise BadVocabulary(f"{place}: {violation.message}")
+        raise InvalidVocabulary(f"{place}: {violation.message}")
     for name, told in given.get("attributes", {}).items():
         ours = _default()["attributes"].get(name, told)
         if told["type"] != ours["type"]:
-            raise BadVocabulary(
+            raise InvalidVocabulary(
                 f"/attributes/{name}/type: the tables read it as {ours['type']}, not {told['type']}"
             )
     checked: Json = given

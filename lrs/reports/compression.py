@@ -35,7 +35,7 @@ def compressor(compression: Compression | None) -> Compressor:
     return _Plain()
 
 
-def accepted(header: str | None) -> Compression | None:
+def negotiate_compression(header: str | None) -> Compression | None:
     """The best that an Accept-Encoding takes (RFC 9110 12.5.3): zstd before gzip where equal."""
     weights = dict(map(_weighted, (header or "").lower().split(",")))
     anything = weights.get("*", 0.0)

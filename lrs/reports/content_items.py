@@ -8,8 +8,8 @@ from datetime import datetime
 from lrs import resources
 from lrs.errors import NotFound
 from lrs.projection import recompute
-from lrs.projection.partner_lock import Changes
-from lrs.reports.identifiers import Name
+from lrs.projection.partner_lock import PartnerLock
+from lrs.reports.identifiers import Identifier
 from lrs.store.postgres import Pool, retry_transaction, translate_errors
 
 _PAGE = resources.query("list_content_items")
@@ -18,7 +18,7 @@ _SET_DELETED = resources.query("set_content_item_deleted")
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class ContentItem:
     content_id: int
     activity_id: str
     type: str | None
@@ -26,25 +26,27 @@ class Content:
     deleted_at: datetime | None
 
 
-async def page(
+async def fetch_page(
     pool: Pool, partner_id: int, *, after: int, limit: int, deleted: bool | None = None
-) -> list[Content]:
+) -> list[ContentItem]:
     """The next content items in the order of their ids; only deleted ones, or only others."""
     with translate_errors():
         rows = await pool.fetch(_PAGE, partner_id, after, deleted, limit)
-    return [Content(*row) for row in rows]
+    return [ContentItem(*row) for row in rows]
 
 
-async def set_deleted(changes: Changes, partner_id: int, name: Name, deleted: bool) -> None:
+async def set_deleted(
+    partner_lock: PartnerLock, partner_id: int, name: Identifier, deleted: bool
+) -> None:
     """Deletes or restores a content item, if that is news. Raises NotFound and Unavailable."""
 
     async def attempt() -> None:
-        async with changes.of(partner_id) as connection:
+        async with partner_lock.transaction(partner_id) as connection:
             content_id = await connection.fetchval(_FIND, partner_id, name.keys, name.number)
             if content_id is None:
                 raise NotFound("There is no content item of this name.")
             if await connection.fetchval(_SET_DELETED, partner_id, content_id, deleted):
-                await recompute.note_changed(connection, partner_id, [content_id])
+                await recompute.mark_contents_changed(connection, partner_id, [content_id])
 
     with translate_errors():
         await retry_transaction(attempt)

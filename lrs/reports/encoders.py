@@ -17,7 +17,7 @@ from lrs.reports.tables import Table
 if TYPE_CHECKING:
     import pyarrow
 
-Wire = Literal["csv", "json"]
+CopyFormat = Literal["csv", "json"]
 Format = Literal["csv", "json", "ndjson", "parquet"]
 
 MEDIA_TYPES: dict[Format, str] = {
@@ -34,7 +34,7 @@ _ROW_GROUP = 8_388_608
 class Encoder(Protocol):
     """What makes a file of rows; `wire` is the form that it takes them in."""
 
-    wire: Wire
+    wire: CopyFormat
 
     def begin(self) -> bytes: ...
 
@@ -43,7 +43,7 @@ class Encoder(Protocol):
     def end(self) -> bytes: ...
 
 
-def encoder(format_: Format, table: Table, told: Mapping[str, Any]) -> Encoder:
+def create_encoder(format_: Format, table: Table, told: Mapping[str, Any]) -> Encoder:
     """`told` is what a JSON document says beside its rows.
 
     Raises NotFound where Parquet cannot be made.
@@ -56,7 +56,7 @@ def encoder(format_: Format, table: Table, told: Mapping[str, Any]) -> Encoder:
 
 
 class CSV:
-    wire: Wire = "csv"
+    wire: CopyFormat = "csv"
 
     def __init__(self, table: Table) -> None:
         self._names = [column.name for column in table.columns]
@@ -72,7 +72,7 @@ class CSV:
 
 
 class JSONLines:
-    wire: Wire = "json"
+    wire: CopyFormat = "json"
 
     def __init__(self, _: Table) -> None:
         pass
@@ -90,7 +90,7 @@ class JSONLines:
 class JSON:
     """One document, with the rows in it as an array."""
 
-    wire: Wire = "json"
+    wire: CopyFormat = "json"
 
     def __init__(self, told: Mapping[str, Any]) -> None:
         self._told = told
@@ -113,7 +113,7 @@ def _unescaped(portion: bytes) -> bytes:
 
 
 class Parquet:
-    wire: Wire = "csv"
+    wire: CopyFormat = "csv"
 
     def __init__(self, table: Table) -> None:
         try:

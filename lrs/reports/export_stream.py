@@ -9,32 +9,36 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lrs.reports.compression import Compression, compressor
-from lrs.reports.encoders import Encoder, Format, encoder
-from lrs.reports.exports import Portion, Rows, Snapshot
+from lrs.reports.encoders import Encoder, Format, create_encoder
+from lrs.reports.exports import CopyStream, ExportQuery, Snapshot
 
 
-def told(portion: Portion) -> dict[str, Any]:
+def metadata(portion: ExportQuery) -> dict[str, Any]:
     """What is said of a portion, wherever it goes."""
     return {
         "table": portion.table.name,
-        "through": written(portion.reached.through),
-        "lag_seconds": portion.reached.lag_seconds,
-        "cursor": written(portion.cursor),
+        "through": format_timestamp(portion.watermark.consistent_through),
+        "lag_seconds": portion.watermark.lag_seconds,
+        "cursor": format_timestamp(portion.cursor),
         "replaces": _replaces(portion),
     }
 
 
-def _replaces(portion: Portion) -> str | list[str]:
-    if portion.appended:
+def _replaces(portion: ExportQuery) -> str | list[str]:
+    if portion.append_only:
         return []
-    return "all" if portion.days is None else [day.isoformat() for day in portion.days]
+    return (
+        "all"
+        if portion.replaced_days is None
+        else [day.isoformat() for day in portion.replaced_days]
+    )
 
 
-def written(moment: datetime) -> str:
+def format_timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-class Export:
+class ExportStream:
     """A portion on its way out; once it is through, `count` says how many rows it had.
 
     Raises NotFound where the format cannot be made.
@@ -43,12 +47,12 @@ class Export:
     def __init__(
         self,
         snapshot: Snapshot,
-        portion: Portion,
+        portion: ExportQuery,
         format_: Format,
         compression: Compression | None = None,
     ) -> None:
-        self._encoder: Encoder = encoder(format_, portion.table, told(portion))
-        self._rows: Rows = snapshot.rows(portion, self._encoder.wire)
+        self._encoder: Encoder = create_encoder(format_, portion.table, metadata(portion))
+        self._rows: CopyStream = snapshot.rows(portion, self._encoder.wire)
         self._compressor = compressor(compression)
 
     @property

@@ -18,9 +18,9 @@ from asyncpg.pool import PoolConnectionProxy
 from lrs import resources
 from lrs.errors import Overloaded
 from lrs.projection import lag
-from lrs.projection.lag import Reached
+from lrs.projection.lag import ReportWatermark
 from lrs.reports import table_queries
-from lrs.reports.encoders import Wire
+from lrs.reports.encoders import CopyFormat
 from lrs.reports.tables import STATEMENTS, Column, Table
 from lrs.store.postgres import READER, Database, translate_errors
 from lrs.store.statements import sequence
@@ -42,7 +42,7 @@ _PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Portion:
+class ExportQuery:
     """What is read of a table: its rows, and what a reader does with them.
 
     They replace everything that it had of the table (`days` is None), or what it had of some days;
@@ -53,9 +53,9 @@ class Portion:
     sql: str
     arguments: tuple[Any, ...]
     cursor: datetime
-    reached: Reached
-    days: tuple[date, ...] | None = None
-    appended: bool = False
+    watermark: ReportWatermark
+    replaced_days: tuple[date, ...] | None = None
+    append_only: bool = False
 
 
 class Exports:
@@ -72,7 +72,7 @@ class Exports:
     async def snapshot(self, partner_id: int) -> AsyncIterator[Snapshot]:
         """The partner's tables at one moment. Raises Overloaded if too many are being read."""
         bound = await self._watermark_reader.read_watermark()
-        reached = await lag.reached(self._database, partner_id, bound)
+        reached = await lag.report_watermark(self._database, partner_id, bound)
         async with self._connection() as connection:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
             try:
@@ -102,13 +102,13 @@ class Exports:
 
 
 @asynccontextmanager
-async def exporting(
+async def open_exports(
     dsn: str,
     database: Database,
     watermark_reader: WatermarkReader,
     *,
-    connections: int = 2,
-    seconds: float = 3600.0,
+    max_connections: int = 2,
+    timeout_seconds: float = 3600.0,
 ) -> AsyncIterator[Exports]:
     """Exports from a database, each of which may take so long; 0 is for ever.
 
@@ -118,13 +118,13 @@ async def exporting(
         async with asyncpg.create_pool(
             dsn,
             min_size=0,
-            max_size=connections,
+            max_size=max_connections,
             server_settings={
                 "application_name": READER,
                 "jit": "off",
                 "timezone": "UTC",
                 "datestyle": "ISO",
-                "statement_timeout": str(round(seconds * 1000)),
+                "statement_timeout": str(round(timeout_seconds * 1000)),
             },
         ) as pool:
             yield Exports(pool, database, watermark_reader)
@@ -136,11 +136,11 @@ class Snapshot:
 
     connection: PoolConnectionProxy
     partner_id: int
-    bound: datetime
-    reached: Reached
+    watermark: datetime
+    report_watermark: ReportWatermark
     changed_at: datetime | None
 
-    async def portion(self, table: Table, since: datetime | None = None) -> Portion:
+    async def query(self, table: Table, since: datetime | None = None) -> ExportQuery:
         """All of a table, or what is news of it."""
         if table is STATEMENTS:
             return self._statements(since or EPOCH)
@@ -150,33 +150,39 @@ class Snapshot:
             sql = f"select * from (\n{sql}\n) as daily where date_id = any($2::integer[])"
             arguments.append([_date_id(day) for day in days])
         cursor = self.changed_at or EPOCH
-        return Portion(table, sql, tuple(arguments), cursor, self.reached, days)
+        return ExportQuery(table, sql, tuple(arguments), cursor, self.report_watermark, days)
 
-    def _statements(self, since: datetime) -> Portion:
+    def _statements(self, since: datetime) -> ExportQuery:
         window, reached = (
-            (sequence.first_after(since), sequence.first_after(self.bound)),
-            Reached(self.bound, 0.0),
+            (sequence.first_after(since), sequence.first_after(self.watermark)),
+            ReportWatermark(self.watermark, 0.0),
         )
         arguments = (self.partner_id, *window)
-        return Portion(STATEMENTS, _STATEMENTS, arguments, self.bound, reached, appended=True)
+        return ExportQuery(
+            STATEMENTS, _STATEMENTS, arguments, self.watermark, reached, append_only=True
+        )
 
     async def _changed_days(self, since: datetime) -> tuple[date, ...] | None:
         with translate_errors():
             rows = await self.connection.fetch(_CHANGED_DAYS, self.partner_id, since)
         return None if len(rows) > _MOST_DAYS else tuple(row["day"] for row in rows)
 
-    def rows(self, portion: Portion, wire: Wire) -> Rows:
-        return Rows(self.connection, _wired(portion, wire), portion.arguments, wire)
+    def rows(self, portion: ExportQuery, wire: CopyFormat) -> CopyStream:
+        return CopyStream(self.connection, _wired(portion, wire), portion.arguments, wire)
 
 
-class Rows:
+class CopyStream:
     """The bytes of whole rows, some at a time; PostgreSQL waits for who reads them.
 
     Once all have been read, `count` says how many there were.
     """
 
     def __init__(
-        self, connection: PoolConnectionProxy, query: str, arguments: tuple[Any, ...], wire: Wire
+        self,
+        connection: PoolConnectionProxy,
+        query: str,
+        arguments: tuple[Any, ...],
+        wire: CopyFormat,
     ) -> None:
         self._connection = connection
         self._query = query
@@ -221,12 +227,12 @@ class Rows:
         await queue.put(b"")
 
 
-def _wired(portion: Portion, wire: Wire) -> str:
+def _wired(portion: ExportQuery, wire: CopyFormat) -> str:
     """The query whose COPY has the rows in a form."""
     if wire == "csv":
         columns = ", ".join(map(_csv, portion.table.columns))
         return f"select {columns} from (\n{portion.sql}\n) as report"
-    if portion.appended:
+    if portion.append_only:
         return _PAYLOADS
     return f"select row_to_json(report) from (\n{portion.sql}\n) as report"
 

@@ -15,7 +15,7 @@ _LAST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class Identifier:
     """What a name can mean: a text, link keys (the likeliest first), and an id.
 
     One that is said to be an id (`id:42`) means nothing else.
@@ -26,7 +26,7 @@ class Name:
     number: int | None
 
 
-def learner(text: str, home_page: str) -> Name:
+def parse_learner(text: str, home_page: str) -> Identifier:
     """What may be meant by the name of a learner."""
     agents: list[dict[str, Any]] = []
     if text.startswith("mailto:"):
@@ -40,16 +40,16 @@ def learner(text: str, home_page: str) -> Name:
     return _name(text, filter(None, map(index_keys.agent_key, agents)))
 
 
-def content(text: str, home_page: str) -> Name:
+def parse_content(text: str, home_page: str) -> Identifier:
     """What may be meant by the name of a content item."""
     return _name(
         text, map(index_keys.activity_key, (text, track_events.activity_id(text, home_page)))
     )
 
 
-def _name(text: str, keys: Iterable[int]) -> Name:
+def _name(text: str, keys: Iterable[int]) -> Identifier:
     found = _NUMBER.fullmatch(text)
     number = int(found[2]) if found and int(found[2]) <= _LAST else None
     if number is not None and text.startswith("id:"):
-        return Name(None, (), number)
-    return Name(text, tuple(dict.fromkeys(keys)), number)
+        return Identifier(None, (), number)
+    return Identifier(text, tuple(dict.fromkeys(keys)), number)

@@ -7,12 +7,12 @@ from typing import Any
 
 from lrs import resources
 from lrs.errors import NotFound
-from lrs.reports.identifiers import Name
-from lrs.reports.record_query import Place, RecordQuery
+from lrs.reports.identifiers import Identifier
+from lrs.reports.record_query import Position, RecordQuery
 from lrs.store.postgres import Database, translate_errors
 
-OF_LEARNER = resources.query("list_records_of_learner")
-OF_CONTENT = resources.query("list_records_of_content")
+RECORDS_BY_LEARNER = resources.query("list_records_of_learner")
+RECORDS_BY_CONTENT = resources.query("list_records_of_content")
 
 COLUMNS = (
     "user_id", "user", "email", "content_id", "activity_id", "title", "type", "organization",
@@ -25,7 +25,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RecordPage:
     """Some records; `subject` are the columns of the learner or content item they have in common.
 
     `last` is where the page ends if there is more behind it.
@@ -33,26 +33,26 @@ class Page:
 
     subject: Record
     records: list[Record]
-    last: Place | None
+    last_position: Position | None
 
 
-async def of_learner(
-    database: Database, partner_id: int, learner: Name, query: RecordQuery
-) -> Page:
+async def fetch_by_learner(
+    database: Database, partner_id: int, learner: Identifier, query: RecordQuery
+) -> RecordPage:
     """A page of a learner's records. Raises NotFound if nobody is called so."""
     arguments = (partner_id, learner.text, learner.keys, learner.number)
-    found = await _fetch(database, OF_LEARNER, arguments, query)
+    found = await _fetch(database, RECORDS_BY_LEARNER, arguments, query)
     if not found:
         raise NotFound("There is no learner of this name.")
     return _page(found, query, common=("user_id", "user", "email"), place="content_id")
 
 
-async def of_content(
-    database: Database, partner_id: int, content: Name, query: RecordQuery
-) -> Page:
+async def fetch_by_content(
+    database: Database, partner_id: int, content: Identifier, query: RecordQuery
+) -> RecordPage:
     """A page of the records of a content item. Raises NotFound if none is called so."""
     arguments = (partner_id, content.keys, content.number)
-    found = await _fetch(database, OF_CONTENT, arguments, query)
+    found = await _fetch(database, RECORDS_BY_CONTENT, arguments, query)
     if not found:
         raise NotFound("There is no content item of this name.")
     common = ("content_id", "activity_id", "title", "type")
@@ -66,7 +66,7 @@ async def _fetch(
         rows = await database.lists.fetch(
             sql,
             *named,
-            *query.cursor,
+            *query.after,
             query.organization,
             query.status,
             query.success,
@@ -78,10 +78,12 @@ async def _fetch(
     return [dict(row) for row in rows]
 
 
-def _page(found: list[Record], query: RecordQuery, *, common: tuple[str, ...], place: str) -> Page:
+def _page(
+    found: list[Record], query: RecordQuery, *, common: tuple[str, ...], place: str
+) -> RecordPage:
     subject = {name: found[0][name] for name in common}
     records = [{name: row[name] for name in COLUMNS} for row in found if row["status"]]
     more = len(records) > query.limit
     del records[query.limit :]
     last = (records[-1][place], records[-1]["organization"] or "") if more else None
-    return Page(subject, records, last)
+    return RecordPage(subject, records, last)

@@ -16,7 +16,7 @@ SECTION = "Learner records"
 
 STATUSES = ("not_started", "in_progress", "completed")
 
-Place = tuple[int, str]
+Position = tuple[int, str]
 """Where a page ends: the id of the content item or learner, and the organization."""
 
 
@@ -31,7 +31,7 @@ class RecordQuery:
     type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    cursor: Place = (0, "")
+    after: Position = (0, "")
     parameters: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
@@ -49,16 +49,18 @@ def parse(
         del readers["organization"]
     values = query_params.parse(given, readers, section=SECTION)
     limit = min(values.pop("limit", 0) or page_size, page_size)
+    after = values.pop("cursor", (0, ""))
     kept = tuple((name, text) for name, text in given if name != "cursor")
-    return RecordQuery(limit=limit, parameters=kept, **{"organization": organization, **values})
+    fields = {"organization": organization, "after": after, **values}
+    return RecordQuery(limit=limit, parameters=kept, **fields)
 
 
-def cursor(place: Place) -> str:
+def encode_cursor(place: Position) -> str:
     """A place as a parameter of `more`."""
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 
-def _cursor(text: str) -> Place:
+def _cursor(text: str) -> Position:
     try:
         content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         number, organization = msgspec.json.decode(content, type=tuple[int, str])

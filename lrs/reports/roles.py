@@ -45,31 +45,38 @@ _XP = (
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class GrantResult:
     """What `grant` found and did.
 
     `told` says that the password is the role's now, `limited` that its settings could be set,
     `temporary` that it may make temporary tables, as everybody may in this database.
     """
 
-    told: bool
-    limited: bool
-    temporary: bool
+    password_set: bool
+    limits_set: bool
+    can_create_temporary_tables: bool
 
 
-class Grants:
+class ReportRoles:
     """What roles may read, in the database of one pool."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     async def grant(
-        self, partner_id: int, *, schema: str, role: str, password: str, renew: bool = False
-    ) -> Granted:
-        """Makes the schema, anew if it is there, and the role, if it is not.
+        self,
+        partner_id: int,
+        *,
+        schema: str,
+        role: str,
+        password: str,
+        rotate_password: bool = False,
+    ) -> GrantResult:
+        """Create or replace the schema of views; create the role unless it exists.
 
-        The password is a new role's, or with `renew` a known one's too. Raises Conflict if either
-        is something else already, Forbidden if the server may not.
+        A new role gets the password; an existing role gets it with `rotate_password` only. Raises
+        Conflict if schema or role exist for another purpose, Forbidden if the server's own role
+        lacks the privileges.
         """
         _require_names(schema, role)
         async with _transaction(self._pool) as connection:
@@ -79,7 +86,7 @@ class Grants:
                     f"The role {role} may do more than read the reports of this partner: "
                     "choose another one with --role."
                 )
-            if known is None or renew:
+            if known is None or rotate_password:
                 verb = "create" if known is None else "alter"
                 await connection.execute(
                     f"{verb} role {_quoted(role)} login password '{_verifier(password)}'"
@@ -92,7 +99,7 @@ class Grants:
                 await connection.execute(_reading("grant", schema, "to", reader))
             limited = await _limit(connection, schema, role, known)
             temporary = await connection.fetchval(_TEMPORARY, role)
-            return Granted(known is None or renew, limited, temporary)
+            return GrantResult(known is None or rotate_password, limited, temporary)
 
     async def revoke(self, partner_id: int, *, schema: str, role: str) -> bool:
         """Drops the role, and with the last one the schema; False if it cannot drop the role.

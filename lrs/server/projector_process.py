@@ -27,7 +27,7 @@ from lrs import bootstrap, process_priority
 from lrs.environment import from_environment
 from lrs.errors import LRSError
 from lrs.observability import logs
-from lrs.projection.projector import Follower
+from lrs.projection.projector import Projector
 from lrs.server import garbage_collection
 from lrs.settings import Settings
 from lrs.store import migrations
@@ -136,11 +136,11 @@ async def follow(settings: Settings) -> None:
         opened=lambda pid: embedded_postgres.give_way(directory, pid),
     ) as database:
         await migrations.verify(database.readers)
-        follower = Follower(database, vocabulary)
+        follower = Projector(database, vocabulary)
         garbage_collection.spare()
         while True:
             began = time.monotonic()
-            left = await follower.follow()
+            left = await follower.run_once()
             await asyncio.sleep(rest(left, time.monotonic() - began))
 
 

@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import orjson
 
-from lrs.projection.lag import waiting
+from lrs.projection.lag import backlogs
 from scripts.bench import servers
 from scripts.bench.clients import percentile
 from scripts.bench.samples import Samples
@@ -93,4 +93,4 @@ async def _send(
 async def _watch(connection: asyncpg.Connection, lags: list[float]) -> None:
     while True:
         await asyncio.sleep(_LOOK)
-        lags.append(max(partner.lag_seconds for partner in await waiting(connection)))
+        lags.append(max(partner.lag_seconds for partner in await backlogs(connection)))

@@ -26,11 +26,11 @@ import psutil  # type: ignore[import-untyped]
 from lrs import embedded_postgres
 from lrs.people import importer, rows
 from lrs.projection import rebuild
-from lrs.projection.partner_lock import Changes
-from lrs.projection.vocabulary import vocabulary
+from lrs.projection.partner_lock import PartnerLock
+from lrs.projection.vocabulary import load_vocabulary
 from lrs.reports import identifiers, learner_records
 from lrs.reports.record_query import RecordQuery
-from lrs.reports.roles import Grants
+from lrs.reports.roles import ReportRoles
 from lrs.server import garbage_collection
 from lrs.store import migrations
 from lrs.store.postgres import Database, open_database, open_projector_database
@@ -88,7 +88,7 @@ async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
         await measure("rebuild, nothing new", _rebuild(dsn, partner_id, folder, count))
         await measure("people", _people(pool, partner_id, options.learners))
         await pool.execute("vacuum analyze")
-        await Grants(pool).grant(partner_id, schema="bench", role=READER, password=READER)
+        await ReportRoles(pool).grant(partner_id, schema="bench", role=READER, password=READER)
         await measure("rows", _rows(pool))
         await measure("the vendor's query, seconds", _timed(3, lambda: _vendor(dsn)))
         async with open_database(dsn) as database:
@@ -147,7 +147,7 @@ async def _rebuild(dsn: str, partner_id: int, folder: Path, count: int) -> Json:
         print(f"  {counted}: {done:,} of {total:,} after {now - began:.1f} s", flush=True)
 
     async with open_projector_database(dsn) as database:
-        await rebuild.rebuild_partner(database, partner_id, vocabulary(), report)
+        await rebuild.rebuild_partner(database, partner_id, load_vocabulary(), report)
     return {**_taken(time.perf_counter() - began, count), "parts": parts}
 
 
@@ -170,7 +170,9 @@ async def _people(pool: asyncpg.Pool, partner_id: int, learners: int) -> Json:
     taken: Json = {"rows": len(given)}
     for name in ("first", "again"):
         began = time.perf_counter()
-        made = await importer.take(Changes(pool), partner_id, "https://partner.example", given)
+        made = await importer.import_rows(
+            PartnerLock(pool), partner_id, "https://partner.example", given
+        )
         taken[name] = round(time.perf_counter() - began, 2)
         assert not made.refused  # noqa: S101
     return taken
@@ -178,8 +180,8 @@ async def _people(pool: asyncpg.Pool, partner_id: int, learners: int) -> Json:
 
 async def _records(database: Database, partner_id: int, learner: int) -> None:
     """As the interface asks, by an address."""
-    name = identifiers.learner(samples.address(learner), "https://partner.example")
-    await learner_records.of_learner(database, partner_id, name, RecordQuery(limit=500))
+    name = identifiers.parse_learner(samples.address(learner), "https://partner.example")
+    await learner_records.fetch_by_learner(database, partner_id, name, RecordQuery(limit=500))
 
 
 async def _vendor(dsn: str) -> None:

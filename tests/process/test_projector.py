@@ -19,8 +19,8 @@ import pytest
 from lrs.api.services import Services
 from lrs.errors import Unavailable
 from lrs.projection import lag, projector
-from lrs.projection.projector import Follower
-from lrs.projection.vocabulary import vocabulary
+from lrs.projection.projector import Projector
+from lrs.projection.vocabulary import load_vocabulary
 from lrs.server import projector_process
 from lrs.store import postgres
 from tests.support.app import SECRET_KEY
@@ -83,8 +83,8 @@ async def test_what_is_stored_is_soon_reported(
 
     wait_for(lambda: measured_lag() == 0)
     horizon = await services.watermark_reader.read_watermark()
-    found = await lag.reached(services.database, partner.partner_id, horizon)
-    assert found == lag.Reached(horizon, 0.0)
+    found = await lag.report_watermark(services.database, partner.partner_id, horizon)
+    assert found == lag.ReportWatermark(horizon, 0.0)
     (first,) = children(server)
     assert first.nice() > psutil.Process(server.process.pid).nice()
     first.kill()
@@ -129,10 +129,13 @@ async def test_it_says_whether_more_is_left(
         await partner.send(statement())
     await services.watermark_reader.read_watermark()
     async with postgres.open_projector_database(database_url) as connections:
-        follows = Follower(connections, vocabulary(), chunk=2)
-        assert await follows.follow() > 0
-        assert await follows.follow() == 0
-    waits = {each.partner_id: each.since for each in await lag.standing(services.database)}
+        follows = Projector(connections, load_vocabulary(), chunk=2)
+        assert await follows.run_once() > 0
+        assert await follows.run_once() == 0
+    waits = {
+        each.partner_id: each.oldest_pending_at
+        for each in await lag.read_backlogs(services.database)
+    }
     assert waits[partner.partner_id] is None
 
 
@@ -193,9 +196,12 @@ async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
 
     monkeypatch.setattr(projector, "advance", fail_for_one)
     async with postgres.open_projector_database(database_url) as connections:
-        follows = Follower(connections, vocabulary())
-        while await follows.follow():
+        follows = Projector(connections, load_vocabulary())
+        while await follows.run_once():
             pass
-    waits = {each.partner_id: each.since for each in await lag.standing(services.database)}
+    waits = {
+        each.partner_id: each.oldest_pending_at
+        for each in await lag.read_backlogs(services.database)
+    }
     assert waits[partner.partner_id] is not None
     assert waits[stranger.partner_id] is None

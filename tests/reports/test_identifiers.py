@@ -10,7 +10,7 @@ import httpx
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.projection import rebuild
-from lrs.projection.vocabulary import vocabulary
+from lrs.projection.vocabulary import load_vocabulary
 from tests.support.learner_records import follow
 from tests.support.partners import Partner, new_partner
 from tests.support.people_import import (
@@ -169,7 +169,7 @@ async def test_it_does_not_matter_when_an_import_comes(
         found = await shown(services, operator)
         expected = expected or found
         assert found == expected
-        await rebuild.rebuild_partner(services.database, operator.partner_id, vocabulary())
+        await rebuild.rebuild_partner(services.database, operator.partner_id, load_vocabulary())
         assert await shown(services, operator) == expected
     assert len(expected[0]) == 2
     assert [row[0] for row in expected[1]] == ["ada"] * 3 + ["ben"] * 2

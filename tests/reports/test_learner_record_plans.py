@@ -66,10 +66,12 @@ async def test_a_page_is_one_index_range(services: Services, partner: Partner) -
                     ("emp_1043", [], 5),
                     (None, [], person_id),
                 ):
-                    await examine(connection, learner_records.OF_LEARNER, partner, *named, *rest)
+                    await examine(
+                        connection, learner_records.RECORDS_BY_LEARNER, partner, *named, *rest
+                    )
                 for keys, number in (([1], None), ([-1, -2], busy), ([], busy)):
                     await examine(
-                        connection, learner_records.OF_CONTENT, partner, keys, number, *rest
+                        connection, learner_records.RECORDS_BY_CONTENT, partner, keys, number, *rest
                     )
         finally:
             await undone.rollback()

@@ -13,7 +13,7 @@ import pytest
 from lrs.api.services import Services
 from lrs.people import importer, rows
 from lrs.projection import advance, partner_lock
-from lrs.projection.partner_lock import Changes
+from lrs.projection.partner_lock import PartnerLock
 from tests.support.partners import Partner, new_partner
 from tests.support.people_import import (
     GROUP,
@@ -62,8 +62,8 @@ async def test_round_trips_do_not_depend_on_the_rows(
     for number in (1, 2, 200):
         partner = await new_partner(services, http)
         noted.clear()
-        made = await importer.take(
-            Changes(pool), partner.partner_id, "http://x", list(rows.read_json(many(number)))
+        made = await importer.import_rows(
+            PartnerLock(pool), partner.partner_id, "http://x", list(rows.read_json(many(number)))
         )
         assert not made.refused
         took.append(len(noted))
@@ -73,7 +73,7 @@ async def test_round_trips_do_not_depend_on_the_rows(
 async def test_an_import_waits_for_the_projection_only_so_long(
     services: Services, operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partner_lock, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(partner_lock, "LOCK_TIMEOUT_SECONDS", 0.05)
     async with services.database.readers.acquire() as other, other.transaction():
         await advance.lock(other, operator.partner_id)
         answer = await post(operator, [user("ada")])
@@ -87,8 +87,8 @@ async def test_an_import_waits_for_another_change_only_so_long(
     services: Services, operator: Partner, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whosever that is: a worker makes one after the other."""
-    monkeypatch.setattr(partner_lock, "PATIENCE_SECONDS", 0.05)
-    async with services.changes.of(partner.partner_id):
+    monkeypatch.setattr(partner_lock, "LOCK_TIMEOUT_SECONDS", 0.05)
+    async with services.partner_lock.transaction(partner.partner_id):
         answer = await post(operator, [user("ada")])
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert answer.headers["retry-after"] == "30"

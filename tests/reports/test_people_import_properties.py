@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from lrs.api.services import Services
 from lrs.errors import InvalidImport
 from lrs.people import checks, importer, rows
-from lrs.people.checks import Known
-from lrs.projection.partner_lock import Changes
+from lrs.people.checks import StoredPeople
+from lrs.projection.partner_lock import PartnerLock
 from tests.support.people_import import COURSE, user
 
 Json = dict[str, Any]
@@ -130,7 +130,7 @@ anything = st.recursive(
 def test_any_array_is_read(values: list[Any]) -> None:
     read = list(rows.read_json(values))
     assert [row.index for row in read] == list(range(len(values)))
-    checks.violations(read, Known(HOME))
+    checks.violations(read, StoredPeople(HOME))
 
 
 def pointers(row: rows.Row) -> list[str]:
@@ -153,15 +153,15 @@ async def test_an_import_is_what_its_preview_says_and_happens_once(
 
     async def done(given: list[Json]) -> None:
         taken = list(rows.read_json(given))
-        expected = await importer.preview(pool, partner_id, HOME, taken)
+        expected = await importer.preview_import(pool, partner_id, HOME, taken)
         while expected.refused:
-            made = await importer.take(Changes(pool), partner_id, HOME, taken)
+            made = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
             assert made.outcomes == expected.outcomes
             taken = [each.row for each in expected.outcomes if each.kind != "refused"]
-            expected = await importer.preview(pool, partner_id, HOME, taken)
-        made = await importer.take(Changes(pool), partner_id, HOME, taken)
+            expected = await importer.preview_import(pool, partner_id, HOME, taken)
+        made = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
         assert made.outcomes == expected.outcomes
-        again = await importer.take(Changes(pool), partner_id, HOME, taken)
+        again = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
         assert {each.kind for each in again.outcomes} <= {"unchanged"}
 
     await done(EVERYTHING)

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from lrs.api.services import Services
-from lrs.projection import learners
+from lrs.projection import persons
 from lrs.xapi import index_keys
 from tests.support import projection_oracle as oracle
 from tests.support.canvas import body, new_tool
@@ -29,7 +29,7 @@ async def enlist(
             index_keys.agent_key(agent): index_keys.agent_identity(agent)
             for agent in map(mailbox, {each.learner for each in memberships})
         }
-        await learners.introduce(connection, partner.partner_id, agents)
+        await persons.ensure_persons(connection, partner.partner_id, agents)
         await connection.executemany(
             "insert into learner_group (partner_id, name) values ($1, $2) on conflict do nothing",
             [(partner.partner_id, each.organization) for each in memberships],

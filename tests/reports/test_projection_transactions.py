@@ -11,7 +11,7 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.projection import advance
-from lrs.projection.vocabulary import vocabulary
+from lrs.projection.vocabulary import load_vocabulary
 from tests.support.learning_history import COURSES, follow, mailbox
 from tests.support.partners import Partner
 from tests.support.projection import lesson, rebuild, rows, tables, written
@@ -31,7 +31,7 @@ async def test_several_followers_count_each_statement_once(
         async with services.database.readers.acquire() as own:
             for _ in range(30):
                 followed += await advance.advance(
-                    own, partner.partner_id, vocabulary(), horizon, limit=5
+                    own, partner.partner_id, load_vocabulary(), horizon, limit=5
                 )
         return followed
 
@@ -47,14 +47,14 @@ async def test_a_chunk_is_what_fits_into_memory(
     told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
     assert (await partner.send(told)).status_code == 200
     horizon = await services.watermark_reader.read_watermark()
-    monkeypatch.setattr(advance, "MOST_BYTES", 2000)
-    position, throughs, counts = advance.BEGINNING, [], []
+    monkeypatch.setattr(advance, "MAX_BATCH_BYTES", 2000)
+    position, throughs, counts = advance.START_POSITION, [], []
     async with services.database.readers.acquire() as connection:
         for _ in range(4):
-            page = await advance.read(connection, partner.partner_id, position, horizon, 100)
-            position = page.last
+            page = await advance.read_page(connection, partner.partner_id, position, horizon, 100)
+            position = page.position
             counts.append(len(page.statements))
-            throughs.append(page.through)
+            throughs.append(page.watermark)
     assert counts == [2, 2, 1, 0]
     assert throughs == sorted(throughs)
     assert throughs[1] < horizon == throughs[2]
@@ -72,7 +72,7 @@ async def test_whoever_holds_the_lock_is_not_waited_for(
         holder.transaction(),
     ):
         await advance.lock(holder, partner.partner_id)
-        assert await advance.advance(other, partner.partner_id, vocabulary(), horizon) == 0
+        assert await advance.advance(other, partner.partner_id, load_vocabulary(), horizon) == 0
     assert await follow(services, partner.partner_id) == 1
 
 
@@ -88,7 +88,7 @@ async def test_a_failure_undoes_the_chunk_and_its_position(
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(advance, "move", fail)
+        patch.setattr(advance, "commit_position", fail)
         with pytest.raises(ConnectionError):
             await follow(services, partner.partner_id)
     assert all(found == [] for found in (await tables(connection, partner)).values())
@@ -121,7 +121,7 @@ async def test_round_trips_do_not_depend_on_the_chunk(partner: Partner, services
             horizon = await services.watermark_reader.read_watermark()
             noted.clear()
             with connection.query_logger(lambda record: noted.append(record.query)):
-                await advance.advance(connection, partner.partner_id, vocabulary(), horizon)
+                await advance.advance(connection, partner.partner_id, load_vocabulary(), horizon)
             took.append(len(noted))
     _, *took = took  # the first time, the driver asks about types
     assert len(set(took)) == 1

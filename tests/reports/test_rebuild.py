@@ -10,7 +10,7 @@ import pytest
 from lrs.api.services import Services
 from lrs.projection import lag
 from lrs.projection.rebuild import rebuild_partner
-from lrs.projection.vocabulary import vocabulary
+from lrs.projection.vocabulary import load_vocabulary
 from tests.support.learning_history import follow
 from tests.support.partners import Partner
 from tests.support.projection import lesson, one_record, rebuild, rows, tables
@@ -36,7 +36,7 @@ async def test_a_rebuild_that_ends_early_leaves_everything_as_it_was(
             raise Stopped
 
     with pytest.raises(Stopped):
-        await rebuild_partner(services.database, partner.partner_id, vocabulary(), stop)
+        await rebuild_partner(services.database, partner.partner_id, load_vocabulary(), stop)
     assert await tables(connection, partner) == before
     await partner.send(lesson(5))
     assert await follow(services, partner.partner_id) == 1
@@ -80,7 +80,7 @@ async def test_a_rebuild_takes_another_vocabulary(
     await partner.send(statement(verb=verb))
     await follow(services, partner.partner_id)
     assert (await one_record(connection, partner))["status"] == "in_progress"
-    own = vocabulary(b'{"verbs": {"http://example.com/verbs/finished": "completed"}}')
+    own = load_vocabulary(b'{"verbs": {"http://example.com/verbs/finished": "completed"}}')
     await rebuild_partner(services.database, partner.partner_id, own)
     assert (await one_record(connection, partner))["status"] == "completed"
 
@@ -92,11 +92,11 @@ async def test_it_says_how_far_it_is(partner: Partner, services: Services) -> No
     stored = datetime.now(UTC)
     await partner.send(lesson(1))
     horizon = await services.watermark_reader.read_watermark()
-    behind = await lag.reached(services.database, partner.partner_id, horizon)
+    behind = await lag.report_watermark(services.database, partner.partner_id, horizon)
     assert behind.lag_seconds > 0
     (each,) = await partner.all()
-    assert behind.through < datetime.fromisoformat(each["stored"])
+    assert behind.consistent_through < datetime.fromisoformat(each["stored"])
     await follow(services, partner.partner_id)
-    there = await lag.reached(services.database, partner.partner_id, horizon)
+    there = await lag.report_watermark(services.database, partner.partner_id, horizon)
     assert there.lag_seconds == 0
-    assert there.through == horizon > stored
+    assert there.consistent_through == horizon > stored

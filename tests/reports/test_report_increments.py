@@ -13,7 +13,7 @@ import pytest
 
 from lrs import resources
 from lrs.api.services import Services
-from lrs.reports.exports import Rows
+from lrs.reports.exports import CopyStream
 from lrs.store.statements import watermark
 from tests.support.partners import Partner
 from tests.support.report_downloads import get, parquet
@@ -133,7 +133,7 @@ async def test_rows_that_nobody_reads_any_more_are_let_go() -> None:
                 raise ConnectionError from None
             return "COPY 2"
 
-    rows = aiter(Rows(cast(Any, Connection()), "select", (), "csv"))
+    rows = aiter(CopyStream(cast(Any, Connection()), "select", (), "csv"))
     await anext(rows)
     await asyncio.sleep(0.01)
     closing = asyncio.ensure_future(rows.aclose())

@@ -265,7 +265,7 @@ async def test_reports_go_on_where_they_were(older: str) -> None:
         position = await connection.fetchval(
             "select position from projection where partner_id = $1", partner_id
         )
-        page = await advance.read(connection, partner_id, position, horizon, 100)
+        page = await advance.read_page(connection, partner_id, position, horizon, 100)
         found = [str(each.statement_id) for each in page.statements]
         assert found == [each.prepared.statement_id for each in rest]
     await connection.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 from lrs.api.services import Services
 from lrs.projection import advance
-from lrs.projection.vocabulary import vocabulary
+from lrs.projection.vocabulary import load_vocabulary
 from lrs.xapi import index_keys
 from tests.support.partners import Partner
 
@@ -72,5 +72,5 @@ async def follow(services: Services, partner: Partner) -> None:
     """Lets the reports tell of all statements."""
     horizon = await services.watermark_reader.read_watermark()
     async with services.database.readers.acquire() as connection:
-        while await advance.advance(connection, partner.partner_id, vocabulary(), horizon):
+        while await advance.advance(connection, partner.partner_id, load_vocabulary(), horizon):
             pass

@@ -12,7 +12,7 @@ import orjson
 
 from lrs.api.services import Services
 from lrs.projection import advance
-from lrs.projection.vocabulary import vocabulary
+from lrs.projection.vocabulary import load_vocabulary
 from lrs.xapi import canvas_callbacks, track_events
 from lrs.xapi.canvas_launches import Launch
 from tests.support.projection_oracle import Happening, Membership
@@ -53,7 +53,7 @@ async def follow(services: Services, partner_id: int, limit: int = 1000) -> int:
     followed = 0
     async with services.database.readers.acquire() as connection:
         while count := await advance.advance(
-            connection, partner_id, vocabulary(), horizon, limit=limit
+            connection, partner_id, load_vocabulary(), horizon, limit=limit
         ):
             followed += count
     return followed

@@ -8,7 +8,7 @@ from typing import Any
 
 from lrs.api.services import Services
 from lrs.projection.rebuild import rebuild_partner
-from lrs.projection.vocabulary import vocabulary
+from lrs.projection.vocabulary import load_vocabulary
 from tests.support.learning_history import COURSES, VOIDED, Told, mailbox
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
@@ -61,7 +61,7 @@ async def send(partner: Partner, told: Iterable[Told]) -> None:
 
 
 async def rebuild(services: Services, partner: Partner) -> None:
-    await rebuild_partner(services.database, partner.partner_id, vocabulary())
+    await rebuild_partner(services.database, partner.partner_id, load_vocabulary())
 
 
 async def one_record(connection: Any, partner: Partner) -> Json | None:

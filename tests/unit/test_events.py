@@ -14,9 +14,9 @@ from hypothesis import given
 
 from lrs import resources
 from lrs.projection.content_attributes import describe
-from lrs.projection.event_batch import Stored, gather
-from lrs.projection.events import Measures, Telling, tell
-from lrs.projection.vocabulary import BadVocabulary, vocabulary
+from lrs.projection.event_batch import StoredStatement, extract_batch
+from lrs.projection.events import ExtractedEvent, Measures, extract_event
+from lrs.projection.vocabulary import InvalidVocabulary, load_vocabulary
 from tests.support.statements import statement
 from tests.support.strategies import statements
 
@@ -27,9 +27,9 @@ VERBS = "http://adlnet.gov/expapi/verbs/"
 CMI5 = {"category": [{"id": "https://w3id.org/xapi/cmi5/context/categories/cmi5"}]}
 
 
-def telling(**members: Any) -> Telling | None:
+def telling(**members: Any) -> ExtractedEvent | None:
     told = {"timestamp": "2026-05-08T14:44:01.267+02:00", **statement(**members)}
-    return tell(ID, None, told, vocabulary())
+    return extract_event(ID, None, told, load_vocabulary())
 
 
 def measures(verb: str = f"{VERBS}completed", **members: Any) -> Measures:
@@ -114,7 +114,7 @@ def test_the_day_is_that_of_utc() -> None:
 def test_every_statement_that_can_be_stored_is_understood(told: Json) -> None:
     told = {"timestamp": "2026-05-08T14:44:01Z", **told}
     payload = orjson.dumps(told).decode()
-    gathered = gather([Stored(ID, None, payload, False)], vocabulary())
+    gathered = extract_batch([StoredStatement(ID, None, payload, False)], load_vocabulary())
     assert len(gathered.events) <= 1
     for activity in {*gathered.contents, *gathered.mentioned}:
         assert ":" in activity
@@ -132,7 +132,7 @@ def test_attributes_have_the_type_that_readers_rely_on() -> None:
         "http://datacamp.com/launchedDate": "2024-02-30",
         "http://datacamp.com/archivedAt": "2024-02-03T04:05:06+01:00",
     }
-    found = describe({"extensions": extensions}, vocabulary()).attributes
+    found = describe({"extensions": extensions}, load_vocabulary()).attributes
     assert found == {
         "slug": "intro",
         "nb_exercises": 4,
@@ -150,7 +150,7 @@ def test_the_default_is_what_its_schema_says() -> None:
 
 
 def test_an_operator_adds_replaces_and_takes_away() -> None:
-    own = vocabulary(
+    own = load_vocabulary(
         b"""{
             "verbs": {
                 "http://example.com/finished": {"kind": "completed", "success": true},
@@ -168,7 +168,7 @@ def test_an_operator_adds_replaces_and_takes_away() -> None:
     assert own.types["http://example.com/lab"] == "lab"
     assert {"cobol", "python"} <= own.technologies
     assert own.extensions["xp"] == ("http://example.com/points", "http://datacamp.com/xp")
-    assert own.sessions == vocabulary().sessions
+    assert own.sessions == load_vocabulary().sessions
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,6 @@ def test_an_operator_adds_replaces_and_takes_away() -> None:
     ],
 )
 def test_what_is_wrong_in_a_vocabulary_is_named(text: bytes, place: str) -> None:
-    with pytest.raises(BadVocabulary) as refused:
-        vocabulary(text)
+    with pytest.raises(InvalidVocabulary) as refused:
+        load_vocabulary(text)
     assert str(refused.value).startswith(f"{place}: ")

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import asyncpg
 
-from lrs.projection.lag import waiting
+from lrs.projection.lag import backlogs
 from scripts.bench import filling, load, servers
 from scripts.bench.load import Measured
 from scripts.bench.measures import Lab
@@ -80,7 +80,7 @@ async def _lag(target: Target) -> float:
     """Seconds that the oldest statement has waited to be followed."""
     connection = await asyncpg.connect(target.dsn)
     try:
-        return max(partner.lag_seconds for partner in await waiting(connection))
+        return max(partner.lag_seconds for partner in await backlogs(connection))
     finally:
         await connection.close()
 

@@ -18,7 +18,7 @@ from lrs.xapi.validation_messages import excerpt
 _MBOX = "mbox mailto:"
 
 
-class Holder(NamedTuple):
+class IdentifierOwner(NamedTuple):
     """Whose an identifier is: a person, the user who that is, and whether an import said so."""
 
     person_id: int
@@ -28,7 +28,7 @@ class Holder(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdentifierAssignment:
     """That a row gives an identifier to a user; `imported` unless it only comes along."""
 
     agent_key: int
@@ -48,7 +48,7 @@ class Claim:
         }
 
 
-def claimed(rows: Iterable[Row], home_page: str) -> Iterator[Claim]:
+def identifier_assignments(rows: Iterable[Row], home_page: str) -> Iterator[IdentifierAssignment]:
     """What the rows claim, and behind each address its digest."""
     for row in rows:
         agent = _agent(row.kind, row.values, home_page)
@@ -56,10 +56,14 @@ def claimed(rows: Iterable[Row], home_page: str) -> Iterator[Claim]:
         if identity is None:
             continue
         user = row.values["user"]
-        yield Claim(index_keys.entity_key("agent", identity), identity, user, row, True)
+        yield IdentifierAssignment(
+            index_keys.entity_key("agent", identity), identity, user, row, True
+        )
         if identity.startswith(_MBOX):
             other = index_keys.mbox_sha1sum_identity(identity)
-            yield Claim(index_keys.entity_key("agent", other), other, user, row, False)
+            yield IdentifierAssignment(
+                index_keys.entity_key("agent", other), other, user, row, False
+            )
 
 
 def _agent(kind: str, values: Values, home_page: str) -> dict[str, Any] | None:
@@ -81,24 +85,26 @@ def _agent(kind: str, values: Values, home_page: str) -> dict[str, Any] | None:
             return {other: value}
 
 
-def twice(claims: Iterable[Claim]) -> Iterator[tuple[Row, Violation]]:
+def duplicates(claims: Iterable[IdentifierAssignment]) -> Iterator[tuple[Row, Violation]]:
     """Rows that give to a user what another row gives to another one."""
-    firsts: dict[int, Claim] = {}
+    firsts: dict[int, IdentifierAssignment] = {}
     for claim in claims:
         first = firsts.setdefault(claim.agent_key, claim) if claim.imported else claim
         if first.user != claim.user:
             column = "email" if claim.row.kind == "user" else "value"
             detail = (
                 f"expected an identifier of one user only, found that of {excerpt(first.user)} in "
-                f"{first.row.place}"
+                f"{first.row.location}"
             )
             rule = f"People: {claim.row.kind}.{column}"
             yield claim.row, Violation(f"/{column}", detail, rule)
 
 
-def settle(claims: Iterable[Claim], holders: Mapping[int, Holder]) -> list[Claim]:
+def resolve(
+    claims: Iterable[IdentifierAssignment], holders: Mapping[int, IdentifierOwner]
+) -> list[IdentifierAssignment]:
     """One claim for each identifier, if there is any that holds."""
-    settled: dict[int, Claim] = {}
+    settled: dict[int, IdentifierAssignment] = {}
     for claim in sorted(claims, key=lambda each: not each.imported):
         holder = holders.get(claim.agent_key)
         if claim.imported or not (holder and holder.imported):

@@ -21,7 +21,7 @@ _SET_EMAILS = resources.query("set_missing_emails")
 _MBOX = "mbox mailto:"
 
 
-async def introduce(
+async def ensure_persons(
     connection: Connection, partner_id: int, agents: Mapping[int, str]
 ) -> dict[int, int]:
     """Makes these agents known, who are given by key and identity; returns their persons."""
