@@ -132,8 +132,8 @@ async def follow(settings: Settings) -> None:
     directory = Path(settings.data_directory)
     async with open_projector_database(
         settings.database_url,
-        seconds=_STATEMENT_SECONDS,
-        opened=lambda pid: embedded_postgres.give_way(directory, pid),
+        timeout=_STATEMENT_SECONDS,
+        on_connect=lambda pid: embedded_postgres.give_way(directory, pid),
     ) as database:
         await migrations.verify(database.readers)
         follower = Projector(database, vocabulary)

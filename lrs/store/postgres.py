@@ -1,9 +1,9 @@
-"""Connections to PostgreSQL, and what its errors mean to a request.
+"""Connections to PostgreSQL, transaction retries, and the translation of database errors.
 
-Three pools: writers, told apart by their application_name since statements/horizon.sql watches
-them; readers, for look-ups; and lists of statements, whose queries say themselves how they are to
-be run, since the planner cannot know whether an agent has one statement or a million. A SQLSTATE is
-turned into an error of ours here and nowhere else.
+A server has three pools. Writers carry an `application_name` of their own, because the watermark
+is computed from their open transactions. Readers serve look-ups. List readers serve statement
+lists: the planner cannot know how many statements an agent has, so their sessions allow only index
+scans and nested loops, and the query itself decides the order of scans.
 """
 
 from __future__ import annotations
@@ -25,20 +25,23 @@ Result = TypeVar("Result")
 Pool = asyncpg.Pool
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy | asyncpg.Pool
 
+# Values of application_name, by which pg_stat_activity tells connections apart.
 WRITER = "lrs writer"
 READER = "lrs reader"
 PROJECTOR = "lrs projection"
 
-_A_DAY = 86_400.0
+_MAX_RETRIES = 5
+_PROJECTOR_TIMEOUT = 86_400.0
 
-_RETRIES = 5
-
-# All that is left are walks along indexes, and look-ups in them; planned once.
-_WALKS = {
+# A prepared statement keeps its plan while tables grow. Look-ups may therefore use indexes only,
+# which is the right plan at every size. The projector runs few, long queries and plans every one.
+_INDEX_LOOKUPS = {"enable_seqscan": "off", "enable_sort": "off"}
+_PLAN_EVERY_QUERY = {"plan_cache_mode": "force_custom_plan"}
+_INDEX_SCANS_AND_LOOPS = {
     "plan_cache_mode": "force_generic_plan",
     **{
-        f"enable_{way}": "off"
-        for way in (
+        f"enable_{node}": "off"
+        for node in (
             "seqscan",
             "bitmapscan",
             "sort",
@@ -51,73 +54,69 @@ _WALKS = {
     },
 }
 
-# A plan is kept, and a table that is small now may be large before the next one is made: so
-# look-ups have but one way, and what takes longer than its planning is planned each time.
-_LOOK_UPS = {"enable_seqscan": "off", "enable_sort": "off"}
-_PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
+# A unique violation is retried too: two writers took the same sequence in the same microsecond.
+# All other conflicts are handled by `on conflict` or caught where they occur. A violation that
+# outlasts the retries is a bug, hence not among the errors of a contended database.
+_CONTENTION_ERRORS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+RETRYABLE_ERRORS = (*_CONTENTION_ERRORS, asyncpg.UniqueViolationError)
 
-# A unique violation is two writers' taking the same place at the same time: what else may be there
-# twice is inserted `on conflict`, or caught where that may be. One that stays however often all is
-# done again is a mistake of ours, and no reason to come back later.
-_CONTENDED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-RETRYABLE_ERRORS = (*_CONTENDED, asyncpg.UniqueViolationError)
-
-_UNAVAILABLE = (
+_UNAVAILABLE_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # of a connection that was lost at an awkward moment
+    asyncpg.InternalClientError,  # the connection was lost within a protocol exchange
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    *_CONTENDED,
+    *_CONTENTION_ERRORS,
 )
 
 
 class _Connection(asyncpg.Connection):
-    """Nothing of ours is ever set on a session, so giving one back costs no round trip."""
+    """Skips the reset query, a round trip per release: no code changes session state."""
 
     def get_reset_query(self) -> str:
         return ""
 
 
 class _Pool(asyncpg.Pool):
-    """Waits for a connection as long as for an answer, and for none to be given back.
+    """Applies the statement timeout to `acquire`, and releases connections in the background.
 
-    To give one back takes turns of the loop, each with all the work that is at hand: whoever has
-    its answer, and whoever comes next, need not wait for that.
+    A release takes several iterations of the event loop. The caller has its result before them.
     """
 
-    def __init__(self, *arguments: Any, patience: float, **options: Any) -> None:
+    def __init__(self, *arguments: Any, acquire_timeout: float, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._patience = patience
-        self._releasing: set[asyncio.Task[None]] = set()
+        self._acquire_timeout = acquire_timeout
+        self._release_tasks: set[asyncio.Task[None]] = set()
 
     def acquire(self, *, timeout: float | None = None) -> PoolAcquireContext:
-        # A wait that can end early costs more than a connection that is there.
+        # A timeout costs more than the acquire of an idle connection, which needs none.
         if timeout is None and not self.get_idle_size():
-            timeout = self._patience
+            timeout = self._acquire_timeout
         return super().acquire(timeout=timeout)
 
     async def release(
         self, connection: PoolConnectionProxy[asyncpg.Record], *, timeout: float | None = None
     ) -> None:
-        releasing = asyncio.create_task(super().release(connection, timeout=timeout))
-        self._releasing.add(releasing)
-        releasing.add_done_callback(self._released)
+        task = asyncio.create_task(super().release(connection, timeout=timeout))
+        self._release_tasks.add(task)
+        task.add_done_callback(self._on_released)
 
-    def _released(self, releasing: asyncio.Task[None]) -> None:
-        self._releasing.discard(releasing)
-        if not releasing.cancelled():
-            releasing.exception()  # the connection was lost meanwhile, and is in no one's way
+    def _on_released(self, task: asyncio.Task[None]) -> None:
+        self._release_tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio does not log a lost connection
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
+    """The pools of a process. In commands and in the projector all three are the same pool."""
+
     writers: asyncpg.Pool
     readers: asyncpg.Pool
     lists: asyncpg.Pool
@@ -127,23 +126,23 @@ class Database:
 async def open_database(
     dsn: str, *, writers: int = 4, readers: int = 8, timeout: float = 30.0
 ) -> AsyncIterator[Database]:
-    """The pools, open; half of `readers` are for lists.
+    """Opens the pools of a server; half of the `readers` connections are for lists.
 
-    `timeout` (seconds) bounds each statement and each wait for a connection.
-    Raises Unavailable if the server cannot be reached.
+    `timeout` limits every statement and every acquire, in seconds. Raises Unavailable if the
+    database cannot be reached.
     """
     with translate_errors():
         async with (
-            _pool(dsn, WRITER, writers, timeout, _LOOK_UPS) as writing,
-            _pool(dsn, READER, (readers + 1) // 2, timeout) as reading,
-            _pool(dsn, READER, (readers + 1) // 2, timeout, _WALKS) as listing,
+            _pool(dsn, WRITER, writers, timeout, _INDEX_LOOKUPS) as writer_pool,
+            _pool(dsn, READER, (readers + 1) // 2, timeout) as reader_pool,
+            _pool(dsn, READER, (readers + 1) // 2, timeout, _INDEX_SCANS_AND_LOOPS) as list_pool,
         ):
-            yield Database(writing, reading, listing)
+            yield Database(writer_pool, reader_pool, list_pool)
 
 
 @asynccontextmanager
 async def open_admin_database(dsn: str) -> AsyncIterator[asyncpg.Pool]:
-    """One connection, for a command. Raises Unavailable if the server cannot be reached."""
+    """Opens a single connection for a command. Raises Unavailable as `open_database`."""
     with translate_errors():
         async with asyncpg.create_pool(
             dsn, min_size=1, max_size=1, server_settings={"application_name": "lrs admin"}
@@ -155,38 +154,42 @@ async def open_admin_database(dsn: str) -> AsyncIterator[asyncpg.Pool]:
 async def open_projector_database(
     dsn: str,
     *,
-    seconds: float = _A_DAY,
-    opened: Callable[[int], None] = lambda pid: None,
+    timeout: float = _PROJECTOR_TIMEOUT,
+    on_connect: Callable[[int], None] = lambda pid: None,
 ) -> AsyncIterator[Database]:
-    """Two connections for whoever makes reports of statements; what they do may take its time.
+    """Opens two connections for the projector.
 
-    `seconds` bounds each statement, `opened` is told which process of PostgreSQL works for a
-    connection. Raises Unavailable if the server cannot be reached.
+    `timeout` limits every statement and every acquire, in seconds. `on_connect` receives the
+    process id of the PostgreSQL backend of every new connection. Raises Unavailable as
+    `open_database`.
     """
 
-    async def tell(connection: asyncpg.Connection) -> None:
-        opened(connection.get_server_pid())
+    async def report_backend(connection: asyncpg.Connection) -> None:
+        on_connect(connection.get_server_pid())
 
     with translate_errors():
-        async with _pool(dsn, PROJECTOR, 2, seconds, _PLANNED_ANEW, init=tell) as pool:
+        async with _pool(
+            dsn, PROJECTOR, 2, timeout, _PLAN_EVERY_QUERY, init=report_backend
+        ) as pool:
             yield Database(pool, pool, pool)
 
 
 async def server_version(connection: Connection) -> str:
+    """The version of the PostgreSQL server, such as "18.1"."""
     return str(await connection.fetchval("show server_version"))
 
 
 def _pool(
     dsn: str,
-    name: str,
+    application_name: str,
     size: int,
     timeout: float,
-    ways: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
     init: Callable[[asyncpg.Connection], Coroutine[Any, Any, None]] | None = None,
 ) -> asyncpg.Pool:
     return _Pool(
         dsn,
-        patience=timeout,
+        acquire_timeout=timeout,
         init=init,
         loop=None,
         min_size=1,
@@ -197,42 +200,45 @@ def _pool(
         command_timeout=timeout,
         timeout=timeout,
         connection_class=_Connection,
-        max_cacheable_statement_size=0,  # a list with all its conditions is long
+        max_cacheable_statement_size=0,  # no limit: a page query with many predicates is long
         server_settings={
-            "application_name": name,
+            "application_name": application_name,
             "jit": "off",
             "default_transaction_isolation": "read committed",
             "timezone": "UTC",
-            **(ways or {}),
+            **(settings or {}),
         },
     )
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turns what PostgreSQL or the way to it raises into Unavailable or InternalError."""
+    """Raises Unavailable or InternalError for errors of PostgreSQL and of the connection.
+
+    The block counts as the stage `database` of Server-Timing.
+    """
     try:
         with stage("database"):
             yield
     except LRSError:
         raise
-    except _UNAVAILABLE as error:
+    except _UNAVAILABLE_ERRORS as error:
         raise Unavailable(
-            f"The database does not answer: {_sentence(error)}", headers={"Retry-After": "1"}
+            f"The database does not answer: {_first_sentence(error)}", headers={"Retry-After": "1"}
         ) from error
     except asyncpg.PostgresError as error:
-        raise InternalError("The database refused what the server asked of it.") from error
+        raise InternalError("The database rejected a query of the server.") from error
 
 
-def _sentence(error: BaseException) -> str:
-    """What went wrong, but for the address that follows it: anybody may read this."""
+def _first_sentence(error: BaseException) -> str:
+    """The message without the address that follows it in parentheses: clients may read it."""
     text = str(error).strip().partition(" (")[0].splitlines()
     return text[0].rstrip(".") + "." if text else f"{type(error).__name__}."
 
 
 async def retry_transaction(attempt: Callable[[], Awaitable[Result]]) -> Result:
-    """Repeats a whole transaction after a serialization failure or a deadlock (40001, 40P01)."""
-    for _ in range(_RETRIES):
+    """Runs a whole transaction, and up to 5 times more while it raises RETRYABLE_ERRORS."""
+    for _ in range(_MAX_RETRIES):
         try:
             return await attempt()
         except RETRYABLE_ERRORS:

@@ -128,7 +128,7 @@ async def test_what_cannot_be_swept_hinders_nothing_else(
 
     async def fail(_: Database) -> int:
         swept.append("references")
-        raise InternalError("The database refused what the server asked of it.")
+        raise InternalError("The database rejected a query of the server.")
 
     async def forget(_: Database) -> int:
         swept.append("nonces")

@@ -141,7 +141,7 @@ async def test_it_says_whether_more_is_left(
 
 async def test_a_database_that_falls_silent_is_not_waited_for_for_ever(database_url: str) -> None:
     with pytest.raises(Unavailable):
-        async with postgres.open_projector_database(database_url, seconds=0.2) as connections:
+        async with postgres.open_projector_database(database_url, timeout=0.2) as connections:
             await connections.readers.execute("select pg_sleep(60)")
 
 
