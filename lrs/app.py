@@ -25,12 +25,12 @@ from lrs.api.application import Application
 from lrs.api.cors import CrossOrigin
 from lrs.api.services import Services
 from lrs.auth.authenticate import Authenticator
-from lrs.auth.callback_tokens import Callbacks
+from lrs.auth.callback_tokens import CallbackTokens
 from lrs.auth.rate_limit import RateLimit
-from lrs.auth.secret_box import Vault
+from lrs.auth.secret_box import SecretBox
 from lrs.errors import LRSError
 from lrs.ingest.group_commit import GroupCommit
-from lrs.ingest.pipeline import Ingest
+from lrs.ingest.pipeline import IngestPipeline
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports.exports import open_exports
 from lrs.settings import Settings
@@ -107,7 +107,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await migrations.verify(database.readers)
         registry = Registry(database.readers)
         tokens = await bootstrap.load_keys(settings, registry)
-        vault = Vault(settings.secret_key)
+        secret_box = SecretBox(settings.secret_key)
         commits = GroupCommit(
             database,
             queue_limit=settings.queue_statements,
@@ -124,9 +124,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 watermark_reader,
                 StatementLoader(database),
                 PageLoader(database),
-                Ingest(database, commits),
-                vault,
-                _callbacks(settings, database, vault),
+                IngestPipeline(database, commits),
+                secret_box,
+                _callbacks(settings, database, secret_box),
                 exports,
                 PartnerLock(database.readers),
             )
@@ -137,11 +137,11 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             await commits.drain()
 
 
-def _callbacks(settings: Settings, database: Database, vault: Vault) -> Callbacks:
-    return Callbacks(
+def _callbacks(settings: Settings, database: Database, secret_box: SecretBox) -> CallbackTokens:
+    return CallbackTokens(
         Tools(database.readers, database.writers),
-        vault,
-        lifetime=settings.callback_seconds,
+        secret_box,
+        ttl_seconds=settings.callback_seconds,
         require_body_hash=settings.callback_body_hash,
         cache_seconds=settings.credential_cache_seconds,
     )

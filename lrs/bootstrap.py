@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets as random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import httpx
 import msgspec
 
-from lrs.auth import scopes, secrets
-from lrs.auth.tokens import NO_KEYS, Outside, Tokens, key_set
-from lrs.errors import Conflict, InvalidParameter
+from lrs.auth import scopes
+from lrs.auth.credentials import IssuedCredential, add_credential, add_partner, default_home_page
+from lrs.auth.tokens import JWKS_ERRORS, AccessTokens, ExternalIssuer, fetch_jwks
+from lrs.errors import Conflict
 from lrs.projection.vocabulary import InvalidVocabulary, Vocabulary
 from lrs.projection.vocabulary import load_vocabulary as known_vocabulary
 from lrs.reports.exports import Exports, open_exports
@@ -27,27 +25,10 @@ from lrs.store.postgres import Database, Pool, open_admin_database
 from lrs.store.registry import Partner, Registry
 from lrs.store.statements.watermark import WatermarkReader
 from lrs.store.tools import Tools
-from lrs.xapi.validation import is_iri
 
 DEMO = "demo"
 
-_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_HOME_PAGE = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 DEMO_SCOPES = frozenset({scopes.ALL})
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A credential just made or rotated: the one time that its secret can be seen."""
-
-    key: str
-    secret: str
-    kind: str
-
-    @property
-    def token(self) -> str:
-        """What a `bearer` credential sends."""
-        return secrets.bearer_token(self.key, self.secret)
 
 
 @contextmanager
@@ -160,68 +141,17 @@ async def partner(dsn: str, name: str) -> AsyncIterator[tuple[Pool, Partner]]:
         yield pool, await Registry(pool).partner(name)
 
 
-async def add_partner(known: Registry, name: str, title: str, home_page: str) -> Partner:
-    """Raises InvalidParameter for a name or home page of another form, Conflict if it is taken."""
-    if not _NAME.fullmatch(name):
-        raise InvalidParameter(
-            f"{name[:80]!r} cannot be a partner's name: it must be 1 to 63 letters (A-Z, a-z), "
-            "digits, dots, hyphens and underscores, and begin with a letter or digit."
-        )
-    home_page = home_page.rstrip("/")
-    if not (_HOME_PAGE.fullmatch(home_page) and is_iri(home_page)):
-        raise InvalidParameter(
-            f"{home_page[:80]!r} cannot be a home page: it must be an absolute URL such as "
-            "https://partner.example."
-        )
-    return await known.add_partner(name, title, home_page)
-
-
-async def add_credential(
-    known: Registry,
-    partner: Partner,
-    *,
-    kind: str,
-    label: str,
-    granted: frozenset[str],
-    expires_at: datetime | None,
-) -> Issued:
-    """Raises InvalidParameter for a scope that does not exist."""
-    if unknown := granted - set(scopes.KNOWN):
-        raise InvalidParameter(
-            f"There is no scope {', '.join(sorted(unknown))}; there are {', '.join(scopes.KNOWN)}."
-        )
-    issued = Issued(secrets.new_key(), secrets.new_secret(), kind)
-    await known.add_credential(
-        partner,
-        key=issued.key,
-        kind=kind,
-        label=label,
-        scopes=granted,
-        secret_hash=secrets.hashed(issued.secret),
-        expires_at=expires_at,
-    )
-    return issued
-
-
-async def rotate_credential(known: Registry, key: str, overlap_until: datetime) -> Issued:
-    """A new secret; the old one stays good until `overlap_until`. Raises NotFound."""
-    found = await known.credential(key)
-    issued = Issued(key, secrets.new_secret(), found.kind if found else "client")
-    await known.rotate_credential(key, secrets.hashed(issued.secret), overlap_until)
-    return issued
-
-
-async def load_keys(settings: Settings, known: Registry) -> Tokens:
-    """The keys that sign access tokens, made if there are none. Raises KeyLost."""
+async def load_keys(settings: Settings, known: Registry) -> AccessTokens:
+    """The keys that sign access tokens, made if there are none. Raises WrongSecretKey."""
     outside = None
     if settings.oauth_issuer:
         audience = settings.oauth_audience or settings.base_url
-        outside = Outside(settings.oauth_issuer, settings.oauth_jwks, audience)
-    tokens = Tokens(
+        outside = ExternalIssuer(settings.oauth_issuer, settings.oauth_jwks, audience)
+    tokens = AccessTokens(
         known,
         issuer=settings.base_url,
         secret_key=settings.secret_key,
-        lifetime=settings.access_token_seconds,
+        ttl_seconds=settings.access_token_seconds,
         outside=outside,
     )
     await tokens.load()
@@ -231,20 +161,20 @@ async def load_keys(settings: Settings, known: Registry) -> Tokens:
 async def outside_keys(settings: Settings) -> int:
     """How many keys the outside issuer has. Raises SettingsError, which says why it has none."""
     try:
-        return len((await key_set(settings.oauth_jwks)).keys)
+        return len((await fetch_jwks(settings.oauth_jwks)).keys)
     except (httpx.HTTPError, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-    except NO_KEYS:
+    except JWKS_ERRORS:
         reason = "what is there is no JWK Set with keys"
     raise SettingsError(f"LRS_OAUTH_JWKS: the keys cannot be read: {reason}.")
 
 
-async def add_demo(known: Registry, base_url: str) -> Issued | None:
+async def add_demo(known: Registry, base_url: str) -> IssuedCredential | None:
     """A first partner to try things with; None if there is any partner already."""
     if await known.partners():
         return None
     try:
-        partner = await add_partner(known, DEMO, "Demo partner", home_page(base_url, DEMO))
+        partner = await add_partner(known, DEMO, "Demo partner", default_home_page(base_url, DEMO))
     except Conflict:
         return None
     return await add_credential(
@@ -255,8 +185,3 @@ async def add_demo(known: Registry, base_url: str) -> Issued | None:
         granted=DEMO_SCOPES,
         expires_at=None,
     )
-
-
-def home_page(base_url: str, partner: str) -> str:
-    """Where a partner's own ids are at home, unless it says otherwise."""
-    return f"{base_url}/partners/{partner}"

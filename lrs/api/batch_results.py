@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from lrs.api import problem_details
 from lrs.api.responses import json_response
-from lrs.ingest.pipeline import REFUSED, Outcome
+from lrs.ingest.model import REFUSED, Outcome
 
 
 def status(outcomes: Sequence[Outcome]) -> int:

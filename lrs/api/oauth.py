@@ -19,7 +19,7 @@ from lrs.api import request_parsing
 from lrs.api.responses import json_response
 from lrs.api.routing import resource
 from lrs.auth import scopes, secrets
-from lrs.auth.authenticate import Proof, basic
+from lrs.auth.authenticate import CredentialProof, parse_basic
 from lrs.errors import MalformedJSON, Unauthorized
 from lrs.store.registry import Credential
 from lrs.xapi import strict_json
@@ -52,7 +52,7 @@ async def _issue(request: Request) -> Response:
     content = {
         "access_token": here.tokens.issue(credential.key, granted),
         "token_type": "Bearer",
-        "expires_in": here.tokens.lifetime,
+        "expires_in": here.tokens.ttl_seconds,
         "scope": " ".join(sorted(granted)),
     }
     return json_response(content, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
@@ -85,22 +85,22 @@ async def _client(request: Request, form: dict[str, str]) -> Credential:
         if scheme:
             if scheme.lower() != "basic" or "client_secret" in form:
                 raise InvalidRequestError("Authenticate once: by Basic or in the body.")
-            proof = basic(value.strip(), decode=unquote_plus)
+            proof = parse_basic(value.strip(), decode=unquote_plus)
             if form.get("client_id", proof.key) != proof.key:
                 raise InvalidRequestError("The client_id is not the one of the Basic credentials.")
         else:
             key, secret = form.get("client_id", ""), form.get("client_secret", "")
-            proof = Proof(key, "client", secrets.hashed(secret))
-        return await request_parsing.services(request).authenticator.proven(proof)
+            proof = CredentialProof(key, "client", secrets.hash_secret(secret))
+        return await request_parsing.services(request).authenticator.verify(proof)
     except Unauthorized as error:
         raise InvalidClientError(error.detail, status_code=401) from None
 
 
 def _scopes(credential: Credential, asked: str | None) -> frozenset[str]:
-    wanted = frozenset(scope_to_list(asked) or ()) - {scopes.WHATEVER_GRANTED}
+    wanted = frozenset(scope_to_list(asked) or ()) - {scopes.ALL_GRANTED}
     if not wanted:
         return credential.scopes
-    if refused := wanted - scopes.granted(credential.scopes):
+    if refused := wanted - scopes.expand(credential.scopes):
         raise InvalidScopeError(f"Not granted to this client: {_plain(' '.join(sorted(refused)))}.")
     return wanted
 
@@ -127,7 +127,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-        "scopes_supported": [*scopes.KNOWN, scopes.WHATEVER_GRANTED],
+        "scopes_supported": [*scopes.SUPPORTED, scopes.ALL_GRANTED],
         "service_documentation": f"{issuer}/docs",
     }
 

@@ -10,7 +10,7 @@ from lrs.api.routing import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import Forbidden, TokenExpired
-from lrs.ingest.prepare import StatementReader, read_track
+from lrs.ingest.prepare import StatementParser, read_track
 
 
 async def post_statements(request: Request) -> Response:
@@ -25,7 +25,7 @@ async def post_statements(request: Request) -> Response:
     found = await here.ingest.submit(
         items,
         sender,
-        StatementReader(),
+        StatementParser(),
         item_bytes=here.settings.statement_bytes,
         dry_run=dry_run,
     )

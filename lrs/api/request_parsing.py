@@ -20,7 +20,7 @@ from lrs.errors import (
     UnsupportedVersion,
     Violation,
 )
-from lrs.ingest.prepare import Sender
+from lrs.ingest.model import IngestContext
 from lrs.observability.server_timing import stage
 from lrs.xapi import strict_json
 from lrs.xapi.validation import Version
@@ -57,7 +57,9 @@ async def caller(request: Request, schemes: frozenset[str]) -> Caller:
     """Who asks, within its rate. Raises Unauthorized, TokenExpired, TooManyRequests."""
     here = services(request)
     with stage("auth"):
-        found = await here.authenticator.caller(header(request.scope, b"authorization"), schemes)
+        found = await here.authenticator.authenticate(
+            header(request.scope, b"authorization"), schemes
+        )
     here.rate_limit.check(found.key)
     return found
 
@@ -84,8 +86,8 @@ def organization(request: Request) -> str | None:
     return named
 
 
-def sender(who: Caller, organization: str | None, version: Version | None) -> Sender:
-    return Sender(
+def sender(who: Caller, organization: str | None, version: Version | None) -> IngestContext:
+    return IngestContext(
         who.partner_id,
         who.partner,
         who.home_page,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lrs.auth.authenticate import Authenticator
-from lrs.auth.callback_tokens import Callbacks
+from lrs.auth.callback_tokens import CallbackTokens
 from lrs.auth.rate_limit import RateLimit
-from lrs.auth.secret_box import Vault
-from lrs.auth.tokens import Tokens
-from lrs.ingest.pipeline import Ingest
+from lrs.auth.secret_box import SecretBox
+from lrs.auth.tokens import AccessTokens
+from lrs.ingest.pipeline import IngestPipeline
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports.exports import Exports
 from lrs.settings import Settings
@@ -23,14 +23,14 @@ from lrs.store.statements.watermark import WatermarkReader
 class Services:
     settings: Settings
     database: Database
-    tokens: Tokens
+    tokens: AccessTokens
     authenticator: Authenticator
     rate_limit: RateLimit
     watermark_reader: WatermarkReader
     statement_loader: StatementLoader
     page_loader: PageLoader
-    ingest: Ingest
-    vault: Vault
-    callbacks: Callbacks
+    ingest: IngestPipeline
+    secret_box: SecretBox
+    callback_tokens: CallbackTokens
     exports: Exports
     partner_lock: PartnerLock

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import orjson
 
 from lrs.auth import scopes, secrets
-from lrs.auth.tokens import EXPIRED, INVALID, Tokens
+from lrs.auth.tokens import EXPIRED, INVALID, AccessTokens
 from lrs.errors import TokenExpired, Unauthorized
 from lrs.store.registry import Credential, Registry
 from lrs.xapi import index_keys
@@ -39,7 +39,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class CredentialProof:
     """What an Authorization header has been found to prove, for good.
 
     `secret_hash` is that of the secret it holds (None for an access token), `scopes` those that it
@@ -56,13 +56,13 @@ class Proof:
 class Authenticator:
     """Turns Authorization headers into callers."""
 
-    def __init__(self, registry: Registry, tokens: Tokens, *, cache_seconds: float) -> None:
+    def __init__(self, registry: Registry, tokens: AccessTokens, *, cache_seconds: float) -> None:
         self.registry = registry
         self._tokens = tokens
         self._cache_seconds = cache_seconds
-        self._callers: OrderedDict[bytes, tuple[float, Proof, Caller]] = OrderedDict()
+        self._callers: OrderedDict[bytes, tuple[float, CredentialProof, Caller]] = OrderedDict()
 
-    async def caller(self, authorization: str | None, schemes: frozenset[str]) -> Caller:
+    async def authenticate(self, authorization: str | None, schemes: frozenset[str]) -> Caller:
         """Who sent this header. Raises Unauthorized, or TokenExpired for a token that was good.
 
         `schemes` are those that the resource takes: "basic", "bearer".
@@ -82,7 +82,7 @@ class Authenticator:
             proof = known[1] if known else await self._prove(scheme, authorization)
             if proof.expires_at <= time.time():
                 raise TokenExpired("The access token has expired.", headers=EXPIRED)
-            credential = await self.proven(proof)
+            credential = await self.verify(proof)
         except Unauthorized as error:
             if scheme == "basic":
                 error.headers["WWW-Authenticate"] = _challenge(schemes)
@@ -91,13 +91,13 @@ class Authenticator:
         self._remember(header, proof, caller)
         return caller
 
-    async def proven(self, proof: Proof) -> Credential:
+    async def verify(self, proof: CredentialProof) -> Credential:
         """The credential, if what was proved is still enough for it. Raises Unauthorized."""
         credential = await self.registry.credential(proof.key)
         now = datetime.now(UTC)
         if credential is None or (credential.kind != proof.kind and proof.secret_hash is not None):
             raise _refused()
-        if proof.secret_hash is not None and not secrets.matches(
+        if proof.secret_hash is not None and not secrets.matches_any(
             proof.secret_hash, credential.secret_hashes(now)
         ):
             raise _refused()
@@ -105,23 +105,23 @@ class Authenticator:
             raise Unauthorized("The credential has been revoked or has expired.", headers=INVALID)
         return credential
 
-    async def _prove(self, scheme: str, authorization: str) -> Proof:
+    async def _prove(self, scheme: str, authorization: str) -> CredentialProof:
         value = authorization.partition(" ")[2].strip()
         if scheme == "basic":
-            return basic(value)
+            return parse_basic(value)
         if static := secrets.split_bearer_token(value):
-            return Proof(static[0], "bearer", secrets.hashed(static[1]))
+            return CredentialProof(static[0], "bearer", secrets.hash_secret(static[1]))
         claims = await self._tokens.verify(value)
-        return Proof(claims.key, "client", None, claims.scopes, claims.expires_at)
+        return CredentialProof(claims.key, "client", None, claims.scopes, claims.expires_at)
 
-    def _remember(self, header: bytes, proof: Proof, caller: Caller) -> None:
+    def _remember(self, header: bytes, proof: CredentialProof, caller: Caller) -> None:
         self._callers[header] = (time.monotonic() + self._cache_seconds, proof, caller)
         self._callers.move_to_end(header)
         if len(self._callers) > _REMEMBERED:
             self._callers.popitem(last=False)
 
 
-def basic(value: str, decode: Callable[[str], str] = str) -> Proof:
+def parse_basic(value: str, decode: Callable[[str], str] = str) -> CredentialProof:
     """Key and secret of Basic credentials (RFC 7617), each decoded (RFC 6749 2.3.1 wants it).
 
     Raises Unauthorized.
@@ -133,7 +133,7 @@ def basic(value: str, decode: Callable[[str], str] = str) -> Proof:
     key, colon, secret = text.partition(":")
     if not colon:
         raise _refused()
-    return Proof(decode(key), "client", secrets.hashed(decode(secret)))
+    return CredentialProof(decode(key), "client", secrets.hash_secret(decode(secret)))
 
 
 def _scheme(authorization: str | None) -> str:
@@ -151,9 +151,9 @@ def _refused() -> Unauthorized:
 
 
 def _caller(credential: Credential, limited_to: frozenset[str] | None) -> Caller:
-    held = scopes.granted(credential.scopes)
-    if limited_to is not None and scopes.WHATEVER_GRANTED not in limited_to:
-        held &= scopes.granted(limited_to)
+    held = scopes.expand(credential.scopes)
+    if limited_to is not None and scopes.ALL_GRANTED not in limited_to:
+        held &= scopes.expand(limited_to)
     agent = {
         "objectType": "Agent",
         **({"name": credential.label} if credential.label else {}),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from lrs.auth.oauth1 import SignedRequest, is_timely, verify
-from lrs.auth.secret_box import Vault
+from lrs.auth.secret_box import SecretBox
 from lrs.errors import NotFound, Unauthorized
 from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.tools import Tool, Tools
@@ -31,25 +31,25 @@ class Reporter:
     secrets: Sequence[str]
 
 
-class Callbacks:
+class CallbackTokens:
     """Issues callback tokens, and finds out what a token and a signature prove.
 
-    `lifetime` is how long a token is good, in seconds; 0 is for ever.
+    `ttl_seconds` is how long a token is good, in seconds; 0 is for ever.
     """
 
     def __init__(
         self,
         tools: Tools,
-        vault: Vault,
+        secret_box: SecretBox,
         *,
-        lifetime: int,
+        ttl_seconds: int,
         require_body_hash: bool,
         cache_seconds: float,
     ) -> None:
         self.tools = tools
-        self._lifetime = lifetime
-        self._vault = vault
-        self._key = vault.derived("callback token")
+        self._lifetime = ttl_seconds
+        self._secret_box = secret_box
+        self._key = secret_box.derive_key("callback token")
         self._require_body_hash = require_body_hash
         self._cache_seconds = cache_seconds
         self._known: dict[tuple[str, str], tuple[float, Tool, Sequence[str]]] = {}
@@ -96,7 +96,7 @@ class Callbacks:
         if found is None or found.revoked_at:
             return None
         sealed = found.sealed_secrets(datetime.now(UTC))
-        opened = [self._vault.open(each).decode() for each in sealed]
+        opened = [self._secret_box.decrypt(each).decode() for each in sealed]
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[partner, name] = (time.monotonic() + self._cache_seconds, found, opened)

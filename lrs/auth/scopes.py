@@ -19,7 +19,7 @@ CALLBACKS_WRITE = "callbacks/write"
 REPORTS_READ = "reports/read"
 ADMIN = "admin"
 
-KNOWN = (
+SUPPORTED = (
     STATEMENTS_WRITE,
     STATEMENTS_READ_MINE,
     STATEMENTS_READ,
@@ -34,19 +34,19 @@ KNOWN = (
     ADMIN,
 )
 
-WHATEVER_GRANTED = "api"
+ALL_GRANTED = "api"
 """The scope that Percipio's clients ask for: everything that the credential was granted."""
 
 _READABLE = frozenset({STATEMENTS_READ, STATEMENTS_READ_MINE, ALL_READ, REPORTS_READ})
 _IMPLIED = {
-    ADMIN: frozenset(KNOWN),
-    ALL: frozenset(KNOWN) - {ADMIN},
+    ADMIN: frozenset(SUPPORTED),
+    ALL: frozenset(SUPPORTED) - {ADMIN},
     ALL_READ: _READABLE,
     STATEMENTS_READ: frozenset({STATEMENTS_READ, STATEMENTS_READ_MINE}),
 }
 
 
-def granted(scopes: Iterable[str]) -> frozenset[str]:
+def expand(scopes: Iterable[str]) -> frozenset[str]:
     """The scopes together with all that they imply."""
     scopes = frozenset(scopes)
     return scopes.union(*(_IMPLIED.get(scope, frozenset()) for scope in scopes))

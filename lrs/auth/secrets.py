@@ -23,11 +23,11 @@ def new_secret() -> str:
     return secrets.token_hex(32)
 
 
-def hashed(secret: str) -> bytes:
+def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def matches(secret_hash: bytes, good: Iterable[bytes]) -> bool:
+def matches_any(secret_hash: bytes, good: Iterable[bytes]) -> bool:
     """Whether it is one of the good ones; takes the same time whichever it is."""
     return any([hmac.compare_digest(secret_hash, each) for each in good])  # noqa: C419
 

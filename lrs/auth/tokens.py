@@ -1,8 +1,8 @@
-"""Access tokens: JWTs after RFC 9068, signed with RS256 by keys that all workers share.
+"""Access tokens: JWTs (RFC 9068), signed with RS256 by keys that all workers share.
 
-The keys live in the database, their private half encrypted (JWE) with the secret key from the
-settings. Tokens of one outside issuer may be accepted too; they name a credential of ours as their
-`client_id` (or `azp`, or `sub`).
+The signing keys are in the database; the private half is encrypted (JWE) with a key derived from
+the secret key in the settings. AccessTokens of one external issuer are accepted too, if one is
+configured; their `client_id` (or `azp`, or `sub`) is the key of a credential.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet, RSAKey
 
-from lrs.auth.secret_box import KeyLost, Vault
+from lrs.auth.secret_box import SecretBox, WrongSecretKey
 from lrs.errors import TokenExpired, Unauthorized, Unavailable
 from lrs.store.registry import Registry, SigningKey
 
@@ -33,11 +33,11 @@ _RELOAD_SECONDS = 1.0
 _RELOAD_OUTSIDE_SECONDS = 10.0
 _KEEP_OUTSIDE_SECONDS = 300.0
 # What reading a document and making keys of it may raise, whatever the document is.
-NO_KEYS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, JoseError)
+JWKS_ERRORS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, JoseError)
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class TokenClaims:
     """What a verified token says: whose it is, what it may, until when (seconds since 1970).
 
     `scopes` is None where the token leaves that to its credential.
@@ -49,7 +49,7 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class ExternalIssuer:
     """An outside issuer; `jwks` is the URL or the path of its keys."""
 
     issuer: str
@@ -57,7 +57,7 @@ class Outside:
     audience: str
 
 
-class Tokens:
+class AccessTokens:
     """Issues and verifies access tokens. `issuer` is the public URL of this server."""
 
     def __init__(
@@ -66,13 +66,13 @@ class Tokens:
         *,
         issuer: str,
         secret_key: str,
-        lifetime: int,
-        outside: Outside | None = None,
+        ttl_seconds: int,
+        outside: ExternalIssuer | None = None,
     ) -> None:
         self.issuer = issuer
-        self.lifetime = lifetime
+        self.ttl_seconds = ttl_seconds
         self._registry = registry
-        self._vault = Vault(secret_key)
+        self._secret_box = SecretBox(secret_key)
         self._outside = outside
         self._private = KeySet([])
         self._outside_keys = KeySet([])
@@ -81,7 +81,7 @@ class Tokens:
         self._loading = asyncio.Lock()
 
     async def load(self) -> None:
-        """Reads the keys, and makes the first one. Raises KeyLost."""
+        """Reads the keys, and makes the first one. Raises WrongSecretKey."""
         stored = await self._registry.signing_keys()
         if not stored:
             await self._registry.add_signing_key(self._new_key())
@@ -93,13 +93,13 @@ class Tokens:
         key = RSAKey.generate_key(2048, auto_kid=True)
         private = orjson.dumps(key.as_dict(private=True))
         public = orjson.dumps(key.as_dict(private=False)).decode()
-        return SigningKey(str(key.kid), self._vault.seal(private), public)
+        return SigningKey(str(key.kid), self._secret_box.encrypt(private), public)
 
     def _unwrap(self, stored: SigningKey) -> RSAKey:
         try:
-            private = self._vault.open(stored.private_jwe)
-        except KeyLost:
-            raise KeyLost(
+            private = self._secret_box.decrypt(stored.private_jwe)
+        except WrongSecretKey:
+            raise WrongSecretKey(
                 "The signing keys in the database were encrypted with another secret key."
             ) from None
         return RSAKey.import_key(orjson.loads(private), {"kid": stored.kid})
@@ -122,14 +122,14 @@ class Tokens:
             "client_id": key,
             "scope": " ".join(sorted(scopes)),
             "iat": now,
-            "exp": now + self.lifetime,
+            "exp": now + self.ttl_seconds,
             "jti": uuid4().hex,
         }
         signing = self._private.keys[0]
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": signing.kid}
         return jwt.encode(header, claims, signing, [ALGORITHM])
 
-    async def verify(self, token: str) -> Claims:
+    async def verify(self, token: str) -> TokenClaims:
         """What the token says, once its signature, issuer, audience and expiry are found right.
 
         Raises Unauthorized, or TokenExpired if it is good but too old.
@@ -153,7 +153,7 @@ class Tokens:
         if not known and time.monotonic() - self._loaded_at > _RELOAD_SECONDS:
             await self.load()
 
-    async def _verify_outside(self, token: str, header: dict[str, Any]) -> Claims:
+    async def _verify_outside(self, token: str, header: dict[str, Any]) -> TokenClaims:
         assert self._outside is not None  # noqa: S101
         await self._reload_outside_unless(self._outside, header.get("kid"))
         return _checked(
@@ -164,7 +164,7 @@ class Tokens:
             self._outside.audience,
         )
 
-    async def _reload_outside_unless(self, outside: Outside, kid: object) -> None:
+    async def _reload_outside_unless(self, outside: ExternalIssuer, kid: object) -> None:
         """A key that the issuer has withdrawn is good no longer than it takes to ask again."""
         known = any(key.kid == kid for key in self._outside_keys.keys)
         if known and time.monotonic() - self._outside_loaded_at < _KEEP_OUTSIDE_SECONDS:
@@ -176,16 +176,16 @@ class Tokens:
                 raise
             _log.warning("%s Those known before are still good.", error.detail)
 
-    async def _load_outside(self, outside: Outside) -> None:
+    async def _load_outside(self, outside: ExternalIssuer) -> None:
         async with self._loading:
             if time.monotonic() - self._outside_loaded_at < _RELOAD_OUTSIDE_SECONDS:
                 if self._outside_error:
                     raise self._outside_error
                 return
             try:
-                self._outside_keys = await key_set(outside.jwks)
+                self._outside_keys = await fetch_jwks(outside.jwks)
                 self._outside_error = None
-            except NO_KEYS as error:
+            except JWKS_ERRORS as error:
                 # Remembered: those who wait for this one do not each wait for another.
                 self._outside_error = Unavailable(
                     f"The keys of the issuer {outside.issuer} cannot be read.",
@@ -196,8 +196,8 @@ class Tokens:
                 self._outside_loaded_at = time.monotonic()
 
 
-async def key_set(place: str) -> KeySet:
-    """The keys at a URL or path. Raises one of NO_KEYS."""
+async def fetch_jwks(place: str) -> KeySet:
+    """The keys at a URL or path. Raises one of JWKS_ERRORS."""
     return KeySet.import_key_set(orjson.loads(await _read(place)))
 
 
@@ -209,7 +209,9 @@ async def _read(place: str) -> bytes:
         return response.raise_for_status().content
 
 
-def _checked(token: str, keys: KeySet, algorithms: list[str], issuer: str, audience: str) -> Claims:
+def _checked(
+    token: str, keys: KeySet, algorithms: list[str], issuer: str, audience: str
+) -> TokenClaims:
     registry = jwt.JWTClaimsRegistry(
         leeway=0,
         iss={"essential": True, "value": issuer},
@@ -228,7 +230,7 @@ def _checked(token: str, keys: KeySet, algorithms: list[str], issuer: str, audie
         raise _unauthorized("The access token names no client.")
     scope = claims.get("scope")
     scopes = frozenset(scope.split()) if isinstance(scope, str) else None
-    return Claims(key, scopes, float(claims["exp"]))
+    return TokenClaims(key, scopes, float(claims["exp"]))
 
 
 EXPIRED = {

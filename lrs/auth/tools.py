@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lrs.auth import secrets
-from lrs.auth.secret_box import Vault
+from lrs.auth.secret_box import SecretBox
 from lrs.errors import InvalidParameter, NotFound
 from lrs.store.tools import Tools
 
@@ -24,16 +24,16 @@ class IssuedTool:
     secret: str
 
 
-def known_name(name: str) -> str:
+def check_name(name: str) -> str:
     """The name, if a tool could have it. Raises NotFound."""
     if not _NAME.fullmatch(name):
         raise NotFound(f"There is no tool {name[:80]!r}.")
     return name
 
 
-async def add(
+async def add_tool(
     known: Tools,
-    vault: Vault,
+    secret_box: SecretBox,
     partner_id: int,
     name: str,
     *,
@@ -57,15 +57,15 @@ async def add(
         raise InvalidParameter(
             f"A shared secret must be {_LEAST_SECRET} to 255 printable characters."
         )
-    await known.add(partner_id, name, key, vault.seal(given.encode()))
+    await known.add(partner_id, name, key, secret_box.encrypt(given.encode()))
     return IssuedTool(name, key, given)
 
 
-async def rotate(
-    known: Tools, vault: Vault, partner_id: int, name: str, overlap_until: datetime
+async def rotate_tool(
+    known: Tools, secret_box: SecretBox, partner_id: int, name: str, overlap_until: datetime
 ) -> IssuedTool:
     """A new secret; the old one stays good until `overlap_until`. Raises NotFound."""
     secret = secrets.new_secret()
-    sealed = vault.seal(secret.encode())
-    key = await known.rotate(partner_id, known_name(name), sealed, overlap_until)
+    sealed = secret_box.encrypt(secret.encode())
+    key = await known.rotate(partner_id, check_name(name), sealed, overlap_until)
     return IssuedTool(name, key, secret)

@@ -12,9 +12,9 @@ import click
 import httpx
 
 from lrs import __version__, bootstrap
-from lrs.auth import scopes
-from lrs.auth.secret_box import KeyLost
-from lrs.bootstrap import Issued
+from lrs.auth import credentials, scopes
+from lrs.auth.credentials import IssuedCredential
+from lrs.auth.secret_box import WrongSecretKey
 from lrs.cli.export import export
 from lrs.cli.options import DATABASE, configured, flags, overlap
 from lrs.cli.people import content, people
@@ -38,7 +38,7 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (SettingsError, KeyLost) as error:
+        except (SettingsError, WrongSecretKey) as error:
             fail(str(error))
         except LRSError as error:
             fail(error.detail)
@@ -122,9 +122,9 @@ def partner_add(name: str, title: str, home_page: str | None, **given: Any) -> N
     configuration = configured(given)
     home = home_page
     if home is None:
-        home = bootstrap.home_page(configuration.base_url, name)
+        home = credentials.default_home_page(configuration.base_url, name)
     added = with_registry(
-        configuration, lambda known: bootstrap.add_partner(known, name, title, home)
+        configuration, lambda known: credentials.add_partner(known, name, title, home)
     )
     click.echo(f"partner {added.name}, at home at {added.home_page}")
 
@@ -156,7 +156,7 @@ def credential() -> None:
     "--scope",
     "wanted",
     multiple=True,
-    type=click.Choice(scopes.KNOWN),
+    type=click.Choice(scopes.SUPPORTED),
     help="What it may do; can be repeated.  [default: all]",
 )
 @click.option("--expires-in-days", type=click.IntRange(1, 36_500), help="How long it is good.")
@@ -172,8 +172,8 @@ def credential_add(
     """Issue a credential to PARTNER, and show its secret once."""
     expires_at = _in(timedelta(days=expires_in_days)) if expires_in_days else None
 
-    async def add(known: Registry) -> Issued:
-        return await bootstrap.add_credential(
+    async def add(known: Registry) -> IssuedCredential:
+        return await credentials.add_credential(
             known,
             await known.partner(partner_name),
             kind=kind,
@@ -213,7 +213,7 @@ def credential_rotate(key: str, overlap_hours: float, **given: Any) -> None:
     until = _in(timedelta(hours=overlap_hours))
     _show(
         with_registry(
-            configured(given), lambda known: bootstrap.rotate_credential(known, key, until)
+            configured(given), lambda known: credentials.rotate_credential(known, key, until)
         )
     )
 
@@ -270,7 +270,7 @@ async def _check(configuration: Settings, dsn: str) -> None:
         click.echo(f"issuer    ok: {count} keys of {configuration.oauth_issuer}")
 
 
-def _show(issued: Issued) -> None:
+def _show(issued: IssuedCredential) -> None:
     if issued.kind == "bearer":
         click.echo(f"key     {issued.key}\ntoken   {issued.token}")
     else:

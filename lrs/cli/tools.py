@@ -11,7 +11,7 @@ import click
 
 from lrs import bootstrap
 from lrs.auth import tools
-from lrs.auth.secret_box import Vault
+from lrs.auth.secret_box import SecretBox
 from lrs.auth.tools import IssuedTool
 from lrs.cli.options import DATABASE, configured, flags, overlap
 from lrs.settings import Settings
@@ -39,12 +39,12 @@ def tool_add(
 ) -> None:
     """Add the tool NAME to PARTNER, and show its secret once."""
     configuration = bootstrap.with_secret_key(configured(given))
-    vault = Vault(configuration.secret_key)
+    secret_box = SecretBox(configuration.secret_key)
 
     async def add(registry: Registry, known: Tools) -> IssuedTool:
         partner = await registry.partner(partner_name)
-        return await tools.add(
-            known, vault, partner.partner_id, name, consumer_key=consumer_key, secret=secret
+        return await tools.add_tool(
+            known, secret_box, partner.partner_id, name, consumer_key=consumer_key, secret=secret
         )
 
     _show(_with_tools(configuration, add))
@@ -79,8 +79,8 @@ def tool_rotate(partner_name: str, name: str, overlap_hours: float, **given: Any
 
     async def rotate(registry: Registry, known: Tools) -> IssuedTool:
         partner = await registry.partner(partner_name)
-        vault = Vault(configuration.secret_key)
-        return await tools.rotate(known, vault, partner.partner_id, name, until)
+        secret_box = SecretBox(configuration.secret_key)
+        return await tools.rotate_tool(known, secret_box, partner.partner_id, name, until)
 
     _show(_with_tools(configuration, rotate))
 
@@ -94,7 +94,7 @@ def tool_revoke(partner_name: str, name: str, **given: Any) -> None:
 
     async def revoke(registry: Registry, known: Tools) -> None:
         partner = await registry.partner(partner_name)
-        await known.revoke(partner.partner_id, tools.known_name(name))
+        await known.revoke(partner.partner_id, tools.check_name(name))
 
     _with_tools(configured(given), revoke)
     click.echo(f"revoked {name}")

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from contextvars import Context
 
 from lrs.errors import LRSError, Overloaded, Unavailable
-from lrs.ingest.write import Answers, Refused, Submission, Verdict, Writer
+from lrs.ingest.write import AtomicConflict, Submission, SubmissionResults, Writer
 from lrs.observability import metrics, server_timing
 from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Database, retry_transaction, translate_errors
-from lrs.store.statements.insert import Prepared
+from lrs.store.statements.insert import InsertResult, StatementRow
 
 # How many seconds a batch waits for its turn while the database takes nothing at all.
 _PATIENCE = 5.0
@@ -55,11 +55,11 @@ class GroupCommit:
     async def submit(
         self,
         partner_id: int,
-        prepared: Sequence[Prepared],
+        prepared: Sequence[StatementRow],
         *,
         atomic: bool,
         nonce: Nonce | None = None,
-    ) -> list[Verdict]:
+    ) -> list[InsertResult]:
         """Stores what is new, and returns a verdict for each statement, in order.
 
         With `atomic`, nothing is stored if a verdict has another digest than its statement. Raises
@@ -142,7 +142,7 @@ class GroupCommit:
                             lambda: self._writer.write(connection, partner_id, group)
                         )
                     )
-        except Refused as refused:
+        except AtomicConflict as refused:
             if len(group) == 1:
                 _tell({**refused.verdicts})
                 return
@@ -164,7 +164,7 @@ class GroupCommit:
 
 
 # A request whose client has gone away is no longer waiting; it has not stopped the transaction.
-def _tell(answers: Answers) -> None:
+def _tell(answers: SubmissionResults) -> None:
     for submission, answer in answers.items():
         if submission.verdicts.done():
             continue

@@ -12,9 +12,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Literal
 
-import msgspec
 import orjson
 import prometheus_client
 
@@ -28,40 +26,31 @@ from lrs.errors import (
     Violation,
 )
 from lrs.ingest.group_commit import GroupCommit
-from lrs.ingest.prepare import Checked, Item, Reader, Sender, check, complete, refusal
-from lrs.ingest.write import Verdict
+from lrs.ingest.model import (
+    REFUSED,
+    IngestContext,
+    ItemParser,
+    Outcome,
+    OutcomeKind,
+    ParsedItem,
+    PreparedItem,
+)
+from lrs.ingest.prepare import check, complete, refusal
 from lrs.observability import metrics
 from lrs.observability.server_timing import stage
 from lrs.store.nonces import Nonce
 from lrs.store.postgres import Database
 from lrs.store.statements import insert
-from lrs.store.statements.insert import Prepared
+from lrs.store.statements.insert import InsertResult, StatementRow
 from lrs.xapi import equality
-
-Kind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "withheld"]
-"""`withheld`: fine by itself, but another item of a request that is all or nothing was refused."""
 
 # More items than a few wait for the items of others; and how long they are checked before others
 # have their turn.
 _FEW = 10
 _AT_A_TIME = 0.005
 
-REFUSED = frozenset({"conflict", "invalid", "too_large"})
 
-
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What became of one item; `problem` says why it was not stored."""
-
-    kind: Kind
-    statement_id: str | None
-    problem: LRSError | None = None
-
-    @property
-    def status(self) -> int:
-        return self.problem.status if self.problem else 200
-
-
-class Ingest:
+class IngestPipeline:
     """Where all faces meet."""
 
     def __init__(self, database: Database, commits: GroupCommit) -> None:
@@ -72,8 +61,8 @@ class Ingest:
     async def submit(
         self,
         items: Sequence[bytes],
-        sender: Sender,
-        reader: Reader,
+        sender: IngestContext,
+        reader: ItemParser,
         *,
         item_bytes: int,
         atomic: bool = False,
@@ -88,24 +77,24 @@ class Ingest:
             checked = await self._check_all(items, sender, reader, item_bytes)
         if atomic:
             checked = _refuse_repeated_ids(checked)
-        prepared = [each for each in checked if isinstance(each, Checked)]
-        verdicts: Sequence[Verdict] = []
+        prepared = [each for each in checked if isinstance(each, PreparedItem)]
+        verdicts: Sequence[InsertResult] = []
         if prepared and not (atomic and len(prepared) < len(checked)):
-            ready = [each.prepared for each in prepared]
+            ready = [each.row for each in prepared]
             if dry_run:
                 verdicts = await insert.preview(self._database, sender.partner_id, ready)
             else:
                 verdicts = await self._commits.submit(sender.partner_id, ready, atomic=atomic)
         outcomes = list(_outcomes(checked, iter(verdicts)))
         if atomic and any(outcome.kind in REFUSED for outcome in outcomes):
-            outcomes = [_withheld(outcome) for outcome in outcomes]
+            outcomes = [_aborted(outcome) for outcome in outcomes]
         if not dry_run:
             _count(sender.partner, outcomes)
         return outcomes
 
     async def _check_all(
-        self, items: Sequence[bytes], sender: Sender, reader: Reader, item_bytes: int
-    ) -> list[Checked | Outcome]:
+        self, items: Sequence[bytes], sender: IngestContext, reader: ItemParser, item_bytes: int
+    ) -> list[PreparedItem | Outcome]:
         """Checks the items; of many, one batch of a partner after the other.
 
         So a batch does not wait for the end of all others, nor for those of other partners, and
@@ -119,7 +108,7 @@ class Ingest:
             await self._commits.room(came)
             return await _check_in_turns(items, sender, reader, item_bytes)
 
-    async def record(self, item: Item, sender: Sender, nonce: Nonce) -> Outcome:
+    async def record(self, item: ParsedItem, sender: IngestContext, nonce: Nonce) -> Outcome:
         """Stores one statement that is known to be valid, and takes a nonce with it.
 
         After a conflict the nonce is as it was.
@@ -127,7 +116,7 @@ class Ingest:
         """
         checked = complete(item, sender)
         verdicts = await self._commits.submit(
-            sender.partner_id, [checked.prepared], atomic=False, nonce=nonce
+            sender.partner_id, [checked.row], atomic=False, nonce=nonce
         )
         (outcome,) = _outcomes([checked], iter(verdicts))
         _count(sender.partner, [outcome])
@@ -144,15 +133,15 @@ def _count(partner: str, outcomes: Sequence[Outcome]) -> None:
 
 # Looking up the labels costs more than counting.
 @lru_cache(maxsize=10_000)
-def _counter(partner: str, kind: Kind) -> prometheus_client.Counter:
+def _counter(partner: str, kind: OutcomeKind) -> prometheus_client.Counter:
     return metrics.OUTCOMES.labels(partner, kind)
 
 
 async def _check_in_turns(
-    items: Sequence[bytes], sender: Sender, reader: Reader, item_bytes: int
-) -> list[Checked | Outcome]:
+    items: Sequence[bytes], sender: IngestContext, reader: ItemParser, item_bytes: int
+) -> list[PreparedItem | Outcome]:
     """Checks items some milliseconds at a time, so that no request waits long for them."""
-    checked: list[Checked | Outcome] = []
+    checked: list[PreparedItem | Outcome] = []
     until = time.perf_counter() + _AT_A_TIME
     for item in items:
         if time.perf_counter() > until:
@@ -162,7 +151,9 @@ async def _check_in_turns(
     return checked
 
 
-def _check(item: bytes, sender: Sender, reader: Reader, item_bytes: int) -> Checked | Outcome:
+def _check(
+    item: bytes, sender: IngestContext, reader: ItemParser, item_bytes: int
+) -> PreparedItem | Outcome:
     try:
         return check(item, sender, reader, item_bytes)
     except TooLarge as problem:
@@ -171,13 +162,13 @@ def _check(item: bytes, sender: Sender, reader: Reader, item_bytes: int) -> Chec
         return Outcome("invalid", None, problem)
 
 
-def _refuse_repeated_ids(checked: Sequence[Checked | Outcome]) -> list[Checked | Outcome]:
+def _refuse_repeated_ids(checked: Sequence[PreparedItem | Outcome]) -> list[PreparedItem | Outcome]:
     """A batch that is all or nothing cannot hold one id twice (xAPI 2.0 4.1.6.1)."""
     seen: set[str] = set()
-    kept: list[Checked | Outcome] = []
+    kept: list[PreparedItem | Outcome] = []
     for each in checked:
-        if isinstance(each, Checked) and each.named:
-            statement_id = each.prepared.statement_id
+        if isinstance(each, PreparedItem) and each.has_id:
+            statement_id = each.row.statement_id
             if statement_id in seen:
                 violation = Violation(
                     "/id", "This id stands twice in the batch.", "xAPI 2.0 4.1.6.1"
@@ -189,33 +180,33 @@ def _refuse_repeated_ids(checked: Sequence[Checked | Outcome]) -> list[Checked |
     return kept
 
 
-def _withheld(outcome: Outcome) -> Outcome:
+def _aborted(outcome: Outcome) -> Outcome:
     if outcome.kind == "stored":
-        return Outcome("withheld", outcome.statement_id)
+        return Outcome("aborted", outcome.statement_id)
     return outcome
 
 
 def _outcomes(
-    checked: Sequence[Checked | Outcome], verdicts: Iterator[Verdict]
+    checked: Sequence[PreparedItem | Outcome], verdicts: Iterator[InsertResult]
 ) -> Iterator[Outcome]:
     for each in checked:
         if isinstance(each, Outcome):
             yield each
             continue
-        statement_id = each.prepared.statement_id
+        statement_id = each.row.statement_id
         known = next(verdicts, None)
         if known is None:
             yield Outcome("stored", statement_id)
-        elif known.digest == each.prepared.digest:
+        elif known.digest == each.row.digest:
             problem: LRSError = DuplicateStatement(
                 f"The statement {statement_id} is stored already; nothing was changed."
             )
             yield Outcome("duplicate", statement_id, problem)
         else:
-            yield Outcome("conflict", statement_id, _conflict(each.prepared, known.payload))
+            yield Outcome("conflict", statement_id, _conflict(each.row, known.payload))
 
 
-def _conflict(each: Prepared, payload: str | None) -> StatementConflict:
+def _conflict(each: StatementRow, payload: str | None) -> StatementConflict:
     paths = equality.differences(orjson.loads(each.text), orjson.loads(payload)) if payload else ()
     return StatementConflict(
         f"Another statement is stored as {each.statement_id}; nothing was changed.",

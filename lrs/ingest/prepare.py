@@ -6,18 +6,18 @@ same for all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import orjson
 
 from lrs.errors import InvalidStatement, TooLarge, Violation
-from lrs.store.statements.insert import Prepared
+from lrs.ingest.model import IngestContext, ItemParser, ParsedItem, PreparedItem
+from lrs.store.statements.insert import StatementRow
 from lrs.xapi import (
     definitions,
     equality,
@@ -27,7 +27,6 @@ from lrs.xapi import (
     strict_json,
     track_events,
 )
-from lrs.xapi.canvas_callbacks import PageView
 from lrs.xapi.index_keys import EntityReference
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.signatures import Signature
@@ -38,52 +37,7 @@ VERSION_KEPT = {"1.0.3": "1.0.0", "2.0.0": "2.0.0"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """On whose behalf statements enter, and by which version of xAPI they are read.
-
-    Without a version, each statement's own `version` decides, or else 1.0.3. `authority` is the
-    agent's JSON text, `home_page` the partner's; `defines` says whether what is told of activities
-    and agents is to be kept (scope `define`).
-    """
-
-    partner_id: int
-    partner: str
-    home_page: str
-    organization: str | None
-    authority: str
-    authority_key: int
-    defines: bool
-    version: Version | None = None
-
-
-class Item(msgspec.Struct, frozen=True, gc=False):
-    """An item that is a valid statement: as a value, as compact text, and what came with it."""
-
-    statement: dict[str, Any]
-    text: bytes
-    organization: str | None
-    version: Version
-    contents: tuple[tuple[str, bytes], ...] = ()
-    signatures: tuple[Signature, ...] = ()
-    page_view: PageView | None = None
-
-
-class Checked(msgspec.Struct, frozen=True, gc=False):
-    """An item that is ready to be stored, and whether it came with an id.
-
-    Its value is let go of: the next item is read into the same memory, which is still at hand.
-    """
-
-    prepared: Prepared
-    named: bool
-
-
-Reader = Callable[[bytes, Any, Sender], Item]
-"""Makes a statement of one item, given as compact text and as value. Raises InvalidStatement."""
-
-
-@dataclass(frozen=True, slots=True)
-class StatementReader:
+class StatementParser:
     """Reads items that are statements already (xAPI 1.0.3 Data 2).
 
     `attached` are the attachments that came with the request, by SHA-2; `statement_id` is the id
@@ -93,7 +47,7 @@ class StatementReader:
     attached: Mapping[str, Attachment] = field(default_factory=dict)
     statement_id: str | None = None
 
-    def __call__(self, text: bytes, value: Any, sender: Sender) -> Item:
+    def __call__(self, text: bytes, value: Any, sender: IngestContext) -> ParsedItem:
         version = sender.version or _version_told(value)
         if violations := statement_violations(value, version, text):
             raise refusal(violations)
@@ -101,12 +55,12 @@ class StatementReader:
             text = _named(text, value, self.statement_id)
         organization = sender.organization
         if "attachments" not in value and "attachments" not in value["object"]:
-            return Item(value, text, organization, version)
+            return ParsedItem(value, text, organization, version)
         if violations := multipart.missing_attachments(value, self.attached):
             raise refusal(violations)
         here = [sha2 for sha2, _ in multipart.attachment_hashes(value) if sha2 in self.attached]
         contents = tuple((sha2, self.attached[sha2].content) for sha2 in here)
-        return Item(value, text, organization, version, contents, self._signatures(value))
+        return ParsedItem(value, text, organization, version, contents, self._signatures(value))
 
     def _signatures(self, statement: dict[str, Any]) -> tuple[Signature, ...]:
         now = datetime.now(UTC)
@@ -122,7 +76,7 @@ class StatementReader:
         )
 
 
-def read_track(text: bytes, value: Any, sender: Sender) -> Item:
+def read_track(text: bytes, value: Any, sender: IngestContext) -> ParsedItem:
     """Reads an item that is a track event."""
     if violations := track_violations(value):
         raise refusal(violations)
@@ -131,7 +85,7 @@ def read_track(text: bytes, value: Any, sender: Sender) -> Item:
     # The event as it was sent: a value may have fewer digits than its text.
     original = {"extensions": {track_events.ORIGINAL: orjson.Fragment(text)}}
     told = orjson.dumps({**statement, "context": original})
-    return Item(statement, told, organization, "1.0.3")
+    return ParsedItem(statement, told, organization, "1.0.3")
 
 
 def refusal(violations: Sequence[Violation]) -> InvalidStatement:
@@ -143,7 +97,7 @@ def refusal(violations: Sequence[Violation]) -> InvalidStatement:
     )
 
 
-def check(text: bytes, sender: Sender, reader: Reader, most_bytes: int) -> Checked:
+def check(text: bytes, sender: IngestContext, reader: ItemParser, most_bytes: int) -> PreparedItem:
     """The item, ready to be stored. Raises TooLarge, MalformedJSON or InvalidStatement."""
     if len(text) > most_bytes:
         raise TooLarge(f"This has {len(text)} bytes, and at most {most_bytes} are taken.")
@@ -151,9 +105,9 @@ def check(text: bytes, sender: Sender, reader: Reader, most_bytes: int) -> Check
     return complete(reader(text, value, sender), sender)
 
 
-def complete(item: Item, sender: Sender) -> Checked:
+def complete(item: ParsedItem, sender: IngestContext) -> PreparedItem:
     """An item that is a valid statement, with all that the LRS sets."""
-    return Checked(_prepare(item, sender), "id" in item.statement)
+    return PreparedItem(_prepare(item, sender), "id" in item.statement)
 
 
 def _version_told(value: Any) -> Version:
@@ -172,7 +126,7 @@ def _named(text: bytes, statement: dict[str, Any], statement_id: str) -> bytes:
     return text
 
 
-def _prepare(item: Item, sender: Sender) -> Prepared:
+def _prepare(item: ParsedItem, sender: IngestContext) -> StatementRow:
     statement = item.statement
     statement_id = _identify(statement, item.organization)
     verb = statement["verb"]["id"]
@@ -180,7 +134,7 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
     mentioned = index_keys.entity_references(statement)
     keys = index_keys.statement_keys(statement, mentioned)
     defined = definitions.activity_definitions(mentioned) if sender.defines else {}
-    return Prepared(
+    return StatementRow(
         statement_id=statement_id.lower(),
         digest=equality.digest(statement),
         verb_key=index_keys.verb_key(verb),
@@ -201,7 +155,7 @@ def _prepare(item: Item, sender: Sender) -> Prepared:
     )
 
 
-def _names(mentioned: list[EntityReference], sender: Sender) -> list[tuple[str, str]]:
+def _names(mentioned: list[EntityReference], sender: IngestContext) -> list[tuple[str, str]]:
     return definitions.agent_names(mentioned) + _names_of_authority(sender.authority)
 
 
@@ -224,7 +178,7 @@ def _identify(statement: dict[str, Any], organization: str | None) -> str:
 _SET_HERE = frozenset({"stored", "authority"})
 
 
-def _body(item: Item, statement_id: str, sender: Sender) -> str:
+def _body(item: ParsedItem, statement_id: str, sender: IngestContext) -> str:
     """The text to keep: as it was sent, but for what the LRS sets; open for `stored`."""
     told = item.statement
     identity = "" if "id" in told else f'"id":"{statement_id}",'
@@ -232,7 +186,7 @@ def _body(item: Item, statement_id: str, sender: Sender) -> str:
     return f'{{{identity}{_kept(item)},"authority":{sender.authority},{version}'
 
 
-def _kept(item: Item) -> str:
+def _kept(item: ParsedItem) -> str:
     """The members of the statement that are kept, as text."""
     statement = item.statement
     rewritten = strict_json.context_activities_as_arrays(item.text, statement)

@@ -23,10 +23,7 @@ from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Connection, retry_transaction, translate_errors
 from lrs.store.statements import attachments, insert, references
 from lrs.store.statements.definitions import News, Remembered
-from lrs.store.statements.insert import ExistingStatement, InsertedIds, Prepared
-
-Verdict = ExistingStatement | None
-"""None: stored now. ExistingStatement: refused, since this is what stands under that id."""
+from lrs.store.statements.insert import InsertedIds, InsertResult, StatementRow
 
 _log = logging.getLogger("lrs.store")
 
@@ -39,9 +36,9 @@ class Submission:
     the nonce stays good, as a second attempt may follow. `taken_at` says when it left the queue.
     """
 
-    prepared: Sequence[Prepared]
+    prepared: Sequence[StatementRow]
     atomic: bool
-    verdicts: asyncio.Future[list[Verdict]]
+    verdicts: asyncio.Future[list[InsertResult]]
     nonce: Nonce | None = None
     taken_at: float = 0.0
 
@@ -49,11 +46,11 @@ class Submission:
     def needs_rollback(self) -> bool:
         return self.atomic and len(self.prepared) > 1
 
-    def refused(self, verdicts: list[Verdict]) -> bool:
+    def refused(self, verdicts: list[InsertResult]) -> bool:
         """Whether one statement contradicts what is stored, so that none may be stored."""
         return self.needs_rollback and self.contradicts(verdicts)
 
-    def contradicts(self, verdicts: list[Verdict]) -> bool:
+    def contradicts(self, verdicts: list[InsertResult]) -> bool:
         """Whether something else is stored under the id of one of its statements."""
         return any(
             known is not None and known.digest != each.digest
@@ -61,14 +58,14 @@ class Submission:
         )
 
 
-class Refused(Exception):
+class AtomicConflict(Exception):
     """Undoes the transaction, since some of its submissions are all or nothing."""
 
-    def __init__(self, verdicts: dict[Submission, list[Verdict]]) -> None:
+    def __init__(self, verdicts: dict[Submission, list[InsertResult]]) -> None:
         self.verdicts = verdicts
 
 
-Answers = dict[Submission, list[Verdict] | NonceReused]
+SubmissionResults = dict[Submission, list[InsertResult] | NonceReused]
 
 
 class Writer:
@@ -82,8 +79,8 @@ class Writer:
         connection: PoolConnectionProxy[Record],
         partner_id: int,
         group: Sequence[Submission],
-    ) -> Answers:
-        """Commits what is new, and returns the verdicts. Raises Refused with what forbids it."""
+    ) -> SubmissionResults:
+        """Commits new statements and returns the results. Raises AtomicConflict."""
         firsts = _firsts(group)
         metrics.COMMIT_STATEMENTS.observe(len(firsts))
         if _fits_one_statement(group, firsts):
@@ -97,8 +94,8 @@ class Writer:
         connection: Connection,
         partner_id: int,
         group: Sequence[Submission],
-        firsts: dict[str, Prepared],
-    ) -> Answers | None:
+        firsts: dict[str, StatementRow],
+    ) -> SubmissionResults | None:
         """One round trip, a transaction of its own; None, with nothing stored, if that is not all.
 
         What is told by statements that are known already is not to be written, nor is half of what
@@ -127,7 +124,7 @@ class Writer:
         connection: PoolConnectionProxy[Record],
         partner_id: int,
         group: Sequence[Submission],
-    ) -> Answers:
+    ) -> SubmissionResults:
         async with connection.transaction():
             replayed = await _replayed(connection, partner_id, group)
             group = [each for each in group if each not in replayed]
@@ -136,7 +133,7 @@ class Writer:
             verdicts = await _verdicts(connection, partner_id, group, firsts, inserted)
             refused = {each: found for each, found in verdicts.items() if each.refused(found)}
             if refused:
-                raise Refused(refused)
+                raise AtomicConflict(refused)
             unused = [
                 each.nonce
                 for each, found in verdicts.items()
@@ -159,7 +156,7 @@ class Writer:
             )
         return {**verdicts, **{each: NonceReused() for each in replayed}}
 
-    def _news(self, partner_id: int, prepared: Collection[Prepared]) -> News:
+    def _news(self, partner_id: int, prepared: Collection[StatementRow]) -> News:
         return self._remembered.news(
             partner_id,
             chain.from_iterable(each.definitions for each in prepared),
@@ -167,16 +164,16 @@ class Writer:
         )
 
 
-def _firsts(group: Sequence[Submission]) -> dict[str, Prepared]:
+def _firsts(group: Sequence[Submission]) -> dict[str, StatementRow]:
     """The statements by id; of those with the same id, the first."""
-    firsts: dict[str, Prepared] = {}
+    firsts: dict[str, StatementRow] = {}
     for submission in group:
         for each in submission.prepared:
             firsts.setdefault(each.statement_id, each)
     return firsts
 
 
-def _fits_one_statement(group: Sequence[Submission], firsts: dict[str, Prepared]) -> bool:
+def _fits_one_statement(group: Sequence[Submission], firsts: dict[str, StatementRow]) -> bool:
     """Whether nothing has to be looked at, or written, between the statements and the commit."""
     if any(each.target or each.contents or each.page_view for each in firsts.values()):
         return False
@@ -202,7 +199,7 @@ async def _replayed(
 
 
 async def _inherit(
-    connection: Connection, partner_id: int, stored: Sequence[Prepared], inserted: InsertedIds
+    connection: Connection, partner_id: int, stored: Sequence[StatementRow], inserted: InsertedIds
 ) -> frozenset[str]:
     """Links what refers and what is referred to; returns those whose target is not seen yet."""
     referring = frozenset(each.statement_id for each in stored if each.target)
@@ -217,9 +214,9 @@ async def _verdicts(
     connection: Connection,
     partner_id: int,
     group: Sequence[Submission],
-    firsts: dict[str, Prepared],
+    firsts: dict[str, StatementRow],
     inserted: InsertedIds,
-) -> dict[Submission, list[Verdict]]:
+) -> dict[Submission, list[InsertResult]]:
     if len(inserted.ids) == sum(len(submission.prepared) for submission in group):
         return {submission: [None] * len(submission.prepared) for submission in group}
     unclaimed = set(inserted.ids)
@@ -231,7 +228,7 @@ async def _verdicts(
     ]
     known = await insert.find_existing(connection, partner_id, refused)
 
-    def verdict(each: Prepared) -> Verdict:
+    def verdict(each: StatementRow) -> InsertResult:
         if each.statement_id in unclaimed:
             unclaimed.remove(each.statement_id)
             return None

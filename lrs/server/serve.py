@@ -28,7 +28,8 @@ except ImportError:  # Windows, which has no such limit
     resource = None  # type: ignore[assignment]
 
 from lrs import bootstrap
-from lrs.bootstrap import DEMO, Issued
+from lrs.auth.credentials import IssuedCredential
+from lrs.bootstrap import DEMO
 from lrs.observability import logs
 from lrs.server import projector_process, sockets
 from lrs.server.http_protocol import BoundedProtocol
@@ -69,7 +70,10 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(settings: Settings) -> None:
-    """Serves until told to stop. Raises SettingsError, EmbeddedError, KeyLost and LRSError."""
+    """Serves until told to stop.
+
+    Raises SettingsError, EmbeddedError, WrongSecretKey and LRSError.
+    """
     _allow_connections()
     for number in _STOPPING:
         signal.signal(number, _stop)
@@ -113,7 +117,7 @@ def _with_free_port(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, port=port)
 
 
-async def _prepare(settings: Settings, *, embedded: bool) -> Issued | None:
+async def _prepare(settings: Settings, *, embedded: bool) -> IssuedCredential | None:
     """Brings the schema of our own database up to date, and only looks at that of a given one."""
     if embedded:
         await migrations.migrate(settings.database_url)
@@ -185,7 +189,7 @@ def _configuration(settings: Settings) -> uvicorn.Config:
     )
 
 
-def _greet(settings: Settings, demo: Issued | None) -> None:
+def _greet(settings: Settings, demo: IssuedCredential | None) -> None:
     """What a newcomer needs; after the first start the secret is not known any more."""
     url = settings.base_url
     click.echo(f"Learning Record Store at {url} (interface: {url}/docs)")

@@ -14,7 +14,7 @@ from lrs.store.postgres import translate_errors
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool of a partner. Its secrets are sealed (see `lrs.auth.vault`).
+    """A tool of a partner. Its secrets are sealed (see `lrs.auth.secret_box`).
 
     `page_views` is the partner's own choice, None where it leaves that to the settings.
     """

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from lrs import embedded_postgres
 from lrs.store import migrations
 from lrs.store.statements import insert
-from lrs.store.statements.insert import Prepared
+from lrs.store.statements.insert import StatementRow
 from lrs.store.statements.partner_keys import key_salt
 from scripts.bench import document
 from scripts.bench.copying import BENCH, Store, copy, prepared, rate, renamed, tables_apart
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
 
 
 async def _rounds(
-    dsn: str, ways: Sequence[Way], pool: Sequence[Prepared], options: argparse.Namespace
+    dsn: str, ways: Sequence[Way], pool: Sequence[StatementRow], options: argparse.Namespace
 ) -> list[Finding]:
     """The best of several rounds of all ways: what else the machine does only slows them down."""
     rounds = [
@@ -93,7 +93,7 @@ def _best(found: Sequence[Finding]) -> Finding:
     )
 
 
-async def _try(dsn: str, way: Way, pool: Sequence[Prepared], count: int) -> Finding:
+async def _try(dsn: str, way: Way, pool: Sequence[StatementRow], count: int) -> Finding:
     rates = {}
     for size in BATCHES:
         async with tables_apart(dsn, _CONNECTIONS) as connections:
@@ -165,7 +165,7 @@ insert into link select staged_link.* from staged_link join fresh using (place)
 
 
 async def _staged(
-    connection: asyncpg.Connection, partner_id: int, batch: Sequence[Prepared]
+    connection: asyncpg.Connection, partner_id: int, batch: Sequence[StatementRow]
 ) -> None:
     await copy(connection, partner_id, batch, prefix="staged_")
     await connection.execute(_UNSTAGE)
@@ -192,7 +192,7 @@ _LATE_TERMS = "select key, id from term where key = any($1::bigint[])"
 
 
 async def _dictionary(
-    connection: asyncpg.Connection, partner_id: int, batch: Sequence[Prepared]
+    connection: asyncpg.Connection, partner_id: int, batch: Sequence[StatementRow]
 ) -> None:
     """Keys from a table of terms, whose own keys stand for identities (which are longer)."""
     wanted = {key for each in batch for key, _ in each.links}
@@ -211,7 +211,7 @@ async def _dictionary(
 
 
 async def _trimmed(
-    connection: asyncpg.Connection, partner_id: int, batch: Sequence[Prepared]
+    connection: asyncpg.Connection, partner_id: int, batch: Sequence[StatementRow]
 ) -> None:
     await copy(connection, partner_id, [replace(each, body=_without(each.body)) for each in batch])
 
@@ -236,7 +236,7 @@ def _without(body: str) -> str:
 
 
 async def _unsorted(
-    connection: asyncpg.Connection, partner_id: int, batch: Sequence[Prepared]
+    connection: asyncpg.Connection, partner_id: int, batch: Sequence[StatementRow]
 ) -> None:
     await copy(connection, partner_id, batch, by_id=False)
 

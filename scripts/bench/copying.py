@@ -16,9 +16,10 @@ import asyncpg
 import orjson
 from msgspec.structs import replace
 
-from lrs.ingest.prepare import Sender, StatementReader, check
+from lrs.ingest.model import IngestContext
+from lrs.ingest.prepare import StatementParser, check
 from lrs.store.statements import sequence
-from lrs.store.statements.insert import Prepared
+from lrs.store.statements.insert import StatementRow
 from lrs.store.statements.partner_keys import key_salt
 from scripts.bench.samples import Samples
 
@@ -29,7 +30,7 @@ _AUTHORITY = (
     '{"objectType":"Agent","name":"Bench","account":{'
     '"homePage":"http://127.0.0.1:8080/partners/demo","name":"a-key-of-32-letters-stands-here--"}}'
 )
-BENCH = Sender(1, "bench", "http://bench", None, _AUTHORITY, 1, False)
+BENCH = IngestContext(1, "bench", "http://bench", None, _AUTHORITY, 1, False)
 _MOST_BYTES = 1_000_000
 _STATEMENT = (
     *("place", "verb_key", "authority_key", "actor_key", "object_key", "partner_id"),
@@ -38,10 +39,12 @@ _STATEMENT = (
 _LINK = ("key", "place", "partner_id", "roles")
 
 
-def prepared(statements: Iterable[dict[str, Any]], sender: Sender = BENCH) -> list[Prepared]:
+def prepared(
+    statements: Iterable[dict[str, Any]], sender: IngestContext = BENCH
+) -> list[StatementRow]:
     """Statements as the server prepares them: checked, completed, their links found."""
-    reader = StatementReader()
-    return [check(orjson.dumps(each), sender, reader, _MOST_BYTES).prepared for each in statements]
+    reader = StatementParser()
+    return [check(orjson.dumps(each), sender, reader, _MOST_BYTES).row for each in statements]
 
 
 @asynccontextmanager
@@ -63,21 +66,21 @@ async def tables_apart(dsn: str, count: int = 1) -> AsyncIterator[list[asyncpg.C
         await setup.close()
 
 
-def renamed(pool: Sequence[Prepared], samples: Samples, count: int) -> list[Prepared]:
+def renamed(pool: Sequence[StatementRow], samples: Samples, count: int) -> list[StatementRow]:
     """So many of the pool, each under a fresh id."""
     return [_renamed(each, samples.fresh_id()) for each in samples.random.choices(pool, k=count)]
 
 
-def _renamed(each: Prepared, statement_id: str) -> Prepared:
+def _renamed(each: StatementRow, statement_id: str) -> StatementRow:
     body = each.body.replace(each.statement_id, statement_id, 1)
     return replace(each, statement_id=statement_id, body=body)
 
 
-Store = Callable[[asyncpg.Connection, int, Sequence[Prepared]], Awaitable[object]]
+Store = Callable[[asyncpg.Connection, int, Sequence[StatementRow]], Awaitable[object]]
 
 
 async def rate(
-    connections: Sequence[asyncpg.Connection], rows: Sequence[Prepared], size: int, store: Store
+    connections: Sequence[asyncpg.Connection], rows: Sequence[StatementRow], size: int, store: Store
 ) -> float:
     """Statements a second, stored in transactions of `size` by all connections at once."""
     batches = iter([rows[at : at + size] for at in range(0, len(rows), size)])
@@ -92,7 +95,7 @@ async def rate(
     return len(rows) / (time.perf_counter() - began)
 
 
-async def copy_rate(dsn: str, rows: Sequence[Prepared], size: int, connections: int) -> float:
+async def copy_rate(dsn: str, rows: Sequence[StatementRow], size: int, connections: int) -> float:
     """Statements a second by COPY into tables like ours: what the database allows."""
     async with tables_apart(dsn, connections) as opened:
         return await rate(opened, rows, size, copy)
@@ -101,7 +104,7 @@ async def copy_rate(dsn: str, rows: Sequence[Prepared], size: int, connections: 
 async def copy(
     connection: asyncpg.Connection,
     partner_id: int,
-    batch: Sequence[Prepared],
+    batch: Sequence[StatementRow],
     *,
     prefix: str = "",
     by_id: bool = True,

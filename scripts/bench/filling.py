@@ -15,10 +15,10 @@ import asyncpg
 import orjson
 
 from lrs import bootstrap
-from lrs.ingest.prepare import Sender
+from lrs.ingest.model import IngestContext
 from lrs.store.statements import insert
 from lrs.store.statements.definitions import Remembered
-from lrs.store.statements.insert import Prepared
+from lrs.store.statements.insert import StatementRow
 from lrs.xapi import index_keys
 from scripts.bench.copying import copy, prepared, renamed
 from scripts.bench.samples import Samples
@@ -55,7 +55,7 @@ def fill(target: Target, wanted: int) -> None:
     asyncio.run(_settle(target))
 
 
-def _sender(target: Target, partner_id: int) -> Sender:
+def _sender(target: Target, partner_id: int) -> IngestContext:
     """The demo partner's credential, by what the server makes of its statements."""
     with target.client() as client:
         statement = Samples(0).statement(str(uuid4()))
@@ -63,7 +63,7 @@ def _sender(target: Target, partner_id: int) -> Sender:
         told = client.get(target.statements, params={"statementId": statement_id}).json()
     authority = told["authority"]
     text, key = orjson.dumps(authority).decode(), index_keys.agent_key(authority)
-    return Sender(partner_id, PARTNER, "", None, text, key or 0, defines=True)
+    return IngestContext(partner_id, PARTNER, "", None, text, key or 0, defines=True)
 
 
 async def _partners(dsn: str) -> list[int]:
@@ -77,14 +77,16 @@ async def _partners(dsn: str) -> list[int]:
         return [(await known.partner(name)).partner_id for name in (PARTNER, *names)]
 
 
-def _fill_share(dsn: str, sender: Sender, partners: Sequence[int], seed: int, count: int) -> None:
+def _fill_share(
+    dsn: str, sender: IngestContext, partners: Sequence[int], seed: int, count: int
+) -> None:
     samples = Samples(seed)
     pool = prepared((samples.statement() for _ in range(min(_POOL, count))), sender)
     asyncio.run(_copy_share(dsn, partners, pool, samples, count))
 
 
 async def _copy_share(
-    dsn: str, partners: Sequence[int], pool: Sequence[Prepared], samples: Samples, count: int
+    dsn: str, partners: Sequence[int], pool: Sequence[StatementRow], samples: Samples, count: int
 ) -> None:
     weights = [0.5, *(0.5 / (len(partners) - 1) for _ in partners[1:])]
     remembered = Remembered()

@@ -121,19 +121,19 @@ async def test_a_batch_that_is_all_or_nothing(partner: Partner) -> None:
     assert [each["index"] for each in body["results"]] == [2]
 
 
-async def test_what_is_withheld_is_only_counted(partner: Partner) -> None:
+async def test_what_is_aborted_is_only_counted(partner: Partner) -> None:
     known = statement(id=new_id())
     assert (await partner.xapi(known)).status_code == 200
     other = known | {"result": {"completion": True}}
     answer = await partner.xapi([statement(), other])
     body = await refused(answer, "statement-conflict", 409)
     assert [(each["index"], each["id"]) for each in body["results"]] == [(1, known["id"])]
-    assert "withheld" not in answer.text
+    assert "aborted" not in answer.text
     counted = {
         kind: metrics.OUTCOMES.labels(partner.name, kind)._value.get()
-        for kind in ("stored", "conflict", "withheld")
+        for kind in ("stored", "conflict", "aborted")
     }
-    assert counted == {"stored": 1, "conflict": 1, "withheld": 1}
+    assert counted == {"stored": 1, "conflict": 1, "aborted": 1}
 
 
 async def test_a_whole_request_or_a_put_has_no_results(partner: Partner) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lrs import bootstrap
 from lrs.api.services import Services
-from lrs.auth import scopes
+from lrs.auth import credentials, scopes
 from lrs.store.statements import filters, page_query, sequence
 from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi.statement_query import StatementQuery
@@ -67,7 +66,7 @@ class Holder:
 
 async def holder(services: Services, partner: Partner, *granted: str, label: str = "") -> Holder:
     registry = services.authenticator.registry
-    issued = await bootstrap.add_credential(
+    issued = await credentials.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="bearer",
@@ -109,7 +108,7 @@ def calls() -> Iterator[Call]:
     for method in ("GET", "HEAD"):
         yield Call(method, "/xapi/agents", {"agent": json.dumps(AGENT)}, known)
         yield Call(method, "/xapi/activities", {"activityId": ACTIVITY}, known)
-        yield Call(method, "/xapi/about", {}, tuple(scopes.KNOWN))
+        yield Call(method, "/xapi/about", {}, tuple(scopes.SUPPORTED))
     event = {
         "content_id": "x",
         "user": "x@example.com",
@@ -142,7 +141,7 @@ CALLS = list(calls())
 async def test_every_call_needs_its_scope(partner: Partner, services: Services, call: Call) -> None:
     everything = await holder(services, partner, scopes.ALL)
     path = call.path.replace("{partner}", partner.name)
-    for scope in scopes.KNOWN:
+    for scope in scopes.SUPPORTED:
         if "stateId" in call.params or "profileId" in call.params:  # there is one to ask for
             await everything.ask("POST", path, params=call.params, json={"b": 2})
         who = await holder(services, partner, scope)
@@ -192,7 +191,7 @@ async def test_a_token_may_do_what_was_asked_for_it(
     partner: Partner, services: Services, granted: set[str], asked: str, allowed: set[str]
 ) -> None:
     registry = services.authenticator.registry
-    issued = await bootstrap.add_credential(
+    issued = await credentials.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="client",

@@ -66,7 +66,7 @@ def test_a_name_that_is_taken_is_refused(lrs: Lrs) -> None:
 @pytest.mark.parametrize("name", ["", "a b", "a/b", ".hidden", "ü", "x" * 64, "a\n", "-", "%00"])
 def test_a_name_that_cannot_stand_in_a_url_is_refused(lrs: Lrs, name: str) -> None:
     sentence = refused(lrs("partner", "add", "--", name))
-    assert "cannot be a partner's name: it must be 1 to 63 letters" in sentence
+    assert "is not a valid partner name: use 1 to 63 letters" in sentence
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_a_name_that_cannot_stand_in_a_url_is_refused(lrs: Lrs, name: str) -> No
 )
 def test_a_home_page_that_is_no_url_is_refused(lrs: Lrs, page: str) -> None:
     sentence = refused(lrs("partner", "add", new_name(), "--home-page", page))
-    assert "must be an absolute URL" in sentence
+    assert "use an absolute URL" in sentence

@@ -8,7 +8,7 @@ from typing import get_args
 
 from lrs import errors
 from lrs.errors import LRSError
-from lrs.ingest import pipeline
+from lrs.ingest import model
 from tests.support.files import DOCS
 from tests.support.partners import Partner
 from tests.support.problems import CLASSES
@@ -46,9 +46,9 @@ def test_the_tree_is_drawn_as_it_is() -> None:
 
 
 def test_every_outcome_is_told_of() -> None:
-    told = [kind for kind in get_args(pipeline.Kind) if kind != "withheld"]
+    told = [kind for kind in get_args(model.OutcomeKind) if kind != "aborted"]
     assert [outcome for outcome, _, _ in OUTCOMES] == told
-    assert "`withheld`" in DOCUMENT
+    assert "`aborted`" in DOCUMENT
     statuses = {each.code: str(each.status) for each in CLASSES}
     for _, status, codes in OUTCOMES:
         assert {statuses[code] for code in re.findall(r"`([a-z-]+)`", codes)} <= {status}

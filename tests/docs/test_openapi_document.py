@@ -16,7 +16,7 @@ from lrs import __version__, resources
 from lrs.api import openapi
 from lrs.app import ROUTES
 from lrs.auth import scopes
-from lrs.ingest import pipeline
+from lrs.ingest import model
 from lrs.xapi.validation import statement_violations, track_violations
 from tests.support.files import SEEDS
 from tests.support.openapi import (
@@ -161,17 +161,17 @@ def test_every_operation_that_asks_for_credentials_tells_how_it_refuses() -> Non
 
 
 def test_outcomes_are_those_of_the_code() -> None:
-    answered = set(get_args(pipeline.Kind)) - {"withheld"}
+    answered = set(get_args(model.OutcomeKind)) - {"aborted"}
     schemas = COMPONENTS["schemas"]
     assert set(schemas["Outcome"]["enum"]) == answered
     assert set(schemas["Summary"]["propertyNames"]["enum"]) == {"received", *answered}
     _, limits = schemas["RefusedResult"]["allOf"]
-    assert set(limits["properties"]["outcome"]["enum"]) == pipeline.REFUSED
+    assert set(limits["properties"]["outcome"]["enum"]) == model.REFUSED
 
 
 def test_scopes_are_those_of_the_code() -> None:
     flow = COMPONENTS["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
-    assert set(flow["scopes"]) == {*scopes.KNOWN, scopes.WHATEVER_GRANTED}
+    assert set(flow["scopes"]) == {*scopes.SUPPORTED, scopes.ALL_GRANTED}
 
 
 def test_names_of_files_are_those_that_are_served() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from lrs.store.statements import insert
-from lrs.store.statements.insert import Prepared
+from lrs.store.statements.insert import StatementRow
 from scripts.bench import document, plans, profile
 from scripts.bench.copying import BENCH, Store, copy, prepared, renamed, tables_apart
 from scripts.bench.samples import BUSY_COURSE, BUSY_LEARNER, Samples
@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_statements() -> None:
     assert supply(20) == supply(20)
 
 
-async def written(dsn: str, rows: list[Prepared], store: Store) -> tuple[object, object]:
+async def written(dsn: str, rows: list[StatementRow], store: Store) -> tuple[object, object]:
     """The rows that a way of storing leaves, but for the time of storing."""
     async with tables_apart(dsn) as (connection,):
         async with connection.transaction():

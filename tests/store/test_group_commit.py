@@ -18,7 +18,7 @@ from lrs.api.services import Services
 from lrs.errors import Overloaded
 from lrs.ingest import group_commit
 from lrs.ingest.group_commit import GroupCommit
-from lrs.ingest.write import Answers, Submission, Writer
+from lrs.ingest.write import Submission, SubmissionResults, Writer
 from lrs.store.statements import insert
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, prepared, statement
@@ -183,7 +183,7 @@ async def test_a_batch_waits_only_while_the_database_gets_on(
 
     async def write(
         self: Writer, connection: Any, partner_id: int, group: Sequence[Submission]
-    ) -> Answers:
+    ) -> SubmissionResults:
         await goes_on.wait()
         return {each: [None] for each in group}
 

@@ -19,7 +19,7 @@ from lrs.projection import advance
 from lrs.store import migrations
 from lrs.store.postgres import open_database
 from lrs.store.statements import insert, lookup
-from lrs.store.statements.insert import Prepared
+from lrs.store.statements.insert import StatementRow
 from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import index_keys
 from tests.support.statements import new_id, prepared, statement
@@ -89,7 +89,7 @@ class Old:
     """A statement as it was stored, with the links it had."""
 
     stored: datetime
-    prepared: Prepared
+    prepared: StatementRow
     links: dict[int, int]
 
 
@@ -274,7 +274,7 @@ async def test_reports_go_on_where_they_were(older: str) -> None:
 # What was stored while groups with members were actors of their own
 
 
-def with_group(made: Prepared, group: Json) -> Prepared:
+def with_group(made: StatementRow, group: Json) -> StatementRow:
     """As it was kept then."""
     key = index_keys.agent_key(group)
     rest = tuple(each for each in made.links if each[0] != key)

@@ -10,8 +10,9 @@ import orjson
 import pytest
 
 from lrs.ingest.group_commit import GroupCommit
-from lrs.ingest.pipeline import Ingest
-from lrs.ingest.prepare import Sender, StatementReader
+from lrs.ingest.model import IngestContext
+from lrs.ingest.pipeline import IngestPipeline
+from lrs.ingest.prepare import StatementParser
 from lrs.store.postgres import Database
 from tests.support.partners import Partner
 from tests.support.statements import statement
@@ -49,8 +50,8 @@ def round_trips(noted: list[str]) -> int:
     return sum("pg_advisory_unlock_all" not in query for query in noted)
 
 
-def sender(partner: Partner) -> Sender:
-    return Sender(partner.partner_id, partner.name, partner.home_page, None, "{}", 1, True)
+def sender(partner: Partner) -> IngestContext:
+    return IngestContext(partner.partner_id, partner.name, partner.home_page, None, "{}", 1, True)
 
 
 def referring(count: int) -> list[Json]:
@@ -66,7 +67,7 @@ async def test_round_trips_do_not_depend_on_the_batch(
     partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
 ) -> None:
     database, noted = counted
-    ingest = Ingest(database, GroupCommit(database))
+    ingest = IngestPipeline(database, GroupCommit(database))
     took = []
     for count in (3, 2, 20, 100):
         sent = make(count)
@@ -74,7 +75,7 @@ async def test_round_trips_do_not_depend_on_the_batch(
             noted.clear()
             items = [orjson.dumps(each) for each in sent]
             found = await ingest.submit(
-                items, sender(partner), StatementReader(), item_bytes=16_384, atomic=atomic
+                items, sender(partner), StatementParser(), item_bytes=16_384, atomic=atomic
             )
             assert {each.kind for each in found} == {kind}
             took.append((kind, round_trips(noted)))
@@ -87,11 +88,11 @@ async def test_a_lone_statement_takes_one_round_trip(
     partner: Partner, counted: tuple[Database, list[str]]
 ) -> None:
     database, noted = counted
-    ingest = Ingest(database, GroupCommit(database))
+    ingest = IngestPipeline(database, GroupCommit(database))
     for _ in range(2):  # the first time, the driver asks about types
         noted.clear()
         item = orjson.dumps(statement())
-        await ingest.submit([item], sender(partner), StatementReader(), item_bytes=16_384)
+        await ingest.submit([item], sender(partner), StatementParser(), item_bytes=16_384)
     assert round_trips(noted) == 1, noted
 
 
@@ -102,12 +103,12 @@ async def test_a_batch_takes_one_round_trip(
 ) -> None:
     """With what it tells of activities and agents, and when it is all or nothing."""
     database, noted = counted
-    ingest = Ingest(database, GroupCommit(database))
+    ingest = IngestPipeline(database, GroupCommit(database))
     for count in (2, 1, 20):  # the first time, the driver asks about types
         noted.clear()
         items = [orjson.dumps(each) for each in make(count)]
         found = await ingest.submit(
-            items, sender(partner), StatementReader(), item_bytes=16_384, atomic=atomic
+            items, sender(partner), StatementParser(), item_bytes=16_384, atomic=atomic
         )
         assert {each.kind for each in found} == {"stored"}
     assert round_trips(noted) == 1, noted

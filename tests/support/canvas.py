@@ -151,8 +151,8 @@ async def new_tool(
     services: Services, partner: Partner, name: str = "player", **given: Any
 ) -> Tool:
     """A tool with a launch."""
-    issued = await tools.add(
-        services.callbacks.tools, services.vault, partner.partner_id, name, **given
+    issued = await tools.add_tool(
+        services.callback_tokens.tools, services.secret_box, partner.partner_id, name, **given
     )
     return await Tool(partner, name, issued.consumer_key, issued.secret).launch()
 

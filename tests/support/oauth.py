@@ -9,9 +9,8 @@ from typing import Any
 
 import httpx
 
-from lrs import bootstrap
 from lrs.api.services import Services
-from lrs.auth import scopes
+from lrs.auth import credentials, scopes
 from tests.support.partners import Partner
 
 TOKEN = "/oauth2/token"
@@ -21,7 +20,9 @@ ISSUER = "https://login.example.org"
 AUDIENCE = "https://lrs.example.org"
 
 
-async def issue(services: Services, partner: Partner, **options: Any) -> bootstrap.Issued:
+async def issue(
+    services: Services, partner: Partner, **options: Any
+) -> credentials.IssuedCredential:
     """A further credential of the partner."""
     registry = services.authenticator.registry
     chosen = {
@@ -31,7 +32,9 @@ async def issue(services: Services, partner: Partner, **options: Any) -> bootstr
         "expires_at": None,
         **options,
     }
-    return await bootstrap.add_credential(registry, await registry.partner(partner.name), **chosen)
+    return await credentials.add_credential(
+        registry, await registry.partner(partner.name), **chosen
+    )
 
 
 async def settle(services: Services) -> None:

@@ -9,9 +9,8 @@ from typing import Any
 
 import httpx
 
-from lrs import bootstrap
 from lrs.api.services import Services
-from lrs.auth import scopes
+from lrs.auth import credentials, scopes
 from tests.support.statements import JSON, XAPI
 
 _numbers = itertools.count()
@@ -23,7 +22,7 @@ async def new_partner(
     registry = services.authenticator.registry
     name = f"partner-{next(_numbers)}-{os.getpid()}"
     added = await registry.add_partner(name, "", f"https://{name}.example")
-    issued = await bootstrap.add_credential(
+    issued = await credentials.add_credential(
         registry, added, kind="client", label="tests", granted=granted, expires_at=None
     )
     partner = Partner(http, name, added.partner_id, added.home_page, issued.key, issued.secret)

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import orjson
 
-from lrs.store.statements.insert import Prepared
+from lrs.store.statements.insert import StatementRow
 from lrs.xapi import index_keys
 
 JSON = {"Content-Type": "application/json"}
@@ -27,10 +27,10 @@ def new_id() -> str:
     return str(uuid4())
 
 
-def prepared(each: dict[str, Any]) -> Prepared:
+def prepared(each: dict[str, Any]) -> StatementRow:
     """A statement with an id, ready for the store, past all checks."""
     target, keys = index_keys.statement_ref(each), index_keys.statement_keys(each)
-    return Prepared(
+    return StatementRow(
         statement_id=each["id"],
         digest=each["id"].encode(),
         verb_key=index_keys.verb_key(each["verb"]["id"]),

@@ -11,7 +11,7 @@ from lrs.store.batching import BatchLoader, SingleFlight
 
 
 class Library:
-    """Answers each question with itself, when it is allowed to."""
+    """SubmissionResults each question with itself, when it is allowed to."""
 
     def __init__(self) -> None:
         self.asked: list[list[int]] = []

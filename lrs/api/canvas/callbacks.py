@@ -21,7 +21,7 @@ from lrs.api.services import Services
 from lrs.auth.callback_tokens import Reporter
 from lrs.auth.oauth1 import SignedRequest
 from lrs.errors import LRSError, MalformedJSON
-from lrs.ingest.prepare import Item, Sender
+from lrs.ingest.model import IngestContext, ParsedItem
 from lrs.store import nonces
 from lrs.store.nonces import Nonce, NonceReused
 from lrs.xapi import canvas_callbacks, canvas_launches, index_keys
@@ -89,8 +89,8 @@ async def _receive(request: Request, read: Read) -> None:
     here = request_parsing.services(request)
     body = await request_parsing.body(request, here.settings.xapi_statement_bytes)
     value = _value(request, body)
-    who = await here.callbacks.reporter(request.path_params["token"])
-    nonce = here.callbacks.nonce(who, _signed(request, body))
+    who = await here.callback_tokens.reporter(request.path_params["token"])
+    nonce = here.callback_tokens.nonce(who, _signed(request, body))
     here.rate_limit.check(f"{who.tool.partner}/tools/{who.tool.name}")
     try:
         report = read(value, body)
@@ -149,23 +149,27 @@ async def _store(here: Services, who: Reporter, report: CallbackReport, nonce: N
         await _burn(here, who, nonce)
 
 
-def _item(here: Services, who: Reporter, report: CallbackReport, statement_id: str | None) -> Item:
+def _item(
+    here: Services, who: Reporter, report: CallbackReport, statement_id: str | None
+) -> ParsedItem:
     settings, tool = here.settings, who.tool
     made = canvas_callbacks.statement(report, who.launch, tool.home_page, statement_id)
     viewed = settings.page_views if tool.page_views is None else tool.page_views
     view = canvas_callbacks.page_view(
         report, who.launch, cap=settings.page_view_seconds, viewed=viewed
     )
-    return Item(made, orjson.dumps(made), None, "1.0.3", page_view=view)
+    return ParsedItem(made, orjson.dumps(made), None, "1.0.3", page_view=view)
 
 
-def _sender(who: Reporter) -> Sender:
+def _sender(who: Reporter) -> IngestContext:
     tool = who.tool
     authority = canvas_launches.authority(tool.home_page, tool.name)
     key = index_keys.agent_key(authority)
     assert key is not None  # noqa: S101 - it has an account
     text = orjson.dumps(authority).decode()
-    return Sender(tool.partner_id, tool.partner, tool.home_page, None, text, key, False, "1.0.3")
+    return IngestContext(
+        tool.partner_id, tool.partner, tool.home_page, None, text, key, False, "1.0.3"
+    )
 
 
 ROUTES = [

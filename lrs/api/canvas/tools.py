@@ -46,16 +46,16 @@ class Launched(msgspec.Struct):
 
 async def get_tools(request: Request) -> Response:
     who = await _operator(request)
-    found = await request_parsing.services(request).callbacks.tools.all(who.partner)
+    found = await request_parsing.services(request).callback_tokens.tools.all(who.partner)
     return json_response({"tools": [_described(each) for each in found]})
 
 
 async def post_tools(request: Request) -> Response:
     who = await _operator(request)
     wanted, here = await _read(request, NewTool), request_parsing.services(request)
-    issued = await tools.add(
-        here.callbacks.tools,
-        here.vault,
+    issued = await tools.add_tool(
+        here.callback_tokens.tools,
+        here.secret_box,
         who.partner_id,
         wanted.name,
         consumer_key=wanted.consumer_key,
@@ -68,16 +68,20 @@ async def rotate_tool(request: Request) -> Response:
     who = await _operator(request)
     wanted, here = await _read(request, Rotation), request_parsing.services(request)
     until = datetime.now(UTC) + timedelta(hours=wanted.overlap_hours)
-    issued = await tools.rotate(
-        here.callbacks.tools, here.vault, who.partner_id, request.path_params["tool"], until
+    issued = await tools.rotate_tool(
+        here.callback_tokens.tools,
+        here.secret_box,
+        who.partner_id,
+        request.path_params["tool"],
+        until,
     )
     return _shown(issued, 200)
 
 
 async def delete_tool(request: Request) -> Response:
     who = await _operator(request)
-    name = tools.known_name(request.path_params["tool"])
-    await request_parsing.services(request).callbacks.tools.revoke(who.partner_id, name)
+    name = tools.check_name(request.path_params["tool"])
+    await request_parsing.services(request).callback_tokens.tools.revoke(who.partner_id, name)
     return Response(status_code=204)
 
 
@@ -85,7 +89,7 @@ async def post_callback_urls(request: Request) -> Response:
     who = await _caller(request, scopes.CALLBACKS_WRITE)
     launched = await _read(request, Launched)
     here, name = request_parsing.services(request), request.path_params["tool"]
-    tool = await here.callbacks.tools.find(who.partner, name)
+    tool = await here.callback_tokens.tools.find(who.partner, name)
     if tool is None or tool.revoked_at:
         raise NotFound(f"There is no tool {name!r}.")
     urls = _urls(request, tool, launched)
@@ -93,7 +97,7 @@ async def post_callback_urls(request: Request) -> Response:
         return _secret({"parameters": canvas_launches.substitute_urls(launched.parameters, urls)})
     if urls is None:
         raise _missing(launched)
-    expires_at = here.callbacks.expires_at(datetime.now(UTC))
+    expires_at = here.callback_tokens.expires_at(datetime.now(UTC))
     expiry = timestamp(expires_at) if expires_at else None
     return _secret({"url": urls.xapi, "caliper_url": urls.caliper, "expires_at": expiry})
 
@@ -106,7 +110,7 @@ def _urls(request: Request, tool: Tool, launched: Launched) -> CallbackURLs | No
     if user is None or course is None:
         return None
     here, base = request_parsing.services(request), urls.base_url(request)
-    token = here.callbacks.token(tool.partner, tool.name, user, course)
+    token = here.callback_tokens.token(tool.partner, tool.name, user, course)
     return CallbackURLs(f"{base}/api/lti/v1/xapi/{token}", f"{base}/api/lti/v1/caliper/{token}")
 
 

@@ -13,8 +13,8 @@ from lrs.api.xapi.resource import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import InvalidParameter, LRSError, MalformedJSON
-from lrs.ingest.pipeline import Outcome
-from lrs.ingest.prepare import StatementReader
+from lrs.ingest.model import Outcome
+from lrs.ingest.prepare import StatementParser
 from lrs.xapi import multipart, query_params, strict_json
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.validation import Version
@@ -28,7 +28,7 @@ async def post_statements(request: Request) -> Response:
         raise InvalidParameter("POST takes no parameters here.")
     text, attached = await _content(request)
     items, _ = request_parsing.split(request, text)
-    found = await _submit(request, who, version, items, StatementReader(attached))
+    found = await _submit(request, who, version, items, StatementParser(attached))
     if problem := gravest(found):
         return problem_details.response(problem, results=batch_results.refused(found))
     return json_response([outcome.statement_id for outcome in found])
@@ -46,7 +46,7 @@ async def put_statement(request: Request) -> Response:
     items, is_batch = request_parsing.split(request, text)
     if is_batch:
         raise MalformedJSON("PUT stores one statement, not an array of them.")
-    reader = StatementReader(attached, asked["statementId"])
+    reader = StatementParser(attached, asked["statementId"])
     found = await _submit(request, who, version, items, reader)
     if problem := gravest(found):
         return problem_details.response(problem)
@@ -83,7 +83,7 @@ async def _submit(
     who: Caller,
     version: Version | None,
     items: Sequence[bytes],
-    reader: StatementReader,
+    reader: StatementParser,
 ) -> list[Outcome]:
     here = request_parsing.services(request)
     if reader.attached:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from lrs import resources
 from lrs.store.postgres import Connection, Database, translate_errors
-from lrs.store.statements.insert import Prepared
+from lrs.store.statements.insert import StatementRow
 
 _INSERT = resources.query("insert_attachments")
 _SIGN = resources.query("insert_signatures")
@@ -17,7 +17,7 @@ _MAX_CHUNK_BYTES = 4_194_304
 """Total size of the contents held in memory; a single larger content is a chunk by itself."""
 
 
-async def insert(connection: Connection, partner_id: int, rows: Sequence[Prepared]) -> None:
+async def insert(connection: Connection, partner_id: int, rows: Sequence[StatementRow]) -> None:
     """Inserts the attachment contents of the rows, if they are new, and the signature results."""
     contents = {sha2: content for row in rows for sha2, content in row.contents}
     if contents:

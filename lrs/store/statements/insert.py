@@ -35,7 +35,7 @@ _MAX_COMPARED_BYTES = 8_388_608
 """Total size of the stored statements that are read to compare them with conflicting ones."""
 
 
-class Prepared(msgspec.Struct, frozen=True, gc=False):
+class StatementRow(msgspec.Struct, frozen=True, gc=False):
     """A valid, completed statement, ready for its insert; only `stored` is missing.
 
     `body` is the JSON text up to its last member, with a trailing comma. The insert appends
@@ -84,6 +84,10 @@ class ExistingStatement:
     payload: str | None
 
 
+InsertResult = ExistingStatement | None
+"""None if the statement was inserted, else the statement already stored under its id."""
+
+
 @dataclass(frozen=True, slots=True)
 class InsertedIds:
     """The ids that were new, and those of them that stored statements refer to."""
@@ -93,7 +97,7 @@ class InsertedIds:
 
 
 async def insert_new(
-    connection: Connection, partner_id: int, rows: Sequence[Prepared]
+    connection: Connection, partner_id: int, rows: Sequence[StatementRow]
 ) -> InsertedIds:
     """Inserts the rows whose ids are new. The ids of `rows` must be distinct."""
     references = [row for row in rows if row.target is not None]
@@ -112,7 +116,7 @@ async def insert_new(
 
 
 async def insert_one(
-    connection: Connection, partner_id: int, row: Prepared, news: News
+    connection: Connection, partner_id: int, row: StatementRow, news: News
 ) -> InsertedIds:
     """Inserts one row and `news` if its id is new. The row must not refer to another statement."""
     *values, keys, roles, _ = _columns(partner_id, [row])
@@ -129,7 +133,7 @@ async def insert_one(
 
 
 async def insert_all_or_none(
-    connection: Connection, partner_id: int, rows: Sequence[Prepared], news: News
+    connection: Connection, partner_id: int, rows: Sequence[StatementRow], news: News
 ) -> InsertedIds | None:
     """Inserts the rows and `news` if every id is new; else inserts nothing and returns None.
 
@@ -153,7 +157,7 @@ async def insert_all_or_none(
     return InsertedIds(frozenset(row.statement_id for row in rows), frozenset(referred or ()))
 
 
-def _columns(partner_id: int, rows: Sequence[Prepared]) -> tuple[Sequence[object], ...]:
+def _columns(partner_id: int, rows: Sequence[StatementRow]) -> tuple[Sequence[object], ...]:
     """Arrays: nine columns of the rows; key, roles and statement id of their index entries."""
     salt = key_salt(partner_id)
     index_entries = [
@@ -189,7 +193,7 @@ def _definition_columns(row_count: int, news: News) -> tuple[object, ...]:
 
 
 async def find_existing(
-    connection: Connection, partner_id: int, rows: Sequence[Prepared]
+    connection: Connection, partner_id: int, rows: Sequence[StatementRow]
 ) -> dict[tuple[str, bytes], ExistingStatement]:
     """The stored statements with the ids of `rows`, by id and digest of the row.
 
@@ -212,13 +216,13 @@ async def find_existing(
 
 
 async def preview(
-    database: Database, partner_id: int, rows: Sequence[Prepared]
-) -> list[ExistingStatement | None]:
+    database: Database, partner_id: int, rows: Sequence[StatementRow]
+) -> list[InsertResult]:
     """The result of an insert of `rows`, without the insert: None where the id is new."""
     with translate_errors():
         stored = await find_existing(database.readers, partner_id, rows)
-    first_rows: dict[str, Prepared] = {}
-    results: list[ExistingStatement | None] = []
+    first_rows: dict[str, StatementRow] = {}
+    results: list[InsertResult] = []
     for row in rows:
         existing = stored.get((row.statement_id, row.digest))
         first = first_rows.setdefault(row.statement_id, row)

@@ -14,7 +14,8 @@ from oauthlib.oauth1 import SIGNATURE_HMAC_SHA1, SIGNATURE_HMAC_SHA256
 
 from lrs.api.services import Services
 from lrs.errors import Unavailable
-from lrs.ingest.pipeline import Ingest, Outcome
+from lrs.ingest.model import Outcome
+from lrs.ingest.pipeline import IngestPipeline
 from lrs.settings import Settings
 from tests.support.canvas import (
     BODY,
@@ -123,14 +124,14 @@ async def test_a_failed_second_attempt_burns_no_nonce(
     told = json.dumps(body(id=str(uuid4()))).encode()
     accepted(await tool.send(told))
     request = (await tool.launch("another")).signed(told)
-    record, attempts = Ingest.record, iter((False, True))
+    record, attempts = IngestPipeline.record, iter((False, True))
 
     async def failing(*given: Any) -> Outcome:
         if next(attempts, False):
             raise Unavailable("The database does not answer.")
         return await record(*given)
 
-    monkeypatch.setattr(Ingest, "record", failing)
+    monkeypatch.setattr(IngestPipeline, "record", failing)
     assert (await tool.http.send(request)).status_code == 503
     accepted(await tool.http.send(request))
     refused(await tool.http.send(request), 401, DUPLICATE)

@@ -13,7 +13,7 @@ from oauthlib.oauth1 import SIGNATURE_HMAC_SHA512, SIGNATURE_PLAINTEXT
 
 from lrs.api.services import Services
 from lrs.auth import oauth1
-from lrs.auth.secret_box import Vault
+from lrs.auth.secret_box import SecretBox
 from lrs.settings import Settings
 from lrs.store import nonces
 from lrs.xapi import canvas_launches
@@ -56,7 +56,7 @@ async def test_a_token_of_no_tool(tool: Tool, kind: str, token: str) -> None:
 
 
 async def test_a_token_of_an_unknown_tool(tool: Tool) -> None:
-    key = Vault(SECRET_KEY).derived("callback token")
+    key = SecretBox(SECRET_KEY).derive_key("callback token")
     for partner, name in ((tool.partner.name, "other"), ("nobody", tool.name)):
         token = canvas_launches.sign_token(Launch(partner, name, "42", "9", 1, "salt"), key)
         refused(await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}"), 404, NOT_FOUND)
@@ -83,7 +83,7 @@ async def test_a_tampered_token(tool: Tool) -> None:
 
 
 async def test_a_token_may_expire(settings: Settings, tool: Tool) -> None:
-    key = Vault(SECRET_KEY).derived("callback token")
+    key = SecretBox(SECRET_KEY).derive_key("callback token")
     urls = []
     for age in (0, 100):
         launch = Launch(tool.partner.name, tool.name, "42", "9", int(time.time()) - age, "salt")

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from lrs.api.services import Services
 from lrs.auth import tools
-from lrs.auth.secret_box import KeyLost, Vault
+from lrs.auth.secret_box import SecretBox, WrongSecretKey
 from lrs.cli import main
 from lrs.settings import Settings
 from tests.support.app import SECRET_KEY
@@ -125,7 +125,9 @@ async def test_scopes(services: Services, http: httpx.AsyncClient) -> None:
         answer = await http.delete(each.url("tools/a"), headers=each.headers)
         assert answer.status_code == 403
         assert (await each.send({}, resource="tools/a/rotate")).status_code == 403
-        await tools.add(services.callbacks.tools, services.vault, each.partner_id, "a")
+        await tools.add_tool(
+            services.callback_tokens.tools, services.secret_box, each.partner_id, "a"
+        )
     launched = {"user": "1", "course": "2"}
     for each, status in ((everything, 200), (lms, 200), (nobody, 403)):
         answer = await each.send(launched, resource="tools/a/callback-urls")
@@ -244,16 +246,20 @@ async def test_no_such_tool(operator: Partner, name: str) -> None:
 
 
 def test_what_is_sealed() -> None:
-    vault = Vault("a" * 32)
-    sealed = vault.seal(b"secret")
-    assert vault.open(sealed) == b"secret"
-    assert vault.seal(b"secret") != sealed
+    secret_box = SecretBox("a" * 32)
+    sealed = secret_box.encrypt(b"secret")
+    assert secret_box.decrypt(sealed) == b"secret"
+    assert secret_box.encrypt(b"secret") != sealed
     for wrong in (sealed[:-2], "", "x.y.z", "é"):
-        with pytest.raises(KeyLost):
-            vault.open(wrong)
-    with pytest.raises(KeyLost):
-        Vault("b" * 32).open(sealed)
-    assert vault.derived("a") != vault.derived("b") != Vault("b" * 32).derived("b")
+        with pytest.raises(WrongSecretKey):
+            secret_box.decrypt(wrong)
+    with pytest.raises(WrongSecretKey):
+        SecretBox("b" * 32).decrypt(sealed)
+    assert (
+        secret_box.derive_key("a")
+        != secret_box.derive_key("b")
+        != SecretBox("b" * 32).derive_key("b")
+    )
 
 
 # The command

@@ -12,7 +12,7 @@ from joserfc.jwk import KeySet
 
 from lrs.api.services import Services
 from lrs.app import running
-from lrs.auth.tokens import KeyLost
+from lrs.auth.tokens import WrongSecretKey
 from lrs.settings import Settings
 from tests.support.app import serving
 from tests.support.oauth import GRANT, TOKEN, WELL_KNOWN, bearer
@@ -115,6 +115,6 @@ async def test_authlibs_client_understands_a_refusal(partner: Partner, server: s
 
 async def test_services_of_another_secret_key_do_not_start(settings: Settings) -> None:
     other = msgspec.structs.replace(settings, secret_key="another secret key of 32 characters")
-    with pytest.raises(KeyLost, match="encrypted with another secret key"):
+    with pytest.raises(WrongSecretKey, match="encrypted with another secret key"):
         async with running(other):
             pass

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lrs import bootstrap
 from lrs.api.services import Services
+from lrs.auth import credentials
 from tests.support.oauth import GRANT, TOKEN, bearer, issue, refused, settle
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, statement
@@ -90,7 +90,7 @@ async def test_a_rotated_secret_overlaps_with_the_old_one(
 ) -> None:
     registry = services.authenticator.registry
     until = datetime.now(UTC) + timedelta(seconds=0.5)
-    rotated = await bootstrap.rotate_credential(registry, partner.key, until)
+    rotated = await credentials.rotate_credential(registry, partner.key, until)
     assert rotated.key == partner.key
 
     async def works(secret: str) -> bool:
@@ -112,7 +112,7 @@ async def test_a_rotation_without_overlap_ends_the_old_secret(
 ) -> None:
     assert (await partner.xapi(statement())).status_code == 200
     registry = services.authenticator.registry
-    await bootstrap.rotate_credential(registry, partner.key, datetime.now(UTC))
+    await credentials.rotate_credential(registry, partner.key, datetime.now(UTC))
     await settle(services)
     assert (await partner.xapi(statement())).status_code == 401
 

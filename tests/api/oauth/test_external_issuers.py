@@ -25,7 +25,7 @@ from tests.support.partners import Partner
 # Tokens of an outside issuer
 
 
-class Outside:
+class ExternalIssuer:
     """An outside issuer, with its keys in a file and behind a URL."""
 
     def __init__(self, directory: Path) -> None:
@@ -78,8 +78,8 @@ class Outside:
 
 
 @pytest.fixture
-def outside(tmp_path: Path) -> Iterator[Outside]:
-    issuer = Outside(tmp_path)
+def outside(tmp_path: Path) -> Iterator[ExternalIssuer]:
+    issuer = ExternalIssuer(tmp_path)
     yield issuer
     issuer.close()
 
@@ -92,7 +92,7 @@ def trusting(settings: Settings, jwks: str) -> Settings:
 
 @pytest.mark.parametrize("place", ["file", "url"])
 async def test_tokens_of_a_configured_issuer_are_accepted(
-    settings: Settings, partner: Partner, outside: Outside, place: str
+    settings: Settings, partner: Partner, outside: ExternalIssuer, place: str
 ) -> None:
     jwks = str(outside.file) if place == "file" else f"{outside.url}/jwks"
     async with serving(trusting(settings, jwks)) as http:
@@ -133,14 +133,14 @@ async def test_tokens_of_a_configured_issuer_are_accepted(
 
 
 async def test_without_a_configured_issuer_its_tokens_are_unknown(
-    partner: Partner, outside: Outside
+    partner: Partner, outside: ExternalIssuer
 ) -> None:
     answer = await partner.get(headers=bearer(outside.token(client_id=partner.key)))
     assert answer.status_code == 401
 
 
 async def test_unknown_keys_do_not_make_us_ask_again_and_again(
-    settings: Settings, partner: Partner, outside: Outside
+    settings: Settings, partner: Partner, outside: ExternalIssuer
 ) -> None:
     async with serving(trusting(settings, f"{outside.url}/jwks")) as http:
         other = RSAKey.generate_key(2048, {"kid": "outside-2"})
@@ -152,7 +152,7 @@ async def test_unknown_keys_do_not_make_us_ask_again_and_again(
 
 
 async def test_a_key_that_is_withdrawn_is_good_for_a_while_only(
-    settings: Settings, partner: Partner, outside: Outside, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, partner: Partner, outside: ExternalIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "_RELOAD_OUTSIDE_SECONDS", 0.0)
     async with serving(trusting(settings, str(outside.file))) as http:
@@ -174,7 +174,7 @@ async def test_a_key_that_is_withdrawn_is_good_for_a_while_only(
 
 
 async def test_keys_that_cannot_be_had_are_503(
-    settings: Settings, partner: Partner, outside: Outside
+    settings: Settings, partner: Partner, outside: ExternalIssuer
 ) -> None:
     token = outside.token(client_id=partner.key)
     for jwks in (f"{outside.url}/nothing", "http://127.0.0.1:1/jwks", "/no/such/file"):
@@ -191,7 +191,7 @@ async def test_keys_that_cannot_be_had_are_503(
      '{"keys": [{"kty": "EC", "crv": "x", "x": "a", "y": "b"}]}'],
 )  # fmt: skip
 async def test_what_is_no_key_set_is_503(
-    settings: Settings, partner: Partner, outside: Outside, document: str
+    settings: Settings, partner: Partner, outside: ExternalIssuer, document: str
 ) -> None:
     token = outside.token(client_id=partner.key)
     outside.file.write_text(document)

@@ -10,7 +10,7 @@ import pytest
 
 from lrs import bootstrap
 from lrs.api.services import Services
-from lrs.auth import scopes
+from lrs.auth import credentials, scopes
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import statement
 
@@ -62,7 +62,7 @@ async def test_basic_credentials_are_not_taken_even_after_they_were_elsewhere(
 
 async def expired(services: Services, partner: Partner) -> dict[str, str]:
     tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
-    tokens.lifetime = -10
+    tokens.ttl_seconds = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
     return {"Authorization": f"Bearer {token}"}
 
@@ -115,7 +115,7 @@ async def test_whoever_may_read_only_its_own_sees_only_its_own(
     services: Services, partner: Partner
 ) -> None:
     registry = services.authenticator.registry
-    issued = await bootstrap.add_credential(
+    issued = await credentials.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="client",

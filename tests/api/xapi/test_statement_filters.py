@@ -17,9 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lrs import bootstrap
 from lrs.api.services import Services
-from lrs.auth import scopes
+from lrs.auth import credentials, scopes
 from lrs.store.statements import page_query
 from tests.support.partners import Partner, new_partner
 from tests.support.statement_oracle import VOIDED, Asked, Json, Oracle, Stored, instant
@@ -163,7 +162,7 @@ class Reader:
 async def reader(services: Services, partner: Partner, granted: frozenset[str]) -> Reader:
     """Another credential of the same partner."""
     registry = services.authenticator.registry
-    issued = await bootstrap.add_credential(
+    issued = await credentials.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="client",

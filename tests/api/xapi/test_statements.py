@@ -18,7 +18,7 @@ import pytest
 
 from lrs import bootstrap, embedded_postgres
 from lrs.api.services import Services
-from lrs.auth import scopes
+from lrs.auth import credentials, scopes
 from lrs.settings import Settings
 from lrs.store import migrations
 from tests.support.app import serving
@@ -46,7 +46,7 @@ async def test_basic_credentials_a_static_token_and_oauth2_are_taken(
     partner: Partner, services: Services
 ) -> None:
     registry = services.authenticator.registry
-    static = await bootstrap.add_credential(
+    static = await credentials.add_credential(
         registry,
         await registry.partner(partner.name),
         kind="bearer",
@@ -80,7 +80,7 @@ async def test_without_good_credentials_it_is_401(partner: Partner) -> None:
 
 async def test_an_expired_token_is_401_here(partner: Partner, services: Services) -> None:
     tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
-    tokens.lifetime = -10
+    tokens.ttl_seconds = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
     answer = await partner.http.get(URL, headers=XAPI | {"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["code"]) == (401, "token-expired")
@@ -437,7 +437,7 @@ async def test_a_database_that_is_away_is_503_until_it_is_back(
 async def _only_partner(dsn: str, http: httpx.AsyncClient) -> Partner:
     async with bootstrap.registry(dsn) as known:
         added = await known.add_partner("only", "", "https://only.example")
-        issued = await bootstrap.add_credential(
+        issued = await credentials.add_credential(
             known,
             added,
             kind="client",

@@ -1,0 +1,90 @@
+"""Use cases for partners and their credentials: add a partner, issue and rotate a credential."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from lrs.auth import scopes, secrets
+from lrs.errors import InvalidParameter
+from lrs.store.registry import Partner, Registry
+from lrs.xapi.validation import is_iri
+
+_PARTNER_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_HOME_PAGE = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCredential:
+    """A new or rotated credential with its secret in clear text; the database keeps only a hash."""
+
+    key: str
+    secret: str
+    kind: str
+
+    @property
+    def token(self) -> str:
+        """The static token of a `bearer` credential."""
+        return secrets.bearer_token(self.key, self.secret)
+
+
+def default_home_page(base_url: str, partner: str) -> str:
+    """The base URL for the partner's ids, if the operator sets no other."""
+    return f"{base_url}/partners/{partner}"
+
+
+async def add_partner(registry: Registry, name: str, title: str, home_page: str) -> Partner:
+    """Adds a partner. Raises InvalidParameter (malformed name or home page) and Conflict."""
+    if not _PARTNER_NAME.fullmatch(name):
+        raise InvalidParameter(
+            f"{name[:80]!r} is not a valid partner name: use 1 to 63 letters (A-Z, a-z), digits, "
+            "dots, hyphens and underscores, starting with a letter or digit."
+        )
+    home_page = home_page.rstrip("/")
+    if not (_HOME_PAGE.fullmatch(home_page) and is_iri(home_page)):
+        raise InvalidParameter(
+            f"{home_page[:80]!r} is not a valid home page: use an absolute URL such as "
+            "https://partner.example."
+        )
+    return await registry.add_partner(name, title, home_page)
+
+
+async def add_credential(
+    registry: Registry,
+    partner: Partner,
+    *,
+    kind: str,
+    label: str,
+    granted: frozenset[str],
+    expires_at: datetime | None,
+) -> IssuedCredential:
+    """Issues a credential with a random key and secret. Raises InvalidParameter (unknown scope)."""
+    if unknown := granted - set(scopes.SUPPORTED):
+        raise InvalidParameter(
+            f"Unknown scope {', '.join(sorted(unknown))}; "
+            f"the scopes are {', '.join(scopes.SUPPORTED)}."
+        )
+    issued = IssuedCredential(secrets.new_key(), secrets.new_secret(), kind)
+    await registry.add_credential(
+        partner,
+        key=issued.key,
+        kind=kind,
+        label=label,
+        scopes=granted,
+        secret_hash=secrets.hash_secret(issued.secret),
+        expires_at=expires_at,
+    )
+    return issued
+
+
+async def rotate_credential(
+    registry: Registry, key: str, overlap_until: datetime
+) -> IssuedCredential:
+    """Issues a new secret; the previous one stays valid until `overlap_until`. Raises NotFound."""
+    credential = await registry.credential(key)
+    issued = IssuedCredential(
+        key, secrets.new_secret(), credential.kind if credential else "client"
+    )
+    await registry.rotate_credential(key, secrets.hash_secret(issued.secret), overlap_until)
+    return issued
