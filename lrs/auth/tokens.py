@@ -1,7 +1,7 @@
 """Access tokens: JWTs (RFC 9068), signed with RS256 by keys that all workers share.
 
 The signing keys are in the database; the private half is encrypted (JWE) with a key derived from
-the secret key in the settings. AccessTokens of one external issuer are accepted too, if one is
+the secret key in the settings. Tokens of one external issuer are accepted too, if one is
 configured; their `client_id` (or `azp`, or `sub`) is the key of a credential.
 """
 
