@@ -46,7 +46,7 @@ def serving(app: ASGIApp, **options: float) -> Iterator[int]:
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """SubmissionResults with what was sent."""
+    """Answers with what was sent."""
     body, more = b"", True
     while more:
         message = await receive()

@@ -11,7 +11,7 @@ from lrs.store.batching import BatchLoader, SingleFlight
 
 
 class Library:
-    """SubmissionResults each question with itself, when it is allowed to."""
+    """Answers each question with itself, when it is allowed to."""
 
     def __init__(self) -> None:
         self.asked: list[list[int]] = []
