@@ -83,7 +83,7 @@ async def _page(
 ) -> Found:
     here = request_parsing.services(request)
     seen = await here.watermark_reader.take_reading()
-    bound = min(seen.watermark, asked.cursor.through) if asked.cursor else seen.watermark
+    bound = min(seen.watermark, asked.cursor.consistent_through) if asked.cursor else seen.watermark
     selection = filters.build_filter(
         asked, watermark=bound, authority_key=_only_authority(who), organization=organization
     )

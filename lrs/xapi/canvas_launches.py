@@ -1,7 +1,7 @@
-"""Launches: who uses which tool in which course, as a token in a URL and in launch parameters.
+"""Launches of LTI tools: callback tokens, and URLs in launch parameters.
 
-A callback token is a compact JWS (RFC 7515, HS256) of `[partner, tool, user, course, issued at,
-salt]`. Users and courses are the LMS's own ids, any text.
+A callback token is a compact JWS (RFC 7515, HS256). Its payload is a JSON array: `[partner, tool,
+user, course, issued at, salt]`. User and course are ids of the LMS, any text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CALIPER_URL = "$Caliper.url"
 
 
 class Launch(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """What a token says: partner and tool by name, the LMS's ids, seconds since 1970."""
+    """The payload of a token: names of partner and tool, ids of the LMS, Unix time in seconds."""
 
     partner: str
     tool: str
@@ -37,21 +37,21 @@ class Launch(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True)
 class CallbackURLs:
-    """Where a tool reports to for one launch."""
+    """The callback URLs of one launch."""
 
     xapi: str
     caliper: str
 
 
 def sign_token(launch: Launch, key: bytes) -> str:
-    """The launch as a signed text that may stand in a URL."""
+    """The signed token of a launch, safe in a URL."""
     return jws.serialize_compact(
         {"alg": ALGORITHM}, msgspec.json.encode(launch), OctKey.import_key(key)
     )
 
 
 def parse_token(token: str) -> Launch | None:
-    """What a token says, whoever made it; None if it says nothing that could be understood."""
+    """The payload of a token without a check of its signature; None if malformed."""
     try:
         launch = msgspec.json.decode(jws.extract_compact(token.encode()).payload, type=Launch)
     except (JoseError, ValueError):
@@ -61,7 +61,7 @@ def parse_token(token: str) -> Launch | None:
 
 
 def is_signed(token: str, key: bytes) -> bool:
-    """Whether the token was made with this key."""
+    """Whether the signature of the token is valid for this key."""
     try:
         jws.deserialize_compact(token.encode(), OctKey.import_key(key), [ALGORITHM])
     except (JoseError, ValueError):
@@ -70,19 +70,19 @@ def is_signed(token: str, key: bytes) -> bool:
 
 
 def is_lms_id(value: object) -> bool:
-    """Whether this can be the id of a user or a course: a text of at most 255 characters."""
+    """Whether this can be the id of a user or a course: a text of 1 to 255 characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_LENGTH:
         return False
     return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def substitute_urls(parameters: Mapping[str, Any], urls: CallbackURLs | None) -> dict[str, Any]:
-    """Launch parameters with the URLs where their variables stand, or as they are without any."""
+    """Launch parameters with the variables replaced by URLs; unchanged when `urls` is None."""
     if urls is None:
         return dict(parameters)
-    known = {XAPI_URL: urls.xapi, CALIPER_URL: urls.caliper}
+    variables = {XAPI_URL: urls.xapi, CALIPER_URL: urls.caliper}
     return {
-        name: known.get(value, value) if isinstance(value, str) else value
+        name: variables.get(value, value) if isinstance(value, str) else value
         for name, value in parameters.items()
     }
 
@@ -96,6 +96,6 @@ def tool_iri(home_page: str, tool: str) -> str:
 
 
 def authority(home_page: str, tool: str) -> dict[str, Any]:
-    """The agent that asserts what a tool reports; no credential can have a key with a slash."""
+    """The authority of a tool's statements. The slash keeps it apart from keys of credentials."""
     account = {"homePage": home_page, "name": f"tools/{tool}"}
     return {"objectType": "Agent", "name": tool, "account": account}

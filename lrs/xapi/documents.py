@@ -1,4 +1,4 @@
-"""Documents: whose they are, when they may be changed, how they merge.
+"""Rules of the document resources: scope, concurrency and merge.
 
 xAPI 1.0.3 Communication 2.2, 2.3, 2.6, 2.7 and 3.1; IEEE 9274.1.1 4.1.4, 4.1.6.2, 4.1.6.5, 4.1.6.6.
 """
@@ -45,8 +45,10 @@ ACTIVITY_PROFILE = Kind("activity profile", "profileId", ("activityId",), (), "2
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What documents belong to. `agent` is the identity (see links), `registration` None if none
-    was given: for one document that means the one without, for many it means all of them.
+    """The activity, agent and registration that documents belong to.
+
+    `agent` is an identity (see index_keys). Without a registration, a single document is the one
+    without a registration; a list covers all registrations.
     """
 
     kind: str
@@ -56,7 +58,7 @@ class Scope:
 
     @property
     def key(self) -> bytes:
-        """The same for every registration, so that those of one activity and agent lie together."""
+        """A hash without the registration: documents of one activity and agent are adjacent."""
         return _hash(self.kind, self.activity, self.agent)
 
     def document_key(self, document_id: str) -> bytes:
@@ -64,8 +66,8 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the parameters name: one document, or all of a scope if `document_id` is empty."""
+class DocumentQuery:
+    """Parsed parameters: one document, or all of a scope if `document_id` is empty."""
 
     scope: Scope
     document_id: str
@@ -74,8 +76,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Bytes as they were sent or merged. `etag` is their SHA-1 in hexadecimal, as xAPI 1.0.3
-    Communication 3.1 has it, without the quotes.
+    """Content as sent or merged. `etag` is its SHA-1 in hexadecimal (xAPI 1.0.3 Communication 3.1),
+    without quotes.
     """
 
     content: bytes
@@ -95,31 +97,31 @@ def _hash(*parts: str | None) -> bytes:
     return blake2b(orjson.dumps(parts), digest_size=16).digest()
 
 
-def parse(given: Iterable[tuple[str, str]], kind: Kind, method: str) -> Asked:
-    """What the parameters ask for (the tables of xAPI 1.0.3 Communication 2.3, 2.6 and 2.7).
+def parse(pairs: Iterable[tuple[str, str]], kind: Kind, method: str) -> DocumentQuery:
+    """The query in the parameters (tables of xAPI 1.0.3 Communication 2.3, 2.6 and 2.7).
 
-    Raises InvalidParameter naming every parameter that is unknown, repeated, malformed, missing or
-    out of place.
+    Raises InvalidParameter with every parameter that is unknown, repeated, malformed, missing or
+    not allowed.
     """
     section = f"xAPI 1.0.3 Communication {kind.section}"
     since = ("since",) if method == "GET" else ()
-    taken = (*kind.required, *kind.optional, kind.id_parameter, *since)
-    one_only = method in ("PUT", "POST") or (method == "DELETE" and kind is not STATE)
+    allowed = (*kind.required, *kind.optional, kind.id_parameter, *since)
+    single = method in ("PUT", "POST") or (method == "DELETE" and kind is not STATE)
     values = query_params.parse(
-        given,
-        {name: _READERS[name] for name in taken},
-        required=(*kind.required, kind.id_parameter) if one_only else kind.required,
+        pairs,
+        {name: _PARSERS[name] for name in allowed},
+        required=(*kind.required, kind.id_parameter) if single else kind.required,
         section=section,
     )
     if "since" in values and kind.id_parameter in values:
-        misplaced = ("since", f"cannot be given together with {kind.id_parameter}")
-        query_params.raise_if_invalid([misplaced], section=section)
+        conflict = ("since", f"cannot be given together with {kind.id_parameter}")
+        query_params.raise_if_invalid([conflict], section=section)
     agent = index_keys.agent_identity(values["agent"]) if "agent" in values else None
     scope = Scope(kind.name, values.get("activityId"), agent, values.get("registration"))
-    return Asked(scope, values.get(kind.id_parameter, ""), values.get("since"))
+    return DocumentQuery(scope, values.get(kind.id_parameter, ""), values.get("since"))
 
 
-_READERS: dict[str, query_params.Parser] = {
+_PARSERS: dict[str, query_params.Parser] = {
     "activityId": query_params.iri,
     "agent": query_params.agent,
     "registration": query_params.uuid,
@@ -130,52 +132,53 @@ _READERS: dict[str, query_params.Parser] = {
 
 
 def check_put(
-    kind: Kind, version: Version, conditions: Preconditions, found: Document | None
+    kind: Kind, version: Version, preconditions: Preconditions, stored: Document | None
 ) -> None:
-    """Whether a document may be replaced (xAPI 1.0.3 Communication 3.1, IEEE 9274.1.1 4.1.4).
+    """Checks that a PUT may replace the stored document.
 
-    Raises PreconditionFailed; or, without preconditions, ConcurrencyConflict for one that exists,
-    and BadRequest for a new profile in 1.0.3. State in 1.0.3 may be replaced unseen.
+    xAPI 1.0.3 Communication 3.1, IEEE 9274.1.1 4.1.4. Raises PreconditionFailed. Without
+    preconditions, raises ConcurrencyConflict for a stored document, and BadRequest for a new
+    profile in 1.0.3. State in 1.0.3 needs no preconditions.
     """
-    conditions.check(found.etag if found else None)
-    if conditions or may_replace_unseen(kind, version):
+    preconditions.check(stored.etag if stored else None)
+    if preconditions or replaces_unconditionally(kind, version):
         return
-    if found is not None:
+    if stored is not None:
         raise ConcurrencyConflict(
-            "The document exists already, and the request does not say which version it replaces. "
-            "GET its present state, and PUT again with its ETag in If-Match; nothing was changed."
+            "The document exists and the request has no If-Match. "
+            "Send GET, then PUT again with the ETag in If-Match; nothing was changed."
         )
     if version == "1.0.3":
         raise BadRequest(
-            f"PUT on this {kind.name} needs If-Match with the ETag of the document that it "
-            "replaces, or If-None-Match: * for a new one."
+            f"PUT of a {kind.name} needs If-Match with the ETag of the stored document, "
+            "or If-None-Match: * for a new one."
         )
 
 
-def may_replace_unseen(kind: Kind, version: Version) -> bool:
+def replaces_unconditionally(kind: Kind, version: Version) -> bool:
     return kind is STATE and version == "1.0.3"
 
 
 def check_post(sent: Document) -> None:
-    """Raises MalformedJSON if what is said to be JSON is not an object (Communication 2.2)."""
+    """Raises MalformedJSON if a JSON document is not an object (Communication 2.2)."""
     if sent.is_json:
-        _object(sent.content, "The document sent")
+        _object(sent.content, "The sent document")
 
 
-def merged(stored: Document, sent: Document, limit: int) -> Document:
-    """The stored document with the members of the one sent put in (Communication 2.2).
+def merge(stored: Document, sent: Document, limit: int) -> Document:
+    """The stored document, updated with the members of the sent one (Communication 2.2).
 
-    Members that only one of them has stay as they were written. Raises UnsupportedMediaType or
-    MalformedJSON unless both are JSON objects, TooLarge if the result has more than `limit` bytes.
+    Bytes of each member are kept. Raises UnsupportedMediaType or MalformedJSON unless both are JSON
+    objects, TooLarge if the result has more than `limit` bytes.
     """
     if not (stored.is_json and sent.is_json):
-        named, one = ("stored", stored) if sent.is_json else ("sent", sent)
+        name, document = ("stored", stored) if sent.is_json else ("sent", sent)
         raise UnsupportedMediaType(
-            f"Only {JSON} can be merged, and the document {named} is {one.content_type[:80]}."
+            f"Only {JSON} can be merged; the {name} document is {document.content_type[:80]}."
         )
     members = {
-        **_object(stored.content, "The document stored"),
-        **_object(sent.content, "The document sent"),
+        **_object(stored.content, "The stored document"),
+        **_object(sent.content, "The sent document"),
     }
     content = strict_json.join_members(members)
     if len(content) > limit:
@@ -183,11 +186,11 @@ def merged(stored: Document, sent: Document, limit: int) -> Document:
     return Document.of(content, stored.content_type)
 
 
-def _object(content: bytes, named: str) -> dict[str, bytes]:
+def _object(content: bytes, name: str) -> dict[str, bytes]:
     try:
         value = strict_json.loads(content)
     except MalformedJSON as error:
-        raise MalformedJSON(f"{named} cannot be merged. {error.detail}") from None
+        raise MalformedJSON(f"{name} cannot be merged. {error.detail}") from None
     if not isinstance(value, dict):
-        raise MalformedJSON(f"{named} is JSON, but not an object, and cannot be merged.")
+        raise MalformedJSON(f"{name} is not a JSON object and cannot be merged.")
     return strict_json.members(content)

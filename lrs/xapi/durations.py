@@ -1,8 +1,8 @@
-"""Durations as a callback or a result may report them: ISO 8601, in whole seconds or milliseconds.
+"""ISO 8601 durations, converted to whole seconds or milliseconds.
 
-Years, months, days, hours, minutes and seconds, or weeks alone. A fraction only in the smallest
-component that is not zero, and only of hours, minutes, seconds or weeks. A year has 365 days, a
-month is a twelfth of it.
+A duration has years, months, days, hours, minutes and seconds, or weeks alone. Only the smallest
+non-zero component may have a fraction, and only hours, minutes, seconds or weeks. A year has 365
+days, a month a twelfth of a year.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _SECONDS = {
     "s": 1,
 }
 
-# 31,688 years: so many times as that can be added up in 64 bits, nobody reports.
-_MOST = 10**12
+# 31,688 years. Sums of nine million such durations still fit a bigint.
+_MAX_SECONDS = 10**12
 
 
 class InvalidDuration(ValueError):
-    """No duration that can be counted; the message says, after its name, what it must be."""
+    """The message completes a sentence that begins with the name of the field."""
 
 
 def seconds(duration: object) -> int:
@@ -45,15 +45,15 @@ def milliseconds(duration: object) -> int:
 
 
 def _counted(duration: object, per_second: int) -> int:
-    """In whole numbers throughout: exact, and many times faster than fractions."""
+    """Integer arithmetic: exact, and faster than Fraction."""
     if isinstance(duration, str) and duration.startswith("-P"):
         raise InvalidDuration("must not be negative")
-    found = _FORM.fullmatch(duration) if isinstance(duration, str) else None
-    if found is None:
+    match = _FORM.fullmatch(duration) if isinstance(duration, str) else None
+    if match is None:
         raise InvalidDuration("must be an ISO 8601 duration such as PT3M0S")
     total, scale = 0, 1
     for name, unit in _SECONDS.items():
-        if (value := found[name]) is None:
+        if (value := match[name]) is None:
             continue
         digits, _, decimals = value.replace(",", ".").partition(".")
         amount = int(digits + decimals) * unit
@@ -64,6 +64,6 @@ def _counted(duration: object, per_second: int) -> int:
         elif decimals:
             amount //= 10 ** len(decimals)
         total += amount
-    if total > _MOST * scale:
-        raise InvalidDuration(f"must not be longer than {_MOST} seconds")
+    if total > _MAX_SECONDS * scale:
+        raise InvalidDuration(f"must not be longer than {_MAX_SECONDS} seconds")
     return (2 * total * per_second + scale) // (2 * scale)

@@ -1,11 +1,14 @@
-"""When two statements are the same: xAPI 1.0.3 Data 2.3.1 and Communication 2.1.1, 2.0 4.2.3.
+"""Equality of statements: xAPI 1.0.3 Data 2.3.1 and Communication 2.1.1, xAPI 2.0 4.2.3.
 
-Both statements are brought to one canonical form, and the forms are compared. Left out of it: what
-an LRS sets (id, stored, timestamp, authority, version), attachments, verb displays, activity
-definitions and object types that are the default. Made equal: the order of a group's members and
-of each role of contextActivities (both count as unordered, repetitions count), one context activity
-and a list of one, the letter case of UUIDs, durations within the same 0.01 s, numbers of one value,
-and, in a SubStatement, timestamps of one instant. All else counts, texts letter by letter.
+Two statements are equal when their canonical forms are equal. The canonical form
+
+- omits what an LRS sets (id, stored, timestamp, authority, version), attachments, verb displays,
+  activity definitions, and default object types;
+- sorts the members of a group and the activities of each role of contextActivities;
+- normalizes a single context activity to a list, UUIDs to lower case, durations to 0.01 s, equal
+  numbers to one form, and timestamps of a SubStatement to UTC.
+
+All other values are compared exactly; texts are case-sensitive.
 """
 
 from __future__ import annotations
@@ -21,41 +24,41 @@ from lrs.xapi.statement import as_list, derived_uuid, instant
 
 Json = dict[str, Any]
 
-_MOST_DIFFERENCES = 20
-# The integers that JSON text yields as such; beyond them all numbers are floats.
-_LEAST, _GREATEST = -(2**63), 2**64 - 1
+_MAX_DIFFERENCES = 20
+# orjson parses integers outside this range as floats.
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 _FRACTION = re.compile(r"[.,](\d+)S$")
 
 
 def digest(statement: Json) -> bytes:
-    """16 bytes, the same for two statements that are the same and for no others."""
+    """A 16-byte hash of the canonical form."""
     return blake2b(_dumps(canonical(statement)), digest_size=16).digest()
 
 
 def canonical(statement: Json) -> Json:
-    """What is compared of a statement (xAPI 1.0.3 Data 2.3.1). It may share parts with it."""
-    compared = {
+    """The canonical form of a statement (xAPI 1.0.3 Data 2.3.1). It may share objects with it."""
+    form = {
         "actor": _actor(statement["actor"]),
         "verb": {"id": statement["verb"]["id"]},
         "object": _object(statement["object"]),
     }
     if "result" in statement:
-        compared["result"] = _result(statement["result"])
+        form["result"] = _result(statement["result"])
     if "context" in statement:
-        compared["context"] = _context(statement["context"])
-    return compared
+        form["context"] = _context(statement["context"])
+    return form
 
 
 def differences(a: Json, b: Json) -> list[str]:
-    """JSON pointers (RFC 6901) to where the canonical forms differ, as high up as each can be told.
+    """JSON pointers (RFC 6901) to the members where the canonical forms differ, at most 20.
 
-    A list that differs is named as a whole, as most of them have no order to point into.
+    A list that differs is named as a whole: most lists are unordered.
     """
-    return sorted(_differing(canonical(a), canonical(b), ""))[:_MOST_DIFFERENCES]
+    return sorted(_differing(canonical(a), canonical(b), ""))[:_MAX_DIFFERENCES]
 
 
 def derived_id(statement: Json, organization: str | None) -> str:
-    """An id for a statement sent without one but with a timestamp: sent again, it is the same."""
+    """The id of a statement with a timestamp and without an id; equal for a retry."""
     hashes = sorted(attachment["sha2"].lower() for attachment in statement.get("attachments", ()))
     return derived_uuid(
         "statement", canonical(statement), instant(statement["timestamp"]), hashes, organization
@@ -69,11 +72,11 @@ def _dumps(value: Any) -> bytes:
 def _differing(a: Any, b: Any, pointer: str) -> Iterator[str]:
     if isinstance(a, dict) and isinstance(b, dict):
         for key in a.keys() | b.keys():
-            place = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+            child = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
             if key in a and key in b:
-                yield from _differing(a[key], b[key], place)
+                yield from _differing(a[key], b[key], child)
             else:
-                yield place
+                yield child
     elif _dumps(a) != _dumps(b):
         yield pointer
 
@@ -100,10 +103,10 @@ def _object(target: Json) -> Json:
 
 
 def _sub_statement(target: Json) -> Json:
-    compared = {**canonical(target), "objectType": "SubStatement"}
+    form = {**canonical(target), "objectType": "SubStatement"}
     if "timestamp" in target:
-        compared["timestamp"] = instant(target["timestamp"])
-    return compared
+        form["timestamp"] = instant(target["timestamp"])
+    return form
 
 
 def _reference(reference: Json) -> Json:
@@ -111,7 +114,7 @@ def _reference(reference: Json) -> Json:
 
 
 def _context_activities(roles: Json) -> Json:
-    return {role: _unordered(_object, as_list(some)) for role, some in roles.items()}
+    return {role: _unordered(_object, as_list(items)) for role, items in roles.items()}
 
 
 def _context_agents(entries: list[Json]) -> list[Json]:
@@ -144,17 +147,17 @@ def _rewritten(rules: dict[str, Callable[[Any], Any]], part: Json) -> Json:
 
 
 def _unordered(rule: Callable[[Json], Json], items: list[Json]) -> list[Json]:
-    made = [rule(item) for item in items]
-    return sorted(made, key=_dumps) if len(made) > 1 else made
+    forms = [rule(item) for item in items]
+    return sorted(forms, key=_dumps) if len(forms) > 1 else forms
 
 
 def _value(value: Any) -> Any:
-    """Any JSON value, with numbers of one value written alike."""
+    """Any JSON value; a float with an integer value becomes an integer."""
     if isinstance(value, dict):
         return {key: _value(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_value(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and _LEAST <= value <= _GREATEST:
+    if isinstance(value, float) and value.is_integer() and _MIN_INTEGER <= value <= _MAX_INTEGER:
         return int(value)
     return value
 

@@ -1,15 +1,17 @@
-"""What a statement speaks of: agents, activities, its verb and its registration, as keys.
+"""Index keys: the 64-bit hashes by which statements are found.
 
-A key is a 64-bit hash of kind and identity, so that it is computed where it is needed and never
-looked up. Agents and activities have two kinds each: *direct* where the `agent` and `activity`
-parameters find them (xAPI 1.0.3 Communication 2.1.3), *related* where only `related_agents` and
-`related_activities` do. A statement links an entity under one of the two, never both, so both
-ranges stay as short as the answers they give. An actor and an activity that is the object are kept
-with the statement itself, as its verb is; all others are links, and so is a group that has members.
+A key is a hash of an entity's kind (verb, agent, activity, registration) and identity. It is
+computed where it is needed; there is no table of keys. Agents and activities have two kinds:
 
-So direct links of activities, and links of verbs, are inherited, by statements whose object is no
-activity; direct links of agents belong to such statements too, or to those with no actor of their
-own. Lists rely on that.
+- *direct*: matched by the `agent` and `activity` parameters (xAPI 1.0.3 Communication 2.1.3);
+- *related*: matched only with `related_agents` or `related_activities`.
+
+A statement has an entity under one of the two kinds, never both. The keys of the verb, of an actor
+without members and of an object that is an activity are columns of the statement. All others are
+index entries.
+
+The page query relies on this: index entries of verbs, and direct entries of activities, exist only
+for inherited filters, so only for statements whose object is a StatementRef.
 """
 
 from __future__ import annotations
@@ -26,9 +28,9 @@ VOIDED = "http://adlnet.gov/expapi/verbs/voided"
 
 
 class Role:
-    """Where an entity stands in a statement; kept with each link as a bitmask.
+    """Bits for the roles of an entity in a statement; stored with each index entry.
 
-    Plain integers: an IntFlag costs more to combine than all the rest of this module.
+    Plain integers: combining members of an IntFlag takes longer than the rest of this module.
     """
 
     ACTOR = 1
@@ -57,13 +59,13 @@ CONTEXT_ROLES = {
 }
 
 
-# Identities longer than most are not remembered, so that what is remembered stays small.
-_SHORT = 200
+# Longer identities are not cached: the cache stays below a few megabytes.
+_CACHED_LENGTH = 200
 
 
 def entity_key(kind: str, identity: str) -> int:
-    """The key of an entity: 64 bits, signed as PostgreSQL's bigint is."""
-    return _short_key(kind, identity) if len(identity) <= _SHORT else _key(kind, identity)
+    """The key of an entity: 64 bits, signed, for a PostgreSQL bigint."""
+    return _short_key(kind, identity) if len(identity) <= _CACHED_LENGTH else _key(kind, identity)
 
 
 def _key(kind: str, identity: str) -> int:
@@ -79,7 +81,7 @@ def verb_key(verb: str) -> int:
 
 
 def registration_key(registration: str) -> int:
-    return _key("registration", registration.lower())  # few come often
+    return _key("registration", registration.lower())  # not cached: few registrations repeat
 
 
 def activity_key(activity: str) -> int:
@@ -119,7 +121,7 @@ VOIDED_KEY = verb_key(VOIDED)
 
 
 def statement_ref(statement: Statement) -> str | None:
-    """The id of the statement that this one refers to by using it as its object."""
+    """The id in the StatementRef that is the object; None for any other object."""
     target = statement["object"]
     if target.get("objectType") == "StatementRef":
         return str(target["id"])
@@ -127,23 +129,23 @@ def statement_ref(statement: Statement) -> str | None:
 
 
 EntityReference = tuple[str, str | None, Statement, int]
-"""What is mentioned: its kind, its identity (an anonymous group has none), itself, its role."""
+"""Kind, identity (None for an anonymous group), the object itself, and its role."""
 
 
 def entity_references(statement: Statement) -> list[EntityReference]:
-    """Whom and what a statement speaks of: its actor, then what else is direct, then the rest.
+    """The agents and activities of a statement: the actor, then other direct ones, then related.
 
-    Its verb and authority are found by columns instead; an authority that was sent counts for
-    nothing, since the LRS sets its own.
+    The verb and the authority are columns of the statement. A sent authority is ignored: the LRS
+    sets its own.
     """
     target = statement["object"]
-    found = _agent(statement["actor"], Role.ACTOR) + _object(target, Role.OBJECT)
+    references = _agent(statement["actor"], Role.ACTOR) + _object(target, Role.OBJECT)
     if "context" in statement:
-        found += _context(statement["context"])
+        references += _context(statement["context"])
     if target.get("objectType") == "SubStatement":
-        for kind, identity, each, role in entity_references(target):
-            found.append((kind, identity, each, role | Role.SUBSTATEMENT))
-    return found
+        for kind, identity, entity, role in entity_references(target):
+            references.append((kind, identity, entity, role | Role.SUBSTATEMENT))
+    return references
 
 
 def actor_key(statement: Statement) -> int | None:
@@ -153,14 +155,14 @@ def actor_key(statement: Statement) -> int | None:
 
 
 def object_key(statement: Statement) -> int | None:
-    """The key of the object, if that is an activity."""
+    """The key of the object; None unless it is an activity."""
     target = statement["object"]
     is_activity = target.get("objectType", "Activity") == "Activity"
     return activity_key(target["id"]) if is_activity else None
 
 
 class IndexKeys(NamedTuple):
-    """What a statement is found by; `links`, key to roles, is all but its actor and object."""
+    """The keys of a statement; `entries` maps each key but actor and object to its roles."""
 
     actor: int | None
     object: int | None
@@ -168,57 +170,57 @@ class IndexKeys(NamedTuple):
 
 
 def statement_keys(
-    statement: Statement, mentioned: list[EntityReference] | None = None
+    statement: Statement, references: list[EntityReference] | None = None
 ) -> IndexKeys:
-    """The statement's keys; `mentioned` if that is known already."""
-    mentioned = mentioned or entity_references(statement)
-    _, identity, _, _ = mentioned[0]  # the actor's
+    """The index keys of a statement. `references` avoids a second call of `entity_references`."""
+    references = references or entity_references(statement)
+    _, identity, _, _ = references[0]  # the actor
     actor = None if identity is None else entity_key("agent", identity)
     target = object_key(statement)
-    if target is not None and len(mentioned) == 2 and "context" not in statement:
-        return IndexKeys(actor, target, {})  # there is nothing else
+    if target is not None and len(references) == 2 and "context" not in statement:
+        return IndexKeys(actor, target, {})
     if statement["actor"].get("member"):
         actor = None
-    found = _entities(statement, mentioned)
-    for kept in (actor, target):
-        if kept is not None:
-            found.pop(kept, None)
-    return IndexKeys(actor, target, found)
+    entries = _entries(statement, references)
+    for column in (actor, target):
+        if column is not None:
+            entries.pop(column, None)
+    return IndexKeys(actor, target, entries)
 
 
-def _entities(statement: Statement, mentioned: list[EntityReference]) -> dict[int, int]:
-    found: dict[int, int] = {}
+def _entries(statement: Statement, references: list[EntityReference]) -> dict[int, int]:
+    entries: dict[int, int] = {}
     direct = set()
-    for kind, identity, _, role in mentioned:
+    for kind, identity, _, role in references:
         if identity is None:
             continue
         if role in _DIRECT:
             direct.add((kind, identity))
         elif (kind, identity) not in direct:
             kind = f"related {kind}"
-        each = entity_key(kind, identity)
-        found[each] = found.get(each, 0) | role
+        hashed = entity_key(kind, identity)
+        entries[hashed] = entries.get(hashed, 0) | role
     if "context" in statement and "registration" in statement["context"]:
-        found[registration_key(statement["context"]["registration"])] = Role.REGISTRATION
-    return found
+        entries[registration_key(statement["context"]["registration"])] = Role.REGISTRATION
+    return entries
 
 
 def inherited_entries(target: Statement) -> dict[int, int]:
-    """The links that a statement takes over from one it refers to (Communication 2.1.3)."""
-    entities = _entities(target, entity_references(target))
-    found = {each: roles | Role.INHERITED for each, roles in entities.items()}
-    found[verb_key(target["verb"]["id"])] = Role.VERB | Role.INHERITED
+    """The index entries that a StatementRef inherits from its target (Communication 2.1.3)."""
+    own = _entries(target, entity_references(target))
+    entries = {hashed: roles | Role.INHERITED for hashed, roles in own.items()}
+    entries[verb_key(target["verb"]["id"])] = Role.VERB | Role.INHERITED
     for _, identity, _, _ in _agent(target.get("authority", {}), Role.AUTHORITY):
-        if identity is not None and entity_key("agent", identity) not in found:
-            each = entity_key("related agent", identity)
-            found[each] = found.get(each, 0) | Role.AUTHORITY | Role.INHERITED
-    return found
+        if identity is not None and entity_key("agent", identity) not in entries:
+            hashed = entity_key("related agent", identity)
+            entries[hashed] = entries.get(hashed, 0) | Role.AUTHORITY | Role.INHERITED
+    return entries
 
 
 def _agent(agent: Statement, role: int) -> list[EntityReference]:
     if "member" in agent:
-        everybody = (agent, *agent["member"])
-        return [("agent", agent_identity(each), each, role) for each in everybody]
+        agents = (agent, *agent["member"])
+        return [("agent", agent_identity(item), item, role) for item in agents]
     return [("agent", agent_identity(agent), agent, role)]
 
 
@@ -234,15 +236,16 @@ def _activity(activity: Statement, role: int) -> EntityReference:
 
 
 def _context(context: Statement) -> list[EntityReference]:
-    found: list[EntityReference] = []
+    references: list[EntityReference] = []
     if "instructor" in context:
-        found += _agent(context["instructor"], Role.INSTRUCTOR)
+        references += _agent(context["instructor"], Role.INSTRUCTOR)
     if "team" in context:
-        found += _agent(context["team"], Role.TEAM)
-    for each in context.get("contextAgents", ()):
-        found += _agent(each["agent"], Role.CONTEXT_AGENT)
-    for each in context.get("contextGroups", ()):
-        found += _agent(each["group"], Role.CONTEXT_AGENT)
+        references += _agent(context["team"], Role.TEAM)
+    for entry in context.get("contextAgents", ()):
+        references += _agent(entry["agent"], Role.CONTEXT_AGENT)
+    for entry in context.get("contextGroups", ()):
+        references += _agent(entry["group"], Role.CONTEXT_AGENT)
     for name, activities in context.get("contextActivities", {}).items():
-        found += [_activity(each, CONTEXT_ROLES[name]) for each in as_list(activities)]
-    return found
+        role = CONTEXT_ROLES[name]
+        references += [_activity(activity, role) for activity in as_list(activities)]
+    return references

@@ -1,4 +1,4 @@
-"""If-Match and If-None-Match: what a request demands of the document it finds (RFC 9110 13)."""
+"""Preconditions: If-Match and If-None-Match (RFC 9110 13)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lrs.errors import BadRequest, PreconditionFailed
 
-# A tag without quotes is no tag, but is sent by clients that hash a document themselves.
+# Invalid without quotes, but sent by clients that compute the hash of a document themselves.
 _TAG = re.compile(r'\s*+(?:(W/)?(?:"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"*]+)))?\s*+(?:,|$)')
 
 
@@ -19,8 +19,8 @@ class Tags:
     any: bool
     tags: frozenset[tuple[str, bool]]
 
-    def hold(self, etag: str | None, *, weakly: bool) -> bool:
-        """Whether the document that was found is among them."""
+    def match(self, etag: str | None, *, weakly: bool) -> bool:
+        """Whether they match the ETag; None for a document that does not exist."""
         if etag is None:
             return False
         tags = {(etag, False), (etag, True)} if weakly else {(etag, False)}
@@ -29,7 +29,7 @@ class Tags:
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What a request demands of the document it finds (RFC 9110 13)."""
+    """Both headers of a request; None for a header that was not sent."""
 
     if_match: Tags | None
     if_none_match: Tags | None
@@ -38,26 +38,26 @@ class Preconditions:
         return self.if_match is not None or self.if_none_match is not None
 
     def not_modified(self, etag: str) -> bool:
-        """Whether a reader has this already. Raises PreconditionFailed for If-Match."""
+        """Whether GET returns 304. Raises PreconditionFailed for If-Match."""
         self._check_match(etag)
-        return self.if_none_match is not None and self.if_none_match.hold(etag, weakly=True)
+        return self.if_none_match is not None and self.if_none_match.match(etag, weakly=True)
 
     def check(self, etag: str | None) -> None:
-        """Raises PreconditionFailed unless the document that was found may be changed."""
+        """Raises PreconditionFailed unless the document may be changed."""
         self._check_match(etag)
-        if etag and self.if_none_match is not None and self.if_none_match.hold(etag, weakly=True):
+        if etag and self.if_none_match is not None and self.if_none_match.match(etag, weakly=True):
             raise PreconditionFailed(
                 f'The document has the ETag "{etag}", which If-None-Match excludes.'
             )
 
     def _check_match(self, etag: str | None) -> None:
-        if self.if_match is not None and not self.if_match.hold(etag, weakly=False):
-            now = f'has the ETag "{etag}"' if etag else "does not exist"
-            raise PreconditionFailed(f"The document {now}, which is not what If-Match asks for.")
+        if self.if_match is not None and not self.if_match.match(etag, weakly=False):
+            state = f'has the ETag "{etag}"' if etag else "does not exist"
+            raise PreconditionFailed(f"The document {state}, which does not satisfy If-Match.")
 
 
 def parse(if_match: Sequence[str], if_none_match: Sequence[str]) -> Preconditions:
-    """The two headers, each as the lines it was sent in. Raises BadRequest if malformed."""
+    """Parses the values of each header field. Raises BadRequest if malformed."""
     return Preconditions(_tags("If-Match", if_match), _tags("If-None-Match", if_none_match))
 
 
@@ -68,12 +68,12 @@ def _tags(name: str, lines: Sequence[str]) -> Tags | None:
     if text == "*":
         return Tags(True, frozenset())
     tags: set[tuple[str, bool]] = set()
-    at = 0
-    while at < len(text):
-        match = _TAG.match(text, at)
+    position = 0
+    while position < len(text):
+        match = _TAG.match(text, position)
         if match is None:
             raise BadRequest(f'{name} must be * or a list of entity tags like "0a1b".')
         if match[2] is not None or match[3] is not None:
             tags.add((match[2] or match[3] or "", match[1] is not None))
-        at = match.end()
+        position = match.end()
     return Tags(False, frozenset(tags))

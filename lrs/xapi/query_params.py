@@ -1,6 +1,6 @@
-"""Query parameters: each resource names those that it takes, and how each is read.
+"""Parsing of query parameters: a resource declares a parser for each parameter.
 
-Names are case-sensitive, and an unknown one is refused (xAPI 1.0.3 Communication 1.3, 2.1.3).
+Names are case-sensitive. An unknown parameter is an error (xAPI 1.0.3 Communication 1.3, 2.1.3).
 """
 
 from __future__ import annotations
@@ -14,44 +14,44 @@ from lrs.xapi import index_keys, strict_json
 from lrs.xapi.validation import agent_violations, is_iri, is_uuid, parse_timestamp
 
 Parser = Callable[[str], Any]
-"""Reads a value; its ValueError says, after "must be", what was expected."""
+"""Parses a value. The message of its ValueError completes "must be …"."""
 
 
 def parse(
     parameters: Iterable[tuple[str, str]],
-    readers: Mapping[str, Parser],
+    parsers: Mapping[str, Parser],
     *,
     required: Iterable[str] = (),
     section: str,
 ) -> dict[str, Any]:
-    """The values of the parameters, by name.
+    """The parsed values, by name.
 
-    Raises InvalidParameter naming every one that is unknown, repeated, malformed or missing.
+    Raises InvalidParameter with every parameter that is unknown, repeated, malformed or missing.
     """
     values: dict[str, Any] = {}
-    wrong: list[tuple[str, str]] = []
+    errors: list[tuple[str, str]] = []
     for name, text in parameters:
-        if name not in readers:
-            wrong.append((name, "is not a parameter of this resource"))
+        if name not in parsers:
+            errors.append((name, "is not a parameter of this resource"))
         elif name in values:
-            wrong.append((name, "must be given only once"))
+            errors.append((name, "must be given only once"))
         else:
             values[name] = None
             try:
-                values[name] = readers[name](text)
+                values[name] = parsers[name](text)
             except ValueError as error:
-                wrong.append((name, f"must be {error}"))
-    wrong += [(name, "is missing") for name in required if name not in values]
-    raise_if_invalid(wrong, section=section)
+                errors.append((name, f"must be {error}"))
+    errors += [(name, "is missing") for name in required if name not in values]
+    raise_if_invalid(errors, section=section)
     return values
 
 
-def raise_if_invalid(wrong: Iterable[tuple[str, str]], *, section: str) -> None:
-    """Raises InvalidParameter if there are any; pairs of a name and what is wrong with it."""
-    violations = [Violation(name[:80], detail, section) for name, detail in wrong]
+def raise_if_invalid(errors: Iterable[tuple[str, str]], *, section: str) -> None:
+    """Raises InvalidParameter unless `errors`, pairs of parameter name and detail, is empty."""
+    violations = [Violation(name[:80], detail, section) for name, detail in errors]
     if violations:
-        told = "; ".join(f"{each.pointer} {each.detail}" for each in violations)
-        raise InvalidParameter(f"{told}.", violations=violations)
+        detail = "; ".join(f"{item.pointer} {item.detail}" for item in violations)
+        raise InvalidParameter(f"{detail}.", violations=violations)
 
 
 def uuid(text: str) -> str:
@@ -69,16 +69,16 @@ def iri(text: str) -> str:
 def agent(text: str) -> dict[str, Any]:
     """An Agent or identified Group, as JSON."""
     try:
-        found = strict_json.loads(text.encode())
+        value = strict_json.loads(text.encode())
     except (MalformedJSON, UnicodeEncodeError):
         raise ValueError("an Agent or identified Group as JSON") from None
-    if violations := agent_violations(found):
+    if violations := agent_violations(value):
         first = violations[0]
-        wrong = f"{first.pointer} {first.detail}".lstrip()
-        raise ValueError(f"an Agent or identified Group: {wrong}")
-    if index_keys.agent_identity(found) is None:
+        detail = f"{first.pointer} {first.detail}".lstrip()
+        raise ValueError(f"an Agent or identified Group: {detail}")
+    if index_keys.agent_identity(value) is None:
         raise ValueError("an Agent or identified Group: this Group has no identifier")
-    return dict(found)
+    return dict(value)
 
 
 def boolean(text: str) -> bool:
@@ -88,7 +88,7 @@ def boolean(text: str) -> bool:
 
 
 def limit(text: str) -> int:
-    """How many at most; 0 leaves it to the server."""
+    """The maximum number of results; 0 means the server's maximum."""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise ValueError("a whole number, 0 or more")
     return int(text)
@@ -102,7 +102,7 @@ def timestamp(text: str) -> datetime:
 
 
 def text(value: str) -> str:
-    """Any text that can be stored."""
+    """Any text that PostgreSQL can store."""
     if not value or "\0" in value:
         raise ValueError("a text without NUL, not empty")
     return value

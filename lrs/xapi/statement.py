@@ -1,6 +1,7 @@
-"""What several rules need of a statement: its places, its instants, ids made from content.
+"""Helpers for statements: a rewriter of actors, verbs and activities; instants; derived ids.
 
-The places are those of xAPI 1.0.3 Data 2.4 and xAPI 2.0 4.2.2, SubStatements included.
+The rewriter visits every member that xAPI 1.0.3 Data 2.4 and xAPI 2.0 4.2.2 define, SubStatements
+included.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _DERIVED = uuid5(NAMESPACE_URL, "urn:x-lrs:derived")
 
 @dataclass(frozen=True, slots=True)
 class Rewriter:
-    """A copy of a statement with each actor, verb and activity replaced; the original is kept."""
+    """Copies a statement and replaces each actor, verb and activity; the original is unchanged."""
 
     actor: Rewrite
     verb: Rewrite
@@ -67,18 +68,18 @@ class Rewriter:
 
 
 def as_list(activities: Json | list[Json]) -> list[Json]:
-    """The activities of one role of contextActivities: one object stands for a list of one."""
+    """The activities of one role of contextActivities, which may be one object or a list."""
     return activities if isinstance(activities, list) else [activities]
 
 
 def instant(timestamp: str) -> str:
-    """The same text for the same moment (xAPI 1.0.3 Data 4.5), to the microsecond."""
+    """A timestamp normalized to UTC and microseconds (xAPI 1.0.3 Data 4.5)."""
     return parse_timestamp(timestamp).isoformat()
 
 
 def derived_uuid(*parts: Any) -> str:
-    """A UUID that depends on nothing but `parts`.
+    """A UUID of version 5 (RFC 9562 5.5) derived from `parts` only.
 
-    Of version 5 (RFC 9562 5.5): clients in use refuse those that are younger than they are.
+    Version 8 is not used: clients in the field reject UUID versions above 5.
     """
     return str(uuid5(_DERIVED, orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode()))

@@ -1,4 +1,4 @@
-"""The parameters of GET /statements (xAPI 1.0.3 Communication 2.1.3), and the cursor of `more`."""
+"""Query parameters of GET /statements (xAPI 1.0.3 Communication 2.1.3) and the cursor in `more`."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The place of a statement in the order of a list: the next page begins beyond it.
+    """The position after the last statement of a page (keyset pagination).
 
-    `through` is the bound that held for the first page; it holds for all, so that a list is what
-    there was when it was asked for, and whichever page's bound a consumer keeps is the right one.
+    `sequence` is the sort key of that statement. `consistent_through` is the watermark of the first
+    page; it limits every following page, so all pages together are one consistent result.
     """
 
-    place: int
-    through: datetime
+    sequence: int
+    consistent_through: datetime
 
     def __str__(self) -> str:
-        return f"{self.place}.{(self.through - _EPOCH) // _TICK}"
+        return f"{self.sequence}.{(self.consistent_through - _EPOCH) // _TICK}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """Raises ValueError for what is no cursor."""
-        place, through = map(_number, text.split("."))
+        """Raises ValueError."""
+        sequence, microseconds = map(_bigint, text.split("."))
         try:
-            return cls(place, _EPOCH + through * _TICK)
+            return cls(sequence, _EPOCH + microseconds * _TICK)
         except OverflowError:
             raise ValueError(text) from None
 
 
-def _number(text: str) -> int:
-    """A number as the database has them. Raises ValueError."""
+def _bigint(text: str) -> int:
+    """A positive PostgreSQL bigint. Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 2**63 - 1:
         raise ValueError(text)
     return int(text)
@@ -50,7 +50,10 @@ def _number(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StatementQuery:
-    """What is asked for. `limit` is at least 1, `since` is exclusive, `until` inclusive."""
+    """Parsed parameters. `limit` is at least 1; `since` is exclusive, `until` inclusive.
+
+    `parameters` are the pairs as sent, without `cursor`, for the URL of the next page.
+    """
 
     limit: int
     statement_id: str | None = None
@@ -70,22 +73,22 @@ class StatementQuery:
     parameters: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
-def parse(given: Iterable[tuple[str, str]], *, page_size: int) -> StatementQuery:
-    """The query that the parameters ask for, in pages of at most `page_size`.
+def parse(pairs: Iterable[tuple[str, str]], *, page_size: int) -> StatementQuery:
+    """The query with pages of at most `page_size` statements.
 
-    Raises InvalidParameter naming every parameter that is unknown, repeated, malformed or out of
-    place.
+    Raises InvalidParameter with every parameter that is unknown, repeated, malformed or not
+    allowed beside another one.
     """
-    given = tuple(given)
-    values = query_params.parse(given, _READERS, section=SECTION)
-    query_params.raise_if_invalid(_out_of_place(values), section=SECTION)
+    pairs = tuple(pairs)
+    values = query_params.parse(pairs, _PARSERS, section=SECTION)
+    query_params.raise_if_invalid(_conflicts(values), section=SECTION)
     limit = min(values.pop("limit", 0) or page_size, page_size)
-    named = {_NAMES.get(name, name): value for name, value in values.items()}
-    kept = tuple((name, text) for name, text in given if name != "cursor")
-    return StatementQuery(limit=limit, parameters=kept, **named)
+    fields = {_FIELDS.get(name, name): value for name, value in values.items()}
+    parameters = tuple((name, text) for name, text in pairs if name != "cursor")
+    return StatementQuery(limit=limit, parameters=parameters, **fields)
 
 
-def _out_of_place(values: Iterable[str]) -> list[tuple[str, str]]:
+def _conflicts(values: Iterable[str]) -> list[tuple[str, str]]:
     for single in ("statementId", "voidedStatementId"):
         if single in values:
             allowed = {single, "format", "attachments"}
@@ -107,7 +110,7 @@ def _cursor(text: str) -> Cursor:
         raise ValueError("taken unchanged from a `more` of this server") from None
 
 
-_READERS: dict[str, query_params.Parser] = {
+_PARSERS: dict[str, query_params.Parser] = {
     "statementId": query_params.uuid,
     "voidedStatementId": query_params.uuid,
     "agent": query_params.agent,
@@ -125,4 +128,4 @@ _READERS: dict[str, query_params.Parser] = {
     "cursor": _cursor,
 }
 
-_NAMES = {"statementId": "statement_id", "voidedStatementId": "voided_statement_id"}
+_FIELDS = {"statementId": "statement_id", "voidedStatementId": "voided_statement_id"}

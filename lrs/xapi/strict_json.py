@@ -1,10 +1,11 @@
-"""JSON as it comes in, read strictly.
+"""Strict parsing of request bodies.
 
-Three libraries, each for what the others cannot do: msgspec cuts a body into items without reading
-them, so that each is kept byte for byte; orjson gives the values and refuses what is not JSON (NaN,
-lone surrogates, numbers beyond a double); jiter refuses a key that stands twice in one object, and
-nesting beyond 200 levels. It costs more than all the rest, and is spared a text that is just what
-orjson would write.
+Three libraries share the work:
+
+- msgspec splits a batch into items without parsing them; the bytes of each item are kept;
+- orjson parses values and rejects what is not JSON (NaN, lone surrogates, numbers beyond a double);
+- jiter rejects duplicate keys and nesting beyond 200 levels. It is the slowest of the three and is
+  skipped when orjson would serialize the value to the same bytes: then no key was dropped.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def split_batch(body: bytes) -> tuple[list[bytes], bool]:
-    """The items of a body, as sent, and whether it was an array.
+    """The items of a body as sent, and whether the body was an array.
 
     Raises MalformedJSON if the body is not one JSON value.
     """
@@ -35,19 +36,19 @@ def split_batch(body: bytes) -> tuple[list[bytes], bool]:
     try:
         return [bytes(item) for item in _items.decode(body)], True
     except (msgspec.DecodeError, RecursionError) as error:
-        loads(body)  # says better where it is wrong
+        loads(body)  # raises the more precise error
         raise MalformedJSON(f"The body is not JSON: {error}.") from None
 
 
 def loads(item: bytes) -> Any:
-    """The value of one item. Raises MalformedJSON, saying what is wrong and where."""
+    """The value of one item. Raises MalformedJSON with the position."""
     return parse(item)[0]
 
 
 def parse(item: bytes) -> tuple[Any, bytes]:
-    """The value of one item, and its text without the white space between its tokens.
+    """The value of one item, and its text without white space between tokens.
 
-    Raises MalformedJSON, saying what is wrong and where.
+    Raises MalformedJSON with the position.
     """
     try:
         value = orjson.loads(item)
@@ -66,19 +67,20 @@ def _compact(item: bytes) -> bytes:
 
 
 def members(item: bytes) -> dict[str, bytes]:
-    """The members of an object, each value as the text it was sent as."""
+    """The members of an object; each value is its text as sent."""
     return {name: bytes(raw) for name, raw in _members.decode(item).items()}
 
 
 def join_members(members: Mapping[str, bytes]) -> bytes:
-    """The text of an object with these members, each of which is text already."""
+    """The text of an object whose members are JSON texts."""
     return b"{%b}" % b",".join(orjson.dumps(name) + b":" + raw for name, raw in members.items())
 
 
 def context_activities_as_arrays(text: bytes, statement: dict[str, Any]) -> dict[str, bytes]:
-    """The members of a statement as text with single context activities in arrays, as xAPI 1.0.3
-    Data 2.4.6.2 wants them given back; all else in them is as it was sent. By name, and only those
-    that differ.
+    """Members to replace so that every role of contextActivities is an array.
+
+    xAPI 1.0.3 Data 2.4.6.2 requires arrays in responses. Returns member name -> text; empty when
+    the statement has no single context activity. Other bytes are as sent.
     """
     changed = {}
     if _has_single(statement):
@@ -95,7 +97,7 @@ def _has_single(statement: dict[str, Any]) -> bool:
     if "context" not in statement:
         return False
     activities = statement["context"].get("contextActivities", {})
-    return any(isinstance(each, dict) for each in activities.values())
+    return any(isinstance(value, dict) for value in activities.values())
 
 
 def _arrayed(context: bytes) -> bytes:

@@ -1,8 +1,8 @@
-"""Whether a statement, an agent or a track event follows the rules, and if not, where and why.
+"""Validation of statements, agents and track events.
 
-The shape is held by the JSON Schemas in `schemas/`; what a schema cannot say (dates that exist,
-scores in order, distinct component ids, text the store can keep) is checked here. A value that
-passes costs one call of a compiled validator; only a value that fails is explained.
+The JSON Schemas in `schemas/` describe the structure. This module checks what a schema cannot
+express: existing dates, ordered scores, distinct component ids, text that PostgreSQL can store. A
+valid value costs one call of a compiled validator; messages are built for invalid values only.
 
 Rules: xAPI 1.0.3 Data 2 and 4, IEEE 9274.1.1 4.2.
 """
@@ -21,8 +21,8 @@ from jsonschema_rs import Draft202012Validator, RegexOptions, Registry
 from lrs.errors import Violation
 from lrs.resources import schema
 from lrs.xapi.timestamps import parse_timestamp, to_utc
+from lrs.xapi.validation_limits import limit_invalid_items
 from lrs.xapi.validation_messages import Path, ViolationBuilder, excerpt, pointer
-from lrs.xapi.validation_narrowing import limit_invalid_items
 
 __all__ = [
     "RuleViolation",
@@ -47,85 +47,85 @@ _IRI = re.compile(_DEFS["iri"]["pattern"])
 _UUID = re.compile(_DEFS["uuid"]["pattern"])
 
 RuleViolation = tuple[Path, str, str]
-"""A pointer, what is wrong, and the name of the definition whose rule it breaks."""
+"""The path, the detail, and the name of the schema definition with the rule."""
 
 
 def statement_violations(
     statement: Any, version: Version, text: bytes | None = None
 ) -> list[Violation]:
-    """Every rule of one version that a statement breaks, by pointer; [] when it is fine.
+    """The violations of a statement, by pointer; [] when it is valid in this version of xAPI.
 
-    At most `MAX_VIOLATIONS` are told. `text` is what the statement was parsed from, if at hand.
+    Returns at most `MAX_VIOLATIONS`. `text` is the JSON text of the statement; it saves a dump.
     """
-    return _rules(_FILES[version], version, _statement_findings).violations(statement, text)
+    return _rules(_FILES[version], version, _statement_rules).violations(statement, text)
 
 
 def agent_violations(agent: Any, version: Version = "2.0.0") -> list[Violation]:
-    """The same for an agent that names someone in a query: an Agent or an identified Group."""
-    return _rules("xapi/common", version, _no_findings, "agent-parameter").violations(agent)
+    """The violations of an agent in a query parameter: an Agent or an identified Group."""
+    return _rules("xapi/common", version, _no_rules, "agent-parameter").violations(agent)
 
 
 def track_violations(event: Any) -> list[Violation]:
-    """The same for a track event: `{content_id, user, status, event_date, …}`."""
-    return _rules("track-event", "", _track_findings).violations(event)
+    """The violations of a track event: `{content_id, user, status, event_date, …}`."""
+    return _rules("track-event", "", _track_rules).violations(event)
 
 
 def violations(
-    value: Any, schema_name: str, findings: Callable[[Any], Iterable[RuleViolation]]
+    value: Any, schema_name: str, extra_rules: Callable[[Any], Iterable[RuleViolation]]
 ) -> list[Violation]:
-    """The same for a value that a schema of our own describes, with what that cannot say."""
-    return _rules(schema_name, "", findings).violations(value)
+    """The violations of a value by a named schema and by a function for further rules."""
+    return _rules(schema_name, "", extra_rules).violations(value)
 
 
 def is_iri(text: Any) -> bool:
-    """Whether this is an absolute IRI (1.0.3 Data 4.3)."""
+    """Whether this is an absolute IRI (xAPI 1.0.3 Data 4.3)."""
     return isinstance(text, str) and _IRI.fullmatch(text) is not None
 
 
 def is_uuid(text: Any) -> bool:
-    """Whether this is a UUID of any version in its usual form (1.0.3 Data 4.4)."""
+    """Whether this is a UUID of any version, with hyphens (xAPI 1.0.3 Data 4.4)."""
     return isinstance(text, str) and _UUID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
     validator: Draft202012Validator
-    explainer: ViolationBuilder
-    findings: Callable[[Any], Iterable[RuleViolation]]
+    builder: ViolationBuilder
+    extra_rules: Callable[[Any], Iterable[RuleViolation]]
     annotations: dict[str, Any]
 
     def violations(self, value: Any, text: bytes | None = None) -> list[Violation]:
         if (
             self.validator.is_valid(value)
             and _storable(value, text)
-            and not any(self.findings(value))
+            and not any(self.extra_rules(value))
         ):
             return []
         return self._explain(value)
 
     def _explain(self, value: Any) -> list[Violation]:
-        told: dict[Violation, None] = {}
+        violations: dict[Violation, None] = {}
         for error in self.validator.iter_errors(
             narrow := limit_invalid_items(value, MAX_VIOLATIONS)
         ):
-            told.update(dict.fromkeys(self.explainer.violations(error, narrow)))
-            if len(told) >= MAX_VIOLATIONS:
+            violations.update(dict.fromkeys(self.builder.violations(error, narrow)))
+            if len(violations) >= MAX_VIOLATIONS:
                 break
-        wrong = {violation.pointer for violation in told}
-        for path, detail, name in (*self.findings(value), *_unstorable(value)):
-            if (at := pointer(path)) not in wrong:
-                told[Violation(at, detail, self._requirement(name))] = None
-        return sorted(list(told)[:MAX_VIOLATIONS], key=lambda v: (v.pointer, v.detail))
+        pointers = {violation.pointer for violation in violations}
+        for path, detail, name in (*self.extra_rules(value), *_unstorable(value)):
+            if (at := pointer(path)) not in pointers:
+                violations[Violation(at, detail, self._requirement(name))] = None
+        return sorted(list(violations)[:MAX_VIOLATIONS], key=lambda v: (v.pointer, v.detail))
 
     def _requirement(self, name: str) -> str:
-        return self.explainer.requirement(self.annotations.get(name, {}).get("x-requirement", name))
+        return self.builder.requirement(self.annotations.get(name, {}).get("x-requirement", name))
 
 
 @cache
 def _rules(
     name: str,
     version: str,
-    findings: Callable[[Any], Iterable[RuleViolation]],
+    extra_rules: Callable[[Any], Iterable[RuleViolation]],
     definition: str = "",
 ) -> _Rules:
     root = schema(name)
@@ -133,51 +133,51 @@ def _rules(
     documents = {document["$id"]: document for document in (root, common)}
     if definition:
         root = {"$ref": f"{root['$id']}#/$defs/{definition}"}
-    # Patterns are written for a linear-time engine, so no text can make one of them slow.
+    # The Rust regex engine runs in linear time: no text can cause catastrophic backtracking.
     validator = Draft202012Validator(
         root, registry=Registry(documents.items()), pattern_options=RegexOptions(), offline=True
     )
     annotations = _DEFS if version else root["properties"]
-    return _Rules(validator, ViolationBuilder(root, documents, version), findings, annotations)
+    return _Rules(validator, ViolationBuilder(root, documents, version), extra_rules, annotations)
 
 
-# What holds for every statement beyond its schema
+# Rules that a schema cannot express
 
 
-def _statement_findings(statement: Any) -> list[RuleViolation]:
+def _statement_rules(statement: Any) -> list[RuleViolation]:
     if not isinstance(statement, dict):
         return []
-    found: list[RuleViolation] = []
+    violations: list[RuleViolation] = []
     if "stored" in statement:
-        found += _dates(statement, (), "stored", "timestamp")
-    found += _part_findings(statement, ())
+        violations += _dates(statement, (), "stored", "timestamp")
+    violations += _part_rules(statement, ())
     part = statement.get("object")
     if isinstance(part, dict) and part.get("objectType") == "SubStatement":
-        found += _part_findings(part, ("object",))
-    return found
+        violations += _part_rules(part, ("object",))
+    return violations
 
 
-def _part_findings(part: dict[str, Any], at: Path) -> list[RuleViolation]:
-    found: list[RuleViolation] = []
+def _part_rules(part: dict[str, Any], at: Path) -> list[RuleViolation]:
+    violations: list[RuleViolation] = []
     if "timestamp" in part:
-        found += _dates(part, at, "timestamp", "timestamp")
+        violations += _dates(part, at, "timestamp", "timestamp")
     if "result" in part:
         score = _member(part["result"], "score")
         if isinstance(score, dict):
-            found += _scores(score, (*at, "result", "score"))
+            violations += _scores(score, (*at, "result", "score"))
     activity = _object(part.get("object"))
     if "definition" in activity:
-        found += _components(activity, (*at, "object"))
+        violations += _components(activity, (*at, "object"))
     if "context" in part:
         activities = _member(part["context"], "contextActivities")
         for path, activity in _context_activities(_object(activities)):
             if "definition" in activity:
-                found += _components(activity, (*at, "context", "contextActivities", *path))
-    return found
+                violations += _components(activity, (*at, "context", "contextActivities", *path))
+    return violations
 
 
 def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterable[RuleViolation]:
-    """That a date does not exist; its form is the schema's matter."""
+    """A date that does not exist; the schema checks its format."""
     text = part.get(name)
     if isinstance(text, str):
         try:
@@ -234,16 +234,16 @@ def _repeated(definition: dict[str, Any], at: Path) -> Iterator[RuleViolation]:
                 yield (*at, "definition", kind, index, "id"), detail, "components"
 
 
-def _track_findings(event: Any) -> Iterator[RuleViolation]:
+def _track_rules(event: Any) -> Iterator[RuleViolation]:
     if isinstance(event, dict):
         yield from _dates(event, (), "event_date", "event_date")
 
 
-def _no_findings(_value: Any) -> Iterable[RuleViolation]:
+def _no_rules(_value: Any) -> Iterable[RuleViolation]:
     return ()
 
 
-# What the store can keep
+# Text that PostgreSQL can store
 
 
 def _storable(value: Any, text: bytes | None) -> bool:
@@ -251,11 +251,11 @@ def _storable(value: Any, text: bytes | None) -> bool:
         text = text or orjson.dumps(value)
     except TypeError:
         return False
-    return b"\\" not in text or b"\\u0000" not in text  # one byte is found much faster than six
+    return b"\\" not in text or b"\\u0000" not in text  # one byte is faster to find than six
 
 
 def _unstorable(value: Any) -> Iterator[RuleViolation]:
-    """NUL characters and values nested too deep, found without recursion."""
+    """NUL characters and values nested too deep; iterative, for values of any depth."""
     stack: list[tuple[Path, Any]] = [((), value)]
     while stack:
         path, node = stack.pop()

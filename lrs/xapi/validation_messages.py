@@ -1,11 +1,12 @@
-"""From what a JSON Schema validator reports to what a sender can act on.
+"""Violations built from the errors of the JSON Schema validator.
 
-The words come from the schemas. On the way to the keyword that failed, the nearest of these wins:
+The messages come from annotations in the schemas. The annotation nearest to the failed keyword
+applies:
 
-    x-requirement   the rule, as a string, or as an object by xAPI version
-    x-expected      what the value must be, to be read after "expected"
-    x-missing       the sentence for a missing member
-    title           what an object is called when it has a member too many
+    x-requirement   the section of the specification: a string, or an object by xAPI version
+    x-expected      completes "expected …"
+    x-missing       the detail for a missing member
+    title           the name of an object in the detail for an unknown member
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lrs.errors import Violation
 
 Path = tuple[str | int, ...]
 
-_SHOWN = 80
+_MAX_LENGTH = 80
 _INTO_THE_VALUE = frozenset({"properties", "items", "additionalProperties", "propertyNames"})
 _TYPES = {
     "string": "a text",
@@ -39,20 +40,22 @@ def pointer(path: Iterable[str | int]) -> str:
 
 
 def excerpt(value: Any) -> str:
-    """A value in a few words: texts and numbers as JSON, cut short; the rest by its kind."""
+    """A value for a message: texts and numbers as JSON, truncated; objects and arrays by type."""
     if isinstance(value, dict):
         return "an object" if value else "an empty object"
     if isinstance(value, list):
         return f"an array of {len(value)}" if value else "an empty array"
     if isinstance(value, int) and not -(2**64) < value < 2**64:
         return "a very large number"
-    text = json.dumps(value[: _SHOWN + 1] if isinstance(value, str) else value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    text = json.dumps(
+        value[: _MAX_LENGTH + 1] if isinstance(value, str) else value, ensure_ascii=False
+    )
+    return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 1]}…"
 
 
 @dataclass(slots=True)
-class _Place:
-    """What the schemas say about the place where a keyword failed."""
+class _Annotations:
+    """The annotations that apply to the failed keyword."""
 
     requirement: Any = ""
     expected: str = ""
@@ -73,7 +76,7 @@ class _Place:
 
 
 class ViolationBuilder:
-    """Explains the errors of one schema; `documents` are those it refers to, by `$id`."""
+    """Builds violations for one schema; `documents` are the schemas it refers to, by `$id`."""
 
     def __init__(
         self, root: dict[str, Any], documents: dict[str, dict[str, Any]], version: str
@@ -83,27 +86,27 @@ class ViolationBuilder:
         self._version = version
 
     def violations(self, error: ValidationError, value: Any) -> Iterator[Violation]:
-        """What one error of the validator means: one violation, or one for each surplus member."""
-        place = self._place(error.evaluation_path)
+        """The violations of one validator error: one, or one for each unknown member."""
+        annotations = self._annotations(error.evaluation_path)
         path = tuple(error.instance_path)
-        found = value
+        instance = value
         for part in path:
-            found = found[part]
-        rule = place.requirement
+            instance = instance[part]
+        rule = annotations.requirement
         if isinstance(error.kind, ValidationErrorKind.Required):
-            rule = place.members.get(error.kind.property, {}).get("x-requirement", rule)
+            rule = annotations.members.get(error.kind.property, {}).get("x-requirement", rule)
         requirement = self.requirement(rule)
-        for at, detail in _details(error.kind, place, path, found):
+        for at, detail in _details(error.kind, annotations, path, instance):
             yield Violation(pointer(at), detail, requirement)
 
     def requirement(self, annotation: Any) -> str:
-        """The rule for the version in force."""
+        """The section for this version of xAPI."""
         return str(annotation[self._version] if isinstance(annotation, dict) else annotation)
 
-    def _place(self, evaluation_path: Iterable[str | int]) -> _Place:
-        place = _Place()
+    def _annotations(self, evaluation_path: Iterable[str | int]) -> _Annotations:
+        annotations = _Annotations()
         document = node = self._root
-        place.enter(node)
+        annotations.enter(node)
         for part in evaluation_path:
             if part == "$ref":
                 document, node = self._resolve(document, node["$ref"])
@@ -111,9 +114,9 @@ class ViolationBuilder:
                 node = node[part]  # type: ignore[index]
             if isinstance(node, dict):
                 if part in _INTO_THE_VALUE:
-                    place.descend()
-                place.enter(node)
-        return place
+                    annotations.descend()
+                annotations.enter(node)
+        return annotations
 
     def _resolve(self, document: Any, reference: str) -> tuple[Any, Any]:
         name, _, fragment = reference.partition("#")
@@ -124,38 +127,38 @@ class ViolationBuilder:
 
 
 def _details(
-    kind: ValidationErrorKind, place: _Place, path: Path, found: Any
+    kind: ValidationErrorKind, annotations: _Annotations, path: Path, instance: Any
 ) -> Iterator[tuple[Path, str]]:
     match kind:
         case ValidationErrorKind.AdditionalProperties(unexpected):
             for name in unexpected:
-                yield (*path, name), _surplus(name, place)
+                yield (*path, name), _unknown_member(name, annotations)
         case ValidationErrorKind.PropertyNames(error):
             name = str(error.instance)
-            yield (*path, name), f"expected {place.expected}, found {excerpt(name)}"
+            yield (*path, name), f"expected {annotations.expected}, found {excerpt(name)}"
         case ValidationErrorKind.Required(name):
-            yield path, place.missing or f"the member {excerpt(name)} is missing"
+            yield path, annotations.missing or f"the member {excerpt(name)} is missing"
         case ValidationErrorKind.Type(types):
-            expected = place.expected or " or ".join(_TYPES[name] for name in types)
-            yield path, f"expected {expected}, found {excerpt(found)}"
+            expected = annotations.expected or " or ".join(_TYPES[name] for name in types)
+            yield path, f"expected {expected}, found {excerpt(instance)}"
         case (
             ValidationErrorKind.AnyOf()
             | ValidationErrorKind.OneOfMultipleValid()
             | ValidationErrorKind.OneOfNotValid()
         ):
-            yield path, f"expected {place.expected}, found {_identifiers(found)}"
+            yield path, f"expected {annotations.expected}, found {_identifiers(instance)}"
         case _:
-            yield path, f"expected {place.expected}, found {excerpt(found)}"
+            yield path, f"expected {annotations.expected}, found {excerpt(instance)}"
 
 
-def _surplus(name: str, place: _Place) -> str:
-    text = f"{excerpt(name)} is not a member of {place.title}"
-    near = [known for known in place.members if known.lower() == name.lower()]
-    if near:
-        return f"{text}: names are case-sensitive, {excerpt(near[0])} is"
-    return f"{text}, which has only {', '.join(place.members)}"
+def _unknown_member(name: str, annotations: _Annotations) -> str:
+    text = f"{excerpt(name)} is not a member of {annotations.title}"
+    similar = [member for member in annotations.members if member.lower() == name.lower()]
+    if similar:
+        return f"{text}: names are case-sensitive, expected {excerpt(similar[0])}"
+    return f"{text}; its members are {', '.join(annotations.members)}"
 
 
-def _identifiers(found: Any) -> str:
-    names = [name for name in ("mbox", "mbox_sha1sum", "openid", "account") if name in found]
+def _identifiers(instance: Any) -> str:
+    names = [name for name in ("mbox", "mbox_sha1sum", "openid", "account") if name in instance]
     return " and ".join(names) or "none"

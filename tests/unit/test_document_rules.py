@@ -222,7 +222,7 @@ def test_put_without_preconditions(
 
 
 def merge(stored: bytes, sent: bytes) -> bytes:
-    return documents.merged(Document.of(stored, JSON), Document.of(sent, JSON), LIMIT).content
+    return documents.merge(Document.of(stored, JSON), Document.of(sent, JSON), LIMIT).content
 
 
 def test_members_are_replaced_whole_and_others_stay_as_they_were_written() -> None:
@@ -234,17 +234,17 @@ def test_members_are_replaced_whole_and_others_stay_as_they_were_written() -> No
 
 def test_the_stored_content_type_stays() -> None:
     stored = Document.of(b'{"a":1}', "Application/JSON; charset=utf-8")
-    merged = documents.merged(stored, OBJECT, LIMIT)
+    merged = documents.merge(stored, OBJECT, LIMIT)
     assert merged == stored
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"1", b"{", b'{"a":1,"\\u0061":2}', b'{"a":NaN}'])
 def test_only_json_objects_are_merged(text: bytes) -> None:
-    with pytest.raises(MalformedJSON, match="The document stored"):
+    with pytest.raises(MalformedJSON, match="The stored document"):
         merge(text, b"{}")
-    with pytest.raises(MalformedJSON, match="The document sent"):
+    with pytest.raises(MalformedJSON, match="The sent document"):
         merge(b"{}", text)
-    with pytest.raises(MalformedJSON, match="The document sent"):
+    with pytest.raises(MalformedJSON, match="The sent document"):
         documents.check_post(Document.of(text, JSON))
     documents.check_post(Document.of(text, "text/plain"))
 
@@ -253,15 +253,15 @@ def test_only_json_objects_are_merged(text: bytes) -> None:
     ("stored", "sent", "named"), [(PLAIN, OBJECT, "stored"), (OBJECT, PLAIN, "sent")]
 )
 def test_only_json_is_merged(stored: Document, sent: Document, named: str) -> None:
-    with pytest.raises(UnsupportedMediaType, match=f"{named} is text/plain"):
-        documents.merged(stored, sent, LIMIT)
+    with pytest.raises(UnsupportedMediaType, match=f"{named} document is text/plain"):
+        documents.merge(stored, sent, LIMIT)
 
 
 def test_a_document_does_not_grow_beyond_the_limit() -> None:
     stored, sent = Document.of(b'{"a":1}', JSON), Document.of(b'{"b":2}', JSON)
-    assert documents.merged(stored, sent, 13).content == b'{"a":1,"b":2}'
+    assert documents.merge(stored, sent, 13).content == b'{"a":1,"b":2}'
     with pytest.raises(TooLarge, match="12 bytes"):
-        documents.merged(stored, sent, 12)
+        documents.merge(stored, sent, 12)
 
 
 _VALUES = st.recursive(

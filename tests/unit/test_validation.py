@@ -235,7 +235,7 @@ def test_a_violation_says_what_was_expected_and_by_which_rule() -> None:
     ]
     (unknown,) = statement_violations(with_(RESULT={}), "1.0.3")
     assert unknown.detail == (
-        '"RESULT" is not a member of Statement: names are case-sensitive, "result" is'
+        '"RESULT" is not a member of Statement: names are case-sensitive, expected "result"'
     )
     (long,) = statement_violations(with_(id="x" * 10_000), "1.0.3")
     assert len(long.detail) < 200

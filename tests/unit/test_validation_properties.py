@@ -57,7 +57,7 @@ def reference(version: str) -> Any:
 
 def rules(version: str) -> Any:
     name = FILES[version]
-    return validation._rules(name, version, validation._statement_findings)
+    return validation._rules(name, version, validation._statement_rules)
 
 
 def passes(value: Any, version: str) -> bool:
@@ -66,7 +66,7 @@ def passes(value: Any, version: str) -> bool:
 
 def meets(value: Any, known: Any) -> bool:
     sound = known.validator.is_valid(value) and not any(validation._unstorable(value))
-    return sound and not any(known.findings(value))
+    return sound and not any(known.extra_rules(value))
 
 
 def resolve(value: Any, pointer: str) -> Any:
@@ -142,7 +142,7 @@ def test_any_json_is_survived(value: Any) -> None:
 @few
 def test_a_broken_track_event_is_explained(event: Any) -> None:
     violations = track_violations(event)
-    known = validation._rules("track-event", "", validation._track_findings)
+    known = validation._rules("track-event", "", validation._track_rules)
     assert (violations == []) == meets(event, known)
     well_formed(violations, event)
 

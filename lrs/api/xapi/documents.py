@@ -19,7 +19,7 @@ from lrs.store.documents import DocumentKey
 from lrs.store.postgres import Database
 from lrs.xapi import documents as rules
 from lrs.xapi import preconditions
-from lrs.xapi.documents import ANY_BYTES, Asked, Document, Kind
+from lrs.xapi.documents import ANY_BYTES, Document, DocumentQuery, Kind
 from lrs.xapi.preconditions import Preconditions
 from lrs.xapi.validation import Version
 
@@ -40,7 +40,7 @@ class _Call:
     kind: Kind
     version: Version
     partner_id: int
-    asked: Asked
+    asked: DocumentQuery
     conditions: Preconditions
 
     @property
@@ -66,7 +66,7 @@ async def get(kind: Kind, request: Request) -> Response:
 async def put(kind: Kind, request: Request) -> Response:
     call = await _read(kind, request, "PUT")
     sent = await _document(call, request)
-    if not call.conditions and rules.may_replace_unseen(kind, call.version):
+    if not call.conditions and rules.replaces_unconditionally(kind, call.version):
         await store.put(call.database, call.partner_id, call.key, sent)
         return _changed(sent)
 
@@ -84,7 +84,7 @@ async def post(kind: Kind, request: Request) -> Response:
 
     def decide(found: Document | None) -> Document:
         call.conditions.check(found.etag if found else None)
-        return rules.merged(found, sent, call.body_bytes) if found else sent
+        return rules.merge(found, sent, call.body_bytes) if found else sent
 
     return _changed(await store.compare_and_swap(call.database, call.partner_id, call.key, decide))
 

@@ -57,8 +57,8 @@ class StatementFilter:
         if self.cursor is None:
             return low, high
         if self.ascending:
-            return max(low, self.cursor.place + 1), high
-        return low, min(high, self.cursor.place)
+            return max(low, self.cursor.sequence + 1), high
+        return low, min(high, self.cursor.sequence)
 
 
 def build_filter(
