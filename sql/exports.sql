@@ -15,7 +15,7 @@ order by day;
 -- stored.
 select
     statement_id::text as id,
-    stored_at(place) as stored,
+    stored_at(sequence) as stored,
     parsed.payload ->> 'timestamp' as timestamp,
     organization,
     (parsed.payload -> 'actor')::text as actor,
@@ -26,13 +26,13 @@ select
     statement.payload
 from statement
 cross join lateral (select statement.payload::json as payload) as parsed
-where partner_id = $1 and place >= $2 and place < $3
-order by place;
+where partner_id = $1 and sequence >= $2 and sequence < $3
+order by sequence;
 
 -- name: export_payloads
 -- Statements with sequence from $2 to before $3, one JSON text per line. Line breaks and tabs can
 -- only be white space between tokens, so that they can be replaced.
 select replace(replace(replace(payload, E'\n', ' '), E'\r', ' '), E'\t', ' ') as payload
 from statement
-where partner_id = $1 and place >= $2 and place < $3
-order by place;
+where partner_id = $1 and sequence >= $2 and sequence < $3
+order by sequence;

@@ -3,9 +3,9 @@
 
 -- name: list_users
 -- Existing users by the operator's ids.
-select person_id, name as user, email, first_name, last_name, slug
+select person_id, external_id as user, email, first_name, last_name, slug
 from person
-where partner_id = $1 and name = any($2::text[]);
+where partner_id = $1 and external_id = any($2::text[]);
 
 -- name: list_groups
 -- Existing organizations by name.
@@ -24,14 +24,15 @@ where team.partner_id = $1 and team.slug = any($2::text[]);
 -- name: list_assignments
 -- Existing assignments by the operator's ids.
 select
-    assignment.name as assignment, assignment.type as assignment_type, assignment.assignee_type,
-    coalesce(assignee.name, team.slug, assignee_group.name) as assignee,
-    content.activity_id as content, nullif(learner_group.name, '') as organization,
-    assignment.status, assignment.xp, creator.name as created_by, assignment.due_at,
+    assignment.external_id as assignment, assignment.type as assignment_type,
+    assignment.assignee_type,
+    coalesce(assignee.external_id, team.slug, assignee_group.name) as assignee,
+    content_item.activity_id as content, nullif(learner_group.name, '') as organization,
+    assignment.status, assignment.xp, creator.external_id as created_by, assignment.due_at,
     assignment.created_at, assignment.updated_at, assignment.deleted_at
 from assignment
 join learner_group using (partner_id, group_id)
-left join content using (partner_id, content_id)
+left join content_item using (partner_id, content_id)
 left join person as creator
     on creator.partner_id = $1 and creator.person_id = assignment.created_by_id
 left join person as assignee
@@ -43,7 +44,7 @@ left join team
 left join learner_group as assignee_group
     on assignment.assignee_type = 'group' and assignee_group.partner_id = $1
     and assignee_group.group_id = assignment.assignee_id
-where assignment.partner_id = $1 and assignment.name = any($2::text[]);
+where assignment.partner_id = $1 and assignment.external_id = any($2::text[]);
 
 -- name: list_memberships
 -- All memberships of the persons $2, in organizations and in teams.
@@ -67,20 +68,20 @@ cross join lateral (
 -- name: list_identifier_owners
 -- The persons to whom the identifiers $2 belong.
 select
-    identifier.agent_key, identifier.person_id, person.name as user, identifier.imported,
+    identifier.agent_key, identifier.person_id, person.external_id as user, identifier.imported,
     person.email
 from (
     select * from identifier where partner_id = $1 and agent_key = any($2::bigint[]) offset 0
 ) as identifier
 cross join lateral (
-    select name, email from person
+    select external_id, email from person
     where partner_id = $1 and person_id = identifier.person_id
     offset 0
 ) as person;
 
 -- name: insert_users
 -- New persons with the operator's ids.
-insert into person (partner_id, name, email, first_name, last_name, slug)
+insert into person (partner_id, external_id, email, first_name, last_name, slug)
 select $1, item.user, item.email, item.first_name, item.last_name, item.slug
 from jsonb_to_recordset($2::jsonb) as item (
     "user" text, email text, first_name text, last_name text, slug text
@@ -90,7 +91,7 @@ from jsonb_to_recordset($2::jsonb) as item (
 -- Also gives the operator's id to persons who were first seen in statements.
 update person
 set
-    name = item.user,
+    external_id = item.user,
     email = item.email,
     first_name = item.first_name,
     last_name = item.last_name,
@@ -146,7 +147,8 @@ from jsonb_to_recordset($2::jsonb) as item (
     agent_key bigint, identity text, "user" text, imported boolean
 )
 cross join lateral (
-    select person_id from person where partner_id = $1 and name = item.user offset 0
+    select person_id from person where partner_id = $1 and external_id = item.user
+        offset 0
 ) as person
 on conflict (partner_id, agent_key) do update
 set person_id = excluded.person_id, imported = excluded.imported;
@@ -159,7 +161,8 @@ with item as materialized (
         "user" text, team text, organization text, from_day date, to_day date
     )
     cross join lateral (
-        select person_id from person where partner_id = $1 and name = item.user offset 0
+        select person_id from person where partner_id = $1 and external_id = item.user
+        offset 0
     ) as person
 ),
 group_memberships as (
@@ -190,7 +193,8 @@ with item as materialized (
         "user" text, team text, organization text, from_day date
     )
     cross join lateral (
-        select person_id from person where partner_id = $1 and name = item.user offset 0
+        select person_id from person where partner_id = $1 and external_id = item.user
+        offset 0
     ) as person
 ),
 group_memberships as (
@@ -215,22 +219,22 @@ where team_membership.partner_id = $1 and team_membership.person_id = item.perso
 -- name: insert_assigned_content_items
 -- Content items that are assigned before anyone works on them; the projection fills in their
 -- attributes.
-insert into content (partner_id, content_key, activity_id, attributes)
+insert into content_item (partner_id, content_key, activity_id, attributes)
 select distinct $1::integer, item.content_key, item.content, '{}'::jsonb
 from jsonb_to_recordset($2::jsonb) as item (content_key bigint, content text)
 where item.content is not null and not exists (
-    select from content
-    where content.partner_id = $1 and content.content_key = item.content_key
+    select from content_item
+    where content_item.partner_id = $1 and content_item.content_key = item.content_key
 );
 
 -- name: upsert_assignments
 -- Assignments by the operator's ids.
 insert into assignment
-    (partner_id, name, type, assignee_type, assignee_id, content_id, group_id, status, xp,
+    (partner_id, external_id, type, assignee_type, assignee_id, content_id, group_id, status, xp,
     created_by_id, due_at, created_at, updated_at, deleted_at)
 select
     $1, item.assignment, item.assignment_type, item.assignee_type,
-    coalesce(assignee.person_id, team.team_id, assignee_group.group_id), content.content_id,
+    coalesce(assignee.person_id, team.team_id, assignee_group.group_id), content_item.content_id,
     learner_group.group_id, item.status, item.xp, creator.person_id, item.due_at,
     item.created_at, item.updated_at, item.deleted_at
 from jsonb_to_recordset($2::jsonb) as item (
@@ -240,16 +244,18 @@ from jsonb_to_recordset($2::jsonb) as item (
 )
 join learner_group
     on learner_group.partner_id = $1 and learner_group.name = coalesce(item.organization, '')
-left join content on content.partner_id = $1 and content.content_key = item.content_key
-left join person as creator on creator.partner_id = $1 and creator.name = item.created_by
+left join content_item
+    on content_item.partner_id = $1 and content_item.content_key = item.content_key
+left join person as creator on creator.partner_id = $1 and creator.external_id = item.created_by
 left join person as assignee
-    on item.assignee_type = 'user' and assignee.partner_id = $1 and assignee.name = item.assignee
+    on item.assignee_type = 'user' and assignee.partner_id = $1
+    and assignee.external_id = item.assignee
 left join team
     on item.assignee_type = 'team' and team.partner_id = $1 and team.slug = item.assignee
 left join learner_group as assignee_group
     on item.assignee_type = 'group' and assignee_group.partner_id = $1
     and assignee_group.name = item.assignee
-on conflict (partner_id, name) do update
+on conflict (partner_id, external_id) do update
 set
     type = excluded.type,
     assignee_type = excluded.assignee_type,
@@ -281,7 +287,7 @@ with affected as materialized (
     union
     select person_id from identifier where partner_id = $1 and agent_key = any($3::bigint[])
     union
-    select person_id from person where partner_id = $1 and name = any($4::text[])
+    select person_id from person where partner_id = $1 and external_id = any($4::text[])
 )
 select affected.person_id, event.content_id
 from affected
@@ -302,7 +308,7 @@ cross join lateral (
 -- name: delete_anonymous_persons
 -- Deletes those of the persons $2 who have neither an operator's id nor an identifier left.
 delete from person
-where partner_id = $1 and person_id = any($2::integer[]) and name is null
+where partner_id = $1 and person_id = any($2::integer[]) and external_id is null
     and not exists (
         select from identifier
         where identifier.partner_id = $1 and identifier.person_id = person.person_id

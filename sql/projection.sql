@@ -3,7 +3,7 @@
 
 -- name: register_projection
 -- A partner without a projection starts at the first statement.
-insert into projection (partner_id, through, position)
+insert into projection (partner_id, consistent_through, position)
 values ($1, 'epoch', 0)
 on conflict do nothing;
 
@@ -17,7 +17,7 @@ select position from projection where partner_id = $1 for update skip locked;
 
 -- name: advance_projection
 -- Commits the position in the transaction that derived rows up to it.
-update projection set position = $2, through = $3 where partner_id = $1;
+update projection set position = $2, consistent_through = $3 where partner_id = $1;
 
 -- name: list_projection_lag
 -- Per partner, or for one: when the oldest statement that is not projected was stored.
@@ -25,14 +25,14 @@ select
     partner.partner_id,
     partner.name,
     (
-        select stored_at(statement.place)
+        select stored_at(statement.sequence)
         from statement
         where statement.partner_id = partner.partner_id
-            and statement.place > coalesce(projection.position, 0)
-        order by statement.place
+            and statement.sequence > coalesce(projection.position, 0)
+        order by statement.sequence
         limit 1
     ) as since,
-    projection.through,
+    projection.consistent_through,
     clock_timestamp() as now
 from partner
 left join projection using (partner_id)
@@ -44,26 +44,27 @@ order by partner.partner_id;
 -- voided, whichever came first. At most $4 statements; the page ends with the statement that
 -- reaches $5 bytes. `bytes` is the running sum.
 select
-    statement.place,
+    statement.sequence,
     statement.bytes,
     statement.statement_id,
     statement.organization,
     statement.payload,
     exists (
-        select from reference
-        where reference.partner_id = $1 and reference.target_id = statement.statement_id
-            and reference.voids
+        select from statement_reference
+        where statement_reference.partner_id = $1
+            and statement_reference.target_id = statement.statement_id
+            and statement_reference.voids
         offset 0
     ) as voided
 from (
-    select *, sum(octet_length(payload)) over (order by place) as bytes
+    select *, sum(octet_length(payload)) over (order by sequence) as bytes
     from statement
-    where partner_id = $1 and place > $2 and place < $3
-    order by place
+    where partner_id = $1 and sequence > $2 and sequence < $3
+    order by sequence
     limit $4
 ) as statement
 where statement.bytes - octet_length(statement.payload) < $5
-order by statement.place;
+order by statement.sequence;
 
 -- name: get_statements_to_project
 -- Statements by id, for those whose events come back when their voiding is undone.
@@ -73,7 +74,7 @@ where partner_id = $1 and statement_id = any($2::uuid[]);
 
 -- name: count_statements_before
 -- The number of statements that a rebuild reads.
-select count(*) from statement where partner_id = $1 and place < $2;
+select count(*) from statement where partner_id = $1 and sequence < $2;
 
 -- name: list_persons_of_identifiers
 -- The owners of identifiers.
@@ -99,7 +100,7 @@ update person
 set email = item.email
 from unnest($2::integer[], $3::text[]) as item (person_id, email)
 where person.partner_id = $1 and person.person_id = item.person_id
-    and person.email is null and person.name is null;
+    and person.email is null and person.external_id is null;
 
 -- name: upsert_content_items
 -- Updates the attributes of content items and inserts those that have events. The type in the
@@ -112,79 +113,81 @@ with item as (
         $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::jsonb[], $11::bigint[]
     ) with ordinality as item (
-        content_key, activity_id, has_events, type, told_type, title, technology, topic, attributes,
-        parent_key, ordinal
+        content_key, activity_id, has_events, type, extracted_type, title, technology, topic,
+        attributes, parent_key, ordinal
     )
 ),
 updated as (
-    update content
+    update content_item
     set
-        type = coalesce(item.type, item.told_type, content.told_type),
-        told_type = coalesce(item.told_type, content.told_type),
+        type = coalesce(item.type, item.extracted_type, content_item.extracted_type),
+        extracted_type = coalesce(item.extracted_type, content_item.extracted_type),
         title = item.title,
         technology = item.technology,
         topic = item.topic,
         attributes = item.attributes,
-        parent_key = coalesce(item.parent_key, content.parent_key)
+        parent_key = coalesce(item.parent_key, content_item.parent_key)
     from item
-    where content.partner_id = $1 and content.content_key = item.content_key
+    where content_item.partner_id = $1 and content_item.content_key = item.content_key
         and (
-            content.type, content.told_type, content.title, content.technology, content.topic,
-            content.attributes, content.parent_key
+            content_item.type, content_item.extracted_type, content_item.title,
+            content_item.technology, content_item.topic, content_item.attributes,
+            content_item.parent_key
         ) is distinct from (
-            coalesce(item.type, item.told_type, content.told_type),
-            coalesce(item.told_type, content.told_type), item.title, item.technology,
-            item.topic, item.attributes, coalesce(item.parent_key, content.parent_key)
+            coalesce(item.type, item.extracted_type, content_item.extracted_type),
+            coalesce(item.extracted_type, content_item.extracted_type), item.title, item.technology,
+            item.topic, item.attributes, coalesce(item.parent_key, content_item.parent_key)
         )
 ),
 inserted as (
-    insert into content
-        (partner_id, content_key, activity_id, type, told_type, title, technology, topic,
+    insert into content_item
+        (partner_id, content_key, activity_id, type, extracted_type, title, technology, topic,
         attributes, parent_key)
     select
-        $1, item.content_key, item.activity_id, coalesce(item.type, item.told_type),
-        item.told_type, item.title, item.technology, item.topic, item.attributes,
+        $1, item.content_key, item.activity_id, coalesce(item.type, item.extracted_type),
+        item.extracted_type, item.title, item.technology, item.topic, item.attributes,
         item.parent_key
     from item
     where item.has_events and not exists (
-        select from content
-        where content.partner_id = $1 and content.content_key = item.content_key
+        select from content_item
+        where content_item.partner_id = $1 and content_item.content_key = item.content_key
     )
     order by item.ordinal
 )
 select
     item.activity_id,
     existing.content_id,
-    coalesce(item.type, item.told_type, existing.told_type) as type
+    coalesce(item.type, item.extracted_type, existing.extracted_type) as type
 from item
-left join content as existing
+left join content_item as existing
     on existing.partner_id = $1 and existing.content_key = item.content_key
-where coalesce(item.type, item.told_type, existing.told_type) is distinct from existing.type
+where coalesce(item.type, item.extracted_type, existing.extracted_type)
+        is distinct from existing.type
     and (item.has_events or existing.content_id is not null);
 
 -- name: list_content_item_ids
 -- Content item ids by key.
-select content_key, content_id from content
+select content_key, content_id from content_item
 where partner_id = $1 and content_key = any($2::bigint[]);
 
 -- name: list_content_item_types
 -- The types of all content items, to find what a rebuild changes.
-select content_id, type from content where partner_id = $1;
+select content_id, type from content_item where partner_id = $1;
 
 -- name: clear_content_items
 -- Clears what a rebuild extracts from statements again.
-update content set type = null, told_type = null, parent_key = null where partner_id = $1;
+update content_item set type = null, extracted_type = null, parent_key = null where partner_id = $1;
 
 -- name: insert_track_contents
 -- Adds content items to the tracks in whose context they were worked on, as far as those are known
 -- to be tracks.
 insert into track_content (partner_id, track_id, content_id)
-select $1, track.content_id, content.content_id
+select $1, track.content_id, content_item.content_id
 from unnest($2::bigint[], $3::bigint[]) as item (content_key, context_key)
-join content as track
+join content_item as track
     on track.partner_id = $1 and track.content_key = item.context_key and track.type = 'track'
-join content on content.partner_id = $1 and content.content_key = item.content_key
-where track.content_id <> content.content_id
+join content_item on content_item.partner_id = $1 and content_item.content_key = item.content_key
+where track.content_id <> content_item.content_id
 on conflict do nothing;
 
 -- name: insert_past_track_contents
@@ -192,18 +195,18 @@ on conflict do nothing;
 -- their index entries. Keys of statements are combined with the partner's salt $5. A payload is
 -- read as json, because jsonb does not hold every JSON number.
 insert into track_content (partner_id, track_id, content_id)
-select distinct $1, track.content_id, content.content_id
+select distinct $1, track.content_id, content_item.content_id
 from unnest($2::bigint[], $3::bigint[]) as item (content_key, index_key)
-join content as track on track.partner_id = $1 and track.content_key = item.content_key
-join link
-    on link.partner_id = $1
-    and link.key = item.index_key # $5::bigint
-    and link.roles & $4::smallint <> 0
-join projection on projection.partner_id = $1 and link.place <= projection.position
-join statement on statement.partner_id = $1 and statement.place = link.place
-join content
-    on content.partner_id = $1 and content.content_key = statement.object_key # $5::bigint
-where track.content_id <> content.content_id
+join content_item as track on track.partner_id = $1 and track.content_key = item.content_key
+join index_entry
+    on index_entry.partner_id = $1
+    and index_entry.key = item.index_key # $5::bigint
+    and index_entry.roles & $4::smallint <> 0
+join projection on projection.partner_id = $1 and index_entry.sequence <= projection.position
+join statement on statement.partner_id = $1 and statement.sequence = index_entry.sequence
+join content_item
+    on content_item.partner_id = $1 and content_item.content_key = statement.object_key # $5::bigint
+where track.content_id <> content_item.content_id
     and statement.payload::json -> 'actor' ->> 'objectType' is distinct from 'Group'
 on conflict do nothing;
 
@@ -223,14 +226,14 @@ where partner_id = $1 and ctid = any(array(
         offset 0
     ) as identifier
     cross join lateral (
-        select content_id from content
+        select content_id from content_item
         where partner_id = $1 and content_key = item.content_key
         offset 0
-    ) as content
+    ) as content_item
     cross join lateral (
         select ctid as row_id from learning_event
         where partner_id = $1 and person_id = identifier.person_id
-            and content_id = content.content_id and statement_id = item.statement_id
+            and content_id = content_item.content_id and statement_id = item.statement_id
         offset 0
     ) as event
 ))
@@ -266,8 +269,8 @@ computed as (
         max(at) as last_activity_at,
         min(at) filter (where kind = 'completed') as completed_at,
         case when count(milliseconds) > 0 then least(
-            coalesce(sum(milliseconds) filter (where not total), 0)
-                + coalesce(max(milliseconds) filter (where total), 0),
+            coalesce(sum(milliseconds) filter (where not is_cumulative), 0)
+                + coalesce(max(milliseconds) filter (where is_cumulative), 0),
             9223372036854775807
         )::bigint end as milliseconds,
         case
@@ -368,9 +371,11 @@ event as (
         event.*,
         (event.at at time zone 'UTC')::date as day,
         case
-            when event.total and event.milliseconds is not null then greatest(
+            when event.is_cumulative and event.milliseconds is not null then greatest(
                 event.milliseconds
-                    - coalesce(max(event.milliseconds) filter (where event.total) over earlier, 0),
+                    - coalesce(
+                        max(event.milliseconds) filter (where event.is_cumulative) over earlier, 0
+                    ),
                 0
             )
             else event.milliseconds
@@ -446,7 +451,7 @@ existing as (
     select fact.*
     from pair
     cross join lateral (
-        select ctid as row_id, * from learner_day
+        select ctid as row_id, * from daily_fact
         where partner_id = $1
             and (person_id, content_id) >= (pair.person_id, pair.content_id)
             and (person_id, content_id) <= (pair.person_id, pair.content_id)
@@ -468,11 +473,11 @@ changed as materialized (
     )
 ),
 deleted as (
-    delete from learner_day
+    delete from daily_fact
     where partner_id = $1 and ctid = any(array(select row_id from changed where day is null))
 ),
 upserted as (
-    insert into learner_day
+    insert into daily_fact
         (partner_id, person_id, content_id, day, started_at, completed_at, time_spent, xp, score,
         percentile, is_mobile)
     select
@@ -494,7 +499,7 @@ select distinct changed_day as day from changed;
 
 -- name: list_days_of_content_items
 -- The days with facts of content items.
-select distinct day from learner_day where partner_id = $1 and content_id = any($2::integer[]);
+select distinct day from daily_fact where partner_id = $1 and content_id = any($2::integer[]);
 
 -- name: record_changed_days
 -- Records that the facts of these days changed, at a time after all changes recorded before: a

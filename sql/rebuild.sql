@@ -36,12 +36,12 @@ where partner_id = $1 and ctid = any(array(
         and existing.statement_id = extracted.statement_id
     where (
         extracted.at, extracted.agent_key, extracted.milliseconds, extracted.registration,
-        extracted.progress, extracted.score, extracted.percentile, extracted.xp, extracted.total,
-        extracted.success, extracted.is_mobile, extracted.kind, extracted.source,
-        extracted.organization
+        extracted.progress, extracted.score, extracted.percentile, extracted.xp,
+        extracted.is_cumulative, extracted.success, extracted.is_mobile, extracted.kind,
+        extracted.source, extracted.organization
     ) is distinct from (
         existing.at, existing.agent_key, existing.milliseconds, existing.registration,
-        existing.progress, existing.score, existing.percentile, existing.xp, existing.total,
+        existing.progress, existing.score, existing.percentile, existing.xp, existing.is_cumulative,
         existing.success, existing.is_mobile, existing.kind, existing.source, existing.organization
     )
 ));
@@ -50,12 +50,13 @@ where partner_id = $1 and ctid = any(array(
 -- Inserts extracted events of the persons $2 to $3 that are not stored, in primary key order.
 insert into learning_event
     (at, agent_key, milliseconds, partner_id, person_id, content_id, statement_id, registration,
-    progress, score, percentile, xp, total, success, is_mobile, kind, source, organization)
+    progress, score, percentile, xp, is_cumulative, success, is_mobile, kind, source, organization)
 select
     extracted.at, extracted.agent_key, extracted.milliseconds, extracted.partner_id,
     extracted.person_id, extracted.content_id, extracted.statement_id, extracted.registration,
-    extracted.progress, extracted.score, extracted.percentile, extracted.xp, extracted.total,
-    extracted.success, extracted.is_mobile, extracted.kind, extracted.source, extracted.organization
+    extracted.progress, extracted.score, extracted.percentile, extracted.xp,
+    extracted.is_cumulative, extracted.success, extracted.is_mobile, extracted.kind,
+    extracted.source, extracted.organization
 from (
     select * from extracted_event where person_id between $2 and $3
 ) as extracted

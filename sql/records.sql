@@ -6,9 +6,9 @@
 -- is one row without a record; no row: the learner does not exist. Each `offset 0` keeps a subquery
 -- an index lookup.
 with learner as materialized (
-    select person.person_id, person.name, person.email
+    select person.person_id, person.external_id, person.email
     from (
-        select person_id, 0 as ordinal from person where partner_id = $1 and name = $2
+        select person_id, 0 as ordinal from person where partner_id = $1 and external_id = $2
         union all
         select identifier.person_id, key.ordinal
         from unnest($3::bigint[]) with ordinality as key (agent_key, ordinal)
@@ -38,7 +38,7 @@ with learner as materialized (
     limit 1
 )
 select
-    learner.person_id as user_id, learner.name as user, learner.email,
+    learner.person_id as user_id, learner.external_id as user, learner.email,
     record.content_id, record.activity_id, record.title, record.type,
     nullif(record.organization, '') as organization,
     record.status, record.success, record.progress, record.started_at, record.last_activity_at,
@@ -46,21 +46,21 @@ select
     record.best_score, record.last_score, record.attempts, record.source
 from learner
 left join lateral (
-    select learner_record.*, content.activity_id, content.title, content.type
+    select learner_record.*, content_item.activity_id, content_item.title, content_item.type
     from learner_record
     cross join lateral (
         select activity_id, title, type
-        from content
+        from content_item
         where partner_id = learner_record.partner_id and content_id = learner_record.content_id
         offset 0
-    ) as content
+    ) as content_item
     where learner_record.partner_id = $1 and learner_record.person_id = learner.person_id
         and learner_record.content_id >= $5
         and (learner_record.content_id > $5 or learner_record.organization > $6)
         and ($7::text is null or learner_record.organization = $7)
         and ($8::text is null or learner_record.status = $8)
         and ($9::boolean is null or learner_record.success = $9)
-        and ($10::text is null or content.type = $10)
+        and ($10::text is null or content_item.type = $10)
         and ($11::timestamptz is null or learner_record.last_activity_at > $11)
         and ($12::timestamptz is null or learner_record.last_activity_at <= $12)
     order by learner_record.content_id, learner_record.organization
@@ -73,26 +73,27 @@ order by record.content_id, record.organization;
 -- is one row without a record; no row: the item does not exist. Each `offset 0` keeps a subquery an
 -- index lookup.
 with item as materialized (
-    select content.content_id, content.activity_id, content.title, content.type
+    select content_item.content_id, content_item.activity_id, content_item.title, content_item.type
     from (
-        select content.content_id, key.ordinal
+        select content_item.content_id, key.ordinal
         from unnest($2::bigint[]) with ordinality as key (content_key, ordinal)
         cross join lateral (
-            select content_id from content where partner_id = $1 and content_key = key.content_key
+            select content_id from content_item where partner_id = $1
+                and content_key = key.content_key
             offset 0
-        ) as content
+        ) as content_item
         union all
         select $3::integer, 100
     ) as candidate
     cross join lateral (
-        select * from content where partner_id = $1 and content_id = candidate.content_id
+        select * from content_item where partner_id = $1 and content_id = candidate.content_id
         offset 0
-    ) as content
+    ) as content_item
     order by candidate.ordinal
     limit 1
 )
 select
-    record.person_id as user_id, record.name as user, record.email,
+    record.person_id as user_id, record.external_id as user, record.email,
     item.content_id, item.activity_id, item.title, item.type,
     nullif(record.organization, '') as organization,
     record.status, record.success, record.progress, record.started_at, record.last_activity_at,
@@ -100,10 +101,10 @@ select
     record.best_score, record.last_score, record.attempts, record.source
 from item
 left join lateral (
-    select learner_record.*, person.name, person.email
+    select learner_record.*, person.external_id, person.email
     from learner_record
     cross join lateral (
-        select name, email
+        select external_id, email
         from person
         where partner_id = learner_record.partner_id and person_id = learner_record.person_id
         offset 0
@@ -128,11 +129,11 @@ order by record.organization, record.person_id;
 -- The content item with the first of the keys $2, or else with the id $3.
 select content_id
 from (
-    select content.content_id, key.ordinal
+    select content_item.content_id, key.ordinal
     from unnest($2::bigint[]) with ordinality as key (content_key, ordinal)
-    join content on content.partner_id = $1 and content.content_key = key.content_key
+    join content_item on content_item.partner_id = $1 and content_item.content_key = key.content_key
     union all
-    select content_id, 100 from content where partner_id = $1 and content_id = $3
+    select content_id, 100 from content_item where partner_id = $1 and content_id = $3
 ) as candidate
 order by ordinal
 limit 1;
@@ -140,7 +141,7 @@ limit 1;
 -- name: list_content_items
 -- A page of content items after the id $2, optionally only deleted ($3) or not deleted ones.
 select content_id, activity_id, type, title, deleted_at
-from content
+from content_item
 where partner_id = $1 and content_id > $2
     and ($3::boolean is null or (deleted_at is not null) = $3)
 order by content_id
@@ -148,7 +149,7 @@ limit $4;
 
 -- name: set_content_item_deleted
 -- Soft delete or restore; returns no row if nothing changes.
-update content
+update content_item
 set deleted_at = case when $3 then now() end
 where partner_id = $1 and content_id = $2 and (deleted_at is not null) <> $3
 returning content_id;

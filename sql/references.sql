@@ -9,42 +9,42 @@
 with recursive referring (statement_id) as (
     select unnest($2::uuid[])
     union
-    select reference.statement_id
+    select statement_reference.statement_id
     from referring
     cross join lateral (
-        select statement_id from reference
+        select statement_id from statement_reference
         where partner_id = $1
             and target_id between referring.statement_id and referring.statement_id
         order by target_id
         offset 0
-    ) as reference
+    ) as statement_reference
 ),
 reachable (statement_id) as (
     select referring.statement_id from referring
     union
-    select reference.target_id
+    select statement_reference.target_id
     from reachable
     cross join lateral (
-        select target_id from reference
+        select target_id from statement_reference
         where partner_id = $1
             and statement_id between reachable.statement_id and reachable.statement_id
         order by statement_id
         offset 0
-    ) as reference
+    ) as statement_reference
 )
 select
     node.statement_id,
     exists (select from referring where referring.statement_id = node.statement_id) as may_inherit,
-    reference.target_id,
+    statement_reference.target_id,
     statement.payload
 from reachable as node
 left join lateral (
-    select target_id from reference
+    select target_id from statement_reference
     where partner_id = $1
         and statement_id between node.statement_id and node.statement_id
     order by statement_id
     offset 0
-) as reference on true
+) as statement_reference on true
 left join lateral (
     select payload from statement
     where partner_id = $1
@@ -60,46 +60,47 @@ with item as (
     select *
     from unnest($2::uuid[], $3::bigint[], $4::smallint[]) as item (statement_id, key, roles)
 ),
-settled as (
-    update reference set settled = true
+resolved as (
+    update statement_reference set resolved = true
     where partner_id = $1 and statement_id in (
-        select statement_id from reference
-        where partner_id = $1 and not settled and statement_id = any($5::uuid[])
+        select statement_id from statement_reference
+        where partner_id = $1 and not resolved and statement_id = any($5::uuid[])
         order by statement_id
         for update
     )
 )
-insert into link (partner_id, key, place, roles)
-select $1, item.key, reference.place, item.roles
+insert into index_entry (partner_id, key, sequence, roles)
+select $1, item.key, statement_reference.sequence, item.roles
 from item
 cross join lateral (
-    select place from reference
+    select sequence from statement_reference
     where partner_id = $1
         and statement_id between item.statement_id and item.statement_id
     order by statement_id
     offset 0
-) as reference
-order by item.key, reference.place
-on conflict (partner_id, key, place)
-do update set roles = link.roles | excluded.roles
-where link.roles | excluded.roles <> link.roles;
+) as statement_reference
+order by item.key, statement_reference.sequence
+on conflict (partner_id, key, sequence)
+do update set roles = index_entry.roles | excluded.roles
+where index_entry.roles | excluded.roles <> index_entry.roles;
 
 -- name: list_pending_references
 -- References whose target is stored but whose inherited filters are missing: left by a crash
 -- between two commits. Every target contributes at least its verb. References to statements that
 -- are not stored lack nothing and are skipped: there may be many.
-select reference.partner_id, array_agg(reference.statement_id) as statement_ids
-from reference
+select statement_reference.partner_id, array_agg(statement_reference.statement_id) as statement_ids
+from statement_reference
 join statement as target
-    on target.partner_id = reference.partner_id and target.statement_id = reference.target_id
-where not reference.settled
+    on target.partner_id = statement_reference.partner_id
+    and target.statement_id = statement_reference.target_id
+where not statement_reference.resolved
     and not exists (
-        select from link
-        where link.partner_id = reference.partner_id
-            and link.key = target.verb_key
-            and link.place = reference.place
+        select from index_entry
+        where index_entry.partner_id = statement_reference.partner_id
+            and index_entry.key = target.verb_key
+            and index_entry.sequence = statement_reference.sequence
     )
-group by reference.partner_id;
+group by statement_reference.partner_id;
 
 -- name: has_open_writers
 -- Whether another writer's transaction that was open at $2 still is.

@@ -4,7 +4,7 @@
 -- name: assessment_dim
 -- Assessments.
 select content_id as assessment_id, title, attribute.slug, technology, content_id as id
-from content
+from content_item
 cross join lateral jsonb_to_record(attributes) as attribute (slug text)
 where partner_id = $1 and type = 'assessment';
 
@@ -15,26 +15,27 @@ select
     assignment.assignment_id,
     assignment.created_by_id,
     assignment.type as assignment_type,
-    content.title as assignment_title,
+    content_item.title as assignment_title,
     assignment.status as assignment_status,
     assignment.assignee_type,
     assignment.xp::double precision as assignment_xp,
-    content.technology,
-    content.topic,
+    content_item.technology,
+    content_item.topic,
     assignment.due_at,
     assignment.created_at,
     assignment.updated_at,
     assignment.deleted_at
 from assignment
-left join content
-    on content.partner_id = assignment.partner_id and content.content_id = assignment.content_id
+left join content_item
+    on content_item.partner_id = assignment.partner_id
+    and content_item.content_id = assignment.content_id
 where assignment.partner_id = $1;
 
 -- name: certification_dim
 -- Certifications.
 select content_id as certification_id, title as certification_name,
 attribute.version as certification_version
-from content
+from content_item
 cross join lateral jsonb_to_record(attributes) as attribute (version text)
 where partner_id = $1 and type = 'certification';
 
@@ -55,11 +56,11 @@ select
     course_attribute.short_description as course_short_description,
     course_attribute.launched_date as course_launched_date,
     chapter.content_id as id
-from content as chapter
+from content_item as chapter
 cross join lateral jsonb_to_record(chapter.attributes) as attribute (
     slug text, xp double precision, nb_exercises integer
 )
-left join content as course
+left join content_item as course
     on
         course.partner_id = chapter.partner_id
         and course.content_key = chapter.parent_key
@@ -87,7 +88,7 @@ select
     attribute.short_description,
     attribute.launched_date,
     content_id as id
-from content
+from content_item
 cross join lateral jsonb_to_record(attributes) as attribute (
     xp double precision,
     nb_hours_needed double precision,
@@ -144,11 +145,11 @@ select
     chapter_attribute.xp as chapter_xp,
     chapter_attribute.nb_exercises as chapter_nb_exercises,
     exercise.content_id as id
-from content as exercise
+from content_item as exercise
 cross join lateral jsonb_to_record(exercise.attributes) as attribute (
     exercise_type text, number integer, xp double precision
 )
-left join content as chapter
+left join content_item as chapter
     on
         chapter.partner_id = exercise.partner_id
         and chapter.content_key = exercise.parent_key
@@ -156,7 +157,7 @@ left join content as chapter
 left join lateral jsonb_to_record(chapter.attributes) as chapter_attribute (
     slug text, xp double precision, nb_exercises integer
 ) on true
-left join content as course
+left join content_item as course
     on
         course.partner_id = exercise.partner_id
         and course.content_key = coalesce(chapter.parent_key, exercise.parent_key)
@@ -184,7 +185,7 @@ where partner_id = $1;
 -- Practices.
 select content_id as practice_id, title, attribute.status, technology, attribute.xp,
 content_id as id
-from content
+from content_item
 cross join lateral jsonb_to_record(attributes) as attribute (status text, xp double precision)
 where partner_id = $1 and type = 'practice';
 
@@ -201,7 +202,7 @@ select
     attribute.description,
     attribute.short_description,
     content_id as id
-from content
+from content_item
 cross join lateral jsonb_to_record(attributes) as attribute (
     xp double precision,
     nb_hours_needed double precision,
@@ -230,19 +231,19 @@ where partner_id = $1;
 select
     track_content.track_id as track_version_id,
     track_content.track_id,
-    concat_ws('-', content.type, content.content_id) as content_id,
-    content.type as content_type,
-    content.title as content_title,
+    concat_ws('-', content_item.type, content_item.content_id) as content_id,
+    content_item.type as content_type,
+    content_item.title as content_title,
     track_content.position,
     attribute.xp
 from track_content
-join content
+join content_item
     on
-        content.partner_id = track_content.partner_id
-        and content.content_id = track_content.content_id
-join content as track
+        content_item.partner_id = track_content.partner_id
+        and content_item.content_id = track_content.content_id
+join content_item as track
     on track.partner_id = track_content.partner_id and track.content_id = track_content.track_id
-cross join lateral jsonb_to_record(content.attributes) as attribute (xp double precision)
+cross join lateral jsonb_to_record(content_item.attributes) as attribute (xp double precision)
 where track_content.partner_id = $1 and track.type = 'track';
 
 -- name: track_dim
@@ -262,7 +263,7 @@ select
     parts.nb_courses,
     parts.nb_projects,
     attribute.xp
-from content
+from content_item
 cross join lateral jsonb_to_record(attributes) as attribute (
     version_number integer,
     category text,
@@ -279,13 +280,13 @@ left join (
         (count(*) filter (where part.type = 'course'))::integer as nb_courses,
         (count(*) filter (where part.type = 'project'))::integer as nb_projects
     from track_content
-    join content as part
+    join content_item as part
         on
             part.partner_id = track_content.partner_id
             and part.content_id = track_content.content_id
     where track_content.partner_id = $1
     group by track_content.track_id
-) as parts on parts.track_id = content.content_id
+) as parts on parts.track_id = content_item.content_id
 where partner_id = $1 and type = 'track';
 
 -- name: user_dim
@@ -322,7 +323,7 @@ select
     attribute.key,
     attribute.is_featured,
     created.group_id
-from content
+from content_item
 cross join lateral jsonb_to_record(attributes) as attribute (
     owner_type text, category text, key text, is_featured boolean
 )
@@ -335,7 +336,7 @@ left join lateral (
             and learner_group.name = learning_event.organization
     where
         learning_event.partner_id = $1
-        and learning_event.content_id = content.content_id
+        and learning_event.content_id = content_item.content_id
         and learning_event.kind = 'created'
     order by learning_event.at, learning_event.statement_id
     limit 1

@@ -5,25 +5,26 @@
 -- Results of assessments per learner and day. The vendor leaves the limits of score groups open but
 -- for "< 70" and "> 160"; a limit belongs to the group above, as 70 does.
 select
-    learner_day.person_id as user_id,
-    learner_day.content_id as assessment_id,
-    learner_day.date_id,
-    learner_day.started_at,
-    learner_day.completed_at,
-    learner_day.score,
+    daily_fact.person_id as user_id,
+    daily_fact.content_id as assessment_id,
+    daily_fact.date_id,
+    daily_fact.started_at,
+    daily_fact.completed_at,
+    daily_fact.score,
     case
-        when learner_day.score < 70 then 'Novice'
-        when learner_day.score < 100 then 'Intermediate Lower'
-        when learner_day.score < 130 then 'Intermediate'
-        when learner_day.score <= 160 then 'Intermediate Upper'
-        when learner_day.score > 160 then 'Advanced'
+        when daily_fact.score < 70 then 'Novice'
+        when daily_fact.score < 100 then 'Intermediate Lower'
+        when daily_fact.score < 130 then 'Intermediate'
+        when daily_fact.score <= 160 then 'Intermediate Upper'
+        when daily_fact.score > 160 then 'Advanced'
     end as score_group,
-    learner_day.percentile,
-    learner_day.time_spent
-from learner_day
-join content
-    on content.partner_id = learner_day.partner_id and content.content_id = learner_day.content_id
-where learner_day.partner_id = $1 and content.type = 'assessment';
+    daily_fact.percentile,
+    daily_fact.time_spent
+from daily_fact
+join content_item
+    on content_item.partner_id = daily_fact.partner_id
+    and content_item.content_id = daily_fact.content_id
+where daily_fact.partner_id = $1 and content_item.type = 'assessment';
 
 -- name: assignment_fact
 -- The progress of each assignee. The assignees of a team or group are its members on the day on
@@ -126,21 +127,22 @@ with attribute as (
         event.at,
         event.statement_id,
         event.kind,
-        content.type,
+        content_item.type,
         event.kind = 'passed' or (event.kind = 'completed' and event.success) as passed
-    from shown_event as event
-    join content
-        on content.partner_id = event.partner_id and content.content_id = event.content_id
-    left join content as certification
+    from reportable_event as event
+    join content_item
+        on content_item.partner_id = event.partner_id and content_item.content_id = event.content_id
+    left join content_item as certification
         on
-            certification.partner_id = content.partner_id
-            and certification.content_key = content.parent_key
+            certification.partner_id = content_item.partner_id
+            and certification.content_key = content_item.parent_key
             and certification.type = 'certification'
     where
         event.partner_id = $1
         and (
-            content.type = 'certification'
-            or (content.type in ('assessment', 'project') and certification.content_id is not null)
+            content_item.type = 'certification'
+            or (content_item.type in ('assessment', 'project')
+                and certification.content_id is not null)
         )
 ),
 attempted as (
@@ -180,80 +182,88 @@ group by person_id, certification_id, attempt;
 -- Work on chapters per learner and day. A deleted chapter has the id -1, so that a learner can have
 -- that id twice a day.
 select
-    learner_day.person_id as user_id,
-    case when content.deleted_at is null then content.content_id else -1 end as chapter_id,
-    learner_day.date_id,
-    learner_day.started_at,
-    learner_day.completed_at,
-    learner_day.time_spent,
-    learner_day.xp
-from learner_day
-join content
-    on content.partner_id = learner_day.partner_id and content.content_id = learner_day.content_id
-where learner_day.partner_id = $1 and content.type = 'chapter';
+    daily_fact.person_id as user_id,
+    case when content_item.deleted_at is null then content_item.content_id else -1 end
+        as chapter_id,
+    daily_fact.date_id,
+    daily_fact.started_at,
+    daily_fact.completed_at,
+    daily_fact.time_spent,
+    daily_fact.xp
+from daily_fact
+join content_item
+    on content_item.partner_id = daily_fact.partner_id
+    and content_item.content_id = daily_fact.content_id
+where daily_fact.partner_id = $1 and content_item.type = 'chapter';
 
 -- name: course_fact
 -- Work on courses per learner and day. A deleted course has the id -1, so that a learner can have
 -- that id twice a day.
 select
-    learner_day.person_id as user_id,
-    case when content.deleted_at is null then content.content_id else -1 end as course_id,
-    learner_day.date_id,
-    learner_day.started_at,
-    learner_day.completed_at,
-    learner_day.time_spent,
-    learner_day.xp
-from learner_day
-join content
-    on content.partner_id = learner_day.partner_id and content.content_id = learner_day.content_id
-where learner_day.partner_id = $1 and content.type = 'course';
+    daily_fact.person_id as user_id,
+    case when content_item.deleted_at is null then content_item.content_id else -1 end
+        as course_id,
+    daily_fact.date_id,
+    daily_fact.started_at,
+    daily_fact.completed_at,
+    daily_fact.time_spent,
+    daily_fact.xp
+from daily_fact
+join content_item
+    on content_item.partner_id = daily_fact.partner_id
+    and content_item.content_id = daily_fact.content_id
+where daily_fact.partner_id = $1 and content_item.type = 'course';
 
 -- name: exercise_fact
 -- Work on exercises per learner and day. A deleted exercise has the id -1, so that a learner can
 -- have that id twice a day.
 select
-    learner_day.person_id as user_id,
-    case when content.deleted_at is null then content.content_id else -1 end as exercise_id,
-    learner_day.date_id,
-    learner_day.started_at,
-    learner_day.completed_at,
-    learner_day.time_spent,
-    learner_day.xp
-from learner_day
-join content
-    on content.partner_id = learner_day.partner_id and content.content_id = learner_day.content_id
-where learner_day.partner_id = $1 and content.type = 'exercise';
+    daily_fact.person_id as user_id,
+    case when content_item.deleted_at is null then content_item.content_id else -1 end
+        as exercise_id,
+    daily_fact.date_id,
+    daily_fact.started_at,
+    daily_fact.completed_at,
+    daily_fact.time_spent,
+    daily_fact.xp
+from daily_fact
+join content_item
+    on content_item.partner_id = daily_fact.partner_id
+    and content_item.content_id = daily_fact.content_id
+where daily_fact.partner_id = $1 and content_item.type = 'exercise';
 
 -- name: practice_fact
 -- Work on practices per learner and day.
 select
-    learner_day.person_id as user_id,
-    learner_day.content_id as practice_id,
-    learner_day.date_id,
-    learner_day.started_at,
-    learner_day.completed_at,
-    learner_day.is_mobile,
-    learner_day.time_spent,
-    learner_day.xp
-from learner_day
-join content
-    on content.partner_id = learner_day.partner_id and content.content_id = learner_day.content_id
-where learner_day.partner_id = $1 and content.type = 'practice';
+    daily_fact.person_id as user_id,
+    daily_fact.content_id as practice_id,
+    daily_fact.date_id,
+    daily_fact.started_at,
+    daily_fact.completed_at,
+    daily_fact.is_mobile,
+    daily_fact.time_spent,
+    daily_fact.xp
+from daily_fact
+join content_item
+    on content_item.partner_id = daily_fact.partner_id
+    and content_item.content_id = daily_fact.content_id
+where daily_fact.partner_id = $1 and content_item.type = 'practice';
 
 -- name: project_fact
 -- Work on projects per learner and day.
 select
-    learner_day.person_id as user_id,
-    learner_day.content_id as project_id,
-    learner_day.date_id,
-    learner_day.started_at,
-    learner_day.completed_at,
-    learner_day.time_spent,
-    learner_day.xp
-from learner_day
-join content
-    on content.partner_id = learner_day.partner_id and content.content_id = learner_day.content_id
-where learner_day.partner_id = $1 and content.type = 'project';
+    daily_fact.person_id as user_id,
+    daily_fact.content_id as project_id,
+    daily_fact.date_id,
+    daily_fact.started_at,
+    daily_fact.completed_at,
+    daily_fact.time_spent,
+    daily_fact.xp
+from daily_fact
+join content_item
+    on content_item.partner_id = daily_fact.partner_id
+    and content_item.content_id = daily_fact.content_id
+where daily_fact.partner_id = $1 and content_item.type = 'project';
 
 -- name: publication_fact
 -- Views of published workspaces per day, and whether the viewer is the creator.
@@ -267,7 +277,7 @@ with published as (
     where
         partner_id = $1
         and content_id in (
-            select content_id from content where partner_id = $1 and type = 'workspace'
+            select content_id from content_item where partner_id = $1 and type = 'workspace'
         )
     group by content_id
 )
@@ -277,9 +287,10 @@ select
     event.content_id as workspace_id,
     event.day as viewed_at,
     count(distinct event.person_id)::integer as nb_viewers,
-    (sum(event.milliseconds) filter (where not event.total))::double precision / 1000 as nb_seconds,
+    (sum(event.milliseconds) filter (where not event.is_cumulative))::double precision / 1000
+        as nb_seconds,
     case when event.person_id = published.creator_id then 'creator' else 'viewer' end as viewer_type
-from shown_event as event
+from reportable_event as event
 join published on published.content_id = event.content_id and published.published_at <= event.at
 where event.partner_id = $1 and event.kind = 'viewed'
 group by
@@ -295,17 +306,18 @@ with enrolled as (
         min(date_id) as date_id,
         min(at) as started_at,
         min(at) filter (where kind = 'completed') as completed_at
-    from shown_event
+    from reportable_event
     where
         partner_id = $1
-        and content_id in (select content_id from content where partner_id = $1 and type = 'track')
+        and content_id in (select content_id from content_item where partner_id = $1
+        and type = 'track')
     group by group_id, person_id, content_id
 )
 select
     enrolled.group_id,
     enrolled.person_id as user_id,
     enrolled.track_id as track_version_id,
-    concat_ws('-', content.type, content.content_id) as content_id,
+    concat_ws('-', content_item.type, content_item.content_id) as content_id,
     enrolled.date_id,
     enrolled.started_at,
     enrolled.completed_at,
@@ -314,10 +326,11 @@ select
 from enrolled
 join track_content
     on track_content.partner_id = $1 and track_content.track_id = enrolled.track_id
-join content on content.partner_id = $1 and content.content_id = track_content.content_id
+join content_item
+    on content_item.partner_id = $1 and content_item.content_id = track_content.content_id
 left join lateral (
     select sum(xp) as xp, sum(time_spent) as nb_seconds
-    from learner_day
+    from daily_fact
     where
         partner_id = $1
         and person_id = enrolled.person_id
@@ -334,10 +347,10 @@ select
     min(at) as started_at,
     min(at) filter (where kind = 'completed') as completed_at,
     not bool_or(kind = 'completed') as is_currently_active
-from shown_event
+from reportable_event
 where
     partner_id = $1
-    and content_id in (select content_id from content where partner_id = $1 and type = 'track')
+    and content_id in (select content_id from content_item where partner_id = $1 and type = 'track')
 group by group_id, person_id, content_id;
 
 -- name: workspace_fact
@@ -366,10 +379,13 @@ select
     max(event.at) filter (where event.kind = 'upvoted') as last_upvoted_at,
     (array_agg(event.group_id order by event.at, event.statement_id)
         filter (where event.kind = 'created'))[1] as group_id
-from shown_event as event
-join content on content.partner_id = event.partner_id and content.content_id = event.content_id
-cross join lateral jsonb_to_record(content.attributes) as attribute (nb_megabytes double precision)
-where event.partner_id = $1 and content.type = 'workspace'
+from reportable_event as event
+join content_item
+    on content_item.partner_id = event.partner_id and content_item.content_id = event.content_id
+cross join lateral jsonb_to_record(content_item.attributes) as attribute (
+    nb_megabytes double precision
+)
+where event.partner_id = $1 and content_item.type = 'workspace'
 group by event.content_id, attribute.nb_megabytes
 having bool_or(event.kind = 'created');
 
@@ -379,9 +395,11 @@ select
     event.person_id as visitor_id,
     event.content_id as workspace_id,
     event.day as visited_at,
-    (sum(event.milliseconds) filter (where not event.total))::double precision / 1000 as nb_seconds,
+    (sum(event.milliseconds) filter (where not event.is_cumulative))::double precision / 1000
+        as nb_seconds,
     event.group_id
-from shown_event as event
-join content on content.partner_id = event.partner_id and content.content_id = event.content_id
-where event.partner_id = $1 and content.type = 'workspace' and event.kind = 'viewed'
+from reportable_event as event
+join content_item
+    on content_item.partner_id = event.partner_id and content_item.content_id = event.content_id
+where event.partner_id = $1 and content_item.type = 'workspace' and event.kind = 'viewed'
 group by event.person_id, event.content_id, event.day, event.group_id;

@@ -42,14 +42,14 @@ from (
 select
     statement.statement_id::text,
     convert_to(statement.payload, 'UTF8') as payload,
-    stored_at(statement.place) as stored,
+    stored_at(statement.sequence) as stored,
     statement.organization,
     statement.authority_key # $4::bigint as authority_key,
     statement.verb_key <> $3 and exists (
-        select from reference
-        where reference.partner_id = $1
-            and reference.target_id = statement.statement_id
-            and reference.voids
+        select from statement_reference
+        where statement_reference.partner_id = $1
+            and statement_reference.target_id = statement.statement_id
+            and statement_reference.voids
     ) as voided
 from statement
 where statement.partner_id = $1 and statement.statement_id = any($2::uuid[]);

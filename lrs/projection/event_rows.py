@@ -10,7 +10,7 @@ from lrs.store.postgres import Connection
 
 _COLUMNS = (
     *("partner_id", "person_id", "content_id"),
-    *("statement_id", "organization", "at", "agent_key", "source", "total"),
+    *("statement_id", "organization", "at", "agent_key", "source", "is_cumulative"),
     *Measures._fields,
 )
 

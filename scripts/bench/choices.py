@@ -132,7 +132,7 @@ where relnamespace = 'bench'::regnamespace and relkind = 'r'
 """
 
 
-_PAGE = "select {whole} from statement where partner_id = $1 order by place desc limit 100"
+_PAGE = "select {whole} from statement where partner_id = $1 order by sequence desc limit 100"
 
 
 async def _page_ms(connection: asyncpg.Connection, whole: str) -> float:
@@ -151,16 +151,16 @@ async def _page_ms(connection: asyncpg.Connection, whole: str) -> float:
 
 _STAGE = (
     "create temp table staged_statement (like statement) on commit delete rows",
-    "create temp table staged_link (like link) on commit delete rows",
+    "create temp table staged_link (like index_entry) on commit delete rows",
 )
 _UNSTAGE = """
 with fresh as (
     insert into statement
     select * from staged_statement order by statement_id
     on conflict (partner_id, statement_id) do nothing
-    returning place
+    returning sequence
 )
-insert into link select staged_link.* from staged_link join fresh using (place)
+insert into index_entry select staged_link.* from staged_link join fresh using (sequence)
 """
 
 
@@ -175,7 +175,7 @@ async def _staged(
 
 _DICTIONARY = (
     "create table term (id integer generated always as identity, key bigint primary key)",
-    "alter table link alter column key type integer",
+    "alter table index_entry alter column key type integer",
 )
 _TERMS = """
 with asked as (select distinct key from unnest($1::bigint[]) as asked (key)),

@@ -33,10 +33,10 @@ _AUTHORITY = (
 BENCH = IngestContext(1, "bench", "http://bench", None, _AUTHORITY, 1, False)
 _MOST_BYTES = 1_000_000
 _STATEMENT = (
-    *("place", "verb_key", "authority_key", "actor_key", "object_key", "partner_id"),
+    *("sequence", "verb_key", "authority_key", "actor_key", "object_key", "partner_id"),
     *("statement_id", "digest", "organization", "payload"),
 )
-_LINK = ("key", "place", "partner_id", "roles")
+_LINK = ("key", "sequence", "partner_id", "roles")
 
 
 def prepared(
@@ -49,11 +49,11 @@ def prepared(
 
 @asynccontextmanager
 async def tables_apart(dsn: str, count: int = 1) -> AsyncIterator[list[asyncpg.Connection]]:
-    """Connections to which `statement`, `link` and `reference` are empty tables like ours."""
+    """Connections whose tables of statements and index entries are empty copies."""
     setup = await asyncpg.connect(dsn)
     await setup.execute(f"drop schema if exists {APART} cascade")
     await setup.execute(f"create schema {APART}")
-    for table in ("statement", "link", "reference"):
+    for table in ("statement", "index_entry", "statement_reference"):
         await setup.execute(f"create table {APART}.{table} (like public.{table} including all)")
     path = {"search_path": f"{APART}, public", "timezone": "UTC", "jit": "off"}
     connections = [await asyncpg.connect(dsn, server_settings=path) for _ in range(count)]
@@ -138,7 +138,7 @@ async def copy(
         ],
     )
     await connection.copy_records_to_table(
-        f"{prefix}link",
+        f"{prefix}index_entry",
         columns=_LINK,
         records=[
             (key ^ own, place, partner_id, roles)

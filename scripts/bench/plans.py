@@ -38,7 +38,7 @@ _VALUE = re.compile(rf"\$\d+ = ({_LITERAL})")
 _PARAMETER = re.compile(r"\$(\d+)")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FOLLOWING_SECONDS = 5
-_BUILT = re.compile(r"\bfrom (statement|link)\b")
+_BUILT = re.compile(r"\bfrom (statement|index_entry)\b")
 _numbers = itertools.count()
 
 

@@ -103,7 +103,7 @@ async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
 async def _rows(pool: asyncpg.Pool) -> Json:
     return {
         table: await pool.fetchval(f"select count(*) from {table}")  # noqa: S608
-        for table in ("learning_event", "learner_record", "learner_day", "person", "content")
+        for table in ("learning_event", "learner_record", "daily_fact", "person", "content_item")
     }
 
 

@@ -30,7 +30,7 @@ VERBS = {
     "started": "https://activitystrea.ms/schema/1.0/start",
 }
 COLUMNS = (
-    *("partner_id", "place", "statement_id", "verb_key", "authority_key", "actor_key"),
+    *("partner_id", "sequence", "statement_id", "verb_key", "authority_key", "actor_key"),
     *("object_key", "organization", "digest", "payload"),
 )
 AUTHORITY = {"objectType": "Agent", "account": {"homePage": "https://lrs.example", "name": "bench"}}

@@ -9,7 +9,7 @@ with clock as materialized (
 item as (
     select
         given.*,
-        (clock.micros + given.position) << 10 | (pg_backend_pid() & 1023) as place
+        (clock.micros + given.position) << 10 | (pg_backend_pid() & 1023) as sequence
     from unnest(
         $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],
         $8::bytea[], $9::boolean[], $10::text[]
@@ -22,13 +22,13 @@ item as (
 told as (
     select
         item.*,
-        to_char(stored_at(item.place) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        to_char(stored_at(item.sequence) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
             as stored_text
     from item
 ),
 complete as (
     select
-        $1::integer as partner_id, statement_id, place, verb_key, authority_key, actor_key,
+        $1::integer as partner_id, statement_id, sequence, verb_key, authority_key, actor_key,
         object_key, organization, digest,
         body
             || case when timed then '' else '"timestamp":"' || stored_text || '",' end

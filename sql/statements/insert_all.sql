@@ -16,17 +16,17 @@ known as materialized (
 ),
 fresh as (
     insert into statement (
-        partner_id, statement_id, place, verb_key, authority_key, actor_key, object_key,
+        partner_id, statement_id, sequence, verb_key, authority_key, actor_key, object_key,
         organization, digest, payload
     )
     select * from complete
     where not (select one from known)
     order by statement_id
-    returning statement_id, place
+    returning statement_id, sequence
 ),
 linked as (
-    insert into link (partner_id, key, place, roles)
-    select $1, item.key, fresh.place, item.roles
+    insert into index_entry (partner_id, key, sequence, roles)
+    select $1, item.key, fresh.sequence, item.roles
     from unnest($20::uuid[], $11::bigint[], $12::smallint[]) as item (statement_id, key, roles)
     join fresh using (statement_id)
 )

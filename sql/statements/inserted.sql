@@ -4,8 +4,8 @@ select
     count(*) as stored,
     array_agg(fresh.statement_id::text) filter (
         where exists (
-            select from reference
-            where reference.partner_id = $1 and reference.target_id = fresh.statement_id
+            select from statement_reference
+            where statement_reference.partner_id = $1 and statement_reference.target_id = fresh.statement_id
         )
     ) as referred
 from fresh

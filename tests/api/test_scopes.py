@@ -341,7 +341,7 @@ async def test_track_events_and_the_partner_interface_know_it_too(
 
 _ROWS = """
 insert into statement
-    (partner_id, statement_id, place, verb_key, authority_key, digest, payload)
+    (partner_id, statement_id, sequence, verb_key, authority_key, digest, payload)
 select $1, gen_random_uuid(), $2::bigint + (n * 1000000::bigint << 10), 1, n % 50 # $3::bigint,
     'x', 'x'
 from generate_series(1, 5000) as n

@@ -125,11 +125,12 @@ async def shown(services: Services, operator: Partner) -> list[list[Any]]:
     found = []
     for table, columns in (
         ("learner_record", "organization, status, last_activity_at, attempts"),
-        ("learner_day", "day, started_at, completed_at"),
+        ("daily_fact", "day, started_at, completed_at"),
     ):
         rows_found = await services.database.readers.fetch(
-            f"select person.name, activity_id, {columns} from {table}"
-            " join person using (partner_id, person_id) join content using (partner_id, content_id)"
+            f"select person.external_id, activity_id, {columns} from {table}"
+            " join person using (partner_id, person_id)"
+            " join content_item using (partner_id, content_id)"
             " where partner_id = $1 order by 1, 2, 3",
             operator.partner_id,
         )

@@ -21,23 +21,24 @@ Json = dict[str, Any]
 LIMIT = 10
 
 _PEOPLE = """
-insert into person (partner_id, name) select $1, 'emp_' || n from generate_series(1, 2000) as n
+insert into person (partner_id, external_id)
+select $1, 'emp_' || n from generate_series(1, 2000) as n
 """
 _IDENTIFIERS = """
 insert into identifier (partner_id, person_id, agent_key, imported, identity)
 select $1, person_id, person_id * 2 + n, false,
-    case n when 0 then 'mbox mailto:' || name else 'account https://www.example.com ' || name end
+    case n when 0 then 'mbox mailto:' else 'account https://www.example.com ' end || external_id
 from person cross join generate_series(0, 1) as n where partner_id = $1
 """
 _CONTENTS = """
-insert into content (partner_id, content_key, activity_id, type, attributes)
+insert into content_item (partner_id, content_key, activity_id, type, attributes)
 select $1, n, 'http://example.com/' || n, 'course', '{}' from generate_series(1, 500) as n
 """
 _RECORDS = """
 insert into learner_record
     (partner_id, person_id, content_id, organization, status, last_activity_at, attempts, source)
 select $1, person_id, content_id, 'org ' || person_id % 20, 'in_progress', now(), 1, 'xapi'
-from person join content using (partner_id)
+from person join content_item using (partner_id)
 where partner_id = $1 and (content_key = 1 or (content_key + person_id) % 50 = 0)
 """
 
@@ -52,11 +53,11 @@ async def test_a_page_is_one_index_range(services: Services, partner: Partner) -
         try:
             for sql in (_PEOPLE, _IDENTIFIERS, _CONTENTS, _RECORDS):
                 await connection.execute(sql, partner.partner_id)
-            await connection.execute("analyze person, identifier, content, learner_record")
+            await connection.execute("analyze person, identifier, content_item, learner_record")
             one = "select person_id from person where partner_id = $1 limit 1 offset 1042"
             person_id = await connection.fetchval(one, partner.partner_id)
             busy = await connection.fetchval(
-                "select content_id from content where partner_id = $1 and content_key = 1",
+                "select content_id from content_item where partner_id = $1 and content_key = 1",
                 partner.partner_id,
             )
             for rest in (first, filtered):

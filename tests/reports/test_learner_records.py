@@ -44,7 +44,7 @@ async def of_content(partner: Partner, name: str, **params: Any) -> Json:
 
 
 async def test_a_record_says_all_that_is_known(services: Services, partner: Partner) -> None:
-    ada = await learner(services, partner, MBOX, name="emp_1", email="ada@example.com")
+    ada = await learner(services, partner, MBOX, external_id="emp_1", email="ada@example.com")
     course = await content(services, partner, COURSE, type="course", title="Python")
     await record(
         services,
@@ -117,7 +117,7 @@ async def test_a_learner_goes_by_every_name(services: Services, partner: Partner
         {"account": {"homePage": partner.home_page, "name": "a user of track events"}},
         {"account": {"homePage": "https://www.datacamp.com", "name": "emp/001"}},
     ]
-    ada = await learner(services, partner, *agents, name="the operator's own")
+    ada = await learner(services, partner, *agents, external_id="the operator's own")
     for name in (
         "the operator's own",
         "ada@example.com",
@@ -146,7 +146,7 @@ async def test_the_likeliest_meaning_of_a_name_is_taken(
 
     await added({"account": {"homePage": "https://one.example", "name": number}})
     await added({"account": {"homePage": partner.home_page, "name": number}})
-    await added(name=number)
+    await added(external_id=number)
     assert (await of_learner(partner, f"id:{number}"))["learner"]["user_id"] == by_id
 
 
@@ -194,7 +194,7 @@ async def test_nobody_and_nothing(partner: Partner, path: str) -> None:
 async def test_names_and_records_stay_within_the_partner(
     services: Services, partner: Partner, stranger: Partner
 ) -> None:
-    ada = await learner(services, stranger, MBOX, name="emp_1")
+    ada = await learner(services, stranger, MBOX, external_id="emp_1")
     course = await content(services, stranger, COURSE)
     await record(services, stranger, ada, course)
     for name in ("emp_1", "ada@example.com", f"id:{ada}"):
@@ -210,7 +210,7 @@ async def test_names_and_records_stay_within_the_partner(
 @pytest.fixture
 async def busy(services: Services, partner: Partner) -> None:
     """A learner with a record of each of seven items, in three organizations."""
-    ada = await learner(services, partner, MBOX, name="ada")
+    ada = await learner(services, partner, MBOX, external_id="ada")
     for number in range(7):
         kind = "course" if number % 2 else None
         item = await content(services, partner, f"{COURSE}/{number}", type=kind)
@@ -297,7 +297,7 @@ def rows_of(answer: httpx.Response) -> list[Json]:
 async def test_pages_of_a_content_item(services: Services, partner: Partner) -> None:
     item = await content(services, partner, COURSE)
     for number in range(5):
-        someone = await learner(services, partner, name=f"emp_{number}")
+        someone = await learner(services, partner, external_id=f"emp_{number}")
         for organization in ("", "north"):
             await record(services, partner, someone, item, organization=organization)
     page = await of_content(partner, COURSE, limit=3)
@@ -349,7 +349,7 @@ async def test_a_wrong_parameter_is_named(
 async def test_csv_says_the_same_as_json(
     services: Services, partner: Partner, accept: str | None
 ) -> None:
-    ada = await learner(services, partner, name='A "quoted", name\nof two lines')
+    ada = await learner(services, partner, external_id='A "quoted", name\nof two lines')
     item = await content(services, partner, COURSE, title="Ünïcode; and, commas")
     await record(services, partner, ada, item, success=False, milliseconds=1)
     await record(services, partner, ada, item, organization="north")
@@ -376,7 +376,7 @@ def cell(value: Any) -> str:
 
 
 async def test_every_answer_says_how_far_it_reaches(services: Services, partner: Partner) -> None:
-    await learner(services, partner, name="ada")
+    await learner(services, partner, external_id="ada")
     answer = await ask(partner, "learners/ada/records")
     assert answer.json()["through"] == answer.headers["Lrs-Reports-Through"]
     assert answer.json()["lag_seconds"] == 0

@@ -50,7 +50,7 @@ async def test_a_membership_of_no_day_is_taken_back(operator: Partner) -> None:
 
 async def days(services: Services, operator: Partner) -> list[date]:
     found = await services.database.readers.fetch(
-        "select day from learner_day where partner_id = $1 order by day", operator.partner_id
+        "select day from daily_fact where partner_id = $1 order by day", operator.partner_id
     )
     return [row["day"] for row in found]
 

@@ -65,7 +65,7 @@ async def named(connection: Any, partner: Partner) -> tuple[dict[int, str], dict
             called[person] = identity.removeprefix("mbox mailto:").partition("@")[0]
         elif identity.startswith("account "):
             called[person] = identity.rpartition(" ")[2]
-    contents = await rows(connection, partner, "content")
+    contents = await rows(connection, partner, "content_item")
     return called, {row["content_id"]: row["activity_id"] for row in contents}
 
 
@@ -108,10 +108,10 @@ async def test_any_history_in_any_chunks_is_told_as_it_happened(
     assert await facts(connection, partner, "learner_record", "organization") == oracle.records(
         expected
     )
-    assert await facts(connection, partner, "learner_day", "day") == oracle.days(
+    assert await facts(connection, partner, "daily_fact", "day") == oracle.days(
         expected, memberships
     )
-    names = ("learning_event", "learner_record", "learner_day")
+    names = ("learning_event", "learner_record", "daily_fact")
     before = [await written(connection, partner, name) for name in names]
     await rebuild(services, partner)
     assert await tables(connection, partner) == followed
@@ -131,7 +131,7 @@ async def test_a_voided_statement_leaves_nothing(
     await partner.send(voiding(completed))
     await follow(services, partner.partner_id)
     assert await one_record(connection, partner) is None
-    assert await rows(connection, partner, "learner_day") == []
+    assert await rows(connection, partner, "daily_fact") == []
 
 
 async def test_what_is_voided_before_it_comes_never_counts(
@@ -165,7 +165,7 @@ async def test_extremes_hold_nothing_up(
     assert (await partner.send(told)).status_code == 200
     assert await follow(services, partner.partner_id) == len(told)
     assert len(await rows(connection, partner, "learning_event")) == len(told)
-    days = [row["day"].isoformat() for row in await rows(connection, partner, "learner_day")]
+    days = [row["day"].isoformat() for row in await rows(connection, partner, "daily_fact")]
     assert len(days) == 7
     assert {"0001-01-01", "9999-12-31"} < set(days)
 
@@ -177,7 +177,7 @@ async def test_a_callback_tells_the_time_of_its_course(
     for duration in ("PT3M", "PT20M"):
         assert (await tool.send(body(duration))).status_code == 200
     await follow(services, partner.partner_id)
-    (content,) = await rows(connection, partner, "content")
+    (content,) = await rows(connection, partner, "content_item")
     assert content["type"] == "course"
     assert content["activity_id"] == f"{partner.home_page}/courses/{tool.course}"
     found = await one_record(connection, partner)

@@ -59,7 +59,7 @@ async def test_contents_are_described_by_their_definitions(
     }
     await partner.send(statement(object=chapter))
     await follow(services, partner.partner_id)
-    found = {row["activity_id"]: row for row in await rows(connection, partner, "content")}
+    found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
     assert found[chapter["id"]]["type"] == "chapter"
     assert found[chapter["id"]]["title"] == "Hello Python!"
     assert found[chapter["id"]]["parent_key"] == found[COURSES[0]]["content_key"]
@@ -73,7 +73,7 @@ async def test_contents_are_described_by_their_definitions(
     }
     await partner.send(statement(object=course))
     await follow(services, partner.partner_id)
-    found = {row["activity_id"]: row for row in await rows(connection, partner, "content")}
+    found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
     told = found[COURSES[0]]
     assert (told["type"], told["title"]) == ("course", "Introduction to Python")
     assert (told["technology"], told["topic"]) == ("Python", "Programming")
@@ -93,7 +93,7 @@ async def test_a_definition_counts_wherever_it_stands(
         )
     )
     await follow(services, partner.partner_id)
-    (row,) = await rows(connection, partner, "content")
+    (row,) = await rows(connection, partner, "content_item")
     assert row["title"] == "Python"
 
 
@@ -104,13 +104,15 @@ async def test_a_track_holds_what_was_worked_on_within_it_before_it_was_known_as
     within = {"contextActivities": {"grouping": [{"id": track}]}}
     await partner.send(statement(object={"id": COURSES[0]}, context=within))
     await follow(services, partner.partner_id)
-    assert [row["activity_id"] for row in await rows(connection, partner, "content")] == COURSES[:1]
+    assert [
+        row["activity_id"] for row in await rows(connection, partner, "content_item")
+    ] == COURSES[:1]
     defined = {"id": track, "definition": {"type": "http://datacamp.com/track"}}
     await partner.send(statement(object=defined))
     await follow(services, partner.partner_id)
     await partner.send(statement(object={"id": COURSES[1]}, context=within))
     await follow(services, partner.partner_id)
-    contents = {row["content_id"]: row for row in await rows(connection, partner, "content")}
+    contents = {row["content_id"]: row for row in await rows(connection, partner, "content_item")}
     found = await rows(connection, partner, "track_content")
     assert {contents[row["track_id"]]["activity_id"] for row in found} == {track}
     assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES
@@ -133,7 +135,7 @@ async def test_what_is_told_of_a_type_counts_while_the_definition_says_none(
     ):
         await partner.send(statement(object=target))
         await follow(services, partner.partner_id)
-        found = {row["activity_id"]: row for row in await rows(connection, partner, "content")}
+        found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
         types.append(found[COURSES[0]]["type"])
     assert types == ["course", "project", "course"]
     followed = await tables(connection, partner)
@@ -158,7 +160,7 @@ async def test_a_track_holds_also_what_a_voided_statement_told_of_it(
         if late:
             await follow(services, partner.partner_id)
     await follow(services, partner.partner_id)
-    contents = {row["content_id"]: row for row in await rows(connection, partner, "content")}
+    contents = {row["content_id"]: row for row in await rows(connection, partner, "content_item")}
     found = await rows(connection, partner, "track_content")
     assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES[:1]
 

@@ -101,14 +101,14 @@ async def test_what_does_not_change_is_not_written(
 ) -> None:
     await partner.send([lesson(1), lesson(2)])
     await follow(services, partner.partner_id)
-    names = ("learner_record", "learner_day", "content", "person", "learner_group")
+    names = ("learner_record", "daily_fact", "content_item", "person", "learner_group")
     before = {name: await written(connection, partner, name) for name in names}
     await partner.send({**lesson(1), "timestamp": "2020-01-01T00:00:00Z"})
     await follow(services, partner.partner_id)
     for name in names:
         now = await written(connection, partner, name)
         kept = [row for row in before[name] if row in now]
-        changed = {"learner_record": 1, "learner_day": 1}.get(name, 0)
+        changed = {"learner_record": 1, "daily_fact": 1}.get(name, 0)
         assert len(kept) == len(before[name]) - changed, name
 
 

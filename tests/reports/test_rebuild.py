@@ -61,11 +61,12 @@ async def test_a_rebuild_mends_whatever_is_wrong(
         "delete from learning_event where partner_id = $1 and content_id % 2 = 0",
         "update learning_event set score = 3 where partner_id = $1",
         "insert into learning_event (at, agent_key, partner_id, person_id, content_id,"
-        " statement_id, total, kind, source, organization) select at, agent_key, partner_id,"
-        " person_id, content_id, gen_random_uuid(), total, kind, source, organization"
+        " statement_id, is_cumulative, kind, source, organization)"
+        " select at, agent_key, partner_id, person_id, content_id, gen_random_uuid(),"
+        " is_cumulative, kind, source, organization"
         " from learning_event where partner_id = $1",
         "delete from learner_record where partner_id = $1",
-        "update learner_day set day = day + 1 where partner_id = $1",
+        "update daily_fact set day = day + 1 where partner_id = $1",
     ):
         await connection.execute(damage, partner.partner_id)
         assert await tables(connection, partner) != right

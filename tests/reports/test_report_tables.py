@@ -364,7 +364,13 @@ SOON = datetime.now(UTC) + timedelta(days=30)
 
 
 async def assign(world: World, to: str, assignee: int, content: int | None, **values: Any) -> int:
-    told = {"name": "first", "type": "course", "status": "active", "created_at": NOON, "xp": None}
+    told = {
+        "external_id": "first",
+        "type": "course",
+        "status": "active",
+        "created_at": NOON,
+        "xp": None,
+    }
     told |= {"group_id": await world.group("somewhere"), "assignee_type": to}
     told |= {"assignee_id": assignee, "content_id": content}
     return (await world.insert("assignment", **told | values))["assignment_id"]

@@ -204,9 +204,9 @@ async def test_the_vendors_name_for_a_courses_points_works_too(reader: asyncpg.C
     "sql",
     [
         "select * from public.statement",
-        "select * from public.learner_day",
+        "select * from public.daily_fact",
         "select * from public.credential",
-        "select * from public.shown_event",
+        "select * from public.reportable_event",
         "select * from public.partner",
         "delete from user_dim",
         "create table public.mine (a int)",

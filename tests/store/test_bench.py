@@ -48,13 +48,13 @@ async def written(dsn: str, rows: list[StatementRow], store: Store) -> tuple[obj
 
 async def without_time(connection: asyncpg.Connection) -> tuple[object, object]:
     told = await connection.fetch(
-        "select to_jsonb(statement) - 'place' - 'payload' as columns,"
+        "select to_jsonb(statement) - 'sequence' - 'payload' as columns,"
         " payload::jsonb - 'stored' as payload,"
-        " (payload::jsonb ->> 'stored')::timestamptz = stored_at(place) as same_time"
+        " (payload::jsonb ->> 'stored')::timestamptz = stored_at(sequence) as same_time"
         " from statement order by statement_id"
     )
     linked = await connection.fetch(
-        "select statement_id, key, roles from link join statement using (place)"
+        "select statement_id, key, roles from index_entry join statement using (sequence)"
         " order by statement_id, key"
     )
     return [tuple(row) for row in told], [tuple(row) for row in linked]

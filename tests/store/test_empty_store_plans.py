@@ -22,8 +22,8 @@ from tests.support.statements import new_id
 
 Json = dict[str, Any]
 
-TABLES = ("statement", "link", "reference")
-WHOLE = re.compile(r"(partner_id|key).*(statement_id|target_id|place)")
+TABLES = ("statement", "index_entry", "statement_reference")
+WHOLE = re.compile(r"(partner_id|key).*(statement_id|target_id|sequence)")
 AGENT = {"mbox": "mailto:learner@example.com"}
 LISTS = {
     "all": StatementQuery(100),
@@ -80,7 +80,7 @@ async def look_up_by_whole_keys(pool: asyncpg.Pool, sql: str) -> None:
             continue
         assert "Index Cond" in node, node
         # Whether anything at all was voided is asked of an index of that alone.
-        if node["Index Name"] != "reference_voiding":
+        if node["Index Name"] != "statement_reference_voiding":
             assert WHOLE.search(node["Index Cond"]), node
 
 

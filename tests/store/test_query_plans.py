@@ -40,7 +40,7 @@ REGISTRATIONS = [f"{number:08}-3ef0-4ed3-8b37-7f3964730bee" for number in range(
 
 _STATEMENTS = """
 insert into statement
-    (partner_id, statement_id, place, verb_key, authority_key, actor_key, object_key,
+    (partner_id, statement_id, sequence, verb_key, authority_key, actor_key, object_key,
     organization, digest, payload)
 select $1, gen_random_uuid(), $2::bigint + (n * 1000000::bigint << 10),
     ($4::bigint[])[n % 5 + 1], ($5::bigint[])[n / 7 % 10 + 1],
@@ -54,10 +54,10 @@ cross join lateral (
 """
 
 _LINKS = """
-insert into link (partner_id, key, place, roles)
+insert into index_entry (partner_id, key, sequence, roles)
 select $1,
     ($2::bigint[])[(hashtext(statement_id::text || $3) & 65535) % cardinality($2::bigint[]) + 1],
-    place, 1
+    sequence, 1
 from statement where partner_id = $1 and (actor_key is null or not $4)
 on conflict do nothing
 """
@@ -65,8 +65,8 @@ on conflict do nothing
 _DIRECT = ("member", "inherited", "verb", "half", "another half")
 
 _REFERENCES = """
-insert into reference (partner_id, statement_id, target_id, place, voids, settled)
-select partner_id, gen_random_uuid(), statement_id, place, hashtext(statement_id::text) % 2 = 0,
+insert into statement_reference (partner_id, statement_id, target_id, sequence, voids, resolved)
+select partner_id, gen_random_uuid(), statement_id, sequence, hashtext(statement_id::text) % 2 = 0,
     true
 from statement where partner_id = $1 and hashtext(statement_id::text) % 5 = 0
 """
@@ -111,7 +111,7 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
                 values = [key ^ own for key in choice]
                 await connection.execute(_LINKS, partner_id, values, name, name in _DIRECT)
             await connection.execute(_REFERENCES, partner_id)
-            await connection.execute("analyze statement, link, reference")
+            await connection.execute("analyze statement, index_entry, statement_reference")
     return partner_id
 
 
@@ -190,7 +190,7 @@ async def reader(
     services: Services, library: int, request: pytest.FixtureRequest
 ) -> AsyncIterator[Any]:
     columns = {
-        "link": ["key"],
+        "index_entry": ["key"],
         "statement": ["verb_key", "authority_key", "actor_key", "object_key", "organization"],
     }
     async with services.database.lists.acquire() as connection:

@@ -41,7 +41,7 @@ OWN_KEYS = {f"statement_by_{column}" for column in ("verb", "authority", "actor"
 
 async def test_every_index_and_key_has_the_partner(catalogue: Any) -> None:
     """Or keys that are its own; whatever is unique has it, so the same DDL can be distributed."""
-    assert {"statement", "link", "reference"} <= await tables(catalogue)
+    assert {"statement", "index_entry", "statement_reference"} <= await tables(catalogue)
     rows = await catalogue.fetch(
         """
         select indrelid::regclass::text as relation, indexrelid::regclass::text as index,
@@ -87,7 +87,7 @@ async def test_there_are_no_triggers_and_no_sequence_is_an_order(catalogue: Any)
     )
     assert [row["name"] for row in sequences] == [
         "assignment_assignment_id_seq",
-        "content_content_id_seq",
+        "content_item_content_id_seq",
         "learner_group_group_id_seq",
         "partner_partner_id_seq",
         "person_person_id_seq",
@@ -98,18 +98,19 @@ async def test_there_are_no_triggers_and_no_sequence_is_an_order(catalogue: Any)
 async def test_every_list_has_an_index_in_page_order(catalogue: Any) -> None:
     rows = await catalogue.fetch(
         "select pg_get_indexdef(indexrelid) as definition from pg_index"
-        " where indrelid = any(array['statement', 'link', 'reference']::regclass[])"
+        " where indrelid = any("
+        "array['statement', 'index_entry', 'statement_reference']::regclass[])"
     )
     found = {re.sub(r".* USING btree ", "", row["definition"]) for row in rows}
     assert found >= {
         "(partner_id, statement_id)",
-        "(partner_id, place)",
-        "(verb_key, place)",
-        "(authority_key, place)",
-        "(actor_key, place) WHERE (actor_key IS NOT NULL)",
-        "(object_key, place) WHERE (object_key IS NOT NULL)",
-        "(partner_id, organization, place) WHERE (organization IS NOT NULL)",
-        "(partner_id, key, place)",
+        "(partner_id, sequence)",
+        "(verb_key, sequence)",
+        "(authority_key, sequence)",
+        "(actor_key, sequence) WHERE (actor_key IS NOT NULL)",
+        "(object_key, sequence) WHERE (object_key IS NOT NULL)",
+        "(partner_id, organization, sequence) WHERE (organization IS NOT NULL)",
+        "(partner_id, key, sequence)",
         "(partner_id, target_id)",
         "(partner_id, target_id) WHERE voids",
     }

@@ -37,7 +37,7 @@ def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "place"),
+    ("moment", "sequence_number"),
     [
         (datetime.min.replace(tzinfo=UTC), 0),
         (EPOCH, 0),
@@ -45,19 +45,19 @@ def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
     ],
 )
 def test_instants_that_no_place_can_have_are_beyond_all_places(
-    moment: datetime, place: int
+    moment: datetime, sequence_number: int
 ) -> None:
-    assert sequence.first_at(moment) == place
+    assert sequence.first_at(moment) == sequence_number
 
 
 async def test_the_database_tells_the_same_instant(services: Services) -> None:
     moment = datetime(2026, 5, 8, 14, 44, 1, 267_891, UTC)
-    for place in (sequence.first_at(moment), sequence.first_after(moment) - 1):
-        told = await services.database.readers.fetchval("select stored_at($1)", place)
+    for number in (sequence.first_at(moment), sequence.first_after(moment) - 1):
+        told = await services.database.readers.fetchval("select stored_at($1)", number)
         assert told == moment
 
 
-# Writers that take the same place
+# Writers that take the same sequence
 
 
 @pytest.fixture
@@ -96,10 +96,11 @@ async def test_who_takes_a_taken_place_is_stored_at_another(
         verdicts = await commits.submit(partner.partner_id, batch, atomic=atomic)
         assert verdicts == [None] * len(batch)
     rows = await stuck.readers.fetch(
-        "select statement_id::text, place from statement where partner_id = $1", partner.partner_id
+        "select statement_id::text, sequence from statement where partner_id = $1",
+        partner.partner_id,
     )
     assert {row["statement_id"] for row in rows} == {
         each.statement_id for batch in sent for each in batch
     }
-    assert len({row["place"] for row in rows}) == len(rows)
-    assert {row["place"] % 2**sequence.TIEBREAK_BITS for row in rows} == {7}
+    assert len({row["sequence"] for row in rows}) == len(rows)
+    assert {row["sequence"] % 2**sequence.TIEBREAK_BITS for row in rows} == {7}

@@ -49,7 +49,7 @@ async def content(services: Services, partner: Partner, activity_id: str, **colu
         "content_key": index_keys.activity_key(activity_id),
         "attributes": "{}",
     }
-    return int(await insert(services, "content", "content_id", **row | columns))
+    return int(await insert(services, "content_item", "content_id", **row | columns))
 
 
 async def record(

@@ -17,11 +17,11 @@ Json = dict[str, Any]
 
 TABLES = {
     "learner_record": "person_id, content_id, organization",
-    "learner_day": "person_id, content_id, day",
+    "daily_fact": "person_id, content_id, day",
     "learning_event": "statement_id",
     "person": "person_id",
     "identifier": "agent_key",
-    "content": "content_id",
+    "content_item": "content_id",
     "learner_group": "group_id",
     "track_content": "track_id, content_id",
 }

@@ -65,6 +65,7 @@ def chain(length: int = 4) -> list[Json]:
 async def unsettled(services: Services, partner: Partner) -> int:
     """How many of a partner's references still lack something."""
     count: int = await services.database.readers.fetchval(
-        "select count(*) from reference where partner_id = $1 and not settled", partner.partner_id
+        "select count(*) from statement_reference where partner_id = $1 and not resolved",
+        partner.partner_id,
     )
     return count

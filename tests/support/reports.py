@@ -62,7 +62,7 @@ class World:
     ) -> int:
         columns = {name: values.pop(name, None) for name in ("technology", "topic", "deleted_at")}
         row = await self.insert(
-            "content",
+            "content_item",
             content_key=len(self.keys),
             parent_key=None if parent is None else self.keys[parent],
             type=type_,
@@ -76,7 +76,7 @@ class World:
 
     async def day(self, person_id: int, content_id: int, day: date = DAY, **values: Any) -> None:
         await self.insert(
-            "learner_day", person_id=person_id, content_id=content_id, day=day, **values
+            "daily_fact", person_id=person_id, content_id=content_id, day=day, **values
         )
 
     async def record(self, person_id: int, content_id: int, **values: Any) -> None:
@@ -87,7 +87,7 @@ class World:
     async def event(
         self, person_id: int, content_id: int, kind: str, at: datetime = NOON, **values: Any
     ) -> None:
-        told = {"organization": "", "total": False, "source": "xapi", "agent_key": 0}
+        told = {"organization": "", "is_cumulative": False, "source": "xapi", "agent_key": 0}
         await self.insert(
             "learning_event",
             statement_id=uuid4(),

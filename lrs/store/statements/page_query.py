@@ -126,7 +126,7 @@ class _Walked:
 
     @property
     def table(self) -> str:
-        return "link" if self.column == "key" else "statement"
+        return "index_entry" if self.column == "key" else "statement"
 
 
 @cache
@@ -153,7 +153,7 @@ class _Query:
         ranges = [each for ranges in conditions for each in ranges if self.several]
         tried = {column for each in ranges for column in (each.column, *each.lacking)}
         kept = sorted((tried - {"key"}) | {"verb_key"})
-        self.columns = ("place", "statement_id", *kept, "payload")
+        self.columns = ("sequence", "statement_id", *kept, "payload")
 
     def sql(self) -> str:
         """Rows keep the order of the walk on their way to the answer: nothing there reorders.
@@ -170,8 +170,8 @@ class _Query:
         substring(textsend(texts) for octet_length(texts) - coalesce(sizes[$2 + 1] + 1, 0))
     end,
     case
-        when sizes[$2 + 1] is not null then places[$2]
-        else (select place from ({self._candidates(["place"])}) as walked offset $3 - 1)
+        when sizes[$2 + 1] is not null then sequences[$2]
+        else (select sequence from ({self._candidates(["sequence"])}) as walked offset $3 - 1)
     end,
     case when largest > $7 then sizes end
 from (
@@ -179,9 +179,9 @@ from (
         coalesce(string_agg(payload, ',') filter (where bytes <= $7), '') as texts,
         coalesce(max(bytes), 0) as largest,
         array_agg(bytes) as sizes,
-        array_agg(place) as places
+        array_agg(sequence) as sequences
     from (
-        select place, payload, octet_length(payload) as bytes
+        select sequence, payload, octet_length(payload) as bytes
         from ({self._candidates(self.columns)}) as candidate
         where {" and ".join([_NOT_VOIDED, *met])}
         limit $2 + 1
@@ -205,16 +205,16 @@ from (
 """
 
     def _reach(self, each: _Walked) -> str:
-        ahead = self._range(each, _AHEAD, ["place"])
-        return f"(select place from ({ahead}) as ahead offset {_AHEAD - 1})"
+        ahead = self._range(each, _AHEAD, ["sequence"])
+        return f"(select sequence from ({ahead}) as ahead offset {_AHEAD - 1})"
 
     def _candidates(self, columns: Sequence[str]) -> str:
         """The first statements of the condition that leads, as many as may be examined."""
         if not self.conditions:
             return f"""
     select {", ".join(columns)} from statement
-    where partner_id = $1 and place >= $5 and place < $6
-    order by place {self.direction}
+    where partner_id = $1 and sequence >= $5 and sequence < $6
+    order by sequence {self.direction}
     limit $3"""
         branches = [self._branch(number, columns) for number in range(len(self.conditions))]
         return "\n    union all".join(branches)
@@ -223,38 +223,38 @@ from (
         ranges = self.conditions[number]
         guard = f"where {self._leads(number)}" if self.several else ""
         walks = " union all ".join(f"({self._walk(each, columns)})" for each in ranges)
-        once = "distinct on (place) " if len(ranges) > 1 else ""
+        once = "distinct on (sequence) " if len(ranges) > 1 else ""
         return f"""
     (select {once}{", ".join(columns)}
     from ({walks}) as walked
     {guard}
-    order by place {self.direction}
+    order by sequence {self.direction}
     limit $3)"""
 
     def _walk(self, each: _Walked, columns: Sequence[str]) -> str:
         """The partner's statements in a range; those that are linked are looked up by place."""
-        if each.table == "statement" or columns == ["place"]:
+        if each.table == "statement" or columns == ["sequence"]:
             return self._range(each, "$3", columns)
         return f"""
         select {", ".join(columns)}
-        from ({self._range(each, "$3", ["place"])}) as linked
+        from ({self._range(each, "$3", ["sequence"])}) as linked
         cross join lateral (
             select {", ".join(columns[1:])} from statement
-            where partner_id = $1 and place between linked.place and linked.place
-            order by place
+            where partner_id = $1 and sequence between linked.sequence and linked.sequence
+            order by sequence
             offset 0
         ) as statement
-        order by place {self.direction}"""
+        order by sequence {self.direction}"""
 
     def _range(self, each: _Walked, limit: int | str, columns: Sequence[str]) -> str:
         column, value = each.column, each.value
-        order = f"{column} {self.direction}, place {self.direction}"
+        order = f"{column} {self.direction}, sequence {self.direction}"
         return f"""
         select {", ".join(columns)}
         from (
             select {", ".join(dict.fromkeys([column, *columns]))} from {each.table}
             where partner_id = $1 and {column} is not null
-                and ({column}, place) >= ({value}, $5) and ({column}, place) < ({value}, $6)
+                and ({column}, sequence) >= ({value}, $5) and ({column}, sequence) < ({value}, $6)
             order by {order}
             limit {limit}
         ) as range
@@ -275,15 +275,16 @@ def _meets(each: _Walked) -> str:
         return f"coalesce({each.column} = {each.value}, false)"
     may_be = " or ".join(f"{column} is null" for column in each.lacking) or "true"
     return f"""({may_be}) and exists (
-        select from link
-        where partner_id = $1 and key = {each.value} and place = candidate.place
+        select from index_entry
+        where partner_id = $1 and key = {each.value} and sequence = candidate.sequence
         offset 0)"""
 
 
 # Most partners have voided nothing: that is asked once.
-_NOT_VOIDED = """(not (select exists (select from reference where partner_id = $1 and voids))
+_NOT_VOIDED = """(not (select exists (
+            select from statement_reference where partner_id = $1 and voids))
         or not exists (
-            select from reference
+            select from statement_reference
             where partner_id = $1 and target_id = candidate.statement_id and voids
             offset 0)
         or verb_key = $4)"""

@@ -16,7 +16,7 @@ _COUNT = 50_000
 _BATCH = 500
 
 # What is made of statements for reports can be made again, and is not counted.
-_TABLES = ("statement", "link", "reference", "activity", "agent_name")
+_TABLES = ("statement", "index_entry", "statement_reference", "activity", "agent_name")
 _RELATIONS = """
 select relation.relname as name, pg_relation_size(relation.oid) as bytes
 from unnest($1::text[]) as stored (name)

@@ -154,7 +154,7 @@ async def answers(services: Services, partner: Partner, ids: Sequence[str]) -> J
         services, partner, "select statement_id::text, status, encode(sha2, 'hex') from signature"
     )
     found["unsettled"] = await rows(
-        services, partner, "select statement_id::text from reference", "and not settled"
+        services, partner, "select statement_id::text from statement_reference", "and not resolved"
     )
     return found
 

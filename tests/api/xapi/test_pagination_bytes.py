@@ -104,11 +104,12 @@ async def test_voided_statements_take_no_room(
 
 # As two servers may store them: their places tell them apart, their `stored` does not.
 _AT_ONE_MOMENT = """
-update statement set place = placed.place
+update statement set sequence = placed.sequence
 from (
     select
         statement_id,
-        ((min(place) over () >> 10) - 1000000 << 10) + row_number() over (order by place) as place
+        ((min(sequence) over () >> 10) - 1000000 << 10)
+            + row_number() over (order by sequence) as sequence
     from statement where partner_id = $1
 ) as placed
 where partner_id = $1 and statement.statement_id = placed.statement_id
