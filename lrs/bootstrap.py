@@ -33,9 +33,9 @@ DEMO_SCOPES = frozenset({scopes.ALL})
 
 @contextmanager
 def database_url(settings: Settings, *, exclusive: bool = False) -> Iterator[str]:
-    """The database that the settings mean: a given one, or the embedded one, started if need be.
+    """The DSN of the configured database; the embedded one is started unless it runs already.
 
-    With `exclusive`, an embedded one must not be in use by another server. Raises EmbeddedError.
+    With `exclusive`, an embedded one must not run already. Raises EmbeddedPostgresError.
     """
     if settings.database_url:
         yield settings.database_url
@@ -43,7 +43,7 @@ def database_url(settings: Settings, *, exclusive: bool = False) -> Iterator[str
     from lrs import embedded_postgres  # a given database must not even import it
 
     directory = Path(settings.data_directory)
-    address = None if exclusive else embedded_postgres.address(directory)
+    address = None if exclusive else embedded_postgres.find_dsn(directory)
     if address:
         yield address
     else:

@@ -51,6 +51,10 @@ class Violation:
     requirement: str
 
 
+class OperatorError(Exception):
+    """A command or the server cannot run; the message is one sentence for the operator."""
+
+
 class LRSError(Exception):
     """A request that cannot be served; `detail` is a sentence for the one who sent it."""
 

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from lrs.errors import OperatorError
+
 PREFIX = "LRS_"
 
 # Seconds that timers and PostgreSQL can count, some three weeks; and those of a hundred years, for
@@ -21,7 +23,7 @@ _LONG = 2_000_000
 _LONGEST = 3_000_000_000
 
 
-class SettingsError(Exception):
+class SettingsError(OperatorError):
     """A setting that cannot be used; the message names it and says what was expected."""
 
 

@@ -9,8 +9,10 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
+from lrs.errors import OperatorError
 
-class WrongSecretKey(Exception):
+
+class WrongSecretKey(OperatorError):
     """What is in the database was encrypted with another secret key than the one configured."""
 
 

@@ -14,15 +14,14 @@ import httpx
 from lrs import __version__, bootstrap
 from lrs.auth import credentials, scopes
 from lrs.auth.credentials import IssuedCredential
-from lrs.auth.secret_box import WrongSecretKey
 from lrs.cli.export import export
 from lrs.cli.options import DATABASE, configured, flags, overlap
 from lrs.cli.people import content, people
 from lrs.cli.rebuild import rebuild, status
 from lrs.cli.reports import reports
 from lrs.cli.tools import tool
-from lrs.errors import LRSError
-from lrs.settings import Settings, SettingsError
+from lrs.errors import LRSError, OperatorError
+from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.postgres import open_admin_database, server_version
 from lrs.store.registry import Credential, Registry
@@ -38,15 +37,10 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (SettingsError, WrongSecretKey) as error:
+        except OperatorError as error:
             fail(str(error))
         except LRSError as error:
             fail(error.detail)
-        except Exception as error:
-            # Named, not imported: a given database must not load the embedded one.
-            if type(error).__name__ == "EmbeddedError":
-                fail(str(error))
-            raise
 
 
 def fail(sentence: str) -> NoReturn:

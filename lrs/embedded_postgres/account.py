@@ -1,138 +1,122 @@
-"""Whom PostgreSQL runs as, and what that user may reach.
+"""The operating system user that PostgreSQL runs as.
 
-PostgreSQL refuses to run as root. A server that root started therefore runs it as another user,
-who needs to own the cluster and to pass through the directories above it; for anybody else there
-is nothing to give away.
+PostgreSQL refuses to run as root. When root starts the server, PostgreSQL runs as the owner of the
+cluster directory, or as `nobody` for a new cluster. It keeps one capability, CAP_DAC_OVERRIDE, so
+that it reaches its files below directories that are closed to that user. So only the cluster
+directory changes its owner, and nothing outside the data directory changes.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import stat
+import pwd
+import shutil
 import subprocess
-import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from lrs.embedded_postgres.errors import ELSEWHERE, EmbeddedError
+from lrs.embedded_postgres.errors import USE_OWN_POSTGRES, EmbeddedPostgresError
 
-SERVICE_USER = "pgserver"
+UNPRIVILEGED_USER = "nobody"
+SETPRIV = (
+    "setpriv",
+    "--clear-groups",
+    "--no-new-privs",
+    "--inh-caps=-all,+dac_override",
+    "--ambient-caps=+dac_override",
+    "--securebits=+no_setuid_fixup",  # or access(2) ignores the capability
+)
 
-# glibc would give the memory of each answer back to the kernel, and fault it in again for the next:
-# that was a third of what a list took, and half of a look-up.
-_MEMORY = {
+# By default glibc returns freed memory to the kernel after each query and faults it in again for
+# the next: a third of the time of a list of statements, half of the time of a lookup by id.
+MALLOC_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "16777216",
     "MALLOC_MMAP_THRESHOLD_": "16777216",
     "MALLOC_TOP_PAD_": "1048576",
 }
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user and group to run programs as: the present ones or, for root, others."""
+    """A user and group to run programs as."""
 
     uid: int
     gid: int
 
-    def own(self, *paths: Path) -> None:
-        if os.geteuid() == 0:
+    def own(self, *paths: Path | int) -> None:
+        """Make the account the owner of files, given as paths or descriptors."""
+        if self._is_other_user:
             for path in paths:
-                os.chown(path, self.uid, self.gid, follow_symlinks=False)
+                os.chown(path, self.uid, self.gid, follow_symlinks=isinstance(path, int))
 
     def run(self, *command: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603
-            command,
+        """Run a program to its end; standard error is part of its output."""
+        return subprocess.run(
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             check=False,
-            **self._options(),
+            **self._arguments(command),
         )
 
     def start(self, *command: str | Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **self._options()
+        return subprocess.Popen(
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, **self._arguments(command)
         )
 
-    def _options(self) -> dict[str, Any]:
-        """Programs are deaf to the terminal's Ctrl-C and to PG* variables."""
+    @property
+    def _is_other_user(self) -> bool:
+        return self.uid != os.geteuid()
+
+    def _arguments(self, command: tuple[str | Path, ...]) -> dict[str, Any]:
+        """For subprocess: no PG* variables; a session of its own, which Ctrl-C does not reach."""
+        if self._is_other_user:
+            command = (*SETPRIV, f"--reuid={self.uid}", f"--regid={self.gid}", "--", *command)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-        options: dict[str, Any] = {
-            "env": _MEMORY | environment | {"LC_ALL": "C"},
+        return {
+            "args": command,
+            "env": MALLOC_ENVIRONMENT | environment | {"LC_ALL": "C"},
             "cwd": "/",
             "umask": 0o077,
             "start_new_session": True,
         }
-        if os.geteuid() == 0:
-            options |= {"user": self.uid, "group": self.gid, "extra_groups": []}
-        return options
 
 
-def present_account() -> Account:
+def current_account() -> Account:
     return Account(os.geteuid(), os.getegid())
 
 
-def account_for(cluster: Path) -> Account:
-    """As root: whoever owns the cluster, so that what a user made stays that user's."""
+def postgres_account(cluster: Path) -> Account:
+    """The account that PostgreSQL runs as; for root, another one than root's."""
     if os.geteuid() != 0:
-        return present_account()
+        return current_account()
+    if shutil.which("setpriv") is None:
+        raise EmbeddedPostgresError(
+            "PostgreSQL refuses to run as root, and setpriv (package util-linux), which starts it "
+            f"as another user, is not installed; start as an ordinary user, {USE_OWN_POSTGRES}."
+        )
     if cluster.exists() and cluster.stat().st_uid != 0:
         return Account(cluster.stat().st_uid, cluster.stat().st_gid)
-    return _service_account()
-
-
-def _service_account() -> Account:
-    import pwd
-
-    command = ["useradd", "--system", "--user-group", "--no-create-home"]
-    command += ["--shell", "/usr/sbin/nologin", SERVICE_USER]
-    for _ in range(50):  # another server may be adding it at this moment
-        with suppress(KeyError):
-            entry = pwd.getpwnam(SERVICE_USER)
-            return Account(entry.pw_uid, entry.pw_gid)
-        with suppress(OSError):
-            subprocess.run(command, capture_output=True, check=False)  # noqa: S603
-        time.sleep(0.1)
-    raise EmbeddedError(
-        f"PostgreSQL refuses to run as root, and the system user {SERVICE_USER} cannot be created "
-        f"(is useradd missing?); create it, start the server as an ordinary user, {ELSEWHERE}."
-    )
+    try:
+        entry = pwd.getpwnam(UNPRIVILEGED_USER)
+    except KeyError:
+        raise EmbeddedPostgresError(
+            f"PostgreSQL refuses to run as root, and this system has no user {UNPRIVILEGED_USER} "
+            f"to run it as; start as an ordinary user, {USE_OWN_POSTGRES}."
+        ) from None
+    return Account(entry.pw_uid, entry.pw_gid)
 
 
 def user_name(uid: int) -> str:
-    import pwd
-
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
 
 
-def open_parents(path: Path, account: Account) -> None:
-    """As root: let the account pass through the directories above `path`, and only pass."""
-    if os.geteuid() != 0:
-        return
-    for parent in path.parents:
-        status = parent.stat()
-        mode = stat.S_IMODE(status.st_mode)
-        ours = status.st_gid == account.gid
-        if status.st_uid == account.uid or mode & (stat.S_IXGRP if ours else stat.S_IXOTH):
-            continue
-        if ours or not mode & stat.S_IRWXG:  # a group without rights loses none
-            os.chown(parent, -1, account.gid)
-            parent.chmod(mode | stat.S_IXGRP)
-        else:
-            parent.chmod(mode | stat.S_IXOTH)
-        log.info("let user %s pass through %s", user_name(account.uid), parent)
-
-
-def open_in_place(path: Path, flags: int, mode: int) -> int:
-    """Open or make a file; a link, which could lead root elsewhere, is not followed."""
-    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, mode)
+def open_no_follow(path: Path, flags: int) -> int:
+    """Open or create a file with mode 0600; refuse a symbolic link, which could mislead root."""
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)

@@ -1,4 +1,4 @@
-"""PostgreSQL's processes: found, stopped and started, and where they listen."""
+"""PostgreSQL's processes: start, stop, and their sockets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,23 +13,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from lrs.embedded_postgres.account import Account, open_in_place, open_parents
-from lrs.embedded_postgres.errors import EmbeddedError, failure
+from lrs.embedded_postgres.account import Account, open_no_follow
+from lrs.embedded_postgres.errors import program_failed
 
-LOG_LIMIT = 10_000_000
-SOCKET = ".s.PGSQL."  # and the port
-SOCKET_PATH_LIMIT = 100
+MAX_LOG_BYTES = 10_000_000
+MAX_SOCKET_PATH_BYTES = 100
+SOCKET_PREFIX = ".s.PGSQL."  # followed by the port
+# Each signal and the seconds that PostgreSQL has to end after it.
+STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """What PostgreSQL itself notes of a server, in the cluster's `postmaster.pid`."""
+class PidFile:
+    """The cluster's `postmaster.pid`, which PostgreSQL writes while it runs."""
 
     pid: str = ""
     port: str = ""
@@ -38,90 +38,54 @@ class Note:
     ready: bool = False
 
 
-def _note(cluster: Path) -> Note:
+def read_pid_file(cluster: Path) -> PidFile:
     try:
         text = os.fsdecode((cluster / "postmaster.pid").read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        return Note()
-    # Pid, directory, start, port, socket directory, …, …, status; written one after the other.
+        return PidFile()
+    # Lines, written one by one: pid, directory, start, port, socket directory, -, -, status.
     lines = text.split("\n") + [""] * 8
-    return Note(lines[0], lines[3], lines[4], ready=lines[7].strip() == "ready")
+    return PidFile(lines[0], lines[3], lines[4], ready=lines[7].strip() == "ready")
 
 
-def _processes(cluster: Path) -> list[psutil.Process]:
-    """Every process of a PostgreSQL on the cluster; they all work in its directory."""
-    home, found = cluster.resolve(), []
+def find_processes(cluster: Path) -> list[psutil.Process]:
+    """All processes of a PostgreSQL on the cluster, which is their working directory."""
+    directory, processes = cluster.resolve(), []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.name() == "postgres" and Path(process.cwd()) == home:
-                found.append(process)
-    return found
+            if process.name() == "postgres" and Path(process.cwd()) == directory:
+                processes.append(process)
+    return processes
 
 
-def works_on(cluster: Path, pid: int) -> bool:
-    return any(process.pid == pid for process in _processes(cluster))
-
-
-def listening(cluster: Path) -> Note | None:
-    """Where the PostgreSQL listens that runs on the cluster, if one does."""
-    note = _note(cluster)
-    alive = {str(process.pid) for process in _processes(cluster)}
-    return note if note.ready and note.pid in alive else None
+def find_running(cluster: Path) -> PidFile | None:
+    """The pid file of the PostgreSQL that runs on the cluster and accepts connections."""
+    pid_file = read_pid_file(cluster)
+    pids = {str(process.pid) for process in find_processes(cluster)}
+    return pid_file if pid_file.ready and pid_file.pid in pids else None
 
 
 def stop_processes(cluster: Path) -> None:
-    """Stop what runs on the cluster: the postmaster in order, orphans and the deaf by force."""
-    for number, patience in (
-        (signal.SIGINT, 60.0),
-        (signal.SIGQUIT, 10.0),
-        (signal.SIGKILL, 10.0),
-    ):
-        targets = _processes(cluster)
+    """Stop PostgreSQL on the cluster: fast shutdown first, then by force, orphans included."""
+    for number, timeout in STOP_SIGNALS:
+        targets = find_processes(cluster)
         if number == signal.SIGINT:
-            postmaster = _note(cluster).pid
+            postmaster = read_pid_file(cluster).pid
             targets = [process for process in targets if str(process.pid) == postmaster]
         for process in targets:
             with suppress(psutil.Error):
                 process.send_signal(number)
-        end = time.monotonic() + patience
-        while targets and _processes(cluster) and time.monotonic() < end:
+        deadline = time.monotonic() + timeout
+        while targets and find_processes(cluster) and time.monotonic() < deadline:
             time.sleep(0.02)
 
 
-def require_free(host: str, port: str) -> None:
-    """Find out whether PostgreSQL can listen there, which does not say itself why it cannot.
+def remove_stale_locks(cluster: Path) -> None:
+    """Remove lock files whose pid now belongs to another program: PostgreSQL would refuse to start.
 
-    Like it, be content with one of the host's addresses. Raises EmbeddedError.
+    Only for a cluster on which no PostgreSQL runs.
     """
-    reason: str | None = None
-    try:
-        for family, _, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            reason = _reason_not_to_listen(family, place)
-            if reason is None:
-                return
-    except OSError as error:
-        reason = error.strerror
-    raise EmbeddedError(
-        f"LRS_REPORTS_ADDRESS: cannot listen on {host} port {port}: {str(reason).lower()}; "
-        "choose another."
-    )
-
-
-def _reason_not_to_listen(family: int, place: tuple[Any, ...]) -> str | None:
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:  # as PostgreSQL does: the same port of IPv4 is another
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind(place)
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
-
-
-def forget_dead_server(cluster: Path) -> None:
-    """Remove locks whose pid is another program's by now: PostgreSQL would wait for that one."""
-    for lock in (cluster / "postmaster.pid", *cluster.glob(f"{SOCKET}*.lock")):
+    for lock in (cluster / "postmaster.pid", *cluster.glob(f"{SOCKET_PREFIX}*.lock")):
         with suppress(FileNotFoundError):
             pid = lock.read_text(errors="replace").partition("\n")[0]
             if not pid.isdigit() or psutil.pid_exists(int(pid)):
@@ -130,41 +94,43 @@ def forget_dead_server(cluster: Path) -> None:
 
 @contextmanager
 def socket_directory(cluster: Path, account: Account) -> Iterator[Path]:
-    """The cluster itself, closed to others as it is; elsewhere when its path cannot be used."""
-    path = os.fsencode(cluster / f"{SOCKET}65535")
-    if len(path) <= SOCKET_PATH_LIMIT and b"," not in path:
+    """The cluster, or a temporary directory where a socket path cannot hold the cluster's path."""
+    path = os.fsencode(cluster / f"{SOCKET_PREFIX}65535")
+    if len(path) <= MAX_SOCKET_PATH_BYTES and b"," not in path:
         yield cluster
         return
     sockets = Path(tempfile.mkdtemp(prefix="lrs-")).resolve()
     try:
         account.own(sockets)
-        open_parents(sockets, account)
         yield sockets
     finally:
         shutil.rmtree(sockets, ignore_errors=True)
 
 
 @contextmanager
-def serving(binaries: Path, data: Path, sockets: Path, account: Account) -> Iterator[None]:
-    """PostgreSQL, once it is ready, however long its recovery takes, to the end of the block."""
-    cluster, journal = data / "postgres", data / "postgres.log"
-    if journal.exists() and journal.stat().st_size > LOG_LIMIT:
-        journal.replace(data / "postgres.log.1")
+def running_process(programs: Path, data: Path, sockets: Path, account: Account) -> Iterator[None]:
+    """PostgreSQL from the moment that it accepts connections to the end of the block.
+
+    Crash recovery has no time limit.
+    """
+    cluster, log_file = data / "postgres", data / "postgres.log"
+    if log_file.exists() and log_file.stat().st_size > MAX_LOG_BYTES:
+        log_file.replace(data / "postgres.log.1")
     settings = {
         "config_file": data / "postgres.conf",
         "hba_file": data / "postgres.hba.conf",
         "ident_file": data / "postgres.ident.conf",
         "unix_socket_directories": sockets,
     }
-    flags = [f"--{name}={value}" for name, value in settings.items()]
-    with os.fdopen(open_in_place(journal, os.O_WRONLY | os.O_APPEND, 0o600), "ab") as output:
-        account.own(journal)
-        said_before = output.tell()
-        process = account.start(binaries / "postgres", "-D", cluster, *flags, output=output)
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    with os.fdopen(open_no_follow(log_file, os.O_WRONLY | os.O_APPEND), "ab") as output:
+        account.own(output.fileno())
+        log_start = output.tell()
+        process = account.start(programs / "postgres", "-D", cluster, *options, output=output)
     try:
-        if not _comes_up(process, cluster):
-            said = journal.read_bytes()[said_before:].decode(errors="replace")
-            raise failure("opened", said, data)
+        if not _wait_until_ready(process, cluster):
+            log_text = log_file.read_bytes()[log_start:].decode(errors="replace")
+            raise program_failed("open", log_text, data)
         yield
     finally:
         stop_processes(cluster)
@@ -172,14 +138,15 @@ def serving(binaries: Path, data: Path, sockets: Path, account: Account) -> Iter
         process.wait()
 
 
-def _comes_up(process: subprocess.Popen[bytes], cluster: Path) -> bool:
+def _wait_until_ready(process: subprocess.Popen[bytes], cluster: Path) -> bool:
+    """False when the process ends before it accepts connections."""
     started = warned = time.monotonic()
     while process.poll() is None:
-        note = _note(cluster)
-        if note.ready and note.pid == str(process.pid):
+        pid_file = read_pid_file(cluster)
+        if pid_file.ready and pid_file.pid == str(process.pid):
             return True
         if time.monotonic() - warned > 10:
             warned = time.monotonic()
-            log.warning("PostgreSQL is recovering, for %.0f s now", warned - started)
+            log.warning("PostgreSQL crash recovery: running for %.0f s", warned - started)
         time.sleep(0.02)
     return False

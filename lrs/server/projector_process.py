@@ -133,7 +133,7 @@ async def follow(settings: Settings) -> None:
     async with open_projector_database(
         settings.database_url,
         timeout=_STATEMENT_SECONDS,
-        on_connect=lambda pid: embedded_postgres.give_way(directory, pid),
+        on_connect=lambda pid: embedded_postgres.renice(directory, pid),
     ) as database:
         await migrations.verify(database.readers)
         follower = Projector(database, vocabulary)

@@ -70,10 +70,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(settings: Settings) -> None:
-    """Serves until told to stop.
-
-    Raises SettingsError, EmbeddedError, WrongSecretKey and LRSError.
-    """
+    """Serves until told to stop. Raises OperatorError and LRSError."""
     _allow_connections()
     for number in _STOPPING:
         signal.signal(number, _stop)

