@@ -1,14 +1,10 @@
-"""`make bench`: how fast the server is, beside what this machine allows, measured in one run.
+"""`make bench` and `make profile`: throughput, latency and hot spots of the server.
 
-__main__.py  options, and what is measured in which order
-measures/    one module for each thing that is measured: rows for the table, and verdicts
-load.py      the load generator, wrk, which runs wrk.lua
-clients.py   clients that wrk cannot play: some only watch, some never finish
-servers.py   our server, and those beside it: bare.py, raw.py
-samples.py   statements as they come in; copying.py, filling.py: many of them, fast
-results.py   what is found; report.py, plots.py, document.py: shown to people
-machine.py   where it was found; processes.py: what was used
-choices.py   experiments behind decisions about the store
-steady.py    a stream for long, with reports and without
-profile.py   where the time goes; plans.py: how queries are executed, for traffic.py
+__main__.py  command line
+parts.py     the measurements, one function per part; overload.py: the part with hostile clients
+results.py   a row of the result; the table, result.json
+servers.py   start the server, and bare Starlette as the baseline
+load.py      the load generator wrk (wrk.lua), CPU and memory of processes
+samples.py   sample statements; filling.py: fill a store, COPY as the baseline of batches
+profile.py   stacks sampled by py-spy; plans.py: EXPLAIN of every query that traffic.py causes
 """

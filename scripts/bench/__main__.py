@@ -1,7 +1,6 @@
-"""Measures what the machine allows and what the server does, in the same run.
+"""Measure the server on this machine, in one run with a baseline for each row.
 
-Starts its own server and database in a temporary directory, prints a table and a verdict on each
-target, and writes the result as JSON, with plots beside it.
+Starts its own server and database in a temporary directory, prints a table and writes it as JSON.
 """
 
 from __future__ import annotations
@@ -9,133 +8,79 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from scripts.bench import (
-    choices,
-    document,
-    load,
-    machine,
-    plots,
-    profile,
-    report,
-    servers,
-    steady,
-)
-from scripts.bench.measures import (
-    Lab,
-    batches,
-    disk,
-    generator,
-    outside,
-    overload,
-    reports,
-    singles,
-    stored,
-    workers,
-)
-from scripts.bench.report import Result
-from scripts.bench.results import Section
-from scripts.bench.servers import VERSION, Target
-
-_ON_A_FRESH_STORE: dict[str, Callable[[Lab, Target], Section]] = {
-    "disk": disk.measure,
-    "generator": generator.measure,
-    "singles": singles.measure,
-    "batches": batches.measure,
-    "overload": overload.measure,
-}
-_ON_STORES_OF_THEIR_OWN: dict[str, Callable[[Lab], Section]] = {
-    "workers": workers.measure,
-    "reports": reports.measure,
-    "stored": stored.measure,
-}
-PARTS = (*_ON_A_FRESH_STORE, *_ON_STORES_OF_THEIR_OWN)
+from scripts.bench import load, parts, profile, results, servers
 
 
 def main() -> int:
-    options = _options()
+    options = _parser().parse_args(_arguments())
     load.require_wrk()
     with tempfile.TemporaryDirectory(prefix="lrs-bench-") as folder:
         Path(folder).chmod(0o755)
-        options.run(options, Path(folder))
+        options.command(options, Path(folder))
     return 0
 
 
-def _options() -> argparse.Namespace:
+def _arguments() -> list[str]:
+    """`run` is the default command."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] not in ("run", "profile", "-h", "--help"):
+        return ["run", *arguments]
+    return arguments
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(title="commands", metavar="")
-    for name, run, add in (
-        ("run", _run, _add_options),
-        ("choices", choices.run, choices.add_options),
-        ("profile", profile.run, profile.add_options),
-        ("steady", steady.run, steady.add_options),
-    ):
-        command = commands.add_parser(name, description=run.__doc__, help=run.__doc__)
-        command.set_defaults(run=run)
-        add(command)
-    arguments = sys.argv[1:]
-    if not arguments or arguments[0].startswith("--"):
-        arguments = ["run", *arguments]
-    return parser.parse_args(arguments)
+    run = commands.add_parser("run", help=_run.__doc__, description=_run.__doc__)
+    run.set_defaults(command=_run)
+    run.add_argument("--seconds", type=int, default=3, help="duration of each load")
+    run.add_argument("--workers", type=int, default=1, help="worker processes of the server")
+    run.add_argument("--stored", type=int, default=500_000, help="statements for the part stored")
+    run.add_argument(
+        "--only", type=_names, default=list(parts.PARTS), metavar="PARTS",
+        help=f"comma-separated: {','.join(parts.PARTS)}",
+    )  # fmt: skip
+    run.add_argument("--output", type=Path, default=Path("bench"), help="directory of result.json")
+    run.add_argument("--write-doc", action="store_true", help="update docs/performance.md")
+    run.add_argument("--endpoint", help="xAPI endpoint of another LRS, to measure that one")
+    run.add_argument("--authorization", default="", help="its Authorization header")
+    profiled = commands.add_parser("profile", help=profile.run.__doc__)
+    profiled.set_defaults(command=profile.run)
+    profile.add_options(profiled)
+    return parser
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=int, default=3, help="that each load lasts")
-    parser.add_argument("--workers", type=int, default=1, help="of ours and of bare Starlette")
-    parser.add_argument("--stored", type=int, default=500_000, help="most statements to store")
-    parser.add_argument(
-        "--only", type=_parts, default=PARTS, metavar="PARTS", help=f"some of {','.join(PARTS)}"
-    )
-    parser.add_argument("--output", type=Path, default=Path("bench"), help="folder for the result")
-    parser.add_argument("--write-doc", action="store_true", help="put it into docs/performance.md")
-    parser.add_argument("--endpoint", help="xAPI endpoint of another LRS, to measure that one")
-    parser.add_argument("--authorization", default="", help="its Authorization header")
-
-
-def _parts(text: str) -> list[str]:
-    wanted = text.split(",")
-    if unknown := set(wanted) - set(PARTS):
-        raise argparse.ArgumentTypeError(f"there is no part {', '.join(sorted(unknown))}")
-    return wanted
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := sorted(set(names) - set(parts.PARTS)):
+        raise argparse.ArgumentTypeError(f"unknown part: {', '.join(unknown)}")
+    return names
 
 
 def _run(options: argparse.Namespace, folder: Path) -> None:
-    """Measure the server beside what this machine allows (what happens without a command)."""
-    lab = Lab(folder, options.seconds, options.workers, options.stored)
-    total = Section()
-    for section in _outside(lab, options) if options.endpoint else _ours(lab, options.only):
-        print(report.table(section.rows), *section.notes, "", sep="\n", flush=True)
-        total.add(section)
-    if not options.endpoint:
-        total.notes.append(report.disturbance(total.rows))
-    kept = {name: getattr(options, name) for name in ("seconds", "workers", "stored", "endpoint")}
-    result = Result(machine.described(), kept, total)
-    print(report.verdicts(result.verdicts), *total.notes[-1:], sep="\n")
-    print(f"written to {report.write(result, options.output)}")
-    drawn = plots.draw(result.rows, options.output)
+    """Measure throughput and latency (the default command)."""
+    external = None
+    if options.endpoint:
+        external = servers.external(options.endpoint, options.authorization)
+        options.only = [name for name in options.only if name in parts.EXTERNAL]
+    bench = parts.Bench(folder, options.seconds, options.workers, options.stored, external)
+    rows, notes = [], [results.machine()]
+    print(results.HEAD, flush=True)
+    for name in options.only:
+        for item in parts.PARTS[name](bench):
+            if isinstance(item, results.Row):
+                rows.append(item)
+                print(results.line(item), flush=True)
+            else:
+                notes.append(item)
+                print(f"  {item}", flush=True)
+    print(f"Result: {results.write(rows, notes, options.output)}")
     if options.write_doc:
-        document.write_result(result, drawn)
-
-
-def _ours(lab: Lab, wanted: Sequence[str]) -> Iterator[Section]:
-    fresh = [measure for name, measure in _ON_A_FRESH_STORE.items() if name in wanted]
-    if fresh:
-        with servers.ours(lab.folder / "fresh", lab.workers) as target:
-            yield Section(notes=[machine.database(target.dsn)])
-            yield from (measure(lab, target) for measure in fresh)
-    yield from (measure(lab) for name, measure in _ON_STORES_OF_THEIR_OWN.items() if name in wanted)
-
-
-def _outside(lab: Lab, options: argparse.Namespace) -> Iterator[Section]:
-    place = urlsplit(options.endpoint.rstrip("/"))
-    headers = {**VERSION, "Authorization": options.authorization}
-    target = Target(f"{place.scheme}://{place.netloc}", f"{place.path}/statements", headers)
-    yield outside.measure(lab, target)
+        results.write_doc(rows, notes)
 
 
 if __name__ == "__main__":

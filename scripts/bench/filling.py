@@ -1,119 +1,154 @@
-"""Fills a store with many statements, skewed: half of them are one partner's.
-
-Several processes make the rows and COPY them. Each has a pool of statements that the server's own
-code has checked, and stores them again and again under fresh ids.
-"""
+"""Fill a store through its API; COPY as the baseline of batches."""
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-from collections.abc import Sequence
-from uuid import uuid4
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
+import httpx
 import orjson
 
-from lrs import bootstrap
-from lrs.ingest.model import IngestContext
-from lrs.store.statements import insert
-from lrs.store.statements.definitions import Remembered
-from lrs.store.statements.insert import StatementRow
-from lrs.xapi import index_keys
-from scripts.bench.copying import copy, prepared, renamed
+from scripts.bench import servers
 from scripts.bench.samples import Samples
-from scripts.bench.servers import PARTNER, Target
+from scripts.bench.servers import JSON, Server
 
-_OTHERS = 20
-_POOL = 20_000
-_CHUNK = 1000
-_MOST_PROCESSES = 4
+# The tables that store a statement -> a query for rows of as many statements.
+TABLES = {
+    "statement": "select * from public.statement order by statement_id limit $1",
+    "link": """
+        select link.* from public.link
+        join (select place from public.statement order by statement_id limit $1) as copied
+            using (place)
+    """,
+}
+
+_PARTNERS = 5
+_BATCH = 500
+_DISTINCT_BATCHES = 20
+_CONNECTIONS = 4
+_COPIED = 20_000
 
 
-async def stored(dsn: str) -> int:
-    connection = await asyncpg.connect(dsn)
-    try:
-        return int(await connection.fetchval("select count(*) from statement"))
-    finally:
-        await connection.close()
-
-
-def fill(target: Target, wanted: int) -> None:
-    """Statements until the store holds as many as wanted."""
-    missing = wanted - asyncio.run(stored(target.dsn))
+def fill(server: Server, count: int) -> None:
+    """POST statements until the store holds `count`; half of them belong to the demo partner."""
+    missing = count - asyncio.run(_fetch(server.dsn, "select count(*) from statement"))
     if missing <= 0:
         return
-    partners = asyncio.run(_partners(target.dsn))
-    sender = _sender(target, partners[0])
-    processes = min(multiprocessing.cpu_count(), _MOST_PROCESSES)
-    count = -(-missing // processes)
+    prefix = f"other-{count}"
+    others = [servers.add_partner(server, f"{prefix}-{i}") for i in range(_PARTNERS)]
+    targets = [server] * _PARTNERS + others
+    batches = -(-missing // _BATCH)
     shares = [
-        (target.dsn, sender, partners, seed, count) for seed in range(wanted, wanted + processes)
+        [targets[i % len(targets)] for i in range(n, batches, _CONNECTIONS)]
+        for n in range(_CONNECTIONS)
     ]
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.starmap(_fill_share, shares)
-    asyncio.run(_settle(target))
+    with ThreadPoolExecutor(_CONNECTIONS) as executor:
+        list(executor.map(_post, shares, range(count, count + _CONNECTIONS)))
+    execute(server.superuser_dsn, "vacuum (analyze)", "checkpoint")
 
 
-def _sender(target: Target, partner_id: int) -> IngestContext:
-    """The demo partner's credential, by what the server makes of its statements."""
-    with target.client() as client:
-        statement = Samples(0).statement(str(uuid4()))
-        (statement_id,) = client.post(target.statements, json=statement).json()
-        told = client.get(target.statements, params={"statementId": statement_id}).json()
-    authority = told["authority"]
-    text, key = orjson.dumps(authority).decode(), index_keys.agent_key(authority)
-    return IngestContext(partner_id, PARTNER, "", None, text, key or 0, defines=True)
-
-
-async def _partners(dsn: str) -> list[int]:
-    """The demo partner's id, and those of others, made if they are not there yet."""
-    async with bootstrap.registry(dsn) as known:
-        there = {each.name for each in await known.partners()}
-        names = [f"other-{number}" for number in range(_OTHERS)]
-        for name in names:
-            if name not in there:
-                await known.add_partner(name, "", f"http://{name}.example")
-        return [(await known.partner(name)).partner_id for name in (PARTNER, *names)]
-
-
-def _fill_share(
-    dsn: str, sender: IngestContext, partners: Sequence[int], seed: int, count: int
-) -> None:
+def _post(targets: Sequence[Server], seed: int) -> None:
+    """One batch per target. The statements repeat after a while, with new ids."""
     samples = Samples(seed)
-    pool = prepared((samples.statement() for _ in range(min(_POOL, count))), sender)
-    asyncio.run(_copy_share(dsn, partners, pool, samples, count))
+    bodies = [
+        orjson.dumps([samples.statement("@ID@") for _ in range(_BATCH)])
+        for _ in targets[:_DISTINCT_BATCHES]
+    ]
+    with httpx.Client(timeout=60) as client:
+        for target, body in zip(targets, itertools.cycle(bodies), strict=False):
+            response = client.post(
+                target.url + target.path,
+                content=fresh_ids(body, samples),
+                headers={**target.headers, **JSON},
+            )
+            response.raise_for_status()
 
 
-async def _copy_share(
-    dsn: str, partners: Sequence[int], pool: Sequence[StatementRow], samples: Samples, count: int
-) -> None:
-    weights = [0.5, *(0.5 / (len(partners) - 1) for _ in partners[1:])]
-    remembered = Remembered()
+def fresh_ids(body: bytes, samples: Samples) -> bytes:
+    """The body with a new UUID for every `@ID@`."""
+    first, *others = body.split(b"@ID@")
+    return first + b"".join(samples.fresh_id().encode() + text for text in others)
+
+
+def bytes_per_statement(server: Server) -> float:
+    """Disk space of all tables and indexes, by statement."""
+    query = "select pg_database_size(current_database())::float / count(*) from statement"
+    return float(asyncio.run(_fetch(server.dsn, query)))
+
+
+def copy_rate(dsn: str, size: int, connections: int) -> float:
+    """Statements per second by COPY into empty tables, in transactions of `size` statements.
+
+    The rows are those of the store, with their index entries: the limit that PostgreSQL sets.
+    """
+    return asyncio.run(_copy_rate(dsn, size, connections))
+
+
+async def _copy_rate(dsn: str, size: int, connections: int) -> float:
+    async with _empty_tables(dsn, connections) as opened:
+        rows = [await opened[0].fetch(query, _COPIED) for query in TABLES.values()]
+        transactions = _split(rows, len(rows[0]) // size)
+
+        async def copy(connection: asyncpg.Connection) -> None:
+            for batches in transactions:
+                async with connection.transaction():
+                    for table, records in zip(TABLES, batches, strict=True):
+                        await connection.copy_records_to_table(table, records=records)
+
+        began = time.perf_counter()
+        await asyncio.gather(*map(copy, opened))
+        return len(rows[0]) / (time.perf_counter() - began)
+
+
+def _split(rows: Sequence[list[Any]], count: int) -> Iterator[list[list[Any]]]:
+    """The rows of every table, in `count` parts."""
+    for number in range(count):
+        yield [
+            records[number * len(records) // count : (number + 1) * len(records) // count]
+            for records in rows
+        ]
+
+
+@asynccontextmanager
+async def _empty_tables(dsn: str, count: int) -> AsyncIterator[list[asyncpg.Connection]]:
+    """Connections whose search path starts with empty copies of the tables."""
+    await _execute(
+        dsn,
+        "create schema bench",
+        *(f"create table bench.{table} (like public.{table} including all)" for table in TABLES),
+    )
+    settings = {"search_path": "bench, public", "timezone": "UTC"}
+    connections = [await asyncpg.connect(dsn, server_settings=settings) for _ in range(count)]
+    try:
+        yield connections
+    finally:
+        for connection in connections:
+            await connection.close()
+        await _execute(dsn, "drop schema bench cascade")
+
+
+def execute(dsn: str, *commands: str) -> None:
+    asyncio.run(_execute(dsn, *commands))
+
+
+async def _execute(dsn: str, *commands: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
-        for begun in range(0, count, _CHUNK):
-            partner_id = samples.random.choices(partners, weights)[0]
-            batch = renamed(pool, samples, min(_CHUNK, count - begun))
-            news = remembered.news(
-                partner_id,
-                (definition for each in batch for definition in each.definitions),
-                (name for each in batch for name in each.names),
-            )
-            async with connection.transaction():
-                await copy(connection, partner_id, batch)
-                if news:
-                    await insert.insert_all_or_none(connection, partner_id, (), news)
-            remembered.note(partner_id, news)
+        for command in commands:
+            await connection.execute(command)
     finally:
         await connection.close()
 
 
-async def _settle(target: Target) -> None:
-    """What autovacuum does in time, and a checkpoint, so that none is under way."""
-    connection = await asyncpg.connect(target.superuser)
+async def _fetch(dsn: str, query: str) -> Any:
+    connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute("vacuum (analyze)")
-        await connection.execute("checkpoint")
+        return await connection.fetchval(query)
     finally:
         await connection.close()

@@ -1,4 +1,4 @@
-"""The load: wrk, which takes a fraction of what the server takes; and the CPU each side used."""
+"""The load generator wrk, and the CPU and memory that processes use meanwhile."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+import psutil  # type: ignore[import-untyped]
 
-from scripts.bench.processes import cpu_seconds, machine_seconds
 from scripts.bench.samples import Samples
-from scripts.bench.servers import JSON, Target
+from scripts.bench.servers import JSON, Server
 
 _SCRIPT = Path(__file__).with_name("wrk.lua")
+_MEMORY_INTERVAL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked again and again: each path in turn, each body in turn.
+    """The request that a load repeats. Paths and bodies alternate in order.
 
-    `@ID@` in a body becomes a fresh UUID each time it is sent.
+    wrk replaces every `@ID@` in a body with a fresh UUID.
     """
 
     method: str = "GET"
@@ -35,36 +38,21 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Rates are per second, times in milliseconds, CPU in cores.
+class Measurement:
+    """Rates per second, latencies in milliseconds, CPU in cores.
 
-    `refused` counts answers of 400 and above, `broken` connections and timeouts. `other_cpu` is
-    what went to neither server, database nor generator.
+    `refused` counts responses with status 400 and above, `failed` connection errors and timeouts.
     """
 
     rate: float
     p50: float
-    p90: float
     p99: float
     refused: int
-    broken: int
+    failed: int
     seconds: float
     server_cpu: float
     database_cpu: float
-    generator_cpu: float
-    other_cpu: float
-
-    @property
-    def cpu(self) -> float:
-        return self.server_cpu + self.database_cpu + self.generator_cpu + self.other_cpu
-
-    @property
-    def share_refused(self) -> float:
-        return self.refused / max(self.rate * self.seconds, 1)
-
-    @property
-    def share_broken(self) -> float:
-        return self.broken / max(self.rate * self.seconds, 1)
+    load_cpu: float
 
     @property
     def accepted(self) -> float:
@@ -72,7 +60,7 @@ class Measured:
 
 
 def require_wrk() -> None:
-    """Installs wrk where that is possible, and says what to do where it is not."""
+    """Install wrk with apt-get if permitted, or exit with instructions."""
     if shutil.which("wrk"):
         return
     apt, sudo = shutil.which("apt-get"), shutil.which("sudo")
@@ -83,66 +71,52 @@ def require_wrk() -> None:
             subprocess.run([*as_root, *command], check=False, stdout=subprocess.DEVNULL)
     if not shutil.which("wrk"):
         raise SystemExit(
-            "The load generator wrk is needed, and could not be installed: on Debian and Ubuntu "
-            "apt-get install wrk, on macOS brew install wrk, or from github.com/wg/wrk."
+            "The load generator wrk is required and could not be installed. Install it with "
+            "apt-get install wrk, brew install wrk, or from github.com/wg/wrk."
         )
 
 
-def posts(target: Target, size: int, count: int, path: str | None = None) -> Request:
-    """POSTs of `size` statements, `count` different bodies; ids are fresh each time."""
+def posts(server: Server, size: int, path: str | None = None) -> Request:
+    """POST requests of `size` statements with fresh ids."""
     samples = Samples(size)
     bodies = []
-    for _ in range(count):
+    for _ in range(max(4000 // size, 200 if size == 1 else 8)):
         statements = [samples.statement("@ID@") for _ in range(size)]
         bodies.append(orjson.dumps(statements if size > 1 else statements[0]))
-    return Request("POST", (path or target.statements,), {**target.headers, **JSON}, bodies)
+    return Request("POST", (path or server.path,), {**server.headers, **JSON}, bodies)
 
 
-def measure(target: Target, request: Request, *, connections: int, seconds: int) -> Measured:
-    """Loads the target with one request, each connection as fast as it is answered."""
+def run(server: Server, request: Request, *, connections: int, seconds: int) -> Measurement:
+    """Send a request on every connection again as soon as it is answered (closed loop)."""
     with tempfile.TemporaryDirectory() as folder:
         plan = _plan(Path(folder), request)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
-        command += ["-s", str(_SCRIPT), target.base, "--", str(plan)]
-        before = _cpu(target)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
-        after = _cpu(target)
-    if done.returncode:
-        raise SystemExit(f"wrk could not load {target.base}: {done.stderr or done.stdout}")
-    found = json.loads(done.stdout.rpartition("RESULT ")[2])
-    wall = found["seconds"]
-    whole, *ours = ((now - then) / wall for then, now in zip(before, after, strict=True))
-    server, database, generator = ours
-    return Measured(
-        rate=found["requests"] / wall,
-        p50=found["p50"],
-        p90=found["p90"],
-        p99=found["p99"],
-        refused=found["refused"],
-        broken=found["broken"],
-        seconds=wall,
-        server_cpu=server,
-        database_cpu=database,
-        generator_cpu=generator,
-        other_cpu=max(whole - sum(ours), 0.0),
+        command += ["-s", str(_SCRIPT), server.url, "--", str(plan)]
+        before = _cpu_seconds(server)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
+        after = _cpu_seconds(server)
+    if process.returncode:
+        raise SystemExit(f"wrk failed on {server.url}: {process.stderr or process.stdout}")
+    result = json.loads(process.stdout.rpartition("RESULT ")[2])
+    wall = result["seconds"]
+    server_cpu, database_cpu, load_cpu = (
+        (end - begin) / wall for begin, end in zip(before, after, strict=True)
     )
-
-
-def _cpu(target: Target) -> tuple[float, float, float, float]:
-    """Seconds used by all, by server, by database and by generator.
-
-    The generator is the only child that ends meanwhile.
-    """
-    times = os.times()
-    return (
-        machine_seconds(),
-        cpu_seconds(target.server, without=target.database),
-        cpu_seconds(target.database),
-        times.children_user + times.children_system,
+    return Measurement(
+        rate=result["requests"] / wall,
+        p50=result["p50"],
+        p99=result["p99"],
+        refused=result["refused"],
+        failed=result["failed"],
+        seconds=wall,
+        server_cpu=server_cpu,
+        database_cpu=database_cpu,
+        load_cpu=load_cpu,
     )
 
 
 def _plan(folder: Path, request: Request) -> Path:
+    """The request as a Lua table in a file, for wrk.lua."""
     names = []
     for number, body in enumerate(request.bodies):
         path = folder / f"body-{number}"
@@ -160,5 +134,66 @@ def _plan(folder: Path, request: Request) -> Path:
 
 
 def _lua(text: str) -> str:
-    """A Lua string; JSON's escapes of plain ASCII are Lua's too."""
+    """A Lua string literal. For ASCII, JSON and Lua have the same escapes."""
     return json.dumps(text)
+
+
+# CPU and memory
+
+
+def _cpu_seconds(server: Server) -> tuple[float, float, float]:
+    """CPU seconds of the server, of its database and of wrk (the only child that ends)."""
+    times = os.times()
+    return (
+        sum(map(_cpu, _processes(server.pid, without=server.database_pid))),
+        sum(map(_cpu, _processes(server.database_pid))),
+        times.children_user + times.children_system,
+    )
+
+
+def _cpu(process: psutil.Process) -> float:
+    with suppress(psutil.Error):
+        times = process.cpu_times()
+        children = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+        return float(times.user + times.system + children)
+    return 0.0
+
+
+def _processes(pid: int | None, *, without: int | None = None) -> set[psutil.Process]:
+    """A process and its descendants, without the tree of another one."""
+    if pid is None:
+        return set()
+    try:
+        process = psutil.Process(pid)
+        return {process, *process.children(recursive=True)} - _processes(without)
+    except psutil.Error:
+        return set()
+
+
+@dataclass
+class Memory:
+    """In megabytes."""
+
+    peak: float = 0.0
+
+
+@contextmanager
+def peak_memory(server: Server) -> Iterator[Memory]:
+    """The peak resident memory of the server, without its database, during the block."""
+    memory, stopped = Memory(), threading.Event()
+
+    def sample() -> None:
+        while not stopped.wait(_MEMORY_INTERVAL):
+            total = 0.0
+            for process in _processes(server.pid, without=server.database_pid):
+                with suppress(psutil.Error):
+                    total += process.memory_info().rss / 1e6
+            memory.peak = max(memory.peak, total)
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield memory
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,8 +1,7 @@
-"""Statements as they come in: the shapes of the vendors' documents and richer ones, skewed.
+"""Sample statements in the shapes of the vendors' documents and richer ones, with skewed keys.
 
-One learner has 4 % of all statements and one course is the object of 40 %: of the 2,500,000 that a
-partner with half of 5,000,000 has, these are 100,000 and 1,000,000. Among the others, too, few make
-most of the noise.
+One learner has 4 % of all statements and one course is the object of 40 %. The other learners and
+courses are skewed as well.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ Json = dict[str, Any]
 
 
 class Samples:
-    """An endless supply, the same for the same seed."""
+    """Random statements, reproducible by seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
 
     def statement(self, statement_id: str | None = None) -> Json:
-        """A statement with this id, or a fresh one."""
+        """A statement with this id, or with a new one."""
         if self.random.random() < _OF_COURSES:
-            make = self.random.choices((self.completed_course, self._course, self._partner))[0]
+            make = self.random.choice((self.completed_course, self._course, self._partner))
         else:
             make = self.random.choice((self._chapter, self._rich))
         return {"id": statement_id or self.fresh_id(), **make(), "timestamp": self._timestamp()}
@@ -54,7 +53,7 @@ class Samples:
         return str(UUID(int=self.random.getrandbits(128), version=4))
 
     def learner(self) -> Json:
-        """An agent, always the same for the same learner: by email or by employee id."""
+        """An agent identified by email or by employee id."""
         if self.random.random() < _OF_BUSY_LEARNER:
             return BUSY_LEARNER
         number = self._skewed(LEARNERS)
@@ -69,7 +68,7 @@ class Samples:
         return self._skewed(COURSES)
 
     def _skewed(self, count: int) -> int:
-        """A number from 1 to below `count`; small ones are far more frequent."""
+        """A number from 1 to count - 1; small numbers are more frequent."""
         return 1 + int((count - 1) * self.random.random() ** 2)
 
     def _timestamp(self) -> str:
@@ -129,7 +128,7 @@ class Samples:
         }
 
     def _rich(self) -> Json:
-        """What an LMS sends that makes use of the standard: scores, groups, context activities."""
+        """A statement with score, group and context activities, as an LMS sends it."""
         course = self.course()
         raw = self.random.randrange(101)
         return {
@@ -162,7 +161,7 @@ class Samples:
         }
 
     def _team(self) -> Json:
-        members = {str(each): each for each in (self.learner() for _ in range(3))}
+        members = {str(agent): agent for agent in (self.learner() for _ in range(3))}
         return {"objectType": "Group", "name": "Project team", "member": list(members.values())}
 
     def _instructor(self) -> Json:

@@ -1,4 +1,4 @@
-"""The servers that are measured: ours on a database of its own, and bare ones beside it."""
+"""The servers under load: lrs with its own database, and bare Starlette as a baseline."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARTNER = "demo"
@@ -24,33 +29,37 @@ _LRS = [sys.executable, "-c", "from lrs.cli.main import main; main()"]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A server to measure. `server` and `database` are the processes to watch, if they are ours.
+class Server:
+    """`path` is the statements resource. Process ids and `dsn` are empty for an external server."""
 
-    `statements` is the path of the resource; `dsn` leads to the database as the server's role.
-    """
-
-    base: str
-    statements: str = "/"
+    url: str
+    path: str = "/"
     headers: Mapping[str, str] = field(default_factory=dict)
     dsn: str = ""
-    server: int | None = None
-    database: int | None = None
+    pid: int | None = None
+    database_pid: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def superuser(self) -> str:
-        """The way to the same database with all rights."""
+    def superuser_dsn(self) -> str:
         return self.dsn.replace("lrs@", "postgres@", 1)
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.base, headers=dict(self.headers), timeout=60)
+        return httpx.Client(base_url=self.url, headers=dict(self.headers), timeout=60)
+
+    def metric(self, name: str) -> float:
+        """A value of /metrics without labels."""
+        with self.client() as client:
+            text = client.get("/metrics").raise_for_status().text
+        match = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+        return float(match[1]) if match else 0.0
 
 
 @contextmanager
-def ours(folder: Path, workers: int = 1, **settings: str) -> Iterator[Target]:
-    """Our server with its embedded PostgreSQL in `folder`, and a token of the demo partner.
+def lrs(folder: Path, workers: int = 1, **settings: str) -> Iterator[Server]:
+    """lrs with its embedded PostgreSQL in `folder`, and a token of the demo partner.
 
-    Reports are left alone unless the settings say otherwise.
+    The projection is off unless the settings enable it.
     """
     port = _free_port()
     environment = {
@@ -63,77 +72,103 @@ def ours(folder: Path, workers: int = 1, **settings: str) -> Iterator[Target]:
         "PYTHONPATH": str(ROOT),
         **settings,
     }
-    base = f"http://127.0.0.1:{port}"
-    with _running([*_LRS, "serve"], environment, f"{base}/readyz") as server:
+    url = f"http://127.0.0.1:{port}"
+    with _process([*_LRS, "serve"], environment, f"{url}/readyz") as pid:
         postmaster = (folder / "postgres/postmaster.pid").read_text().splitlines()
-        yield Target(
-            base,
-            f"/v1/partners/{PARTNER}/statements",
-            {"Authorization": f"Bearer {_token(base, environment)}", **VERSION},
-            f"postgresql://lrs@/lrs?host={postmaster[4]}&port=5432",
-            server,
-            int(postmaster[0]),
+        server = Server(
+            url,
+            dsn=f"postgresql://lrs@/lrs?host={postmaster[4]}&port=5432",
+            pid=pid,
+            database_pid=int(postmaster[0]),
+            environment=environment,
         )
+        yield _as_partner(server, PARTNER)
+
+
+def add_partner(server: Server, name: str) -> Server:
+    """The same server with the token of a new partner."""
+    _run(server, "partner", "add", name)
+    return _as_partner(server, name)
+
+
+def _as_partner(server: Server, name: str) -> Server:
+    output = _run(
+        server, "credential", "add", name, "--label", "Bench", "--scope", "all", "--scope", "admin"
+    )
+    credential = dict(re.findall(r"^(key|secret)\s+(\S+)$", output, re.MULTILINE))
+    response = httpx.post(
+        f"{server.url}/oauth2/token",
+        data={"grant_type": "client_credentials"},
+        auth=(credential["key"], credential["secret"]),
+    )
+    token = response.raise_for_status().json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}", **VERSION}
+    return replace(server, path=f"/v1/partners/{name}/statements", headers=headers)
+
+
+def _run(server: Server, *arguments: str) -> str:
+    """The output of a command of lrs on the server's database."""
+    command = [*_LRS, *arguments]
+    return subprocess.run(
+        command, env=server.environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def external(endpoint: str, authorization: str) -> Server:
+    """Another LRS, by its xAPI endpoint."""
+    parts = urlsplit(endpoint.rstrip("/"))
+    headers = {**VERSION, "Authorization": authorization}
+    return Server(f"{parts.scheme}://{parts.netloc}", f"{parts.path}/statements", headers)
 
 
 @contextmanager
-def bare(folder: Path, answer: bytes, workers: int = 1) -> Iterator[Target]:
-    """Bare Starlette that gives one answer to everything."""
+def starlette(folder: Path, body: bytes, workers: int = 1) -> Iterator[Server]:
+    """Starlette on uvicorn that reads every request and responds with `body`."""
     port = _free_port()
-    (folder / "answer").write_bytes(answer)
-    command = [sys.executable, "-m", "uvicorn", "scripts.bench.bare:app", "--port", str(port)]
-    command += ["--workers", str(workers), "--no-access-log", "--log-level", "error"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "BARE_ANSWER": str(folder / "answer")}
-    base = f"http://127.0.0.1:{port}"
-    with _running(command, environment, base) as server:
-        yield Target(base, server=server)
+    path = folder / "response"
+    path.write_bytes(body)
+    command = [sys.executable, "-m", "uvicorn", "--factory", "scripts.bench.servers:starlette_app"]
+    command += ["--port", str(port), "--workers", str(workers), "--log-level", "error"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "BENCH_RESPONSE": str(path)}
+    url = f"http://127.0.0.1:{port}"
+    with _process([*command, "--no-access-log"], environment, url) as pid:
+        yield Server(url, pid=pid)
+
+
+def starlette_app() -> Starlette:
+    body = Path(os.environ["BENCH_RESPONSE"]).read_bytes()
+
+    async def respond(request: Request) -> Response:
+        if request.method == "POST":
+            await request.body()
+        return Response(body, media_type="application/json")
+
+    return Starlette(routes=[Route("/{path:path}", respond, methods=["GET", "POST"])])
 
 
 @contextmanager
-def raw() -> Iterator[Target]:
-    """A socket that answers whatever comes."""
-    port = _free_port()
-    command = [sys.executable, "-m", "scripts.bench.raw", str(port)]
-    base = f"http://127.0.0.1:{port}"
-    with _running(command, os.environ | {"PYTHONPATH": str(ROOT)}, base) as server:
-        yield Target(base, server=server)
-
-
-@contextmanager
-def _running(command: list[str], environment: Mapping[str, str], url: str) -> Iterator[int]:
+def _process(command: list[str], environment: Mapping[str, str], url: str) -> Iterator[int]:
+    """The id of a process that responds at `url`."""
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
-            _await_answer(url, process)
+            _await_response(url, process)
             yield process.pid
         finally:
             process.terminate()
             process.wait(90)
 
 
-def _await_answer(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+def _await_response(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(1200):
         if process.poll() is not None:
-            raise SystemExit(f"the server for {url} ended at once")
+            raise SystemExit(f"The server of {url} exited with {process.returncode}.")
         try:
             httpx.get(url, timeout=5)
         except httpx.TransportError:
             time.sleep(0.05)
         else:
             return
-    raise SystemExit(f"nothing answers at {url}")
-
-
-def _token(base: str, environment: Mapping[str, str]) -> str:
-    command = [*_LRS, "credential", "add", PARTNER, "--label", "Bench"]
-    command += ["--scope", "all", "--scope", "admin"]
-    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found = dict(re.findall(r"^(key|secret)\s+(\S+)$", shown.stdout, re.MULTILINE))
-    answer = httpx.post(
-        f"{base}/oauth2/token",
-        data={"grant_type": "client_credentials"},
-        auth=(found["key"], found["secret"]),
-    )
-    return str(answer.raise_for_status().json()["access_token"])
+    raise SystemExit(f"No response from {url}.")
 
 
 def _free_port() -> int:

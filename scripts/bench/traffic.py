@@ -1,4 +1,4 @@
-"""One of each: requests that between them execute the server's queries, on a store that is full."""
+"""Requests of every kind, so that the server executes all of its queries."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ import httpx
 import orjson
 from oauthlib.oauth1 import Client
 
-from scripts.bench.measures import reads
+from scripts.bench import parts
 from scripts.bench.samples import BUSY_COURSE, BUSY_LEARNER, Samples
-from scripts.bench.servers import JSON, PARTNER, Target
+from scripts.bench.servers import JSON, PARTNER, Server
 
 _AGENT = orjson.dumps(BUSY_LEARNER).decode()
 _STATE = {"activityId": BUSY_COURSE, "agent": _AGENT, "stateId": "bookmark"}
-_HERE = f"/v1/partners/{PARTNER}"
+_PREFIX = f"/v1/partners/{PARTNER}"
 
 
-def everything(target: Target) -> None:
-    """Twice, so that what is remembered the second time is seen as well."""
-    with target.client() as client:
+def send(server: Server) -> None:
+    """Every request twice: caches are filled the second time."""
+    with server.client() as client:
         for _ in range(2):
-            for part in (_lists, _statements, _documents, _known, _tools, _reports):
-                for answer in part(client, target):
-                    if answer.status_code >= 500:
-                        raise SystemExit(f"{answer.request.url}: {answer.status_code}")
+            for group in (_lists, _statements, _documents, _entities, _tools, _reports):
+                for response in group(client, server):
+                    if response.status_code >= 500:
+                        raise SystemExit(f"{response.request.url}: {response.status_code}")
 
 
-def _lists(client: httpx.Client, target: Target) -> Iterator[httpx.Response]:
-    asked = {**reads.LISTS, **reads.INTERSECTIONS, "since": {"since": "2026-01-01T00:00:00Z"}}
-    for paths in reads.lists(target, asked).values():
-        answer = client.get(paths[0])
-        yield answer
-        yield client.get(answer.json()["more"] or paths[0])
-    yield client.get(f"{_HERE}/organizations/acme/statements")
-    yield client.get(target.statements, params={"format": "canonical"})
+def _lists(client: httpx.Client, server: Server) -> Iterator[httpx.Response]:
+    for paths in parts.pages(server).values():
+        response = client.get(paths[0])
+        yield response
+        yield client.get(response.json()["more"] or paths[0])
+    yield client.get(server.path, params={"since": "2026-01-01T00:00:00Z"})
+    yield client.get(server.path, params={"format": "canonical"})
+    yield client.get(f"{_PREFIX}/organizations/acme/statements")
 
 
-def _statements(client: httpx.Client, target: Target) -> Iterator[httpx.Response]:
+def _statements(client: httpx.Client, server: Server) -> Iterator[httpx.Response]:
     samples = Samples(uuid4().int)
     batch = [samples.statement() for _ in range(50)]
     first = batch[0]["id"]
@@ -52,54 +52,53 @@ def _statements(client: httpx.Client, target: Target) -> Iterator[httpx.Response
         "id": samples.fresh_id(),
         "verb": {"id": "http://adlnet.gov/expapi/verbs/voided"},
     }
-    changed = {**batch[1], "verb": {"id": "http://example.com/changed"}}
-    for body in (batch, batch, changed, reference, voiding):
-        yield client.post(target.statements, json=body)
-    yield client.post(f"{_HERE}/organizations/acme/statements", json=samples.statement())
-    yield client.post(target.statements, json=samples.statement(), params={"validate": "true"})
+    conflict = {**batch[1], "verb": {"id": "http://example.com/changed"}}
+    for body in (batch, batch, conflict, reference, voiding):
+        yield client.post(server.path, json=body)
+    yield client.post(f"{_PREFIX}/organizations/acme/statements", json=samples.statement())
+    yield client.post(server.path, json=samples.statement(), params={"validate": "true"})
     for parameter in ("statementId", "voidedStatementId"):
-        yield client.get(target.statements, params={parameter: first})
+        yield client.get(server.path, params={parameter: first})
     event = {"content_id": "c1", "user": "learner0@example.com", "status": "completed"}
     event["event_date"] = f"2024-05-13T14:25:{samples.random.random() * 59:09.6f}Z"
-    yield client.post(f"{_HERE}/track", json=event)
+    yield client.post(f"{_PREFIX}/track", json=event)
 
 
-def _documents(client: httpx.Client, _: Target) -> Iterator[httpx.Response]:
+def _documents(client: httpx.Client, _: Server) -> Iterator[httpx.Response]:
     state, profile = "/xapi/activities/state", "/xapi/activities/profile"
     for part in ("a", "b"):
         yield client.post(state, params=_STATE, json={part: 1})
     yield client.put(state, params=_STATE, json={"c": 1})
-    found = client.get(state, params=_STATE)
-    yield found
-    etag = {"If-Match": found.headers.get("ETag", "*")}
+    response = client.get(state, params=_STATE)
+    yield response
+    etag = {"If-Match": response.headers.get("ETag", "*")}
     yield client.put(state, params=_STATE, json={"d": 1}, headers=etag)
-    every = {"activityId": BUSY_COURSE, "agent": _AGENT}
-    yield client.get(state, params=every)
+    yield client.get(state, params={"activityId": BUSY_COURSE, "agent": _AGENT})
     yield client.delete(state, params=_STATE)
-    yield client.delete(state, params=every)
-    named = {"activityId": BUSY_COURSE, "profileId": "p"}
-    yield client.post(profile, params=named, json={"a": 1})
-    yield client.get(profile, params=named)
-    yield client.delete(profile, params=named)
+    yield client.delete(state, params={"activityId": BUSY_COURSE, "agent": _AGENT})
+    document = {"activityId": BUSY_COURSE, "profileId": "p"}
+    yield client.post(profile, params=document, json={"a": 1})
+    yield client.get(profile, params=document)
+    yield client.delete(profile, params=document)
 
 
-def _known(client: httpx.Client, _: Target) -> Iterator[httpx.Response]:
+def _entities(client: httpx.Client, _: Server) -> Iterator[httpx.Response]:
     yield client.get("/xapi/agents", params={"agent": _AGENT})
     yield client.get("/xapi/activities", params={"activityId": BUSY_COURSE})
-    yield client.get(f"{_HERE}/learners/learner0@example.com/records")
-    yield client.get(f"{_HERE}/contents/{BUSY_COURSE.replace('/', '%2F')}/records")
+    yield client.get(f"{_PREFIX}/learners/learner0@example.com/records")
+    yield client.get(f"{_PREFIX}/contents/{BUSY_COURSE.replace('/', '%2F')}/records")
 
 
-def _tools(client: httpx.Client, target: Target) -> Iterator[httpx.Response]:
+def _tools(client: httpx.Client, server: Server) -> Iterator[httpx.Response]:
     name = f"tool-{uuid4().hex[:8]}"
-    made = client.post(f"{_HERE}/tools", json={"name": name})
-    yield made
-    urls = f"{_HERE}/tools/{name}/callback-urls"
+    created = client.post(f"{_PREFIX}/tools", json={"name": name})
+    yield created
+    urls = f"{_PREFIX}/tools/{name}/callback-urls"
     launch = client.post(urls, json={"user": "42", "course": "9"})
     yield launch
     if launch.is_success:
-        issued = made.json()
-        signer = Client(issued["consumer_key"], client_secret=issued["secret"])
+        credential = created.json()
+        signer = Client(credential["consumer_key"], client_secret=credential["secret"])
         body = orjson.dumps({"object": {"id": BUSY_COURSE}}).decode()
         url = launch.json()["url"]
         address, headers, _ = signer.sign(url, "POST", body=body, headers=dict(JSON))
@@ -111,16 +110,16 @@ def _tools(client: httpx.Client, target: Target) -> Iterator[httpx.Response]:
         "courses/9/analytics/users/42/activity",
     ):
         yield client.get(f"/api/v1/{path}")
-    yield client.get(f"{_HERE}/tools")
-    yield client.post(f"{_HERE}/tools/{name}/rotate", json={})
-    yield client.delete(f"{_HERE}/tools/{name}")
+    yield client.get(f"{_PREFIX}/tools")
+    yield client.post(f"{_PREFIX}/tools/{name}/rotate", json={})
+    yield client.delete(f"{_PREFIX}/tools/{name}")
 
 
-def _reports(client: httpx.Client, _: Target) -> Iterator[httpx.Response]:
-    """All tables but the statements themselves, which are as large as the store."""
-    listed = client.get(f"{_HERE}/reports")
-    yield listed
-    for table in listed.json()["tables"]:
+def _reports(client: httpx.Client, _: Server) -> Iterator[httpx.Response]:
+    """All tables but `statements`, which is as large as the store."""
+    tables = client.get(f"{_PREFIX}/reports")
+    yield tables
+    for table in tables.json()["tables"]:
         if table["name"] != "statements":
-            yield client.get(f"{_HERE}/reports/{table['name']}")
-    yield client.get(f"{_HERE}/contents")
+            yield client.get(f"{_PREFIX}/reports/{table['name']}")
+    yield client.get(f"{_PREFIX}/contents")

@@ -1,10 +1,10 @@
--- What wrk does for each request. The plan, a Lua table in a file, comes as the only argument:
--- method, paths, headers, bodies (names of files), seed. Paths and bodies are taken in turn; @ID@ in
--- a body becomes a fresh UUID each time it is sent.
+-- wrk script. Its argument is the name of a file with a Lua table, the plan: method, paths, headers,
+-- bodies (file names), seed. Paths and bodies alternate in order. Each @ID@ in a body is replaced
+-- with a fresh UUID.
 
-local plan, bodies, turn = nil, {}, 0
+local plan, bodies, count = nil, {}, 0
 
-local function cut(text)
+local function split(text)
   local pieces = {}
   for piece in (text .. "@ID@"):gmatch("(.-)@ID@") do
     pieces[#pieces + 1] = piece
@@ -18,7 +18,7 @@ local function fresh_id()
     r(0, 4095), r(32768, 49151), r(0, 16777215), r(0, 16777215))
 end
 
-local function filled(pieces)
+local function join_with_ids(pieces)
   local out = {}
   for i, piece in ipairs(pieces) do
     out[#out + 1] = piece
@@ -38,22 +38,22 @@ function init(arguments)
   end
   for _, name in ipairs(plan.bodies) do
     local file = io.open(name, "rb")
-    bodies[#bodies + 1] = cut(file:read("*a"))
+    bodies[#bodies + 1] = split(file:read("*a"))
     file:close()
   end
 end
 
 function request()
-  turn = turn + 1
-  local body = #bodies > 0 and filled(bodies[turn % #bodies + 1]) or nil
-  return wrk.format(nil, plan.paths[turn % #plan.paths + 1], nil, body)
+  count = count + 1
+  local body = #bodies > 0 and join_with_ids(bodies[count % #bodies + 1]) or nil
+  return wrk.format(nil, plan.paths[count % #plan.paths + 1], nil, body)
 end
 
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format('\nRESULT {"requests": %d, "seconds": %f, "p50": %f, "p90": %f, '
-    .. '"p99": %f, "refused": %d, "broken": %d}\n',
+  io.write(string.format('\nRESULT {"requests": %d, "seconds": %f, "p50": %f, '
+    .. '"p99": %f, "refused": %d, "failed": %d}\n',
     summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3,
-    latency:percentile(90) / 1e3, latency:percentile(99) / 1e3, errors.status,
+    latency:percentile(99) / 1e3, errors.status,
     errors.connect + errors.read + errors.write + errors.timeout))
 end
