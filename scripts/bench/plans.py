@@ -89,7 +89,7 @@ def slowest(executed: Iterable[Execution]) -> list[Execution]:
 
 
 async def _plans(server: Server, executed: Iterable[Execution]) -> str:
-    async with postgres.connected(server.dsn) as database:
+    async with postgres.open_database(server.dsn) as database:
         return "\n".join([await _plan(_pool(database, each), each) for each in executed])
 
 

@@ -1,78 +1,87 @@
-"""The benchmark: generated statements, copied rows, parsed logs and profiles."""
+"""The benchmark: sample statements, COPY of stored rows, parsed logs and profiles, the result."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 
-from lrs.store.statements import insert
-from lrs.store.statements.insert import StatementRow
-from scripts.bench import document, plans, profile
-from scripts.bench.copying import BENCH, Store, copy, prepared, renamed, tables_apart
+from lrs.settings import PREFIX, Settings
+from scripts.bench import filling, load, plans, profile, results, servers
+from scripts.bench.load import Measurement
+from scripts.bench.results import Row
 from scripts.bench.samples import BUSY_COURSE, BUSY_LEARNER, Samples
+from tests.support.partners import Partner
 
 
-def supply(count: int) -> list[dict[str, Any]]:
+def statements(count: int) -> list[dict[str, Any]]:
     samples = Samples(1)
     return [samples.statement() for _ in range(count)]
 
 
-def test_statements_are_skewed_as_the_targets_have_it() -> None:
-    found = supply(5000)
-    busy_learner = sum(each["actor"] == BUSY_LEARNER for each in found)
-    busy_course = sum(each["object"]["id"] == BUSY_COURSE for each in found)
-    assert 0.02 < busy_learner / len(found) < 0.06
-    assert 0.36 < busy_course / len(found) < 0.44
+def test_busy_learner_has_4_percent_and_busy_course_40_percent_of_statements() -> None:
+    sample = statements(5000)
+    busy_learner = sum(statement["actor"] == BUSY_LEARNER for statement in sample)
+    busy_course = sum(statement["object"]["id"] == BUSY_COURSE for statement in sample)
+    assert 0.02 < busy_learner / len(sample) < 0.06
+    assert 0.36 < busy_course / len(sample) < 0.44
 
 
-def test_statements_are_of_many_shapes_and_valid() -> None:
-    """They are checked by the server's code."""
-    found = supply(300)
-    assert len(prepared(found)) == 300
-    shapes = {(*each, *each["actor"], *each.get("context", ())) for each in found}
+async def test_sample_statements_have_many_shapes_and_are_valid(partner: Partner) -> None:
+    sample = Samples(3)
+    batch = [sample.statement() for _ in range(300)]
+    response = await partner.http.post(
+        f"/v1/partners/{partner.name}/statements", json=batch, headers=partner.headers
+    )
+    assert (response.status_code, len(response.json())) == (200, 300)
+    shapes = {(*each, *each["actor"], *each.get("context", ())) for each in batch}
     assert len(shapes) >= 5
 
 
-def test_the_same_seed_gives_the_same_statements() -> None:
-    assert supply(20) == supply(20)
+def test_same_seed_gives_the_same_statements() -> None:
+    assert statements(20) == statements(20)
 
 
-async def written(dsn: str, rows: list[StatementRow], store: Store) -> tuple[object, object]:
-    """The rows that a way of storing leaves, but for the time of storing."""
-    async with tables_apart(dsn) as (connection,):
-        async with connection.transaction():
-            await store(connection, BENCH.partner_id, rows)
-        return await without_time(connection)
+def test_repeated_bodies_differ_in_their_ids_only() -> None:
+    (template, *_) = load.posts(servers.Server("http://lrs.test"), 2).bodies
+    samples = Samples(2)
+    bodies = [filling.fresh_ids(template, samples) for _ in range(3)]
+    ids = {statement["id"] for body in bodies for statement in orjson.loads(body)}
+    assert len(ids) == 6
+    for body in bodies:
+        for statement in orjson.loads(body):
+            body = body.replace(statement["id"].encode(), b"@ID@", 1)
+        assert body == template
 
 
-async def without_time(connection: asyncpg.Connection) -> tuple[object, object]:
-    told = await connection.fetch(
-        "select to_jsonb(statement) - 'sequence' - 'payload' as columns,"
-        " payload::jsonb - 'stored' as payload,"
-        " (payload::jsonb ->> 'stored')::timestamptz = stored_at(sequence) as same_time"
-        " from statement order by statement_id"
+def test_split_keeps_every_row_of_every_table_once() -> None:
+    transactions = list(filling._split([list(range(10)), list(range(25))], 3))
+    assert len(transactions) == 3
+    assert [row for rows, _ in transactions for row in rows] == list(range(10))
+    assert [row for _, rows in transactions for row in rows] == list(range(25))
+
+
+async def test_copy_writes_the_rows_of_the_store_to_empty_tables(
+    partner: Partner, database_url: str
+) -> None:
+    await partner.http.post(
+        f"/v1/partners/{partner.name}/statements", json=statements(20), headers=partner.headers
     )
-    linked = await connection.fetch(
-        "select statement_id, key, roles from index_entry join statement using (sequence)"
-        " order by statement_id, key"
-    )
-    return [tuple(row) for row in told], [tuple(row) for row in linked]
+    assert await filling._copy_rate(database_url, 10, 2) > 0
+    connection = await asyncpg.connect(database_url)
+    try:
+        assert await connection.fetchval("select to_regnamespace('bench')") is None
+    finally:
+        await connection.close()
 
 
-async def test_copy_writes_the_rows_that_the_server_writes(database_url: str) -> None:
-    rows = prepared(supply(100))
-    assert await written(database_url, rows, copy) == await written(
-        database_url, rows, insert.insert_new
-    )
-
-
-def test_statements_of_a_pool_differ_in_their_ids_only() -> None:
-    pool = prepared(supply(1))
-    again = renamed(pool, Samples(2), 3)
-    assert len({each.statement_id for each in again}) == 3
-    for each in again:
-        assert each.body.replace(each.statement_id, pool[0].statement_id) == pool[0].body
+def test_every_setting_that_the_bench_uses_exists() -> None:
+    source = "".join(path.read_text() for path in Path(servers.__file__).parent.glob("*.py"))
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__}
+    assert set(re.findall(r"\bLRS_[A-Z_]*[A-Z]", source)) <= settings
 
 
 LOG = """\
@@ -82,18 +91,24 @@ LOG = """\
 2026-01-01 00:00:00.000 UTC [7] lrs reader DETAIL:  Parameters: $1 = 'it''s, $2 = x', $2 = NULL
 2026-01-01 00:00:00.001 UTC [8] lrs writer LOG:  duration: 0.100 ms  statement: BEGIN;
 2026-01-01 00:00:00.002 UTC [8] lrs writer LOG:  duration: 0.200 ms  execute __asyncpg_stmt_2__: select 2
+2026-01-01 00:00:00.003 UTC [8] lrs writer LOG:  duration: 0.300 ms  execute __asyncpg_stmt_2__: select 2
 """  # noqa: E501
 
 
-def test_executed_queries_are_read_from_the_log_with_their_values() -> None:
-    first, second = plans.executions(LOG)
-    assert (first.session, first.application, first.milliseconds) == ("7", "lrs reader", 1.5)
+def test_executions_are_parsed_from_the_log_with_their_parameters() -> None:
+    first, second, _ = plans.executions(LOG)
+    assert (first.application, first.milliseconds) == ("lrs reader", 1.5)
     assert first.sql == "select 1\nfrom statement\nwhere a = $1 and b = $2"
-    assert first.values == ("'it''s, $2 = x'", "NULL")
-    assert (second.sql, second.values) == ("select 2", ())
+    assert first.parameters == ("'it''s, $2 = x'", "NULL")
+    assert (second.sql, second.parameters) == ("select 2", ())
 
 
-def test_a_profile_tells_time_by_package_and_by_function() -> None:
+def test_slowest_execution_of_every_query_is_explained() -> None:
+    times = [execution.milliseconds for execution in plans.slowest(plans.executions(LOG))]
+    assert times == [1.5, 0.3]
+
+
+def test_profile_summary_has_shares_by_package_and_by_function() -> None:
     text = profile.summary(
         {
             "serve (lrs/serve.py:1);answer (lrs/api/xapi/about.py:9);dumps (orjson/x.py:2)": 3,
@@ -105,8 +120,12 @@ def test_a_profile_tells_time_by_package_and_by_function() -> None:
     assert "100.0%  serve (lrs/serve.py)" in text
 
 
-def test_the_page_has_a_place_for_each_result() -> None:
-    page = document.PAGE.read_text()
-    for mark in ("result", "choices"):
-        assert f"<!-- {mark} -->\n" in page
-        assert f"\n<!-- /{mark} -->" in page
+def test_result_replaces_the_table_in_the_performance_page(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(results.PAGE.read_text())
+    row = Row("singles", "POST 1", 64, 500.0, 1000.0, Measurement(500, 1, 2, 0, 0, 3, 1, 1, 1))
+    results.write_doc([row], ["a note"], page)
+    text = page.read_text()
+    assert "| singles | POST 1 | 64 | 500 | 1,000 | 50% | 1.00 | 2.00 |\n\n- a note\n" in text
+    results.write_doc([], [], page)
+    assert "singles | POST 1" not in page.read_text()
