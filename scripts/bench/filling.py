@@ -21,10 +21,10 @@ from scripts.bench.servers import JSON, Server
 # The tables that store a statement -> a query for rows of as many statements.
 TABLES = {
     "statement": "select * from public.statement order by statement_id limit $1",
-    "link": """
-        select link.* from public.link
-        join (select place from public.statement order by statement_id limit $1) as copied
-            using (place)
+    "index_entry": """
+        select index_entry.* from public.index_entry
+        join (select sequence from public.statement order by statement_id limit $1) as copied
+            using (sequence)
     """,
 }
 
