@@ -1,4 +1,6 @@
-"""What is derived from statements for reports: events, facts and records; see docs/reporting.md.
+"""Derived tables for reports: learning events, facts and learner records; see docs/reporting.md.
 
-Whoever changes any of it holds the lock of the partner's projection until the transaction ends.
+Every transaction that writes derived rows of a partner holds that partner's lock (`partner_lock`).
+
+Pure rules: `events`, `event_batch`, `content_attributes`, `vocabulary`. PostgreSQL: all others.
 """

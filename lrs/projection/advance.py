@@ -1,12 +1,11 @@
-"""Following the statements: a chunk of them at a time becomes events, and those facts and records.
+"""Advancing the projection: the next statements become events, and those facts and records.
 
-The position moves in the transaction of what was made of the statements up to it: each of them
-counts exactly once, whatever is killed and however many follow.
+The position is committed in the transaction that writes what the statements up to it contain. So
+each statement counts exactly once, whichever process is killed and however many processes run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,142 +13,92 @@ from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
 
 from lrs import resources
-from lrs.projection import dimensions, event_rows
-from lrs.projection.event_batch import EventBatch, StoredStatement, extract_batch
-from lrs.projection.events import Event
-from lrs.projection.persons import ensure_persons
-from lrs.projection.recompute import Pair, mark_contents_changed, recompute
+from lrs.projection import partner_lock
+from lrs.projection.event_batch import StoredStatement, extract_batch
+from lrs.projection.event_writer import write_batch
+from lrs.projection.recompute import recompute
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection
 from lrs.store.statements import sequence
 
-_LOCK = resources.query("lock_projection")
-_TRY_LOCK = resources.query("try_lock_projection")
-_ENROLL = resources.query("register_projection")
 _PAGE = resources.query("list_statements_to_project")
-_MOVE = resources.query("advance_projection")
-_ADD_GROUPS = resources.query("insert_missing_groups")
-_STATEMENTS = resources.query("get_statements_to_project")
-_VOID = resources.query("delete_voided_events")
+_COMMIT_POSITION = resources.query("advance_projection")
 
 BATCH_SIZE = 5000
 
-# A statement may be a thousand times as long as most are: a chunk is what fits into memory.
+# One statement can be a thousand times the usual size: this bounds the memory of a batch.
 MAX_BATCH_BYTES = 67_108_864
 
-_TICK = timedelta(microseconds=1)
-
-
 START_POSITION = 0
-"""The position before any statement was followed: that is the place of the last one."""
+"""The position before the first statement. A position is the sequence of the last statement."""
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class StatementPage:
-    """Statements beyond a position; nothing that was stored up to `through` is beyond them."""
+    """Statements after a position.
+
+    `position` is the sequence of the last one; no statement stored at or before `watermark` comes
+    after it.
+    """
 
     statements: list[StoredStatement]
     position: int
     watermark: datetime
 
 
-async def lock(connection: Connection, partner_id: int) -> None:
-    """Takes the right to change what is made of the partner's statements; waits for it."""
-    await register(connection, partner_id)
-    await connection.execute(_LOCK, partner_id)
-
-
-async def register(connection: Connection, partner_id: int) -> None:
-    """Done before a long transaction: until it is committed, everybody waits here."""
-    await connection.execute(_ENROLL, partner_id)
-
-
 async def advance(
     connection: PoolConnectionProxy[Record],
     partner_id: int,
     vocabulary: Vocabulary,
-    horizon: datetime,
+    watermark: datetime,
     *,
     limit: int = BATCH_SIZE,
 ) -> int:
-    """Follows the next statements up to the horizon, and returns how many they were.
+    """Project the next statements up to the watermark; return their number.
 
-    That is none if somebody else is doing it.
+    0 if there are none, or another transaction holds the partner's lock.
     """
-    await register(connection, partner_id)
+    await partner_lock.register(connection, partner_id)
     async with connection.transaction():
-        row = await connection.fetchrow(_TRY_LOCK, partner_id)
-        if row is None:
+        position = await partner_lock.try_acquire(connection, partner_id)
+        if position is None:
             return 0
-        page = await read_page(connection, partner_id, row["position"], horizon, limit)
+        page = await read_page(connection, partner_id, position, watermark, limit)
         if page.statements:
-            gathered = extract_batch(page.statements, vocabulary)
-            touched = await write_batch(connection, partner_id, gathered, vocabulary)
-            await recompute(connection, partner_id, touched)
+            batch = extract_batch(page.statements, vocabulary)
+            pairs = await write_batch(connection, partner_id, batch, vocabulary)
+            await recompute(connection, partner_id, pairs)
             await commit_position(connection, partner_id, page)
         return len(page.statements)
 
 
 async def read_page(
-    connection: Connection, partner_id: int, position: int, horizon: datetime, limit: int
+    connection: Connection,
+    partner_id: int,
+    position: int,
+    watermark: datetime,
+    limit: int,
+    *,
+    max_bytes: int = MAX_BATCH_BYTES,
 ) -> StatementPage:
-    end = sequence.first_after(horizon)
-    rows = await connection.fetch(_PAGE, partner_id, position, end, limit, MAX_BATCH_BYTES)
-    statements = [StoredStatement(*rest) for _, _, *rest in rows]
+    """The next statements after the position and up to the watermark.
+
+    At most `limit` statements; the statement that reaches `max_bytes` is the last one.
+    """
+    end = sequence.first_after(watermark)
+    rows = await connection.fetch(_PAGE, partner_id, position, end, limit, max_bytes)
     if not rows:
-        return StatementPage(statements, position, horizon)
-    last, total, *_ = rows[-1]
-    is_full = len(rows) == limit or total >= MAX_BATCH_BYTES
-    return StatementPage(statements, last, sequence.stored_at(last) - _TICK if is_full else horizon)
-
-
-async def write_batch(
-    connection: Connection, partner_id: int, gathered: EventBatch, vocabulary: Vocabulary
-) -> list[Pair]:
-    """Writes what statements say, but for facts and records; returns whose those are."""
-    persons = await ensure_persons(connection, partner_id, gathered.agents)
-    retyped = await dimensions.upsert_contents(
-        connection, partner_id, gathered.contents, gathered.mentioned, vocabulary
-    )
-    await mark_contents_changed(connection, partner_id, retyped.contents)
-    await add_groups(connection, partner_id, gathered.organizations)
-    touched = await _add(connection, partner_id, gathered.events, persons)
-    touched += await _void(connection, partner_id, gathered.voided, vocabulary)
-    await dimensions.update_track_contents(connection, partner_id, gathered.around, retyped.tracks)
-    return touched
-
-
-async def _add(
-    connection: Connection, partner_id: int, told: list[Event], persons: Mapping[int, int]
-) -> list[Pair]:
-    if not told:
-        return []
-    keys = {each.content_key for each in told}
-    known = await dimensions.content_ids(connection, partner_id, keys)
-    await event_rows.insert_events(connection, partner_id, told, persons, known)
-    return [(persons[each.agent_key], known[each.content_key]) for each in told]
-
-
-async def _void(
-    connection: Connection, partner_id: int, voided: list[str], vocabulary: Vocabulary
-) -> list[Pair]:
-    if not voided:
-        return []
-    found = await connection.fetch(_STATEMENTS, partner_id, voided)
-    told = extract_batch((StoredStatement(*row) for row in found), vocabulary).events
-    rows = await connection.fetch(
-        _VOID,
-        partner_id,
-        [each.statement_id for each in told],
-        [each.agent_key for each in told],
-        [each.content_key for each in told],
-    )
-    return [(row["person_id"], row["content_id"]) for row in rows]
-
-
-async def add_groups(connection: Connection, partner_id: int, organizations: Iterable[str]) -> None:
-    await connection.execute(_ADD_GROUPS, partner_id, sorted(organizations))
+        return StatementPage([], position, watermark)
+    statements = [StoredStatement(*fields) for _, _, *fields in rows]
+    last, total_bytes, *_ = rows[-1]
+    if len(rows) == limit or total_bytes >= max_bytes:
+        # More statements may have been stored in the same microsecond as the last one.
+        watermark = sequence.stored_at(last) - _MICROSECOND
+    return StatementPage(statements, last, watermark)
 
 
 async def commit_position(connection: Connection, partner_id: int, page: StatementPage) -> None:
-    await connection.execute(_MOVE, partner_id, page.position, page.watermark)
+    """Set the position and the watermark of the projection to those of the page."""
+    await connection.execute(_COMMIT_POSITION, partner_id, page.position, page.watermark)

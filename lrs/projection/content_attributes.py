@@ -1,4 +1,4 @@
-"""What is known of a content item: the columns that its activity's definition fills."""
+"""The attributes of a content item that are read from its activity's definition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Json = Mapping[str, Any]
 
 
 class Description(NamedTuple):
-    """What a definition tells of a content; null is what it does not tell."""
+    """The attributes of a content item; None is a value that the definition lacks.
+
+    `attributes` has the other ones by name, without None.
+    """
 
     type: str | None
     title: str | None
@@ -23,8 +26,13 @@ class Description(NamedTuple):
 
 
 def describe(definition: Json, vocabulary: Vocabulary) -> Description:
+    """The attributes in an activity definition; values of another type than expected are left out.
+
+    `technology` is the first topic that is a technology, `topic` the first that is not.
+    """
     extensions = definition.get("extensions", {})
-    technology, topic = _subjects(_first(extensions, vocabulary.extensions["topics"]), vocabulary)
+    topics = _first(extensions, vocabulary.extensions["topics"])
+    technology, topic = _split_topics(topics, vocabulary)
     attributes = {
         "description": _text(definition.get("description")),
         "exercise_type": definition.get("interactionType"),
@@ -42,28 +50,30 @@ def describe(definition: Json, vocabulary: Vocabulary) -> Description:
     )
 
 
-def _first(extensions: Json, names: tuple[str, ...]) -> Any:
-    return next((extensions[name] for name in names if name in extensions), None)
+def _first(extensions: Json, iris: tuple[str, ...]) -> Any:
+    return next((extensions[iri] for iri in iris if iri in extensions), None)
 
 
-def _text(told: Json | None) -> str | None:
+def _text(language_map: Json | None) -> str | None:
     """The English text of a language map, or else the first one."""
-    if not told:
+    if not language_map:
         return None
-    english = (name for name in told if name.lower().split("-")[0] == "en")
-    return str(told[next(english, next(iter(told)))])
+    english = (tag for tag in language_map if tag.lower().split("-")[0] == "en")
+    return str(language_map[next(english, next(iter(language_map)))])
 
 
-def _subjects(topics: Any, vocabulary: Vocabulary) -> tuple[str | None, str | None]:
+def _split_topics(topics: Any, vocabulary: Vocabulary) -> tuple[str | None, str | None]:
     """The first topic that is a technology, and the first that is not."""
-    words = [each for each in (topics if isinstance(topics, list) else [topics]) if _is_text(each)]
-    technologies = [each for each in words if each.casefold() in vocabulary.technologies]
-    others = [each for each in words if each not in technologies]
+    texts = [
+        topic for topic in (topics if isinstance(topics, list) else [topics]) if _is_text(topic)
+    ]
+    technologies = [text for text in texts if text.casefold() in vocabulary.technologies]
+    others = [text for text in texts if text not in technologies]
     return next(iter(technologies), None), next(iter(others), None)
 
 
 def _typed(value: Any, attribute: Attribute) -> Any:
-    """The value, if it is one of the attribute's type: whoever reads it relies on that."""
+    """The value if it has the attribute's type, which the report tables cast it to, else None."""
     match attribute.type:
         case "text":
             return value if _is_text(value) else None
@@ -82,7 +92,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _number(value: Any, *, whole: bool) -> int | float | None:
-    """No larger than a column of 32 bits holds, if it is to be a whole number."""
+    """A number; `whole` accepts only integers that fit a column of 32 bits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if not whole:

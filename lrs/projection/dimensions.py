@@ -1,4 +1,4 @@
-"""What is known of the contents that statements speak of, from their activities' definitions."""
+"""Writing content items and tracks, from the definitions of activities."""
 
 from __future__ import annotations
 
@@ -18,60 +18,60 @@ from lrs.xapi.definitions import identity_hash
 from lrs.xapi.index_keys import Role, related_activity_key
 
 _DEFINITIONS = resources.query("get_definitions")
-_CONTENTS = resources.query("upsert_content_items")
+_UPSERT_CONTENTS = resources.query("upsert_content_items")
 _CONTENT_IDS = resources.query("list_content_item_ids")
-_ADD_TO_TRACKS = resources.query("insert_track_contents")
-_FIND_IN_TRACKS = resources.query("insert_past_track_contents")
+_INSERT_TRACK_CONTENTS = resources.query("insert_track_contents")
+_INSERT_PAST_TRACK_CONTENTS = resources.query("insert_past_track_contents")
 
-_AROUND = Role.PARENT | Role.GROUPING
+_CONTEXT_ROLES = Role.PARENT | Role.GROUPING
 
 
 class TypeChanges(NamedTuple):
-    """Activities that were not known to be tracks, and known contents that are of another type."""
+    """Activity ids that have become tracks; ids of stored content items with another type."""
 
-    tracks: list[str]
-    contents: list[int]
+    new_tracks: list[str]
+    retyped_contents: list[int]
 
 
 async def upsert_contents(
     connection: Connection,
     partner_id: int,
     contents: Mapping[str, InferredContent],
-    mentioned: Iterable[str],
+    other_activities: Iterable[str],
     vocabulary: Vocabulary,
 ) -> TypeChanges:
-    """Adds contents that are new, and brings up to date what is known of all of these.
+    """Insert new content items and update the attributes of existing ones.
 
-    What is only mentioned becomes a content if it is a track.
+    `contents` have events, by activity id. An activity of `other_activities` is inserted only if
+    it is a track.
     """
-    told = {
-        **contents,
-        **{each: InferredContent() for each in sorted(mentioned) if each not in contents},
-    }
-    definitions = await _definitions(connection, partner_id, told)
-    rows = []
-    for activity, (told_type, parent) in told.items():
-        known = describe(definitions.get(activity, {}), vocabulary)
-        rows.append(
+    others = sorted(activity for activity in other_activities if activity not in contents)
+    inferred = {**contents, **dict.fromkeys(others, InferredContent())}
+    definitions = await _definitions(connection, partner_id, inferred)
+    items = []
+    for activity, (inferred_type, parent) in inferred.items():
+        description = describe(definitions.get(activity, {}), vocabulary)
+        items.append(
             (
                 content_key(activity),
                 activity,
-                activity in contents or known.type == TRACK,
-                known.type,
-                told_type,
-                known.title,
-                known.technology,
-                known.topic,
-                orjson.dumps(known.attributes).decode(),
+                activity in contents or description.type == TRACK,
+                description.type,
+                inferred_type,
+                description.title,
+                description.technology,
+                description.topic,
+                orjson.dumps(description.attributes).decode(),
                 content_key(parent) if parent else None,
             )
         )
-    if not rows:
+    if not items:
         return TypeChanges([], [])
-    found = await connection.fetch(_CONTENTS, partner_id, *map(list, zip(*rows, strict=True)))
+    columns = map(list, zip(*items, strict=True))
+    rows = await connection.fetch(_UPSERT_CONTENTS, partner_id, *columns)
     return TypeChanges(
-        [row["activity_id"] for row in found if row["type"] == TRACK],
-        [row["content_id"] for row in found if row["content_id"] is not None],
+        [row["activity_id"] for row in rows if row["type"] == TRACK],
+        [row["content_id"] for row in rows if row["content_id"] is not None],
     )
 
 
@@ -86,6 +86,7 @@ async def _definitions(
 async def content_ids(
     connection: Connection, partner_id: int, keys: Iterable[int]
 ) -> dict[int, int]:
+    """The ids of content items by content key; keys without an item are absent."""
     rows = await connection.fetch(_CONTENT_IDS, partner_id, list(keys))
     return {row["content_key"]: row["content_id"] for row in rows}
 
@@ -93,18 +94,23 @@ async def content_ids(
 async def update_track_contents(
     connection: Connection,
     partner_id: int,
-    around: Iterable[tuple[int, int]],
+    context_pairs: Iterable[tuple[int, int]],
     new_tracks: Iterable[str],
 ) -> None:
-    """Notes which contents belong to tracks: those worked on now, and before for new tracks."""
-    if pairs := sorted(around):
-        await connection.execute(_ADD_TO_TRACKS, partner_id, *map(list, zip(*pairs, strict=True)))
+    """Add content items to the tracks that they were worked on in.
+
+    `context_pairs` are the content keys of an item and of an activity in its context; for new
+    tracks, the pairs of statements projected before are found through the index entries.
+    """
+    if pairs := sorted(context_pairs):
+        columns = map(list, zip(*pairs, strict=True))
+        await connection.execute(_INSERT_TRACK_CONTENTS, partner_id, *columns)
     if tracks := list(new_tracks):
         await connection.execute(
-            _FIND_IN_TRACKS,
+            _INSERT_PAST_TRACK_CONTENTS,
             partner_id,
-            [content_key(each) for each in tracks],
-            [related_activity_key(each) for each in tracks],
-            _AROUND,
+            [content_key(track) for track in tracks],
+            [related_activity_key(track) for track in tracks],
+            _CONTEXT_ROLES,
             key_salt(partner_id),
         )

@@ -1,4 +1,4 @@
-"""What a run of stored statements says, put together: events, and whom and what they speak of."""
+"""A batch of statements as events, with the learners, content items and groups they refer to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class StoredStatement(NamedTuple):
-    """A statement as it is stored; `voided` whether another one voids it."""
+    """A statement as it is stored; `voided` if another statement voids it."""
 
     statement_id: UUID
     organization: str | None
@@ -27,13 +27,13 @@ class StoredStatement(NamedTuple):
 
 
 class InferredContent(NamedTuple):
-    """What statements say a content and its parent are, where its definition does not."""
+    """The type and the parent of a content item as statements have them, without its definition."""
 
     type: str | None = None
     parent: str | None = None
 
-    def over(self, earlier: InferredContent | None) -> InferredContent:
-        """The later word counts."""
+    def merged_over(self, earlier: InferredContent | None) -> InferredContent:
+        """These values, and the earlier ones where these are None."""
         if earlier is None:
             return self
         return InferredContent(self.type or earlier.type, self.parent or earlier.parent)
@@ -41,60 +41,70 @@ class InferredContent(NamedTuple):
 
 @dataclass(slots=True)
 class EventBatch:
-    """What is said: `events`, and the ids of statements that are `voided`.
+    """The content of a batch of statements.
 
-    Whom and what they speak of is told of voided statements as well, so that it does not depend on
-    which came first. `agents` are identities by key, `contents` by activity id. `mentioned` are
-    other activities that may be tracks, or contents that were defined; `around` are pairs of the
-    keys of a content and of what it was worked on within.
+    events            of statements that are not voided
+    voided            ids of the statements that this batch voids
+    agents            identities by agent key
+    contents          inferred content by activity id, in the order of first appearance
+    other_activities  ids of activities that may be tracks, or are defined in a statement
+    context_pairs     content keys of a content item and of an activity in its context
+    organizations     "" is no organization
+
+    All but `events` include voided statements: the result must not depend on whether a statement
+    or its voiding is stored first.
     """
 
     events: list[Event] = field(default_factory=list)
     voided: list[str] = field(default_factory=list)
     agents: dict[int, str] = field(default_factory=dict)
     contents: dict[str, InferredContent] = field(default_factory=dict)
-    mentioned: set[str] = field(default_factory=set)
-    around: set[tuple[int, int]] = field(default_factory=set)
+    other_activities: set[str] = field(default_factory=set)
+    context_pairs: set[tuple[int, int]] = field(default_factory=set)
     organizations: set[str] = field(default_factory=set)
 
-    def say(self, activity: str, told: InferredContent) -> None:
-        self.contents[activity] = told.over(self.contents.get(activity))
+    def record(self, activity: str, content: InferredContent) -> None:
+        """Add inferred content; later values take precedence."""
+        self.contents[activity] = content.merged_over(self.contents.get(activity))
 
 
-def extract_batch(stored: Iterable[StoredStatement], vocabulary: Vocabulary) -> EventBatch:
-    gathered = EventBatch()
-    for each in stored:
-        statement = orjson.loads(each.payload)
+def extract_batch(statements: Iterable[StoredStatement], vocabulary: Vocabulary) -> EventBatch:
+    """The batch of these statements, which are in the order of their sequences."""
+    batch = EventBatch()
+    for stored in statements:
+        statement = orjson.loads(stored.payload)
         if statement["verb"]["id"] == index_keys.VOIDED:
             target = index_keys.statement_ref(statement)
             if target is not None:
-                gathered.voided.append(target)
+                batch.voided.append(target)
         else:
-            _add(gathered, each, statement, vocabulary)
-        gathered.mentioned.update(_defined(statement))
-    return gathered
+            _add_event(batch, stored, statement, vocabulary)
+        batch.other_activities.update(_defined_activities(statement))
+    return batch
 
 
-def _add(
-    gathered: EventBatch, stored: StoredStatement, statement: Json, vocabulary: Vocabulary
+def _add_event(
+    batch: EventBatch, stored: StoredStatement, statement: Json, vocabulary: Vocabulary
 ) -> None:
-    telling = extract_event(stored.statement_id, stored.organization, statement, vocabulary)
-    if telling is None:
+    extracted = extract_event(stored.statement_id, stored.organization, statement, vocabulary)
+    if extracted is None:
         return
-    event = telling.event
-    gathered.agents[event.agent_key] = telling.identity
-    gathered.organizations.add(event.organization)
-    gathered.say(telling.content, InferredContent(telling.type, telling.parent))
-    if telling.parent:
-        gathered.say(telling.parent, InferredContent(telling.parent_type))
-    gathered.mentioned.update(telling.around)
-    gathered.around.update((event.content_key, content_key(each)) for each in telling.around)
+    event = extracted.event
+    batch.agents[event.agent_key] = extracted.identity
+    batch.organizations.add(event.organization)
+    batch.record(extracted.content, InferredContent(extracted.type, extracted.parent))
+    if extracted.parent:
+        batch.record(extracted.parent, InferredContent(extracted.parent_type))
+    batch.other_activities.update(extracted.context_activities)
+    batch.context_pairs.update(
+        (event.content_key, content_key(activity)) for activity in extracted.context_activities
+    )
     if not stored.voided:
-        gathered.events.append(event)
+        batch.events.append(event)
 
 
-def _defined(statement: Json) -> Iterator[str]:
-    """The activities that the statement defines."""
+def _defined_activities(statement: Json) -> Iterator[str]:
+    """The ids of activities whose definitions are in the statement."""
     target = statement["object"]
     if target.get("objectType") == "SubStatement":
         yield from definitions.activity_definitions(index_keys.entity_references(statement))
@@ -102,6 +112,6 @@ def _defined(statement: Json) -> Iterator[str]:
     if "definition" in target:
         yield target["id"]
     for activities in statement.get("context", {}).get("contextActivities", {}).values():
-        for each in as_list(activities):
-            if "definition" in each:
-                yield each["id"]
+        for activity in as_list(activities):
+            if "definition" in activity:
+                yield activity["id"]

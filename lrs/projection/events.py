@@ -1,6 +1,6 @@
-"""What one statement says of a learner and a content item.
+"""Extracting the learning event of one statement: a learner, a content item and measures.
 
-An event is all that facts and records are made of; see docs/reporting.md, How facts are made.
+Facts and records are computed from events alone; see docs/reporting.md, How facts are made.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ from lrs.xapi.track_events import ORIGINAL
 
 Json = dict[str, Any]
 
-# Numbers beyond it mean nothing, and their sums would not fit.
-_MOST = 10**12
-_NOTHING: Json = {}
+# Larger numbers are taken for errors: their sums would exceed the columns.
+_MAX_NUMBER = 10**12
+_EMPTY: Json = {}
 
 agent_key = lru_cache(100_000)(lambda identity: index_keys.entity_key("agent", identity))
 content_key = lru_cache(100_000)(index_keys.activity_key)
 
 
 class Measures(NamedTuple):
-    """What was done, and every number that is told of it; null is what is not told."""
+    """The kind of work and its measured values; None is a value that the statement lacks.
+
+    `progress` is in percent.
+    """
 
     kind: str
     registration: str | None = None
@@ -44,7 +47,11 @@ class Measures(NamedTuple):
 
 
 class Event(NamedTuple):
-    """`total` says that the time is that of all work so far, not of this event alone."""
+    """Work of one learner on one content item.
+
+    `organization` "" is none. `source` is xapi, track or canvas. With
+    `is_cumulative`, the milliseconds are those of all work so far and not of this event alone.
+    """
 
     statement_id: UUID
     organization: str
@@ -52,16 +59,16 @@ class Event(NamedTuple):
     agent_key: int
     content_key: int
     source: str
-    total: bool
+    is_cumulative: bool
     measures: Measures
 
 
 class ExtractedEvent(NamedTuple):
-    """An event, and what else its statement says of its learner and content.
+    """An event, and what its statement contains about its learner and content item.
 
-    `type` and `parent_type` say what content and parent are as long as nothing else does; that one
-    is a track, only its definition says. `around` are the activities that the content was worked on
-    within; tracks may be among them.
+    `identity` identifies the learner, `content` and `parent` are activity ids. `type` and
+    `parent_type` apply until a definition has a type; only a definition makes a track.
+    `context_activities` are the activities in the context, which may be tracks.
     """
 
     event: Event
@@ -70,21 +77,21 @@ class ExtractedEvent(NamedTuple):
     type: str | None = None
     parent: str | None = None
     parent_type: str | None = None
-    around: tuple[str, ...] = ()
+    context_activities: tuple[str, ...] = ()
 
 
 def extract_event(
     statement_id: UUID, organization: str | None, statement: Json, vocabulary: Vocabulary
 ) -> ExtractedEvent | None:
-    """What a stored statement says, if in it a learner does something with an activity."""
+    """The event of a stored statement; None unless an agent does something with an activity."""
     actor, target = statement["actor"], statement["object"]
     if actor.get("objectType") == "Group" or target.get("objectType", "Activity") != "Activity":
         return None
-    context = statement.get("context", _NOTHING)
-    extensions = context.get("extensions", _NOTHING)
-    course = _course(context) if LAUNCH in extensions else None
+    context = statement.get("context", _EMPTY)
+    extensions = context.get("extensions", _EMPTY)
+    course = _launching_course(context) if LAUNCH in extensions else None
     if course:
-        source, content, measures = "canvas", course, _time_alone(statement)
+        source, content, measures = "canvas", course, _duration_only(statement)
     else:
         source, content = ("track" if ORIGINAL in extensions else "xapi"), target
         measures = _measures(statement, vocabulary)
@@ -100,51 +107,51 @@ def extract_event(
         measures,
     )
     if source != "xapi":
-        told = content.get("definition", _NOTHING).get("type")
-        return ExtractedEvent(event, identity, content["id"], vocabulary.types.get(told))
+        activity_type = content.get("definition", _EMPTY).get("type")
+        return ExtractedEvent(event, identity, content["id"], vocabulary.types.get(activity_type))
     return ExtractedEvent(
         event, identity, target["id"], None, *_relations(target, context, vocabulary)
     )
 
 
-def _course(context: Json) -> Json | None:
-    """The course that a tool was launched in: lrs.xapi.canvas puts it first among the parents."""
-    parents = context.get("contextActivities", _NOTHING).get("parent")
+def _launching_course(context: Json) -> Json | None:
+    """The course that launched a tool: `lrs.xapi.canvas_callbacks` adds it as the first parent."""
+    parents = context.get("contextActivities", _EMPTY).get("parent")
     return as_list(parents)[0] if parents else None
 
 
-def _time_alone(statement: Json) -> Measures:
-    """A callback's time counts for the course; all else in it is about the page."""
-    result = statement.get("result", _NOTHING)
+def _duration_only(statement: Json) -> Measures:
+    """The time counts for the course; everything else in a callback is about the page."""
+    result = statement.get("result", _EMPTY)
     return Measures(WORKED, milliseconds=_milliseconds(result.get("duration")))
 
 
 def _measures(statement: Json, vocabulary: Vocabulary) -> Measures:
     verb = statement["verb"]["id"]
     kind, success = vocabulary.verbs.get(verb, (WORKED, None))
-    result = statement.get("result", _NOTHING)
-    context = statement.get("context", _NOTHING)
+    result = statement.get("result", _EMPTY)
+    context = statement.get("context", _EMPTY)
     duration = result.get("duration")
-    if duration is not None and not _counts(verb, context, vocabulary):
+    if duration is not None and not _duration_counts(verb, context, vocabulary):
         duration = None
-    told = [part["extensions"] for part in (result, context) if "extensions" in part]
-    of_content = statement["object"].get("definition", _NOTHING).get("extensions")
-    named = vocabulary.extensions
+    extensions = [part["extensions"] for part in (result, context) if "extensions" in part]
+    definition_extensions = statement["object"].get("definition", _EMPTY).get("extensions", _EMPTY)
+    iris = vocabulary.extensions
     return Measures(
         "completed" if result.get("completion") is True else kind,
         context.get("registration"),
         None if duration is None else _milliseconds(duration),
-        _percent(_found([*told, of_content or _NOTHING], named["progress"])),
+        _percent(_first_value([*extensions, definition_extensions], iris["progress"])),
         _score(result["score"]) if "score" in result else None,
-        _number(_found(told, named["percentile"])) if told else None,
-        _decimal(_found(told, named["xp"])) if told else None,
+        _number(_first_value(extensions, iris["percentile"])) if extensions else None,
+        _decimal(_first_value(extensions, iris["xp"])) if extensions else None,
         result.get("success", success),
-        _boolean(_found(told, named["is_mobile"])) if told else None,
+        _boolean(_first_value(extensions, iris["is_mobile"])) if extensions else None,
     )
 
 
-def _counts(verb: str, context: Json, vocabulary: Vocabulary) -> bool:
-    """Whether the duration counts: in a session that tells its time at its end, only that does."""
+def _duration_counts(verb: str, context: Json, vocabulary: Vocabulary) -> bool:
+    """False for a statement within a session whose last statement has the whole time."""
     if "contextActivities" not in context:
         return True
     for category in as_list(context["contextActivities"].get("category", [])):
@@ -157,26 +164,31 @@ def _counts(verb: str, context: Json, vocabulary: Vocabulary) -> bool:
 def _relations(
     target: Json, context: Json, vocabulary: Vocabulary
 ) -> tuple[str | None, str | None, tuple[str, ...]]:
-    """The parent of a content, what it is, and all activities around."""
+    """The parent of a content item, the parent's type, and the activities in the context."""
     parents: tuple[str, ...] = ()
-    around: tuple[str, ...] = ()
+    context_activities: tuple[str, ...] = ()
     if activities := context.get("contextActivities"):
-        parents = tuple(each["id"] for each in as_list(activities.get("parent", [])))
-        around = parents + tuple(each["id"] for each in as_list(activities.get("grouping", [])))
-    if extensions := target.get("definition", _NOTHING).get("extensions"):
-        parent = _found([extensions], vocabulary.extensions["parent"])
+        parents = _activity_ids(activities.get("parent", []))
+        context_activities = parents + _activity_ids(activities.get("grouping", []))
+    if extensions := target.get("definition", _EMPTY).get("extensions"):
+        parent = _first_value([extensions], vocabulary.extensions["parent"])
         if isinstance(parent, str) and ":" in parent:
-            told = _found([extensions], vocabulary.extensions["parent_type"])
-            kind = vocabulary.types.get(told) if isinstance(told, str) else None
-            return parent, None if kind == TRACK else kind, around
-    return (parents[0] if parents else None), None, around
+            iri = _first_value([extensions], vocabulary.extensions["parent_type"])
+            parent_type = vocabulary.types.get(iri) if isinstance(iri, str) else None
+            return parent, None if parent_type == TRACK else parent_type, context_activities
+    return (parents[0] if parents else None), None, context_activities
 
 
-def _found(extensions: list[Json], names: tuple[str, ...]) -> Any:
-    for each in extensions:
-        for name in names:
-            if name in each:
-                return each[name]
+def _activity_ids(activities: Json | list[Json]) -> tuple[str, ...]:
+    return tuple(activity["id"] for activity in as_list(activities))
+
+
+def _first_value(extensions: list[Json], iris: tuple[str, ...]) -> Any:
+    """The value of the first IRI in the first extensions that have one of the IRIs."""
+    for values in extensions:
+        for iri in iris:
+            if iri in values:
+                return values[iri]
     return None
 
 
@@ -189,13 +201,14 @@ def _milliseconds(duration: str | None) -> int | None:
 
 
 def _score(score: Json) -> float | None:
+    """The raw score, or else the scaled one on a scale of 100."""
     if "raw" in score:
         return float(score["raw"])
     return round(100 * score["scaled"], 9) if "scaled" in score else None
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MOST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MAX_NUMBER:
         return None
     return float(value)
 
@@ -206,7 +219,7 @@ def _percent(value: Any) -> float | None:
 
 
 def _decimal(value: Any) -> Decimal | None:
-    """Sums of decimals do not depend on their order."""
+    """A decimal, because sums of floats depend on their order."""
     return None if _number(value) is None else Decimal(str(value))
 
 

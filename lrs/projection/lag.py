@@ -1,4 +1,4 @@
-"""How far the statements of a partner have been followed, and how much is left to do."""
+"""Projection lag: how far the reports of a partner are behind its statements."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from datetime import datetime, timedelta
 from lrs import resources
 from lrs.store.postgres import Connection, Database, translate_errors
 
-_WAITING = resources.query("list_projection_lag")
+_BACKLOGS = resources.query("list_projection_lag")
 
-_TICK = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """A partner, and since when the oldest of its statements waits that was not followed yet.
+    """The statements of a partner that are not projected yet.
 
-    `through` is how far its statements were followed when that was last done.
+    `oldest_pending_at` is the `stored` time of the oldest one, None if there is none. `watermark`
+    is that of the last projected batch, None before the first.
     """
 
     partner_id: int
@@ -28,6 +29,7 @@ class Backlog:
 
     @property
     def lag_seconds(self) -> float:
+        """The age of the oldest pending statement; 0 without one."""
         if self.oldest_pending_at is None:
             return 0.0
         return max(0.0, (self.now - self.oldest_pending_at).total_seconds())
@@ -35,28 +37,35 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class ReportWatermark:
-    """All that was stored up to `through` is in the reports; the rest is `lag_seconds` old."""
+    """Reports contain every statement stored at or before `consistent_through`.
+
+    `lag_seconds` is the age of the oldest statement that they do not contain.
+    """
 
     consistent_through: datetime
     lag_seconds: float
 
 
 async def backlogs(connection: Connection, partner_id: int | None = None) -> list[Backlog]:
-    """Every partner, or only one."""
-    return [Backlog(*row) for row in await connection.fetch(_WAITING, partner_id)]
+    """The backlog of every partner, or of one, in the order of partner ids."""
+    return [Backlog(*row) for row in await connection.fetch(_BACKLOGS, partner_id)]
 
 
 async def read_backlogs(database: Database) -> list[Backlog]:
-    """How every partner stands."""
+    """The backlog of every partner. Raises Unavailable."""
     with translate_errors():
         return await backlogs(database.readers)
 
 
 async def report_watermark(
-    database: Database, partner_id: int, horizon: datetime
+    database: Database, partner_id: int, watermark: datetime
 ) -> ReportWatermark:
-    """What reports hold that are read after this; `horizon` is a bound of lrs.store.horizon."""
+    """The watermark of reports that are read after this call. Raises Unavailable.
+
+    `watermark` is that of the statements, read before this call.
+    """
     with translate_errors():
-        (found,) = await backlogs(database.readers, partner_id)
-    through = min(horizon, found.oldest_pending_at - _TICK) if found.oldest_pending_at else horizon
-    return ReportWatermark(through, found.lag_seconds)
+        (backlog,) = await backlogs(database.readers, partner_id)
+    if backlog.oldest_pending_at:
+        watermark = min(watermark, backlog.oldest_pending_at - _MICROSECOND)
+    return ReportWatermark(watermark, backlog.lag_seconds)

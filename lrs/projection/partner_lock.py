@@ -1,4 +1,7 @@
-"""What an operator changes of what reports are made of, beside what statements say."""
+"""The lock of a partner's projection: one transaction at a time writes the derived rows.
+
+It is a row lock, so that it ends with the transaction that holds it.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +11,87 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from lrs import resources
 from lrs.errors import Unavailable
-from lrs.projection import advance
 from lrs.store.postgres import Connection, Pool
+
+_REGISTER = resources.query("register_projection")
+_LOCK = resources.query("lock_projection")
+_TRY_LOCK = resources.query("try_lock_projection")
 
 LOCK_TIMEOUT_SECONDS = 5.0
 
+_RETRY_AFTER_SECONDS = 30
+
+
+async def register(connection: Connection, partner_id: int) -> None:
+    """Insert the row that is locked, unless it exists.
+
+    A long transaction calls this before it begins: until the insert is committed, every other
+    transaction that needs the row waits.
+    """
+    await connection.execute(_REGISTER, partner_id)
+
+
+async def acquire(connection: Connection, partner_id: int) -> None:
+    """Take the lock for the current transaction; wait for its holder."""
+    await register(connection, partner_id)
+    await connection.execute(_LOCK, partner_id)
+
+
+async def try_acquire(connection: Connection, partner_id: int) -> int | None:
+    """Take the lock for the current transaction and return the position of the projection.
+
+    None if another transaction holds the lock, or the partner is not registered.
+    """
+    position: int | None = await connection.fetchval(_TRY_LOCK, partner_id)
+    return position
+
 
 class PartnerLock:
-    """Makes changes one after the other, so that there are connections left for others.
+    """Transactions of this process that change derived rows, one at a time.
 
-    They must not be the writers' connections: what is stored while such a transaction lasts would
-    not be seen before its end.
+    One at a time, because each holds a connection of the pool while it waits. The pool is not that
+    of the writers: the watermark does not pass the start of an open write transaction.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> None:
         self._pool = pool
-        self._turn = asyncio.Lock()
+        self._process_lock = asyncio.Lock()
+        self.timeout_seconds = timeout_seconds
 
     @asynccontextmanager
     async def transaction(self, partner_id: int) -> AsyncIterator[Connection]:
-        """A transaction that alone changes the partner's reports.
+        """A transaction that holds the partner's lock.
 
-        Raises Unavailable if somebody else does so for long, or changes those of another one here.
+        Raises Unavailable if either lock is not free within the timeout.
         """
-        await self._wait()
+        await self._acquire_process_lock()
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                await _lock(connection, partner_id)
+                await self._acquire_row_lock(connection, partner_id)
                 yield connection
         finally:
-            self._turn.release()
+            self._process_lock.release()
 
-    async def _wait(self) -> None:
+    async def _acquire_process_lock(self) -> None:
         try:
-            async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
-                await self._turn.acquire()
+            async with asyncio.timeout(self.timeout_seconds):
+                await self._process_lock.acquire()
         except TimeoutError:
-            raise _busy() from None
+            raise Unavailable(
+                f"Another import or change is in progress; retry after {_RETRY_AFTER_SECONDS} s.",
+                headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+            ) from None
 
-
-async def _lock(connection: Connection, partner_id: int) -> None:
-    await connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
-    try:
-        await advance.lock(connection, partner_id)
-    except asyncpg.LockNotAvailableError:
-        raise _busy() from None
-    await connection.execute("set local lock_timeout = 0")
-
-
-def _busy() -> Unavailable:
-    return Unavailable(
-        "Reports are just being made anew, or changed by others.", headers={"Retry-After": "30"}
-    )
+    async def _acquire_row_lock(self, connection: Connection, partner_id: int) -> None:
+        await connection.execute(f"set local lock_timeout = '{self.timeout_seconds}s'")
+        try:
+            await acquire(connection, partner_id)
+        except asyncpg.LockNotAvailableError:
+            raise Unavailable(
+                "Reports of this partner are being rebuilt or changed; "
+                f"retry after {_RETRY_AFTER_SECONDS} s.",
+                headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+            ) from None
+        await connection.execute("set local lock_timeout = 0")

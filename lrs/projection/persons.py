@@ -1,7 +1,7 @@
-"""Who the agents are that statements speak of: identifiers, and a person for each.
+"""Persons: the learners behind the agents of statements.
 
-An address and its digest are the same person. An identifier that is known stays where it is; only
-an import moves it.
+An email address and its SHA-1 identify the same person. An existing identifier keeps its person;
+only an import reassigns it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from lrs.projection.events import agent_key
 from lrs.store.postgres import Connection
 from lrs.xapi.index_keys import mbox_sha1sum_identity
 
-_IDENTIFIERS = resources.query("list_persons_of_identifiers")
-_ADD_PEOPLE = resources.query("insert_persons")
-_ADD_IDENTIFIERS = resources.query("insert_identifiers")
-_SET_EMAILS = resources.query("set_missing_emails")
+_PERSONS = resources.query("list_persons_of_identifiers")
+_INSERT_PERSONS = resources.query("insert_persons")
+_INSERT_IDENTIFIERS = resources.query("insert_identifiers")
+_SET_MISSING_EMAILS = resources.query("set_missing_emails")
 
 _MBOX = "mbox mailto:"
 
@@ -24,48 +24,69 @@ _MBOX = "mbox mailto:"
 async def ensure_persons(
     connection: Connection, partner_id: int, agents: Mapping[int, str]
 ) -> dict[int, int]:
-    """Makes these agents known, who are given by key and identity; returns their persons."""
-    known = await _known(connection, partner_id, agents)
-    unknown = {key: identity for key, identity in agents.items() if key not in known}
-    if not unknown:
-        return known
-    digests = {
-        key: mbox_sha1sum_identity(each) for key, each in unknown.items() if each.startswith(_MBOX)
+    """The person id of each agent; persons and identifiers that do not exist are inserted.
+
+    `agents` maps agent keys to identities. The result has these keys, and those of the SHA-1 of
+    new addresses.
+    """
+    existing = await _fetch_persons(connection, partner_id, agents)
+    new = {key: identity for key, identity in agents.items() if key not in existing}
+    if not new:
+        return existing
+    sha1s = {
+        key: mbox_sha1sum_identity(identity)
+        for key, identity in new.items()
+        if identity.startswith(_MBOX)
     }
-    heads = {key: agent_key(digests[key]) if key in digests else key for key in unknown}
-    emails = {heads[key]: unknown[key].removeprefix(_MBOX) for key in digests}
-    known |= await _known(connection, partner_id, heads.values())
-    addressed = {known[head]: email for head, email in emails.items() if head in known}
-    await _set_emails(connection, partner_id, addressed)
-    fresh = dict.fromkeys(head for head in heads.values() if head not in known)
-    known |= await _add_people(connection, partner_id, {head: emails.get(head) for head in fresh})
-    named = unknown | {
-        agent_key(each): each for each in digests.values() if agent_key(each) in fresh
-    }
-    persons = {key: known[heads.get(key, key)] for key in named}
-    await connection.execute(
-        _ADD_IDENTIFIERS, partner_id, list(named), list(named.values()), list(persons.values())
+    # The key by which a person is found: of an address that of its SHA-1, else the agent's own.
+    person_keys = {key: agent_key(sha1s[key]) if key in sha1s else key for key in new}
+    emails = {person_keys[key]: new[key].removeprefix(_MBOX) for key in sha1s}
+    persons = existing | await _fetch_persons(connection, partner_id, person_keys.values())
+    known_by_sha1 = {persons[key]: email for key, email in emails.items() if key in persons}
+    await _set_missing_emails(connection, partner_id, known_by_sha1)
+    added = dict.fromkeys(key for key in person_keys.values() if key not in persons)
+    persons |= await _insert_persons(
+        connection, partner_id, {key: emails.get(key) for key in added}
     )
-    return known | persons
+    identifiers = new | {
+        key: identity for identity in sha1s.values() if (key := agent_key(identity)) in added
+    }
+    owners = {key: persons[person_keys.get(key, key)] for key in identifiers}
+    await connection.execute(
+        _INSERT_IDENTIFIERS,
+        partner_id,
+        list(identifiers),
+        list(identifiers.values()),
+        list(owners.values()),
+    )
+    return persons | owners
 
 
-async def _known(connection: Connection, partner_id: int, keys: Iterable[int]) -> dict[int, int]:
-    rows = await connection.fetch(_IDENTIFIERS, partner_id, list(keys))
+async def _fetch_persons(
+    connection: Connection, partner_id: int, agent_keys: Iterable[int]
+) -> dict[int, int]:
+    rows = await connection.fetch(_PERSONS, partner_id, list(agent_keys))
     return {row["agent_key"]: row["person_id"] for row in rows}
 
 
-async def _add_people(
+async def _insert_persons(
     connection: Connection, partner_id: int, emails: Mapping[int, str | None]
 ) -> dict[int, int]:
-    """A person for each key. Of those without an address, anyone may be anyone."""
-    rows = await connection.fetch(_ADD_PEOPLE, partner_id, list(emails.values()))
-    addressed = {row["email"]: row["person_id"] for row in rows if row["email"] is not None}
-    others = iter([row["person_id"] for row in rows if row["email"] is None])
+    """Insert a person for each key. New persons without an email are interchangeable."""
+    rows = await connection.fetch(_INSERT_PERSONS, partner_id, list(emails.values()))
+    with_email = {row["email"]: row["person_id"] for row in rows if row["email"] is not None}
+    without_email = iter([row["person_id"] for row in rows if row["email"] is None])
     return {
-        key: next(others) if email is None else addressed[email] for key, email in emails.items()
+        key: next(without_email) if email is None else with_email[email]
+        for key, email in emails.items()
     }
 
 
-async def _set_emails(connection: Connection, partner_id: int, emails: Mapping[int, str]) -> None:
+async def _set_missing_emails(
+    connection: Connection, partner_id: int, emails: Mapping[int, str]
+) -> None:
+    """Set the email of persons who have none; `emails` are by person id."""
     if emails:
-        await connection.execute(_SET_EMAILS, partner_id, list(emails), list(emails.values()))
+        await connection.execute(
+            _SET_MISSING_EMAILS, partner_id, list(emails), list(emails.values())
+        )

@@ -1,4 +1,4 @@
-"""Following the statements of all partners, for as long as a process lives."""
+"""The projector: advances the projection of all partners for the life of a process."""
 
 from __future__ import annotations
 
@@ -15,56 +15,66 @@ from lrs.store.statements.watermark import WatermarkReader
 
 _log = logging.getLogger("lrs.projection")
 
-_REST_SECONDS = 30.0
+_BACKOFF_SECONDS = 30.0
 
 
 class Projector:
-    """Takes a chunk of each partner in turn.
+    """Projects one batch of each partner in turn.
 
-    A partner that cannot be followed is left alone for a while, so that it holds up no other.
+    A partner whose batch fails is skipped for a while, so that it does not delay the others.
     """
 
     def __init__(
-        self, database: Database, vocabulary: Vocabulary, *, chunk: int = BATCH_SIZE
+        self, database: Database, vocabulary: Vocabulary, *, batch_size: int = BATCH_SIZE
     ) -> None:
         self._pool = database.readers
         self._watermark_reader = WatermarkReader(database)
         self._vocabulary = vocabulary
-        self._chunk = chunk
-        self._rests_until: dict[int, float] = {}
+        self._batch_size = batch_size
+        self._retry_at: dict[int, float] = {}
 
     async def run_once(self) -> float:
-        """Follows a chunk of what is new of each partner. Raises Unavailable.
+        """Project one batch of each partner with a backlog. Raises Unavailable.
 
-        Returns how long, in seconds, those had waited of whom more is left; 0 if nothing is.
+        Returns the largest lag, in seconds, of the partners with a full batch; 0 without any.
         """
-        horizon = await self._watermark_reader.cached_watermark()
-        left = 0.0
+        watermark = await self._watermark_reader.cached_watermark()
+        lag_left = 0.0
         with translate_errors():
             partners = await backlogs(self._pool)
-        for each in partners:
-            rests = self._rests_until.get(each.partner_id, 0.0) > time.monotonic()
-            if each.oldest_pending_at and each.oldest_pending_at <= horizon and not rests:
-                followed = await self._advance(each, horizon)
-                left = max(left, each.lag_seconds if followed == self._chunk else 0.0)
-        return left
+        for backlog in partners:
+            if self._is_due(backlog, watermark):
+                count = await self._advance(backlog, watermark)
+                if count == self._batch_size:
+                    lag_left = max(lag_left, backlog.lag_seconds)
+        return lag_left
 
-    async def _advance(self, partner: Backlog, horizon: datetime) -> int:
+    def _is_due(self, backlog: Backlog, watermark: datetime) -> bool:
+        if backlog.oldest_pending_at is None or backlog.oldest_pending_at > watermark:
+            return False
+        return self._retry_at.get(backlog.partner_id, 0.0) <= time.monotonic()
+
+    async def _advance(self, backlog: Backlog, watermark: datetime) -> int:
+        """Project one batch; return its number of statements, 0 after a failure."""
         try:
             with translate_errors():
                 async with self._pool.acquire() as connection:
                     return await retry_transaction(
                         lambda: advance(
                             connection,
-                            partner.partner_id,
+                            backlog.partner_id,
                             self._vocabulary,
-                            horizon,
-                            limit=self._chunk,
+                            watermark,
+                            limit=self._batch_size,
                         )
                     )
         except Unavailable:
             raise
         except Exception:
-            _log.exception("the statements of %s cannot be followed", partner.partner)
-            self._rests_until[partner.partner_id] = time.monotonic() + _REST_SECONDS
+            _log.exception(
+                "projection of partner %s failed; retry in %.0f s",
+                backlog.partner,
+                _BACKOFF_SECONDS,
+            )
+            self._retry_at[backlog.partner_id] = time.monotonic() + _BACKOFF_SECONDS
             return 0

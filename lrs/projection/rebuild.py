@@ -1,9 +1,10 @@
-"""Making all of it anew from the statements, in one transaction: readers see the old until it ends.
+"""Rebuilding the projection of a partner from its statements, in one transaction.
 
-First the statements are streamed, from one connection to another, and become events, in a table of
-their own. Put in order, they are compared with those that are known, some people at a time; then
-facts and records are made. Only what differs is written. Those who are known keep their ids. Nobody
-else can follow the partner's statements meanwhile, or import people.
+One connection streams the statements; the other writes their events to a temporary table. Then the
+temporary table is compared with the stored events, a range of persons at a time, and facts and
+records are recomputed. Only rows that differ are written, and existing persons and content items
+keep their ids. Readers see the old rows until the end. The transaction holds the partner's lock:
+the projector and imports of people wait.
 """
 
 from __future__ import annotations
@@ -14,16 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lrs import resources
-from lrs.projection import dimensions, event_rows
-from lrs.projection.advance import (
-    START_POSITION,
-    StatementPage,
-    add_groups,
-    commit_position,
-    lock,
-    read_page,
-    register,
-)
+from lrs.projection import dimensions, event_writer, partner_lock
+from lrs.projection.advance import START_POSITION, StatementPage, commit_position, read_page
 from lrs.projection.event_batch import EventBatch, InferredContent, extract_batch
 from lrs.projection.events import content_key
 from lrs.projection.persons import ensure_persons
@@ -34,36 +27,36 @@ from lrs.store.statements import sequence
 from lrs.store.statements.watermark import WatermarkReader
 
 _CLEAR_CONTENTS = resources.query("clear_content_items")
-_TYPES = resources.query("list_content_item_types")
-_SIZE = resources.query("count_statements_before")
-_TOLD = resources.query("create_extracted_events")
+_CONTENT_TYPES = resources.query("list_content_item_types")
+_COUNT_STATEMENTS = resources.query("count_statements_before")
+_CREATE_EXTRACTED = resources.query("create_extracted_events")
 _SORT_EXTRACTED = (
     resources.query("index_extracted_events"),
     resources.query("cluster_extracted_events"),
     resources.query("analyze_extracted_events"),
 )
-_TAKE_UNTOLD = resources.query("delete_obsolete_events")
-_ADD_TOLD = resources.query("insert_missing_events")
+_DELETE_OBSOLETE = resources.query("delete_obsolete_events")
+_INSERT_MISSING = resources.query("insert_missing_events")
 _PAIRS = resources.query("list_event_pairs")
-_COUNT_PEOPLE = resources.query("count_persons")
-_NEXT_PEOPLE = resources.query("get_person_range")
+_COUNT_PERSONS = resources.query("count_persons")
+_PERSON_RANGE = resources.query("get_person_range")
 
-_STATEMENTS = 10_000
-_PEOPLE = 500
+_STATEMENTS_PER_PAGE = 10_000
+_PERSONS_PER_RANGE = 500
 
-Report = Callable[[str, int, int], None]
-"""Told now and then: what is counted, how many are done, and of how many."""
+Progress = Callable[[str, int, int], None]
+"""Called with what is counted ("statements", then "learners"), the number done and the total."""
 
 
 @dataclass(slots=True)
-class _Known:
-    """What this rebuild has written already, so that it is not written with every chunk."""
+class _Written:
+    """What this rebuild has written: later batches write only what is new or different."""
 
-    people: dict[int, int] = field(default_factory=dict)
+    persons: dict[int, int] = field(default_factory=dict)
     contents: dict[int, int] = field(default_factory=dict)
-    told: dict[str, InferredContent | None] = field(default_factory=dict)
+    inferred: dict[str, InferredContent | None] = field(default_factory=dict)
     tracks: set[int] = field(default_factory=set)
-    around: set[tuple[int, int]] = field(default_factory=set)
+    context_pairs: set[tuple[int, int]] = field(default_factory=set)
     organizations: set[str] = field(default_factory=set)
 
 
@@ -71,111 +64,121 @@ async def rebuild_partner(
     database: Database,
     partner_id: int,
     vocabulary: Vocabulary,
-    report: Report = lambda what, done, total: None,
+    progress: Progress = lambda counted, done, total: None,
 ) -> None:
-    """Makes a partner's events, facts and records anew; waits for whoever is at it."""
+    """Rebuild a partner's events, facts and records; wait for the lock. Raises Unavailable."""
     with translate_errors():
-        await register(database.readers, partner_id)
+        await partner_lock.register(database.readers, partner_id)
         async with database.readers.acquire() as writer, writer.transaction():
-            await lock(writer, partner_id)
-            horizon = await WatermarkReader(
-                database
-            ).read_watermark()  # not before: others have been at it
-            await writer.execute(_TOLD)
-            before = set(await writer.fetch(_TYPES, partner_id))
+            await partner_lock.acquire(writer, partner_id)
+            # After the lock, because the projection may have advanced during the wait.
+            watermark = await WatermarkReader(database).read_watermark()
+            await writer.execute(_CREATE_EXTRACTED)
+            types_before = set(await writer.fetch(_CONTENT_TYPES, partner_id))
             await writer.execute(_CLEAR_CONTENTS, partner_id)
             async with database.readers.acquire() as reader:
-                page = await _stream(reader, writer, partner_id, vocabulary, horizon, report)
-            await commit_position(writer, partner_id, page)
-            changed = before - set(await writer.fetch(_TYPES, partner_id))
-            await mark_contents_changed(writer, partner_id, [row["content_id"] for row in changed])
+                last = await _extract(reader, writer, partner_id, vocabulary, watermark, progress)
+            await commit_position(writer, partner_id, last)
+            retyped = types_before - set(await writer.fetch(_CONTENT_TYPES, partner_id))
+            await mark_contents_changed(writer, partner_id, [row["content_id"] for row in retyped])
             for query in _SORT_EXTRACTED:
                 await writer.execute(query)
-            await _make(writer, partner_id, report)
+            await _apply(writer, partner_id, progress)
 
 
-async def _stream(
+async def _extract(
     reader: Connection,
     writer: Connection,
     partner_id: int,
     vocabulary: Vocabulary,
-    horizon: datetime,
-    report: Report,
+    watermark: datetime,
+    progress: Progress,
 ) -> StatementPage:
-    """All statements become events: while some are read and understood, others are written."""
-    total = await reader.fetchval(_SIZE, partner_id, sequence.first_after(horizon))
-    known, done = _Known(), 0
+    """Write the events of all statements; return the last page.
 
-    async def next_after(page: StatementPage) -> tuple[StatementPage, EventBatch]:
-        found = await read_page(reader, partner_id, page.position, horizon, _STATEMENTS)
-        return found, await asyncio.to_thread(extract_batch, found.statements, vocabulary)
+    The next page is read and parsed while the events of this one are written.
+    """
+    total = await reader.fetchval(_COUNT_STATEMENTS, partner_id, sequence.first_after(watermark))
+    written, done = _Written(), 0
 
-    last = StatementPage([], START_POSITION, horizon)
-    page, gathered = await next_after(last)
+    async def read_after(page: StatementPage) -> tuple[StatementPage, EventBatch]:
+        page = await read_page(reader, partner_id, page.position, watermark, _STATEMENTS_PER_PAGE)
+        return page, await asyncio.to_thread(extract_batch, page.statements, vocabulary)
+
+    last = StatementPage([], START_POSITION, watermark)
+    page, batch = await read_after(last)
     while page.statements:
-        following = asyncio.create_task(next_after(page))
+        next_page = asyncio.create_task(read_after(page))
         try:
-            await _write(writer, partner_id, gathered, known, vocabulary)
+            await _write_batch(writer, partner_id, batch, written, vocabulary)
             done += len(page.statements)
-            report("statements", done, total)
+            progress("statements", done, total)
         except BaseException:
-            following.cancel()
-            await asyncio.wait([following])
+            next_page.cancel()
+            await asyncio.wait([next_page])
             raise
-        last, (page, gathered) = page, await following
+        last, (page, batch) = page, await next_page
     return last
 
 
-async def _write(
+async def _write_batch(
     writer: Connection,
     partner_id: int,
-    gathered: EventBatch,
-    known: _Known,
+    batch: EventBatch,
+    written: _Written,
     vocabulary: Vocabulary,
 ) -> None:
-    """Writes what a chunk says that is news, and its events; the voided are left out already."""
-    agents = {key: each for key, each in gathered.agents.items() if key not in known.people}
-    known.people |= await ensure_persons(writer, partner_id, agents)
-    await _write_contents(writer, partner_id, gathered, known, vocabulary)
-    if organizations := gathered.organizations - known.organizations:
-        await add_groups(writer, partner_id, organizations)
-        known.organizations |= organizations
-    await event_rows.insert_events(
-        writer, partner_id, gathered.events, known.people, known.contents, table="extracted_event"
+    """Write a batch to the temporary table; events of voided statements are not in it."""
+    agents = {key: value for key, value in batch.agents.items() if key not in written.persons}
+    written.persons |= await ensure_persons(writer, partner_id, agents)
+    await _write_contents(writer, partner_id, batch, written, vocabulary)
+    if organizations := batch.organizations - written.organizations:
+        await event_writer.insert_groups(writer, partner_id, organizations)
+        written.organizations |= organizations
+    await event_writer.insert_events(
+        writer,
+        partner_id,
+        batch.events,
+        written.persons,
+        written.contents,
+        table="extracted_event",
     )
 
 
 async def _write_contents(
     writer: Connection,
     partner_id: int,
-    gathered: EventBatch,
-    known: _Known,
+    batch: EventBatch,
+    written: _Written,
     vocabulary: Vocabulary,
 ) -> None:
-    told = {
-        activity: together
-        for activity, each in gathered.contents.items()
-        if (together := each.over(known.told.get(activity))) != known.told.get(activity)
-    }
-    mentioned = gathered.mentioned - known.told.keys()
-    retyped = await dimensions.upsert_contents(writer, partner_id, told, mentioned, vocabulary)
-    known.told |= {**dict.fromkeys(mentioned), **told}
-    known.tracks |= {content_key(each) for each in retyped.tracks}
-    if fresh := [key for each in told if (key := content_key(each)) not in known.contents]:
-        known.contents |= await dimensions.content_ids(writer, partner_id, fresh)
-    around = {pair for pair in gathered.around if pair[1] in known.tracks} - known.around
-    await dimensions.update_track_contents(writer, partner_id, around, [])
-    known.around |= around
+    changed = {}
+    for activity, content in batch.contents.items():
+        before = written.inferred.get(activity)
+        merged = content.merged_over(before)
+        if merged != before:
+            changed[activity] = merged
+    others = batch.other_activities - written.inferred.keys()
+    types = await dimensions.upsert_contents(writer, partner_id, changed, others, vocabulary)
+    written.inferred |= {**dict.fromkeys(others), **changed}
+    written.tracks |= {content_key(activity) for activity in types.new_tracks}
+    if new := [key for key in map(content_key, changed) if key not in written.contents]:
+        written.contents |= await dimensions.content_ids(writer, partner_id, new)
+    pairs = {pair for pair in batch.context_pairs if pair[1] in written.tracks}
+    pairs -= written.context_pairs
+    await dimensions.update_track_contents(writer, partner_id, pairs, [])
+    written.context_pairs |= pairs
 
 
-async def _make(writer: Connection, partner_id: int, report: Report) -> None:
-    total = await writer.fetchval(_COUNT_PEOPLE, partner_id)
+async def _apply(writer: Connection, partner_id: int, progress: Progress) -> None:
+    """Apply the differences to the stored events, then recompute facts and records."""
+    total = await writer.fetchval(_COUNT_PERSONS, partner_id)
     first = done = 0
     while done < total:
-        ((last, count),) = await writer.fetch(_NEXT_PEOPLE, partner_id, first, _PEOPLE)
-        await writer.execute(_TAKE_UNTOLD, partner_id, first, last)
-        await writer.execute(_ADD_TOLD, partner_id, first, last)
+        [(last, count)] = await writer.fetch(_PERSON_RANGE, partner_id, first, _PERSONS_PER_RANGE)
+        await writer.execute(_DELETE_OBSOLETE, partner_id, first, last)
+        await writer.execute(_INSERT_MISSING, partner_id, first, last)
         pairs = await writer.fetch(_PAIRS, partner_id, first, last)
         await recompute(writer, partner_id, map(tuple, pairs))
         first, done = last + 1, done + count
-        report("learners", done, total)
+        progress("learners", done, total)

@@ -1,7 +1,7 @@
-"""Facts and records, made anew from all events of a learner and a content item.
+"""Recomputing facts and records from all events of a learner and a content item.
 
-They are a pure function of the events, so the order in which those came never matters, and doing it
-once more changes nothing.
+They are a pure function of the events: the order of arrival does not matter, and recomputing again
+changes nothing (idempotent).
 """
 
 from __future__ import annotations
@@ -12,42 +12,45 @@ from datetime import date
 from lrs import resources
 from lrs.store.postgres import Connection
 
-_RECORDS = resources.query("recompute_records")
-_DAYS = resources.query("recompute_facts")
-_NOTE_DAYS = resources.query("record_changed_days")
+_RECOMPUTE_RECORDS = resources.query("recompute_records")
+_RECOMPUTE_FACTS = resources.query("recompute_facts")
+_RECORD_CHANGED_DAYS = resources.query("record_changed_days")
 _DAYS_OF_CONTENTS = resources.query("list_days_of_content_items")
 
-# Of tables that a transaction fills, a plan of its beginning would know nothing.
-_PLAN_ANEW = "set local plan_cache_mode = force_custom_plan"
+# A cached plan would use the statistics from before the transaction filled the tables.
+_DISABLE_PLAN_CACHE = "set local plan_cache_mode = force_custom_plan"
 
 Pair = tuple[int, int]
-"""A person and a content."""
+"""The person id of a learner and the id of a content item."""
 
 
 async def recompute(connection: Connection, partner_id: int, pairs: Iterable[Pair]) -> None:
-    """Brings the facts and records of these people and contents up to date with their events.
+    """Update facts and records of these pairs to match their events; call in a transaction.
 
-    To be called in a transaction.
+    Only rows that differ are written, and their days are recorded as changed.
     """
-    touched = sorted(set(pairs))
-    if not touched:
+    distinct = sorted(set(pairs))
+    if not distinct:
         return
-    await connection.execute(_PLAN_ANEW)
-    people, contents = [person for person, _ in touched], [content for _, content in touched]
-    await connection.execute(_RECORDS, partner_id, people, contents)
-    rows = await connection.fetch(_DAYS, partner_id, people, contents)
-    await _note(connection, partner_id, [row["day"] for row in rows])
+    await connection.execute(_DISABLE_PLAN_CACHE)
+    persons, contents = [person for person, _ in distinct], [content for _, content in distinct]
+    await connection.execute(_RECOMPUTE_RECORDS, partner_id, persons, contents)
+    rows = await connection.fetch(_RECOMPUTE_FACTS, partner_id, persons, contents)
+    await _record_changed_days(connection, partner_id, [row["day"] for row in rows])
 
 
 async def mark_contents_changed(
     connection: Connection, partner_id: int, content_ids: Iterable[int]
 ) -> None:
-    """Notes that all facts of these contents now read otherwise than before."""
+    """Record the days of all facts of these content items as changed.
+
+    Their rows in exports change with the type or the deletion of the item, and not with the facts.
+    """
     if content_ids := list(content_ids):
         rows = await connection.fetch(_DAYS_OF_CONTENTS, partner_id, content_ids)
-        await _note(connection, partner_id, [row["day"] for row in rows])
+        await _record_changed_days(connection, partner_id, [row["day"] for row in rows])
 
 
-async def _note(connection: Connection, partner_id: int, days: list[date]) -> None:
+async def _record_changed_days(connection: Connection, partner_id: int, days: list[date]) -> None:
     if days:
-        await connection.execute(_NOTE_DAYS, partner_id, sorted(days))
+        await connection.execute(_RECORD_CHANGED_DAYS, partner_id, sorted(days))

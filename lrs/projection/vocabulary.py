@@ -1,7 +1,7 @@
-"""What verbs, activity types and extensions mean: `vocabulary/default.json` and the operator's.
+"""The vocabulary: what verbs, activity types and extensions mean for reports.
 
-The operator's file has the same form, every member of it optional: its entries are laid over ours,
-its lists stand before ours, and null takes an entry of ours away.
+`vocabulary/default.json`, and the operator's file of the same form, whose members are all optional:
+its entries override the default ones, its lists are prepended, and null removes an entry.
 """
 
 from __future__ import annotations
@@ -20,19 +20,25 @@ from lrs.xapi.validation_messages import pointer
 Json = dict[str, Any]
 
 WORKED = "worked"
-"""Anything that a learner does for which there is no other word."""
+"""The kind of events whose verb is not in the vocabulary."""
 
 TRACK = "track"
-"""The type of what consists of other contents."""
+"""The type of content items that consist of other content items."""
+
+_SUCCESS_OF_KIND = {"passed": True, "failed": False}
 
 
 class InvalidVocabulary(ValueError):
-    """A vocabulary that cannot be used; the message names the place and what is wrong there."""
+    """A vocabulary that breaks its schema; the message has a JSON pointer and the violation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Something more that a definition's extensions tell of a content, and of which type it is."""
+    """An attribute of content items: its name, its type and the extensions that have its value.
+
+    `type` is text, number, integer, boolean, date or timestamp; the first extension takes
+    precedence.
+    """
 
     name: str
     type: str
@@ -41,7 +47,15 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Meanings, by IRI. A verb means its kind and, if it says so, success or failure."""
+    """Meanings by IRI.
+
+    verbs         kind of event, and the success that the verb states, if any
+    types         short name of the activity type
+    technologies  topics that are technologies, case-folded
+    extensions    IRIs by the name of the value, in the order of precedence
+    attributes    attributes of content items
+    sessions      verbs whose duration counts, by the IRI of a category
+    """
 
     verbs: Mapping[str, tuple[str, bool | None]]
     types: Mapping[str, str]
@@ -51,9 +65,11 @@ class Vocabulary:
     sessions: Mapping[str, frozenset[str]]
 
 
-def load_vocabulary(own: bytes | None = None) -> Vocabulary:
-    """Ours, with the operator's own laid over it. Raises BadVocabulary."""
-    return _read(_default() if own is None else _merged(_default(), _checked(own)))
+def load_vocabulary(custom: bytes | None = None) -> Vocabulary:
+    """The default vocabulary, overridden by the operator's JSON. Raises InvalidVocabulary."""
+    if custom is None:
+        return _build(_default())
+    return _build(_merged(_default(), _parse(custom)))
 
 
 @cache
@@ -66,50 +82,49 @@ def _validator() -> Draft202012Validator:
     return Draft202012Validator(resources.vocabulary("schema"))
 
 
-def _checked(text: bytes) -> Json:
+def _parse(text: bytes) -> Json:
     try:
-        given = orjson.loads(text)
+        document: Json = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise InvalidVocabulary(f"it is not JSON: {error}") from None
-    for violation in _validator().iter_errors(given):
-        place = pointer(violation.instance_path) or "the document"
-        raise InvalidVocabulary(f"{place}: {violation.message}")
-    for name, told in given.get("attributes", {}).items():
-        ours = _default()["attributes"].get(name, told)
-        if told["type"] != ours["type"]:
+        raise InvalidVocabulary(f"invalid JSON: {error}") from None
+    for violation in _validator().iter_errors(document):
+        location = pointer(violation.instance_path) or "the document"
+        raise InvalidVocabulary(f"{location}: {violation.message}")
+    for name, attribute in document.get("attributes", {}).items():
+        expected = _default()["attributes"].get(name, attribute)["type"]
+        if attribute["type"] != expected:
             raise InvalidVocabulary(
-                f"/attributes/{name}/type: the tables read it as {ours['type']}, not {told['type']}"
+                f"/attributes/{name}/type: expected {expected}, found {attribute['type']}"
             )
-    checked: Json = given
-    return checked
+    return document
 
 
-def _merged(ours: Any, own: Any) -> Any:
-    """Entries over entries, lists before lists, all else in the place of what was there."""
-    if isinstance(ours, dict) and isinstance(own, dict) and "kind" not in own:
-        together = {name: _merged(ours.get(name), value) for name, value in own.items()}
-        return {**ours, **together}
-    if isinstance(ours, list) and isinstance(own, list):
-        return list(dict.fromkeys([*own, *ours]))
-    return own
+def _merged(default: Any, custom: Any) -> Any:
+    """Objects are merged by member, lists are prepended, other values replace the default."""
+    if isinstance(default, dict) and isinstance(custom, dict) and "kind" not in custom:
+        return {**default, **{name: _merged(default.get(name), custom[name]) for name in custom}}
+    if isinstance(default, list) and isinstance(custom, list):
+        return list(dict.fromkeys([*custom, *default]))
+    return custom
 
 
-def _read(document: Json) -> Vocabulary:
+def _build(document: Json) -> Vocabulary:
     return Vocabulary(
-        {iri: _verb(meaning) for iri, meaning in document["verbs"].items() if meaning},
-        {iri: name for iri, name in document["types"].items() if name},
-        frozenset(each.casefold() for each in document["technologies"]),
-        {name: tuple(iris) for name, iris in document["extensions"].items()},
-        tuple(
-            Attribute(name, each["type"], tuple(each["extensions"]))
-            for name, each in document["attributes"].items()
+        verbs={iri: _verb(meaning) for iri, meaning in document["verbs"].items() if meaning},
+        types={iri: name for iri, name in document["types"].items() if name},
+        technologies=frozenset(topic.casefold() for topic in document["technologies"]),
+        extensions={name: tuple(iris) for name, iris in document["extensions"].items()},
+        attributes=tuple(
+            Attribute(name, attribute["type"], tuple(attribute["extensions"]))
+            for name, attribute in document["attributes"].items()
         ),
-        {category: frozenset(verbs) for category, verbs in document["sessions"].items()},
+        sessions={category: frozenset(verbs) for category, verbs in document["sessions"].items()},
     )
 
 
 def _verb(meaning: str | Json) -> tuple[str, bool | None]:
+    """The kind and the success of a verb, which is a kind or an object with `kind`."""
     if isinstance(meaning, str):
-        return meaning, {"passed": True, "failed": False}.get(meaning)
+        return meaning, _SUCCESS_OF_KIND.get(meaning)
     kind = meaning["kind"]
-    return kind, meaning.get("success", {"passed": True, "failed": False}.get(kind))
+    return kind, meaning.get("success", _SUCCESS_OF_KIND.get(kind))

@@ -129,7 +129,7 @@ async def test_it_says_whether_more_is_left(
         await partner.send(statement())
     await services.watermark_reader.read_watermark()
     async with postgres.open_projector_database(database_url) as connections:
-        follows = Projector(connections, load_vocabulary(), chunk=2)
+        follows = Projector(connections, load_vocabulary(), batch_size=2)
         assert await follows.run_once() > 0
         assert await follows.run_once() == 0
     waits = {

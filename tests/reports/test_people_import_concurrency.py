@@ -12,7 +12,7 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.people import importer, rows
-from lrs.projection import advance, partner_lock
+from lrs.projection import partner_lock
 from lrs.projection.partner_lock import PartnerLock
 from tests.support.partners import Partner, new_partner
 from tests.support.people_import import (
@@ -73,9 +73,9 @@ async def test_round_trips_do_not_depend_on_the_rows(
 async def test_an_import_waits_for_the_projection_only_so_long(
     services: Services, operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partner_lock, "LOCK_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(services.partner_lock, "timeout_seconds", 0.05)
     async with services.database.readers.acquire() as other, other.transaction():
-        await advance.lock(other, operator.partner_id)
+        await partner_lock.acquire(other, operator.partner_id)
         answer = await post(operator, [user("ada")])
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "30"
@@ -87,7 +87,7 @@ async def test_an_import_waits_for_another_change_only_so_long(
     services: Services, operator: Partner, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whosever that is: a worker makes one after the other."""
-    monkeypatch.setattr(partner_lock, "LOCK_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(services.partner_lock, "timeout_seconds", 0.05)
     async with services.partner_lock.transaction(partner.partner_id):
         answer = await post(operator, [user("ada")])
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from lrs.api.services import Services
-from lrs.projection import advance
+from lrs.projection import advance, partner_lock
 from lrs.projection.vocabulary import load_vocabulary
 from tests.support.learning_history import COURSES, follow, mailbox
 from tests.support.partners import Partner
@@ -41,17 +41,16 @@ async def test_several_followers_count_each_statement_once(
     assert sum(row["milliseconds"] for row in found) == 60 * 60_000
 
 
-async def test_a_chunk_is_what_fits_into_memory(
-    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_chunk_is_what_fits_into_memory(partner: Partner, services: Services) -> None:
     told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
     assert (await partner.send(told)).status_code == 200
     horizon = await services.watermark_reader.read_watermark()
-    monkeypatch.setattr(advance, "MAX_BATCH_BYTES", 2000)
     position, throughs, counts = advance.START_POSITION, [], []
     async with services.database.readers.acquire() as connection:
         for _ in range(4):
-            page = await advance.read_page(connection, partner.partner_id, position, horizon, 100)
+            page = await advance.read_page(
+                connection, partner.partner_id, position, horizon, 100, max_bytes=2000
+            )
             position = page.position
             counts.append(len(page.statements))
             throughs.append(page.watermark)
@@ -71,7 +70,7 @@ async def test_whoever_holds_the_lock_is_not_waited_for(
         services.database.readers.acquire() as other,
         holder.transaction(),
     ):
-        await advance.lock(holder, partner.partner_id)
+        await partner_lock.acquire(holder, partner.partner_id)
         assert await advance.advance(other, partner.partner_id, load_vocabulary(), horizon) == 0
     assert await follow(services, partner.partner_id) == 1
 

@@ -116,7 +116,7 @@ def test_every_statement_that_can_be_stored_is_understood(told: Json) -> None:
     payload = orjson.dumps(told).decode()
     gathered = extract_batch([StoredStatement(ID, None, payload, False)], load_vocabulary())
     assert len(gathered.events) <= 1
-    for activity in {*gathered.contents, *gathered.mentioned}:
+    for activity in {*gathered.contents, *gathered.other_activities}:
         assert ":" in activity
 
 
@@ -174,7 +174,7 @@ def test_an_operator_adds_replaces_and_takes_away() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        (b"{", "it is not JSON"),
+        (b"{", "invalid JSON"),
         (b"[]", "the document"),
         (b'{"verb": {}}', "the document"),
         (b'{"verbs": {"http://example.com/x": "finished"}}', "/verbs/http:~1~1example.com~1x"),

@@ -1,0 +1,114 @@
+"""Writing a batch of extracted events: persons, content items, groups, then the events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from lrs import resources
+from lrs.projection import dimensions
+from lrs.projection.event_batch import EventBatch, StoredStatement, extract_batch
+from lrs.projection.events import Event, Measures
+from lrs.projection.persons import ensure_persons
+from lrs.projection.recompute import Pair, mark_contents_changed
+from lrs.projection.vocabulary import Vocabulary
+from lrs.store.postgres import Connection
+
+_INSERT_GROUPS = resources.query("insert_missing_groups")
+_STATEMENTS = resources.query("get_statements_to_project")
+_DELETE_VOIDED = resources.query("delete_voided_events")
+
+_EVENT_COLUMNS = (
+    *("partner_id", "person_id", "content_id"),
+    *("statement_id", "organization", "at", "agent_key", "source", "is_cumulative"),
+    *Measures._fields,
+)
+
+# asyncpg sends the first and the last datetime of Python as -infinity and infinity, which have no
+# day. Some senders use them for an unknown time.
+_MICROSECOND = timedelta(microseconds=1)
+_MIN_TIME = datetime.min.replace(tzinfo=UTC) + _MICROSECOND
+_MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
+
+
+async def write_batch(
+    connection: Connection, partner_id: int, batch: EventBatch, vocabulary: Vocabulary
+) -> list[Pair]:
+    """Write a batch, but not its facts and records; return the pairs to recompute."""
+    persons = await ensure_persons(connection, partner_id, batch.agents)
+    changes = await dimensions.upsert_contents(
+        connection, partner_id, batch.contents, batch.other_activities, vocabulary
+    )
+    await mark_contents_changed(connection, partner_id, changes.retyped_contents)
+    await insert_groups(connection, partner_id, batch.organizations)
+    pairs = await _write_events(connection, partner_id, batch.events, persons)
+    pairs += await _delete_voided(connection, partner_id, batch.voided, vocabulary)
+    await dimensions.update_track_contents(
+        connection, partner_id, batch.context_pairs, changes.new_tracks
+    )
+    return pairs
+
+
+async def _write_events(
+    connection: Connection, partner_id: int, events: list[Event], persons: Mapping[int, int]
+) -> list[Pair]:
+    if not events:
+        return []
+    keys = {event.content_key for event in events}
+    contents = await dimensions.content_ids(connection, partner_id, keys)
+    await insert_events(connection, partner_id, events, persons, contents)
+    return [(persons[event.agent_key], contents[event.content_key]) for event in events]
+
+
+async def insert_events(
+    connection: Connection,
+    partner_id: int,
+    events: Iterable[Event],
+    persons: Mapping[int, int],
+    contents: Mapping[int, int],
+    *,
+    table: str = "learning_event",
+) -> None:
+    """Insert events by COPY, the cheapest way for PostgreSQL and for Python.
+
+    Each statement is projected once, so no event exists already. `persons` maps each agent key to
+    a person id, `contents` each content key to a content id.
+    """
+    await connection.copy_records_to_table(
+        table,
+        columns=_EVENT_COLUMNS,
+        records=[
+            (
+                *(partner_id, persons[event.agent_key], contents[event.content_key]),
+                *(event.statement_id, event.organization),
+                *(min(max(event.at, _MIN_TIME), _MAX_TIME), event.agent_key),
+                *(event.source, event.is_cumulative, *event.measures),
+            )
+            for event in events
+        ],
+    )
+
+
+async def _delete_voided(
+    connection: Connection, partner_id: int, voided: Sequence[str], vocabulary: Vocabulary
+) -> list[Pair]:
+    """Delete the events of voided statements; return the pairs they belonged to."""
+    if not voided:
+        return []
+    rows = await connection.fetch(_STATEMENTS, partner_id, voided)
+    events = extract_batch((StoredStatement(*row) for row in rows), vocabulary).events
+    deleted = await connection.fetch(
+        _DELETE_VOIDED,
+        partner_id,
+        [event.statement_id for event in events],
+        [event.agent_key for event in events],
+        [event.content_key for event in events],
+    )
+    return [(row["person_id"], row["content_id"]) for row in deleted]
+
+
+async def insert_groups(
+    connection: Connection, partner_id: int, organizations: Iterable[str]
+) -> None:
+    """Insert the groups of these organizations unless they exist; "" is the partner's own."""
+    await connection.execute(_INSERT_GROUPS, partner_id, sorted(organizations))
