@@ -8,22 +8,15 @@ import logging.config
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
 from lrs import bootstrap
-from lrs.api import (
-    canvas,
-    content_items,
-    health,
-    learner_records,
-    oauth,
-    openapi,
-    partners,
-    people_import,
-    report_tables,
-    xapi,
-)
 from lrs.api.application import Application
-from lrs.api.cors import CrossOrigin
+from lrs.api.request_log import RequestLog
+from lrs.api.routes import ROUTES
 from lrs.api.services import Services
+from lrs.api.xapi import middleware as xapi
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callback_tokens import CallbackTokens
 from lrs.auth.rate_limit import RateLimit
@@ -52,38 +45,32 @@ _SWEEP_SECONDS = 60.0
 # other's rows.
 _ABREAST = 2
 
-ROUTES = [
-    *partners.ROUTES,
-    *learner_records.ROUTES,
-    *report_tables.ROUTES,
-    *people_import.ROUTES,
-    *content_items.ROUTES,
-    *xapi.ROUTES,
-    *canvas.ROUTES,
-    *oauth.ROUTES,
-    *health.ROUTES,
-    *openapi.ROUTES,
-]
-
 
 def create_app(settings: Settings) -> Application:
-    """The application; its services live as long as its lifespan."""
+    """The application; its services exist while its lifespan lasts."""
     return Application(
         ROUTES,
         lambda: running(settings),
-        origins=_origins(settings),
-        timed=settings.server_timing,
+        middleware=[
+            Middleware(RequestLog, server_timing=settings.server_timing),
+            *_cors(settings),
+            Middleware(xapi.XAPIMiddleware),
+        ],
     )
 
 
-def _origins(settings: Settings) -> CrossOrigin | None:
+def _cors(settings: Settings) -> list[Middleware]:
     if not settings.cors_origins:
-        return None
-    return CrossOrigin(
-        [origin.strip() for origin in settings.cors_origins.split(",")],
+        return []
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+        allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
         allow_headers=xapi.ALLOWED_HEADERS,
         expose_headers=xapi.EXPOSED_HEADERS,
+        max_age=3600,
     )
+    return [cors]
 
 
 @asynccontextmanager

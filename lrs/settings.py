@@ -291,14 +291,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         ),
     ] = ""
-    xapi_default_version: Annotated[
-        str,
-        Meta(
-            pattern="^(0\\.95|1\\.0\\.3|2\\.0\\.0)$",
-            extra_json_schema=_expected("0.95, 1.0.3 or 2.0.0"),
-            description="X-Experience-API-Version of an answer to a request that names none.",
-        ),
-    ] = "2.0.0"
 
     @property
     def base_url(self) -> str:

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from lrs.api import request_parsing
 from lrs.api.responses import json_response, timestamp
-from lrs.api.routing import raw_path, resource, segmented
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
@@ -69,7 +68,7 @@ async def _operator(request: Request) -> Caller:
 def _more(request: Request, given: list[tuple[str, str]], last: ContentItem) -> str:
     path = request_parsing.services(request).settings.base_path
     asked = urlencode([*given, ("cursor", str(last.content_id))])
-    return f"{path}{raw_path(request.scope)}?{asked}"
+    return f"{path}{request_parsing.raw_path(request.scope)}?{asked}"
 
 
 def _shown(content: ContentItem) -> dict[str, Any]:
@@ -89,11 +88,3 @@ def _cursor(text: str) -> int:
 
 
 _READERS = {"deleted": query_params.boolean, "limit": query_params.limit, "cursor": _cursor}
-
-_CONTENTS = "/v1/partners/{partner}/contents"
-
-ROUTES = [
-    resource(_CONTENTS, get=get_contents),
-    segmented(_CONTENTS + "/{content}", delete=delete_content),
-    segmented(_CONTENTS + "/{content}/restore", post=restore_content),
-]

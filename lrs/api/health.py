@@ -15,7 +15,6 @@ from starlette.responses import PlainTextResponse, Response
 from lrs import __version__
 from lrs.api import request_parsing
 from lrs.api.responses import json_response
-from lrs.api.routing import resource
 from lrs.api.services import Services
 from lrs.errors import Unavailable
 from lrs.observability import metrics
@@ -74,10 +73,3 @@ async def _measure_lag(database: Database) -> None:
     with suppress(Unavailable):
         lags = [each.lag_seconds for each in await lag.read_backlogs(database)]
         metrics.PROJECTION_LAG.set(max(lags, default=0.0))
-
-
-ROUTES = [
-    resource("/healthz", get=get_health),
-    resource("/readyz", get=get_ready),
-    resource("/metrics", get=get_metrics),
-]

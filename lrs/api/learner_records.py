@@ -11,9 +11,8 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import request_parsing, routing
+from lrs.api import request_parsing
 from lrs.api.responses import json_response, reports_through, timestamp
-from lrs.api.routing import segmented
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
@@ -100,7 +99,7 @@ def _more(request: Request, asked: RecordQuery, page: RecordPage) -> str:
         return ""
     path = request_parsing.services(request).settings.base_path
     given = urlencode([*asked.parameters, ("cursor", queries.encode_cursor(page.last_position))])
-    return f"{path}{routing.raw_path(request.scope)}?{given}"
+    return f"{path}{request_parsing.raw_path(request.scope)}?{given}"
 
 
 def _wants_csv(request: Request) -> bool:
@@ -127,17 +126,3 @@ def _shown(record: dict[str, Any]) -> dict[str, Any]:
         name: timestamp(value) if isinstance(value, datetime) else value
         for name, value in record.items()
     }
-
-
-_PARTNER = "/v1/partners/{partner}"
-_ORGANIZATION = _PARTNER + "/organizations/{organization}"
-
-ROUTES = [
-    segmented(f"{path}/{kind}/records{suffix}", get=handler)
-    for path in (_PARTNER, _ORGANIZATION)
-    for kind, handler in (
-        ("learners/{learner}", get_learner_records),
-        ("contents/{content}", get_content_records),
-    )
-    for suffix in ("", ".csv")
-]

@@ -17,7 +17,6 @@ from starlette.responses import Response
 
 from lrs.api import request_parsing
 from lrs.api.responses import json_response
-from lrs.api.routing import resource
 from lrs.auth import scopes, secrets
 from lrs.auth.authenticate import CredentialProof, parse_basic
 from lrs.errors import MalformedJSON, Unauthorized
@@ -130,11 +129,3 @@ def metadata(issuer: str) -> dict[str, Any]:
         "scopes_supported": [*scopes.SUPPORTED, scopes.ALL_GRANTED],
         "service_documentation": f"{issuer}/docs",
     }
-
-
-ROUTES = [
-    resource("/oauth2/token", post=post_token),
-    resource("/oauth2-provider/token", post=post_token),
-    resource("/.well-known/jwks.json", get=get_keys),
-    resource("/.well-known/oauth-authorization-server", get=get_metadata),
-]

@@ -20,7 +20,6 @@ from starlette.responses import RedirectResponse, Response
 
 from lrs import __version__
 from lrs.api import request_parsing
-from lrs.api.routing import resource
 from lrs.errors import NotFound
 from lrs.resources import schema_files
 
@@ -139,12 +138,3 @@ def _if_none_match(request: Request) -> str:
 @cache
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
-
-
-ROUTES = [
-    resource("/", get=get_root),
-    resource("/openapi.json", get=get_openapi),
-    resource("/schemas/{path:path}", get=get_schema),
-    resource("/docs", get=get_page),
-    resource("/docs/{file}", get=get_static),
-]

@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import batch_results, request_parsing, statement_list
-from lrs.api.routing import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import Forbidden, TokenExpired
@@ -60,16 +59,3 @@ async def _partner(request: Request) -> Caller:
         return await request_parsing.partner(request)
     except TokenExpired as error:
         raise Forbidden(error.detail, headers=error.headers) from None
-
-
-_PARTNER = "/v1/partners/{partner}"
-_ORGANIZATION = _PARTNER + "/organizations/{organization}"
-
-ROUTES = [
-    resource(f"{path}/{name}", **handlers)
-    for path in (_PARTNER, _ORGANIZATION)
-    for name, handlers in (
-        ("statements", {"get": get_statements, "post": post_statements}),
-        ("track", {"post": post_track}),
-    )
-]

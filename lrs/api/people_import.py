@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from lrs.api import problem_details, request_parsing
 from lrs.api.responses import json_response
-from lrs.api.routing import resource
 from lrs.auth import scopes
 from lrs.errors import InvalidImport, TooLarge, UnsupportedMediaType
 from lrs.people import importer, rows
@@ -110,6 +109,3 @@ def _result(outcome: RowOutcome) -> dict[str, Any]:
             for each in outcome.violations
         ],
     }
-
-
-ROUTES = [resource("/v1/partners/{partner}/people/imports", post=post_import)]

@@ -14,7 +14,6 @@ from starlette.responses import Response, StreamingResponse
 
 from lrs.api import request_parsing
 from lrs.api.responses import json_response, reports_through, timestamp
-from lrs.api.routing import resource
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -144,8 +143,3 @@ _READERS: dict[str, query_params.Parser] = {
     "since": query_params.timestamp,
     "compress": _compression,
 }
-
-ROUTES = [
-    resource("/v1/partners/{partner}/reports", get=get_tables),
-    resource("/v1/partners/{partner}/reports/{table}", get=get_table),
-]

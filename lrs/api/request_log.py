@@ -1,56 +1,95 @@
-"""Around every request: an id, a line in the log, and the counts."""
+"""Middleware around every request: request id, log line, metrics and Server-Timing."""
 
 from __future__ import annotations
 
 import logging
 import re
+import time
+from collections.abc import Awaitable
 from functools import cache
 from itertools import count
 from secrets import token_hex
 
 from prometheus_client import Counter, Histogram
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs.api.request_parsing import header
-from lrs.api.routing import Resource
 from lrs.observability import metrics
+from lrs.observability.logs import request_id
+from lrs.observability.server_timing import Spent, spent
 
 _log = logging.getLogger("lrs.requests")
 
-ID_HEADER = b"x-request-id"
-# Any other word would be a counter of its own, for as long as the server lives.
+_ID_HEADER = b"x-request-id"
+# Other methods share one label value: each value is a time series for the life of the process.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
-# A number within this worker: asking for randomness each time costs a call of the kernel.
+# A counter per worker: random bytes for each request would cost a system call.
 _worker = token_hex(10)
 _numbers = count(1)
 
 
-def identity(scope: Scope) -> str:
-    """The id that a request came with, if that is a sane one, or a new one."""
-    given = header(scope, ID_HEADER)
-    if given and _ACCEPTED_ID.fullmatch(given):
-        return given
+class RequestLog:
+    """Sets `X-Request-ID`, writes one log line per request and counts it.
+
+    With `server_timing`, `Server-Timing` says how long each stage took.
+    """
+
+    def __init__(self, app: ASGIApp, *, server_timing: bool = False) -> None:
+        self._app = app
+        self._server_timing = server_timing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+        identity = _request_id(scope)
+        request_id.set(identity)
+        timing = Spent() if self._server_timing else None
+        spent.set(timing)
+
+        def send_with_headers(message: Message) -> Awaitable[None]:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((_ID_HEADER, identity.encode()))
+                if timing:
+                    message["headers"].append((b"server-timing", timing.header().encode()))
+            return send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            _record(scope, status, time.perf_counter() - began)
+
+
+def _request_id(scope: Scope) -> str:
+    """The id that the client sent, if it is well-formed, or a new one."""
+    sent = header(scope, _ID_HEADER)
+    if sent and _ACCEPTED_ID.fullmatch(sent):
+        return sent
     return f"{_worker}{next(_numbers):012x}"
 
 
-# Looking up the labels costs more than counting.
+# The lookup of labels costs more than the increment.
 @cache
-def _counted(method: str, path: str, status: int) -> Counter:
+def _request_counter(method: str, path: str, status: int) -> Counter:
     return metrics.REQUESTS.labels(method, path, status)
 
 
 @cache
-def _timed(path: str) -> Histogram:
+def _request_histogram(path: str) -> Histogram:
     return metrics.REQUEST_SECONDS.labels(path)
 
 
-def record(scope: Scope, resource: Resource, status: int, seconds: float) -> None:
-    path = resource.path if resource.handlers else "none"
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    route = scope.get("route")
+    path = route.path if route else "none"
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    _counted(method, path, status).inc()
-    _timed(path).observe(seconds)
+    _request_counter(method, path, status).inc()
+    _request_histogram(path).observe(seconds)
     if _log.isEnabledFor(logging.INFO):
         _log.info(
             "request",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -51,6 +51,12 @@ def header(scope: Scope, name: bytes) -> str | None:
         if each == name:
             return str(value, "latin-1")
     return None
+
+
+def raw_path(scope: Scope) -> str:
+    """The path as sent, percent-encoded."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw.decode("latin-1")
 
 
 async def caller(request: Request, schemes: frozenset[str]) -> Caller:
@@ -172,17 +178,28 @@ def require_json(request: Request) -> None:
 
 
 def version(request: Request, *, required: bool) -> Version | None:
-    """The xAPI version that the request names (xAPI 1.0.3 Communication 3.3)."""
+    """The xAPI version that the request names (xAPI 1.0.3 Communication 3.3).
+
+    Raises UnsupportedVersion; a missing header is an error only if it is required.
+    """
     scope = request.scope
-    given = header(scope, b"x-experience-api-version")
-    given = given or (None if required else header(scope, b"x-experience-api"))
-    if given is None:
+    sent = header(scope, b"x-experience-api-version")
+    sent = sent or (None if required else header(scope, b"x-experience-api"))
+    if sent is None:
         if required:
             raise UnsupportedVersion(f"The header {VERSION_HEADER} is missing.")
         return None
-    if known := _VERSIONS.fullmatch(given):
-        return "1.0.3" if known[1] == "1" else "2.0.0"
-    raise UnsupportedVersion(f"xAPI {given[:20]} is not supported; 1.0.3 and 2.0.0 are.")
+    if version := supported_version(sent):
+        return version
+    raise UnsupportedVersion(f"xAPI {sent[:20]} is not supported; 1.0.3 and 2.0.0 are.")
+
+
+def supported_version(text: str) -> Version | None:
+    """The latest patch of a version 1.0.x or 2.0.x, `1.0` and `2.0` included; None for others."""
+    match = _VERSIONS.fullmatch(text)
+    if match is None:
+        return None
+    return "1.0.3" if match[1] == "1" else "2.0.0"
 
 
 def dry_run(request: Request) -> bool:

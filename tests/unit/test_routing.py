@@ -1,96 +1,115 @@
-"""Routing of paths and methods to resources."""
+"""Routing: the resource of a path, 404, 405, HEAD and the errors that handlers raise."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from lrs.api.routing import NOWHERE, Resources, resource, segmented
+from lrs.api.router import EncodedPathRoute, Router
 from lrs.errors import NotFound
 
-
-async def handle(request: Request) -> Response:
-    return Response(b"here")
+ERROR = NotFound("There is no thing.")
 
 
-PLAIN = resource("/things/all", get=handle)
-ONE = resource("/things/{thing}", get=handle, post=handle)
-PART = segmented("/things/{thing}/parts/{part}", get=handle)
-DEEP = resource("/files/{path:path}", get=handle)
-RESOURCES = Resources([DEEP, PART, ONE, PLAIN])
+async def get(request: Request) -> Response:
+    """The path of the route and the parameters in the path."""
+    return JSONResponse([request.scope["route"].path, request.path_params])
 
 
-def scope(path: str, method: str = "GET", raw: str | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": []}
-    return found if raw is None else {**found, "raw_path": raw.encode()}
+async def fail(_: Request) -> Response:
+    raise ERROR
+
+
+ROUTES = [
+    Route("/files/{path:path}", get),
+    EncodedPathRoute("/things/{thing}/parts/{part}", get),
+    Route("/things/{thing}", get),
+    Route("/things/{thing}", get, methods=["POST"]),
+    Route("/things/all", get),
+    Route("/fails", fail),
+]
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=Router(ROUTES))
+    async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as http:
+        yield http
 
 
 @pytest.mark.parametrize(
-    ("path", "found", "parameters"),
+    ("path", "route", "parameters"),
     [
-        ("/things/all", PLAIN, None),
-        ("/things/1", ONE, {"thing": "1"}),
-        ("/things/a b", ONE, {"thing": "a b"}),
-        ("/things/1/parts/2", PART, {"thing": "1", "part": "2"}),
-        ("/files/a/b", DEEP, {"path": "a/b"}),
-        ("/files/", DEEP, {"path": ""}),
+        ("/things/all", "/things/all", {}),
+        ("/things/1", "/things/{thing}", {"thing": "1"}),
+        ("/things/a%20b", "/things/{thing}", {"thing": "a b"}),
+        ("/things/1/parts/2", "/things/{thing}/parts/{part}", {"thing": "1", "part": "2"}),
+        ("/files/a/b", "/files/{path:path}", {"path": "a/b"}),
+        ("/files/", "/files/{path:path}", {"path": ""}),
     ],
 )
-def test_a_path_leads_to_its_resource(path: str, found: object, parameters: object) -> None:
-    asked = scope(path)
-    assert RESOURCES.find(asked) is found
-    assert asked.get("path_params") == parameters
+async def test_path_selects_its_route(
+    client: httpx.AsyncClient, path: str, route: str, parameters: dict[str, str]
+) -> None:
+    assert (await client.get(path)).json() == [route, parameters]
 
 
-@pytest.mark.parametrize(
-    "path", ["", "/", "/things", "/things/", "/things/1/", "/things/1/2", "/x"]
-)
-def test_any_other_leads_nowhere(path: str) -> None:
-    assert RESOURCES.find(scope(path)) is NOWHERE
+@pytest.mark.parametrize("path", ["/", "/things", "/things/", "/things/1/", "/things/1/2", "/x"])
+async def test_other_path_returns_404(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
-def test_a_path_can_be_cut_before_it_is_decoded() -> None:
-    asked = scope("/things/a/b/parts/ü", raw="/things/a%2Fb/parts/%C3%BC")
-    assert RESOURCES.find(asked) is PART
-    assert asked["path_params"] == {"thing": "a/b", "part": "ü"}
+async def test_encoded_slash_belongs_to_the_parameter(client: httpx.AsyncClient) -> None:
+    response = await client.get("/things/a%2Fb/parts/%C3%BC")
+    assert response.json() == ["/things/{thing}/parts/{part}", {"thing": "a/b", "part": "ü"}]
 
 
-async def answered(path: str, method: str = "GET") -> Response:
-    asked = scope(path, method)
-    return await RESOURCES.find(asked).answer(Request(asked))
+async def test_encoded_path_without_raw_path_is_matched() -> None:
+    """A server need not send `raw_path`."""
+    sent: list[Any] = []
+    scope = {"type": "http", "method": "GET", "path": "/things/a b/parts/2", "headers": []}
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await Router(ROUTES)(scope, receive, send)
+    assert scope["path_params"] == {"thing": "a b", "part": "2"}
 
 
-async def test_get_answers_head_too() -> None:
-    for method in ("GET", "HEAD"):
-        assert (await answered("/things/all", method)).body == b"here"
+async def test_head_runs_the_get_handler(client: httpx.AsyncClient) -> None:
+    get_response = await client.get("/things/all")
+    head_response = await client.head("/things/all")
+    assert head_response.status_code == 200
+    assert head_response.headers == get_response.headers
 
 
-async def test_another_method_is_told_which_there_are() -> None:
-    response = await answered("/things/1", "DELETE")
-    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST, HEAD")
+async def test_other_method_returns_405_with_allow(client: httpx.AsyncClient) -> None:
+    response = await client.delete("/things/1")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, POST")
 
 
-async def test_nothing_is_there_for_any_method() -> None:
-    for method in ("GET", "POST", "OPTIONS", "BREW"):
-        assert (await answered("/nowhere", method)).status_code == 404
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "BREW"])
+async def test_unknown_path_returns_404_for_every_method(
+    client: httpx.AsyncClient, method: str
+) -> None:
+    assert (await client.request(method, "/nowhere")).status_code == 404
 
 
-async def test_nothing_is_there_whatever_the_query() -> None:
-    asked = {**scope("/nowhere"), "query_string": b"\xff"}
-    assert (await NOWHERE.answer(Request(asked))).status_code == 404
+async def test_unknown_path_with_undecodable_query_returns_404(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/nowhere?%ff")).status_code == 404
 
 
-async def test_an_error_that_is_raised_again_gathers_nothing() -> None:
-    error = NotFound("Not here.")
-
-    async def fail(request: Request) -> Response:
-        raise error
-
-    asked = scope("/fails")
-    failing = resource("/fails", get=fail)
+async def test_shared_error_keeps_no_traceback(client: httpx.AsyncClient) -> None:
     for _ in range(3):
-        assert (await failing.answer(Request(asked))).status_code == 404
-    assert error.__traceback__ is None
+        assert (await client.get("/fails")).status_code == 404
+    assert ERROR.__traceback__ is None

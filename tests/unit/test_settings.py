@@ -110,7 +110,6 @@ def test_the_base_url_is_one_that_can_be_called(host: str, url: str) -> None:
         ("LRS_STATEMENT_BYTES", "1023"),
         ("LRS_DATABASE_TIMEOUT_SECONDS", "0"),
         ("LRS_CREDENTIAL_CACHE_SECONDS", "-1"),
-        ("LRS_XAPI_DEFAULT_VERSION", "1.0"),
         ("LRS_RATE_LIMIT", "often"),
         ("LRS_SECRET_KEY", "k" * 31),
         ("LRS_OAUTH_ISSUER", "https://login.example.com/"),

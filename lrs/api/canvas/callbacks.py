@@ -16,7 +16,6 @@ from starlette.responses import Response
 from lrs.api import request_parsing
 from lrs.api.canvas import urls
 from lrs.api.responses import json_response
-from lrs.api.routing import resource
 from lrs.api.services import Services
 from lrs.auth.callback_tokens import Reporter
 from lrs.auth.oauth1 import SignedRequest
@@ -170,9 +169,3 @@ def _sender(who: Reporter) -> IngestContext:
     return IngestContext(
         tool.partner_id, tool.partner, tool.home_page, None, text, key, False, "1.0.3"
     )
-
-
-ROUTES = [
-    resource("/api/lti/v1/xapi/{token}", post=post_xapi),
-    resource("/api/lti/v1/caliper/{token}", post=post_caliper),
-]

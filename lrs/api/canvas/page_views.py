@@ -14,7 +14,6 @@ from lrs.api import request_parsing
 from lrs.api.canvas import pagination
 from lrs.api.canvas.pagination import Window
 from lrs.api.responses import json_response, timestamp
-from lrs.api.routing import segmented
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
@@ -186,14 +185,3 @@ def _summary(summary: UserSummary) -> dict[str, Any]:
         ),
         "total_activity_time": summary.activity_seconds,
     }
-
-
-_ANALYTICS = "/api/v1/courses/{course}/analytics"
-
-ROUTES = [
-    segmented("/api/v1/users/{user}/page_views", get=get_page_views),
-    segmented("/api/v1/users/{user}/page_views.csv", get=get_page_views_csv),
-    segmented(_ANALYTICS + "/activity", get=get_course_activity),
-    segmented(_ANALYTICS + "/student_summaries", get=get_student_summaries),
-    segmented(_ANALYTICS + "/users/{user}/activity", get=get_user_activity),
-]

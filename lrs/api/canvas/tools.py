@@ -13,7 +13,6 @@ from starlette.responses import Response
 from lrs.api import request_parsing
 from lrs.api.canvas import urls
 from lrs.api.responses import json_response, timestamp
-from lrs.api.routing import resource
 from lrs.auth import scopes, tools
 from lrs.auth.authenticate import Caller
 from lrs.errors import InvalidParameter, NotFound, Violation
@@ -180,13 +179,3 @@ def _shown(issued: tools.IssuedTool, status: int) -> Response:
 def _secret(content: Any, status: int = 200) -> Response:
     """An answer that no cache may keep."""
     return json_response(content, status, {"Cache-Control": "no-store"})
-
-
-_TOOLS = "/v1/partners/{partner}/tools"
-
-ROUTES = [
-    resource(_TOOLS, get=get_tools, post=post_tools),
-    resource(_TOOLS + "/{tool}", delete=delete_tool),
-    resource(_TOOLS + "/{tool}/rotate", post=rotate_tool),
-    resource(_TOOLS + "/{tool}/callback-urls", post=post_callback_urls),
-]

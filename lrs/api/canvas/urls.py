@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from lrs.api import request_parsing, routing
+from lrs.api import request_parsing
 
 
 def base_url(request: Request) -> str:
@@ -21,7 +21,7 @@ def base_url(request: Request) -> str:
 
 def path(request: Request) -> str:
     """The path as it was sent, with its escapes."""
-    return routing.raw_path(request.scope)
+    return request_parsing.raw_path(request.scope)
 
 
 def url(request: Request) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode
 
+from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Message, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from lrs.api import request_parsing
 from lrs.errors import BadRequest, InvalidParameter, MalformedJSON
@@ -36,31 +36,40 @@ _OF_THE_FORM = (b"content-type", b"content-length")
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 
 
-def is_used(request: Request) -> bool:
-    """Whether a request is written this way."""
-    return b"method" in request.scope["query_string"] and "method" in request.query_params
+def is_used(scope: Scope) -> bool:
+    """Whether the query of a request names a method."""
+    query = scope["query_string"]
+    return b"method" in query and "method" in QueryParams(query)
 
 
-async def meant(request: Request) -> Request:
-    """The request that is meant, before anything else has looked at it. Raises LRSError."""
+async def unwrap(request: Request) -> Receive:
+    """Turn the scope into that of the contained request; returns the source of its body.
+
+    Raises LRSError if the form is invalid. The body is decoded when it is read, after
+    authentication: that takes up to 100 ms for a large body.
+    """
     pending = [await _unwrap(request)]
 
-    async def replay() -> Message:
+    async def receive() -> Message:
         if pending:
-            # Not before it is asked for, by those who know whose it is: it takes its time.
-            content = await asyncio.to_thread(_decoded, pending.pop())
+            content = await asyncio.to_thread(_decode, pending.pop())
             return {"type": "http.request", "body": content, "more_body": False}
-        return await request.receive()  # the client goes away
+        return await request.receive()  # waits for the disconnect
 
-    return Request(request.scope, replay)
+    return receive
 
 
-def bodiless(response: Response) -> Response:
-    """What answers a HEAD: the client has sent a POST, and would wait for a body."""
-    head = Response(status_code=response.status_code)
-    head.raw_headers = response.raw_headers
-    head.headers["Content-Length"] = "0"
-    return head
+def without_body(send: Send) -> Send:
+    """Drop the body of a response to HEAD: the client sent a POST and would wait for a body."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(raw=message["headers"])["Content-Length"] = "0"
+        else:
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head
 
 
 async def _unwrap(request: Request) -> bytes:
@@ -116,7 +125,7 @@ def _taken_apart(body: bytes) -> tuple[bytes, list[bytes]]:
     return others, contents
 
 
-def _decoded(content: bytes) -> bytes:
+def _decode(content: bytes) -> bytes:
     try:
         return unquote_plus(content.decode(), errors="strict").encode()
     except UnicodeDecodeError:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import request_parsing
 from lrs.api.responses import http_date, json_response
-from lrs.api.routing import Resource
-from lrs.api.xapi.resource import resource
 from lrs.auth import scopes
 from lrs.errors import BadRequest, NotFound, PreconditionFailed
 from lrs.store import documents as store
@@ -22,6 +19,12 @@ from lrs.xapi import preconditions
 from lrs.xapi.documents import ANY_BYTES, Document, DocumentQuery, Kind
 from lrs.xapi.preconditions import Preconditions
 from lrs.xapi.validation import Version
+
+_KINDS = {
+    "/xapi/activities/state": rules.STATE,
+    "/xapi/agents/profile": rules.AGENT_PROFILE,
+    "/xapi/activities/profile": rules.ACTIVITY_PROFILE,
+}
 
 # A browser asks again before it uses what it has, and runs nothing that a document holds.
 _HEADERS = {
@@ -48,13 +51,13 @@ class _Call:
         return DocumentKey(self.asked.scope, self.asked.document_id)
 
 
-async def get(kind: Kind, request: Request) -> Response:
-    call = await _read(kind, request, "GET")
+async def get_document(request: Request) -> Response:
+    call = await _read(request, "GET")
     if not call.asked.document_id:
         return await _ids(call)
     found = await store.get(call.database, call.partner_id, call.key)
     if found is None:
-        raise NotFound(f"There is no {kind.name} {call.asked.document_id[:80]!r} here.")
+        raise NotFound(f"There is no {call.kind.name} {call.asked.document_id[:80]!r} here.")
     headers = {**_HEADERS, "ETag": f'"{found.document.etag}"'}
     if call.conditions.not_modified(found.document.etag):
         return Response(status_code=304, headers=headers)
@@ -63,22 +66,22 @@ async def get(kind: Kind, request: Request) -> Response:
     return Response(found.document.content, headers=headers)
 
 
-async def put(kind: Kind, request: Request) -> Response:
-    call = await _read(kind, request, "PUT")
+async def put_document(request: Request) -> Response:
+    call = await _read(request, "PUT")
     sent = await _document(call, request)
-    if not call.conditions and rules.replaces_unconditionally(kind, call.version):
+    if not call.conditions and rules.replaces_unconditionally(call.kind, call.version):
         await store.put(call.database, call.partner_id, call.key, sent)
         return _changed(sent)
 
     def decide(found: Document | None) -> Document:
-        rules.check_put(kind, call.version, call.conditions, found)
+        rules.check_put(call.kind, call.version, call.conditions, found)
         return sent
 
     return _changed(await store.compare_and_swap(call.database, call.partner_id, call.key, decide))
 
 
-async def post(kind: Kind, request: Request) -> Response:
-    call = await _read(kind, request, "POST")
+async def post_document(request: Request) -> Response:
+    call = await _read(request, "POST")
     sent = await _document(call, request)
     rules.check_post(sent)
 
@@ -89,8 +92,8 @@ async def post(kind: Kind, request: Request) -> Response:
     return _changed(await store.compare_and_swap(call.database, call.partner_id, call.key, decide))
 
 
-async def delete(kind: Kind, request: Request) -> Response:
-    call = await _read(kind, request, "DELETE")
+async def delete_document(request: Request) -> Response:
+    call = await _read(request, "DELETE")
     if not call.asked.document_id:
         await _delete_all(call)
     elif call.conditions:
@@ -123,7 +126,8 @@ async def _delete_all(call: _Call) -> None:
     await store.delete_all(call.database, call.partner_id, call.asked.scope)
 
 
-async def _read(kind: Kind, request: Request, method: str) -> _Call:
+async def _read(request: Request, method: str) -> _Call:
+    kind = _KINDS[request.scope["path"]]
     version = request_parsing.version(request, required=True)
     who = await request_parsing.caller(request, request_parsing.BASIC_OR_BEARER)
     needed = scopes.STATE if kind is rules.STATE else scopes.PROFILE
@@ -152,20 +156,3 @@ async def _document(call: _Call, request: Request) -> Document:
 def _changed(document: Document | None) -> Response:
     headers = {"ETag": f'"{document.etag}"'} if document else None
     return Response(status_code=204, headers=headers)
-
-
-def _route(path: str, kind: Kind) -> Resource:
-    return resource(
-        path,
-        get=partial(get, kind),
-        put=partial(put, kind),
-        post=partial(post, kind),
-        delete=partial(delete, kind),
-    )
-
-
-ROUTES = [
-    _route("/xapi/activities/state", rules.STATE),
-    _route("/xapi/agents/profile", rules.AGENT_PROFILE),
-    _route("/xapi/activities/profile", rules.ACTIVITY_PROFILE),
-]

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from lrs.api import request_parsing
 from lrs.api.responses import json_response
-from lrs.api.xapi.resource import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.store.statements import definitions, page_query
@@ -67,10 +66,3 @@ async def _reader(request: Request) -> Caller:
     who = await request_parsing.caller(request, request_parsing.BASIC_OR_BEARER)
     scopes.require(who.scopes, scopes.STATEMENTS_READ, scopes.PROFILE, scopes.ALL_READ)
     return who
-
-
-ROUTES = [
-    resource("/xapi/agents", get=get_agent),
-    resource("/xapi/activities", get=get_activity),
-    resource("/xapi/about", get=get_about),
-]

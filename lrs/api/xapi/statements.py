@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from lrs.api import batch_results, problem_details, request_parsing, statement_list
 from lrs.api.responses import json_response
-from lrs.api.xapi.resource import resource
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import InvalidParameter, LRSError, MalformedJSON
@@ -107,6 +106,3 @@ def gravest(found: Sequence[Outcome]) -> LRSError | None:
             if outcome.kind == kind:
                 return outcome.problem
     return None
-
-
-ROUTES = [resource("/xapi/statements", get=get_statements, post=post_statements, put=put_statement)]

@@ -151,7 +151,7 @@ async def test_the_version_is_required(partner: Partner, asked: str | None) -> N
             method, URL, json=statement(), headers=headers, auth=(partner.key, partner.secret)
         )
         assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-version")
-        assert answer.headers[VERSION]
+        assert answer.headers[VERSION] == ("2.0.0" if asked else "0.95")
         assert BOUND in answer.headers
     assert await stored(partner) == []
 
