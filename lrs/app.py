@@ -29,12 +29,10 @@ from lrs.reports.exports import open_exports
 from lrs.settings import Settings
 from lrs.store import migrations, nonces
 from lrs.store.postgres import Database, open_database
-from lrs.store.registry import Registry
 from lrs.store.statements import references
 from lrs.store.statements.lookup import StatementLoader
 from lrs.store.statements.page_query import PageLoader
 from lrs.store.statements.watermark import WatermarkReader
-from lrs.store.tools import Tools
 
 _log = logging.getLogger("lrs")
 
@@ -92,8 +90,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         ) as exports,
     ):
         await migrations.verify(database.readers)
-        registry = Registry(database.readers)
-        tokens = await bootstrap.load_keys(settings, registry)
+        tokens = await bootstrap.load_keys(settings, database)
         secret_box = SecretBox(settings.secret_key)
         commits = GroupCommit(
             database,
@@ -106,7 +103,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 settings,
                 database,
                 tokens,
-                Authenticator(registry, tokens, cache_seconds=settings.credential_cache_seconds),
+                Authenticator(database, tokens, cache_seconds=settings.credential_cache_seconds),
                 RateLimit(settings.rate_limit),
                 watermark_reader,
                 StatementLoader(database),
@@ -126,7 +123,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
 
 def _callbacks(settings: Settings, database: Database, secret_box: SecretBox) -> CallbackTokens:
     return CallbackTokens(
-        Tools(database.readers, database.writers),
+        database,
         secret_box,
         ttl_seconds=settings.callback_seconds,
         require_body_hash=settings.callback_body_hash,

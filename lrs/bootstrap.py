@@ -20,11 +20,10 @@ from lrs.projection.vocabulary import load_vocabulary as known_vocabulary
 from lrs.reports.exports import Exports, open_exports
 from lrs.reports.roles import ReportRoles
 from lrs.settings import Settings, SettingsError
-from lrs.store import migrations
+from lrs.store import migrations, registry
 from lrs.store.postgres import Database, Pool, open_admin_database
-from lrs.store.registry import Partner, Registry
+from lrs.store.registry import Partner
 from lrs.store.statements.watermark import WatermarkReader
-from lrs.store.tools import Tools
 
 DEMO = "demo"
 
@@ -98,57 +97,47 @@ def vocabulary(settings: Settings) -> Vocabulary:
 
 
 @asynccontextmanager
-async def registry(dsn: str) -> AsyncIterator[Registry]:
-    """The registry of a database whose schema is the right one. Raises Unavailable."""
-    async with open_admin_database(dsn) as pool:
-        await migrations.verify(pool)
-        yield Registry(pool)
+async def open_database(dsn: str) -> AsyncIterator[Database]:
+    """Opens a database for a command, and verifies its schema. Raises Unavailable."""
+    async with open_admin_database(dsn) as database:
+        await migrations.verify(database.readers)
+        yield database
 
 
 @asynccontextmanager
-async def tools(dsn: str) -> AsyncIterator[tuple[Registry, Tools]]:
-    """The registry, and the tools beside it. Raises Unavailable."""
-    async with open_admin_database(dsn) as pool:
-        await migrations.verify(pool)
-        yield Registry(pool), Tools(pool, pool)
+async def grants(dsn: str) -> AsyncIterator[tuple[Database, ReportRoles]]:
+    """The database, and the roles that may read reports. Raises Unavailable."""
+    async with open_database(dsn) as database:
+        yield database, ReportRoles(database.writers)
 
 
 @asynccontextmanager
-async def grants(dsn: str) -> AsyncIterator[tuple[Registry, ReportRoles]]:
-    """The registry, and who may read reports beside it. Raises Unavailable."""
-    async with open_admin_database(dsn) as pool:
-        await migrations.verify(pool)
-        yield Registry(pool), ReportRoles(pool)
-
-
-@asynccontextmanager
-async def exports(dsn: str) -> AsyncIterator[tuple[Registry, Exports]]:
-    """The registry, and exports that may take as long as they like. Raises Unavailable."""
-    async with open_admin_database(dsn) as pool:
-        await migrations.verify(pool)
-        database = Database(pool, pool, pool)
-        async with open_exports(
+async def exports(dsn: str) -> AsyncIterator[tuple[Database, Exports]]:
+    """The database, and exports without a timeout. Raises Unavailable."""
+    async with (
+        open_database(dsn) as database,
+        open_exports(
             dsn, database, WatermarkReader(database), max_connections=1, timeout_seconds=0
-        ) as known:
-            yield Registry(pool), known
+        ) as known,
+    ):
+        yield database, known
 
 
 @asynccontextmanager
 async def partner(dsn: str, name: str) -> AsyncIterator[tuple[Pool, Partner]]:
     """A partner, and the database that it is in. Raises NotFound and Unavailable."""
-    async with open_admin_database(dsn) as pool:
-        await migrations.verify(pool)
-        yield pool, await Registry(pool).partner(name)
+    async with open_database(dsn) as database:
+        yield database.writers, await registry.get_partner(database, name)
 
 
-async def load_keys(settings: Settings, known: Registry) -> AccessTokens:
+async def load_keys(settings: Settings, database: Database) -> AccessTokens:
     """The keys that sign access tokens, made if there are none. Raises WrongSecretKey."""
     outside = None
     if settings.oauth_issuer:
         audience = settings.oauth_audience or settings.base_url
         outside = ExternalIssuer(settings.oauth_issuer, settings.oauth_jwks, audience)
     tokens = AccessTokens(
-        known,
+        database,
         issuer=settings.base_url,
         secret_key=settings.secret_key,
         ttl_seconds=settings.access_token_seconds,
@@ -169,16 +158,18 @@ async def outside_keys(settings: Settings) -> int:
     raise SettingsError(f"LRS_OAUTH_JWKS: the keys cannot be read: {reason}.")
 
 
-async def add_demo(known: Registry, base_url: str) -> IssuedCredential | None:
+async def add_demo(database: Database, base_url: str) -> IssuedCredential | None:
     """A first partner to try things with; None if there is any partner already."""
-    if await known.partners():
+    if await registry.list_partners(database):
         return None
     try:
-        partner = await add_partner(known, DEMO, "Demo partner", default_home_page(base_url, DEMO))
+        partner = await add_partner(
+            database, DEMO, "Demo partner", default_home_page(base_url, DEMO)
+        )
     except Conflict:
         return None
     return await add_credential(
-        known,
+        database,
         partner,
         kind="client",
         label="Demo credential",

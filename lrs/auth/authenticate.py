@@ -19,7 +19,9 @@ import orjson
 from lrs.auth import scopes, secrets
 from lrs.auth.tokens import EXPIRED, INVALID, AccessTokens
 from lrs.errors import TokenExpired, Unauthorized
-from lrs.store.registry import Credential, Registry
+from lrs.store import registry
+from lrs.store.postgres import Database
+from lrs.store.registry import Credential
 from lrs.xapi import index_keys
 
 _REMEMBERED = 10_000
@@ -56,8 +58,8 @@ class CredentialProof:
 class Authenticator:
     """Turns Authorization headers into callers."""
 
-    def __init__(self, registry: Registry, tokens: AccessTokens, *, cache_seconds: float) -> None:
-        self.registry = registry
+    def __init__(self, database: Database, tokens: AccessTokens, *, cache_seconds: float) -> None:
+        self._database = database
         self._tokens = tokens
         self._cache_seconds = cache_seconds
         self._callers: OrderedDict[bytes, tuple[float, CredentialProof, Caller]] = OrderedDict()
@@ -93,7 +95,7 @@ class Authenticator:
 
     async def verify(self, proof: CredentialProof) -> Credential:
         """The credential, if what was proved is still enough for it. Raises Unauthorized."""
-        credential = await self.registry.credential(proof.key)
+        credential = await registry.find_credential(self._database, proof.key)
         now = datetime.now(UTC)
         if credential is None or (credential.kind != proof.kind and proof.secret_hash is not None):
             raise _refused()
@@ -101,7 +103,7 @@ class Authenticator:
             proof.secret_hash, credential.secret_hashes(now)
         ):
             raise _refused()
-        if not credential.good(now):
+        if not credential.is_active(now):
             raise Unauthorized("The credential has been revoked or has expired.", headers=INVALID)
         return credential
 

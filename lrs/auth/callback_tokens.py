@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from lrs.auth.oauth1 import SignedRequest, is_timely, verify
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import NotFound, Unauthorized
+from lrs.store import tools
 from lrs.store.nonces import Nonce, NonceReused
-from lrs.store.tools import Tool, Tools
+from lrs.store.postgres import Database
+from lrs.store.tools import Tool
 from lrs.xapi import canvas_launches
 from lrs.xapi.canvas_launches import Launch
 
@@ -39,14 +41,14 @@ class CallbackTokens:
 
     def __init__(
         self,
-        tools: Tools,
+        database: Database,
         secret_box: SecretBox,
         *,
         ttl_seconds: int,
         require_body_hash: bool,
         cache_seconds: float,
     ) -> None:
-        self.tools = tools
+        self._database = database
         self._lifetime = ttl_seconds
         self._secret_box = secret_box
         self._key = secret_box.derive_key("callback token")
@@ -92,10 +94,10 @@ class CallbackTokens:
         known = self._known.get((partner, name))
         if known and known[0] > time.monotonic():
             return known[1:]
-        found = await self.tools.find(partner, name)
+        found = await tools.find_tool(self._database, partner, name)
         if found is None or found.revoked_at:
             return None
-        sealed = found.sealed_secrets(datetime.now(UTC))
+        sealed = found.encrypted_secrets(datetime.now(UTC))
         opened = [self._secret_box.decrypt(each).decode() for each in sealed]
         if len(self._known) >= _REMEMBERED:
             self._known.clear()

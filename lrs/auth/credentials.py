@@ -8,7 +8,9 @@ from datetime import datetime
 
 from lrs.auth import scopes, secrets
 from lrs.errors import InvalidParameter
-from lrs.store.registry import Partner, Registry
+from lrs.store import registry
+from lrs.store.postgres import Database
+from lrs.store.registry import Partner
 from lrs.xapi.validation import is_iri
 
 _PARTNER_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -34,7 +36,7 @@ def default_home_page(base_url: str, partner: str) -> str:
     return f"{base_url}/partners/{partner}"
 
 
-async def add_partner(registry: Registry, name: str, title: str, home_page: str) -> Partner:
+async def add_partner(database: Database, name: str, title: str, home_page: str) -> Partner:
     """Adds a partner. Raises InvalidParameter (malformed name or home page) and Conflict."""
     if not _PARTNER_NAME.fullmatch(name):
         raise InvalidParameter(
@@ -47,11 +49,11 @@ async def add_partner(registry: Registry, name: str, title: str, home_page: str)
             f"{home_page[:80]!r} is not a valid home page: use an absolute URL such as "
             "https://partner.example."
         )
-    return await registry.add_partner(name, title, home_page)
+    return await registry.add_partner(database, name, title, home_page)
 
 
 async def add_credential(
-    registry: Registry,
+    database: Database,
     partner: Partner,
     *,
     kind: str,
@@ -67,7 +69,8 @@ async def add_credential(
         )
     issued = IssuedCredential(secrets.new_key(), secrets.new_secret(), kind)
     await registry.add_credential(
-        partner,
+        database,
+        partner.partner_id,
         key=issued.key,
         kind=kind,
         label=label,
@@ -79,12 +82,14 @@ async def add_credential(
 
 
 async def rotate_credential(
-    registry: Registry, key: str, overlap_until: datetime
+    database: Database, key: str, overlap_until: datetime
 ) -> IssuedCredential:
     """Issues a new secret; the previous one stays valid until `overlap_until`. Raises NotFound."""
-    credential = await registry.credential(key)
+    credential = await registry.find_credential(database, key)
     issued = IssuedCredential(
         key, secrets.new_secret(), credential.kind if credential else "client"
     )
-    await registry.rotate_credential(key, secrets.hash_secret(issued.secret), overlap_until)
+    await registry.rotate_credential(
+        database, key, secrets.hash_secret(issued.secret), overlap_until
+    )
     return issued

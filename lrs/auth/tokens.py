@@ -23,7 +23,9 @@ from joserfc.jwk import KeySet, RSAKey
 
 from lrs.auth.secret_box import SecretBox, WrongSecretKey
 from lrs.errors import TokenExpired, Unauthorized, Unavailable
-from lrs.store.registry import Registry, SigningKey
+from lrs.store import registry
+from lrs.store.postgres import Database
+from lrs.store.registry import SigningKey
 
 _log = logging.getLogger("lrs.auth")
 
@@ -62,7 +64,7 @@ class AccessTokens:
 
     def __init__(
         self,
-        registry: Registry,
+        database: Database,
         *,
         issuer: str,
         secret_key: str,
@@ -71,7 +73,7 @@ class AccessTokens:
     ) -> None:
         self.issuer = issuer
         self.ttl_seconds = ttl_seconds
-        self._registry = registry
+        self._database = database
         self._secret_box = SecretBox(secret_key)
         self._outside = outside
         self._private = KeySet([])
@@ -82,10 +84,10 @@ class AccessTokens:
 
     async def load(self) -> None:
         """Reads the keys, and makes the first one. Raises WrongSecretKey."""
-        stored = await self._registry.signing_keys()
+        stored = await registry.list_signing_keys(self._database)
         if not stored:
-            await self._registry.add_signing_key(self._new_key())
-            stored = await self._registry.signing_keys()
+            await registry.add_first_signing_key(self._database, self._new_key())
+            stored = await registry.list_signing_keys(self._database)
         self._private = KeySet([self._unwrap(each) for each in stored])
         self._loaded_at = time.monotonic()
 
@@ -212,7 +214,7 @@ async def _read(place: str) -> bytes:
 def _checked(
     token: str, keys: KeySet, algorithms: list[str], issuer: str, audience: str
 ) -> TokenClaims:
-    registry = jwt.JWTClaimsRegistry(
+    claims_registry = jwt.JWTClaimsRegistry(
         leeway=0,
         iss={"essential": True, "value": issuer},
         aud={"essential": True, "value": audience},
@@ -220,7 +222,7 @@ def _checked(
     )
     try:
         claims = jwt.decode(token, keys, algorithms).claims
-        registry.validate(claims)
+        claims_registry.validate(claims)
     except ExpiredTokenError:
         raise TokenExpired("The access token has expired.", headers=EXPIRED) from None
     except (JoseError, ValueError, TypeError):

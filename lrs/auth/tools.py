@@ -9,7 +9,8 @@ from datetime import datetime
 from lrs.auth import secrets
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import InvalidParameter, NotFound
-from lrs.store.tools import Tools
+from lrs.store import tools as store
+from lrs.store.postgres import Database
 
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LEAST_SECRET = 8
@@ -27,12 +28,12 @@ class IssuedTool:
 def check_name(name: str) -> str:
     """The name, if a tool could have it. Raises NotFound."""
     if not _NAME.fullmatch(name):
-        raise NotFound(f"There is no tool {name[:80]!r}.")
+        raise NotFound(f"Tool {name[:80]!r} not found.")
     return name
 
 
 async def add_tool(
-    known: Tools,
+    database: Database,
     secret_box: SecretBox,
     partner_id: int,
     name: str,
@@ -57,15 +58,15 @@ async def add_tool(
         raise InvalidParameter(
             f"A shared secret must be {_LEAST_SECRET} to 255 printable characters."
         )
-    await known.add(partner_id, name, key, secret_box.encrypt(given.encode()))
+    await store.add_tool(database, partner_id, name, key, secret_box.encrypt(given.encode()))
     return IssuedTool(name, key, given)
 
 
 async def rotate_tool(
-    known: Tools, secret_box: SecretBox, partner_id: int, name: str, overlap_until: datetime
+    database: Database, secret_box: SecretBox, partner_id: int, name: str, overlap_until: datetime
 ) -> IssuedTool:
     """A new secret; the old one stays good until `overlap_until`. Raises NotFound."""
     secret = secrets.new_secret()
     sealed = secret_box.encrypt(secret.encode())
-    key = await known.rotate(partner_id, check_name(name), sealed, overlap_until)
+    key = await store.rotate_tool(database, partner_id, check_name(name), sealed, overlap_until)
     return IssuedTool(name, key, secret)

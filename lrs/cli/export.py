@@ -28,6 +28,7 @@ from lrs.reports.encoders import Format
 from lrs.reports.export_stream import ExportStream
 from lrs.reports.exports import Snapshot
 from lrs.reports.tables import TABLES, Table
+from lrs.store import registry
 from lrs.xapi.timestamps import parse_timestamp
 
 MANIFEST = "manifest.json"
@@ -76,8 +77,8 @@ def export(
     tables = [TABLES[name] for name in names or TABLES]
 
     async def run(dsn: str) -> Manifest:
-        async with bootstrap.exports(dsn) as (registry, known):
-            partner = await registry.partner(partner_name)
+        async with bootstrap.exports(dsn) as (database, known):
+            partner = await registry.get_partner(database, partner_name)
             async with known.snapshot(partner.partner_id) as snapshot:
                 writing = _Writing(snapshot, folder, format_, compress, earlier)
                 return await writing.all(partner_name, tables)

@@ -22,9 +22,9 @@ from lrs.cli.reports import reports
 from lrs.cli.tools import tool
 from lrs.errors import LRSError, OperatorError
 from lrs.settings import Settings
-from lrs.store import migrations
-from lrs.store.postgres import open_admin_database, server_version
-from lrs.store.registry import Credential, Registry
+from lrs.store import migrations, registry
+from lrs.store.postgres import Database, open_admin_database, server_version
+from lrs.store.registry import Credential
 
 Result = TypeVar("Result")
 
@@ -48,12 +48,12 @@ def fail(sentence: str) -> NoReturn:
     sys.exit(1)
 
 
-def with_registry(configuration: Settings, work: Callable[[Registry], Awaitable[Result]]) -> Result:
-    """Does some work on the registry of the configured database."""
+def with_database(configuration: Settings, work: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Runs `work` on the configured database."""
 
     async def run(dsn: str) -> Result:
-        async with bootstrap.registry(dsn) as known:
-            return await work(known)
+        async with bootstrap.open_database(dsn) as database:
+            return await work(database)
 
     with bootstrap.database_url(configuration) as dsn:
         return asyncio.run(run(dsn))
@@ -117,8 +117,8 @@ def partner_add(name: str, title: str, home_page: str | None, **given: Any) -> N
     home = home_page
     if home is None:
         home = credentials.default_home_page(configuration.base_url, name)
-    added = with_registry(
-        configuration, lambda known: credentials.add_partner(known, name, title, home)
+    added = with_database(
+        configuration, lambda database: credentials.add_partner(database, name, title, home)
     )
     click.echo(f"partner {added.name}, at home at {added.home_page}")
 
@@ -127,7 +127,7 @@ def partner_add(name: str, title: str, home_page: str | None, **given: Any) -> N
 @flags(*DATABASE)
 def partner_list(**given: Any) -> None:
     """List the partners."""
-    for each in with_registry(configured(given), lambda known: known.partners()):
+    for each in with_database(configured(given), registry.list_partners):
         click.echo(f"{each.name}\t{each.title}\t{each.home_page}\t{_day(each.created_at)}")
 
 
@@ -166,17 +166,17 @@ def credential_add(
     """Issue a credential to PARTNER, and show its secret once."""
     expires_at = _in(timedelta(days=expires_in_days)) if expires_in_days else None
 
-    async def add(known: Registry) -> IssuedCredential:
+    async def add(database: Database) -> IssuedCredential:
         return await credentials.add_credential(
-            known,
-            await known.partner(partner_name),
+            database,
+            await registry.get_partner(database, partner_name),
             kind=kind,
             label=label,
             granted=frozenset(wanted or (scopes.ALL,)),
             expires_at=expires_at,
         )
 
-    _show(with_registry(configured(given), add))
+    _show(with_database(configured(given), add))
 
 
 @credential.command("list")
@@ -185,12 +185,12 @@ def credential_add(
 def credential_list(partner_name: str | None, **given: Any) -> None:
     """List the credentials of PARTNER, or of all partners."""
 
-    async def listed(known: Registry) -> list[Credential]:
+    async def listed(database: Database) -> list[Credential]:
         if partner_name is not None:
-            await known.partner(partner_name)
-        return await known.credentials(partner_name)
+            await registry.get_partner(database, partner_name)
+        return await registry.list_credentials(database, partner_name)
 
-    for each in with_registry(configured(given), listed):
+    for each in with_database(configured(given), listed):
         state = "revoked" if each.revoked_at else "good"
         if each.expires_at and not each.revoked_at:
             state = f"until {_day(each.expires_at)}"
@@ -206,8 +206,8 @@ def credential_rotate(key: str, overlap_hours: float, **given: Any) -> None:
     """Give the credential KEY a new secret, and show it once."""
     until = _in(timedelta(hours=overlap_hours))
     _show(
-        with_registry(
-            configured(given), lambda known: credentials.rotate_credential(known, key, until)
+        with_database(
+            configured(given), lambda database: credentials.rotate_credential(database, key, until)
         )
     )
 
@@ -217,7 +217,7 @@ def credential_rotate(key: str, overlap_hours: float, **given: Any) -> None:
 @flags(*DATABASE)
 def credential_revoke(key: str, **given: Any) -> None:
     """End the credential KEY and every token it has, at once."""
-    with_registry(configured(given), lambda known: known.revoke_credential(key))
+    with_database(configured(given), lambda database: registry.revoke_credential(database, key))
     click.echo(f"revoked {key}")
 
 
@@ -254,10 +254,10 @@ def check(**given: Any) -> None:
 
 
 async def _check(configuration: Settings, dsn: str) -> None:
-    async with open_admin_database(dsn) as connection:
-        click.echo(f"database  ok: {await server_version(connection)}")
-        click.echo(f"schema    ok: version {await migrations.verify(connection)}")
-        tokens = await bootstrap.load_keys(configuration, Registry(connection))
+    async with open_admin_database(dsn) as database:
+        click.echo(f"database  ok: {await server_version(database.readers)}")
+        click.echo(f"schema    ok: version {await migrations.verify(database.readers)}")
+        tokens = await bootstrap.load_keys(configuration, database)
     click.echo(f"keys      ok: {len(tokens.public_keys()['keys'])} signing")
     if configuration.oauth_issuer:
         count = await bootstrap.outside_keys(configuration)

@@ -60,7 +60,7 @@ async def _partners(database: Database, name: str | None) -> list[lag.Backlog]:
         return found
     if named := [each for each in found if each.partner == name]:
         return named
-    raise NotFound(f"There is no partner {name!r}.")
+    raise NotFound(f"Partner {name!r} not found.")
 
 
 def _with_database(

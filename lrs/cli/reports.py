@@ -15,7 +15,8 @@ from lrs import bootstrap
 from lrs.cli.options import DATABASE, configured, flags
 from lrs.reports.roles import GrantResult, ReportRoles
 from lrs.settings import Settings
-from lrs.store.registry import Registry
+from lrs.store import registry
+from lrs.store.postgres import Database
 
 Result = TypeVar("Result")
 
@@ -44,8 +45,8 @@ def reports_grant(
     role, schema = role or _default(partner_name), schema or _default(partner_name)
     password = token_urlsafe(24)
 
-    async def grant(registry: Registry, known: ReportRoles) -> GrantResult:
-        partner = await registry.partner(partner_name)
+    async def grant(database: Database, known: ReportRoles) -> GrantResult:
+        partner = await registry.get_partner(database, partner_name)
         return await known.grant(
             partner.partner_id, schema=schema, role=role, password=password, rotate_password=renew
         )
@@ -74,8 +75,8 @@ def reports_revoke(partner_name: str, role: str | None, schema: str | None, **gi
     """Drop a role that reads PARTNER's tables; with the last one, the tables as well."""
     role, schema = role or _default(partner_name), schema or _default(partner_name)
 
-    async def revoke(registry: Registry, known: ReportRoles) -> bool:
-        partner = await registry.partner(partner_name)
+    async def revoke(database: Database, known: ReportRoles) -> bool:
+        partner = await registry.get_partner(database, partner_name)
         return await known.revoke(partner.partner_id, schema=schema, role=role)
 
     dropped, _ = _with_grants(configured(given), revoke)
@@ -89,13 +90,13 @@ def _default(partner_name: str) -> str:
 
 
 def _with_grants(
-    configuration: Settings, work: Callable[[Registry, ReportRoles], Awaitable[Result]]
+    configuration: Settings, work: Callable[[Database, ReportRoles], Awaitable[Result]]
 ) -> tuple[Result, str]:
     """What came of some work on the configured database, and where that is."""
 
     async def run(dsn: str) -> Result:
-        async with bootstrap.grants(dsn) as (registry, known):
-            return await work(registry, known)
+        async with bootstrap.grants(dsn) as (database, known):
+            return await work(database, known)
 
     with bootstrap.database_url(configuration) as dsn:
         return asyncio.run(run(dsn)), dsn

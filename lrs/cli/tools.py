@@ -15,8 +15,10 @@ from lrs.auth.secret_box import SecretBox
 from lrs.auth.tools import IssuedTool
 from lrs.cli.options import DATABASE, configured, flags, overlap
 from lrs.settings import Settings
-from lrs.store.registry import Registry
-from lrs.store.tools import Tool, Tools
+from lrs.store import registry
+from lrs.store import tools as store
+from lrs.store.postgres import Database
+from lrs.store.tools import Tool
 
 Result = TypeVar("Result")
 
@@ -41,13 +43,13 @@ def tool_add(
     configuration = bootstrap.with_secret_key(configured(given))
     secret_box = SecretBox(configuration.secret_key)
 
-    async def add(registry: Registry, known: Tools) -> IssuedTool:
-        partner = await registry.partner(partner_name)
+    async def add(database: Database) -> IssuedTool:
+        partner = await registry.get_partner(database, partner_name)
         return await tools.add_tool(
-            known, secret_box, partner.partner_id, name, consumer_key=consumer_key, secret=secret
+            database, secret_box, partner.partner_id, name, consumer_key=consumer_key, secret=secret
         )
 
-    _show(_with_tools(configuration, add))
+    _show(_with_database(configuration, add))
 
 
 @tool.command("list")
@@ -56,12 +58,12 @@ def tool_add(
 def tool_list(partner_name: str | None, **given: Any) -> None:
     """List the tools of PARTNER, or of all partners."""
 
-    async def listed(registry: Registry, known: Tools) -> list[Tool]:
+    async def listed(database: Database) -> list[Tool]:
         if partner_name is not None:
-            await registry.partner(partner_name)
-        return await known.all(partner_name)
+            await registry.get_partner(database, partner_name)
+        return await store.list_tools(database, partner_name)
 
-    for each in _with_tools(configured(given), listed):
+    for each in _with_database(configured(given), listed):
         state = "revoked" if each.revoked_at else "good"
         day = each.created_at.date().isoformat()
         click.echo(f"{each.partner}\t{each.name}\t{each.consumer_key}\t{state}\t{day}")
@@ -77,12 +79,12 @@ def tool_rotate(partner_name: str, name: str, overlap_hours: float, **given: Any
     configuration = bootstrap.with_secret_key(configured(given))
     until = datetime.now(UTC) + timedelta(hours=overlap_hours)
 
-    async def rotate(registry: Registry, known: Tools) -> IssuedTool:
-        partner = await registry.partner(partner_name)
+    async def rotate(database: Database) -> IssuedTool:
+        partner = await registry.get_partner(database, partner_name)
         secret_box = SecretBox(configuration.secret_key)
-        return await tools.rotate_tool(known, secret_box, partner.partner_id, name, until)
+        return await tools.rotate_tool(database, secret_box, partner.partner_id, name, until)
 
-    _show(_with_tools(configuration, rotate))
+    _show(_with_database(configuration, rotate))
 
 
 @tool.command("revoke")
@@ -92,11 +94,11 @@ def tool_rotate(partner_name: str, name: str, overlap_hours: float, **given: Any
 def tool_revoke(partner_name: str, name: str, **given: Any) -> None:
     """End the tool NAME and every callback URL that it has, at once."""
 
-    async def revoke(registry: Registry, known: Tools) -> None:
-        partner = await registry.partner(partner_name)
-        await known.revoke(partner.partner_id, tools.check_name(name))
+    async def revoke(database: Database) -> None:
+        partner = await registry.get_partner(database, partner_name)
+        await store.revoke_tool(database, partner.partner_id, tools.check_name(name))
 
-    _with_tools(configured(given), revoke)
+    _with_database(configured(given), revoke)
     click.echo(f"revoked {name}")
 
 
@@ -107,21 +109,21 @@ def tool_revoke(partner_name: str, name: str, **given: Any) -> None:
 def tool_page_views(partner_name: str, switch: str, **given: Any) -> None:
     """Say whether callbacks of PARTNER's tools leave page views."""
 
-    async def set_page_views(_: Registry, known: Tools) -> None:
-        await known.set_page_views(partner_name, _SWITCH[switch])
+    async def set_page_views(database: Database) -> None:
+        await store.set_page_views(database, partner_name, _SWITCH[switch])
 
-    _with_tools(configured(given), set_page_views)
+    _with_database(configured(given), set_page_views)
     click.echo(f"page views of {partner_name}: {switch}")
 
 
-def _with_tools(
-    configuration: Settings, work: Callable[[Registry, Tools], Awaitable[Result]]
+def _with_database(
+    configuration: Settings, work: Callable[[Database], Awaitable[Result]]
 ) -> Result:
-    """Does some work on the tools in the configured database."""
+    """Runs `work` on the configured database."""
 
     async def run(dsn: str) -> Result:
-        async with bootstrap.tools(dsn) as (registry, known):
-            return await work(registry, known)
+        async with bootstrap.open_database(dsn) as database:
+            return await work(database)
 
     with bootstrap.database_url(configuration) as dsn:
         return asyncio.run(run(dsn))

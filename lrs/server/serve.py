@@ -118,10 +118,10 @@ async def _prepare(settings: Settings, *, embedded: bool) -> IssuedCredential | 
     """Brings the schema of our own database up to date, and only looks at that of a given one."""
     if embedded:
         await migrations.migrate(settings.database_url)
-    async with bootstrap.registry(settings.database_url) as known:
-        await bootstrap.load_keys(settings, known)
+    async with bootstrap.open_database(settings.database_url) as database:
+        await bootstrap.load_keys(settings, database)
         if embedded and settings.demo:
-            return await bootstrap.add_demo(known, settings.base_url)
+            return await bootstrap.add_demo(database, settings.base_url)
     return None
 
 

@@ -141,13 +141,13 @@ async def open_database(
 
 
 @asynccontextmanager
-async def open_admin_database(dsn: str) -> AsyncIterator[asyncpg.Pool]:
+async def open_admin_database(dsn: str) -> AsyncIterator[Database]:
     """Opens a single connection for a command. Raises Unavailable as `open_database`."""
     with translate_errors():
         async with asyncpg.create_pool(
             dsn, min_size=1, max_size=1, server_settings={"application_name": "lrs admin"}
         ) as pool:
-            yield pool
+            yield Database(pool, pool, pool)
 
 
 @asynccontextmanager

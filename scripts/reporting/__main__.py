@@ -32,9 +32,8 @@ from lrs.reports import identifiers, learner_records
 from lrs.reports.record_query import RecordQuery
 from lrs.reports.roles import ReportRoles
 from lrs.server import garbage_collection
-from lrs.store import migrations
+from lrs.store import migrations, registry
 from lrs.store.postgres import Database, open_database, open_projector_database
-from lrs.store.registry import Registry
 from lrs.xapi.definitions import identity_hash
 from scripts.reporting import samples
 
@@ -69,7 +68,9 @@ def _options() -> argparse.Namespace:
 
 async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
     async with asyncpg.create_pool(dsn, min_size=1, max_size=1) as pool:
-        partner = await Registry(pool).add_partner("bench", "", "https://partner.example")
+        partner = await registry.add_partner(
+            Database(pool, pool, pool), "bench", "", "https://partner.example"
+        )
         partner_id = partner.partner_id
         found: Json = {
             "machine": {"cores": psutil.cpu_count(), "python": platform.python_version()},

@@ -19,9 +19,9 @@ from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.settings import Settings
-from lrs.store import migrations
+from lrs.store import migrations, registry
 from lrs.store.postgres import open_database
-from lrs.store.registry import Registry, SigningKey
+from lrs.store.registry import SigningKey
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import XAPI, new_id, statement
 
@@ -278,7 +278,7 @@ async def test_instances_started_together_sign_with_one_key(
 
     async def keys() -> Any:
         async with open_database(new_database) as database:
-            tokens = await bootstrap.load_keys(own, Registry(database.readers))
+            tokens = await bootstrap.load_keys(own, database)
             return tokens.public_keys()["keys"]
 
     found = await asyncio.gather(*(keys() for _ in range(4)))
@@ -287,10 +287,9 @@ async def test_instances_started_together_sign_with_one_key(
 
 async def test_of_keys_that_are_added_at_once_one_stays(new_database: str) -> None:
     async with open_database(new_database) as database:
-        registry = Registry(database.readers)
         keys = [SigningKey(new_id(), "sealed", "{}") for _ in range(8)]
-        await asyncio.gather(*(registry.add_signing_key(key) for key in keys))
-        assert len(await registry.signing_keys()) == 1
+        await asyncio.gather(*(registry.add_first_signing_key(database, key) for key in keys))
+        assert len(await registry.list_signing_keys(database)) == 1
 
 
 async def test_basic_clients_share_one_credential_on_both_instances(

@@ -13,6 +13,7 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
+from lrs.store import registry
 from lrs.store.statements import filters, page_query, sequence
 from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi.statement_query import StatementQuery
@@ -65,10 +66,10 @@ class Holder:
 
 
 async def holder(services: Services, partner: Partner, *granted: str, label: str = "") -> Holder:
-    registry = services.authenticator.registry
+    database = services.database
     issued = await credentials.add_credential(
-        registry,
-        await registry.partner(partner.name),
+        database,
+        await registry.get_partner(database, partner.name),
         kind="bearer",
         label=label,
         granted=frozenset(granted),
@@ -190,10 +191,10 @@ async def test_about_is_open(http: httpx.AsyncClient, partner: Partner) -> None:
 async def test_a_token_may_do_what_was_asked_for_it(
     partner: Partner, services: Services, granted: set[str], asked: str, allowed: set[str]
 ) -> None:
-    registry = services.authenticator.registry
+    database = services.database
     issued = await credentials.add_credential(
-        registry,
-        await registry.partner(partner.name),
+        database,
+        await registry.get_partner(database, partner.name),
         kind="client",
         label="",
         granted=frozenset(granted),

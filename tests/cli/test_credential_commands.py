@@ -87,14 +87,14 @@ def test_a_credential_is_revoked(lrs: Lrs, name: str) -> None:
     assert "\trevoked\t" in lrs("credential", "list", name).stdout
     for command in ("revoke", "rotate"):
         sentence = refused(lrs("credential", command, told["key"]))
-        assert sentence.startswith(f"There is no credential '{told['key']}'")
+        assert sentence.startswith(f"Credential '{told['key']}' not found")
 
 
 def test_partners_and_credentials_that_are_not_there(lrs: Lrs) -> None:
     for command in (("credential", "add"), ("credential", "list"), ("tool", "list")):
-        assert refused(lrs(*command, "nobody")) == "There is no partner 'nobody'."
+        assert refused(lrs(*command, "nobody")) == "Partner 'nobody' not found."
     for command in ("revoke", "rotate"):
-        assert refused(lrs("credential", command, "x")).startswith("There is no credential 'x'")
+        assert refused(lrs("credential", command, "x")).startswith("Credential 'x' not found")
 
 
 def test_text_that_cannot_be_stored_is_refused(lrs: Lrs, name: str) -> None:

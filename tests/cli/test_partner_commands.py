@@ -60,7 +60,7 @@ def test_a_partner_has_a_home_page_anyway(lrs: Lrs) -> None:
 def test_a_name_that_is_taken_is_refused(lrs: Lrs) -> None:
     name = new_name()
     lrs("partner", "add", name)
-    assert refused(lrs("partner", "add", name)) == f"There is a partner {name!r} already."
+    assert refused(lrs("partner", "add", name)) == f"Partner {name!r} already exists."
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", ".hidden", "ü", "x" * 64, "a\n", "-", "%00"])

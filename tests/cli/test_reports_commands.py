@@ -41,7 +41,7 @@ async def test_an_operator_rebuilds_and_asks_how_far_it_is(
 async def test_a_partner_that_is_not_there_is_named(database_url: str, name: str) -> None:
     refused = await command("reports", name, "nobody", database_url=database_url)
     assert refused.exit_code == 1
-    assert refused.output == "lrs: There is no partner 'nobody'.\n"
+    assert refused.output == "lrs: Partner 'nobody' not found.\n"
 
 
 async def test_a_vocabulary_that_cannot_be_used_is_refused(

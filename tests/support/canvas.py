@@ -152,7 +152,7 @@ async def new_tool(
 ) -> Tool:
     """A tool with a launch."""
     issued = await tools.add_tool(
-        services.callback_tokens.tools, services.secret_box, partner.partner_id, name, **given
+        services.database, services.secret_box, partner.partner_id, name, **given
     )
     return await Tool(partner, name, issued.consumer_key, issued.secret).launch()
 

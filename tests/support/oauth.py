@@ -11,6 +11,7 @@ import httpx
 
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
+from lrs.store import registry
 from tests.support.partners import Partner
 
 TOKEN = "/oauth2/token"
@@ -24,7 +25,7 @@ async def issue(
     services: Services, partner: Partner, **options: Any
 ) -> credentials.IssuedCredential:
     """A further credential of the partner."""
-    registry = services.authenticator.registry
+    database = services.database
     chosen = {
         "kind": "client",
         "label": "",
@@ -33,7 +34,7 @@ async def issue(
         **options,
     }
     return await credentials.add_credential(
-        registry, await registry.partner(partner.name), **chosen
+        database, await registry.get_partner(database, partner.name), **chosen
     )
 
 

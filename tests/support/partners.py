@@ -11,6 +11,7 @@ import httpx
 
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
+from lrs.store import registry
 from tests.support.statements import JSON, XAPI
 
 _numbers = itertools.count()
@@ -19,11 +20,11 @@ _numbers = itertools.count()
 async def new_partner(
     services: Services, http: httpx.AsyncClient, granted: frozenset[str] = frozenset({scopes.ALL})
 ) -> Partner:
-    registry = services.authenticator.registry
+    database = services.database
     name = f"partner-{next(_numbers)}-{os.getpid()}"
-    added = await registry.add_partner(name, "", f"https://{name}.example")
+    added = await registry.add_partner(database, name, "", f"https://{name}.example")
     issued = await credentials.add_credential(
-        registry, added, kind="client", label="tests", granted=granted, expires_at=None
+        database, added, kind="client", label="tests", granted=granted, expires_at=None
     )
     partner = Partner(http, name, added.partner_id, added.home_page, issued.key, issued.secret)
     await partner.authenticate()

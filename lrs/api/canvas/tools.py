@@ -16,6 +16,7 @@ from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes, tools
 from lrs.auth.authenticate import Caller
 from lrs.errors import InvalidParameter, NotFound, Violation
+from lrs.store import tools as store
 from lrs.store.tools import Tool
 from lrs.xapi import canvas_launches, strict_json
 from lrs.xapi.canvas_launches import CallbackURLs
@@ -45,7 +46,7 @@ class Launched(msgspec.Struct):
 
 async def get_tools(request: Request) -> Response:
     who = await _operator(request)
-    found = await request_parsing.services(request).callback_tokens.tools.all(who.partner)
+    found = await store.list_tools(request_parsing.services(request).database, who.partner)
     return json_response({"tools": [_described(each) for each in found]})
 
 
@@ -53,7 +54,7 @@ async def post_tools(request: Request) -> Response:
     who = await _operator(request)
     wanted, here = await _read(request, NewTool), request_parsing.services(request)
     issued = await tools.add_tool(
-        here.callback_tokens.tools,
+        here.database,
         here.secret_box,
         who.partner_id,
         wanted.name,
@@ -68,7 +69,7 @@ async def rotate_tool(request: Request) -> Response:
     wanted, here = await _read(request, Rotation), request_parsing.services(request)
     until = datetime.now(UTC) + timedelta(hours=wanted.overlap_hours)
     issued = await tools.rotate_tool(
-        here.callback_tokens.tools,
+        here.database,
         here.secret_box,
         who.partner_id,
         request.path_params["tool"],
@@ -80,7 +81,7 @@ async def rotate_tool(request: Request) -> Response:
 async def delete_tool(request: Request) -> Response:
     who = await _operator(request)
     name = tools.check_name(request.path_params["tool"])
-    await request_parsing.services(request).callback_tokens.tools.revoke(who.partner_id, name)
+    await store.revoke_tool(request_parsing.services(request).database, who.partner_id, name)
     return Response(status_code=204)
 
 
@@ -88,9 +89,9 @@ async def post_callback_urls(request: Request) -> Response:
     who = await _caller(request, scopes.CALLBACKS_WRITE)
     launched = await _read(request, Launched)
     here, name = request_parsing.services(request), request.path_params["tool"]
-    tool = await here.callback_tokens.tools.find(who.partner, name)
+    tool = await store.find_tool(here.database, who.partner, name)
     if tool is None or tool.revoked_at:
-        raise NotFound(f"There is no tool {name!r}.")
+        raise NotFound(f"Tool {name!r} not found.")
     urls = _urls(request, tool, launched)
     if launched.parameters is not None:
         return _secret({"parameters": canvas_launches.substitute_urls(launched.parameters, urls)})

@@ -10,7 +10,7 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.settings import Settings
-from lrs.store import page_views
+from lrs.store import page_views, tools
 from tests.support.canvas import NOTHING, Tool, accepted, body, counted, instance, refused
 from tests.support.statements import statement
 
@@ -166,12 +166,12 @@ async def test_all_or_nothing(
 async def test_page_views_can_be_switched_off(
     services: Services, settings: Settings, tool: Tool
 ) -> None:
-    await services.callback_tokens.tools.set_page_views(tool.partner.name, False)
+    await tools.set_page_views(services.database, tool.partner.name, False)
     async with instance(settings) as http:
         accepted(await http.send(tool.signed(json.dumps(body("PT1M")).encode())))
     off = {"views": 0, "seconds": 60, "summed": 0, "accesses": 1, "days": 0, "statements": 1}
     assert await counted(services, tool) == off
-    await services.callback_tokens.tools.set_page_views(tool.partner.name, None)
+    await tools.set_page_views(services.database, tool.partner.name, None)
     async with instance(settings, page_views=False) as http:
         accepted(await http.send(tool.signed(json.dumps(body("PT1M")).encode())))
     assert (await counted(services, tool))["views"] == 0

@@ -125,9 +125,7 @@ async def test_scopes(services: Services, http: httpx.AsyncClient) -> None:
         answer = await http.delete(each.url("tools/a"), headers=each.headers)
         assert answer.status_code == 403
         assert (await each.send({}, resource="tools/a/rotate")).status_code == 403
-        await tools.add_tool(
-            services.callback_tokens.tools, services.secret_box, each.partner_id, "a"
-        )
+        await tools.add_tool(services.database, services.secret_box, each.partner_id, "a")
     launched = {"user": "1", "course": "2"}
     for each, status in ((everything, 200), (lms, 200), (nobody, 403)):
         answer = await each.send(launched, resource="tools/a/callback-urls")
@@ -307,12 +305,12 @@ async def test_the_command(partner: Partner, run: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("add", "nobody", "player"), "There is no partner 'nobody'."),
+        (("add", "nobody", "player"), "Partner 'nobody' not found."),
         (("add", "PARTNER", "a b"), "cannot be a tool's name"),
         (("add", "PARTNER", "a", "--secret", "x"), "8 to 255 printable"),
-        (("rotate", "PARTNER", "player"), "There is no tool 'player'"),
-        (("revoke", "PARTNER", "player"), "There is no tool 'player'"),
-        (("page-views", "nobody", "on"), "There is no partner 'nobody'."),
+        (("rotate", "PARTNER", "player"), "Tool 'player' not found"),
+        (("revoke", "PARTNER", "player"), "Tool 'player' not found"),
+        (("page-views", "nobody", "on"), "Partner 'nobody' not found."),
     ],
 )
 async def test_the_command_refuses(

@@ -11,6 +11,7 @@ import pytest
 from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
+from lrs.store import registry
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import statement
 
@@ -61,7 +62,7 @@ async def test_basic_credentials_are_not_taken_even_after_they_were_elsewhere(
 
 
 async def expired(services: Services, partner: Partner) -> dict[str, str]:
-    tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
+    tokens = await bootstrap.load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
     return {"Authorization": f"Bearer {token}"}
@@ -78,7 +79,7 @@ async def test_a_token_that_expires_while_it_is_remembered_is_403(
     partner: Partner, services: Services
 ) -> None:
     settings = msgspec.structs.replace(services.settings, access_token_seconds=1)
-    tokens = await bootstrap.load_keys(settings, services.authenticator.registry)
+    tokens = await bootstrap.load_keys(settings, services.database)
     headers = {"Authorization": f"Bearer {tokens.issue(partner.key, frozenset({scopes.ALL}))}"}
     assert [answer.status_code for answer in await ask(partner, headers)] == [200, 200]
     await asyncio.sleep(1.1)
@@ -114,10 +115,10 @@ async def test_a_token_without_the_scope_is_403_and_names_it(
 async def test_whoever_may_read_only_its_own_sees_only_its_own(
     services: Services, partner: Partner
 ) -> None:
-    registry = services.authenticator.registry
+    database = services.database
     issued = await credentials.add_credential(
-        registry,
-        await registry.partner(partner.name),
+        database,
+        await registry.get_partner(database, partner.name),
         kind="client",
         label="",
         granted=frozenset({scopes.STATEMENTS_WRITE, scopes.STATEMENTS_READ_MINE}),

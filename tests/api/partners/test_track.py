@@ -289,7 +289,7 @@ async def test_a_long_organization_is_refused_wherever_it_is_named(partner: Part
 
 
 async def test_an_expired_token_is_401_here(partner: Partner, services: Services) -> None:
-    tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
+    tokens = await bootstrap.load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
     answer = await partner.send(

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
+from lrs.store import registry
 from lrs.store.statements import page_query
 from tests.support.partners import Partner, new_partner
 from tests.support.statement_oracle import VOIDED, Asked, Json, Oracle, Stored, instant
@@ -161,10 +162,10 @@ class Reader:
 
 async def reader(services: Services, partner: Partner, granted: frozenset[str]) -> Reader:
     """Another credential of the same partner."""
-    registry = services.authenticator.registry
+    database = services.database
     issued = await credentials.add_credential(
-        registry,
-        await registry.partner(partner.name),
+        database,
+        await registry.get_partner(database, partner.name),
         kind="client",
         label="",
         granted=granted,

@@ -20,7 +20,7 @@ from lrs import bootstrap, embedded_postgres
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
 from lrs.settings import Settings
-from lrs.store import migrations
+from lrs.store import migrations, registry
 from tests.support.app import serving
 from tests.support.files import FIXTURES
 from tests.support.partners import Partner, new_partner
@@ -45,10 +45,10 @@ async def stored(partner: Partner) -> list[str]:
 async def test_basic_credentials_a_static_token_and_oauth2_are_taken(
     partner: Partner, services: Services
 ) -> None:
-    registry = services.authenticator.registry
+    database = services.database
     static = await credentials.add_credential(
-        registry,
-        await registry.partner(partner.name),
+        database,
+        await registry.get_partner(database, partner.name),
         kind="bearer",
         label="",
         granted=frozenset({scopes.ALL}),
@@ -79,7 +79,7 @@ async def test_without_good_credentials_it_is_401(partner: Partner) -> None:
 
 
 async def test_an_expired_token_is_401_here(partner: Partner, services: Services) -> None:
-    tokens = await bootstrap.load_keys(services.settings, services.authenticator.registry)
+    tokens = await bootstrap.load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
     answer = await partner.http.get(URL, headers=XAPI | {"Authorization": f"Bearer {token}"})
@@ -435,10 +435,10 @@ async def test_a_database_that_is_away_is_503_until_it_is_back(
 
 
 async def _only_partner(dsn: str, http: httpx.AsyncClient) -> Partner:
-    async with bootstrap.registry(dsn) as known:
-        added = await known.add_partner("only", "", "https://only.example")
+    async with bootstrap.open_database(dsn) as database:
+        added = await registry.add_partner(database, "only", "", "https://only.example")
         issued = await credentials.add_credential(
-            known,
+            database,
             added,
             kind="client",
             label="",
