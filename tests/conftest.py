@@ -1,13 +1,11 @@
-"""One PostgreSQL and one application per test run; a new partner for each test."""
+"""One database and one application per test process; a new partner for each test."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import asyncpg
 import httpx
@@ -18,7 +16,6 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from lrs import embedded_postgres
 from lrs.api.application import Application
 from lrs.api.services import Services
 from lrs.app import create_app
@@ -30,6 +27,7 @@ from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.postgres import WRITER
 from tests.support.app import SECRET_KEY
+from tests.support.database import embedded_database, external_database
 from tests.support.partners import Partner, new_partner
 
 # A busy machine is no failure.
@@ -41,18 +39,15 @@ hypothesis_settings.load_profile("patient")
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """An empty database with the schema in it; LRS_TEST_DATABASE_URL names another to use."""
-    if given := os.environ.get("LRS_TEST_DATABASE_URL"):
-        asyncio.run(migrations.migrate(given))
-        yield given
-        return
-    # Not pytest's own folder: a second run by the same user would take its permissions away.
-    with (
-        tempfile.TemporaryDirectory(prefix="lrs-tests-") as data,
-        embedded_postgres.running(Path(data)) as dsn,
-    ):
-        asyncio.run(migrations.migrate(dsn))
-        yield dsn
+    """A database of this process, with the schema in it.
+
+    LRS_TEST_DATABASE_URL names an empty one on another PostgreSQL. With xdist, each worker has a
+    database of its own.
+    """
+    external = os.environ.get("LRS_TEST_DATABASE_URL")
+    with external_database(external) if external else embedded_database() as url:
+        asyncio.run(migrations.migrate(url))
+        yield url
 
 
 @pytest.fixture(scope="session")
