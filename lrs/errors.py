@@ -1,34 +1,34 @@
-"""Everything that can go wrong with a request, as one tree.
+"""The errors of a request, as one tree. Titles are in docs/errors.md, with a row for each code.
 
     LRSError
-    ├── BadRequest            400  the request as a whole cannot be read
-    │   ├── MalformedJSON     400
-    │   ├── InvalidParameter  400
-    │   ├── InvalidStatement  400  carries every violation found
-    │   ├── InvalidImport     400  carries what is wrong with each row
-    │   ├── UnsupportedVersion 400
-    │   └── UnsupportedMediaType 400
-    ├── Unauthorized          401
-    │   └── TokenExpired      401
-    ├── Forbidden             403
-    │   └── MissingScope      403
-    ├── NotFound              404
-    ├── MethodNotAllowed      405
-    ├── RequestTimeout        408
-    ├── Conflict              409
-    │   ├── DuplicateStatement 409
-    │   ├── StatementConflict 409
-    │   └── ConcurrencyConflict 409
-    ├── PreconditionFailed    412
-    ├── TooLarge              413
-    ├── TooManyRequests       429
-    ├── RequestHeaderFieldsTooLarge          431
-    ├── InternalError         500
-    └── Unavailable           503
-        └── Overloaded        503
+    ├── BadRequest                   400  invalid request as a whole
+    │   ├── MalformedJSON            400
+    │   ├── InvalidParameter         400
+    │   ├── InvalidStatement         400  contains all violations
+    │   ├── InvalidImport            400  contains the violations of each row
+    │   ├── UnsupportedVersion       400
+    │   └── UnsupportedMediaType     400
+    ├── Unauthorized                 401
+    │   └── TokenExpired             401
+    ├── Forbidden                    403
+    │   └── MissingScope             403
+    ├── NotFound                     404
+    ├── MethodNotAllowed             405
+    ├── RequestTimeout               408
+    ├── Conflict                     409
+    │   ├── DuplicateStatement       409
+    │   ├── StatementConflict        409
+    │   └── ConcurrencyConflict      409
+    ├── PreconditionFailed           412
+    ├── TooLarge                     413
+    ├── TooManyRequests              429
+    ├── RequestHeaderFieldsTooLarge  431
+    ├── InternalError                500
+    └── Unavailable                  503
+        └── Overloaded               503
 
-Any module may raise these; `lrs.api.problems` alone renders them (RFC 9457), but for the callback,
-which has Canvas's own form.
+Any module may raise these. `lrs.api.problem_details` renders them (RFC 9457); only callbacks are
+rendered in Canvas's own format.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One rule that an item breaks.
+    """One broken rule of an item or a parameter.
 
-    `pointer` is an RFC 6901 JSON pointer into the item ("" is the item itself), `detail` says what
-    was expected, `requirement` names the rule: a section of the xAPI specification or of our docs.
+    `pointer` is a JSON pointer (RFC 6901) into the item, "" for the item itself, or the name of the
+    parameter. `detail` says what is expected. `requirement` names the rule: a section of the xAPI
+    specification or of this project's documentation.
     """
 
     pointer: str
@@ -56,11 +57,14 @@ class OperatorError(Exception):
 
 
 class LRSError(Exception):
-    """A request that cannot be served; `detail` is a sentence for the one who sent it."""
+    """A request that fails; `detail` is one or two sentences for the client's developer.
+
+    `headers` are response headers, for example Retry-After.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal-error"
-    title: ClassVar[str] = "The server failed"
+    title: ClassVar[str] = "Internal server error"
 
     def __init__(
         self,
@@ -78,122 +82,122 @@ class LRSError(Exception):
 class BadRequest(LRSError):
     status = 400
     code = "bad-request"
-    title = "The request cannot be read"
+    title = "Invalid request"
 
 
 class MalformedJSON(BadRequest):
     code = "malformed-json"
-    title = "The body is not the JSON that was expected"
+    title = "Malformed JSON"
 
 
 class InvalidParameter(BadRequest):
     code = "invalid-parameter"
-    title = "A parameter is unknown or malformed"
+    title = "Invalid parameter"
 
 
 class InvalidStatement(BadRequest):
     code = "invalid-statement"
-    title = "The item breaks the rules for what it is"
+    title = "Invalid statement"
 
 
 class InvalidImport(BadRequest):
     code = "invalid-import"
-    title = "What is to be imported breaks the rules for what it is"
+    title = "Invalid import"
 
 
 class UnsupportedVersion(BadRequest):
     code = "unsupported-version"
-    title = "The xAPI version is missing or not supported"
+    title = "Missing or unsupported xAPI version"
 
 
 class UnsupportedMediaType(BadRequest):
     code = "unsupported-media-type"
-    title = "The content type is not one this resource reads"
+    title = "Unsupported media type"
 
 
 class Unauthorized(LRSError):
     status = 401
     code = "unauthorized"
-    title = "The request carries no valid credentials"
+    title = "Missing or invalid credentials"
 
 
 class TokenExpired(Unauthorized):
     code = "token-expired"
-    title = "The access token has expired"
+    title = "Expired access token"
 
 
 class Forbidden(LRSError):
     status = 403
     code = "forbidden"
-    title = "The credentials do not allow this"
+    title = "Access denied"
 
 
 class MissingScope(Forbidden):
     code = "missing-scope"
-    title = "The credentials lack a scope"
+    title = "Missing scope"
 
 
 class NotFound(LRSError):
     status = 404
     code = "not-found"
-    title = "There is nothing here"
+    title = "Not found"
 
 
 class MethodNotAllowed(LRSError):
     status = 405
     code = "method-not-allowed"
-    title = "The resource does not answer this method"
+    title = "Method not allowed"
 
 
 class RequestTimeout(LRSError):
     status = 408
     code = "request-timeout"
-    title = "The request took too long to come"
+    title = "Request timeout"
 
 
 class Conflict(LRSError):
     status = 409
     code = "conflict"
-    title = "The request contradicts what is stored"
+    title = "Conflict with stored data"
 
 
 class DuplicateStatement(Conflict):
     code = "duplicate"
-    title = "The same item is already stored"
+    title = "Duplicate item"
 
 
 class StatementConflict(Conflict):
     code = "statement-conflict"
-    title = "Another statement with this id is already stored"
+    title = "Conflicting statement"
 
 
 class ConcurrencyConflict(Conflict):
     code = "concurrency-conflict"
-    title = "The document is not in the state that the request takes it to be in"
+    title = "Concurrent document change"
 
 
 class PreconditionFailed(LRSError):
     status = 412
     code = "precondition-failed"
-    title = "The document is not the one that If-Match or If-None-Match asks for"
+    title = "Precondition failed"
 
 
 class TooLarge(LRSError):
     status = 413
     code = "too-large"
-    title = "The request or item is larger than allowed"
+    title = "Content too large"
 
 
 class TooManyRequests(LRSError):
     status = 429
     code = "too-many-requests"
-    title = "The credential has used up its rate"
+    title = "Rate limit exceeded"
 
 
 class RequestHeaderFieldsTooLarge(LRSError):
     status = 431
     code = "head-too-large"
-    title = "The head of the request is larger than allowed"
+    title = "Request header fields too large"
 
 
 class InternalError(LRSError):
@@ -203,9 +207,9 @@ class InternalError(LRSError):
 class Unavailable(LRSError):
     status = 503
     code = "unavailable"
-    title = "The store cannot be reached"
+    title = "Service unavailable"
 
 
 class Overloaded(Unavailable):
     code = "overloaded"
-    title = "The server has more work waiting than it will hold"
+    title = "Server overloaded"
