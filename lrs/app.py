@@ -77,16 +77,16 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     async with (
         open_database(
             settings.database_url,
-            writers=settings.database_writers,
-            readers=settings.database_readers,
+            writers=settings.max_database_write_connections,
+            readers=settings.max_database_read_connections,
             timeout=settings.database_timeout_seconds,
         ) as database,
         open_exports(
             settings.database_url,
             database,
             watermark_reader := WatermarkReader(database),
-            max_connections=settings.database_exports,
-            timeout_seconds=settings.export_seconds,
+            max_connections=settings.max_concurrent_exports,
+            timeout_seconds=settings.export_timeout_seconds,
         ) as exports,
     ):
         await migrations.verify(database.readers)
@@ -94,7 +94,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         secret_box = SecretBox(settings.secret_key)
         commits = GroupCommit(
             database,
-            queue_limit=settings.queue_statements,
+            queue_limit=settings.max_queued_statements,
             transactions_per_partner=_ABREAST if settings.workers == 1 else 1,
         )
         sweeping = asyncio.create_task(_sweep(database))
@@ -103,7 +103,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 settings,
                 database,
                 tokens,
-                Authenticator(database, tokens, cache_seconds=settings.credential_cache_seconds),
+                Authenticator(
+                    database, tokens, cache_seconds=settings.credential_cache_ttl_seconds
+                ),
                 RateLimit(settings.rate_limit),
                 watermark_reader,
                 StatementLoader(database),
@@ -125,9 +127,9 @@ def _callbacks(settings: Settings, database: Database, secret_box: SecretBox) ->
     return CallbackTokens(
         database,
         secret_box,
-        ttl_seconds=settings.callback_seconds,
-        require_body_hash=settings.callback_body_hash,
-        cache_seconds=settings.credential_cache_seconds,
+        ttl_seconds=settings.callback_url_ttl_seconds,
+        require_body_hash=settings.require_callback_body_hash,
+        cache_seconds=settings.credential_cache_ttl_seconds,
     )
 
 

@@ -88,12 +88,12 @@ def _make_key(path: Path) -> None:
 def vocabulary(settings: Settings) -> Vocabulary:
     """What verbs, types and extensions mean to reports. Raises SettingsError."""
     try:
-        own = Path(settings.vocabulary).read_bytes() if settings.vocabulary else None
+        own = Path(settings.vocabulary_path).read_bytes() if settings.vocabulary_path else None
         return known_vocabulary(own)
     except OSError as error:
-        raise SettingsError(f"LRS_VOCABULARY: cannot read the file: {error}.") from None
+        raise SettingsError(f"LRS_VOCABULARY_PATH: cannot read the file: {error}.") from None
     except InvalidVocabulary as error:
-        raise SettingsError(f"LRS_VOCABULARY: {settings.vocabulary}: {error}.") from None
+        raise SettingsError(f"LRS_VOCABULARY_PATH: {settings.vocabulary_path}: {error}.") from None
 
 
 @asynccontextmanager
@@ -140,7 +140,7 @@ async def load_keys(settings: Settings, database: Database) -> AccessTokens:
         database,
         issuer=settings.base_url,
         secret_key=settings.secret_key,
-        ttl_seconds=settings.access_token_seconds,
+        ttl_seconds=settings.access_token_ttl_seconds,
         outside=outside,
     )
     await tokens.load()

@@ -1,7 +1,7 @@
-"""The settings of a server as its environment says them.
+"""Read the settings from environment variables.
 
-Each setting is the variable `LRS_` + its name in capitals. A secret may stand in a file instead,
-named by the same variable with `_FILE` behind it.
+Each setting is the variable `LRS_` + its name in capitals. With the suffix `_FILE` the variable
+names a file that holds the value, for secrets.
 """
 
 from __future__ import annotations
@@ -15,102 +15,106 @@ from typing import Any
 import limits
 import msgspec
 
-from lrs.settings import PREFIX, Settings, SettingsError, documented
+from lrs.settings import PREFIX, Settings, SettingsError, settings_schema
 
-_TESTS = "LRS_TEST_"  # for the tests of this server, not for it
-_CLIENT = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")  # for lrs_client
+_TEST_PREFIX = "LRS_TEST_"  # variables of the test suite
+_CLIENT_VARIABLES = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")  # of lrs_client
 
 
 def from_environment(
     environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
 ) -> Settings:
-    """The settings that the environment holds, with flags on top. Raises SettingsError."""
+    """Settings from environment variables; flags override them. Raises SettingsError."""
     names = {f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__}
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for variable, text in environ.items():
-        if not variable.startswith(PREFIX) or variable.startswith(_TESTS) or variable in _CLIENT:
+        if not variable.startswith(PREFIX) or variable.startswith(_TEST_PREFIX):
+            continue
+        if variable in _CLIENT_VARIABLES:
             continue
         if variable in names:
-            given[names[variable]] = text
+            values[names[variable]] = text
         elif variable.removesuffix("_FILE") in names:
             name = names[variable.removesuffix("_FILE")]
             if f"{PREFIX}{name.upper()}" in environ:
-                raise SettingsError(f"{variable} and its form without _FILE are both set.")
-            given[name] = _file(variable, text)
+                raise SettingsError(f"{variable} and the same variable without _FILE are both set.")
+            values[name] = _read_file(variable, text)
         else:
             raise SettingsError(f"{variable} is not a setting of this server.")
-    return convert({**given, **(flags or {})})
+    return convert({**values, **(flags or {})})
 
 
-def convert(given: Mapping[str, Any]) -> Settings:
-    """Settings from names and texts. Raises SettingsError."""
-    given = {name: _worded(name, value) for name, value in given.items()}
-    for name, value in given.items():
+def convert(values: Mapping[str, Any]) -> Settings:
+    """Settings from values by name; text is parsed. Raises SettingsError."""
+    values = {name: _boolean_text(name, value) for name, value in values.items()}
+    for name, value in values.items():
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError:
             raise SettingsError(
-                f"{PREFIX}{name.upper()}: expected {_wanted(documented()[name])}, "
-                f"found {str(value)[:80]!r}."
+                f"{PREFIX}{name.upper()}: expected {_expectation(settings_schema()[name])}, "
+                f"got {str(value)[:80]!r}."
             ) from None
-    settings = msgspec.convert(given, Settings, strict=False)
+    settings = msgspec.convert(values, Settings, strict=False)
     if settings.secret_key and len(settings.secret_key) < 32:
-        raise SettingsError("LRS_SECRET_KEY: at least 32 characters are needed.")
+        raise SettingsError("LRS_SECRET_KEY: expected at least 32 characters.")
     if bool(settings.oauth_issuer) != bool(settings.oauth_jwks):
         raise SettingsError("LRS_OAUTH_ISSUER and LRS_OAUTH_JWKS must be set together.")
-    _require_port(settings.reports_address)
-    _require_rate(settings.rate_limit)
-    _require_dsn(settings.database_url)
+    _check_port(settings.reports_address)
+    _check_rate_limit(settings.rate_limit)
+    _check_database_url(settings.database_url)
     return settings
 
 
-def _wanted(schema: Mapping[str, Any]) -> str:
-    """What a setting takes, in words."""
+def _expectation(schema: Mapping[str, Any]) -> str:
+    """The valid values of a setting, in words."""
     if "x-expected" in schema:
         return str(schema["x-expected"])
-    kinds = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}
-    wanted = kinds.get(schema["type"], "a text")
+    kinds = {"boolean": "true or false", "integer": "an integer", "number": "a number"}
+    kind = kinds.get(schema["type"], "text")
     if "maximum" in schema:
-        return f"{wanted} from {schema['minimum']} to {schema['maximum']}"
+        return f"{kind} from {schema['minimum']} to {schema['maximum']}"
     if "minimum" in schema:
-        return f"{wanted} of at least {schema['minimum']:g}"
-    return wanted
+        return f"{kind} of at least {schema['minimum']:g}"
+    return kind
 
 
-def _require_dsn(url: str) -> None:
-    """The rest is for the driver to say; it fails on these without saying why."""
+def _check_database_url(url: str) -> None:
+    """Check what asyncpg reports without a reason; it explains all other errors itself."""
     if url and not url.startswith(("postgresql://", "postgres://")):
-        raise SettingsError("LRS_DATABASE_URL: it must begin with postgresql://.")
+        raise SettingsError("LRS_DATABASE_URL: expected a URL that starts with postgresql://.")
     hosts = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
     for host in hosts.split(","):
         if not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:[0-9]*)?", host):
-            raise SettingsError(f"LRS_DATABASE_URL: {host!r} is not a host and a port.")
+            raise SettingsError(f"LRS_DATABASE_URL: expected a host and a port, got {host!r}.")
 
 
-def _require_port(address: str) -> None:
+def _check_port(address: str) -> None:
     if address and not 1 <= int(address.rpartition(":")[2]) <= 65535:
-        raise SettingsError(f"LRS_REPORTS_ADDRESS: expected a port from 1 to 65535 in {address!r}.")
+        raise SettingsError(
+            f"LRS_REPORTS_ADDRESS: expected a port from 1 to 65535, got {address!r}."
+        )
 
 
-def _require_rate(rate: str) -> None:
+def _check_rate_limit(rate: str) -> None:
     try:
         if rate and len(limits.parse_many(rate)) != 1:
             raise ValueError(rate)
     except ValueError:
         raise SettingsError(
-            f"LRS_RATE_LIMIT: {rate!r} is not one rate such as 100/second."
+            f"LRS_RATE_LIMIT: expected one rate such as 100/second, got {rate!r}."
         ) from None
 
 
-def _worded(name: str, value: Any) -> Any:
-    """More words for true and false than msgspec knows."""
-    if not isinstance(value, str) or documented()[name]["type"] != "boolean":
+def _boolean_text(name: str, value: Any) -> Any:
+    """yes, on, no and off, which msgspec does not accept, as true and false."""
+    if not isinstance(value, str) or settings_schema()[name]["type"] != "boolean":
         return value
     words = {"yes": "true", "on": "true", "no": "false", "off": "false"}
     return words.get(value.lower(), value)
 
 
-def _file(variable: str, path: str) -> str:
+def _read_file(variable: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,7 +1,7 @@
-"""Configuration: one flat record of all settings.
+"""The settings: one flat record.
 
-`environment.py` reads it. `docs/configuration.md` lists them all, and a test holds it and this file
-together.
+`environment.py` reads them from environment variables. `docs/configuration.md` lists them; a test
+compares both.
 """
 
 from __future__ import annotations
@@ -17,35 +17,37 @@ from lrs.errors import OperatorError
 
 PREFIX = "LRS_"
 
-# Seconds that timers and PostgreSQL can count, some three weeks; and those of a hundred years, for
-# what is only compared with the clock.
-_LONG = 2_000_000
-_LONGEST = 3_000_000_000
+# Seconds: the longest timeout that timers and PostgreSQL accept, and the longest lifetime.
+_THREE_WEEKS = 2_000_000
+_HUNDRED_YEARS = 3_000_000_000
 
 
 class SettingsError(OperatorError):
-    """A setting that cannot be used; the message names it and says what was expected."""
+    """Invalid setting; the message names the setting and the expected value."""
 
 
 def _expected(words: str) -> dict[str, Any]:
-    """What a pattern asks for, to be read after "expected"."""
+    """The meaning of a pattern, as an error message says it after "expected"."""
     return {"x-expected": words}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every setting; the description of each is its line in the documentation."""
+    """All settings; `docs/configuration.md` repeats each description."""
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on.")] = 8080
-    workers: Annotated[int, Meta(ge=1, le=256, description="Worker processes.")] = 1
+    workers: Annotated[int, Meta(ge=1, le=256, description="Number of worker processes.")] = 1
     data_directory: Annotated[
         str,
-        Meta(description="Where the embedded database and the generated secret key are kept."),
+        Meta(description="Directory of the embedded database and the generated secret key."),
     ] = ".lrs"
     database_url: Annotated[
         str,
         Meta(
-            description="A PostgreSQL 15-18 to use, as `postgresql://…`. Empty: the embedded one."
+            description=(
+                "URL of a PostgreSQL 15 to 18 database, `postgresql://…`. "
+                "Empty: the embedded database."
+            )
         ),
     ] = ""
     reports_address: Annotated[
@@ -54,8 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             pattern=r"^(([0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$",
             extra_json_schema=_expected("a host and a port such as 127.0.0.1:5433"),
             description=(
-                "Where the embedded PostgreSQL takes the roles that read reports, such as "
-                "`127.0.0.1:5433`. Empty: only at its socket."
+                "Host and port where the embedded PostgreSQL admits reporting roles, such as "
+                "`127.0.0.1:5433`. Empty: its Unix socket only."
             ),
         ),
     ] = ""
@@ -64,31 +66,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             pattern="^(https?://[^/?#]+(/[^?#]*[^/?#])?)?$",
             extra_json_schema=_expected(
-                "a URL such as https://lrs.example.com, without a slash at the end"
+                "a URL such as https://lrs.example.com, without a trailing slash"
             ),
             description=(
-                "The URL that the world knows this server by, without a slash at the end; "
-                "it is the issuer of access tokens. Empty: `http://` host `:` port."
+                "URL that clients use, without a trailing slash; also the issuer of access tokens. "
+                "Empty: `http://` host `:` port."
             ),
         ),
     ] = ""
-    forwarded_allow_ips: Annotated[
+    trusted_proxies: Annotated[
         str,
-        Meta(description="Proxies whose X-Forwarded headers are believed, separated by commas."),
+        Meta(
+            description=(
+                "IP addresses or networks of proxies whose `X-Forwarded-*` headers are trusted, "
+                "comma-separated."
+            )
+        ),
     ] = "127.0.0.1"
     secret_key: Annotated[
         str,
         Meta(
             description=(
-                "Encrypts the signing keys and the tools' secrets in the database, and signs "
-                "callback URLs; at least 32 characters, the same for all servers of one database. "
-                "Empty: made once and kept in the data directory."
+                "Key that encrypts signing keys and tool secrets in the database and signs "
+                "callback URLs; at least 32 characters, the same on all servers of one database. "
+                "Empty: generated and kept in the data directory."
             )
         ),
     ] = ""
-    demo: Annotated[
+    demo_partner: Annotated[
         bool,
-        Meta(description="On an empty embedded database, create the partner `demo`."),
+        Meta(description="Create the partner `demo` in an empty embedded database."),
     ] = True
     log_level: Annotated[
         str,
@@ -96,24 +103,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             pattern="^(debug|info|warning|error)$",
             extra_json_schema=_expected("debug, info, warning or error"),
             description=(
-                "How much is logged: `debug`, `info` (every request), `warning` or `error`."
+                "Lowest level that is logged: `debug`, `info` (includes every request), `warning` "
+                "or `error`."
             ),
         ),
     ] = "info"
     server_timing: Annotated[
         bool,
-        Meta(description="Say in `Server-Timing` of each answer where its time went."),
+        Meta(description="Add a `Server-Timing` header to each response."),
     ] = False
-    access_token_seconds: Annotated[
-        int, Meta(ge=1, le=_LONGEST, description="How long an access token is good.")
+    access_token_ttl_seconds: Annotated[
+        int, Meta(ge=1, le=_HUNDRED_YEARS, description="Lifetime of an access token.")
     ] = 3600
-    credential_cache_seconds: Annotated[
+    credential_cache_ttl_seconds: Annotated[
         float,
         Meta(
             ge=0,
             description=(
-                "How long a credential is used without looking it up again: a revocation takes "
-                "effect within this time on every server."
+                "Lifetime of a cached credential; a revocation takes effect on every server within "
+                "this time."
             ),
         ),
     ] = 1.0
@@ -123,171 +131,196 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             pattern=r"^( *(\*|null|[a-z][a-z0-9+.-]*://[^/?#, ]+) *(,(?!$)|$))*$",
             extra_json_schema=_expected(
                 "origins such as https://courses.example.com, separated by commas, "
-                "without a slash at the end"
+                "without a trailing slash"
             ),
             description=(
-                "Origins whose pages may call this server, separated by commas; `*` is every one. "
+                "Origins that may send cross-origin requests, comma-separated; `*` for all. "
                 "Empty: none."
             ),
         ),
     ] = "*"
     oauth_issuer: Annotated[
-        str, Meta(description="An outside issuer whose access tokens are accepted too.")
+        str, Meta(description="Issuer of external access tokens that are accepted as well.")
     ] = ""
     oauth_jwks: Annotated[
         str,
         Meta(
             description=(
-                "The outside issuer's keys: the URL or the file of a JWK Set, read again after "
-                "five minutes."
+                "JWK Set of the external issuer, as a URL or a file path; cached for five minutes."
             )
         ),
     ] = ""
     oauth_audience: Annotated[
         str,
-        Meta(description="The audience that an outside token must name. Empty: the public URL."),
+        Meta(description="Required audience of external access tokens. Empty: the public URL."),
     ] = ""
     rate_limit: Annotated[
         str,
         Meta(
             description=(
-                "Requests that one credential may make of one worker, such as `100/second` or "
+                "Rate limit of one credential on one worker, such as `100/second` or "
                 "`5000/minute`. Empty: no limit."
             )
         ),
     ] = ""
-    statement_bytes: Annotated[
+    max_statement_bytes: Annotated[
         int,
-        Meta(ge=1024, description="Largest statement or track event on the partner interface."),
+        Meta(
+            ge=1024,
+            description="Maximum size of a statement or track event on the partner interface.",
+        ),
     ] = 16_384
-    xapi_statement_bytes: Annotated[
-        int, Meta(ge=1024, description="Largest statement on the xAPI interface.")
+    max_xapi_statement_bytes: Annotated[
+        int, Meta(ge=1024, description="Maximum size of a statement on the xAPI interface.")
     ] = 1_048_576
-    body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 16_777_216
-    batch_length: Annotated[int, Meta(ge=1, description="Most items in one request.")] = 1000
-    page_size: Annotated[
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="Maximum size of a request body.")] = (
+        16_777_216
+    )
+    max_batch_items: Annotated[
+        int, Meta(ge=1, description="Maximum number of items in one request.")
+    ] = 1000
+    max_page_size: Annotated[
         int,
         Meta(
             ge=1,
             le=10_000,
-            description="Most statements in one page; it has fewer if they come to 8 MiB before.",
+            description="Maximum number of statements in one page, which also ends at 8 MiB.",
         ),
     ] = 500
-    requests_at_once: Annotated[
+    max_concurrent_requests: Annotated[
         int,
         Meta(
             ge=1,
             description=(
-                "Most requests that one worker has at hand; beyond it, requests are answered 503 "
-                "in about a tenth of a second."
+                "Maximum number of requests that one worker processes at a time; others are "
+                "rejected with 503."
             ),
         ),
     ] = 2000
-    bodies_bytes: Annotated[
+    max_inflight_body_bytes: Annotated[
         int,
         Meta(
             ge=1024,
             description=(
-                "Most bytes of request bodies that one worker has at hand; beyond it, requests are "
-                "answered 503 in about a tenth of a second."
+                "Maximum size of all request bodies that one worker processes at a time; others "
+                "are rejected with 503."
             ),
         ),
     ] = 33_554_432
-    request_seconds: Annotated[
+    request_timeout_seconds: Annotated[
         float,
         Meta(
             ge=0.001,
-            le=_LONG,
+            le=_THREE_WEEKS,
             description=(
-                "How long a client may take to send a request (408), or not read its answer."
+                "Timeout for receiving a request (408), and for a client that does not read its "
+                "response."
             ),
         ),
     ] = 60.0
-    connections: Annotated[
+    max_connections: Annotated[
         int,
         Meta(
             ge=1,
             description=(
-                "Most connections of clients to one worker; one more is answered 503 and closed."
+                "Maximum number of client connections to one worker; others are rejected with 503."
             ),
         ),
     ] = 5000
-    queue_statements: Annotated[
+    max_queued_statements: Annotated[
         int,
         Meta(
             ge=1,
             description=(
-                "Most statements that one worker holds while they wait for a transaction; beyond "
-                "it, requests are answered 503."
+                "Maximum number of statements that wait for a transaction in one worker; requests "
+                "with more are rejected with 503."
             ),
         ),
     ] = 10_000
-    database_writers: Annotated[
-        int, Meta(ge=1, le=1000, description="Connections that one worker writes with, at most.")
+    max_database_write_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Maximum number of database connections for writes in one worker.",
+        ),
     ] = 4
-    database_readers: Annotated[
-        int, Meta(ge=1, le=1000, description="Connections that one worker reads with, at most.")
+    max_database_read_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Maximum number of database connections for reads in one worker.",
+        ),
     ] = 8
     database_timeout_seconds: Annotated[
         float,
         Meta(
             ge=0.001,
-            le=_LONG,
-            description="How long a database statement may take, and the wait for a connection.",
+            le=_THREE_WEEKS,
+            description="Timeout of a database query, and of the wait for a connection.",
         ),
     ] = 30.0
-    database_exports: Annotated[
-        int, Meta(ge=1, le=1000, description="Exports that one worker sends at a time, at most.")
+    max_concurrent_exports: Annotated[
+        int,
+        Meta(ge=1, le=1000, description="Maximum number of concurrent exports in one worker."),
     ] = 2
-    export_seconds: Annotated[
+    export_timeout_seconds: Annotated[
         float,
-        Meta(ge=0.001, le=_LONG, description="How long an export may take, its reader included."),
+        Meta(
+            ge=0.001,
+            le=_THREE_WEEKS,
+            description="Timeout of an export, including the time in which the client reads it.",
+        ),
     ] = 3600.0
-    shutdown_seconds: Annotated[
-        int, Meta(ge=0, description="How long requests in flight may take after a stop signal.")
+    shutdown_timeout_seconds: Annotated[
+        int, Meta(ge=0, description="Time for requests in flight to finish after a stop signal.")
     ] = 30
-    page_views: Annotated[
+    page_views_enabled: Annotated[
         bool,
         Meta(
             description=(
-                "Whether tools' callbacks leave page views, for partners that do not say it "
-                "themselves."
+                "Record page views from tool callbacks, for partners without a setting of their "
+                "own."
             )
         ),
     ] = True
-    page_view_seconds: Annotated[
+    max_page_view_seconds: Annotated[
         int,
         Meta(
             ge=1,
             le=1_000_000,
             description=(
-                "Longest time that one page view shows; the time spent in the course counts in "
-                "full."
+                "Maximum duration of one page view; the total time in the course has no maximum."
             ),
         ),
     ] = 300
-    callback_seconds: Annotated[
+    callback_url_ttl_seconds: Annotated[
         int,
-        Meta(ge=0, le=_LONGEST, description="How long a tool's callback URL is good. 0: for ever."),
+        Meta(
+            ge=0,
+            le=_HUNDRED_YEARS,
+            description="Lifetime of a tool's callback URL. 0: unlimited.",
+        ),
     ] = 0
-    callback_body_hash: Annotated[
+    require_callback_body_hash: Annotated[
         bool,
         Meta(
             description=(
-                "Refuse callbacks whose signature does not cover the body (`oauth_body_hash`)."
+                "Reject callbacks whose signature does not cover the body (`oauth_body_hash`)."
             )
         ),
     ] = False
-    projection: Annotated[
+    projection_enabled: Annotated[
         bool,
-        Meta(description="Keep learner records and reports up to date while the server runs."),
+        Meta(description="Run the projector, which keeps learner records and reports up to date."),
     ] = True
-    vocabulary: Annotated[
+    vocabulary_path: Annotated[
         str,
         Meta(
             description=(
-                "A file that says what more verbs, activity types and extensions mean to reports. "
-                "Empty: only those that the server knows."
+                "File that maps further verbs, activity types and extensions to their meaning in "
+                "reports. Empty: the built-in vocabulary only."
             )
         ),
     ] = ""
@@ -301,13 +334,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def base_path(self) -> str:
-        """The path of the public URL, which the world sees before every other; mostly empty."""
+        """The path of the public URL, the prefix of all paths that clients see; often empty."""
         return urlsplit(self.public_url).path
 
 
 @cache
-def documented() -> dict[str, dict[str, Any]]:
-    """Each setting's JSON Schema, by name: type, description, default."""
+def settings_schema() -> dict[str, dict[str, Any]]:
+    """The JSON Schema of each setting by name: type, description, default."""
     properties: dict[str, dict[str, Any]] = msgspec.json.schema(Settings)["$defs"]["Settings"][
         "properties"
     ]

@@ -56,7 +56,7 @@ def settings(database_url: str) -> Settings:
         {
             "database_url": database_url,
             "secret_key": SECRET_KEY,
-            "credential_cache_seconds": 0.05,
+            "credential_cache_ttl_seconds": 0.05,
             "log_level": "warning",
         }
     )

@@ -23,7 +23,7 @@ async def get_contents(request: Request) -> Response:
     given = request_parsing.parameters(request)
     asked = query_params.parse(given, _READERS, section="Contents")
     here = request_parsing.services(request)
-    most = here.settings.page_size
+    most = here.settings.max_page_size
     limit = min(asked.get("limit", 0) or most, most)
     found = await content_items.fetch_page(
         here.database.readers,

@@ -53,7 +53,7 @@ async def _reader(request: Request) -> Caller:
 def _asked(request: Request) -> RecordQuery:
     return queries.parse(
         request_parsing.parameters(request),
-        page_size=request_parsing.services(request).settings.page_size,
+        page_size=request_parsing.services(request).settings.max_page_size,
         organization=request_parsing.organization(request),
     )
 

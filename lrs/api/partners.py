@@ -25,7 +25,7 @@ async def post_statements(request: Request) -> Response:
         items,
         sender,
         StatementParser(),
-        item_bytes=here.settings.statement_bytes,
+        item_bytes=here.settings.max_statement_bytes,
         dry_run=dry_run,
     )
     ids = [outcome.statement_id for outcome in found]
@@ -46,7 +46,7 @@ async def post_track(request: Request) -> Response:
     sender = request_parsing.sender(who, request_parsing.organization(request), None)
     items, is_batch = await request_parsing.items(request)
     found = await here.ingest.submit(
-        items, sender, read_track, item_bytes=here.settings.statement_bytes, dry_run=dry_run
+        items, sender, read_track, item_bytes=here.settings.max_statement_bytes, dry_run=dry_run
     )
     told = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in found]
     stored = told if is_batch else told[0]

@@ -52,7 +52,7 @@ async def _rows(request: Request) -> list[Row]:
             f"The Content-Type must be text/csv or application/json, not {kind!r}."
         )
     body = await request_parsing.body(
-        request, request_parsing.services(request).settings.body_bytes
+        request, request_parsing.services(request).settings.max_body_bytes
     )
     return await asyncio.to_thread(_read, kind, body)
 

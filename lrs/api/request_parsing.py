@@ -138,14 +138,14 @@ def _too_large(limit: int) -> TooLarge:
 
 async def items(request: Request) -> tuple[list[bytes], bool]:
     """The items of a JSON body, and whether it was a batch. Raises BadRequest and TooLarge."""
-    return split(request, await body(request, services(request).settings.body_bytes))
+    return split(request, await body(request, services(request).settings.max_body_bytes))
 
 
 def split(request: Request, text: bytes) -> tuple[list[bytes], bool]:
     """The items of a JSON text, and whether it was a batch. Raises BadRequest and TooLarge."""
     with stage("parse"):
         found, is_batch = strict_json.split_batch(text)
-    most = services(request).settings.batch_length
+    most = services(request).settings.max_batch_items
     if len(found) > most:
         raise TooLarge(f"The batch has {len(found)} items, and at most {most} are taken.")
     return found, is_batch

@@ -38,7 +38,7 @@ async def answer(request: Request, who: Caller, organization: str | None) -> Res
     """The statement or the page that is asked for (xAPI 1.0.3 Communication 2.1.3)."""
     scopes.require(who.scopes, scopes.STATEMENTS_READ, scopes.STATEMENTS_READ_MINE)
     here = request_parsing.services(request)
-    asked = _asked(request.scope["query_string"], here.settings.page_size)
+    asked = _asked(request.scope["query_string"], here.settings.max_page_size)
     find = _one if asked.statement_id or asked.voided_statement_id else _page
     found = await find(request, asked, who, organization)
     if asked.attachments:

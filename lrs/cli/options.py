@@ -30,7 +30,7 @@ def flags(*names: str) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
-            description = settings.documented()[name]["description"]
+            description = settings.settings_schema()[name]["description"]
             variable = f"{settings.PREFIX}{name.upper()}"
             flag = f"--{name.replace('_', '-')}"
             command = click.option(flag, name, help=f"{description} [{variable}]")(command)

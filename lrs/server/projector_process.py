@@ -48,7 +48,7 @@ _STATEMENT_SECONDS = 3600.0
 @contextmanager
 def beside(settings: Settings) -> Iterator[None]:
     """Keeps the process running meanwhile; its settings are those in the environment."""
-    if not settings.projection:
+    if not settings.projection_enabled:
         yield
         return
     keeper = _Keeper()

@@ -120,7 +120,7 @@ async def _prepare(settings: Settings, *, embedded: bool) -> IssuedCredential | 
         await migrations.migrate(settings.database_url)
     async with bootstrap.open_database(settings.database_url) as database:
         await bootstrap.load_keys(settings, database)
-        if embedded and settings.demo:
+        if embedded and settings.demo_partner:
             return await bootstrap.add_demo(database, settings.base_url)
     return None
 
@@ -177,11 +177,11 @@ def _configuration(settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # the application reads them
-        timeout_graceful_shutdown=settings.shutdown_seconds,
+        timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
         http=partial(  # type: ignore[arg-type]  # uvicorn calls it, and asks no more
             BoundedProtocol,
-            request_seconds=settings.request_seconds,
-            most_connections=settings.connections,
+            request_seconds=settings.request_timeout_seconds,
+            most_connections=settings.max_connections,
         ),
     )
 

@@ -28,9 +28,9 @@ def create_worker() -> ASGIApp:
     settings = from_environment()
     logging.config.dictConfig(logs.configuration(settings.log_level))
     app = Admission(
-        Forwarded(create_app(settings), settings.forwarded_allow_ips),
-        most_requests=settings.requests_at_once,
-        most_bytes=max(settings.bodies_bytes, settings.body_bytes),
+        Forwarded(create_app(settings), settings.trusted_proxies),
+        most_requests=settings.max_concurrent_requests,
+        most_bytes=max(settings.max_inflight_body_bytes, settings.max_body_bytes),
     )
     garbage_collection.spare()
     return app

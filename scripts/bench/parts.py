@@ -123,7 +123,7 @@ def reports(bench: Bench) -> Iterator[Row | str]:
     without, with_projector, lags, delays = [], [], [], []
     with (
         bench.server("reports-off") as plain,
-        bench.server("reports-on", LRS_PROJECTION="true") as projecting,
+        bench.server("reports-on", LRS_PROJECTION_ENABLED="true") as projecting,
     ):
         for _ in range(_ROUNDS):
             without.append(bench.run(plain, load.posts(plain, size), connections))
@@ -183,7 +183,7 @@ def stored(bench: Bench) -> Iterator[Row | str]:
 
 def overloaded(bench: Bench) -> Iterator[Row | str]:
     """More connections than concurrent requests are allowed; baseline: fewer connections."""
-    with bench.server("overload", LRS_REQUESTS_AT_ONCE="320") as server:
+    with bench.server("overload", LRS_MAX_CONCURRENT_REQUESTS="320") as server:
         yield from overload.measure(server, bench.seconds)
 
 

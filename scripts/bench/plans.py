@@ -50,7 +50,7 @@ def explain(data: Path) -> str:
     """The plans of all executed queries, on the embedded database in `data`."""
     with servers.lrs(data) as server:
         filling.execute(server.superuser_dsn, *_LOG_SETTINGS)
-    with servers.lrs(data, LRS_PROJECTION="true") as server:
+    with servers.lrs(data, LRS_PROJECTION_ENABLED="true") as server:
         time.sleep(_PROJECTION_SECONDS)
         traffic.send(server)
         executed = slowest(executions((data / "postgres.log").read_text()))

@@ -68,7 +68,7 @@ def lrs(folder: Path, workers: int = 1, **settings: str) -> Iterator[Server]:
         "LRS_PORT": str(port),
         "LRS_WORKERS": str(workers),
         "LRS_LOG_LEVEL": "warning",
-        "LRS_PROJECTION": "false",
+        "LRS_PROJECTION_ENABLED": "false",
         "PYTHONPATH": str(ROOT),
         **settings,
     }

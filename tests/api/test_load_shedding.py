@@ -292,7 +292,7 @@ async def test_a_crowd_of_batches_waits_for_the_database(
     settings: Settings, partner: Partner
 ) -> None:
     """Though all of them together are far more than the queue holds."""
-    async with serving_lrs(msgspec.structs.replace(settings, queue_statements=60)) as http:
+    async with serving_lrs(msgspec.structs.replace(settings, max_queued_statements=60)) as http:
         batches = [[statement(id=new_id()) for _ in range(50)] for _ in range(20)]
         answers = await asyncio.gather(
             *(

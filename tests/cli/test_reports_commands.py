@@ -51,8 +51,8 @@ async def test_a_vocabulary_that_cannot_be_used_is_refused(
     own.write_text('{"verbs": {"http://example.com/x": "finished"}}')
     for path in (own, tmp_path / "none.json"):
         refused = await command(
-            "reports", "rebuild", database_url=database_url, LRS_VOCABULARY=str(path)
+            "reports", "rebuild", database_url=database_url, LRS_VOCABULARY_PATH=str(path)
         )
         assert refused.exit_code == 1
-        assert refused.output.startswith("lrs: LRS_VOCABULARY: ")
+        assert refused.output.startswith("lrs: LRS_VOCABULARY_PATH: ")
         assert str(path) in refused.output

@@ -10,7 +10,7 @@ import pytest
 
 from lrs.cli import main
 from lrs.environment import from_environment
-from lrs.settings import PREFIX, Settings, documented
+from lrs.settings import PREFIX, Settings, settings_schema
 from tests.support.files import DOCS
 from tests.support.settings_docs import variable
 
@@ -37,27 +37,27 @@ def row(name: str, schema: dict[str, Any]) -> str:
 # The document
 
 
-@pytest.mark.parametrize("name", documented())
-def test_every_setting_has_its_line(name: str) -> None:
-    assert row(name, documented()[name]) in DOCUMENT.splitlines()
+@pytest.mark.parametrize("name", settings_schema())
+def test_setting_has_a_row(name: str) -> None:
+    assert row(name, settings_schema()[name]) in DOCUMENT.splitlines()
 
 
-def test_the_document_names_no_other_variable() -> None:
+def test_documented_variables_exist() -> None:
     named = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", DOCUMENT))
-    known = {variable(name) for name in documented()}
+    known = {variable(name) for name in settings_schema()}
     assert {each.removesuffix("_FILE") for each in named} <= known
 
 
-def test_the_lines_are_in_the_order_of_the_code() -> None:
+def test_rows_are_in_the_order_of_the_settings() -> None:
     listed = re.findall(rf"^\| `({PREFIX}\w+)` \|", DOCUMENT, re.MULTILINE)
     assert listed == [variable(name) for name in Settings.__struct_fields__]
 
 
 def test_flags_are_settings() -> None:
-    assert set(FLAGS) <= set(documented())
+    assert set(FLAGS) <= set(settings_schema())
 
 
-def test_the_examples_can_be_used() -> None:
+def test_examples_are_valid() -> None:
     given = re.findall(rf"^(?:export )?({PREFIX}\w+)=(\S+)", DOCUMENT, re.MULTILINE)
     assert len(given) > 5
     environ = {name: value for name, value in given if not name.endswith("_FILE")}

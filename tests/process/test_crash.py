@@ -190,7 +190,7 @@ def test_nothing_that_was_acknowledged_is_lost(data: Path, auth: tuple[str, str]
 
 @pytest.mark.skipif(sys.platform != "linux", reason="one socket for all elsewhere")
 def test_each_worker_gets_its_share_of_connections_that_come_at_once(data: Path) -> None:
-    server = Server(data, "--workers", "2", LRS_PROJECTION="no", LRS_LOG_LEVEL="warning")
+    server = Server(data, "--workers", "2", LRS_PROJECTION_ENABLED="no", LRS_LOG_LEVEL="warning")
     address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
 
     def counts(status: str, ports: set[int]) -> list[int]:
@@ -280,7 +280,7 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_accepted(
 
 
 def test_a_request_that_does_not_end_is_given_up_in_time(data: Path, auth: tuple[str, str]) -> None:
-    server = Server(data, LRS_LOG_LEVEL="warning", LRS_SHUTDOWN_SECONDS="1")
+    server = Server(data, LRS_LOG_LEVEL="warning", LRS_SHUTDOWN_TIMEOUT_SECONDS="1")
     host, port = server.url.removeprefix("http://").split(":")
     try:
         with socket.create_connection((host, int(port))) as stalled:

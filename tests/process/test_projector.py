@@ -95,7 +95,7 @@ async def test_what_is_stored_is_soon_reported(
 
 
 def test_others_have_the_processor_before_it_and_its_postgresql(tmp_path: Path) -> None:
-    server = Server(tmp_path / "data", LRS_PROJECTION="on")
+    server = Server(tmp_path / "data", LRS_PROJECTION_ENABLED="on")
     try:
         family = psutil.Process(server.process.pid).children(recursive=True)
         (postmaster,) = (each for each in family if each.name() == "postgres" and each.children())
@@ -170,7 +170,7 @@ def test_it_ends_in_order_without_a_database(tmp_path: Path) -> None:
 
 
 def test_it_can_be_switched_off(start: Callable[..., Server]) -> None:
-    assert children(start(LRS_PROJECTION="off")) == []
+    assert children(start(LRS_PROJECTION_ENABLED="off")) == []
 
 
 @pytest.mark.parametrize("failure", [ZeroDivisionError, asyncpg.UniqueViolationError])

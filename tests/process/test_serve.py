@@ -99,7 +99,7 @@ def test_a_first_start_leads_all_the_way_and_a_second_keeps_everything(data: Pat
 
 
 def test_settings_reach_the_workers(data: Path) -> None:
-    server = Server(data, "--workers", "2", LRS_BATCH_LENGTH="2", LRS_DEMO="no")
+    server = Server(data, "--workers", "2", LRS_MAX_BATCH_ITEMS="2", LRS_DEMO_PARTNER="no")
     try:
         listed: Any = run("partner", "list", "--data-directory", str(data))
         assert listed.stdout == ""

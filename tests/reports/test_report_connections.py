@@ -26,7 +26,7 @@ async def test_a_client_that_goes_away_gives_its_connection_back(
     async with httpx.AsyncClient(base_url=server) as http:
         here = Partner(http, partner.name, 0, "", partner.key, partner.secret)
         await here.authenticate()
-        for _ in range(2 * settings.database_exports + 1):
+        for _ in range(2 * settings.max_concurrent_exports + 1):
             async with http.stream(
                 "GET", here.url("reports/date_dim.ndjson"), headers=here.headers
             ) as answer:
@@ -40,7 +40,7 @@ async def test_too_many_exports_are_told_to_wait(
 ) -> None:
     monkeypatch.setattr("lrs.reports.exports._PATIENCE", 0.05)
     values = {name: getattr(settings, name) for name in ("database_url", "secret_key")}
-    narrow = convert({**values, "database_exports": 1, "log_level": "error"})
+    narrow = convert({**values, "max_concurrent_exports": 1, "log_level": "error"})
     async with serving(narrow) as http:
         here = Partner(http, partner.name, 0, "", partner.key, partner.secret)
         await here.authenticate()
@@ -75,7 +75,7 @@ async def test_a_connection_is_given_back_whatever_its_end_meets_with(
         raise asyncpg.InternalClientError("cannot switch to state 12")
 
     monkeypatch.setattr("lrs.reports.exports._PATIENCE", 0.05)
-    async with serving(msgspec.structs.replace(settings, database_exports=1)) as http:
+    async with serving(msgspec.structs.replace(settings, max_concurrent_exports=1)) as http:
         exports = http._transport.app.services.exports  # type: ignore[attr-defined]
         with monkeypatch.context() as lost:
             lost.setattr("asyncpg.transaction.Transaction.rollback", fail)

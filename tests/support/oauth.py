@@ -40,7 +40,7 @@ async def issue(
 
 async def settle(services: Services) -> None:
     """Waits until a change of a credential must be in effect."""
-    await asyncio.sleep(services.settings.credential_cache_seconds * 1.5)
+    await asyncio.sleep(services.settings.credential_cache_ttl_seconds * 1.5)
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -86,7 +86,7 @@ def _failure() -> Response:
 
 async def _receive(request: Request, read: Read) -> None:
     here = request_parsing.services(request)
-    body = await request_parsing.body(request, here.settings.xapi_statement_bytes)
+    body = await request_parsing.body(request, here.settings.max_xapi_statement_bytes)
     value = _value(request, body)
     who = await here.callback_tokens.reporter(request.path_params["token"])
     nonce = here.callback_tokens.nonce(who, _signed(request, body))
@@ -153,9 +153,9 @@ def _item(
 ) -> ParsedItem:
     settings, tool = here.settings, who.tool
     made = canvas_callbacks.statement(report, who.launch, tool.home_page, statement_id)
-    viewed = settings.page_views if tool.page_views is None else tool.page_views
+    viewed = settings.page_views_enabled if tool.page_views is None else tool.page_views
     view = canvas_callbacks.page_view(
-        report, who.launch, cap=settings.page_view_seconds, viewed=viewed
+        report, who.launch, cap=settings.max_page_view_seconds, viewed=viewed
     )
     return ParsedItem(made, orjson.dumps(made), None, "1.0.3", page_view=view)
 

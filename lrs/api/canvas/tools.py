@@ -153,7 +153,7 @@ async def _caller(request: Request, scope: str) -> Caller:
 async def _read(request: Request, kind: type[Body]) -> Body:
     """The JSON object in the body; an empty body is an empty object."""
     body = await request_parsing.body(
-        request, request_parsing.services(request).settings.xapi_statement_bytes
+        request, request_parsing.services(request).settings.max_xapi_statement_bytes
     )
     if body:
         request_parsing.require_json(request)

@@ -82,7 +82,7 @@ async def _unwrap(request: Request) -> bytes:
         raise InvalidParameter("method must be GET, HEAD, PUT, POST or DELETE.")
     if len(parameters) > 1:
         raise InvalidParameter("The alternate request syntax has no parameter beside method.")
-    most = request_parsing.services(request).settings.body_bytes
+    most = request_parsing.services(request).settings.max_body_bytes
     form, content = _form(request, await request_parsing.body(request, most))
     _rewrite(request.scope, method, form, has_content=content is not None)
     if request_parsing.version(request, required=True) != "1.0.3":

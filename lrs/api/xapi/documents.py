@@ -135,7 +135,7 @@ async def _read(request: Request, method: str) -> _Call:
     here = request_parsing.services(request)
     return _Call(
         here.database,
-        here.settings.body_bytes,
+        here.settings.max_body_bytes,
         kind,
         version or "1.0.3",
         who.partner_id,

@@ -72,7 +72,7 @@ async def _content(request: Request) -> tuple[bytes, dict[str, Attachment]]:
     if not is_multipart:
         request_parsing.require_json(request)
     body = await request_parsing.body(
-        request, request_parsing.services(request).settings.body_bytes
+        request, request_parsing.services(request).settings.max_body_bytes
     )
     return multipart.parse(body, content_type) if is_multipart else (body, {})
 
@@ -91,7 +91,7 @@ async def _submit(
         items,
         request_parsing.sender(who, None, version),
         reader,
-        item_bytes=here.settings.xapi_statement_bytes,
+        item_bytes=here.settings.max_xapi_statement_bytes,
         atomic=True,
     )
 

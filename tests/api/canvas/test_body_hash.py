@@ -77,7 +77,7 @@ CONTENT = json.dumps(BODY).encode()
 async def test_the_body_hash(
     settings: Settings, tool: Tool, method: str, given: str, good: bool, required: bool
 ) -> None:
-    async with instance(settings, callback_body_hash=required) as http:
+    async with instance(settings, require_callback_body_hash=required) as http:
         answer = await http.send(Hashing.request(tool, CONTENT, given, method))
     if good:
         accepted(answer)
@@ -91,7 +91,7 @@ async def test_no_body_hash(
     settings: Settings, tool: Tool, given: str | None, required: bool
 ) -> None:
     """Canvas's own test client sends the hash of an empty body."""
-    async with instance(settings, callback_body_hash=required) as http:
+    async with instance(settings, require_callback_body_hash=required) as http:
         answer = await http.send(Hashing.request(tool, CONTENT, given, SIGNATURE_HMAC_SHA1))
     if required:
         refused(answer, 401, INVALID_HEADER)

@@ -64,7 +64,7 @@ async def test_canvass_own_example(services: Services, tool: Tool) -> None:
 
 
 async def test_the_cap_is_a_setting(settings: Settings, tool: Tool) -> None:
-    async with instance(settings, page_view_seconds=600) as http:
+    async with instance(settings, max_page_view_seconds=600) as http:
         accepted(await http.send(tool.signed(json.dumps(body("PT10M1S")).encode())))
     (view,) = await tool.views()
     assert view["interaction_seconds"] == 600.0

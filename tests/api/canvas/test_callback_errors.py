@@ -88,7 +88,7 @@ async def test_a_token_may_expire(settings: Settings, tool: Tool) -> None:
     for age in (0, 100):
         launch = Launch(tool.partner.name, tool.name, "42", "9", int(time.time()) - age, "salt")
         urls.append(f"http://lrs.test/api/lti/v1/xapi/{canvas_launches.sign_token(launch, key)}")
-    async with instance(settings, callback_seconds=60) as http:
+    async with instance(settings, callback_url_ttl_seconds=60) as http:
         accepted(await http.send(tool.signed(json.dumps(body()).encode(), url=urls[0])))
         answer = await http.send(tool.signed(json.dumps(body()).encode(), url=urls[1]))
         refused(answer, 401, INVALID_TOKEN)
@@ -269,7 +269,7 @@ async def test_a_duration_must_be_one(services: Services, tool: Tool, duration: 
 
 
 async def test_a_large_body(settings: Settings, services: Services, tool: Tool) -> None:
-    async with instance(settings, xapi_statement_bytes=1024) as http:
+    async with instance(settings, max_xapi_statement_bytes=1024) as http:
         request = tool.signed(json.dumps(body(verb="x" * 2000)).encode())
         answer = await http.send(request)
     assert answer.status_code == 413

@@ -172,7 +172,7 @@ async def test_page_views_can_be_switched_off(
     off = {"views": 0, "seconds": 60, "summed": 0, "accesses": 1, "days": 0, "statements": 1}
     assert await counted(services, tool) == off
     await tools.set_page_views(services.database, tool.partner.name, None)
-    async with instance(settings, page_views=False) as http:
+    async with instance(settings, page_views_enabled=False) as http:
         accepted(await http.send(tool.signed(json.dumps(body("PT1M")).encode())))
     assert (await counted(services, tool))["views"] == 0
     async with instance(settings) as http:

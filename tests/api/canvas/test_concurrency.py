@@ -116,7 +116,7 @@ async def test_a_callback_is_one_transaction(
     settings: Settings, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[str] = []
-    async with instance(settings, database_writers=1) as http:
+    async with instance(settings, max_database_write_connections=1) as http:
         application = http._transport.app  # type: ignore[attr-defined]
         pool = application.services.database.writers
         warm = tool.signed(json.dumps(body()).encode())

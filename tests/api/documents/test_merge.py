@@ -71,7 +71,7 @@ async def test_json_may_carry_parameters(resource: Resource) -> None:
 async def test_a_merge_does_not_grow_beyond_the_limit(
     services: Services, resource: Resource
 ) -> None:
-    half = "x" * (services.settings.body_bytes // 2)
+    half = "x" * (services.settings.max_body_bytes // 2)
     await resource.store({"a": half})
     assert code(await resource.ask("POST", "one", {"b": half})) == (413, "too-large")
     assert list(json.loads(await resource.content())) == ["a"]

@@ -41,7 +41,7 @@ async def test_a_token_is_an_rfc_9068_jwt_that_anyone_can_verify(
     assert claims["iss"] == claims["aud"] == services.settings.base_url
     assert claims["sub"] == claims["client_id"] == partner.key
     assert claims["scope"] == "all"
-    assert claims["exp"] - claims["iat"] == services.settings.access_token_seconds
+    assert claims["exp"] - claims["iat"] == services.settings.access_token_ttl_seconds
     assert len(claims["jti"]) == 32
     jwt.JWTClaimsRegistry(exp={"essential": True}).validate(claims)
 

@@ -54,7 +54,7 @@ async def test_basic_credentials_are_not_taken_even_after_they_were_elsewhere(
     partner: Partner, services: Services
 ) -> None:
     basic = httpx.BasicAuth(partner.key, partner.secret)
-    for pause in (0.0, services.settings.credential_cache_seconds * 2):
+    for pause in (0.0, services.settings.credential_cache_ttl_seconds * 2):
         assert (await partner.xapi(statement())).status_code == 200
         await asyncio.sleep(pause)
         answer = await partner.http.get(partner.url("statements"), auth=basic)
@@ -78,7 +78,7 @@ async def test_an_expired_token_is_403(partner: Partner, services: Services) -> 
 async def test_a_token_that_expires_while_it_is_remembered_is_403(
     partner: Partner, services: Services
 ) -> None:
-    settings = msgspec.structs.replace(services.settings, access_token_seconds=1)
+    settings = msgspec.structs.replace(services.settings, access_token_ttl_seconds=1)
     tokens = await bootstrap.load_keys(settings, services.database)
     headers = {"Authorization": f"Bearer {tokens.issue(partner.key, frozenset({scopes.ALL}))}"}
     assert [answer.status_code for answer in await ask(partner, headers)] == [200, 200]

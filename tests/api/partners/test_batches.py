@@ -134,7 +134,7 @@ async def test_a_body_that_is_declared_too_large_is_not_read(
         read.append(b"x")
         yield b"x"
 
-    limit = services.settings.body_bytes
+    limit = services.settings.max_body_bytes
     answer = await partner.http.post(
         partner.url("statements"),
         content=body(),
@@ -152,7 +152,7 @@ async def test_a_chunked_body_is_read_no_further_than_the_limit(
 
     async def body() -> AsyncIterator[bytes]:
         nonlocal sent
-        for _ in range(services.settings.body_bytes // len(chunk) + 100):
+        for _ in range(services.settings.max_body_bytes // len(chunk) + 100):
             sent += len(chunk)
             yield chunk
 
@@ -160,7 +160,7 @@ async def test_a_chunked_body_is_read_no_further_than_the_limit(
         partner.url("statements"), content=body(), headers={**partner.headers, **JSON}
     )
     assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
-    assert sent <= services.settings.body_bytes + 2 * len(chunk)
+    assert sent <= services.settings.max_body_bytes + 2 * len(chunk)
 
 
 async def test_a_large_body_is_refused_on_a_real_connection(partner: Partner, server: str) -> None:

@@ -178,7 +178,7 @@ async def test_too_large_is_413(settings: Settings, partner: Partner) -> None:
         for _ in range(10):
             yield b"a" * 1000
 
-    async with serving(msgspec.structs.replace(settings, body_bytes=5000)) as http:
+    async with serving(msgspec.structs.replace(settings, max_body_bytes=5000)) as http:
         answer = await http.post(STATEMENTS, params={"method": "POST"}, data=large)
         assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
         assert VERSION in answer.headers

@@ -159,7 +159,7 @@ async def test_a_page_may_be_exactly_full(partner: Partner) -> None:
 async def test_no_page_has_more_than_the_server_allows(
     partner: Partner, settings: Settings
 ) -> None:
-    async with another_server(msgspec.structs.replace(settings, page_size=2)) as client:
+    async with another_server(msgspec.structs.replace(settings, max_page_size=2)) as client:
         there = replace(partner, http=client)
         await send(there, fresh(5))
         for params in ({}, {"limit": "0"}, {"limit": "100"}):

@@ -326,7 +326,7 @@ async def test_unknown_parameters_are_refused(partner: Partner) -> None:
 
 async def test_too_large_is_413(settings: Settings, partner: Partner) -> None:
     small = msgspec.structs.replace(
-        settings, xapi_statement_bytes=2000, body_bytes=5000, batch_length=5
+        settings, max_xapi_statement_bytes=2000, max_body_bytes=5000, max_batch_items=5
     )
     auth = (partner.key, partner.secret)
     large = statement(result={"response": "x" * 2000})
@@ -374,7 +374,7 @@ async def test_too_many_requests_are_429(settings: Settings, partner: Partner) -
 async def test_a_full_queue_is_503_and_nothing_of_it_is_stored(
     settings: Settings, partner: Partner
 ) -> None:
-    async with serving(msgspec.structs.replace(settings, queue_statements=4)) as http:
+    async with serving(msgspec.structs.replace(settings, max_queued_statements=4)) as http:
 
         async def post(ids: list[str]) -> httpx.Response:
             return await http.post(
@@ -411,7 +411,10 @@ async def test_a_database_that_is_away_is_503_until_it_is_back(
         dsn = database.enter_context(embedded_postgres.running(data))
         await migrations.migrate(dsn)
         settings = msgspec.structs.replace(
-            settings, database_url=dsn, database_timeout_seconds=2.0, credential_cache_seconds=60
+            settings,
+            database_url=dsn,
+            database_timeout_seconds=2.0,
+            credential_cache_ttl_seconds=60,
         )
         async with serving(settings) as http:
             partner = await _only_partner(dsn, http)
