@@ -201,7 +201,7 @@ async def test_what_cannot_be_done_is_said(
     (tmp_path / "broken.json").write_text("[]")
     broken = str(tmp_path / "broken.json")
     assert "no manifest" in await refused(tmp_path / "x", "--since", broken)
-    assert "There is no partner" in await refused(tmp_path / "x", name="nobody")
+    assert "not found" in await refused(tmp_path / "x", name="nobody")
     assert not (tmp_path / "x").exists()
     (tmp_path / "file").write_text("")
     assert "cannot be written to" in await refused(tmp_path / "file" / "x")
