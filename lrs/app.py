@@ -22,6 +22,7 @@ from lrs.auth.callback_tokens import CallbackTokens
 from lrs.auth.rate_limit import RateLimit
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import LRSError
+from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.projection.partner_lock import PartnerLock
@@ -92,11 +93,13 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await migrations.verify(database.readers)
         tokens = await bootstrap.load_keys(settings, database)
         secret_box = SecretBox(settings.secret_key)
-        commits = GroupCommit(
+        group_commit = GroupCommit(
             database,
             queue_limit=settings.max_queued_statements,
             transactions_per_partner=_ABREAST if settings.workers == 1 else 1,
         )
+        pipeline = IngestPipeline(database, group_commit)
+        statement_loader = StatementLoader(database)
         sweeping = asyncio.create_task(_sweep(database))
         try:
             yield Services(
@@ -108,11 +111,18 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 ),
                 RateLimit(settings.rate_limit),
                 watermark_reader,
-                StatementLoader(database),
+                statement_loader,
                 PageLoader(database),
-                IngestPipeline(database, commits),
+                pipeline,
                 secret_box,
-                _callbacks(settings, database, secret_box),
+                _callback_tokens(settings, database, secret_box),
+                CanvasReports(
+                    pipeline,
+                    statement_loader,
+                    database,
+                    page_views=settings.page_views_enabled,
+                    max_page_view_seconds=settings.max_page_view_seconds,
+                ),
                 exports,
                 PartnerLock(database.readers),
             )
@@ -120,10 +130,12 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
-            await commits.drain()
+            await group_commit.drain()
 
 
-def _callbacks(settings: Settings, database: Database, secret_box: SecretBox) -> CallbackTokens:
+def _callback_tokens(
+    settings: Settings, database: Database, secret_box: SecretBox
+) -> CallbackTokens:
     return CallbackTokens(
         database,
         secret_box,

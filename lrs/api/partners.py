@@ -9,7 +9,7 @@ from lrs.api import batch_results, request_parsing, statement_list
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import Forbidden, TokenExpired
-from lrs.ingest.prepare import StatementParser, read_track
+from lrs.ingest.parse import StatementParser, TrackEventParser
 
 
 async def post_statements(request: Request) -> Response:
@@ -17,17 +17,12 @@ async def post_statements(request: Request) -> Response:
     scopes.require(who.scopes, scopes.STATEMENTS_WRITE)
     request_parsing.require_json(request)
     here, dry_run = request_parsing.services(request), request_parsing.dry_run(request)
-    sender = request_parsing.sender(
+    context = request_parsing.ingest_context(
         who, request_parsing.organization(request), request_parsing.version(request, required=False)
     )
     items, is_batch = await request_parsing.items(request)
-    found = await here.ingest.submit(
-        items,
-        sender,
-        StatementParser(),
-        item_bytes=here.settings.max_statement_bytes,
-        dry_run=dry_run,
-    )
+    parser = StatementParser(here.settings.max_statement_bytes)
+    found = await here.ingest.submit(items, context, parser, dry_run=dry_run)
     ids = [outcome.statement_id for outcome in found]
     return batch_results.response(found, is_batch=is_batch, dry_run=dry_run, stored=ids)
 
@@ -43,11 +38,10 @@ async def post_track(request: Request) -> Response:
     scopes.require(who.scopes, scopes.TRACK_WRITE)
     request_parsing.require_json(request)
     here, dry_run = request_parsing.services(request), request_parsing.dry_run(request)
-    sender = request_parsing.sender(who, request_parsing.organization(request), None)
+    context = request_parsing.ingest_context(who, request_parsing.organization(request), None)
     items, is_batch = await request_parsing.items(request)
-    found = await here.ingest.submit(
-        items, sender, read_track, item_bytes=here.settings.max_statement_bytes, dry_run=dry_run
-    )
+    parser = TrackEventParser(here.settings.max_statement_bytes)
+    found = await here.ingest.submit(items, context, parser, dry_run=dry_run)
     told = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in found]
     stored = told if is_batch else told[0]
     return batch_results.response(found, is_batch=is_batch, dry_run=dry_run, stored=stored)

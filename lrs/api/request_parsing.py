@@ -92,7 +92,7 @@ def organization(request: Request) -> str | None:
     return named
 
 
-def sender(who: Caller, organization: str | None, version: Version | None) -> IngestContext:
+def ingest_context(who: Caller, organization: str | None, version: Version | None) -> IngestContext:
     return IngestContext(
         who.partner_id,
         who.partner,

@@ -9,6 +9,7 @@ from lrs.auth.callback_tokens import CallbackTokens
 from lrs.auth.rate_limit import RateLimit
 from lrs.auth.secret_box import SecretBox
 from lrs.auth.tokens import AccessTokens
+from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports.exports import Exports
@@ -32,5 +33,6 @@ class Services:
     ingest: IngestPipeline
     secret_box: SecretBox
     callback_tokens: CallbackTokens
+    canvas_reports: CanvasReports
     exports: Exports
     partner_lock: PartnerLock

@@ -1,16 +1,17 @@
-"""Who reports through a callback: the launch that the URL's token names, signed for by its tool."""
+"""Callback tokens: the token in a callback URL names a launch; its tool signs the requests."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from lrs.auth.oauth1 import SignedRequest, is_timely, verify
+from lrs.auth import oauth1
+from lrs.auth.oauth1 import SignedRequest
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import NotFound, Unauthorized
+from lrs.ingest.model import SignedCallback
 from lrs.store import tools
 from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Database
@@ -21,22 +22,14 @@ from lrs.xapi.canvas_launches import Launch
 NO_SUCH_TOOL = "The specified resource does not exist."
 INVALID_TOKEN = "Invalid analytics service token"  # noqa: S105
 
-_REMEMBERED = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Reporter:
-    """A launch, and the tool that reports on it, with the secrets that it may sign with."""
-
-    launch: Launch
-    tool: Tool
-    secrets: Sequence[str]
+_MAX_CACHED_TOOLS = 10_000
 
 
 class CallbackTokens:
-    """Issues callback tokens, and finds out what a token and a signature prove.
+    """Issues callback tokens and authenticates the requests to callback URLs.
 
-    `ttl_seconds` is how long a token is good, in seconds; 0 is for ever.
+    `ttl_seconds` is the lifetime of a token; 0 means that it does not expire. A tool and its
+    secrets are cached for `cache_seconds`.
     """
 
     def __init__(
@@ -49,57 +42,61 @@ class CallbackTokens:
         cache_seconds: float,
     ) -> None:
         self._database = database
-        self._lifetime = ttl_seconds
+        self._ttl_seconds = ttl_seconds
         self._secret_box = secret_box
-        self._key = secret_box.derive_key("callback token")
+        self._signing_key = secret_box.derive_key("callback token")
         self._require_body_hash = require_body_hash
         self._cache_seconds = cache_seconds
-        self._known: dict[tuple[str, str], tuple[float, Tool, Sequence[str]]] = {}
+        self._tool_cache: dict[tuple[str, str], tuple[float, Tool, Sequence[str]]] = {}
 
-    def token(self, partner: str, tool: str, user: str, course: str) -> str:
-        """A token for one launch, another one each time."""
+    def issue(self, partner: str, tool: str, user: str, course: str) -> str:
+        """A token for one launch; a salt makes every token unique."""
         salt = secrets.token_urlsafe(9)
         launch = Launch(partner, tool, user, course, int(time.time()), salt)
-        return canvas_launches.sign_token(launch, self._key)
+        return canvas_launches.sign_token(launch, self._signing_key)
 
     def expires_at(self, issued_at: datetime) -> datetime | None:
-        return issued_at + timedelta(seconds=self._lifetime) if self._lifetime else None
+        """When a token issued at that time expires, if ever."""
+        return issued_at + timedelta(seconds=self._ttl_seconds) if self._ttl_seconds else None
 
-    async def reporter(self, token: str) -> Reporter:
-        """What a token stands for. Raises NotFound, then Unauthorized."""
+    async def authenticate(self, token: str, request: SignedRequest) -> SignedCallback:
+        """Verifies the token, then the signature of its tool.
+
+        Raises NotFound (malformed token, unknown or revoked tool), Unauthorized (forged or expired
+        token, wrong signature or timestamp) and NonceReused (too old to tell).
+        """
         launch = canvas_launches.parse_token(token)
-        known = await self._find(launch.partner, launch.tool) if launch else None
-        if launch is None or known is None:
+        cached = await self._tool(launch.partner, launch.tool) if launch else None
+        if launch is None or cached is None:
             raise NotFound(NO_SUCH_TOOL)
-        if not canvas_launches.is_signed(token, self._key) or self._is_old(launch):
+        if not canvas_launches.is_signed(token, self._signing_key) or self._is_expired(launch):
             raise Unauthorized(INVALID_TOKEN)
-        return Reporter(launch, *known)
-
-    def nonce(self, who: Reporter, request: SignedRequest) -> Nonce:
-        """The nonce of a request that the tool has signed a short time ago. Raises Unauthorized."""
-        signed = verify(
+        tool, shared_secrets = cached
+        signature = oauth1.verify(
             request,
-            who.tool.consumer_key,
-            who.secrets,
+            tool.consumer_key,
+            shared_secrets,
             require_body_hash=self._require_body_hash,
         )
-        if not is_timely(signed.timestamp, int(time.time())):
+        if not oauth1.is_nonce_retained(signature.timestamp, int(time.time())):
             raise NonceReused
-        return Nonce.of(who.tool.name, signed.nonce)
+        return SignedCallback(launch, tool, Nonce.of(tool.name, signature.nonce))
 
-    def _is_old(self, launch: Launch) -> bool:
-        return bool(self._lifetime) and time.time() > launch.issued_at + self._lifetime
+    def _is_expired(self, launch: Launch) -> bool:
+        return bool(self._ttl_seconds) and time.time() > launch.issued_at + self._ttl_seconds
 
-    async def _find(self, partner: str, name: str) -> tuple[Tool, Sequence[str]] | None:
-        known = self._known.get((partner, name))
-        if known and known[0] > time.monotonic():
-            return known[1:]
-        found = await tools.find_tool(self._database, partner, name)
-        if found is None or found.revoked_at:
+    async def _tool(self, partner: str, name: str) -> tuple[Tool, Sequence[str]] | None:
+        """The tool with its decrypted secrets; None if it does not exist or is revoked."""
+        cached = self._tool_cache.get((partner, name))
+        if cached and cached[0] > time.monotonic():
+            return cached[1:]
+        tool = await tools.find_tool(self._database, partner, name)
+        if tool is None or tool.revoked_at:
             return None
-        sealed = found.encrypted_secrets(datetime.now(UTC))
-        opened = [self._secret_box.decrypt(each).decode() for each in sealed]
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[partner, name] = (time.monotonic() + self._cache_seconds, found, opened)
-        return found, opened
+        encrypted = tool.encrypted_secrets(datetime.now(UTC))
+        shared_secrets = [self._secret_box.decrypt(secret).decode() for secret in encrypted]
+        if len(self._tool_cache) >= _MAX_CACHED_TOOLS:
+            self._tool_cache.clear()
+        expires_at = time.monotonic() + self._cache_seconds
+        self._tool_cache[partner, name] = (expires_at, tool, shared_secrets)
+        return tool, shared_secrets

@@ -1,8 +1,8 @@
-"""Requests signed with OAuth 1.0, two-legged, as LTI tools sign them (RFC 5849, section 3).
+"""Signatures of OAuth 1.0, two-legged, as LTI tools use them (RFC 5849, section 3).
 
-oauthlib computes and compares the signature. What else it would refuse is decided here instead, as
-Canvas decides it: no rules for the form of keys and nonces, no `oauth_version`, another window of
-time. The body hash (draft-eaton-oauth-bodyhash) is no part of oauthlib.
+oauthlib computes and compares the signature; Authlib does not support HMAC-SHA256. Its further
+checks are replaced by Canvas's: any form of key and nonce, no `oauth_version`, another time window.
+oauthlib does not know the body hash (draft-eaton-oauth-bodyhash).
 """
 
 from __future__ import annotations
@@ -27,20 +27,24 @@ TOO_OLD = "Timestamp too old or too far in the future, request has expired"
 WINDOW_SECONDS = 90 * 60
 SKEW_SECONDS = 60
 
-_HASHES = {"HMAC-SHA1": ("sha1",), "HMAC-SHA256": ("sha1", "sha256")}
-"""The methods that are taken, and the body hashes that go with each."""
+_BODY_HASHES = {"HMAC-SHA1": ("sha1",), "HMAC-SHA256": ("sha1", "sha256")}
+"""Supported signature methods, and the hash functions of the body hash for each."""
 
-# The fields of a form are signed one by one: of many, that takes seconds, whoever sends them.
+# Every field of a form is part of the signature base string: a large form takes seconds to verify,
+# before the client is authenticated.
 _FORM = "application/x-www-form-urlencoded"
-_MOST_BYTES = 65_536
-_MOST_FIELDS = 100
+_MAX_FORM_BYTES = 65_536
+_MAX_FORM_FIELDS = 100
 
-_DIGITS = re.compile("[0-9]{1,18}")
+_TIMESTAMP = re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A request as it came; `url` is the public one, `authorization` the headers of that name."""
+    """The signed parts of a request.
+
+    `url` is the public URL, `authorization` the values of all Authorization headers.
+    """
 
     method: str
     url: str
@@ -50,8 +54,8 @@ class SignedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """What a good signature covers beside the URL; `timestamp` in seconds since 1970."""
+class Signature:
+    """The nonce and the timestamp (seconds since 1970) of a valid signature."""
 
     nonce: str
     timestamp: int
@@ -59,24 +63,24 @@ class Signed:
 
 def verify(
     request: SignedRequest, key: str, secrets: Iterable[str], *, require_body_hash: bool
-) -> Signed:
-    """What was signed, if it was with this consumer key and one of the secrets.
+) -> Signature:
+    """Verifies that the request is signed with this consumer key and one of the secrets.
 
-    Raises Unauthorized, whatever the request holds.
+    Raises Unauthorized, whatever is wrong with the request.
     """
-    found = None
+    verified = None
     for secret in secrets:
-        found = found or _verified(request, _Validator(key, secret))
-    if found is None or not _is_covered(request.body, found, require_body_hash):
+        verified = verified or _verify_signature(request, _Validator(key, secret))
+    if verified is None or not _is_body_covered(request.body, verified, require_body_hash):
         raise Unauthorized(INVALID_HEADER)
-    timestamp = found.timestamp or ""
-    return Signed(found.nonce, int(timestamp) if _DIGITS.fullmatch(timestamp) else 0)
+    timestamp = verified.timestamp or ""
+    return Signature(verified.nonce, int(timestamp) if _TIMESTAMP.fullmatch(timestamp) else 0)
 
 
-def is_timely(timestamp: int, now: int) -> bool:
-    """Whether a nonce of that time can still be told from a used one.
+def is_nonce_retained(timestamp: int, now: int) -> bool:
+    """Whether used nonces of this timestamp are still stored, so that a replay is detected.
 
-    Raises Unauthorized for a timestamp that is farther away than the window.
+    Raises Unauthorized for a timestamp outside Canvas's window.
     """
     if not now - WINDOW_SECONDS <= timestamp <= now + WINDOW_SECONDS:
         raise Unauthorized(TOO_OLD)
@@ -84,9 +88,9 @@ def is_timely(timestamp: int, now: int) -> bool:
 
 
 class _Validator(RequestValidator):  # type: ignore[misc]
-    """The one client that may have signed a request."""
+    """Accepts one client with one secret."""
 
-    enforce_ssl = False  # a proxy may have taken the TLS off
+    enforce_ssl = False  # TLS may end at a proxy
     dummy_client = ""
 
     def __init__(self, key: str, secret: str) -> None:
@@ -95,8 +99,7 @@ class _Validator(RequestValidator):  # type: ignore[misc]
         self._secret = secret
 
     def validate_client_key(self, client_key: str, request: Any) -> bool:
-        given = client_key.encode("utf-8", "surrogatepass")
-        return hmac.compare_digest(given, self._key.encode())
+        return hmac.compare_digest(client_key.encode("utf-8", "surrogatepass"), self._key.encode())
 
     def get_client_secret(self, client_key: str, request: Any) -> str:
         return self._secret
@@ -107,43 +110,43 @@ class _Validator(RequestValidator):  # type: ignore[misc]
     def validate_timestamp_and_nonce(
         self, client_key: str, timestamp: str, nonce: str, request: Any, **_: Any
     ) -> bool:
-        return True  # after the signature: a forged request burns no nonce
+        return True  # checked after the signature: a forged request consumes no nonce
 
 
 class _Endpoint(SignatureOnlyEndpoint):  # type: ignore[misc]
     def _check_mandatory_parameters(self, request: Any) -> None:
         request.signature_method = (request.signature_method or "").upper()
-        known = request.signature_method in _HASHES
-        if not (known and request.signature and request.client_key and request.nonce):
+        is_supported = request.signature_method in _BODY_HASHES
+        if not (is_supported and request.signature and request.client_key and request.nonce):
             raise OAuth1Error
 
 
-def _verified(request: SignedRequest, validator: _Validator) -> Any:
-    """oauthlib's view of the request, if it is signed as the validator wants."""
-    if _FORM in request.content_type and _is_long(request.body):
+def _verify_signature(request: SignedRequest, validator: _Validator) -> Any:
+    """oauthlib's request object, or None if the signature is not valid."""
+    if _FORM in request.content_type and _is_large_form(request.body):
         return None
     try:
         headers = {"Content-Type": request.content_type}
         if request.authorization:
             (authorization,) = request.authorization
-            headers["Authorization"] = _cleaned(authorization)
+            headers["Authorization"] = _oauth_parameters_only(authorization)
         body = request.body.decode("latin-1")
-        good, found = _Endpoint(validator).validate_request(
+        is_valid, verified = _Endpoint(validator).validate_request(
             request.url, request.method, body, headers
         )
     except (OAuth1Error, ValueError, TypeError, AttributeError, KeyError):
-        return None  # what it cannot read it may raise anything for
-    return found if good else None
+        return None  # oauthlib raises any of these for malformed requests
+    return verified if is_valid else None
 
 
-def _is_long(form: bytes) -> bool:
-    return len(form) > _MOST_BYTES or form.count(b"&") >= _MOST_FIELDS
+def _is_large_form(form: bytes) -> bool:
+    return len(form) > _MAX_FORM_BYTES or form.count(b"&") >= _MAX_FORM_FIELDS
 
 
-def _cleaned(header: str) -> str:
-    """The header with nothing but OAuth's parameters, as nothing else of it is signed.
+def _oauth_parameters_only(header: str) -> str:
+    """The header without other parameters, which are not signed.
 
-    Raises OAuth1Error if one stands there twice: oauthlib would take the last.
+    Raises OAuth1Error if a parameter is repeated: oauthlib would use the last one.
     """
     scheme, _, rest = header.partition(" ")
     items = [item for item in parse_http_list(rest) if item.startswith("oauth_")]
@@ -152,17 +155,17 @@ def _cleaned(header: str) -> str:
     return f"{scheme} {', '.join(items)}" if items else ""
 
 
-def _is_covered(body: bytes, found: Any, required: bool) -> bool:
-    """Whether the signature is of this body, or says nothing of it and need not.
+def _is_body_covered(body: bytes, verified: Any, required: bool) -> bool:
+    """Whether the body hash matches the body, or is absent and not required.
 
-    The hash of nothing says nothing: some clients sign before they have a body.
+    The hash of an empty body counts as absent: some clients sign before they have a body.
     """
-    given = found.oauth_params.get("oauth_body_hash", "").encode("utf-8", "surrogatepass")
-    names = _HASHES[found.signature_method]
-    empty = [hmac.compare_digest(given, _hash(name, b"")) for name in names]
-    if not given or (body and any(empty)):
+    body_hash = verified.oauth_params.get("oauth_body_hash", "").encode("utf-8", "surrogatepass")
+    names = _BODY_HASHES[verified.signature_method]
+    is_empty_hash = [hmac.compare_digest(body_hash, _hash(name, b"")) for name in names]
+    if not body_hash or (body and any(is_empty_hash)):
         return not required
-    return any([hmac.compare_digest(given, _hash(name, body)) for name in names])  # noqa: C419
+    return any([hmac.compare_digest(body_hash, _hash(name, body)) for name in names])  # noqa: C419
 
 
 def _hash(name: str, content: bytes) -> bytes:

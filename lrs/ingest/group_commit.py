@@ -1,7 +1,7 @@
-"""Group commit: statements that arrive while a transaction is under way share the next one.
+"""Group commit: submissions that arrive during a transaction share the next one.
 
-There is no timer: a lone request is committed at once. One transaction holds statements of one
-partner only. Each submission learns what became of its statements only after the commit.
+There is no timer: without other traffic, a submission is committed immediately. A transaction
+holds statements of one partner. A submission gets its results only after the commit.
 """
 
 from __future__ import annotations
@@ -19,19 +19,13 @@ from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Database, retry_transaction, translate_errors
 from lrs.store.statements.insert import InsertResult, StatementRow
 
-# How many seconds a batch waits for its turn while the database takes nothing at all.
-_PATIENCE = 5.0
-
-
-def _full() -> Overloaded:
-    return Overloaded(
-        "The server has as many statements waiting as it will hold; nothing was stored.",
-        headers={"Retry-After": "1"},
-    )
-
 
 class GroupCommit:
-    """The one writer of statements in a worker."""
+    """The queues and transactions of a worker's statements, per partner.
+
+    `queue_limit` and `group_limit` count statements: of all queues, and of one transaction.
+    `capacity_timeout` is in seconds.
+    """
 
     def __init__(
         self,
@@ -40,141 +34,157 @@ class GroupCommit:
         queue_limit: int = 10_000,
         group_limit: int = 500,
         transactions_per_partner: int = 2,
+        capacity_timeout: float = 5.0,
     ) -> None:
         self._connections = database.writers
         self._writer = Writer()
         self._queue_limit = queue_limit
         self._group_limit = group_limit
         self._transactions_per_partner = transactions_per_partner
+        self._capacity_timeout = capacity_timeout
         self._queued = 0
-        self._taken = asyncio.Event()
-        self._taken_at = 0.0
+        self._dequeued = asyncio.Event()
+        self._dequeued_at = 0.0
         self._queues: defaultdict[int, deque[Submission]] = defaultdict(deque)
-        self._running: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
+        self._tasks: defaultdict[int, set[asyncio.Task[None]]] = defaultdict(set)
 
     async def submit(
         self,
         partner_id: int,
-        prepared: Sequence[StatementRow],
+        rows: Sequence[StatementRow],
         *,
         atomic: bool,
         nonce: Nonce | None = None,
     ) -> list[InsertResult]:
-        """Stores what is new, and returns a verdict for each statement, in order.
+        """Inserts the rows whose ids are new; returns a result for each row, in order.
 
-        With `atomic`, nothing is stored if a verdict has another digest than its statement. Raises
-        Overloaded if the queue is full, Unavailable if the database does not answer, NonceReused if
-        the nonce, which is taken in the same transaction, was seen before.
+        With `atomic`, nothing is inserted if a row conflicts with a stored statement. The nonce is
+        consumed in the same transaction. Raises Overloaded (queue full), Unavailable (no answer of
+        the database) and NonceReused.
         """
-        if self._queued and self._queued + len(prepared) > self._queue_limit:
-            raise _full()
-        submission = Submission(prepared, atomic, asyncio.get_running_loop().create_future(), nonce)
+        if self._queued and self._queued + len(rows) > self._queue_limit:
+            raise _queue_full()
+        submission = Submission(rows, atomic, asyncio.get_running_loop().create_future(), nonce)
         self._queues[partner_id].append(submission)
-        self._count(len(prepared))
-        self._start(partner_id)
-        began = time.perf_counter()
-        verdicts = await submission.verdicts
-        if (measured := server_timing.spent.get()) is not None:
-            measured.add("queue", submission.taken_at - began)
-            measured.add("database", time.perf_counter() - submission.taken_at)
-        return verdicts
+        self._add_queued(len(rows))
+        self._start_task(partner_id)
+        queued_at = time.perf_counter()
+        results = await submission.results
+        if (timing := server_timing.spent.get()) is not None:
+            timing.add("queue", submission.dequeued_at - queued_at)
+            timing.add("database", time.perf_counter() - submission.dequeued_at)
+        return results
 
-    async def room(self, since: float) -> None:
-        """Waits until the queue is at most half full, as long as the database gets on with it.
+    async def wait_for_capacity(self, since: float) -> None:
+        """Waits until the queue is at most half full.
 
-        Raises Overloaded if it has not for a while, nor since the caller came.
+        Raises Overloaded when nothing was dequeued for `capacity_timeout`, counted from `since` (of
+        time.monotonic) at the earliest.
         """
         while self._queued > self._queue_limit // 2:
-            self._taken.clear()
-            patience = max(self._taken_at, since) + _PATIENCE - time.monotonic()
+            self._dequeued.clear()
+            deadline = max(self._dequeued_at, since) + self._capacity_timeout
             try:
-                await asyncio.wait_for(self._taken.wait(), patience)
+                await asyncio.wait_for(self._dequeued.wait(), deadline - time.monotonic())
             except TimeoutError:
-                raise _full() from None
+                raise _queue_full() from None
 
     async def drain(self) -> None:
-        """Returns when nothing is waiting and nothing under way."""
-        while running := [task for tasks in self._running.values() for task in tasks]:
-            await asyncio.wait(running)
+        """Waits until all queues are empty and all transactions have ended."""
+        while tasks := [task for running in self._tasks.values() for task in running]:
+            await asyncio.wait(tasks)
 
-    def _count(self, change: int) -> None:
+    def _add_queued(self, change: int) -> None:
         self._queued += change
         metrics.QUEUE_STATEMENTS.set(self._queued)
 
-    def _start(self, partner_id: int) -> None:
-        running = self._running[partner_id]
+    def _start_task(self, partner_id: int) -> None:
+        running = self._tasks[partner_id]
         if self._queues[partner_id] and len(running) < self._transactions_per_partner:
-            # In no context: what is done is done for several requests.
-            task = asyncio.create_task(self._work(partner_id), context=Context())
+            # In an empty context: the task works for several requests.
+            task = asyncio.create_task(self._commit_queue(partner_id), context=Context())
             running.add(task)
-            task.add_done_callback(lambda _: self._finish(partner_id, task))
+            task.add_done_callback(lambda _: self._finish_task(partner_id, task))
 
-    def _finish(self, partner_id: int, task: asyncio.Task[None]) -> None:
-        self._running[partner_id].discard(task)
-        self._start(partner_id)  # for what came after its last look at the queue
-        if not self._running[partner_id] and not self._queues[partner_id]:
-            del self._running[partner_id], self._queues[partner_id]
+    def _finish_task(self, partner_id: int, task: asyncio.Task[None]) -> None:
+        self._tasks[partner_id].discard(task)
+        self._start_task(partner_id)  # for submissions queued since the task found none
+        if not self._tasks[partner_id] and not self._queues[partner_id]:
+            del self._tasks[partner_id], self._queues[partner_id]
 
-    async def _work(self, partner_id: int) -> None:
-        while group := self._take(partner_id):
+    async def _commit_queue(self, partner_id: int) -> None:
+        while group := self._dequeue_group(partner_id):
             await self._commit(partner_id, group)
 
-    def _take(self, partner_id: int) -> list[Submission]:
+    def _dequeue_group(self, partner_id: int) -> list[Submission]:
         queue = self._queues[partner_id]
         group: list[Submission] = []
         size, now = 0, time.perf_counter()
-        while queue and (not group or size + len(queue[0].prepared) <= self._group_limit):
-            group.append(queue.popleft())
-            group[-1].taken_at = now
-            size += len(group[-1].prepared)
-        self._count(-size)
-        self._taken.set()
-        self._taken_at = time.monotonic()
+        while queue and (not group or size + len(queue[0].rows) <= self._group_limit):
+            submission = queue.popleft()
+            submission.dequeued_at = now
+            size += len(submission.rows)
+            group.append(submission)
+        self._add_queued(-size)
+        self._dequeued.set()
+        self._dequeued_at = time.monotonic()
         return group
 
     async def _commit(self, partner_id: int, group: list[Submission]) -> None:
-        """Commits a group in one transaction, or apart what cannot share one; never raises."""
+        """Commits a group in one transaction; splits it where that is not possible.
+
+        Never raises: every submission gets its results or an error.
+        """
         try:
             with metrics.COMMIT_SECONDS.time(), translate_errors():
                 async with self._connections.acquire() as connection:
-                    _tell(
+                    _set_results(
                         await retry_transaction(
                             lambda: self._writer.write(connection, partner_id, group)
                         )
                     )
-        except AtomicConflict as refused:
+        except AtomicConflict as conflict:
             if len(group) == 1:
-                _tell({**refused.verdicts})
+                _set_results({**conflict.results})
                 return
-            # What they contradict was in this group, perhaps, and is undone: each asks once more.
-            accepted = [each for each in group if each not in refused.verdicts]
-            await self._commit_each(partner_id, [accepted, *([each] for each in refused.verdicts)])
+            # The rollback has undone the other submissions too. An atomic one may conflict with
+            # one of these only, so that it is tried again, alone.
+            others = [submission for submission in group if submission not in conflict.results]
+            await self._commit_each(
+                partner_id, [others, *([submission] for submission in conflict.results)]
+            )
         except LRSError as error:
             if len(group) == 1 or isinstance(error, Unavailable):
-                _fail(group, error)
+                _set_error(group, error)
                 return
-            # One statement that PostgreSQL cannot take must not take the others with it.
-            await self._commit_each(partner_id, [[each] for each in group])
+            # A statement that PostgreSQL rejects must not fail the other submissions.
+            await self._commit_each(partner_id, [[submission] for submission in group])
         except Exception as error:
-            _fail(group, error)
+            _set_error(group, error)
 
     async def _commit_each(self, partner_id: int, groups: list[list[Submission]]) -> None:
         for group in filter(None, groups):
             await self._commit(partner_id, group)
 
 
-# A request whose client has gone away is no longer waiting; it has not stopped the transaction.
-def _tell(answers: SubmissionResults) -> None:
-    for submission, answer in answers.items():
-        if submission.verdicts.done():
+def _queue_full() -> Overloaded:
+    return Overloaded(
+        "The queue of statements is full; nothing was stored.", headers={"Retry-After": "1"}
+    )
+
+
+# The future of a request whose client has disconnected is already cancelled.
+def _set_results(results: SubmissionResults) -> None:
+    for submission, result in results.items():
+        if submission.results.done():
             continue
-        if isinstance(answer, NonceReused):
-            submission.verdicts.set_exception(answer)
+        if isinstance(result, NonceReused):
+            submission.results.set_exception(result)
         else:
-            submission.verdicts.set_result(answer)
+            submission.results.set_result(result)
 
 
-def _fail(group: list[Submission], error: Exception) -> None:
+def _set_error(group: list[Submission], error: Exception) -> None:
     for submission in group:
-        if not submission.verdicts.done():
-            submission.verdicts.set_exception(error)
+        if not submission.results.done():
+            submission.results.set_exception(error)

@@ -1,6 +1,6 @@
 """The central values of the pipeline, in the order in which a POST creates them.
 
-bytes --ItemParser--> ParsedItem --prepare--> PreparedItem --group commit--> Outcome
+bytes -> ItemParser -> ParsedItem -> prepare -> PreparedItem -> group commit -> Outcome
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ from typing import Any, Literal
 import msgspec
 
 from lrs.errors import LRSError
+from lrs.store.nonces import Nonce
 from lrs.store.statements.insert import StatementRow
+from lrs.store.tools import Tool
 from lrs.xapi.canvas_callbacks import PageView
+from lrs.xapi.canvas_launches import Launch
 from lrs.xapi.signatures import Signature
 from lrs.xapi.validation import Version
 
 
 @dataclass(frozen=True, slots=True)
 class IngestContext:
-    """The caller's side of a request: partner, organization, authority and xAPI version.
+    """What all items of a request share: partner, organization, authority and xAPI version.
 
-    `home_page` is the partner's; `authority` is the agent as JSON text. `defines` is the scope
-    `define`: definitions of activities and names of agents are stored. Without a `version`, the
-    `version` member of each statement decides, or else 1.0.3.
+    `home_page` is the base URL for the partner's ids, `authority` an agent as JSON text. Without
+    `defines` (scope `define`), definitions of activities and names of agents are not updated.
+    Without `version`, each item is read as the version that it names, or else as 1.0.3.
     """
 
     partner_id: int
@@ -38,7 +41,10 @@ class IngestContext:
 
 
 class ParsedItem(msgspec.Struct, frozen=True, gc=False):
-    """A valid statement: as a value, as compact JSON text, with the data attached to it."""
+    """A valid statement, as a value and as compact JSON text, with what is stored beside it.
+
+    `contents` are pairs of SHA-2 in hexadecimal and the bytes of an attachment.
+    """
 
     statement: dict[str, Any]
     text: bytes
@@ -49,22 +55,25 @@ class ParsedItem(msgspec.Struct, frozen=True, gc=False):
     page_view: PageView | None = None
 
 
-class PreparedItem(msgspec.Struct, frozen=True, gc=False):
-    """The row to insert, and whether the item had an id when it was received.
+ItemParser = Callable[[bytes, IngestContext], ParsedItem]
+"""Turns the bytes of one item into a valid statement.
 
-    It does not keep the parsed value: the next item is parsed into the same memory, which is still
-    in the CPU cache.
+Raises TooLarge, MalformedJSON or InvalidStatement.
+"""
+
+
+class PreparedItem(msgspec.Struct, frozen=True, gc=False):
+    """The row to insert. `has_id` is False if the LRS set the id.
+
+    The parsed value is not kept: the next item reuses its memory, which is still in the CPU cache.
     """
 
     row: StatementRow
     has_id: bool
 
 
-ItemParser = Callable[[bytes, Any, IngestContext], ParsedItem]
-"""Turns the compact text and the value of an item into a statement. Raises InvalidStatement."""
-
 OutcomeKind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "aborted"]
-"""`aborted`: a valid item of an atomic request in which another item was refused."""
+"""`aborted`: a valid item of an atomic request that was not stored because another was refused."""
 
 REFUSED = frozenset({"conflict", "invalid", "too_large"})
 
@@ -80,3 +89,12 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     def status(self) -> int:
         """The HTTP status of the item."""
         return self.problem.status if self.problem else 200
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCallback:
+    """An authenticated request to a callback URL: its launch, its tool, the nonce to consume."""
+
+    launch: Launch
+    tool: Tool
+    nonce: Nonce

@@ -1,8 +1,8 @@
-"""The one road by which anything enters the store: check, commit, outcomes.
+"""The pipeline: the only way of statements into the store.
 
-Every face hands over items as the bytes they were sent as, and gets one outcome for each, in order.
-What differs between faces is how an item becomes a statement (a reader of `lrs.checking`), and
-whether a request is all or nothing.
+    parse -> prepare -> group commit -> outcomes
+
+Every interface submits items as bytes, with its parser, and gets one outcome per item.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from lrs.ingest.model import (
     ItemParser,
     Outcome,
     OutcomeKind,
-    ParsedItem,
     PreparedItem,
 )
-from lrs.ingest.prepare import check, complete, refusal
+from lrs.ingest.parse import invalid_statement
+from lrs.ingest.prepare import prepare
 from lrs.observability import metrics
 from lrs.observability.server_timing import stage
 from lrs.store.nonces import Nonce
@@ -44,83 +44,151 @@ from lrs.store.statements import insert
 from lrs.store.statements.insert import InsertResult, StatementRow
 from lrs.xapi import equality
 
-# More items than a few wait for the items of others; and how long they are checked before others
-# have their turn.
-_FEW = 10
-_AT_A_TIME = 0.005
+_SMALL_BATCH = 10
+"""Batches of more items than this are prepared one at a time for each partner."""
+
+_TIME_SLICE = 0.005
+"""Seconds of preparation after which other tasks of the event loop run."""
 
 
 class IngestPipeline:
-    """Where all faces meet."""
+    """Turns submitted items into stored statements; one instance per worker."""
 
-    def __init__(self, database: Database, commits: GroupCommit) -> None:
+    def __init__(self, database: Database, group_commit: GroupCommit) -> None:
         self._database = database
-        self._commits = commits
-        self._checking: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._group_commit = group_commit
+        self._batch_locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def submit(
         self,
         items: Sequence[bytes],
-        sender: IngestContext,
-        reader: ItemParser,
+        context: IngestContext,
+        parser: ItemParser,
         *,
-        item_bytes: int,
         atomic: bool = False,
         dry_run: bool = False,
+        nonce: Nonce | None = None,
     ) -> list[Outcome]:
-        """Stores what can be stored of the items, and tells what became of each.
+        """Stores the items that are valid and new; returns the outcome of each, in order.
 
-        With `atomic`, nothing is stored unless every item is fine and none contradicts what is
-        stored. With `dry_run` nothing is stored at all. Raises Unavailable and Overloaded.
+        With `atomic`, one invalid or conflicting item aborts all others. With `dry_run`, nothing
+        is stored. A `nonce` is consumed in the transaction of the insert, unless an item conflicts.
+
+        Raises Overloaded (queue full), Unavailable (no database) and NonceReused.
         """
         with stage("validate"):
-            checked = await self._check_all(items, sender, reader, item_bytes)
+            prepared = await self._prepare(items, context, parser)
         if atomic:
-            checked = _refuse_repeated_ids(checked)
-        prepared = [each for each in checked if isinstance(each, PreparedItem)]
-        verdicts: Sequence[InsertResult] = []
-        if prepared and not (atomic and len(prepared) < len(checked)):
-            ready = [each.row for each in prepared]
+            prepared = _reject_repeated_ids(prepared)
+        rows = [item.row for item in prepared if isinstance(item, PreparedItem)]
+        results: Sequence[InsertResult] = []
+        if rows and not (atomic and len(rows) < len(prepared)):
             if dry_run:
-                verdicts = await insert.preview(self._database, sender.partner_id, ready)
+                results = await insert.preview(self._database, context.partner_id, rows)
             else:
-                verdicts = await self._commits.submit(sender.partner_id, ready, atomic=atomic)
-        outcomes = list(_outcomes(checked, iter(verdicts)))
+                results = await self._group_commit.submit(
+                    context.partner_id, rows, atomic=atomic, nonce=nonce
+                )
+        outcomes = list(_outcomes(prepared, iter(results)))
         if atomic and any(outcome.kind in REFUSED for outcome in outcomes):
-            outcomes = [_aborted(outcome) for outcome in outcomes]
+            outcomes = [_abort(outcome) for outcome in outcomes]
         if not dry_run:
-            _count(sender.partner, outcomes)
+            _count(context.partner, outcomes)
         return outcomes
 
-    async def _check_all(
-        self, items: Sequence[bytes], sender: IngestContext, reader: ItemParser, item_bytes: int
+    async def _prepare(
+        self, items: Sequence[bytes], context: IngestContext, parser: ItemParser
     ) -> list[PreparedItem | Outcome]:
-        """Checks the items; of many, one batch of a partner after the other.
+        """Parses and prepares the items. Raises Overloaded.
 
-        So a batch does not wait for the end of all others, nor for those of other partners, and
-        none is checked only to find the queue full. Raises Overloaded if the database does not get
-        on.
+        Of a partner's large batches, one is prepared at a time, and only while the queue has
+        capacity: then the first batch need not wait for the preparation of all others, and no
+        batch is prepared only to be rejected.
         """
-        if len(items) <= _FEW:
-            return await _check_in_turns(items, sender, reader, item_bytes)
-        came = time.monotonic()
-        async with self._checking[sender.partner_id]:
-            await self._commits.room(came)
-            return await _check_in_turns(items, sender, reader, item_bytes)
+        if len(items) <= _SMALL_BATCH:
+            return await _prepare_in_slices(items, context, parser)
+        received_at = time.monotonic()
+        async with self._batch_locks[context.partner_id]:
+            await self._group_commit.wait_for_capacity(received_at)
+            return await _prepare_in_slices(items, context, parser)
 
-    async def record(self, item: ParsedItem, sender: IngestContext, nonce: Nonce) -> Outcome:
-        """Stores one statement that is known to be valid, and takes a nonce with it.
 
-        After a conflict the nonce is as it was.
-        Raises NonceReused if the nonce was seen before, Unavailable and Overloaded.
-        """
-        checked = complete(item, sender)
-        verdicts = await self._commits.submit(
-            sender.partner_id, [checked.row], atomic=False, nonce=nonce
-        )
-        (outcome,) = _outcomes([checked], iter(verdicts))
-        _count(sender.partner, [outcome])
-        return outcome
+async def _prepare_in_slices(
+    items: Sequence[bytes], context: IngestContext, parser: ItemParser
+) -> list[PreparedItem | Outcome]:
+    """Prepares the items, and yields to the event loop after each time slice."""
+    prepared: list[PreparedItem | Outcome] = []
+    deadline = time.perf_counter() + _TIME_SLICE
+    for item in items:
+        if time.perf_counter() > deadline:
+            await asyncio.sleep(0)
+            deadline = time.perf_counter() + _TIME_SLICE
+        prepared.append(_prepare_item(item, context, parser))
+    return prepared
+
+
+def _prepare_item(
+    item: bytes, context: IngestContext, parser: ItemParser
+) -> PreparedItem | Outcome:
+    try:
+        return prepare(parser(item, context), context)
+    except TooLarge as problem:
+        return Outcome("too_large", None, problem)
+    except (InvalidStatement, MalformedJSON) as problem:
+        return Outcome("invalid", None, problem)
+
+
+def _reject_repeated_ids(
+    prepared: Sequence[PreparedItem | Outcome],
+) -> list[PreparedItem | Outcome]:
+    """Refuses items whose id an earlier item of the batch has (xAPI 2.0 4.1.6.1)."""
+    ids: set[str] = set()
+    checked: list[PreparedItem | Outcome] = []
+    for item in prepared:
+        if isinstance(item, PreparedItem) and item.has_id:
+            statement_id = item.row.statement_id
+            if statement_id in ids:
+                violation = Violation("/id", "repeats an id of the batch", "xAPI 2.0 4.1.6.1")
+                checked.append(Outcome("invalid", statement_id, invalid_statement([violation])))
+                continue
+            ids.add(statement_id)
+        checked.append(item)
+    return checked
+
+
+def _outcomes(
+    prepared: Sequence[PreparedItem | Outcome], results: Iterator[InsertResult]
+) -> Iterator[Outcome]:
+    for item in prepared:
+        if isinstance(item, Outcome):
+            yield item
+            continue
+        row = item.row
+        existing = next(results, None)
+        if existing is None:
+            yield Outcome("stored", row.statement_id)
+        elif existing.digest == row.digest:
+            problem = DuplicateStatement(
+                f"The statement {row.statement_id} is already stored; nothing was changed."
+            )
+            yield Outcome("duplicate", row.statement_id, problem)
+        else:
+            yield Outcome("conflict", row.statement_id, _conflict(row, existing.payload))
+
+
+def _abort(outcome: Outcome) -> Outcome:
+    return Outcome("aborted", outcome.statement_id) if outcome.kind == "stored" else outcome
+
+
+def _conflict(row: StatementRow, payload: str | None) -> LRSError:
+    paths = equality.differences(orjson.loads(row.text), orjson.loads(payload)) if payload else ()
+    return StatementConflict(
+        f"A different statement is stored under the id {row.statement_id}; nothing was changed.",
+        violations=[
+            Violation(path, "differs from the stored statement", "xAPI 1.0.3 Data 2.2")
+            for path in paths
+        ],
+    )
 
 
 def _count(partner: str, outcomes: Sequence[Outcome]) -> None:
@@ -131,86 +199,7 @@ def _count(partner: str, outcomes: Sequence[Outcome]) -> None:
         _counter(partner, kind).inc(count)
 
 
-# Looking up the labels costs more than counting.
+# Cached because the lookup of the labels takes longer than the increment.
 @lru_cache(maxsize=10_000)
 def _counter(partner: str, kind: OutcomeKind) -> prometheus_client.Counter:
     return metrics.OUTCOMES.labels(partner, kind)
-
-
-async def _check_in_turns(
-    items: Sequence[bytes], sender: IngestContext, reader: ItemParser, item_bytes: int
-) -> list[PreparedItem | Outcome]:
-    """Checks items some milliseconds at a time, so that no request waits long for them."""
-    checked: list[PreparedItem | Outcome] = []
-    until = time.perf_counter() + _AT_A_TIME
-    for item in items:
-        if time.perf_counter() > until:
-            await asyncio.sleep(0)
-            until = time.perf_counter() + _AT_A_TIME
-        checked.append(_check(item, sender, reader, item_bytes))
-    return checked
-
-
-def _check(
-    item: bytes, sender: IngestContext, reader: ItemParser, item_bytes: int
-) -> PreparedItem | Outcome:
-    try:
-        return check(item, sender, reader, item_bytes)
-    except TooLarge as problem:
-        return Outcome("too_large", None, problem)
-    except (InvalidStatement, MalformedJSON) as problem:
-        return Outcome("invalid", None, problem)
-
-
-def _refuse_repeated_ids(checked: Sequence[PreparedItem | Outcome]) -> list[PreparedItem | Outcome]:
-    """A batch that is all or nothing cannot hold one id twice (xAPI 2.0 4.1.6.1)."""
-    seen: set[str] = set()
-    kept: list[PreparedItem | Outcome] = []
-    for each in checked:
-        if isinstance(each, PreparedItem) and each.has_id:
-            statement_id = each.row.statement_id
-            if statement_id in seen:
-                violation = Violation(
-                    "/id", "This id stands twice in the batch.", "xAPI 2.0 4.1.6.1"
-                )
-                kept.append(Outcome("invalid", statement_id, refusal([violation])))
-                continue
-            seen.add(statement_id)
-        kept.append(each)
-    return kept
-
-
-def _aborted(outcome: Outcome) -> Outcome:
-    if outcome.kind == "stored":
-        return Outcome("aborted", outcome.statement_id)
-    return outcome
-
-
-def _outcomes(
-    checked: Sequence[PreparedItem | Outcome], verdicts: Iterator[InsertResult]
-) -> Iterator[Outcome]:
-    for each in checked:
-        if isinstance(each, Outcome):
-            yield each
-            continue
-        statement_id = each.row.statement_id
-        known = next(verdicts, None)
-        if known is None:
-            yield Outcome("stored", statement_id)
-        elif known.digest == each.row.digest:
-            problem: LRSError = DuplicateStatement(
-                f"The statement {statement_id} is stored already; nothing was changed."
-            )
-            yield Outcome("duplicate", statement_id, problem)
-        else:
-            yield Outcome("conflict", statement_id, _conflict(each.row, known.payload))
-
-
-def _conflict(each: StatementRow, payload: str | None) -> StatementConflict:
-    paths = equality.differences(orjson.loads(each.text), orjson.loads(payload)) if payload else ()
-    return StatementConflict(
-        f"Another statement is stored as {each.statement_id}; nothing was changed.",
-        violations=[
-            Violation(path, "differs from what is stored", "xAPI 1.0.3 Data 2.2") for path in paths
-        ],
-    )

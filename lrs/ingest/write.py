@@ -1,8 +1,8 @@
-"""One transaction of group commit: all that a group of submissions changes, in one order.
+"""One transaction of group commit: what a group of submissions writes, in a fixed order.
 
-Nonces come first, since a request with a used one is left out. Statements follow, then what came
-and what is told with them, what they count for, then what others inherit; each sorted, so that two
-transactions never wait for each other in a circle.
+Nonces come first, because a submission with a used nonce is left out. Statements follow, then
+attachments, definitions and names, page views, and resolved StatementRefs. The rows of each table
+are sorted by key, so that concurrent transactions do not deadlock.
 """
 
 from __future__ import annotations
@@ -30,49 +30,47 @@ _log = logging.getLogger("lrs.store")
 
 @dataclass(eq=False, slots=True)
 class Submission:
-    """What one request wants stored: all or nothing if `atomic`, else each for itself.
+    """The rows of one request and the future of their results, one per row.
 
-    With a `nonce` it is stored only if that was never seen; where something else is stored already,
-    the nonce stays good, as a second attempt may follow. `taken_at` says when it left the queue.
+    With `atomic`, a conflict of one row prevents the insert of all. With a `nonce`, the rows are
+    inserted only if the nonce is new; a conflict releases it, because the caller may retry under
+    another statement id. `dequeued_at` is in seconds of time.perf_counter.
     """
 
-    prepared: Sequence[StatementRow]
+    rows: Sequence[StatementRow]
     atomic: bool
-    verdicts: asyncio.Future[list[InsertResult]]
+    results: asyncio.Future[list[InsertResult]]
     nonce: Nonce | None = None
-    taken_at: float = 0.0
+    dequeued_at: float = 0.0
 
     @property
-    def needs_rollback(self) -> bool:
-        return self.atomic and len(self.prepared) > 1
+    def may_need_rollback(self) -> bool:
+        """Whether a conflict of one row must undo the insert of others."""
+        return self.atomic and len(self.rows) > 1
 
-    def refused(self, verdicts: list[InsertResult]) -> bool:
-        """Whether one statement contradicts what is stored, so that none may be stored."""
-        return self.needs_rollback and self.contradicts(verdicts)
-
-    def contradicts(self, verdicts: list[InsertResult]) -> bool:
-        """Whether something else is stored under the id of one of its statements."""
+    def has_conflict(self, results: list[InsertResult]) -> bool:
+        """Whether a different statement is stored under the id of a row."""
         return any(
-            known is not None and known.digest != each.digest
-            for each, known in zip(self.prepared, verdicts, strict=True)
+            existing is not None and existing.digest != row.digest
+            for row, existing in zip(self.rows, results, strict=True)
         )
-
-
-class AtomicConflict(Exception):
-    """Undoes the transaction, since some of its submissions are all or nothing."""
-
-    def __init__(self, verdicts: dict[Submission, list[InsertResult]]) -> None:
-        self.verdicts = verdicts
 
 
 SubmissionResults = dict[Submission, list[InsertResult] | NonceReused]
 
 
+class AtomicConflict(Exception):
+    """Rolls back the transaction: `results` are those of atomic submissions with a conflict."""
+
+    def __init__(self, results: dict[Submission, list[InsertResult]]) -> None:
+        self.results = results
+
+
 class Writer:
-    """Writes groups of submissions, and remembers what it has lately written of entities."""
+    """Writes groups of submissions. Caches the definitions and names that it wrote."""
 
     def __init__(self) -> None:
-        self._remembered = Remembered()
+        self._definition_cache = Remembered()
 
     async def write(
         self,
@@ -80,129 +78,136 @@ class Writer:
         partner_id: int,
         group: Sequence[Submission],
     ) -> SubmissionResults:
-        """Commits new statements and returns the results. Raises AtomicConflict."""
-        firsts = _firsts(group)
-        metrics.COMMIT_STATEMENTS.observe(len(firsts))
-        if _fits_one_statement(group, firsts):
-            answers = await self._in_one_statement(connection, partner_id, group, firsts)
-            if answers is not None:
-                return answers
-        return await self._in_transaction(connection, partner_id, group)
+        """Commits new statements and returns the results of the group. Raises AtomicConflict."""
+        rows = _distinct_rows(group)
+        metrics.COMMIT_STATEMENTS.observe(len(rows))
+        if _fits_one_query(group, rows):
+            results = await self._write_in_one_query(connection, partner_id, group, rows)
+            if results is not None:
+                return results
+        return await self._write_in_transaction(connection, partner_id, group)
 
-    async def _in_one_statement(
+    async def _write_in_one_query(
         self,
         connection: Connection,
         partner_id: int,
         group: Sequence[Submission],
-        firsts: dict[str, StatementRow],
+        rows: dict[str, StatementRow],
     ) -> SubmissionResults | None:
-        """One round trip, a transaction of its own; None, with nothing stored, if that is not all.
+        """Writes the group in one round trip; None, with nothing written, if that is not possible.
 
-        What is told by statements that are known already is not to be written, nor is half of what
-        is all or nothing: it is decided in a transaction which statements are new.
+        It is not, if an id is already stored and the group has an atomic batch or new definitions:
+        definitions of statements that are not stored must not be written.
         """
-        given = list(firsts.values())
-        news = self._news(partner_id, given)
+        candidates = list(rows.values())
+        upserts = self._pending_upserts(partner_id, candidates)
         inserted: InsertedIds | None
-        if len(given) == 1:
-            inserted = await insert.insert_one(connection, partner_id, given[0], news)
-        elif news or any(submission.needs_rollback for submission in group):
-            inserted = await insert.insert_all_or_none(connection, partner_id, given, news)
+        if len(candidates) == 1:
+            inserted = await insert.insert_one(connection, partner_id, candidates[0], upserts)
+        elif upserts or any(submission.may_need_rollback for submission in group):
+            inserted = await insert.insert_all_or_none(connection, partner_id, candidates, upserts)
         else:
-            inserted = await insert.insert_new(connection, partner_id, given)
+            inserted = await insert.insert_new(connection, partner_id, candidates)
         if inserted is None:
             return None
-        if len(inserted.ids) == len(given):
-            self._remembered.note(partner_id, news)
-        verdicts = await _verdicts(connection, partner_id, group, firsts, inserted)
+        if len(inserted.ids) == len(candidates):
+            self._definition_cache.note(partner_id, upserts)
+        results = await _results(connection, partner_id, group, rows, inserted)
         if inserted.referred:
-            await _afterwards(lambda: references.resolve(connection, partner_id, inserted.referred))
-        return {**verdicts}
+            await _run_after_commit(
+                lambda: references.resolve(connection, partner_id, inserted.referred)
+            )
+        return {**results}
 
-    async def _in_transaction(
+    async def _write_in_transaction(
         self,
         connection: PoolConnectionProxy[Record],
         partner_id: int,
         group: Sequence[Submission],
     ) -> SubmissionResults:
         async with connection.transaction():
-            replayed = await _replayed(connection, partner_id, group)
-            group = [each for each in group if each not in replayed]
-            firsts = _firsts(group)
-            inserted = await insert.insert_new(connection, partner_id, list(firsts.values()))
-            verdicts = await _verdicts(connection, partner_id, group, firsts, inserted)
-            refused = {each: found for each, found in verdicts.items() if each.refused(found)}
-            if refused:
-                raise AtomicConflict(refused)
-            unused = [
-                each.nonce
-                for each, found in verdicts.items()
-                if each.nonce and each.contradicts(found)
-            ]
-            await nonces.release(connection, partner_id, unused)
-            # In the order of their arrival, in which the newer definition replaces the older.
-            stored = [each for each in firsts.values() if each.statement_id in inserted.ids]
-            news = self._news(partner_id, stored)
+            replayed = await _consume_nonces(connection, partner_id, group)
+            group = [submission for submission in group if submission not in replayed]
+            rows = _distinct_rows(group)
+            inserted = await insert.insert_new(connection, partner_id, list(rows.values()))
+            results = await _results(connection, partner_id, group, rows, inserted)
+            conflicts = {
+                submission: result
+                for submission, result in results.items()
+                if submission.has_conflict(result)
+            }
+            to_abort = {
+                submission: result
+                for submission, result in conflicts.items()
+                if submission.may_need_rollback
+            }
+            if to_abort:
+                raise AtomicConflict(to_abort)
+            released = [submission.nonce for submission in conflicts if submission.nonce]
+            await nonces.release(connection, partner_id, released)
+            # In order of arrival: the newer definition replaces the older.
+            stored = [row for row in rows.values() if row.statement_id in inserted.ids]
+            upserts = self._pending_upserts(partner_id, stored)
             await attachments.insert(connection, partner_id, stored)
-            if news:
-                await insert.insert_all_or_none(connection, partner_id, (), news)
-            viewed = [(each.statement_id, each.page_view) for each in stored if each.page_view]
+            if upserts:
+                await insert.insert_all_or_none(connection, partner_id, (), upserts)
+            viewed = [(row.statement_id, row.page_view) for row in stored if row.page_view]
             await page_views.record(connection, partner_id, viewed)
-            unsettled = await _inherit(connection, partner_id, stored, inserted)
-        self._remembered.note(partner_id, news)
-        if unsettled:
-            await _afterwards(
-                lambda: references.resolve_after_commit(connection, partner_id, unsettled)
+            pending = await _resolve_references(connection, partner_id, stored, inserted)
+        self._definition_cache.note(partner_id, upserts)
+        if pending:
+            await _run_after_commit(
+                lambda: references.resolve_after_commit(connection, partner_id, pending)
             )
-        return {**verdicts, **{each: NonceReused() for each in replayed}}
+        return {**results, **{submission: NonceReused() for submission in replayed}}
 
-    def _news(self, partner_id: int, prepared: Collection[StatementRow]) -> News:
-        return self._remembered.news(
+    def _pending_upserts(self, partner_id: int, rows: Collection[StatementRow]) -> News:
+        return self._definition_cache.news(
             partner_id,
-            chain.from_iterable(each.definitions for each in prepared),
-            chain.from_iterable(each.names for each in prepared),
+            chain.from_iterable(row.definitions for row in rows),
+            chain.from_iterable(row.names for row in rows),
         )
 
 
-def _firsts(group: Sequence[Submission]) -> dict[str, StatementRow]:
-    """The statements by id; of those with the same id, the first."""
-    firsts: dict[str, StatementRow] = {}
+def _distinct_rows(group: Sequence[Submission]) -> dict[str, StatementRow]:
+    """The rows by statement id; of rows with the same id, the first."""
+    rows: dict[str, StatementRow] = {}
     for submission in group:
-        for each in submission.prepared:
-            firsts.setdefault(each.statement_id, each)
-    return firsts
+        for row in submission.rows:
+            rows.setdefault(row.statement_id, row)
+    return rows
 
 
-def _fits_one_statement(group: Sequence[Submission], firsts: dict[str, StatementRow]) -> bool:
-    """Whether nothing has to be looked at, or written, between the statements and the commit."""
-    if any(each.target or each.contents or each.page_view for each in firsts.values()):
+def _fits_one_query(group: Sequence[Submission], rows: dict[str, StatementRow]) -> bool:
+    """Whether nothing is read or written between the insert of the statements and the commit."""
+    if any(row.target or row.contents or row.page_view for row in rows.values()):
         return False
     if any(submission.nonce for submission in group):
         return False
-    given = sum(len(submission.prepared) for submission in group)
-    return len(firsts) == given or not any(submission.needs_rollback for submission in group)
+    row_count = sum(len(submission.rows) for submission in group)
+    return len(rows) == row_count or not any(submission.may_need_rollback for submission in group)
 
 
-async def _replayed(
+async def _consume_nonces(
     connection: Connection, partner_id: int, group: Sequence[Submission]
 ) -> set[Submission]:
-    """Takes the nonces of the group, and returns the submissions whose nonce was taken before."""
-    given = [each.nonce for each in group if each.nonce]
-    fresh = await nonces.consume(connection, partner_id, given) if given else set()
+    """Consumes the nonces of the group; returns the submissions whose nonce is already used."""
+    requested = [submission.nonce for submission in group if submission.nonce]
+    consumed = await nonces.consume(connection, partner_id, requested) if requested else set()
     replayed = set()
     for submission in group:
-        if submission.nonce in fresh:
-            fresh.remove(submission.nonce)
+        if submission.nonce in consumed:
+            consumed.remove(submission.nonce)  # of two equal nonces in a group, the first wins
         elif submission.nonce:
             replayed.add(submission)
     return replayed
 
 
-async def _inherit(
+async def _resolve_references(
     connection: Connection, partner_id: int, stored: Sequence[StatementRow], inserted: InsertedIds
 ) -> frozenset[str]:
-    """Links what refers and what is referred to; returns those whose target is not seen yet."""
-    referring = frozenset(each.statement_id for each in stored if each.target)
+    """Resolves StatementRefs from and to the stored rows; returns the ids that are pending."""
+    referring = frozenset(row.statement_id for row in stored if row.target)
     if not referring and not inserted.referred:
         return referring
     return referring - await references.resolve(
@@ -210,37 +215,38 @@ async def _inherit(
     )
 
 
-async def _verdicts(
+async def _results(
     connection: Connection,
     partner_id: int,
     group: Sequence[Submission],
-    firsts: dict[str, StatementRow],
+    rows: dict[str, StatementRow],
     inserted: InsertedIds,
 ) -> dict[Submission, list[InsertResult]]:
-    if len(inserted.ids) == sum(len(submission.prepared) for submission in group):
-        return {submission: [None] * len(submission.prepared) for submission in group}
-    unclaimed = set(inserted.ids)
-    refused = [
-        each
+    """The result of each row; of rows with the same new id, the first is the inserted one."""
+    if len(inserted.ids) == sum(len(submission.rows) for submission in group):
+        return {submission: [None] * len(submission.rows) for submission in group}
+    rejected = [
+        row
         for submission in group
-        for each in submission.prepared
-        if each is not firsts[each.statement_id] or each.statement_id not in inserted.ids
+        for row in submission.rows
+        if row is not rows[row.statement_id] or row.statement_id not in inserted.ids
     ]
-    known = await insert.find_existing(connection, partner_id, refused)
+    existing = await insert.find_existing(connection, partner_id, rejected)
+    new_ids = set(inserted.ids)
 
-    def verdict(each: StatementRow) -> InsertResult:
-        if each.statement_id in unclaimed:
-            unclaimed.remove(each.statement_id)
+    def result(row: StatementRow) -> InsertResult:
+        if row.statement_id in new_ids:
+            new_ids.remove(row.statement_id)
             return None
-        return known[each.statement_id, each.digest]
+        return existing[row.statement_id, row.digest]
 
-    return {each: [verdict(item) for item in each.prepared] for each in group}
+    return {submission: [result(row) for row in submission.rows] for submission in group}
 
 
-async def _afterwards(settle: Callable[[], Awaitable[object]]) -> None:
-    """Does what follows a commit and cannot undo it; what fails here is left to the sweep."""
+async def _run_after_commit(resolve: Callable[[], Awaitable[object]]) -> None:
+    """Resolves references. On an error they stay pending, for the periodic `resolve_pending`."""
     try:
         with translate_errors():
-            await retry_transaction(settle)
+            await retry_transaction(resolve)
     except LRSError as error:
-        _log.warning("references are left unsettled for now: %s", error.detail)
+        _log.warning("cannot resolve StatementRefs, left pending: %s", error.detail)

@@ -12,7 +12,6 @@ from datetime import timedelta
 from hashlib import blake2b
 
 from lrs import resources
-from lrs.errors import Unauthorized
 from lrs.store.postgres import Connection, Database, translate_errors
 
 _CONSUME = resources.query("insert_nonces")
@@ -23,11 +22,8 @@ _TTL = timedelta(minutes=92)
 """Longer than the age (90 minutes) and the clock skew (1 minute) that a request may have."""
 
 
-class NonceReused(Unauthorized):
-    """The nonce of a signed request was used before; the detail is Canvas's own."""
-
-    def __init__(self) -> None:
-        super().__init__("Duplicate nonce detected")
+class NonceReused(Exception):
+    """The nonce of a signed request was consumed before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import uvicorn
 
+from lrs.api.canvas import callbacks
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import callback_tokens, oauth1
@@ -77,6 +78,6 @@ def test_the_words_are_the_servers() -> None:
     for message in (
         oauth1.INVALID_HEADER, oauth1.TOO_OLD,
         callback_tokens.NO_SUCH_TOOL, callback_tokens.INVALID_TOKEN,
-        "Duplicate nonce detected",
+        callbacks.DUPLICATE_NONCE,
     ):  # fmt: skip
         assert f"| `{message}` |" in DOCUMENT

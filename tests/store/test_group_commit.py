@@ -16,7 +16,6 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.errors import Overloaded
-from lrs.ingest import group_commit
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.write import Submission, SubmissionResults, Writer
 from lrs.store.statements import insert
@@ -187,9 +186,10 @@ async def test_a_batch_waits_only_while_the_database_gets_on(
         await goes_on.wait()
         return {each: [None] for each in group}
 
-    monkeypatch.setattr(group_commit, "_PATIENCE", 0.1)
     monkeypatch.setattr(Writer, "write", write)
-    commits = GroupCommit(services.database, queue_limit=4, transactions_per_partner=1)
+    commits = GroupCommit(
+        services.database, queue_limit=4, transactions_per_partner=1, capacity_timeout=0.1
+    )
     under_way = []
     for _ in range(4):
         one = [prepared(statement(id=new_id()))]
@@ -197,7 +197,7 @@ async def test_a_batch_waits_only_while_the_database_gets_on(
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await commits.room(time.monotonic())
+        await commits.wait_for_capacity(time.monotonic())
     goes_on.set()
-    await commits.room(time.monotonic())
+    await commits.wait_for_capacity(time.monotonic())
     assert await asyncio.gather(*under_way) == [[None]] * 4

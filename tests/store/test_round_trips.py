@@ -11,8 +11,8 @@ import pytest
 
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.model import IngestContext
+from lrs.ingest.parse import StatementParser
 from lrs.ingest.pipeline import IngestPipeline
-from lrs.ingest.prepare import StatementParser
 from lrs.store.postgres import Database
 from tests.support.partners import Partner
 from tests.support.statements import statement
@@ -50,7 +50,7 @@ def round_trips(noted: list[str]) -> int:
     return sum("pg_advisory_unlock_all" not in query for query in noted)
 
 
-def sender(partner: Partner) -> IngestContext:
+def context(partner: Partner) -> IngestContext:
     return IngestContext(partner.partner_id, partner.name, partner.home_page, None, "{}", 1, True)
 
 
@@ -75,7 +75,7 @@ async def test_round_trips_do_not_depend_on_the_batch(
             noted.clear()
             items = [orjson.dumps(each) for each in sent]
             found = await ingest.submit(
-                items, sender(partner), StatementParser(), item_bytes=16_384, atomic=atomic
+                items, context(partner), StatementParser(16_384), atomic=atomic
             )
             assert {each.kind for each in found} == {kind}
             took.append((kind, round_trips(noted)))
@@ -92,7 +92,7 @@ async def test_a_lone_statement_takes_one_round_trip(
     for _ in range(2):  # the first time, the driver asks about types
         noted.clear()
         item = orjson.dumps(statement())
-        await ingest.submit([item], sender(partner), StatementParser(), item_bytes=16_384)
+        await ingest.submit([item], context(partner), StatementParser(16_384))
     assert round_trips(noted) == 1, noted
 
 
@@ -107,8 +107,6 @@ async def test_a_batch_takes_one_round_trip(
     for count in (2, 1, 20):  # the first time, the driver asks about types
         noted.clear()
         items = [orjson.dumps(each) for each in make(count)]
-        found = await ingest.submit(
-            items, sender(partner), StatementParser(), item_bytes=16_384, atomic=atomic
-        )
+        found = await ingest.submit(items, context(partner), StatementParser(16_384), atomic=atomic)
         assert {each.kind for each in found} == {"stored"}
     assert round_trips(noted) == 1, noted

@@ -110,7 +110,7 @@ def _urls(request: Request, tool: Tool, launched: Launched) -> CallbackURLs | No
     if user is None or course is None:
         return None
     here, base = request_parsing.services(request), urls.base_url(request)
-    token = here.callback_tokens.token(tool.partner, tool.name, user, course)
+    token = here.callback_tokens.issue(tool.partner, tool.name, user, course)
     return CallbackURLs(f"{base}/api/lti/v1/xapi/{token}", f"{base}/api/lti/v1/caliper/{token}")
 
 

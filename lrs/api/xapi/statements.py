@@ -13,7 +13,7 @@ from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import InvalidParameter, LRSError, MalformedJSON
 from lrs.ingest.model import Outcome
-from lrs.ingest.prepare import StatementParser
+from lrs.ingest.parse import StatementParser
 from lrs.xapi import multipart, query_params, strict_json
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.validation import Version
@@ -27,7 +27,8 @@ async def post_statements(request: Request) -> Response:
         raise InvalidParameter("POST takes no parameters here.")
     text, attached = await _content(request)
     items, _ = request_parsing.split(request, text)
-    found = await _submit(request, who, version, items, StatementParser(attached))
+    parser = StatementParser(_max_bytes(request), attached)
+    found = await _submit(request, who, version, items, parser)
     if problem := gravest(found):
         return problem_details.response(problem, results=batch_results.refused(found))
     return json_response([outcome.statement_id for outcome in found])
@@ -45,8 +46,8 @@ async def put_statement(request: Request) -> Response:
     items, is_batch = request_parsing.split(request, text)
     if is_batch:
         raise MalformedJSON("PUT stores one statement, not an array of them.")
-    reader = StatementParser(attached, asked["statementId"])
-    found = await _submit(request, who, version, items, reader)
+    parser = StatementParser(_max_bytes(request), attached, asked["statementId"])
+    found = await _submit(request, who, version, items, parser)
     if problem := gravest(found):
         return problem_details.response(problem)
     return Response(status_code=204)
@@ -82,18 +83,18 @@ async def _submit(
     who: Caller,
     version: Version | None,
     items: Sequence[bytes],
-    reader: StatementParser,
+    parser: StatementParser,
 ) -> list[Outcome]:
-    here = request_parsing.services(request)
-    if reader.attached:
-        multipart.require_declared([strict_json.loads(item) for item in items], reader.attached)
-    return await here.ingest.submit(
-        items,
-        request_parsing.sender(who, None, version),
-        reader,
-        item_bytes=here.settings.max_xapi_statement_bytes,
-        atomic=True,
+    if parser.attachments:
+        multipart.require_declared([strict_json.loads(item) for item in items], parser.attachments)
+    context = request_parsing.ingest_context(who, None, version)
+    return await request_parsing.services(request).ingest.submit(
+        items, context, parser, atomic=True
     )
+
+
+def _max_bytes(request: Request) -> int:
+    return request_parsing.services(request).settings.max_xapi_statement_bytes
 
 
 _GRAVITY = ("invalid", "too_large", "conflict")

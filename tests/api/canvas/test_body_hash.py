@@ -124,14 +124,14 @@ async def test_a_failed_second_attempt_burns_no_nonce(
     told = json.dumps(body(id=str(uuid4()))).encode()
     accepted(await tool.send(told))
     request = (await tool.launch("another")).signed(told)
-    record, attempts = IngestPipeline.record, iter((False, True))
+    submit, attempts = IngestPipeline.submit, iter((False, True))
 
-    async def failing(*given: Any) -> Outcome:
+    async def failing(*arguments: Any, **options: Any) -> list[Outcome]:
         if next(attempts, False):
             raise Unavailable("The database does not answer.")
-        return await record(*given)
+        return await submit(*arguments, **options)
 
-    monkeypatch.setattr(IngestPipeline, "record", failing)
+    monkeypatch.setattr(IngestPipeline, "submit", failing)
     assert (await tool.http.send(request)).status_code == 503
     accepted(await tool.http.send(request))
     refused(await tool.http.send(request), 401, DUPLICATE)

@@ -204,7 +204,7 @@ async def test_a_timestamp_a_little_ahead(tool: Tool) -> None:
     ("offset", "timely"), [(-5400, False), (-5399, True), (0, True), (60, True), (61, False)]
 )
 def test_the_window_of_a_nonce(offset: int, timely: bool) -> None:
-    assert oauth1.is_timely(1_700_000_000 + offset, 1_700_000_000) is timely
+    assert oauth1.is_nonce_retained(1_700_000_000 + offset, 1_700_000_000) is timely
 
 
 async def test_a_nonce_is_good_once(services: Services, tool: Tool) -> None:
