@@ -1,6 +1,7 @@
-"""What is wrong with rows of an import beside others, and beside what is known.
+"""Checks of import rows against each other and against the stored people.
 
-Everything goes by the operator's own names, so that a row may speak of what another one adds.
+Rows refer to users, groups, teams and assignments by name; the entity may be stored or be added by
+another row of the same import.
 """
 
 from __future__ import annotations
@@ -11,100 +12,127 @@ from datetime import date
 from typing import Any
 
 from lrs.errors import Violation
-from lrs.people.identifier_assignments import IdentifierOwner, duplicates, identifier_assignments
+from lrs.people.identifier_assignments import IdentifierOwner, assigned_identifiers, duplicates
 from lrs.people.rows import Row, Values, columns
 from lrs.xapi.validation_messages import excerpt
 
-NAME_COLUMNS = {"user": "user", "group": "organization", "team": "team", "assignment": "assignment"}
-"""The column by which each kind of thing goes."""
+NAME_COLUMNS = {
+    "user": "user",
+    "group": "organization",
+    "team": "team",
+    "assignment": "assignment",
+}
+"""The column with the name of an entity, by kind of row; rows of other kinds have no name."""
 
 Key = tuple[Any, ...]
 
 MembershipKey = tuple[str, str | None, str | None, date]
-"""A user, a team or else an organization, and the first day."""
+"""The user, the team or else the organization, and the first day."""
+
+Period = tuple[date, date]
+"""The first day of a membership, and the first day after it."""
 
 
 @dataclass(slots=True)
 class StoredPeople:
-    """What is known of whom and what the rows name; `things` by kind and name."""
+    """What is stored of the entities that the rows of an import refer to.
+
+    home_page    base URL for the partner's own ids
+    entities     columns by kind and name
+    person_ids   by the name of the user
+    memberships  the first day after the membership, None without an end
+    owners       by agent key
+    """
 
     home_page: str
-    things: dict[str, dict[str, Values]] = field(
+    entities: dict[str, dict[str, Values]] = field(
         default_factory=lambda: {kind: {} for kind in NAME_COLUMNS}
     )
     person_ids: dict[str, int] = field(default_factory=dict)
     memberships: dict[MembershipKey, date | None] = field(default_factory=dict)
-    holders: dict[int, IdentifierOwner] = field(default_factory=dict)
+    owners: dict[int, IdentifierOwner] = field(default_factory=dict)
 
 
 def referenced_names(rows: Iterable[Row]) -> dict[str, set[str]]:
-    """The names of all things that rows are about or speak of, by kind."""
-    found: dict[str, set[str]] = {kind: set() for kind in NAME_COLUMNS}
+    """The names of all entities in these rows, by kind; the rows are valid."""
+    names: dict[str, set[str]] = {kind: set() for kind in NAME_COLUMNS}
     for row in rows:
         if row.kind in NAME_COLUMNS:
-            found[row.kind].add(row.values[NAME_COLUMNS[row.kind]])
+            names[row.kind].add(row.values[NAME_COLUMNS[row.kind]])
         for _, kind, name in _references(row):
-            found[kind].add(name)
-    return found
+            names[kind].add(name)
+    return names
 
 
 def membership_key(row: Row) -> MembershipKey:
-    """What a membership goes by."""
+    """The key of a membership row."""
     values = row.values
     return values["user"], values.get("team"), values.get("organization"), values["from"]
 
 
-def membership_end(row: Row, known: StoredPeople) -> date | None:
-    """The day from which on a membership is over, if it ever is."""
+def membership_end(row: Row, stored: StoredPeople) -> date | None:
+    """The first day after the membership; without the column, the stored one."""
     if "to" not in row.values:
-        return known.memberships.get(membership_key(row))
+        return stored.memberships.get(membership_key(row))
     day: date | None = row.values["to"]
     return day
 
 
 def without_repeats(rows: Iterable[Row]) -> list[Row]:
-    """The rows without those that are about the same as one before them."""
-    found: dict[Key, Row] = {}
+    """The first row of each key; the rows are valid."""
+    first: dict[Key, Row] = {}
     for row in rows:
-        found.setdefault(_key(row), row)
-    return list(found.values())
+        first.setdefault(_key(row), row)
+    return list(first.values())
 
 
-def violations(rows: Sequence[Row], known: StoredPeople) -> dict[int, tuple[Violation, ...]]:
-    """What is wrong with rows, by their index: with each by itself, or else beside others."""
-    wrong = {row.index: row.violations for row in rows if not row.is_valid}
-    names = {kind: {*things} for kind, things in known.things.items()}
-    for row in rows:
-        if row.kind in NAME_COLUMNS and isinstance(
-            name := row.values.get(NAME_COLUMNS[row.kind]), str
-        ):
-            names[row.kind].add(name)
-    good = [row for row in rows if row.is_valid]
-    claims = identifier_assignments(good, known.home_page)
+def violations(rows: Sequence[Row], stored: StoredPeople) -> dict[int, tuple[Violation, ...]]:
+    """The violations of invalid rows by index: of a row alone, else beside the other rows."""
+    invalid = {row.index: row.violations for row in rows if not row.is_valid}
+    valid = [row for row in rows if row.is_valid]
     for row, violation in (
-        *_contradictions(good),
-        *_unresolved(good, names),
-        *duplicates(claims),
-        *_overlaps(good, known),
+        *_contradictions(valid),
+        *_unresolved(valid, _available_names(rows, stored)),
+        *duplicates(assigned_identifiers(valid, stored.home_page)),
+        *_overlaps(valid, stored),
     ):
-        wrong[row.index] = (*wrong.get(row.index, ()), violation)
-    return wrong
+        invalid[row.index] = (*invalid.get(row.index, ()), violation)
+    return invalid
+
+
+def _available_names(rows: Iterable[Row], stored: StoredPeople) -> dict[str, set[str]]:
+    """Names of stored entities and of rows, by kind.
+
+    Invalid rows count, so that one invalid row does not invalidate all rows that refer to it.
+    """
+    names = {kind: {*entities} for kind, entities in stored.entities.items()}
+    for row in rows:
+        if row.kind in NAME_COLUMNS:
+            name = row.values.get(NAME_COLUMNS[row.kind])
+            if isinstance(name, str):
+                names[row.kind].add(name)
+    return names
 
 
 def _contradictions(rows: Iterable[Row]) -> Iterator[tuple[Row, Violation]]:
-    """Rows that say something else of a thing than another row."""
-    found: dict[Key, Row] = {}
+    """Rows that differ from an earlier row with the same key."""
+    first_rows: dict[Key, Row] = {}
     for row in rows:
-        first = found.setdefault(_key(row), row)
-        given, other = row.values, first.values
-        differing = [name for name in {**given, **other} if _differ(given, other, name)]
-        if differing:
-            detail = f"expected no other than in {first.location}, which is about the same"
-            yield row, _violation(row, differing[0], detail)
+        first = first_rows.setdefault(_key(row), row)
+        column = next((name for name in _columns_of(row, first) if _differ(row, first, name)), None)
+        if column is not None:
+            detail = f"expected the same value as in {first.location}, which has the same key"
+            yield row, _violation(row, column, detail)
 
 
-def _differ(given: Values, other: Values, name: str) -> bool:
-    return name not in given or name not in other or given[name] != other[name]
+def _columns_of(row: Row, other: Row) -> Iterable[str]:
+    return {**row.values, **other.values}
+
+
+def _differ(row: Row, other: Row, name: str) -> bool:
+    if name not in row.values or name not in other.values:
+        return True
+    return bool(row.values[name] != other.values[name])
 
 
 def _key(row: Row) -> Key:
@@ -116,7 +144,7 @@ def _key(row: Row) -> Key:
 
 
 def _references(row: Row) -> Iterator[tuple[str, str, str]]:
-    """What a row speaks of: a column, a kind of thing and its name."""
+    """The references of a row: the column, the kind of entity and its name."""
     kinds = {"organization": "group", "created_by": "user", "user": "user", "team": "team"}
     if row.kind == "assignment":
         kinds["assignee"] = row.values["assignee_type"]
@@ -129,36 +157,37 @@ def _references(row: Row) -> Iterator[tuple[str, str, str]]:
 def _unresolved(
     rows: Iterable[Row], names: Mapping[str, set[str]]
 ) -> Iterator[tuple[Row, Violation]]:
-    """Rows that speak of something that is neither known nor has a row."""
+    """References to entities that are neither stored nor in a row."""
     for row in rows:
         for column, kind, name in _references(row):
             if name not in names[kind]:
-                detail = f"expected a {kind} that is known or has a row, found {excerpt(name)}"
+                detail = f"expected an existing {kind} or one of this import, found {excerpt(name)}"
                 yield row, _violation(row, column, detail)
 
 
-def _overlaps(rows: Iterable[Row], known: StoredPeople) -> Iterator[tuple[Row, Violation]]:
-    """Memberships that last on a day on which another one of the same lasts."""
-    given = {membership_key(row): row for row in rows if row.kind == "membership"}
-    lasting = known.memberships | {each: membership_end(row, known) for each, row in given.items()}
-    spans: dict[Key, list[tuple[date, date]]] = {each[:3]: [] for each in given}
-    for each, last in lasting.items():
-        if each[:3] in spans and last != each[3]:
-            spans[each[:3]].append((each[3], last or date.max))
-    for who, found in spans.items():
-        longest = (date.min, date.min)
-        for span in sorted(found):
-            if span[0] < longest[1]:
-                later = given.get((*who, span[0]))
-                row = later or given.get((*who, longest[0]))
+def _overlaps(rows: Iterable[Row], stored: StoredPeople) -> Iterator[tuple[Row, Violation]]:
+    """Memberships that overlap another membership in the same team or organization."""
+    row_of = {membership_key(row): row for row in rows if row.kind == "membership"}
+    ends = stored.memberships | {key: membership_end(row, stored) for key, row in row_of.items()}
+    periods: dict[Key, list[Period]] = {key[:3]: [] for key in row_of}
+    for key, end in ends.items():
+        member, start = key[:3], key[3]
+        if member in periods and end != start:  # a membership without a day is deleted
+            periods[member].append((start, end or date.max))
+    for member, member_periods in periods.items():
+        latest = (date.min, date.min)
+        for period in sorted(member_periods):
+            if period[0] < latest[1]:
+                later = row_of.get((*member, period[0]))
+                row = later or row_of.get((*member, latest[0]))
                 if row:
-                    yield row, _violation(row, "from", _lasting(longest if later else span))
-            longest = max(longest, span, key=lambda each: each[1])
+                    yield row, _violation(row, "from", _overlap(latest if later else period))
+            latest = max(latest, period, key=lambda period: period[1])
 
 
-def _lasting(span: tuple[date, date]) -> str:
-    until = "on" if span[1] == date.max else f"to {span[1]}"
-    return f"expected no day of another membership of the same, which lasts from {span[0]} {until}"
+def _overlap(other: Period) -> str:
+    end = "without an end" if other[1] == date.max else f"to {other[1]}"
+    return f"expected no overlap with the same user's membership from {other[0]} {end}"
 
 
 def _violation(row: Row, column: str, detail: str) -> Violation:

@@ -1,7 +1,7 @@
-"""Which identifiers an import gives to which user.
+"""The identifiers that an import assigns to users.
 
-An address brings its SHA-1 along (xAPI 1.0.3 Data 2.4.2.3), unless the import, or one before it,
-gives that to somebody by itself.
+An email address assigns its SHA-1 too (xAPI 1.0.3 Data 2.4.2.3), unless this or an earlier import
+assigns the SHA-1 explicitly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ _MBOX = "mbox mailto:"
 
 
 class IdentifierOwner(NamedTuple):
-    """Whose an identifier is: a person, the user who that is, and whether an import said so."""
+    """The person whom a stored identifier belongs to.
+
+    `user` is the operator's name, None for a person only seen in statements. `imported` if an
+    import assigned the identifier explicitly.
+    """
 
     person_id: int
     user: str | None
@@ -29,7 +33,7 @@ class IdentifierOwner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IdentifierAssignment:
-    """That a row gives an identifier to a user; `imported` unless it only comes along."""
+    """An identifier that a row assigns to a user; not `imported` if derived from an address."""
 
     agent_key: int
     identity: str
@@ -39,7 +43,7 @@ class IdentifierAssignment:
 
     @property
     def values(self) -> Values:
-        """What is kept of it."""
+        """The columns of the stored identifier, with the user's name."""
         return {
             "agent_key": self.agent_key,
             "identity": self.identity,
@@ -48,26 +52,26 @@ class IdentifierAssignment:
         }
 
 
-def identifier_assignments(rows: Iterable[Row], home_page: str) -> Iterator[IdentifierAssignment]:
-    """What the rows claim, and behind each address its digest."""
+def assigned_identifiers(rows: Iterable[Row], home_page: str) -> Iterator[IdentifierAssignment]:
+    """The identifiers in these rows, each address followed by its SHA-1; the rows are valid."""
     for row in rows:
         agent = _agent(row.kind, row.values, home_page)
         identity = index_keys.agent_identity(agent) if agent else None
         if identity is None:
             continue
         user = row.values["user"]
-        yield IdentifierAssignment(
-            index_keys.entity_key("agent", identity), identity, user, row, True
-        )
+        yield IdentifierAssignment(_key(identity), identity, user, row, imported=True)
         if identity.startswith(_MBOX):
-            other = index_keys.mbox_sha1sum_identity(identity)
-            yield IdentifierAssignment(
-                index_keys.entity_key("agent", other), other, user, row, False
-            )
+            sha1 = index_keys.mbox_sha1sum_identity(identity)
+            yield IdentifierAssignment(_key(sha1), sha1, user, row, imported=False)
+
+
+def _key(identity: str) -> int:
+    return index_keys.entity_key("agent", identity)
 
 
 def _agent(kind: str, values: Values, home_page: str) -> dict[str, Any] | None:
-    """The identifier that a row gives to its user, as an agent has it."""
+    """The identifier of a row as an xAPI agent; None if the row has none."""
     if kind == "user":
         email = values.get("email")
         return {"mbox": f"mailto:{email}"} if email else None
@@ -85,28 +89,33 @@ def _agent(kind: str, values: Values, home_page: str) -> dict[str, Any] | None:
             return {other: value}
 
 
-def duplicates(claims: Iterable[IdentifierAssignment]) -> Iterator[tuple[Row, Violation]]:
-    """Rows that give to a user what another row gives to another one."""
-    firsts: dict[int, IdentifierAssignment] = {}
-    for claim in claims:
-        first = firsts.setdefault(claim.agent_key, claim) if claim.imported else claim
-        if first.user != claim.user:
-            column = "email" if claim.row.kind == "user" else "value"
+def duplicates(identifiers: Iterable[IdentifierAssignment]) -> Iterator[tuple[Row, Violation]]:
+    """Rows with an identifier that an earlier row assigns to another user."""
+    first_assignments: dict[int, IdentifierAssignment] = {}
+    for identifier in identifiers:
+        if not identifier.imported:
+            continue
+        first = first_assignments.setdefault(identifier.agent_key, identifier)
+        if first.user != identifier.user:
+            row = identifier.row
+            column = "email" if row.kind == "user" else "value"
             detail = (
                 f"expected an identifier of one user only, found that of {excerpt(first.user)} in "
                 f"{first.row.location}"
             )
-            rule = f"People: {claim.row.kind}.{column}"
-            yield claim.row, Violation(f"/{column}", detail, rule)
+            yield row, Violation(f"/{column}", detail, f"People: {row.kind}.{column}")
 
 
 def resolve(
-    claims: Iterable[IdentifierAssignment], holders: Mapping[int, IdentifierOwner]
+    identifiers: Iterable[IdentifierAssignment], owners: Mapping[int, IdentifierOwner]
 ) -> list[IdentifierAssignment]:
-    """One claim for each identifier, if there is any that holds."""
-    settled: dict[int, IdentifierAssignment] = {}
-    for claim in sorted(claims, key=lambda each: not each.imported):
-        holder = holders.get(claim.agent_key)
-        if claim.imported or not (holder and holder.imported):
-            settled.setdefault(claim.agent_key, claim)
-    return list(settled.values())
+    """One assignment for each identifier: explicit ones take precedence over derived ones.
+
+    A derived one is left out if an earlier import assigned the identifier explicitly.
+    """
+    resolved: dict[int, IdentifierAssignment] = {}
+    for identifier in sorted(identifiers, key=lambda identifier: not identifier.imported):
+        owner = owners.get(identifier.agent_key)
+        if identifier.imported or not (owner and owner.imported):
+            resolved.setdefault(identifier.agent_key, identifier)
+    return list(resolved.values())

@@ -1,66 +1,68 @@
-"""Importing people: one transaction that reads what is known, and writes what is to change."""
+"""Importing people: one transaction that reads what is stored and writes the changes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from itertools import islice, starmap
-from typing import Any
 
 import orjson
 
 from lrs import resources
-from lrs.people import plan
 from lrs.people.checks import NAME_COLUMNS, MembershipKey, StoredPeople, referenced_names
-from lrs.people.identifier_assignments import IdentifierOwner, identifier_assignments
-from lrs.people.plan import ImportPlan
+from lrs.people.identifier_assignments import IdentifierOwner, assigned_identifiers
+from lrs.people.plan import ImportPlan, make_plan
 from lrs.people.rows import Row, Values
-from lrs.projection import recompute
+from lrs.projection import event_writer
 from lrs.projection.partner_lock import PartnerLock
+from lrs.projection.recompute import recompute
 from lrs.store.postgres import Connection, Pool, retry_transaction, translate_errors
 from lrs.xapi import index_keys
 
-_THINGS = {
+_ENTITIES = {
     "user": resources.query("list_users"),
     "group": resources.query("list_groups"),
     "team": resources.query("list_teams"),
     "assignment": resources.query("list_assignments"),
 }
 _MEMBERSHIPS = resources.query("list_memberships")
-_HOLDERS = resources.query("list_identifier_owners")
-_ADD_USERS = resources.query("insert_users")
-_SET_USERS = resources.query("update_users")
-_PUT_GROUPS = resources.query("upsert_groups")
-_PUT_TEAMS = resources.query("upsert_teams")
-_PUT_IDENTIFIERS = resources.query("upsert_identifiers")
-_PUT_MEMBERSHIPS = resources.query("upsert_memberships")
-_REMOVE_MEMBERSHIPS = resources.query("delete_memberships")
-_ADD_CONTENTS = resources.query("insert_assigned_content_items")
-_PUT_ASSIGNMENTS = resources.query("upsert_assignments")
-_MOVE_EVENTS = resources.query("reassign_events")
-_TOUCHED = resources.query("list_affected_pairs")
-_FORGET = resources.query("delete_anonymous_persons")
-_ADD_GROUPS = resources.query("insert_missing_groups")
+_OWNERS = resources.query("list_identifier_owners")
+_INSERT_USERS = resources.query("insert_users")
+_UPDATE_USERS = resources.query("update_users")
+_UPSERT_GROUPS = resources.query("upsert_groups")
+_UPSERT_TEAMS = resources.query("upsert_teams")
+_UPSERT_IDENTIFIERS = resources.query("upsert_identifiers")
+_UPSERT_MEMBERSHIPS = resources.query("upsert_memberships")
+_DELETE_MEMBERSHIPS = resources.query("delete_memberships")
+_INSERT_CONTENTS = resources.query("insert_assigned_content_items")
+_UPSERT_ASSIGNMENTS = resources.query("upsert_assignments")
+_REASSIGN_EVENTS = resources.query("reassign_events")
+_AFFECTED_PAIRS = resources.query("list_affected_pairs")
+_DELETE_PERSONS = resources.query("delete_anonymous_persons")
 
-# What is sent at a time: PostgreSQL takes a quarter of a GB of JSON at most.
-_ROWS = 5_000
-_PAIRS = 5_000
+# A JSON parameter of PostgreSQL holds at most a quarter of a GB.
+_ROWS_PER_QUERY = 5_000
+_PAIRS_PER_QUERY = 5_000
 
 Progress = Callable[[int, int], None]
-"""Told how many facts and records were made anew, and of how many; first of all, of none."""
+"""Called with the number of recomputed pairs and their total; the first call is (0, 0)."""
 
 
 async def preview_import(
     pool: Pool, partner_id: int, home_page: str, rows: Sequence[Row]
 ) -> ImportPlan:
-    """What an import of these rows would come to."""
+    """The plan of an import, which is not carried out. Raises Unavailable.
+
+    `home_page` is the partner's base URL for its own ids.
+    """
     with translate_errors():
         async with (
             pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            known = await _known(connection, partner_id, home_page, rows)
-    return await _plan(rows, known)
+            stored = await _fetch_stored(connection, partner_id, home_page, rows)
+    return await asyncio.to_thread(make_plan, rows, stored)
 
 
 async def import_rows(
@@ -70,82 +72,84 @@ async def import_rows(
     rows: Sequence[Row],
     progress: Progress = lambda done, total: None,
 ) -> ImportPlan:
-    """Imports these rows, unless one is refused. Raises Unavailable if others are at work."""
+    """Import these rows, or none if one is refused.
+
+    Raises Unavailable if the partner's lock is not free within its timeout.
+    """
 
     async def attempt() -> ImportPlan:
         async with partner_lock.transaction(partner_id) as connection:
-            made = await _plan(rows, await _known(connection, partner_id, home_page, rows))
-            if not made.refused:
-                if any(each.kind != "unchanged" for each in made.outcomes):
+            stored = await _fetch_stored(connection, partner_id, home_page, rows)
+            # In a thread: a long import must not block the event loop.
+            plan = await asyncio.to_thread(make_plan, rows, stored)
+            if not plan.refused:
+                if any(outcome.kind != "unchanged" for outcome in plan.outcomes):
                     progress(0, 0)
-                await _write(connection, partner_id, made, progress)
-            return made
+                await _write(connection, partner_id, plan, progress)
+            return plan
 
     with translate_errors():
         return await retry_transaction(attempt)
 
 
-async def _plan(rows: Sequence[Row], known: StoredPeople) -> ImportPlan:
-    # Long imports must not keep others waiting who have only a moment's work.
-    return await asyncio.to_thread(plan.make_plan, rows, known)
-
-
-async def _known(
+async def _fetch_stored(
     connection: Connection, partner_id: int, home_page: str, rows: Sequence[Row]
 ) -> StoredPeople:
-    names, keys = await asyncio.to_thread(_wanted, rows, home_page)
-    known = StoredPeople(home_page)
+    names, agent_keys = await asyncio.to_thread(_references, rows, home_page)
+    stored = StoredPeople(home_page)
     for kind, column in NAME_COLUMNS.items():
-        for row in await connection.fetch(_THINGS[kind], partner_id, list(names[kind])):
-            thing = dict(row)
+        for row in await connection.fetch(_ENTITIES[kind], partner_id, list(names[kind])):
+            entity = dict(row)
             if kind == "user":
-                known.person_ids[row["user"]] = thing.pop("person_id")
-            known.things[kind][row[column]] = thing
-    users = {person_id: user for user, person_id in known.person_ids.items()}
-    for person_id, *of, to_day in await connection.fetch(_MEMBERSHIPS, partner_id, list(users)):
-        known.memberships[users[person_id], *of] = to_day
-    for key, *holder in await connection.fetch(_HOLDERS, partner_id, keys):
-        known.holders[key] = IdentifierOwner(*holder)
-    return known
+                stored.person_ids[row["user"]] = entity.pop("person_id")
+            stored.entities[kind][row[column]] = entity
+    users = {person_id: user for user, person_id in stored.person_ids.items()}
+    for person_id, team, organization, from_day, to_day in await connection.fetch(
+        _MEMBERSHIPS, partner_id, list(users)
+    ):
+        stored.memberships[users[person_id], team, organization, from_day] = to_day
+    for agent_key, *owner in await connection.fetch(_OWNERS, partner_id, agent_keys):
+        stored.owners[agent_key] = IdentifierOwner(*owner)
+    return stored
 
 
-def _wanted(rows: Sequence[Row], home_page: str) -> tuple[dict[str, set[str]], list[int]]:
-    """The names that rows have, and the identifiers that they claim."""
-    good = [row for row in rows if row.is_valid]
-    return referenced_names(good), [
-        claim.agent_key for claim in identifier_assignments(good, home_page)
-    ]
-
-
-# Writing
+def _references(rows: Sequence[Row], home_page: str) -> tuple[dict[str, set[str]], list[int]]:
+    """The names in the valid rows by kind, and the agent keys of their identifiers."""
+    valid = [row for row in rows if row.is_valid]
+    agent_keys = [identifier.agent_key for identifier in assigned_identifiers(valid, home_page)]
+    return referenced_names(valid), agent_keys
 
 
 async def _write(
-    connection: Connection, partner_id: int, made: ImportPlan, progress: Progress
+    connection: Connection, partner_id: int, plan: ImportPlan, progress: Progress
 ) -> None:
+    users = plan.entities["user"]
     for sql, rows in (
-        (_ADD_USERS, [each for each in made.things["user"] if "person_id" not in each]),
-        (_SET_USERS, [each for each in made.things["user"] if "person_id" in each]),
-        (_PUT_GROUPS, made.things["group"]),
-        (_PUT_TEAMS, made.things["team"]),
-        (_PUT_IDENTIFIERS, (each.values for each in made.claims)),
-        (_REMOVE_MEMBERSHIPS, map(_membership, made.removed)),
-        (_PUT_MEMBERSHIPS, starmap(_membership, made.lasting.items())),
+        (_INSERT_USERS, [user for user in users if "person_id" not in user]),
+        (_UPDATE_USERS, [user for user in users if "person_id" in user]),
+        (_UPSERT_GROUPS, plan.entities["group"]),
+        (_UPSERT_TEAMS, plan.entities["team"]),
+        (_UPSERT_IDENTIFIERS, (identifier.values for identifier in plan.identifiers)),
+        (_DELETE_MEMBERSHIPS, map(_membership, plan.removed_memberships)),
+        (_UPSERT_MEMBERSHIPS, starmap(_membership, plan.memberships.items())),
     ):
-        await _put(connection, sql, partner_id, rows)
-    await _assign(connection, partner_id, made.things["assignment"])
-    await _remake(connection, partner_id, made, progress)
+        await _execute(connection, sql, partner_id, rows)
+    await _write_assignments(connection, partner_id, plan.entities["assignment"])
+    await _recompute(connection, partner_id, plan, progress)
 
 
-async def _put(connection: Connection, sql: str, partner_id: int, rows: Iterable[Values]) -> None:
-    left = iter(rows)
-    while some := list(islice(left, _ROWS)):
-        # Numbers that are Decimal go as texts, which PostgreSQL reads as they are meant.
-        await connection.execute(sql, partner_id, orjson.dumps(some, default=str).decode())
+async def _execute(
+    connection: Connection, sql: str, partner_id: int, rows: Iterable[Values]
+) -> None:
+    """Execute a query with an array of objects as its second parameter."""
+    remaining = iter(rows)
+    while part := list(islice(remaining, _ROWS_PER_QUERY)):
+        # A Decimal becomes a string, which PostgreSQL parses without loss.
+        await connection.execute(sql, partner_id, orjson.dumps(part, default=str).decode())
 
 
-def _membership(period: MembershipKey, to_day: Any = None) -> Values:
-    user, team, organization, from_day = period
+def _membership(key: MembershipKey, to_day: date | None = None) -> Values:
+    user, team, organization, from_day = key
     return {
         "user": user,
         "team": team,
@@ -155,31 +159,41 @@ def _membership(period: MembershipKey, to_day: Any = None) -> Values:
     }
 
 
-async def _assign(connection: Connection, partner_id: int, things: Sequence[Values]) -> None:
-    rows = [
-        {**each, "content_key": each["content"] and index_keys.activity_key(each["content"])}
-        for each in things
-    ]
-    if any(each["organization"] is None for each in rows):
-        await connection.execute(_ADD_GROUPS, partner_id, [""])
-    await _put(connection, _ADD_CONTENTS, partner_id, rows)
-    await _put(connection, _PUT_ASSIGNMENTS, partner_id, rows)
-
-
-async def _remake(
-    connection: Connection, partner_id: int, made: ImportPlan, progress: Progress
+async def _write_assignments(
+    connection: Connection, partner_id: int, assignments: Sequence[Values]
 ) -> None:
-    """Brings facts and records up to date with who people are now, and where they belong."""
-    left = sorted(made.left)
-    if left:
-        await connection.execute(_MOVE_EVENTS, partner_id, left, made.moved)
-    members = {user for user, _, group, _ in (*made.lasting, *made.removed) if group is not None}
-    if not left and not members:
+    rows = [
+        {**row, "content_key": row["content"] and index_keys.activity_key(row["content"])}
+        for row in assignments
+    ]
+    if any(row["organization"] is None for row in rows):
+        await event_writer.insert_groups(connection, partner_id, [""])
+    await _execute(connection, _INSERT_CONTENTS, partner_id, rows)
+    await _execute(connection, _UPSERT_ASSIGNMENTS, partner_id, rows)
+
+
+async def _recompute(
+    connection: Connection, partner_id: int, plan: ImportPlan, progress: Progress
+) -> None:
+    """Recompute facts and records of reassigned events and of changed group memberships."""
+    previous_owners = sorted(plan.previous_owners)
+    if previous_owners:
+        await connection.execute(
+            _REASSIGN_EVENTS, partner_id, previous_owners, plan.reassigned_keys
+        )
+    members = {
+        user
+        for user, _, organization, _ in (*plan.memberships, *plan.removed_memberships)
+        if organization is not None
+    }
+    if not previous_owners and not members:
         return
-    rows = await connection.fetch(_TOUCHED, partner_id, left, made.moved, list(members))
+    rows = await connection.fetch(
+        _AFFECTED_PAIRS, partner_id, previous_owners, plan.reassigned_keys, list(members)
+    )
     pairs = [(row["person_id"], row["content_id"]) for row in rows]
-    for start in range(0, len(pairs), _PAIRS):
+    for start in range(0, len(pairs), _PAIRS_PER_QUERY):
         progress(start, len(pairs))
-        await recompute.recompute(connection, partner_id, pairs[start : start + _PAIRS])
+        await recompute(connection, partner_id, pairs[start : start + _PAIRS_PER_QUERY])
     progress(len(pairs), len(pairs))
-    await connection.execute(_FORGET, partner_id, left)
+    await connection.execute(_DELETE_PERSONS, partner_id, previous_owners)

@@ -1,4 +1,4 @@
-"""What an import of people comes to: what becomes of each row, and what there is to be written."""
+"""The plan of an import: the outcome of each row, and what is to be written."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Literal
 from lrs.errors import Violation
 from lrs.people import checks
 from lrs.people.checks import NAME_COLUMNS, MembershipKey, StoredPeople
-from lrs.people.identifier_assignments import IdentifierAssignment, identifier_assignments, resolve
+from lrs.people.identifier_assignments import IdentifierAssignment, assigned_identifiers, resolve
 from lrs.people.rows import Row, Values
 from lrs.xapi import track_events
 
 Kind = Literal["added", "changed", "removed", "unchanged", "refused"]
 
-_NEW: dict[str, Values] = {
+_DEFAULTS: dict[str, Values] = {
     "user": dict.fromkeys(("email", "first_name", "last_name", "slug")),
     "group": {"title": None},
     "team": dict.fromkeys(("organization", "created_date", "updated_date", "deleted_date")),
@@ -27,11 +27,12 @@ _NEW: dict[str, Values] = {
         "status": "active",
     },
 }
+"""The values of columns that a new entity lacks, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """What becomes of a row; `changes` are the columns that change."""
+    """The outcome of a row; `changes` are the columns that change."""
 
     row: Row
     kind: Kind
@@ -41,129 +42,141 @@ class RowOutcome:
 
 @dataclass(slots=True)
 class ImportPlan:
-    """What becomes of each row, and what there is to be written.
+    """The outcome of each row, and what is to be written.
 
-    `adopted` are persons without a name who turn out to be users; `moved` the identifiers that
-    leave a person, `left` those persons.
+    entities             new and changed entities by kind; existing users have their `person_id`
+    matched_persons      ids of persons from statements who turn out to be new users, by user
+    memberships          to insert or update: the first day after each
+    removed_memberships  to delete
+    identifiers          to insert or update
+    reassigned_keys      agent keys that move from one person to another
+    previous_owners      persons who lose an identifier
     """
 
     outcomes: list[RowOutcome] = field(default_factory=list)
-    things: dict[str, list[Values]] = field(
+    entities: dict[str, list[Values]] = field(
         default_factory=lambda: {kind: [] for kind in NAME_COLUMNS}
     )
-    adopted: dict[str, int] = field(default_factory=dict)
-    lasting: dict[MembershipKey, date | None] = field(default_factory=dict)
-    removed: list[MembershipKey] = field(default_factory=list)
-    claims: list[IdentifierAssignment] = field(default_factory=list)
-    moved: list[int] = field(default_factory=list)
-    left: set[int] = field(default_factory=set)
+    matched_persons: dict[str, int] = field(default_factory=dict)
+    memberships: dict[MembershipKey, date | None] = field(default_factory=dict)
+    removed_memberships: list[MembershipKey] = field(default_factory=list)
+    identifiers: list[IdentifierAssignment] = field(default_factory=list)
+    reassigned_keys: list[int] = field(default_factory=list)
+    previous_owners: set[int] = field(default_factory=set)
 
     @property
     def refused(self) -> list[RowOutcome]:
-        return [each for each in self.outcomes if each.kind == "refused"]
+        """The outcomes of invalid rows; with any, nothing is to be written."""
+        return [outcome for outcome in self.outcomes if outcome.kind == "refused"]
 
 
-def make_plan(rows: Sequence[Row], known: StoredPeople) -> ImportPlan:
-    """What becomes of the rows; nothing is to be written if one of them is refused."""
-    wrong = checks.violations(rows, known)
-    good = [row for row in rows if row.index not in wrong]
-    claims = resolve(identifier_assignments(good, known.home_page), known.holders)
-    made = ImportPlan()
-    told = {row.index: _told(row, known, made) for row in checks.without_repeats(good)}
-    _adopt(good, claims, known, made)
-    for claim in claims:
-        _give(claim, known, made, told)
+def make_plan(rows: Sequence[Row], stored: StoredPeople) -> ImportPlan:
+    """The plan for importing these rows; nothing is to be written if one is refused."""
+    invalid = checks.violations(rows, stored)
+    valid = [row for row in rows if row.index not in invalid]
+    identifiers = resolve(assigned_identifiers(valid, stored.home_page), stored.owners)
+    plan = ImportPlan()
+    outcomes = {row.index: _plan_row(row, stored, plan) for row in checks.without_repeats(valid)}
+    _match_persons(valid, identifiers, stored, plan)
+    for identifier in identifiers:
+        _plan_identifier(identifier, stored, plan, outcomes)
     for row in rows:
-        if row.index in wrong:
-            made.outcomes.append(RowOutcome(row, "refused", (), wrong[row.index]))
+        if row.index in invalid:
+            plan.outcomes.append(RowOutcome(row, "refused", (), invalid[row.index]))
         else:
-            made.outcomes.append(told.get(row.index, RowOutcome(row, "unchanged")))
-    return made
+            plan.outcomes.append(outcomes.get(row.index, RowOutcome(row, "unchanged")))
+    return plan
 
 
-def _told(row: Row, known: StoredPeople, made: ImportPlan) -> RowOutcome:
-    """What a row changes, noted in the plan; of identifiers nothing yet."""
+def _plan_row(row: Row, stored: StoredPeople, plan: ImportPlan) -> RowOutcome:
+    """Add the changes of a row to the plan, but not its identifiers."""
     if row.kind == "membership":
-        return _membership(row, known, made)
+        return _plan_membership(row, stored, plan)
     if row.kind not in NAME_COLUMNS:
         return RowOutcome(row, "unchanged")
     name = row.values[NAME_COLUMNS[row.kind]]
-    before = known.things[row.kind].get(name)
-    given = _given(row, known.home_page)
-    after = {**(before or _NEW[row.kind]), **given}
-    changes = tuple(key for key in given if before and before[key] != after[key])
+    before = stored.entities[row.kind].get(name)
+    values = _entity_values(row, stored.home_page)
+    after = {**(before or _DEFAULTS[row.kind]), **values}
+    changes = tuple(column for column in values if before and before[column] != after[column])
     if before and not changes:
         return RowOutcome(row, "unchanged")
-    if name in known.person_ids and row.kind == "user":
-        after["person_id"] = known.person_ids[name]
-    made.things[row.kind].append(after)
+    if name in stored.person_ids and row.kind == "user":
+        after["person_id"] = stored.person_ids[name]
+    plan.entities[row.kind].append(after)
     return RowOutcome(row, "changed" if before else "added", changes)
 
 
-def _given(row: Row, home_page: str) -> Values:
-    """What a row says, with content items by their activities."""
-    given = {key: value for key, value in row.values.items() if key != "type"}
-    if given.get("content"):
-        given["content"] = track_events.activity_id(given["content"], home_page)
-    return given
+def _entity_values(row: Row, home_page: str) -> Values:
+    """The columns of the entity, with the activity id as `content`."""
+    values = {column: value for column, value in row.values.items() if column != "type"}
+    if values.get("content"):
+        values["content"] = track_events.activity_id(values["content"], home_page)
+    return values
 
 
-def _membership(row: Row, known: StoredPeople, made: ImportPlan) -> RowOutcome:
-    period, end = checks.membership_key(row), checks.membership_end(row, known)
-    is_known = period in known.memberships
+def _plan_membership(row: Row, stored: StoredPeople, plan: ImportPlan) -> RowOutcome:
+    key, end = checks.membership_key(row), checks.membership_end(row, stored)
+    exists = key in stored.memberships
     if end == row.values["from"]:
-        if not is_known:
+        if not exists:
             return RowOutcome(row, "unchanged")
-        made.removed.append(period)
+        plan.removed_memberships.append(key)
         return RowOutcome(row, "removed")
-    if is_known and known.memberships[period] == end:
+    if exists and stored.memberships[key] == end:
         return RowOutcome(row, "unchanged")
-    made.lasting[period] = end
-    return RowOutcome(row, "changed", ("to",)) if is_known else RowOutcome(row, "added")
+    plan.memberships[key] = end
+    return RowOutcome(row, "changed", ("to",)) if exists else RowOutcome(row, "added")
 
 
-def _adopt(
+def _match_persons(
     rows: Iterable[Row],
-    claims: Iterable[IdentifierAssignment],
-    known: StoredPeople,
-    made: ImportPlan,
+    identifiers: Iterable[IdentifierAssignment],
+    stored: StoredPeople,
+    plan: ImportPlan,
 ) -> None:
-    """Takes persons without a name for new users who claim an identifier of theirs."""
-    nameless: dict[str, dict[int, str | None]] = defaultdict(dict)
-    for claim in claims:
-        holder = known.holders.get(claim.agent_key)
-        if holder and holder.user is None:
-            nameless[claim.user][holder.person_id] = holder.email
-    added = {each["user"]: each for each in made.things["user"] if "person_id" not in each}
-    taken: set[int] = set()
+    """Let each new user take over a person from statements who owns one of their identifiers."""
+    candidates: dict[str, dict[int, str | None]] = defaultdict(dict)
+    for identifier in identifiers:
+        owner = stored.owners.get(identifier.agent_key)
+        if owner and owner.user is None:
+            candidates[identifier.user][owner.person_id] = owner.email
+    new_users = {user["user"]: user for user in plan.entities["user"] if "person_id" not in user}
+    matched: set[int] = set()
     for row in rows:
-        if row.kind != "user" or row.values["user"] not in added:
+        if row.kind != "user" or row.values["user"] not in new_users:
             continue
-        user = added.pop(row.values["user"])
-        emails = nameless[user["user"]]
-        person_id = min(emails.keys() - taken, default=None)
+        user = new_users.pop(row.values["user"])
+        emails = candidates[user["user"]]
+        person_id = min(emails.keys() - matched, default=None)
         if person_id is not None:
-            taken.add(person_id)
-            user["person_id"] = made.adopted[user["user"]] = person_id
+            matched.add(person_id)
+            user["person_id"] = plan.matched_persons[user["user"]] = person_id
             user["email"] = row.values.get("email", emails[person_id])
 
 
-def _give(
-    claim: IdentifierAssignment, known: StoredPeople, made: ImportPlan, told: dict[int, RowOutcome]
+def _plan_identifier(
+    identifier: IdentifierAssignment,
+    stored: StoredPeople,
+    plan: ImportPlan,
+    outcomes: dict[int, RowOutcome],
 ) -> None:
-    """Notes what a claim changes, also as what becomes of its row."""
-    holder = known.holders.get(claim.agent_key)
-    target = known.person_ids.get(claim.user, made.adopted.get(claim.user))
-    if holder and holder.person_id == target and (holder.imported or not claim.imported):
+    """Add an assignment to the plan, and to the outcome of its row if that was unchanged."""
+    owner = stored.owners.get(identifier.agent_key)
+    user = identifier.user
+    person_id = stored.person_ids.get(user, plan.matched_persons.get(user))
+    is_own = owner is not None and owner.person_id == person_id
+    if owner and is_own and (owner.imported or not identifier.imported):
         return
-    made.claims.append(claim)
-    if holder and holder.person_id != target:
-        made.moved.append(claim.agent_key)
-        made.left.add(holder.person_id)
-    before = told.get(claim.row.index)
-    if before and before.kind == "unchanged":
-        column = "email" if claim.row.kind == "user" else "value"
-        added = holder is None and claim.row.kind == "identifier"
-        told[claim.row.index] = (
-            RowOutcome(claim.row, "added") if added else RowOutcome(claim.row, "changed", (column,))
-        )
+    plan.identifiers.append(identifier)
+    if owner and not is_own:
+        plan.reassigned_keys.append(identifier.agent_key)
+        plan.previous_owners.add(owner.person_id)
+    row = identifier.row
+    outcome = outcomes.get(row.index)
+    if outcome and outcome.kind == "unchanged":
+        if owner is None and row.kind == "identifier":
+            outcomes[row.index] = RowOutcome(row, "added")
+        else:
+            column = "email" if row.kind == "user" else "value"
+            outcomes[row.index] = RowOutcome(row, "changed", (column,))

@@ -1,12 +1,12 @@
-"""The rows of an import of people: read from CSV or JSON, and each checked by itself.
+"""Rows of a people import: parsing CSV and JSON, and the checks of a row alone.
 
-A cell that is empty clears what is known; a column that is not there leaves it as it is.
+An empty cell clears the stored value; a missing column leaves it unchanged.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -25,14 +25,18 @@ Values = dict[str, Any]
 
 KINDS = ("user", "identifier", "group", "team", "membership", "assignment")
 
-_DAYS = frozenset({"from", "to", "created_date", "updated_date", "deleted_date"})
-_MOMENTS = frozenset({"due_at", "created_at", "updated_at", "deleted_at"})
+_DATES = frozenset({"from", "to", "created_date", "updated_date", "deleted_date"})
+_TIMESTAMPS = frozenset({"due_at", "created_at", "updated_at", "deleted_at"})
 _NUMBERS = frozenset({"xp"})
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row, `line` where it begins in a file; `values` are typed if it breaks no rule."""
+    """A row of an import.
+
+    `index` counts from 0. `line` is the line of the file on which the row begins, None for JSON.
+    `kind` is one of KINDS, "" if the row has none. `values` are typed if the row is valid.
+    """
 
     index: int
     line: int | None
@@ -42,11 +46,12 @@ class Row:
 
     @property
     def is_valid(self) -> bool:
+        """Whether the row breaks no rule of its own."""
         return not self.violations
 
     @property
     def location(self) -> str:
-        """Where it stands, for people."""
+        """The line or the index, for messages."""
         return f"line {self.line}" if self.line else f"row {self.index}"
 
 
@@ -57,30 +62,29 @@ def columns(kind: str) -> tuple[str, ...]:
 
 
 def read_csv(text: str) -> Iterator[Row]:
-    """The rows of a table whose first line names the columns. Raises InvalidImport."""
+    """The rows of a CSV table with a header line. Raises InvalidImport."""
     table = _table(text)
     header = [name.strip() for name in next(table, (0, []))[1]]
     _check_header(header)
     for index, (line, cells) in enumerate(table):
-        given = dict(zip_longest(header, map(str.strip, cells[: len(header)]), fillvalue=""))
-        kind = given["type"] if given.get("type") in KINDS else ""
+        row = dict(zip_longest(header, map(str.strip, cells[: len(header)]), fillvalue=""))
+        kind = row["type"] if row.get("type") in KINDS else ""
         own = columns(kind) if kind else ()
-        values = {name: _cell(name, cell) for name, cell in given.items() if cell or name in own}
-        too_many = len(cells) - len(header)
-        yield _row(index, line, values, _surplus(too_many) if too_many > 0 else ())
+        values = {name: _cell(name, cell) for name, cell in row.items() if cell or name in own}
+        yield _row(index, line, values, _too_many_cells(cells, header))
 
 
-def read_json(values: Any) -> Iterator[Row]:
+def read_json(document: Any) -> Iterator[Row]:
     """The rows of an array of objects. Raises InvalidImport."""
-    if not isinstance(values, list):
-        raise InvalidImport(f"The body must be an array of rows, not {excerpt(values)}.")
-    for index, each in enumerate(values):
-        yield _row(index, None, each)
+    if not isinstance(document, list):
+        raise InvalidImport(f"The body must be an array of rows, not {excerpt(document)}.")
+    for index, value in enumerate(document):
+        yield _row(index, None, value)
 
 
 def _table(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows with cells in them, and the lines that they begin in."""
-    # Not splitlines(): a cell may hold what only that takes for the end of a line.
+    """The line on which each row begins, and its cells; rows without any text are left out."""
+    # Not splitlines(): it splits cells at line separators that are not line ends in CSV.
     lines = (f"{line}\n" for line in text.removeprefix("\ufeff").split("\n"))
     reader = csv.reader(lines, strict=True)
     while True:
@@ -88,7 +92,7 @@ def _table(text: str) -> Iterator[tuple[int, list[str]]]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise InvalidImport(f"The table cannot be read from line {line} on: {error}.") from None
+            raise InvalidImport(f"Invalid CSV at line {line}: {error}.") from None
         if cells is None:
             return
         if any(map(str.strip, cells)):
@@ -96,25 +100,21 @@ def _table(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check_header(header: list[str]) -> None:
+    """Raise InvalidImport for unknown and repeated columns, and without a `type` column."""
     known = dict.fromkeys(name for kind in KINDS for name in columns(kind))
-    wrong = [
-        Violation(f"/{name}", "is not a column of an import", "People: columns")
+    details = {
+        name: "unknown column" if name not in known else "repeated column"
         for name in header
-        if name and name not in known
-    ]
-    wrong += [
-        Violation(f"/{name}", "must be a column only once", "People: columns")
-        for name in dict.fromkeys(header)
-        if name in known and header.count(name) > 1
-    ]
+        if name and (name not in known or header.count(name) > 1)
+    }
     if "type" not in header:
-        wrong.append(Violation("/type", "is missing among the columns", "People: columns"))
-    if wrong:
-        told = "; ".join(f"{excerpt(each.pointer[1:])} {each.detail}" for each in wrong[:5])
+        details["type"] = "missing column"
+    if details:
+        violations = [Violation(f"/{name}", details[name], "People: columns") for name in details]
+        listed = ", ".join(f"{details[name]} {excerpt(name)}" for name in [*details][:5])
         raise InvalidImport(
-            f"The first line must name the columns, separated by commas: {told}. There are "
-            f"{', '.join(known)}.",
-            violations=wrong,
+            f"Invalid header line: {listed}. The columns are {', '.join(known)}.",
+            violations=violations,
         )
 
 
@@ -129,69 +129,69 @@ def _cell(name: str, cell: str) -> Any:
     return cell
 
 
-def _surplus(count: int) -> tuple[Violation, ...]:
-    detail = f"expected no more cells than columns, found {count} more"
+def _too_many_cells(cells: list[str], header: list[str]) -> tuple[Violation, ...]:
+    if len(cells) <= len(header):
+        return ()
+    detail = f"expected at most {len(header)} cells, found {len(cells)}"
     return (Violation("", detail, "People: columns"),)
 
 
-def _row(index: int, line: int | None, given: Any, wrong: Iterable[Violation] = ()) -> Row:
-    kind = given.get("type") if isinstance(given, dict) else None
+def _row(
+    index: int, line: int | None, values: Any, table_violations: tuple[Violation, ...] = ()
+) -> Row:
+    kind = values.get("type") if isinstance(values, dict) else None
     if kind not in KINDS:
-        return Row(index, line, "", {}, (*wrong, _of_no_kind(given)))
-    found = validation.violations(given, f"people/{kind}", _findings)
-    if violations := (*wrong, *(map(_of_a_cell, found) if line else found)):
-        return Row(index, line, kind, given, violations)
-    return Row(index, line, kind, {name: _typed(name, value) for name, value in given.items()})
+        return Row(index, line, "", {}, (*table_violations, _invalid_type(values)))
+    violations = validation.violations(values, f"people/{kind}", _rule_violations)
+    if line:
+        violations = [_in_terms_of_tables(violation) for violation in violations]
+    if table_violations or violations:
+        return Row(index, line, kind, values, (*table_violations, *violations))
+    return Row(index, line, kind, {name: _typed(name, value) for name, value in values.items()})
 
 
-def _of_a_cell(violation: Violation) -> Violation:
-    """In the words of tables."""
+def _in_terms_of_tables(violation: Violation) -> Violation:
     detail = violation.detail.replace("the member ", "the column ")
-    return replace(violation, detail=detail.replace(", found null", ", found nothing"))
+    return replace(violation, detail=detail.replace(", found null", ", found no value"))
 
 
-def _of_no_kind(given: Any) -> Violation:
-    expected = " or ".join((", ".join(KINDS[:-1]), KINDS[-1]))
-    if not isinstance(given, dict):
-        return Violation("", f"expected a row (an object), found {excerpt(given)}", "People: row")
-    if given.get("type") is None:
-        return Violation("/type", f"expected {expected}, found nothing", "People: type")
-    return Violation(
-        "/type", f"expected {expected}, found {excerpt(given['type'])}", "People: type"
-    )
+def _invalid_type(values: Any) -> Violation:
+    if not isinstance(values, dict):
+        return Violation("", f"expected a row (an object), found {excerpt(values)}", "People: row")
+    found = "no value" if values.get("type") is None else excerpt(values["type"])
+    expected = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
+    return Violation("/type", f"expected {expected}, found {found}", "People: type")
 
 
 def _typed(name: str, value: Any) -> Any:
+    """A date, datetime or Decimal where the column has that type. Raises ValueError."""
     if value is None:
         return None
-    if name in _DAYS:
+    if name in _DATES:
         return date.fromisoformat(value)
-    if name in _MOMENTS:
+    if name in _TIMESTAMPS:
         return parse_timestamp(value)
     if name in _NUMBERS:
         return Decimal(str(value))
     return value
 
 
-def _findings(row: Any) -> Iterator[RuleViolation]:
-    """What the schemas do not say: dates that exist, and columns that depend on each other."""
-    for name in (_DAYS | _MOMENTS) & row.keys():
+def _rule_violations(row: Any) -> Iterator[RuleViolation]:
+    """Rules that the schemas cannot express: existing dates, and columns that depend on others."""
+    for name in (_DATES | _TIMESTAMPS) & row.keys():
         if isinstance(row[name], str):
             try:
                 _typed(name, row[name])
             except ValueError as error:
                 yield (name,), f"{error}: found {excerpt(row[name])}", name
     if row["type"] == "membership":
-        yield from _membership(row)
+        yield from _membership_violations(row)
 
 
-def _membership(row: Values) -> Iterator[RuleViolation]:
+def _membership_violations(row: Values) -> Iterator[RuleViolation]:
     if (row.get("team") is None) == (row.get("organization") is None):
         yield ("team",), "expected either a team or an organization", "team"
-    first, last = row.get("from"), row.get("to")
-    if isinstance(first, str) and isinstance(last, str) and last < first:
-        yield (
-            ("to",),
-            f"expected no day before {excerpt(first)}, found {excerpt(last)}",
-            "to",
-        )
+    start, end = row.get("from"), row.get("to")
+    if isinstance(start, str) and isinstance(end, str) and end < start:
+        detail = f"expected a date not before {excerpt(start)}, found {excerpt(end)}"
+        yield ("to",), detail, "to"

@@ -81,7 +81,7 @@ async def test_an_array_is_imported_too(take: Import) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("people.csv", b"user\nada\n", '"type" is missing among the columns'),
+        ("people.csv", b"user\nada\n", 'missing column "type"'),
         ("people.csv", b"type\n\xff\n", "cannot be read"),
         ("people.json", b"{", "not JSON"),
         ("people.json", b"{}", "must be an array of rows"),

@@ -31,7 +31,7 @@ async def test_memberships_of_one_group_do_not_overlap(operator: Partner) -> Non
     assert told == (
         0,
         "/from",
-        "expected no day of another membership of the same, which lasts from 2026-01-01 on",
+        "expected no overlap with the same user's membership from 2026-01-01 without an end",
     )
     left = membership("ada", "2026-01-01", "2026-01-03", organization="north")
     assert outcomes(await take(operator, rejoined, left)) == ["added", "changed"]
