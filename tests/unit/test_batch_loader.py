@@ -11,7 +11,7 @@ from lrs.store.batching import BatchLoader, SingleFlight
 
 
 class Library:
-    """Answers each question with itself, when it is allowed to."""
+    """Answers each key with itself, once it is released."""
 
     def __init__(self) -> None:
         self.asked: list[list[int]] = []
@@ -31,7 +31,7 @@ async def started(together: BatchLoader[int, int], *questions: int) -> list[asyn
     return tasks
 
 
-async def test_those_who_come_meanwhile_are_answered_together_and_afresh() -> None:
+async def test_keys_requested_during_a_query_share_the_next_query() -> None:
     library = Library()
     together = BatchLoader(library.ask)
     first = await started(together, 1)
@@ -42,7 +42,7 @@ async def test_those_who_come_meanwhile_are_answered_together_and_afresh() -> No
     assert library.asked == [[1], [2, 1, 3]]
 
 
-async def test_what_fails_fails_for_those_who_asked_and_for_nobody_else() -> None:
+async def test_failed_query_fails_only_for_its_callers() -> None:
     library = Library()
     together = BatchLoader(library.ask)
     failing = [*await started(together, 1), *await started(together, 2, 13)]
@@ -53,7 +53,7 @@ async def test_what_fails_fails_for_those_who_asked_and_for_nobody_else() -> Non
     assert await together.load(3) == 3
 
 
-async def test_who_goes_away_takes_nobody_along() -> None:
+async def test_cancelled_caller_cancels_no_other() -> None:
     library = Library()
     together = BatchLoader(library.ask)
     gone, staying = await started(together, 1, 2)
@@ -64,7 +64,7 @@ async def test_who_goes_away_takes_nobody_along() -> None:
         await gone
 
 
-async def test_no_query_is_asked_for_more_than_a_hundred() -> None:
+async def test_query_has_at_most_a_hundred_keys() -> None:
     library = Library()
     library.open.set()
     together = BatchLoader(library.ask)
@@ -72,7 +72,7 @@ async def test_no_query_is_asked_for_more_than_a_hundred() -> None:
     assert [len(each) for each in library.asked] == [100, 100, 50]
 
 
-async def test_the_same_question_is_answered_once_at_a_time() -> None:
+async def test_identical_concurrent_queries_run_once() -> None:
     asked, may_answer = [], asyncio.Event()
 
     async def ask(question: int) -> int:

@@ -35,7 +35,7 @@ LAUNCH = Launch("partner", "player", "42", "9", 1_700_000_000, "salt")
         ("PT2.5S", 3), (f"PT{10**12}S", 10**12),
     ],
 )  # fmt: skip
-def test_durations(text: str, seconds: int) -> None:
+def test_duration_is_converted_to_seconds(text: str, seconds: int) -> None:
     assert durations.seconds(text) == seconds
 
 
@@ -51,7 +51,7 @@ def test_durations(text: str, seconds: int) -> None:
         (3, "must be an ISO 8601 duration such as PT3M0S"),
     ],
 )
-def test_what_is_no_duration(value: object, told: str) -> None:
+def test_malformed_duration_raises_invalid_duration(value: object, told: str) -> None:
     with pytest.raises(InvalidDuration, match=f"^{told}$"):
         durations.seconds(value)
 
@@ -61,7 +61,7 @@ parts = st.fixed_dictionaries({}, optional=dict.fromkeys("DHMS", whole)).filter(
 
 
 @given(parts, st.sampled_from(".,"), st.from_regex("[0-9]{1,9}", fullmatch=True))
-def test_a_duration_is_the_sum_of_its_parts(
+def test_duration_is_the_sum_of_its_parts(
     given_parts: dict[str, int], mark: str, fraction: str
 ) -> None:
     given_parts = {name: given_parts[name] for name in "DHMS" if name in given_parts}
@@ -81,13 +81,13 @@ def test_a_duration_is_the_sum_of_its_parts(
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=1_000)))
-def test_a_time_in_seconds_is_read_as_it_is(time: timedelta) -> None:
+def test_duration_in_seconds_keeps_its_value(time: timedelta) -> None:
     seconds = int(time.total_seconds())
     assert durations.seconds(f"PT{seconds}S") == seconds
 
 
 @given(st.one_of(st.text(alphabet="PTYMWDHS0123456789.,-+ ", max_size=12), st.text(max_size=20)))
-def test_any_text_is_a_duration_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_raises_invalid_duration(text: str) -> None:
     try:
         seconds = durations.seconds(text)
     except InvalidDuration:
@@ -105,7 +105,7 @@ ids = st.text(min_size=1, max_size=255).filter(canvas_launches.is_lms_id)
 
 
 @given(ids, ids, ids, ids, st.integers(0, 2**53), st.text("abcXYZ019-_", max_size=16))
-def test_a_token_says_what_was_said(
+def test_signed_token_round_trips_the_launch(
     partner: str, tool: str, user: str, course: str, issued_at: int, salt: str
 ) -> None:
     launch = Launch(partner, tool, user, course, issued_at, salt)
@@ -117,7 +117,7 @@ def test_a_token_says_what_was_said(
 
 
 @given(st.integers(0, 10_000), st.characters(codec="ascii"))
-def test_a_changed_token_is_not_signed(place: int, letter: str) -> None:
+def test_changed_token_is_not_signed(place: int, letter: str) -> None:
     token = canvas_launches.sign_token(LAUNCH, KEY)
     place %= len(token)
     changed = token[:place] + letter + token[place + 1 :]
@@ -126,7 +126,7 @@ def test_a_changed_token_is_not_signed(place: int, letter: str) -> None:
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_token_or_none(text: str) -> None:
+def test_any_text_is_no_signed_token(text: str) -> None:
     assert canvas_launches.parse_token(text) is None
     assert not canvas_launches.is_signed(text, KEY)
 
@@ -140,7 +140,7 @@ def test_any_text_is_a_token_or_none(text: str) -> None:
         '["a","\\ud800","c","d",1,"s"]', "null", "", "\xff",
     ],
 )  # fmt: skip
-def test_payloads_that_say_nothing(payload: str) -> None:
+def test_token_with_malformed_payload_parses_to_none(payload: str) -> None:
     middle = base64.urlsafe_b64encode(payload.encode("latin-1")).decode().rstrip("=")
     head, _, mac = canvas_launches.sign_token(LAUNCH, KEY).split(".")
     assert canvas_launches.parse_token(f"{head}.{middle}.{mac}") is None
@@ -152,7 +152,7 @@ def test_payloads_that_say_nothing(payload: str) -> None:
 URLS = CallbackURLs("https://lrs.example/x", "https://lrs.example/c")
 
 
-def test_variables_are_replaced() -> None:
+def test_launch_variables_are_substituted() -> None:
     sent = {
         "custom_canvas_xapi_url": "$Canvas.xapi.url",
         "custom_caliper": "$Caliper.url",
@@ -186,7 +186,7 @@ MEMBERS = ("id", "actor", "verb", "result", "context", "timestamp", "version", "
     st.fixed_dictionaries({}, optional=dict.fromkeys(MEMBERS, json_values)),
     st.text(min_size=1, max_size=40).filter(lambda url: "\0" not in url),
 )
-def test_any_body_makes_a_valid_statement(told: dict[str, Any], url: str) -> None:
+def test_any_callback_body_makes_a_valid_statement(told: dict[str, Any], url: str) -> None:
     told["object"] = {"id": url, "definition": told.get("result")}
     try:
         found = report(told)
@@ -203,7 +203,7 @@ def test_any_body_makes_a_valid_statement(told: dict[str, Any], url: str) -> Non
     assert (json.loads(kept) if isinstance(kept, str) else kept) == told
 
 
-def test_a_bad_part_takes_no_good_one_along() -> None:
+def test_invalid_member_is_dropped_and_valid_members_are_kept() -> None:
     told = {
         "verb": {"id": "http://example.com/verb", "display": "no language map"},
         "object": {"id": "http://example.com/"},
@@ -224,18 +224,18 @@ def test_a_bad_part_takes_no_good_one_along() -> None:
     assert [each["id"] for each in activities["parent"]] == [f"{HOME}/courses/9"]
 
 
-def test_a_duration_that_xapi_does_not_know_is_written_in_seconds() -> None:
+def test_duration_outside_xapi_syntax_is_written_in_seconds() -> None:
     told = {"object": {"id": "http://example.com/"}, "result": {"duration": "PT1.5H0M"}}
     made = canvas_callbacks.statement(report(told), LAUNCH, HOME, None)
     assert made["result"] == {"duration": "PT5400S"}
 
 
-def test_a_page_that_is_no_iri_gets_one() -> None:
+def test_object_id_without_scheme_becomes_an_iri() -> None:
     made = canvas_callbacks.statement(report({"object": {"id": "page 7/ü"}}), LAUNCH, HOME, None)
     assert made["object"]["id"] == f"{HOME}/contents/page%207%2F%C3%BC"
 
 
-def test_nothing_to_view() -> None:
+def test_missing_object_id_raises_missing_object_id() -> None:
     with pytest.raises(MissingObjectId, match=r"^object\.id is required"):
         report({})
     with pytest.raises(MissingObjectId, match=r"^object\.@id is required"):
@@ -243,7 +243,7 @@ def test_nothing_to_view() -> None:
     assert canvas_callbacks.parse_caliper({"@type": "other"}, b"") is None
 
 
-def test_an_id_of_somebody_elses_is_told_from_a_retry() -> None:
+def test_statement_of_another_launch_is_not_a_retry() -> None:
     made = canvas_callbacks.statement(report({"object": {"id": "x:y"}}), LAUNCH, HOME, None)
     assert canvas_callbacks.is_from_launch(made, LAUNCH)
     for other in ({"user": "43"}, {"course": "8"}, {"tool": "editor"}):

@@ -36,14 +36,14 @@ ETAG = f'"{OBJECT.etag}"'
 
 
 def named(kind: Kind, method: str, *parameters: tuple[str, str]) -> set[str]:
-    """The parameters that a refusal names."""
+    """The parameters that the error names."""
     with pytest.raises(InvalidParameter) as caught:
         documents.parse(parameters, kind, method)
     assert all(each.pointer in caught.value.detail for each in caught.value.violations)
     return {each.pointer for each in caught.value.violations}
 
 
-def test_the_parameters_of_state() -> None:
+def test_state_parameters_are_parsed() -> None:
     asked = documents.parse([ACTIVITY, AGENT, REGISTRATION, STATE_ID], STATE, "GET")
     assert asked.document_id == "bookmark"
     assert asked.scope.activity == "http://example.com/a"
@@ -52,7 +52,7 @@ def test_the_parameters_of_state() -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "GET"])
-def test_what_must_be_given(method: str) -> None:
+def test_missing_parameters_are_reported(method: str) -> None:
     by_id = {"GET": set(), "DELETE": set()}.get(method, {"stateId"})
     assert named(STATE, method, REGISTRATION) == {"activityId", "agent", *by_id}
     by_id = set() if method == "GET" else {"profileId"}
@@ -64,7 +64,7 @@ def test_what_must_be_given(method: str) -> None:
     ("kind", "parameters"),
     [(STATE, (ACTIVITY, AGENT)), (AGENT_PROFILE, (AGENT,)), (ACTIVITY_PROFILE, (ACTIVITY,))],
 )
-def test_unknown_repeated_and_misplaced_parameters_are_named(
+def test_unknown_repeated_and_misplaced_parameters_are_reported(
     kind: Kind, parameters: tuple[tuple[str, str], ...]
 ) -> None:
     one = (kind.id_parameter, "x")
@@ -101,12 +101,12 @@ def test_unknown_repeated_and_misplaced_parameters_are_named(
         ("since", "2024-05-13T14:25:00"),
     ],
 )
-def test_malformed_parameters_are_named(name: str, text: str) -> None:
+def test_malformed_parameter_is_reported(name: str, text: str) -> None:
     given = dict([ACTIVITY, AGENT, REGISTRATION])
     assert named(STATE, "GET", *{**given, name: text}.items()) == {name}
 
 
-def test_an_agent_is_known_by_its_identifier_alone() -> None:
+def test_agent_is_identified_by_its_identifier_alone() -> None:
     def scope(agent: str) -> Any:
         return documents.parse([("agent", agent)], AGENT_PROFILE, "GET").scope
 
@@ -116,7 +116,7 @@ def test_an_agent_is_known_by_its_identifier_alone() -> None:
     assert scope('{"mbox":"mailto:a@b.example"}').key != scope('{"mbox":"mailto:b@b.example"}').key
 
 
-def test_registrations_of_one_activity_and_agent_share_their_key() -> None:
+def test_registrations_of_one_activity_and_agent_share_their_scope_key() -> None:
     without = documents.parse([ACTIVITY, AGENT], STATE, "GET").scope
     within = documents.parse([ACTIVITY, AGENT, REGISTRATION], STATE, "GET").scope
     assert without.key == within.key
@@ -124,7 +124,7 @@ def test_registrations_of_one_activity_and_agent_share_their_key() -> None:
     assert without.key != documents.parse([ACTIVITY], ACTIVITY_PROFILE, "GET").scope.key
 
 
-def test_the_etag_is_the_sha1_of_the_bytes() -> None:
+def test_etag_is_the_sha1_of_the_bytes() -> None:
     assert PLAIN.etag == "a9993e364706816aba3e25717850c26c9cd0d89d"
 
 
@@ -145,7 +145,7 @@ def test_the_etag_is_the_sha1_of_the_bytes() -> None:
         ([""], False),
     ],
 )
-def test_entity_tags(lines: list[str], holds: bool) -> None:
+def test_entity_tags_are_compared(lines: list[str], holds: bool) -> None:
     found = preconditions.parse(lines, [])
     assert found
     if holds:
@@ -166,25 +166,25 @@ def test_entity_tags(lines: list[str], holds: bool) -> None:
         found.check(OBJECT.etag)
 
 
-def test_weak_tags_are_equal_only_weakly() -> None:
+def test_weak_etag_matches_only_if_none_match() -> None:
     with pytest.raises(PreconditionFailed):
         preconditions.parse([f"W/{ETAG}"], []).check(OBJECT.etag)
     assert preconditions.parse([], [f"W/{ETAG}"]).not_modified(OBJECT.etag)
 
 
 @pytest.mark.parametrize("line", ['"', 'a"b"', '"a" "b"', '*, "a"', '"a", *', "**", '"a\u20acb"'])
-def test_what_is_not_a_list_of_tags_is_refused(line: str) -> None:
+def test_malformed_etag_list_is_refused(line: str) -> None:
     with pytest.raises(BadRequest, match="If-Match"):
         preconditions.parse([line], [])
 
 
-def test_a_long_header_is_read_in_one_go() -> None:
+def test_long_etag_list_is_parsed_in_linear_time() -> None:
     for line in (" " * 60_000 + '"', "a" * 60_000 + '"', '"a" ,' * 12_000 + '"'):
         with pytest.raises(BadRequest):
             preconditions.parse(["x," + line], [])
 
 
-def test_no_headers_are_no_preconditions() -> None:
+def test_no_headers_mean_no_preconditions() -> None:
     found = preconditions.parse([], [])
     assert not found
     found.check(None)
@@ -209,7 +209,7 @@ def test_no_headers_are_no_preconditions() -> None:
         ("2.0.0", ACTIVITY_PROFILE, PLAIN, ConcurrencyConflict),
     ],
 )
-def test_put_without_preconditions(
+def test_put_without_preconditions_is_checked_by_version_and_kind(
     version: Version, kind: Kind, found: Document | None, refused: type[LRSError] | None
 ) -> None:
     nothing = preconditions.parse([], [])
@@ -225,21 +225,21 @@ def merge(stored: bytes, sent: bytes) -> bytes:
     return documents.merge(Document.of(stored, JSON), Document.of(sent, JSON), LIMIT).content
 
 
-def test_members_are_replaced_whole_and_others_stay_as_they_were_written() -> None:
+def test_merge_replaces_members_and_keeps_the_text_of_others() -> None:
     stored = b'{"x": {"a" : 1}, "big": 12345678901234567890123, "f": 1.50, "t":"\\u00e9\\u0000"}'
     assert merge(stored, b'{"x":{"b":2},"z":1E2}') == (
         b'{"x":{"b":2},"big":12345678901234567890123,"f":1.50,"t":"\\u00e9\\u0000","z":1E2}'
     )
 
 
-def test_the_stored_content_type_stays() -> None:
+def test_merge_keeps_the_stored_content_type() -> None:
     stored = Document.of(b'{"a":1}', "Application/JSON; charset=utf-8")
     merged = documents.merge(stored, OBJECT, LIMIT)
     assert merged == stored
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"1", b"{", b'{"a":1,"\\u0061":2}', b'{"a":NaN}'])
-def test_only_json_objects_are_merged(text: bytes) -> None:
+def test_merge_of_other_json_than_objects_is_refused(text: bytes) -> None:
     with pytest.raises(MalformedJSON, match="The stored document"):
         merge(text, b"{}")
     with pytest.raises(MalformedJSON, match="The sent document"):
@@ -252,12 +252,14 @@ def test_only_json_objects_are_merged(text: bytes) -> None:
 @pytest.mark.parametrize(
     ("stored", "sent", "named"), [(PLAIN, OBJECT, "stored"), (OBJECT, PLAIN, "sent")]
 )
-def test_only_json_is_merged(stored: Document, sent: Document, named: str) -> None:
+def test_merge_of_other_media_types_is_refused(
+    stored: Document, sent: Document, named: str
+) -> None:
     with pytest.raises(UnsupportedMediaType, match=f"{named} document is text/plain"):
         documents.merge(stored, sent, LIMIT)
 
 
-def test_a_document_does_not_grow_beyond_the_limit() -> None:
+def test_merge_beyond_the_size_limit_raises_too_large() -> None:
     stored, sent = Document.of(b'{"a":1}', JSON), Document.of(b'{"b":2}', JSON)
     assert documents.merge(stored, sent, 13).content == b'{"a":1,"b":2}'
     with pytest.raises(TooLarge, match="12 bytes"):
@@ -278,7 +280,7 @@ _OBJECTS = st.dictionaries(_NAMES, _VALUES, max_size=5)
 
 
 @given(_OBJECTS, _OBJECTS, st.booleans(), st.sampled_from([None, 0, 2]))
-def test_merging_is_that_of_dicts(
+def test_merge_equals_dict_update(
     stored: dict[str, Any], sent: dict[str, Any], ascii_only: bool, indent: int | None
 ) -> None:
     texts = [

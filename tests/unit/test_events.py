@@ -52,7 +52,7 @@ def measures(verb: str = f"{VERBS}completed", **members: Any) -> Measures:
         ("http://example.com/verbs/juggled", "worked", None),
     ],
 )
-def test_verbs(verb: str, kind: str, success: bool | None) -> None:
+def test_verb_determines_kind_and_success(verb: str, kind: str, success: bool | None) -> None:
     found = measures(verb)
     assert (found.kind, found.success) == (kind, success)
 
@@ -77,12 +77,12 @@ def test_verbs(verb: str, kind: str, success: bool | None) -> None:
         ),
     ],
 )
-def test_results(result: Json, expected: Json) -> None:
+def test_result_determines_the_measures(result: Json, expected: Json) -> None:
     found = measures("http://example.com/verbs/juggled", result=result)._asdict()
     assert {name: found[name] for name in expected} == expected
 
 
-def test_progress_stands_in_the_statement_s_own_definition() -> None:
+def test_progress_is_read_from_the_activity_definition() -> None:
     told = {
         "id": "http://a.example/1",
         "definition": {"extensions": {"http://datacamp.com/percentCompleted": 75}},
@@ -99,19 +99,21 @@ def test_progress_stands_in_the_statement_s_own_definition() -> None:
         ("https://w3id.org/xapi/adl/verbs/abandoned", 60_000),
     ],
 )
-def test_a_cmi5_session_tells_its_time_once(verb: str, milliseconds: int | None) -> None:
+def test_cmi5_session_time_is_counted_at_terminated_only(
+    verb: str, milliseconds: int | None
+) -> None:
     found = measures(verb, result={"duration": "PT1M"}, context={"contextActivities": CMI5})
     assert found.milliseconds == milliseconds
 
 
-def test_the_day_is_that_of_utc() -> None:
+def test_event_day_is_in_utc() -> None:
     found = telling()
     assert found is not None
     assert found.event.at == datetime(2026, 5, 8, 12, 44, 1, 267_000, tzinfo=UTC)
 
 
 @given(statements("2.0.0"))
-def test_every_statement_that_can_be_stored_is_understood(told: Json) -> None:
+def test_every_valid_statement_is_extracted(told: Json) -> None:
     told = {"timestamp": "2026-05-08T14:44:01Z", **told}
     payload = orjson.dumps(told).decode()
     gathered = extract_batch([StoredStatement(ID, None, payload, False)], load_vocabulary())
@@ -123,7 +125,7 @@ def test_every_statement_that_can_be_stored_is_understood(told: Json) -> None:
 # Contents
 
 
-def test_attributes_have_the_type_that_readers_rely_on() -> None:
+def test_attributes_have_the_types_of_the_report_columns() -> None:
     extensions = {
         "http://datacamp.com/slug": "intro",
         "http://datacamp.com/xp": "many",
@@ -143,13 +145,13 @@ def test_attributes_have_the_type_that_readers_rely_on() -> None:
 # Vocabularies
 
 
-def test_the_default_is_what_its_schema_says() -> None:
+def test_default_vocabulary_matches_its_schema() -> None:
     schema = resources.vocabulary("schema")
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(resources.vocabulary("default"), schema)
 
 
-def test_an_operator_adds_replaces_and_takes_away() -> None:
+def test_own_vocabulary_adds_replaces_and_removes_terms() -> None:
     own = load_vocabulary(
         b"""{
             "verbs": {
@@ -186,7 +188,7 @@ def test_an_operator_adds_replaces_and_takes_away() -> None:
         ),
     ],
 )
-def test_what_is_wrong_in_a_vocabulary_is_named(text: bytes, place: str) -> None:
+def test_invalid_vocabulary_is_refused_with_the_position(text: bytes, place: str) -> None:
     with pytest.raises(InvalidVocabulary) as refused:
         load_vocabulary(text)
     assert str(refused.value).startswith(f"{place}: ")

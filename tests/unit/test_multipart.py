@@ -36,7 +36,7 @@ def attachment(content: bytes = b"", **members: Any) -> dict[str, Any]:
 JSON_PART = part(b"{}", "Content-Type: application/json")
 
 
-# --- the boundary ----------------------------------------------------------------------------
+# Boundary
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ JSON_PART = part(b"{}", "Content-Type: application/json")
         ("Multipart/Mixed;charset=utf-8;BOUNDARY=x=y", "x=y"),
     ],
 )
-def test_the_boundary_is_found(header: str, expected: str) -> None:
+def test_boundary_is_parsed_from_the_content_type(header: str, expected: str) -> None:
     assert multipart.boundary(header) == expected
 
 
@@ -66,23 +66,25 @@ def test_the_boundary_is_found(header: str, expected: str) -> None:
         (f"multipart/mixed; boundary*{'9' * 5000}=x", BadRequest, "more than 1000 characters"),
     ],
 )
-def test_a_missing_boundary_is_named(header: str, error: type[LRSError], named: str) -> None:
+def test_content_type_without_valid_boundary_is_refused(
+    header: str, error: type[LRSError], named: str
+) -> None:
     with pytest.raises(error, match=named):
         multipart.boundary(header)
 
 
-# --- what is read ----------------------------------------------------------------------------
+# Parsing
 
 
-def test_a_body_is_read() -> None:
+def test_body_is_parsed_into_json_and_attachments() -> None:
     content = bytes(range(256))
     text, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
     assert text == b"{}"
     assert found == {sha256(content): Attachment(content, "text/plain")}
 
 
-def test_headers_without_a_blank_a_leading_line_end_and_none_at_the_end() -> None:
-    """As ADL's suite sends its signed statements."""
+def test_irregular_line_ends_and_header_spaces_are_accepted() -> None:
+    """ADL's conformance suite sends its signed statements in this form."""
     signature = b"e30.e30.e30"
     text = (
         f"\r\n--{DASHES}\r\nContent-Type:application/json\r\n\r\n{{}}"
@@ -96,14 +98,14 @@ def test_headers_without_a_blank_a_leading_line_end_and_none_at_the_end() -> Non
     assert found == {sha256(signature): Attachment(signature, "application/octet-stream")}
 
 
-def test_preamble_epilogue_and_blanks_after_a_boundary() -> None:
+def test_preamble_epilogue_and_spaces_after_a_boundary_are_ignored() -> None:
     dash = f"--{DASHES}".encode()
     text = body(JSON_PART).replace(dash + b"\r\n", dash + b" \t\r\n")
     text = b"This is a message in MIME format.\r\n" + text + b"The end.\r\n--" + dash
     assert multipart.parse(text, MIXED) == (b"{}", {})
 
 
-def test_headers_are_folded_and_written_in_any_case() -> None:
+def test_folded_headers_in_any_case_are_parsed() -> None:
     content = b"x"
     odd = part(
         content,
@@ -115,7 +117,7 @@ def test_headers_are_folded_and_written_in_any_case() -> None:
     assert found == {sha256(content): Attachment(content, "text/plain; charset=utf-8")}
 
 
-def test_lines_that_end_with_lf_alone() -> None:
+def test_body_with_lf_line_ends_is_parsed() -> None:
     content = b"one\r\ntwo\r"
     text = (
         b"--b\nContent-Type: application/json\n\n[]\n--b\nContent-Transfer-Encoding: binary\n"
@@ -126,19 +128,19 @@ def test_lines_that_end_with_lf_alone() -> None:
     assert found == {sha256(content): Attachment(content, "application/octet-stream")}
 
 
-def test_lf_inside_content_does_not_part_a_body_of_crlf() -> None:
+def test_lf_boundary_inside_content_does_not_split_a_crlf_body() -> None:
     content = f"\n--{DASHES}\nno\n--{DASHES}--\n\r\n--{DASHES}x\r\n\r\n-{DASHES}".encode()
     _, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
     assert found[sha256(content)].content == content
 
 
 @pytest.mark.parametrize("content", [b"", b"\r\n", b"\r\n\r\n", b"--", b"\n", b"\r"])
-def test_content_at_its_edges(content: bytes) -> None:
+def test_line_ends_and_dashes_at_content_edges_are_kept(content: bytes) -> None:
     _, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
     assert found[sha256(content)].content == content
 
 
-def test_parts_without_headers_or_content() -> None:
+def test_parts_without_headers_or_content_are_parsed() -> None:
     text = b"--b\r\n\r\n\r\n--b\r\n\r\n--b\r\nA: b\r\n\r\n--b--"
     parts = multipart.split(text, "b")
     assert [(each.headers, each.content) for each in parts] == [
@@ -149,18 +151,18 @@ def test_parts_without_headers_or_content() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
-def test_every_sha2_is_known_by_its_length(algorithm: str) -> None:
+def test_sha2_variant_is_recognised_by_its_length(algorithm: str) -> None:
     sha2 = hashlib.new(algorithm, b"x").hexdigest()
     _, found = multipart.parse(body(JSON_PART, attached(b"x", sha2.upper())), MIXED)
     assert list(found) == [sha2]
 
 
-def test_bytes_sent_twice_are_kept_once() -> None:
+def test_content_sent_twice_is_deduplicated() -> None:
     _, found = multipart.parse(body(JSON_PART, attached(b"x"), attached(b"x")), MIXED)
     assert list(found) == [sha256(b"x")]
 
 
-# --- what is refused -------------------------------------------------------------------------
+# Errors
 
 
 ENCODED = part(
@@ -197,17 +199,17 @@ HASHLESS = part(b"x", "Content-Transfer-Encoding: binary")
         (body(JSON_PART, part(b"", "a: " + "b" * 8_192)), "Part 2: expected headers within"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_named(text: bytes, named: str) -> None:
+def test_malformed_body_is_refused_with_its_cause(text: bytes, named: str) -> None:
     with pytest.raises(BadRequest, match=named):
         multipart.parse(text, MIXED)
 
 
-def test_headers_fill_what_they_may() -> None:
+def test_header_of_maximum_size_is_accepted() -> None:
     text = "a: " + "b" * (multipart.MAX_HEADER_BYTES - 5)
     assert multipart.split(body(part(b"", text)), DASHES)[0].headers == {"a": text[3:]}
 
 
-def test_there_are_only_so_many_parts() -> None:
+def test_more_than_max_parts_raises_too_large() -> None:
     most = [part(b"")] * multipart.MAX_PARTS
     assert len(multipart.split(body(*most), DASHES)) == multipart.MAX_PARTS
     with pytest.raises(TooLarge):
@@ -233,7 +235,7 @@ pieces = st.sampled_from(
 
 
 @given(st.lists(pieces | st.binary(max_size=5)).map(b"".join))
-def test_nothing_but_a_bad_request_comes_of_any_body(text: bytes) -> None:
+def test_any_body_is_parsed_or_raises_bad_request(text: bytes) -> None:
     with suppress(BadRequest):
         multipart.parse(text, "multipart/mixed; boundary=b")
 
@@ -244,7 +246,7 @@ def test_nothing_but_a_bad_request_comes_of_any_body(text: bytes) -> None:
     | st.text().map("multipart/mixed; boundary={}".format)
 )
 @example("multipart/mixed; boundary*=x''%ff")
-def test_nothing_but_a_bad_request_comes_of_any_header(header: str) -> None:
+def test_any_content_type_has_a_boundary_or_raises_bad_request(header: str) -> None:
     try:
         found = multipart.boundary(header)
     except BadRequest:
@@ -252,11 +254,11 @@ def test_nothing_but_a_bad_request_comes_of_any_header(header: str) -> None:
     assert re.fullmatch("[ -~]{1,70}", found)
 
 
-# --- which attachment is whose ---------------------------------------------------------------
+# Attachments of statements
 
 
 X, Y = attachment(b"x"), attachment(b"y")
-CAME_X = {sha256(b"x"): Attachment(b"x", "text/plain")}
+RECEIVED_X = {sha256(b"x"): Attachment(b"x", "text/plain")}
 
 
 def inner(*attachments: dict[str, Any]) -> dict[str, Any]:
@@ -264,29 +266,29 @@ def inner(*attachments: dict[str, Any]) -> dict[str, Any]:
     return statement(object=target)
 
 
-def matched(
+def missing_attachments(
     statements: list[dict[str, Any]], came: dict[str, multipart.Attachment]
 ) -> list[list[Violation]]:
-    """What is missing of each statement's attachments, once every part that came is named."""
+    """Missing attachments of each statement, after every received part is missing_attachments."""
     multipart.require_declared(statements, came)
     return [multipart.missing_attachments(each, came) for each in statements]
 
 
 def pointers(statements: list[dict[str, Any]], came: dict[str, Attachment]) -> list[list[str]]:
-    return [[each.pointer for each in some] for some in matched(statements, came)]
+    return [[each.pointer for each in some] for some in missing_attachments(statements, came)]
 
 
-def test_every_attachment_comes_or_lies_elsewhere() -> None:
+def test_attachment_with_content_or_file_url_is_complete() -> None:
     elsewhere = Y | {"fileUrl": "http://example.com/y"}
     upper = X | {"sha2": X["sha2"].upper(), "length": 99}
-    assert pointers([statement(attachments=[X, elsewhere])], CAME_X) == [[]]
-    assert pointers([statement(attachments=[upper]), inner(X)], CAME_X) == [[], []]
+    assert pointers([statement(attachments=[X, elsewhere])], RECEIVED_X) == [[]]
+    assert pointers([statement(attachments=[upper]), inner(X)], RECEIVED_X) == [[], []]
     assert pointers([statement(attachments=[elsewhere]), statement()], {}) == [[], []]
 
 
-def test_what_is_missing_is_pointed_to() -> None:
+def test_attachment_without_content_or_file_url_is_reported() -> None:
     some = [statement(attachments=[X, Y]), statement(), inner(X, Y) | {"attachments": [Y]}]
-    assert pointers(some, CAME_X) == [
+    assert pointers(some, RECEIVED_X) == [
         ["/attachments/1"],
         [],
         ["/attachments/0", "/object/attachments/1"],
@@ -294,27 +296,27 @@ def test_what_is_missing_is_pointed_to() -> None:
     assert pointers([statement(attachments=[X])], {}) == [["/attachments/0"]]
 
 
-def test_a_signature_cannot_lie_elsewhere() -> None:
+def test_signature_with_file_url_only_is_reported() -> None:
     signature = X | {"usageType": USAGE_TYPE, "fileUrl": "http://example.com/x"}
     assert pointers([statement(attachments=[signature])], {}) == [["/attachments/0"]]
-    assert pointers([statement(attachments=[signature])], CAME_X) == [[]]
+    assert pointers([statement(attachments=[signature])], RECEIVED_X) == [[]]
 
 
-def test_a_part_that_belongs_to_none_is_refused() -> None:
+def test_part_without_matching_attachment_raises_bad_request() -> None:
     with pytest.raises(BadRequest, match=sha256(b"x")):
-        matched([statement(attachments=[Y]), statement()], CAME_X)
+        missing_attachments([statement(attachments=[Y]), statement()], RECEIVED_X)
 
 
 @pytest.mark.parametrize("attachments", [None, 1, "x", {}, [1, None], [{}], [{"sha2": 3}]])
-def test_what_is_not_valid_names_nothing(attachments: Any) -> None:
-    """What is wrong with it is for others to say."""
+def test_invalid_attachments_match_no_part(attachments: Any) -> None:
+    """Validation reports them."""
     broken = [statement(attachments=attachments), {}, {"object": 1}, 7]
-    multipart.require_declared([*broken, statement(attachments=[X])], CAME_X)
+    multipart.require_declared([*broken, statement(attachments=[X])], RECEIVED_X)
     with pytest.raises(BadRequest, match="belong to none"):
-        multipart.require_declared(broken, CAME_X)
+        multipart.require_declared(broken, RECEIVED_X)
 
 
-def test_hashes_are_told_once_in_lower_case() -> None:
+def test_attachment_hashes_are_distinct_and_lower_case() -> None:
     upper = X | {"sha2": X["sha2"].upper(), "contentType": "text/html"}
     some = inner(upper, Y | {"contentType": "image/png"}) | {"attachments": [X]}
     assert multipart.attachment_hashes(some) == [
@@ -324,7 +326,7 @@ def test_hashes_are_told_once_in_lower_case() -> None:
     assert multipart.attachment_hashes(statement()) == []
 
 
-# --- what is written -------------------------------------------------------------------------
+# Writing
 
 
 def written(attachments: list[tuple[str, str, bytes]], boundary: str) -> bytes:
@@ -337,7 +339,7 @@ def written(attachments: list[tuple[str, str, bytes]], boundary: str) -> bytes:
     )
 
 
-def test_what_is_written() -> None:
+def test_multipart_body_is_written_byte_for_byte() -> None:
     sha2 = sha256(b"x")
     lines = [
         b"--b",
@@ -356,25 +358,25 @@ def test_what_is_written() -> None:
     assert written([(sha2.upper(), "text/plain", b"x")], "b") == b"\r\n".join(lines)
 
 
-def test_a_content_type_cannot_add_headers() -> None:
+def test_line_ends_in_a_content_type_add_no_headers() -> None:
     head = multipart.attachment_head("b", "0" * 64, "text/plain\r\nSet-Cookie: a=b")
     assert b"Cookie" not in head
 
 
-def troublesome(boundary: str) -> st.SearchStrategy[bytes]:
-    """Contents that look like the syntax around them, but for the very delimiter."""
+def delimiter_like_contents(boundary: str) -> st.SearchStrategy[bytes]:
+    """Contents that look like multipart syntax, except for the delimiter itself."""
     lookalikes = [b"--", b"\r\n", b"\n", b"\r\n\r\n", b"\r\n--", f"--{boundary}".encode(),
                   f"\n--{boundary}\n".encode(), f"\r\n--{boundary}0".encode(),
                   f"\r\n-{boundary}--\r\n".encode(), f"--{boundary}--".encode()]  # fmt: skip
     some = st.lists(st.binary(max_size=20) | st.sampled_from(lookalikes), max_size=8).map(b"".join)
     delimiter = re.compile(rb"\r\n--%s(--)?[ \t]*(\r\n|\Z)" % boundary.encode())
-    # The content's own first line follows the empty line after its headers.
+    # The first line of the content follows the empty line after the headers.
     return some.filter(lambda content: not delimiter.search(b"\r\n" + content + b"\r\n"))
 
 
 @given(data=st.data(), name=st.sampled_from(["0b", DASHES, "a b"]))
-def test_what_is_written_is_read_again(data: st.DataObject, name: str) -> None:
-    contents = data.draw(st.lists(troublesome(name), max_size=4))
+def test_written_body_is_parsed_to_the_same_attachments(data: st.DataObject, name: str) -> None:
+    contents = data.draw(st.lists(delimiter_like_contents(name), max_size=4))
     hashed: Callable[[bytes], str] = data.draw(
         st.sampled_from([sha256, lambda content: hashlib.sha512(content).hexdigest()])
     )

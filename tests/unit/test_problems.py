@@ -8,11 +8,11 @@ from lrs.api import problem_details
 from lrs.errors import InvalidStatement, LRSError, Violation
 from tests.support.problems import CLASSES
 
-# What is rendered
+# Rendering
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.code)
-def test_a_problem_has_the_members_of_the_catalogue(kind: type[LRSError]) -> None:
+def test_problem_has_type_title_status_detail_and_code(kind: type[LRSError]) -> None:
     assert problem_details.problem(kind("A sentence.")) == {
         "type": f"urn:lrs:problem:{kind.code}",
         "title": kind.title,
@@ -22,7 +22,7 @@ def test_a_problem_has_the_members_of_the_catalogue(kind: type[LRSError]) -> Non
     }
 
 
-def test_violations_are_rendered_as_errors() -> None:
+def test_violations_are_rendered_in_errors() -> None:
     error = InvalidStatement("x", violations=[Violation("/verb", "wrong", "rule")])
     assert problem_details.problem(error)["errors"] == [
         {"pointer": "/verb", "detail": "wrong", "requirement": "rule"}

@@ -8,7 +8,7 @@ import pytest
 
 from lrs.server.proxy_headers import Forwarded
 
-TOLD = [
+HEADERS = [
     (b"host", b"10.0.0.7:8080"),
     (b"x-forwarded-host", b"lrs.example.com, proxy.internal"),
     (b"x-forwarded-proto", b"https"),
@@ -17,7 +17,7 @@ TOLD = [
 
 
 async def seen(client: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
-    """The request as the application sees it, when `client` sent it."""
+    """The ASGI scope that the application receives for a request from `client`."""
     found: dict[str, Any] = {}
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -29,18 +29,18 @@ async def seen(client: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1", "10.0.0.1"])
-async def test_a_trusted_proxy_tells_the_url(proxy: str) -> None:
-    found = await seen(proxy, TOLD)
+async def test_trusted_proxy_sets_scheme_host_and_client(proxy: str) -> None:
+    found = await seen(proxy, HEADERS)
     assert (found["scheme"], found["headers"][b"host"]) == ("https", b"lrs.example.com")
     assert found["client"][0] == "203.0.113.9"
 
 
-async def test_nobody_else_does() -> None:
-    found = await seen("203.0.113.9", TOLD)
+async def test_headers_of_an_untrusted_client_are_ignored() -> None:
+    found = await seen("203.0.113.9", HEADERS)
     assert (found["scheme"], found["headers"][b"host"]) == ("http", b"10.0.0.7:8080")
 
 
-async def test_a_proxy_that_tells_no_host_leaves_it() -> None:
+async def test_proxy_without_forwarded_host_keeps_the_host() -> None:
     for told in ([], [(b"x-forwarded-host", b"")], [(b"x-forwarded-host", b" , b")]):
         found = await seen("127.0.0.1", [(b"host", b"10.0.0.7"), *told])
         assert found["headers"][b"host"] == b"10.0.0.7"

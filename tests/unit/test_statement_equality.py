@@ -48,17 +48,17 @@ BARE: Json = {
         ),
     ],
 )
-def test_differences(a: Json, b: Json, pointers: list[str]) -> None:
+def test_differences_are_listed_by_path(a: Json, b: Json, pointers: list[str]) -> None:
     assert differences({**BARE, **a}, {**BARE, **b}) == pointers
 
 
-def test_differences_are_not_endless() -> None:
+def test_number_of_differences_is_limited() -> None:
     many = {"result": {"extensions": {f"http://e/{n}": n for n in range(100)}}}
     none: Json = {"result": {"extensions": {}}}
     assert len(differences({**BARE, **many}, {**BARE, **none})) == 20
 
 
-def test_numbers_are_compared_by_value_as_they_are_read() -> None:
+def test_numbers_are_compared_by_value() -> None:
     def of(text: str) -> bytes:
         extension = orjson.loads(text)
         return digest({**BARE, "context": {"extensions": {"http://e": extension}}})
@@ -71,21 +71,21 @@ def test_numbers_are_compared_by_value_as_they_are_read() -> None:
     assert len({of("true"), of("1"), of('"1"'), of("[1]"), of("null"), of("{}")}) == 6
 
 
-def test_the_deepest_nesting_that_is_read_is_compared() -> None:
+def test_deepest_accepted_nesting_is_compared() -> None:
     deep = orjson.loads("[" * 190 + "1.0" + "]" * 190)
     other = orjson.loads("[" * 190 + "1" + "]" * 190)
     a, b = ({**BARE, "context": {"extensions": {"http://e": value}}} for value in (deep, other))
     assert digest(a) == digest(b)
 
 
-def test_a_digest_has_sixteen_bytes_and_ignores_what_the_lrs_sets() -> None:
+def test_digest_ignores_members_set_by_the_lrs() -> None:
     stored = {**BARE, "id": "x", "stored": "y", "version": "1.0.3", "authority": {}}
     assert digest(stored) == digest(BARE)
     assert len(digest(BARE)) == 16
     assert canonical(stored) == BARE
 
 
-def test_a_derived_id_is_of_version_8_and_follows_the_content() -> None:
+def test_derived_id_is_a_uuid_5_of_the_content() -> None:
     sent = {**BARE, "timestamp": "2026-01-01T00:00:00Z"}
     first = derived_id(sent, None)
     assert UUID(first).version == 5
@@ -112,5 +112,5 @@ def test_a_derived_id_is_of_version_8_and_follows_the_content() -> None:
         ("2026-01-01T00:00:00.1234567Z", "2026-01-01T00:00:00.123456Z"),
     ],
 )
-def test_an_instant_has_one_text(same: tuple[str, ...]) -> None:
+def test_equal_instants_have_one_text(same: tuple[str, ...]) -> None:
     assert len({instant(text) for text in same}) == 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lrs.xapi.equality import differences, digest
 from tests.support.equality_oracle import IGNORED, Json, same_instant, same_statement
 
-# --- statements from a small vocabulary, so that many of them are equal -----------------------
+# Statements from a small vocabulary, so that many of them are equal
 
 
 few = st.integers(0, 2)
@@ -146,11 +146,11 @@ whole = st.builds(
 )
 
 
-# --- rewrites ---------------------------------------------------------------------------------
+# Rewrites
 
 
 def nodes(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, tuple[Any, ...]]]:
-    """Every container of a statement with the path that leads to it."""
+    """Every container of a statement, with its path."""
     found = []
     if isinstance(value, dict | list):
         found.append((value, path))
@@ -160,12 +160,12 @@ def nodes(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, tuple[Any, 
     return found
 
 
-def in_free_form(path: tuple[Any, ...]) -> bool:
+def is_in_extension(path: tuple[Any, ...]) -> bool:
     return "extensions" in path
 
 
 def rewrite_equal(statement: Json, rng: random.Random) -> Json:
-    """The same statement, written otherwise."""
+    """An equal statement with another spelling."""
     statement = copy.deepcopy(statement)
     for node, path in nodes(statement):
         if isinstance(node, dict):
@@ -174,9 +174,9 @@ def rewrite_equal(statement: Json, rng: random.Random) -> Json:
             node.clear()
             node.update(shuffled)
             rewrite_numbers(node, rng)
-            if not in_free_form(path):
+            if not is_in_extension(path):
                 rewrite_members(node, path, rng)
-        elif path[-1] == "member" and not in_free_form(path):
+        elif path[-1] == "member" and not is_in_extension(path):
             rng.shuffle(node)
     for key in IGNORED:
         if rng.random() < 0.3:
@@ -228,7 +228,7 @@ def rewrite_duration(duration: str, rng: random.Random) -> str:
 
 
 def rewrite_different(statement: Json, rng: random.Random) -> Json:
-    """The statement with one thing changed somewhere; it may still be the same."""
+    """The statement with one change somewhere; it may still be equal."""
     statement = copy.deepcopy(statement)
     node, _ = rng.choice(nodes(statement))
     if isinstance(node, list):
@@ -248,7 +248,7 @@ def rewrite_different(statement: Json, rng: random.Random) -> Json:
 
 
 def agree(a: Json, b: Json) -> bool:
-    """Asserts that all of the module says what the rules say."""
+    """Asserts that digest, canonical form and differences agree with the oracle."""
     same = same_statement(a, b)
     assert (digest(a) == digest(b)) is same
     assert (differences(a, b) == []) is same
@@ -260,7 +260,7 @@ lax = settings(deadline=None, max_examples=300, suppress_health_check=[HealthChe
 
 @lax
 @given(whole, st.randoms(use_true_random=False))
-def test_a_statement_written_otherwise_is_the_same(statement: Json, rng: random.Random) -> None:
+def test_rewritten_statement_is_equal(statement: Json, rng: random.Random) -> None:
     before = orjson.dumps(statement)
     assert agree(statement, rewrite_equal(statement, rng))
     assert orjson.dumps(statement) == before
@@ -268,13 +268,13 @@ def test_a_statement_written_otherwise_is_the_same(statement: Json, rng: random.
 
 @lax
 @given(whole, st.randoms(use_true_random=False))
-def test_a_changed_statement_is_judged_by_the_rules(statement: Json, rng: random.Random) -> None:
+def test_changed_statement_agrees_with_the_oracle(statement: Json, rng: random.Random) -> None:
     agree(rewrite_equal(statement, rng), rewrite_different(statement, rng))
 
 
 @lax
 @given(whole, whole)
-def test_any_two_statements_are_judged_by_the_rules(a: Json, b: Json) -> None:
+def test_any_two_statements_agree_with_the_oracle(a: Json, b: Json) -> None:
     agree(a, b)
     agree(a, {**b, "actor": a["actor"], "verb": a["verb"], "object": a["object"]})
     agree(

@@ -76,7 +76,7 @@ FULL = told(
 )
 
 
-def test_ids_keeps_what_identifies() -> None:
+def test_ids_format_keeps_identifying_members_only() -> None:
     before = copy.deepcopy(FULL)
     verb = {"id": "http://example.com/did"}
     quiz = {"id": "http://example.com/quiz"}
@@ -121,12 +121,12 @@ def test_ids_keeps_what_identifies() -> None:
         ),
     ],
 )
-def test_ids_of_every_kind_of_object(target: Json, form: Json) -> None:
+def test_ids_format_of_each_object_type(target: Json, form: Json) -> None:
     assert ids(told(BEN, target))["object"] == form
     assert ids(ids(told(BEN, target))) == ids(told(BEN, target))
 
 
-def test_canonical_chooses_a_language_for_each_map() -> None:
+def test_canonical_format_keeps_one_language_per_map() -> None:
     before = copy.deepcopy(FULL)
     form = canonical(FULL, {}, ["en-US", "fr"])
     quiz = {
@@ -153,7 +153,7 @@ def test_canonical_chooses_a_language_for_each_map() -> None:
     assert before == FULL
 
 
-def test_canonical_takes_the_merged_definition() -> None:
+def test_canonical_format_uses_the_merged_definition() -> None:
     merged = {"name": {"en": "Merged", "de": "Vereint"}, "moreInfo": "http://example.com/more"}
     definitions: dict[str, Json] = {
         QUIZ["id"]: merged,
@@ -185,12 +185,12 @@ def test_canonical_takes_the_merged_definition() -> None:
         ("," * 100_000, []),
     ],
 )
-def test_accepted_languages(header: str | None, languages: list[str]) -> None:
+def test_accept_language_is_parsed_by_preference(header: str | None, languages: list[str]) -> None:
     assert accepted_languages(header) == languages
 
 
 @given(st.text(alphabet="aEn-*;q=01., \t\0é") | st.text())
-def test_accepted_languages_never_raises(header: str) -> None:
+def test_any_accept_language_is_parsed(header: str) -> None:
     for language in accepted_languages(header):
         assert choose_language({"x": "1", "y": "2"}, [language])
 
@@ -216,12 +216,14 @@ def test_accepted_languages_never_raises(header: str) -> None:
         (["de"], ["en"], "de"),
     ],
 )
-def test_choose_language(tags: list[str], languages: list[str], chosen: str) -> None:
+def test_best_matching_language_is_chosen(
+    tags: list[str], languages: list[str], chosen: str
+) -> None:
     assert choose_language({tag: tag for tag in tags}, languages) == {chosen: chosen}
 
 
-def test_no_header_makes_the_choice_slow() -> None:
-    """As many tags and ranges as a statement and a header can hold."""
+def test_long_header_and_map_are_matched_within_a_second() -> None:
+    """As many tags and ranges as a statement and a header can contain."""
     letters = string.ascii_lowercase
     tags = {"".join(each): "x" for each in itertools.product(letters, letters, letters)}
     tags["-".join(["x"] * 300_000)] = "x"
@@ -232,5 +234,5 @@ def test_no_header_makes_the_choice_slow() -> None:
     assert time.perf_counter() - began < 1
 
 
-def test_an_empty_language_map_stays_empty() -> None:
+def test_empty_language_map_stays_empty() -> None:
     assert choose_language({}, ["en"]) == {}

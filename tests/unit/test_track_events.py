@@ -31,7 +31,7 @@ def told(**changed: Any) -> dict[str, Any]:
     return track_events.statement({**SAMPLE, **changed}, organization=None, home_page=HOME)
 
 
-def test_the_vendors_sample() -> None:
+def test_vendor_example_becomes_a_statement() -> None:
     assert told() == {
         "id": track_events.event_id(SAMPLE, None),
         "actor": {"objectType": "Agent", "mbox": "mailto:john.doe@company.com"},
@@ -62,13 +62,13 @@ def test_the_vendors_sample() -> None:
         ("in-progress", "http://adlnet.gov/expapi/verbs/progressed"),
     ],
 )
-def test_what_is_not_there_is_not_told(status: str, verb: str) -> None:
+def test_absent_members_are_omitted_from_the_statement(status: str, verb: str) -> None:
     statement = told(status=status, completion_percentage=None, duration_spent=None)
     assert statement["verb"]["id"] == verb
     assert "result" not in statement
 
 
-def test_metadata_and_nulls_stay_with_the_event() -> None:
+def test_original_event_is_kept_with_metadata_and_nulls() -> None:
     event = {**SAMPLE, "grade": {"letter": None}, "orgid": None}
     kept = copy.deepcopy(event)
     statement = track_events.statement(event, organization=None, home_page=HOME)
@@ -91,19 +91,19 @@ def test_metadata_and_nulls_stay_with_the_event() -> None:
         (123456789012345, "PT123456789012345S"),
     ],
 )
-def test_durations(seconds: float, duration: str) -> None:
+def test_duration_spent_becomes_an_iso_duration(seconds: float, duration: str) -> None:
     assert told(duration_spent=seconds)["result"]["duration"] == duration
 
 
 @pytest.mark.parametrize("seconds", [1e15, 2**64 - 1, 1e300])
-def test_an_absurd_duration_is_left_to_the_event(seconds: float) -> None:
+def test_absurd_duration_is_omitted(seconds: float) -> None:
     assert "duration" not in told(duration_spent=seconds)["result"]
 
 
 @pytest.mark.parametrize(
     "user", ["john.doe+x@company.com", "o'neil@a-b.co.uk", "jörg@müller.example", "a_b@c.de"]
 )
-def test_an_email_is_an_mbox(user: str) -> None:
+def test_email_user_becomes_an_mbox(user: str) -> None:
     assert told(user=user)["actor"] == {"objectType": "Agent", "mbox": f"mailto:{user}"}
 
 
@@ -125,7 +125,7 @@ def test_an_email_is_an_mbox(user: str) -> None:
         "\0",
     ],
 )
-def test_any_other_user_is_an_account(user: str) -> None:
+def test_other_user_becomes_an_account(user: str) -> None:
     account = {"homePage": HOME, "name": user}
     assert told(user=user)["actor"] == {"objectType": "Agent", "account": account}
 
@@ -141,7 +141,7 @@ def test_any_other_user_is_an_account(user: str) -> None:
         "tag:example.com,2024-05:course/1",
     ],
 )
-def test_an_iri_is_the_activity_id(content_id: str) -> None:
+def test_iri_content_id_is_the_activity_id(content_id: str) -> None:
     assert told(content_id=content_id)["object"]["id"] == content_id
 
 
@@ -159,11 +159,11 @@ def test_an_iri_is_the_activity_id(content_id: str) -> None:
         ("ё\0", "%D1%91%00"),
     ],
 )
-def test_any_other_content_gets_an_iri(content_id: str, escaped: str) -> None:
+def test_other_content_id_becomes_an_iri(content_id: str, escaped: str) -> None:
     assert told(content_id=content_id)["object"]["id"] == f"{HOME}/contents/{escaped}"
 
 
-def test_an_event_keeps_its_id_however_it_is_written() -> None:
+def test_equal_events_have_the_same_derived_id() -> None:
     event = {**SAMPLE, "status": "in_progress"}
     first = track_events.event_id(event, "acme")
     assert UUID(first).version == 5
@@ -193,12 +193,14 @@ def test_an_event_keeps_its_id_however_it_is_written() -> None:
         ("acme", "acme", "acme"),
     ],
 )
-def test_the_organization(orgid: str | None, path: str | None, organization: str | None) -> None:
+def test_organization_comes_from_path_or_orgid(
+    orgid: str | None, path: str | None, organization: str | None
+) -> None:
     assert track_events.organization_of({**SAMPLE, "orgid": orgid}, path) == organization
     assert track_events.organization_of(SAMPLE, path) == path
 
 
-def test_two_organizations_are_one_too_many() -> None:
+def test_different_organizations_in_path_and_orgid_are_refused() -> None:
     with pytest.raises(InvalidStatement) as raised:
         track_events.organization_of({**SAMPLE, "orgid": "acme"}, "other")
     assert [violation.pointer for violation in raised.value.violations] == ["/orgid"]
@@ -234,7 +236,7 @@ events = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(events)
-def test_every_event_makes_a_valid_statement(event: Event) -> None:
+def test_any_event_makes_a_valid_statement(event: Event) -> None:
     event = orjson.loads(orjson.dumps(event))
     assume(not validation.track_violations(event))
     before = copy.deepcopy(event)

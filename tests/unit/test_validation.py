@@ -64,18 +64,18 @@ def pointers(violations: list[Violation]) -> list[str]:
 
 @pytest.mark.parametrize("version", get_args(Version))
 @pytest.mark.parametrize("path", [p for p in SEEDS if p not in TRACK_SEEDS], ids=lambda p: p.stem)
-def test_the_vendors_examples_pass(path: Path, version: Version) -> None:
+def test_vendor_examples_are_valid(path: Path, version: Version) -> None:
     assert statement_violations(json.loads(path.read_text()), version) == []
 
 
 @pytest.mark.parametrize("name", [n for n in resources.schema_files() if "xapi/" in n])
-def test_schemas_are_json_schema_2020_12(name: str) -> None:
+def test_schema_files_are_json_schema_2020_12(name: str) -> None:
     document = resources.schema(name.removesuffix(".json"))
     jsonschema.Draft202012Validator.check_schema(document)
     assert name.endswith(document["$id"])
 
 
-BROKEN: list[tuple[str, Any, list[str]]] = [
+INVALID: list[tuple[str, Any, list[str]]] = [
     ("array", [], [""]),
     ("empty", {}, ["", "", ""]),
     ("null member", with_(result=None), ["/result"]),
@@ -166,15 +166,15 @@ BROKEN: list[tuple[str, Any, list[str]]] = [
 
 @pytest.mark.parametrize("version", get_args(Version))
 @pytest.mark.parametrize(
-    ("statement", "expected"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN]
+    ("statement", "expected"), [case[1:] for case in INVALID], ids=[case[0] for case in INVALID]
 )
-def test_a_violation_points_at_the_member(
+def test_invalid_member_is_reported_with_its_pointer(
     statement: Any, expected: list[str], version: Version
 ) -> None:
     assert pointers(statement_violations(statement, version)) == expected
 
 
-SOUND: list[tuple[str, Any]] = [
+VALID: list[tuple[str, Any]] = [
     ("minimal", MINIMAL),
     ("sub-statement", with_(object=SUB)),
     ("identified group", with_(actor={"objectType": "Group", **AGENT})),
@@ -192,12 +192,12 @@ SOUND: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize("version", get_args(Version))
-@pytest.mark.parametrize("statement", [c[1] for c in SOUND], ids=[c[0] for c in SOUND])
-def test_what_the_rules_allow_passes(statement: Any, version: Version) -> None:
+@pytest.mark.parametrize("statement", [c[1] for c in VALID], ids=[c[0] for c in VALID])
+def test_valid_statement_has_no_violations(statement: Any, version: Version) -> None:
     assert statement_violations(statement, version) == []
 
 
-def test_what_is_new_in_2_0() -> None:
+def test_members_of_xapi_2_are_invalid_in_1_0_3() -> None:
     agents = [{"objectType": "contextAgent", "agent": AGENT, "relevantTypes": ["a:b"]}]
     groups = [{"objectType": "contextGroup", "group": {"objectType": "Group", **AGENT}}]
     for statement in (
@@ -218,7 +218,7 @@ def test_what_is_new_in_2_0() -> None:
     ]
 
 
-def test_a_violation_says_what_was_expected_and_by_which_rule() -> None:
+def test_violation_names_expectation_and_requirement() -> None:
     assert statement_violations(with_(actor={"mbox": "x"}), "1.0.3") == [
         Violation(
             "/actor/mbox",
@@ -241,15 +241,15 @@ def test_a_violation_says_what_was_expected_and_by_which_rule() -> None:
     assert len(long.detail) < 200
 
 
-def test_the_number_of_violations_is_bounded() -> None:
+def test_number_of_violations_is_limited() -> None:
     statement = with_(**{f"x{number}": 1 for number in range(10 * MAX_VIOLATIONS)})
     assert len(statement_violations(statement, "1.0.3")) == MAX_VIOLATIONS
     members = {"objectType": "Group", "member": [{}] * 10 * MAX_VIOLATIONS}
     assert len(statement_violations(with_(actor=members), "1.0.3")) == MAX_VIOLATIONS
 
 
-def test_thousands_of_bad_names_cost_no_more_than_can_be_told() -> None:
-    """Each would come with a copy of all the others: these took minutes."""
+def test_thousands_of_invalid_names_are_reported_up_to_the_limit() -> None:
+    """Each violation would include a copy of all names, which took minutes."""
     names = {f"no iri, no language {number}": "x" for number in range(20_000)}
     good = {f"http://example.com/{number}": "x" for number in range(200)}
     verb = {"id": "http://example.com/verbs/read", "display": {"en": "read", **names}}
@@ -259,8 +259,8 @@ def test_thousands_of_bad_names_cost_no_more_than_can_be_told() -> None:
         assert all("no iri, no language" in each.pointer for each in found)
 
 
-def test_thousands_of_bad_items_cost_no_more_than_can_be_told() -> None:
-    """Each would be an error of its own, and each of these took seconds, some of them a minute."""
+def test_thousands_of_invalid_items_are_reported_within_half_a_second() -> None:
+    """Each item would be an error of its own; explaining all of them took seconds to a minute."""
     bad = [{}] * 20_000
     activity = {"id": "http://example.com/1", "definition": {"interactionType": "choice"}}
     groups = [{"objectType": "contextGroup", "group": {"objectType": "Group", "member": bad[:50]}}]
@@ -283,7 +283,7 @@ def test_thousands_of_bad_items_cost_no_more_than_can_be_told() -> None:
         assert len(found) == MAX_VIOLATIONS
 
 
-def test_the_last_of_many_items_is_told_as_well_as_the_first() -> None:
+def test_first_and_last_invalid_item_of_many_are_both_reported() -> None:
     bad = {"mbox": "example.com"}
     members = [bad, *[AGENT] * 5_000, bad]
     group = {"objectType": "Group", "member": members}
@@ -296,15 +296,15 @@ def test_the_last_of_many_items_is_told_as_well_as_the_first() -> None:
     ]
 
 
-def test_one_bad_member_in_each_of_many_groups_is_told() -> None:
+def test_one_invalid_member_in_each_of_many_groups_is_reported() -> None:
     group = {"objectType": "Group", "member": [AGENT, {"mbox": "x"}]}
     groups = [{"objectType": "contextGroup", "group": group}] * (MAX_VIOLATIONS - 1)
     found = statement_violations(with_(context={"contextGroups": groups}), "2.0.0")
     assert len(found) == MAX_VIOLATIONS - 1
 
 
-def test_what_is_left_out_brings_no_violation_of_its_own() -> None:
-    """A list has to have its least items still."""
+def test_omitted_items_cause_no_violation_of_their_own() -> None:
+    """A shortened list keeps its minimum number of items."""
     typed = {
         "objectType": "contextAgent",
         "agent": AGENT,
@@ -326,7 +326,7 @@ def nested(levels: int) -> dict[str, Any]:
     return value
 
 
-def test_nesting_is_bounded_without_recursion() -> None:
+def test_nesting_depth_is_limited_without_recursion() -> None:
     room = MAX_DEPTH - 3  # the statement, its result and the extensions are levels themselves
     fits = with_(result={"extensions": {"a:b": nested(room)}})
     assert statement_violations(fits, "1.0.3") == []
@@ -337,7 +337,7 @@ def test_nesting_is_bounded_without_recursion() -> None:
 
 
 @pytest.mark.parametrize("agent", [AGENT, {"objectType": "Group", **AGENT}])
-def test_agents_that_name_someone(agent: Any) -> None:
+def test_identified_agent_is_valid(agent: Any) -> None:
     assert agent_violations(agent) == []
 
 
@@ -353,7 +353,7 @@ def test_agents_that_name_someone(agent: Any) -> None:
         ({"mbox": "a@example.com"}, ["/mbox"]),
     ],
 )
-def test_agents_that_name_no_one(agent: Any, expected: list[str]) -> None:
+def test_unidentified_agent_is_invalid(agent: Any, expected: list[str]) -> None:
     assert pointers(agent_violations(agent)) == expected
 
 
@@ -368,7 +368,7 @@ def test_agents_that_name_no_one(agent: Any, expected: list[str]) -> None:
         {"user": "6690e6c9-3ef0-4ed3-8b37-7f3964730bee", "event_date": "2024-05-13T16:25:00+02:00"},
     ],
 )
-def test_track_events_that_pass(changes: Any) -> None:
+def test_valid_track_event_has_no_violations(changes: Any) -> None:
     assert track_violations({**EVENT, **changes}) == []
 
 
@@ -390,20 +390,20 @@ def test_track_events_that_pass(changes: Any) -> None:
         ({"orgid": 1}, "/orgid"),
     ],
 )
-def test_track_events_that_are_refused(changes: Any, pointer: str) -> None:
+def test_invalid_track_event_member_is_reported(changes: Any, pointer: str) -> None:
     (violation,) = track_violations({**EVENT, **changes})
     assert violation.pointer == pointer
     assert violation.requirement == f"Track event: {pointer[1:]}"
 
 
-def test_a_track_event_the_store_cannot_keep() -> None:
+def test_nul_characters_in_a_track_event_are_reported() -> None:
     assert pointers(track_violations({**EVENT, "user": "a\0", "more": {"\0": 1}})) == [
         "/more/\0",
         "/user",
     ]
 
 
-def test_a_track_event_without_its_members() -> None:
+def test_track_event_without_required_members_reports_each_of_them() -> None:
     violations = track_violations({})
     assert pointers(violations) == [""] * 4
     assert {v.requirement for v in violations} == {
@@ -421,7 +421,7 @@ def test_a_track_event_without_its_members() -> None:
         ("2024-02-29T00:00:00-00:30", datetime(2024, 2, 29, 0, 30, 0, 0, UTC)),
     ],
 )
-def test_timestamps(text: str, expected: datetime) -> None:
+def test_timestamp_is_parsed(text: str, expected: datetime) -> None:
     assert parse_timestamp(text) == expected
 
 
@@ -436,12 +436,12 @@ def test_timestamps(text: str, expected: datetime) -> None:
         "٢٠٢٦-05-08T14:44:01Z", "2026-05-08T14:44:01.Z", "2026-05-08T14:44:01+24:00",
     ],
 )  # fmt: skip
-def test_texts_that_are_no_timestamps(text: str) -> None:
+def test_malformed_timestamp_raises_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         parse_timestamp(text)
 
 
-def test_iris_and_uuids() -> None:
+def test_iri_and_uuid_syntax() -> None:
     assert all(map(is_iri, ["http://example.com/ä?q=1#x", "urn:x:y", "a+b.c-1:z", "mailto:a@b"]))
     assert not any(map(is_iri, ["", "x", "1a:b", "a:", "a b:c", "a:b c", "a:<", "a:b\n", 3, None]))
     assert is_uuid(UUID)
@@ -449,7 +449,7 @@ def test_iris_and_uuids() -> None:
     assert not any(map(is_uuid, ["", UUID + "8", UUID[:-1] + "g", f"{{{UUID}}}", UUID + "\n", 3]))
 
 
-def test_resources_are_found() -> None:
+def test_schema_is_loaded_by_name() -> None:
     assert {"track-event.json", "xapi/common.json"} <= set(resources.schema_files())
     assert resources.schema("track-event")["$id"] == "track-event.json"
     with pytest.raises(FileNotFoundError):

@@ -47,7 +47,7 @@ def ecma_pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> 
 
 @cache
 def reference(version: str) -> Any:
-    """The same schema files read by another implementation, `$` being the absolute end."""
+    """The same schema files in another implementation, where `$` means the absolute end."""
     common = Resource.from_contents(json.loads(schema_files()["xapi/common.json"]))
     registry: Registry[Any] = Registry().with_resource("common.json", common)
     draft = jsonschema.Draft202012Validator
@@ -93,7 +93,7 @@ def both(values: Any) -> Any:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_valid_statements_pass(version: Version) -> None:
+def test_valid_statement_has_no_violations(version: Version) -> None:
     @given(statements(version))
     @few
     def check(statement: Any) -> None:
@@ -104,7 +104,7 @@ def test_valid_statements_pass(version: Version) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_two_implementations_agree(version: Version) -> None:
+def test_two_schema_implementations_agree(version: Version) -> None:
     @given(both(statements(version)))
     @few
     def check(statement: Any) -> None:
@@ -116,7 +116,7 @@ def test_two_implementations_agree(version: Version) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_broken_statement_is_explained(version: Version) -> None:
+def test_every_invalid_statement_has_violations(version: Version) -> None:
     @given(mutated(statements(version)))
     @many
     def check(statement: Any) -> None:
@@ -129,7 +129,7 @@ def test_a_broken_statement_is_explained(version: Version) -> None:
 
 @given(json_values())
 @many
-def test_any_json_is_survived(value: Any) -> None:
+def test_any_json_is_valid_or_has_violations(value: Any) -> None:
     for version in VERSIONS:
         violations = statement_violations(value, version)
         assert (violations == []) == passes(value, version)
@@ -140,7 +140,7 @@ def test_any_json_is_survived(value: Any) -> None:
 
 @given(mutated(st.just(TRACK_EVENT)))
 @few
-def test_a_broken_track_event_is_explained(event: Any) -> None:
+def test_every_invalid_track_event_has_violations(event: Any) -> None:
     violations = track_violations(event)
     known = validation._rules("track-event", "", validation._track_rules)
     assert (violations == []) == meets(event, known)
@@ -149,7 +149,7 @@ def test_a_broken_track_event_is_explained(event: Any) -> None:
 
 @given(both(actors()))
 @few
-def test_an_agent_that_is_refused_is_explained(agent: Any) -> None:
+def test_every_invalid_agent_has_violations(agent: Any) -> None:
     violations = agent_violations(agent)
     well_formed(violations, agent)
     if not violations:
@@ -160,7 +160,7 @@ def test_an_agent_that_is_refused_is_explained(agent: Any) -> None:
     texts() | st.text(max_size=30) | st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d)")
 )
 @many
-def test_texts_are_judged_without_failing(text: str) -> None:
+def test_any_text_is_a_timestamp_or_raises_value_error(text: str) -> None:
     is_iri(text)
     is_uuid(text)
     try:
