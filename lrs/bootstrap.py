@@ -17,13 +17,9 @@ from lrs.auth.tokens import JWKS_ERRORS, AccessTokens, ExternalIssuer, fetch_jwk
 from lrs.errors import Conflict
 from lrs.projection.vocabulary import InvalidVocabulary, Vocabulary
 from lrs.projection.vocabulary import load_vocabulary as known_vocabulary
-from lrs.reports.exports import Exports, open_exports
-from lrs.reports.roles import ReportRoles
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations, registry
-from lrs.store.postgres import Database, Pool, open_admin_database
-from lrs.store.registry import Partner
-from lrs.store.statements.watermark import WatermarkReader
+from lrs.store.postgres import Database, open_admin_database
 
 DEMO = "demo"
 
@@ -102,32 +98,6 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
     async with open_admin_database(dsn) as database:
         await migrations.verify(database.readers)
         yield database
-
-
-@asynccontextmanager
-async def grants(dsn: str) -> AsyncIterator[tuple[Database, ReportRoles]]:
-    """The database, and the roles that may read reports. Raises Unavailable."""
-    async with open_database(dsn) as database:
-        yield database, ReportRoles(database.writers)
-
-
-@asynccontextmanager
-async def exports(dsn: str) -> AsyncIterator[tuple[Database, Exports]]:
-    """The database, and exports without a timeout. Raises Unavailable."""
-    async with (
-        open_database(dsn) as database,
-        open_exports(
-            dsn, database, WatermarkReader(database), max_connections=1, timeout_seconds=0
-        ) as known,
-    ):
-        yield database, known
-
-
-@asynccontextmanager
-async def partner(dsn: str, name: str) -> AsyncIterator[tuple[Pool, Partner]]:
-    """A partner, and the database that it is in. Raises NotFound and Unavailable."""
-    async with open_database(dsn) as database:
-        yield database.writers, await registry.get_partner(database, name)
 
 
 async def load_keys(settings: Settings, database: Database) -> AccessTokens:

@@ -1,9 +1,10 @@
-"""Settings as flags of the `lrs` command."""
+"""Options that several commands share, and settings as options."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -15,32 +16,42 @@ Command = Callable[..., Any]
 
 DATABASE = ("data_directory", "database_url")
 
+partner_argument = click.argument("partner_name", metavar="PARTNER")
+optional_partner_argument = click.argument("partner_name", metavar="[PARTNER]", required=False)
 
-overlap = click.option(
+overlap_option = click.option(
     "--overlap-hours",
     type=click.FloatRange(0, 8_760),
     default=24.0,
     show_default=True,
-    help="How long the old secret stays good.",
+    help="Hours that the old secret stays valid.",
 )
 
 
-def flags(*names: str) -> Callable[[Command], Command]:
-    """A flag for each setting named; the help is the setting's own description."""
+def setting_options(*names: str) -> Callable[[Command], Command]:
+    """An option for each named setting; its help is the description of the setting."""
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
             description = settings.settings_schema()[name]["description"]
             variable = f"{settings.PREFIX}{name.upper()}"
-            flag = f"--{name.replace('_', '-')}"
-            command = click.option(flag, name, help=f"{description} [{variable}]")(command)
+            option = f"--{name.replace('_', '-')}"
+            command = click.option(option, name, help=f"{description} [{variable}]")(command)
         return command
 
     return decorate
 
 
-def configured(given: dict[str, Any]) -> Settings:
-    """The settings from the environment, with those given as flags on top."""
+def load_settings(options: dict[str, Any]) -> Settings:
+    """Settings from the environment, overridden by the options that were set."""
     return environment.from_environment(
-        os.environ, {name: value for name, value in given.items() if value is not None}
+        os.environ, {name: value for name, value in options.items() if value is not None}
     )
+
+
+def from_now(span: timedelta) -> datetime:
+    return datetime.now(UTC) + span
+
+
+def format_day(moment: datetime) -> str:
+    return moment.date().isoformat()

@@ -1,173 +1,176 @@
-"""`lrs people` and `lrs content`: who learns, and which content items are deleted."""
+"""`lrs people` and `lrs content`: import of people, deletion of content items."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from lrs import bootstrap
-from lrs.cli.options import DATABASE, configured, flags
+from lrs.cli.database import run_with_database
+from lrs.cli.options import (
+    DATABASE,
+    format_day,
+    load_settings,
+    partner_argument,
+    setting_options,
+)
 from lrs.errors import InvalidImport
-from lrs.people import importer as importing
-from lrs.people import rows
+from lrs.people import importer, rows
 from lrs.people.checks import NAME_COLUMNS
 from lrs.people.plan import ImportPlan, RowOutcome
 from lrs.people.rows import Row
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports import content_items, identifiers
 from lrs.reports.content_items import ContentItem
-from lrs.store.postgres import Pool
+from lrs.store import registry
+from lrs.store.postgres import Database
 from lrs.store.registry import Partner
 from lrs.xapi import strict_json
 
-Result = TypeVar("Result")
-Work = Callable[[Pool, Partner], Awaitable[Result]]
-
-_PAGE = 1000
+_PAGE_SIZE = 1000
 
 
 @click.group()
 def people() -> None:
-    """People: users, identifiers, groups, teams, memberships, assignments."""
+    """Import users, identifiers, groups, teams, memberships and assignments."""
 
 
 @people.command("import")
-@click.argument("partner_name", metavar="PARTNER")
+@partner_argument
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--preview", is_flag=True, help="Only say what would become of each row.")
-@flags(*DATABASE)
-def people_import(partner_name: str, file: Path, preview: bool, **given: Any) -> None:
-    """Import FILE, a table (or an array of rows, if it ends in .json); all of it or nothing."""
-    read = _read(file)
+@click.option("--preview", is_flag=True, help="Dry run: show the outcome of each row.")
+@setting_options(*DATABASE)
+def people_import(partner_name: str, file: Path, preview: bool, **options: Any) -> None:
+    """Import FILE in one transaction: CSV, or a JSON array of rows if its name ends in .json."""
+    parsed = _parse_file(file)
 
-    async def work(pool: Pool, partner: Partner) -> ImportPlan:
+    async def plan_or_import(database: Database) -> ImportPlan:
+        partner = await registry.get_partner(database, partner_name)
         if preview:
-            return await importing.preview_import(pool, partner.partner_id, partner.home_page, read)
-        return await _take(pool, partner, read)
+            return await importer.preview_import(
+                database.writers, partner.partner_id, partner.home_page, parsed
+            )
+        return await _import(database, partner, parsed)
 
-    made = _with_partner(partner_name, given, work)
-    for outcome in made.outcomes if preview else made.refused:
+    plan = run_with_database(load_settings(options), plan_or_import)
+    for outcome in plan.outcomes if preview else plan.refused:
         if outcome.kind != "unchanged":
-            click.echo(_told(outcome), err=outcome.kind == "refused")
-    counts = Counter(each.kind for each in made.outcomes)
-    told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    click.echo(f"{len(made.outcomes)} rows: {told}" if counts else "no rows")
-    if made.refused:
-        click.echo("Nothing is imported while a row is refused.", err=True)
+            click.echo(_format_outcome(outcome), err=outcome.kind == "refused")
+    counts = Counter(outcome.kind for outcome in plan.outcomes)
+    summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    click.echo(f"{len(plan.outcomes)} rows: {summary}" if counts else "no rows")
+    if plan.refused:
+        click.echo("No row was imported: at least one is invalid.", err=True)
         sys.exit(1)
 
 
-async def _take(pool: Pool, partner: Partner, read: list[Row]) -> ImportPlan:
-    with ExitStack() as shown:
+async def _import(database: Database, partner: Partner, parsed: list[Row]) -> ImportPlan:
+    with ExitStack() as stack:
         bars: list[Any] = []
 
         def progress(done: int, total: int) -> None:
-            if not bars:  # only now is it known that there is something to write
+            if not bars:  # no bar when nothing changes
                 new = click.progressbar(length=1, label="Writing ", file=sys.stderr)
-                bars.append(shown.enter_context(new))
+                bars.append(stack.enter_context(new))
             (bar,) = bars
             bar.length = total
             bar.update(done - bar.pos)
 
-        partner_lock = PartnerLock(pool)
-        return await importing.import_rows(
-            partner_lock, partner.partner_id, partner.home_page, read, progress
+        return await importer.import_rows(
+            PartnerLock(database.writers), partner.partner_id, partner.home_page, parsed, progress
         )
 
 
-def _read(file: Path) -> list[Row]:
+def _parse_file(file: Path) -> list[Row]:
     try:
         if file.suffix == ".json":
-            return _checked(rows.read_json(strict_json.loads(file.read_bytes())), 0)
+            return _with_progress(rows.read_json(strict_json.loads(file.read_bytes())), 0)
         text = file.read_bytes().decode()
-        return _checked(rows.read_csv(text), text.count("\n"))
+        return _with_progress(rows.read_csv(text), text.count("\n"))
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidImport(f"{file} cannot be read: {error}.") from None
 
 
-def _checked(read: Iterable[Row], about: int) -> list[Row]:
-    with click.progressbar(read, length=about, label="Checking", file=sys.stderr) as bar:
+def _with_progress(parsed: Iterable[Row], estimated_count: int) -> list[Row]:
+    with click.progressbar(
+        parsed, length=estimated_count, label="Checking", file=sys.stderr
+    ) as bar:
         return list(bar)
 
 
-def _told(outcome: RowOutcome) -> str:
+def _format_outcome(outcome: RowOutcome) -> str:
     row = outcome.row
     name = row.values.get(NAME_COLUMNS.get(row.kind, "user"), "")
-    told = [f"{each.pointer[1:]}: {each.detail}".lstrip(": ") for each in outcome.violations]
-    what = "; ".join(told) or ", ".join(outcome.changes)
-    return f"{row.location}\t{row.kind}\t{name}\t{outcome.kind}\t{what}".rstrip()
+    errors = [f"{item.pointer[1:]}: {item.detail}".lstrip(": ") for item in outcome.violations]
+    details = "; ".join(errors) or ", ".join(outcome.changes)
+    return f"{row.location}\t{row.kind}\t{name}\t{outcome.kind}\t{details}".rstrip()
 
 
 @click.group()
 def content() -> None:
-    """Content items: what learners work on."""
+    """List, delete and restore content items."""
 
 
 @content.command("list")
-@click.argument("partner_name", metavar="PARTNER")
-@flags(*DATABASE)
-def content_list(partner_name: str, **given: Any) -> None:
+@partner_argument
+@setting_options(*DATABASE)
+def content_list(partner_name: str, **options: Any) -> None:
     """List the content items of PARTNER."""
 
-    async def work(pool: Pool, partner: Partner) -> list[ContentItem]:
-        listed: list[ContentItem] = []
-        while found := await content_items.fetch_page(
-            pool, partner.partner_id, after=listed[-1].content_id if listed else 0, limit=_PAGE
+    async def fetch(database: Database) -> list[ContentItem]:
+        partner = await registry.get_partner(database, partner_name)
+        items: list[ContentItem] = []
+        while page := await content_items.fetch_page(
+            database.writers,
+            partner.partner_id,
+            after=items[-1].content_id if items else 0,
+            limit=_PAGE_SIZE,
         ):
-            listed += found
-        return listed
+            items += page
+        return items
 
-    for each in _with_partner(partner_name, given, work):
-        click.echo(_line(each))
+    for item in run_with_database(load_settings(options), fetch):
+        click.echo(_format_item(item))
 
 
 @content.command("delete")
-@click.argument("partner_name", metavar="PARTNER")
+@partner_argument
 @click.argument("activity")
-@flags(*DATABASE)
-def content_delete(partner_name: str, activity: str, **given: Any) -> None:
-    """Show ACTIVITY as deleted in reports, with the id -1."""
-    _set_deleted(partner_name, activity, given, deleted=True)
+@setting_options(*DATABASE)
+def content_delete(partner_name: str, activity: str, **options: Any) -> None:
+    """Mark ACTIVITY as deleted: reports show it with the id -1."""
+    _set_deleted(partner_name, activity, options, deleted=True)
     click.echo(f"deleted {activity}")
 
 
 @content.command("restore")
-@click.argument("partner_name", metavar="PARTNER")
+@partner_argument
 @click.argument("activity")
-@flags(*DATABASE)
-def content_restore(partner_name: str, activity: str, **given: Any) -> None:
-    """Show ACTIVITY in reports again."""
-    _set_deleted(partner_name, activity, given, deleted=False)
+@setting_options(*DATABASE)
+def content_restore(partner_name: str, activity: str, **options: Any) -> None:
+    """Undo the deletion of ACTIVITY in reports."""
+    _set_deleted(partner_name, activity, options, deleted=False)
     click.echo(f"restored {activity}")
 
 
-def _set_deleted(partner_name: str, activity: str, given: dict[str, Any], *, deleted: bool) -> None:
-    async def work(pool: Pool, partner: Partner) -> None:
-        meant = identifiers.parse_content(activity, partner.home_page)
-        await content_items.set_deleted(PartnerLock(pool), partner.partner_id, meant, deleted)
+def _set_deleted(
+    partner_name: str, activity: str, options: dict[str, Any], *, deleted: bool
+) -> None:
+    async def update(database: Database) -> None:
+        partner = await registry.get_partner(database, partner_name)
+        identifier = identifiers.parse_content(activity, partner.home_page)
+        lock = PartnerLock(database.writers)
+        await content_items.set_deleted(lock, partner.partner_id, identifier, deleted)
 
-    _with_partner(partner_name, given, work)
-
-
-def _line(each: ContentItem) -> str:
-    state = f"deleted {each.deleted_at.date().isoformat()}" if each.deleted_at else "good"
-    told = (each.content_id, each.activity_id, each.type or "", state, each.title or "")
-    return "\t".join(map(str, told))
+    run_with_database(load_settings(options), update)
 
 
-def _with_partner(partner_name: str, given: dict[str, Any], work: Work[Result]) -> Result:
-    """Does some work for a partner in the configured database."""
-
-    async def run(dsn: str) -> Result:
-        async with bootstrap.partner(dsn, partner_name) as (pool, partner):
-            return await work(pool, partner)
-
-    with bootstrap.database_url(configured(given)) as dsn:
-        return asyncio.run(run(dsn))
+def _format_item(item: ContentItem) -> str:
+    state = f"deleted {format_day(item.deleted_at)}" if item.deleted_at else "active"
+    columns = (item.content_id, item.activity_id, item.type or "", state, item.title or "")
+    return "\t".join(map(str, columns))

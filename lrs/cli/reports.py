@@ -1,130 +1,200 @@
-"""`lrs reports`: who may read a partner's tables in the database."""
+"""`lrs reports`: database roles that read report tables, rebuild and lag of the reports."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from secrets import token_urlsafe
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import click
 
 from lrs import bootstrap
-from lrs.cli.options import DATABASE, configured, flags
+from lrs.cli.database import run_with_database, run_with_dsn
+from lrs.cli.options import (
+    DATABASE,
+    load_settings,
+    optional_partner_argument,
+    partner_argument,
+    setting_options,
+)
+from lrs.errors import NotFound
+from lrs.projection.lag import Backlog, read_backlogs
+from lrs.projection.rebuild import rebuild_partner
 from lrs.reports.roles import GrantResult, ReportRoles
-from lrs.settings import Settings
-from lrs.store import registry
-from lrs.store.postgres import Database
+from lrs.server import garbage_collection
+from lrs.store import migrations, registry
+from lrs.store.postgres import Database, open_projector_database
 
-Result = TypeVar("Result")
-
-_role = click.option("--role", help="Its name.  [default: reports_ and the partner's name]")
-_schema = click.option("--schema", help="The tables' schema.  [default: the same]")
+role_option = click.option("--role", help="Name of the role.  [default: reports_PARTNER]")
+schema_option = click.option("--schema", help="Schema of its tables.  [default: reports_PARTNER]")
 
 
 @click.group()
 def reports() -> None:
-    """Reports: the tables that business intelligence tools read."""
+    """Manage report tables: access for BI tools, rebuild, lag."""
 
 
 @reports.command("grant")
-@click.argument("partner_name", metavar="PARTNER")
-@_role
-@_schema
-@click.option("--new-password", "renew", is_flag=True, help="Give a known role another password.")
-@flags(*DATABASE)
+@partner_argument
+@role_option
+@schema_option
+@click.option("--new-password", is_flag=True, help="Replace the password of an existing role.")
+@setting_options(*DATABASE)
 def reports_grant(
-    partner_name: str, role: str | None, schema: str | None, renew: bool, **given: Any
+    partner_name: str, role: str | None, schema: str | None, new_password: bool, **options: Any
 ) -> None:
-    """Let a database role read PARTNER's tables, and show its password once.
+    """Grant a database role read access to PARTNER's tables. Its password is shown once.
 
-    Run again after an upgrade, to bring the tables up to date; the password stays as it is.
+    Run it again after an upgrade to update the tables; the password does not change.
     """
-    role, schema = role or _default(partner_name), schema or _default(partner_name)
+    role, schema = role or _default_name(partner_name), schema or _default_name(partner_name)
     password = token_urlsafe(24)
 
-    async def grant(database: Database, known: ReportRoles) -> GrantResult:
-        partner = await registry.get_partner(database, partner_name)
-        return await known.grant(
-            partner.partner_id, schema=schema, role=role, password=password, rotate_password=renew
-        )
+    async def grant(dsn: str) -> tuple[GrantResult, str]:
+        async with bootstrap.open_database(dsn) as database:
+            partner = await registry.get_partner(database, partner_name)
+            result = await ReportRoles(database.writers).grant(
+                partner.partner_id,
+                schema=schema,
+                role=role,
+                password=password,
+                rotate_password=new_password,
+            )
+        return result, dsn
 
-    configuration = configured(given)
-    granted, dsn = _with_grants(configuration, grant)
-    embedded = not configuration.database_url
-    if embedded and configuration.reports_address:
-        dsn = f"postgresql://{configuration.reports_address}/lrs"
+    settings = load_settings(options)
+    granted, dsn = run_with_dsn(settings, grant)
+    embedded = not settings.database_url
+    if embedded and settings.reports_address:
+        dsn = f"postgresql://{settings.reports_address}/lrs"
     _show(dsn, role, schema, password if granted.password_set else None)
     _warn(granted, role)
-    if embedded and not configuration.reports_address:
+    if embedded and not settings.reports_address:
         click.echo(
-            "Only the server's own user can connect there: for others, set LRS_REPORTS_ADDRESS, "
-            "and start the server again.",
+            "Only the user of the server can connect to this address. To allow others, set "
+            "LRS_REPORTS_ADDRESS and restart the server.",
             err=True,
         )
 
 
 @reports.command("revoke")
-@click.argument("partner_name", metavar="PARTNER")
-@_role
-@_schema
-@flags(*DATABASE)
-def reports_revoke(partner_name: str, role: str | None, schema: str | None, **given: Any) -> None:
-    """Drop a role that reads PARTNER's tables; with the last one, the tables as well."""
-    role, schema = role or _default(partner_name), schema or _default(partner_name)
+@partner_argument
+@role_option
+@schema_option
+@setting_options(*DATABASE)
+def reports_revoke(partner_name: str, role: str | None, schema: str | None, **options: Any) -> None:
+    """Drop a role that reads PARTNER's tables; the schema is dropped with the last role."""
+    role, schema = role or _default_name(partner_name), schema or _default_name(partner_name)
 
-    async def revoke(database: Database, known: ReportRoles) -> bool:
+    async def revoke(database: Database) -> bool:
         partner = await registry.get_partner(database, partner_name)
-        return await known.revoke(partner.partner_id, schema=schema, role=role)
+        return await ReportRoles(database.writers).revoke(
+            partner.partner_id, schema=schema, role=role
+        )
 
-    dropped, _ = _with_grants(configured(given), revoke)
+    dropped = run_with_database(load_settings(options), revoke)
     click.echo(f"revoked {role}")
     if not dropped:
-        click.echo(f"The role {role} reads nothing of it any more, but is still there.", err=True)
+        click.echo(f"The role {role} was not dropped: it has other privileges.", err=True)
 
 
-def _default(partner_name: str) -> str:
+@reports.command("rebuild")
+@optional_partner_argument
+@setting_options(*DATABASE)
+def reports_rebuild(partner_name: str | None, **options: Any) -> None:
+    """Rebuild the reports of PARTNER, or of all partners, from their statements.
+
+    The old reports stay readable until the rebuild is complete.
+    """
+    settings = load_settings(options)
+    vocabulary = bootstrap.vocabulary(settings)
+    garbage_collection.spare()
+
+    async def rebuild(dsn: str) -> None:
+        async with open_projector_database(dsn) as database:
+            await migrations.verify(database.readers)
+            for backlog in await _backlogs(database, partner_name):
+                with _ProgressBars(backlog.partner) as bars:
+                    await rebuild_partner(database, backlog.partner_id, vocabulary, bars.report)
+
+    run_with_dsn(settings, rebuild)
+
+
+@reports.command("lag")
+@optional_partner_argument
+@setting_options(*DATABASE)
+def reports_lag(partner_name: str | None, **options: Any) -> None:
+    """Show the watermark and the lag of the reports of PARTNER, or of all partners."""
+
+    async def fetch(database: Database) -> list[Backlog]:
+        return await _backlogs(database, partner_name)
+
+    for backlog in run_with_database(load_settings(options), fetch):
+        watermark = backlog.watermark.isoformat() if backlog.watermark else "no data yet"
+        lag = f"lag {backlog.lag_seconds:.1f} s" if backlog.oldest_pending_at else "up to date"
+        click.echo(f"{backlog.partner}\t{watermark}\t{lag}")
+
+
+async def _backlogs(database: Database, partner_name: str | None) -> list[Backlog]:
+    """The backlog of each partner, or of one. Raises NotFound."""
+    backlogs = await read_backlogs(database)
+    if partner_name is None:
+        return backlogs
+    named = [backlog for backlog in backlogs if backlog.partner == partner_name]
+    if not named:
+        raise NotFound(f"Partner {partner_name!r} not found.")
+    return named
+
+
+def _default_name(partner_name: str) -> str:
     return "reports_" + re.sub("[^a-z0-9_]", "_", partner_name.lower())
-
-
-def _with_grants(
-    configuration: Settings, work: Callable[[Database, ReportRoles], Awaitable[Result]]
-) -> tuple[Result, str]:
-    """What came of some work on the configured database, and where that is."""
-
-    async def run(dsn: str) -> Result:
-        async with bootstrap.grants(dsn) as (database, known):
-            return await work(database, known)
-
-    with bootstrap.database_url(configuration) as dsn:
-        return asyncio.run(run(dsn)), dsn
 
 
 def _show(dsn: str, role: str, schema: str, password: str | None) -> None:
     url = urlsplit(dsn)
     secret = f":{password}" if password else ""
-    place = url.netloc.rpartition("@")[2]
-    connection = urlunsplit(url._replace(netloc=f"{quote(role)}{secret}@{place}"))
+    address = url.netloc.rpartition("@")[2]
+    connection = urlunsplit(url._replace(netloc=f"{quote(role)}{secret}@{address}"))
     click.echo(f"schema    {schema}\nrole      {role}")
     if password:
         click.echo(f"password  {password}")
     click.echo(f"url       {connection}")
     if password:
-        click.echo("The password is shown only once: keep it.", err=True)
+        click.echo("Store the password now: it is not shown again.", err=True)
 
 
 def _warn(granted: GrantResult, role: str) -> None:
     if not granted.limits_set:
         click.echo(
-            f"The role {role} is not the server's to change: its search_path, time limits and "
-            "read-only default are as they were.",
+            f"No privilege to alter the role {role}: its search_path, timeouts and read-only "
+            "default were not set.",
             err=True,
         )
     if granted.can_create_temporary_tables:
         click.echo(
-            "In this database everybody may make temporary tables, this role too; to end that: "
-            "revoke temporary on database … from public.",
+            "PUBLIC, and so this role, may create temporary tables in this database. To prevent "
+            "it: revoke temporary on database … from public.",
             err=True,
         )
+
+
+class _ProgressBars(ExitStack):
+    """One progress bar for each phase of a rebuild, in sequence."""
+
+    def __init__(self, partner: str) -> None:
+        super().__init__()
+        self._partner = partner
+        self._phase = ""
+        self._bar: Any = None
+
+    def report(self, phase: str, done: int, total: int) -> None:
+        if phase != self._phase:
+            self.close()
+            label = f"{self._partner}: {phase}"
+            self._bar = self.enter_context(
+                click.progressbar(length=total, label=label, show_pos=True)
+            )
+            self._phase = phase
+        self._bar.update(done - self._bar.pos)

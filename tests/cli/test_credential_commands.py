@@ -31,12 +31,12 @@ def test_a_secret_is_shown_once_and_kept_as_a_hash(lrs: Lrs, name: str, database
     result = lrs("credential", "add", name, "--label", "Their server")
     told = shown(result)
     assert set(told) == {"key", "secret"}
-    assert result.stderr == "This is shown only once: keep it.\n"
+    assert result.stderr == "Store the secret now: it is not shown again.\n"
     kept = fetch(database_url, told["key"])
     assert kept["secret_hash"] == secrets.hash_secret(told["secret"])
     assert told["secret"] not in repr(dict(kept))
     listed = lrs("credential", "list", name).stdout
-    assert listed == f"{name}\t{told['key']}\tclient\tall\tgood\tTheir server\n"
+    assert listed == f"{name}\t{told['key']}\tclient\tall\tactive\tTheir server\n"
     assert told["secret"] not in listed
 
 
@@ -132,9 +132,9 @@ def test_a_token_is_had_from_a_running_server(lrs: Lrs, name: str, server: str) 
 
 def test_a_token_that_cannot_be_had_is_explained(lrs: Lrs, server: str) -> None:
     for url, words in (
-        (server, "refused with status 401: "),
-        (f"{server}/docs", "refused with status 404: There is no resource at"),
-        ("http://127.0.0.1:1", "No token can be had from http://127.0.0.1:1"),
+        (server, "returned status 401: "),
+        (f"{server}/docs", "returned status 404: There is no resource at"),
+        ("http://127.0.0.1:1", "Token request to http://127.0.0.1:1"),
         ("nonsense", "No token can be had from nonsense"),
         ("http://[", "No token can be had from"),
     ):

@@ -197,10 +197,10 @@ async def test_what_cannot_be_done_is_said(
     assert (await export(other, "--table", "user_dim", name=stranger.name)).exit_code == 0
     path = str(other / "manifest.json")
     assert "manifest of another partner" in await refused(tmp_path / "x", "--since", path)
-    assert "choose another folder" in await refused(other, "--since", path, name=stranger.name)
+    assert "choose another directory" in await refused(other, "--since", path, name=stranger.name)
     (tmp_path / "broken.json").write_text("[]")
     broken = str(tmp_path / "broken.json")
-    assert "no manifest" in await refused(tmp_path / "x", "--since", broken)
+    assert "not the manifest" in await refused(tmp_path / "x", "--since", broken)
     assert "not found" in await refused(tmp_path / "x", name="nobody")
     assert not (tmp_path / "x").exists()
     (tmp_path / "file").write_text("")

@@ -45,7 +45,7 @@ def test_a_partner_is_added_and_listed(lrs: Lrs) -> None:
     name = new_name()
     result = lrs("partner", "add", name, "--title", "A title", "--home-page", "https://p.example/")
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"partner {name}, at home at https://p.example\n"
+    assert result.stdout == f"partner {name}, home page https://p.example\n"
     lines = lrs("partner", "list").stdout.splitlines()
     (line,) = [line for line in lines if line.startswith(f"{name}\t")]
     assert line.split("\t")[1:3] == ["A title", "https://p.example"]
@@ -54,7 +54,7 @@ def test_a_partner_is_added_and_listed(lrs: Lrs) -> None:
 def test_a_partner_has_a_home_page_anyway(lrs: Lrs) -> None:
     name = new_name()
     result = lrs("partner", "add", name, LRS_PUBLIC_URL="https://lrs.example")
-    assert result.stdout == f"partner {name}, at home at https://lrs.example/partners/{name}\n"
+    assert result.stdout == f"partner {name}, home page https://lrs.example/partners/{name}\n"
 
 
 def test_a_name_that_is_taken_is_refused(lrs: Lrs) -> None:

@@ -61,7 +61,7 @@ async def test_a_refused_row_is_told_and_nothing_imported(take: Import, options:
     assert done.exit_code == 1
     told = 'from: expected a date such as 2026-05-08, found "tomorrow"'
     assert f"line 5\tmembership\tada\trefused\t{told}" in done.stderr
-    assert done.stderr.endswith("Nothing is imported while a row is refused.\n")
+    assert done.stderr.endswith("No row was imported: at least one is invalid.\n")
     assert done.stdout.endswith("4 rows: 3 added, 1 refused\n")
     assert "Writing" not in done.stderr
 

@@ -27,17 +27,17 @@ async def test_an_operator_rebuilds_and_asks_how_far_it_is(
     partner: Partner, connection: asyncpg.Connection, database_url: str
 ) -> None:
     await partner.send([lesson(number) for number in range(4)])
-    asked = await command("reports", "status", partner.name, database_url=database_url)
-    assert re.fullmatch(rf"{partner.name}\tnever\t[0-9.]+ seconds behind\n", asked.output)
+    asked = await command("reports", "lag", partner.name, database_url=database_url)
+    assert re.fullmatch(rf"{partner.name}\tno data yet\tlag [0-9.]+ s\n", asked.output)
     done = await command("reports", "rebuild", partner.name, database_url=database_url)
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [f"{partner.name}: statements", f"{partner.name}: learners"]
-    asked = await command("reports", "status", partner.name, database_url=database_url)
+    asked = await command("reports", "lag", partner.name, database_url=database_url)
     assert asked.output.endswith("\tup to date\n")
     assert len(await rows(connection, partner, "learner_record")) == 4
 
 
-@pytest.mark.parametrize("name", ["rebuild", "status"])
+@pytest.mark.parametrize("name", ["rebuild", "lag"])
 async def test_a_partner_that_is_not_there_is_named(database_url: str, name: str) -> None:
     refused = await command("reports", name, "nobody", database_url=database_url)
     assert refused.exit_code == 1

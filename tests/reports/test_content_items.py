@@ -140,7 +140,7 @@ async def test_the_command(
     async def command(*arguments: str) -> Result:
         return await asyncio.to_thread(run, "content", *arguments)
 
-    assert "\tcourse\tgood\tPython" in (await command("list", operator.name)).stdout
+    assert "\tcourse\tactive\tPython" in (await command("list", operator.name)).stdout
     assert (await command("delete", operator.name, COURSE)).stdout == f"deleted {COURSE}\n"
     assert "\tcourse\tdeleted 20" in (await command("list", operator.name)).stdout
     assert (await command("restore", operator.name, COURSE)).exit_code == 0
@@ -160,6 +160,6 @@ async def test_whoever_stops_reading_a_list_is_no_failure_of_the_database(
     def stop(_: object) -> str:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr(people, "_line", stop)
+    monkeypatch.setattr(people, "_format_item", stop)
     result = await asyncio.to_thread(run, "content", "list", operator.name)
     assert result.stderr == ""

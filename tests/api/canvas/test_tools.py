@@ -287,7 +287,7 @@ async def test_the_command(partner: Partner, run: Callable[..., Any]) -> None:
     secret = added.split()[-1]
     used = await Tool(partner, "player", "test_key", secret).launch()
     assert (await used.send()).status_code == 200
-    assert f"{partner.name}\tplayer\ttest_key\tgood" in await tool("list", partner.name)
+    assert f"{partner.name}\tplayer\ttest_key\tactive" in await tool("list", partner.name)
     assert f"{partner.name}\tplayer" in await tool("list")
     rotated = (await tool("rotate", partner.name, "player", "--overlap-hours", "0")).split()[-1]
     await asyncio.sleep(0.06)

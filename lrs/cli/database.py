@@ -1,0 +1,39 @@
+"""The one way for commands to open the configured database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from lrs import bootstrap
+from lrs.settings import Settings
+from lrs.store.postgres import Database
+
+Result = TypeVar("Result")
+
+
+def run_with_dsn(settings: Settings, work: Callable[[str], Awaitable[Result]]) -> Result:
+    """Runs `work` with the URL of the database; starts the embedded one if it is not running.
+
+    Raises EmbeddedError.
+    """
+
+    async def run(dsn: str) -> Result:
+        return await work(dsn)
+
+    with bootstrap.database_url(settings) as dsn:
+        return asyncio.run(run(dsn))
+
+
+def run_with_database(settings: Settings, work: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Runs `work` on the database after its schema is verified.
+
+    Raises Unavailable if the schema is not that of this version, EmbeddedError.
+    """
+
+    async def run(dsn: str) -> Result:
+        async with bootstrap.open_database(dsn) as database:
+            return await work(database)
+
+    return run_with_dsn(settings, run)

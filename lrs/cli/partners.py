@@ -1,0 +1,165 @@
+"""`lrs partner` and `lrs credential`: partners and what they authenticate with."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from lrs.auth import credentials, scopes
+from lrs.auth.credentials import IssuedCredential
+from lrs.cli.database import run_with_database
+from lrs.cli.options import (
+    DATABASE,
+    format_day,
+    from_now,
+    load_settings,
+    optional_partner_argument,
+    overlap_option,
+    partner_argument,
+    setting_options,
+)
+from lrs.store import registry
+from lrs.store.postgres import Database
+from lrs.store.registry import Credential, Partner
+
+
+@click.group()
+def partner() -> None:
+    """Add and list partners (tenants)."""
+
+
+@partner.command("add")
+@click.argument("name")
+@click.option("--title", default="", help="Display name.")
+@click.option(
+    "--home-page", default=None, help="Base URL for the partner's ids (account homePage)."
+)
+@setting_options(*DATABASE)
+def partner_add(name: str, title: str, home_page: str | None, **options: Any) -> None:
+    """Add a partner. NAME is part of its URLs."""
+    settings = load_settings(options)
+    if home_page is None:
+        home_page = credentials.default_home_page(settings.base_url, name)
+
+    async def add(database: Database) -> Partner:
+        return await credentials.add_partner(database, name, title, home_page)
+
+    added = run_with_database(settings, add)
+    click.echo(f"partner {added.name}, home page {added.home_page}")
+
+
+@partner.command("list")
+@setting_options(*DATABASE)
+def partner_list(**options: Any) -> None:
+    """List all partners."""
+
+    for row in run_with_database(load_settings(options), registry.list_partners):
+        click.echo(f"{row.name}\t{row.title}\t{row.home_page}\t{format_day(row.created_at)}")
+
+
+@click.group()
+def credential() -> None:
+    """Issue, list, rotate and revoke credentials."""
+
+
+@credential.command("add")
+@partner_argument
+@click.option(
+    "--kind",
+    type=click.Choice(["client", "bearer"]),
+    default="client",
+    show_default=True,
+    help="client: key and secret, for OAuth2 and Basic. bearer: one static token.",
+)
+@click.option("--label", default="", help="Label shown in lists.")
+@click.option(
+    "--scope",
+    "granted",
+    multiple=True,
+    type=click.Choice(scopes.SUPPORTED),
+    help="Scope to grant; repeatable.  [default: all]",
+)
+@click.option("--expires-in-days", type=click.IntRange(1, 36_500), help="Expires after N days.")
+@setting_options(*DATABASE)
+def credential_add(
+    partner_name: str,
+    kind: str,
+    label: str,
+    granted: tuple[str, ...],
+    expires_in_days: int | None,
+    **options: Any,
+) -> None:
+    """Issue a credential to PARTNER. Its secret is shown once."""
+    expires_at = from_now(timedelta(days=expires_in_days)) if expires_in_days else None
+
+    async def add(database: Database) -> IssuedCredential:
+        return await credentials.add_credential(
+            database,
+            await registry.get_partner(database, partner_name),
+            kind=kind,
+            label=label,
+            granted=frozenset(granted or (scopes.ALL,)),
+            expires_at=expires_at,
+        )
+
+    _show(run_with_database(load_settings(options), add))
+
+
+@credential.command("list")
+@optional_partner_argument
+@setting_options(*DATABASE)
+def credential_list(partner_name: str | None, **options: Any) -> None:
+    """List the credentials of PARTNER, or of all partners."""
+
+    async def fetch(database: Database) -> list[Credential]:
+        if partner_name is not None:
+            await registry.get_partner(database, partner_name)
+        return await registry.list_credentials(database, partner_name)
+
+    for row in run_with_database(load_settings(options), fetch):
+        granted = ",".join(sorted(row.scopes))
+        columns = (row.partner, row.key, row.kind, granted, _state(row), row.label)
+        click.echo("\t".join(columns))
+
+
+def _state(row: Credential) -> str:
+    if row.revoked_at:
+        return "revoked"
+    return f"until {format_day(row.expires_at)}" if row.expires_at else "active"
+
+
+@credential.command("rotate")
+@click.argument("key")
+@overlap_option
+@setting_options(*DATABASE)
+def credential_rotate(key: str, overlap_hours: float, **options: Any) -> None:
+    """Replace the secret of the credential KEY. The new secret is shown once."""
+    overlap_until = from_now(timedelta(hours=overlap_hours))
+
+    async def rotate(database: Database) -> IssuedCredential:
+        return await credentials.rotate_credential(database, key, overlap_until)
+
+    _show(run_with_database(load_settings(options), rotate))
+
+
+@credential.command("revoke")
+@click.argument("key")
+@setting_options(*DATABASE)
+def credential_revoke(key: str, **options: Any) -> None:
+    """Revoke the credential KEY and all its access tokens."""
+
+    async def revoke(database: Database) -> None:
+        await registry.revoke_credential(database, key)
+
+    run_with_database(load_settings(options), revoke)
+    click.echo(f"revoked {key}")
+
+
+def _show(issued: IssuedCredential) -> None:
+    if issued.kind == "bearer":
+        click.echo(f"key     {issued.key}\ntoken   {issued.token}")
+    else:
+        click.echo(f"key     {issued.key}\nsecret  {issued.secret}")
+    click.echo("Store the secret now: it is not shown again.", err=True)
