@@ -115,7 +115,7 @@ def test_a_database_that_cannot_be_reached_is_one_sentence(lrs: Lrs, url: str, w
         ("LRS_WORKERS", "0", "LRS_WORKERS: "),
         ("LRS_LOG_LEVEL", "loud", "LRS_LOG_LEVEL: "),
         ("LRS_PUBLIC_URL", "lrs.example", "LRS_PUBLIC_URL: "),
-        ("LRS_SECRET_KEY", "short", "LRS_SECRET_KEY: at least 32 characters"),
+        ("LRS_SECRET_KEY", "short", "LRS_SECRET_KEY: expected at least 32 characters"),
         ("LRS_RATE_LIMIT", "many", "LRS_RATE_LIMIT: "),
         ("LRS_RATE_LIMIT", "1/second;2/minute", "LRS_RATE_LIMIT: "),
         ("LRS_OAUTH_ISSUER", "https://x.example", "must be set together"),
