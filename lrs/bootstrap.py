@@ -13,7 +13,8 @@ import msgspec
 
 from lrs.auth import scopes
 from lrs.auth.credentials import IssuedCredential, add_credential, add_partner, default_home_page
-from lrs.auth.tokens import JWKS_ERRORS, AccessTokens, ExternalIssuer, fetch_jwks
+from lrs.auth.jwks import JWKS_ERRORS, ExternalIssuer, fetch_jwks
+from lrs.auth.tokens import AccessTokens
 from lrs.errors import Conflict
 from lrs.projection.vocabulary import InvalidVocabulary, Vocabulary
 from lrs.projection.vocabulary import load_vocabulary as known_vocabulary
@@ -102,16 +103,16 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
 
 async def load_keys(settings: Settings, database: Database) -> AccessTokens:
     """The keys that sign access tokens, made if there are none. Raises WrongSecretKey."""
-    outside = None
+    external_issuer = None
     if settings.oauth_issuer:
         audience = settings.oauth_audience or settings.base_url
-        outside = ExternalIssuer(settings.oauth_issuer, settings.oauth_jwks, audience)
+        external_issuer = ExternalIssuer(settings.oauth_issuer, settings.oauth_jwks, audience)
     tokens = AccessTokens(
         database,
         issuer=settings.base_url,
         secret_key=settings.secret_key,
         ttl_seconds=settings.access_token_ttl_seconds,
-        outside=outside,
+        external_issuer=external_issuer,
     )
     await tokens.load()
     return tokens

@@ -1,7 +1,8 @@
-"""Who is calling: from an Authorization header to the credential that it proves.
+"""Authentication: from an Authorization header to the caller.
 
-What a header proves (possession of a secret, a signature) is worked out once and remembered; the
-credential itself is looked up again every moment, so that a revocation takes effect.
+What a header proves (knowledge of a secret, or the signature of a token) does not change, and is
+cached until it is evicted. The credential is read again after `cache_seconds`, so that a revocation
+or rotation takes effect.
 """
 
 from __future__ import annotations
@@ -17,19 +18,23 @@ from datetime import UTC, datetime
 import orjson
 
 from lrs.auth import scopes, secrets
-from lrs.auth.tokens import EXPIRED, INVALID, AccessTokens
+from lrs.auth.tokens import EXPIRED_TOKEN, INVALID_TOKEN, AccessTokens
 from lrs.errors import TokenExpired, Unauthorized
 from lrs.store import registry
 from lrs.store.postgres import Database
 from lrs.store.registry import Credential
 from lrs.xapi import index_keys
 
-_REMEMBERED = 10_000
+_MAX_CACHED_CALLERS = 10_000
+_CHALLENGES = {"basic": 'Basic realm="lrs"', "bearer": "Bearer"}
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request, and what it may do. `authority` is the agent's JSON text."""
+    """An authenticated client: its credential's key, its partner, scopes and authority.
+
+    `scopes` include the implied ones; `authority` is an agent as JSON text.
+    """
 
     key: str
     partner_id: int
@@ -42,10 +47,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class CredentialProof:
-    """What an Authorization header has been found to prove, for good.
+    """What an Authorization header proves about the credential `key`.
 
-    `secret_hash` is that of the secret it holds (None for an access token), `scopes` those that it
-    is limited to, `expires_at` seconds since 1970.
+    `secret_hash` is the hash of the secret in the header, None for an access token, whose scopes
+    are `scopes`. `expires_at` is in seconds since 1970.
     """
 
     key: str
@@ -55,120 +60,131 @@ class CredentialProof:
     expires_at: float = float("inf")
 
 
+@dataclass(frozen=True, slots=True)
+class _CachedCaller:
+    """A caller, valid until `fresh_until` (of time.monotonic), and the proof to renew it."""
+
+    caller: Caller
+    proof: CredentialProof
+    fresh_until: float
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.fresh_until > time.monotonic() and self.proof.expires_at > time.time()
+
+
 class Authenticator:
-    """Turns Authorization headers into callers."""
+    """Authenticates requests; caches callers, least recently verified ones evicted first."""
 
     def __init__(self, database: Database, tokens: AccessTokens, *, cache_seconds: float) -> None:
         self._database = database
         self._tokens = tokens
         self._cache_seconds = cache_seconds
-        self._callers: OrderedDict[bytes, tuple[float, CredentialProof, Caller]] = OrderedDict()
+        self._caller_cache: OrderedDict[bytes, _CachedCaller] = OrderedDict()
 
     async def authenticate(self, authorization: str | None, schemes: frozenset[str]) -> Caller:
-        """Who sent this header. Raises Unauthorized, or TokenExpired for a token that was good.
+        """The caller that the header authenticates; `schemes` are "basic", "bearer" or both.
 
-        `schemes` are those that the resource takes: "basic", "bearer".
+        Raises Unauthorized, TokenExpired, and Unavailable.
         """
-        scheme = _scheme(authorization)
+        scheme = (authorization or "").partition(" ")[0].lower()
         if authorization is None or scheme not in schemes:
-            wanted = " or ".join(sorted(each.capitalize() for each in schemes))
+            names = " or ".join(sorted(name.capitalize() for name in schemes))
             raise Unauthorized(
-                f"An Authorization header with {wanted} credentials is needed.",
+                f"The request has no Authorization header with {names} credentials.",
                 headers={"WWW-Authenticate": _challenge(schemes)},
             )
-        header = hashlib.sha256(authorization.encode("utf-8", "surrogatepass")).digest()
-        known = self._callers.get(header)
-        if known and known[0] > time.monotonic() and known[1].expires_at > time.time():
-            return known[2]
+        header_hash = hashlib.sha256(authorization.encode("utf-8", "surrogatepass")).digest()
+        cached = self._caller_cache.get(header_hash)
+        if cached and cached.is_fresh:
+            return cached.caller
         try:
-            proof = known[1] if known else await self._prove(scheme, authorization)
+            proof = cached.proof if cached else await self._prove(scheme, authorization)
             if proof.expires_at <= time.time():
-                raise TokenExpired("The access token has expired.", headers=EXPIRED)
+                raise TokenExpired("The access token has expired.", headers=EXPIRED_TOKEN)
             credential = await self.verify(proof)
         except Unauthorized as error:
             if scheme == "basic":
                 error.headers["WWW-Authenticate"] = _challenge(schemes)
             raise
         caller = _caller(credential, proof.scopes)
-        self._remember(header, proof, caller)
+        self._cache(header_hash, caller, proof)
         return caller
 
     async def verify(self, proof: CredentialProof) -> Credential:
-        """The credential, if what was proved is still enough for it. Raises Unauthorized."""
+        """The active credential to which the proof still applies. Raises Unauthorized."""
         credential = await registry.find_credential(self._database, proof.key)
         now = datetime.now(UTC)
-        if credential is None or (credential.kind != proof.kind and proof.secret_hash is not None):
-            raise _refused()
-        if proof.secret_hash is not None and not secrets.matches_any(
-            proof.secret_hash, credential.secret_hashes(now)
+        if credential is None:
+            raise _invalid_credentials()
+        if proof.secret_hash is not None and not (
+            credential.kind == proof.kind
+            and secrets.matches_any(proof.secret_hash, credential.secret_hashes(now))
         ):
-            raise _refused()
+            raise _invalid_credentials()
         if not credential.is_active(now):
-            raise Unauthorized("The credential has been revoked or has expired.", headers=INVALID)
+            raise Unauthorized("The credential is revoked or expired.", headers=INVALID_TOKEN)
         return credential
 
     async def _prove(self, scheme: str, authorization: str) -> CredentialProof:
         value = authorization.partition(" ")[2].strip()
         if scheme == "basic":
             return parse_basic(value)
-        if static := secrets.split_bearer_token(value):
-            return CredentialProof(static[0], "bearer", secrets.hash_secret(static[1]))
+        if static_token := secrets.split_bearer_token(value):
+            key, secret = static_token
+            return CredentialProof(key, "bearer", secrets.hash_secret(secret))
         claims = await self._tokens.verify(value)
         return CredentialProof(claims.key, "client", None, claims.scopes, claims.expires_at)
 
-    def _remember(self, header: bytes, proof: CredentialProof, caller: Caller) -> None:
-        self._callers[header] = (time.monotonic() + self._cache_seconds, proof, caller)
-        self._callers.move_to_end(header)
-        if len(self._callers) > _REMEMBERED:
-            self._callers.popitem(last=False)
+    def _cache(self, header_hash: bytes, caller: Caller, proof: CredentialProof) -> None:
+        fresh_until = time.monotonic() + self._cache_seconds
+        self._caller_cache[header_hash] = _CachedCaller(caller, proof, fresh_until)
+        self._caller_cache.move_to_end(header_hash)
+        if len(self._caller_cache) > _MAX_CACHED_CALLERS:
+            self._caller_cache.popitem(last=False)
 
 
 def parse_basic(value: str, decode: Callable[[str], str] = str) -> CredentialProof:
-    """Key and secret of Basic credentials (RFC 7617), each decoded (RFC 6749 2.3.1 wants it).
+    """The proof in Basic credentials (RFC 7617). Raises Unauthorized.
 
-    Raises Unauthorized.
+    `decode` is applied to key and secret: the token endpoint needs form decoding (RFC 6749, section
+    2.3.1). Authlib's parser decodes always, keeps "+", and ignores characters that are not base64.
     """
     try:
         text = base64.b64decode(value, validate=True).decode()
     except ValueError:
-        raise _refused() from None
+        raise _invalid_credentials() from None
     key, colon, secret = text.partition(":")
     if not colon:
-        raise _refused()
+        raise _invalid_credentials()
     return CredentialProof(decode(key), "client", secrets.hash_secret(decode(secret)))
 
 
-def _scheme(authorization: str | None) -> str:
-    return (authorization or "").partition(" ")[0].lower()
-
-
 def _challenge(schemes: frozenset[str]) -> str:
-    return ", ".join(
-        {"basic": 'Basic realm="lrs"', "bearer": "Bearer"}[each] for each in sorted(schemes)
-    )
+    return ", ".join(_CHALLENGES[scheme] for scheme in sorted(schemes))
 
 
-def _refused() -> Unauthorized:
-    return Unauthorized("The credentials are not known here.", headers=INVALID)
+def _invalid_credentials() -> Unauthorized:
+    return Unauthorized("Invalid credentials.", headers=INVALID_TOKEN)
 
 
-def _caller(credential: Credential, limited_to: frozenset[str] | None) -> Caller:
-    held = scopes.expand(credential.scopes)
-    if limited_to is not None and scopes.ALL_GRANTED not in limited_to:
-        held &= scopes.expand(limited_to)
-    agent = {
+def _caller(credential: Credential, token_scopes: frozenset[str] | None) -> Caller:
+    granted = scopes.expand(credential.scopes)
+    if token_scopes is not None and scopes.ALL_GRANTED not in token_scopes:
+        granted &= scopes.expand(token_scopes)
+    authority = {
         "objectType": "Agent",
         **({"name": credential.label} if credential.label else {}),
         "account": {"homePage": credential.home_page, "name": credential.key},
     }
-    authority_key = index_keys.agent_key(agent)
-    assert authority_key is not None  # noqa: S101 - it has an account
+    authority_key = index_keys.agent_key(authority)
+    assert authority_key is not None  # noqa: S101 - the authority has an account
     return Caller(
         credential.key,
         credential.partner_id,
         credential.partner,
         credential.home_page,
-        held,
-        orjson.dumps(agent).decode(),
+        granted,
+        orjson.dumps(authority).decode(),
         authority_key,
     )

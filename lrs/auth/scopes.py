@@ -1,4 +1,4 @@
-"""Scopes: what a caller may do (xAPI 1.0.3 Communication 4.2, and ours)."""
+"""Scopes of credentials and tokens (xAPI 1.0.3 Communication 4.2, and scopes of this server)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SUPPORTED = (
 )
 
 ALL_GRANTED = "api"
-"""The scope that Percipio's clients ask for: everything that the credential was granted."""
+"""The scope that Percipio's clients request: all scopes of the credential."""
 
 _READABLE = frozenset({STATEMENTS_READ, STATEMENTS_READ_MINE, ALL_READ, REPORTS_READ})
 _IMPLIED = {
@@ -47,16 +47,15 @@ _IMPLIED = {
 
 
 def expand(scopes: Iterable[str]) -> frozenset[str]:
-    """The scopes together with all that they imply."""
+    """The scopes and all scopes that they imply."""
     scopes = frozenset(scopes)
     return scopes.union(*(_IMPLIED.get(scope, frozenset()) for scope in scopes))
 
 
 def require(held: frozenset[str], *needed: str) -> None:
-    """Raises MissingScope unless one of the needed scopes is among those held (and implied)."""
+    """Raises MissingScope unless one of the scopes `needed` is in `held`, an expanded set."""
     if held.isdisjoint(needed):
-        wanted = " or ".join(needed)
         raise MissingScope(
-            f"This needs the scope {wanted}, which the credentials do not have.",
+            f"The request requires the scope {' or '.join(needed)}.",
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed[0]}"'},
         )

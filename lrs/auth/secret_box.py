@@ -1,4 +1,4 @@
-"""What the secret key from the settings protects: texts in the database, and derived keys."""
+"""Encryption with the secret key from the settings, and keys derived from it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lrs.errors import OperatorError
 
 
 class WrongSecretKey(OperatorError):
-    """What is in the database was encrypted with another secret key than the one configured."""
+    """Data in the database is encrypted with another secret key than the configured one."""
 
 
 class SecretBox:
-    """Encrypts with the secret key (JWE, AES-256 in GCM)."""
+    """Encrypts with the secret key: JWE (RFC 7516), AES-256-GCM."""
 
     def __init__(self, secret_key: str) -> None:
         self._secret = hashlib.sha256(secret_key.encode()).digest()
@@ -26,13 +26,13 @@ class SecretBox:
     def encrypt(self, content: bytes) -> str:
         return jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, content, self._key)
 
-    def decrypt(self, sealed: str) -> bytes:
-        """Raises WrongSecretKey if it was sealed with another key, or changed."""
+    def decrypt(self, encrypted: str) -> bytes:
+        """Raises WrongSecretKey if the text is encrypted with another key, or changed."""
         try:
-            return jwe.decrypt_compact(sealed, self._key).plaintext or b""
+            return jwe.decrypt_compact(encrypted, self._key).plaintext or b""
         except (JoseError, ValueError):
-            raise WrongSecretKey("This was encrypted with another secret key.") from None
+            raise WrongSecretKey("The text is encrypted with another secret key.") from None
 
     def derive_key(self, purpose: str) -> bytes:
-        """A key of 32 bytes for one purpose; from it, neither the secret key nor others follow."""
+        """A key of 32 bytes for one purpose, from which no other key can be computed."""
         return hmac.digest(self._secret, f"lrs {purpose}".encode(), hashlib.sha256)

@@ -1,7 +1,7 @@
-"""Keys and secrets of credentials: made, hashed, compared.
+"""Keys and secrets of credentials: generated, hashed, compared.
 
-A secret is 256 random bits, so that one SHA-256 keeps it as safe as a slow hash would. It is shown
-when it is made and never again.
+A secret has 256 random bits. It cannot be guessed, so that SHA-256 is as safe as a slow hash. The
+clear text is returned once and not stored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def new_key() -> str:
 
 
 def new_secret() -> str:
-    # Hexadecimal: a leading "-" would be taken for an option by other people's commands.
+    # Hexadecimal: command line tools parse a leading "-" as an option.
     return secrets.token_hex(32)
 
 
@@ -27,9 +27,9 @@ def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def matches_any(secret_hash: bytes, good: Iterable[bytes]) -> bool:
-    """Whether it is one of the good ones; takes the same time whichever it is."""
-    return any([hmac.compare_digest(secret_hash, each) for each in good])  # noqa: C419
+def matches_any(secret_hash: bytes, valid_hashes: Iterable[bytes]) -> bool:
+    """Whether the hash is one of the valid ones, compared in constant time."""
+    return any([hmac.compare_digest(secret_hash, valid) for valid in valid_hashes])  # noqa: C419
 
 
 def bearer_token(key: str, secret: str) -> str:
@@ -38,7 +38,7 @@ def bearer_token(key: str, secret: str) -> str:
 
 
 def split_bearer_token(token: str) -> tuple[str, str] | None:
-    """Key and secret of a static token; None if it does not look like one."""
+    """Key and secret of a static token; None if the token has another form."""
     key, separator, secret = token.partition(SEPARATOR)
     if not (key and separator and secret) or SEPARATOR in secret:
         return None

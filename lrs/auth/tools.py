@@ -1,4 +1,4 @@
-"""Tools as an operator manages them: what they may be called, and their secrets."""
+"""Use cases for LTI tools: add a tool, rotate its shared secret."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lrs.store import tools as store
 from lrs.store.postgres import Database
 
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_LEAST_SECRET = 8
+_MIN_SECRET_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedTool:
-    """A tool just added or rotated: the one time that its secret can be seen."""
+    """A new or rotated tool with its secret in clear text; the database keeps it encrypted."""
 
     name: str
     consumer_key: str
@@ -26,7 +26,7 @@ class IssuedTool:
 
 
 def check_name(name: str) -> str:
-    """The name, if a tool could have it. Raises NotFound."""
+    """The name, if it is a valid tool name. Raises NotFound."""
     if not _NAME.fullmatch(name):
         raise NotFound(f"Tool {name[:80]!r} not found.")
     return name
@@ -41,32 +41,32 @@ async def add_tool(
     consumer_key: str | None = None,
     secret: str | None = None,
 ) -> IssuedTool:
-    """A new tool, with a key and secret of its own or with new ones.
+    """Adds a tool; without a consumer key or secret, a random one is generated.
 
-    Raises InvalidParameter if one of them cannot be used, Conflict if name or key is taken.
+    Raises InvalidParameter (malformed name, key or secret) and Conflict (name or key exists).
     """
     if not _NAME.fullmatch(name):
         raise InvalidParameter(
-            f"{name[:80]!r} cannot be a tool's name: it must be 1 to 63 letters (A-Z, a-z), "
-            "digits, dots, hyphens and underscores, and begin with a letter or digit."
+            f"{name[:80]!r} is not a valid tool name: use 1 to 63 letters (A-Z, a-z), digits, "
+            "dots, hyphens and underscores, starting with a letter or digit."
         )
     key = secrets.new_key() if consumer_key is None else consumer_key
     if not (key.isprintable() and 1 <= len(key) <= 255):
         raise InvalidParameter("A consumer key must be 1 to 255 printable characters.")
-    given = secrets.new_secret() if secret is None else secret
-    if not (given.isprintable() and _LEAST_SECRET <= len(given) <= 255):
+    secret = secrets.new_secret() if secret is None else secret
+    if not (secret.isprintable() and _MIN_SECRET_LENGTH <= len(secret) <= 255):
         raise InvalidParameter(
-            f"A shared secret must be {_LEAST_SECRET} to 255 printable characters."
+            f"A shared secret must be {_MIN_SECRET_LENGTH} to 255 printable characters."
         )
-    await store.add_tool(database, partner_id, name, key, secret_box.encrypt(given.encode()))
-    return IssuedTool(name, key, given)
+    await store.add_tool(database, partner_id, name, key, secret_box.encrypt(secret.encode()))
+    return IssuedTool(name, key, secret)
 
 
 async def rotate_tool(
     database: Database, secret_box: SecretBox, partner_id: int, name: str, overlap_until: datetime
 ) -> IssuedTool:
-    """A new secret; the old one stays good until `overlap_until`. Raises NotFound."""
+    """Issues a new secret; the previous one stays valid until `overlap_until`. Raises NotFound."""
     secret = secrets.new_secret()
-    sealed = secret_box.encrypt(secret.encode())
-    key = await store.rotate_tool(database, partner_id, check_name(name), sealed, overlap_until)
+    encrypted = secret_box.encrypt(secret.encode())
+    key = await store.rotate_tool(database, partner_id, check_name(name), encrypted, overlap_until)
     return IssuedTool(name, key, secret)

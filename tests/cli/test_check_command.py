@@ -84,7 +84,7 @@ def test_another_secret_key_is_refused(lrs: Lrs) -> None:
     for command in (("check",), ("serve", "--port", "0")):
         sentence = refused(lrs(*command, LRS_SECRET_KEY="another secret key of 32 characters"))
         assert sentence == (
-            "The signing keys in the database were encrypted with another secret key."
+            "The signing keys in the database are encrypted with another secret key."
         )
 
 

@@ -306,7 +306,7 @@ async def test_the_command(partner: Partner, run: Callable[..., Any]) -> None:
     ("arguments", "told"),
     [
         (("add", "nobody", "player"), "Partner 'nobody' not found."),
-        (("add", "PARTNER", "a b"), "cannot be a tool's name"),
+        (("add", "PARTNER", "a b"), "is not a valid tool name"),
         (("add", "PARTNER", "a", "--secret", "x"), "8 to 255 printable"),
         (("rotate", "PARTNER", "player"), "Tool 'player' not found"),
         (("revoke", "PARTNER", "player"), "Tool 'player' not found"),

@@ -16,7 +16,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from lrs.auth import tokens
+from lrs.auth import jwks
 from lrs.settings import Settings
 from tests.support.app import serving
 from tests.support.oauth import AUDIENCE, ISSUER, bearer, encoded, segments
@@ -154,7 +154,7 @@ async def test_unknown_keys_do_not_make_us_ask_again_and_again(
 async def test_a_key_that_is_withdrawn_is_good_for_a_while_only(
     settings: Settings, partner: Partner, outside: ExternalIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "_RELOAD_OUTSIDE_SECONDS", 0.0)
+    monkeypatch.setattr(jwks, "_MIN_REFRESH_SECONDS", 0.0)
     async with serving(trusting(settings, str(outside.file))) as http:
 
         async def status() -> int:
@@ -166,7 +166,7 @@ async def test_a_key_that_is_withdrawn_is_good_for_a_while_only(
         assert await status() == 200
         outside.publish(RSAKey.generate_key(2048, {"kid": "outside-2"}))
         assert await status() == 200
-        monkeypatch.setattr(tokens, "_KEEP_OUTSIDE_SECONDS", 0.0)
+        monkeypatch.setattr(jwks, "_MAX_AGE_SECONDS", 0.0)
         outside.file.rename(outside.file.with_suffix(".away"))
         assert await status() == 200  # an issuer that is away withdraws nothing
         outside.file.with_suffix(".away").rename(outside.file)
@@ -177,8 +177,8 @@ async def test_keys_that_cannot_be_had_are_503(
     settings: Settings, partner: Partner, outside: ExternalIssuer
 ) -> None:
     token = outside.token(client_id=partner.key)
-    for jwks in (f"{outside.url}/nothing", "http://127.0.0.1:1/jwks", "/no/such/file"):
-        async with serving(trusting(settings, jwks)) as http:
+    for location in (f"{outside.url}/nothing", "http://127.0.0.1:1/jwks", "/no/such/file"):
+        async with serving(trusting(settings, location)) as http:
             answer = await http.get(partner.url("statements"), headers=bearer(token))
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
             assert int(answer.headers["retry-after"]) > 0

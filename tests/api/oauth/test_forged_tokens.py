@@ -75,7 +75,7 @@ async def test_our_own_key_does_not_make_every_token_good(
     partner: Partner, services: Services
 ) -> None:
     tokens = services.tokens
-    key = tokens._private.keys[0]
+    key = tokens._signing_keys.keys[0]
     header, claims = segments(partner.token)
     now = int(time.time())
     for change in (

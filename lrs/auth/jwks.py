@@ -1,0 +1,97 @@
+"""JSON Web Key Sets (RFC 7517) of external issuers: fetched, cached, refreshed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import orjson
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from lrs.errors import Unavailable
+
+_log = logging.getLogger("lrs.auth")
+
+_MIN_REFRESH_SECONDS = 10.0
+_MAX_AGE_SECONDS = 300.0
+_TIMEOUT_SECONDS = 5.0
+
+JWKS_ERRORS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, JoseError)
+"""What `fetch_jwks` raises if there is no document, or not a key set."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalIssuer:
+    """An issuer of access tokens beside this server; `jwks` is the URL or the path of its keys."""
+
+    issuer: str
+    jwks: str
+    audience: str
+
+
+class ExternalKeys:
+    """Caches the keys of an external issuer.
+
+    A known key is used for 5 minutes before the key set is fetched again, so that a withdrawn key
+    expires. An unknown key causes a fetch, but at most one in 10 seconds.
+    """
+
+    def __init__(self, issuer: ExternalIssuer) -> None:
+        self._issuer = issuer
+        self._keys = KeySet([])
+        self._fetched_at = float("-inf")
+        self._fetch_error: Unavailable | None = None
+        self._fetching = asyncio.Lock()
+
+    async def get(self, kid: object) -> KeySet:
+        """The key set, refreshed if it is too old or has no key `kid`.
+
+        Raises Unavailable if it cannot be fetched and no cached key has this id.
+        """
+        is_cached = any(key.kid == kid for key in self._keys.keys)
+        if is_cached and time.monotonic() - self._fetched_at < _MAX_AGE_SECONDS:
+            return self._keys
+        try:
+            await self._refresh()
+        except Unavailable as error:
+            if not is_cached:
+                raise
+            _log.warning("%s The cached keys stay valid.", error.detail)
+        return self._keys
+
+    async def _refresh(self) -> None:
+        async with self._fetching:
+            if time.monotonic() - self._fetched_at < _MIN_REFRESH_SECONDS:
+                if self._fetch_error:
+                    raise self._fetch_error
+                return
+            try:
+                self._keys = await fetch_jwks(self._issuer.jwks)
+                self._fetch_error = None
+            except JWKS_ERRORS as error:
+                # Cached, so that requests which wait for this fetch do not repeat it.
+                self._fetch_error = Unavailable(
+                    f"Cannot read the keys of the issuer {self._issuer.issuer}.",
+                    headers={"Retry-After": "10"},
+                )
+                raise self._fetch_error from error
+            finally:
+                self._fetched_at = time.monotonic()
+
+
+async def fetch_jwks(location: str) -> KeySet:
+    """The key set at a URL or path. Raises one of JWKS_ERRORS."""
+    return KeySet.import_key_set(orjson.loads(await _read(location)))
+
+
+async def _read(location: str) -> bytes:
+    if not location.startswith(("http://", "https://")):
+        return await asyncio.to_thread(Path(location).read_bytes)
+    async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
+        response = await client.get(location)
+        return response.raise_for_status().content
