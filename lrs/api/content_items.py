@@ -51,7 +51,7 @@ async def _set_deleted(request: Request, *, deleted: bool) -> Response:
     query_params.parse(request_parsing.parameters(request), {}, section="Contents")
     name: str = request.path_params["content"]
     if "\0" in name:
-        raise NotFound("There is no content item of this name.")
+        raise NotFound("Content item not found.")
     meant = identifiers.parse_content(name, who.home_page)
     await content_items.set_deleted(
         request_parsing.services(request).partner_lock, who.partner_id, meant, deleted

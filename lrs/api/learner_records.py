@@ -62,7 +62,7 @@ def _named(request: Request, kind: str) -> str:
     """The learner or content item in the path. Raises NotFound for what the store cannot keep."""
     name: str = request.path_params[kind]
     if "\0" in name:
-        raise NotFound(f"There is no {kind} of this name.")
+        raise NotFound(f"{'Learner' if kind == 'learner' else 'Content item'} not found.")
     return name
 
 

@@ -203,7 +203,7 @@ class _ExportWriter:
         metadata = export_stream.metadata(portion)
         return {
             "file": name,
-            "rows": content.count,
+            "rows": content.row_count,
             "bytes": size,
             "sha256": digest.hexdigest(),
             "replaces": metadata["replaces"],

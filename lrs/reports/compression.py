@@ -1,4 +1,4 @@
-"""Compression of exports, a portion at a time, and which one a client would like."""
+"""Compression of exports: streaming compressors, and the negotiation of Accept-Encoding."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ MEDIA_TYPES: dict[Compression, str] = {"gzip": "application/gzip", "zstd": "appl
 
 
 class Compressor(Protocol):
+    """The interface of zlib's and zstandard's compressors."""
+
     def compress(self, data: bytes, /) -> bytes: ...
 
     def flush(self) -> bytes: ...
 
 
-class _Plain:
+class _NoCompression:
     def compress(self, data: bytes, /) -> bytes:
         return data
 
@@ -28,25 +30,28 @@ class _Plain:
 
 
 def compressor(compression: Compression | None) -> Compressor:
+    """A new compressor; with None, one that returns its input."""
     if compression == "gzip":
         return zlib.compressobj(wbits=31)
     if compression == "zstd":
         return zstandard.ZstdCompressor().compressobj()
-    return _Plain()
+    return _NoCompression()
 
 
-def negotiate_compression(header: str | None) -> Compression | None:
-    """The best that an Accept-Encoding takes (RFC 9110 12.5.3): zstd before gzip where equal."""
-    weights = dict(map(_weighted, (header or "").lower().split(",")))
-    anything = weights.get("*", 0.0)
-    wanted: dict[float, Compression | None] = {0.0: None}
-    for known in ("gzip", "zstd"):
-        wanted[weights.get(known, anything)] = known
-    best = max(wanted)
-    return wanted[best] if best > 0 else None
+def negotiate_compression(accept_encoding: str | None) -> Compression | None:
+    """The coding with the highest weight in an Accept-Encoding header (RFC 9110 12.5.3).
+
+    zstd takes precedence over gzip of equal weight; None if neither is acceptable.
+    """
+    weights = dict(map(_coding_and_weight, (accept_encoding or "").lower().split(",")))
+    default = weights.get("*", 0.0)
+    zstd, gzip = weights.get("zstd", default), weights.get("gzip", default)
+    if max(zstd, gzip) <= 0:
+        return None
+    return "zstd" if zstd >= gzip else "gzip"
 
 
-def _weighted(part: str) -> tuple[str, float]:
+def _coding_and_weight(part: str) -> tuple[str, float]:
     coding, _, parameter = part.partition(";")
     try:
         weight = float(parameter.strip().removeprefix("q=") or 1)

@@ -1,4 +1,7 @@
-"""Content items, and which of them are deleted: reports show these as one, with the id -1."""
+"""Content items: listing, deletion and restoration.
+
+Reports show all deleted content items as one, with the id -1.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ _SET_DELETED = resources.query("set_content_item_deleted")
 
 @dataclass(frozen=True, slots=True)
 class ContentItem:
+    """A content item; `deleted_at` is None unless it is deleted."""
+
     content_id: int
     activity_id: str
     type: str | None
@@ -29,22 +34,27 @@ class ContentItem:
 async def fetch_page(
     pool: Pool, partner_id: int, *, after: int, limit: int, deleted: bool | None = None
 ) -> list[ContentItem]:
-    """The next content items in the order of their ids; only deleted ones, or only others."""
+    """The next content items with ids above `after`, in the order of ids. Raises Unavailable.
+
+    `deleted` filters for deleted or for other items; None is no filter.
+    """
     with translate_errors():
         rows = await pool.fetch(_PAGE, partner_id, after, deleted, limit)
     return [ContentItem(*row) for row in rows]
 
 
 async def set_deleted(
-    partner_lock: PartnerLock, partner_id: int, name: Identifier, deleted: bool
+    partner_lock: PartnerLock, partner_id: int, identifier: Identifier, deleted: bool
 ) -> None:
-    """Deletes or restores a content item, if that is news. Raises NotFound and Unavailable."""
+    """Delete or restore a content item (idempotent). Raises NotFound and Unavailable."""
 
     async def attempt() -> None:
         async with partner_lock.transaction(partner_id) as connection:
-            content_id = await connection.fetchval(_FIND, partner_id, name.keys, name.number)
+            content_id = await connection.fetchval(
+                _FIND, partner_id, identifier.keys, identifier.number
+            )
             if content_id is None:
-                raise NotFound("There is no content item of this name.")
+                raise NotFound("Content item not found.")
             if await connection.fetchval(_SET_DELETED, partner_id, content_id, deleted):
                 await recompute.mark_contents_changed(connection, partner_id, [content_id])
 

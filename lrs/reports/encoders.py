@@ -1,12 +1,12 @@
-"""The files that tables are exported to: CSV, JSON, JSON lines and Parquet, a portion at a time.
+"""File formats of exports: CSV, JSON, JSON lines and Parquet, encoded chunk by chunk.
 
-PostgreSQL does nearly all of the work: rows come as the bytes of a COPY, as CSV or as JSON, always
-whole rows, and stay bytes.
+PostgreSQL formats the rows. A chunk is the bytes of whole rows from a COPY, as CSV or as one JSON
+object per line, and is not parsed in Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import orjson
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 CopyFormat = Literal["csv", "json"]
+"""The form of the rows from PostgreSQL: CSV, or one JSON object per line."""
+
 Format = Literal["csv", "json", "ndjson", "parquet"]
 
 MEDIA_TYPES: dict[Format, str] = {
@@ -27,36 +29,42 @@ MEDIA_TYPES: dict[Format, str] = {
     "parquet": "application/vnd.apache.parquet",
 }
 
-# How much CSV becomes one row group of Parquet: enough to compress well, little to hold.
-_ROW_GROUP = 8_388_608
+# Bytes of CSV in one Parquet row group: large enough to compress well, small enough for memory.
+_ROW_GROUP_BYTES = 8_388_608
 
 
 class Encoder(Protocol):
-    """What makes a file of rows; `wire` is the form that it takes them in."""
+    """Encodes a file: `begin`, then `rows` for each chunk of `copy_format`, then `end`."""
 
-    wire: CopyFormat
+    copy_format: CopyFormat
 
     def begin(self) -> bytes: ...
 
-    def rows(self, portion: bytes) -> bytes: ...
+    def rows(self, chunk: bytes) -> bytes: ...
 
     def end(self) -> bytes: ...
 
 
-def create_encoder(format_: Format, table: Table, told: Mapping[str, Any]) -> Encoder:
-    """`told` is what a JSON document says beside its rows.
+def create_encoder(format_: Format, table: Table, metadata: Mapping[str, Any]) -> Encoder:
+    """An encoder for one file. Only JSON contains the metadata, as members beside `rows`.
 
-    Raises NotFound where Parquet cannot be made.
+    Raises NotFound for Parquet if pyarrow is not installed.
     """
-    if format_ == "json":
-        return JSON(told)
-    others: dict[Format, Callable[[Table], Encoder]]
-    others = {"csv": CSV, "ndjson": JSONLines, "parquet": Parquet}
-    return others[format_](table)
+    match format_:
+        case "csv":
+            return CSV(table)
+        case "json":
+            return JSON(metadata)
+        case "ndjson":
+            return JSONLines()
+        case "parquet":
+            return Parquet(table)
 
 
 class CSV:
-    wire: CopyFormat = "csv"
+    """CSV with a header line."""
+
+    copy_format: CopyFormat = "csv"
 
     def __init__(self, table: Table) -> None:
         self._names = [column.name for column in table.columns]
@@ -64,56 +72,57 @@ class CSV:
     def begin(self) -> bytes:
         return f"{','.join(self._names)}\n".encode()
 
-    def rows(self, portion: bytes) -> bytes:
-        return portion
+    def rows(self, chunk: bytes) -> bytes:
+        return chunk
 
     def end(self) -> bytes:
         return b""
 
 
 class JSONLines:
-    wire: CopyFormat = "json"
+    """One JSON object per line."""
 
-    def __init__(self, _: Table) -> None:
-        pass
+    copy_format: CopyFormat = "json"
 
     def begin(self) -> bytes:
         return b""
 
-    def rows(self, portion: bytes) -> bytes:
-        return _unescaped(portion)
+    def rows(self, chunk: bytes) -> bytes:
+        return _unescaped(chunk)
 
     def end(self) -> bytes:
         return b""
 
 
 class JSON:
-    """One document, with the rows in it as an array."""
+    """One JSON object: the metadata, and the rows as an array."""
 
-    wire: CopyFormat = "json"
+    copy_format: CopyFormat = "json"
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self._told = told
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self._metadata = metadata
         self._separator = b""
 
     def begin(self) -> bytes:
-        return orjson.dumps({**self._told, "rows": []})[:-2] + b"\n"
+        return orjson.dumps({**self._metadata, "rows": []})[:-2] + b"\n"
 
-    def rows(self, portion: bytes) -> bytes:
+    def rows(self, chunk: bytes) -> bytes:
         separator, self._separator = self._separator, b",\n"
-        return separator + _unescaped(portion)[:-1].replace(b"\n", b",\n")
+        return separator + _unescaped(chunk)[:-1].replace(b"\n", b",\n")
 
     def end(self) -> bytes:
         return b"\n]}\n"
 
 
-def _unescaped(portion: bytes) -> bytes:
-    """JSON from the text of a COPY: it doubles backslashes, and JSON has nothing else to escape."""
-    return portion.replace(b"\\\\", b"\\")
+def _unescaped(chunk: bytes) -> bytes:
+    """Undo the escaping of COPY: of the characters that it escapes, JSON has only backslashes."""
+    return chunk.replace(b"\\\\", b"\\")
 
 
 class Parquet:
-    wire: CopyFormat = "csv"
+    """Parquet with zstd compression; pyarrow parses the CSV of each row group."""
+
+    copy_format: CopyFormat = "csv"
 
     def __init__(self, table: Table) -> None:
         try:
@@ -126,31 +135,31 @@ class Parquet:
                 "Other formats: .csv, .json, .ndjson."
             ) from None
         self._schema = arrow_schema(table)
-        self._file = _Written()
+        self._file = _Buffer()
         self._writer = pyarrow.parquet.ParquetWriter(
             pyarrow.PythonFile(self._file, mode="w"), self._schema, compression="zstd"
         )
-        self._waiting = bytearray()
+        self._csv = bytearray()
 
     def begin(self) -> bytes:
-        return self._file.taken()
+        return self._file.drain()
 
-    def rows(self, portion: bytes) -> bytes:
-        self._waiting += portion
-        if len(self._waiting) >= _ROW_GROUP:
-            self._write()
-        return self._file.taken()
+    def rows(self, chunk: bytes) -> bytes:
+        self._csv += chunk
+        if len(self._csv) >= _ROW_GROUP_BYTES:
+            self._write_row_group()
+        return self._file.drain()
 
     def end(self) -> bytes:
-        if self._waiting:
-            self._write()
+        if self._csv:
+            self._write_row_group()
         self._writer.close()
-        return self._file.taken()
+        return self._file.drain()
 
-    def _write(self) -> None:
+    def _write_row_group(self) -> None:
         from pyarrow import csv, py_buffer
 
-        text, self._waiting = bytes(self._waiting), bytearray()
+        text, self._csv = bytes(self._csv), bytearray()
         rows = csv.read_csv(
             py_buffer(text),
             csv.ReadOptions(
@@ -172,6 +181,7 @@ class Parquet:
 
 
 def arrow_schema(table: Table) -> pyarrow.Schema:
+    """The Arrow schema of a table's columns."""
     import pyarrow
 
     types = {
@@ -185,8 +195,8 @@ def arrow_schema(table: Table) -> pyarrow.Schema:
     return pyarrow.schema([(column.name, types[column.type]) for column in table.columns])
 
 
-class _Written:
-    """A file that holds what was written until it is taken."""
+class _Buffer:
+    """A file object that keeps written bytes until they are drained."""
 
     closed = False
 
@@ -203,6 +213,6 @@ class _Written:
     def close(self) -> None:
         self.closed = True
 
-    def taken(self) -> bytes:
+    def drain(self) -> bytes:
         parts, self._parts = self._parts, []
         return b"".join(parts)

@@ -1,75 +1,163 @@
-"""The one road by which tables leave: read, encoded and compressed as they come."""
+"""The bytes of an export: rows by COPY from PostgreSQL, encoded and compressed as they arrive."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
+from asyncpg.pool import PoolConnectionProxy
+
+from lrs import resources
 from lrs.reports.compression import Compression, compressor
-from lrs.reports.encoders import Encoder, Format, create_encoder
-from lrs.reports.exports import CopyStream, ExportQuery, Snapshot
+from lrs.reports.encoders import CopyFormat, Format, create_encoder
+from lrs.reports.exports import ExportQuery, Snapshot
+from lrs.reports.tables import Column
+from lrs.store.postgres import translate_errors
+
+_PAYLOADS = resources.query("export_payloads")
+
+_CHUNK_BYTES = 262_144
 
 
-def metadata(portion: ExportQuery) -> dict[str, Any]:
-    """What is said of a portion, wherever it goes."""
+def metadata(query: ExportQuery) -> dict[str, Any]:
+    """What a JSON document and a manifest say about an export."""
     return {
-        "table": portion.table.name,
-        "through": format_timestamp(portion.watermark.consistent_through),
-        "lag_seconds": portion.watermark.lag_seconds,
-        "cursor": format_timestamp(portion.cursor),
-        "replaces": _replaces(portion),
+        "table": query.table.name,
+        "through": format_timestamp(query.watermark.consistent_through),
+        "lag_seconds": query.watermark.lag_seconds,
+        "cursor": format_timestamp(query.cursor),
+        "replaces": _replaces(query),
     }
 
 
-def _replaces(portion: ExportQuery) -> str | list[str]:
-    if portion.append_only:
+def _replaces(query: ExportQuery) -> str | list[str]:
+    if query.append_only:
         return []
-    return (
-        "all"
-        if portion.replaced_days is None
-        else [day.isoformat() for day in portion.replaced_days]
-    )
+    if query.replaced_days is None:
+        return "all"
+    return [day.isoformat() for day in query.replaced_days]
 
 
 def format_timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with microseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class ExportStream:
-    """A portion on its way out; once it is through, `count` says how many rows it had.
+    """The file of an export; iterate over its bytes once. Then `row_count` is known.
 
-    Raises NotFound where the format cannot be made.
+    Raises NotFound if the format is not available.
     """
 
     def __init__(
         self,
         snapshot: Snapshot,
-        portion: ExportQuery,
+        query: ExportQuery,
         format_: Format,
         compression: Compression | None = None,
     ) -> None:
-        self._encoder: Encoder = create_encoder(format_, portion.table, metadata(portion))
-        self._rows: CopyStream = snapshot.rows(portion, self._encoder.wire)
+        self._encoder = create_encoder(format_, query.table, metadata(query))
+        copy_format = self._encoder.copy_format
+        sql = _copy_sql(query, copy_format)
+        self._rows = CopyStream(snapshot.connection, sql, query.arguments, copy_format)
         self._compressor = compressor(compression)
 
     @property
-    def count(self) -> int:
-        return self._rows.count
+    def row_count(self) -> int:
+        """The number of rows, after the iteration."""
+        return self._rows.row_count
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """The bytes of the file. Other requests are served while they are made."""
+        """The bytes of the file, encoded in threads so that the event loop is not blocked."""
         yield self._compressor.compress(self._encoder.begin())
-        async with aclosing(aiter(self._rows)) as portions:
-            async for rows in portions:
-                if done := await asyncio.to_thread(self._made, rows):
-                    yield done
-        yield await asyncio.to_thread(self._rest)
+        async with aclosing(aiter(self._rows)) as chunks:
+            async for chunk in chunks:
+                if data := await asyncio.to_thread(self._encode, chunk):
+                    yield data
+        yield await asyncio.to_thread(self._finish)
 
-    def _made(self, rows: bytes) -> bytes:
-        return self._compressor.compress(self._encoder.rows(rows))
+    def _encode(self, chunk: bytes) -> bytes:
+        return self._compressor.compress(self._encoder.rows(chunk))
 
-    def _rest(self) -> bytes:
+    def _finish(self) -> bytes:
         return self._compressor.compress(self._encoder.end()) + self._compressor.flush()
+
+
+class CopyStream:
+    """The rows of a query as bytes from COPY; each chunk has whole rows.
+
+    PostgreSQL waits for the reader (backpressure). After the iteration, `row_count` is known.
+    """
+
+    def __init__(
+        self,
+        connection: PoolConnectionProxy,
+        sql: str,
+        arguments: tuple[Any, ...],
+        copy_format: CopyFormat,
+    ) -> None:
+        self._connection = connection
+        self._sql = sql
+        self._arguments = arguments
+        self._format: Literal["csv", "text"] = "csv" if copy_format == "csv" else "text"
+        self.row_count = 0
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+        copying = asyncio.create_task(self._copy(queue))
+        buffer = bytearray()
+        try:
+            while data := await queue.get():
+                buffer += data
+                if len(buffer) >= _CHUNK_BYTES:
+                    yield bytes(buffer)
+                    buffer.clear()
+            with translate_errors():
+                await copying
+            if buffer:
+                yield bytes(buffer)
+        finally:
+            if not copying.done():  # the reader stopped early
+                await self._abort(copying, queue)
+
+    async def _abort(self, copying: asyncio.Task[None], queue: asyncio.Queue[bytes]) -> None:
+        self._connection.terminate()
+        copying.cancel()
+        while not queue.empty():  # so that a pending put cannot block the task
+            queue.get_nowait()
+        with suppress(asyncio.CancelledError, Exception):
+            await copying
+
+    async def _copy(self, queue: asyncio.Queue[bytes]) -> None:
+        """Put the bytes of the COPY into the queue, then b"" as its end, also after an error."""
+        try:
+            status = await self._connection.copy_from_query(
+                self._sql, *self._arguments, output=queue.put, format=self._format
+            )
+            self.row_count = int(status.rpartition(" ")[2])
+        except asyncio.CancelledError:
+            raise  # without a reader, the queue may be full
+        except Exception:
+            await queue.put(b"")
+            raise
+        await queue.put(b"")
+
+
+def _copy_sql(query: ExportQuery, copy_format: CopyFormat) -> str:
+    """The query whose rows COPY writes: the columns for CSV, one JSON object for JSON."""
+    if copy_format == "csv":
+        columns = ", ".join(map(_csv_expression, query.table.columns))
+        return f"select {columns} from (\n{query.sql}\n) as report"
+    if query.append_only:
+        return _PAYLOADS
+    return f"select row_to_json(report) from (\n{query.sql}\n) as report"
+
+
+def _csv_expression(column: Column) -> str:
+    """A column in CSV: timestamps in RFC 3339, booleans as true and false."""
+    if column.type == "timestamp":
+        return f"""to_char("{column.name}", 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    return f'"{column.name}"::text' if column.type == "boolean" else f'"{column.name}"'

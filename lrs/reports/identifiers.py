@@ -1,4 +1,4 @@
-"""What a learner or a content item may be called where one is asked for: see docs/reporting.md."""
+"""Identifiers of learners and content items in URLs and commands; see docs/reporting.md."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from lrs.xapi import index_keys, track_events
 
 _NUMBER = re.compile("(id:)?([0-9]{1,10})")
 _SHA1 = re.compile("[0-9A-Fa-f]{40}")
-_LAST = 2**31 - 1
+_MAX_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """What a name can mean: a text, link keys (the likeliest first), and an id.
+    """The ways in which a text can identify a learner or a content item.
 
-    One that is said to be an id (`id:42`) means nothing else.
+    text    the operator's id of a learner
+    keys    agent keys or activity keys, in the order of precedence
+    number  the id in report tables; `id:42` is nothing else
     """
 
     text: str | None
@@ -27,7 +29,7 @@ class Identifier:
 
 
 def parse_learner(text: str, home_page: str) -> Identifier:
-    """What may be meant by the name of a learner."""
+    """The identifier of a learner: operator's id, address, SHA-1, OpenID, track user or id."""
     agents: list[dict[str, Any]] = []
     if text.startswith("mailto:"):
         agents.append({"mbox": text})
@@ -37,19 +39,19 @@ def parse_learner(text: str, home_page: str) -> Identifier:
         agents.append({"mbox_sha1sum": text})
     agents.append({"openid": text})
     agents.append(track_events.identifier(text, home_page))
-    return _name(text, filter(None, map(index_keys.agent_key, agents)))
+    return _identifier(text, filter(None, map(index_keys.agent_key, agents)))
 
 
 def parse_content(text: str, home_page: str) -> Identifier:
-    """What may be meant by the name of a content item."""
-    return _name(
+    """The identifier of a content item: activity id, `content_id` of track events or id."""
+    return _identifier(
         text, map(index_keys.activity_key, (text, track_events.activity_id(text, home_page)))
     )
 
 
-def _name(text: str, keys: Iterable[int]) -> Identifier:
-    found = _NUMBER.fullmatch(text)
-    number = int(found[2]) if found and int(found[2]) <= _LAST else None
+def _identifier(text: str, keys: Iterable[int]) -> Identifier:
+    match = _NUMBER.fullmatch(text)
+    number = int(match[2]) if match and int(match[2]) <= _MAX_ID else None
     if number is not None and text.startswith("id:"):
         return Identifier(None, (), number)
     return Identifier(text, tuple(dict.fromkeys(keys)), number)

@@ -1,4 +1,4 @@
-"""Learner records, by learner and by content item: one query each, name to page."""
+"""Learner records, by learner and by content item: one query for identifier and page."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ COLUMNS = (
     "status", "success", "progress", "started_at", "last_activity_at", "completed_at",
     "time_spent", "best_score", "last_score", "attempts", "source",
 )  # fmt: skip
-"""The columns of a record, as JSON and as CSV; times are seconds, no organization is null."""
+"""The columns of a record in JSON and CSV; times are in seconds, no organization is None."""
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:
-    """Some records; `subject` are the columns of the learner or content item they have in common.
+    """A page of records.
 
-    `last` is where the page ends if there is more behind it.
+    subject        the columns that all records share: of the learner or of the content item
+    last_position  of the last record if there are more, else None
     """
 
     subject: Record
@@ -39,33 +40,34 @@ class RecordPage:
 async def fetch_by_learner(
     database: Database, partner_id: int, learner: Identifier, query: RecordQuery
 ) -> RecordPage:
-    """A page of a learner's records. Raises NotFound if nobody is called so."""
+    """A page of a learner's records. Raises NotFound without such a learner, and Unavailable."""
     arguments = (partner_id, learner.text, learner.keys, learner.number)
-    found = await _fetch(database, RECORDS_BY_LEARNER, arguments, query)
-    if not found:
-        raise NotFound("There is no learner of this name.")
-    return _page(found, query, common=("user_id", "user", "email"), place="content_id")
+    rows = await _fetch(database, RECORDS_BY_LEARNER, arguments, query)
+    if not rows:
+        raise NotFound("Learner not found.")
+    return _page(rows, query, shared=("user_id", "user", "email"), sort_key="content_id")
 
 
 async def fetch_by_content(
     database: Database, partner_id: int, content: Identifier, query: RecordQuery
 ) -> RecordPage:
-    """A page of the records of a content item. Raises NotFound if none is called so."""
+    """A page of a content item's records. Raises NotFound without such an item, and Unavailable."""
     arguments = (partner_id, content.keys, content.number)
-    found = await _fetch(database, RECORDS_BY_CONTENT, arguments, query)
-    if not found:
-        raise NotFound("There is no content item of this name.")
-    common = ("content_id", "activity_id", "title", "type")
-    return _page(found, query, common=common, place="user_id")
+    rows = await _fetch(database, RECORDS_BY_CONTENT, arguments, query)
+    if not rows:
+        raise NotFound("Content item not found.")
+    shared = ("content_id", "activity_id", "title", "type")
+    return _page(rows, query, shared=shared, sort_key="user_id")
 
 
 async def _fetch(
-    database: Database, sql: str, named: tuple[Any, ...], query: RecordQuery
+    database: Database, sql: str, identifier: tuple[Any, ...], query: RecordQuery
 ) -> list[Record]:
+    """One row more than the limit; one row without a status if there are no records."""
     with translate_errors():
         rows = await database.lists.fetch(
             sql,
-            *named,
+            *identifier,
             *query.after,
             query.organization,
             query.status,
@@ -79,11 +81,12 @@ async def _fetch(
 
 
 def _page(
-    found: list[Record], query: RecordQuery, *, common: tuple[str, ...], place: str
+    rows: list[Record], query: RecordQuery, *, shared: tuple[str, ...], sort_key: str
 ) -> RecordPage:
-    subject = {name: found[0][name] for name in common}
-    records = [{name: row[name] for name in COLUMNS} for row in found if row["status"]]
-    more = len(records) > query.limit
-    del records[query.limit :]
-    last = (records[-1][place], records[-1]["organization"] or "") if more else None
-    return RecordPage(subject, records, last)
+    subject = {name: rows[0][name] for name in shared}
+    records = [{name: row[name] for name in COLUMNS} for row in rows if row["status"]]
+    if len(records) <= query.limit:
+        return RecordPage(subject, records, None)
+    records = records[: query.limit]
+    last = records[-1]
+    return RecordPage(subject, records, (last[sort_key], last["organization"] or ""))

@@ -1,4 +1,4 @@
-"""The parameters of a list of learner records, and the cursor of `more`."""
+"""The query parameters of learner records, and the cursor of `more` (keyset pagination)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ SECTION = "Learner records"
 STATUSES = ("not_started", "in_progress", "completed")
 
 Position = tuple[int, str]
-"""Where a page ends: the id of the content item or learner, and the organization."""
+"""The sort key of a page's last record: content item id or learner id, and organization."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordQuery:
-    """What is asked for. `since` is exclusive, `until` inclusive; an organization "" is none."""
+    """The filters of a query; None is no filter.
+
+    `since` is exclusive, `until` inclusive; the organization "" is no organization. The page begins
+    after the position `after`. `parameters` are those of the request without the cursor.
+    """
 
     limit: int
     organization: str | None = None
@@ -36,31 +40,34 @@ class RecordQuery:
 
 
 def parse(
-    given: Iterable[tuple[str, str]], *, page_size: int, organization: str | None = None
+    parameters: Iterable[tuple[str, str]], *, page_size: int, organization: str | None = None
 ) -> RecordQuery:
-    """The query that the parameters ask for, in pages of at most `page_size`.
+    """The query of these parameters, with pages of at most `page_size`.
 
-    Where the path names an organization, none can be asked for. Raises InvalidParameter naming
-    every parameter that is unknown, repeated or malformed.
+    `organization` is that of the path; then the parameter is not allowed. Raises InvalidParameter
+    with every parameter that is unknown, repeated or malformed.
     """
-    given = tuple(given)
-    readers = dict(_READERS)
+    parameters = tuple(parameters)
+    parsers = dict(_PARSERS)
     if organization is not None:
-        del readers["organization"]
-    values = query_params.parse(given, readers, section=SECTION)
+        del parsers["organization"]
+    values = query_params.parse(parameters, parsers, section=SECTION)
     limit = min(values.pop("limit", 0) or page_size, page_size)
     after = values.pop("cursor", (0, ""))
-    kept = tuple((name, text) for name, text in given if name != "cursor")
-    fields = {"organization": organization, "after": after, **values}
-    return RecordQuery(limit=limit, parameters=kept, **fields)
+    return RecordQuery(
+        limit=limit,
+        after=after,
+        parameters=tuple((name, text) for name, text in parameters if name != "cursor"),
+        **{"organization": organization, **values},
+    )
 
 
-def encode_cursor(place: Position) -> str:
-    """A place as a parameter of `more`."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+def encode_cursor(position: Position) -> str:
+    """The position as an opaque token."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 
 
-def _cursor(text: str) -> Position:
+def _decode_cursor(text: str) -> Position:
     try:
         content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         number, organization = msgspec.json.decode(content, type=tuple[int, str])
@@ -72,21 +79,23 @@ def _cursor(text: str) -> Position:
 
 
 def _one_of(*values: str) -> query_params.Parser:
-    def read(text: str) -> str:
+    def parse_one(text: str) -> str:
         if text not in values:
             raise ValueError(" or ".join(values))
         return text
 
-    return read
+    return parse_one
 
 
 def _organization(text: str) -> str:
     if not (len(text) <= 255 and (text == "" or text.isprintable())):
-        raise ValueError("at most 255 printable characters; none for records of no organization")
+        raise ValueError(
+            "at most 255 printable characters; empty for records without an organization"
+        )
     return text
 
 
-_READERS: dict[str, Any] = {
+_PARSERS: dict[str, Any] = {
     "organization": _organization,
     "status": _one_of(*STATUSES),
     "success": query_params.boolean,
@@ -94,5 +103,5 @@ _READERS: dict[str, Any] = {
     "since": query_params.timestamp,
     "until": query_params.timestamp,
     "limit": query_params.limit,
-    "cursor": _cursor,
+    "cursor": _decode_cursor,
 }

@@ -1,7 +1,7 @@
-"""Roles that read one partner's reports: a schema of views, and nothing else.
+"""Database roles that read one partner's reports through a schema of views, and nothing else.
 
-A view runs with the rights of the role that the server connects as, holds the partner's id as a
-constant, and is a security barrier: no function of the reader's sees a row of another partner.
+A view runs with the privileges of the server's own role, contains the partner id as a constant, and
+is a security barrier: no function of the reader is evaluated on rows of other partners.
 """
 
 from __future__ import annotations
@@ -19,26 +19,28 @@ from asyncpg.pool import PoolConnectionProxy
 
 from lrs import resources
 from lrs.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unavailable
-from lrs.reports import table_queries
+from lrs.reports import tables
 from lrs.reports.tables import REPORTS
 from lrs.store.postgres import translate_errors
 
-_ROLE = resources.query("get_role")
-_SCHEMA = resources.query("get_report_schema")
-_COMMENTS = resources.sql_file("report_comments")
+_GET_ROLE = resources.query("get_role")
+_GET_SCHEMA = resources.query("get_report_schema")
+_COLUMN_COMMENTS = resources.sql_file("report_comments")
 
-_SETTINGS = {
+_ROLE_SETTINGS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "'5min'",
     "idle_in_transaction_session_timeout": "'5min'",
     "timezone": "'UTC'",
 }
-_CONNECTIONS = 20
+_ROLE_CONNECTION_LIMIT = 20
+_LOCK_TIMEOUT = "10s"
 
-_TEMPORARY = "select has_database_privilege($1, current_database(), 'temporary')"
+_HAS_TEMPORARY = "select has_database_privilege($1, current_database(), 'temporary')"
 
-# What keeps `course_dim.xp` going: xp alone would be ambiguous beside the xp of course_fact.
-_XP = (
+# The vendor's queries use `course_dim.xp`. As a column it would make an unqualified `xp` ambiguous
+# in a join with course_fact; a function of the row is called with the same notation.
+_COURSE_XP = (
     "create function {schema}.xp({schema}.course_dim) returns double precision"
     " language sql stable return ($1).course_xp"
 )
@@ -46,10 +48,11 @@ _XP = (
 
 @dataclass(frozen=True, slots=True)
 class GrantResult:
-    """What `grant` found and did.
+    """The result of a grant.
 
-    `told` says that the password is the role's now, `limited` that its settings could be set,
-    `temporary` that it may make temporary tables, as everybody may in this database.
+    password_set                 the role has the new password
+    limits_set                   the server's own role could change the role's settings
+    can_create_temporary_tables  as every role can, unless revoked for the database
     """
 
     password_set: bool
@@ -58,7 +61,7 @@ class GrantResult:
 
 
 class ReportRoles:
-    """What roles may read, in the database of one pool."""
+    """Grants and revokes read access to reports, in the database of a pool."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -76,49 +79,131 @@ class ReportRoles:
 
         A new role gets the password; an existing role gets it with `rotate_password` only. Raises
         Conflict if schema or role exist for another purpose, Forbidden if the server's own role
-        lacks the privileges.
+        lacks the privileges, Unavailable if a reader holds a lock on the views.
         """
         _require_names(schema, role)
         async with _transaction(self._pool) as connection:
-            known = await connection.fetchrow(_ROLE, role, _mark(partner_id))
-            if known and known["unfit"]:
-                raise Conflict(
-                    f"The role {role} may do more than read the reports of this partner: "
-                    "choose another one with --role."
-                )
-            if known is None or rotate_password:
-                verb = "create" if known is None else "alter"
-                await connection.execute(
-                    f"{verb} role {_quoted(role)} login password '{_verifier(password)}'"
-                )
-            readers = await _readers(connection, partner_id, schema)
+            existing = await _existing_role(connection, partner_id, role)
+            set_password = existing is None or rotate_password
+            if set_password:
+                verb = "create" if existing is None else "alter"
+                verifier = _scram_verifier(password)
+                await connection.execute(f"{verb} role {_quoted(role)} login password '{verifier}'")
+            readers = await _schema_readers(connection, partner_id, schema)
             if readers is not None:
                 await connection.execute(f"drop schema {_quoted(schema)} cascade")
-            await connection.execute(_schema(partner_id, schema))
+            await connection.execute(_create_schema(partner_id, schema))
             for reader in {role, *(readers or ())}:
-                await connection.execute(_reading("grant", schema, "to", reader))
-            limited = await _limit(connection, schema, role, known)
-            temporary = await connection.fetchval(_TEMPORARY, role)
-            return GrantResult(known is None or rotate_password, limited, temporary)
+                await connection.execute(_grant_read(schema, reader))
+            limits_set = await _set_limits(connection, schema, role, existing)
+            temporary = await connection.fetchval(_HAS_TEMPORARY, role)
+            return GrantResult(set_password, limits_set, temporary)
 
     async def revoke(self, partner_id: int, *, schema: str, role: str) -> bool:
-        """Drops the role, and with the last one the schema; False if it cannot drop the role.
+        """Drop the role, and with its last reader the schema.
 
-        Raises NotFound if the role does not read the schema, Conflict if that is something else.
+        False if the role cannot be dropped. Raises NotFound if the role does not read the schema,
+        Conflict if the schema exists for another purpose, and as `grant`.
         """
         _require_names(schema, role)
         async with _transaction(self._pool) as connection:
-            readers = await _readers(connection, partner_id, schema)
+            readers = await _schema_readers(connection, partner_id, schema)
             if readers is None or (readers and role not in readers):
-                raise NotFound(f"There is no role {role} that reads a schema {schema}.")
+                raise NotFound(f"No role {role} reads a schema {schema}.")
             if readers == [role] or not readers:
                 await connection.execute(f"drop schema {_quoted(schema)} cascade")
             else:
-                await connection.execute(_reading("revoke", schema, "from", role))
-            return await _drop(connection, role)
+                await connection.execute(_revoke_read(schema, role))
+            return await _drop_role(connection, role)
 
 
-async def _drop(connection: PoolConnectionProxy, role: str) -> bool:
+async def _existing_role(
+    connection: PoolConnectionProxy, partner_id: int, role: str
+) -> asyncpg.Record | None:
+    """The role, None if there is none. Raises Conflict if it can do more than read the reports."""
+    existing = await connection.fetchrow(_GET_ROLE, role, _schema_comment(partner_id))
+    if existing and existing["unfit"]:
+        raise Conflict(
+            f"The role {role} has more privileges than to read the reports of this partner: "
+            "choose another one with --role."
+        )
+    return existing
+
+
+async def _schema_readers(
+    connection: PoolConnectionProxy, partner_id: int, schema: str
+) -> list[str] | None:
+    """The roles that can read the schema, None without a schema. Raises Conflict if not ours."""
+    existing = await connection.fetchrow(_GET_SCHEMA, schema)
+    if existing is None:
+        return None
+    if existing["comment"] != _schema_comment(partner_id):
+        raise Conflict(
+            f"The schema {schema} does not contain the reports of this partner: "
+            "choose another one with --schema."
+        )
+    return list(existing["readers"])
+
+
+def _create_schema(partner_id: int, schema: str) -> str:
+    """The SQL that creates the schema with its views and comments, in one round trip."""
+    name = _quoted(schema)
+    statements = [
+        f"create schema {name}",
+        f"comment on schema {name} is '{_schema_comment(partner_id)}'",
+    ]
+    for table in REPORTS:
+        view = f"{name}.{table.name}"
+        # A view has no parameters: the partner id becomes a constant.
+        rows = tables.select(table.name).replace("$1", str(partner_id))
+        statements.append(f"create view {view} with (security_barrier) as\n{rows}")
+        statements.append(f"comment on view {view} is '{table.description}'")
+    statements += [
+        _COURSE_XP.format(schema=name),
+        f"set local search_path = {name}",
+        _COLUMN_COMMENTS,
+    ]
+    return ";\n".join(statements)
+
+
+def _grant_read(schema: str, role: str) -> str:
+    return (
+        f"grant usage on schema {_quoted(schema)} to {_quoted(role)};"
+        f"grant select on all tables in schema {_quoted(schema)} to {_quoted(role)}"
+    )
+
+
+def _revoke_read(schema: str, role: str) -> str:
+    return (
+        f"revoke usage on schema {_quoted(schema)} from {_quoted(role)};"
+        f"revoke select on all tables in schema {_quoted(schema)} from {_quoted(role)}"
+    )
+
+
+async def _set_limits(
+    connection: PoolConnectionProxy, schema: str, role: str, existing: asyncpg.Record | None
+) -> bool:
+    """Set the role's time limits, connection limit and search path.
+
+    Settings that an existing role has are kept, because an administrator may have changed them.
+    False if the server's own role cannot change the role.
+    """
+    kept = existing["settings"] if existing else ()
+    missing = {name: value for name, value in _ROLE_SETTINGS.items() if name not in kept}
+    settings = {**missing, "search_path": _quoted(schema)}
+    changes = [f"set {name} = {value}" for name, value in settings.items()]
+    if existing is None or existing["unlimited"]:
+        changes.append(f"connection limit {_ROLE_CONNECTION_LIMIT}")
+    try:
+        async with connection.transaction():
+            for change in changes:
+                await connection.execute(f"alter role {_quoted(role)} {change}")
+    except asyncpg.InsufficientPrivilegeError:
+        return False
+    return True
+
+
+async def _drop_role(connection: PoolConnectionProxy, role: str) -> bool:
     try:
         async with connection.transaction():
             await connection.execute(f"drop role {_quoted(role)}")
@@ -131,98 +216,39 @@ async def _drop(connection: PoolConnectionProxy, role: str) -> bool:
     return True
 
 
-async def _readers(
-    connection: PoolConnectionProxy, partner_id: int, schema: str
-) -> list[str] | None:
-    """Who may read the schema; None if there is none. Raises Conflict if it is something else."""
-    there = await connection.fetchrow(_SCHEMA, schema)
-    if there is None:
-        return None
-    if there["comment"] != _mark(partner_id):
-        raise Conflict(
-            f"The schema {schema} holds something else than this partner's reports: "
-            "choose another one with --schema."
-        )
-    return list(there["readers"])
-
-
-def _schema(partner_id: int, schema: str) -> str:
-    """The statements that make the schema and its views, for one round trip."""
-    name = _quoted(schema)
-    parts = [f"create schema {name}", f"comment on schema {name} is '{_mark(partner_id)}'"]
-    for table in REPORTS:
-        view = f"{name}.{table.name}"
-        select = table_queries.select(table.name).replace("$1", str(partner_id))
-        parts.append(f"create view {view} with (security_barrier) as\n{select}")
-        parts.append(f"comment on view {view} is '{table.description}'")
-    parts += [_XP.format(schema=name), f"set local search_path = {name}", _COMMENTS]
-    return ";\n".join(parts)
-
-
-def _reading(verb: str, schema: str, preposition: str, role: str) -> str:
-    name, reader = _quoted(schema), f"{preposition} {_quoted(role)}"
-    return (
-        f"{verb} usage on schema {name} {reader};"
-        f"{verb} select on all tables in schema {name} {reader}"
-    )
-
-
-async def _limit(
-    connection: PoolConnectionProxy, schema: str, role: str, known: asyncpg.Record | None
-) -> bool:
-    """Sets what keeps a reader from harm; False if the role is not the server's to change.
-
-    What a known role has already stays: an administrator may have changed it.
-    """
-    there = known["settings"] if known else ()
-    missing = {name: value for name, value in _SETTINGS.items() if name not in there}
-    settings = {**missing, "search_path": _quoted(schema)}
-    changes = [f"set {name} = {value}" for name, value in settings.items()]
-    if known is None or known["unlimited"]:
-        changes.append(f"connection limit {_CONNECTIONS}")
-    try:
-        async with connection.transaction():
-            for change in changes:
-                await connection.execute(f"alter role {_quoted(role)} {change}")
-    except asyncpg.InsufficientPrivilegeError:
-        return False
-    return True
-
-
 @asynccontextmanager
 async def _transaction(pool: asyncpg.Pool) -> AsyncIterator[PoolConnectionProxy]:
-    with translate_errors(), _explained():
+    with translate_errors(), _explain_errors():
         async with pool.acquire() as connection, connection.transaction():
-            await connection.execute("set local lock_timeout = '10s'")
+            await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
             yield connection
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explain_errors() -> Iterator[None]:
     try:
         yield
     except asyncpg.InsufficientPrivilegeError as error:
         raise Forbidden(
-            f"The role that the server connects as may not do this ({error}): an administrator of "
-            "the database can let it make roles (alter role … createrole) and schemas "
+            f"The server's database role lacks a privilege ({error}). An administrator of the "
+            "database can grant the creation of roles (alter role … createrole) and of schemas "
             "(grant create on database … to …)."
         ) from None
     except asyncpg.LockNotAvailableError:
-        raise Unavailable(
-            "Somebody is reading these reports: try again when the query is done."
-        ) from None
+        raise Unavailable("A query is reading these reports; retry when it ends.") from None
 
 
 def _require_names(*names: str) -> None:
     for name in names:
         if not name.isprintable() or not 0 < len(name.encode()) <= 63 or name.startswith("pg_"):
             raise InvalidParameter(
-                f"{name[:80]!r} cannot be the name of a schema or role: it must be 1 to 63 "
-                "printable characters, and not begin with pg_. See --schema and --role."
+                f"Invalid name of a schema or role: {name[:80]!r}. Expected 1 to 63 bytes of "
+                "printable characters that do not begin with pg_. See --schema and --role."
             )
 
 
-def _mark(partner_id: int) -> str:
+def _schema_comment(partner_id: int) -> str:
+    """The comment that marks a schema as the reports of a partner."""
     return f"lrs reports of partner {partner_id}"
 
 
@@ -230,12 +256,15 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _verifier(password: str) -> str:
-    """What PostgreSQL keeps of a password (RFC 5803), so that no log of its own ever shows it."""
-    salt, rounds = os.urandom(16), 4096
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
-    client = hmac.digest(salted, b"Client Key", "sha256")
-    server = hmac.digest(salted, b"Server Key", "sha256")
-    keys = (salt, hashlib.sha256(client).digest(), server)
-    salt64, stored64, server64 = (base64.b64encode(each).decode() for each in keys)
-    return f"SCRAM-SHA-256${rounds}:{salt64}${stored64}:{server64}"
+def _scram_verifier(password: str) -> str:
+    """The SCRAM-SHA-256 verifier that PostgreSQL stores (RFC 5803).
+
+    It is sent in place of the password, so that no log of the database contains the password.
+    """
+    salt, iterations = os.urandom(16), 4096
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    parts = (salt, hashlib.sha256(client_key).digest(), server_key)
+    salt64, stored64, server64 = (base64.b64encode(part).decode() for part in parts)
+    return f"SCRAM-SHA-256${iterations}:{salt64}${stored64}:{server64}"

@@ -1,7 +1,8 @@
-"""The tables of reports: facts, dimensions and bridges of the vendor's model, with their columns.
+"""The report tables: facts, dimensions and bridges of the vendor's data model, and `statements`.
 
-The rows of each come from `sql/reporting/tables/`; docs/reporting.md says where every column's
-values come from. A test holds the three together, and to the vendor's own document.
+`sql/report_facts.sql` and `sql/report_dimensions.sql` have the query of each table, and
+docs/reporting.md the source of each column. A test compares the three with each other and with the
+vendor's document.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lrs import resources
+
 Type = Literal["integer", "double", "text", "boolean", "date", "timestamp"]
 Kind = Literal["fact", "dimension", "bridge", "statements"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A column and its type, which every file format keeps."""
+
     name: str
     type: Type
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`daily` says that its rows are of single days, and can be had for the days that changed."""
+    """A table. Rows of a `daily` table belong to a day: an export can contain changed days only."""
 
     name: str
     kind: Kind
@@ -31,11 +36,11 @@ class Table:
 
 
 def _table(name: str, description: str, *groups: str, daily: bool = False) -> Table:
-    """Each group is a type and the columns that have it, in order: "integer: user_id date_id"."""
+    """A table; each group is a type and the columns of that type: "integer: user_id date_id"."""
     columns = []
     for group in groups:
         type_, _, names = group.partition(": ")
-        columns += [Column(each, type_) for each in names.split()]  # type: ignore[arg-type]
+        columns += [Column(column, type_) for column in names.split()]  # type: ignore[arg-type]
     return Table(name, _kind(name), description, tuple(columns), daily)
 
 
@@ -81,7 +86,7 @@ REPORTS = (
     ),
     _table(
         "assignment_fact",
-        "How each assignee does with an assignment.",
+        "The progress of each assignee on an assignment.",
         "integer: group_id user_id assignment_id",
         "boolean: is_completed",
         "text: completion_status",
@@ -95,7 +100,7 @@ REPORTS = (
     ),
     _table(
         "certification_fact",
-        "Attempts at certifications, and how far each came.",
+        "Attempts at certifications and the steps passed.",
         "integer: group_id",
         "text: user_certification_id",
         "integer: user_id certification_id",
@@ -196,7 +201,7 @@ REPORTS = (
     ),
     _table(
         "track_content_dim",
-        "What the tracks consist of.",
+        "The content items of the tracks.",
         "integer: track_version_id track_id",
         "text: content_id content_type content_title",
         "integer: position",
@@ -204,7 +209,7 @@ REPORTS = (
     ),
     _table(
         "track_content_fact",
-        "What learners on tracks did with each content of their tracks.",
+        "Work of learners on each content item of their tracks.",
         "integer: group_id user_id track_version_id",
         "text: content_id",
         "integer: date_id",
@@ -247,7 +252,7 @@ REPORTS = (
     ),
     _table(
         "workspace_fact",
-        "Workspaces that learners created, and what became of them.",
+        "Workspaces created by learners, and their edits, publications and votes.",
         "integer: creator_id workspace_id",
         "double: nb_megabytes",
         "integer: nb_attempts_to_publish nb_times_published_successfully nb_upvotes nb_shares",
@@ -310,10 +315,16 @@ REPORTS = (
 
 STATEMENTS = _table(
     "statements",
-    "The statements themselves, in the order of their storing.",
+    "The statements in the order of `stored`.",
     "text: id",
     "timestamp: stored",
     "text: timestamp organization actor verb object result context payload",
 )
 
 TABLES = {table.name: table for table in (*REPORTS, STATEMENTS)}
+"""All tables by name, the statements last."""
+
+
+def select(table: str) -> str:
+    """The query for the rows of a report table; its parameter is the partner id."""
+    return resources.query(table)

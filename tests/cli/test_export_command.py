@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 
 from lrs.api.services import Services
 from lrs.cli import main
-from lrs.reports import table_queries
+from lrs.reports import tables
 from lrs.reports.tables import REPORTS, TABLES
 from tests.support.app import SECRET_KEY
 from tests.support.partners import Partner
@@ -134,7 +134,7 @@ async def test_a_failed_export_leaves_what_was_there(
 ) -> None:
     await export(tmp_path)
     before = contents(tmp_path)
-    monkeypatch.setattr(table_queries, "select", lambda table: "select * from nothing")
+    monkeypatch.setattr(tables, "select", lambda table: "select * from nothing")
     result = await export(tmp_path, "--table", "user_dim")
     assert result.exit_code == 1
     assert contents(tmp_path) == before
@@ -230,7 +230,7 @@ async def test_duckdb_answers_the_vendors_query_as_postgresql_does(
     answer = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
     found = json.loads(answer.stdout)
     named = ", ".join(
-        f"{name} as ({table_queries.select(name)})".replace("$1", str(partner.partner_id))
+        f"{name} as ({tables.select(name)})".replace("$1", str(partner.partner_id))
         for name in names
     )
     rows = await services.database.readers.fetch(f"with {named} {VENDOR_QUERY}")

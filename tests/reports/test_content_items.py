@@ -146,7 +146,7 @@ async def test_the_command(
     assert (await command("restore", operator.name, COURSE)).exit_code == 0
     failed = await command("delete", operator.name, "http://example.com/none")
     assert failed.exit_code == 1
-    assert failed.stderr == "lrs: There is no content item of this name.\n"
+    assert failed.stderr == "lrs: Content item not found.\n"
 
 
 async def test_whoever_stops_reading_a_list_is_no_failure_of_the_database(

@@ -38,13 +38,13 @@ async def test_a_client_that_goes_away_gives_its_connection_back(
 async def test_too_many_exports_are_told_to_wait(
     settings: Settings, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lrs.reports.exports._PATIENCE", 0.05)
     values = {name: getattr(settings, name) for name in ("database_url", "secret_key")}
     narrow = convert({**values, "max_concurrent_exports": 1, "log_level": "error"})
     async with serving(narrow) as http:
         here = Partner(http, partner.name, 0, "", partner.key, partner.secret)
         await here.authenticate()
         exports = http._transport.app.services.exports  # type: ignore[attr-defined]
+        monkeypatch.setattr(exports, "acquire_timeout_seconds", 0.05)
         async with exports.snapshot(partner.partner_id):
             answer = await http.get(here.url("reports/user_dim"), headers=here.headers)
             assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
@@ -74,9 +74,9 @@ async def test_a_connection_is_given_back_whatever_its_end_meets_with(
     async def fail(_: object) -> None:
         raise asyncpg.InternalClientError("cannot switch to state 12")
 
-    monkeypatch.setattr("lrs.reports.exports._PATIENCE", 0.05)
     async with serving(msgspec.structs.replace(settings, max_concurrent_exports=1)) as http:
         exports = http._transport.app.services.exports  # type: ignore[attr-defined]
+        monkeypatch.setattr(exports, "acquire_timeout_seconds", 0.05)
         with monkeypatch.context() as lost:
             lost.setattr("asyncpg.transaction.Transaction.rollback", fail)
             async with exports.snapshot(partner.partner_id) as snapshot:

@@ -13,7 +13,7 @@ import pytest
 
 from lrs import resources
 from lrs.api.services import Services
-from lrs.reports.exports import CopyStream
+from lrs.reports.export_stream import CopyStream
 from lrs.store.statements import watermark
 from tests.support.partners import Partner
 from tests.support.report_downloads import get, parquet

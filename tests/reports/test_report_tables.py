@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lrs.api.services import Services
-from lrs.reports import table_queries
+from lrs.reports import tables
 from lrs.reports.tables import REPORTS, TABLES, Table
 from tests.support.files import FIXTURES
 from tests.support.partners import Partner
@@ -60,7 +60,7 @@ def test_the_columns_are_the_vendors(table: Table) -> None:
 @pytest.mark.parametrize("table", REPORTS, ids=lambda table: table.name)
 async def test_the_database_gives_these_columns(services: Services, table: Table) -> None:
     async with services.database.readers.acquire() as connection:
-        prepared = await connection.prepare(table_queries.select(table.name))
+        prepared = await connection.prepare(tables.select(table.name))
         found = [(each.name, each.type.name) for each in prepared.get_attributes()]
         asked = [each.name for each in prepared.get_parameters()]
     assert found == [(each.name, TYPES[each.type]) for each in table.columns]
@@ -83,7 +83,7 @@ def world(services: Services, partner: Partner) -> World:
 
 
 async def rows(world: World, table: str) -> list[Row]:
-    found = await world.database.readers.fetch(table_queries.select(table), world.partner_id)
+    found = await world.database.readers.fetch(tables.select(table), world.partner_id)
     return [dict(row) for row in found]
 
 
