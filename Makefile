@@ -23,7 +23,7 @@ test-fast: ## Run the tests that start no processes
 
 coverage: ## Print line and branch coverage per package, at least 95 % but for cli and server
 	@scripts/venv dev
-	.venv/bin/python -m pytest -n auto --cov --cov-report= $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist worksteal --cov --cov-report= $(ARGS)
 	.venv/bin/python -m scripts.coverage_report
 
 check: ## Check style, format and types
