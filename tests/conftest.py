@@ -21,8 +21,8 @@ from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.cli import main
 from lrs.environment import convert
-from lrs.server.http_protocol import BoundedProtocol
-from lrs.server.load_shedding import Admission
+from lrs.server.http_protocol import LimitedHttpProtocol
+from lrs.server.load_shedding import LoadShedder
 from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.postgres import WRITER
@@ -101,9 +101,9 @@ def server(settings: Settings) -> Iterator[str]:
     """The base URL of the application behind uvicorn, for clients that need a socket."""
     application = create_app(msgspec.structs.replace(settings, public_url="http://127.0.0.1:1"))
     config = uvicorn.Config(
-        Admission(application, most_requests=99, most_bytes=50_000_000),
+        LoadShedder(application, max_requests=99, max_body_bytes=50_000_000),
         port=0,
-        http=BoundedProtocol,
+        http=LimitedHttpProtocol,
         proxy_headers=False,
         log_config=None,
         access_log=False,

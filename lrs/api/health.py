@@ -64,8 +64,8 @@ def _count_connections(here: Services) -> None:
     pools = {name: getattr(here.database, name) for name in ("writers", "readers", "lists")}
     for name, pool in {**pools, "exports": here.exports.pool}.items():
         idle = pool.get_idle_size()
-        metrics.POOL_CONNECTIONS.labels(name, "idle").set(idle)
-        metrics.POOL_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)
+        metrics.DATABASE_CONNECTIONS.labels(name, "idle").set(idle)
+        metrics.DATABASE_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)
 
 
 async def _measure_lag(database: Database) -> None:

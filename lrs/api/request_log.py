@@ -81,7 +81,7 @@ def _request_counter(method: str, path: str, status: int) -> Counter:
 
 @cache
 def _request_histogram(path: str) -> Histogram:
-    return metrics.REQUEST_SECONDS.labels(path)
+    return metrics.REQUEST_DURATION.labels(path)
 
 
 def _record(scope: Scope, status: int, seconds: float) -> None:

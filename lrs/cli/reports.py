@@ -110,7 +110,7 @@ def reports_rebuild(partner_name: str | None, **options: Any) -> None:
     """
     settings = load_settings(options)
     vocabulary = bootstrap.vocabulary(settings)
-    garbage_collection.spare()
+    garbage_collection.tune_gc()
 
     async def rebuild(dsn: str) -> None:
         async with open_projector_database(dsn) as database:

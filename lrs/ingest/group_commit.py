@@ -96,7 +96,7 @@ class GroupCommit:
 
     def _add_queued(self, change: int) -> None:
         self._queued += change
-        metrics.QUEUE_STATEMENTS.set(self._queued)
+        metrics.QUEUED_STATEMENTS.set(self._queued)
 
     def _start_task(self, partner_id: int) -> None:
         running = self._tasks[partner_id]
@@ -136,7 +136,7 @@ class GroupCommit:
         Never raises: every submission gets its results or an error.
         """
         try:
-            with metrics.COMMIT_SECONDS.time(), translate_errors():
+            with metrics.COMMIT_DURATION.time(), translate_errors():
                 async with self._connections.acquire() as connection:
                     _set_results(
                         await retry_transaction(

@@ -1,41 +1,39 @@
-"""What is counted, for Prometheus, under names that follow its conventions."""
+"""Prometheus metrics."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
-REQUESTS = Counter("lrs_requests_total", "Requests answered.", ["method", "route", "status"])
-REQUEST_SECONDS = Histogram(
-    "lrs_request_seconds",
-    "Time from the first byte read to the last byte sent.",
+REQUESTS = Counter("lrs_requests_total", "Completed requests.", ["method", "route", "status"])
+REQUEST_DURATION = Histogram(
+    "lrs_request_duration_seconds",
+    "Time from the start of the application to the last byte of the response.",
     ["route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-REFUSED = Counter("lrs_refused_total", "Requests refused at the door, as too many were there.")
-OUTCOMES = Counter(
-    "lrs_outcomes_total", "What became of the items that were submitted.", ["partner", "outcome"]
-)
+SHED_REQUESTS = Counter("lrs_shed_requests_total", "Requests rejected by load shedding.")
+OUTCOMES = Counter("lrs_outcomes_total", "Submitted items by outcome.", ["partner", "outcome"])
 COMMIT_STATEMENTS = Histogram(
     "lrs_commit_statements",
-    "Statements in one transaction.",
+    "Statements written by one transaction.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
 )
-COMMIT_SECONDS = Histogram(
-    "lrs_commit_seconds",
-    "Time that one transaction took.",
+COMMIT_DURATION = Histogram(
+    "lrs_commit_duration_seconds",
+    "Duration of a transaction.",
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
 )
-QUEUE_STATEMENTS = Gauge(
-    "lrs_queue_statements",
-    "Statements waiting for a transaction.",
+QUEUED_STATEMENTS = Gauge(
+    "lrs_queued_statements",
+    "Statements that wait for a transaction.",
     multiprocess_mode="livesum",
 )
 PROJECTION_LAG = Gauge(
     "lrs_projection_lag_seconds",
-    "How old the oldest statement is that reports do not hold yet; 0 if they hold all.",
+    "Age of the oldest statement that reports do not include; 0 if they include all.",
     multiprocess_mode="livemostrecent",
 )
-POOL_CONNECTIONS = Gauge(
-    "lrs_pool_connections",
-    "Connections to the database, by pool and by whether they are at work.",
+DATABASE_CONNECTIONS = Gauge(
+    "lrs_database_connections",
+    "Database connections by pool and state (idle, busy).",
     ["pool", "state"],
     multiprocess_mode="livesum",
 )

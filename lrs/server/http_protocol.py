@@ -1,9 +1,8 @@
-"""HTTP as uvicorn speaks it, with bounds that it has not: on heads and trailers, on the patience
-with slow clients, and on the number of connections.
+"""uvicorn's HTTP protocol with limits: header size, request timeout, connections, load shedding.
 
-A request is handed on when it is there, so that a client that is slow to send it takes no turn from
-others; a body larger than uvicorn holds is handed on as it comes. A request for which there is no
-place is refused here, most often by its head alone, and its body is thrown away as it comes.
+A request goes to the application once it is complete, so that a slow client takes no slot from
+others; a body larger than uvicorn's buffer goes there as it arrives. A request that the load
+shedder rejects is answered here, usually after its header fields; its body is discarded.
 """
 
 from __future__ import annotations
@@ -12,74 +11,80 @@ import asyncio
 from typing import Any, cast
 
 import httptools
-import orjson
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from lrs.errors import RequestHeaderFieldsTooLarge
+from lrs.server.error_responses import (
+    HEADER_TOO_LARGE,
+    MALFORMED_REQUEST,
+    MAX_HEADER_BYTES,
+    OVERLOADED_BODY,
+    OVERLOADED_HEADER,
+    OVERLOADED_HEADER_CLOSE,
+    REQUEST_TIMEOUT,
+    TOO_MANY_CONNECTIONS,
 )
-
-from lrs.api import problem_details
-from lrs.errors import BadRequest, LRSError, Overloaded, RequestHeaderFieldsTooLarge, RequestTimeout
-from lrs.server.load_shedding import Admission, overloaded
-
-HEAD_BYTES = 65_536
+from lrs.server.load_shedding import LoadShedder
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """One connection of a client to an application that stands behind Admission."""
+class LimitedHttpProtocol(HttpToolsProtocol):
+    """One client connection to an application behind a LoadShedder.
+
+    It uses private methods of uvicorn; `lrs.server.uvicorn_check` tests them at start.
+    """
 
     def __init__(
         self,
         *arguments: Any,
-        request_seconds: float = 60.0,
-        most_connections: int = 5000,
+        request_timeout: float = 60.0,
+        max_connections: int = 5000,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
-        self._request_seconds = request_seconds
-        self._most_connections = most_connections
-        self._turned_away = False
-        self._watch: asyncio.TimerHandle | None = None
+        self._request_timeout = request_timeout
+        self._max_connections = max_connections
+        self._connection_rejected = False
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting_since: float | None = None
-        self._stalled_since: float | None = None
-        self._gets_on = False
-        self._idle_bytes = 0
-        self._admission = cast(Admission, self.app)
-        self._held: RequestResponseCycle | None = None
-        self._refused: RequestResponseCycle | None = None
+        self._write_paused_since: float | None = None
+        self._parser_progressed = False
+        self._buffered_bytes = 0
+        self._load_shedder = cast(LoadShedder, self.app)
+        self._pending_cycle: RequestResponseCycle | None = None
+        self._rejected_cycle: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_Joined(transport))  # type: ignore[arg-type]
+        super().connection_made(_CoalescingTransport(transport))  # type: ignore[arg-type]
         self._waiting_since = self.loop.time()
-        self._turned_away = len(self.connections) > self._most_connections
-        if self._turned_away:
-            self._watch = self.loop.call_later(self._admission.refusals.pause, self._hang_up, _FULL)
+        self._connection_rejected = len(self.connections) > self._max_connections
+        if self._connection_rejected:
+            delay = self._load_shedder.rejections.delay
+            self._timer = self.loop.call_later(delay, self._respond_and_close, TOO_MANY_CONNECTIONS)
         else:
-            self._watch = self.loop.call_later(self._request_seconds, self._look)
+            self._timer = self.loop.call_later(self._request_timeout, self._check_timeouts)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._watch:
-            self._watch.cancel()
-        self._held = self._refused = None
+        if self._timer:
+            self._timer.cancel()
+        self._pending_cycle = self._rejected_cycle = None
         super().connection_lost(exc)
 
-    # Heads and trailers
+    # Parser: header fields, trailers, Upgrade
 
     def data_received(self, data: bytes) -> None:
-        if self._turned_away:
+        if self._connection_rejected:
             return
         if self._waiting_since is None:
             self._waiting_since = self.loop.time()
-        self._gets_on = False
+        self._parser_progressed = False
         self._unset_keepalive_if_required()
         self._parse(data)
-        # What completes neither a head nor a request and brings nothing of a body is part of a head
-        # or trailer, which the parser keeps: it is counted, piece by piece.
-        self._idle_bytes = 0 if self._gets_on else self._idle_bytes + len(data)
-        if self._idle_bytes > HEAD_BYTES:
-            self._hang_up(_LONG_HEAD)
+        # The parser keeps incomplete header fields and trailers in memory: bytes that complete
+        # neither them nor a message, and are no body, count against their limit.
+        self._buffered_bytes = 0 if self._parser_progressed else self._buffered_bytes + len(data)
+        if self._buffered_bytes > MAX_HEADER_BYTES:
+            self._respond_and_close(HEADER_TOO_LARGE)
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -87,81 +92,85 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.parser.feed_data(data)
                 return
             except httptools.HttpParserError:
-                self._hang_up(_MALFORMED)
+                self._respond_and_close(MALFORMED_REQUEST)
                 return
             except httptools.HttpParserUpgrade as upgrade:
-                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                data = self._header_without_upgrade() + data[upgrade.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def on_headers_complete(self) -> None:
-        self._gets_on = True
-        if _size(self.url, self.headers) > HEAD_BYTES:
-            self._hang_up(_LONG_HEAD)
-            raise RequestHeaderFieldsTooLarge("The parser is to read no further.")
-        if not self._wishes_for_another_protocol():
+        self._parser_progressed = True
+        if _header_size(self.url, self.headers) > MAX_HEADER_BYTES:
+            self._respond_and_close(HEADER_TOO_LARGE)
+            raise RequestHeaderFieldsTooLarge("An exception stops the parser.")
+        if not self._is_upgrade():
             super().on_headers_complete()
 
-    def _wishes_for_another_protocol(self) -> bool:
-        """It may be passed over (RFC 9110 7.8), and Java's client has it by default; but the parser
-        would pass over the body. So the head is parsed once more, without the wish.
+    def _is_upgrade(self) -> bool:
+        """Upgrade is ignored (RFC 9110, section 7.8); Java's HTTP client sends it by default.
+
+        httptools stops at the end of the header fields of such a request and never parses its body:
+        the header fields are parsed a second time, without Upgrade.
         """
         return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
-    def _head_without_upgrade(self) -> bytes:
+    def _header_without_upgrade(self) -> bytes:
         version = self.parser.get_http_version().encode()
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
-        lines += [b"%b: %b" % pair for pair in self.headers if pair[0] != b"upgrade"]
+        lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
 
     def on_body(self, body: bytes) -> None:
-        self._gets_on = True
-        if self.cycle is self._refused:
+        self._parser_progressed = True
+        if self.cycle is self._rejected_cycle:
             return
         super().on_body(body)
-        if self._held and len(self.cycle.body) > HIGH_WATER_LIMIT:
-            self._hand_on()
+        if self._pending_cycle and len(self.cycle.body) > HIGH_WATER_LIMIT:
+            self._start_or_reject()
 
     def on_message_complete(self) -> None:
-        self._gets_on = True
-        if self._wishes_for_another_protocol():
+        self._parser_progressed = True
+        if self._is_upgrade():
             return
         self._waiting_since = None
         super().on_message_complete()
-        if self._held:
-            self._hand_on()
+        if self._pending_cycle:
+            self._start_or_reject()
 
-    # Handing on
+    # Load shedding
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._held = cycle
+        """uvicorn calls this after the header fields; the task starts later, or not at all."""
+        self._pending_cycle = cycle
         if (
             not cycle.more_body
             or cycle.waiting_for_100_continue
-            or not self._admission.has_place(cycle.scope)
+            or not self._load_shedder.can_accept(cycle.scope)
         ):
-            self._hand_on()
+            self._start_or_reject()
 
-    def _hand_on(self) -> None:
-        cycle, self._held = self._held, None
+    def _start_or_reject(self) -> None:
+        cycle, self._pending_cycle = self._pending_cycle, None
         if not cycle:
             return
-        if visit := self._admission.let_in(cycle.scope):
-            super()._start_asgi_task(cycle, visit)  # type: ignore[arg-type]
+        if app := self._load_shedder.acquire(cycle.scope):
+            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
         else:
             cycle.body.clear()
-            self._refused = cycle
-            self._admission.refusals.soon(self._refuse)
+            self._rejected_cycle = cycle
+            self._load_shedder.rejections.add(self._reject)
 
-    def _refuse(self) -> None:
-        """Answers as the cycle would, but for a fraction of the time."""
-        cycle, self._refused = self._refused, None
+    def _reject(self) -> None:
+        """Send the 503 response without an ASGI task, which would cost several times as much."""
+        cycle, self._rejected_cycle = self._rejected_cycle, None
         if not cycle or self.transport.is_closing():
             return
-        # A client that asked whether to go on will not send the body now, or will it?
+        # After Expect: 100-continue, whether the client sends the body now is unknown.
         keep_alive = cycle.keep_alive and not cycle.waiting_for_100_continue
-        head = _BUSY_HEAD if keep_alive else _BUSY_LAST_HEAD
-        self.transport.write(head if cycle.scope["method"] == "HEAD" else head + _BUSY)
+        header = OVERLOADED_HEADER if keep_alive else OVERLOADED_HEADER_CLOSE
+        head_request = cycle.scope["method"] == "HEAD"
+        self.transport.write(header if head_request else header + OVERLOADED_BODY)
         cycle.response_started = cycle.response_complete = True
         if not keep_alive:
             self.transport.close()
@@ -171,50 +180,50 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.flush()  # type: ignore[attr-defined]
         super().on_response_complete()
 
-    # Patience
+    # Timeouts
 
     def pause_writing(self) -> None:
-        self._stalled_since = self.loop.time()
+        self._write_paused_since = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        self._stalled_since = None
+        self._write_paused_since = None
         super().resume_writing()
 
-    def _look(self) -> None:
-        """Now and then: has the client been waited for too long?"""
+    def _check_timeouts(self) -> None:
+        """Close the connection of a client that sends no request or does not read its response."""
         now = self.loop.time()
         waited = now - (self._waiting_since or now)
-        if self._stalled_since and now - self._stalled_since >= self._request_seconds:
+        if self._write_paused_since and now - self._write_paused_since >= self._request_timeout:
             self.transport.abort()
-        elif waited < self._request_seconds:
-            self._watch = self.loop.call_later(self._request_seconds - waited, self._look)
+        elif waited < self._request_timeout:
+            self._timer = self.loop.call_later(self._request_timeout - waited, self._check_timeouts)
         else:
-            self._hang_up(_SLOW)
+            self._respond_and_close(REQUEST_TIMEOUT)
 
-    def _hang_up(self, answer: bytes) -> None:
+    def _respond_and_close(self, response: bytes) -> None:
         cycle = self.cycle
         if self.transport.is_closing():
             return
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.transport.write(answer)
+            self.transport.write(response)
         self.transport.close()
 
 
-def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
-    """How long a head is, as far as it matters."""
+def _header_size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
     return len(url) + sum([len(name) + len(value) for name, value in headers])
 
 
-class _Joined:
-    """A transport that sends the head of an answer together with what comes next.
+class _CoalescingTransport:
+    """A transport that sends the header of a response together with the start of its body.
 
-    That is one call of the kernel instead of two, for as many packets.
+    uvicorn writes them one after the other, and asyncio sends each write at once: this saves one
+    system call, and one packet, for each response.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._held = b""
+        self._header = b""
         self.get_extra_info = transport.get_extra_info
         self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
@@ -223,16 +232,16 @@ class _Joined:
         self.abort = transport.abort
 
     def write(self, data: bytes) -> None:
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        elif data.startswith(_ANY_HEAD) and not data.startswith(_CONTINUE):
-            self._held = data
+        if self._header:
+            data = self._header + data
+            self._header = b""
+        elif data.startswith(_STATUS_LINE_START) and not data.startswith(_CONTINUE_LINE_START):
+            self._header = data
             return
         self._transport.write(data)
 
     def flush(self) -> None:
-        if self._held:
+        if self._header:
             self.write(b"")
 
     def close(self) -> None:
@@ -240,37 +249,5 @@ class _Joined:
         self._transport.close()
 
 
-_ANY_HEAD = b"HTTP/1.1 "
-_CONTINUE = b"HTTP/1.1 100"
-
-
-def _content(error: LRSError) -> bytes:
-    return orjson.dumps(problem_details.problem(error))
-
-
-def _head(error: LRSError, **more: str) -> bytes:
-    headers = {
-        **error.headers,
-        "content-type": problem_details.MEDIA_TYPE,
-        "content-length": len(_content(error)),
-        **more,
-    }
-    told = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items())
-    return STATUS_LINE[error.status] + told.encode() + b"\r\n"
-
-
-def _last(error: LRSError) -> bytes:
-    return _head(error, connection="close") + _content(error)
-
-
-_BUSY = _content(overloaded())
-_BUSY_HEAD = _head(overloaded())
-_BUSY_LAST_HEAD = _head(overloaded(), connection="close")
-_MALFORMED = _last(BadRequest("This is no HTTP request, or one that cannot be read."))
-_LONG_HEAD = _last(
-    RequestHeaderFieldsTooLarge(f"Head or trailer have more than {HEAD_BYTES} bytes.")
-)
-_SLOW = _last(RequestTimeout("The request was not complete in the time that it may take."))
-_FULL = _last(
-    Overloaded("The server has as many connections as it takes.", headers={"Retry-After": "1"})
-)
+_STATUS_LINE_START = b"HTTP/1.1 "
+_CONTINUE_LINE_START = b"HTTP/1.1 100"

@@ -1,8 +1,7 @@
-"""At the door: how much is worked on at once, so that a crowd does not slow down those let in.
+"""Load shedding: limits on the requests, and on the bytes of their bodies, that are in flight.
 
-Who is let in is served, however many are before him. Who finds no place hears so at a cost of next
-to nothing, and soon; but not at once, for a client that asks again at once would take the time of
-those let in.
+An accepted request is served to its end. A request beyond the limits is rejected with 503 before
+the application sees it.
 """
 
 from __future__ import annotations
@@ -14,104 +13,103 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs.errors import Overloaded
-from lrs.server.rejection_queue import Refusals
+from lrs.server.rejection_queue import RejectionQueue
 
-# For those who want to know how it is, just then.
-_ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
+# Health checks and metrics must work under load.
+_EXEMPT_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 def overloaded() -> Overloaded:
     return Overloaded(
-        "The server has as much at hand as it can do at once; nothing was stored.",
-        headers={"Retry-After": "1"},
+        "Too many concurrent requests; nothing was stored.", headers={"Retry-After": "1"}
     )
 
 
-class Admission:
-    """Around all layers: so many requests at a time, with so many bytes of their bodies.
+class LoadShedder:
+    """ASGI middleware around all others, with one slot for each request and a budget of body bytes.
 
-    The protocol asks it for a place for each request, once that is there. A body has its room
-    before the application reads any of it: if many had a part of theirs each, none of them would
-    ever be whole.
+    The HTTP protocol calls `acquire` once a request is complete. The whole body is reserved at
+    once: if many requests held a part of their bodies each, none could finish.
     """
 
-    def __init__(self, app: ASGIApp, *, most_requests: int, most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_requests: int, max_body_bytes: int) -> None:
         self.app = app
-        self.turns = most_requests
-        self.room = self._most_bytes = most_bytes
-        self.refusals = Refusals()
+        self.free_slots = max_requests
+        self.free_body_bytes = self._max_body_bytes = max_body_bytes
+        self.rejections = RejectionQueue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What needs no place: the server's own start and end."""
+        """Lifespan events only; requests go to the application that `acquire` returns."""
         await self.app(scope, receive, send)
 
-    def has_place(self, scope: Mapping[str, Any]) -> bool:
-        return self.turns > 0 and self._size(scope) <= self.room
+    def can_accept(self, scope: Mapping[str, Any]) -> bool:
+        return self.free_slots > 0 and self._content_length(scope) <= self.free_body_bytes
 
-    def let_in(self, scope: Mapping[str, Any]) -> ASGIApp | None:
-        """The application, with a place that is given back at its end; None if there is none."""
-        if scope["path"] in _ALWAYS:
+    def acquire(self, scope: Mapping[str, Any]) -> ASGIApp | None:
+        """The application, with a slot that it releases at its end; None if there is none."""
+        if scope["path"] in _EXEMPT_PATHS:
             return self.app
-        if not self.has_place(scope):
+        if not self.can_accept(scope):
             return None
-        return _Visit(self, self._size(scope))
+        return _AcceptedRequest(self, self._content_length(scope))
 
-    def _size(self, scope: Mapping[str, Any]) -> int:
-        """What the head says of the body; 0 if it says nothing."""
+    def _content_length(self, scope: Mapping[str, Any]) -> int:
+        """Content-Length, cut at the whole budget; 0 without that header."""
         for name, value in scope["headers"]:
             if name == b"content-length":
-                return min(int(value), self._most_bytes)
+                return min(int(value), self._max_body_bytes)
         return 0
 
 
-class _Visit:
-    """One request that was let in: its turn, and the bytes that its body may have.
+class _AcceptedRequest:
+    """One request: its slot and its reserved body bytes.
 
-    The turn is given away while more of the body is awaited; its beginning is at hand already.
+    It releases its slot while it waits for more of the body.
     """
 
-    __slots__ = ("_admission", "_bytes", "_more", "_receive", "_room")
+    __slots__ = ("_more_body", "_receive", "_received_bytes", "_reserved_bytes", "_shedder")
 
     _receive: Receive
 
-    def __init__(self, admission: Admission, room: int) -> None:
-        self._admission = admission
-        self._room = room
-        self._bytes = 0
-        self._more = False
-        admission.turns -= 1
-        admission.room -= room
+    def __init__(self, shedder: LoadShedder, reserved_bytes: int) -> None:
+        self._shedder = shedder
+        self._reserved_bytes = reserved_bytes
+        self._received_bytes = 0
+        self._more_body = False
+        shedder.free_slots -= 1
+        shedder.free_body_bytes -= reserved_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
-        self._admission.refusals.tell_due()
+        self._shedder.rejections.flush()
         try:
-            await self._admission.app(scope, self.receive, send)
+            await self._shedder.app(scope, self.receive, send)
         finally:
-            self._admission.turns += 1
-            self._admission.room += self._room
-            self._admission.refusals.tell_due()
+            self._shedder.free_slots += 1
+            self._shedder.free_body_bytes += self._reserved_bytes
+            self._shedder.rejections.flush()
 
     async def receive(self) -> Message:
-        message = await (self._aside() if self._more else self._receive())
-        self._more = message.get("more_body", False)
-        self._bytes += len(message.get("body", b""))
-        if (surplus := self._bytes - self._room) > 0:
-            await self._take_more(surplus)
+        # The first part of the body is there already: only later ones are waited for.
+        message = await (self._receive_without_slot() if self._more_body else self._receive())
+        self._more_body = message.get("more_body", False)
+        self._received_bytes += len(message.get("body", b""))
+        if (excess := self._received_bytes - self._reserved_bytes) > 0:
+            await self._reserve(excess)
         return message
 
-    async def _take_more(self, size: int) -> None:
-        """For a body that did not say how long it is. Raises Overloaded."""
-        if self._room and size > self._admission.room:
-            await asyncio.sleep(self._admission.refusals.pause)
+    async def _reserve(self, size: int) -> None:
+        """Reserve more for a body without Content-Length. Raises Overloaded."""
+        if self._reserved_bytes and size > self._shedder.free_body_bytes:
+            await asyncio.sleep(self._shedder.rejections.delay)
             raise overloaded()
-        self._room += size
-        self._admission.room -= size
+        self._reserved_bytes += size
+        self._shedder.free_body_bytes -= size
 
-    async def _aside(self) -> Message:
-        """One that comes back finds its turn, even if that is one too many."""
-        self._admission.turns += 1
+    async def _receive_without_slot(self) -> Message:
+        """An accepted request takes a slot again at once, even if that exceeds the limit by one."""
+        self._shedder.free_slots += 1
         try:
             return await self._receive()
         finally:
-            self._admission.turns -= 1
+            self._shedder.free_slots -= 1

@@ -1,11 +1,11 @@
-"""The process beside the workers that keeps reports up to date: `lrs serve` starts it.
+"""The projector process: `lrs serve` starts it beside the workers to keep reports up to date.
 
-However many there are, on however many machines, each partner's statements are followed by one at a
-time. It ends with the process that started it.
+Of several projectors on one database, one at a time advances each partner. The process ends with
+the server that started it.
 
-It leaves the machine to ingest: everybody else has the processor first, before it and before what
-works for it in our own PostgreSQL; it takes thousands of statements at a time, for half of what
-hundreds at a time would cost; and it rests, unless it is late.
+Ingest has priority over projection: the process runs at the lowest scheduling priority, projects
+thousands of statements at a time, which costs half as much as hundreds at a time, and sleeps
+between batches unless the lag is long.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,67 +28,68 @@ from lrs.environment import from_environment
 from lrs.errors import LRSError
 from lrs.observability import logs
 from lrs.projection.projector import Projector
-from lrs.server import garbage_collection
+from lrs.server.garbage_collection import tune_gc
 from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.postgres import open_projector_database
 
 _log = logging.getLogger("lrs.projection")
 
-_PAUSE_SECONDS = 1.0
-_RESTS_FOR_WORK = 2.0
-_LATE_SECONDS = 10.0
-_RESTART_SECONDS = 2.0
-_END_SECONDS = 10.0
+_IDLE_SECONDS = 1.0
+_SLEEP_PER_WORK_SECOND = 2.0
+_LONG_LAG_SECONDS = 10.0
+_RESTART_DELAY_SECONDS = 2.0
+_STOP_TIMEOUT_SECONDS = 10.0
 
-# Far longer than a chunk takes: a database that vanished without a word is not waited for for ever.
-_STATEMENT_SECONDS = 3600.0
+# Far longer than a batch takes; it ends the wait for a database that disappeared.
+_STATEMENT_TIMEOUT_SECONDS = 3600.0
 
 
 @contextmanager
-def beside(settings: Settings) -> Iterator[None]:
-    """Keeps the process running meanwhile; its settings are those in the environment."""
+def running(settings: Settings) -> Iterator[None]:
+    """Run the process in the block, configured by environment variables."""
     if not settings.projection_enabled:
         yield
         return
-    keeper = _Keeper()
-    keeper.start()
+    supervisor = _Supervisor()
+    supervisor.start()
     try:
         yield
     finally:
-        keeper.end()
+        supervisor.stop()
 
 
-class _Keeper(threading.Thread):
-    """Starts the process, and again whenever it ends too early."""
+class _Supervisor(threading.Thread):
+    """Starts the process, and restarts it when it fails."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._ended = threading.Event()
-        self._process = _start()
+        self._stopping = threading.Event()
+        self._process = _start_process()
 
     def run(self) -> None:
         while True:
             status = self._process.wait()
-            if self._ended.is_set():
+            if self._stopping.is_set():
                 return
-            _log.warning("the projection ended and is started again", extra={"status": status})
-            if self._ended.wait(_RESTART_SECONDS):
+            _log.warning("projector stopped; restarting it", extra={"status": status})
+            if self._stopping.wait(_RESTART_DELAY_SECONDS):
                 return
-            self._process = _start()
+            self._process = _start_process()
 
-    def end(self) -> None:
-        self._ended.set()
-        _let_go(self._process)
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._process.stdin:
+            self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_SECONDS)
+            self._process.wait(_STOP_TIMEOUT_SECONDS)
         self._process.kill()
 
 
-def _start() -> subprocess.Popen[bytes]:
-    """The process ends when its standard input does, whatever ends this one.
+def _start_process() -> subprocess.Popen[bytes]:
+    """The process stops at the end of its standard input, which also comes when this one dies.
 
-    It has a session of its own, so that its priority is.
+    It has a session of its own, to which Linux assigns a scheduling priority (autogroup).
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "lrs.server.projector_process"]
@@ -97,58 +98,56 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin:
-        process.stdin.close()
-
-
 def main() -> None:
     settings = from_environment()
     logging.config.dictConfig(logs.configuration(settings.log_level))
-    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the server, which then lets go
+    for number in (signal.SIGINT, signal.SIGTERM):  # the server handles them and stops this process
         signal.signal(number, signal.SIG_IGN)
     process_priority.lower(os.getpid())
     try:
-        asyncio.run(_until_let_go(settings))
+        asyncio.run(_project_until_stdin_ends(settings))
     except LRSError as error:
-        _log.error("cannot follow the statements: %s", error.detail)
+        _log.error("projection failed: %s", error.detail)
         sys.exit(1)
 
 
-async def _until_let_go(settings: Settings) -> None:
-    loop, following = asyncio.get_running_loop(), asyncio.create_task(follow(settings))
-    let_go: Callable[[], object] = lambda: loop.call_soon_threadsafe(following.cancel)  # noqa: E731
-    # Not through sys.stdin, whose lock this thread would have when Python ends for another reason.
-    threading.Thread(target=lambda: (os.read(0, 1), let_go()), daemon=True).start()
+async def _project_until_stdin_ends(settings: Settings) -> None:
+    loop, projection = asyncio.get_running_loop(), asyncio.create_task(project(settings))
+
+    def wait_for_end_of_stdin() -> None:
+        os.read(0, 1)  # not sys.stdin, whose lock this thread would hold when Python exits
+        loop.call_soon_threadsafe(projection.cancel)
+
+    threading.Thread(target=wait_for_end_of_stdin, daemon=True).start()
     with suppress(asyncio.CancelledError):
-        await following
+        await projection
 
 
-async def follow(settings: Settings) -> None:
-    """Follows the statements of all partners, for ever. Raises Unavailable."""
-    from lrs import embedded_postgres  # the server, which imports this module, may have none
+async def project(settings: Settings) -> None:
+    """Project the statements of all partners, without end. Raises Unavailable."""
+    from lrs import embedded_postgres  # the server imports this module without it
 
     vocabulary = bootstrap.vocabulary(settings)
     directory = Path(settings.data_directory)
     async with open_projector_database(
         settings.database_url,
-        timeout=_STATEMENT_SECONDS,
+        timeout=_STATEMENT_TIMEOUT_SECONDS,
         on_connect=lambda pid: embedded_postgres.renice(directory, pid),
     ) as database:
         await migrations.verify(database.readers)
-        follower = Projector(database, vocabulary)
-        garbage_collection.spare()
+        projector = Projector(database, vocabulary)
+        tune_gc()
         while True:
-            began = time.monotonic()
-            left = await follower.run_once()
-            await asyncio.sleep(rest(left, time.monotonic() - began))
+            started = time.monotonic()
+            lag = await projector.run_once()
+            await asyncio.sleep(sleep_seconds(lag, time.monotonic() - started))
 
 
-def rest(left: float, worked: float) -> float:
-    """Seconds to rest after a round of so many, if what was left has waited for so many."""
-    if not left:
-        return _PAUSE_SECONDS
-    return 0.0 if left > _LATE_SECONDS else _RESTS_FOR_WORK * worked
+def sleep_seconds(lag: float, work_seconds: float) -> float:
+    """The pause after a batch that took `work_seconds` and left a lag, in seconds."""
+    if not lag:
+        return _IDLE_SECONDS
+    return 0.0 if lag > _LONG_LAG_SECONDS else _SLEEP_PER_WORK_SECOND * work_seconds
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Behind a proxy: what the world called the server, told by proxies that are believed."""
+"""The URL that a client used, from the `X-Forwarded-*` headers of trusted proxies."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from typing import Any
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-_NAMES = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+_HEADERS = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
 
 
-class Forwarded(ProxyHeadersMiddleware):
-    """uvicorn's reading of X-Forwarded-Proto and X-Forwarded-For, and of X-Forwarded-Host too.
+class ProxyHeaders(ProxyHeadersMiddleware):
+    """uvicorn's middleware for X-Forwarded-Proto and X-Forwarded-For, with X-Forwarded-Host.
 
-    A callback's signature covers the URL that the tool called, host included.
+    The signature of a callback covers the URL that the tool called, host included.
     """
 
-    def __init__(self, app: Any, trusted: str) -> None:
-        super().__init__(app, trusted)  # Starlette and uvicorn spell the same types differently
+    def __init__(self, app: Any, trusted_proxies: str) -> None:
+        super().__init__(app, trusted_proxies)  # app: Starlette and uvicorn differ in its type
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or _NAMES.isdisjoint(dict(scope["headers"])):
+        if scope["type"] != "http" or _HEADERS.isdisjoint(dict(scope["headers"])):
             await self.app(scope, receive, send)
             return
         client = scope.get("client")
         if client and client[0] in self.trusted_hosts:
-            _take_host(scope)
+            _replace_host(scope)
         await super().__call__(scope, receive, send)
 
 
-def _take_host(scope: Any) -> None:
-    told = [value for name, value in scope["headers"] if name == b"x-forwarded-host"]
-    if told and (host := told[0].partition(b",")[0].strip()):
-        others = [pair for pair in scope["headers"] if pair[0] != b"host"]
-        scope["headers"] = [*others, (b"host", host)]
+def _replace_host(scope: Any) -> None:
+    values = [value for name, value in scope["headers"] if name == b"x-forwarded-host"]
+    if values and (host := values[0].partition(b",")[0].strip()):
+        other_headers = [header for header in scope["headers"] if header[0] != b"host"]
+        scope["headers"] = [*other_headers, (b"host", host)]

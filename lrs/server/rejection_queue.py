@@ -1,4 +1,8 @@
-"""When those who found no place hear so: in about a tenth of a second, and not long before."""
+"""Rejected requests that wait for their 503 response.
+
+The response is delayed by about a tenth of a second: a client that ignores Retry-After and retries
+at once would otherwise take the processor from the requests that were accepted.
+"""
 
 from __future__ import annotations
 
@@ -10,66 +14,64 @@ from contextvars import Context
 
 from lrs.observability import metrics
 
-_LONGEST = 0.080
-"""Seconds from when a request came until it is refused; the rest of a tenth is for what is not
-foreseen."""
+MAX_DELAY_SECONDS = 0.080
+MIN_DELAY_SECONDS = 0.040
 
-_SHORTEST = 0.040
+# The delay grows back by this much with each timer that fires in time.
+_DELAY_STEP_SECONDS = 0.0003
 
-# By how much the pause grows again with each alarm, as long as none is late.
-_STEP = 0.0003
-
-# What is due within it is told together.
-_TICK = 0.002
+# Responses that are due within this time are sent together.
+_TIMER_RESOLUTION_SECONDS = 0.002
 
 
-class Refusals:
-    """In the order in which they came. One alarm is for all.
+class RejectionQueue:
+    """A first-in, first-out queue of rejections with one timer for all.
 
-    A loop that has much to do in one round is late with the alarm. So each request that is worked
-    on has `tell_due` called in between. And it is as late to read what has come: the later it has
-    been lately, the shorter is the pause.
+    A busy event loop runs the timer late. So `flush` is also called at the start and end of each
+    accepted request. A late loop also reads requests late: the delay is then shortened by the
+    lateness, so that a client waits a tenth of a second in total.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
-        self._alarm: asyncio.TimerHandle | None = None
-        self.pause = _LONGEST
-        """Seconds, at present, from when a request is read until it is refused."""
+        self._timer: asyncio.TimerHandle | None = None
         self._context = Context()
+        self.delay = MAX_DELAY_SECONDS
+        """Seconds between a request and its rejection; adapted to the lateness of the loop."""
 
-    def soon(self, tell: Callable[[], None]) -> None:
-        """Calls `tell` after the pause."""
-        self._waiting.append((time.monotonic(), tell))
-        self._set_alarm()
+    def add(self, reject: Callable[[], None]) -> None:
+        """Call `reject` after the delay."""
+        self._waiting.append((time.monotonic(), reject))
+        self._start_timer()
 
-    def tell_due(self) -> None:
-        """Tells those whose pause is over, in the context of none of them, nor of the caller."""
-        since = time.monotonic() - self.pause + _TICK
-        if self._waiting and self._waiting[0][0] <= since:
-            self._context.run(self._tell, since)
+    def flush(self) -> None:
+        """Send the rejections that are due, in a context of their own: not in the caller's."""
+        added_before = time.monotonic() - self.delay + _TIMER_RESOLUTION_SECONDS
+        if self._waiting and self._waiting[0][0] <= added_before:
+            self._context.run(self._reject, added_before)
 
-    def _tell(self, since: float) -> None:
-        told = 0
+    def _reject(self, added_before: float) -> None:
+        count = 0
         try:
-            while self._waiting and self._waiting[0][0] <= since:
-                told += 1
+            while self._waiting and self._waiting[0][0] <= added_before:
+                count += 1
                 self._waiting.popleft()[1]()
         finally:
-            metrics.REFUSED.inc(told)
+            metrics.SHED_REQUESTS.inc(count)
 
-    def _set_alarm(self) -> None:
-        if self._alarm is None and self._waiting:
+    def _start_timer(self) -> None:
+        if self._timer is None and self._waiting:
             now = time.monotonic()
-            wait = max(self._waiting[0][0] + self.pause - now, 0.0)
+            wait = max(self._waiting[0][0] + self.delay - now, 0.0)
             loop = asyncio.get_running_loop()
-            self._alarm = loop.call_later(wait, self._ring, now + wait)
+            self._timer = loop.call_later(wait, self._on_timer, now + wait)
 
-    def _ring(self, due: float) -> None:
-        self._alarm = None
-        in_time = _LONGEST - (time.monotonic() - due)
-        self.pause = max(min(in_time, self.pause + _STEP), _SHORTEST)
+    def _on_timer(self, due: float) -> None:
+        self._timer = None
+        lateness = time.monotonic() - due
+        longest = MAX_DELAY_SECONDS - lateness
+        self.delay = max(min(longest, self.delay + _DELAY_STEP_SECONDS), MIN_DELAY_SECONDS)
         try:
-            self.tell_due()
+            self.flush()
         finally:
-            self._set_alarm()
+            self._start_timer()

@@ -1,4 +1,4 @@
-"""`lrs serve`: the database under it, the first partner, the workers, and a clean end."""
+"""`lrs serve`: the embedded database, the demo partner, the workers and the projector."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ from lrs.auth.credentials import IssuedCredential
 from lrs.bootstrap import DEMO
 from lrs.observability import logs
 from lrs.server import projector_process, sockets
-from lrs.server.http_protocol import BoundedProtocol
+from lrs.server.http_protocol import LimitedHttpProtocol
+from lrs.server.uvicorn_check import check_uvicorn
 from lrs.settings import PREFIX, Settings, SettingsError
 from lrs.store import migrations
 
-SAMPLE = {
+SAMPLE_STATEMENT = {
     "actor": {
         "mbox": "mailto:john.doe@company.com",
         "name": "John Doe",
@@ -61,51 +62,51 @@ SAMPLE = {
     },
 }
 
+_METRICS_PREFIX = "lrs-metrics-"
 
-_METRICS = "lrs-metrics-"
+_STARTUP_FAILED = 3  # uvicorn's exit status
 
-_NOT_STARTED = 3  # as uvicorn itself ends then
-
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(settings: Settings) -> None:
-    """Serves until told to stop. Raises OperatorError and LRSError."""
-    _allow_connections()
-    for number in _STOPPING:
+    """Serve until a stop signal. Raises OperatorError and LRSError."""
+    _raise_open_files_limit()
+    for number in _STOP_SIGNALS:
         signal.signal(number, _stop)
     logging.config.dictConfig(logs.configuration(settings.log_level))
+    asyncio.run(check_uvicorn())
     bootstrap.vocabulary(settings)
-    settings = _with_free_port(settings)
+    settings = _with_port(settings)
     embedded = not settings.database_url
     with bootstrap.database_url(settings, exclusive=True) as dsn:
         settings = bootstrap.with_secret_key(settings)
         settings = msgspec.structs.replace(settings, database_url=dsn)
-        demo = asyncio.run(_prepare(settings, embedded=embedded))
-        _greet(settings, demo)
-        with _environment(settings), projector_process.beside(settings):
-            _serve(settings)
+        demo_credential = asyncio.run(_prepare_database(settings, embedded=embedded))
+        _print_welcome(settings, demo_credential)
+        with _worker_environment(settings), projector_process.running(settings):
+            _run_workers(settings)
 
 
-def _allow_connections() -> None:
-    """Asks for more open files than the usual 1,024, if we may: each connection is one."""
+def _raise_open_files_limit() -> None:
+    """Raise the soft limit, usually 1,024, to the hard limit: each connection is an open file."""
     if resource is not None:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with suppress(ValueError):  # more than the kernel has
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(ValueError):  # the hard limit may exceed the kernel's maximum
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
 def _stop(signum: int, frame: object) -> None:
-    """Ends the process in order, so that what it holds is let go of; once is enough."""
-    for number in _STOPPING:
+    """Exit through all `finally` blocks; further signals are ignored."""
+    for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     sys.exit(0)
 
 
-def _with_free_port(settings: Settings) -> Settings:
-    """The settings, with a free port in the place of 0. Raises SettingsError if it is taken."""
+def _with_port(settings: Settings) -> Settings:
+    """The settings with a free port instead of 0. Raises SettingsError if the port is in use."""
     try:
-        port = sockets.free_port(settings.host, settings.port)
+        port = sockets.find_port(settings.host, settings.port)
     except OSError as error:
         raise SettingsError(
             f"Cannot listen on {settings.host} port {settings.port}: "
@@ -114,8 +115,11 @@ def _with_free_port(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, port=port)
 
 
-async def _prepare(settings: Settings, *, embedded: bool) -> IssuedCredential | None:
-    """Brings the schema of our own database up to date, and only looks at that of a given one."""
+async def _prepare_database(settings: Settings, *, embedded: bool) -> IssuedCredential | None:
+    """Migrate the embedded database; only verify the schema of an external one.
+
+    Returns the credential of the demo partner if that is created.
+    """
     if embedded:
         await migrations.migrate(settings.database_url)
     async with bootstrap.open_database(settings.database_url) as database:
@@ -126,47 +130,47 @@ async def _prepare(settings: Settings, *, embedded: bool) -> IssuedCredential | 
 
 
 @contextmanager
-def _environment(settings: Settings) -> Iterator[None]:
-    """Hands the settings to the worker processes, and their metrics a place to meet in."""
+def _worker_environment(settings: Settings) -> Iterator[None]:
+    """Environment variables for the worker processes: settings, and the directory of metrics."""
     for name, value in msgspec.structs.asdict(settings).items():
         os.environ.pop(f"{PREFIX}{name.upper()}_FILE", None)
         os.environ[f"{PREFIX}{name.upper()}"] = str(value)
     if settings.workers == 1:
         yield
         return
-    _forget_killed()
-    prefix = f"{_METRICS}{os.getpid()}-{platform.node()}-"
+    _remove_stale_metrics()
+    prefix = f"{_METRICS_PREFIX}{os.getpid()}-{platform.node()}-"
     with tempfile.TemporaryDirectory(prefix=prefix) as directory:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         yield
 
 
-def _forget_killed() -> None:
-    """Removes the metrics of servers that could not do it themselves.
+def _remove_stale_metrics() -> None:
+    """Remove the metrics of servers that were killed.
 
-    Those of this host alone: containers may share the folder, but not the numbers of processes.
+    Only those of this host: containers may share the directory, but not the process ids.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{_METRICS}*"):
-        pid, _, rest = left.name.removeprefix(_METRICS).partition("-")
+    for directory in Path(tempfile.gettempdir()).glob(f"{_METRICS_PREFIX}*"):
+        pid, _, rest = directory.name.removeprefix(_METRICS_PREFIX).partition("-")
         if not pid.isdecimal() or rest.rpartition("-")[0] != platform.node():
             continue
         if int(pid) == os.getpid() or not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
 
 
-def _serve(settings: Settings) -> None:
-    config = _configuration(settings)
-    listening = sockets.listening_sockets(settings.host, settings.port, settings.workers)
+def _run_workers(settings: Settings) -> None:
+    config = _uvicorn_config(settings)
+    listening = sockets.bind_sockets(settings.host, settings.port, settings.workers)
     if settings.workers > 1:
         Multiprocess(config, listening).run()
     else:
         server = uvicorn.Server(config)
         server.run(listening)
         if not server.started:
-            sys.exit(_NOT_STARTED)
+            sys.exit(_STARTUP_FAILED)
 
 
-def _configuration(settings: Settings) -> uvicorn.Config:
+def _uvicorn_config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         "lrs.server.worker:create_worker",
         factory=True,
@@ -176,29 +180,29 @@ def _configuration(settings: Settings) -> uvicorn.Config:
         log_config=logs.configuration(settings.log_level),
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # the application reads them
+        proxy_headers=False,  # see lrs.server.proxy_headers
         timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
-        http=partial(  # type: ignore[arg-type]  # uvicorn calls it, and asks no more
-            BoundedProtocol,
-            request_seconds=settings.request_timeout_seconds,
-            most_connections=settings.max_connections,
+        http=partial(  # type: ignore[arg-type]  # uvicorn only calls it
+            LimitedHttpProtocol,
+            request_timeout=settings.request_timeout_seconds,
+            max_connections=settings.max_connections,
         ),
     )
 
 
-def _greet(settings: Settings, demo: IssuedCredential | None) -> None:
-    """What a newcomer needs; after the first start the secret is not known any more."""
+def _print_welcome(settings: Settings, demo: IssuedCredential | None) -> None:
+    """Print the URL, and the credential of a new demo partner, whose secret is stored hashed."""
     url = settings.base_url
-    click.echo(f"Learning Record Store at {url} (interface: {url}/docs)")
+    click.echo(f"Learning Record Store at {url} (API reference: {url}/docs)")
     if demo is None:
-        click.echo("For a credential: lrs credential add PARTNER")
+        click.echo("To create a credential: lrs credential add PARTNER")
         return
     click.echo(_WELCOME.format(url=url, key=demo.key, secret=demo.secret, partner=DEMO))
-    click.echo(f"  -d '{json.dumps(SAMPLE, separators=(',', ':'))}'\n")
+    click.echo(f"  -d '{json.dumps(SAMPLE_STATEMENT, separators=(',', ':'))}'\n")
 
 
 _WELCOME = """
-A partner to try things with was created. This is shown only once:
+A demo partner was created. Its secret is shown only once:
 
   base URL  {url}
   partner   {partner}

@@ -13,29 +13,29 @@ from starlette.types import ASGIApp
 from lrs.app import create_app
 from lrs.environment import from_environment
 from lrs.observability import logs
-from lrs.server import garbage_collection
-from lrs.server.load_shedding import Admission
-from lrs.server.proxy_headers import Forwarded
+from lrs.server.garbage_collection import tune_gc
+from lrs.server.load_shedding import LoadShedder
+from lrs.server.proxy_headers import ProxyHeaders
 
 
 def create_worker() -> ASGIApp:
-    """The application of one worker process, configured by its environment.
+    """The application of one worker process, configured by environment variables.
 
-    One of several workers ends when its supervisor ends.
+    A worker stops when the process that started it stops.
     """
     if parent := multiprocessing.parent_process():
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+        threading.Thread(target=_stop_after, args=(parent,), daemon=True).start()
     settings = from_environment()
     logging.config.dictConfig(logs.configuration(settings.log_level))
-    app = Admission(
-        Forwarded(create_app(settings), settings.trusted_proxies),
-        most_requests=settings.max_concurrent_requests,
-        most_bytes=max(settings.max_inflight_body_bytes, settings.max_body_bytes),
+    app = LoadShedder(
+        ProxyHeaders(create_app(settings), settings.trusted_proxies),
+        max_requests=settings.max_concurrent_requests,
+        max_body_bytes=max(settings.max_inflight_body_bytes, settings.max_body_bytes),
     )
-    garbage_collection.spare()
+    tune_gc()
     return app
 
 
-def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
+def _stop_after(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -46,7 +46,7 @@ Json = dict[str, Any]
 
 def main() -> None:
     options = _options()
-    garbage_collection.spare()
+    garbage_collection.tune_gc()
     with (
         tempfile.TemporaryDirectory(prefix="lrs-reporting-") as folder,
         embedded_postgres.running(Path(folder)) as dsn,

@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from lrs.errors import Overloaded
-from lrs.server.http_protocol import BoundedProtocol
-from lrs.server.load_shedding import Admission
-from lrs.server.rejection_queue import Refusals
+from lrs.server.http_protocol import LimitedHttpProtocol
+from lrs.server.load_shedding import LoadShedder
+from lrs.server.rejection_queue import RejectionQueue
 from lrs.settings import Settings
 from tests.support.app import serving as serving_lrs
 from tests.support.load_shedding import answer_to
@@ -31,16 +31,16 @@ LAST = POST + b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Work:
-    """An application that takes as long as the test likes, and keeps count."""
+    """An application whose requests end when the test says so; it counts them."""
 
     def __init__(self) -> None:
-        self.may_end = asyncio.Event()
-        self.begun = 0
-        self.under_way = 0
-        self.most = 0
+        self.release = asyncio.Event()
+        self.started = 0
+        self.running = 0
+        self.max_running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.begun += 1
+        self.started += 1
         try:
             while (await receive()).get("more_body"):
                 pass
@@ -48,34 +48,34 @@ class Work:
             await send({"type": "http.response.start", "status": error.status, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+        self.running += 1
+        self.max_running = max(self.max_running, self.running)
         await asyncio.sleep(0)
-        await self.may_end.wait()
-        self.under_way -= 1
+        await self.release.wait()
+        self.running -= 1
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
 
 @asynccontextmanager
-async def door(
-    app: ASGIApp, *, most_requests: int = 99, most_bytes: int = 1_000_000
+async def serving(
+    app: ASGIApp, *, max_requests: int = 99, max_body_bytes: int = 1_000_000
 ) -> AsyncIterator[int]:
-    """The application behind its door; the port."""
-    admission = Admission(app, most_requests=most_requests, most_bytes=most_bytes)
-    config = uvicorn.Config(admission, log_config=None, lifespan="off", proxy_headers=False)
+    """The application behind a load shedder; yields the port."""
+    shedder = LoadShedder(app, max_requests=max_requests, max_body_bytes=max_body_bytes)
+    config = uvicorn.Config(shedder, log_config=None, lifespan="off", proxy_headers=False)
     config.load()
-    connection = partial(BoundedProtocol, config, ServerState(), {})
+    connection = partial(LimitedHttpProtocol, config, ServerState(), {})
     server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
 
 
 @asynccontextmanager
-async def client(app: ASGIApp, **bounds: int) -> AsyncIterator[httpx.AsyncClient]:
-    async with door(app, **bounds) as port:
-        limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits) as http:
+async def client(app: ASGIApp, **limits: int) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(app, **limits) as port:
+        unlimited = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=unlimited) as http:
             yield http
 
 
@@ -85,49 +85,49 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_what_finds_no_place_is_refused() -> None:
+async def test_request_beyond_the_concurrency_limit_returns_503() -> None:
     work = Work()
-    async with client(work, most_requests=3) as http:
-        let_in = [asyncio.create_task(http.post("/")) for _ in range(3)]
-        await until(lambda: work.under_way == 3)
+    async with client(work, max_requests=3) as http:
+        accepted = [asyncio.create_task(http.post("/")) for _ in range(3)]
+        await until(lambda: work.running == 3)
         for _ in range(2):
-            refused = await asyncio.gather(*(http.post("/", content=b"x") for _ in range(20)))
-            assert {answer.status_code for answer in refused} == {503}
-        assert refused[0].headers["retry-after"] == "1"
-        assert refused[0].headers["content-type"] == "application/problem+json"
-        assert refused[0].json()["code"] == Overloaded.code
-        work.may_end.set()
-        assert {(await answer).status_code for answer in let_in} == {200}
+            rejected = await asyncio.gather(*(http.post("/", content=b"x") for _ in range(20)))
+            assert {answer.status_code for answer in rejected} == {503}
+        assert rejected[0].headers["retry-after"] == "1"
+        assert rejected[0].headers["content-type"] == "application/problem+json"
+        assert rejected[0].json()["code"] == Overloaded.code
+        work.release.set()
+        assert {(await answer).status_code for answer in accepted} == {200}
         assert (await http.post("/")).status_code == 200
-    assert work.most == 3
+    assert work.max_running == 3
 
 
-async def test_a_place_is_given_back_though_its_client_went_away() -> None:
+async def test_slot_is_released_after_the_client_disconnects() -> None:
     work = Work()
-    async with client(work, most_requests=1) as http:
+    async with client(work, max_requests=1) as http:
         first = asyncio.create_task(http.post("/"))
-        await until(lambda: work.under_way == 1)
+        await until(lambda: work.running == 1)
         first.cancel()
         assert (await http.post("/")).status_code == 503
-        work.may_end.set()
-        await until(lambda: work.under_way == 0)
+        work.release.set()
+        await until(lambda: work.running == 0)
         assert (await http.post("/")).status_code == 200
 
 
-async def test_the_state_of_the_server_is_told_however_many_are_there() -> None:
+async def test_health_check_is_exempt_from_the_concurrency_limit() -> None:
     work = Work()
-    async with client(work, most_requests=1) as http:
+    async with client(work, max_requests=1) as http:
         first = asyncio.create_task(http.post("/"))
-        await until(lambda: work.under_way == 1)
+        await until(lambda: work.running == 1)
         health = asyncio.create_task(http.get("/healthz"))
-        await until(lambda: work.under_way == 2)
-        work.may_end.set()
+        await until(lambda: work.running == 2)
+        work.release.set()
         assert (await health).status_code == (await first).status_code == 200
 
 
-async def test_no_turn_is_held_while_a_body_is_awaited() -> None:
+async def test_slot_is_released_while_a_body_is_received() -> None:
     work = Work()
-    work.may_end.set()
+    work.release.set()
     arrives = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -135,18 +135,18 @@ async def test_no_turn_is_held_while_a_body_is_awaited() -> None:
         await arrives.wait()
         yield b"and the end"
 
-    async with client(work, most_requests=1) as http:
+    async with client(work, max_requests=1) as http:
         slow = []
         for _ in range(5):
-            begun = work.begun
+            started = work.started
             slow.append(asyncio.create_task(http.post("/", content=body())))
-            await until(lambda begun=begun: work.begun > begun)
+            await until(lambda started=started: work.started > started)
         assert (await http.post("/")).status_code == 200
         arrives.set()
         assert {(await answer).status_code for answer in slow} == {200}
 
 
-async def test_bodies_take_no_more_room_than_there_is() -> None:
+async def test_chunked_body_beyond_the_body_budget_returns_503() -> None:
     async def body() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b"x" * 60_000
@@ -154,40 +154,40 @@ async def test_bodies_take_no_more_room_than_there_is() -> None:
     work = Work()
     async with client(work) as http:
         assert (await http.post("/", content=body())).status_code == 503
-        work.may_end.set()
+        work.release.set()
         assert (await http.post("/", content=b"x" * 900_000)).status_code == 200
 
 
-async def test_a_body_has_room_for_all_of_it_or_is_not_begun() -> None:
-    """Else many that have a part of theirs each would keep each other from ever being whole."""
+async def test_whole_body_is_reserved_before_it_is_read() -> None:
+    """Otherwise requests that hold parts of their bodies block each other."""
     work = Work()
-    async with client(work, most_bytes=1000) as http:
+    async with client(work, max_body_bytes=1000) as http:
         posts = [asyncio.create_task(http.post("/", content=b"x" * 400)) for _ in range(20)]
-        refused, let_in = await asyncio.wait(posts, timeout=1)
-        assert {(await each).status_code for each in refused} == {503}
-        assert len(let_in) == work.under_way == 2
-        work.may_end.set()
-        assert {(await each).status_code for each in let_in} == {200}
+        rejected, accepted = await asyncio.wait(posts, timeout=1)
+        assert {(await each).status_code for each in rejected} == {503}
+        assert len(accepted) == work.running == 2
+        work.release.set()
+        assert {(await each).status_code for each in accepted} == {200}
         assert (await http.post("/", content=b"x" * 1000)).status_code == 200
 
 
-async def test_a_request_is_refused_by_its_head_and_its_body_thrown_away() -> None:
-    """The client hears so though it has sent little, and may go on with the same connection."""
+async def test_rejection_precedes_the_body_and_discards_it() -> None:
+    """The connection stays usable."""
     work = Work()
-    work.may_end.set()
-    async with door(work, most_bytes=70_000, most_requests=1) as port:
-        work.may_end.clear()
-        holder = asyncio.create_task(answer_to(port, LAST))
-        await until(lambda: work.under_way == 1)
+    work.release.set()
+    async with serving(work, max_body_bytes=70_000, max_requests=1) as port:
+        work.release.clear()
+        running_request = asyncio.create_task(answer_to(port, LAST))
+        await until(lambda: work.running == 1)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(POST + b"Content-Length: 300000\r\n\r\n" + b"x" * 100)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503 ")
-        work.may_end.set()
-        assert (await holder).startswith(b"HTTP/1.1 200 ")
+        work.release.set()
+        assert (await running_request).startswith(b"HTTP/1.1 200 ")
         writer.write(b"x" * 299_900 + LAST)
         assert b"HTTP/1.1 200 " in await reader.read()
         writer.close()
-    assert work.begun == 2
+    assert work.started == 2
 
 
 @pytest.mark.parametrize(
@@ -198,28 +198,28 @@ async def test_a_request_is_refused_by_its_head_and_its_body_thrown_away() -> No
         (LAST.replace(b"1.1", b"1.0").replace(b"Connection: close\r\n", b""), 1, True),
         (POST + b"Content-Length: 1\r\nExpect: 100-continue\r\n\r\n", 1, True),
     ],
-    ids=["pipelined", "HEAD", "HTTP/1.0", "asking whether to go on"],
+    ids=["pipelined", "HEAD", "HTTP/1.0", "Expect: 100-continue"],
 )
-async def test_a_refusal_is_proper_http(requests: bytes, heads: int, content: bool) -> None:
-    """Each of these ends the connection."""
+async def test_rejection_is_valid_http(requests: bytes, heads: int, content: bool) -> None:
+    """Each case closes the connection."""
     work = Work()
-    async with door(work, most_requests=1) as port:
-        holder = asyncio.create_task(answer_to(port, LAST))
-        await until(lambda: work.under_way == 1)
+    async with serving(work, max_requests=1) as port:
+        running_request = asyncio.create_task(answer_to(port, LAST))
+        await until(lambda: work.running == 1)
         answer = await answer_to(port, requests, pause=0)
         assert answer.count(b"HTTP/1.1 503 ") == answer.count(b"retry-after: 1\r\n") == heads
         assert answer.count(b"connection: close") == 1
         assert answer.endswith(b"}" if content else b"\r\n\r\n")
-        work.may_end.set()
-        await holder
-    assert work.begun == 1
+        work.release.set()
+        await running_request
+    assert work.started == 1
 
 
-async def test_no_one_is_forgotten_in_a_crowd_that_asks_again_and_again() -> None:
-    """Though answers to many are sent together, and some of the many have gone by then."""
+async def test_every_rejected_request_gets_a_response() -> None:
+    """Also when rejections are sent together and some clients have disconnected."""
     work = Work()
 
-    async def ask(port: int, *, leaves: bool) -> int:
+    async def retry(port: int, *, disconnects: bool) -> int:
         for times in range(3):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             for _ in range(times):
@@ -227,71 +227,70 @@ async def test_no_one_is_forgotten_in_a_crowd_that_asks_again_and_again() -> Non
                 head = await reader.readuntil(b"\r\n\r\n")
                 assert head.startswith(b"HTTP/1.1 503 ")
                 await reader.readuntil(b"}")
-            if leaves:
+            if disconnects:
                 writer.write(POST + b"Content-Length: 5000\r\n\r\n" + b"x" * 5000)
                 await asyncio.sleep(0.02)
                 writer.transport.abort()
             writer.close()
         return 1
 
-    async with door(work, most_requests=1) as port:
-        holder = asyncio.create_task(answer_to(port, LAST))
-        await until(lambda: work.under_way == 1)
+    async with serving(work, max_requests=1) as port:
+        running_request = asyncio.create_task(answer_to(port, LAST))
+        await until(lambda: work.running == 1)
         async with asyncio.timeout(20):
-            asked = [ask(port, leaves=number % 5 == 0) for number in range(100)]
-            assert sum(await asyncio.gather(*asked)) == 100
-        work.may_end.set()
-        await holder
-    assert work.begun == 1
+            clients = [retry(port, disconnects=number % 5 == 0) for number in range(100)]
+            assert sum(await asyncio.gather(*clients)) == 100
+        work.release.set()
+        await running_request
+    assert work.started == 1
 
 
-async def test_a_refusal_is_put_off() -> None:
-    """A client that asks again at once is to do so some ten times a second."""
+async def test_rejection_is_delayed() -> None:
+    """A client without backoff then retries about ten times a second."""
     work = Work()
-    async with client(work, most_requests=1) as http:
+    async with client(work, max_requests=1) as http:
         first = asyncio.create_task(http.post("/"))
-        await until(lambda: work.under_way == 1)
+        await until(lambda: work.running == 1)
         began = time.monotonic()
         assert (await http.post("/")).status_code == 503
         assert time.monotonic() - began > 0.04
-        work.may_end.set()
+        work.release.set()
         await first
 
 
-async def test_a_loop_that_is_busy_refuses_in_between() -> None:
-    """Those who come and go see to it, in no one's context."""
-    whose = ContextVar("whose", default="nobody's")
-    refusals, told = Refusals(), list[str]()
-    refusals.soon(lambda: told.append(whose.get()))
-    whose.set("the caller's")
-    refusals.tell_due()
-    assert told == []
-    time.sleep(refusals.pause)  # noqa: ASYNC251  # nothing else has its turn
-    refusals.tell_due()
-    assert told == ["nobody's"]
+async def test_flush_sends_due_rejections_in_their_own_context() -> None:
+    variable = ContextVar("variable", default="default")
+    queue, sent = RejectionQueue(), list[str]()
+    queue.add(lambda: sent.append(variable.get()))
+    variable.set("of the caller")
+    queue.flush()
+    assert sent == []
+    time.sleep(queue.delay)  # noqa: ASYNC251
+    queue.flush()
+    assert sent == ["default"]
 
 
-async def test_the_pause_is_shorter_while_the_loop_is_late() -> None:
-    """Else it would come on top of the time that the loop takes to read a request."""
-    refusals, told = Refusals(), asyncio.Event()
-    usual = refusals.pause
-    refusals.soon(told.set)
-    time.sleep(usual + 0.02)  # noqa: ASYNC251  # one round of a busy loop
-    await told.wait()
-    late = refusals.pause
-    assert 0.04 <= late <= usual - 0.015
+async def test_delay_shrinks_while_the_event_loop_is_late() -> None:
+    """Otherwise the delay adds to the time that the loop takes to read a request."""
+    queue, sent = RejectionQueue(), asyncio.Event()
+    full = queue.delay
+    queue.add(sent.set)
+    time.sleep(full + 0.02)  # noqa: ASYNC251
+    await sent.wait()
+    late = queue.delay
+    assert 0.04 <= late <= full - 0.015
     async with asyncio.timeout(5):
-        while refusals.pause <= late:
-            told.clear()
-            refusals.soon(told.set)
-            await told.wait()
-    assert refusals.pause <= usual
+        while queue.delay <= late:
+            sent.clear()
+            queue.add(sent.set)
+            await sent.wait()
+    assert queue.delay <= full
 
 
-async def test_a_crowd_of_batches_waits_for_the_database(
+async def test_concurrent_batches_beyond_the_queue_limit_wait(
     settings: Settings, partner: Partner
 ) -> None:
-    """Though all of them together are far more than the queue holds."""
+    """Together they hold far more statements than the queue."""
     async with serving_lrs(msgspec.structs.replace(settings, max_queued_statements=60)) as http:
         batches = [[statement(id=new_id()) for _ in range(50)] for _ in range(20)]
         answers = await asyncio.gather(

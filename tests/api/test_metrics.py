@@ -56,7 +56,7 @@ async def test_requests_are_counted_by_route_and_status(partner: Partner) -> Non
     await http.get(partner.url("statements"))
     after = [await counted("POST", 200), await counted("POST", 400), await counted("GET", 401)]
     assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1]
-    assert await measured(http, "lrs_request_seconds_count", route=route) >= 3
+    assert await measured(http, "lrs_request_duration_seconds_count", route=route) >= 3
 
 
 async def test_paths_and_methods_that_strangers_make_up_are_not_kept_apart(
@@ -93,16 +93,20 @@ async def test_outcomes_are_counted_by_partner(partner: Partner) -> None:
 
 async def test_commits_the_queue_and_the_pools_are_measured(partner: Partner) -> None:
     http = partner.http
-    names = ["lrs_commit_statements_sum", "lrs_commit_statements_count", "lrs_commit_seconds_count"]
+    names = [
+        "lrs_commit_statements_sum",
+        "lrs_commit_statements_count",
+        "lrs_commit_duration_seconds_count",
+    ]
     before = [await measured(http, name) for name in names]
     await partner.send([statement() for _ in range(7)])
     after = [await measured(http, name) for name in names]
     assert [b - a for a, b in zip(before, after, strict=True)] == [7, 1, 1]
-    assert await measured(http, "lrs_queue_statements") == 0
+    assert await measured(http, "lrs_queued_statements") == 0
     for pool in ("writers", "readers"):
         for state in ("idle", "busy"):
-            assert await measured(http, "lrs_pool_connections", pool=pool, state=state) >= 0
-    assert await measured(http, "lrs_pool_connections", state="idle") >= 1
+            assert await measured(http, "lrs_database_connections", pool=pool, state=state) >= 0
+    assert await measured(http, "lrs_database_connections", state="idle") >= 1
 
 
 def test_what_a_killed_worker_had_at_hand_counts_no_more(
@@ -110,7 +114,7 @@ def test_what_a_killed_worker_had_at_hand_counts_no_more(
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as killed:
         killed.wait()
-    name = "lrs_queue_statements"
+    name = "lrs_queued_statements"
     for pid, waiting in ((killed.pid, 40.0), (os.getpid(), 2.0)):
         values = MmapedDict(str(tmp_path / f"gauge_livesum_{pid}.db"))
         values.write_value(mmap_key(name, name, [], [], "Waiting."), waiting, 0.0)

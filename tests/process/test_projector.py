@@ -31,7 +31,7 @@ from tests.support.statements import statement
 
 
 def children(server: Server) -> list[psutil.Process]:
-    """The processes that follow the statements for a server."""
+    """The projector processes of a server."""
     found = []
     for each in psutil.Process(server.process.pid).children():
         with suppress(psutil.Error):  # it may just have ended
@@ -49,7 +49,7 @@ def wait_for(found: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts a server on the tests' database."""
+    """Starts a server on the test database."""
     started = []
 
     def start(**environment: str) -> Server:
@@ -69,10 +69,10 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
         each.close()
 
 
-async def test_what_is_stored_is_soon_reported(
+async def test_killed_projector_is_restarted(
     partner: Partner, services: Services, start: Callable[..., Server]
 ) -> None:
-    """By one process, however many the workers; when it is killed, another one takes over."""
+    """One projector serves all workers; the lag returns to 0 after it was killed."""
     server = start(LRS_WORKERS="2")
     await partner.send(statement())
 
@@ -94,7 +94,7 @@ async def test_what_is_stored_is_soon_reported(
     assert not second.is_running()
 
 
-def test_others_have_the_processor_before_it_and_its_postgresql(tmp_path: Path) -> None:
+def test_projector_and_its_backends_run_at_low_priority(tmp_path: Path) -> None:
     server = Server(tmp_path / "data", LRS_PROJECTION_ENABLED="on")
     try:
         family = psutil.Process(server.process.pid).children(recursive=True)
@@ -113,16 +113,16 @@ def test_others_have_the_processor_before_it_and_its_postgresql(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("left", "worked", "rests"),
+    ("lag", "work_seconds", "expected"),
     [(0.0, 0.3, 1.0), (0.5, 0.3, 0.6), (9.0, 2.0, 4.0), (11.0, 2.0, 0.0)],
 )
-def test_it_rests_longer_than_it_works_unless_it_is_late(
-    left: float, worked: float, rests: float
+def test_projector_sleeps_longer_than_it_works_unless_the_lag_is_long(
+    lag: float, work_seconds: float, expected: float
 ) -> None:
-    assert projector_process.rest(left, worked) == rests
+    assert projector_process.sleep_seconds(lag, work_seconds) == expected
 
 
-async def test_it_says_whether_more_is_left(
+async def test_run_once_returns_lag_until_all_is_projected(
     partner: Partner, services: Services, database_url: str
 ) -> None:
     for _ in range(3):
@@ -139,13 +139,13 @@ async def test_it_says_whether_more_is_left(
     assert waits[partner.partner_id] is None
 
 
-async def test_a_database_that_falls_silent_is_not_waited_for_for_ever(database_url: str) -> None:
+async def test_unresponsive_database_times_out(database_url: str) -> None:
     with pytest.raises(Unavailable):
         async with postgres.open_projector_database(database_url, timeout=0.2) as connections:
             await connections.readers.execute("select pg_sleep(60)")
 
 
-def test_it_ends_with_a_server_that_is_killed(start: Callable[..., Server]) -> None:
+def test_projector_stops_when_the_server_is_killed(start: Callable[..., Server]) -> None:
     server = start()
     (child,) = children(server)
     server.stop(signal.SIGKILL)
@@ -154,7 +154,7 @@ def test_it_ends_with_a_server_that_is_killed(start: Callable[..., Server]) -> N
     assert not child.is_running()
 
 
-def test_it_ends_in_order_without_a_database(tmp_path: Path) -> None:
+def test_projector_without_a_database_logs_one_error(tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "LRS_DATABASE_URL": f"postgresql://lrs@/lrs?host={tmp_path}",
@@ -166,15 +166,15 @@ def test_it_ends_in_order_without_a_database(tmp_path: Path) -> None:
         assert process.wait(20) == 1
         assert process.stderr is not None
         (line,) = process.stderr
-    assert "cannot follow the statements" in line
+    assert "projection failed" in line
 
 
-def test_it_can_be_switched_off(start: Callable[..., Server]) -> None:
+def test_disabled_projection_starts_no_process(start: Callable[..., Server]) -> None:
     assert children(start(LRS_PROJECTION_ENABLED="off")) == []
 
 
 @pytest.mark.parametrize("failure", [ZeroDivisionError, asyncpg.UniqueViolationError])
-async def test_a_partner_that_cannot_be_followed_holds_up_no_other(
+async def test_failing_partner_does_not_delay_others(
     partner: Partner,
     stranger: Partner,
     services: Services,

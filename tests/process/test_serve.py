@@ -129,8 +129,8 @@ def test_settings_reach_the_workers(data: Path) -> None:
             text,
         )
         assert float(counted) == 12
-        assert re.search(r'lrs_pool_connections\{pool="writers",state="idle"\} \d', text)
-        assert "lrs_queue_statements 0.0" in text
+        assert re.search(r'lrs_database_connections\{pool="writers",state="idle"\} \d', text)
+        assert "lrs_queued_statements 0.0" in text
         assert server.stop(signal.SIGINT) == 0, server.said()
     finally:
         server.close()

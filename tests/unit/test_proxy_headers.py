@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lrs.server.proxy_headers import Forwarded
+from lrs.server.proxy_headers import ProxyHeaders
 
 HEADERS = [
     (b"host", b"10.0.0.7:8080"),
@@ -24,7 +24,7 @@ async def seen(client: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any
         found.update(scope, headers=dict(scope["headers"]))
 
     scope = {"type": "http", "scheme": "http", "client": (client, 1234), "headers": headers}
-    await Forwarded(application, "127.0.0.1,10.0.0.1")(scope, None, None)
+    await ProxyHeaders(application, "127.0.0.1,10.0.0.1")(scope, None, None)
     return found
 
 
