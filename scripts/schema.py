@@ -79,7 +79,7 @@ order by indexrelid
 
 
 _SHORTER = (
-    (r"^::text\b", ""),
+    (r"^::text\b(?!\[)", ""),
     (r"\bpublic\.", ""),
     (r"\btimestamp with time zone\b", "timestamptz"),
     (r"\btimestamp without time zone\b", "timestamp"),

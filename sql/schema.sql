@@ -8,6 +8,29 @@ immutable parallel safe
 return (('1970-01-01 00:00:00'::timestamp + (((sequence >> 10))::double precision *
     '00:00:00.000001'::interval)) at time zone 'UTC');
 
+-- Rolls back insert_statements for an atomic batch; caught by the server, which retries in a
+-- transaction.
+create function abort_batch()
+returns bigint
+language plpgsql
+as $function$ begin raise exception 'A statement of an atomic batch exists already.'; end $function$;
+
+-- Language maps gain languages, extensions gain keys, any other member is replaced. A definition of
+-- 1 MiB gains nothing.
+create function merge_definition(older jsonb, newer jsonb)
+returns jsonb
+language sql
+stable parallel safe
+return case when (pg_column_size(older) >= 1048576) then older else
+    jsonb_set_lax(jsonb_set_lax(jsonb_set_lax((older || newer), '{name}'::text[], ((older ->
+    'name') || (newer -> 'name')), null_value_treatment => 'return_target'),
+    '{description}'::text[], ((older -> 'description') || (newer -> 'description')),
+    null_value_treatment => 'return_target'), '{extensions}'::text[], ((older -> 'extensions')
+    || (newer -> 'extensions')), null_value_treatment => 'return_target') end;
+
+-- Definitions of one activity, merged in the order of the aggregate.
+create aggregate merge_definitions(jsonb) (sfunc = merge_definition, stype = jsonb, initcond = '{}');
+
 create table schema_migration (
     version integer not null,
     name text not null,

@@ -1,7 +1,126 @@
--- Statements by id, and the watermark. Lists of statements are built by the page query.
+-- Statements: insert, lookup by id, and the watermark. Lists are built by the page query.
 --
--- `between x and x … order by … offset 0` is a lookup by the whole primary key under any plan. While
--- a table is new, the planner takes any other index that begins with the partner for as good.
+-- `between x and x … order by … offset 0` is a lookup by the whole primary key under any plan.
+-- While a table is new, the planner takes any other index that begins with the partner for as good.
+
+-- name: insert_statements
+-- Stores the statements whose ids are new, with their index entries, references, activity
+-- definitions and agent names, in one round trip. Of an atomic batch ($2) all or none: nothing if
+-- one id exists, and an error if another transaction stores one meanwhile.
+--
+-- `stored` is taken from the clock inside the transaction, because the watermark relies on it.
+-- Statements of a batch are stored a microsecond apart, so that lists keep their order; the low
+-- bits of a sequence tell writers apart. Of two writers that collide in statement_by_sequence, the
+-- later one is retried.
+--
+-- Rows are sorted, and definitions and names follow one after the other, so that overlapping
+-- batches cannot deadlock. Returns the number of new statements, their ids unless all are new,
+-- those that stored statements refer to, and the activities whose stored definition changed.
+with clock as materialized (
+    select (extract(epoch from clock_timestamp()) * 1000000)::bigint as microseconds
+),
+item as (
+    select
+        item.*,
+        (clock.microseconds + item.ordinal) << 10 | (pg_backend_pid() & 1023) as sequence
+    from unnest(
+        $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
+        $9::bytea[], $10::boolean[], $11::text[]
+    ) with ordinality as item (
+        statement_id, verb_key, authority_key, actor_key, object_key, organization, digest,
+        has_timestamp, body, ordinal
+    )
+    cross join clock
+),
+stamped as (
+    select
+        item.*,
+        to_char(stored_at(item.sequence) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+            as stored
+    from item
+),
+inserted as (
+    insert into statement (
+        partner_id, statement_id, sequence, verb_key, authority_key, actor_key, object_key,
+        organization, digest, payload
+    )
+    select
+        $1, statement_id, sequence, verb_key, authority_key, actor_key, object_key, organization,
+        digest,
+        body
+            || case when has_timestamp then '' else '"timestamp":"' || stored || '",' end
+            || '"stored":"' || stored || '"}'
+    from stamped
+    where not $2 or not exists (
+        select from unnest($3::uuid[]) as item (statement_id)
+        cross join lateral (
+            select from statement
+            where partner_id = $1
+                and statement_id between item.statement_id and item.statement_id
+            order by statement_id
+            offset 0
+        ) as existing
+    )
+    order by statement_id
+    on conflict (partner_id, statement_id) do nothing
+    returning statement_id, sequence
+),
+index_entries as (
+    insert into index_entry (partner_id, key, sequence, roles)
+    select $1, item.key, inserted.sequence, item.roles
+    from unnest($12::uuid[], $13::bigint[], $14::smallint[]) as item (statement_id, key, roles)
+    join inserted using (statement_id)
+),
+statement_references as (
+    insert into statement_reference (
+        partner_id, statement_id, target_id, sequence, voids, resolved
+    )
+    select $1, inserted.statement_id, item.target_id, inserted.sequence, item.voids, false
+    from unnest($15::uuid[], $16::uuid[], $17::boolean[]) as item (statement_id, target_id, voids)
+    join inserted using (statement_id)
+),
+definitions as (
+    insert into activity as existing (partner_id, activity_hash, activity_id, definition)
+    select
+        $1, item.activity_hash, min(item.activity_id),
+        merge_definitions(item.definition order by item.ordinal)
+    from unnest($18::uuid[], $19::bytea[], $20::text[], $21::jsonb[]) with ordinality
+        as item (statement_id, activity_hash, activity_id, definition, ordinal)
+    join inserted using (statement_id)
+    group by item.activity_hash
+    order by item.activity_hash
+    on conflict (partner_id, activity_hash) do update
+    set definition = merge_definition(existing.definition, excluded.definition)
+    where existing.definition <> merge_definition(existing.definition, excluded.definition)
+    returning activity_id
+),
+names as (
+    insert into agent_name (partner_id, agent_hash, name_hash, name)
+    select distinct $1::integer, item.agent_hash, item.name_hash, item.name
+    from unnest($22::uuid[], $23::bytea[], $24::bytea[], $25::text[])
+        as item (statement_id, agent_hash, name_hash, name)
+    join inserted using (statement_id)
+    where (select count(*) from definitions) >= 0
+    order by item.agent_hash, item.name_hash
+    on conflict do nothing
+)
+select
+    case
+        when not $2 or count(*) in (0, cardinality($3::uuid[])) then count(*)
+        else abort_batch()
+    end as stored,
+    case
+        when count(*) < cardinality($3::uuid[]) then array_agg(inserted.statement_id::text)
+    end as statement_ids,
+    array_agg(inserted.statement_id::text) filter (
+        where exists (
+            select from statement_reference
+            where statement_reference.partner_id = $1
+                and statement_reference.target_id = inserted.statement_id
+        )
+    ) as referred,
+    array(select activity_id from definitions) as changed_activities
+from inserted;
 
 -- name: list_stored_digests
 -- Digests stored under ids that were not new, beside the digests sent. Must be a statement of its

@@ -48,7 +48,9 @@ def _row(item: ParsedItem, context: IngestContext) -> StatementRow:
         links=tuple(keys.entries.items()),
         target=target,
         voids=target is not None and verb == index_keys.VOIDED,
-        definitions=[(activity, orjson.dumps(each)) for activity, each in activities.items()],
+        definitions=[
+            (activity, tuple(map(orjson.dumps, texts))) for activity, texts in activities.items()
+        ],
         names=_names(references, context) if context.defines else (),
         contents=item.contents,
         signatures=item.signatures,

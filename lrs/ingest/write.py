@@ -1,17 +1,16 @@
 """One transaction of group commit: what a group of submissions writes, in a fixed order.
 
-Nonces come first, because a submission with a used nonce is left out. Statements follow, then
-attachments, definitions and names, page views, and resolved StatementRefs. The rows of each table
-are sorted by key, so that concurrent transactions do not deadlock.
+Nonces come first, because a submission with a used nonce is left out. Statements follow with their
+definitions and names, then attachments, page views, and resolved StatementRefs. The rows of each
+table are sorted by key, so that concurrent transactions do not deadlock.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
@@ -22,8 +21,8 @@ from lrs.store import nonces, page_views
 from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Connection, retry_transaction, translate_errors
 from lrs.store.statements import attachments, insert, references
-from lrs.store.statements.definitions import News, Remembered
-from lrs.store.statements.insert import InsertedIds, InsertResult, StatementRow
+from lrs.store.statements.definitions import DefinitionCache
+from lrs.store.statements.insert import BatchAborted, InsertedIds, InsertResult, StatementRow
 
 _log = logging.getLogger("lrs.store")
 
@@ -70,7 +69,7 @@ class Writer:
     """Writes groups of submissions. Caches the definitions and names that it wrote."""
 
     def __init__(self) -> None:
-        self._definition_cache = Remembered()
+        self._definition_cache = DefinitionCache()
 
     async def write(
         self,
@@ -96,22 +95,21 @@ class Writer:
     ) -> SubmissionResults | None:
         """Writes the group in one round trip; None, with nothing written, if that is not possible.
 
-        It is not, if an id is already stored and the group has an atomic batch or new definitions:
-        definitions of statements that are not stored must not be written.
+        It is not, if an id is already stored and the group has an atomic batch: a transaction then
+        finds out which submissions conflict.
         """
         candidates = list(rows.values())
-        upserts = self._pending_upserts(partner_id, candidates)
-        inserted: InsertedIds | None
-        if len(candidates) == 1:
-            inserted = await insert.insert_one(connection, partner_id, candidates[0], upserts)
-        elif upserts or any(submission.may_need_rollback for submission in group):
-            inserted = await insert.insert_all_or_none(connection, partner_id, candidates, upserts)
-        else:
-            inserted = await insert.insert_new(connection, partner_id, candidates)
-        if inserted is None:
+        upserts = self._definition_cache.pending(partner_id, candidates)
+        atomic = any(submission.may_need_rollback for submission in group)
+        try:
+            inserted = await insert.insert_new(
+                connection, partner_id, candidates, upserts, atomic=atomic
+            )
+        except BatchAborted:
             return None
-        if len(inserted.ids) == len(candidates):
-            self._definition_cache.note(partner_id, upserts)
+        self._definition_cache.mark_written(
+            partner_id, upserts, inserted.ids, inserted.changed_activities
+        )
         results = await _results(connection, partner_id, group, rows, inserted)
         if inserted.referred:
             await _run_after_commit(
@@ -129,7 +127,9 @@ class Writer:
             replayed = await _consume_nonces(connection, partner_id, group)
             group = [submission for submission in group if submission not in replayed]
             rows = _distinct_rows(group)
-            inserted = await insert.insert_new(connection, partner_id, list(rows.values()))
+            candidates = list(rows.values())
+            upserts = self._definition_cache.pending(partner_id, candidates)
+            inserted = await insert.insert_new(connection, partner_id, candidates, upserts)
             results = await _results(connection, partner_id, group, rows, inserted)
             conflicts = {
                 submission: result
@@ -145,28 +145,19 @@ class Writer:
                 raise AtomicConflict(to_abort)
             released = [submission.nonce for submission in conflicts if submission.nonce]
             await nonces.release(connection, partner_id, released)
-            # In order of arrival: the newer definition replaces the older.
-            stored = [row for row in rows.values() if row.statement_id in inserted.ids]
-            upserts = self._pending_upserts(partner_id, stored)
+            stored = [row for row in candidates if row.statement_id in inserted.ids]
             await attachments.insert(connection, partner_id, stored)
-            if upserts:
-                await insert.insert_all_or_none(connection, partner_id, (), upserts)
             viewed = [(row.statement_id, row.page_view) for row in stored if row.page_view]
             await page_views.record(connection, partner_id, viewed)
             pending = await _resolve_references(connection, partner_id, stored, inserted)
-        self._definition_cache.note(partner_id, upserts)
+        self._definition_cache.mark_written(
+            partner_id, upserts, inserted.ids, inserted.changed_activities
+        )
         if pending:
             await _run_after_commit(
                 lambda: references.resolve_after_commit(connection, partner_id, pending)
             )
         return {**results, **{submission: NonceReused() for submission in replayed}}
-
-    def _pending_upserts(self, partner_id: int, rows: Collection[StatementRow]) -> News:
-        return self._definition_cache.news(
-            partner_id,
-            chain.from_iterable(row.definitions for row in rows),
-            chain.from_iterable(row.names for row in rows),
-        )
 
 
 def _distinct_rows(group: Sequence[Submission]) -> dict[str, StatementRow]:

@@ -21,27 +21,16 @@ def identity_hash(identity: str) -> bytes:
     return blake2b(identity.encode(), digest_size=16).digest()
 
 
-def activity_definitions(mentioned: Iterable[EntityReference]) -> dict[str, Json]:
-    """The definitions that a statement gives to what it mentions, by activity id."""
-    found: dict[str, Json] = {}
-    for _, _, each, _ in mentioned:
-        if told := each.get("definition"):
-            known = found.get(each["id"])
-            found[each["id"]] = merge(known, told) if known else told
-    return found
+def activity_definitions(mentioned: Iterable[EntityReference]) -> dict[str, list[Json]]:
+    """The definitions that a statement gives to activities, by activity id, in document order.
 
-
-def merge(known: Json, told: Json) -> Json:
-    """What is known of an activity with what is told on top (Communication 2.5).
-
-    Language maps gain languages, and extensions keys; any other member is replaced.
-    sql/statements/tell.sql does the same.
+    The store merges them (Communication 2.5): `merge_definition` in sql/schema.sql.
     """
-    merged = {**known, **told}
-    for name in ("name", "description", "extensions"):
-        if name in known and name in told:
-            merged[name] = {**known[name], **told[name]}
-    return merged
+    found: dict[str, list[Json]] = {}
+    for _, _, each, _ in mentioned:
+        if definition := each.get("definition"):
+            found.setdefault(each["id"], []).append(definition)
+    return found
 
 
 def activity_ids(statement: Json) -> set[str]:

@@ -95,6 +95,13 @@ create index statement_by_object on statement (object_key, sequence) where objec
 create index statement_by_organization on statement (partner_id, organization, sequence)
     where organization is not null;
 
+create function abort_batch() returns bigint
+language plpgsql
+as $$ begin raise exception 'A statement of an atomic batch exists already.'; end $$;
+
+comment on function abort_batch is
+    'Rolls back insert_statements for an atomic batch; caught by the server, which retries in a transaction.';
+
 create table index_entry (
     key        bigint not null,
     sequence   bigint not null,
@@ -170,6 +177,36 @@ create table activity (
 );
 
 comment on column activity.definition is 'Merged from all statements; see merge_definition.';
+
+-- The one place of the merge rule (xAPI 1.0.3 Communication 2.5).
+create function merge_definition(older jsonb, newer jsonb) returns jsonb
+language sql stable parallel safe
+return case
+    when pg_column_size(older) >= 1048576 then older
+    else jsonb_set_lax(
+        jsonb_set_lax(
+            jsonb_set_lax(
+                older || newer,
+                '{name}', (older -> 'name') || (newer -> 'name'),
+                null_value_treatment => 'return_target'
+            ),
+            '{description}', (older -> 'description') || (newer -> 'description'),
+            null_value_treatment => 'return_target'
+        ),
+        '{extensions}', (older -> 'extensions') || (newer -> 'extensions'),
+        null_value_treatment => 'return_target'
+    )
+end;
+
+comment on function merge_definition is
+    'Language maps gain languages, extensions gain keys, any other member is replaced. A definition of 1 MiB gains nothing.';
+
+create aggregate merge_definitions(jsonb) (
+    sfunc = merge_definition, stype = jsonb, initcond = '{}'
+);
+
+comment on aggregate merge_definitions(jsonb) is
+    'Definitions of one activity, merged in the order of the aggregate.';
 
 create table agent_name (
     partner_id integer not null,

@@ -1,40 +1,94 @@
-"""The cache of activity definitions and agent names."""
+"""The cache of activity definitions and agent names, and the merge of definitions."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lrs.api.services import Services
-from lrs.store.statements import definitions
-from lrs.store.statements.definitions import Remembered
-from lrs.xapi.definitions import merge
-from tests.support.entities import ACTIVITY, LEARNER, Json, defining, send, send_batch
+from lrs.store.statements.definitions import DefinitionCache
+from tests.support.entities import ACTIVITY, LEARNER, Json, defining, merge, send, send_batch
 from tests.support.partners import Partner
-
-# What a worker remembers
-
-
-def told(remembered: Remembered, *definitions: Json, partner_id: int = 1) -> list[Json]:
-    """Tells of one activity, as if it were committed; returns what was news."""
-    texts = [(ACTIVITY, json.dumps(each).encode()) for each in definitions]
-    news = remembered.news(partner_id, texts, [])
-    remembered.note(partner_id, news)
-    return [json.loads(each) for each in news.definitions.values()]
+from tests.support.statements import new_id
 
 
-def test_news_is_what_was_told_and_no_more() -> None:
-    remembered = Remembered()
-    assert told(remembered, {"a": 1, "name": {"en": "One"}}) == [{"a": 1, "name": {"en": "One"}}]
-    assert told(remembered, {"a": 1}) == []
-    assert told(remembered, {"name": {"de": "Eins"}}) == [{"name": {"de": "Eins"}}]
-    assert told(remembered, {"name": {"en": "One", "de": "Eins"}, "a": 1}) == []
-    assert told(remembered, {"a": 1}, {"a": 2}, {"b": 3}) == [{"a": 2, "b": 3}]
-    assert told(remembered, {"a": 1}, partner_id=2) == [{"a": 1}]
+@dataclass(frozen=True)
+class Row:
+    """What the cache reads of a statement."""
+
+    statement_id: str
+    definitions: Sequence[tuple[str, tuple[bytes, ...]]] = ()
+    names: Sequence[tuple[str, str]] = ()
+
+
+class Worker:
+    """A cache in front of one stored definition, which is merged as PostgreSQL merges it."""
+
+    def __init__(self) -> None:
+        self.cache = DefinitionCache()
+        self.stored: Json = {}
+
+    def insert(self, *statements: Sequence[Json], partner_id: int = 1) -> list[Json]:
+        """Inserts statements with definitions of one activity; returns the definitions written."""
+        rows = [
+            Row(new_id(), [(ACTIVITY, tuple(json.dumps(each).encode() for each in definitions))])
+            for definitions in statements
+        ]
+        pending = self.cache.pending(partner_id, rows)
+        written = [json.loads(text) for _, _, texts in pending.definitions for text in texts]
+        before, self.stored = self.stored, reduce(merge, written, self.stored)
+        changed = {ACTIVITY} if same(before, self.stored) is False else set()
+        ids = {row.statement_id for row in rows}
+        self.cache.mark_written(partner_id, pending, ids, changed)
+        return written
+
+
+def same(one: Json, other: Json) -> bool:
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def test_written_definition_is_not_pending_again() -> None:
+    worker = Worker()
+    assert worker.insert([{"a": 1}]) == [{"a": 1}]
+    assert worker.insert([{"a": 1}]) == []
+    assert worker.insert([{"a": 1}], [{"a": 1}]) == []
+
+
+def test_definition_that_changed_nothing_is_not_pending_again() -> None:
+    """An object and a context activity often define one activity at different length."""
+    worker = Worker()
+    long, short = {"a": 1, "name": {"en": "One"}}, {"a": 1}
+    assert worker.insert([long]) == [long]
+    assert worker.insert([short]) == [short]
+    assert worker.insert([long], [short]) == []
+    assert worker.insert([short, long]) == [short, long]
+    assert worker.insert([short, long]) == []
+
+
+def test_alternating_definitions_are_pending_each_time() -> None:
+    worker = Worker()
+    for _ in range(2):
+        assert worker.insert([{"a": 1}]) == [{"a": 1}]
+        assert worker.insert([{"a": 2}]) == [{"a": 2}]
+
+
+def test_definitions_after_a_pending_one_are_pending() -> None:
+    worker = Worker()
+    worker.insert([{"a": 1}])
+    assert worker.insert([{"a": 1}], [{"a": 2}], [{"a": 1}]) == [{"a": 2}, {"a": 1}]
+    assert worker.stored == {"a": 1}
+
+
+def test_definition_of_another_partner_is_pending() -> None:
+    worker = Worker()
+    worker.insert([{"a": 1}])
+    assert worker.insert([{"a": 1}], partner_id=2) == [{"a": 1}]
 
 
 some_definitions = st.fixed_dictionaries(
@@ -47,62 +101,65 @@ some_definitions = st.fixed_dictionaries(
 )
 
 
-@given(batches=st.lists(st.lists(some_definitions, max_size=4), max_size=6))
-def test_what_is_no_news_would_change_nothing(batches: list[list[Json]]) -> None:
-    remembered = Remembered()
-    known: Json = {}
+@given(batches=st.lists(st.lists(st.lists(some_definitions, max_size=2), max_size=4), max_size=6))
+def test_definitions_that_are_not_pending_change_nothing(batches: list[list[list[Json]]]) -> None:
+    worker = Worker()
     expected: Json = {}
     for batch in batches:
-        for each in told(remembered, *batch):
-            known = merge(known, each)
-        for each in batch:
-            expected = merge(expected, each)
-        assert json.dumps(known, sort_keys=True) == json.dumps(expected, sort_keys=True)
+        worker.insert(*(definitions for definitions in batch if definitions))
+        for definitions in batch:
+            expected = reduce(merge, definitions, expected)
+        assert same(worker.stored, expected)
 
 
-def test_what_was_not_committed_is_news_again() -> None:
-    remembered = Remembered()
-    some = [(ACTIVITY, b'{"a":1}')]
-    for _ in range(2):
-        news = remembered.news(1, some, [("mbox a", "A")])
-        assert (news.definitions, news.names) == ({ACTIVITY: b'{"a":1}'}, [("mbox a", "A")])
-    remembered.note(1, news)
-    assert not remembered.news(1, some, [("mbox a", "A")])
+def test_entry_of_a_statement_that_was_not_inserted_stays_pending() -> None:
+    cache = DefinitionCache()
+    row = Row("one", [(ACTIVITY, (b'{"a":1}',))], [("mbox a", "A")])
+    for inserted in (set[str](), {"another"}):
+        pending = cache.pending(1, [row])
+        assert pending.definitions == [("one", ACTIVITY, (b'{"a":1}',))]
+        assert pending.names == [("one", "mbox a", "A")]
+        cache.mark_written(1, pending, inserted, set())
+    cache.mark_written(1, pending, {"one"}, {ACTIVITY})
+    assert cache.pending(1, [row]) == ([], [])
 
 
-def test_names_of_others_are_news() -> None:
-    remembered = Remembered()
-    remembered.note(1, remembered.news(1, [], [("mbox a", "A")]))
+def test_entries_expire_after_their_ttl() -> None:
+    cache = DefinitionCache(ttl_seconds=-1.0)
+    row = Row("one", [(ACTIVITY, (b'{"a":1}',))])
+    pending = cache.pending(1, [row])
+    cache.mark_written(1, pending, {"one"}, {ACTIVITY})
+    assert cache.pending(1, [row]) == pending
+
+
+def test_name_of_another_agent_or_partner_is_pending() -> None:
+    cache = DefinitionCache()
+    cache.mark_written(1, cache.pending(1, [Row("one", (), [("mbox a", "A")])]), {"one"}, ())
+    assert not cache.pending(1, [Row("two", (), [("mbox a", "A")])]).names
     for partner_id, identity, name in ((2, "mbox a", "A"), (1, "mbox b", "A"), (1, "mbox a", "B")):
-        assert remembered.news(partner_id, [], [(identity, name)])
+        assert cache.pending(partner_id, [Row("two", (), [(identity, name)])]).names
 
 
-def test_what_was_written_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However large definitions are, they take no more than so many bytes."""
-    monkeypatch.setattr(definitions, "_MOST_BYTES", 100_000)
-    monkeypatch.setattr(definitions, "_MOST_NAMES", 10)
-    remembered = Remembered()
-    large = {"extensions": {"http://example.com/x": "x" * 20_000}}
-    for number in range(20):
-        text = json.dumps({"number": number, **large}).encode()
-        news = remembered.news(1, [(f"urn:x:{number}", text)], [("mbox a", str(number))])
-        assert (len(news.definitions), len(news.names)) == (1, 1)
-        remembered.note(1, news)
-        assert not remembered.news(1, [(f"urn:x:{number}", text)], [("mbox a", str(number))])
-    again = remembered.news(
-        1,
-        [
-            (f"urn:x:{number}", json.dumps({"number": number, **large}).encode())
-            for number in range(20)
-        ],
-        [("mbox a", str(number)) for number in range(20)],
+def test_least_recently_written_entries_are_dropped() -> None:
+    cache = DefinitionCache(max_entries=10)
+    rows = [Row(str(n), [(f"urn:x:{n}", (b"{}",))], [("mbox a", str(n))]) for n in range(20)]
+    for row in rows:
+        cache.mark_written(1, cache.pending(1, [row]), {row.statement_id}, ())
+    pending = cache.pending(1, rows)
+    assert [activity for _, activity, _ in pending.definitions] == [f"urn:x:{n}" for n in range(10)]
+    assert [name for _, _, name in pending.names] == [str(n) for n in range(10)]
+
+
+@given(definitions=st.lists(some_definitions, min_size=1, max_size=5))
+async def test_database_merges_definitions_as_the_standard_says(
+    services: Services, definitions: list[Json]
+) -> None:
+    merged = await services.database.readers.fetchval(
+        "select merge_definitions(item.definition order by item.ordinal)"
+        " from unnest($1::jsonb[]) with ordinality as item (definition, ordinal)",
+        [json.dumps(each) for each in definitions],
     )
-    assert set(again.definitions) == {f"urn:x:{number}" for number in range(16)}
-    assert again.names == [("mbox a", str(number)) for number in range(10)]
-    # One that is larger than all of that is forgotten at once.
-    huge = json.dumps({"moreInfo": "x" * 200_000}).encode()
-    remembered.note(1, remembered.news(1, [("urn:x:y", huge)], []))
-    assert remembered.news(1, [("urn:x:19", json.dumps({"number": 19, **large}).encode())], [])
+    assert same(json.loads(merged), reduce(merge, definitions))
 
 
 async def test_what_is_repeated_is_not_written_again(partner: Partner, services: Services) -> None:

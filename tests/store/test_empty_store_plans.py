@@ -14,7 +14,7 @@ import pytest
 from lrs import resources
 from lrs.store import migrations
 from lrs.store.postgres import Database, open_database
-from lrs.store.statements import insert, page_query
+from lrs.store.statements import page_query
 from lrs.store.statements.filters import build_filter
 from lrs.xapi.statement_query import StatementQuery
 from tests.support.plans import explained
@@ -35,10 +35,7 @@ LISTS = {
     "by registration": StatementQuery(100, registration="6690e6c9-3ef0-4ed3-8b37-7f3964730bee"),
 }
 WRITTEN = {
-    "several": insert.SEVERAL,
-    "one": insert.ONE,
-    "one that tells": insert.ONE_TELLING,
-    "all that tell": insert.ALL_TELLING,
+    "insert": resources.query("insert_statements"),
     "known ones": resources.query("list_stored_digests"),
     "inheritance": resources.query("list_reference_chains"),
 }

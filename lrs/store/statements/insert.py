@@ -11,24 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from asyncpg import UniqueViolationError
+from asyncpg import RaiseError
 
 from lrs import resources
 from lrs.store.postgres import Connection, Database, translate_errors
-from lrs.store.statements.definitions import News
+from lrs.store.statements.definitions import NO_UPSERTS, PendingUpserts
 from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi.canvas_callbacks import PageView
 from lrs.xapi.definitions import identity_hash
 from lrs.xapi.signatures import Signature
 
-_GIVEN, _INSERT, _INSERT_ONE, _INSERT_ALL, _TELL, _INSERTED = (
-    resources.sql_file(f"statements/{name}")
-    for name in ("given", "insert", "insert_one", "insert_all", "tell", "inserted")
-)
-SEVERAL = f"{_GIVEN}{_INSERT}"
-ONE = f"{_INSERT_ONE}{_INSERTED}"
-ONE_TELLING = f"{_INSERT_ONE}, {_TELL}{_INSERTED}"
-ALL_TELLING = f"{_GIVEN}{_INSERT_ALL}, {_TELL}{_INSERTED}"
+_INSERT = resources.query("insert_statements")
 _STORED_DIGESTS = resources.query("list_stored_digests")
 
 _MAX_COMPARED_BYTES = 8_388_608
@@ -44,9 +37,10 @@ class StatementRow(msgspec.Struct, frozen=True, gc=False):
     activity; `links` are all other index entries, pairs of key and bit set of roles. `target` is
     the id of the statement that a StatementRef refers to; `voids` whether it voids that.
 
-    Parts of other tables: `definitions`, pairs of activity id and definition as JSON text; `names`,
-    pairs of agent identity and name; `contents` of attachments, pairs of SHA-2 in hexadecimal and
-    bytes; `signatures`, the results of their verification; the `page_view` of a callback.
+    Parts of other tables: `definitions`, pairs of activity id and its definitions as JSON texts;
+    `names`, pairs of agent identity and name; `contents` of attachments, pairs of SHA-2 in
+    hexadecimal and bytes; `signatures`, the results of their verification; the `page_view` of a
+    callback.
     """
 
     statement_id: str
@@ -61,7 +55,7 @@ class StatementRow(msgspec.Struct, frozen=True, gc=False):
     links: tuple[tuple[int, int], ...]
     target: str | None
     voids: bool
-    definitions: Sequence[tuple[str, bytes]] = ()
+    definitions: Sequence[tuple[str, tuple[bytes, ...]]] = ()
     names: Sequence[tuple[str, str]] = ()
     contents: tuple[tuple[str, bytes], ...] = ()
     signatures: tuple[Signature, ...] = ()
@@ -90,79 +84,52 @@ InsertResult = ExistingStatement | None
 
 @dataclass(frozen=True, slots=True)
 class InsertedIds:
-    """The ids that were new, and those of them that stored statements refer to."""
+    """The ids that were new, those of them that stored statements refer to, and the activities
+    whose stored definition changed."""
 
     ids: frozenset[str]
     referred: frozenset[str]
+    changed_activities: frozenset[str]
+
+
+class BatchAborted(Exception):
+    """Nothing of an atomic batch was inserted, because one of its ids exists."""
 
 
 async def insert_new(
-    connection: Connection, partner_id: int, rows: Sequence[StatementRow]
+    connection: Connection,
+    partner_id: int,
+    rows: Sequence[StatementRow],
+    pending: PendingUpserts = NO_UPSERTS,
+    *,
+    atomic: bool = False,
 ) -> InsertedIds:
-    """Inserts the rows whose ids are new. The ids of `rows` must be distinct."""
-    references = [row for row in rows if row.target is not None]
-    (record,) = await connection.fetch(
-        SEVERAL,
-        partner_id,
-        *_columns(partner_id, rows),
-        [row.statement_id for row in references],
-        [row.target for row in references],
-        [row.voids for row in references],
-    )
-    stored, ids, referred = record
-    if stored == len(rows):
-        ids = [row.statement_id for row in rows]
-    return InsertedIds(frozenset(ids or ()), frozenset(referred or ()))
+    """Inserts the rows whose ids are new, and what is pending of them, in one round trip.
 
-
-async def insert_one(
-    connection: Connection, partner_id: int, row: StatementRow, news: News
-) -> InsertedIds:
-    """Inserts one row and `news` if its id is new. The row must not refer to another statement."""
-    *values, keys, roles, _ = _columns(partner_id, [row])
-    (record,) = await connection.fetch(
-        ONE_TELLING if news else ONE,
-        partner_id,
-        *(value for (value,) in values),
-        keys,
-        roles,
-        *(_definition_columns(1, news) if news else ()),
-    )
-    stored, referred = record
-    return InsertedIds(frozenset((row.statement_id,) if stored else ()), frozenset(referred or ()))
-
-
-async def insert_all_or_none(
-    connection: Connection, partner_id: int, rows: Sequence[StatementRow], news: News
-) -> InsertedIds | None:
-    """Inserts the rows and `news` if every id is new; else inserts nothing and returns None.
-
-    The ids must be distinct, and no row may refer to another statement. Within a transaction,
-    `rows` must be empty, because a unique violation aborts the transaction.
+    The ids of `rows` must be distinct. With `atomic`, raises BatchAborted unless all are new; that
+    may abort the transaction, so that it must not be used within one.
     """
-    *columns, index_entry_ids = _columns(partner_id, rows)
     try:
         (record,) = await connection.fetch(
-            ALL_TELLING,
-            partner_id,
-            *columns,
-            *_definition_columns(len(rows), news),
-            index_entry_ids,
+            _INSERT, partner_id, atomic, *_columns(partner_id, rows), *_pending_columns(pending)
         )
-    except UniqueViolationError:
-        return None
-    stored, referred = record
-    if stored < len(rows):
-        return None
-    return InsertedIds(frozenset(row.statement_id for row in rows), frozenset(referred or ()))
+    except RaiseError as error:
+        raise BatchAborted from error
+    stored, ids, referred, changed = record
+    if atomic and stored < len(rows):
+        raise BatchAborted
+    if stored == len(rows):
+        ids = [row.statement_id for row in rows]
+    return InsertedIds(frozenset(ids or ()), frozenset(referred or ()), frozenset(changed))
 
 
 def _columns(partner_id: int, rows: Sequence[StatementRow]) -> tuple[Sequence[object], ...]:
-    """Arrays: nine columns of the rows; key, roles and statement id of their index entries."""
+    """Arrays of the columns of the rows, of their index entries and of their references."""
     salt = key_salt(partner_id)
     index_entries = [
         (row.statement_id, key ^ salt, roles) for row in rows for key, roles in row.links
     ]
+    references = [row for row in rows if row.target is not None]
     return (
         [row.statement_id for row in rows],
         [row.verb_key ^ salt for row in rows],
@@ -173,22 +140,31 @@ def _columns(partner_id: int, rows: Sequence[StatementRow]) -> tuple[Sequence[ob
         [row.digest for row in rows],
         [row.timed for row in rows],
         [row.body for row in rows],
+        [statement_id for statement_id, _, _ in index_entries],
         [key for _, key, _ in index_entries],
         [roles for _, _, roles in index_entries],
-        [statement_id for statement_id, _, _ in index_entries],
+        [row.statement_id for row in references],
+        [row.target for row in references],
+        [row.voids for row in references],
     )
 
 
-def _definition_columns(row_count: int, news: News) -> tuple[object, ...]:
-    """The number of rows to insert, and arrays of the columns of definitions and names."""
+def _pending_columns(pending: PendingUpserts) -> tuple[Sequence[object], ...]:
+    """Arrays of the columns of definitions and names."""
+    definitions = [
+        (statement_id, activity, text)
+        for statement_id, activity, texts in pending.definitions
+        for text in texts
+    ]
     return (
-        row_count,
-        [identity_hash(activity) for activity in news.definitions],
-        list(news.definitions),
-        [text.decode() for text in news.definitions.values()],
-        [identity_hash(identity) for identity, _ in news.names],
-        [identity_hash(name) for _, name in news.names],
-        [name for _, name in news.names],
+        [statement_id for statement_id, _, _ in definitions],
+        [identity_hash(activity) for _, activity, _ in definitions],
+        [activity for _, activity, _ in definitions],
+        [text.decode() for _, _, text in definitions],
+        [statement_id for statement_id, _, _ in pending.names],
+        [identity_hash(identity) for _, identity, _ in pending.names],
+        [identity_hash(name) for _, _, name in pending.names],
+        [name for _, _, name in pending.names],
     )
 
 
