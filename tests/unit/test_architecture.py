@@ -109,6 +109,33 @@ def test_rules_of_the_standard_do_no_io(module: str) -> None:
     assert IMPORTS[module].isdisjoint(NO_IO)
 
 
+def uses_postgres(module: str) -> bool:
+    """Whether a module imports the driver or the store."""
+    return any(
+        is_within(other, name) for other in IMPORTS[module] for name in ("asyncpg", "lrs.store")
+    )
+
+
+RULES = sorted(
+    module
+    for module in FILES
+    if package(module) in {"people", "projection", "reports"} and not uses_postgres(module)
+)
+"""The business rules of learners and reports: the modules without SQL."""
+
+
+@pytest.mark.parametrize("module", RULES)
+def test_module_without_sql_does_no_io(module: str) -> None:
+    """Neither itself nor through a module that it imports."""
+    assert IMPORTS[module].isdisjoint(NO_IO)
+    assert not [other for other in IMPORTS[module] & FILES.keys() if uses_postgres(other)]
+
+
+def test_business_rules_are_apart_from_sql() -> None:
+    rules = {"people.plan", "projection.events", "projection.vocabulary", "reports.encoders"}
+    assert {f"lrs.{name}" for name in rules} <= set(RULES)
+
+
 def interface(module: str) -> str:
     """The HTTP interface that a module belongs to: `xapi`, `canvas`, or the partners' own."""
     parts = module.split(".")
