@@ -32,7 +32,7 @@ from lrs.store import migrations, nonces
 from lrs.store.postgres import Database, open_database
 from lrs.store.statements import references
 from lrs.store.statements.lookup import StatementLoader
-from lrs.store.statements.page_query import PageLoader
+from lrs.store.statements.page_loader import PageLoader
 from lrs.store.statements.watermark import WatermarkReader
 
 _log = logging.getLogger("lrs")

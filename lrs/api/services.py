@@ -16,7 +16,7 @@ from lrs.reports.exports import Exports
 from lrs.settings import Settings
 from lrs.store.postgres import Database
 from lrs.store.statements.lookup import StatementLoader
-from lrs.store.statements.page_query import PageLoader
+from lrs.store.statements.page_loader import PageLoader
 from lrs.store.statements.watermark import WatermarkReader
 
 

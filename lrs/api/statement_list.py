@@ -19,7 +19,7 @@ from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
-from lrs.store.statements import attachments, definitions, filters, page_query
+from lrs.store.statements import attachments, definitions, filters, page_loader
 from lrs.xapi import formats, multipart, statement_query
 from lrs.xapi.definitions import activity_ids
 from lrs.xapi.statement_query import Cursor, StatementQuery
@@ -92,7 +92,7 @@ async def _page(
         selection = replace(selection, limit=fitting)
         page = await here.page_loader.load(who.partner_id, selection, seen.now)
         text, fitting = await _formatted(page.statements, asked, request, who)
-    last = Cursor(page.last, bound) if page.last is not None else None
+    last = Cursor(page.last_sequence, bound) if page.last_sequence is not None else None
     more = orjson.dumps(_more(request, asked, last) if last else "")
     text = b"".join((b'{"statements":[', text, b'],"more":', more, b"}"))
     return Found(text, page.statements, {CONSISTENT_THROUGH: timestamp(bound)})
@@ -135,7 +135,7 @@ async def _canonical(
     spoken_of = {activity for each in parsed for activity in activity_ids(each)}
     database = request_parsing.services(request).database
     known = await definitions.definitions(
-        database, who.partner_id, spoken_of, page_query.MAX_PAGE_BYTES
+        database, who.partner_id, spoken_of, page_loader.MAX_PAGE_BYTES
     )
     if None in known.values() and len(parsed) > 1:
         return b"", len(parsed) // 2
@@ -144,7 +144,7 @@ async def _canonical(
     for each in parsed:
         text = orjson.dumps(formats.canonical(each, known, languages))
         size += len(text)
-        if texts and size > page_query.MAX_PAGE_BYTES:
+        if texts and size > page_loader.MAX_PAGE_BYTES:
             return b"", len(texts)
         texts.append(text)
     return b",".join(texts), None

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from lrs.store.postgres import Database
-from lrs.store.statements import filters, page_query
+from lrs.store.statements import filters, page_loader
 from lrs.xapi.statement_query import StatementQuery
 from tests.support.statements import new_id, statement
 
@@ -22,7 +22,7 @@ def asked(**query: Any) -> filters.Selection:
 
 
 async def listed(database: Database, partner_id: int, selection: filters.Selection) -> list[str]:
-    page = await page_query.PageLoader(database).load(partner_id, selection, datetime.now(UTC))
+    page = await page_loader.PageLoader(database).load(partner_id, selection, datetime.now(UTC))
     return [str(each["id"]) for each in orjson.loads(b"[%b]" % page.statements)]
 
 

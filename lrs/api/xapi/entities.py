@@ -11,7 +11,7 @@ from lrs.api import request_parsing
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
-from lrs.store.statements import definitions, page_query
+from lrs.store.statements import definitions, page_loader
 from lrs.xapi import index_keys, query_params
 from lrs.xapi.definitions import activity_object, person_object
 
@@ -25,7 +25,7 @@ async def get_agent(request: Request) -> Response:
     identity = str(index_keys.agent_identity(asked))
     here = request_parsing.services(request)
     names = await definitions.names(
-        here.database, who.partner_id, identity, page_query.MAX_PAGE_BYTES
+        here.database, who.partner_id, identity, page_loader.MAX_PAGE_BYTES
     )
     return json_response(person_object(asked, names))
 
@@ -36,7 +36,7 @@ async def get_activity(request: Request) -> Response:
     asked = _only(request, "activityId", query_params.iri, "2.5")
     here = request_parsing.services(request)
     known = await definitions.definitions(
-        here.database, who.partner_id, [asked], page_query.MAX_PAGE_BYTES
+        here.database, who.partner_id, [asked], page_loader.MAX_PAGE_BYTES
     )
     return json_response(activity_object(asked, known.get(asked)))
 

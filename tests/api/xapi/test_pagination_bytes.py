@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from lrs.api.services import Services
-from lrs.store.statements import insert, page_query
+from lrs.store.statements import insert, page_loader
 from tests.support.attachments import described, having, post, read
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
@@ -61,7 +61,7 @@ async def test_a_page_of_large_statements_ends_early(partner: Partner, ascending
     await send(partner, sent)
     answers = [answer async for answer in read_all(partner, limit="500", ascending=ascending)]
     assert [len(each.json()["statements"]) for each in answers] == [8, 4]
-    assert all(len(each.content) < page_query.MAX_PAGE_BYTES + 1000 for each in answers)
+    assert all(len(each.content) < page_loader.MAX_PAGE_BYTES + 1000 for each in answers)
     found = [each["id"] for answer in answers for each in answer.json()["statements"]]
     wanted = [each["id"] for each in sent]
     assert found == (wanted if ascending == "true" else wanted[::-1])
@@ -83,7 +83,7 @@ async def test_a_statement_larger_than_a_page_has_one_of_its_own(
 ) -> None:
     sent = [large(size) for size in (100, 20_000, 20_000, 100, 100, 20_000)]
     await send(partner, sent)
-    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     found = await lengths_and_ids(partner, limit="4", ascending="true")
     assert found == ([1, 1, 1, 2, 1], [each["id"] for each in sent])
 
@@ -96,7 +96,7 @@ async def test_voided_statements_take_no_room(
     target = [{"objectType": "StatementRef", "id": each["id"]} for each in voided]
     voiding = [statement(id=new_id(), verb={"id": VOIDED}, object=each) for each in target]
     await send(partner, voiding)
-    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     lengths, found = await lengths_and_ids(partner, ascending="true")
     assert found == [each["id"] for each in kept + voiding]
     assert lengths[0] == 2
@@ -123,7 +123,7 @@ async def test_a_page_may_end_among_statements_stored_at_the_same_moment(
     sent = [large(2000) for _ in range(8)]
     await send(partner, sent)
     await services.database.writers.execute(_AT_ONE_MOMENT, partner.partner_id)
-    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     wanted = [each["id"] for each in sent]
     found = await lengths_and_ids(partner, ascending=ascending)
     assert found == ([4, 4], wanted if ascending == "true" else wanted[::-1])
@@ -137,7 +137,7 @@ async def test_contents_come_with_the_page_that_has_their_statement(
     sent = [having(described(each), result={"response": "x" * 4000}) for each in contents]
     answer = await post(partner, sent, *contents)
     assert answer.status_code == 200, answer.text
-    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     found = [
         read(answer) async for answer in read_all(partner, attachments="true", ascending=ascending)
     ]
@@ -174,7 +174,7 @@ async def test_a_page_is_as_large_as_the_definitions_make_it(
     activity = "http://example.com/long"
     sent = [defining(activity, "x" * 3000), *(about(activity) for _ in range(7))]
     await send(partner, sent)
-    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     found = await canonical(partner)
     assert [len(page) for page in found] == [2, 2, 2, 2]
     shown = [each for page in found for each in page]
@@ -189,7 +189,7 @@ async def test_no_page_takes_more_definitions_than_fit(
     activities = [f"http://example.com/long/{number}" for number in range(8)]
     await send(partner, [defining(each, "x" * 4000) for each in activities])
     await send(partner, [about(each) for each in activities])
-    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     shown = [each for page in await canonical(partner) for each in page]
     assert [each["object"]["id"] for each in shown] == activities * 2
     for each in shown:
@@ -204,7 +204,7 @@ async def test_a_statement_whose_definitions_do_not_fit_keeps_its_own(
     target, *others = [{"id": each, "definition": {"name": {"en": "Short"}}} for each in activities]
     spoken_of = {"contextActivities": {"other": others}}
     await send(partner, [statement(id=new_id(), object=target, context=spoken_of)])
-    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     *_, (found,) = await canonical(partner)
     shown = [found["object"], *found["context"]["contextActivities"]["other"]]
     own = [each["definition"] for each in shown if "description" not in each["definition"]]
@@ -217,7 +217,7 @@ async def test_an_agent_has_as_many_names_as_fit(
     names = [f"{number} {'x' * 3000}" for number in range(8)]
     agent = {"mbox": "mailto:many@example.com"}
     await send(partner, [statement(actor={**agent, "name": each}) for each in names])
-    monkeypatch.setattr(page_query, "MAX_PAGE_BYTES", 10_000)
+    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     answer = await partner.http.get(
         "/xapi/agents",
         params={"agent": orjson.dumps(agent).decode()},

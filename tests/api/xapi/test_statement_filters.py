@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
 from lrs.store import registry
-from lrs.store.statements import page_query
+from lrs.store.statements import page_loader, page_query
 from tests.support.partners import Partner, new_partner
 from tests.support.statement_oracle import VOIDED, Asked, Json, Oracle, Stored, instant
 
@@ -326,5 +326,5 @@ async def test_pages_that_are_cut_to_fit_lose_nothing(
     services: Services, http: httpx.AsyncClient, world: World, most_bytes: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_query, "MAX_PAGE_BYTES", most_bytes)
+        patch.setattr(page_loader, "MAX_PAGE_BYTES", most_bytes)
         await compare_all(services, http, world, full=False)
