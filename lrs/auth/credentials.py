@@ -6,14 +6,13 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from lrs.auth import scopes, secrets
+from lrs.auth import names, scopes, secrets
 from lrs.errors import InvalidParameter
 from lrs.store import registry
 from lrs.store.postgres import Database
 from lrs.store.registry import Partner
 from lrs.xapi.validation import is_iri
 
-_PARTNER_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HOME_PAGE = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 
 
@@ -38,11 +37,7 @@ def default_home_page(base_url: str, partner: str) -> str:
 
 async def add_partner(database: Database, name: str, title: str, home_page: str) -> Partner:
     """Adds a partner. Raises InvalidParameter (malformed name or home page) and Conflict."""
-    if not _PARTNER_NAME.fullmatch(name):
-        raise InvalidParameter(
-            f"{name[:80]!r} is not a valid partner name: use 1 to 63 letters (A-Z, a-z), digits, "
-            "dots, hyphens and underscores, starting with a letter or digit."
-        )
+    names.require_valid(name, "partner")
     home_page = home_page.rstrip("/")
     if not (_HOME_PAGE.fullmatch(home_page) and is_iri(home_page)):
         raise InvalidParameter(

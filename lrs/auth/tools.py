@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from lrs.auth import secrets
+from lrs.auth import names, secrets
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import InvalidParameter, NotFound
 from lrs.store import tools as store
 from lrs.store.postgres import Database
 
-_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _MIN_SECRET_LENGTH = 8
 
 
@@ -27,7 +25,7 @@ class IssuedTool:
 
 def check_name(name: str) -> str:
     """The name, if it is a valid tool name. Raises NotFound."""
-    if not _NAME.fullmatch(name):
+    if not names.is_valid(name):
         raise NotFound(f"Tool {name[:80]!r} not found.")
     return name
 
@@ -45,11 +43,7 @@ async def add_tool(
 
     Raises InvalidParameter (malformed name, key or secret) and Conflict (name or key exists).
     """
-    if not _NAME.fullmatch(name):
-        raise InvalidParameter(
-            f"{name[:80]!r} is not a valid tool name: use 1 to 63 letters (A-Z, a-z), digits, "
-            "dots, hyphens and underscores, starting with a letter or digit."
-        )
+    names.require_valid(name, "tool")
     key = secrets.new_key() if consumer_key is None else consumer_key
     if not (key.isprintable() and 1 <= len(key) <= 255):
         raise InvalidParameter("A consumer key must be 1 to 255 printable characters.")

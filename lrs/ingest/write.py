@@ -24,7 +24,7 @@ from lrs.store.statements import attachments, insert, references
 from lrs.store.statements.definitions import DefinitionCache
 from lrs.store.statements.insert import BatchAborted, InsertedIds, InsertResult, StatementRow
 
-_log = logging.getLogger("lrs.store")
+_log = logging.getLogger("lrs.ingest")
 
 
 @dataclass(eq=False, slots=True)
