@@ -16,7 +16,7 @@ from tests.support.cli import Lrs, new_name
 
 @pytest.fixture
 def lrs(database_url: str) -> Iterator[Lrs]:
-    """Runs a command on the tests' database, in this process."""
+    """Runs a command on the test database, in this process."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     environment: dict[str, str | None] = {
         name: None for name in os.environ if name.startswith("LRS_")

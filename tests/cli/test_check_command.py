@@ -17,10 +17,8 @@ from joserfc.jwk import RSAKey
 from lrs.store import migrations
 from tests.support.cli import Lrs, refused
 
-# Schema and check
 
-
-def test_everything_is_checked(lrs: Lrs) -> None:
+def test_check_reports_every_component(lrs: Lrs) -> None:
     result = lrs("check")
     assert result.exit_code == 0, result.output
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [
@@ -31,7 +29,7 @@ def test_everything_is_checked(lrs: Lrs) -> None:
     ]
 
 
-def test_the_keys_of_an_outside_issuer_are_read(lrs: Lrs, tmp_path: Path) -> None:
+def test_check_reads_the_keys_of_an_external_issuer(lrs: Lrs, tmp_path: Path) -> None:
     def checked(place: Path | str) -> Result:
         issuer = "https://login.example.com/"
         return lrs("check", LRS_OAUTH_ISSUER=issuer, LRS_OAUTH_JWKS=str(place))
@@ -49,7 +47,7 @@ def test_the_keys_of_an_outside_issuer_are_read(lrs: Lrs, tmp_path: Path) -> Non
         )
 
 
-def test_a_schema_that_is_up_to_date_stays_as_it_is(lrs: Lrs) -> None:
+def test_migrate_of_a_current_schema_changes_nothing(lrs: Lrs) -> None:
     assert lrs("migrate").stdout == f"schema version {migrations.known()[-1].version}\n"
 
 
@@ -68,7 +66,7 @@ def empty(database_url: str) -> Iterator[str]:
     asyncio.run(execute(f"drop database {name}"))
 
 
-def test_an_old_schema_is_refused_until_it_is_migrated(lrs: Lrs, empty: str) -> None:
+def test_empty_schema_is_refused_until_migrated(lrs: Lrs, empty: str) -> None:
     for command in (("check",), ("partner", "list"), ("serve", "--port", "0")):
         result = lrs(*command, LRS_DATABASE_URL=empty)
         assert refused(result) == "The database has no schema yet: run `lrs migrate`."
@@ -80,7 +78,7 @@ def test_an_old_schema_is_refused_until_it_is_migrated(lrs: Lrs, empty: str) -> 
     assert lrs("check", LRS_DATABASE_URL=empty).exit_code == 0
 
 
-def test_another_secret_key_is_refused(lrs: Lrs) -> None:
+def test_changed_secret_key_is_refused(lrs: Lrs) -> None:
     for command in (("check",), ("serve", "--port", "0")):
         sentence = refused(lrs(*command, LRS_SECRET_KEY="another secret key of 32 characters"))
         assert sentence == (
@@ -100,7 +98,7 @@ def test_another_secret_key_is_refused(lrs: Lrs) -> None:
         ("nonsense", "LRS_DATABASE_URL: "),
     ],
 )
-def test_a_database_that_cannot_be_reached_is_one_sentence(lrs: Lrs, url: str, words: str) -> None:
+def test_unreachable_database_is_reported_in_one_sentence(lrs: Lrs, url: str, words: str) -> None:
     for command in (("check",), ("migrate",), ("partner", "list"), ("serve", "--port", "0")):
         sentence = refused(lrs(*command, LRS_DATABASE_URL=url))
         assert words in sentence
@@ -123,11 +121,11 @@ def test_a_database_that_cannot_be_reached_is_one_sentence(lrs: Lrs, url: str, w
         ("LRS_PROT", "8080", "LRS_PROT is not a setting"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named(
+def test_invalid_setting_is_reported_by_name(
     lrs: Lrs, variable: str, value: str, words: str
 ) -> None:
     assert words in refused(lrs("check", **{variable: value}))
 
 
-def test_variables_of_the_tests_are_not_settings(lrs: Lrs) -> None:
+def test_test_variables_are_not_settings(lrs: Lrs) -> None:
     assert lrs("check", LRS_TEST_DATABASE_URL="x").exit_code == 0

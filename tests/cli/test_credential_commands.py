@@ -12,8 +12,6 @@ from lrs.auth import scopes, secrets
 from tests.support.cli import Lrs, new_name, refused, shown
 from tests.support.statements import statement
 
-# Credentials
-
 
 async def row(database_url: str, key: str) -> Any:
     connection = await asyncpg.connect(database_url)
@@ -27,7 +25,9 @@ def fetch(database_url: str, key: str) -> Any:
     return asyncio.run(row(database_url, key))
 
 
-def test_a_secret_is_shown_once_and_kept_as_a_hash(lrs: Lrs, name: str, database_url: str) -> None:
+def test_secret_is_printed_once_and_stored_as_a_hash(
+    lrs: Lrs, name: str, database_url: str
+) -> None:
     result = lrs("credential", "add", name, "--label", "Their server")
     told = shown(result)
     assert set(told) == {"key", "secret"}
@@ -40,7 +40,7 @@ def test_a_secret_is_shown_once_and_kept_as_a_hash(lrs: Lrs, name: str, database
     assert told["secret"] not in listed
 
 
-def test_a_static_token_is_shown_whole(lrs: Lrs, name: str, server: str) -> None:
+def test_bearer_credential_prints_the_static_token(lrs: Lrs, name: str, server: str) -> None:
     told = shown(lrs("credential", "add", name, "--kind", "bearer"))
     assert set(told) == {"key", "token"}
     answer = httpx.get(
@@ -50,7 +50,9 @@ def test_a_static_token_is_shown_whole(lrs: Lrs, name: str, server: str) -> None
     assert answer.status_code == 200
 
 
-def test_a_credential_has_scopes_and_an_end(lrs: Lrs, name: str, database_url: str) -> None:
+def test_credential_is_stored_with_scopes_and_expiry(
+    lrs: Lrs, name: str, database_url: str
+) -> None:
     told = shown(
         lrs(
             *("credential", "add", name, "--expires-in-days", "30"),
@@ -63,13 +65,13 @@ def test_a_credential_has_scopes_and_an_end(lrs: Lrs, name: str, database_url: s
     assert "\tuntil 20" in lrs("credential", "list", name).stdout
 
 
-def test_a_scope_must_exist(lrs: Lrs, name: str) -> None:
+def test_unknown_scope_is_a_usage_error(lrs: Lrs, name: str) -> None:
     result = lrs("credential", "add", name, "--scope", "everything")
     assert result.exit_code == 2
     assert all(scope in result.stderr for scope in scopes.SUPPORTED)
 
 
-def test_a_secret_is_rotated(lrs: Lrs, name: str, server: str) -> None:
+def test_rotated_secret_overlaps_with_the_old_one(lrs: Lrs, name: str, server: str) -> None:
     old = shown(lrs("credential", "add", name))
     new = shown(lrs("credential", "rotate", old["key"]))
     assert (new["key"] == old["key"], new["secret"] == old["secret"]) == (True, False)
@@ -81,7 +83,7 @@ def test_a_secret_is_rotated(lrs: Lrs, name: str, server: str) -> None:
         assert result.exit_code == code
 
 
-def test_a_credential_is_revoked(lrs: Lrs, name: str) -> None:
+def test_revoked_credential_is_listed_as_revoked(lrs: Lrs, name: str) -> None:
     told = shown(lrs("credential", "add", name))
     assert lrs("credential", "revoke", told["key"]).stdout == f"revoked {told['key']}\n"
     assert "\trevoked\t" in lrs("credential", "list", name).stdout
@@ -90,14 +92,14 @@ def test_a_credential_is_revoked(lrs: Lrs, name: str) -> None:
         assert sentence.startswith(f"Credential '{told['key']}' not found")
 
 
-def test_partners_and_credentials_that_are_not_there(lrs: Lrs) -> None:
+def test_unknown_partner_or_credential_is_reported(lrs: Lrs) -> None:
     for command in (("credential", "add"), ("credential", "list"), ("tool", "list")):
         assert refused(lrs(*command, "nobody")) == "Partner 'nobody' not found."
     for command in ("revoke", "rotate"):
         assert refused(lrs("credential", command, "x")).startswith("Credential 'x' not found")
 
 
-def test_text_that_cannot_be_stored_is_refused(lrs: Lrs, name: str) -> None:
+def test_nul_character_in_an_argument_is_refused(lrs: Lrs, name: str) -> None:
     for arguments in (
         ("partner", "add", new_name(), "--title", "\udcff"),
         ("credential", "add", name, "--label", "\udcff"),
@@ -109,7 +111,7 @@ def test_text_that_cannot_be_stored_is_refused(lrs: Lrs, name: str) -> None:
 # Tokens
 
 
-def test_a_token_is_had_from_a_running_server(lrs: Lrs, name: str, server: str) -> None:
+def test_token_is_requested_from_a_running_server(lrs: Lrs, name: str, server: str) -> None:
     told = shown(lrs("credential", "add", name))
     result = lrs("token", "--url", f"{server}/", "--key", told["key"], "--secret", told["secret"])
     assert result.exit_code == 0, result.output
@@ -130,7 +132,7 @@ def test_a_token_is_had_from_a_running_server(lrs: Lrs, name: str, server: str) 
     assert answer.status_code == 403
 
 
-def test_a_token_that_cannot_be_had_is_explained(lrs: Lrs, server: str) -> None:
+def test_failed_token_request_is_reported(lrs: Lrs, server: str) -> None:
     for url, words in (
         (server, "returned status 401: "),
         (f"{server}/docs", "returned status 404: There is no resource at"),

@@ -34,7 +34,7 @@ Export = Callable[..., Any]
 
 @pytest.fixture
 def export(database_url: str, partner: Partner) -> Export:
-    """Runs `lrs export` for the partner on the tests' database."""
+    """Runs `lrs export` for the partner on the test database."""
     environment: dict[str, str | None] = {
         name: None for name in os.environ if name.startswith("LRS_")
     }
@@ -64,7 +64,7 @@ def contents(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
-async def test_the_manifest_tells_what_is_there(
+async def test_manifest_lists_tables_and_files(
     export: Export, partner: Partner, world: World, tmp_path: Path
 ) -> None:
     await partner.send([statement() for _ in range(3)])
@@ -93,7 +93,7 @@ async def test_the_manifest_tells_what_is_there(
     assert f"{len(TABLES)} tables" in result.stdout
 
 
-async def test_tables_forms_and_compression_can_be_chosen(
+async def test_table_format_and_compression_options(
     export: Export, world: World, tmp_path: Path
 ) -> None:
     options = ("--table", "user_dim", "--table", "team_dim", "--format", "csv")
@@ -107,7 +107,7 @@ async def test_tables_forms_and_compression_can_be_chosen(
     assert text.splitlines()[1].endswith("Ann,,,," + text.splitlines()[1].split(",")[0])
 
 
-async def test_the_next_export_holds_what_is_news(
+async def test_incremental_export_has_the_changes_only(
     export: Export, partner: Partner, world: World, tmp_path: Path
 ) -> None:
     first = [statement(id=new_id()) for _ in range(2)]
@@ -129,7 +129,7 @@ async def test_the_next_export_holds_what_is_news(
     assert (told["statements"]["rows"], told["course_fact"]["replaces"]) == (0, [])
 
 
-async def test_a_failed_export_leaves_what_was_there(
+async def test_failed_export_keeps_the_previous_files(
     export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await export(tmp_path)
@@ -140,10 +140,10 @@ async def test_a_failed_export_leaves_what_was_there(
     assert contents(tmp_path) == before
 
 
-async def test_a_manifest_is_never_of_other_files(
+async def test_interrupted_replacement_leaves_no_manifest(
     export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even if the next export is cut short while it takes the place of the one before."""
+    """A manifest never describes the files of another export."""
     await export(tmp_path)
     replace = Path.replace
 
@@ -157,10 +157,10 @@ async def test_a_manifest_is_never_of_other_files(
     assert not (tmp_path / "manifest.json").exists()
 
 
-async def test_a_full_disk_ends_an_export(
+async def test_full_disk_ends_the_export_with_an_error(
     export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the midst of a table: nobody will read the rest of it."""
+    """In the middle of a table."""
 
     class Full(io.FileIO):
         written = 0
@@ -184,7 +184,7 @@ async def test_a_full_disk_ends_an_export(
     assert not out.exists()
 
 
-async def test_what_cannot_be_done_is_said(
+async def test_impossible_export_is_refused_with_its_cause(
     export: Export, stranger: Partner, tmp_path: Path
 ) -> None:
     async def refused(*arguments: Any, **more: Any) -> str:
@@ -221,7 +221,7 @@ with duckdb.connect() as duck:
 """
 
 
-async def test_duckdb_answers_the_vendors_query_as_postgresql_does(
+async def test_vendor_query_in_duckdb_equals_postgresql(
     export: Export, services: Services, partner: Partner, world: World, tmp_path: Path
 ) -> None:
     await export(tmp_path)

@@ -34,14 +34,14 @@ def test_every_command_has_help(lrs: Lrs, path: tuple[str, ...]) -> None:
         assert len(result.stdout.splitlines()) > 4
 
 
-def test_it_knows_its_version(lrs: Lrs) -> None:
+def test_version_option_prints_the_version(lrs: Lrs) -> None:
     assert __version__ in lrs("--version").stdout
 
 
 # Partners
 
 
-def test_a_partner_is_added_and_listed(lrs: Lrs) -> None:
+def test_added_partner_is_listed(lrs: Lrs) -> None:
     name = new_name()
     result = lrs("partner", "add", name, "--title", "A title", "--home-page", "https://p.example/")
     assert result.exit_code == 0, result.output
@@ -51,20 +51,20 @@ def test_a_partner_is_added_and_listed(lrs: Lrs) -> None:
     assert line.split("\t")[1:3] == ["A title", "https://p.example"]
 
 
-def test_a_partner_has_a_home_page_anyway(lrs: Lrs) -> None:
+def test_partner_without_home_page_gets_a_default(lrs: Lrs) -> None:
     name = new_name()
     result = lrs("partner", "add", name, LRS_PUBLIC_URL="https://lrs.example")
     assert result.stdout == f"partner {name}, home page https://lrs.example/partners/{name}\n"
 
 
-def test_a_name_that_is_taken_is_refused(lrs: Lrs) -> None:
+def test_existing_partner_name_is_refused(lrs: Lrs) -> None:
     name = new_name()
     lrs("partner", "add", name)
     assert refused(lrs("partner", "add", name)) == f"Partner {name!r} already exists."
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", ".hidden", "ü", "x" * 64, "a\n", "-", "%00"])
-def test_a_name_that_cannot_stand_in_a_url_is_refused(lrs: Lrs, name: str) -> None:
+def test_partner_name_unsafe_in_a_url_is_refused(lrs: Lrs, name: str) -> None:
     sentence = refused(lrs("partner", "add", "--", name))
     assert "is not a valid partner name: use 1 to 63 letters" in sentence
 
@@ -72,6 +72,6 @@ def test_a_name_that_cannot_stand_in_a_url_is_refused(lrs: Lrs, name: str) -> No
 @pytest.mark.parametrize(
     "page", ["", "example.com", "ftp://x.example", "https://", "https://a b", "/"]
 )
-def test_a_home_page_that_is_no_url_is_refused(lrs: Lrs, page: str) -> None:
+def test_home_page_without_absolute_url_is_refused(lrs: Lrs, page: str) -> None:
     sentence = refused(lrs("partner", "add", new_name(), "--home-page", page))
     assert "use an absolute URL" in sentence

@@ -25,7 +25,7 @@ Import = Callable[..., Result]
 
 @pytest.fixture
 def take(partner: Partner, run: Callable[..., Result], tmp_path: Path) -> Import:
-    """Imports a file of this content."""
+    """Imports a file with this content."""
 
     def imported(content: bytes | str, *options: str, name: str = "people.csv") -> Result:
         path = tmp_path / name
@@ -35,7 +35,7 @@ def take(partner: Partner, run: Callable[..., Result], tmp_path: Path) -> Import
     return imported
 
 
-async def test_a_table_is_imported_once(take: Import) -> None:
+async def test_repeated_import_of_a_table_is_idempotent(take: Import) -> None:
     async def told(table: str, *options: str) -> str:
         done = await asyncio.to_thread(take, table, *options)
         assert done.exit_code == 0, done.output
@@ -56,7 +56,9 @@ async def test_a_table_is_imported_once(take: Import) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--preview"]])
-async def test_a_refused_row_is_told_and_nothing_imported(take: Import, options: list[str]) -> None:
+async def test_refused_row_is_reported_and_nothing_is_imported(
+    take: Import, options: list[str]
+) -> None:
     done = await asyncio.to_thread(take, TABLE.replace("2026-01-01", "tomorrow"), *options)
     assert done.exit_code == 1
     told = 'from: expected a date such as 2026-05-08, found "tomorrow"'
@@ -66,13 +68,13 @@ async def test_a_refused_row_is_told_and_nothing_imported(take: Import, options:
     assert "Writing" not in done.stderr
 
 
-async def test_it_says_that_it_writes_only_when_it_does(take: Import) -> None:
+async def test_progress_is_printed_only_when_rows_are_written(take: Import) -> None:
     first = await asyncio.to_thread(take, TABLE)
     again = await asyncio.to_thread(take, TABLE)
     assert ["Writing" in done.stderr for done in (first, again)] == [True, False]
 
 
-async def test_an_array_is_imported_too(take: Import) -> None:
+async def test_json_array_is_imported(take: Import) -> None:
     rows = json.dumps([{"type": "user", "user": "ada"}])
     done = await asyncio.to_thread(take, rows, name="people.json")
     assert done.stdout == "1 rows: 1 added\n"
@@ -87,7 +89,7 @@ async def test_an_array_is_imported_too(take: Import) -> None:
         ("people.json", b"{}", "must be an array of rows"),
     ],
 )
-async def test_a_file_that_cannot_be_read(
+async def test_unreadable_file_is_reported(
     take: Import, name: str, content: bytes, sentence: str
 ) -> None:
     done = await asyncio.to_thread(take, content, name=name)

@@ -15,15 +15,13 @@ from tests.support.app import SECRET_KEY
 from tests.support.partners import Partner
 from tests.support.projection import lesson, rows
 
-# Commands
-
 
 async def command(*arguments: str, database_url: str, **environment: str) -> Result:
     variables = {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY, **environment}
     return await asyncio.to_thread(CliRunner().invoke, main.main, arguments, env=variables)
 
 
-async def test_an_operator_rebuilds_and_asks_how_far_it_is(
+async def test_rebuild_command_brings_the_lag_to_zero(
     partner: Partner, connection: asyncpg.Connection, database_url: str
 ) -> None:
     await partner.send([lesson(number) for number in range(4)])
@@ -38,15 +36,13 @@ async def test_an_operator_rebuilds_and_asks_how_far_it_is(
 
 
 @pytest.mark.parametrize("name", ["rebuild", "lag"])
-async def test_a_partner_that_is_not_there_is_named(database_url: str, name: str) -> None:
+async def test_unknown_partner_is_reported(database_url: str, name: str) -> None:
     refused = await command("reports", name, "nobody", database_url=database_url)
     assert refused.exit_code == 1
     assert refused.output == "lrs: Partner 'nobody' not found.\n"
 
 
-async def test_a_vocabulary_that_cannot_be_used_is_refused(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_invalid_vocabulary_is_refused(database_url: str, tmp_path: Path) -> None:
     own = tmp_path / "own.json"
     own.write_text('{"verbs": {"http://example.com/x": "finished"}}')
     for path in (own, tmp_path / "none.json"):

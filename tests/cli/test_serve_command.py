@@ -6,10 +6,8 @@ import socket
 
 from tests.support.cli import Lrs, refused
 
-# Serving
 
-
-def test_a_port_that_is_taken_is_refused(lrs: Lrs) -> None:
+def test_port_in_use_is_reported(lrs: Lrs) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -21,5 +19,5 @@ def test_a_port_that_is_taken_is_refused(lrs: Lrs) -> None:
     )
 
 
-def test_an_address_that_is_not_ours_is_refused(lrs: Lrs) -> None:
+def test_foreign_address_is_reported(lrs: Lrs) -> None:
     assert refused(lrs("serve", "--host", "192.0.2.1")).startswith("Cannot listen on 192.0.2.1")

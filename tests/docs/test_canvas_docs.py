@@ -31,7 +31,7 @@ DOCUMENT = (DOCS / "canvas.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def address(settings: Settings) -> Iterator[str]:
-    """A server that is known by the address that it listens on."""
+    """A server whose public URL is the address it listens on."""
     config = uvicorn.Config(create_app(settings), port=0, log_config=None, access_log=False)
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)
@@ -44,7 +44,7 @@ def address(settings: Settings) -> Iterator[str]:
     thread.join(10)
 
 
-async def test_the_program_reports(
+async def test_documented_program_sends_a_callback(
     services: Services, partner: Partner, address: str, tmp_path: Path
 ) -> None:
     (source,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -65,7 +65,7 @@ async def test_the_program_reports(
         assert len(await tool.views()) == 2
 
 
-def test_the_commands_exist() -> None:
+def test_documented_commands_exist() -> None:
     group = main.main.commands["tool"]
     assert isinstance(group, click.Group)
     named = set(re.findall(r"^lrs tool ([a-z-]+)", DOCUMENT, re.MULTILINE))
@@ -74,7 +74,7 @@ def test_the_commands_exist() -> None:
         assert flag in {each for p in group.commands[name].params for each in p.opts}
 
 
-def test_the_words_are_the_servers() -> None:
+def test_documented_messages_are_those_of_the_server() -> None:
     for message in (
         oauth1.INVALID_HEADER, oauth1.TOO_OLD,
         callback_tokens.NO_SUCH_TOOL, callback_tokens.INVALID_TOKEN,

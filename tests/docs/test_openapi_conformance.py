@@ -28,9 +28,6 @@ from tests.support.openapi import COMPONENTS, DOCUMENT, operations, resolved, va
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
 
-# The document and what the server does
-
-
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -41,16 +38,16 @@ CHECKS = [
 EXAMPLES = 7
 POSITIVE = sorted(f"{method.upper()} {path}" for path, method, _ in operations())
 
-# The others take nothing that could be wrong.
+# The other operations have no input that could be invalid.
 NEGATIVE = [label for label in POSITIVE if re.search("{|xapi/(?!about)|token", label)]
 
 Send = Callable[[schemathesis.Case[Any]], object]
 
 
-def converse(
+def send_examples(
     server: str, label: str, mode: GenerationMode, send: Send, examples: int = EXAMPLES
 ) -> None:
-    """Sends what hypothesis makes for one operation."""
+    """Sends generated requests for one operation."""
     schema = schemathesis.openapi.from_dict(DOCUMENT)
     schema.config.update(base_url=server)
     operation = schema.find_operation_by_label(label)
@@ -78,7 +75,7 @@ def converse(
         *((label, GenerationMode.NEGATIVE) for label in NEGATIVE),
     ],
 )
-async def test_the_server_answers_as_described(
+async def test_response_conforms_to_the_document(
     server: str, partner: Partner, label: str, mode: GenerationMode
 ) -> None:
     if "token" in label:
@@ -92,11 +89,11 @@ async def test_the_server_answers_as_described(
         answer = case.call_and_validate(**credentials, checks=CHECKS, timeout=10)
         assert answer.status_code != 401 or "token" in label
 
-    await asyncio.to_thread(converse, server, label, mode, send)
+    await asyncio.to_thread(send_examples, server, label, mode, send)
 
 
 async def authorized(server: str, partner: Partner) -> dict[str, str]:
-    """An access token of the server that is asked; each has an issuer of its own."""
+    """An access token of this server; every server has its own issuer."""
     async with httpx.AsyncClient(base_url=server) as http:
         answer = await http.post(
             "/oauth2/token",
@@ -107,7 +104,9 @@ async def authorized(server: str, partner: Partner) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("label", POSITIVE)
-async def test_the_server_answers_strangers_as_described(server: str, label: str) -> None:
+async def test_response_without_credentials_conforms_to_the_document(
+    server: str, label: str
+) -> None:
     method, _, path = label.partition(" ")
     is_closed = any(
         "bearer" in each for each in DOCUMENT["paths"][path][method.lower()]["security"]
@@ -117,20 +116,20 @@ async def test_the_server_answers_strangers_as_described(server: str, label: str
     def send(case: schemathesis.Case[Any]) -> None:
         statuses.add(case.call_and_validate(checks=CHECKS, timeout=10).status_code)
 
-    await asyncio.to_thread(converse, server, label, GenerationMode.POSITIVE, send, 2)
+    await asyncio.to_thread(send_examples, server, label, GenerationMode.POSITIVE, send, 2)
     assert not is_closed or statuses <= {400, 401}
 
 
-# What is not made up by hypothesis
+# Documented examples
 
 
-def described(path: str, method: str, answer: httpx.Response) -> Any:
-    """The schema of an answer, by its status and content type."""
+def response_schema(path: str, method: str, answer: httpx.Response) -> Any:
+    """The documented schema of a response, by status and content type."""
     response = resolved(DOCUMENT["paths"][path][method]["responses"][str(answer.status_code)])
     return response["content"][answer.headers["content-type"].partition(";")[0]]["schema"]
 
 
-def mixed(name: str) -> tuple[str, bytes]:
+def multipart_example(name: str) -> tuple[str, bytes]:
     """The content type and the bytes of an example; its summary has the boundary."""
     example = COMPONENTS["examples"][name]
     return example["summary"].removeprefix("Content-Type: "), example["value"].encode()
@@ -143,10 +142,8 @@ def parts(content_type: str, content: bytes) -> tuple[Any, list[multipart.Part]]
 
 
 @pytest.mark.parametrize("method", ["post", "put"])
-async def test_the_attachment_of_the_example_is_taken_and_found(
-    partner: Partner, method: str
-) -> None:
-    content_type, content = mixed("attachment-sent")
+async def test_documented_attachment_example_is_stored(partner: Partner, method: str) -> None:
+    content_type, content = multipart_example("attachment-sent")
     sent, attached = parts(content_type, content)
     assert statement_violations(sent, "1.0.3") == []
     answer = await partner.http.request(
@@ -158,7 +155,7 @@ async def test_the_attachment_of_the_example_is_taken_and_found(
     )
     assert answer.status_code == (200 if method == "post" else 204), answer.text
 
-    page, contents = parts(*mixed("attachments-found"))
+    page, contents = parts(*multipart_example("attachments-found"))
     assert contents == attached
     set_here = dict.fromkeys(("authority", "stored"))
     for path in (partner.url("statements"), "/xapi/statements"):
@@ -175,7 +172,7 @@ async def test_the_attachment_of_the_example_is_taken_and_found(
             validator({"$ref": "#/components/schemas/StatementPage"}).validate(each)
 
 
-async def test_every_way_to_answer_with_statements_is_described(partner: Partner) -> None:
+async def test_every_media_type_of_statement_lists_is_documented(partner: Partner) -> None:
     for path in ("/v1/partners/{partner}/statements", "/xapi/statements"):
         for wanted in ("true", "false"):
             answer = await partner.http.get(
@@ -184,10 +181,10 @@ async def test_every_way_to_answer_with_statements_is_described(partner: Partner
                 headers={**XAPI, **partner.headers},
             )
             assert answer.status_code == 200
-            assert described(path, "get", answer)
+            assert response_schema(path, "get", answer)
 
 
-async def test_a_refused_batch_is_answered_as_described(partner: Partner) -> None:
+async def test_refused_batch_returns_the_documented_example(partner: Partner) -> None:
     known = statement(id=new_id())
     assert (await partner.xapi(known)).status_code == 200
     example = COMPONENTS["examples"]["batch-refused"]["value"]
@@ -200,29 +197,35 @@ async def test_a_refused_batch_is_answered_as_described(partner: Partner) -> Non
         answer = await partner.xapi(batch)
         assert answer.status_code == status
         assert len(answer.json()["results"]) == 1
-        schema = described("/xapi/statements", "post", answer)
+        schema = response_schema("/xapi/statements", "post", answer)
         validator(schema).validate(answer.json())
         unrefused = {**answer.json(), "results": [{**example["results"][0], "outcome": "stored"}]}
         assert not validator(schema).is_valid(unrefused)
 
 
 def refusals() -> Iterator[Any]:
-    content_type, content = mixed("attachment-sent")
+    content_type, content = multipart_example("attachment-sent")
     first, hash_ = b"Content-Type: application/json", b"X-Experience-API-Hash: "
     for name, kind, body, status, code in [
-        ("no boundary", "multipart/mixed", content, 400, "bad-request"),
+        ("no boundary", "multipart/multipart_example", content, 400, "bad-request"),
         ("no end", content_type, content[:-6], 400, "bad-request"),
         ("no JSON type", content_type, content.replace(first, b"X: x"), 400, "bad-request"),
         ("wrong hash", content_type, content.replace(hash_, hash_ + b"0"), 400, "bad-request"),
         ("no JSON", content_type, content.replace(b"{", b"", 1), 400, "malformed-json"),
         ("form", "multipart/form-data; boundary=x", content, 400, "unsupported-media-type"),
-        ("parts", "multipart/mixed; boundary=x", b"--x\r\n\r\n" * 1002, 413, "too-large"),
+        (
+            "parts",
+            "multipart/multipart_example; boundary=x",
+            b"--x\r\n\r\n" * 1002,
+            413,
+            "too-large",
+        ),
     ]:
         yield pytest.param(kind, body, status, code, id=name)
 
 
 @pytest.mark.parametrize(("kind", "body", "status", "code"), list(refusals()))
-async def test_a_refused_multipart_is_answered_as_described(
+async def test_refused_multipart_returns_the_documented_code(
     partner: Partner, kind: str, body: bytes, status: int, code: str
 ) -> None:
     for method, params in (("post", {}), ("put", {"statementId": new_id()})):
@@ -234,19 +237,19 @@ async def test_a_refused_multipart_is_answered_as_described(
             headers={**XAPI, **partner.headers, "Content-Type": kind},
         )
         assert (answer.status_code, answer.json()["code"]) == (status, code)
-        validator(described("/xapi/statements", method, answer)).validate(answer.json())
+        validator(response_schema("/xapi/statements", method, answer)).validate(answer.json())
         told = DOCUMENT["paths"]["/xapi/statements"][method]["requestBody"]["description"]
         assert f"`{code}`" in told
 
 
-async def test_an_attachment_that_did_not_come_is_refused_as_described(partner: Partner) -> None:
-    sent, _ = parts(*mixed("attachment-sent"))
+async def test_missing_attachment_returns_the_documented_code(partner: Partner) -> None:
+    sent, _ = parts(*multipart_example("attachment-sent"))
     answer = await partner.xapi(sent)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-statement")
     assert (await partner.send(sent)).json()["code"] == "invalid-statement"
 
 
-async def test_the_alternate_syntax_is_understood_as_described(partner: Partner) -> None:
+async def test_alternate_syntax_works_as_documented(partner: Partner) -> None:
     introduction = DOCUMENT["info"]["description"]
     assert "?method=PUT" in introduction
     form = {**XAPI, **partner.headers, "statementId": new_id(), "content": json.dumps(statement())}

@@ -31,12 +31,12 @@ from tests.support.openapi import (
     validator,
 )
 
-# The document by itself
+# The document
 
 
-def test_is_valid_openapi_3_1() -> None:
+def test_document_is_valid_openapi_3_1() -> None:
     document = copy.deepcopy(DOCUMENT)
-    # The specification (4.7) allows a relative URL here, its schema of 2022 does not yet.
+    # The specification (4.7) allows a relative URL; its schema of 2022 does not yet.
     flow = document["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
     flow["tokenUrl"] = f"https://lrs.example{flow['tokenUrl']}"
     schemathesis.openapi.from_dict(document).validate()
@@ -44,7 +44,7 @@ def test_is_valid_openapi_3_1() -> None:
     assert DOCUMENT["info"]["version"] == __version__
 
 
-def test_its_schemas_are_json_schema_2020_12() -> None:
+def test_schemas_are_json_schema_2020_12() -> None:
     for node in nodes(DOCUMENT["paths"] | {"components": COMPONENTS}):
         if "schema" in node and isinstance(node["schema"], dict):
             jsonschema.Draft202012Validator.check_schema(node["schema"])
@@ -52,7 +52,7 @@ def test_its_schemas_are_json_schema_2020_12() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_every_reference_points_inside_and_to_something() -> None:
+def test_every_reference_resolves_in_the_document() -> None:
     references = {node["$ref"] for node in nodes(DOCUMENT) if "$ref" in node}
     assert "#/components/schemas/xapi-common/$defs/uuid" in references
     for reference in references:
@@ -68,7 +68,7 @@ def test_every_component_is_used() -> None:
             assert any(each == used or each.startswith(f"{used}/") for each in references), used
 
 
-def test_the_source_holds_no_copy_of_a_schema_file() -> None:
+def test_source_refers_to_every_schema_file() -> None:
     source = json.loads(resources.schema_files()[openapi.SOURCE])
     targets = {node["$ref"].partition("#")[0] for node in nodes(source) if "$ref" in node} - {""}
     assert targets == set(resources.schema_files()) - {openapi.SOURCE}
@@ -86,27 +86,27 @@ def examples() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("schema", "value"), list(examples()))
-def test_examples_are_what_their_schema_says(schema: dict[str, Any], value: Any) -> None:
+def test_examples_match_their_schema(schema: dict[str, Any], value: Any) -> None:
     validator(schema).validate(value)
 
 
-def test_the_page_sends_no_parameter_that_was_not_asked_for() -> None:
-    """It fills in every example and default; statementId goes with hardly anything else."""
+def test_optional_parameters_have_no_example_or_default() -> None:
+    """The page sends every example and default; statementId excludes most other parameters."""
     for parameter in COMPONENTS["parameters"].values():
         told = {**parameter, **parameter.get("content", {}).get("application/json", {})}
         assert parameter.get("required") or "example" not in told
         assert "default" not in resolved(told["schema"])
 
 
-def test_names_in_paths_stand_as_they_are() -> None:
-    """Whoever puts them into a path escapes them, slashes too."""
+def test_path_parameters_are_not_escaped() -> None:
+    """The client escapes them in the path, slashes too."""
     for name in ("learner", "content"):
         parameter = COMPONENTS["parameters"][name]
         assert "%" not in parameter["example"]
         assert "pattern" not in parameter["schema"]
 
 
-def test_request_examples_are_the_vendors_own() -> None:
+def test_request_examples_are_the_vendor_examples() -> None:
     for name, example in COMPONENTS["examples"].items():
         if (path := SEEDS / f"{name}.json").exists():
             assert example["value"] == json.loads(path.read_text())
@@ -117,7 +117,7 @@ def test_request_examples_are_the_vendors_own() -> None:
 # The document and the code
 
 
-def test_every_route_is_described_and_nothing_else() -> None:
+def test_document_describes_every_route_and_no_other() -> None:
     described = {(path, method.upper()) for path, method, _ in operations()}
     served = {
         (re.sub(r":\w+}", "}", route.path), method)
@@ -125,7 +125,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
         for method in route.methods or ()
     }
     assert described <= served
-    # GET answers HEAD as well; that is said once for all.
+    # GET answers HEAD as well; the introduction says so.
     assert {each for each in served if each[1] != "HEAD"} <= described
 
 
@@ -134,7 +134,7 @@ def test_operation_ids_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-def test_every_code_is_described_under_its_status() -> None:
+def test_every_problem_code_is_described_under_its_status() -> None:
     assert set(COMPONENTS["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(
         STATUS_BY_CODE
     )
@@ -146,14 +146,14 @@ def test_every_code_is_described_under_its_status() -> None:
                 assert {STATUS_BY_CODE[code] for code in codes} == {int(status)}
 
 
-def test_problem_examples_have_the_titles_of_the_code() -> None:
+def test_problem_examples_have_the_titles_of_the_error_classes() -> None:
     titles = {each.code: each.title for each in classes()}
     for name, example in COMPONENTS["examples"].items():
         if name.startswith("problem-"):
             assert example["value"]["title"] == titles[name.removeprefix("problem-")]
 
 
-def test_every_operation_that_asks_for_credentials_tells_how_it_refuses() -> None:
+def test_authenticated_operations_describe_their_errors() -> None:
     for path, method, operation in operations():
         statuses = set(operation["responses"])
         if any("bearer" in each for each in operation["security"]):
@@ -162,7 +162,7 @@ def test_every_operation_that_asks_for_credentials_tells_how_it_refuses() -> Non
             assert {"400", "401", "413"} <= statuses, (path, method)
 
 
-def test_outcomes_are_those_of_the_code() -> None:
+def test_outcomes_match_the_code() -> None:
     answered = set(get_args(model.OutcomeKind)) - {"aborted"}
     schemas = COMPONENTS["schemas"]
     assert set(schemas["Outcome"]["enum"]) == answered
@@ -171,12 +171,12 @@ def test_outcomes_are_those_of_the_code() -> None:
     assert set(limits["properties"]["outcome"]["enum"]) == model.REFUSED
 
 
-def test_scopes_are_those_of_the_code() -> None:
+def test_scopes_match_the_code() -> None:
     flow = COMPONENTS["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
     assert set(flow["scopes"]) == {*scopes.SUPPORTED, scopes.ALL_GRANTED}
 
 
-def test_names_of_files_are_those_that_are_served() -> None:
+def test_file_names_match_the_served_files() -> None:
     def names(path: str) -> list[str]:
         listed: list[str] = DOCUMENT["paths"][path]["get"]["parameters"][0]["schema"]["enum"]
         return listed

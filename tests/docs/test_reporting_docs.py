@@ -25,26 +25,26 @@ def section(title: str, level: str = "##") -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of a table's rows, without its head."""
+    """The cells of a table's rows, without the header."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
-def test_every_table_has_its_section() -> None:
+def test_every_table_has_a_section() -> None:
     titles = re.findall(r"^### (\w+)$", section("Where each column comes from"), re.MULTILINE)
     assert titles == [table.name for table in REPORTS]
 
 
 @pytest.mark.parametrize("table", REPORTS, ids=lambda table: table.name)
-def test_every_column_says_where_it_comes_from(table: Table) -> None:
+def test_every_column_has_type_and_source(table: Table) -> None:
     told = rows(section(table.name, "###"))
     expected = [(f"`{column.name}`", column.type) for column in table.columns]
     assert [(name, type_) for name, type_, _ in told] == expected
     assert all(source for _, _, source in told)
 
 
-def test_the_database_says_the_same_of_every_column() -> None:
-    """Without the marks, which business intelligence tools would show as they are."""
+def test_column_comments_in_the_database_match_the_document() -> None:
+    """Without Markdown, which business intelligence tools would show as text."""
     said = re.findall(
         r"^comment on column (\w+)\.(\w+) is '((?:[^']|'')*)';$",
         resources.sql_file("report_comments"),
@@ -57,7 +57,7 @@ def test_the_database_says_the_same_of_every_column() -> None:
     ]
 
 
-def test_the_columns_of_statements_are_told() -> None:
+def test_columns_of_statements_are_documented() -> None:
     text = section("Export")
     told = rows(text[text.index("| column |") :].partition("\n\n")[0])
     names = [(name, type_) for cell, type_, _ in told for name in re.findall(r"`(\w+)`", cell)]
@@ -68,7 +68,7 @@ COMMANDS = sorted(set(re.findall(r"^lrs .*?(?=  #|$)", DOCUMENT, re.MULTILINE)))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_exists(command: str) -> None:
+def test_documented_commands_exist(command: str) -> None:
     found: click.Command = main.main
     words = command.split()[1:]
     while isinstance(found, click.Group):
@@ -77,7 +77,7 @@ def test_every_command_exists(command: str) -> None:
     assert {word for word in words if word.startswith("--")} <= flags
 
 
-def test_every_setting_that_is_named_exists() -> None:
+def test_documented_settings_exist() -> None:
     known = {f"LRS_{name.upper()}" for name in settings_schema()}
     client = {"LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET"}
     assert set(re.findall(r"LRS_[A-Z_]*[A-Z]", DOCUMENT)) <= known | client

@@ -11,7 +11,7 @@ import pytest
 from lrs.errors import InternalError, LRSError, Unavailable
 from lrs.store.postgres import READER, Database, open_database, translate_errors
 
-LOSE = """
+TERMINATE_CONNECTIONS = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where application_name = $1 and backend_start > $2
 """
@@ -22,7 +22,7 @@ async def ask(database: Database) -> None:
         await database.readers.fetchval("select 1")
 
 
-async def test_no_connection_is_waited_for_longer_than_for_an_answer(database_url: str) -> None:
+async def test_acquire_of_a_connection_times_out(database_url: str) -> None:
     async with open_database(database_url, readers=1, timeout=0.2) as database:
         began = time.monotonic()
         async with database.readers.acquire():
@@ -47,7 +47,7 @@ async def test_no_connection_is_waited_for_longer_than_for_an_answer(database_ur
     ],
     ids=lambda each: each.__name__ if isinstance(each, type) else type(each).__name__,
 )
-def test_an_error_says_whether_to_come_back(raised: Exception, told: type[LRSError]) -> None:
+def test_postgres_error_is_translated(raised: Exception, told: type[LRSError]) -> None:
     with pytest.raises(told) as found, translate_errors():
         raise raised
     assert found.type is told
@@ -64,13 +64,13 @@ def test_an_error_says_whether_to_come_back(raised: Exception, told: type[LRSErr
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
-def test_an_error_does_not_say_where_the_database_is(raised: Exception, told: str) -> None:
+def test_error_detail_hides_the_database_address(raised: Exception, told: str) -> None:
     with pytest.raises(Unavailable) as found, translate_errors():
         raise raised
     assert found.value.detail == f"The database does not answer: {told}."
 
 
-async def test_connections_that_are_lost_are_told_as_that_and_replaced(database_url: str) -> None:
+async def test_lost_connections_raise_unavailable_and_are_replaced(database_url: str) -> None:
     ended, met = asyncio.Event(), set[type[LRSError]]()
     operator = await asyncpg.connect(database_url)
     began = await operator.fetchval("select clock_timestamp()")
@@ -86,7 +86,7 @@ async def test_connections_that_are_lost_are_told_as_that_and_replaced(database_
     async with open_database(database_url, readers=4, timeout=2) as database:
         asking = [asyncio.create_task(ask_on(database)) for _ in range(10)]
         for _ in range(30):
-            await operator.execute(LOSE, READER, began)
+            await operator.execute(TERMINATE_CONNECTIONS, READER, began)
             await asyncio.sleep(0.02)
         ended.set()
         await asyncio.gather(*asking)

@@ -162,8 +162,10 @@ async def test_database_merges_definitions_as_the_standard_says(
     assert same(json.loads(merged), reduce(merge, definitions))
 
 
-async def test_what_is_repeated_is_not_written_again(partner: Partner, services: Services) -> None:
-    """A row that is written again has another xmin; one that is locked has an xmax."""
+async def test_repeated_definition_is_not_written_again(
+    partner: Partner, services: Services
+) -> None:
+    """A row written again has another xmin, a locked row has an xmax."""
 
     async def traces() -> list[Any]:
         return list(

@@ -57,32 +57,32 @@ async def store(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-async def test_what_is_written_is_looked_up_by_whole_keys(store: Database, name: str) -> None:
-    await look_up_by_whole_keys(store.writers, WRITTEN[name])
+async def test_insert_looks_up_whole_keys(store: Database, name: str) -> None:
+    await assert_whole_key_lookups(store.writers, WRITTEN[name])
 
 
 @pytest.mark.parametrize("name", LISTS)
-async def test_what_is_listed_is_looked_up_by_whole_keys(store: Database, name: str) -> None:
+async def test_list_looks_up_whole_keys(store: Database, name: str) -> None:
     sql, _ = page_query.build_page_query(1, build_filter(LISTS[name], watermark=datetime.now(UTC)))
-    await look_up_by_whole_keys(store.lists, sql)
+    await assert_whole_key_lookups(store.lists, sql)
 
 
-async def test_what_is_read_by_id_is_looked_up_by_whole_keys(store: Database) -> None:
-    await look_up_by_whole_keys(store.lists, resources.query("get_statements"))
+async def test_read_by_id_looks_up_whole_keys(store: Database) -> None:
+    await assert_whole_key_lookups(store.lists, resources.query("get_statements"))
 
 
-async def look_up_by_whole_keys(pool: asyncpg.Pool, sql: str) -> None:
-    for node in await planned(pool, sql):
+async def assert_whole_key_lookups(pool: asyncpg.Pool, sql: str) -> None:
+    for node in await generic_plan(pool, sql):
         if node.get("Relation Name") not in TABLES or node["Node Type"] == "ModifyTable":
             continue
         assert "Index Cond" in node, node
-        # Whether anything at all was voided is asked of an index of that alone.
+        # A partial index answers whether any statement is voided.
         if node["Index Name"] != "statement_reference_voiding":
             assert WHOLE.search(node["Index Cond"]), node
 
 
-async def planned(pool: asyncpg.Pool, sql: str) -> list[Json]:
-    """The nodes of the plan that is kept, for whatever values."""
+async def generic_plan(pool: asyncpg.Pool, sql: str) -> list[Json]:
+    """The nodes of the generic plan of a prepared query."""
     count = max(map(int, re.findall(r"\$(\d+)", sql)))
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("set local plan_cache_mode = force_generic_plan")

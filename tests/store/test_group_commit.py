@@ -23,13 +23,11 @@ from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, prepared, statement
 from tests.support.store import plain, telling
 
-# Group commit
 
-
-async def test_a_refused_batch_stores_nothing_whoever_shares_its_transaction(
+async def test_refused_batch_in_a_shared_transaction_stores_nothing(
     partner: Partner, services: Services
 ) -> None:
-    """Good batches, single statements and batches with a conflict, all at the same time."""
+    """Valid batches, single statements and conflicting batches are sent concurrently."""
     (taken,) = plain(1)
     assert (await partner.xapi(taken)).status_code == 200
     conflict = {**taken, "verb": {"id": "http://example.com/verbs/another"}}
@@ -44,8 +42,8 @@ async def test_a_refused_batch_stores_nothing_whoever_shares_its_transaction(
     assert {each["id"] for each in await partner.all()} == expected
 
 
-async def test_only_what_is_stored_refuses(partner: Partner) -> None:
-    """Of two batches that contradict each other one is stored, and not neither."""
+async def test_refused_batch_does_not_refuse_a_conflicting_batch(partner: Partner) -> None:
+    """One of two contradicting batches is stored, rather than neither."""
     (taken,) = plain(1)
     assert (await partner.xapi(taken)).status_code == 200
     for _ in range(10):
@@ -59,7 +57,7 @@ async def test_only_what_is_stored_refuses(partner: Partner) -> None:
         assert [answer.status_code for answer in answers] == [200, 409, 200]
 
 
-async def test_the_same_batch_many_times_at_once_is_stored_once(partner: Partner) -> None:
+async def test_concurrent_duplicates_of_a_batch_are_deduplicated(partner: Partner) -> None:
     batch = plain(10)
     answers = await asyncio.gather(
         *(partner.send(batch[:: 1 if number % 2 else -1]) for number in range(12))
@@ -68,8 +66,8 @@ async def test_the_same_batch_many_times_at_once_is_stored_once(partner: Partner
     assert len(await partner.all()) == 10
 
 
-async def test_overlapping_batches_store_each_statement_once(partner: Partner) -> None:
-    """Some of a batch may be known by then; each statement is told as stored exactly once."""
+async def test_overlapping_batches_are_deduplicated(partner: Partner) -> None:
+    """Each statement is reported as stored exactly once."""
     known = plain(60)
     batches = [known[start : start + 20][::-1] for start in range(0, 45, 5)] * 2
     answers = await asyncio.gather(*map(partner.send, batches))
@@ -84,10 +82,10 @@ async def test_overlapping_batches_store_each_statement_once(partner: Partner) -
 
 
 @pytest.mark.parametrize("face", ["xapi", "partner"])
-async def test_what_is_stored_meanwhile_is_known(
+async def test_statement_committed_by_another_writer_meanwhile_is_a_duplicate(
     partner: Partner, slow_writer: asyncpg.Connection, face: str
 ) -> None:
-    """Another writer is about to store one statement of a batch, and commits while that waits."""
+    """Another writer inserts one statement of the batch, and commits while the batch waits."""
     batch = telling(3)
     sent = partner.xapi if face == "xapi" else partner.send
     async with slow_writer.transaction():
@@ -108,7 +106,7 @@ async def test_what_is_stored_meanwhile_is_known(
     assert set(person.get("name", [])) == (set() if face == "xapi" else set(names))
 
 
-async def test_a_client_that_goes_away_takes_nobody_along(partner: Partner) -> None:
+async def test_disconnected_client_does_not_affect_the_group(partner: Partner) -> None:
     sent = [plain(3) for _ in range(30)]
     tasks = [asyncio.create_task(partner.send(batch)) for batch in sent]
     await asyncio.sleep(0.005)
@@ -125,10 +123,8 @@ async def test_a_client_that_goes_away_takes_nobody_along(partner: Partner) -> N
             assert ids <= stored
 
 
-async def test_one_failure_hangs_nobody_who_shares_its_transaction(
-    partner: Partner, services: Services
-) -> None:
-    """What PostgreSQL cannot take fails alone, also in a group that is split for a conflict."""
+async def test_failed_item_does_not_block_the_group(partner: Partner, services: Services) -> None:
+    """An item that PostgreSQL rejects fails alone, also in a group split for a conflict."""
     commits = GroupCommit(services.database, transactions_per_partner=1)
     taken = prepared(statement(id=new_id()))
     await commits.submit(partner.partner_id, [taken], atomic=True)
@@ -157,7 +153,9 @@ async def test_one_failure_hangs_nobody_who_shares_its_transaction(
     assert results[3] == [None]
 
 
-async def test_a_full_queue_stores_nothing(partner: Partner, services: Services) -> None:
+async def test_full_queue_returns_503_and_stores_nothing(
+    partner: Partner, services: Services
+) -> None:
     commits = GroupCommit(services.database, queue_limit=5, transactions_per_partner=1)
     batches = [[prepared(statement(id=new_id())) for _ in range(2)] for _ in range(20)]
     results = await asyncio.gather(
@@ -175,7 +173,7 @@ async def test_a_full_queue_stores_nothing(partner: Partner, services: Services)
     assert len(stored) == 2 * (len(batches) - len(refused))
 
 
-async def test_a_batch_waits_only_while_the_database_gets_on(
+async def test_batch_waits_only_while_commits_make_progress(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = asyncio.Event()

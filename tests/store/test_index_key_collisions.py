@@ -18,9 +18,6 @@ from tests.support.store import LEARNER, asked, listed
 Json = dict[str, Any]
 
 
-# Keys
-
-
 COURSE = "http://example.com/course/1"
 REGISTRATION = "ec531277-b57b-4c15-8d91-d292c5b2b8f7"
 FILTERS: dict[str, Json] = {
@@ -33,10 +30,10 @@ FILTERS: dict[str, Json] = {
 
 
 @pytest.mark.parametrize("name", FILTERS)
-async def test_keys_that_are_the_same_show_nobody_anothers_statements(
+async def test_colliding_keys_of_two_partners_return_own_statements_only(
     partner: Partner, stranger: Partner, services: Services, name: str
 ) -> None:
-    """As if the keys of one partner were by chance those of another."""
+    """All index keys of one partner are set to those of the other."""
     changed = key_salt(partner.partner_id) ^ key_salt(stranger.partner_id)
     registered = statement(id=new_id(), context={"registration": REGISTRATION})
     theirs = prepared(registered)
@@ -56,8 +53,8 @@ async def test_keys_that_are_the_same_show_nobody_anothers_statements(
     assert found == [mine.statement_id]
 
 
-def test_keys_that_are_the_same_in_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By chance, or because somebody took the time to find such names."""
+def test_colliding_keys_in_one_statement_merge_their_roles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By chance, or by names chosen to collide."""
     monkeypatch.setattr(index_keys, "entity_key", lambda kind, identity: 1)
     context = {"instructor": LEARNER, "registration": REGISTRATION}
     keys = index_keys.statement_keys(statement(context=context))

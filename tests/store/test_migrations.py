@@ -24,7 +24,7 @@ from lrs.store.migrations import UnknownSchema
 
 @asynccontextmanager
 async def empty_database(dsn: str) -> AsyncIterator[str]:
-    """Another database on the same server, without a schema."""
+    """A second database on the same server, without a schema."""
     name = f"empty_{uuid4().hex}"
     connection = await asyncpg.connect(dsn)
     await connection.execute(f"create database {name}")
@@ -55,12 +55,12 @@ async def value(dsn: str, sql: str) -> Any:
         await connection.close()
 
 
-async def test_migrating_twice_changes_nothing(empty: str) -> None:
+async def test_second_migration_changes_nothing(empty: str) -> None:
     assert await migrations.migrate(empty) == migrations.known()
     assert await migrations.migrate(empty) == []
 
 
-async def test_servers_that_start_together_migrate_once(empty: str) -> None:
+async def test_concurrent_migrations_run_once(empty: str) -> None:
     applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(6)))
     versions = [migration.version for each in applied for migration in each]
     assert sorted(versions) == [each.version for each in migrations.known()]
@@ -83,9 +83,7 @@ async def test_migration_outside_a_transaction_runs_once(
     assert await value(empty, "select n from thing") == 2
 
 
-async def test_an_index_that_was_left_half_built_is_built_anew(
-    empty: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_invalid_index_is_built_again(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     await migrations.migrate(empty)
     await execute(empty, "create table thing (n integer); insert into thing values (1), (1)")
     known = migrations.known()
@@ -110,7 +108,7 @@ async def test_an_index_that_was_left_half_built_is_built_anew(
     assert await value(empty, is_whole) is True
 
 
-async def test_migrations_are_numbered_without_gaps() -> None:
+async def test_migration_numbers_have_no_gaps() -> None:
     assert [each.version for each in migrations.known()] == [
         number + 1 for number in range(len(migrations.known()))
     ]
@@ -135,7 +133,7 @@ HARMLESS = (
 
 
 @pytest.mark.parametrize("migration", migrations.known(), ids=lambda each: each.name)
-def test_a_migration_takes_no_long_lock(migration: migrations.Migration) -> None:
+def test_migration_takes_no_long_lock(migration: migrations.Migration) -> None:
     outside = migration.sql.startswith("-- outside a transaction")
     text = sqlparse.format(migration.sql, strip_comments=True).lower()
     created = set(re.findall(r"create table (\w+)", text))
@@ -163,7 +161,7 @@ def test_a_migration_takes_no_long_lock(migration: migrations.Migration) -> None
     ],
     ids=["none", "older", "newer"],
 )
-async def test_a_server_refuses_a_schema_it_does_not_know(
+async def test_server_refuses_an_unknown_schema(
     empty: str, settings: Settings, change: str | None, sentence: str
 ) -> None:
     if change:
@@ -176,7 +174,7 @@ async def test_a_server_refuses_a_schema_it_does_not_know(
     assert refused.value.detail.endswith((".", "`."))
 
 
-async def test_a_newer_schema_is_not_migrated(empty: str) -> None:
+async def test_newer_schema_is_not_migrated(empty: str) -> None:
     await migrations.migrate(empty)
     await execute(empty, "insert into schema_migration values (9999, 'later')")
     with pytest.raises(UnknownSchema, match="run a newer server"):

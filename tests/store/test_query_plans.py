@@ -22,9 +22,6 @@ from tests.support.plans import explained
 Json = dict[str, Any]
 
 
-# Plans
-
-
 ROWS = 20_000
 LIMIT = 25
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -116,7 +113,7 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
 
 
 async def plan(connection: Any, partner_id: int, selection: StatementFilter) -> list[Json]:
-    """The nodes of the plan for a page, with what each of them did."""
+    """The nodes of the plan of a page, with their actual row counts."""
     sql, arguments = page_query.build_page_query(partner_id, selection)
     values = [f"'{argument}'" for argument in arguments]
     async with connection.transaction():
@@ -124,7 +121,7 @@ async def plan(connection: Any, partner_id: int, selection: StatementFilter) -> 
 
 
 def rows(node: Json) -> float:
-    """How many rows a node gave or threw away, all in all."""
+    """The number of rows that a node returned or discarded."""
     return float(
         (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
     )
@@ -164,7 +161,7 @@ SEVERAL_FILTERS = {
 }
 
 WINDOWS: dict[str, Json] = {
-    "all of it": {},
+    "everything": {},
     "next page": {"cursor": Cursor(sequence.first_at(MIDDLE), END)},
     "since": {"since": MIDDLE},
     "until": {"until": MIDDLE},
@@ -177,15 +174,15 @@ SCOPES: dict[str, Json] = {
 }
 
 
-BELIEFS = {
-    "what is so": None,
+STATISTICS = {
+    "actual": None,
     "that all have the same value": 1,
     "that no two have the same value": -1,
 }
 """What the planner makes of a column's values: nothing may depend on it."""
 
 
-@pytest.fixture(scope="module", params=BELIEFS)
+@pytest.fixture(scope="module", params=STATISTICS)
 async def reader(
     services: Services, library: int, request: pytest.FixtureRequest
 ) -> AsyncIterator[Any]:
@@ -196,7 +193,7 @@ async def reader(
     async with services.database.lists.acquire() as connection:
         undone = connection.transaction()
         await undone.start()
-        if distinct := BELIEFS[request.param]:
+        if distinct := STATISTICS[request.param]:
             for table, names in columns.items():
                 changes = [f"alter column {name} set (n_distinct = {distinct})" for name in names]
                 await connection.execute(f"alter table {table} {', '.join(changes)}")
@@ -206,8 +203,10 @@ async def reader(
 
 
 @pytest.mark.parametrize("name", ONE_FILTER)
-async def test_a_page_is_read_in_order_and_no_further(library: int, reader: Any, name: str) -> None:
-    """Index ranges in page order, left at the page's end: no sort but of the page itself."""
+async def test_page_is_read_in_index_order_up_to_its_end(
+    library: int, reader: Any, name: str
+) -> None:
+    """Index ranges in page order, without a sort of more than the page."""
     for window in WINDOWS.values():
         for ascending in (False, True):
             query = replace(ONE_FILTER[name], ascending=ascending, **window)
@@ -219,7 +218,7 @@ async def test_a_page_is_read_in_order_and_no_further(library: int, reader: Any,
                 assert "hashed" not in node.get("Subplan Name", ""), told
 
 
-async def test_a_credential_without_statements_reads_nothing(library: int, reader: Any) -> None:
+async def test_credential_without_statements_reads_no_rows(library: int, reader: Any) -> None:
     selection = build_filter(StatementQuery(LIMIT), watermark=END, authority_key=0)
     read = [node for node in await plan(reader, library, selection) if "Index Name" in node]
     assert read
@@ -228,7 +227,7 @@ async def test_a_credential_without_statements_reads_nothing(library: int, reade
 
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("name", [*ONE_FILTER, *SEVERAL_FILTERS])
-async def test_several_conditions_never_read_all_of_a_busy_one(
+async def test_combined_filters_never_scan_all_of_a_frequent_one(
     library: int, reader: Any, name: str, scope: str
 ) -> None:
     for window in WINDOWS.values():
@@ -242,10 +241,10 @@ async def test_several_conditions_never_read_all_of_a_busy_one(
 
 
 @pytest.mark.parametrize("name", SEVERAL_FILTERS)
-async def test_no_request_examines_more_statements_than_it_may(
+async def test_request_examines_at_most_the_row_limit(
     library: int, reader: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However busy the conditions, and however seldom a statement meets them all."""
+    """Even with frequent filters of which hardly any statement matches all."""
     monkeypatch.setattr(page_query, "MAX_EXAMINED_STATEMENTS", 200)
     for window in WINDOWS.values():
         selection = build_filter(replace(SEVERAL_FILTERS[name], **window), watermark=END)

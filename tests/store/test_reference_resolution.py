@@ -34,12 +34,12 @@ from tests.support.statements import new_id, prepared, statement
 ORDERS = list(itertools.permutations(range(4)))
 
 
-# Statements that arrive at the same moment, on two servers
+# Concurrent arrival on two servers
 
 
 @pytest.fixture
-def slow_settling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps transactions open for a while after they have looked for references."""
+def slow_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps transactions open for a while after they query references."""
     settle = references.resolve
 
     async def settle_slowly(*arguments: Any) -> frozenset[str]:
@@ -56,7 +56,7 @@ async def race(partners: Iterable[Partner], sent: Iterable[Json]) -> None:
     )
 
 
-async def test_target_and_reference_at_the_same_moment(
+async def test_concurrent_target_and_reference_are_resolved(
     services: Services, http: httpx.AsyncClient, second_http: httpx.AsyncClient
 ) -> None:
     here = await new_partner(services, http)
@@ -68,9 +68,9 @@ async def test_target_and_reference_at_the_same_moment(
         assert listed.issuperset(each["id"] for each in both)
 
 
-@pytest.mark.usefixtures("slow_settling")
+@pytest.mark.usefixtures("slow_resolution")
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: "".join(map(str, order)))
-async def test_a_whole_chain_at_the_same_moment(
+async def test_concurrent_chain_is_resolved(
     partner: Partner, second_http: httpx.AsyncClient, order: tuple[int, ...]
 ) -> None:
     there = replace(partner, http=second_http)
@@ -79,12 +79,12 @@ async def test_a_whole_chain_at_the_same_moment(
     assert sorted(await found(partner, verb=READ)) == sorted(each["id"] for each in sent)
 
 
-@pytest.mark.usefixtures("slow_settling")
+@pytest.mark.usefixtures("slow_resolution")
 @pytest.mark.parametrize("known", range(4))
-async def test_a_chain_is_joined_in_the_middle_at_the_same_moment(
+async def test_concurrent_neighbours_of_a_stored_link_are_resolved(
     partner: Partner, services: Services, second_http: httpx.AsyncClient, known: int
 ) -> None:
-    """One link is here already, so that its neighbours see it, but not each other."""
+    """One statement of the chain is stored already: its neighbours see it, but not each other."""
     there = replace(partner, http=second_http)
     sent = chain()
     await send(partner, sent.pop(known))
@@ -93,10 +93,10 @@ async def test_a_chain_is_joined_in_the_middle_at_the_same_moment(
     assert await unsettled(services, partner) == 0
 
 
-async def test_a_reference_waits_for_a_slow_target(
+async def test_reference_waits_for_a_target_in_an_open_transaction(
     partner: Partner, services: Services, slow_writer: asyncpg.Connection
 ) -> None:
-    """A target whose transaction is open when its reference comes is inherited from too."""
+    """A target whose transaction is open when its reference arrives is inherited from too."""
     read, saw = new_id(), new_id()
     async with slow_writer.transaction():
         await store.insert_new(slow_writer, partner.partner_id, [prepared(reading(read))])
@@ -118,14 +118,14 @@ def cycle_of_two() -> list[Json]:
 @pytest.mark.parametrize(
     "sent", [lambda: chain(2), lambda: chain(4), cycle_of_two], ids=["pair", "chain", "cycle"]
 )
-async def test_the_sweep_settles_what_a_crash_left(
+async def test_sweep_resolves_references_left_by_a_crash(
     partner: Partner,
     services: Services,
     slow_writer: asyncpg.Connection,
     sent: Callable[[], list[Json]],
 ) -> None:
     left = sent()
-    for each in left:  # written, and nothing done about it
+    for each in left:  # written, and not resolved
         await store.insert_new(slow_writer, partner.partner_id, [prepared(each)])
     count = sum(index_keys.statement_ref(each) is not None for each in left)
     assert await unsettled(services, partner) == count
@@ -135,7 +135,7 @@ async def test_the_sweep_settles_what_a_crash_left(
     assert await references.resolve_pending(services.database) == 0
 
 
-async def test_the_sweep_settles_a_chain_whose_end_is_missing(
+async def test_sweep_resolves_a_chain_with_a_missing_end(
     partner: Partner, services: Services, slow_writer: asyncpg.Connection
 ) -> None:
     target, middle, top = new_id(), new_id(), new_id()
@@ -149,10 +149,10 @@ async def test_the_sweep_settles_a_chain_whose_end_is_missing(
     assert await found(partner, activity="http://example.com/course/1") == [target, top, middle]
 
 
-async def test_the_sweep_passes_over_what_lacks_nothing_that_is_here(
+async def test_sweep_skips_references_without_a_stored_target(
     partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There may be many that wait for something, and each sweep would read them all."""
+    """Many references may be pending, and each sweep would read all of them."""
     target, middle, top = new_id(), new_id(), new_id()
     await send(partner, referring(middle, target, READ), referring(top, middle))
     assert await unsettled(services, partner) == 2
@@ -167,10 +167,10 @@ async def test_the_sweep_passes_over_what_lacks_nothing_that_is_here(
     assert {middle, top}.isdisjoint(looked_at)
 
 
-async def test_a_failure_after_the_commit_is_no_failure_of_the_request(
+async def test_failure_after_commit_does_not_fail_the_request(
     partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is stored is told as stored, and the sweep does the rest."""
+    """The statement is reported as stored, and the sweep resolves the rest."""
     read, saw = new_id(), new_id()
     await send(partner, referring(saw, read))
 
@@ -185,7 +185,7 @@ async def test_a_failure_after_the_commit_is_no_failure_of_the_request(
     assert await found(partner, verb=READ) == [read, saw]
 
 
-async def test_a_target_that_outlasts_all_patience_is_left_to_the_sweep(
+async def test_target_beyond_the_wait_timeout_is_left_to_the_sweep(
     partner: Partner,
     services: Services,
     slow_writer: asyncpg.Connection,
@@ -204,7 +204,7 @@ async def test_a_target_that_outlasts_all_patience_is_left_to_the_sweep(
 
 
 def chain_of(length: int) -> list[Json]:
-    """Statements that refer each to the next one; the last is about an activity."""
+    """Statements that refer to the next one; the last is about an activity."""
     ids = [new_id() for _ in range(length)]
     chain = [
         statement(id=each, object={"objectType": "StatementRef", "id": target})
@@ -214,7 +214,7 @@ def chain_of(length: int) -> list[Json]:
 
 
 @pytest.mark.parametrize("order", ["forwards", "backwards"])
-async def test_a_chain_is_followed_to_its_end(partner: Partner, order: str) -> None:
+async def test_long_chain_is_resolved_to_its_end(partner: Partner, order: str) -> None:
     chain = chain_of(700)
     batch = chain if order == "forwards" else chain[::-1]
     assert (await partner.send(batch[:400])).status_code == 200
@@ -223,10 +223,10 @@ async def test_a_chain_is_followed_to_its_end(partner: Partner, order: str) -> N
     assert {each["id"] for each in found} == {each["id"] for each in chain}
 
 
-async def test_of_a_chain_that_speaks_of_too_much_the_nearest_is_inherited(
+async def test_chain_with_too_many_keys_inherits_the_nearest(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without an end to it, the links would grow with the square of the chain."""
+    """Without a limit, the index entries would grow with the square of the length."""
     monkeypatch.setattr(references, "_MAX_INHERITED_KEYS_PER_CALL", 0)
     chain = chain_of(150)
     for number, each in enumerate(chain):
@@ -237,7 +237,7 @@ async def test_of_a_chain_that_speaks_of_too_much_the_nearest_is_inherited(
     assert {each["id"] for each in nearest} == {each["id"] for each in chain[-len(nearest) :]}
 
 
-async def test_statements_that_refer_to_each_other_in_a_ring_share_all(partner: Partner) -> None:
+async def test_statements_in_a_reference_cycle_share_all_keys(partner: Partner) -> None:
     ids = [new_id() for _ in range(3)]
     ring = [
         statement(

@@ -21,12 +21,9 @@ from tests.support.store import plain, telling
 Json = dict[str, Any]
 
 
-# Round trips
-
-
 @pytest.fixture
 async def counted(database_url: str) -> AsyncIterator[tuple[Database, list[str]]]:
-    """A database whose writer notes every statement that it is sent."""
+    """A database whose writer records the SQL that it sends."""
     noted: list[str] = []
 
     async def note(connection: Any) -> None:
@@ -46,7 +43,7 @@ async def counted(database_url: str) -> AsyncIterator[tuple[Database, list[str]]
 
 
 def round_trips(noted: list[str]) -> int:
-    """All but the driver's own, when it gives a connection back."""
+    """Without those of the driver when it releases a connection."""
     return sum("pg_advisory_unlock_all" not in query for query in noted)
 
 
@@ -63,7 +60,7 @@ def referring(count: int) -> list[Json]:
 
 @pytest.mark.parametrize("make", [plain, referring])
 @pytest.mark.parametrize("atomic", [False, True])
-async def test_round_trips_do_not_depend_on_the_batch(
+async def test_round_trips_do_not_depend_on_batch_size(
     partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
 ) -> None:
     database, noted = counted
@@ -79,17 +76,17 @@ async def test_round_trips_do_not_depend_on_the_batch(
             )
             assert {each.kind for each in found} == {kind}
             took.append((kind, round_trips(noted)))
-    took = took[2:]  # the driver asks about types once
+    took = took[2:]  # the driver queries types once
     assert len(set(took)) == 2
     assert max(number for _, number in took) <= 5
 
 
-async def test_a_lone_statement_takes_one_round_trip(
+async def test_single_statement_takes_one_round_trip(
     partner: Partner, counted: tuple[Database, list[str]]
 ) -> None:
     database, noted = counted
     ingest = IngestPipeline(database, GroupCommit(database))
-    for _ in range(2):  # the first time, the driver asks about types
+    for _ in range(2):  # the driver queries types the first time
         noted.clear()
         item = orjson.dumps(statement())
         await ingest.submit([item], context(partner), StatementParser(16_384))
@@ -98,13 +95,13 @@ async def test_a_lone_statement_takes_one_round_trip(
 
 @pytest.mark.parametrize("make", [plain, telling])
 @pytest.mark.parametrize("atomic", [False, True])
-async def test_a_batch_takes_one_round_trip(
+async def test_batch_takes_one_round_trip(
     partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
 ) -> None:
-    """With what it tells of activities and agents, and when it is all or nothing."""
+    """With definitions and names, and as an atomic batch."""
     database, noted = counted
     ingest = IngestPipeline(database, GroupCommit(database))
-    for count in (2, 1, 20):  # the first time, the driver asks about types
+    for count in (2, 1, 20):  # the driver queries types the first time
         noted.clear()
         items = [orjson.dumps(each) for each in make(count)]
         found = await ingest.submit(items, context(partner), StatementParser(16_384), atomic=atomic)

@@ -22,11 +22,8 @@ async def catalogue(services: Services) -> AsyncIterator[Any]:
         yield connection
 
 
-# Tables
-
-
 async def tables(catalogue: Any) -> set[str]:
-    """Every table that is distributed by partner."""
+    """Every table that is distributed by partner_id."""
     rows = await catalogue.fetch(
         "select relname from pg_class where relkind in ('r', 'p')"
         " and relnamespace = 'public'::regnamespace and not relname = any($1)",
@@ -39,8 +36,8 @@ OWN_KEYS = {f"statement_by_{column}" for column in ("verb", "authority", "actor"
 """Indexes of keys that are a partner's own already: see lrs/store/statements/partner_keys.py."""
 
 
-async def test_every_index_and_key_has_the_partner(catalogue: Any) -> None:
-    """Or keys that are its own; whatever is unique has it, so the same DDL can be distributed."""
+async def test_every_index_and_key_contains_partner_id(catalogue: Any) -> None:
+    """Or hashed keys that include the partner; unique indexes always have it."""
     assert {"statement", "index_entry", "statement_reference"} <= await tables(catalogue)
     rows = await catalogue.fetch(
         """
@@ -80,7 +77,7 @@ async def test_foreign_keys_stay_within_the_partner(catalogue: Any) -> None:
             assert row["target"] in REGISTRY, row["conname"]
 
 
-async def test_there_are_no_triggers_and_no_sequence_is_an_order(catalogue: Any) -> None:
+async def test_schema_has_no_triggers_and_no_ordering_sequences(catalogue: Any) -> None:
     assert await catalogue.fetch("select tgname from pg_trigger where not tgisinternal") == []
     sequences = await catalogue.fetch(
         "select seqrelid::regclass::text as name from pg_sequence order by 1"

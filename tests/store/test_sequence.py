@@ -24,11 +24,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 VERB = "http://example.com/verbs/read"
 
 
-# Places
+# Sequence values
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)))
-def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
+def test_instant_is_a_range_of_sequence_values(moment: datetime) -> None:
     moment = moment.replace(tzinfo=UTC)
     first, after = sequence.first_at(moment), sequence.first_after(moment)
     assert after - first == 2**sequence.TIEBREAK_BITS
@@ -44,25 +44,23 @@ def test_an_instant_is_a_range_of_places(moment: datetime) -> None:
         (datetime.max.replace(tzinfo=UTC), 2**63 - 1),
     ],
 )
-def test_instants_that_no_place_can_have_are_beyond_all_places(
-    moment: datetime, sequence_number: int
-) -> None:
+def test_instant_out_of_range_is_clamped(moment: datetime, sequence_number: int) -> None:
     assert sequence.first_at(moment) == sequence_number
 
 
-async def test_the_database_tells_the_same_instant(services: Services) -> None:
+async def test_database_computes_the_same_instant(services: Services) -> None:
     moment = datetime(2026, 5, 8, 14, 44, 1, 267_891, UTC)
     for number in (sequence.first_at(moment), sequence.first_after(moment) - 1):
         told = await services.database.readers.fetchval("select stored_at($1)", number)
         assert told == moment
 
 
-# Writers that take the same sequence
+# Sequence collisions
 
 
 @pytest.fixture
 async def stuck(database_url: str) -> AsyncIterator[Database]:
-    """Writers whose clock moves only at every other look at it, and that are all the same."""
+    """A store whose clock advances at every second read only, with a fixed tiebreaker."""
     connection = await asyncpg.connect(database_url)
     await connection.execute(
         """
@@ -87,7 +85,7 @@ async def stuck(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.mark.parametrize("atomic", [False, True])
-async def test_who_takes_a_taken_place_is_stored_at_another(
+async def test_colliding_sequence_is_replaced_and_statements_are_stored(
     partner: Partner, stuck: Database, atomic: bool
 ) -> None:
     commits = GroupCommit(stuck)
