@@ -1,11 +1,16 @@
-"""Authentication, authorization and rate limits.
+"""Authentication, authorization, rate limits, and the use cases of credentials and tools.
 
-authenticate      Authorization header -> Caller (partner, scopes, authority)
-  tokens            access tokens (JWT); jwks: keys of an external issuer
-  secrets           keys and secrets of credentials
-scopes            what a caller may do
-rate_limit        requests per credential
-callback_tokens   callback URLs of LTI tools; oauth1: signatures of their requests
-credentials       use cases: partners and credentials; tools: LTI tools; names: valid names
-secret_box        encryption with the secret key
+Requests:
+
+    authenticate      Authorization header -> Caller (partner, scopes, authority)
+      tokens            access tokens (JWT)
+        jwks              keys of an external issuer
+      secrets           keys and secrets of credentials
+    scopes            what a caller may do
+    rate_limit        requests per credential
+    callback_tokens   callback URLs of LTI tools
+      oauth1            signatures of requests to them
+
+Use cases: `credentials` for partners and credentials, `tools` for LTI tools; both use `names`.
+`secret_box` encrypts with the secret key.
 """
