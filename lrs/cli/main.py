@@ -77,7 +77,7 @@ def migrate(**options: Any) -> None:
         applied = asyncio.run(migrations.migrate(dsn))
     for migration in applied:
         click.echo(f"applied {migration.version:04} {migration.name}")
-    click.echo(f"schema version {migrations.known()[-1].version}")
+    click.echo(f"schema version {migrations.all_migrations()[-1].version}")
 
 
 @main.command()

@@ -1,16 +1,15 @@
-"""The schema's versions: `sql/migrations/NNNN_name.sql`, applied in order, each in one transaction.
+"""Schema migrations: `sql/migrations/NNNN_name.sql`, applied in order, each in one transaction.
 
-A migration takes no long lock: it only adds. What fills a new column, or indexes a table that has
-rows, stands in a file whose first line is `-- outside a transaction`. It is done once, but from its
-beginning if it was interrupted: `where … is null`, or `drop index concurrently if exists` and then
-`create index concurrently`, as what is there may be half an index.
-Two are exceptions: `0008_places` writes all statements anew, `0010_groups` changes some of them.
+A migration takes no long lock: it only adds. A backfill, or an index on a table with rows, stands
+in a file whose first line is `-- outside a transaction`. It runs once, but starts over after a
+crash, so each of its statements can be repeated: `where … is null`, or `drop index concurrently if
+exists` before `create index concurrently`, which may have left an invalid index.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,20 +20,18 @@ from lrs import resources
 from lrs.errors import Unavailable
 from lrs.store.postgres import Connection, translate_errors
 
-_CREATE = """
-create table if not exists schema_migration (
-    version    integer primary key,
-    name       text not null,
-    applied_at timestamptz not null default now()
-)
-"""
+_CREATE = resources.query("create_schema_migration")
+_LOCK = resources.query("lock_schema_migration")
+_INSERT = resources.query("insert_schema_migration")
+_EXISTS = resources.query("has_schema_migration")
+_VERSION = resources.query("get_schema_version")
 
-_OUTSIDE = "-- outside a transaction"
-_PAUSE_SECONDS = 0.1
+_OUTSIDE_TRANSACTION = "-- outside a transaction"
+_POLL_SECONDS = 0.1
 
 
 class UnknownSchema(Unavailable):
-    """The database's schema is not the one that this version of the server knows."""
+    """The schema of the database has another version than this server needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +41,50 @@ class Migration:
     sql: str
 
 
-def known() -> list[Migration]:
-    """Every migration of this version of the server, in order."""
+def all_migrations() -> list[Migration]:
+    """The migrations of this server, in order."""
     return [
         Migration(int(stem[:4]), stem[5:], sql)
         for stem, sql in sorted(resources.migrations().items())
     ]
 
 
-async def migrate(dsn: str) -> list[Migration]:
-    """Brings the schema up to date, and returns what had to be applied.
+async def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> list[Migration]:
+    """Applies the migrations that are not applied yet, and returns them; by default, of all.
 
-    Servers that start together wait for each other here. Raises UnknownSchema if the database is
-    newer than this version of the server.
+    Servers that start together wait for each other. Raises UnknownSchema if the database has a
+    later version than the last migration.
     """
+    migrations = all_migrations() if migrations is None else migrations
     with translate_errors():
-        async with _connected(dsn) as connection:
-            await _create(connection)
-            applied = [each for each in known() if await _apply(connection, each, dsn)]
-            await verify(connection)
+        async with _connect(dsn) as connection:
+            await _create_table(connection)
+            applied = [each for each in migrations if await _apply(connection, each, dsn)]
+            await verify(connection, migrations[-1].version)
             return applied
 
 
+async def verify(connection: Connection, version: int | None = None) -> int:
+    """The version of the schema. Raises UnknownSchema unless it is `version`, or the last."""
+    needed = all_migrations()[-1].version if version is None else version
+    if not await connection.fetchval(_EXISTS):
+        raise UnknownSchema("The database has no schema yet: run `lrs migrate`.")
+    current = int(await connection.fetchval(_VERSION))
+    if current < needed:
+        raise UnknownSchema(
+            f"The database schema has version {current}, this server needs {needed}: "
+            "run `lrs migrate`."
+        )
+    if current > needed:
+        raise UnknownSchema(
+            f"The database schema has version {current}, this server needs {needed}: "
+            "run a newer server."
+        )
+    return current
+
+
 @asynccontextmanager
-async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+async def _connect(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(dsn, server_settings={"application_name": "lrs migrate"})
     try:
         yield connection
@@ -75,7 +92,7 @@ async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def _create(connection: asyncpg.Connection) -> None:
+async def _create_table(connection: asyncpg.Connection) -> None:
     try:
         await connection.execute(_CREATE)
     except (
@@ -83,76 +100,45 @@ async def _create(connection: asyncpg.Connection) -> None:
         asyncpg.DuplicateObjectError,
         asyncpg.DuplicateTableError,
     ):
-        return  # "if not exists" is not atomic: another server has just made it
+        return  # another server has just created it
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration, dsn: str) -> bool:
-    """Applies the migration; False if it already was."""
-    async with _alone(connection):
-        if not await _record(connection, migration):
+    """Applies the migration; False if it is applied already."""
+    async with _exclusive_transaction(connection):
+        status = await connection.execute(_INSERT, migration.version, migration.name)
+        if status != "INSERT 0 1":
             return False
-        if migration.sql.startswith(_OUTSIDE):
-            # The transaction keeps others waiting, for as long as it takes.
+        if migration.sql.startswith(_OUTSIDE_TRANSACTION):
+            # The transaction keeps the lock, idle, for as long as the migration takes.
             await connection.execute("set local idle_in_transaction_session_timeout = 0")
-            async with _connected(dsn) as beside:
-                await _run(beside, migration)
+            async with _connect(dsn) as other:
+                await _execute(other, migration)
         else:
-            await _run(connection, migration)
+            await _execute(connection, migration)
     return True
 
 
 @asynccontextmanager
-async def _alone(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """A transaction that one server has at a time.
-
-    Others wait between transactions: what builds an index waits for the end of those under way.
-    """
+async def _exclusive_transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A transaction with the lock; waits for other servers outside of transactions."""
     while True:
         async with connection.transaction():
-            if await _locked(connection):
+            if await _try_lock(connection):
                 yield
                 return
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _locked(connection: asyncpg.Connection) -> bool:
+async def _try_lock(connection: asyncpg.Connection) -> bool:
     try:
         async with connection.transaction():
-            await connection.execute("lock table schema_migration in exclusive mode nowait")
+            await connection.execute(_LOCK)
     except asyncpg.LockNotAvailableError:
         return False
     return True
 
 
-async def _run(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _execute(connection: asyncpg.Connection, migration: Migration) -> None:
     for statement in sqlparse.split(migration.sql):
         await connection.execute(statement)
-
-
-async def _record(connection: asyncpg.Connection, migration: Migration) -> bool:
-    """Notes the migration as applied; False if it already was."""
-    status = await connection.execute(
-        "insert into schema_migration (version, name) values ($1, $2) on conflict do nothing",
-        migration.version,
-        migration.name,
-    )
-    return bool(status == "INSERT 0 1")
-
-
-async def verify(connection: Connection) -> int:
-    """The schema's version, if it is the one this server knows; else raises UnknownSchema."""
-    wanted = known()[-1].version
-    if await connection.fetchval("select to_regclass('schema_migration')") is None:
-        raise UnknownSchema("The database has no schema yet: run `lrs migrate`.")
-    found = await connection.fetchval("select coalesce(max(version), 0) from schema_migration")
-    if found < wanted:
-        raise UnknownSchema(
-            f"The database's schema has version {found}, this server needs {wanted}: "
-            "run `lrs migrate`."
-        )
-    if found > wanted:
-        raise UnknownSchema(
-            f"The database's schema has version {found}, this server only knows {wanted}: "
-            "run a newer server."
-        )
-    return int(found)

@@ -56,61 +56,59 @@ async def value(dsn: str, sql: str) -> Any:
 
 
 async def test_second_migration_changes_nothing(empty: str) -> None:
-    assert await migrations.migrate(empty) == migrations.known()
+    assert await migrations.migrate(empty) == migrations.all_migrations()
     assert await migrations.migrate(empty) == []
 
 
 async def test_concurrent_migrations_run_once(empty: str) -> None:
     applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(6)))
     versions = [migration.version for each in applied for migration in each]
-    assert sorted(versions) == [each.version for each in migrations.known()]
+    assert sorted(versions) == [each.version for each in migrations.all_migrations()]
 
 
-async def test_migration_outside_a_transaction_runs_once(
-    empty: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_migration_outside_a_transaction_runs_once(empty: str) -> None:
     await migrations.migrate(empty)
     await execute(empty, "create table thing (n integer); insert into thing values (1)")
-    known = migrations.known()
+    migrated = migrations.all_migrations()
     increment = migrations.Migration(
-        known[-1].version + 1,
+        migrated[-1].version + 1,
         "increment",
         "-- outside a transaction\nupdate thing set n = n + 1;\n",
     )
-    monkeypatch.setattr(migrations, "known", lambda: [*known, increment])
-    assert await migrations.migrate(empty) == [increment]
-    assert await migrations.migrate(empty) == []
+    later = [*migrated, increment]
+    assert await migrations.migrate(empty, later) == [increment]
+    assert await migrations.migrate(empty, later) == []
     assert await value(empty, "select n from thing") == 2
 
 
 async def test_invalid_index_is_built_again(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     await migrations.migrate(empty)
     await execute(empty, "create table thing (n integer); insert into thing values (1), (1)")
-    known = migrations.known()
+    migrated = migrations.all_migrations()
     index = migrations.Migration(
-        known[-1].version + 1,
+        migrated[-1].version + 1,
         "index",
         "-- outside a transaction\n"
         "drop index concurrently if exists thing_by_n;\n"
         "create unique index concurrently thing_by_n on thing (n);\n"
         "select pg_sleep(0.4);\n",
     )
-    monkeypatch.setattr(migrations, "known", lambda: [*known, index])
+    later = [*migrated, index]
     with pytest.raises(InternalError):
-        await migrations.migrate(empty)
+        await migrations.migrate(empty, later)
     is_whole = "select indisvalid from pg_index where indrelid = 'thing'::regclass"
     assert await value(empty, is_whole) is False
     await execute(empty, "delete from thing where ctid = '(0,1)'")
     name = urlsplit(empty).path[1:]
     await execute(empty, f"alter database {name} set idle_in_transaction_session_timeout = '200ms'")
-    applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(4)))
+    applied = await asyncio.gather(*(migrations.migrate(empty, later) for _ in range(4)))
     assert sorted(applied, key=len) == [[], [], [], [index]]
     assert await value(empty, is_whole) is True
 
 
 async def test_migration_numbers_have_no_gaps() -> None:
-    assert [each.version for each in migrations.known()] == [
-        number + 1 for number in range(len(migrations.known()))
+    assert [each.version for each in migrations.all_migrations()] == [
+        number + 1 for number in range(len(migrations.all_migrations()))
     ]
 
 
@@ -132,7 +130,7 @@ HARMLESS = (
 """What neither rewrites a table nor holds a lock for as long as it has rows."""
 
 
-@pytest.mark.parametrize("migration", migrations.known(), ids=lambda each: each.name)
+@pytest.mark.parametrize("migration", migrations.all_migrations(), ids=lambda each: each.name)
 def test_migration_takes_no_long_lock(migration: migrations.Migration) -> None:
     outside = migration.sql.startswith("-- outside a transaction")
     text = sqlparse.format(migration.sql, strip_comments=True).lower()
