@@ -1,4 +1,4 @@
-"""Outcomes as the partner interface tells them. The status is computed here and nowhere else."""
+"""Outcomes as the response of the partner interface; its status is computed only here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def status(outcomes: Sequence[Outcome]) -> int:
 def response(
     outcomes: Sequence[Outcome], *, is_batch: bool, dry_run: bool, stored: Any
 ) -> Response:
-    """The answer to a POST; `stored` is its body where every item was stored."""
+    """The response to a POST; `stored` is its body if all items are stored."""
     overall = status(outcomes)
     if dry_run:
         return json_response({**results(outcomes), "dry_run": True}, overall)
@@ -34,16 +34,16 @@ def response(
 
 
 def results(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """One result per item, in order, and how many there are of each."""
-    counted = Counter(outcome.kind for outcome in outcomes)
+    """One result per item, in order, and the count of each outcome."""
+    counts = Counter(outcome.kind for outcome in outcomes)
     return {
         "results": [_result(index, outcome) for index, outcome in enumerate(outcomes)],
-        "summary": {"received": len(outcomes), **dict(sorted(counted.items()))},
+        "summary": {"received": len(outcomes), **dict(sorted(counts.items()))},
     }
 
 
 def refused(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The results of those items that refuse a request which is all or nothing."""
+    """The results of the items for which an atomic request is refused."""
     return [
         _result(index, outcome) for index, outcome in enumerate(outcomes) if outcome.kind in REFUSED
     ]

@@ -1,4 +1,4 @@
-"""For those who run the server: is it alive, can it serve, what has it done."""
+"""Liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ async def get_health(_: Request) -> Response:
 
 
 async def get_ready(request: Request) -> Response:
-    """Touches the database and the version of its schema."""
+    """Whether the database is available and has the expected schema version."""
     with translate_errors():
         version = await migrations.verify(request_parsing.services(request).database.readers)
     return json_response({"ready": True, "version": __version__, "schema": version})
 
 
 async def get_metrics(request: Request) -> Response:
-    here = request_parsing.services(request)
-    _count_connections(here)
-    await _measure_lag(here.database)
+    services = request_parsing.services(request)
+    _set_pool_gauges(services)
+    await _set_lag_gauge(services.database)
     return Response(generate_latest(_registry()), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -45,31 +45,31 @@ def _registry() -> CollectorRegistry:
     directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if directory is None:
         return LOCAL
-    _forget_dead(directory)
+    _remove_dead_workers(directory)
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
 
 
-def _forget_dead(directory: str) -> None:
-    """What a worker that was killed had at hand, nobody has: it would be counted for ever."""
+def _remove_dead_workers(directory: str) -> None:
+    """Remove the gauges of killed workers, which would be part of every sum from then on."""
     for path in Path(directory).glob("gauge_live*.db"):
         pid = int(path.stem.rpartition("_")[2])
         if not psutil.pid_exists(pid):
-            with suppress(FileNotFoundError):  # another worker was faster
+            with suppress(FileNotFoundError):  # removed by another worker
                 multiprocess.mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
 
 
-def _count_connections(here: Services) -> None:
-    pools = {name: getattr(here.database, name) for name in ("writers", "readers", "lists")}
-    for name, pool in {**pools, "exports": here.exports.pool}.items():
+def _set_pool_gauges(services: Services) -> None:
+    pools = {name: getattr(services.database, name) for name in ("writers", "readers", "lists")}
+    for name, pool in {**pools, "exports": services.exports.pool}.items():
         idle = pool.get_idle_size()
         metrics.DATABASE_CONNECTIONS.labels(name, "idle").set(idle)
         metrics.DATABASE_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)
 
 
-async def _measure_lag(database: Database) -> None:
-    """Known to the database alone; without it, it stays what it was."""
+async def _set_lag_gauge(database: Database) -> None:
+    """Without the database the gauge keeps its last value."""
     with suppress(Unavailable):
-        lags = [each.lag_seconds for each in await lag.read_backlogs(database)]
+        lags = [backlog.lag_seconds for backlog in await lag.read_backlogs(database)]
         metrics.PROJECTION_LAG.set(max(lags, default=0.0))

@@ -1,4 +1,4 @@
-"""OAuth2 client credentials: token endpoint (RFC 6749 4.4), key set, metadata (RFC 8414)."""
+"""OAuth 2.0: token endpoint (RFC 6749 4.4), key set (RFC 7517) and metadata (RFC 8414)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from lrs.errors import MalformedJSON, Unauthorized
 from lrs.store.registry import Credential
 from lrs.xapi import strict_json
 
-_BODY_BYTES = 16_384
+_MAX_BODY_BYTES = 16_384
 
 
 async def post_token(request: Request) -> Response:
+    """Issue an access token; errors as in RFC 6749 5.2."""
     try:
         return await _issue(request)
     except OAuth2Error as error:
@@ -35,30 +36,33 @@ async def post_token(request: Request) -> Response:
 
 
 async def _issue(request: Request) -> Response:
-    here = request_parsing.services(request)
-    form = _form(request, await request_parsing.body(request, _BODY_BYTES))
-    credential = await _client(request, form)
-    here.rate_limit.check(credential.key)
-    grant = form.get("grant_type")
-    if not grant:
-        raise InvalidRequestError("grant_type is missing; it must be client_credentials.")
-    if grant != "client_credentials":
-        raise OAuth2Error(
-            f"grant_type must be client_credentials, found {_plain(grant)}.",
-            error="unsupported_grant_type",
-        )
-    granted = _scopes(credential, form.get("scope"))
+    form = _parse_form(request, await request_parsing.read_body(request, _MAX_BODY_BYTES))
+    credential = await _authenticate_client(request, form)
+    services = request_parsing.services(request)
+    services.rate_limit.check(credential.key)
+    _check_grant_type(form.get("grant_type"))
+    granted = _grant_scopes(credential, form.get("scope"))
     content = {
-        "access_token": here.tokens.issue(credential.key, granted),
+        "access_token": services.tokens.issue(credential.key, granted),
         "token_type": "Bearer",
-        "expires_in": here.tokens.ttl_seconds,
+        "expires_in": services.tokens.ttl_seconds,
         "scope": " ".join(sorted(granted)),
     }
     return json_response(content, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
 
-def _form(request: Request, body: bytes) -> dict[str, str]:
-    """The parameters, from a form or (as Percipio's clients send them) from JSON."""
+def _check_grant_type(grant_type: str | None) -> None:
+    if not grant_type:
+        raise InvalidRequestError("grant_type is missing; it must be client_credentials.")
+    if grant_type != "client_credentials":
+        raise OAuth2Error(
+            f"grant_type must be client_credentials, not {_printable(grant_type)}.",
+            error="unsupported_grant_type",
+        )
+
+
+def _parse_form(request: Request, body: bytes) -> dict[str, str]:
+    """The parameters, from a form or, as Percipio's clients send them, from JSON."""
     media_type = request_parsing.media_type(request)
     try:
         if media_type == request_parsing.JSON:
@@ -71,22 +75,22 @@ def _form(request: Request, body: bytes) -> dict[str, str]:
         raise InvalidRequestError("The body is not a form or a JSON object.") from None
     form = {name: value for name, value in pairs if value not in ("", None)}
     if len({name for name, _ in pairs}) < len(pairs):
-        raise InvalidRequestError("A parameter stands twice in the body.")
+        raise InvalidRequestError("The body has a repeated parameter.")
     if not all(isinstance(value, str) for value in form.values()):
-        raise InvalidRequestError("Every parameter must be a string.")
+        raise InvalidRequestError("All parameters must be strings.")
     return form
 
 
-async def _client(request: Request, form: dict[str, str]) -> Credential:
-    """The client, authenticated by client_secret_basic or client_secret_post."""
+async def _authenticate_client(request: Request, form: dict[str, str]) -> Credential:
+    """The client, authenticated by client_secret_basic or client_secret_post (RFC 6749 2.3.1)."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     try:
         if scheme:
             if scheme.lower() != "basic" or "client_secret" in form:
-                raise InvalidRequestError("Authenticate once: by Basic or in the body.")
+                raise InvalidRequestError("Use one authentication method: Basic or the body.")
             proof = parse_basic(value.strip(), decode=unquote_plus)
             if form.get("client_id", proof.key) != proof.key:
-                raise InvalidRequestError("The client_id is not the one of the Basic credentials.")
+                raise InvalidRequestError("client_id differs from the user name of Basic.")
         else:
             key, secret = form.get("client_id", ""), form.get("client_secret", "")
             proof = CredentialProof(key, "client", secrets.hash_secret(secret))
@@ -95,17 +99,19 @@ async def _client(request: Request, form: dict[str, str]) -> Credential:
         raise InvalidClientError(error.detail, status_code=401) from None
 
 
-def _scopes(credential: Credential, asked: str | None) -> frozenset[str]:
-    wanted = frozenset(scope_to_list(asked) or ()) - {scopes.ALL_GRANTED}
+def _grant_scopes(credential: Credential, requested: str | None) -> frozenset[str]:
+    """The requested scopes, or all of the credential's if none are requested."""
+    wanted = frozenset(scope_to_list(requested) or ()) - {scopes.ALL_GRANTED}
     if not wanted:
         return credential.scopes
     if refused := wanted - scopes.expand(credential.scopes):
-        raise InvalidScopeError(f"Not granted to this client: {_plain(' '.join(sorted(refused)))}.")
+        names = _printable(" ".join(sorted(refused)))
+        raise InvalidScopeError(f"Scopes not granted to this client: {names}.")
     return wanted
 
 
-def _plain(text: str) -> str:
-    """The text in the characters that an error_description may have (RFC 6749 5.2)."""
+def _printable(text: str) -> str:
+    """The text with only the characters that error_description allows (RFC 6749 5.2)."""
     return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in text[:200])
 
 

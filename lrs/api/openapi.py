@@ -1,8 +1,8 @@
-"""The interface's description: OpenAPI 3.1, the schemas that it refers to, and a page to read it.
+"""The OpenAPI 3.1 document, the JSON Schemas, and the documentation page.
 
-`schemas/openapi.json` refers to the other files by relative `$ref`s, so that it can be read as it
-stands. It is served as one document, with those files among its components and every reference
-pointing inside: tools disagree on how they follow references into other files, not on these.
+`schemas/openapi.json` refers to the schema files by relative `$ref`. It is served as one bundled
+document with these files as components, because tools differ in how they resolve references to
+other files.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from lrs.errors import NotFound
 from lrs.resources import schema_files
 
 SOURCE = "openapi.json"
-"""The schema file that is no schema."""
+"""The file in `schemas/` that is an OpenAPI document and not a schema."""
 
 _STATIC = Path(__file__).resolve().parent / "static"
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".png": "image/png"}
 
 _PAGE_HEADERS = {
-    # The style sheet draws its icons from data URLs; nothing else comes from anywhere but here.
+    # Icons in the style sheet are data URLs; everything else has the same origin.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -41,13 +41,13 @@ _PAGE_HEADERS = {
 
 
 def bundled() -> dict[str, Any]:
-    """The OpenAPI document on its own: what it refers to is among its components."""
-    document: dict[str, Any] = _rewritten(orjson.loads(schema_files()[SOURCE]), SOURCE)
+    """The OpenAPI document, with the schema files as components."""
+    document: dict[str, Any] = _rewrite(orjson.loads(schema_files()[SOURCE]), SOURCE)
     document["info"]["version"] = __version__
     schemas = document["components"]["schemas"]
     for name, content in schema_files().items():
         if name != SOURCE:
-            schemas[_component(name)] = _embedded(orjson.loads(content), name)
+            schemas[_component(name)] = _embed(orjson.loads(content), name)
     return document
 
 
@@ -55,46 +55,46 @@ def _component(file: str) -> str:
     return file.removesuffix(".json").replace("/", "-")
 
 
-def _embedded(schema: dict[str, Any], file: str) -> Any:
-    """A schema without what makes it a document of its own, which would be the base of its refs."""
+def _embed(schema: dict[str, Any], file: str) -> Any:
+    """A schema without `$id` and `$schema`: an `$id` would change the base of its references."""
     kept = {name: value for name, value in schema.items() if name not in ("$id", "$schema")}
-    return _rewritten(kept, file, f"#/components/schemas/{_component(file)}")
+    return _rewrite(kept, file, f"#/components/schemas/{_component(file)}")
 
 
-def _rewritten(node: Any, file: str, place: str = "#") -> Any:
-    """The same with its references as they are in the whole; `place` is where `file` stands."""
+def _rewrite(node: Any, file: str, base: str = "#") -> Any:
+    """The node with references into the bundled document; `base` is the pointer to `file`."""
     if isinstance(node, list):
-        return [_rewritten(each, file, place) for each in node]
+        return [_rewrite(item, file, base) for item in node]
     if not isinstance(node, dict):
         return node
     return {
-        name: _reference(value, file, place) if name == "$ref" else _rewritten(value, file, place)
+        name: _reference(value, file, base) if name == "$ref" else _rewrite(value, file, base)
         for name, value in node.items()
     }
 
 
-def _reference(reference: str, file: str, place: str) -> str:
+def _reference(reference: str, file: str, base: str) -> str:
     target, _, fragment = reference.partition("#")
     if target:
-        place = f"#/components/schemas/{_component(normpath(join(dirname(file), target)))}"
-    return place + fragment
+        base = f"#/components/schemas/{_component(normpath(join(dirname(file), target)))}"
+    return base + fragment
 
 
 async def get_openapi(request: Request) -> Response:
-    path = request_parsing.services(request).settings.base_path
-    return _answer(request, _openapi(path), "application/json")
+    base_path = request_parsing.services(request).settings.base_path
+    return _response(request, _openapi(base_path), "application/json")
 
 
 @cache
-def _openapi(path: str) -> bytes:
-    return orjson.dumps({**bundled(), "servers": [{"url": path or "/"}]})
+def _openapi(base_path: str) -> bytes:
+    return orjson.dumps({**bundled(), "servers": [{"url": base_path or "/"}]})
 
 
 async def get_schema(request: Request) -> Response:
     name = request.path_params["path"]
     if name == SOURCE or name not in schema_files():
-        raise NotFound(f"There is no schema {name[:80]!r}.")
-    return _answer(request, schema_files()[name], "application/schema+json")
+        raise NotFound(f"Schema {name[:80]!r} not found.")
+    return _response(request, schema_files()[name], "application/schema+json")
 
 
 async def get_root(request: Request) -> Response:
@@ -103,15 +103,15 @@ async def get_root(request: Request) -> Response:
 
 async def get_page(request: Request) -> Response:
     page = _static()["index.html"].replace(b"{version}", __version__.encode())
-    return _answer(request, page, "text/html", _PAGE_HEADERS)
+    return _response(request, page, "text/html", _PAGE_HEADERS)
 
 
 async def get_static(request: Request) -> Response:
     name = request.path_params["file"]
     media_type = _MEDIA_TYPES.get(Path(name).suffix)
     if media_type is None or name not in _static():
-        raise NotFound(f"There is no file {name[:80]!r}.")
-    return _answer(request, _static()[name], media_type, {"X-Content-Type-Options": "nosniff"})
+        raise NotFound(f"File {name[:80]!r} not found.")
+    return _response(request, _static()[name], media_type, {"X-Content-Type-Options": "nosniff"})
 
 
 @cache
@@ -119,20 +119,17 @@ def _static() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.is_file()}
 
 
-def _answer(
+def _response(
     request: Request, content: bytes, media_type: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The content, or 304 where the one who asks has it already (RFC 9110 13.1.2)."""
+    """The content, or 304 if its ETag is in If-None-Match (RFC 9110 13.1.2)."""
     etag = f'"{_digest(content)}"'
-    shared = {**(headers or {}), "ETag": etag, "Cache-Control": "no-cache"}
-    known = {each.strip().removeprefix("W/") for each in _if_none_match(request).split(",")}
-    if not known.isdisjoint({etag, "*"}):
-        return Response(status_code=304, headers=shared)
-    return Response(content, headers=shared, media_type=media_type)
-
-
-def _if_none_match(request: Request) -> str:
-    return ",".join(request.headers.getlist("if-none-match"))
+    headers = {**(headers or {}), "ETag": etag, "Cache-Control": "no-cache"}
+    tags = ",".join(request.headers.getlist("if-none-match")).split(",")
+    cached = {tag.strip().removeprefix("W/") for tag in tags}
+    if not cached.isdisjoint({etag, "*"}):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=media_type)
 
 
 @cache

@@ -1,11 +1,11 @@
-"""The partner interface: statements and track events, one or a batch (Percipio's contract)."""
+"""The partner interface (Percipio's contract): statements and track events, also in batches."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import batch_results, request_parsing, statement_list
+from lrs.api import access, batch_results, request_parsing, statement_list
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import Forbidden, TokenExpired
@@ -13,43 +13,46 @@ from lrs.ingest.parse import StatementParser, TrackEventParser
 
 
 async def post_statements(request: Request) -> Response:
-    who = await _partner(request)
-    scopes.require(who.scopes, scopes.STATEMENTS_WRITE)
+    caller = await _authorize(request, scopes.STATEMENTS_WRITE)
     request_parsing.require_json(request)
-    here, dry_run = request_parsing.services(request), request_parsing.dry_run(request)
-    context = request_parsing.ingest_context(
-        who, request_parsing.organization(request), request_parsing.version(request, required=False)
-    )
-    items, is_batch = await request_parsing.items(request)
-    parser = StatementParser(here.settings.max_statement_bytes)
-    found = await here.ingest.submit(items, context, parser, dry_run=dry_run)
-    ids = [outcome.statement_id for outcome in found]
-    return batch_results.response(found, is_batch=is_batch, dry_run=dry_run, stored=ids)
+    dry_run = request_parsing.is_dry_run(request)
+    organization = request_parsing.organization(request)
+    version = request_parsing.xapi_version(request, required=False)
+    items, is_batch = await request_parsing.read_items(request)
+    services = request_parsing.services(request)
+    parser = StatementParser(services.settings.max_statement_bytes)
+    context = access.ingest_context(caller, organization, version)
+    outcomes = await services.ingest.submit(items, context, parser, dry_run=dry_run)
+    ids = [outcome.statement_id for outcome in outcomes]
+    return batch_results.response(outcomes, is_batch=is_batch, dry_run=dry_run, stored=ids)
 
 
 async def get_statements(request: Request) -> Response:
-    who = await _partner(request)
-    request_parsing.version(request, required=False)
-    return await statement_list.answer(request, who, request_parsing.organization(request))
+    caller = await _authorize(request, *statement_list.SCOPES)
+    request_parsing.xapi_version(request, required=False)
+    organization = request_parsing.organization(request)
+    return await statement_list.response(request, caller, organization)
 
 
 async def post_track(request: Request) -> Response:
-    who = await request_parsing.partner(request)
-    scopes.require(who.scopes, scopes.TRACK_WRITE)
+    caller = await access.authorize_partner(request, scopes.TRACK_WRITE)
     request_parsing.require_json(request)
-    here, dry_run = request_parsing.services(request), request_parsing.dry_run(request)
-    context = request_parsing.ingest_context(who, request_parsing.organization(request), None)
-    items, is_batch = await request_parsing.items(request)
-    parser = TrackEventParser(here.settings.max_statement_bytes)
-    found = await here.ingest.submit(items, context, parser, dry_run=dry_run)
-    told = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in found]
-    stored = told if is_batch else told[0]
-    return batch_results.response(found, is_batch=is_batch, dry_run=dry_run, stored=stored)
+    dry_run = request_parsing.is_dry_run(request)
+    organization = request_parsing.organization(request)
+    items, is_batch = await request_parsing.read_items(request)
+    services = request_parsing.services(request)
+    parser = TrackEventParser(services.settings.max_statement_bytes)
+    context = access.ingest_context(caller, organization, None)
+    outcomes = await services.ingest.submit(items, context, parser, dry_run=dry_run)
+    stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in outcomes]
+    return batch_results.response(
+        outcomes, is_batch=is_batch, dry_run=dry_run, stored=stored if is_batch else stored[0]
+    )
 
 
-async def _partner(request: Request) -> Caller:
-    """Percipio answers 403 where the token of a statements request has expired."""
+async def _authorize(request: Request, *sufficient: str) -> Caller:
+    """Like `authorize_partner`, but an expired token is 403: Percipio's contract for statements."""
     try:
-        return await request_parsing.partner(request)
+        return await access.authorize_partner(request, *sufficient)
     except TokenExpired as error:
         raise Forbidden(error.detail, headers=error.headers) from None

@@ -1,4 +1,4 @@
-"""Importing people, or seeing beforehand what an import would come to."""
+"""Import of people, and its preview (scope `admin`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import problem_details, request_parsing
+from lrs.api import access, problem_details, request_parsing
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.errors import InvalidImport, TooLarge, UnsupportedMediaType
@@ -20,81 +20,90 @@ from lrs.people.plan import ImportPlan, RowOutcome
 from lrs.people.rows import Row
 from lrs.xapi import query_params, strict_json
 
-# A row of a few bytes becomes a kilobyte and more, in a process that serves everybody.
-_MOST_ROWS = 100_000
+# A row of a few bytes takes a kilobyte or more in the memory of the worker.
+_MAX_ROWS = 100_000
 
 
 async def post_import(request: Request) -> Response:
-    who = await request_parsing.partner(request)
-    scopes.require(who.scopes, scopes.ADMIN)
-    preview, here = _preview(request), request_parsing.services(request)
-    read = await _rows(request)
-    if preview:
-        made = await importer.preview_import(
-            here.database.readers, who.partner_id, who.home_page, read
+    caller = await access.authorize_partner(request, scopes.ADMIN)
+    is_preview = _is_preview(request)
+    services = request_parsing.services(request)
+    people = await _read_rows(request)
+    if is_preview:
+        plan = await importer.preview_import(
+            services.database.readers, caller.partner_id, caller.home_page, people
         )
     else:
-        made = await importer.import_rows(here.partner_lock, who.partner_id, who.home_page, read)
-    return _answer(made, preview=preview)
-
-
-def _preview(request: Request) -> bool:
-    readers = {"preview": query_params.boolean}
-    given = query_params.parse(request_parsing.parameters(request), readers, section="People")
-    return bool(given.get("preview", False))
-
-
-async def _rows(request: Request) -> list[Row]:
-    """The rows in the body, read beside the event loop: there may be many."""
-    kind = request_parsing.media_type(request)
-    if kind not in ("text/csv", request_parsing.JSON):
-        raise UnsupportedMediaType(
-            f"The Content-Type must be text/csv or application/json, not {kind!r}."
+        plan = await importer.import_rows(
+            services.partner_lock, caller.partner_id, caller.home_page, people
         )
-    body = await request_parsing.body(
-        request, request_parsing.services(request).settings.max_body_bytes
+    return _response(plan, is_preview=is_preview)
+
+
+def _is_preview(request: Request) -> bool:
+    query = query_params.parse(
+        request_parsing.query_parameters(request),
+        {"preview": query_params.boolean},
+        section="People",
     )
-    return await asyncio.to_thread(_read, kind, body)
+    return bool(query.get("preview", False))
 
 
-def _read(kind: str, body: bytes) -> list[Row]:
-    if kind == request_parsing.JSON:
-        return _not_too_many(rows.read_json(strict_json.loads(body)))
-    try:
-        return _not_too_many(rows.read_csv(body.decode()))
-    except UnicodeDecodeError as error:
-        raise InvalidImport(f"The table is not UTF-8: {error.reason} in {error.start}.") from None
-
-
-def _not_too_many(read: Iterable[Row]) -> list[Row]:
-    found = list(islice(read, _MOST_ROWS + 1))
-    if len(found) > _MOST_ROWS:
-        raise TooLarge(
-            f"There are more than {_MOST_ROWS} rows: send fewer at a time, first those that others "
-            "name, or use the command `lrs people import`."
+async def _read_rows(request: Request) -> list[Row]:
+    """The rows in the body, parsed in a thread because there may be many."""
+    media_type = request_parsing.media_type(request)
+    if media_type not in ("text/csv", request_parsing.JSON):
+        raise UnsupportedMediaType(
+            f"The Content-Type must be text/csv or application/json, not {media_type!r}."
         )
-    return found
+    limit = request_parsing.services(request).settings.max_body_bytes
+    body = await request_parsing.read_body(request, limit)
+    return await asyncio.to_thread(_parse, media_type, body)
 
 
-def _answer(made: ImportPlan, *, preview: bool) -> Response:
-    if made.refused and not preview:
-        error = InvalidImport(refusal(made.refused))
-        return problem_details.response(error, results=[_result(each) for each in made.refused])
-    counts = Counter(each.kind for each in made.outcomes)
+def _parse(media_type: str, body: bytes) -> list[Row]:
+    if media_type == request_parsing.JSON:
+        return _limited(rows.read_json(strict_json.loads(body)))
+    try:
+        return _limited(rows.read_csv(body.decode()))
+    except UnicodeDecodeError as error:
+        raise InvalidImport(
+            f"The table is not UTF-8: {error.reason} at byte {error.start}."
+        ) from None
+
+
+def _limited(parsed: Iterable[Row]) -> list[Row]:
+    limited = list(islice(parsed, _MAX_ROWS + 1))
+    if len(limited) > _MAX_ROWS:
+        raise TooLarge(
+            f"The import has more than {_MAX_ROWS} rows. Split it, with rows that others refer to "
+            "first, or use the command `lrs people import`."
+        )
+    return limited
+
+
+def _response(plan: ImportPlan, *, is_preview: bool) -> Response:
+    if plan.refused and not is_preview:
+        error = InvalidImport(refusal(plan.refused))
+        return problem_details.response(
+            error, results=[_result(outcome) for outcome in plan.refused]
+        )
+    counts = Counter(outcome.kind for outcome in plan.outcomes)
     return json_response(
         {
-            "preview": preview,
-            "results": [_result(each) for each in made.outcomes],
-            "summary": {"received": len(made.outcomes), **counts},
+            "preview": is_preview,
+            "results": [_result(outcome) for outcome in plan.outcomes],
+            "summary": {"received": len(plan.outcomes), **counts},
         }
     )
 
 
 def refusal(refused: Sequence[RowOutcome]) -> str:
-    """The first refused row in words."""
-    row, first = refused[0].row, refused[0].violations[0]
+    """A sentence about the first refused row, and the number of the others."""
+    row, violation = refused[0].row, refused[0].violations[0]
     more = f" (and {len(refused) - 1} more rows)" if len(refused) > 1 else ""
-    return f"{row.location}, {first.pointer[1:] or row.kind or 'row'}: {first.detail}{more}"
+    field = violation.pointer[1:] or row.kind or "row"
+    return f"{row.location}, {field}: {violation.detail}{more}"
 
 
 def _result(outcome: RowOutcome) -> dict[str, Any]:
@@ -104,8 +113,5 @@ def _result(outcome: RowOutcome) -> dict[str, Any]:
         "type": outcome.row.kind or None,
         "outcome": outcome.kind,
         "changes": list(outcome.changes),
-        "errors": [
-            {"pointer": each.pointer, "detail": each.detail, "requirement": each.requirement}
-            for each in outcome.violations
-        ],
+        "errors": problem_details.violations(outcome.violations),
     }

@@ -1,14 +1,15 @@
-"""Errors as responses: RFC 9457 `application/problem+json`, for everything that goes wrong."""
+"""Errors as responses: RFC 9457 `application/problem+json`."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from lrs.errors import InternalError, LRSError
+from lrs.errors import InternalError, LRSError, Violation
 
 _log = logging.getLogger("lrs.errors")
 
@@ -16,8 +17,8 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def problem(error: LRSError) -> dict[str, Any]:
-    """The problem as a JSON object: type, title, status, detail, code, and errors if there are."""
-    rendered: dict[str, Any] = {
+    """The members type, title, status, detail and code; errors if there are violations."""
+    members: dict[str, Any] = {
         "type": f"urn:lrs:problem:{error.code}",
         "title": error.title,
         "status": error.status,
@@ -25,15 +26,19 @@ def problem(error: LRSError) -> dict[str, Any]:
         "code": error.code,
     }
     if error.violations:
-        rendered["errors"] = [
-            {"pointer": each.pointer, "detail": each.detail, "requirement": each.requirement}
-            for each in error.violations
-        ]
-    return rendered
+        members["errors"] = violations(error.violations)
+    return members
+
+
+def violations(items: Iterable[Violation]) -> list[dict[str, str]]:
+    return [
+        {"pointer": item.pointer, "detail": item.detail, "requirement": item.requirement}
+        for item in items
+    ]
 
 
 def response(error: LRSError, **members: Any) -> Response:
-    """The problem as a response, with further members if given."""
+    """The problem as a response, with further members."""
     return Response(
         orjson.dumps({**problem(error), **members}),
         status_code=error.status,
@@ -43,10 +48,10 @@ def response(error: LRSError, **members: Any) -> Response:
 
 
 def render(error: Exception) -> Response:
-    """What a handler raised, as a response."""
+    """The response for an exception of a handler. Logs unexpected ones, and the cause if any."""
     if isinstance(error, LRSError):
         if error.__cause__ is not None:
             _log.error(error.detail, exc_info=error.__cause__)
         return response(error)
     _log.exception("unexpected error", exc_info=error)
-    return response(InternalError("Something went wrong on this side; it has been logged."))
+    return response(InternalError("An unexpected error occurred. The server log has details."))

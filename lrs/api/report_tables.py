@@ -1,4 +1,4 @@
-"""Tables of reports and statements as files: CSV, JSON, JSON lines and Parquet."""
+"""Downloads of report tables and of statements: CSV, JSON, JSON Lines and Parquet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from lrs.api import request_parsing
+from lrs.api import access, request_parsing
 from lrs.api.responses import json_response, reports_through, timestamp
 from lrs.api.services import Services
 from lrs.auth import scopes
@@ -31,106 +31,120 @@ _SECTION = "docs/reporting.md, Export"
 
 
 async def get_tables(request: Request) -> Response:
-    who = await request_parsing.partner(request)
-    scopes.require(who.scopes, scopes.REPORTS_READ)
-    query_params.parse(request_parsing.parameters(request), {}, section=_SECTION)
-    here = request_parsing.services(request)
-    bound = await here.watermark_reader.cached_watermark()
-    watermark = await lag.report_watermark(here.database, who.partner_id, bound)
+    """The tables with their columns, and the watermark of the reports."""
+    caller = await access.authorize_partner(request, scopes.REPORTS_READ)
+    query_params.parse(request_parsing.query_parameters(request), {}, section=_SECTION)
+    services = request_parsing.services(request)
+    watermark = await lag.report_watermark(
+        services.database, caller.partner_id, await services.watermark_reader.cached_watermark()
+    )
     body = {
-        "tables": [_described(table) for table in TABLES.values()],
+        "tables": [_serialize(table) for table in TABLES.values()],
         "through": timestamp(watermark.consistent_through),
         "lag_seconds": watermark.lag_seconds,
     }
     return json_response(body, headers=reports_through(watermark.consistent_through))
 
 
-def _described(table: Table) -> dict[str, Any]:
+def _serialize(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
         "kind": table.kind,
         "description": table.description,
         "incremental": table.daily or table is STATEMENTS,
-        "columns": [{"name": each.name, "type": each.type} for each in table.columns],
+        "columns": [{"name": column.name, "type": column.type} for column in table.columns],
     }
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked for: a compressed file (`packed`), or a compressed transfer (`coded`)."""
+class TableRequest:
+    """The requested table and format.
+
+    `compression` compresses the file, `content_encoding` only the transfer.
+    """
 
     table: Table
     format: Format
     since: datetime | None
-    packed: Compression | None
-    coded: Compression | None
+    compression: Compression | None
+    content_encoding: Compression | None
 
 
 async def get_table(request: Request) -> Response:
-    who = await request_parsing.partner(request)
-    asked = _asked(request, who)
-    sending = _sent(request_parsing.services(request), who, asked)
-    portion = cast(ExportQuery, await anext(sending))
-    headers = _headers(portion, asked)
+    """One table, streamed; `since` limits it to what changed after a cursor."""
+    caller = await access.authenticate_partner(request)
+    table_request = _parse(request, caller)
+    stream = _stream(request_parsing.services(request), caller, table_request)
+    export_query = cast(ExportQuery, await anext(stream))
+    headers = _headers(export_query, table_request)
     if request.method == "HEAD":
-        await sending.aclose()
+        await stream.aclose()
         response = Response(headers=headers)
-        del response.headers["content-length"]  # it is not known before it is sent
+        del response.headers["content-length"]  # unknown before the table is sent
         return response
-    return StreamingResponse(cast(AsyncIterator[bytes], sending), headers=headers)
+    return StreamingResponse(cast(AsyncIterator[bytes], stream), headers=headers)
 
 
-def _asked(request: Request, who: Caller) -> Asked:
-    table, format_ = _named(request.path_params["table"])
-    needed = scopes.STATEMENTS_READ if table is STATEMENTS else scopes.REPORTS_READ
-    scopes.require(who.scopes, needed)
-    given = query_params.parse(request_parsing.parameters(request), _READERS, section=_SECTION)
-    packed, accepted = given.get("compress"), request.headers.get("accept-encoding")
-    coded = None if packed or format_ == "parquet" else compression.negotiate_compression(accepted)
-    return Asked(table, format_, given.get("since"), packed, coded)
+def _parse(request: Request, caller: Caller) -> TableRequest:
+    """Raises NotFound, MissingScope and InvalidParameter."""
+    table, table_format = _parse_name(request.path_params["table"])
+    sufficient = scopes.STATEMENTS_READ if table is STATEMENTS else scopes.REPORTS_READ
+    scopes.require(caller.scopes, sufficient)
+    query = query_params.parse(
+        request_parsing.query_parameters(request), _PARSERS, section=_SECTION
+    )
+    compress, accepted = query.get("compress"), request.headers.get("accept-encoding")
+    content_encoding = None
+    if not compress and table_format != "parquet":  # Parquet is compressed already
+        content_encoding = compression.negotiate_compression(accepted)
+    return TableRequest(table, table_format, query.get("since"), compress, content_encoding)
 
 
-def _named(name: str) -> tuple[Table, Format]:
+def _parse_name(name: str) -> tuple[Table, Format]:
     stem, _, suffix = name.partition(".")
     if "." not in name:
         suffix = "json"
     if stem not in TABLES or suffix not in get_args(Format):
         raise NotFound(
-            f"There is no report {name[:80]!r}: the list of reports names them, and each can be "
-            f"had with .{', .'.join(get_args(Format))}."
+            f"Report {name[:80]!r} not found. The list of reports has all names; the formats are "
+            f".{', .'.join(get_args(Format))}."
         )
     return TABLES[stem], cast(Format, suffix)
 
 
-async def _sent(
-    here: Services, who: Caller, asked: Asked
+async def _stream(
+    services: Services, caller: Caller, table_request: TableRequest
 ) -> AsyncGenerator[ExportQuery | bytes, None]:
-    """What is sent, then its bytes. Whoever goes away gives the connection back by that."""
-    async with here.exports.snapshot(who.partner_id) as snapshot:
-        portion = await snapshot.query(asked.table, asked.since)
-        compress = asked.packed or asked.coded
-        # The first Parquet loads pyarrow, which takes a while.
-        export = await asyncio.to_thread(ExportStream, snapshot, portion, asked.format, compress)
-        yield portion
+    """The query, then the bytes of the file. Closing the generator releases the connection."""
+    async with services.exports.snapshot(caller.partner_id) as snapshot:
+        query = await snapshot.query(table_request.table, table_request.since)
+        compress = table_request.compression or table_request.content_encoding
+        # In a thread: the first Parquet export imports pyarrow.
+        export = await asyncio.to_thread(
+            ExportStream, snapshot, query, table_request.format, compress
+        )
+        yield query
         async with aclosing(aiter(export)) as content:
             async for part in content:
                 yield part
 
 
-def _headers(portion: ExportQuery, asked: Asked) -> dict[str, str]:
-    said, kind = metadata(portion), encoders.MEDIA_TYPES[asked.format]
-    replaces = said["replaces"]
-    name = f"{asked.table.name}.{asked.format}{compression.SUFFIXES[asked.packed]}"
+def _headers(export_query: ExportQuery, table_request: TableRequest) -> dict[str, str]:
+    values, media_type = metadata(export_query), encoders.MEDIA_TYPES[table_request.format]
+    replaces, compress = values["replaces"], table_request.compression
+    name = f"{table_request.table.name}.{table_request.format}{compression.SUFFIXES[compress]}"
     headers = {
-        **reports_through(portion.watermark.consistent_through),
-        "Content-Type": compression.MEDIA_TYPES[asked.packed] if asked.packed else kind,
+        **reports_through(export_query.watermark.consistent_through),
+        "Content-Type": compression.MEDIA_TYPES[compress] if compress else media_type,
         "Content-Disposition": f'attachment; filename="{name}"',
         "Vary": "Accept-Encoding",
-        "Lrs-Reports-Lag": f"{said['lag_seconds']:.3f}",
-        "Lrs-Cursor": said["cursor"],
+        "Lrs-Reports-Lag": f"{values['lag_seconds']:.3f}",
+        "Lrs-Cursor": values["cursor"],
         "Lrs-Replaces": replaces if isinstance(replaces, str) else ",".join(replaces) or "none",
     }
-    return headers | ({"Content-Encoding": asked.coded} if asked.coded else {})
+    if table_request.content_encoding:
+        headers["Content-Encoding"] = table_request.content_encoding
+    return headers
 
 
 def _compression(text: str) -> str:
@@ -139,7 +153,7 @@ def _compression(text: str) -> str:
     return text
 
 
-_READERS: dict[str, query_params.Parser] = {
+_PARSERS: dict[str, query_params.Parser] = {
     "since": query_params.timestamp,
     "compress": _compression,
 }

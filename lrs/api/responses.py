@@ -1,4 +1,4 @@
-"""JSON answers, and times as they are written in headers."""
+"""JSON responses, and timestamps in headers and bodies."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def json_response(
 
 
 def http_date(moment: datetime) -> str:
-    """As Last-Modified wants it (RFC 9110 5.6.7)."""
+    """The format of Last-Modified (RFC 9110 5.6.7)."""
     return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
 @lru_cache(64)
 def timestamp(moment: datetime) -> str:
-    """ISO 8601 in UTC, to the microsecond, as `stored` is written; many answers have one bound."""
+    """ISO 8601 in UTC with microseconds, like `stored`. Cached: responses share a watermark."""
     text = moment.astimezone(UTC).isoformat(timespec="microseconds")
     return f"{text.removesuffix('+00:00')}Z"
 
 
 def reports_through(through: datetime) -> dict[str, str]:
-    """The header that says up to which `stored` all statements are in the reports."""
+    """The header with the watermark of the reports: all statements up to it are included."""
     return {REPORTS_THROUGH: timestamp(through)}

@@ -1,4 +1,4 @@
-"""What a handler works with; assembled once per worker by `lrs.app`."""
+"""The services of one worker, which handlers use; `lrs.app` assembles them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET /statements: the same on the partner interface and on the xAPI interface."""
+"""GET of statements, shared by the partner interface and the xAPI interface."""
 
 from __future__ import annotations
 
@@ -24,125 +24,133 @@ from lrs.xapi import formats, multipart, statement_query
 from lrs.xapi.definitions import activity_ids
 from lrs.xapi.statement_query import Cursor, StatementQuery
 
+SCOPES = (scopes.STATEMENTS_READ, scopes.STATEMENTS_READ_MINE)
+"""The scopes of which a caller needs one."""
+
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What answers a query: the JSON text, and the stored statements in it, with commas between."""
+class StatementResult:
+    """The result of a query: its JSON text, and the stored statements in it, comma-separated."""
 
     text: bytes
     statements: bytes
     headers: Mapping[str, str]
 
 
-async def answer(request: Request, who: Caller, organization: str | None) -> Response:
-    """The statement or the page that is asked for (xAPI 1.0.3 Communication 2.1.3)."""
-    scopes.require(who.scopes, scopes.STATEMENTS_READ, scopes.STATEMENTS_READ_MINE)
-    here = request_parsing.services(request)
-    asked = _asked(request.scope["query_string"], here.settings.max_page_size)
-    find = _one if asked.statement_id or asked.voided_statement_id else _page
-    found = await find(request, asked, who, organization)
-    if asked.attachments:
-        return _with_attachments(here, who, found)
-    return Response(found.text, headers=found.headers, media_type="application/json")
+async def response(request: Request, caller: Caller, organization: str | None) -> Response:
+    """One statement or a page of statements (xAPI 1.0.3 Communication 2.1.3)."""
+    services = request_parsing.services(request)
+    query = _parse(request.scope["query_string"], services.settings.max_page_size)
+    load = _single if query.statement_id or query.voided_statement_id else _page
+    result = await load(request, query, caller, organization)
+    if query.attachments:
+        return _multipart_response(services, caller, result)
+    return Response(result.text, headers=result.headers, media_type="application/json")
 
 
 @lru_cache(256)
-def _asked(query_string: bytes, page_size: int) -> StatementQuery:
-    """What a query asks for; those who wait for news ask for the same again and again."""
-    return statement_query.parse(request_parsing.parsed(query_string), page_size=page_size)
+def _parse(query_string: bytes, page_size: int) -> StatementQuery:
+    """The parsed query, cached: clients that poll repeat the same one."""
+    return statement_query.parse(request_parsing.parse_query(query_string), page_size=page_size)
 
 
-async def _one(
-    request: Request, asked: StatementQuery, who: Caller, organization: str | None
-) -> Found:
-    here = request_parsing.services(request)
-    statement_id = str(asked.statement_id or asked.voided_statement_id)
-    bound = timestamp(await here.watermark_reader.cached_watermark())
-    found = await here.statement_loader.load(who.partner_id, statement_id)
-    visible = (
-        found is not None
-        and found.voided == (asked.voided_statement_id is not None)
-        and organization in (None, found.organization)
-        and _only_authority(who) in (None, found.authority_key)
+async def _single(
+    request: Request, query: StatementQuery, caller: Caller, organization: str | None
+) -> StatementResult:
+    services = request_parsing.services(request)
+    statement_id = str(query.statement_id or query.voided_statement_id)
+    watermark = timestamp(await services.watermark_reader.cached_watermark())
+    stored = await services.statement_loader.load(caller.partner_id, statement_id)
+    is_visible = (
+        stored is not None
+        and stored.voided == (query.voided_statement_id is not None)
+        and organization in (None, stored.organization)
+        and _only_authority(caller) in (None, stored.authority_key)
     )
-    if found is None or not visible:
+    if stored is None or not is_visible:
         raise NotFound(
-            f"There is no statement {statement_id} here.", headers={CONSISTENT_THROUGH: bound}
+            f"Statement {statement_id} not found.", headers={CONSISTENT_THROUGH: watermark}
         )
-    text, _ = await _formatted(found.payload, asked, request, who)
+    text, _ = await _format(stored.payload, query, request, caller)
     headers = {
-        CONSISTENT_THROUGH: bound,
-        "Last-Modified": http_date(found.stored),
-        "Cache-Control": "no-cache",  # it may be voided; a browser would guess from its age
+        CONSISTENT_THROUGH: watermark,
+        "Last-Modified": http_date(stored.stored),
+        # A statement can be voided; without this a browser derives a lifetime from Last-Modified.
+        "Cache-Control": "no-cache",
     }
-    return Found(text, found.payload, headers)
+    return StatementResult(text, stored.payload, headers)
 
 
 async def _page(
-    request: Request, asked: StatementQuery, who: Caller, organization: str | None
-) -> Found:
-    here = request_parsing.services(request)
-    seen = await here.watermark_reader.take_reading()
-    bound = min(seen.watermark, asked.cursor.consistent_through) if asked.cursor else seen.watermark
-    selection = filters.build_filter(
-        asked, watermark=bound, authority_key=_only_authority(who), organization=organization
+    request: Request, query: StatementQuery, caller: Caller, organization: str | None
+) -> StatementResult:
+    services = request_parsing.services(request)
+    reading = await services.watermark_reader.take_reading()
+    watermark = reading.watermark
+    if query.cursor:
+        watermark = min(watermark, query.cursor.consistent_through)
+    statement_filter = filters.build_filter(
+        query,
+        watermark=watermark,
+        authority_key=_only_authority(caller),
+        organization=organization,
     )
-    fitting: int | None = selection.limit
-    while fitting:
-        selection = replace(selection, limit=fitting)
-        page = await here.page_loader.load(who.partner_id, selection, seen.now)
-        text, fitting = await _formatted(page.statements, asked, request, who)
-    last = Cursor(page.last_sequence, bound) if page.last_sequence is not None else None
-    more = orjson.dumps(_more(request, asked, last) if last else "")
+    limit: int | None = statement_filter.limit
+    while limit:
+        statement_filter = replace(statement_filter, limit=limit)
+        page = await services.page_loader.load(caller.partner_id, statement_filter, reading.now)
+        text, limit = await _format(page.statements, query, request, caller)
+    cursor = Cursor(page.last_sequence, watermark) if page.last_sequence is not None else None
+    more = orjson.dumps(_more(request, query, cursor) if cursor else "")
     text = b"".join((b'{"statements":[', text, b'],"more":', more, b"}"))
-    return Found(text, page.statements, {CONSISTENT_THROUGH: timestamp(bound)})
+    return StatementResult(text, page.statements, {CONSISTENT_THROUGH: timestamp(watermark)})
 
 
-def _only_authority(who: Caller) -> int | None:
-    """The one authority whose statements the caller may read, unless it may read all."""
-    return None if scopes.STATEMENTS_READ in who.scopes else who.authority_key
+def _only_authority(caller: Caller) -> int | None:
+    """The authority whose statements the caller may read; None if it may read all."""
+    return None if scopes.STATEMENTS_READ in caller.scopes else caller.authority_key
 
 
-def _more(request: Request, asked: StatementQuery, cursor: Cursor) -> str:
-    """Where the next page is: an IRL relative to the server, with all that was asked for."""
-    prefix = request_parsing.services(request).settings.base_path
-    return f"{prefix}{_without_cursor(request['path'], asked.parameters)}{cursor}"
+def _more(request: Request, query: StatementQuery, cursor: Cursor) -> str:
+    """The relative IRL of the next page, with the parameters of this one."""
+    base_path = request_parsing.services(request).settings.base_path
+    return f"{base_path}{_more_prefix(request['path'], query.parameters)}{cursor}"
 
 
 @lru_cache(128)
-def _without_cursor(path: str, parameters: tuple[tuple[str, str], ...]) -> str:
-    """The same for each page of a list."""
+def _more_prefix(path: str, parameters: tuple[tuple[str, str], ...]) -> str:
+    """The IRL without the value of the cursor: the same for all pages of a list."""
     return f"{quote(path)}?{urlencode([*parameters, ('cursor', '')])}"
 
 
-async def _formatted(
-    statements: bytes, asked: StatementQuery, request: Request, who: Caller
+async def _format(
+    statements: bytes, query: StatementQuery, request: Request, caller: Caller
 ) -> tuple[bytes, int | None]:
-    """The statements in the form asked for; or, if that is too large, how many to try instead."""
-    if asked.format == "exact":
+    """The statements in the requested format; if that exceeds the page size, a smaller limit."""
+    if query.format == "exact":
         return statements, None
-    parsed = _parsed(statements)
-    if asked.format == "ids":
-        return b",".join(orjson.dumps(formats.ids(each)) for each in parsed), None
-    return await _canonical(parsed, request, who)
+    parsed = _parse_statements(statements)
+    if query.format == "ids":
+        return b",".join(orjson.dumps(formats.ids(statement)) for statement in parsed), None
+    return await _format_canonical(parsed, request, caller)
 
 
-async def _canonical(
-    parsed: list[dict[str, Any]], request: Request, who: Caller
+async def _format_canonical(
+    statements: list[dict[str, Any]], request: Request, caller: Caller
 ) -> tuple[bytes, int | None]:
-    """The same in the canonical form, which grows by definitions that other statements brought."""
+    """The canonical format. It grows by definitions that come from other statements."""
     languages = formats.accepted_languages(request.headers.get("accept-language"))
-    spoken_of = {activity for each in parsed for activity in activity_ids(each)}
+    activities = {activity for statement in statements for activity in activity_ids(statement)}
     database = request_parsing.services(request).database
-    known = await definitions.definitions(
-        database, who.partner_id, spoken_of, page_loader.MAX_PAGE_BYTES
+    merged = await definitions.definitions(
+        database, caller.partner_id, activities, page_loader.MAX_PAGE_BYTES
     )
-    if None in known.values() and len(parsed) > 1:
-        return b"", len(parsed) // 2
+    if None in merged.values() and len(statements) > 1:
+        return b"", len(statements) // 2
     texts: list[bytes] = []
     size = 0
-    for each in parsed:
-        text = orjson.dumps(formats.canonical(each, known, languages))
+    for statement in statements:
+        text = orjson.dumps(formats.canonical(statement, merged, languages))
         size += len(text)
         if texts and size > page_loader.MAX_PAGE_BYTES:
             return b"", len(texts)
@@ -150,27 +158,29 @@ async def _canonical(
     return b",".join(texts), None
 
 
-def _parsed(statements: bytes) -> list[dict[str, Any]]:
+def _parse_statements(statements: bytes) -> list[dict[str, Any]]:
     parsed: list[dict[str, Any]] = orjson.loads(b"[%b]" % statements)
     return parsed
 
 
-def _with_attachments(here: Services, who: Caller, found: Found) -> Response:
-    """The text and the contents that its statements name (Communication 1.5.2), as they come."""
-    named: dict[str, str] = {}
-    for each in _parsed(found.statements):
-        named.update(multipart.attachment_hashes(each))
-    boundary = token_hex(20)  # letters and digits that stand in no content, in all likelihood
+def _multipart_response(services: Services, caller: Caller, result: StatementResult) -> Response:
+    """The result and the content of its attachments, streamed (Communication 1.5.2)."""
+    hashes: dict[str, str] = {}
+    for statement in _parse_statements(result.statements):
+        hashes.update(multipart.attachment_hashes(statement))
+    boundary = token_hex(20)  # too long to occur in the content
 
     async def parts() -> AsyncIterator[bytes]:
-        yield multipart.statements_part(found.text, boundary)
-        if named:
-            kept = attachments.stream_contents(here.database, who.partner_id, list(named))
-            async for sha2, content in kept:
-                yield multipart.attachment_head(boundary, sha2, named[sha2])
+        yield multipart.statements_part(result.text, boundary)
+        if hashes:
+            contents = attachments.stream_contents(
+                services.database, caller.partner_id, list(hashes)
+            )
+            async for sha2, content in contents:
+                yield multipart.attachment_head(boundary, sha2, hashes[sha2])
                 yield content
         yield multipart.closing_boundary(boundary)
 
     return StreamingResponse(
-        parts(), headers=found.headers, media_type=multipart.content_type(boundary)
+        parts(), headers=result.headers, media_type=multipart.content_type(boundary)
     )

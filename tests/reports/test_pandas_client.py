@@ -82,7 +82,7 @@ async def test_days_are_dates_that_pandas_reckons_with(server: str, partner: Par
     ("changed", "reason"),
     [
         ({"secret": "wrong"}, "Token request failed"),
-        ({"partner": "another"}, "not those of a partner 'another'"),
+        ({"partner": "another"}, "another partner than 'another'"),
         ({"url": "http://127.0.0.1:1"}, "Cannot reach http://127.0.0.1:1"),
     ],
 )

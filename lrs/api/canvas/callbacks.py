@@ -72,7 +72,7 @@ async def _respond(request: Request, parse: BodyParser) -> Response:
 
 async def _store(request: Request, parse: BodyParser) -> None:
     services = request_parsing.services(request)
-    body = await request_parsing.body(request, services.settings.max_xapi_statement_bytes)
+    body = await request_parsing.read_body(request, services.settings.max_xapi_statement_bytes)
     value = _json_value(request, body)
     callback = await services.callback_tokens.authenticate(
         request.path_params["token"], _signed_request(request, body)

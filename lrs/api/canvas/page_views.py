@@ -1,4 +1,4 @@
-"""Reports of page views, in the shape of Canvas's own APIs, for the partner of the token."""
+"""Page view reports in the format of Canvas's APIs, for the partner of the token."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import request_parsing
+from lrs.api import access, request_parsing
 from lrs.api.canvas import pagination
-from lrs.api.canvas.pagination import Window
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
 from lrs.store import page_views
 from lrs.store.page_views import Order, PageViewRow, UserSummary
+from lrs.store.postgres import Database
 from lrs.xapi import canvas_launches
 
 _COLUMNS = [
@@ -36,56 +36,61 @@ _NUMBER = re.compile("0|[1-9][0-9]{0,14}")
 
 
 async def get_page_views(request: Request) -> Response:
+    """Canvas: List user page views."""
     try:
-        found, headers = await _page(request)
-    except pagination.BadWindow as error:
+        views, headers = await _page(request)
+    except pagination.InvalidTimeWindow as error:
         return json_response({"error": str(error)}, 400)
-    return json_response([_page_view(each) for each in found], headers=headers)
+    return json_response([_page_view(view) for view in views], headers=headers)
 
 
 async def get_page_views_csv(request: Request) -> Response:
     try:
-        found, headers = await _page(request)
-    except pagination.BadWindow as error:
+        views, headers = await _page(request)
+    except pagination.InvalidTimeWindow as error:
         return json_response({"error": str(error)}, 400)
     text = io.StringIO()
     table = csv.DictWriter(text, _COLUMNS)
     table.writeheader()
-    table.writerows(_row(each) for each in found)
+    table.writerows(_csv_row(view) for view in views)
     return Response(text.getvalue(), headers=headers, media_type="text/csv")
 
 
 async def get_course_activity(request: Request) -> Response:
-    who = await _reader(request)
-    database = request_parsing.services(request).database
-    days = await page_views.course_views_by_day(database, who.partner_id, _id(request, "course"))
+    """Canvas: Get course-level participation data."""
+    caller = await _authorize(request)
+    course = _path_id(request, "course")
+    days = await page_views.course_views_by_day(_database(request), caller.partner_id, course)
     return json_response(
         [{"date": day.isoformat(), "participations": 0, "views": count} for day, count in days]
     )
 
 
 async def get_student_summaries(request: Request) -> Response:
-    who, course = await _reader(request), _id(request, "course")
-    window = pagination.numbered(request)
-    given = request.query_params
-    found = await page_views.list_user_summaries(
-        request_parsing.services(request).database,
-        who.partner_id,
+    """Canvas: Get course-level student summary data."""
+    caller = await _authorize(request)
+    course = _path_id(request, "course")
+    page = pagination.numbered_page(request)
+    summaries = await page_views.list_user_summaries(
+        _database(request),
+        caller.partner_id,
         course,
-        user=_student(given.get("student_id")),
-        order=_ORDERS.get(given.get("sort_column", ""), "name"),
-        limit=window.limit,
-        offset=window.skip,
+        user=_student_id(request),
+        order=_ORDERS.get(request.query_params.get("sort_column", ""), "name"),
+        limit=page.limit,
+        offset=page.offset,
     )
-    link = pagination.links_of_total(request, window, found[0].total if found else None)
-    return json_response([_summary(each) for each in found], headers={"Link": link})
+    link = pagination.link_of_numbered_page(
+        request, page, summaries[0].total if summaries else None
+    )
+    return json_response([_summary(summary) for summary in summaries], headers={"Link": link})
 
 
 async def get_user_activity(request: Request) -> Response:
-    who = await _reader(request)
-    database = request_parsing.services(request).database
-    course, user = _id(request, "course"), _id(request, "user")
-    days = await page_views.user_views_by_day(database, who.partner_id, course, user)
+    """Canvas: Get user-in-a-course-level participation data."""
+    caller = await _authorize(request)
+    course, user = _path_id(request, "course"), _path_id(request, "user")
+    days = await page_views.user_views_by_day(_database(request), caller.partner_id, course, user)
     return json_response(
         {
             "page_views": {day.isoformat(): count for day, count in days},
@@ -94,54 +99,60 @@ async def get_user_activity(request: Request) -> Response:
     )
 
 
-async def _reader(request: Request) -> Caller:
-    who = await request_parsing.caller(request, request_parsing.BEARER)
-    scopes.require(who.scopes, scopes.REPORTS_READ)
-    request_parsing.parameters(request)
-    return who
+async def _authorize(request: Request) -> Caller:
+    caller = await access.authorize(request, access.BEARER, scopes.REPORTS_READ)
+    request_parsing.query_parameters(request)  # raises InvalidParameter if they are not UTF-8
+    return caller
 
 
-def _id(request: Request, name: str) -> str:
-    """The user or course in the path, whether anything is known of it or not. Raises NotFound."""
-    found: str = request.path_params[name]
-    if not canvas_launches.is_lms_id(found):
-        raise NotFound(f"There is no {name} with this id.")
-    return found
+def _database(request: Request) -> Database:
+    return request_parsing.services(request).database
 
 
-def _student(given: str | None) -> str | None:
-    if given and not canvas_launches.is_lms_id(given):
-        raise NotFound("There is no student with this id.")
-    return given or None
+def _path_id(request: Request, parameter: str) -> str:
+    """The user or course in the path, stored or not. Raises NotFound if it is no valid id."""
+    value: str = request.path_params[parameter]
+    if not canvas_launches.is_lms_id(value):
+        raise NotFound(f"Invalid {parameter} id.")
+    return value
+
+
+def _student_id(request: Request) -> str | None:
+    value = request.query_params.get("student_id")
+    if value and not canvas_launches.is_lms_id(value):
+        raise NotFound("Invalid student id.")
+    return value or None
 
 
 async def _page(request: Request) -> tuple[list[PageViewRow], dict[str, str]]:
-    who, user = await _reader(request), _id(request, "user")
-    window: Window = pagination.window(request)
-    found, more = await page_views.list_page_views(
-        request_parsing.services(request).database, who.partner_id, user, window.wanted
+    """A page of page views, and the Link header. Raises InvalidTimeWindow."""
+    caller = await _authorize(request)
+    user = _path_id(request, "user")
+    page = pagination.bookmarked_page(request)
+    views, has_more = await page_views.list_page_views(
+        _database(request), caller.partner_id, user, page.filter
     )
-    last = (found[-1].created_at, found[-1].statement_id) if more else None
-    return found, {"Link": pagination.links(request, window, last)}
+    last = (views[-1].created_at, views[-1].statement_id) if has_more else None
+    return views, {"Link": pagination.link_of_bookmarked_page(request, page, last)}
 
 
-def _number(text: str) -> int | str:
-    """An id as Canvas would write it: its own are numbers."""
+def _canvas_id(text: str) -> int | str:
+    """A number if it is written like one of Canvas's own ids."""
     return int(text) if _NUMBER.fullmatch(text) else text
 
 
-def _page_view(viewed: PageViewRow) -> dict[str, Any]:
+def _page_view(view: PageViewRow) -> dict[str, Any]:
     return {
-        "id": viewed.statement_id,
+        "id": view.statement_id,
         "app_name": None,
-        "url": viewed.url,
+        "url": view.url,
         "context_type": "Course",
         "asset_type": None,
         "controller": None,
         "action": None,
         "contributed": False,
-        "interaction_seconds": float(viewed.interaction_seconds),
-        "created_at": timestamp(viewed.created_at),
+        "interaction_seconds": float(view.interaction_seconds),
+        "created_at": timestamp(view.created_at),
         "user_request": None,
         "render_time": None,
         "user_agent": None,
@@ -149,8 +160,8 @@ def _page_view(viewed: PageViewRow) -> dict[str, Any]:
         "http_method": None,
         "remote_ip": None,
         "links": {
-            "user": _number(viewed.user),
-            "context": _number(viewed.course),
+            "user": _canvas_id(view.user),
+            "context": _canvas_id(view.course),
             "asset": None,
             "real_user": None,
             "account": None,
@@ -158,22 +169,22 @@ def _page_view(viewed: PageViewRow) -> dict[str, Any]:
     }
 
 
-def _row(viewed: PageViewRow) -> dict[str, Any]:
+def _csv_row(view: PageViewRow) -> dict[str, Any]:
     return {
-        "request_id": viewed.statement_id,
-        "user_id": viewed.user,
-        "url": viewed.url,
-        "context_id": viewed.course,
+        "request_id": view.statement_id,
+        "user_id": view.user,
+        "url": view.url,
+        "context_id": view.course,
         "context_type": "Course",
-        "interaction_seconds": float(viewed.interaction_seconds),
-        "created_at": timestamp(viewed.created_at),
+        "interaction_seconds": float(view.interaction_seconds),
+        "created_at": timestamp(view.created_at),
     }
 
 
 def _summary(summary: UserSummary) -> dict[str, Any]:
-    """Nothing is known here of assignments; the time spent is told beside what Canvas tells."""
+    """Canvas's members, those about assignments empty, and `total_activity_time` in seconds."""
     return {
-        "id": _number(summary.user),
+        "id": _canvas_id(summary.user),
         "page_views": summary.page_views,
         "max_page_views": summary.max_page_views,
         "page_views_level": summary.level,

@@ -1,7 +1,7 @@
-"""Pages as Canvas cuts them: `page`, `per_page`, a window of time, and the Link header.
+"""Pagination as in Canvas's API: `page`, `per_page`, a time window and the Link header.
 
-What cannot be read of the parameters is ignored, as Canvas does. A page is a number, or a bookmark
-that says what came last.
+Invalid values of `page` and `per_page` are ignored, as in Canvas. A page is a number, or a bookmark
+with the time and id of the last row of the previous page.
 """
 
 from __future__ import annotations
@@ -19,133 +19,139 @@ from lrs.api.canvas import urls
 from lrs.store.page_views import EARLIEST, LATEST, PageViewFilter
 from lrs.xapi.query_params import uuid
 
-_DEFAULT, _MOST = 10, 100
+_DEFAULT_PER_PAGE, _MAX_PER_PAGE = 10, 100
 _BOOKMARK = "bookmark:"
 _PAGE = re.compile("[1-9][0-9]{0,8}")
 _PER_PAGE = re.compile("[0-9]{1,18}")
-_ECHOED = ("start_time", "end_time", "sort_column", "student_id", "per_page")
-_ORDER = ("current", "next", "prev", "first", "last")
-_KEPT_FIRST = ("next", "last", "prev", "current", "first")
-_MOST_BYTES = 6_000
+_ECHOED_PARAMETERS = ("start_time", "end_time", "sort_column", "student_id", "per_page")
+_LINK_ORDER = ("current", "next", "prev", "first", "last")
+# Proxies limit header fields to 8 KiB: of long links, the less important ones are left out.
+_LINK_PRIORITY = ("next", "last", "prev", "current", "first")
+_MAX_LINK_BYTES = 6_000
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class BadWindow(ValueError):
-    """The times asked for cannot be; the message is Canvas's."""
+class InvalidTimeWindow(ValueError):
+    """The message is Canvas's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """What is asked for, and the page as it was named ("1" for the first)."""
+class BookmarkedPage:
+    """A page of page views; `page` is the parameter ("1" for the first)."""
 
-    wanted: PageViewFilter
+    filter: PageViewFilter
     page: str
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
+class NumberedPage:
     """A page by its number, from 1."""
 
     number: int
     limit: int
 
     @property
-    def skip(self) -> int:
+    def offset(self) -> int:
         return (self.number - 1) * self.limit
 
 
-def window(request: Request) -> Window:
-    """What page views are asked for. Raises BadWindow."""
+def bookmarked_page(request: Request) -> BookmarkedPage:
+    """The requested page of page views. Raises InvalidTimeWindow."""
     start, end = (_time(request.query_params.get(name)) for name in ("start_time", "end_time"))
     if start and start > datetime.now(UTC):
-        raise BadWindow("start_time cannot be in the future")
+        raise InvalidTimeWindow("start_time cannot be in the future")
     if start and end and end <= start:
-        raise BadWindow("end_time must be after start_time")
+        raise InvalidTimeWindow("end_time must be after start_time")
     start, end = start or EARLIEST, end or LATEST
     limit, page = _per_page(request), request.query_params.get("page", "")
-    if after := _bookmarked(page):
-        return Window(PageViewFilter(limit, start, end, after), page)
+    if after := _parse_bookmark(page):
+        return BookmarkedPage(PageViewFilter(limit, start, end, after), page)
     number = int(page) if _PAGE.fullmatch(page) else 1
-    return Window(PageViewFilter(limit, start, end, offset=(number - 1) * limit), str(number))
+    page_filter = PageViewFilter(limit, start, end, offset=(number - 1) * limit)
+    return BookmarkedPage(page_filter, str(number))
 
 
-def numbered(request: Request) -> Numbered:
-    """What page of a list is asked for that is cut by numbers only."""
+def numbered_page(request: Request) -> NumberedPage:
+    """The requested page of a list without bookmarks."""
     page = request.query_params.get("page", "")
-    return Numbered(int(page) if _PAGE.fullmatch(page) else 1, _per_page(request))
+    return NumberedPage(int(page) if _PAGE.fullmatch(page) else 1, _per_page(request))
 
 
-def links(request: Request, asked: Window, last: tuple[datetime, str] | None) -> str:
-    """The Link header; `last` is what the page ends with, if there is more."""
-    pages = {"current": asked.page, "first": "1"}
+def link_of_bookmarked_page(
+    request: Request, page: BookmarkedPage, last: tuple[datetime, str] | None
+) -> str:
+    """The Link header; `last` is the position of the last row if there are more rows."""
+    pages = {"current": page.page, "first": "1"}
     if last:
         microseconds = (last[0] - EARLIEST) // _MICROSECOND
         text = f"{microseconds}.{last[1]}".encode()
         pages["next"] = _BOOKMARK + base64.urlsafe_b64encode(text).decode()
     else:
-        pages["last"] = asked.page
-    if asked.wanted.offset:
-        pages["prev"] = str(int(asked.page) - 1)
-    return _rendered(request, pages, asked.wanted.limit)
+        pages["last"] = page.page
+    if page.filter.offset:
+        pages["prev"] = str(int(page.page) - 1)
+    return _link(request, pages, page.filter.limit)
 
 
-def links_of_total(request: Request, asked: Numbered, total: int | None) -> str:
-    """The Link header of a list whose length is known; None beyond its end."""
-    pages = {"current": str(asked.number), "first": "1"}
+def link_of_numbered_page(request: Request, page: NumberedPage, total: int | None) -> str:
+    """The Link header; `total` is the number of rows, None for a page after the last."""
+    pages = {"current": str(page.number), "first": "1"}
     if total is not None:
-        last = max(1, -(-total // asked.limit))
+        last = max(1, -(-total // page.limit))
         pages["last"] = str(last)
-        if asked.number < last:
-            pages["next"] = str(asked.number + 1)
-    if asked.number > 1:
-        pages["prev"] = str(asked.number - 1)
-    return _rendered(request, pages, asked.limit)
+        if page.number < last:
+            pages["next"] = str(page.number + 1)
+    if page.number > 1:
+        pages["prev"] = str(page.number - 1)
+    return _link(request, pages, page.limit)
 
 
-def _rendered(request: Request, pages: dict[str, str], limit: int) -> str:
-    address = urls.base_url(request) + urls.path(request)
-    given = {**request.query_params, "per_page": str(limit)}
-    echoed = [(name, given[name]) for name in _ECHOED if name in given]
+def _link(request: Request, pages: dict[str, str], limit: int) -> str:
+    url = urls.base_url(request) + urls.path(request)
+    parameters = {**request.query_params, "per_page": str(limit)}
+    echoed = [(name, parameters[name]) for name in _ECHOED_PARAMETERS if name in parameters]
     links = {
-        relation: f'<{address}?{urlencode([*echoed, ("page", page)])}>; rel="{relation}"'
+        relation: f'<{url}?{urlencode([*echoed, ("page", page)])}>; rel="{relation}"'
         for relation, page in pages.items()
     }
-    kept = _fitting((relation, links[relation]) for relation in _KEPT_FIRST if relation in links)
-    return ",".join(links[relation] for relation in _ORDER if relation in kept)
+    fitting = _fitting(
+        (relation, links[relation]) for relation in _LINK_PRIORITY if relation in links
+    )
+    return ",".join(links[relation] for relation in _LINK_ORDER if relation in fitting)
 
 
 def _fitting(links: Iterable[tuple[str, str]]) -> set[str]:
-    """The relations whose links fit into a header that every proxy lets through."""
-    kept = set()
-    left = _MOST_BYTES
+    """The relations whose links fit into the header field."""
+    fitting = set()
+    remaining = _MAX_LINK_BYTES
     for relation, link in links:
-        left -= len(link) + 1
-        if left >= 0:
-            kept.add(relation)
-    return kept
+        remaining -= len(link) + 1
+        if remaining >= 0:
+            fitting.add(relation)
+    return fitting
 
 
 def _per_page(request: Request) -> int:
-    given = request.query_params.get("per_page", "")
-    wanted = int(given) if _PER_PAGE.fullmatch(given) else _DEFAULT
-    return min(max(wanted, 1), _MOST)
+    text = request.query_params.get("per_page", "")
+    value = int(text) if _PER_PAGE.fullmatch(text) else _DEFAULT_PER_PAGE
+    return min(max(value, 1), _MAX_PER_PAGE)
 
 
-def _time(given: str | None) -> datetime | None:
-    """An ISO 8601 time, in UTC if it does not say where; None if it is none."""
-    text = (given or "").strip()
-    for form in (text, text.replace(" ", "+")):  # a "+" that was not escaped has become a space
+def _time(value: str | None) -> datetime | None:
+    """An ISO 8601 time, in UTC if it has no offset; None if it is invalid."""
+    text = (value or "").strip()
+    for candidate in (text, text.replace(" ", "+")):  # an unescaped "+" is decoded as a space
         try:
-            found = datetime.fromisoformat(form)
-            found = found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+            time = datetime.fromisoformat(candidate)
+            time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
         except (ValueError, OverflowError):
             continue
-        return min(max(found, EARLIEST), LATEST)
+        return min(max(time, EARLIEST), LATEST)
     return None
 
 
-def _bookmarked(page: str) -> tuple[datetime, str] | None:
-    """Where a bookmark points to; None if it is none."""
+def _parse_bookmark(page: str) -> tuple[datetime, str] | None:
+    """The time and statement id in a bookmark; None if the page is no bookmark."""
     if not page.startswith(_BOOKMARK):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Tools, added, listed, rotated and revoked by an operator; and the URLs of their launches."""
+"""LTI tools (scope `admin`), and the callback URLs of their launches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import request_parsing
+from lrs.api import access, request_parsing
 from lrs.api.canvas import urls
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes, tools
@@ -36,8 +36,8 @@ class Rotation(msgspec.Struct, forbid_unknown_fields=True):
     overlap_hours: Annotated[float, Meta(ge=0, le=8760)] = 24.0
 
 
-class Launched(msgspec.Struct):
-    """Who is in which course; with parameters, either may be missing, or stand among them."""
+class Launch(msgspec.Struct):
+    """The user and the course of a launch. With `parameters`, both are optional or among them."""
 
     user: str | int | None = None
     course: str | int | None = None
@@ -45,126 +45,124 @@ class Launched(msgspec.Struct):
 
 
 async def get_tools(request: Request) -> Response:
-    who = await _operator(request)
-    found = await store.list_tools(request_parsing.services(request).database, who.partner)
-    return json_response({"tools": [_described(each) for each in found]})
+    caller = await access.authorize_partner(request, scopes.ADMIN)
+    request_parsing.query_parameters(request)
+    stored = await store.list_tools(request_parsing.services(request).database, caller.partner)
+    return json_response({"tools": [_serialize(tool) for tool in stored]})
 
 
 async def post_tools(request: Request) -> Response:
-    who = await _operator(request)
-    wanted, here = await _read(request, NewTool), request_parsing.services(request)
+    caller = await access.authorize_partner(request, scopes.ADMIN)
+    new_tool = await _read(request, NewTool)
+    services = request_parsing.services(request)
     issued = await tools.add_tool(
-        here.database,
-        here.secret_box,
-        who.partner_id,
-        wanted.name,
-        consumer_key=wanted.consumer_key,
-        secret=wanted.secret,
+        services.database,
+        services.secret_box,
+        caller.partner_id,
+        new_tool.name,
+        consumer_key=new_tool.consumer_key,
+        secret=new_tool.secret,
     )
-    return _shown(issued, 201)
+    return _secret_response(msgspec.to_builtins(issued), 201)
 
 
 async def rotate_tool(request: Request) -> Response:
-    who = await _operator(request)
-    wanted, here = await _read(request, Rotation), request_parsing.services(request)
-    until = datetime.now(UTC) + timedelta(hours=wanted.overlap_hours)
+    caller = await access.authorize_partner(request, scopes.ADMIN)
+    rotation = await _read(request, Rotation)
+    until = datetime.now(UTC) + timedelta(hours=rotation.overlap_hours)
+    services = request_parsing.services(request)
+    name = request.path_params["tool"]
     issued = await tools.rotate_tool(
-        here.database,
-        here.secret_box,
-        who.partner_id,
-        request.path_params["tool"],
-        until,
+        services.database, services.secret_box, caller.partner_id, name, until
     )
-    return _shown(issued, 200)
+    return _secret_response(msgspec.to_builtins(issued))
 
 
 async def delete_tool(request: Request) -> Response:
-    who = await _operator(request)
+    caller = await access.authorize_partner(request, scopes.ADMIN)
+    request_parsing.query_parameters(request)
     name = tools.check_name(request.path_params["tool"])
-    await store.revoke_tool(request_parsing.services(request).database, who.partner_id, name)
+    database = request_parsing.services(request).database
+    await store.revoke_tool(database, caller.partner_id, name)
     return Response(status_code=204)
 
 
 async def post_callback_urls(request: Request) -> Response:
-    who = await _caller(request, scopes.CALLBACKS_WRITE)
-    launched = await _read(request, Launched)
-    here, name = request_parsing.services(request), request.path_params["tool"]
-    tool = await store.find_tool(here.database, who.partner, name)
+    caller = await access.authorize_partner(request, scopes.CALLBACKS_WRITE)
+    launch = await _read(request, Launch)
+    tool = await _active_tool(request, caller)
+    callback_urls = _callback_urls(request, tool, launch)
+    if launch.parameters is not None:
+        parameters = canvas_launches.substitute_urls(launch.parameters, callback_urls)
+        return _secret_response({"parameters": parameters})
+    if callback_urls is None:
+        raise _missing_ids(launch)
+    callback_tokens = request_parsing.services(request).callback_tokens
+    expires_at = callback_tokens.expires_at(datetime.now(UTC))
+    expiry = timestamp(expires_at) if expires_at else None
+    return _secret_response(
+        {"url": callback_urls.xapi, "caliper_url": callback_urls.caliper, "expires_at": expiry}
+    )
+
+
+async def _active_tool(request: Request, caller: Caller) -> Tool:
+    name = request.path_params["tool"]
+    database = request_parsing.services(request).database
+    tool = await store.find_tool(database, caller.partner, name)
     if tool is None or tool.revoked_at:
         raise NotFound(f"Tool {name!r} not found.")
-    urls = _urls(request, tool, launched)
-    if launched.parameters is not None:
-        return _secret({"parameters": canvas_launches.substitute_urls(launched.parameters, urls)})
-    if urls is None:
-        raise _missing(launched)
-    expires_at = here.callback_tokens.expires_at(datetime.now(UTC))
-    expiry = timestamp(expires_at) if expires_at else None
-    return _secret({"url": urls.xapi, "caliper_url": urls.caliper, "expires_at": expiry})
+    return tool
 
 
-def _urls(request: Request, tool: Tool, launched: Launched) -> CallbackURLs | None:
-    """The URLs of a launch, unless it has no user or no course."""
-    parameters = launched.parameters or {}
-    user = _id("user", launched.user, parameters.get("user_id"))
-    course = _id("course", launched.course, parameters.get("context_id"))
+def _callback_urls(request: Request, tool: Tool, launch: Launch) -> CallbackURLs | None:
+    """The URLs of a launch; None without a user or a course. Raises InvalidParameter."""
+    parameters = launch.parameters or {}
+    user = _parse_id("user", launch.user, parameters.get("user_id"))
+    course = _parse_id("course", launch.course, parameters.get("context_id"))
     if user is None or course is None:
         return None
-    here, base = request_parsing.services(request), urls.base_url(request)
-    token = here.callback_tokens.issue(tool.partner, tool.name, user, course)
+    callback_tokens = request_parsing.services(request).callback_tokens
+    token = callback_tokens.issue(tool.partner, tool.name, user, course)
+    base = urls.base_url(request)
     return CallbackURLs(f"{base}/api/lti/v1/xapi/{token}", f"{base}/api/lti/v1/caliper/{token}")
 
 
-def _id(name: str, *given: Any) -> str | None:
-    """The first that is given, as a text. Raises InvalidParameter if it can be no id."""
-    found = next((each for each in given if each not in (None, "")), None)
-    if found is None:
+def _parse_id(name: str, *candidates: Any) -> str | None:
+    """The first value that is not empty, as a string. Raises InvalidParameter."""
+    value = next((candidate for candidate in candidates if candidate not in (None, "")), None)
+    if value is None:
         return None
-    text = str(found) if type(found) is int else found
+    text = str(value) if type(value) is int else value
     if not canvas_launches.is_lms_id(text):
-        most = canvas_launches.MAX_ID_LENGTH
-        raise _wrong(name, f"must be a text of 1 to {most} characters, none of them NUL")
+        limit = canvas_launches.MAX_ID_LENGTH
+        detail = f"must be a string of 1 to {limit} characters, without NUL"
+        violation = Violation(f"/{name}", detail, _REQUIREMENT)
+        raise InvalidParameter(f"{name} {detail}.", violations=[violation])
     return str(text)
 
 
-def _missing(launched: Launched) -> InvalidParameter:
-    missing = [name for name in ("user", "course") if getattr(launched, name) in (None, "")]
+def _missing_ids(launch: Launch) -> InvalidParameter:
+    missing = [name for name in ("user", "course") if getattr(launch, name) in (None, "")]
     return InvalidParameter(
-        f"{' and '.join(missing)} must be given.",
+        f"Missing: {', '.join(missing)}.",
         violations=[Violation(f"/{name}", "must be given", _REQUIREMENT) for name in missing],
     )
 
 
-def _wrong(name: str, detail: str) -> InvalidParameter:
-    violation = Violation(f"/{name}", detail, _REQUIREMENT)
-    return InvalidParameter(f"{name} {detail}.", violations=[violation])
-
-
-async def _operator(request: Request) -> Caller:
-    return await _caller(request, scopes.ADMIN)
-
-
-async def _caller(request: Request, scope: str) -> Caller:
-    who = await request_parsing.partner(request)
-    scopes.require(who.scopes, scope)
-    request_parsing.parameters(request)
-    return who
-
-
-async def _read(request: Request, kind: type[Body]) -> Body:
-    """The JSON object in the body; an empty body is an empty object."""
-    body = await request_parsing.body(
-        request, request_parsing.services(request).settings.max_xapi_statement_bytes
-    )
+async def _read(request: Request, body_type: type[Body]) -> Body:
+    """The JSON object in the body; an empty body is an empty object. Raises InvalidParameter."""
+    request_parsing.query_parameters(request)
+    limit = request_parsing.services(request).settings.max_xapi_statement_bytes
+    body = await request_parsing.read_body(request, limit)
     if body:
         request_parsing.require_json(request)
     try:
-        return msgspec.convert(strict_json.loads(body or b"{}"), kind)
+        return msgspec.convert(strict_json.loads(body or b"{}"), body_type)
     except msgspec.ValidationError as error:
-        reason = str(error)
-        raise InvalidParameter(f"The body is not what was expected: {reason}.") from None
+        raise InvalidParameter(f"Invalid body: {error}.") from None
 
 
-def _described(tool: Tool) -> dict[str, Any]:
+def _serialize(tool: Tool) -> dict[str, Any]:
     return {
         "name": tool.name,
         "consumer_key": tool.consumer_key,
@@ -173,10 +171,6 @@ def _described(tool: Tool) -> dict[str, Any]:
     }
 
 
-def _shown(issued: tools.IssuedTool, status: int) -> Response:
-    return _secret(msgspec.to_builtins(issued), status)
-
-
-def _secret(content: Any, status: int = 200) -> Response:
-    """An answer that no cache may keep."""
+def _secret_response(content: Any, status: int = 200) -> Response:
+    """A response with a secret, which caches must not store."""
     return json_response(content, status, {"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""URLs as the world sees them."""
+"""Absolute URLs of this server, as clients see them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from lrs.api import request_parsing
 
 
 def base_url(request: Request) -> str:
-    """Where this server is: as the settings say, or else as the request was sent to it.
+    """Scheme, host and base path: the setting `LRS_PUBLIC_URL`, or those of the request.
 
-    Scheme and host are those that a trusted proxy forwards, if there are such.
+    A trusted proxy's forwarded scheme and host are already in the request.
     """
     settings = request_parsing.services(request).settings
     host = request.headers.get("host")
@@ -20,11 +20,11 @@ def base_url(request: Request) -> str:
 
 
 def path(request: Request) -> str:
-    """The path as it was sent, with its escapes."""
+    """The path as sent, percent-encoded."""
     return request_parsing.raw_path(request.scope)
 
 
 def url(request: Request) -> str:
-    """The URL that the request was sent to."""
+    """The URL of the request."""
     query = request.scope["query_string"].decode("latin-1")
     return base_url(request) + path(request) + (f"?{query}" if query else "")

@@ -1,7 +1,7 @@
-"""The alternate request syntax of 1.0.3 (Communication 1.3): a whole request inside a form.
+"""The alternate request syntax (xAPI 1.0.3 Communication 1.3): a request contained in a form.
 
-For browsers that could send nothing but a POST to another origin. `method` in the query names the
-method meant; the form holds what would be headers, parameters and content. 2.0 has dropped it.
+Old browsers can send only POST to another origin. The query parameter `method` is the method of the
+contained request; the form has its headers, parameters and content. xAPI 2.0 has no such syntax.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _HEADERS = {
         "Accept-Language",
     )
 }
-# More than there are headers and parameters. Nobody is authenticated yet when a form is read.
-_MOST_FIELDS = 100
-_MOST_BYTES = 65_536
+# The form is parsed before authentication: its credentials may be in it.
+_MAX_FIELDS = 100
+_MAX_BYTES = 65_536
 _CONTENT = b"content="
-_OF_THE_FORM = (b"content-type", b"content-length")
+_FORM_HEADERS = (b"content-type", b"content-length")
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 
 
@@ -73,30 +73,30 @@ def without_body(send: Send) -> Send:
 
 
 async def _unwrap(request: Request) -> bytes:
-    """Rewrites the scope, and returns the content that was meant, as it stands in the form."""
+    """Rewrite the scope; returns the content of the contained request, still form-encoded."""
     if request.method != "POST":
-        raise BadRequest("The alternate request syntax is a POST.")
+        raise BadRequest("The alternate request syntax needs a POST.")
     parameters = request.query_params.multi_items()
     method = request.query_params["method"]
     if method not in _METHODS:
         raise InvalidParameter("method must be GET, HEAD, PUT, POST or DELETE.")
     if len(parameters) > 1:
-        raise InvalidParameter("The alternate request syntax has no parameter beside method.")
-    most = request_parsing.services(request).settings.max_body_bytes
-    form, content = _form(request, await request_parsing.body(request, most))
+        raise InvalidParameter("method is the only query parameter of the alternate syntax.")
+    limit = request_parsing.services(request).settings.max_body_bytes
+    form, content = _parse_form(request, await request_parsing.read_body(request, limit))
     _rewrite(request.scope, method, form, has_content=content is not None)
-    if request_parsing.version(request, required=True) != "1.0.3":
+    if request_parsing.xapi_version(request, required=True) != "1.0.3":
         raise BadRequest("xAPI 2.0 has no alternate request syntax.")
     if content is None and method == "PUT":
-        raise BadRequest("The form has no content, which a PUT needs.")
+        raise BadRequest("A PUT needs the form field content.")
     return content or b""
 
 
-def _form(request: Request, body: bytes) -> tuple[dict[str, str], bytes | None]:
-    """The fields, and the content as it stands there, if there is any."""
+def _parse_form(request: Request, body: bytes) -> tuple[dict[str, str], bytes | None]:
+    """The fields, and the content, if any, still form-encoded."""
     if request_parsing.media_type(request) != request_parsing.FORM:
         raise BadRequest(f"The alternate request syntax needs {request_parsing.FORM}.")
-    others, contents = _taken_apart(body)
+    others, contents = _split_form(body)
     try:
         pairs = parse_qsl(
             others.decode(), keep_blank_values=True, strict_parsing=bool(others), errors="strict"
@@ -104,23 +104,23 @@ def _form(request: Request, body: bytes) -> tuple[dict[str, str], bytes | None]:
     except ValueError:
         raise _malformed() from None
     form = dict(pairs)
-    twice = len(form) < len(pairs)
-    if "content" in form:  # its name is escaped
+    is_repeated = len(form) < len(pairs)
+    if "content" in form:  # the field name was percent-encoded
         contents.append(_CONTENT + quote_plus(form.pop("content")).encode())
-    if twice or len(contents) > 1:
-        raise BadRequest("A field stands twice in the form.")
+    if is_repeated or len(contents) > 1:
+        raise BadRequest("The form has a repeated field.")
     return form, contents[0].removeprefix(_CONTENT) if contents else None
 
 
-def _taken_apart(body: bytes) -> tuple[bytes, list[bytes]]:
-    """The fields beside the content, and those that are the content, of which there may be one."""
-    fields = body.split(b"&", _MOST_FIELDS)
-    contents = [each for each in fields if each.startswith(_CONTENT)]
-    others = b"&".join(each for each in fields if not each.startswith(_CONTENT))
-    if len(fields) > _MOST_FIELDS or len(others) > _MOST_BYTES:
+def _split_form(body: bytes) -> tuple[bytes, list[bytes]]:
+    """The other fields, joined, and the content fields. Raises BadRequest for large forms."""
+    fields = body.split(b"&", _MAX_FIELDS)
+    contents = [field for field in fields if field.startswith(_CONTENT)]
+    others = b"&".join(field for field in fields if not field.startswith(_CONTENT))
+    if len(fields) > _MAX_FIELDS or len(others) > _MAX_BYTES:
         raise BadRequest(
-            f"The form has more than {_MOST_FIELDS} fields, or more than {_MOST_BYTES} bytes "
-            "beside its content."
+            f"The form has more than {_MAX_FIELDS} fields, or more than {_MAX_BYTES} bytes "
+            "without its content."
         )
     return others, contents
 
@@ -137,23 +137,23 @@ def _malformed() -> MalformedJSON:
 
 
 def _rewrite(scope: Scope, method: str, form: dict[str, str], *, has_content: bool) -> None:
-    """Fields that name headers win over the real ones; the rest are parameters."""
-    told = {
+    """Form fields with a header's name replace that header; the others are query parameters."""
+    headers = {
         _HEADERS[name.lower()].lower(): value
         for name, value in form.items()
         if name.lower() in _HEADERS
     }
     if has_content:
-        told.setdefault("content-type", "application/json")
-    told.pop("content-length", None)
-    kept = [
+        headers.setdefault("content-type", "application/json")
+    headers.pop("content-length", None)
+    sent = [
         (name, value)
         for name, value in scope["headers"]
-        if name.decode("latin-1") not in told and name not in _OF_THE_FORM
+        if name.decode("latin-1") not in headers and name not in _FORM_HEADERS
     ]
     scope["method"] = method
-    scope["headers"] = kept + [
-        (name.encode("latin-1"), value.encode("utf-8")) for name, value in told.items()
+    scope["headers"] = sent + [
+        (name.encode("latin-1"), value.encode("utf-8")) for name, value in headers.items()
     ]
     query = {name: value for name, value in form.items() if name.lower() not in _HEADERS}
     scope["query_string"] = urlencode(query).encode()

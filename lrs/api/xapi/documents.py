@@ -1,4 +1,4 @@
-"""State, agent profiles and activity profiles (xAPI 1.0.3 Communication 2.2, 2.3, 2.6, 2.7)."""
+"""State, agent profile and activity profile (xAPI 1.0.3 Communication 2.2, 2.3, 2.6, 2.7)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import request_parsing
+from lrs.api import access, request_parsing
 from lrs.api.responses import http_date, json_response
 from lrs.auth import scopes
 from lrs.errors import BadRequest, NotFound, PreconditionFailed
@@ -26,7 +26,7 @@ _KINDS = {
     "/xapi/activities/profile": rules.ACTIVITY_PROFILE,
 }
 
-# A browser asks again before it uses what it has, and runs nothing that a document holds.
+# A browser revalidates its copy, and runs no script in a document.
 _HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -35,124 +35,129 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """A request, read as far as its parameters and preconditions."""
+class _DocumentRequest:
+    """A request with its parsed parameters and preconditions; the body is not read."""
 
     database: Database
-    body_bytes: int
+    max_bytes: int
     kind: Kind
     version: Version
     partner_id: int
-    asked: DocumentQuery
-    conditions: Preconditions
+    query: DocumentQuery
+    preconditions: Preconditions
 
     @property
     def key(self) -> DocumentKey:
-        return DocumentKey(self.asked.scope, self.asked.document_id)
+        return DocumentKey(self.query.scope, self.query.document_id)
 
 
 async def get_document(request: Request) -> Response:
-    call = await _read(request, "GET")
-    if not call.asked.document_id:
-        return await _ids(call)
-    found = await store.get(call.database, call.partner_id, call.key)
-    if found is None:
-        raise NotFound(f"There is no {call.kind.name} {call.asked.document_id[:80]!r} here.")
-    headers = {**_HEADERS, "ETag": f'"{found.document.etag}"'}
-    if call.conditions.not_modified(found.document.etag):
+    """One document, or the ids of a scope."""
+    call = await _parse(request, "GET")
+    if not call.query.document_id:
+        return await _ids_response(call)
+    stored = await store.get(call.database, call.partner_id, call.key)
+    if stored is None:
+        raise NotFound(f"No {call.kind.name} with the id {call.query.document_id[:80]!r}.")
+    headers = {**_HEADERS, "ETag": f'"{stored.document.etag}"'}
+    if call.preconditions.not_modified(stored.document.etag):
         return Response(status_code=304, headers=headers)
-    headers["Last-Modified"] = http_date(found.updated)
-    headers["Content-Type"] = found.document.content_type
-    return Response(found.document.content, headers=headers)
+    headers["Last-Modified"] = http_date(stored.updated)
+    headers["Content-Type"] = stored.document.content_type
+    return Response(stored.document.content, headers=headers)
 
 
 async def put_document(request: Request) -> Response:
-    call = await _read(request, "PUT")
-    sent = await _document(call, request)
-    if not call.conditions and rules.replaces_unconditionally(call.kind, call.version):
-        await store.put(call.database, call.partner_id, call.key, sent)
-        return _changed(sent)
+    """Replace or create a document (preconditions: Communication 3.1)."""
+    call = await _parse(request, "PUT")
+    document = await _read_document(request, call.max_bytes)
+    if not call.preconditions and rules.replaces_unconditionally(call.kind, call.version):
+        await store.put(call.database, call.partner_id, call.key, document)
+        return _no_content(document)
 
-    def decide(found: Document | None) -> Document:
-        rules.check_put(call.kind, call.version, call.conditions, found)
-        return sent
+    def replace(stored: Document | None) -> Document:
+        rules.check_put(call.kind, call.version, call.preconditions, stored)
+        return document
 
-    return _changed(await store.compare_and_swap(call.database, call.partner_id, call.key, decide))
+    await store.compare_and_swap(call.database, call.partner_id, call.key, replace)
+    return _no_content(document)
 
 
 async def post_document(request: Request) -> Response:
-    call = await _read(request, "POST")
-    sent = await _document(call, request)
-    rules.check_post(sent)
+    """Merge JSON into a document, or create it (Communication 2.2)."""
+    call = await _parse(request, "POST")
+    document = await _read_document(request, call.max_bytes)
+    rules.check_post(document)
 
-    def decide(found: Document | None) -> Document:
-        call.conditions.check(found.etag if found else None)
-        return rules.merge(found, sent, call.body_bytes) if found else sent
+    def merge(stored: Document | None) -> Document:
+        call.preconditions.check(stored.etag if stored else None)
+        return rules.merge(stored, document, call.max_bytes) if stored else document
 
-    return _changed(await store.compare_and_swap(call.database, call.partner_id, call.key, decide))
+    merged = await store.compare_and_swap(call.database, call.partner_id, call.key, merge)
+    return _no_content(merged)
 
 
 async def delete_document(request: Request) -> Response:
-    call = await _read(request, "DELETE")
-    if not call.asked.document_id:
+    """Delete one document, or all state documents of a scope."""
+    call = await _parse(request, "DELETE")
+    if not call.query.document_id:
         await _delete_all(call)
-    elif call.conditions:
-        await _delete_one(call)
+    elif call.preconditions:
+        await _delete_conditionally(call)
     else:
         await store.delete(call.database, call.partner_id, call.key)
-    return _changed(None)
+    return _no_content(None)
 
 
-async def _ids(call: _Call) -> Response:
-    scope, since = call.asked.scope, call.asked.since
-    found = await store.list_ids(call.database, call.partner_id, scope, since)
+async def _ids_response(call: _DocumentRequest) -> Response:
+    rows = await store.list_ids(call.database, call.partner_id, call.query.scope, call.query.since)
     headers = {"Cache-Control": "no-cache"}
-    if found:
-        latest = max(updated for _, updated in found)
-        headers["Last-Modified"] = http_date(latest)
-    return json_response([document_id for document_id, _ in found], headers=headers)
+    if rows:
+        headers["Last-Modified"] = http_date(max(updated for _, updated in rows))
+    return json_response([document_id for document_id, _ in rows], headers=headers)
 
 
-async def _delete_one(call: _Call) -> None:
-    def decide(found: Document | None) -> None:
-        call.conditions.check(found.etag if found else None)
+async def _delete_conditionally(call: _DocumentRequest) -> None:
+    def delete(stored: Document | None) -> None:
+        call.preconditions.check(stored.etag if stored else None)
 
-    await store.compare_and_swap(call.database, call.partner_id, call.key, decide)
-
-
-async def _delete_all(call: _Call) -> None:
-    if call.conditions:
-        raise PreconditionFailed("If-Match and If-None-Match are for one document: give stateId.")
-    await store.delete_all(call.database, call.partner_id, call.asked.scope)
+    await store.compare_and_swap(call.database, call.partner_id, call.key, delete)
 
 
-async def _read(request: Request, method: str) -> _Call:
+async def _delete_all(call: _DocumentRequest) -> None:
+    if call.preconditions:
+        raise PreconditionFailed("If-Match and If-None-Match need the stateId of one document.")
+    await store.delete_all(call.database, call.partner_id, call.query.scope)
+
+
+async def _parse(request: Request, method: str) -> _DocumentRequest:
+    """Authorize and parse a request. `method` is GET for HEAD too."""
     kind = _KINDS[request.scope["path"]]
-    version = request_parsing.version(request, required=True)
-    who = await request_parsing.caller(request, request_parsing.BASIC_OR_BEARER)
-    needed = scopes.STATE if kind is rules.STATE else scopes.PROFILE
-    scopes.require(who.scopes, needed, *((scopes.ALL_READ,) if method == "GET" else ()))
-    here = request_parsing.services(request)
-    return _Call(
-        here.database,
-        here.settings.max_body_bytes,
+    version = request_parsing.xapi_version(request, required=True)
+    write_scope = scopes.STATE if kind is rules.STATE else scopes.PROFILE
+    sufficient = (write_scope, scopes.ALL_READ) if method == "GET" else (write_scope,)
+    caller = await access.authorize(request, access.BASIC_OR_BEARER, *sufficient)
+    services = request_parsing.services(request)
+    return _DocumentRequest(
+        services.database,
+        services.settings.max_body_bytes,
         kind,
         version or "1.0.3",
-        who.partner_id,
-        rules.parse(request_parsing.parameters(request), kind, method),
+        caller.partner_id,
+        rules.parse(request_parsing.query_parameters(request), kind, method),
         preconditions.parse(
             request.headers.getlist("if-match"), request.headers.getlist("if-none-match")
         ),
     )
 
 
-async def _document(call: _Call, request: Request) -> Document:
+async def _read_document(request: Request, max_bytes: int) -> Document:
     content_type = request.headers.get("content-type", "").strip() or ANY_BYTES
     if not content_type.isprintable():
-        raise BadRequest("The Content-Type holds characters that are not printable.")
-    return Document.of(await request_parsing.body(request, call.body_bytes), content_type)
+        raise BadRequest("The Content-Type contains unprintable characters.")
+    return Document.of(await request_parsing.read_body(request, max_bytes), content_type)
 
 
-def _changed(document: Document | None) -> Response:
+def _no_content(document: Document | None) -> Response:
     headers = {"ETag": f'"{document.etag}"'} if document else None
     return Response(status_code=204, headers=headers)

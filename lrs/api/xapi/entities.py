@@ -1,4 +1,4 @@
-"""What is known of agents and activities, and of this server (1.0.3 Communication 2.4 and on)."""
+"""Agents, activities and about resources (xAPI 1.0.3 Communication 2.4, 2.5 and 2.8)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import request_parsing
+from lrs.api import access, request_parsing
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -19,50 +19,58 @@ VERSIONS = ["1.0.0", "1.0.1", "1.0.2", "1.0.3", "2.0.0"]
 
 
 async def get_agent(request: Request) -> Response:
-    """The Person object of an agent, known or not."""
-    who = await _reader(request)
-    asked = _only(request, "agent", query_params.agent, "2.4")
-    identity = str(index_keys.agent_identity(asked))
-    here = request_parsing.services(request)
+    """The Person object of an agent, stored or not."""
+    caller = await _authorize(request)
+    agent = _parse_parameter(request, "agent", query_params.agent, "2.4")
+    identity = str(index_keys.agent_identity(agent))
     names = await definitions.names(
-        here.database, who.partner_id, identity, page_loader.MAX_PAGE_BYTES
+        request_parsing.services(request).database,
+        caller.partner_id,
+        identity,
+        page_loader.MAX_PAGE_BYTES,
     )
-    return json_response(person_object(asked, names))
+    return json_response(person_object(agent, names))
 
 
 async def get_activity(request: Request) -> Response:
-    """The complete Activity object, known or not."""
-    who = await _reader(request)
-    asked = _only(request, "activityId", query_params.iri, "2.5")
-    here = request_parsing.services(request)
-    known = await definitions.definitions(
-        here.database, who.partner_id, [asked], page_loader.MAX_PAGE_BYTES
+    """The Activity object with its merged definition, stored or not."""
+    caller = await _authorize(request)
+    activity_id = _parse_parameter(request, "activityId", query_params.iri, "2.5")
+    merged = await definitions.definitions(
+        request_parsing.services(request).database,
+        caller.partner_id,
+        [activity_id],
+        page_loader.MAX_PAGE_BYTES,
     )
-    return json_response(activity_object(asked, known.get(asked)))
+    return json_response(activity_object(activity_id, merged.get(activity_id)))
 
 
 async def get_about(_: Request) -> Response:
     return json_response({"version": VERSIONS})
 
 
-def _only(request: Request, name: str, reader: query_params.Parser, section: str) -> Any:
-    """The value of the one parameter of a resource."""
+def _parse_parameter(request: Request, name: str, parser: query_params.Parser, section: str) -> Any:
+    """The value of the only parameter of a resource. Raises InvalidParameter."""
     values = query_params.parse(
-        request_parsing.parameters(request),
-        {name: reader},
+        request_parsing.query_parameters(request),
+        {name: parser},
         required=[name],
         section=f"xAPI 1.0.3 Communication {section}",
     )
     return values[name]
 
 
-async def _reader(request: Request) -> Caller:
-    """Who may read what all of a partner's statements tell: who may read them, or has profiles.
+async def _authorize(request: Request) -> Caller:
+    """The caller, if it may read data that all statements of a partner contribute to.
 
-    The standard gives these two resources no scope of their own (1.0.3 Communication 4.2). Reading
-    only one's own statements is not enough, since others' have told of it too.
+    The standard has no scope for these resources (1.0.3 Communication 4.2).
+    `statements/read/mine` is not sufficient: other authorities contribute too.
     """
-    request_parsing.version(request, required=True)
-    who = await request_parsing.caller(request, request_parsing.BASIC_OR_BEARER)
-    scopes.require(who.scopes, scopes.STATEMENTS_READ, scopes.PROFILE, scopes.ALL_READ)
-    return who
+    request_parsing.xapi_version(request, required=True)
+    return await access.authorize(
+        request,
+        access.BASIC_OR_BEARER,
+        scopes.STATEMENTS_READ,
+        scopes.PROFILE,
+        scopes.ALL_READ,
+    )

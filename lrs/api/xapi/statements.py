@@ -1,4 +1,4 @@
-"""Statements, as the standard has them: a batch is all or nothing (1.0.3 Communication 2.1)."""
+"""Statements of the xAPI interface: a batch is atomic (xAPI 1.0.3 Communication 2.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import batch_results, problem_details, request_parsing, statement_list
+from lrs.api import access, batch_results, problem_details, request_parsing, statement_list
+from lrs.api.access import BASIC_OR_BEARER
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -22,72 +23,74 @@ SECTION = "xAPI 1.0.3 Communication 2.1"
 
 
 async def post_statements(request: Request) -> Response:
-    version, who = await _writer(request)
+    """Store statements (Communication 2.1.2)."""
+    version = request_parsing.xapi_version(request, required=True)
+    caller = await access.authorize(request, BASIC_OR_BEARER, scopes.STATEMENTS_WRITE)
     if request.scope["query_string"] and request.query_params:
-        raise InvalidParameter("POST takes no parameters here.")
-    text, attached = await _content(request)
-    items, _ = request_parsing.split(request, text)
-    parser = StatementParser(_max_bytes(request), attached)
-    found = await _submit(request, who, version, items, parser)
-    if problem := gravest(found):
-        return problem_details.response(problem, results=batch_results.refused(found))
-    return json_response([outcome.statement_id for outcome in found])
+        raise InvalidParameter("POST has no query parameters.")
+    text, attachments = await _read_content(request)
+    items, _ = request_parsing.split_items(request, text)
+    parser = StatementParser(_max_bytes(request), attachments)
+    outcomes = await _store(request, caller, version, items, parser)
+    if problem := gravest(outcomes):
+        return problem_details.response(problem, results=batch_results.refused(outcomes))
+    return json_response([outcome.statement_id for outcome in outcomes])
 
 
 async def put_statement(request: Request) -> Response:
-    version, who = await _writer(request)
-    asked = query_params.parse(
-        request_parsing.parameters(request),
-        {"statementId": query_params.uuid},
-        required=["statementId"],
-        section=SECTION,
-    )
-    text, attached = await _content(request)
-    items, is_batch = request_parsing.split(request, text)
+    """Store one statement under the id in the query (Communication 2.1.1)."""
+    version = request_parsing.xapi_version(request, required=True)
+    caller = await access.authorize(request, BASIC_OR_BEARER, scopes.STATEMENTS_WRITE)
+    statement_id = _statement_id(request)
+    text, attachments = await _read_content(request)
+    items, is_batch = request_parsing.split_items(request, text)
     if is_batch:
-        raise MalformedJSON("PUT stores one statement, not an array of them.")
-    parser = StatementParser(_max_bytes(request), attached, asked["statementId"])
-    found = await _submit(request, who, version, items, parser)
-    if problem := gravest(found):
+        raise MalformedJSON("The body of a PUT is one statement, not an array.")
+    parser = StatementParser(_max_bytes(request), attachments, statement_id)
+    outcomes = await _store(request, caller, version, items, parser)
+    if problem := gravest(outcomes):
         return problem_details.response(problem)
     return Response(status_code=204)
 
 
 async def get_statements(request: Request) -> Response:
-    request_parsing.version(request, required=True)
-    who = await request_parsing.caller(request, request_parsing.BASIC_OR_BEARER)
-    return await statement_list.answer(request, who, None)
+    """One statement or a page of statements (Communication 2.1.3)."""
+    request_parsing.xapi_version(request, required=True)
+    caller = await access.authorize(request, BASIC_OR_BEARER, *statement_list.SCOPES)
+    return await statement_list.response(request, caller, None)
 
 
-async def _writer(request: Request) -> tuple[Version | None, Caller]:
-    version = request_parsing.version(request, required=True)
-    who = await request_parsing.caller(request, request_parsing.BASIC_OR_BEARER)
-    scopes.require(who.scopes, scopes.STATEMENTS_WRITE)
-    return version, who
+def _statement_id(request: Request) -> str:
+    parameters = query_params.parse(
+        request_parsing.query_parameters(request),
+        {"statementId": query_params.uuid},
+        required=["statementId"],
+        section=SECTION,
+    )
+    return str(parameters["statementId"])
 
 
-async def _content(request: Request) -> tuple[bytes, dict[str, Attachment]]:
-    """The JSON text of the request, and the attachments that came with it."""
+async def _read_content(request: Request) -> tuple[bytes, dict[str, Attachment]]:
+    """The JSON text of the request, and its attachments by SHA-2 (Communication 1.5)."""
     content_type = request_parsing.header(request.scope, b"content-type") or ""
     is_multipart = content_type.lower().startswith("multipart/mixed")
     if not is_multipart:
         request_parsing.require_json(request)
-    body = await request_parsing.body(
-        request, request_parsing.services(request).settings.max_body_bytes
-    )
+    limit = request_parsing.services(request).settings.max_body_bytes
+    body = await request_parsing.read_body(request, limit)
     return multipart.parse(body, content_type) if is_multipart else (body, {})
 
 
-async def _submit(
+async def _store(
     request: Request,
-    who: Caller,
+    caller: Caller,
     version: Version | None,
     items: Sequence[bytes],
     parser: StatementParser,
 ) -> list[Outcome]:
     if parser.attachments:
         multipart.require_declared([strict_json.loads(item) for item in items], parser.attachments)
-    context = request_parsing.ingest_context(who, None, version)
+    context = access.ingest_context(caller, None, version)
     return await request_parsing.services(request).ingest.submit(
         items, context, parser, atomic=True
     )
@@ -100,10 +103,10 @@ def _max_bytes(request: Request) -> int:
 _GRAVITY = ("invalid", "too_large", "conflict")
 
 
-def gravest(found: Sequence[Outcome]) -> LRSError | None:
-    """What refuses the whole request, if anything does; a duplicate is no reason to."""
+def gravest(outcomes: Sequence[Outcome]) -> LRSError | None:
+    """The problem for which a batch is refused, if any. A duplicate is not a problem."""
     for kind in _GRAVITY:
-        for outcome in found:
+        for outcome in outcomes:
             if outcome.kind == kind:
                 return outcome.problem
     return None

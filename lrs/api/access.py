@@ -1,0 +1,70 @@
+"""Authentication and authorization of a request: rate limit, scopes and partner."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from lrs.api.request_parsing import header, services
+from lrs.auth import scopes
+from lrs.auth.authenticate import Caller
+from lrs.errors import Forbidden
+from lrs.ingest.model import IngestContext
+from lrs.observability.server_timing import stage
+from lrs.xapi.validation import Version
+
+BEARER = frozenset({"bearer"})
+BASIC_OR_BEARER = frozenset({"basic", "bearer"})
+
+
+async def authenticate(request: Request, schemes: frozenset[str]) -> Caller:
+    """The caller, whose rate limit is charged.
+
+    Raises Unauthorized, TokenExpired, TooManyRequests.
+    """
+    with stage("auth"):
+        caller = await services(request).authenticator.authenticate(
+            header(request.scope, b"authorization"), schemes
+        )
+    services(request).rate_limit.check(caller.key)
+    return caller
+
+
+async def authorize(request: Request, schemes: frozenset[str], *sufficient: str) -> Caller:
+    """The caller, if one of the sufficient scopes is granted. Raises MissingScope otherwise."""
+    caller = await authenticate(request, schemes)
+    scopes.require(caller.scopes, *sufficient)
+    return caller
+
+
+async def authenticate_partner(request: Request) -> Caller:
+    """The caller, if its token belongs to the partner in the path. Raises Forbidden otherwise."""
+    caller = await authenticate(request, BEARER)
+    partner = request.path_params["partner"]
+    if partner != caller.partner:
+        raise Forbidden(f"The token belongs to another partner than {partner!r}.")
+    return caller
+
+
+async def authorize_partner(request: Request, *sufficient: str) -> Caller:
+    """The caller of a partner's resource, if one of the sufficient scopes is granted.
+
+    Raises Forbidden and MissingScope otherwise.
+    """
+    caller = await authenticate_partner(request)
+    scopes.require(caller.scopes, *sufficient)
+    return caller
+
+
+def ingest_context(
+    caller: Caller, organization: str | None, version: Version | None
+) -> IngestContext:
+    return IngestContext(
+        caller.partner_id,
+        caller.partner,
+        caller.home_page,
+        organization,
+        caller.authority,
+        caller.authority_key,
+        scopes.DEFINE in caller.scopes,
+        version,
+    )
