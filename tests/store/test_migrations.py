@@ -81,7 +81,7 @@ async def test_migration_outside_a_transaction_runs_once(empty: str) -> None:
     assert await value(empty, "select n from thing") == 2
 
 
-async def test_invalid_index_is_built_again(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_invalid_index_is_built_again(empty: str) -> None:
     await migrations.migrate(empty)
     await execute(empty, "create table thing (n integer); insert into thing values (1), (1)")
     migrated = migrations.all_migrations()
