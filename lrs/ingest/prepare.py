@@ -43,10 +43,10 @@ def _row(item: ParsedItem, context: IngestContext) -> StatementRow:
         actor_key=keys.actor,
         object_key=keys.object,
         organization=item.organization,
-        timed="timestamp" in statement,
+        has_timestamp="timestamp" in statement,
         body=_body(item, statement_id, context),
-        links=tuple(keys.entries.items()),
-        target=target,
+        index_entries=tuple(keys.entries.items()),
+        target_id=target,
         voids=target is not None and verb == index_keys.VOIDED,
         definitions=[
             (activity, tuple(map(orjson.dumps, texts))) for activity, texts in activities.items()

@@ -171,7 +171,7 @@ def _distinct_rows(group: Sequence[Submission]) -> dict[str, StatementRow]:
 
 def _fits_one_query(group: Sequence[Submission], rows: dict[str, StatementRow]) -> bool:
     """Whether nothing is read or written between the insert of the statements and the commit."""
-    if any(row.target or row.contents or row.page_view for row in rows.values()):
+    if any(row.target_id or row.contents or row.page_view for row in rows.values()):
         return False
     if any(submission.nonce for submission in group):
         return False
@@ -198,7 +198,7 @@ async def _resolve_references(
     connection: Connection, partner_id: int, stored: Sequence[StatementRow], inserted: InsertedIds
 ) -> frozenset[str]:
     """Resolves StatementRefs from and to the stored rows; returns the ids that are pending."""
-    referring = frozenset(row.statement_id for row in stored if row.target)
+    referring = frozenset(row.statement_id for row in stored if row.target_id)
     if not referring and not inserted.referred:
         return referring
     return referring - await references.resolve(

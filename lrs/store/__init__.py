@@ -26,6 +26,6 @@ How to call the store:
   `WatermarkReader` share queries between requests and are created once per worker, in `lrs.app`.
 - Values come back as frozen dataclasses or structs, never as database rows. A missing row is
   `None`, or `NotFound` where the function says so.
-- No function applies a business rule or knows a client's protocol. A decision that must be atomic
-  is passed in as a function (`documents.compare_and_swap`).
+- No function applies a business rule or a client's protocol. A decision that must be atomic is
+  passed in as a function (`documents.compare_and_swap`).
 """

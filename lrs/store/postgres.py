@@ -2,8 +2,8 @@
 
 A server has three pools. Writers carry an `application_name` of their own, because the watermark
 is computed from their open transactions. Readers serve look-ups. List readers serve statement
-lists: the planner cannot know how many statements an agent has, so their sessions allow only index
-scans and nested loops, and the query itself decides the order of scans.
+lists. The planner cannot know how many statements an agent has: their sessions allow only index
+scans and nested loops. The query decides the order of the scans.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class _Pool(asyncpg.Pool):
     def _on_released(self, task: asyncio.Task[None]) -> None:
         self._release_tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio does not log a lost connection
+            task.exception()  # once retrieved, asyncio does not log a lost connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from lrs.store.postgres import Database, translate_errors
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """A tenant; `home_page` is the base URL of the IRIs made of its own ids."""
+    """A tenant; `home_page` is the base URL for IRIs of the partner's ids."""
 
     partner_id: int
     name: str

@@ -42,7 +42,7 @@ async def test_colliding_keys_of_two_partners_return_own_statements_only(
         verb_key=theirs.verb_key ^ changed,
         actor_key=(theirs.actor_key or 0) ^ changed,
         object_key=(theirs.object_key or 0) ^ changed,
-        links=tuple((key ^ changed, roles) for key, roles in theirs.links),
+        index_entries=tuple((key ^ changed, roles) for key, roles in theirs.index_entries),
     )
     mine = prepared({**registered, "id": new_id()})
     writers = services.database.writers

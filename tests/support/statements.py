@@ -38,9 +38,9 @@ def prepared(each: dict[str, Any]) -> StatementRow:
         actor_key=keys.actor,
         object_key=keys.object,
         organization=None,
-        timed=False,
+        has_timestamp=False,
         body=orjson.dumps(each).decode()[:-1] + ",",
-        links=tuple(keys.entries.items()),
-        target=target,
+        index_entries=tuple(keys.entries.items()),
+        target_id=target,
         voids=target is not None and each["verb"]["id"] == index_keys.VOIDED,
     )

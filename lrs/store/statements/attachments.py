@@ -14,7 +14,7 @@ _SIZES = resources.query("list_attachment_sizes")
 _CONTENTS = resources.query("get_attachments")
 
 _MAX_CHUNK_BYTES = 4_194_304
-"""Total size of the contents held in memory; a single larger content is a chunk by itself."""
+"""Total size of the contents held in memory. A larger content forms a chunk alone."""
 
 
 async def insert(connection: Connection, partner_id: int, rows: Sequence[StatementRow]) -> None:

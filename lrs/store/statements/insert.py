@@ -32,10 +32,10 @@ class StatementRow(msgspec.Struct, frozen=True, gc=False):
     """A valid, completed statement, ready for its insert; only `stored` is missing.
 
     `body` is the JSON text up to its last member, with a trailing comma. The insert appends
-    `timestamp`, unless `timed`, and `stored`. The keys are unsalted 64-bit index keys:
+    `timestamp`, unless `has_timestamp`, and `stored`. The keys are unsalted 64-bit index keys:
     `actor_key` of an actor that is one identified agent, `object_key` of an object that is an
-    activity; `links` are all other index entries, pairs of key and bit set of roles. `target` is
-    the id of the statement that a StatementRef refers to; `voids` whether it voids that.
+    activity; `index_entries` are all others, pairs of key and bit mask of roles. `target_id` is the
+    id of the statement that a StatementRef refers to; `voids` whether it voids that.
 
     Parts of other tables: `definitions`, pairs of activity id and its definitions as JSON texts;
     `names`, pairs of agent identity and name; `contents` of attachments, pairs of SHA-2 in
@@ -50,10 +50,10 @@ class StatementRow(msgspec.Struct, frozen=True, gc=False):
     actor_key: int | None
     object_key: int | None
     organization: str | None
-    timed: bool
+    has_timestamp: bool
     body: str
-    links: tuple[tuple[int, int], ...]
-    target: str | None
+    index_entries: tuple[tuple[int, int], ...]
+    target_id: str | None
     voids: bool
     definitions: Sequence[tuple[str, tuple[bytes, ...]]] = ()
     names: Sequence[tuple[str, str]] = ()
@@ -84,8 +84,11 @@ InsertResult = ExistingStatement | None
 
 @dataclass(frozen=True, slots=True)
 class InsertedIds:
-    """The ids that were new, those of them that stored statements refer to, and the activities
-    whose stored definition changed."""
+    """The result of an insert.
+
+    `ids` were new; stored statements refer to `referred` of them; the stored definitions of
+    `changed_activities` changed.
+    """
 
     ids: frozenset[str]
     referred: frozenset[str]
@@ -106,8 +109,8 @@ async def insert_new(
 ) -> InsertedIds:
     """Inserts the rows whose ids are new, and what is pending of them, in one round trip.
 
-    The ids of `rows` must be distinct. With `atomic`, raises BatchAborted unless all are new; that
-    may abort the transaction, so that it must not be used within one.
+    The ids of `rows` must be distinct. With `atomic`, raises BatchAborted unless all are new. Do
+    not use `atomic` within a transaction, which it may abort.
     """
     try:
         (record,) = await connection.fetch(
@@ -127,9 +130,9 @@ def _columns(partner_id: int, rows: Sequence[StatementRow]) -> tuple[Sequence[ob
     """Arrays of the columns of the rows, of their index entries and of their references."""
     salt = key_salt(partner_id)
     index_entries = [
-        (row.statement_id, key ^ salt, roles) for row in rows for key, roles in row.links
+        (row.statement_id, key ^ salt, roles) for row in rows for key, roles in row.index_entries
     ]
-    references = [row for row in rows if row.target is not None]
+    references = [row for row in rows if row.target_id is not None]
     return (
         [row.statement_id for row in rows],
         [row.verb_key ^ salt for row in rows],
@@ -138,13 +141,13 @@ def _columns(partner_id: int, rows: Sequence[StatementRow]) -> tuple[Sequence[ob
         [None if row.object_key is None else row.object_key ^ salt for row in rows],
         [row.organization for row in rows],
         [row.digest for row in rows],
-        [row.timed for row in rows],
+        [row.has_timestamp for row in rows],
         [row.body for row in rows],
         [statement_id for statement_id, _, _ in index_entries],
         [key for _, key, _ in index_entries],
         [roles for _, _, roles in index_entries],
         [row.statement_id for row in references],
-        [row.target for row in references],
+        [row.target_id for row in references],
         [row.voids for row in references],
     )
 
@@ -173,8 +176,8 @@ async def find_existing(
 ) -> dict[tuple[str, bytes], ExistingStatement]:
     """The stored statements with the ids of `rows`, by id and digest of the row.
 
-    Within the transaction of an insert, this must be a statement of its own after the insert: only
-    then does it see the rows of concurrent transactions.
+    Within the transaction of an insert, call it after the insert: only a later query sees the rows
+    of concurrent transactions.
     """
     records = await connection.fetch(
         _STORED_DIGESTS,
@@ -194,7 +197,7 @@ async def find_existing(
 async def preview(
     database: Database, partner_id: int, rows: Sequence[StatementRow]
 ) -> list[InsertResult]:
-    """The result of an insert of `rows`, without the insert: None where the id is new."""
+    """The results that an insert of `rows` would have, in order. Nothing is inserted."""
     with translate_errors():
         stored = await find_existing(database.readers, partner_id, rows)
     first_rows: dict[str, StatementRow] = {}

@@ -22,7 +22,7 @@ MAX_PAGE_BYTES = 8_388_608
 class StatementPage:
     """A page: `statements` are JSON texts in UTF-8, separated by commas.
 
-    They have at most `MAX_PAGE_BYTES` together; a larger statement is a page by itself.
+    They have at most `MAX_PAGE_BYTES` together, except for a page of one larger statement.
     `last_sequence` is the end of the page, None if it is the end of the list.
     """
 
@@ -46,15 +46,15 @@ class PageLoader:
     ) -> StatementPage:
         """The page of a filter. A page that is not full may have successors.
 
-        `read_at` is the time of the caller's watermark reading. Requests share a query only if they
-        share the reading, so that the query begins after each of the requests. Raises Unavailable.
+        `read_at` is the time of the caller's watermark reading. Only requests with the same reading
+        share a query, which therefore begins after all of them. Raises Unavailable.
         """
         return await self._single_flight.load((partner_id, statement_filter, read_at))
 
     async def _read(self, key: tuple[int, StatementFilter, datetime]) -> StatementPage:
         """Reads the page; if a statement exceeds its share of the bytes, reads a shorter page.
 
-        Statements are seldom larger than their share, so that one query suffices as a rule.
+        Most pages need one query: few statements are larger than their share.
         """
         partner_id, statement_filter, _ = key
         share = MAX_PAGE_BYTES // statement_filter.limit

@@ -4,7 +4,7 @@ It is the only SQL assembled at run time; `page_sql` holds its parts. A page has
 every set of predicates, whatever the sizes of the tables:
 
 - One predicate drives the scan: its index ranges are scanned in page order, and every statement
-  found is probed against the other predicates. The query finds the rarest predicate itself, by the
+  found is probed against the other predicates. The query chooses the rarest predicate, by the
   distance of its 50th statement.
 - A scan ends when the page is full, or after `MAX_EXAMINED_STATEMENTS`. The page then ends early,
   and its cursor continues after the last examined statement.
@@ -13,8 +13,8 @@ every set of predicates, whatever the sizes of the tables:
   join, and the sessions of the list pool allow only index scans and nested loops.
 - A page is limited in bytes. If a statement is larger than `$7`, the query returns the sizes of all
   statements instead of the texts, and `page_loader` runs it again with a smaller limit.
-- Keys are salted per partner (`partner_keys`), so that most indexes need no `partner_id`. Every row
-  is checked for it nevertheless.
+- Keys are salted per partner (`partner_keys`). Most indexes therefore need no `partner_id`; every
+  row is still checked for it.
 
 Example: the statements of one registration, for a credential that reads only its own statements.
 Two predicates with one index range each; a predicate with several ranges scans their union with
@@ -308,7 +308,7 @@ left out.
 from __future__ import annotations
 
 from functools import cache
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from lrs.store.statements.filters import Column, IndexRange, StatementFilter
@@ -342,7 +342,7 @@ def build_page_query(
         index_keys.VOIDED_KEY ^ salt,
         *statement_filter.sequence_range(),
         max_statement_bytes,
-        *(_stored_value(each, salt) for predicate in predicates for each in predicate),
+        *(_stored_value(index_range, salt) for index_range in chain.from_iterable(predicates)),
     ]
 
 

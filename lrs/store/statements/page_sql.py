@@ -227,8 +227,8 @@ select
 from matching"""
 
 # The text ends before the row after the page. A page that is not full ends with the last examined
-# statement, if the maximum was examined, or with the list. octet_length reads no large payload;
-# textsend converts the text to UTF-8 bytes, so that the client does not decode it.
+# statement, if the maximum was examined, or with the list. octet_length does not read a large
+# payload. textsend converts the text to UTF-8 bytes, which asyncpg returns undecoded.
 _RESULT = """\
 select
     case when max_bytes <= $7 then

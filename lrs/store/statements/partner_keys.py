@@ -1,10 +1,10 @@
 """The per-partner salt of index keys.
 
 The database stores every 64-bit index key XORed with the salt of its partner. Two partners' keys of
-the same verb or agent differ, so that an index over keys alone separates partners and needs no
-`partner_id` column. Two partners' keys can collide like two keys of one partner. A collision
-never exposes a statement: an index entry yields a sequence, and the statement is read by
-partner and sequence.
+the same verb or agent differ: an index over keys alone separates partners and needs no `partner_id`
+column. Keys of two partners can still collide, as rarely as two keys of one partner. A collision
+never exposes a statement: an index entry yields a sequence, and the statement is read by partner
+and sequence. The salt is no secret.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ _OPEN_SINCE = resources.query("has_open_writers")
 _OPEN_WRITERS_TIMEOUT = 2.0
 _POLL_INTERVAL = 0.002
 
-# A statement inherits the keys of every target in its chain, so that the number of index entries
-# grows with the square of the length of the chain. A statement takes keys of targets behind its
+# A statement inherits the keys of every target in its chain. The number of index entries would grow
+# with the square of the length of the chain. A statement therefore takes keys of targets behind its
 # direct target only up to a limit: 100, or its share of 1,000,000 keys per call, if that is more.
 _MIN_KEY_LIMIT = 100
 _MAX_INHERITED_KEYS_PER_CALL = 1_000_000
@@ -113,9 +113,9 @@ def _inherit(nodes: dict[str, _Node]) -> dict[str, _Inherited]:
     key_limit = max(_MIN_KEY_LIMIT, _MAX_INHERITED_KEYS_PER_CALL // max(1, len(nodes)))
     for statement_id in nodes:
         chain, passes = _unvisited_chain(nodes, statement_id, inherited)
-        for link in list(reversed(chain)) * passes:
-            inherited[link] = _from_target(
-                nodes, nodes[link].target, inherited, payload_keys, key_limit
+        for node_id in list(reversed(chain)) * passes:
+            inherited[node_id] = _from_target(
+                nodes, nodes[node_id].target, inherited, payload_keys, key_limit
             )
     return inherited
 
