@@ -21,5 +21,5 @@ def test_docstring_shows_the_sql_of_a_registration_and_an_authority() -> None:
     sql, _ = page_query.build_page_query(1, statement_filter)
     docstring = str(page_query.__doc__)
     start = docstring.index("    -- $1 partner_id")
-    end = docstring.index("Its plan:")
+    end = docstring.index("Its plan, by")
     assert dedent(docstring[start:end]).strip() == sql

@@ -197,112 +197,58 @@ Two predicates with one index range each; a predicate with several ranges scans 
         case when max_bytes > $7 then sizes end as statement_sizes
     from page
 
-Its plan: EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) on PostgreSQL 18 with 100,000 statements, 200 of
-the registration, 67 of these of the credential. Abridged: loops of 1 and details of storage are
-left out.
+Its plan, by EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) on PostgreSQL 18 with 100,000 statements: 200
+are of the registration, 67 of these of the credential. Abridged to scans, joins and their
+conditions; `(InitPlan n)` reads `driving_predicate`.
 
     Subquery Scan on page (rows=1)
-     CTE driving_predicate
-      ->  Limit (rows=1)
-         InitPlan 1
-          ->  Limit (rows=1)
-             ->  Subquery Scan on probe (rows=50)
-                ->  Subquery Scan on index_range_2 (rows=50)
-                   Filter: (index_range_2.key = $8)
-                   ->  Limit (rows=50)
-                      ->  Index Only Scan Backward using index_entry_pkey on index_entry
-                          index_entry_1 (rows=50)
-                         Index Cond: ((partner_id = $1) AND (ROW(key, sequence) >= ROW($8, $5)) AND
-                             (ROW(key, sequence) < ROW($8, $6)))
-         InitPlan 2
-          ->  Limit (rows=1)
-             ->  Subquery Scan on probe_1 (rows=50)
-                ->  Subquery Scan on index_range_3 (rows=50)
-                   Filter: (index_range_3.authority_key = $9)
-                   ->  Limit (rows=50)
-                      ->  Index Scan Backward using statement_by_authority on statement statement_2
-                          (rows=50)
-                         Index Cond: ((ROW(authority_key, sequence) >= ROW($9, $5)) AND
-                             (ROW(authority_key, sequence) < ROW($9, $6)))
-                         Filter: (partner_id = $1)
-         ->  Sort (rows=1)
-            Sort Key: (GREATEST((InitPlan 1).col1)) NULLS FIRST, (0)
-            ->  Append (rows=2)
-               ->  Result (rows=1)
-               ->  Result (rows=1)
-     InitPlan 6
-      ->  Limit (rows=0)
-         ->  Append (rows=200)
-            ->  Limit (rows=200)
-               InitPlan 4
-                ->  CTE Scan on driving_predicate (rows=1)
-               ->  Result (rows=200)
-                  One-Time Filter: ((InitPlan 4).col1 = 0)
-                  ->  Subquery Scan on index_range_4 (rows=200)
-                     Filter: (index_range_4.key = $8)
-                     ->  Limit (rows=200)
-                        ->  Index Only Scan Backward using index_entry_pkey on index_entry
-                            index_entry_2 (rows=200)
-                           Index Cond: ((partner_id = $1) AND (ROW(key, sequence) >= ROW($8, $5))
-                               AND (ROW(key, sequence) < ROW($8, $6)))
-            ->  Limit (rows=0)
-               InitPlan 5
-                ->  CTE Scan on driving_predicate driving_predicate_1 (rows=1)
-               ->  Result (rows=0)
-                  One-Time Filter: ((InitPlan 5).col1 = 1)
-                  ->  (never executed)
-     ->  Aggregate (rows=1)
-        ->  Limit (rows=67)
-           InitPlan 8
-            ->  Result (rows=1)
-               InitPlan 7
-                ->  Index Only Scan using statement_reference_voiding on statement_reference
-                    (rows=0)
-                   Index Cond: (partner_id = $1)
-           InitPlan 10
-            ->  CTE Scan on driving_predicate driving_predicate_2 (rows=1)
-           InitPlan 12
-            ->  CTE Scan on driving_predicate driving_predicate_3 (rows=1)
-           ->  Result (rows=67)
-              ->  Append (rows=67)
-                 ->  Subquery Scan on "*SELECT* 1" (rows=67)
-                    Filter: ((((InitPlan 12).col1 = 1) OR COALESCE(("*SELECT* 1".authority_key =
-                        $9), false)) AND (((InitPlan 10).col1 = 0) OR EXISTS(SubPlan 11)) AND ((NOT
-                        (InitPlan 8).col1) OR (NOT EXISTS(SubPlan 9)) OR ("*SELECT* 1".verb_key =
-                        $4)))
-                    Rows Removed by Filter: 133
-                    ->  Limit (rows=200)
-                       InitPlan 13
-                        ->  CTE Scan on driving_predicate driving_predicate_4 (rows=1)
-                       ->  Result (rows=200)
-                          One-Time Filter: ((InitPlan 13).col1 = 0)
-                          ->  Nested Loop (rows=200)
-                             ->  Subquery Scan on index_range (rows=200)
-                                Filter: (index_range.key = $8)
-                                ->  Limit (rows=200)
-                                   ->  Index Only Scan Backward using index_entry_pkey on
-                                       index_entry (rows=200)
-                                      Index Cond: ((partner_id = $1) AND (ROW(key, sequence) >=
-                                          ROW($8, $5)) AND (ROW(key, sequence) < ROW($8, $6)))
-                             ->  Index Scan using statement_by_sequence on statement (rows=1
-                                 loops=200)
-                                Index Cond: ((partner_id = $1) AND (sequence >=
-                                    index_range.sequence) AND (sequence <= index_range.sequence))
-                    SubPlan 11
-                     ->  (never executed)
-                    SubPlan 9
-                     ->  (never executed)
-                 ->  Subquery Scan on "*SELECT* 2" (rows=0)
-                    Filter: ((((InitPlan 12).col1 = 1) OR COALESCE(("*SELECT* 2".authority_key =
-                        $9), false)) AND (((InitPlan 10).col1 = 0) OR EXISTS(SubPlan 11)) AND ((NOT
-                        (InitPlan 8).col1) OR (NOT EXISTS(SubPlan 9)) OR ("*SELECT* 2".verb_key =
-                        $4)))
-                    ->  Limit (rows=0)
-                       InitPlan 14
-                        ->  CTE Scan on driving_predicate driving_predicate_5 (rows=1)
-                       ->  Result (rows=0)
-                          One-Time Filter: ((InitPlan 14).col1 = 1)
-                          ->  (never executed)
+      CTE driving_predicate
+        ->  Sort (rows=1)
+              Sort Key: (GREATEST((InitPlan 1).col1)) NULLS FIRST, (0)
+              InitPlan 1
+                ->  Index Only Scan Backward using index_entry_pkey on index_entry (rows=50)
+                      Index Cond: ((partner_id = $1) AND (ROW(key, sequence) >= ROW($8, $5))
+                        AND (ROW(key, sequence) < ROW($8, $6)))
+              InitPlan 2
+                ->  Index Scan Backward using statement_by_authority on statement (rows=50)
+                      Index Cond: ((ROW(authority_key, sequence) >= ROW($9, $5))
+                        AND (ROW(authority_key, sequence) < ROW($9, $6)))
+                      Filter: (partner_id = $1)
+      InitPlan 6
+        ->  Append (rows=200)
+              ->  Index Only Scan Backward using index_entry_pkey on index_entry (rows=200)
+              ->  Index Scan Backward using statement_by_authority on statement (never executed)
+      ->  Aggregate (rows=1)
+            ->  Limit (rows=67)
+                  InitPlan 7
+                    ->  Index Only Scan using statement_reference_voiding on
+                        statement_reference (rows=0)
+                  ->  Append (rows=67)
+                        ->  Subquery Scan on "*SELECT* 1" (rows=67)
+                              Filter: ((((InitPlan 12).col1 = 1)
+                                  OR COALESCE(("*SELECT* 1".authority_key = $9), false))
+                                AND (((InitPlan 10).col1 = 0) OR EXISTS(SubPlan 11))
+                                AND ((NOT (InitPlan 8).col1) OR (NOT EXISTS(SubPlan 9))
+                                  OR ("*SELECT* 1".verb_key = $4)))
+                              Rows Removed by Filter: 133
+                              ->  Limit (rows=200)
+                                    One-Time Filter: ((InitPlan 13).col1 = 0)
+                                    ->  Nested Loop (rows=200)
+                                          ->  Index Only Scan Backward using index_entry_pkey on
+                                              index_entry (rows=200)
+                                          ->  Index Scan using statement_by_sequence on statement
+                                              (rows=1 loops=200)
+                              SubPlan 11
+                                ->  Index Only Scan using index_entry_pkey on index_entry
+                                    (never executed)
+                              SubPlan 9
+                                ->  Index Only Scan using statement_reference_voiding on
+                                    statement_reference (never executed)
+                        ->  Subquery Scan on "*SELECT* 2" (rows=0)
+                              ->  Limit (rows=0)
+                                    One-Time Filter: ((InitPlan 14).col1 = 1)
+                                    ->  Index Scan Backward using statement_by_authority on
+                                        statement (never executed)
 """
 
 from __future__ import annotations
