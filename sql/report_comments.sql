@@ -1,24 +1,24 @@
--- What each column says, as business intelligence tools show it: docs/reporting.md without its marks,
+-- What each column says, as business intelligence tools show it: docs/report-tables.md without markup,
 -- which a test holds this to. The names are those of the schema that the search path names.
 
-comment on column assessment_dim.assessment_id is 'given to the assessment when it is first met; never changes';
-comment on column assessment_dim.title is 'definition, name: in English if it can be had';
+comment on column assessment_dim.assessment_id is 'assigned at the first appearance of the assessment; stable';
+comment on column assessment_dim.title is 'definition, name: English if present';
 comment on column assessment_dim.slug is 'definition, extension http://datacamp.com/slug';
-comment on column assessment_dim.technology is 'definition, extension http://datacamp.com/topics: the first word that the vocabulary lists among the technologies';
+comment on column assessment_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column assessment_dim.id is 'assessment_id';
 
 comment on column assessment_fact.user_id is 'the learner: actor; user of a track event';
 comment on column assessment_fact.assessment_id is 'the assessment: object.id, by object.definition.type';
 comment on column assessment_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column assessment_fact.started_at is 'timestamp of the first started, else of the first statement at all, on days shown up to this one';
-comment on column assessment_fact.completed_at is 'timestamp of the first completed, or with result.completion, if that was by this day';
+comment on column assessment_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column assessment_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column assessment_fact.score is 'result.score.raw, else 100 times result.score.scaled: the last of the day';
 comment on column assessment_fact.score_group is 'of score: Novice, Intermediate Lower, Intermediate, Intermediate Upper or Advanced';
 comment on column assessment_fact.percentile is 'result or context, extension http://datacamp.com/percentile: the last of the day';
 comment on column assessment_fact.time_spent is 'result.duration of the day, in seconds';
 
 comment on column assignment_dim.group_id is 'people import, assignment rows: the group of the organization';
-comment on column assignment_dim.assignment_id is 'given when it is first imported';
+comment on column assignment_dim.assignment_id is 'assigned at the first import; stable';
 comment on column assignment_dim.created_by_id is 'people import, assignment rows: created_by';
 comment on column assignment_dim.assignment_type is 'people import, assignment rows: assignment_type';
 comment on column assignment_dim.assignment_title is 'the assigned content''s title';
@@ -33,18 +33,18 @@ comment on column assignment_dim.updated_at is 'people import, assignment rows: 
 comment on column assignment_dim.deleted_at is 'people import, assignment rows: deleted_at';
 
 comment on column assignment_fact.group_id is 'as in assignment_dim';
-comment on column assignment_fact.user_id is 'people import, assignment rows: assignee, or who is in that team or group';
+comment on column assignment_fact.user_id is 'people import, assignment rows: assignee, or the members of that team or group';
 comment on column assignment_fact.assignment_id is 'as in assignment_dim';
-comment on column assignment_fact.is_completed is 'whether there is a completed_at';
+comment on column assignment_fact.is_completed is 'true with a completed_at';
 comment on column assignment_fact.completion_status is 'late if completed after due_at, else completed; not completed: missed after due_at, else in_progress';
 comment on column assignment_fact.assigned_at is 'as created_at in assignment_dim';
 comment on column assignment_fact.due_at is 'as in assignment_dim';
-comment on column assignment_fact.completed_at is 'the learner record: first completion of the content; for xp, timestamp of the statement that brought the learner''s points since created_at to assignment_xp';
-comment on column assignment_fact.email_sent_at is 'nothing tells it: null';
-comment on column assignment_fact.reminder_sent_at is 'nothing tells it: null';
+comment on column assignment_fact.completed_at is 'the learner record: first completion of the content; for xp, timestamp of the statement with which the learner''s XP since created_at reached assignment_xp';
+comment on column assignment_fact.email_sent_at is 'no source: null';
+comment on column assignment_fact.reminder_sent_at is 'no source: null';
 
-comment on column certification_dim.certification_id is 'given to the certification when it is first met; never changes';
-comment on column certification_dim.certification_name is 'definition, name: in English if it can be had';
+comment on column certification_dim.certification_id is 'assigned at the first appearance of the certification; stable';
+comment on column certification_dim.certification_name is 'definition, name: English if present';
 comment on column certification_dim.certification_version is 'definition, extension http://datacamp.com/version';
 
 comment on column certification_fact.group_id is 'the group of the statements'' organization';
@@ -52,25 +52,25 @@ comment on column certification_fact.user_certification_id is 'learner, certific
 comment on column certification_fact.user_id is 'the learner: actor; user of a track event';
 comment on column certification_fact.certification_id is 'the certification: object.id, or the parent of the exam or case study';
 comment on column certification_fact.registered_at is 'timestamp of the first registered';
-comment on column certification_fact.expired_at is 'nothing tells it: null';
-comment on column certification_fact.assessments_passed_at is 'nothing tells it: null';
-comment on column certification_fact.coding_challenge_passed_at is 'nothing tells it: null';
+comment on column certification_fact.expired_at is 'no source: null';
+comment on column certification_fact.assessments_passed_at is 'no source: null';
+comment on column certification_fact.coding_challenge_passed_at is 'no source: null';
 comment on column certification_fact.first_exam_started_at is 'timestamp of the first started of an assessment whose parent is the certification';
 comment on column certification_fact.first_exam_completed_at is 'timestamp of the first completed of an assessment whose parent is the certification';
 comment on column certification_fact.exam_last_passed_at is 'timestamp of the last passed, or completed with result.success, of an assessment whose parent is the certification';
-comment on column certification_fact.case_study_ready_at is 'nothing tells it: null';
+comment on column certification_fact.case_study_ready_at is 'no source: null';
 comment on column certification_fact.first_case_study_submitted_at is 'timestamp of the first completed of a project whose parent is the certification';
 comment on column certification_fact.last_case_study_submitted_at is 'timestamp of the last completed of a project whose parent is the certification';
 comment on column certification_fact.certificate_granted_at is 'timestamp of the first completed of the certification itself';
-comment on column certification_fact.is_passed_assessments is 'nothing tells it: null';
-comment on column certification_fact.is_passed_challenges is 'nothing tells it: null';
-comment on column certification_fact.is_passed_exams is 'nothing tells it: null (that all were passed, nothing tells)';
+comment on column certification_fact.is_passed_assessments is 'no source: null';
+comment on column certification_fact.is_passed_challenges is 'no source: null';
+comment on column certification_fact.is_passed_exams is 'no source: null';
 
-comment on column exercise_dim.exercise_id is 'given to the exercise when it is first met; never changes';
-comment on column exercise_dim.title is 'definition, name: in English if it can be had';
+comment on column exercise_dim.exercise_id is 'assigned at the first appearance of the exercise; stable';
+comment on column exercise_dim.title is 'definition, name: English if present';
 comment on column exercise_dim.type is 'definition, extension http://datacamp.com/exerciseType, else interactionType';
 comment on column exercise_dim.number is 'definition, extension http://datacamp.com/number';
-comment on column exercise_dim.xp is 'definition, extension http://datacamp.com/xp: the most that can be gained';
+comment on column exercise_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
 comment on column exercise_dim.technology is 'the course''s, else the exercise''s own';
 comment on column exercise_dim.topic is 'the course''s, else the exercise''s own';
 comment on column exercise_dim.course_title is 'the course''s title';
@@ -88,15 +88,15 @@ comment on column exercise_dim.id is 'exercise_id';
 comment on column exercise_fact.user_id is 'the learner: actor; user of a track event';
 comment on column exercise_fact.exercise_id is 'the exercise: object.id, by object.definition.type; -1 if that was deleted';
 comment on column exercise_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column exercise_fact.started_at is 'timestamp of the first started, else of the first statement at all, on days shown up to this one';
-comment on column exercise_fact.completed_at is 'timestamp of the first completed, or with result.completion, if that was by this day';
+comment on column exercise_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column exercise_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column exercise_fact.time_spent is 'result.duration of the day, in seconds';
-comment on column exercise_fact.xp is 'result or context, extension http://datacamp.com/xp, added up over the day';
+comment on column exercise_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
-comment on column chapter_dim.chapter_id is 'given to the chapter when it is first met; never changes';
-comment on column chapter_dim.title is 'definition, name: in English if it can be had';
+comment on column chapter_dim.chapter_id is 'assigned at the first appearance of the chapter; stable';
+comment on column chapter_dim.title is 'definition, name: English if present';
 comment on column chapter_dim.slug is 'definition, extension http://datacamp.com/slug';
-comment on column chapter_dim.xp is 'definition, extension http://datacamp.com/xp: the most that can be gained';
+comment on column chapter_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
 comment on column chapter_dim.technology is 'the course''s, else the chapter''s own';
 comment on column chapter_dim.topic is 'the course''s, else the chapter''s own';
 comment on column chapter_dim.nb_exercises is 'definition, extension http://datacamp.com/nbExercises';
@@ -111,16 +111,16 @@ comment on column chapter_dim.id is 'chapter_id';
 comment on column chapter_fact.user_id is 'the learner: actor; user of a track event';
 comment on column chapter_fact.chapter_id is 'the chapter: object.id, by object.definition.type; -1 if that was deleted';
 comment on column chapter_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column chapter_fact.started_at is 'timestamp of the first started, else of the first statement at all, on days shown up to this one';
-comment on column chapter_fact.completed_at is 'timestamp of the first completed, or with result.completion, if that was by this day';
+comment on column chapter_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column chapter_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column chapter_fact.time_spent is 'result.duration of the day, in seconds';
-comment on column chapter_fact.xp is 'result or context, extension http://datacamp.com/xp, added up over the day';
+comment on column chapter_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
-comment on column course_dim.course_id is 'given to the course when it is first met; never changes';
-comment on column course_dim.title is 'definition, name: in English if it can be had';
-comment on column course_dim.technology is 'definition, extension http://datacamp.com/topics: the first word that the vocabulary lists among the technologies';
-comment on column course_dim.topic is 'definition, extension http://datacamp.com/topics: the first word that the vocabulary does not list among the technologies';
-comment on column course_dim.course_xp is 'definition, extension http://datacamp.com/xp: the most that can be gained; the vendor''s xp';
+comment on column course_dim.course_id is 'assigned at the first appearance of the course; stable';
+comment on column course_dim.title is 'definition, name: English if present';
+comment on column course_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
+comment on column course_dim.topic is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary does not list as a technology';
+comment on column course_dim.course_xp is 'definition, extension http://datacamp.com/xp: the maximum; the vendor''s xp';
 comment on column course_dim.nb_hours_needed is 'definition, extension http://datacamp.com/nbHoursNeeded';
 comment on column course_dim.slug is 'definition, extension http://datacamp.com/slug';
 comment on column course_dim.description is 'definition, description';
@@ -131,31 +131,31 @@ comment on column course_dim.id is 'course_id';
 comment on column course_fact.user_id is 'the learner: actor; user of a track event';
 comment on column course_fact.course_id is 'the course: object.id, by object.definition.type; of a track event content_id; of a Canvas callback the course that the tool was launched from; -1 if that was deleted';
 comment on column course_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column course_fact.started_at is 'timestamp of the first started, else of the first statement at all, on days shown up to this one';
-comment on column course_fact.completed_at is 'timestamp of the first completed, or with result.completion, if that was by this day';
+comment on column course_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column course_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column course_fact.time_spent is 'result.duration of the day; of track events, by how much duration_spent grew that day; of Canvas callbacks all of result.duration; in seconds';
-comment on column course_fact.xp is 'result or context, extension http://datacamp.com/xp, added up over the day';
+comment on column course_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
-comment on column practice_dim.practice_id is 'given to the practice when it is first met; never changes';
-comment on column practice_dim.title is 'definition, name: in English if it can be had';
+comment on column practice_dim.practice_id is 'assigned at the first appearance of the practice; stable';
+comment on column practice_dim.title is 'definition, name: English if present';
 comment on column practice_dim.status is 'definition, extension http://datacamp.com/status';
-comment on column practice_dim.technology is 'definition, extension http://datacamp.com/topics: the first word that the vocabulary lists among the technologies';
-comment on column practice_dim.xp is 'definition, extension http://datacamp.com/xp: the most that can be gained';
+comment on column practice_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
+comment on column practice_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
 comment on column practice_dim.id is 'practice_id';
 
 comment on column practice_fact.user_id is 'the learner: actor; user of a track event';
 comment on column practice_fact.practice_id is 'the practice: object.id, by object.definition.type';
 comment on column practice_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column practice_fact.started_at is 'timestamp of the first started, else of the first statement at all, on days shown up to this one';
-comment on column practice_fact.completed_at is 'timestamp of the first completed, or with result.completion, if that was by this day';
+comment on column practice_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column practice_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column practice_fact.is_mobile is 'result or context, extension http://datacamp.com/isMobile: whether any of the day says so';
 comment on column practice_fact.time_spent is 'result.duration of the day, in seconds';
-comment on column practice_fact.xp is 'result or context, extension http://datacamp.com/xp, added up over the day';
+comment on column practice_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
-comment on column project_dim.project_id is 'given to the project when it is first met; never changes';
-comment on column project_dim.title is 'definition, name: in English if it can be had';
-comment on column project_dim.technology is 'definition, extension http://datacamp.com/topics: the first word that the vocabulary lists among the technologies';
-comment on column project_dim.xp is 'definition, extension http://datacamp.com/xp: the most that can be gained';
+comment on column project_dim.project_id is 'assigned at the first appearance of the project; stable';
+comment on column project_dim.title is 'definition, name: English if present';
+comment on column project_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
+comment on column project_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
 comment on column project_dim.nb_hours_needed is 'definition, extension http://datacamp.com/nbHoursNeeded';
 comment on column project_dim.is_guided is 'definition, extension http://datacamp.com/isGuided';
 comment on column project_dim.is_certification is 'definition, extension http://datacamp.com/isCertification';
@@ -166,17 +166,17 @@ comment on column project_dim.id is 'project_id';
 comment on column project_fact.user_id is 'the learner: actor; user of a track event';
 comment on column project_fact.project_id is 'the project: object.id, by object.definition.type';
 comment on column project_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column project_fact.started_at is 'timestamp of the first started, else of the first statement at all, on days shown up to this one';
-comment on column project_fact.completed_at is 'timestamp of the first completed, or with result.completion, if that was by this day';
+comment on column project_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column project_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column project_fact.time_spent is 'result.duration of the day, in seconds';
-comment on column project_fact.xp is 'result or context, extension http://datacamp.com/xp, added up over the day';
+comment on column project_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
 comment on column track_content_dim.track_version_id is 'the track''s id';
 comment on column track_content_dim.track_id is 'the track''s id';
 comment on column track_content_dim.content_id is 'type and id of the content, as course-12';
 comment on column track_content_dim.content_type is 'object.definition.type, by the vocabulary';
 comment on column track_content_dim.content_title is 'the content''s title';
-comment on column track_content_dim.position is 'nothing tells it: null';
+comment on column track_content_dim.position is 'no source: null';
 comment on column track_content_dim.xp is 'the content''s definition, extension http://datacamp.com/xp';
 
 comment on column track_content_fact.group_id is 'the group of the statements'' organization on the track';
@@ -186,23 +186,23 @@ comment on column track_content_fact.content_id is 'as in track_content_dim';
 comment on column track_content_fact.date_id is 'the day of started_at';
 comment on column track_content_fact.started_at is 'as in track_fact';
 comment on column track_content_fact.completed_at is 'as in track_fact';
-comment on column track_content_fact.xp is 'the learner''s points on the content, on all days shown';
+comment on column track_content_fact.xp is 'the learner''s XP on the content, on all days shown';
 comment on column track_content_fact.nb_seconds is 'the learner''s time on the content, on all days shown';
 
-comment on column track_dim.track_version_id is 'the track''s id: statements tell one version';
-comment on column track_dim.track_id is 'given to the track when it is first met; never changes';
+comment on column track_dim.track_version_id is 'the track''s id: a track has one version';
+comment on column track_dim.track_id is 'assigned at the first appearance of the track; stable';
 comment on column track_dim.version_number is 'definition, extension http://datacamp.com/versionNumber';
-comment on column track_dim.title is 'definition, name: in English if it can be had';
-comment on column track_dim.technology is 'definition, extension http://datacamp.com/topics: the first word that the vocabulary lists among the technologies';
+comment on column track_dim.title is 'definition, name: English if present';
+comment on column track_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column track_dim.category is 'definition, extension http://datacamp.com/category';
 comment on column track_dim.short_description is 'definition, extension http://datacamp.com/shortDescription';
 comment on column track_dim.published_live_at is 'definition, extension http://datacamp.com/publishedLiveAt';
 comment on column track_dim.archived_at is 'definition, extension http://datacamp.com/archivedAt';
 comment on column track_dim.is_current_version is 'definition, extension http://datacamp.com/isCurrentVersion';
 comment on column track_dim.is_custom is 'definition, extension http://datacamp.com/isCustom';
-comment on column track_dim.nb_courses is 'how many courses track_content_dim has; null if it has nothing of the track';
-comment on column track_dim.nb_projects is 'how many projects track_content_dim has; null if it has nothing of the track';
-comment on column track_dim.xp is 'definition, extension http://datacamp.com/xp: the most that can be gained';
+comment on column track_dim.nb_courses is 'number of courses in track_content_dim; null without content items';
+comment on column track_dim.nb_projects is 'number of projects in track_content_dim; null without content items';
+comment on column track_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
 
 comment on column track_fact.group_id is 'the group of the statements'' organization';
 comment on column track_fact.user_id is 'the learner: actor; user of a track event';
@@ -210,19 +210,19 @@ comment on column track_fact.track_version_id is 'the track: object.id, by objec
 comment on column track_fact.date_id is 'the day of started_at';
 comment on column track_fact.started_at is 'timestamp of the first statement about the track';
 comment on column track_fact.completed_at is 'timestamp of the first completed of the track';
-comment on column track_fact.is_currently_active is 'whether it is not completed';
+comment on column track_fact.is_currently_active is 'true unless completed';
 
 comment on column publication_fact.group_id is 'the group of the statements'' organization';
 comment on column publication_fact.creator_id is 'actor of the first created';
 comment on column publication_fact.workspace_id is 'the workspace: object.id, by object.definition.type';
-comment on column publication_fact.viewed_at is 'the day of the viewed, from the first published on';
-comment on column publication_fact.nb_viewers is 'how many different actors viewed it';
-comment on column publication_fact.nb_seconds is 'result.duration of that day''s viewed, in seconds';
+comment on column publication_fact.viewed_at is 'the day of viewed, from the first published on';
+comment on column publication_fact.nb_viewers is 'number of distinct actors viewed it';
+comment on column publication_fact.nb_seconds is 'result.duration of viewed on that day, in seconds';
 comment on column publication_fact.viewer_type is 'creator if actor is who created it, else viewer';
 
-comment on column workspace_dim.workspace_id is 'given to the workspace when it is first met; never changes';
-comment on column workspace_dim.workspace_title is 'definition, name: in English if it can be had';
-comment on column workspace_dim.technology is 'definition, extension http://datacamp.com/topics: the first word that the vocabulary lists among the technologies';
+comment on column workspace_dim.workspace_id is 'assigned at the first appearance of the workspace; stable';
+comment on column workspace_dim.workspace_title is 'definition, name: English if present';
+comment on column workspace_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column workspace_dim.owner_type is 'definition, extension http://datacamp.com/ownerType';
 comment on column workspace_dim.category is 'definition, extension http://datacamp.com/category';
 comment on column workspace_dim.key is 'definition, extension http://datacamp.com/key';
@@ -232,10 +232,10 @@ comment on column workspace_dim.group_id is 'the group of the organization of th
 comment on column workspace_fact.creator_id is 'actor of the first created';
 comment on column workspace_fact.workspace_id is 'the workspace: object.id, by object.definition.type';
 comment on column workspace_fact.nb_megabytes is 'definition, extension http://datacamp.com/nbMegabytes';
-comment on column workspace_fact.nb_attempts_to_publish is 'how many published and publish_failed';
-comment on column workspace_fact.nb_times_published_successfully is 'how many published';
-comment on column workspace_fact.nb_upvotes is 'how many upvoted';
-comment on column workspace_fact.nb_shares is 'how many shared';
+comment on column workspace_fact.nb_attempts_to_publish is 'number of published and publish_failed';
+comment on column workspace_fact.nb_times_published_successfully is 'number of published';
+comment on column workspace_fact.nb_upvotes is 'number of upvoted';
+comment on column workspace_fact.nb_shares is 'number of shared';
 comment on column workspace_fact.created_at is 'timestamp of the first created';
 comment on column workspace_fact.updated_at is 'of the last created, edited, integrated or published';
 comment on column workspace_fact.first_edited_at is 'timestamp of the first edited';
@@ -248,13 +248,13 @@ comment on column workspace_fact.first_upvoted_at is 'timestamp of the first upv
 comment on column workspace_fact.last_upvoted_at is 'timestamp of the last upvoted';
 comment on column workspace_fact.group_id is 'the group of the organization of the first created';
 
-comment on column workspace_visit_fact.visitor_id is 'who visited: actor; user of a track event';
+comment on column workspace_visit_fact.visitor_id is 'the visitor: actor; user of a track event';
 comment on column workspace_visit_fact.workspace_id is 'the workspace: object.id, by object.definition.type';
-comment on column workspace_visit_fact.visited_at is 'the day of the viewed, in UTC';
-comment on column workspace_visit_fact.nb_seconds is 'result.duration of that day''s viewed, in seconds';
+comment on column workspace_visit_fact.visited_at is 'the day of viewed, in UTC';
+comment on column workspace_visit_fact.nb_seconds is 'result.duration of viewed on that day, in seconds';
 comment on column workspace_visit_fact.group_id is 'the group of the statements'' organization';
 
-comment on column team_dim.team_id is 'given when the team is first imported; never changes';
+comment on column team_dim.team_id is 'assigned at the first import; stable';
 comment on column team_dim.name is 'people import, team rows: name';
 comment on column team_dim.slug is 'people import, team rows: team';
 comment on column team_dim.created_date is 'people import, team rows: created_date';
@@ -262,14 +262,14 @@ comment on column team_dim.updated_date is 'people import, team rows: updated_da
 comment on column team_dim.deleted_date is 'people import, team rows: deleted_date';
 comment on column team_dim.id is 'team_id';
 
-comment on column user_dim.user_id is 'given to the learner when first met or imported; never changes';
+comment on column user_dim.user_id is 'assigned at the first appearance or import; stable';
 comment on column user_dim.first_name is 'people import, user rows: first_name';
 comment on column user_dim.last_name is 'people import, user rows: last_name';
 comment on column user_dim.email is 'people import, user rows: email; of others, from actor.mbox';
 comment on column user_dim.slug is 'people import, user rows: slug';
 comment on column user_dim.id is 'user_id';
 
-comment on column group_dim.group_id is 'given to the organization when first met or imported; never changes';
+comment on column group_dim.group_id is 'assigned at its first appearance or import; stable';
 comment on column group_dim.name is '{organization} in the path, or orgid of a track event; empty for the partner itself';
 comment on column group_dim.title is 'people import, group rows: title';
 comment on column group_dim.id is 'group_id';
@@ -280,7 +280,7 @@ comment on column date_dim.year is 'the calendar';
 comment on column date_dim.quarter is '1 to 4';
 comment on column date_dim.month is '1 to 12';
 comment on column date_dim.month_name is 'in English';
-comment on column date_dim.week is 'the week''s number by ISO 8601';
+comment on column date_dim.week is 'ISO 8601 week number';
 comment on column date_dim.week_start_date is 'the Monday of the week';
 comment on column date_dim.day is 'of the month';
 comment on column date_dim.day_of_week is '1 is Monday, 7 is Sunday';
@@ -289,4 +289,4 @@ comment on column date_dim.is_weekend is 'Saturday or Sunday';
 comment on column date_dim.id is 'date_id';
 
 comment on column user_team_bridge.user_id is 'people import, membership rows: user';
-comment on column user_team_bridge.team_id is 'people import, membership rows: team, if from and to say that it is so today';
+comment on column user_team_bridge.team_id is 'people import, membership rows: team, if today is within from and to';

@@ -1,4 +1,4 @@
--- The vendor's dimension tables and bridge, one query each; see docs/reporting.md. Names of
+-- The vendor's dimension tables and bridge, one query each; see docs/report-tables.md. Names of
 -- tables and columns are a public contract. $1 is the partner.
 
 -- name: assessment_dim

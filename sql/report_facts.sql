@@ -1,4 +1,4 @@
--- The vendor's fact tables, one query each; see docs/reporting.md. Names of tables and columns
+-- The vendor's fact tables, one query each; see docs/report-tables.md. Names of tables and columns
 -- are a public contract. $1 is the partner.
 
 -- name: assessment_fact

@@ -27,7 +27,7 @@ from lrs.reports.exports import ExportQuery
 from lrs.reports.tables import STATEMENTS, TABLES, Table
 from lrs.xapi import query_params
 
-_SECTION = "docs/reporting.md, Export"
+_SECTION = "docs/exports.md"
 
 
 async def get_tables(request: Request) -> Response:

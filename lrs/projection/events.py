@@ -1,6 +1,6 @@
 """Extracting the learning event of one statement: a learner, a content item and measures.
 
-Facts and records are computed from events alone; see docs/reporting.md, How facts are made.
+Facts and records are computed from events alone; see docs/reporting.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Identifiers of learners and content items in URLs and commands; see docs/reporting.md."""
+"""Identifiers of learners and content items in URLs and commands; see docs/learner-records.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The report tables: facts, dimensions and bridges of the vendor's data model, and `statements`.
 
 `sql/report_facts.sql` and `sql/report_dimensions.sql` have the query of each table, and
-docs/reporting.md the source of each column. A test compares the three with each other and with the
+docs/report-tables.md the source of each column. A test compares the three with each other and with the
 vendor's document.
 """
 

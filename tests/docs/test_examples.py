@@ -44,7 +44,7 @@ async def send(partner: Partner, request: CurlRequest) -> httpx.Response:
     if request.data is not None:
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
         is_file = request.data.startswith("@")
-        content = blocks(DOCS / "reporting.md", "csv")[0] if is_file else fill(request.data)
+        content = blocks(DOCS / "people.md", "csv")[0] if is_file else fill(request.data)
     auth = tuple(fill(request.user).split(":")) if request.user else None
     return await partner.http.request(
         request.method, fill(request.url), headers=headers, content=content, auth=auth

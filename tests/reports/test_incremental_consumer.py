@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 class Warehouse:
-    """Keeps some tables up to date, as docs/reporting.md says."""
+    """Keeps some tables up to date, as docs/exports.md says."""
 
     def __init__(self, partner: Partner) -> None:
         self.partner = partner

@@ -14,8 +14,7 @@ from tests.support.statements import statement
 
 Json = dict[str, Any]
 
-PAGE = (DOCS / "reporting.md").read_text(encoding="utf-8")
-DOCUMENT = PAGE.partition("## People\n")[2].partition("\n## ")[0]
+DOCUMENT = (DOCS / "people.md").read_text(encoding="utf-8")
 COURSE = "http://datacamp.com/course/123"
 ADA = "ada@example.com"
 
