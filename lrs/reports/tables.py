@@ -1,8 +1,8 @@
 """The report tables: facts, dimensions and bridges of the vendor's data model, and `statements`.
 
-`sql/report_facts.sql` and `sql/report_dimensions.sql` have the query of each table, and
-docs/report-tables.md the source of each column. A test compares the three with each other and with the
-vendor's document.
+`sql/report_facts.sql` and `sql/report_dimensions.sql` have the query of each table,
+docs/report-tables.md the source of each column. A test compares the three with each other and with
+the vendor's document.
 """
 
 from __future__ import annotations
