@@ -33,7 +33,7 @@ AUTH: list[str] = []
 
 @pytest.fixture(scope="module")
 def pattern() -> Iterator[Path]:
-    """A data directory with a partner and its credential, from a server that has stopped."""
+    """A data directory with a partner and its credential, of a stopped server."""
     parent = Path(tempfile.mkdtemp(prefix="lrs-test-")).resolve()
     server = Server(parent / "data", LRS_LOG_LEVEL="warning")
     data = ("--data-directory", str(parent / "data"))
@@ -56,7 +56,7 @@ def data(pattern: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def auth(pattern: Path) -> tuple[str, str]:
-    """The credential that the data directory knows."""
+    """The credential in the data directory."""
     key, secret = AUTH
     return key, secret
 
@@ -81,7 +81,7 @@ def workers(server: Server) -> list[psutil.Process]:
 
 
 class Senders:
-    """Clients that send one statement or a batch after another, and note what became of each."""
+    """Clients that send statements and batches in a loop, and record the outcome of each."""
 
     def __init__(self, url: str, auth: tuple[str, str], count: int = 6) -> None:
         self.url, self.auth = url, auth
@@ -115,7 +115,7 @@ class Senders:
                         self.unexpected.append(answer.text)
 
     def wait_for(self, more: int) -> None:
-        """Returns when so many more statements have been acknowledged."""
+        """Returns after `count` more statements are acknowledged."""
         wanted, give_up = len(self.acknowledged) + more, time.monotonic() + 20
         while len(self.acknowledged) < wanted:
             assert time.monotonic() < give_up
@@ -140,7 +140,7 @@ def stored(url: str, auth: tuple[str, str]) -> Counter[str]:
 
 
 def kept(data: Path) -> Counter[str]:
-    """What the database of a server that has stopped holds."""
+    """The statements in the database of a stopped server."""
 
     async def fetch(dsn: str) -> Counter[str]:
         connection = await asyncpg.connect(dsn)
@@ -152,13 +152,13 @@ def kept(data: Path) -> Counter[str]:
         return asyncio.run(fetch(dsn))
 
 
-def test_nothing_that_was_acknowledged_is_lost(data: Path, auth: tuple[str, str]) -> None:
+def test_killed_processes_lose_no_acknowledged_statement(data: Path, auth: tuple[str, str]) -> None:
     server = Server(data, "--workers", "2", LRS_LOG_LEVEL="warning")
     try:
         senders = Senders(server.url, auth)
         try:
             senders.wait_for(100)
-            # A worker is killed: the other goes on, and a new one takes its place.
+            # A killed worker is replaced, and the other continues.
             victim = workers(server)[0]
             victim.kill()
             senders.wait_for(200)
@@ -167,7 +167,7 @@ def test_nothing_that_was_acknowledged_is_lost(data: Path, auth: tuple[str, str]
                 assert time.monotonic() < give_up
                 time.sleep(0.02)
             senders.wait_for(100)
-            # Everything is killed at once, the database first.
+            # All processes are killed, the database first.
             children = workers(server)
             for process in [*postgres(data), psutil.Process(server.process.pid), *children]:
                 with suppress(psutil.NoSuchProcess):
@@ -189,7 +189,7 @@ def test_nothing_that_was_acknowledged_is_lost(data: Path, auth: tuple[str, str]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="one socket for all elsewhere")
-def test_each_worker_gets_its_share_of_connections_that_come_at_once(data: Path) -> None:
+def test_simultaneous_connections_are_balanced_over_workers(data: Path) -> None:
     server = Server(data, "--workers", "2", LRS_PROJECTION_ENABLED="no", LRS_LOG_LEVEL="warning")
     address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
 
@@ -220,7 +220,7 @@ def test_each_worker_gets_its_share_of_connections_that_come_at_once(data: Path)
         server.close()
 
 
-def test_workers_end_with_the_process_that_started_them(data: Path) -> None:
+def test_workers_exit_with_their_parent(data: Path) -> None:
     server = Server(data, "--workers", "2", LRS_LOG_LEVEL="warning")
     try:
         children = workers(server)
@@ -229,7 +229,7 @@ def test_workers_end_with_the_process_that_started_them(data: Path) -> None:
         server.process.wait()
         _, alive = psutil.wait_procs(children, timeout=5)
         assert alive == []
-        # So the port is free again, and the data can be used again.
+        # The port and the data directory are free again.
         port = server.url.rpartition(":")[2]
         again = Server(data, "--port", port, LRS_LOG_LEVEL="warning")
         again.close()
@@ -259,7 +259,7 @@ def test_metrics_of_a_killed_server_are_removed(data: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "count"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])
-def test_a_server_that_is_told_to_stop_finishes_what_it_accepted(
+def test_graceful_shutdown_finishes_accepted_requests(
     data: Path, auth: tuple[str, str], number: int, count: str
 ) -> None:
     server = Server(data, "--workers", count, LRS_LOG_LEVEL="warning")
@@ -275,11 +275,13 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_accepted(
     assert not postgres(data)
     assert "Traceback" not in server.said()
     found = kept(data)
-    # No request that was accepted went without an answer: stored means acknowledged.
+    # Every stored statement is acknowledged: no accepted request lost its response.
     assert Counter(senders.acknowledged) == found
 
 
-def test_a_request_that_does_not_end_is_given_up_in_time(data: Path, auth: tuple[str, str]) -> None:
+def test_unfinished_request_is_aborted_after_the_shutdown_timeout(
+    data: Path, auth: tuple[str, str]
+) -> None:
     server = Server(data, LRS_LOG_LEVEL="warning", LRS_SHUTDOWN_TIMEOUT_SECONDS="1")
     host, port = server.url.removeprefix("http://").split(":")
     try:
@@ -299,7 +301,7 @@ def test_a_request_that_does_not_end_is_given_up_in_time(data: Path, auth: tuple
     assert not postgres(data)
 
 
-def test_impatience_does_not_leave_the_database_running(data: Path) -> None:
+def test_second_signal_stops_server_and_database(data: Path) -> None:
     server = Server(data, LRS_LOG_LEVEL="warning")
     try:
         give_up = time.monotonic() + 10
@@ -312,7 +314,7 @@ def test_impatience_does_not_leave_the_database_running(data: Path) -> None:
         server.close()
 
 
-def test_a_server_that_is_stopped_while_it_starts_leaves_nothing_behind(data: Path) -> None:
+def test_server_stopped_during_start_leaves_no_processes(data: Path) -> None:
     command = [*LRS, "serve", "--port", "0", "--data-directory", str(data)]
     with subprocess.Popen(
         command, cwd=ROOT, env=BARE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

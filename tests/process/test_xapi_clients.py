@@ -24,7 +24,7 @@ Json = dict[str, Any]
 CLIENTS = ROOT / "tests" / "clients"
 ACTIVITY = "http://example.com/course/1?a=b&c=d"
 VERB = "http://adlnet.gov/expapi/verbs/experienced"
-FIRST, SECOND = '{"page":1}', "page 2\r\n"  # it writes all else in Latin-1
+FIRST, SECOND = '{"page":1}', "page 2\r\n"  # the client encodes other text in Latin-1
 
 
 # tincan, by Rustici Software, in Python
@@ -56,7 +56,7 @@ def statement(**members: Any) -> Any:
 
 
 def full_statement() -> Any:
-    """Something of everything that this client can say."""
+    """A statement with every member that the client supports."""
     parent = tincan.Activity(id="http://example.com/parent")
     return statement(
         timestamp="2024-05-01T12:00:00.123456+02:00",
@@ -99,7 +99,7 @@ def ids(result: Any) -> list[str]:
     return [str(each.id) for each in result.statements]
 
 
-def test_tincan_saves_a_statement_and_has_it_back(lrs: Any) -> None:
+def test_tincan_statement_round_trips(lrs: Any) -> None:
     sent = full_statement()
     for _ in range(2):
         succeeded(lrs.save_statement(sent), 204)
@@ -113,14 +113,14 @@ def test_tincan_saves_a_statement_and_has_it_back(lrs: Any) -> None:
     assert (missing.success, missing.response.status) == (False, 404)
 
 
-def test_tincan_is_given_an_id(lrs: Any) -> None:
+def test_tincan_receives_a_generated_id(lrs: Any) -> None:
     without_id = statement()
     without_id._id = None
     sent = succeeded(lrs.save_statement(without_id))
     assert succeeded(lrs.retrieve_statement(str(sent.id))).id == sent.id
 
 
-def test_tincan_saves_a_batch_and_queries_it_page_by_page(lrs: Any) -> None:
+def test_tincan_batch_and_pagination(lrs: Any) -> None:
     batch = [statement() for _ in range(5)]
     sent = succeeded(lrs.save_statements(batch))
     result = succeeded(
@@ -138,7 +138,7 @@ def test_tincan_saves_a_batch_and_queries_it_page_by_page(lrs: Any) -> None:
     assert (ids(result), result.more) == ([], "")
 
 
-def test_tincan_voids_a_statement(lrs: Any) -> None:
+def test_tincan_voided_statement_returns_404(lrs: Any) -> None:
     sent = succeeded(lrs.save_statement(statement()), 204)
     voiding = tincan.Statement(
         id=str(uuid.uuid4()),
@@ -152,7 +152,9 @@ def test_tincan_voids_a_statement(lrs: Any) -> None:
     assert found.id == sent.id
 
 
-def test_tincan_is_told_what_is_wrong(lrs: Any, partner: Partner, server: str) -> None:
+def test_tincan_receives_the_problem_of_an_invalid_statement(
+    lrs: Any, partner: Partner, server: str
+) -> None:
     broken = statement(result=tincan.Result(score=tincan.Score(raw=5, min=6)))
     answer = lrs.save_statement(broken)
     assert (answer.success, answer.response.status) == (False, 400)
@@ -163,12 +165,12 @@ def test_tincan_is_told_what_is_wrong(lrs: Any, partner: Partner, server: str) -
     assert stranger.save_statement(statement()).response.status == 401
 
 
-def test_tincan_keeps_state(lrs: Any) -> None:
+def test_tincan_state_round_trips(lrs: Any) -> None:
     registration = str(uuid.uuid4())
     one = StateDocument(id="one", activity=activity(), agent=agent(), content=FIRST)
     one.content_type = "application/json"
     two = StateDocument(id="two", activity=activity(), agent=agent(), content=SECOND)
-    for each in (one, two):  # it sends each twice
+    for each in (one, two):  # the client sends each document twice
         assert lrs.save_state(each).response.status == 204
     found = succeeded(lrs.retrieve_state(activity(), agent(), "two"))
     assert found.content.decode() == SECOND
@@ -186,8 +188,8 @@ def test_tincan_keeps_state(lrs: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["agent", "activity"])
-def test_tincan_keeps_profiles(lrs: Any, kind: str) -> None:
-    """A new one must be said to be new (xAPI 1.0.3 Communication 3.1), which it cannot say: it
+def test_tincan_profile_round_trips(lrs: Any, kind: str) -> None:
+    """A new profile requires If-None-Match (xAPI 1.0.3 Communication 3.1), which it cannot send: it
     sends If-Match, or nothing.
     """
     if kind == "agent":
@@ -234,8 +236,8 @@ def test_tincan_keeps_profiles(lrs: Any, kind: str) -> None:
     assert retrieve(*whose, "one").response.status == 404
 
 
-def test_tincan_asks_about_the_server(lrs: Any) -> None:
-    """And refuses, by itself, any version later than it is, when it is told of one."""
+def test_tincan_reads_about(lrs: Any) -> None:
+    """The client itself refuses versions later than its own."""
     with pytest.raises(ValueError, match=r"2\.0\.0"):
         lrs.about()
 
@@ -245,7 +247,7 @@ def test_tincan_asks_about_the_server(lrs: Any) -> None:
 
 @pytest.fixture(scope="session")
 def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script and the client it uses, as the lock file has it."""
+    """The script and its client, installed from the lock file."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("node and npm are needed to run a client in JavaScript")
@@ -274,7 +276,7 @@ def run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str
 
 @pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
 @pytest.mark.parametrize("adapter", ["fetch", "axios"])
-def test_xapi_js(
+def test_xapi_js_client_round_trips(
     partner: Partner, server: str, node_client: Path, version: str, adapter: str
 ) -> None:
     node = str(shutil.which("node"))
@@ -315,7 +317,7 @@ def check_statements(found: Json, version: str) -> None:
     assert found["passed"] == [batch[1]]
     assert sorted(found["since"]) == sorted(batch)
     assert found["voided"] == batch[0]
-    assert found["left"] == 4  # with the one that voids, without the one that is voided
+    assert found["left"] == 4  # with the voiding statement, without the voided one
     assert (found["conflict"], found["broken"]) == (409, 400)
     assert found["version"] == version
 
@@ -333,8 +335,8 @@ def check_states(found: Json) -> None:
     }
 
 
-def test_the_lock_file_names_no_place() -> None:
-    """Packages come from whichever registry npm is told to use, and are known by their hashes."""
+def test_lock_file_has_hashes_and_no_urls() -> None:
+    """npm's configuration decides the registry; hashes identify the packages."""
     text = (CLIENTS / "package-lock.json").read_text()
     assert "://" not in text
     packages = json.loads(text)["packages"]

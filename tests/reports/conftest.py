@@ -17,13 +17,13 @@ AWKWARD = "Zoë says \"a\\b\", 10 % ,\r\nnew\tline \\N null 'x' 😀"
 
 @pytest.fixture
 async def operator(services: Services, http: httpx.AsyncClient) -> Partner:
-    """A partner whose credential is an operator's."""
+    """A partner with an admin credential."""
     return await new_partner(services, http, frozenset({scopes.ADMIN}))
 
 
 @pytest.fixture
 async def world(services: Services, partner: Partner) -> World:
-    """A learner with a name that is hard to write, and two days of work on a course."""
+    """A learner with a name of special characters, and two days of activity in a course."""
     world = World(services.database, partner.partner_id)
     person = await world.person(first_name=AWKWARD, last_name="", email=None)
     course = await world.content("course", "Python", technology="Python", launched_date=str(DAY))

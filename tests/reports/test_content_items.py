@@ -28,7 +28,7 @@ DEFINITION = {"type": "http://datacamp.com/course", "name": {"en": "Python"}}
 
 @pytest.fixture
 async def operator(services: Services, http: httpx.AsyncClient) -> Partner:
-    """A partner whose credential is an operator's."""
+    """A partner with an admin credential."""
     return await new_partner(services, http, frozenset({scopes.ADMIN}))
 
 
@@ -60,7 +60,7 @@ async def changed_at(services: Services, operator: Partner) -> datetime:
     )
 
 
-async def test_facts_of_a_deleted_course_have_the_id_of_all_deleted_ones(
+async def test_facts_of_a_deleted_course_have_id_minus_one(
     services: Services, operator: Partner
 ) -> None:
     sent = statement(object={"id": COURSE, "definition": DEFINITION})
@@ -74,7 +74,7 @@ async def test_facts_of_a_deleted_course_have_the_id_of_all_deleted_ones(
         assert await fact_ids(services, operator) == [-1]
     deleted = await changed_at(services, operator)
     assert deleted > before
-    # What is told of it later does not bring it back.
+    # Later statements do not restore it.
     assert (await operator.send(sent | {"timestamp": "2026-05-08T12:00:00Z"})).status_code == 200
     await follow(services, operator)
     assert set(await fact_ids(services, operator)) == {-1}
@@ -83,7 +83,7 @@ async def test_facts_of_a_deleted_course_have_the_id_of_all_deleted_ones(
     assert await changed_at(services, operator) > deleted
 
 
-async def test_content_items_are_listed_with_what_is_known_of_them(
+async def test_content_items_are_listed_with_their_attributes(
     services: Services, operator: Partner
 ) -> None:
     first = await content(services, operator, COURSE, type="course", title="Python")
@@ -102,7 +102,9 @@ async def test_content_items_are_listed_with_what_is_known_of_them(
     assert await listed(operator, deleted="true") == [f"{operator.home_page}/contents/ext-101"]
 
 
-async def test_pages_hold_each_item_once(services: Services, operator: Partner) -> None:
+async def test_pagination_of_content_items_lists_each_item_once(
+    services: Services, operator: Partner
+) -> None:
     expected = [f"http://example.com/{number}" for number in range(5)]
     for each in expected:
         await content(services, operator, each)
@@ -117,12 +119,12 @@ async def test_pages_hold_each_item_once(services: Services, operator: Partner) 
 
 @pytest.mark.parametrize("method", ["DELETE", "POST"])
 @pytest.mark.parametrize("name", ["http://example.com/none", "\0", "id:2147483647"])
-async def test_no_such_item(operator: Partner, method: str, name: str) -> None:
+async def test_unknown_content_item_returns_404(operator: Partner, method: str, name: str) -> None:
     answer = await ask(operator, method, path(name, "/restore" if method == "POST" else ""))
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
 
 
-async def test_the_scope_is_needed(partner: Partner) -> None:
+async def test_content_items_without_admin_scope_return_403(partner: Partner) -> None:
     for method, where in (
         ("GET", "contents"),
         ("DELETE", path(COURSE)),
@@ -132,7 +134,7 @@ async def test_the_scope_is_needed(partner: Partner) -> None:
         assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
 
 
-async def test_the_command(
+async def test_contents_command_lists_deletes_and_restores(
     services: Services, operator: Partner, run: Callable[..., Result]
 ) -> None:
     await content(services, operator, COURSE, type="course", title="Python")
@@ -149,7 +151,7 @@ async def test_the_command(
     assert failed.stderr == "lrs: Content item not found.\n"
 
 
-async def test_whoever_stops_reading_a_list_is_no_failure_of_the_database(
+async def test_closed_pipe_ends_the_list_without_an_error(
     services: Services,
     operator: Partner,
     run: Callable[..., Result],

@@ -28,11 +28,9 @@ from tests.support.people_import import (
 )
 from tests.support.statements import statement
 
-# Identifiers
-
 
 async def records(operator: Partner, name: str) -> set[str] | None:
-    """The contents that a learner has records of; None if there is no such learner."""
+    """The content items of a learner's records; None for an unknown learner."""
     answer = await operator.http.get(
         operator.url(f"learners/{name}/records"), headers=operator.headers
     )
@@ -52,7 +50,7 @@ async def id_of(operator: Partner, name: str) -> int:
     return int(answer.json()["learner"]["user_id"])
 
 
-async def test_identifiers_of_one_user_are_one_learner(
+async def test_identifiers_of_one_user_merge_into_one_learner(
     services: Services, operator: Partner
 ) -> None:
     await tell(services, operator, one={"mbox": f"mailto:{ADA}"}, two=account("ada"),
@@ -66,7 +64,7 @@ async def test_identifiers_of_one_user_are_one_learner(
     )
     for name in ("emp_1", ADA, "ada", "7f0c"):
         assert await records(operator, name) == {"one", "two", "three"}
-    # The reports go on calling the learner what they called the one with the lowest id.
+    # Reports keep the lowest person id.
     assert await id_of(operator, "emp_1") == min(person_ids)
     left = await services.database.readers.fetchval(
         "select count(*) from person where partner_id = $1", operator.partner_id
@@ -74,7 +72,7 @@ async def test_identifiers_of_one_user_are_one_learner(
     assert left == 1
 
 
-async def test_an_identifier_moves_with_all_that_was_told_of_it(
+async def test_reassigned_identifier_moves_its_records(
     services: Services, operator: Partner
 ) -> None:
     await tell(services, operator, one={"mbox": f"mailto:{ADA}"}, two=account("shared"))
@@ -89,21 +87,21 @@ async def test_an_identifier_moves_with_all_that_was_told_of_it(
     assert await records(operator, "ben") == {"two", "three"}
 
 
-async def test_an_address_brings_its_digest_along(services: Services, operator: Partner) -> None:
+async def test_email_assignment_includes_its_sha1sum(services: Services, operator: Partner) -> None:
     digest = sha1(f"mailto:{ADA}".encode()).hexdigest()
     await tell(services, operator, one={"mbox_sha1sum": digest})
     await take(operator, user("ada", email=ADA))
     assert await records(operator, "ada") == {"one"}
-    # It goes where the address goes,
+    # It moves with the address,
     await take(operator, user("ada", email=None), user("ben", email=ADA))
     assert (await records(operator, "ada"), await records(operator, "ben")) == (set(), {"one"})
-    # unless an import gives it to somebody by itself.
+    # unless an import assigns it separately.
     await take(operator, identifier("ada", "mbox_sha1sum", digest.upper()))
     await take(operator, user("ben", email=ADA))
     assert (await records(operator, "ada"), await records(operator, "ben")) == ({"one"}, set())
 
 
-async def test_people_and_their_names_stay_within_the_partner(
+async def test_people_are_isolated_by_partner(
     services: Services, operator: Partner, http: httpx.AsyncClient
 ) -> None:
     other = await new_partner(services, http, frozenset({scopes.ADMIN}))
@@ -115,13 +113,13 @@ async def test_people_and_their_names_stay_within_the_partner(
     assert answer.status_code == 403
 
 
-async def test_the_scope_is_needed(partner: Partner) -> None:
+async def test_import_without_admin_scope_returns_403(partner: Partner) -> None:
     answer = await post(partner, [])
     assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
 
 
 async def shown(services: Services, operator: Partner) -> list[list[Any]]:
-    """All records and facts, by the names of users and contents."""
+    """All records and facts, by the names of users and content items."""
     found = []
     for table, columns in (
         ("learner_record", "organization, status, last_activity_at, attempts"),
@@ -138,10 +136,10 @@ async def shown(services: Services, operator: Partner) -> list[list[Any]]:
     return found
 
 
-async def test_it_does_not_matter_when_an_import_comes(
+async def test_import_time_does_not_change_the_reports(
     services: Services, http: httpx.AsyncClient
 ) -> None:
-    """Before what statements tell, in the midst of it, or after; nor do the reports made anew."""
+    """Before, between or after the statements; a rebuild gives the same."""
     digest = sha1(f"mailto:{ADA}".encode()).hexdigest()
     actors = [{"mbox": f"mailto:{ADA}"}, {"mbox_sha1sum": digest}, account("ada"), account("ben")]
     told = [

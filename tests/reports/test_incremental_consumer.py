@@ -61,11 +61,11 @@ async def send(partner: Partner, told: list[Told]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_the_sum_of_all_news_is_the_whole(
+async def test_sum_of_increments_equals_the_whole_table(
     services: Services, partner: Partner, run: Callable[..., Result], tmp_path: Any, seed: int
 ) -> None:
-    """While statements come late, void each other, say late what a course is and who is who; while
-    people join, and contents are deleted and restored."""
+    """While statements arrive late, void each other, define courses and identities late, while
+    people join, and content items are deleted and restored."""
     told = Author(seed, partner.home_page).history(80)
     warehouse = Warehouse(partner)
     people = tmp_path / "people.csv"

@@ -15,9 +15,6 @@ from tests.support.partners import Partner
 Json = dict[str, Any]
 
 
-# Plans
-
-
 LIMIT = 10
 
 _PEOPLE = """
@@ -43,12 +40,12 @@ where partner_id = $1 and (content_key = 1 or (content_key + person_id) % 50 = 0
 """
 
 
-async def test_a_page_is_one_index_range(services: Services, partner: Partner) -> None:
-    """No more is read than the page, whoever or whatever is named, and however."""
+async def test_page_of_records_is_one_index_range(services: Services, partner: Partner) -> None:
+    """No more rows than the page are read, for every learner, content item and filter."""
     since = NOON - timedelta(days=1)
     first, filtered = (0, "", *[None] * 6), (0, "", "org 3", None, None, "course", since, None)
     async with services.database.lists.acquire() as connection:
-        undone = connection.transaction()  # other tests' plans are none of its business
+        undone = connection.transaction()  # rolled back, so that other tests keep their plans
         await undone.start()
         try:
             for sql in (_PEOPLE, _IDENTIFIERS, _CONTENTS, _RECORDS):
@@ -87,7 +84,7 @@ async def examine(connection: Any, sql: str, partner: Partner, *arguments: Any) 
         told = f"{arguments} {node}"
         assert node["Node Type"] != "Seq Scan", told
         read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-        # Every learner has eleven records, and looks at all of them for a filter.
+        # Every learner has eleven records, and a filter reads all of them.
         assert read * node["Actual Loops"] <= 2 * LIMIT, told
 
 

@@ -43,7 +43,7 @@ async def of_content(partner: Partner, name: str, **params: Any) -> Json:
     return dict(answer.json())
 
 
-async def test_a_record_says_all_that_is_known(services: Services, partner: Partner) -> None:
+async def test_record_has_all_members(services: Services, partner: Partner) -> None:
     ada = await learner(services, partner, MBOX, external_id="emp_1", email="ada@example.com")
     course = await content(services, partner, COURSE, type="course", title="Python")
     await record(
@@ -97,7 +97,7 @@ async def test_a_record_says_all_that_is_known(services: Services, partner: Part
     }
 
 
-async def test_a_learner_without_records_has_an_empty_list(
+async def test_learner_without_records_has_an_empty_list(
     services: Services, partner: Partner
 ) -> None:
     await learner(services, partner, MBOX)
@@ -106,10 +106,10 @@ async def test_a_learner_without_records_has_an_empty_list(
     assert (await of_content(partner, COURSE))["records"] == []
 
 
-# Names
+# Identifiers
 
 
-async def test_a_learner_goes_by_every_name(services: Services, partner: Partner) -> None:
+async def test_learner_is_selected_by_any_identifier(services: Services, partner: Partner) -> None:
     agents: list[Json] = [
         MBOX,
         {"mbox_sha1sum": "6b5ad1a4b6e5c3d44a0d5b5e2e0f0b0c1a2b3c4d"},
@@ -132,10 +132,10 @@ async def test_a_learner_goes_by_every_name(services: Services, partner: Partner
         assert (await of_learner(partner, name))["learner"]["user_id"] == ada, name
 
 
-async def test_the_likeliest_meaning_of_a_name_is_taken(
+async def test_ambiguous_name_is_resolved_by_precedence(
     services: Services, partner: Partner
 ) -> None:
-    """The operator's name, an identifier, an account of one person only, an id: in this order."""
+    """In order: the external id, an identifier, an account name of one person only, an id."""
     by_id = await learner(services, partner)
     number = str(by_id)
     assert (await of_learner(partner, number))["learner"]["user_id"] == by_id
@@ -150,7 +150,7 @@ async def test_the_likeliest_meaning_of_a_name_is_taken(
     assert (await of_learner(partner, f"id:{number}"))["learner"]["user_id"] == by_id
 
 
-async def test_an_account_name_that_two_have_names_nobody(
+async def test_account_name_of_two_learners_returns_404(
     services: Services, partner: Partner
 ) -> None:
     for home_page in ("https://one.example", "https://two.example"):
@@ -159,7 +159,9 @@ async def test_an_account_name_that_two_have_names_nobody(
     assert answer.status_code == 404
 
 
-async def test_a_content_item_goes_by_every_name(services: Services, partner: Partner) -> None:
+async def test_content_item_is_selected_by_any_identifier(
+    services: Services, partner: Partner
+) -> None:
     by_iri = await content(services, partner, COURSE)
     by_track = await content(services, partner, f"{partner.home_page}/contents/ext%2F101%20a")
     for name, content_id in (
@@ -185,13 +187,13 @@ async def test_a_content_item_goes_by_every_name(services: Services, partner: Pa
         "organizations/north/contents/%00/records",
     ],
 )
-async def test_nobody_and_nothing(partner: Partner, path: str) -> None:
+async def test_unknown_learner_or_content_item_returns_404(partner: Partner, path: str) -> None:
     answer = await ask(partner, path)
     assert answer.status_code == 404
     assert answer.json()["code"] == "not-found"
 
 
-async def test_names_and_records_stay_within_the_partner(
+async def test_learner_records_are_isolated_by_partner(
     services: Services, partner: Partner, stranger: Partner
 ) -> None:
     ada = await learner(services, stranger, MBOX, external_id="emp_1")
@@ -204,12 +206,12 @@ async def test_names_and_records_stay_within_the_partner(
     assert answer.status_code == 403
 
 
-# Filters and pages
+# Filters and pagination
 
 
 @pytest.fixture
 async def busy(services: Services, partner: Partner) -> None:
-    """A learner with a record of each of seven items, in three organizations."""
+    """A learner with records of seven items in three organizations."""
     ada = await learner(services, partner, MBOX, external_id="ada")
     for number in range(7):
         kind = "course" if number % 2 else None
@@ -245,7 +247,9 @@ def numbers(page: Json) -> set[int]:
         ({"type": "nothing"}, set()),
     ],
 )
-async def test_filters(partner: Partner, busy: None, params: Json, expected: set[int]) -> None:
+async def test_filter_selects_records(
+    partner: Partner, busy: None, params: Json, expected: set[int]
+) -> None:
     page = await of_learner(partner, "ada", **params)
     assert numbers(page) == expected
     assert len(page["records"]) == 3 * len(expected)
@@ -253,7 +257,7 @@ async def test_filters(partner: Partner, busy: None, params: Json, expected: set
     assert len(of_five["records"]) == (3 if 5 in expected else 0)
 
 
-async def test_an_organization_shows_its_own(partner: Partner, busy: None) -> None:
+async def test_organization_path_selects_its_records(partner: Partner, busy: None) -> None:
     for asked, shown in (("", None), ("north", "north"), ("süd/1", "süd/1"), ("west", ())):
         page = await of_learner(partner, "ada", organization=asked)
         assert {each["organization"] for each in page["records"]} == ({shown} - {()})
@@ -267,7 +271,7 @@ async def test_an_organization_shows_its_own(partner: Partner, busy: None) -> No
 
 @pytest.mark.parametrize("limit", [1, 2, 20, 21, 22])
 @pytest.mark.parametrize("suffix", ["", ".csv"])
-async def test_pages_hold_each_record_once(
+async def test_pagination_returns_each_record_once(
     partner: Partner, busy: None, limit: int, suffix: str
 ) -> None:
     found = []
@@ -294,7 +298,7 @@ def rows_of(answer: httpx.Response) -> list[Json]:
     return list(answer.json()["records"])
 
 
-async def test_pages_of_a_content_item(services: Services, partner: Partner) -> None:
+async def test_pagination_of_a_content_item(services: Services, partner: Partner) -> None:
     item = await content(services, partner, COURSE)
     for number in range(5):
         someone = await learner(services, partner, external_id=f"emp_{number}")
@@ -314,7 +318,7 @@ async def test_pages_of_a_content_item(services: Services, partner: Partner) -> 
     st.integers(0, 2**31 - 1),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=255),
 )
-def test_a_cursor_is_read_as_it_was_written(number: int, organization: str) -> None:
+def test_pagination_cursor_round_trips(number: int, organization: str) -> None:
     text = queries.encode_cursor((number, organization))
     assert queries.parse([("cursor", text)], page_size=10).after == (number, organization)
 
@@ -332,7 +336,7 @@ def test_a_cursor_is_read_as_it_was_written(number: int, organization: str) -> N
         ({"Status": "completed"}, "Status", "is not a parameter of this resource"),
     ],
 )
-async def test_a_wrong_parameter_is_named(
+async def test_invalid_parameter_is_reported(
     partner: Partner, params: Json, name: str, expected: str
 ) -> None:
     answer = await ask(partner, "learners/ada/records", **params)
@@ -342,11 +346,11 @@ async def test_a_wrong_parameter_is_named(
     assert error["detail"].startswith(expected)
 
 
-# Forms
+# Formats
 
 
 @pytest.mark.parametrize("accept", ["text/csv", "text/csv;q=0.9, */*;q=0.1", None])
-async def test_csv_says_the_same_as_json(
+async def test_csv_has_the_same_values_as_json(
     services: Services, partner: Partner, accept: str | None
 ) -> None:
     ada = await learner(services, partner, external_id='A "quoted", name\nof two lines')
@@ -369,13 +373,15 @@ async def test_csv_says_the_same_as_json(
 
 
 def cell(value: Any) -> str:
-    """A value as it stands in a table."""
+    """A value as a CSV cell."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)
 
 
-async def test_every_answer_says_how_far_it_reaches(services: Services, partner: Partner) -> None:
+async def test_response_has_consistent_through_time_and_lag(
+    services: Services, partner: Partner
+) -> None:
     await learner(services, partner, external_id="ada")
     answer = await ask(partner, "learners/ada/records")
     assert answer.json()["through"] == answer.headers["Lrs-Reports-Through"]
@@ -389,7 +395,7 @@ async def test_every_answer_says_how_far_it_reaches(services: Services, partner:
     assert answer.headers["Lrs-Reports-Through"] < stored
 
 
-async def test_the_scope_is_needed(partner: Partner) -> None:
+async def test_records_without_scope_return_403(partner: Partner) -> None:
     await partner.authenticate(scope="statements/write")
     answer = await ask(partner, "learners/ada/records")
     assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")

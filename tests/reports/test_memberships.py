@@ -24,7 +24,7 @@ from tests.support.statements import statement
 # Memberships
 
 
-async def test_memberships_of_one_group_do_not_overlap(operator: Partner) -> None:
+async def test_overlapping_memberships_of_a_group_are_refused(operator: Partner) -> None:
     await take(operator, user("ada"), GROUP, membership("ada", "2026-01-01", organization="north"))
     rejoined = membership("ada", "2026-01-04", organization="north")
     (told,) = await refused(operator, rejoined)
@@ -39,7 +39,7 @@ async def test_memberships_of_one_group_do_not_overlap(operator: Partner) -> Non
     assert len(await refused(operator, within)) == 1
 
 
-async def test_a_membership_of_no_day_is_taken_back(operator: Partner) -> None:
+async def test_membership_without_days_is_removed(operator: Partner) -> None:
     joined = membership("ada", "2026-01-01", team="analytics")
     await take(operator, user("ada"), TEAM, joined)
     nothing = joined | {"to": joined["from"]}
@@ -55,10 +55,10 @@ async def days(services: Services, operator: Partner) -> list[date]:
     return [row["day"] for row in found]
 
 
-async def test_facts_are_of_days_on_which_the_learner_belonged(
+async def test_facts_are_limited_to_days_of_membership(
     services: Services, operator: Partner
 ) -> None:
-    """The example of the vendor's document."""
+    """The example in the vendor's documentation."""
     for day in (2, 3, 5):
         sent = statement(actor={"mbox": f"mailto:{ADA}"}, timestamp=f"2026-01-0{day}T12:00:00Z")
         assert (await operator.send(sent, organization="north")).status_code == 200
@@ -75,7 +75,7 @@ async def test_facts_are_of_days_on_which_the_learner_belonged(
 # Assignments
 
 
-async def test_what_is_assigned_need_not_have_been_worked_on(
+async def test_assignment_of_content_without_activity_is_accepted(
     services: Services, operator: Partner
 ) -> None:
     given = [

@@ -35,7 +35,7 @@ def connector(server: str, who: Partner, **changed: str) -> DataConnector:
     return DataConnector(**told | changed)
 
 
-async def test_the_vendors_snippet_runs_but_for_its_import(
+async def test_vendor_snippet_runs_with_another_import_only(
     environment: None, services: Services, partner: Partner
 ) -> None:
     await World(services.database, partner.partner_id).classroom()
@@ -55,7 +55,7 @@ async def test_the_vendors_snippet_runs_but_for_its_import(
     } == expected
 
 
-async def test_every_table_is_a_method(server: str, partner: Partner) -> None:
+async def test_client_has_a_method_per_table(server: str, partner: Partner) -> None:
     dc = connector(server, partner)
     assert set(CLIENT_TABLES) == set(TABLES)
     assert set(TABLES) <= set(dir(dc))
@@ -66,13 +66,13 @@ async def test_every_table_is_a_method(server: str, partner: Partner) -> None:
         _ = dc.nothing
 
 
-async def test_an_expired_token_is_replaced(server: str, partner: Partner) -> None:
+async def test_expired_token_is_renewed(server: str, partner: Partner) -> None:
     dc = connector(server, partner)
     dc._token = "expired"
     assert list((await asyncio.to_thread(dc.user_team_bridge)).columns) == ["user_id", "team_id"]
 
 
-async def test_days_are_dates_that_pandas_reckons_with(server: str, partner: Partner) -> None:
+async def test_day_columns_are_pandas_datetimes(server: str, partner: Partner) -> None:
     frame = await asyncio.to_thread(connector(server, partner).date_dim)
     assert pandas.api.types.is_datetime64_any_dtype(frame["week_start_date"])
     assert set(frame["week_start_date"].dt.day_of_week) == {0}
@@ -86,14 +86,14 @@ async def test_days_are_dates_that_pandas_reckons_with(server: str, partner: Par
         ({"url": "http://127.0.0.1:1"}, "Cannot reach http://127.0.0.1:1"),
     ],
 )
-async def test_a_refusal_says_why(
+async def test_failed_request_raises_connector_error_with_the_cause(
     server: str, partner: Partner, changed: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(ConnectorError, match=reason):
         await asyncio.to_thread(connector(server, partner, **changed).user_dim)
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_variables_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(
@@ -102,7 +102,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         DataConnector("http://127.0.0.1:1")
 
 
-def test_its_variables_do_not_disturb_the_server() -> None:
+def test_client_variables_are_ignored_by_the_server() -> None:
     assert from_environment(dict.fromkeys(VARIABLES, "x")) == from_environment({})
 
 

@@ -26,10 +26,10 @@ from tests.support.people_import import (
     user,
 )
 
-# What becomes of rows
+# Outcomes of rows
 
 
-async def test_the_example_is_taken_once(operator: Partner) -> None:
+async def test_documented_example_is_idempotent(operator: Partner) -> None:
     (example,) = re.findall(r"```csv\n(.*?)```", DOCUMENT, re.DOTALL)
     lines = len(example.splitlines()) - 1
     expected = await preview(operator, example)
@@ -41,7 +41,7 @@ async def test_the_example_is_taken_once(operator: Partner) -> None:
     assert again["summary"] == {"received": lines, "unchanged": lines}
 
 
-async def test_a_long_table_is_written_some_rows_at_a_time(
+async def test_long_table_is_written_in_chunks(
     operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL takes no more than a quarter of a GB of JSON at once."""
@@ -52,7 +52,7 @@ async def test_a_long_table_is_written_some_rows_at_a_time(
     assert (await take(operator, *given))["summary"] == {"received": 11, "unchanged": 11}
 
 
-async def test_a_request_has_only_so_many_rows(
+async def test_import_beyond_the_row_limit_returns_413(
     operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "_MOST_ROWS", 2)
@@ -62,13 +62,13 @@ async def test_a_request_has_only_so_many_rows(
         assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
 
 
-async def test_every_kind_has_its_columns_in_the_documentation() -> None:
+async def test_columns_of_every_row_type_are_documented() -> None:
     for kind in rows.KINDS:
         (line,) = re.findall(rf"^\| `{kind}` \| (.*?) \|", DOCUMENT, re.MULTILINE)
         assert ("type", *re.findall(r"`(\w+)`", line)) == rows.columns(kind)
 
 
-async def test_rows_may_stand_in_any_order(operator: Partner) -> None:
+async def test_rows_are_accepted_in_any_order(operator: Partner) -> None:
     given = [
         membership("ada", "2026-01-01", team="analytics"),
         TEAM | {"organization": "north"},
@@ -79,7 +79,7 @@ async def test_rows_may_stand_in_any_order(operator: Partner) -> None:
     assert set(outcomes(await take(operator, *given))) == {"added"}
 
 
-async def test_a_cell_clears_and_a_missing_column_leaves(operator: Partner) -> None:
+async def test_empty_cell_clears_and_missing_column_keeps_the_value(operator: Partner) -> None:
     await take(operator, user("ada", email=ADA, first_name="Ada"))
     answer = await take(operator, "type,user,last_name\nuser,ada,Lovelace\n")
     assert answer["results"][0]["outcome"] == "changed"
@@ -90,8 +90,8 @@ async def test_a_cell_clears_and_a_missing_column_leaves(operator: Partner) -> N
     assert answer["outcome"] == "unchanged"
 
 
-async def test_columns_without_name_or_cells_do_not_count(operator: Partner) -> None:
-    """As spreadsheets like to write them."""
+async def test_columns_without_name_or_values_are_ignored(operator: Partner) -> None:
+    """Spreadsheets write such columns."""
     answer = await take(operator, "\ufefftype,user,,\r\nuser,ada,,\r\n,,,\r\n")
     assert outcomes(answer) == ["added"]
     ((index, pointer, _),) = [
@@ -102,12 +102,12 @@ async def test_columns_without_name_or_cells_do_not_count(operator: Partner) -> 
     assert (index, pointer) == (0, "/")
 
 
-async def test_the_same_row_twice_counts_once(operator: Partner) -> None:
+async def test_repeated_row_is_unchanged(operator: Partner) -> None:
     answer = await take(operator, user("ada", email=ADA), user("ada", email=ADA))
     assert outcomes(answer) == ["added", "unchanged"]
 
 
-async def test_every_wrong_row_is_named_by_line_and_column(operator: Partner) -> None:
+async def test_every_invalid_row_is_reported_by_line_and_column(operator: Partner) -> None:
     table = """type,user,email,from,organization
 user,ada,ada@example.com
 user,"two
@@ -137,7 +137,7 @@ group
     assert told[-1][3].endswith(", found no value")
     assert answer.json()["detail"].startswith("line 3, email: expected an email address")
     assert answer.json()["detail"].endswith("(and 4 more rows)")
-    # The good ones were not imported.
+    # The valid rows are not imported.
     assert (await preview(operator, user("ada", email=ADA)))[0]["outcome"] == "added"
 
 
@@ -150,7 +150,7 @@ group
         ('type,user\nuser,"ada\n', "Invalid CSV at line 2"),
     ],
 )
-async def test_a_table_that_cannot_be_read(operator: Partner, table: str, told: str) -> None:
+async def test_unreadable_table_is_refused(operator: Partner, table: str, told: str) -> None:
     answer = await post(operator, table)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-import")
     assert told.replace("'", '"') in answer.json()["detail"]
@@ -205,7 +205,7 @@ async def test_a_table_that_cannot_be_read(operator: Partner, table: str, told: 
         (["user"], (0, "", 'expected a row (an object), found "user"')),
     ],
 )  # fmt: skip
-async def test_a_row_that_is_refused(
+async def test_invalid_row_is_refused(
     operator: Partner, given: list[Any], expected: tuple[int, str, str]
 ) -> None:
     (told,) = await refused(operator, *given)

@@ -28,8 +28,6 @@ from tests.support.people_import import (
     user,
 )
 
-# Many rows, and many at once
-
 
 def many(number: int) -> list[Json]:
     each = range(number)
@@ -54,7 +52,7 @@ async def counted(database_url: str) -> AsyncIterator[tuple[asyncpg.Pool, list[s
         yield pool, noted
 
 
-async def test_round_trips_do_not_depend_on_the_rows(
+async def test_round_trips_do_not_depend_on_row_count(
     counted: tuple[asyncpg.Pool, list[str]], services: Services, http: httpx.AsyncClient
 ) -> None:
     pool, noted = counted
@@ -70,7 +68,7 @@ async def test_round_trips_do_not_depend_on_the_rows(
     assert took[1] == took[2] <= 40
 
 
-async def test_an_import_waits_for_the_projection_only_so_long(
+async def test_import_blocked_by_the_projection_returns_503_after_a_timeout(
     services: Services, operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.partner_lock, "timeout_seconds", 0.05)
@@ -83,10 +81,10 @@ async def test_an_import_waits_for_the_projection_only_so_long(
     assert outcomes(await take(operator, user("ada"))) == ["added"]
 
 
-async def test_an_import_waits_for_another_change_only_so_long(
+async def test_import_blocked_by_another_change_returns_503_after_a_timeout(
     services: Services, operator: Partner, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whosever that is: a worker makes one after the other."""
+    """Also by a change of another partner: a worker runs one after the other."""
     monkeypatch.setattr(services.partner_lock, "timeout_seconds", 0.05)
     async with services.partner_lock.transaction(partner.partner_id):
         answer = await post(operator, [user("ada")])
@@ -95,7 +93,7 @@ async def test_an_import_waits_for_another_change_only_so_long(
     assert outcomes(await take(operator, user("ada"))) == ["added"]
 
 
-async def test_imports_at_the_same_time_do_not_double(operator: Partner) -> None:
+async def test_concurrent_imports_are_deduplicated(operator: Partner) -> None:
     answers = await asyncio.gather(*(post(operator, many(5)) for _ in range(4)))
     assert [answer.status_code for answer in answers] == [200] * 4
     added = sorted(answer.json()["summary"].get("added", 0) for answer in answers)

@@ -79,8 +79,8 @@ EVERYTHING = [
 
 
 @given(st.lists(st.one_of(users, identifiers, groups, teams, memberships, assignments)))
-def test_a_table_is_read_as_the_array_it_was_made_of(given: list[Json]) -> None:
-    """With a column for each that is used, so that null and nothing are the same."""
+def test_csv_table_is_parsed_like_the_json_array(given: list[Json]) -> None:
+    """The table has all used columns, so that null and an absent member are the same."""
     columns = list(dict.fromkeys(["type", *(name for each in given for name in each)]))
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, columns)
@@ -99,7 +99,7 @@ def test_a_table_is_read_as_the_array_it_was_made_of(given: list[Json]) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     for table in (text, f"type,user,email,from,xp\n{text}", f"type,user\nuser,{text}"):
         with suppress(InvalidImport):
             for row in rows.read_csv(table):
@@ -127,7 +127,7 @@ anything = st.recursive(
         )
     )
 )
-def test_any_array_is_read(values: list[Any]) -> None:
+def test_any_array_is_parsed(values: list[Any]) -> None:
     read = list(rows.read_json(values))
     assert [row.index for row in read] == list(range(len(values)))
     checks.violations(read, StoredPeople(HOME))
@@ -146,7 +146,7 @@ _ids = count(1_000_000_000)
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(earlier=imports, later=imports)
-async def test_an_import_is_what_its_preview_says_and_happens_once(
+async def test_import_matches_its_preview_and_is_idempotent(
     services: Services, earlier: list[Json], later: list[Json]
 ) -> None:
     pool, partner_id = services.database.readers, next(_ids)

@@ -17,13 +17,11 @@ from tests.support.partners import Partner
 from tests.support.projection import Json, one_record, rebuild, rows, send, tables, voiding, written
 from tests.support.statements import new_id, statement
 
-# Histories
-
 
 async def enlist(
     services: Services, partner: Partner, memberships: list[oracle.Membership]
 ) -> None:
-    """Lets learners belong to groups, as an import does."""
+    """Inserts memberships of groups, like an import."""
     async with services.database.writers.acquire() as connection:
         agents = {
             index_keys.agent_key(agent): index_keys.agent_identity(agent)
@@ -55,7 +53,7 @@ async def enlist(
 
 
 async def named(connection: Any, partner: Partner) -> tuple[dict[int, str], dict[int, str]]:
-    """What people and contents are called in a history."""
+    """The names of people and content items in a history, by id."""
     identities = {
         row["identity"]: row["person_id"] for row in await rows(connection, partner, "identifier")
     }
@@ -87,10 +85,10 @@ async def facts(
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_any_history_in_any_chunks_is_told_as_it_happened(
+async def test_projection_of_any_history_matches_the_oracle(
     partner: Partner, services: Services, connection: asyncpg.Connection, seed: int
 ) -> None:
-    """Late, out of order, repeated, voided before or after; by three sources, in organizations."""
+    """Late, out of order, repeated, voided before or after; of three sources, in organizations."""
     author = Author(seed, partner.home_page)
     memberships, history = author.memberships(), author.history(120)
     await enlist(services, partner, memberships)
@@ -118,10 +116,10 @@ async def test_any_history_in_any_chunks_is_told_as_it_happened(
     assert [await written(connection, partner, name) for name in names] == before
 
 
-# Statements that void others
+# Voiding
 
 
-async def test_a_voided_statement_leaves_nothing(
+async def test_voided_statement_leaves_no_facts(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     completed = statement(id=new_id())
@@ -134,7 +132,7 @@ async def test_a_voided_statement_leaves_nothing(
     assert await rows(connection, partner, "daily_fact") == []
 
 
-async def test_what_is_voided_before_it_comes_never_counts(
+async def test_statement_voided_before_arrival_never_counts(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     completed = statement(id=new_id())
@@ -144,10 +142,10 @@ async def test_what_is_voided_before_it_comes_never_counts(
     assert await one_record(connection, partner) is None
 
 
-# What can be stored can be followed
+# Extreme values
 
 
-async def test_extremes_hold_nothing_up(
+async def test_extreme_values_are_projected(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     long = "http://example.com/" + 3000 * "x"
@@ -170,7 +168,7 @@ async def test_extremes_hold_nothing_up(
     assert {"0001-01-01", "9999-12-31"} < set(days)
 
 
-async def test_a_callback_tells_the_time_of_its_course(
+async def test_callback_adds_time_to_its_course(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     tool = await new_tool(services, partner)

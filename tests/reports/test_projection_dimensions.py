@@ -17,7 +17,7 @@ from tests.support.statements import new_id, statement
 # People
 
 
-async def test_an_address_and_its_digest_are_one_person(
+async def test_mbox_and_its_sha1sum_are_one_person(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     for actor in (digest("ada"), mailbox("ada"), mailbox("ben"), digest("ben")):
@@ -28,7 +28,7 @@ async def test_an_address_and_its_digest_are_one_person(
     assert len(await rows(connection, partner, "identifier")) == 4
 
 
-async def test_groups_and_what_is_no_activity_make_no_event(
+async def test_groups_and_objects_without_activity_make_no_event(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     group = {"objectType": "Group", "member": [mailbox("ada")]}
@@ -40,10 +40,10 @@ async def test_groups_and_what_is_no_activity_make_no_event(
     assert await rows(connection, partner, "person") == []
 
 
-# Contents
+# Content items
 
 
-async def test_contents_are_described_by_their_definitions(
+async def test_content_items_are_described_by_their_definitions(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     chapter = {
@@ -79,10 +79,10 @@ async def test_contents_are_described_by_their_definitions(
     assert (told["technology"], told["topic"]) == ("Python", "Programming")
 
 
-async def test_a_definition_counts_wherever_it_stands(
+async def test_definition_in_any_position_describes_the_content_item(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
-    """Also in a statement that says nothing of the content otherwise."""
+    """Also in a statement without an event of the content item."""
     await partner.send(statement(object={"id": COURSES[0]}))
     await follow(services, partner.partner_id)
     defined = {"id": COURSES[0], "definition": {"name": {"en": "Python"}}}
@@ -97,7 +97,7 @@ async def test_a_definition_counts_wherever_it_stands(
     assert row["title"] == "Python"
 
 
-async def test_a_track_holds_what_was_worked_on_within_it_before_it_was_known_as_one(
+async def test_track_includes_content_from_before_its_type_was_defined(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     track = "http://example.com/tracks/1"
@@ -118,10 +118,10 @@ async def test_a_track_holds_what_was_worked_on_within_it_before_it_was_known_as
     assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES
 
 
-async def test_what_is_told_of_a_type_counts_while_the_definition_says_none(
+async def test_type_in_the_statement_applies_while_the_definition_has_none(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
-    """A type that nobody knows is none: what the definition said before it is forgotten."""
+    """An unknown type counts as none and replaces the type defined before."""
     told = {
         "http://datacamp.com/parentId": COURSES[0],
         "http://datacamp.com/parentContentType": "http://datacamp.com/course",
@@ -145,10 +145,10 @@ async def test_what_is_told_of_a_type_counts_while_the_definition_says_none(
 
 @pytest.mark.parametrize("known", [True, False], ids=["a known track", "a track known later"])
 @pytest.mark.parametrize("late", [True, False], ids=["voided later", "voided at once"])
-async def test_a_track_holds_also_what_a_voided_statement_told_of_it(
+async def test_track_includes_content_of_voided_statements(
     partner: Partner, services: Services, connection: asyncpg.Connection, known: bool, late: bool
 ) -> None:
-    """As of parents and types, so that it does not depend on when it was voided."""
+    """Like parents and types, so that the time of voiding does not matter."""
     track = {"id": "http://example.com/tracks/1"}
     defined = {**track, "definition": {"type": "http://datacamp.com/track"}}
     within = statement(
@@ -165,7 +165,7 @@ async def test_a_track_holds_also_what_a_voided_statement_told_of_it(
     assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES[:1]
 
 
-async def test_a_track_is_found_whatever_numbers_were_told_within_it(
+async def test_track_with_out_of_range_numbers_is_projected(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     """PostgreSQL has no number as small as this one."""

@@ -17,10 +17,8 @@ from tests.support.partners import Partner
 from tests.support.projection import lesson, rebuild, rows, tables, written
 from tests.support.statements import statement
 
-# Exactly once
 
-
-async def test_several_followers_count_each_statement_once(
+async def test_concurrent_projectors_count_each_statement_once(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     await partner.send([lesson(number % 5) for number in range(60)])
@@ -41,7 +39,7 @@ async def test_several_followers_count_each_statement_once(
     assert sum(row["milliseconds"] for row in found) == 60 * 60_000
 
 
-async def test_a_chunk_is_what_fits_into_memory(partner: Partner, services: Services) -> None:
+async def test_chunk_is_limited_in_bytes(partner: Partner, services: Services) -> None:
     told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
     assert (await partner.send(told)).status_code == 200
     horizon = await services.watermark_reader.read_watermark()
@@ -59,9 +57,7 @@ async def test_a_chunk_is_what_fits_into_memory(partner: Partner, services: Serv
     assert throughs[1] < horizon == throughs[2]
 
 
-async def test_whoever_holds_the_lock_is_not_waited_for(
-    partner: Partner, services: Services
-) -> None:
+async def test_projector_skips_a_locked_partner(partner: Partner, services: Services) -> None:
     await follow(services, partner.partner_id)
     await partner.send(lesson(1))
     horizon = await services.watermark_reader.read_watermark()
@@ -75,7 +71,7 @@ async def test_whoever_holds_the_lock_is_not_waited_for(
     assert await follow(services, partner.partner_id) == 1
 
 
-async def test_a_failure_undoes_the_chunk_and_its_position(
+async def test_failed_chunk_rolls_back_rows_and_position(
     partner: Partner,
     services: Services,
     connection: asyncpg.Connection,
@@ -95,7 +91,7 @@ async def test_a_failure_undoes_the_chunk_and_its_position(
     assert len(await rows(connection, partner, "learning_event")) == 4
 
 
-async def test_what_does_not_change_is_not_written(
+async def test_unchanged_rows_are_not_written(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     await partner.send([lesson(1), lesson(2)])
@@ -111,7 +107,9 @@ async def test_what_does_not_change_is_not_written(
         assert len(kept) == len(before[name]) - changed, name
 
 
-async def test_round_trips_do_not_depend_on_the_chunk(partner: Partner, services: Services) -> None:
+async def test_round_trips_do_not_depend_on_chunk_size(
+    partner: Partner, services: Services
+) -> None:
     noted: list[str] = []
     took = []
     async with services.database.readers.acquire() as connection:
@@ -122,12 +120,12 @@ async def test_round_trips_do_not_depend_on_the_chunk(partner: Partner, services
             with connection.query_logger(lambda record: noted.append(record.query)):
                 await advance.advance(connection, partner.partner_id, load_vocabulary(), horizon)
             took.append(len(noted))
-    _, *took = took  # the first time, the driver asks about types
+    _, *took = took  # the driver queries types the first time
     assert len(set(took)) == 1
     assert took[0] <= 20
 
 
-async def test_changed_days_are_noted_one_after_the_other(
+async def test_changed_days_have_increasing_times(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     for number in (1, 2, 1):
@@ -148,10 +146,10 @@ async def changed_days(connection: Any, partner: Partner) -> dict[Any, datetime]
     return {row["day"]: row["changed_at"] for row in found}
 
 
-async def test_a_content_that_turns_out_to_be_of_another_type_has_changed(
+async def test_content_item_with_a_new_type_marks_its_days_as_changed(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
-    """Its facts now stand in another table."""
+    """Its facts move to another table."""
     await partner.send({**lesson(0), "timestamp": "2026-05-01T10:00:00Z"})
     await follow(services, partner.partner_id)
     (before,) = (await changed_days(connection, partner)).values()

@@ -16,7 +16,7 @@ from tests.support.partners import Partner
 from tests.support.projection import lesson, one_record, rebuild, rows, tables
 from tests.support.statements import statement
 
-# Made anew
+# Rebuild
 
 
 class Stopped(Exception):
@@ -24,7 +24,7 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize("when", ["statements", "learners"])
-async def test_a_rebuild_that_ends_early_leaves_everything_as_it_was(
+async def test_interrupted_rebuild_changes_nothing(
     partner: Partner, services: Services, connection: asyncpg.Connection, when: str
 ) -> None:
     await partner.send([lesson(number) for number in range(4)])
@@ -42,7 +42,7 @@ async def test_a_rebuild_that_ends_early_leaves_everything_as_it_was(
     assert await follow(services, partner.partner_id) == 1
 
 
-async def test_a_rebuild_begins_where_nothing_was_followed(
+async def test_rebuild_of_a_new_partner_projects_everything(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     await partner.send([lesson(number) for number in range(4)])
@@ -51,7 +51,7 @@ async def test_a_rebuild_begins_where_nothing_was_followed(
     assert await follow(services, partner.partner_id) == 0
 
 
-async def test_a_rebuild_mends_whatever_is_wrong(
+async def test_rebuild_repairs_corrupted_tables(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     await partner.send([lesson(number) for number in range(4)])
@@ -74,7 +74,7 @@ async def test_a_rebuild_mends_whatever_is_wrong(
         assert await tables(connection, partner) == right
 
 
-async def test_a_rebuild_takes_another_vocabulary(
+async def test_rebuild_applies_another_vocabulary(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     verb = {"id": "http://example.com/verbs/finished"}
@@ -86,10 +86,10 @@ async def test_a_rebuild_takes_another_vocabulary(
     assert (await one_record(connection, partner))["status"] == "completed"
 
 
-# How far it is
+# Lag
 
 
-async def test_it_says_how_far_it_is(partner: Partner, services: Services) -> None:
+async def test_lag_and_watermark_of_the_projection(partner: Partner, services: Services) -> None:
     stored = datetime.now(UTC)
     await partner.send(lesson(1))
     horizon = await services.watermark_reader.read_watermark()

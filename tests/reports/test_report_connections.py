@@ -16,13 +16,11 @@ from tests.support.partners import Partner
 from tests.support.report_downloads import get
 from tests.support.reports import World
 
-# Connections
 
-
-async def test_a_client_that_goes_away_gives_its_connection_back(
+async def test_disconnected_client_releases_its_connection(
     settings: Settings, server: str, partner: Partner
 ) -> None:
-    """More clients leave in the middle than there are connections."""
+    """More clients disconnect than there are connections."""
     async with httpx.AsyncClient(base_url=server) as http:
         here = Partner(http, partner.name, 0, "", partner.key, partner.secret)
         await here.authenticate()
@@ -35,7 +33,7 @@ async def test_a_client_that_goes_away_gives_its_connection_back(
         assert len((await get(here, "date_dim")).json()["rows"]) == 47_482
 
 
-async def test_too_many_exports_are_told_to_wait(
+async def test_exports_beyond_the_limit_return_503(
     settings: Settings, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {name: getattr(settings, name) for name in ("database_url", "secret_key")}
@@ -55,7 +53,7 @@ async def test_too_many_exports_are_told_to_wait(
         assert 200 in {answer.status_code for answer in answers}
 
 
-async def test_a_connection_that_is_lost_in_between_is_no_failure_of_ours(
+async def test_connection_lost_during_an_export_returns_503(
     partner: Partner, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = "select pg_terminate_backend(pg_backend_pid()), $1::integer, $2::timestamptz"
@@ -68,7 +66,7 @@ async def test_a_connection_that_is_lost_in_between_is_no_failure_of_ours(
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
 
-async def test_a_connection_is_given_back_whatever_its_end_meets_with(
+async def test_connection_is_released_after_a_failed_rollback(
     settings: Settings, partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_: object) -> None:

@@ -27,10 +27,10 @@ from tests.support.statements import statement
 AWKWARD = "Zoë says \"a\\b\", 10 % ,\r\nnew\tline \\N null 'x' 😀"
 
 
-# The list
+# List of tables
 
 
-async def test_the_list_describes_every_table(partner: Partner) -> None:
+async def test_list_describes_every_table(partner: Partner) -> None:
     answer = await partner.http.get(partner.url("reports"), headers=partner.headers)
     assert answer.status_code == 200
     body = answer.json()
@@ -42,8 +42,8 @@ async def test_the_list_describes_every_table(partner: Partner) -> None:
     assert body["lag_seconds"] == 0.0
 
 
-async def test_every_answer_tells_how_far_reports_have_come(partner: Partner) -> None:
-    """The list and the tables say it alike; statements are as complete as their own list."""
+async def test_response_has_the_lag_and_the_consistent_through_time(partner: Partner) -> None:
+    """The list and the tables agree; statements have the watermark of the store."""
     await partner.send(statement())
     (stored,) = await partner.all()
     moment = datetime.fromisoformat(stored["stored"])
@@ -59,16 +59,16 @@ async def test_every_answer_tells_how_far_reports_have_come(partner: Partner) ->
     assert raw.json()["lag_seconds"] == 0.0
 
 
-def test_the_interface_names_every_table_and_form() -> None:
+def test_openapi_pattern_lists_every_table_and_format() -> None:
     pattern = openapi.bundled()["components"]["parameters"]["table"]["schema"]["pattern"]
     assert pattern == rf"^({'|'.join(TABLES)})(\.({'|'.join(sorted(get_args(Format)))}))?$"
 
 
-# Forms
+# Formats
 
 
 @pytest.mark.parametrize("table", REPORTS, ids=lambda table: table.name)
-async def test_every_form_of_a_table_says_the_same(
+async def test_formats_of_a_table_have_equal_rows(
     partner: Partner, world: World, table: Any
 ) -> None:
     body = (await get(partner, table.name)).json()
@@ -88,8 +88,8 @@ async def test_every_form_of_a_table_says_the_same(
         assert [packed[name] is None for name in names] == [plain[name] is None for name in names]
 
 
-async def test_values_survive(partner: Partner, world: World) -> None:
-    """Quotes, backslashes, line ends and tabs; nothing is not the same as an empty text."""
+async def test_special_characters_survive_every_format(partner: Partner, world: World) -> None:
+    """Quotes, backslashes, line ends and tabs; null differs from an empty string."""
     (row,) = (await get(partner, "user_dim.json")).json()["rows"]
     assert (row["first_name"], row["last_name"], row["email"]) == (AWKWARD, "", None)
     assert json.loads((await get(partner, "user_dim.ndjson")).text) == row
@@ -100,7 +100,7 @@ async def test_values_survive(partner: Partner, world: World) -> None:
     assert text.splitlines()[-1].endswith(f',"",,,{row["id"]}')
 
 
-async def test_values_are_written_as_they_are_read(partner: Partner, world: World) -> None:
+async def test_times_numbers_and_booleans_are_formatted(partner: Partner, world: World) -> None:
     facts = list(csv.DictReader(io.StringIO((await get(partner, "course_fact.csv")).text)))
     assert facts[0]["started_at"] == "2026-05-08T12:00:00.000000Z"
     assert (facts[0]["date_id"], facts[0]["xp"], facts[0]["time_spent"]) == (
@@ -116,7 +116,7 @@ async def test_values_are_written_as_they_are_read(partner: Partner, world: Worl
     assert course["launched_date"] == DAY
 
 
-async def test_an_empty_table_is_a_table(partner: Partner) -> None:
+async def test_empty_table_has_its_columns(partner: Partner) -> None:
     assert (await get(partner, "course_fact")).json()["rows"] == []
     assert (await get(partner, "course_fact.ndjson")).content == b""
     assert (await get(partner, "course_fact.csv")).text == (
@@ -135,7 +135,9 @@ async def test_an_empty_table_is_a_table(partner: Partner) -> None:
         ("user_dim.parquet", "application/vnd.apache.parquet"),
     ],
 )
-async def test_a_form_has_its_type_and_name(partner: Partner, name: str, kind: str) -> None:
+async def test_format_determines_content_type_and_file_name(
+    partner: Partner, name: str, kind: str
+) -> None:
     answer = await get(partner, name)
     assert answer.headers["content-type"] == kind
     file = name if "." in name else f"{name}.json"
@@ -160,7 +162,7 @@ async def test_a_form_has_its_type_and_name(partner: Partner, name: str, kind: s
         ("identity", None),
     ],
 )
-async def test_the_client_says_what_it_can_unpack(
+async def test_accept_encoding_selects_the_compression(
     partner: Partner, world: World, accepted: str, coding: str | None
 ) -> None:
     plain = await get(partner, "date_dim.ndjson")
@@ -185,7 +187,7 @@ def unpacked(raw: bytes, coding: str | None) -> bytes:
 
 @pytest.mark.parametrize(("coding", "suffix"), [("gzip", ".gz"), ("zstd", ".zst")])
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-async def test_a_file_can_be_had_compressed(
+async def test_file_suffix_selects_a_compressed_file(
     partner: Partner, world: World, coding: str, suffix: str, form: str
 ) -> None:
     plain = await get(partner, f"user_dim.{form}")
@@ -196,12 +198,12 @@ async def test_a_file_can_be_had_compressed(
     assert unpacked(answer.content, coding) == plain.content
 
 
-async def test_parquet_is_compressed_as_it_is(partner: Partner, world: World) -> None:
+async def test_parquet_has_no_content_encoding(partner: Partner, world: World) -> None:
     answer = await get(partner, "date_dim.parquet", headers={"Accept-Encoding": "gzip"})
     assert "content-encoding" not in answer.headers
 
 
-# Refusals
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -215,12 +217,12 @@ async def test_parquet_is_compressed_as_it_is(partner: Partner, world: World) ->
         ("course_fact?limit=1", "invalid-parameter"),
     ],
 )
-async def test_what_there_is_not_is_refused(partner: Partner, path: str, code: str) -> None:
+async def test_unknown_table_or_format_is_refused(partner: Partner, path: str, code: str) -> None:
     answer = await partner.http.get(partner.url(f"reports/{path}"), headers=partner.headers)
     assert answer.json()["code"] == code
 
 
-async def test_statements_need_the_scope_of_statements(
+async def test_statement_report_requires_the_statements_scope(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     reports = await new_partner(services, http, frozenset({scopes.REPORTS_READ}))
@@ -231,12 +233,12 @@ async def test_statements_need_the_scope_of_statements(
             assert answer.status_code == (200 if name == allowed else 403)
 
 
-async def test_another_partners_reports_are_refused(partner: Partner, stranger: Partner) -> None:
+async def test_reports_of_another_partner_return_403(partner: Partner, stranger: Partner) -> None:
     answer = await partner.http.get(stranger.url("reports/user_dim"), headers=partner.headers)
     assert answer.status_code == 403
 
 
-async def test_without_pyarrow_the_answer_says_so(
+async def test_parquet_without_pyarrow_returns_404_with_the_install_command(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)

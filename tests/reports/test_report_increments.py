@@ -23,7 +23,7 @@ from tests.support.statements import new_id, statement
 AWKWARD = "Zoë says \"a\\b\", 10 % ,\r\nnew\tline \\N null 'x' 😀"
 
 
-# What is news
+# Changed days
 
 
 async def mark(world: World, *days: Any, at: datetime) -> None:
@@ -35,7 +35,7 @@ async def mark(world: World, *days: Any, at: datetime) -> None:
         )
 
 
-async def test_facts_come_by_the_days_that_changed(partner: Partner, world: World) -> None:
+async def test_incremental_facts_contain_changed_days_only(partner: Partner, world: World) -> None:
     tomorrow = DAY + timedelta(days=1)
     await mark(world, DAY, tomorrow, at=NOON)
     first = await get(partner, "course_fact")
@@ -53,14 +53,16 @@ async def test_facts_come_by_the_days_that_changed(partner: Partner, world: Worl
     assert news.headers["Lrs-Cursor"] == "2026-05-08T12:00:01.000000Z"
 
 
-async def test_where_most_days_changed_all_are_sent(partner: Partner, world: World) -> None:
+async def test_increment_with_most_days_changed_replaces_all(
+    partner: Partner, world: World
+) -> None:
     days = [DAY + timedelta(days=number) for number in range(101)]
     await mark(world, *days, at=NOON)
     answer = await get(partner, "course_fact", params={"since": "2026-01-01T00:00:00Z"})
     assert (answer.headers["Lrs-Replaces"], len(answer.json()["rows"])) == ("all", 2)
 
 
-async def test_dimensions_always_come_whole(partner: Partner, world: World) -> None:
+async def test_dimensions_are_always_sent_whole(partner: Partner, world: World) -> None:
     answer = await get(partner, "course_dim", params={"since": "2099-01-01T00:00:00Z"})
     assert (answer.headers["Lrs-Replaces"], len(answer.json()["rows"])) == ("all", 2)
 
@@ -68,7 +70,7 @@ async def test_dimensions_always_come_whole(partner: Partner, world: World) -> N
 # Statements
 
 
-async def test_statements_come_as_they_are(partner: Partner) -> None:
+async def test_statement_rows_have_the_stored_json(partner: Partner) -> None:
     sent = [statement(id=new_id(), result={"response": AWKWARD}) for _ in range(3)]
     pretty = json.dumps(statement(id=new_id()), indent=2).encode()
     assert (await partner.send(sent)).status_code == 200
@@ -88,7 +90,7 @@ async def test_statements_come_as_they_are(partner: Partner) -> None:
     assert [json.loads(row["payload"]) for row in texts] == stored
 
 
-async def test_statements_follow_the_last_cursor(partner: Partner) -> None:
+async def test_statements_after_the_cursor_are_sent(partner: Partner) -> None:
     seen: list[str] = []
     since = None
     for _ in range(3):
@@ -104,10 +106,10 @@ async def test_statements_follow_the_last_cursor(partner: Partner) -> None:
     assert len(set(seen)) == 12
 
 
-async def test_statements_stop_at_the_horizon(
+async def test_statements_end_at_the_watermark(
     partner: Partner, services: Services, slow_writer: Any
 ) -> None:
-    """What is stored after an open transaction began comes next time, and nothing is missed."""
+    """Statements stored after an open transaction began are sent with the next request."""
     async with slow_writer.transaction():
         await slow_writer.execute("select 1")
         await partner.send(statement(id=new_id()))
@@ -117,8 +119,8 @@ async def test_statements_stop_at_the_horizon(
     assert then.text.count("\n") == 1
 
 
-async def test_rows_that_nobody_reads_any_more_are_let_go() -> None:
-    """Also if what came of them in the end is not that reading them was called off."""
+async def test_abandoned_row_stream_is_closed() -> None:
+    """Also if its reader ended with another error than a cancellation."""
 
     class Connection:
         def terminate(self) -> None:
@@ -142,8 +144,10 @@ async def test_rows_that_nobody_reads_any_more_are_let_go() -> None:
     assert done
 
 
-async def test_a_standby_gives_no_bound(partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It sees nothing of who is writing: an export there would miss what comes late."""
+async def test_statement_report_of_a_standby_returns_503(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standby does not see open transactions: an export would miss late statements."""
     sql = resources.query("get_watermark").replace("pg_is_in_recovery()", "true")
     monkeypatch.setattr(watermark, "_SQL", sql)
     url = partner.url("reports/statements.ndjson")

@@ -47,18 +47,18 @@ def expected(table: str) -> list[str]:
     return vendor + OURS.get(table, [])
 
 
-def test_the_tables_are_the_vendors() -> None:
+def test_tables_match_the_vendor_model() -> None:
     assert {table.name for table in REPORTS} == {*VENDOR, *OURS}
     assert len(REPORTS) == 29
 
 
 @pytest.mark.parametrize("table", REPORTS, ids=lambda table: table.name)
-def test_the_columns_are_the_vendors(table: Table) -> None:
+def test_columns_match_the_vendor_model(table: Table) -> None:
     assert [column.name for column in table.columns] == expected(table.name)
 
 
 @pytest.mark.parametrize("table", REPORTS, ids=lambda table: table.name)
-async def test_the_database_gives_these_columns(services: Services, table: Table) -> None:
+async def test_view_has_the_documented_columns_and_types(services: Services, table: Table) -> None:
     async with services.database.readers.acquire() as connection:
         prepared = await connection.prepare(tables.select(table.name))
         found = [(each.name, each.type.name) for each in prepared.get_attributes()]
@@ -67,7 +67,7 @@ async def test_the_database_gives_these_columns(services: Services, table: Table
     assert asked == ["int4"]
 
 
-def test_daily_tables_say_their_day() -> None:
+def test_daily_tables_have_a_date_id() -> None:
     daily = {table.name for table in TABLES.values() if table.daily}
     assert daily == {
         f"{kind}_fact"
@@ -88,14 +88,16 @@ async def rows(world: World, table: str) -> list[Row]:
 
 
 async def values(world: World, table: str, *columns: str) -> list[Any]:
-    """The rows, sorted, cut to the columns named: a value each if it is one."""
+    """The sorted rows with these columns; plain values for a single column."""
     found = sorted(
         (tuple(row[column] for column in columns) for row in await rows(world, table)), key=str
     )
     return [each[0] for each in found] if len(columns) == 1 else found
 
 
-async def test_a_partner_sees_its_own(world: World, services: Services, stranger: Partner) -> None:
+async def test_tables_contain_rows_of_the_partner_only(
+    world: World, services: Services, stranger: Partner
+) -> None:
     other = World(services.database, stranger.partner_id)
     for each in (world, other):
         person, course = await each.person(), await each.content("course", "Python")
@@ -109,10 +111,10 @@ async def test_a_partner_sees_its_own(world: World, services: Services, stranger
         assert not [row for row in mine if row in theirs and -1 not in row.values()]
 
 
-# Contents and work on them
+# Content items and facts
 
 
-async def test_a_fact_is_one_learner_one_content_one_day(world: World) -> None:
+async def test_fact_is_one_learner_content_item_and_day(world: World) -> None:
     person = await world.person()
     course = await world.content("course", "Python", technology="Python", topic="Programming")
     await world.day(person, course, time_spent=90.5, xp=100.0, started_at=NOON)
@@ -131,7 +133,7 @@ async def test_a_fact_is_one_learner_one_content_one_day(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", ["exercise", "chapter", "course"])
-async def test_what_was_deleted_is_minus_one(world: World, kind: str) -> None:
+async def test_deleted_content_item_has_id_minus_one(world: World, kind: str) -> None:
     person = await world.person()
     gone = await world.content(kind, "Gone", deleted_at=NOON)
     here = await world.content(kind, "Here")
@@ -143,7 +145,7 @@ async def test_what_was_deleted_is_minus_one(world: World, kind: str) -> None:
     assert (found[-1]["id"], found[-1]["title"]) == (-1, f"deleted {kind}")
 
 
-async def test_an_exercise_knows_its_chapter_and_course(world: World) -> None:
+async def test_exercise_has_its_chapter_and_course(world: World) -> None:
     course = await world.content(
         "course", "Python", technology="Python", xp=4000, launched_date="2024-02-29", slug="py"
     )
@@ -189,7 +191,7 @@ SCORES = {
 
 
 @pytest.mark.parametrize("score", SCORES)
-async def test_scores_fall_into_groups(world: World, score: float | None) -> None:
+async def test_score_determines_the_score_group(world: World, score: float | None) -> None:
     assessment = await world.content("assessment", "Python")
     await world.day(await world.person(), assessment, score=score, percentile=40.0)
     assert await values(world, "assessment_fact", "score_group", "percentile") == [
@@ -197,7 +199,7 @@ async def test_scores_fall_into_groups(world: World, score: float | None) -> Non
     ]
 
 
-async def test_weeks_begin_on_monday(world: World) -> None:
+async def test_week_starts_on_monday(world: World) -> None:
     found = {row["date"]: row for row in await rows(world, "date_dim")}
     assert (min(found), max(found)) == (date(1970, 1, 1), date(2099, 12, 31))
     assert found[DAY] == {
@@ -222,7 +224,7 @@ async def test_weeks_begin_on_monday(world: World) -> None:
 # People
 
 
-async def test_the_bridge_holds_the_teams_of_today(world: World) -> None:
+async def test_team_bridge_contains_current_teams_only(world: World) -> None:
     today = datetime.now(UTC).date()
     person = await world.person(email="a@example.com")
     now, past, future = [await world.team(slug) for slug in ("now", "past", "future")]
@@ -236,14 +238,14 @@ async def test_the_bridge_holds_the_teams_of_today(world: World) -> None:
     ]
 
 
-# What is made from events
+# Tables made from events
 
 
 @pytest.mark.parametrize(("organization", "shown"), [("north", [DAY]), ("south", []), ("", [DAY])])
-async def test_only_days_of_membership_are_shown(
+async def test_events_outside_the_membership_are_hidden(
     world: World, organization: str, shown: list[date]
 ) -> None:
-    """The day on which a learner leaves is not shown any more."""
+    """The day on which a learner leaves is outside."""
     north, _ = await world.group("north"), await world.group("south")
     person, workspace = await world.person(), await world.content("workspace", "Notes")
     await world.member("group", north, person, DAY, DAY + timedelta(days=1))
@@ -253,14 +255,14 @@ async def test_only_days_of_membership_are_shown(
     assert await values(world, "workspace_visit_fact", "visited_at") == shown
 
 
-async def test_a_learner_of_no_group_is_shown_on_all_days(world: World) -> None:
+async def test_learner_without_group_is_visible_on_all_days(world: World) -> None:
     person, workspace = await world.person(), await world.content("workspace", "Notes")
     for days in (0, 1):
         await world.event(person, workspace, "viewed", NOON + timedelta(days=days))
     assert len(await rows(world, "workspace_visit_fact")) == 2
 
 
-async def test_a_workspace_is_counted(world: World) -> None:
+async def test_workspace_fact_counts_its_events(world: World) -> None:
     group = await world.group("north")
     author, reader = await world.person(), await world.person()
     workspace = await world.content("workspace", "Notes", technology="R", nb_megabytes=1.5)
@@ -300,7 +302,7 @@ async def test_a_workspace_is_counted(world: World) -> None:
     )
 
 
-async def test_an_attempt_at_a_certification_begins_with_its_registration(world: World) -> None:
+async def test_certification_attempt_starts_at_its_registration(world: World) -> None:
     person = await world.person()
     certification = await world.content("certification", "Analyst", version="2")
     exam = await world.content("assessment", "Exam", certification)
@@ -329,7 +331,7 @@ async def test_an_attempt_at_a_certification_begins_with_its_registration(world:
     assert await values(world, "certification_dim", "certification_name") == ["Analyst"]
 
 
-async def test_a_track_is_its_contents(world: World) -> None:
+async def test_track_has_its_content_items(world: World) -> None:
     group, person = await world.group(""), await world.person()
     track = await world.content("track", "Analyst", technology="SQL", version_number=2)
     course, project = await world.content("course", "SQL"), await world.content("project", "Sales")
@@ -387,7 +389,7 @@ async def assign(world: World, to: str, assignee: int, content: int | None, **va
         (None, None, "in_progress"),
     ],
 )
-async def test_an_assignment_is_completed_late_in_progress_or_missed(
+async def test_assignment_status_follows_due_date_and_completion(
     world: World, due_at: datetime | None, completed_at: datetime | None, status: str
 ) -> None:
     person, course = await world.person(), await world.content("course", "Python")
@@ -398,7 +400,7 @@ async def test_an_assignment_is_completed_late_in_progress_or_missed(
     ) == [(person, status, completed_at is not None, completed_at)]
 
 
-async def test_a_team_is_its_members_on_the_day(world: World) -> None:
+async def test_team_assignment_applies_to_members_on_the_day(world: World) -> None:
     course = await world.content("course", "Python")
     stays, left, late = [await world.person() for _ in range(3)]
     team = await world.team("red", stays)
@@ -408,7 +410,9 @@ async def test_a_team_is_its_members_on_the_day(world: World) -> None:
     assert await values(world, "assignment_fact", "user_id") == [stays]
 
 
-async def test_a_group_is_its_members_and_who_works_there_in_no_group(world: World) -> None:
+async def test_group_assignment_applies_to_members_and_to_learners_without_group(
+    world: World,
+) -> None:
     course = await world.content("course", "Python")
     group, other = await world.group("north"), await world.group("south")
     member, elsewhere, free = [await world.person() for _ in range(3)]
@@ -420,7 +424,7 @@ async def test_a_group_is_its_members_and_who_works_there_in_no_group(world: Wor
     assert await values(world, "assignment_fact", "user_id") == sorted([member, free], key=str)
 
 
-async def test_experience_points_can_be_assigned(world: World) -> None:
+async def test_assignment_of_experience_points(world: World) -> None:
     person, course = await world.person(), await world.content("course", "Python")
     await assign(world, "user", person, None, type="xp", xp=150)
     for days, xp in ((-1, 1000), (1, 100), (2, 50), (3, 100)):

@@ -31,7 +31,7 @@ Reports = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def reports(database_url: str) -> Reports:
-    """Runs `lrs reports …` on the tests' database."""
+    """Runs `lrs reports …` on the test database."""
     environment: dict[str, str | None] = {
         name: None for name in os.environ if name.startswith("LRS_")
     }
@@ -46,7 +46,7 @@ def reports(database_url: str) -> Reports:
 
 
 async def granted(reports: Reports, partner: Partner, *options: str) -> dict[str, str]:
-    """What the command shows, by the first word of each line."""
+    """The output of the command, by the first word of each line."""
     result = await reports("grant", partner.name, *options)
     assert result.exit_code == 0, result.output
     return dict(re.findall(r"^(\w+) {2,}(\S+)$", result.stdout, re.MULTILINE))
@@ -65,7 +65,7 @@ async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connecti
 async def address(
     reports: Reports, services: Services, http: httpx.AsyncClient
 ) -> AsyncIterator[str]:
-    """Where the role of a partner that has a classroom connects."""
+    """The connection URL of the role of a partner with reporting data."""
     partner = await new_partner(services, http)
     await World(services.database, partner.partner_id).classroom()
     yield (await granted(reports, partner))["url"]
@@ -78,11 +78,11 @@ async def reader(address: str) -> AsyncIterator[asyncpg.Connection]:
         yield connection
 
 
-# What it sees
+# Access
 
 
-async def test_the_vendors_query_runs_as_it_is(reader: asyncpg.Connection) -> None:
-    """And gives what adding up gives, with the deleted course under no technology."""
+async def test_vendor_query_runs_unchanged(reader: asyncpg.Connection) -> None:
+    """It equals a plain sum, with the deleted course under no technology."""
     teams = {row["team_id"]: row["slug"] for row in await reader.fetch("select * from team_dim")}
     found = {
         (teams[row["team_id"]], row["week_start_date"], row["technology"]): (
@@ -105,7 +105,7 @@ async def test_the_vendors_query_runs_as_it_is(reader: asyncpg.Connection) -> No
     assert ("red", date(2026, 5, 4), "Python") in found
 
 
-async def test_every_table_is_there_and_nothing_else(reader: asyncpg.Connection) -> None:
+async def test_role_sees_every_report_table_and_no_other(reader: asyncpg.Connection) -> None:
     seen = await reader.fetch(
         "select table_name from information_schema.tables"
         " where table_schema not in ('pg_catalog', 'information_schema')"
@@ -117,14 +117,14 @@ async def test_every_table_is_there_and_nothing_else(reader: asyncpg.Connection)
         assert names == [column.name for column in table.columns]
 
 
-async def test_every_table_says_what_it_is(reader: asyncpg.Connection) -> None:
+async def test_every_table_has_a_comment(reader: asyncpg.Connection) -> None:
     for table in REPORTS:
         told = await reader.fetchval("select obj_description($1::regclass)", table.name)
         assert told == table.description
 
 
-async def test_every_column_says_where_it_comes_from(reader: asyncpg.Connection) -> None:
-    """As tools ask for it, which show it beside the column's name."""
+async def test_every_column_has_a_comment(reader: asyncpg.Connection) -> None:
+    """Queried like tools that show it beside the column."""
     seen = await reader.fetch(
         "select col_description(format('%I.%I', table_schema, table_name)::regclass,"
         " ordinal_position) as told from information_schema.columns"
@@ -134,8 +134,8 @@ async def test_every_column_says_where_it_comes_from(reader: asyncpg.Connection)
     assert all(row["told"] for row in seen)
 
 
-async def test_columns_are_of_types_that_every_tool_knows(reader: asyncpg.Connection) -> None:
-    """Drivers make numbers, texts and times of these; of others some make texts, or nothing."""
+async def test_columns_have_common_types_only(reader: asyncpg.Connection) -> None:
+    """Drivers convert these to numbers, strings and times; some return other types as strings."""
     seen = await reader.fetch(
         "select distinct udt_name from information_schema.columns where table_schema = $1",
         await reader.fetchval("select current_schema()"),
@@ -144,10 +144,10 @@ async def test_columns_are_of_types_that_every_tool_knows(reader: asyncpg.Connec
     assert {row["udt_name"] for row in seen} == known
 
 
-async def test_a_tool_that_looks_for_what_it_may_read_finds_these_tables(
+async def test_readable_tables_in_the_catalogue_are_the_report_tables(
     reader: asyncpg.Connection,
 ) -> None:
-    """Some look through the whole catalogue, not through the information schema."""
+    """Some tools read pg_class, not the information schema."""
     seen = await reader.fetch(
         "select relname, has_any_column_privilege(pg_class.oid, 'insert, update') as writable"
         " from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
@@ -160,7 +160,7 @@ async def test_a_tool_that_looks_for_what_it_may_read_finds_these_tables(
     assert not any(row["writable"] for row in seen)
 
 
-async def test_a_connection_that_a_tool_resets_is_as_new(address: str) -> None:
+async def test_reset_connection_keeps_schema_and_time_zone(address: str) -> None:
     async with connected(address) as reader:
         await reader.execute("set search_path = pg_catalog; set timezone = 'Asia/Tokyo'")
         await reader.execute("discard all")
@@ -168,10 +168,10 @@ async def test_a_connection_that_a_tool_resets_is_as_new(address: str) -> None:
         assert await reader.fetchval("show timezone") == "UTC"
 
 
-async def test_rows_are_fetched_some_at_a_time_in_the_readers_time_zone(
+async def test_rows_are_fetched_with_a_cursor_in_the_session_time_zone(
     reader: asyncpg.Connection,
 ) -> None:
-    """As JDBC does for Metabase. A day's number is the one in UTC for everybody."""
+    """As JDBC does for Metabase. date_id is in UTC for everybody."""
     await reader.execute(
         "set session characteristics as transaction isolation level read uncommitted, read only"
     )
@@ -190,14 +190,14 @@ async def test_rows_are_fetched_some_at_a_time_in_the_readers_time_zone(
     assert (first["date_id"], first["day"]) == (int(f"{DAY:%Y%m%d}"), DAY + timedelta(days=1))
 
 
-async def test_the_vendors_name_for_a_courses_points_works_too(reader: asyncpg.Connection) -> None:
+async def test_vendor_name_of_course_points_is_an_alias(reader: asyncpg.Connection) -> None:
     rows = await reader.fetch("select course_dim.xp, course_xp from course_dim order by course_id")
     assert [tuple(row) for row in rows] == [
         *((None, None), (4000.0, 4000.0), (3000.0, 3000.0), (2000.0, 2000.0)),
     ]
 
 
-# What it does not
+# Restrictions
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ async def test_the_vendors_name_for_a_courses_points_works_too(reader: asyncpg.C
         "select nextval('public.person_person_id_seq')",
     ],
 )
-async def test_it_may_do_nothing_else(
+async def test_other_statements_of_the_role_are_denied(
     reader: asyncpg.Connection, services: Services, sql: str
 ) -> None:
     await reader.execute("set default_transaction_read_only = off")
@@ -230,7 +230,7 @@ async def test_it_may_do_nothing_else(
         await reader.execute(sql.replace("SERVER", server))
 
 
-async def test_it_writes_nothing_by_mistake(reader: asyncpg.Connection) -> None:
+async def test_role_is_read_only(reader: asyncpg.Connection) -> None:
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
         await reader.execute("create temporary table mine (a int)")
 
@@ -247,7 +247,7 @@ async def test_it_writes_nothing_by_mistake(reader: asyncpg.Connection) -> None:
         "select lo_from_bytea(0, 'x')",
     ],
 )
-async def test_the_embedded_database_keeps_nothing_of_it(
+async def test_role_cannot_create_temporary_objects_in_the_embedded_database(
     reader: asyncpg.Connection, sql: str
 ) -> None:
     await reader.execute("set default_transaction_read_only = off")
@@ -255,7 +255,7 @@ async def test_the_embedded_database_keeps_nothing_of_it(
         await reader.execute(sql)
 
 
-async def test_another_partners_tables_are_closed(
+async def test_tables_of_another_partner_are_denied(
     reports: Reports, reader: asyncpg.Connection, services: Services, stranger: Partner
 ) -> None:
     await World(services.database, stranger.partner_id).classroom()
@@ -270,10 +270,10 @@ async def test_another_partners_tables_are_closed(
     await reports("revoke", stranger.name)
 
 
-async def test_of_another_partner_only_names_are_seen(
+async def test_catalogue_shows_only_names_of_other_partners(
     reports: Reports, reader: asyncpg.Connection, services: Services, stranger: Partner
 ) -> None:
-    """Whatever of the catalogue a driver, or a person, looks at."""
+    """In every catalogue table that drivers and people read."""
     shown = await granted(reports, stranger)
     schema = shown["schema"]
     await services.database.writers.execute("analyze person")
@@ -305,10 +305,10 @@ async def test_of_another_partner_only_names_are_seen(
     await reports("revoke", stranger.name)
 
 
-async def test_a_leaky_condition_sees_only_the_partners_rows(
+async def test_leaky_predicate_receives_rows_of_the_partner_only(
     reader: asyncpg.Connection, services: Services, stranger: Partner
 ) -> None:
-    """A cast that fails tells what it was given: of other partners' rows it is given none."""
+    """The error of a failed cast contains its input, which is never a row of another partner."""
     await World(services.database, stranger.partner_id).person(first_name="secret")
     with pytest.raises(asyncpg.InvalidTextRepresentationError) as told:
         await reader.fetch("select 1 from user_dim where first_name::int = 1")
@@ -317,10 +317,10 @@ async def test_a_leaky_condition_sees_only_the_partners_rows(
     assert any("Subquery Scan" in row[0] for row in plan)
 
 
-async def test_it_cannot_hold_up_who_follows_the_statements(
+async def test_open_transaction_of_the_role_does_not_delay_the_watermark(
     reports: Reports, services: Services, partner: Partner
 ) -> None:
-    """Whatever it calls itself, its transactions are no writer's."""
+    """With any application_name, its transactions do not count as writers."""
     shown = await granted(reports, partner)
     async with connected(shown["url"], application_name=WRITER) as reader, reader.transaction():
         await reader.execute("select 1")
@@ -330,16 +330,16 @@ async def test_it_cannot_hold_up_who_follows_the_statements(
     await reports("revoke", partner.name)
 
 
-async def test_it_has_limits(reader: asyncpg.Connection) -> None:
+async def test_role_has_timeouts_and_limits(reader: asyncpg.Connection) -> None:
     assert await reader.fetchval("show statement_timeout") == "5min"
     assert await reader.fetchval("show default_transaction_read_only") == "on"
     assert await reader.fetchval("show timezone") == "UTC"
 
 
-# The command
+# Grant and revoke
 
 
-async def test_granting_again_refreshes_the_tables(
+async def test_repeated_grant_refreshes_the_tables(
     reports: Reports, partner: Partner, services: Services
 ) -> None:
     first = await granted(reports, partner)
@@ -360,10 +360,8 @@ async def test_granting_again_refreshes_the_tables(
     await reports("revoke", partner.name)
 
 
-async def test_a_tool_stays_connected_while_it_is_granted_again(
-    reports: Reports, partner: Partner
-) -> None:
-    """With the queries that its driver has prepared."""
+async def test_repeated_grant_keeps_open_connections(reports: Reports, partner: Partner) -> None:
+    """With their prepared statements."""
     shown = await granted(reports, partner)
     async with connected(shown["url"]) as reader:
         prepared = await reader.prepare("select * from course_dim where course_id < $1")
@@ -373,7 +371,7 @@ async def test_a_tool_stays_connected_while_it_is_granted_again(
     await reports("revoke", partner.name)
 
 
-async def test_granting_again_keeps_the_limits_that_an_administrator_set(
+async def test_repeated_grant_keeps_limits_set_by_an_administrator(
     reports: Reports, partner: Partner, services: Services
 ) -> None:
     shown = await granted(reports, partner)
@@ -390,7 +388,7 @@ async def test_granting_again_keeps_the_limits_that_an_administrator_set(
     await reports("revoke", partner.name)
 
 
-async def test_a_lost_password_can_be_replaced(reports: Reports, partner: Partner) -> None:
+async def test_password_is_replaced(reports: Reports, partner: Partner) -> None:
     first = await granted(reports, partner)
     second = await granted(reports, partner, "--new-password")
     assert second["password"] != first["password"]
@@ -401,7 +399,7 @@ async def test_a_lost_password_can_be_replaced(reports: Reports, partner: Partne
     await reports("revoke", partner.name)
 
 
-async def test_a_revoked_role_is_gone(reports: Reports, partner: Partner) -> None:
+async def test_revoked_role_cannot_connect(reports: Reports, partner: Partner) -> None:
     shown = await granted(reports, partner)
     result = await reports("revoke", partner.name)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -412,10 +410,10 @@ async def test_a_revoked_role_is_gone(reports: Reports, partner: Partner) -> Non
     assert again.stderr == f"lrs: No role {name} reads a schema {name}.\n"
 
 
-async def test_the_password_is_in_no_log(
+async def test_password_is_not_sent_in_clear_text(
     reports: Reports, partner: Partner, services: Services
 ) -> None:
-    """PostgreSQL is told what it keeps of it, never the password."""
+    """PostgreSQL receives the SCRAM verifier, never the password."""
     shown = await granted(reports, partner)
     seen = await services.database.readers.fetch("select query from pg_stat_activity")
     assert not [row for row in seen if shown["password"] in (row["query"] or "")]
@@ -429,7 +427,7 @@ async def refused(reports: Reports, *arguments: str) -> str:
     return line
 
 
-async def test_what_is_something_else_is_left_alone(
+async def test_foreign_schema_or_role_is_left_unchanged(
     reports: Reports, partner: Partner, stranger: Partner, services: Services
 ) -> None:
     shown = await granted(reports, partner)
@@ -449,7 +447,7 @@ async def test_what_is_something_else_is_left_alone(
     await reports("revoke", partner.name)
 
 
-async def test_a_name_may_be_anything(reports: Reports, partner: Partner) -> None:
+async def test_any_role_name_is_quoted(reports: Reports, partner: Partner) -> None:
     name = f'Zoë\'s "reports"; {uuid4().hex[:6]}'
     result = await reports("grant", partner.name, "--role", name, "--schema", name)
     assert result.exit_code == 0, result.output
@@ -461,7 +459,7 @@ async def test_a_name_may_be_anything(reports: Reports, partner: Partner) -> Non
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-async def test_a_server_that_may_not_make_roles_says_who_can_let_it(
+async def test_missing_createrole_is_reported_with_the_remedy(
     reports: Reports, partner: Partner, services: Services, database_url: str
 ) -> None:
     weak = f"weak_{uuid4().hex[:8]}"

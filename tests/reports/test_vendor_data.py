@@ -52,7 +52,7 @@ def track_events() -> list[dict[str, Any]]:
 async def told(
     services: Services, partner: Partner, run: Callable[..., Result], tmp_path: Any
 ) -> Partner:
-    """The partner, once everything was sent, imported and followed."""
+    """The partner, after everything is sent, imported and projected."""
     assert len(SEEDS) == 9
     for seed in SEEDS:
         assert (await partner.send(seed.read_bytes())).status_code == 200
@@ -71,7 +71,7 @@ async def told(
 
 
 async def learner_home(partner: Partner) -> str:
-    """Where the learners of Canvas launches are at home."""
+    """The account homePage of learners of Canvas launches."""
     found = [each["actor"] for each in await partner.all() if "account" in each["actor"]]
     (home,) = {each["account"]["homePage"] for each in found if each["account"]["name"] == "42"}
     return str(home)
@@ -83,8 +83,8 @@ async def table(partner: Partner, name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.text)))
 
 
-async def test_every_source_is_in_one_table(told: Partner) -> None:
-    """The course of DataCamp, that of Percipio and that of Canvas, by learner and day."""
+async def test_facts_of_all_sources_are_in_one_table(told: Partner) -> None:
+    """The courses of DataCamp, Percipio and Canvas, by learner and day."""
     titles = {row["course_id"]: row["title"] for row in await table(told, "course_dim")}
     names = {row["user_id"]: row["email"] for row in await table(told, "user_dim")}
     facts = [
@@ -104,7 +104,7 @@ async def test_every_source_is_in_one_table(told: Partner) -> None:
 
 
 @pytest.mark.parametrize("kind", ["practice", "project", "assessment", "chapter"])
-async def test_each_kind_of_content_has_its_table(told: Partner, kind: str) -> None:
+async def test_content_type_has_its_own_fact_table(told: Partner, kind: str) -> None:
     (fact,) = await table(told, f"{kind}_fact")
     assert fact["completed_at"] == fact["started_at"]
     dimension = {row[f"{kind}_id"]: row for row in await table(told, f"{kind}_dim")}
@@ -113,12 +113,12 @@ async def test_each_kind_of_content_has_its_table(told: Partner, kind: str) -> N
         assert dimension[fact["chapter_id"]]["course_title"] == "Introduction to Python"
 
 
-async def test_a_certification_is_granted(told: Partner) -> None:
+async def test_certification_fact_has_the_grant_time(told: Partner) -> None:
     (fact,) = await table(told, "certification_fact")
     assert fact["certificate_granted_at"] == "2026-05-08T14:44:01.267000Z"
 
 
-async def test_the_vendors_query_and_snippet_say_the_same(
+async def test_vendor_query_and_snippet_have_equal_results(
     told: Partner,
     run: Callable[..., Result],
     server: str,
@@ -143,7 +143,7 @@ async def test_the_vendors_query_and_snippet_say_the_same(
     ]
 
 
-async def test_a_rebuild_changes_no_table(told: Partner, run: Callable[..., Result]) -> None:
+async def test_rebuild_changes_no_table(told: Partner, run: Callable[..., Result]) -> None:
     names = ("course_fact", "chapter_fact", "course_dim", "user_dim", "certification_fact")
     before = [await table(told, name) for name in names]
     rebuilt = await asyncio.to_thread(run, "reports", "rebuild", told.name)
