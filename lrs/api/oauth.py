@@ -1,4 +1,9 @@
-"""OAuth 2.0: token endpoint (RFC 6749 4.4), key set (RFC 7517) and metadata (RFC 8414)."""
+"""OAuth 2.0: token endpoint (RFC 6749 4.4), key set (RFC 7517) and metadata (RFC 8414).
+
+Authlib provides the errors and parses scopes. Its authorization server is not used: it queries
+clients synchronously, accepts two methods of client authentication in one request, and responds
+400 to an unknown client_id in the body.
+"""
 
 from __future__ import annotations
 
