@@ -43,7 +43,7 @@ async def instances(settings: Settings) -> AsyncIterator[list[tuple[httpx.AsyncC
 
 @pytest.fixture
 async def senders(instances: list[tuple[httpx.AsyncClient, Services]]) -> list[Partner]:
-    """One partner, as a client of each instance."""
+    """Clients of one partner, one per instance."""
     (http, services), (other, _) = instances
     first = await new_partner(services, http)
     second = Partner(
@@ -67,7 +67,7 @@ async def stored(partner: Partner) -> Counter[str]:
     return Counter(each["id"] for each in await partner.all())
 
 
-async def test_each_statement_is_stored_once_and_one_sender_is_told_so(
+async def test_concurrent_duplicates_are_deduplicated_and_reported_stored_once(
     senders: list[Partner],
 ) -> None:
     sent = [statement(id=new_id()) for _ in range(20)]
@@ -80,7 +80,7 @@ async def test_each_statement_is_stored_once_and_one_sender_is_told_so(
     assert told == await stored(senders[0]) == Counter(each["id"] for each in sent)
 
 
-async def test_of_different_statements_under_one_id_one_is_stored(
+async def test_one_of_concurrent_conflicting_statements_is_stored(
     senders: list[Partner],
 ) -> None:
     for _ in range(5):
@@ -128,7 +128,7 @@ async def test_overlapping_atomic_batches_are_all_accepted(senders: list[Partner
     assert await stored(senders[0]) == Counter(union)
 
 
-async def test_a_refused_atomic_batch_takes_nothing_with_it(senders: list[Partner]) -> None:
+async def test_refused_atomic_batch_affects_no_other_batch(senders: list[Partner]) -> None:
     known = statement(id=new_id())
     await senders[0].send(known)
     conflicting = {**known, "verb": {"id": "http://example.com/other"}}
@@ -154,7 +154,7 @@ async def test_a_refused_atomic_batch_takes_nothing_with_it(senders: list[Partne
     assert found["verb"] == known["verb"]
 
 
-async def test_two_atomic_batches_that_contradict_each_other(senders: list[Partner]) -> None:
+async def test_one_of_two_contradicting_atomic_batches_is_stored(senders: list[Partner]) -> None:
     """One of them is stored as a whole, the other not at all."""
     for _ in range(6):
         shared = new_id()
@@ -176,7 +176,7 @@ async def test_two_atomic_batches_that_contradict_each_other(senders: list[Partn
         assert added == Counter(each["id"] for each in batches[winner])
 
 
-async def test_a_client_that_goes_away_does_not_stop_the_others(senders: list[Partner]) -> None:
+async def test_disconnected_client_does_not_affect_others(senders: list[Partner]) -> None:
     sent = [[statement(id=new_id()) for _ in range(3)] for _ in range(30)]
     tasks = [
         asyncio.create_task(senders[number % 2].send(batch)) for number, batch in enumerate(sent)
@@ -199,10 +199,10 @@ async def test_a_client_that_goes_away_does_not_stop_the_others(senders: list[Pa
         assert all(kept) or (isinstance(result, BaseException) and not any(kept))
 
 
-async def test_a_statement_and_what_refers_to_it_may_come_in_any_order_at_once(
+async def test_concurrent_statement_and_reference_are_resolved(
     senders: list[Partner],
 ) -> None:
-    """The referring ones are found by their target's agent, however the transactions ran."""
+    """The references match their target's agent, in any order of transactions."""
     pairs = [(new_id(), new_id()) for _ in range(12)]
     agent = {"mbox": "mailto:target@example.com"}
     calls = []
@@ -221,10 +221,10 @@ async def test_a_statement_and_what_refers_to_it_may_come_in_any_order_at_once(
     assert {each["id"] for each in found} == {each for pair in pairs for each in pair}
 
 
-async def test_many_readers_and_writers_at_once_never_miss_or_see_twice(
+async def test_concurrent_polling_misses_and_repeats_nothing(
     senders: list[Partner],
 ) -> None:
-    """A consumer that asks for what came since the last bound sees each statement once."""
+    """A consumer that polls since the last watermark receives each statement once."""
     seen: list[str] = []
     finished = asyncio.Event()
 
@@ -260,7 +260,7 @@ async def test_many_readers_and_writers_at_once_never_miss_or_see_twice(
 
 @pytest.fixture
 async def new_database(database_url: str) -> AsyncIterator[str]:
-    """Where four instances, started together, have made the schema."""
+    """A database with the schema created by four instances that start concurrently."""
     name = f"together_{new_id()[:8]}"
     connection = await asyncpg.connect(database_url)
     await connection.execute(f"create database {name}")
@@ -271,7 +271,7 @@ async def new_database(database_url: str) -> AsyncIterator[str]:
     await connection.close()
 
 
-async def test_instances_started_together_sign_with_one_key(
+async def test_instances_started_concurrently_share_one_signing_key(
     settings: Settings, new_database: str
 ) -> None:
     own = msgspec.structs.replace(settings, database_url=new_database)
@@ -285,14 +285,14 @@ async def test_instances_started_together_sign_with_one_key(
     assert [key["kid"] for each in found for key in each] == [found[0][0]["kid"]] * 4
 
 
-async def test_of_keys_that_are_added_at_once_one_stays(new_database: str) -> None:
+async def test_one_of_concurrently_added_keys_is_kept(new_database: str) -> None:
     async with open_database(new_database) as database:
         keys = [SigningKey(new_id(), "sealed", "{}") for _ in range(8)]
         await asyncio.gather(*(registry.add_first_signing_key(database, key) for key in keys))
         assert len(await registry.list_signing_keys(database)) == 1
 
 
-async def test_basic_clients_share_one_credential_on_both_instances(
+async def test_basic_credential_works_on_both_instances(
     senders: list[Partner],
 ) -> None:
     answers = await at_once(

@@ -13,7 +13,7 @@ from tests.support.entities import RESOURCES
 from tests.support.partners import Partner
 from tests.support.statements import XAPI
 
-# Content in a browser
+# Requests from content
 
 
 ORIGIN = "https://content.example.com"
@@ -21,7 +21,9 @@ ORIGIN = "https://content.example.com"
 
 @pytest.mark.parametrize("resource", RESOURCES)
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE", "HEAD"])
-async def test_a_browser_may_ask_first(http: httpx.AsyncClient, resource: str, method: str) -> None:
+async def test_cors_preflight_allows_methods_and_headers(
+    http: httpx.AsyncClient, resource: str, method: str
+) -> None:
     wanted = "authorization, content-type, if-match, if-none-match, x-experience-api-version"
     answer = await http.options(
         f"/xapi/{resource}",
@@ -39,8 +41,8 @@ async def test_a_browser_may_ask_first(http: httpx.AsyncClient, resource: str, m
     assert int(answer.headers["access-control-max-age"]) > 0
 
 
-async def test_a_browser_may_read_what_it_needs(partner: Partner) -> None:
-    """Refusals, too: content must be able to see what was wrong."""
+async def test_cors_response_exposes_headers(partner: Partner) -> None:
+    """Also of errors, so that content can read them."""
     for headers, status in ((XAPI | partner.headers, 200), (partner.headers, 400), (XAPI, 401)):
         answer = await partner.http.get("/xapi/statements", headers={**headers, "Origin": ORIGIN})
         assert answer.status_code == status
@@ -55,7 +57,7 @@ async def test_a_browser_may_read_what_it_needs(partner: Partner) -> None:
         assert "access-control-allow-credentials" not in answer.headers
 
 
-async def test_only_allowed_origins_may(settings: Settings, partner: Partner) -> None:
+async def test_cors_allows_configured_origins_only(settings: Settings, partner: Partner) -> None:
     some = msgspec.structs.replace(settings, cors_origins=f"{ORIGIN}, https://other.example.com")
     none = msgspec.structs.replace(settings, cors_origins="")
     allow = "access-control-allow-origin"
@@ -73,7 +75,7 @@ async def test_only_allowed_origins_may(settings: Settings, partner: Partner) ->
         assert answer.headers.get(allow) is None
 
 
-# Who may call from a browser
+# Origins
 
 
 async def preflight(origins: str) -> httpx.Response:
@@ -98,7 +100,7 @@ async def preflight(origins: str) -> httpx.Response:
         ("https://a.example, https://courses.example", "https://courses.example"),
     ],
 )
-async def test_pages_of_these_origins_may_call(origins: str, allowed: str) -> None:
+async def test_cors_preflight_of_an_allowed_origin_succeeds(origins: str, allowed: str) -> None:
     answer = await preflight(origins)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == allowed
@@ -106,7 +108,7 @@ async def test_pages_of_these_origins_may_call(origins: str, allowed: str) -> No
 
 
 @pytest.mark.parametrize("origins", ["", "https://a.example", "https://courses.example/"])
-async def test_pages_of_other_origins_may_not(origins: str) -> None:
+async def test_cors_preflight_of_another_origin_is_refused(origins: str) -> None:
     answer = await preflight(origins)
     assert answer.status_code >= 400
     assert "access-control-allow-origin" not in answer.headers

@@ -8,15 +8,13 @@ import httpx
 from lrs import __version__
 from lrs.store import migrations
 
-# Health
 
-
-async def test_it_is_alive(http: httpx.AsyncClient) -> None:
+async def test_healthz_returns_200(http: httpx.AsyncClient) -> None:
     answer = await http.get("/healthz")
     assert (answer.status_code, answer.text) == (200, "ok\n")
 
 
-async def test_it_is_ready(http: httpx.AsyncClient) -> None:
+async def test_readyz_returns_200(http: httpx.AsyncClient) -> None:
     answer = await http.get("/readyz")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -26,7 +24,7 @@ async def test_it_is_ready(http: httpx.AsyncClient) -> None:
     }
 
 
-async def test_it_is_not_ready_on_a_newer_schema(
+async def test_readyz_with_a_newer_schema_returns_503(
     http: httpx.AsyncClient, database_url: str
 ) -> None:
     connection = await asyncpg.connect(database_url)

@@ -10,9 +10,6 @@ import pytest
 
 from tests.support.partners import Partner
 
-# On a real connection
-
-
 POST = b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\n"
 RAW = {
     "a byte in the path": b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -40,7 +37,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("request_", RAW.values(), ids=RAW)
-async def test_a_broken_request_is_refused_and_the_server_lives(
+async def test_malformed_request_is_refused_and_the_server_survives(
     server: str, request_: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     host, port = server.removeprefix("http://").split(":")
@@ -67,10 +64,10 @@ CUTS = {"at once": [], "the body later": [b"\r\n\r\n"], "in pieces": [b"Upg", b"
 @pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
 @pytest.mark.parametrize("after", [b"", b"\r\nmore than it said"])
 @pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
-async def test_the_wish_for_another_protocol_takes_no_body_away(
+async def test_upgrade_request_keeps_its_body(
     server: str, partner: Partner, cuts: list[bytes], before: bytes, after: bytes
 ) -> None:
-    """Java's client wishes for HTTP/2 by default."""
+    """Java's HttpClient sends Upgrade: h2c by default."""
     host, port = server.removeprefix("http://").split(":")
     secret = base64.b64encode(f"{partner.key}:{partner.secret}".encode()).decode()
     form = b"grant_type=client_credentials"
@@ -94,7 +91,7 @@ async def test_the_wish_for_another_protocol_takes_no_body_away(
     assert b"access_token" in answer
 
 
-async def test_many_wishes_at_once_are_passed_over(server: str) -> None:
+async def test_many_pipelined_upgrade_requests_are_ignored(server: str) -> None:
     host, port = server.removeprefix("http://").split(":")
     wish = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     reader, writer = await asyncio.open_connection(host, int(port))

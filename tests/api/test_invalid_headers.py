@@ -11,14 +11,12 @@ from tests.support.invalid_input import FACES, check, post, text, url
 from tests.support.partners import Partner
 from tests.support.statements import JSON, XAPI
 
-# Headers
-
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize(
     "value", ["", "text/json", "application/xml", "json", "application/json5", "é", ";", "*/*"]
 )
-async def test_another_content_type_is_refused(partner: Partner, face: str, value: str) -> None:
+async def test_unsupported_content_type_is_refused(partner: Partner, face: str, value: str) -> None:
     headers: Any = {**XAPI, **partner.headers, "Content-Type": value.encode()}
     answer = await partner.http.post(url(partner, face), content=text().encode(), headers=headers)
     check(answer)
@@ -28,9 +26,7 @@ async def test_another_content_type_is_refused(partner: Partner, face: str, valu
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "identity, gzip", "é", "x" * 1000])
-async def test_a_body_in_a_coding_is_refused_for_that(
-    partner: Partner, face: str, coding: str
-) -> None:
+async def test_content_encoding_is_refused(partner: Partner, face: str, coding: str) -> None:
     headers: Any = {"Content-Encoding": coding.encode()}
     answer = await post(partner, face, gzip.compress(text().encode()), headers)
     check(answer)
@@ -42,7 +38,9 @@ async def test_a_body_in_a_coding_is_refused_for_that(
 
 
 @pytest.mark.parametrize("coding", ["Identity", "", "UTF-8", "utf8"])
-async def test_what_is_no_coding_is_passed_over(partner: Partner, coding: str) -> None:
+async def test_identity_or_charset_content_encoding_is_accepted(
+    partner: Partner, coding: str
+) -> None:
     answer = await post(partner, "xapi", text().encode(), {"Content-Encoding": coding})
     assert answer.status_code == 200
 
@@ -82,7 +80,9 @@ async def test_what_is_no_coding_is_passed_over(partner: Partner, coding: str) -
     ],
 )
 @pytest.mark.parametrize("face", FACES)
-async def test_a_bad_authorization_is_401(partner: Partner, face: str, value: bytes) -> None:
+async def test_malformed_authorization_returns_401(
+    partner: Partner, face: str, value: bytes
+) -> None:
     headers: Any = {**JSON, **XAPI, "Authorization": value}
     answer = await partner.http.post(url(partner, face), content=text().encode(), headers=headers)
     check(answer)
@@ -90,7 +90,7 @@ async def test_a_bad_authorization_is_401(partner: Partner, face: str, value: by
     assert answer.headers["www-authenticate"].isascii()
 
 
-async def test_a_secret_may_hold_a_colon_and_is_still_wrong(partner: Partner) -> None:
+async def test_wrong_secret_with_a_colon_returns_401(partner: Partner) -> None:
     for secret in (f"{partner.secret}:", f":{partner.secret}", "a:b:c"):
         answer = await partner.http.get(
             "/xapi/statements", headers=XAPI, auth=(partner.key, secret)
@@ -101,7 +101,9 @@ async def test_a_secret_may_hold_a_colon_and_is_still_wrong(partner: Partner) ->
 @pytest.mark.parametrize(
     "declared", ["x", "-1", "²", "1e3", "9" * 30, "9" * 5000, "0x10", "", " 5", "5, 5"]
 )
-async def test_a_strange_content_length_is_no_failure(partner: Partner, declared: str) -> None:
+async def test_malformed_content_length_gets_a_proper_response(
+    partner: Partner, declared: str
+) -> None:
     # A real server refuses most of these before we see them.
     answer = await post(
         partner,

@@ -15,9 +15,6 @@ from tests.support.partners import Partner
 from tests.support.statements import XAPI
 from tests.support.strategies import NASTY, json_values, mutated, statements, texts
 
-# Whatever it may be
-
-
 MANY = settings(
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -60,7 +57,7 @@ header_values = st.sampled_from(
 
 @MANY
 @given(body=bodies, content_type=header_values, face=st.sampled_from(FACES))
-async def test_any_body_is_answered(
+async def test_any_body_gets_a_proper_response(
     partner: Partner, body: bytes, content_type: str, face: str
 ) -> None:
     answer = await post(partner, face, body, {"Content-Type": content_type})
@@ -72,7 +69,7 @@ async def test_any_body_is_answered(
     body=bodies,
     content_type=st.sampled_from(["application/json", "application/x-www-form-urlencoded"]),
 )
-async def test_any_token_request_is_answered(
+async def test_any_token_request_gets_an_oauth_error(
     partner: Partner, body: bytes, content_type: str
 ) -> None:
     for auth in (httpx.Auth(), httpx.BasicAuth(partner.key, partner.secret)):
@@ -103,7 +100,7 @@ values = st.one_of(
     parameters=st.lists(st.tuples(names | texts(), values), max_size=4),
     face=st.sampled_from(["statements", "xapi"]),
 )
-async def test_any_parameters_are_answered(
+async def test_any_parameters_get_a_proper_response(
     partner: Partner, parameters: list[tuple[str, str]], face: str
 ) -> None:
     answer = await partner.http.get(
@@ -120,7 +117,9 @@ async def test_any_parameters_are_answered(
     path=st.lists(texts(), max_size=5),
     method=st.sampled_from(["GET", "PUT", "POST", "DELETE", "X"]),
 )
-async def test_any_path_is_answered(partner: Partner, path: list[str], method: str) -> None:
+async def test_any_path_gets_a_proper_response(
+    partner: Partner, path: list[str], method: str
+) -> None:
     for prefix in ("", "/xapi", "/v1/partners", f"/v1/partners/{partner.name}/organizations"):
         target = "/".join([prefix, *(quote(part, safe="") for part in path)])
         answer = await partner.http.request(
@@ -131,7 +130,7 @@ async def test_any_path_is_answered(partner: Partner, path: list[str], method: s
 
 @MANY
 @given(value=st.binary(max_size=40).filter(lambda raw: not {10, 13} & set(raw)))
-async def test_any_header_is_answered(partner: Partner, value: bytes) -> None:
+async def test_any_header_gets_a_proper_response(partner: Partner, value: bytes) -> None:
     for name in ("Authorization", "X-Experience-API-Version", "Accept-Language", "If-None-Match"):
         headers: Any = {**XAPI, **partner.headers, "X-Request-ID": value, name: value}
         for target in ("/xapi/statements?format=canonical", partner.url("statements")):

@@ -12,16 +12,16 @@ from tests.support.invalid_input import EVENT, FACES, check, post, refused, text
 from tests.support.partners import Partner
 from tests.support.statements import statement
 
-# Not JSON
+# Invalid JSON
 
 
 def within(literal: str) -> bytes:
-    """A statement that would be good, with a literal where any JSON may stand."""
+    """A valid statement with a literal in an extension."""
     marked = text(result={"extensions": {"http://example.com/x": "HERE"}})
     return marked.replace('"HERE"', literal).encode("utf-8", "surrogatepass")
 
 
-NOT_JSON = {
+INVALID_JSON = {
     "nothing": b"",
     "white space": b" \r\n\t ",
     "cut off": text().encode()[:-1],
@@ -70,8 +70,8 @@ NOT_JSON = {
 
 
 @pytest.mark.parametrize("face", FACES)
-@pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON)
-async def test_what_is_not_json_is_refused(partner: Partner, face: str, body: bytes) -> None:
+@pytest.mark.parametrize("body", INVALID_JSON.values(), ids=INVALID_JSON)
+async def test_invalid_json_is_refused(partner: Partner, face: str, body: bytes) -> None:
     problem = await refused(partner, face, body, "malformed-json")
     assert "Traceback" not in problem["detail"]
     assert len(problem["detail"]) < 300
@@ -79,7 +79,9 @@ async def test_what_is_not_json_is_refused(partner: Partner, face: str, body: by
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("open_", [b"[", b'{"a":', b"[[{"])
-async def test_a_body_that_only_opens_is_refused(partner: Partner, face: str, open_: bytes) -> None:
+async def test_body_of_opening_brackets_is_refused(
+    partner: Partner, face: str, open_: bytes
+) -> None:
     for depth in (1, 100, 1_000, 100_000):
         answer = await post(partner, face, open_ * depth)
         check(answer)
@@ -88,7 +90,7 @@ async def test_a_body_that_only_opens_is_refused(partner: Partner, face: str, op
 
 
 @pytest.mark.parametrize("face", FACES)
-async def test_depth_is_refused_however_it_is_made(partner: Partner, face: str) -> None:
+async def test_deep_nesting_is_refused(partner: Partner, face: str) -> None:
     for depth in (1_000, 100_000):
         for body in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
             answer = await post(partner, face, body)
@@ -100,14 +102,14 @@ async def test_depth_is_refused_however_it_is_made(partner: Partner, face: str) 
     assert await partner.all() == []
 
 
-async def test_a_hundred_levels_are_kept(partner: Partner) -> None:
+async def test_hundred_levels_of_nesting_are_stored(partner: Partner) -> None:
     nested = "[" * 100 + "1" + "]" * 100
     answer = await post(partner, "statements", within(nested))
     assert answer.status_code == 200, answer.text
     assert nested in (await partner.get()).text
 
 
-async def test_an_item_that_is_not_json_leaves_the_others_alone(partner: Partner) -> None:
+async def test_invalid_json_in_one_item_refuses_that_item_only(partner: Partner) -> None:
     good = text().encode()
     for bad in (
         within("1e999"),
@@ -119,7 +121,7 @@ async def test_an_item_that_is_not_json_leaves_the_others_alone(partner: Partner
         assert answer.json()["results"][1]["problem"]["code"] == "malformed-json"
 
 
-async def test_a_batch_that_is_not_json_is_refused_as_a_whole(partner: Partner) -> None:
+async def test_batch_with_invalid_json_syntax_is_refused(partner: Partner) -> None:
     good = text().encode()
     for body in (
         b"[" + good,
@@ -135,20 +137,22 @@ async def test_a_batch_that_is_not_json_is_refused_as_a_whole(partner: Partner) 
             await refused(partner, face, body, "malformed-json")
 
 
-# JSON, but not what is wanted
+# JSON of another shape
 
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize(
     "body", ["null", "true", "7", "-1.5e300", '"text"', "{}", '{"":{}}', "12345678901234567890123"]
 )
-async def test_other_json_is_told_what_was_expected(partner: Partner, face: str, body: str) -> None:
+async def test_json_of_another_type_is_refused_with_the_expectation(
+    partner: Partner, face: str, body: str
+) -> None:
     problem = await refused(partner, face, body.encode(), "invalid-statement")
     assert problem["errors"]
 
 
 @pytest.mark.parametrize("face", FACES)
-async def test_nul_characters_are_named_where_they_stand(partner: Partner, face: str) -> None:
+async def test_nul_character_is_refused_with_its_pointer(partner: Partner, face: str) -> None:
     if face == "track":
         body = json.dumps(EVENT | {"note\0": {"a": ["b\0"]}})
         at = ["/note\0", "/note\0/a/0"]
@@ -159,14 +163,14 @@ async def test_nul_characters_are_named_where_they_stand(partner: Partner, face:
     assert [error["pointer"] for error in problem["errors"]] == at
 
 
-async def test_huge_but_possible_values_are_kept(partner: Partner) -> None:
+async def test_huge_numbers_are_kept(partner: Partner) -> None:
     for literal in ("1e308", "-1.7976931348623157e308", "5e-324", "1e-999", "18446744073709551615"):
         answer = await post(partner, "statements", within(literal))
         assert answer.status_code == 200, (literal, answer.text)
         assert f":{literal}}}" in (await partner.get(statementId=answer.json()[0])).text
 
 
-async def test_a_sentence_never_repeats_a_whole_body(partner: Partner) -> None:
+async def test_detail_never_contains_a_whole_body(partner: Partner) -> None:
     long = "x" * 15_000
     for body in ({long: 1}, statement(verb={"id": long}), statement(**{long: long[:10]})):
         answer = await partner.send(body)
@@ -174,7 +178,7 @@ async def test_a_sentence_never_repeats_a_whole_body(partner: Partner) -> None:
         assert len(answer.json()["detail"]) < 1_000 or long in json.dumps(body)[:20_000]
 
 
-async def test_others_have_their_turn_between_items_that_take_long(partner: Partner) -> None:
+async def test_event_loop_is_released_between_slow_items(partner: Partner) -> None:
     longest = 0.0
 
     async def watch() -> None:
@@ -189,10 +193,10 @@ async def test_others_have_their_turn_between_items_that_take_long(partner: Part
     answer = await post(partner, "statements", f"[{','.join([bad] * 100)}]".encode())
     watching.cancel()
     assert answer.json()["summary"] == {"received": 100, "invalid": 100}
-    assert longest < 0.5  # all of them take twice as long
+    assert longest < 0.5  # all items together take twice as long
 
 
-async def test_a_batch_that_takes_long_holds_up_no_other_partner(
+async def test_slow_batch_does_not_delay_another_partner(
     partner: Partner, stranger: Partner
 ) -> None:
     bad = text(actor={"objectType": "Group", "member": [{}] * 4_000})

@@ -27,7 +27,7 @@ from tests.support.statements import XAPI, statement
     ],
 )
 @pytest.mark.parametrize("resource", ["statements", "track"])
-async def test_an_organization_is_a_name(partner: Partner, resource: str, name: str) -> None:
+async def test_invalid_organization_is_refused(partner: Partner, resource: str, name: str) -> None:
     good = statement() if resource == "statements" else EVENT
     answers = [await partner.send(good, resource=resource, organization=name)]
     if resource == "statements":
@@ -39,7 +39,7 @@ async def test_an_organization_is_a_name(partner: Partner, resource: str, name: 
 
 
 @pytest.mark.parametrize("name", ["%FF", "%C3", "%ED%A0%80", "%", "%zz", "..%2F..", "a%2Fb", "%2e"])
-async def test_a_strange_path_is_no_failure(partner: Partner, name: str) -> None:
+async def test_malformed_path_gets_a_proper_response(partner: Partner, name: str) -> None:
     for path in (
         partner.url("statements", name),
         f"/v1/partners/{name}/statements",
@@ -53,7 +53,7 @@ async def test_a_strange_path_is_no_failure(partner: Partner, name: str) -> None
 
 
 @pytest.mark.parametrize("length", [255])
-async def test_the_longest_organization_is_kept(partner: Partner, length: int) -> None:
+async def test_longest_organization_is_accepted(partner: Partner, length: int) -> None:
     # Letters outside the first plane, that do not compress: the most bytes that a name can have.
     name = "".join(chr(0x10000 + number * 7919 % 60_000) for number in range(length))
     name = "".join(letter if letter.isprintable() else "\U0001f600" for letter in name)
@@ -116,7 +116,7 @@ async def test_the_longest_organization_is_kept(partner: Partner, length: int) -
     ],
 )
 @pytest.mark.parametrize("face", ["statements", "xapi"])
-async def test_a_bad_parameter_is_named(
+async def test_invalid_parameter_is_reported(
     partner: Partner, face: str, query: str, at: list[str]
 ) -> None:
     answer = await get(partner, query, face)
@@ -140,7 +140,7 @@ async def test_a_bad_parameter_is_named(
         "&&",
     ],
 )
-async def test_the_outermost_parameters_are_answered(partner: Partner, query: str) -> None:
+async def test_extreme_parameter_values_return_200(partner: Partner, query: str) -> None:
     await partner.send(statement())
     for order in ("", "&ascending=true"):
         answer = await get(partner, query + order)
@@ -148,7 +148,7 @@ async def test_the_outermost_parameters_are_answered(partner: Partner, query: st
 
 
 @pytest.mark.parametrize("query", ["%FF=1", "verb=%FF", "verb=%ED%A0%80", "verb=%", "agent=%zz"])
-async def test_bad_percent_encoding_is_no_failure(partner: Partner, query: str) -> None:
+async def test_malformed_percent_encoding_returns_400(partner: Partner, query: str) -> None:
     answer = await get(partner, query)
     check(answer)
     answer = await partner.http.post(

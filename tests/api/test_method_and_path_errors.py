@@ -12,11 +12,9 @@ import pytest
 from lrs.app import create_app
 from lrs.settings import Settings
 
-# What is not there
-
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/partners", "/xapi", "/healthz/", "/nothing"])
-async def test_what_is_not_there_is_a_problem(http: httpx.AsyncClient, path: str) -> None:
+async def test_unknown_path_returns_a_404_problem(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
     assert answer.headers["content-type"] == "application/problem+json"
@@ -34,7 +32,7 @@ async def test_what_is_not_there_is_a_problem(http: httpx.AsyncClient, path: str
         ("HEAD", "/v1/partners/x/track", {"POST"}),
     ],
 )
-async def test_another_method_is_a_problem_that_says_which_are_answered(
+async def test_unsupported_method_returns_405_with_allow(
     http: httpx.AsyncClient, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = await http.request(method, path)
@@ -49,21 +47,21 @@ async def test_another_method_is_a_problem_that_says_which_are_answered(
     ("path", "status"),
     [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/nothing", 404), ("/docs", 200)],
 )
-async def test_head_is_get_without_a_body(server: str, path: str, status: int) -> None:
+async def test_head_has_the_headers_of_get_and_no_body(server: str, path: str, status: int) -> None:
     async with httpx.AsyncClient(base_url=server) as http:
         head, get = await http.head(path), await http.get(path)
         assert (head.status_code, get.status_code) == (status, status)
         assert head.content == b""
         assert head.headers["content-type"] == get.headers["content-type"]
-        # The connection is still in step.
+        # The connection is still usable.
         assert (await http.get("/healthz")).text == "ok\n"
 
 
-async def test_an_unexpected_error_is_a_problem_without_its_details(
+async def test_unexpected_error_returns_500_without_details(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(msgspec.structs.replace(settings, log_level="error"))
-    # Without its lifespan there are no services, which no handler expects.
+    # Without its lifespan, the application has no services, which no handler expects.
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as http:
         answer = await http.get("/readyz", headers={"X-Request-ID": "failing"})
@@ -74,8 +72,10 @@ async def test_an_unexpected_error_is_a_problem_without_its_details(
     assert "unexpected error" in caplog.text
 
 
-async def test_a_head_that_has_no_end_is_refused(server: str) -> None:
-    answer = await _told(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000)
+async def test_endless_header_fields_return_431(server: str) -> None:
+    answer = await _raw_response(
+        server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000
+    )
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
@@ -87,8 +87,8 @@ async def test_a_head_that_has_no_end_is_refused(server: str) -> None:
     ],
     ids=["header", "query"],
 )
-async def test_a_long_head_is_refused_even_if_it_comes_at_once(server: str, head: bytes) -> None:
-    answer = await _told(server, head + b"\r\n\r\n")
+async def test_large_header_fields_in_one_packet_return_431(server: str, head: bytes) -> None:
+    answer = await _raw_response(server, head + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b"head-too-large" in answer
 
@@ -97,18 +97,16 @@ async def test_a_long_head_is_refused_even_if_it_comes_at_once(server: str, head
     "request_line",
     [b"FOO /healthz HTTP/1.1", b"GET /healthz HTTP/9", b"not http", b"GET / HTTP/1.1\r\n: x"],
 )
-async def test_what_is_no_request_is_refused_like_all_else(
-    server: str, request_line: bytes
-) -> None:
-    answer = await _told(server, request_line + b"\r\nHost: x\r\n\r\n")
+async def test_malformed_request_returns_a_400_problem(server: str, request_line: bytes) -> None:
+    answer = await _raw_response(server, request_line + b"\r\nHost: x\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json" in head
     assert json.loads(body)["code"] == "bad-request"
 
 
-async def _told(server: str, sent: bytes) -> bytes:
-    """All that is answered until the connection is closed."""
+async def _raw_response(server: str, sent: bytes) -> bytes:
+    """All received bytes until the connection is closed."""
     host, _, port = server.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(sent)
@@ -118,8 +116,8 @@ async def _told(server: str, sent: bytes) -> bytes:
     return answer
 
 
-async def test_a_large_body_is_no_large_head(server: str) -> None:
-    """Heads and bodies in one piece, one after another on one connection."""
+async def test_large_body_is_not_counted_as_header_fields(server: str) -> None:
+    """Header fields and bodies in one packet, several requests on one connection."""
     async with httpx.AsyncClient(base_url=server) as client:
         for _ in range(3):
             answer = await client.post("/oauth2/token", content=b"x" * 2_000_000)

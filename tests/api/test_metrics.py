@@ -38,9 +38,6 @@ async def measured(http: httpx.AsyncClient, name: str, **labels: str) -> float:
     )
 
 
-# Metrics
-
-
 async def test_requests_are_counted_by_route_and_status(partner: Partner) -> None:
     http = partner.http
     route = "/v1/partners/{partner}/statements"
@@ -59,7 +56,7 @@ async def test_requests_are_counted_by_route_and_status(partner: Partner) -> Non
     assert await measured(http, "lrs_request_duration_seconds_count", route=route) >= 3
 
 
-async def test_paths_and_methods_that_strangers_make_up_are_not_kept_apart(
+async def test_unknown_paths_and_methods_share_one_label(
     http: httpx.AsyncClient,
 ) -> None:
     for _ in range(3):
@@ -91,7 +88,7 @@ async def test_outcomes_are_counted_by_partner(partner: Partner) -> None:
     }
 
 
-async def test_commits_the_queue_and_the_pools_are_measured(partner: Partner) -> None:
+async def test_commits_queue_and_pools_are_measured(partner: Partner) -> None:
     http = partner.http
     names = [
         "lrs_commit_statements_sum",
@@ -109,7 +106,7 @@ async def test_commits_the_queue_and_the_pools_are_measured(partner: Partner) ->
     assert await measured(http, "lrs_database_connections", state="idle") >= 1
 
 
-def test_what_a_killed_worker_had_at_hand_counts_no_more(
+def test_gauges_of_a_killed_worker_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as killed:
@@ -123,10 +120,10 @@ def test_what_a_killed_worker_had_at_hand_counts_no_more(
     assert health._registry().get_sample_value(name) == 2.0
 
 
-async def test_what_cannot_be_swept_hinders_nothing_else(
+async def test_failing_sweep_stops_no_other_sweep(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the next time, nor what is swept beside it, nor the server's end."""
+    """Neither the next sweep, nor other sweeps, nor the shutdown."""
     swept: list[str] = []
     again = asyncio.Event()
 

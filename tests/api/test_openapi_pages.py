@@ -14,24 +14,22 @@ from lrs.settings import Settings
 from tests.support.app import serving
 from tests.support.openapi import DOCUMENT, LOADED
 
-# The page and the files
 
-
-async def test_serves_the_document(http: httpx.AsyncClient) -> None:
+async def test_document_is_served(http: httpx.AsyncClient) -> None:
     answer = await http.get("/openapi.json")
     assert answer.status_code == 200
     assert answer.json() == {**DOCUMENT, "servers": [{"url": "/"}]}
 
 
-async def test_the_document_says_under_which_path_the_world_finds_us(settings: Settings) -> None:
-    """The page tries requests out there."""
+async def test_document_has_the_public_path_as_server(settings: Settings) -> None:
+    """The page sends its requests to this path."""
     public = msgspec.structs.replace(settings, public_url="https://example.com/learning/lrs")
     async with serving(public) as http:
         document = (await http.get("/openapi.json")).json()
         assert document["servers"] == [{"url": "/learning/lrs"}]
 
 
-async def test_serves_the_schemas_as_they_are(http: httpx.AsyncClient) -> None:
+async def test_schema_files_are_served_unchanged(http: httpx.AsyncClient) -> None:
     for name, content in resources.schema_files().items():
         answer = await http.get(f"/schemas/{name}")
         if name == openapi.SOURCE:
@@ -44,18 +42,18 @@ async def test_serves_the_schemas_as_they_are(http: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "path", ["/schemas/x", "/schemas/../pyproject.toml", "/docs/x", "/docs/README.md", "/docs/"]
 )
-async def test_other_files_are_not_served(http: httpx.AsyncClient, path: str) -> None:
+async def test_other_file_returns_404(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)
     assert answer.status_code == 404
     assert answer.json()["code"] == "not-found"
 
 
-async def test_the_address_of_the_server_leads_to_the_page(http: httpx.AsyncClient) -> None:
+async def test_root_redirects_to_the_page(http: httpx.AsyncClient) -> None:
     answer = await http.get("/", follow_redirects=True)
     assert (answer.status_code, answer.url.path) == (200, "/docs")
 
 
-async def test_the_page_loads_only_what_is_served_here(http: httpx.AsyncClient) -> None:
+async def test_page_loads_files_of_the_server_only(http: httpx.AsyncClient) -> None:
     answer = await http.get("/docs")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -71,7 +69,7 @@ async def test_the_page_loads_only_what_is_served_here(http: httpx.AsyncClient) 
 @pytest.mark.parametrize(
     "path", ["/openapi.json", "/docs", "/docs/page.js", "/schemas/track-event.json"]
 )
-async def test_what_is_known_is_not_sent_again(http: httpx.AsyncClient, path: str) -> None:
+async def test_matching_etag_returns_304(http: httpx.AsyncClient, path: str) -> None:
     etag = (await http.get(path)).headers["etag"]
     for known in (etag, f'"other", W/{etag}', "*"):
         answer = await http.get(path, headers={"If-None-Match": known})

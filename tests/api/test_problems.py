@@ -22,28 +22,32 @@ async def refused(answer: httpx.Response, code: str, status: int) -> dict[str, A
     return body
 
 
-async def test_no_resource(http: httpx.AsyncClient) -> None:
+async def test_unknown_resource_returns_not_found(http: httpx.AsyncClient) -> None:
     await refused(await http.get("/no/such/resource"), "not-found", 404)
 
 
-async def test_no_such_method(http: httpx.AsyncClient) -> None:
+async def test_unsupported_method_returns_method_not_allowed(http: httpx.AsyncClient) -> None:
     answer = await http.delete("/healthz")
     await refused(answer, "method-not-allowed", 405)
     assert "GET" in answer.headers["allow"]
 
 
-async def test_no_credentials(http: httpx.AsyncClient, partner: Partner) -> None:
+async def test_missing_credentials_return_unauthorized(
+    http: httpx.AsyncClient, partner: Partner
+) -> None:
     answer = await http.post(partner.url("statements"), json=statement())
     await refused(answer, "unauthorized", 401)
     assert answer.headers["www-authenticate"]
 
 
-async def test_another_partner(partner: Partner, stranger: Partner) -> None:
+async def test_token_of_another_partner_returns_forbidden(
+    partner: Partner, stranger: Partner
+) -> None:
     answer = await partner.http.get(stranger.url("statements"), headers=partner.headers)
     await refused(answer, "forbidden", 403)
 
 
-async def test_a_scope_that_the_token_lacks(partner: Partner) -> None:
+async def test_token_without_scope_returns_missing_scope(partner: Partner) -> None:
     await partner.authenticate(scope="statements/read")
     answer = await partner.send(statement())
     await refused(answer, "missing-scope", 403)
@@ -58,27 +62,31 @@ async def test_a_scope_that_the_token_lacks(partner: Partner) -> None:
         (b"{}", "invalid-statement"),
     ],
 )
-async def test_a_body_that_is_no_statement(partner: Partner, body: bytes, code: str) -> None:
+async def test_invalid_body_returns_malformed_json_or_invalid_statement(
+    partner: Partner, body: bytes, code: str
+) -> None:
     assert (await refused(await partner.send(body), code, 400))["id"] is None
 
 
-async def test_another_media_type(partner: Partner) -> None:
+async def test_other_media_type_returns_unsupported_media_type(partner: Partner) -> None:
     answer = await partner.send(statement(), headers={"Content-Type": "text/plain"})
     await refused(answer, "unsupported-media-type", 400)
 
 
-async def test_an_unknown_parameter(partner: Partner) -> None:
+async def test_unknown_parameter_returns_invalid_parameter(partner: Partner) -> None:
     body = await refused(await partner.get(Verb="http://example.com/v"), "invalid-parameter", 400)
     assert [each["pointer"] for each in body["errors"]] == ["Verb"]
 
 
-async def test_another_version(http: httpx.AsyncClient, partner: Partner) -> None:
+async def test_unknown_version_returns_unsupported_version(
+    http: httpx.AsyncClient, partner: Partner
+) -> None:
     for headers in ({}, {"X-Experience-API-Version": "0.9"}):
         answer = await http.get("/xapi/statements", headers={**partner.headers, **headers})
         await refused(answer, "unsupported-version", 400)
 
 
-async def test_what_is_stored_already(partner: Partner) -> None:
+async def test_stored_statement_returns_duplicate_or_conflict(partner: Partner) -> None:
     first = statement(id=new_id())
     assert (await partner.send(first)).status_code == 200
     assert (await refused(await partner.send(first), "duplicate", 409))["id"] == first["id"]
@@ -87,12 +95,12 @@ async def test_what_is_stored_already(partner: Partner) -> None:
     assert [each["pointer"] for each in body["errors"]] == ["/result"]
 
 
-async def test_an_item_that_is_too_large(partner: Partner) -> None:
+async def test_large_item_returns_too_large(partner: Partner) -> None:
     large = statement(result={"response": "x" * 16_384})
     await refused(await partner.send(large), "too-large", 413)
 
 
-async def test_a_batch_that_fares_differently(partner: Partner) -> None:
+async def test_batch_with_different_outcomes_returns_207(partner: Partner) -> None:
     fine = statement(id=new_id())
     answer = await partner.send([fine, {}, fine])
     assert answer.status_code == 207
@@ -106,7 +114,7 @@ async def test_a_batch_that_fares_differently(partner: Partner) -> None:
     assert body["summary"] == {"received": 3, "stored": 1, "invalid": 1, "duplicate": 1}
 
 
-async def test_a_batch_that_is_all_or_nothing(partner: Partner) -> None:
+async def test_refused_atomic_batch_lists_refused_items_only(partner: Partner) -> None:
     stored, fine = statement(id=new_id()), statement(id=new_id())
     assert (await partner.xapi(stored)).status_code == 200
     large = statement(result={"response": "x" * 1_048_576})
@@ -121,7 +129,7 @@ async def test_a_batch_that_is_all_or_nothing(partner: Partner) -> None:
     assert [each["index"] for each in body["results"]] == [2]
 
 
-async def test_what_is_aborted_is_only_counted(partner: Partner) -> None:
+async def test_aborted_items_are_not_listed(partner: Partner) -> None:
     known = statement(id=new_id())
     assert (await partner.xapi(known)).status_code == 200
     other = known | {"result": {"completion": True}}
@@ -136,7 +144,7 @@ async def test_what_is_aborted_is_only_counted(partner: Partner) -> None:
     assert counted == {"stored": 1, "conflict": 1, "aborted": 1}
 
 
-async def test_a_whole_request_or_a_put_has_no_results(partner: Partner) -> None:
+async def test_problem_of_a_request_or_put_has_no_results(partner: Partner) -> None:
     headers = {**XAPI, **JSON, **partner.headers}
     answer = await partner.http.post("/xapi/statements", content=b"[{}, {", headers=headers)
     assert "results" not in await refused(answer, "malformed-json", 400)
@@ -159,11 +167,13 @@ async def document(partner: Partner, method: str, content: bytes, kind: str) -> 
     )
 
 
-async def test_a_new_profile_is_put_with_a_precondition_in_1_0_3(partner: Partner) -> None:
+async def test_put_of_a_new_profile_without_precondition_returns_bad_request(
+    partner: Partner,
+) -> None:
     await refused(await document(partner, "PUT", b"{}", "application/json"), "bad-request", 400)
 
 
-async def test_what_cannot_be_merged(partner: Partner) -> None:
+async def test_invalid_merge_returns_the_problem_of_its_cause(partner: Partner) -> None:
     assert (await document(partner, "POST", b"{}", "application/json")).status_code == 204
     answer = await document(partner, "POST", b"[]", "application/json")
     await refused(answer, "malformed-json", 400)
@@ -174,7 +184,7 @@ async def test_what_cannot_be_merged(partner: Partner) -> None:
     assert "retry-after" not in answer.headers
 
 
-async def test_the_token_endpoint_answers_as_oauth_does(http: httpx.AsyncClient) -> None:
+async def test_token_endpoint_returns_oauth_errors(http: httpx.AsyncClient) -> None:
     for content, status, error in [
         ({"grant_type": "client_credentials", "client_id": "x"}, 401, "invalid_client"),
         (["x"], 400, "invalid_request"),
@@ -186,7 +196,9 @@ async def test_the_token_endpoint_answers_as_oauth_does(http: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("scope", ["é", '"', "\\"])
-async def test_scopes_that_cannot_be_repeated_are_refused(partner: Partner, scope: str) -> None:
+async def test_scope_with_forbidden_characters_returns_invalid_scope(
+    partner: Partner, scope: str
+) -> None:
     answer = await partner.http.post(
         "/oauth2/token",
         data={"grant_type": "client_credentials", "scope": scope},

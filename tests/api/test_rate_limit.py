@@ -10,10 +10,10 @@ from tests.support.oauth import GRANT, TOKEN
 from tests.support.partners import Partner
 from tests.support.statements import XAPI
 
-# Rates
 
-
-async def test_a_credential_has_a_rate(settings: Settings, partner: Partner) -> None:
+async def test_request_beyond_the_rate_limit_returns_429_with_retry_after(
+    settings: Settings, partner: Partner
+) -> None:
     limited = msgspec.structs.replace(settings, rate_limit="3/minute")
     async with serving(limited) as http:
         url = partner.url("statements")
@@ -21,14 +21,14 @@ async def test_a_credential_has_a_rate(settings: Settings, partner: Partner) -> 
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
         assert answers[3].json()["code"] == "too-many-requests"
         assert 1 <= int(answers[3].headers["retry-after"]) <= 60
-        # It is the credential that is counted, whichever way it is used.
+        # The limit counts the credential, whatever the authentication method.
         basic = await http.get("/xapi/statements", headers=XAPI, auth=(partner.key, partner.secret))
         assert basic.status_code == 429
         token = await http.post(TOKEN, data=GRANT, auth=(partner.key, partner.secret))
         assert (token.status_code, token.headers["retry-after"].isdigit()) == (429, True)
 
 
-async def test_one_credentials_rate_is_not_anothers(
+async def test_rate_limit_is_per_credential(
     settings: Settings, partner: Partner, stranger: Partner
 ) -> None:
     async with serving(msgspec.structs.replace(settings, rate_limit="1/minute")) as http:

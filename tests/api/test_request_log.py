@@ -19,17 +19,15 @@ from tests.support.app import serving
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, statement
 
-# The id of a request, and its line in the log
-
 
 @pytest.mark.parametrize("given", ["abc", "0af7651916cd43dd/8448:eb=+._-", "x" * 128])
-async def test_a_request_keeps_its_id(http: httpx.AsyncClient, given: str) -> None:
+async def test_valid_request_id_is_kept(http: httpx.AsyncClient, given: str) -> None:
     answer = await http.get("/healthz", headers={"X-Request-ID": given})
     assert answer.headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "ü", "a\tb", '{"x":1}', "abc\xff"])
-async def test_a_request_without_a_sane_id_gets_one(
+async def test_missing_or_invalid_request_id_is_generated(
     http: httpx.AsyncClient, given: str | None
 ) -> None:
     headers: Any = {} if given is None else {"X-Request-ID": given.encode("latin-1")}
@@ -39,7 +37,7 @@ async def test_a_request_without_a_sane_id_gets_one(
     assert ids[0] != ids[1]
 
 
-async def test_every_request_is_one_line_of_json_with_its_id(settings: Settings) -> None:
+async def test_request_is_logged_as_one_json_line_with_its_id(settings: Settings) -> None:
     stream = StringIO()
     configuration = logs.configuration("info")
     handler = logging.StreamHandler(stream)

@@ -29,8 +29,8 @@ ACTIVITY = "http://example.com/course/1"
 
 
 @dataclass
-class Holder:
-    """Someone who holds a credential of a partner, which works on every interface."""
+class ScopedClient:
+    """A client with a credential of a partner, for every interface."""
 
     partner: Partner
     key: str
@@ -53,7 +53,7 @@ class Holder:
         return await self.ask("GET", STATEMENTS, params=params)
 
     async def ids(self, **params: str) -> list[str]:
-        """Every statement that a list gives, page after page."""
+        """The ids of all pages of a list."""
         answer = await self.get(**params)
         found: list[str] = []
         while True:
@@ -65,7 +65,9 @@ class Holder:
             answer = await self.ask("GET", page["more"])
 
 
-async def holder(services: Services, partner: Partner, *granted: str, label: str = "") -> Holder:
+async def scoped_client(
+    services: Services, partner: Partner, *granted: str, label: str = ""
+) -> ScopedClient:
     database = services.database
     issued = await credentials.add_credential(
         database,
@@ -75,15 +77,15 @@ async def holder(services: Services, partner: Partner, *granted: str, label: str
         granted=frozenset(granted),
         expires_at=None,
     )
-    return Holder(partner, issued.key, issued.token)
+    return ScopedClient(partner, issued.key, issued.token)
 
 
-# Who may do what
+# Scopes of requests
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request that succeeds with one of some scopes, the first of which is named if not."""
+    """A request that requires one of `scopes`; an error names the first."""
 
     method: str
     path: str
@@ -139,13 +141,15 @@ CALLS = list(calls())
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-async def test_every_call_needs_its_scope(partner: Partner, services: Services, call: Call) -> None:
-    everything = await holder(services, partner, scopes.ALL)
+async def test_request_without_its_scope_returns_403(
+    partner: Partner, services: Services, call: Call
+) -> None:
+    everything = await scoped_client(services, partner, scopes.ALL)
     path = call.path.replace("{partner}", partner.name)
     for scope in scopes.SUPPORTED:
-        if "stateId" in call.params or "profileId" in call.params:  # there is one to ask for
+        if "stateId" in call.params or "profileId" in call.params:  # the document exists
             await everything.ask("POST", path, params=call.params, json={"b": 2})
-        who = await holder(services, partner, scope)
+        who = await scoped_client(services, partner, scope)
         answer = await who.ask(
             call.method, path, params=call.params, json=call.content, headers=dict(call.headers)
         )
@@ -160,9 +164,11 @@ async def test_every_call_needs_its_scope(partner: Partner, services: Services, 
             assert call.scopes[0] in answer.json()["detail"]
 
 
-async def test_a_call_that_is_refused_changes_nothing(partner: Partner, services: Services) -> None:
-    reader = await holder(services, partner, scopes.ALL_READ, scopes.DEFINE)
-    everything = await holder(services, partner, scopes.ALL)
+async def test_request_refused_for_its_scope_changes_nothing(
+    partner: Partner, services: Services
+) -> None:
+    reader = await scoped_client(services, partner, scopes.ALL_READ, scopes.DEFINE)
+    everything = await scoped_client(services, partner, scopes.ALL)
     for call in CALLS:
         if call.content is not None or call.method == "DELETE":
             path = call.path.replace("{partner}", partner.name)
@@ -171,7 +177,7 @@ async def test_a_call_that_is_refused_changes_nothing(partner: Partner, services
     assert await everything.ids() == []
 
 
-async def test_about_is_open(http: httpx.AsyncClient, partner: Partner) -> None:
+async def test_about_requires_no_scope(http: httpx.AsyncClient, partner: Partner) -> None:
     for headers in ({}, {"Authorization": "Basic nonsense"}, partner.headers):
         answer = await http.get("/xapi/about", headers=headers)
         assert answer.status_code == 200
@@ -188,7 +194,7 @@ async def test_about_is_open(http: httpx.AsyncClient, partner: Partner) -> None:
         ({scopes.ALL_READ}, "", {"GET"}),
     ],
 )
-async def test_a_token_may_do_what_was_asked_for_it(
+async def test_token_is_limited_to_its_requested_scopes(
     partner: Partner, services: Services, granted: set[str], asked: str, allowed: set[str]
 ) -> None:
     database = services.database
@@ -205,35 +211,35 @@ async def test_a_token_may_do_what_was_asked_for_it(
         data={"grant_type": "client_credentials", **({"scope": asked} if asked else {})},
         auth=(issued.key, issued.secret),
     )
-    who = Holder(partner, issued.key, answer.json()["access_token"])
+    who = ScopedClient(partner, issued.key, answer.json()["access_token"])
     for method, content in (("GET", None), ("POST", statement())):
         answer = await who.ask(method, STATEMENTS, json=content)
         assert (answer.status_code == 200) == (method in allowed), (method, answer.text)
 
 
-# Who may read only what is its own
+# statements/read/mine
 
 
 @dataclass
 class Two:
-    """Two who read their own statements only, and one who reads all."""
+    """Two clients that read their own statements only, and one that reads all."""
 
-    mine: Holder
-    theirs: Holder
-    all: Holder
+    mine: ScopedClient
+    theirs: ScopedClient
+    all: ScopedClient
 
 
 @pytest.fixture
 async def two(partner: Partner, services: Services) -> Two:
     own = (scopes.STATEMENTS_WRITE, scopes.STATEMENTS_READ_MINE)
     return Two(
-        await holder(services, partner, *own),
-        await holder(services, partner, *own),
-        await holder(services, partner, scopes.ALL_READ),
+        await scoped_client(services, partner, *own),
+        await scoped_client(services, partner, *own),
+        await scoped_client(services, partner, scopes.ALL_READ),
     )
 
 
-async def test_lists_have_only_ones_own(two: Two) -> None:
+async def test_list_with_read_mine_has_own_statements_only(two: Two) -> None:
     mine = await two.mine.post(*(statement() for _ in range(3)))
     theirs = await two.theirs.post(statement(), statement())
     assert sorted(await two.mine.ids()) == sorted(mine)
@@ -253,15 +259,15 @@ async def test_lists_have_only_ones_own(two: Two) -> None:
         {"format": "canonical"},
     ],
 )
-async def test_no_filter_widens_that(two: Two, params: Json) -> None:
+async def test_filter_with_read_mine_returns_own_statements_only(two: Two, params: Json) -> None:
     mine = await two.mine.post(*(statement() for _ in range(3)))
     await two.theirs.post(*(statement() for _ in range(3)))
     assert sorted(await two.mine.ids(**params)) == sorted(mine)
     assert len(await two.all.ids(**params)) == 6
 
 
-async def test_nor_does_the_authority_that_is_asked_for(two: Two) -> None:
-    """`related_agents` finds statements by their authority, too."""
+async def test_authority_filter_with_read_mine_returns_nothing_of_others(two: Two) -> None:
+    """`related_agents` matches the authority."""
     await two.theirs.post(statement())
     home_page = two.mine.partner.home_page
     authority = {"account": {"homePage": home_page, "name": two.theirs.key}}
@@ -270,7 +276,7 @@ async def test_nor_does_the_authority_that_is_asked_for(two: Two) -> None:
     assert len(await two.all.ids(**params)) == 1
 
 
-async def test_nor_does_anothers_more(two: Two) -> None:
+async def test_cursor_of_another_client_returns_own_statements_only(two: Two) -> None:
     mine = await two.mine.post(*(statement() for _ in range(2)))
     theirs = await two.theirs.post(*(statement() for _ in range(4)))
     more = (await two.all.get(limit="1")).json()["more"]
@@ -279,7 +285,7 @@ async def test_nor_does_anothers_more(two: Two) -> None:
     assert not {each["id"] for each in found} & set(theirs)
 
 
-async def test_an_authority_that_was_sent_makes_nothing_ones_own(two: Two) -> None:
+async def test_sent_authority_does_not_make_a_statement_own(two: Two) -> None:
     home_page = two.mine.partner.home_page
     authority = {"account": {"homePage": home_page, "name": two.mine.key}}
     (sent,) = await two.theirs.post(statement(authority=authority))
@@ -287,7 +293,7 @@ async def test_an_authority_that_was_sent_makes_nothing_ones_own(two: Two) -> No
     assert await two.theirs.ids() == [sent]
 
 
-async def test_one_statement_is_had_only_by_its_sender(two: Two) -> None:
+async def test_statement_of_another_client_returns_404(two: Two) -> None:
     (sent,) = await two.mine.post(statement())
     for who, status in ((two.mine, 200), (two.all, 200), (two.theirs, 404)):
         for method in ("GET", "HEAD"):
@@ -296,8 +302,8 @@ async def test_one_statement_is_had_only_by_its_sender(two: Two) -> None:
         assert (await who.get(voidedStatementId=sent)).status_code == 404
 
 
-async def test_a_voided_statement_is_had_only_by_its_sender(two: Two) -> None:
-    """Whoever it was that voided it."""
+async def test_voided_statement_of_another_client_returns_404(two: Two) -> None:
+    """Whichever client voided it."""
     (sent,) = await two.mine.post(statement())
     target = {"objectType": "StatementRef", "id": sent}
     (voiding,) = await two.theirs.post(statement(verb={"id": VOIDED}, object=target))
@@ -308,24 +314,26 @@ async def test_a_voided_statement_is_had_only_by_its_sender(two: Two) -> None:
     assert await two.theirs.ids() == [voiding]
 
 
-async def test_what_refers_to_anothers_statement_is_still_ones_own(two: Two) -> None:
+async def test_reference_to_a_statement_of_another_client_is_listed(two: Two) -> None:
     (target,) = await two.theirs.post(statement(verb={"id": "http://example.com/verbs/read"}))
     reference = {"objectType": "StatementRef", "id": target}
     (mine,) = await two.mine.post(statement(object=reference))
     assert await two.mine.ids(verb="http://example.com/verbs/read") == [mine]
 
 
-async def test_a_known_id_tells_no_more_than_that_it_differs(two: Two) -> None:
+async def test_conflict_with_a_statement_of_another_client_hides_the_differences(two: Two) -> None:
     (sent,) = await two.mine.post(statement(result={"response": "a secret"}))
     answer = await two.theirs.ask("POST", STATEMENTS, json=statement(id=sent))
     assert answer.status_code == 409
     assert "a secret" not in answer.text
 
 
-async def test_track_events_and_the_partner_interface_know_it_too(
+async def test_read_mine_applies_to_track_events_and_the_partner_interface(
     partner: Partner, services: Services, two: Two
 ) -> None:
-    tracker = await holder(services, partner, scopes.TRACK_WRITE, scopes.STATEMENTS_READ_MINE)
+    tracker = await scoped_client(
+        services, partner, scopes.TRACK_WRITE, scopes.STATEMENTS_READ_MINE
+    )
     event = {
         "content_id": "x",
         "user": "x@example.com",
@@ -349,12 +357,12 @@ from generate_series(1, 5000) as n
 """
 
 
-async def test_ones_own_are_found_by_an_index_in_page_order(
+async def test_list_with_read_mine_uses_the_authority_index(
     partner: Partner, services: Services
 ) -> None:
     beginning = datetime(2026, 1, 1, tzinfo=UTC)
     async with services.database.lists.acquire() as connection:
-        undone = connection.transaction()  # other tests' plans are none of its business
+        undone = connection.transaction()  # rolled back, so that other tests keep their plans
         await undone.start()
         try:
             await connection.execute(
@@ -388,22 +396,22 @@ def nodes(plan: Json) -> Iterator[Json]:
         yield from nodes(inner)
 
 
-# Who may tell what things are called
+# define
 
 
-async def told(who: Holder, resource: str, **params: str) -> Json:
+async def told(who: ScopedClient, resource: str, **params: str) -> Json:
     answer = await who.ask("GET", f"/xapi/{resource}", params=params)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
 @pytest.mark.parametrize("face", ["xapi", "partner"])
-async def test_without_define_statements_are_taken_but_teach_nothing(
+async def test_statement_without_define_scope_changes_no_definitions_and_names(
     partner: Partner, services: Services, face: str
 ) -> None:
-    writer = await holder(services, partner, scopes.STATEMENTS_WRITE)
-    definer = await holder(services, partner, scopes.STATEMENTS_WRITE, scopes.DEFINE)
-    reader = await holder(services, partner, scopes.ALL_READ)
+    writer = await scoped_client(services, partner, scopes.STATEMENTS_WRITE)
+    definer = await scoped_client(services, partner, scopes.STATEMENTS_WRITE, scopes.DEFINE)
+    reader = await scoped_client(services, partner, scopes.ALL_READ)
     url = STATEMENTS if face == "xapi" else partner.url("statements")
 
     def sent(name: str) -> Json:
@@ -420,11 +428,11 @@ async def test_without_define_statements_are_taken_but_teach_nothing(
         "id": ACTIVITY,
     }
     assert "name" not in await told(reader, "agents", agent=json.dumps(AGENT))
-    # The statement itself says what it said, in every format.
+    # The statement keeps its own definitions in every format.
     for form in ("exact", "canonical"):
         answer = await reader.get(statementId=first["id"], format=form)
         assert answer.json()["object"]["definition"]["name"] == {"en": "First"}
-    # The same statement from one who may define is known already.
+    # The same statement from a client with define is a duplicate.
     assert (await definer.ask("POST", url, json=first)).status_code in (200, 409)
     assert "definition" not in await told(reader, "activities", activityId=ACTIVITY)
     assert (await definer.ask("POST", url, json=sent("Second"))).status_code == 200
@@ -433,15 +441,15 @@ async def test_without_define_statements_are_taken_but_teach_nothing(
     assert activity["definition"]["name"] == {"en": "Second"}
     person = await told(reader, "agents", agent=json.dumps(AGENT))
     assert person["name"] == ["Second"]
-    # What is known is what the canonical format says, even of the one who may not define.
+    # The canonical format has the merged definition, also for the client without define.
     answer = await reader.get(statementId=first["id"], format="canonical")
     assert answer.json()["object"]["definition"]["name"] == {"en": "Second"}
 
 
-async def test_an_authority_goes_by_the_label_of_its_credential(
+async def test_authority_name_is_the_label_of_the_credential(
     partner: Partner, services: Services
 ) -> None:
-    sender = await holder(services, partner, scopes.ALL, label="The learning portal")
+    sender = await scoped_client(services, partner, scopes.ALL, label="The learning portal")
     impostor = {"mbox": "mailto:impostor@example.com", "name": "Impostor"}
     await sender.post(statement(authority=impostor))
     authority = {"account": {"homePage": partner.home_page, "name": sender.key}}

@@ -12,10 +12,10 @@ from tests.support.app import serving
 from tests.support.partners import Partner
 from tests.support.statements import statement
 
-# Where the time goes
 
-
-async def test_an_answer_says_where_its_time_went(settings: Settings, partner: Partner) -> None:
+async def test_server_timing_lists_the_stages_of_a_request(
+    settings: Settings, partner: Partner
+) -> None:
     async with serving(msgspec.structs.replace(settings, server_timing=True)) as http:
         headers = dict(partner.http.headers) | {"Authorization": f"Bearer {partner.token}"}
         path = f"/v1/partners/{partner.name}/statements"
@@ -32,5 +32,5 @@ async def test_an_answer_says_where_its_time_went(settings: Settings, partner: P
             assert re.findall(r"(\w+);dur=\d+\.\d{3}(?:, |$)", told) == stages
 
 
-async def test_that_is_told_only_where_it_was_asked_for(http: httpx.AsyncClient) -> None:
+async def test_server_timing_is_off_by_default(http: httpx.AsyncClient) -> None:
     assert "server-timing" not in (await http.get("/healthz")).headers

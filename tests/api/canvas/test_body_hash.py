@@ -31,15 +31,13 @@ from tests.support.canvas import (
     refused,
 )
 
-# The body hash
-
 
 def hashed(content: bytes, name: str = "sha1") -> str:
     return base64.b64encode(hashlib.new(name, content).digest()).decode()
 
 
 class Hashing:
-    """Signs with a body hash of one's own."""
+    """Signs with a given body hash."""
 
     @staticmethod
     def request(tool: Tool, content: bytes, given: str | None, method: str) -> httpx.Request:
@@ -74,7 +72,7 @@ CONTENT = json.dumps(BODY).encode()
     ],
 )
 @pytest.mark.parametrize("required", [False, True])
-async def test_the_body_hash(
+async def test_body_hash_is_checked(
     settings: Settings, tool: Tool, method: str, given: str, good: bool, required: bool
 ) -> None:
     async with instance(settings, require_callback_body_hash=required) as http:
@@ -87,10 +85,10 @@ async def test_the_body_hash(
 
 @pytest.mark.parametrize("given", [None, "", EMPTY_HASH])
 @pytest.mark.parametrize("required", [False, True])
-async def test_no_body_hash(
+async def test_absent_or_empty_body_hash_is_accepted_unless_required(
     settings: Settings, tool: Tool, given: str | None, required: bool
 ) -> None:
-    """Canvas's own test client sends the hash of an empty body."""
+    """Canvas's test client sends the hash of an empty body."""
     async with instance(settings, require_callback_body_hash=required) as http:
         answer = await http.send(Hashing.request(tool, CONTENT, given, SIGNATURE_HMAC_SHA1))
     if required:
@@ -99,9 +97,7 @@ async def test_no_body_hash(
         accepted(answer)
 
 
-async def test_another_body_than_the_signed_one_burns_nothing(
-    services: Services, tool: Tool
-) -> None:
+async def test_changed_body_consumes_no_nonce(services: Services, tool: Tool) -> None:
     request = tool.signed(json.dumps(body()).encode(), nonce="mine")
     forged = json.dumps(body("PT9H")).encode()
     headers = {**request.headers, "content-length": str(len(forged))}
@@ -112,15 +108,13 @@ async def test_another_body_than_the_signed_one_burns_nothing(
 
 
 @pytest.mark.parametrize("wrong", [{"client_secret": "wrong_secret"}, {"client_key": "k"}])
-async def test_a_forged_request_burns_no_nonce(tool: Tool, wrong: dict[str, str]) -> None:
+async def test_forged_request_consumes_no_nonce(tool: Tool, wrong: dict[str, str]) -> None:
     refused(await tool.send(nonce="mine", **wrong), 401, INVALID_HEADER)
     accepted(await tool.send(nonce="mine"))
 
 
-async def test_a_failed_second_attempt_burns_no_nonce(
-    tool: Tool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of a tool that sends one id for everybody: what it sends again is taken, once."""
+async def test_failed_retry_consumes_no_nonce(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a tool that uses one id for all learners: its retry is accepted once."""
     told = json.dumps(body(id=str(uuid4()))).encode()
     accepted(await tool.send(told))
     request = (await tool.launch("another")).signed(told)
@@ -138,7 +132,7 @@ async def test_a_failed_second_attempt_burns_no_nonce(
     assert len(await tool.partner.all()) == 2
 
 
-async def test_a_retry_with_other_words_burns_its_nonce(tool: Tool) -> None:
+async def test_retry_with_another_statement_consumes_its_nonce(tool: Tool) -> None:
     told = body(id=str(uuid4()))
     accepted(await tool.send(told))
     request = tool.signed(json.dumps({**told, "verb": {"id": "http://example.com/v"}}).encode())

@@ -20,8 +20,6 @@ from tests.support.canvas import (
     refused,
 )
 
-# Caliper
-
 
 def view_event(**members: Any) -> dict[str, Any]:
     return {
@@ -34,7 +32,9 @@ def view_event(**members: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/ld+json"])
-async def test_a_view_event(services: Services, tool: Tool, content_type: str) -> None:
+async def test_view_event_stores_page_view_and_statement(
+    services: Services, tool: Tool, content_type: str
+) -> None:
     accepted(await tool.caliper(view_event(), content_type=content_type))
     found = await counted(services, tool)
     assert (found["seconds"], found["accesses"], found["views"]) == (600, 1, 1)
@@ -45,7 +45,9 @@ async def test_a_view_event(services: Services, tool: Tool, content_type: str) -
     assert stored["result"] == {"duration": "PT10M0S"}
 
 
-async def test_a_view_event_without_a_duration(services: Services, tool: Tool) -> None:
+async def test_view_event_without_duration_counts_five_seconds(
+    services: Services, tool: Tool
+) -> None:
     told = view_event(id=f"urn:uuid:{uuid4()}", eventTime="2026-01-02T03:04:05.000Z")
     del told["duration"]
     for _ in range(2):
@@ -60,12 +62,14 @@ async def test_a_view_event_without_a_duration(services: Services, tool: Tool) -
 @pytest.mark.parametrize(
     "told", [view_event(**{"@type": "did_not_view"}), {}, [], b"", b"hello", [view_event()]]
 )
-async def test_other_events_change_nothing(services: Services, tool: Tool, told: Any) -> None:
+async def test_other_caliper_events_store_nothing(
+    services: Services, tool: Tool, told: Any
+) -> None:
     accepted(await tool.caliper(told, content_type="text/plain"))
     assert await counted(services, tool) == NOTHING
 
 
-async def test_caliper_refusals(services: Services, tool: Tool) -> None:
+async def test_invalid_caliper_event_is_refused(services: Services, tool: Tool) -> None:
     refused(await tool.caliper(view_event(), client_secret="wrong_one"), 401, INVALID_HEADER)
     answer = await tool.caliper(view_event(duration="soon"))
     assert answer.status_code == 422

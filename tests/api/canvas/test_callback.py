@@ -24,12 +24,10 @@ from tests.support.canvas import (
 )
 from tests.support.partners import Partner
 
-# Accepted
-
 
 @pytest.mark.parametrize("method", [SIGNATURE_HMAC_SHA1, SIGNATURE_HMAC_SHA256])
 @pytest.mark.parametrize("signer", ["oauthlib", "authlib", "authlib with body hash"])
-async def test_the_vendors_example_is_seen_everywhere(
+async def test_vendor_example_stores_page_view_summary_and_statement(
     services: Services, tool: Tool, method: str, signer: str
 ) -> None:
     content = SEED.read_bytes()
@@ -52,8 +50,10 @@ async def test_the_vendors_example_is_seen_everywhere(
     }  # fmt: skip
 
 
-async def test_canvass_own_example(services: Services, tool: Tool) -> None:
-    """Ten minutes: the time counts in full, the page view is capped at five."""
+async def test_canvas_example_counts_full_time_and_capped_page_view(
+    services: Services, tool: Tool
+) -> None:
+    """Ten minutes: the activity time counts in full, the page view is capped at five minutes."""
     accepted(await tool.send(body("PT10M0S")))
     found = await counted(services, tool)
     assert found["seconds"] == 600
@@ -63,14 +63,14 @@ async def test_canvass_own_example(services: Services, tool: Tool) -> None:
     assert view["context_type"] == "Course"
 
 
-async def test_the_cap_is_a_setting(settings: Settings, tool: Tool) -> None:
+async def test_page_view_cap_is_a_setting(settings: Settings, tool: Tool) -> None:
     async with instance(settings, max_page_view_seconds=600) as http:
         accepted(await http.send(tool.signed(json.dumps(body("PT10M1S")).encode())))
     (view,) = await tool.views()
     assert view["interaction_seconds"] == 600.0
 
 
-async def test_without_a_result_it_is_five_seconds(services: Services, tool: Tool) -> None:
+async def test_callback_without_result_counts_five_seconds(services: Services, tool: Tool) -> None:
     for told in ({}, {"result": None}, {"result": "soon"}, {"result": {"duration": None}}):
         accepted(await tool.send({"object": {"id": "http://example.com/"}, **told}))
     found = await counted(services, tool)
@@ -87,7 +87,7 @@ async def test_without_a_result_it_is_five_seconds(services: Services, tool: Too
         ("P1M", 2628000, 300), ("P1Y", 31536000, 300), ("P10M", 26280000, 300),
     ],
 )  # fmt: skip
-async def test_durations_are_counted(
+async def test_callback_duration_is_added_and_capped(
     services: Services, tool: Tool, duration: str, seconds: int, shown: int
 ) -> None:
     accepted(await tool.send(body(duration)))
@@ -102,7 +102,7 @@ async def test_durations_are_counted(
     "content_type",
     ["application/json", "application/json; charset=utf-8", "Application/JSON ;x=y"],
 )
-async def test_json_with_parameters_is_json(tool: Tool, content_type: str) -> None:
+async def test_json_media_type_with_parameters_is_accepted(tool: Tool, content_type: str) -> None:
     accepted(await tool.send(content_type=content_type))
 
 
@@ -118,7 +118,7 @@ async def test_json_with_parameters_is_json(tool: Tool, content_type: str) -> No
     ],
     ids=lambda options: next(iter(options)) + str(len(str(options))),
 )
-async def test_what_clients_may_do(tool: Tool, options: dict[str, Any]) -> None:
+async def test_oauth_header_variants_are_accepted(tool: Tool, options: dict[str, Any]) -> None:
     if method := options.get("method"):
         from oauthlib.oauth1 import Client
 
@@ -126,15 +126,15 @@ async def test_what_clients_may_do(tool: Tool, options: dict[str, Any]) -> None:
     accepted(await tool.send(**options))
 
 
-async def test_other_entries_of_the_header_are_not_looked_at(tool: Tool) -> None:
+async def test_other_entries_of_the_header_are_ignored(tool: Tool) -> None:
     request = tool.signed(json.dumps(body()).encode())
     header = request.headers["authorization"].removeprefix("OAuth ")
     request.headers["authorization"] = f'OAuth realm="here", color="red, blue", {header}, empty='
     accepted(await tool.http.send(request))
 
 
-async def test_an_unescaped_signature_is_read(tool: Tool) -> None:
-    """Some clients leave = and + in the header as they are."""
+async def test_unescaped_signature_is_accepted(tool: Tool) -> None:
+    """Some clients do not escape = and + in the header."""
     request = tool.signed(json.dumps(body()).encode())
     header = request.headers["authorization"]
     request.headers["authorization"] = (
@@ -143,7 +143,7 @@ async def test_an_unescaped_signature_is_read(tool: Tool) -> None:
     accepted(await tool.http.send(request))
 
 
-async def test_keys_and_secrets_may_hold_anything_printable(
+async def test_keys_and_secrets_with_any_printable_character_are_accepted(
     services: Services, partner: Partner
 ) -> None:
     key, secret = "a%2Fb ü=&+", "s%e&c=r+e t ü"
@@ -155,7 +155,9 @@ async def test_keys_and_secrets_may_hold_anything_printable(
 @pytest.mark.parametrize(
     ("user", "course"), [("a/b", "c/../d"), ("ü €", "?x=1&y#z"), ("%2F", "9" * 255), ("42", " ")]
 )
-async def test_users_and_courses_may_be_any_text(tool: Tool, user: str, course: str) -> None:
+async def test_user_and_course_ids_with_any_text_are_accepted(
+    tool: Tool, user: str, course: str
+) -> None:
     launched = await tool.launch(user, course)
     accepted(await launched.send())
     user, course = quote(user, safe=""), quote(course, safe="")

@@ -37,10 +37,8 @@ from tests.support.canvas import (
     refused,
 )
 
-# Refused, in Canvas's order
 
-
-async def test_malformed_json_comes_before_all_else(tool: Tool) -> None:
+async def test_malformed_json_is_reported_before_other_errors(tool: Tool) -> None:
     for url in (tool.url, "http://lrs.test/api/lti/v1/xapi/abc"):
         answer = await tool.http.post(
             url, content=b'{"object', headers={"Content-Type": "application/json"}
@@ -50,19 +48,19 @@ async def test_malformed_json_comes_before_all_else(tool: Tool) -> None:
 
 @pytest.mark.parametrize("kind", ["xapi", "caliper"])
 @pytest.mark.parametrize("token", ["abc", "0-1-1-1-1-1", "a.b.c", "é", "3407-1-1-1734468244-4c-13"])
-async def test_a_token_of_no_tool(tool: Tool, kind: str, token: str) -> None:
+async def test_malformed_token_returns_404(tool: Tool, kind: str, token: str) -> None:
     answer = await tool.send(url=f"http://lrs.test/api/lti/v1/{kind}/{token}")
     refused(answer, 404, NOT_FOUND)
 
 
-async def test_a_token_of_an_unknown_tool(tool: Tool) -> None:
+async def test_token_of_an_unknown_tool_returns_404(tool: Tool) -> None:
     key = SecretBox(SECRET_KEY).derive_key("callback token")
     for partner, name in ((tool.partner.name, "other"), ("nobody", tool.name)):
         token = canvas_launches.sign_token(Launch(partner, name, "42", "9", 1, "salt"), key)
         refused(await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}"), 404, NOT_FOUND)
 
 
-async def test_a_tampered_token(tool: Tool) -> None:
+async def test_tampered_token_returns_401(tool: Tool) -> None:
     head, payload, mac = tool.url.rpartition("/")[2].split(".")
     said = json.loads(base64.urlsafe_b64decode(payload + "=="))
     said[2] = "43"
@@ -82,7 +80,7 @@ async def test_a_tampered_token(tool: Tool) -> None:
         refused(answer, 401, INVALID_TOKEN)
 
 
-async def test_a_token_may_expire(settings: Settings, tool: Tool) -> None:
+async def test_expired_token_returns_401(settings: Settings, tool: Tool) -> None:
     key = SecretBox(SECRET_KEY).derive_key("callback token")
     urls = []
     for age in (0, 100):
@@ -107,7 +105,9 @@ async def test_a_token_may_expire(settings: Settings, tool: Tool) -> None:
     ],
     ids=str,
 )
-async def test_a_wrong_signature(services: Services, tool: Tool, options: dict[str, Any]) -> None:
+async def test_wrong_signature_returns_401(
+    services: Services, tool: Tool, options: dict[str, Any]
+) -> None:
     refused(await tool.send(**options), 401, INVALID_HEADER)
     assert await counted(services, tool) == NOTHING
 
@@ -121,7 +121,7 @@ async def test_a_wrong_signature(services: Services, tool: Tool, options: dict[s
         'OAuth oauth_consumer_key="k", oauth_consumer_key="k"', "OAuth " + "a=b," * 1000,
     ],
 )  # fmt: skip
-async def test_a_malformed_header(tool: Tool, header: str | None) -> None:
+async def test_malformed_authorization_header_returns_401(tool: Tool, header: str | None) -> None:
     headers = {"Content-Type": "application/json"}
     encoded = {name: value.encode() for name, value in headers.items()}
     if header is not None:
@@ -133,8 +133,8 @@ async def test_a_malformed_header(tool: Tool, header: str | None) -> None:
 @pytest.mark.parametrize(
     "content", [b"a&" * 500_000, b"a=" + b"%41" * 340_000], ids=["many", "long"]
 )
-async def test_no_form_keeps_others_waiting(tool: Tool, content: bytes) -> None:
-    """Who has the URL can send one, without the secret."""
+async def test_large_form_is_refused_within_half_a_second(tool: Tool, content: bytes) -> None:
+    """Anyone with the URL can send one, without the secret."""
     headers = {
         "Authorization": f'OAuth oauth_consumer_key="{tool.key}",oauth_nonce="n",'
         'oauth_signature="x",oauth_timestamp="1",oauth_signature_method="HMAC-SHA1"',
@@ -147,7 +147,7 @@ async def test_no_form_keeps_others_waiting(tool: Tool, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("member", ["nonce", "timestamp", "signature", "consumer_key", "version"])
-async def test_tampered_parameters(tool: Tool, member: str) -> None:
+async def test_tampered_parameter_returns_401(tool: Tool, member: str) -> None:
     request = tool.signed(json.dumps(body()).encode())
     header = request.headers["authorization"]
     at = header.index(f'oauth_{member}="') + len(f'oauth_{member}="')
@@ -157,7 +157,7 @@ async def test_tampered_parameters(tool: Tool, member: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["oauth_nonce", "oauth_consumer_key", "oauth_signature"])
-async def test_a_parameter_given_twice(tool: Tool, name: str) -> None:
+async def test_repeated_parameter_returns_401(tool: Tool, name: str) -> None:
     request = tool.signed(json.dumps(body()).encode())
     header = request.headers["authorization"]
     (pair,) = [each for each in header[6:].split(", ") if each.startswith(name + "=")]
@@ -165,7 +165,7 @@ async def test_a_parameter_given_twice(tool: Tool, name: str) -> None:
     refused(await tool.http.send(request), 401, INVALID_HEADER)
 
 
-async def test_a_signature_for_another_url(tool: Tool) -> None:
+async def test_signature_for_another_url_returns_401(tool: Tool) -> None:
     other = await tool.launch("43")
     request = tool.signed(json.dumps(body()).encode(), url=other.url)
     request = httpx.Request("POST", tool.url, headers=request.headers, content=request.content)
@@ -176,7 +176,7 @@ async def test_a_signature_for_another_url(tool: Tool) -> None:
     refused(await tool.http.send(request), 401, INVALID_HEADER)
 
 
-async def test_another_tools_signature(services: Services, tool: Tool) -> None:
+async def test_signature_of_another_tool_returns_401(services: Services, tool: Tool) -> None:
     other = await new_tool(services, tool.partner, "other")
     answer = await tool.send(client_key=other.key, client_secret=other.secret)
     refused(answer, 401, INVALID_HEADER)
@@ -184,16 +184,16 @@ async def test_another_tools_signature(services: Services, tool: Tool) -> None:
 
 
 @pytest.mark.parametrize("age", [-7200, -5401, 5402, 86400, -(10**9)])
-async def test_a_timestamp_out_of_the_window(tool: Tool, age: int) -> None:
+async def test_timestamp_out_of_the_window_returns_401(tool: Tool, age: int) -> None:
     refused(await tool.send(timestamp=str(int(time.time()) + age)), 401, TOO_OLD)
 
 
 @pytest.mark.parametrize("timestamp", ["0", "abc", "-5", "1.5", "9" * 30, "١٢٣"])
-async def test_a_timestamp_that_is_none(tool: Tool, timestamp: str) -> None:
+async def test_malformed_timestamp_returns_401(tool: Tool, timestamp: str) -> None:
     refused(await tool.send(timestamp=timestamp), 401, TOO_OLD)
 
 
-async def test_a_timestamp_a_little_ahead(tool: Tool) -> None:
+async def test_timestamp_slightly_ahead_is_accepted_once(tool: Tool) -> None:
     now = int(time.time())
     accepted(await tool.send(timestamp=str(now + 58)))
     refused(await tool.send(timestamp=str(now + 120)), 401, DUPLICATE)
@@ -203,11 +203,11 @@ async def test_a_timestamp_a_little_ahead(tool: Tool) -> None:
 @pytest.mark.parametrize(
     ("offset", "timely"), [(-5400, False), (-5399, True), (0, True), (60, True), (61, False)]
 )
-def test_the_window_of_a_nonce(offset: int, timely: bool) -> None:
+def test_nonce_window(offset: int, timely: bool) -> None:
     assert oauth1.is_nonce_retained(1_700_000_000 + offset, 1_700_000_000) is timely
 
 
-async def test_a_nonce_is_good_once(services: Services, tool: Tool) -> None:
+async def test_repeated_nonce_returns_401(services: Services, tool: Tool) -> None:
     accepted(await tool.send(nonce="once"))
     before = await counted(services, tool)
     refused(await tool.send(nonce="once"), 401, DUPLICATE)
@@ -224,7 +224,7 @@ async def test_a_nonce_is_good_once(services: Services, tool: Tool) -> None:
         "application/x-www-form-urlencoded",
     ],
 )  # fmt: skip
-async def test_another_content_type_burns_the_nonce(
+async def test_other_content_type_returns_415_and_consumes_the_nonce(
     services: Services, tool: Tool, content_type: str
 ) -> None:
     content = b"a=b" if "urlencoded" in content_type else b"<x/>"
@@ -245,7 +245,9 @@ async def test_another_content_type_burns_the_nonce(
     ],
     ids=str,
 )  # fmt: skip
-async def test_a_page_is_required(services: Services, tool: Tool, told: Any) -> None:
+async def test_missing_object_id_returns_400_and_consumes_the_nonce(
+    services: Services, tool: Tool, told: Any
+) -> None:
     answer = await tool.send(told, nonce="burnt")
     refused(answer, 400, "object.id is required: the URL of the page that was viewed.")
     assert await counted(services, tool) == NOTHING
@@ -260,7 +262,9 @@ async def test_a_page_is_required(services: Services, tool: Tool, told: Any) -> 
         "P0003-06-04T12:30:05", "P٣D", "P" + "9" * 5000 + "Y", "PT" + "9" * 18 + "H",
     ],
 )  # fmt: skip
-async def test_a_duration_must_be_one(services: Services, tool: Tool, duration: Any) -> None:
+async def test_malformed_duration_returns_422(
+    services: Services, tool: Tool, duration: Any
+) -> None:
     told = {"object": {"id": "http://example.com/"}, "result": {"duration": duration}}
     answer = await tool.send(told)
     assert answer.status_code == 422
@@ -268,7 +272,9 @@ async def test_a_duration_must_be_one(services: Services, tool: Tool, duration: 
     assert await counted(services, tool) == NOTHING
 
 
-async def test_a_large_body(settings: Settings, services: Services, tool: Tool) -> None:
+async def test_large_callback_returns_413(
+    settings: Settings, services: Services, tool: Tool
+) -> None:
     async with instance(settings, max_xapi_statement_bytes=1024) as http:
         request = tool.signed(json.dumps(body(verb="x" * 2000)).encode())
         answer = await http.send(request)
@@ -276,7 +282,7 @@ async def test_a_large_body(settings: Settings, services: Services, tool: Tool) 
     assert "1024 bytes" in message(answer)
 
 
-async def test_a_tool_has_a_rate(settings: Settings, tool: Tool) -> None:
+async def test_rate_limit_of_a_tool_returns_429(settings: Settings, tool: Tool) -> None:
     content = json.dumps(body()).encode()
     async with instance(settings, rate_limit="2/minute") as http:
         for status in (401, 401, 200, 200, 429):
@@ -287,7 +293,7 @@ async def test_a_tool_has_a_rate(settings: Settings, tool: Tool) -> None:
     assert "2 per 1 minute" in message(answer)
 
 
-async def test_without_a_database(
+async def test_unavailable_database_returns_503(
     services: Services, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def gone(*_: object) -> None:
@@ -301,7 +307,7 @@ async def test_without_a_database(
     accepted(await tool.send(nonce="mine"))
 
 
-async def test_other_methods(tool: Tool) -> None:
+async def test_other_methods_return_405(tool: Tool) -> None:
     answer = await tool.http.get(tool.url)
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"

@@ -14,10 +14,8 @@ from lrs.store import page_views, tools
 from tests.support.canvas import NOTHING, Tool, accepted, body, counted, instance, refused
 from tests.support.statements import statement
 
-# The statement
 
-
-async def test_the_actor_is_the_launchs_user(tool: Tool) -> None:
+async def test_actor_and_context_come_from_the_launch(tool: Tool) -> None:
     told = body(actor={"mbox": "mailto:somebody.else@example.com"})
     accepted(await tool.send(told))
     (stored,) = await tool.partner.all()
@@ -39,7 +37,7 @@ async def test_the_actor_is_the_launchs_user(tool: Tool) -> None:
     assert len(await tool.partner.all(activity=course, related_activities="true")) == 1
 
 
-async def test_what_is_valid_is_kept(tool: Tool) -> None:
+async def test_valid_members_of_the_callback_are_kept(tool: Tool) -> None:
     told = body(
         verb={"id": "http://example.com/verbs/watched", "display": {"en": "watched"}},
         object={
@@ -66,7 +64,7 @@ async def test_what_is_valid_is_kept(tool: Tool) -> None:
     assert [each["id"] for each in parents][1:] == ["http://example.com/unit"]
 
 
-async def test_the_same_statement_again_counts_once(services: Services, tool: Tool) -> None:
+async def test_repeated_callback_is_deduplicated(services: Services, tool: Tool) -> None:
     told = body("PT1M")
     accepted(await tool.send(told))
     once = await counted(services, tool)
@@ -77,8 +75,8 @@ async def test_the_same_statement_again_counts_once(services: Services, tool: To
     assert len(await tool.partner.all()) == 1
 
 
-async def test_an_id_that_others_use_as_well(services: Services, tool: Tool) -> None:
-    """The vendor's example has one; whoever copies it still counts for each learner."""
+async def test_id_used_by_another_statement_is_replaced(services: Services, tool: Tool) -> None:
+    """Tools copy the id of the vendor's example; each learner still counts."""
     (taken,) = [statement(id=str(uuid4()))]
     assert (await tool.partner.send(taken)).status_code == 200
     other = await tool.launch("43")
@@ -95,7 +93,7 @@ async def test_an_id_that_others_use_as_well(services: Services, tool: Tool) -> 
         assert stored["context"]["extensions"]["urn:x-lrs:callback"]["id"] == told["id"]
 
 
-async def test_without_an_id_every_request_counts(services: Services, tool: Tool) -> None:
+async def test_callback_without_id_counts_every_request(services: Services, tool: Tool) -> None:
     for number in range(3):
         told = {"object": {"id": f"page {number}"}, "id": "not a UUID"}
         accepted(await tool.send(told))
@@ -132,26 +130,26 @@ def nested(depth: int) -> Any:
     ],
     ids=lambda told: str(told)[:60],
 )  # fmt: skip
-async def test_whatever_else_is_in_the_body_does_no_harm(tool: Tool, told: dict[str, Any]) -> None:
+async def test_invalid_members_are_kept_in_an_extension(tool: Tool, told: dict[str, Any]) -> None:
     content = json.dumps({"object": {"id": "http://example.com/"}, **told}).encode()
     accepted(await tool.send(content))
     (stored,) = await tool.partner.all()
     answer = await tool.partner.send({**stored, "id": str(uuid4())})
     if len(content) < 5_000 and "stored" not in told:
-        assert answer.status_code == 200, answer.text  # it is a valid statement
+        assert answer.status_code == 200, answer.text  # the stored statement is valid
     kept = stored["context"]["extensions"]["urn:x-lrs:callback"]
     assert (json.loads(kept) if isinstance(kept, str) else kept) == json.loads(content)
     (view,) = await tool.views()
     assert view["url"] == json.loads(content)["object"]["id"]
 
 
-# In one transaction
+# Transaction
 
 
-async def test_all_or_nothing(
+async def test_failed_callback_stores_nothing(
     services: Services, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What fails at the last step leaves nothing, not even the nonce."""
+    """A failure in the last step rolls back everything, including the nonce."""
     failing = page_views._RECORD.replace(
         "max(received_at)", "max(received_at + interval '1 s' / (1 - 1))"
     )
@@ -163,7 +161,7 @@ async def test_all_or_nothing(
     accepted(await tool.send(nonce="mine"))
 
 
-async def test_page_views_can_be_switched_off(
+async def test_page_views_are_not_stored_when_disabled(
     services: Services, settings: Settings, tool: Tool
 ) -> None:
     await tools.set_page_views(services.database, tool.partner.name, False)

@@ -33,7 +33,7 @@ async def second(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-async def test_of_twenty_identical_requests_one_is_taken(
+async def test_one_of_twenty_identical_requests_is_accepted(
     services: Services, tool: Tool, second: httpx.AsyncClient
 ) -> None:
     for _ in range(5):
@@ -56,7 +56,7 @@ async def test_of_twenty_identical_requests_one_is_taken(
         assert after["seconds"] == before["seconds"] + 60
 
 
-async def test_a_replay_at_another_server(tool: Tool, second: httpx.AsyncClient) -> None:
+async def test_replay_on_another_server_returns_401(tool: Tool, second: httpx.AsyncClient) -> None:
     request = tool.signed(json.dumps(body()).encode())
     assert (await tool.http.send(request)).status_code == 200
     again = httpx.Request("POST", request.url, headers=request.headers, content=request.content)
@@ -65,7 +65,7 @@ async def test_a_replay_at_another_server(tool: Tool, second: httpx.AsyncClient)
     assert answer.json() == {"errors": [{"message": "Duplicate nonce detected"}]}
 
 
-async def test_retries_at_the_same_time_count_once(
+async def test_concurrent_retries_are_deduplicated(
     services: Services, tool: Tool, second: httpx.AsyncClient
 ) -> None:
     content = json.dumps(body("PT1M")).encode()
@@ -79,10 +79,10 @@ async def test_retries_at_the_same_time_count_once(
     }  # fmt: skip
 
 
-async def test_many_learners_at_once(
+async def test_concurrent_callbacks_of_many_learners_are_all_counted(
     services: Services, tool: Tool, second: httpx.AsyncClient
 ) -> None:
-    """Overlapping counters of one course, in two servers: nothing is lost, nothing deadlocks."""
+    """Overlapping counters of one course on two servers: no lost update, no deadlock."""
     launched = [await tool.launch(f"user {number}") for number in range(8)]
     requests = [each.signed(json.dumps(body("PT1S")).encode()) for each in launched * 15]
     answers = await asyncio.gather(
@@ -96,8 +96,8 @@ async def test_many_learners_at_once(
     assert day["views"] == 120
 
 
-async def test_statements_share_the_transaction(services: Services, tool: Tool) -> None:
-    """Callbacks and other statements of one partner, some of them refused, in one group."""
+async def test_callbacks_and_statements_share_a_transaction(services: Services, tool: Tool) -> None:
+    """Callbacks and statements of one partner, some refused, in one group commit."""
     replayed = tool.signed(json.dumps(body()).encode(), nonce="used")
     assert (await tool.send(nonce="used")).status_code == 200
     before = await counted(services, tool)
@@ -112,7 +112,7 @@ async def test_statements_share_the_transaction(services: Services, tool: Tool) 
     assert after["statements"] == before["statements"] + 10
 
 
-async def test_a_callback_is_one_transaction(
+async def test_callback_is_one_transaction(
     settings: Settings, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[str] = []
@@ -131,12 +131,12 @@ async def test_a_callback_is_one_transaction(
         assert (await http.send(tool.signed(json.dumps(body()).encode()))).status_code == 200
         plain_connection.remove_query_logger(note)
     assert sum(each.startswith("BEGIN") for each in noted) == 1
-    # What the server does in the background may stand before or after.
+    # Background queries of the server may come before or after.
     begin, commit = noted.index("BEGIN;"), noted.index("COMMIT;")
     assert commit - begin + 1 == 5  # begin, nonce, statement, effects, commit
 
 
-async def test_old_nonces_are_swept(services: Services, tool: Tool) -> None:
+async def test_expired_nonces_are_deleted(services: Services, tool: Tool) -> None:
     partner_id = tool.partner.partner_id
     old, new = Nonce.of("player", "old"), Nonce.of("player", "new")
     for each in (old, new):
@@ -153,7 +153,7 @@ async def test_old_nonces_are_swept(services: Services, tool: Tool) -> None:
     assert not await nonces.consume_one(services.database, partner_id, new)
 
 
-async def test_nonces_outlive_what_they_protect(services: Services, tool: Tool) -> None:
+async def test_nonce_outlives_the_timestamp_window(services: Services, tool: Tool) -> None:
     assert (await tool.send()).status_code == 200
     left = await services.database.readers.fetchval(
         "select min(expires_at - now()) from callback_nonce where partner_id = $1",

@@ -11,15 +11,12 @@ import pytest
 from lrs import resources
 from lrs.api.services import Services
 
-# Plans
-
-
 COURSES, USERS, DAYS = 2_000, 20, 30
 
 
 @pytest.fixture(scope="module")
 async def library(services: Services) -> int:
-    """Thousands of courses, and a learner who has seen a lot."""
+    """Thousands of courses, and a learner with many page views."""
     partner_id = 2_000_000_000
     async with services.database.writers.acquire() as connection:
         await connection.execute(
@@ -75,7 +72,7 @@ LAST = "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
     ],
 )
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
-async def test_a_report_reads_what_it_shows(
+async def test_report_reads_only_its_own_rows(
     services: Services, library: int, name: str, arguments: str, most: int, mode: str
 ) -> None:
     sql = resources.query(name)

@@ -30,7 +30,7 @@ async def tool(services: Services, partner: Partner) -> Tool:
 
 
 async def view(tool: Tool, number: int, *, ago: timedelta = timedelta(0)) -> None:
-    """A page view of some time ago."""
+    """A page view in the past."""
     answer = await tool.send(body(object={"id": f"http://example.com/{number}"}))
     assert answer.status_code == 200
     if ago:
@@ -59,7 +59,7 @@ def urls(answer: httpx.Response) -> list[str]:
 # Page views
 
 
-async def test_a_page_view_has_all_members(tool: Tool) -> None:
+async def test_page_view_has_all_members(tool: Tool) -> None:
     assert (await tool.send(body("PT10M0S"))).status_code == 200
     (found,) = await tool.views()
     assert datetime.fromisoformat(found.pop("created_at")) >= NOW
@@ -73,14 +73,14 @@ async def test_a_page_view_has_all_members(tool: Tool) -> None:
     }  # fmt: skip
 
 
-async def test_ids_that_are_no_numbers_are_texts(tool: Tool) -> None:
+async def test_non_numeric_ids_are_strings(tool: Tool) -> None:
     other = await tool.launch("u-1", "007")
     assert (await other.send()).status_code == 200
     (found,) = await other.views()
     assert (found["links"]["user"], found["links"]["context"]) == ("u-1", "007")
 
 
-async def test_pages_newest_first(tool: Tool) -> None:
+async def test_pagination_by_bookmark_is_newest_first(tool: Tool) -> None:
     for number in range(5):
         await view(tool, number)
     path = "/api/v1/users/42/page_views"
@@ -98,7 +98,7 @@ async def test_pages_newest_first(tool: Tool) -> None:
     assert parse_qs(urlsplit(links(first)["next"]).query)["per_page"] == ["2"]
 
 
-async def test_pages_by_number(tool: Tool) -> None:
+async def test_pagination_by_page_number(tool: Tool) -> None:
     for number in range(3):
         await view(tool, number)
     path = "/api/v1/users/42/page_views"
@@ -114,13 +114,13 @@ async def test_pages_by_number(tool: Tool) -> None:
 @pytest.mark.parametrize(
     ("given", "count"), [(None, 10), ("1000", 12), ("0", 1), ("-3", 10), ("x", 10), ("11", 11)]
 )
-async def test_how_many_to_a_page(tool: Tool, given: str | None, count: int) -> None:
+async def test_pagination_per_page_is_clamped(tool: Tool, given: str | None, count: int) -> None:
     await asyncio.gather(*(view(tool, number) for number in range(12)))
     asked = {} if given is None else {"per_page": given}
     assert len(await tool.views(**asked)) == count
 
 
-async def test_a_window_of_time(tool: Tool) -> None:
+async def test_time_window_selects_page_views(tool: Tool) -> None:
     for number in range(3):
         await view(tool, number, ago=timedelta(hours=3 - number))
     path = "/api/v1/users/42/page_views"
@@ -141,7 +141,7 @@ async def test_a_window_of_time(tool: Tool) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", ".csv"])
-async def test_times_that_cannot_be(tool: Tool, suffix: str) -> None:
+async def test_invalid_time_returns_400(tool: Tool, suffix: str) -> None:
     path = f"/api/v1/users/42/page_views{suffix}"
     for params, told in (
         ({"start_time": "2999-01-01"}, "start_time cannot be in the future"),
@@ -155,7 +155,7 @@ async def test_times_that_cannot_be(tool: Tool, suffix: str) -> None:
         assert answer.json() == {"error": told}
 
 
-async def test_as_csv(tool: Tool) -> None:
+async def test_page_views_as_csv(tool: Tool) -> None:
     await view(tool, 1)
     await view(tool, 2)
     answer = await tool.read("/api/v1/users/42/page_views.csv", per_page=1)
@@ -170,7 +170,7 @@ async def test_as_csv(tool: Tool) -> None:
     assert "page_views.csv" in links(answer)["next"]
 
 
-async def test_the_token_is_not_echoed(tool: Tool) -> None:
+async def test_pagination_links_do_not_contain_the_token(tool: Tool) -> None:
     answer = await tool.read("/api/v1/users/42/page_views", access_token="x", api_key="y", a="b")
     assert "access_token" not in answer.headers["link"]
     assert "api_key" not in answer.headers["link"]
@@ -182,7 +182,7 @@ async def test_the_token_is_not_echoed(tool: Tool) -> None:
 # Analytics
 
 
-async def test_a_course_by_day(services: Services, tool: Tool) -> None:
+async def test_course_activity_is_counted_by_day(services: Services, tool: Tool) -> None:
     other = await tool.launch("43")
     for each in (tool, tool, other):
         assert (await each.send()).status_code == 200
@@ -194,7 +194,7 @@ async def test_a_course_by_day(services: Services, tool: Tool) -> None:
         assert found.json() == {"page_views": {today: count}, "participations": []}
 
 
-async def test_nothing_known(tool: Tool) -> None:
+async def test_unknown_user_or_course_has_empty_reports(tool: Tool) -> None:
     assert (await tool.read("/api/v1/users/nobody/page_views")).json() == []
     assert (await tool.read("/api/v1/courses/none/analytics/activity")).json() == []
     assert (await tool.read("/api/v1/courses/none/analytics/student_summaries")).json() == []
@@ -205,8 +205,8 @@ async def test_nothing_known(tool: Tool) -> None:
 SUMMARIES = "/api/v1/courses/9/analytics/student_summaries"
 
 
-async def test_summaries_and_levels(services: Services, tool: Tool) -> None:
-    """Canvas's own numbers: of 2, 4, 6, 8 and 10 views the quartiles are 3 and 9."""
+async def test_student_summaries_have_canvas_levels(services: Services, tool: Tool) -> None:
+    """Canvas's example: of 2, 4, 6, 8 and 10 views the quartiles are 3 and 9."""
     for number in range(1, 6):
         launched = await tool.launch(f"student {number}")
         await asyncio.gather(*(launched.send(body("PT1M")) for _ in range(2 * number)))
@@ -250,7 +250,9 @@ async def test_summaries_and_levels(services: Services, tool: Tool) -> None:
         ([1, 2, 3, 4], [1, 2, 2, 3]), ([2, 4, 6, 8, 10, 12], [1, 2, 2, 2, 3, 3]),
     ],
 )  # fmt: skip
-async def test_levels(services: Services, tool: Tool, views: list[int], levels: list[int]) -> None:
+async def test_page_view_level_follows_the_quartiles(
+    services: Services, tool: Tool, views: list[int], levels: list[int]
+) -> None:
     for number, count in enumerate(views):
         await services.database.writers.execute(
             "insert into course_activity (partner_id, course_id, user_id, activity_seconds,"
@@ -263,7 +265,7 @@ async def test_levels(services: Services, tool: Tool, views: list[int], levels: 
     assert [each["page_views_level"] for each in found] == levels
 
 
-# Who may read
+# Authorization
 
 
 PATHS = [
@@ -276,7 +278,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_scope_is_needed(
+async def test_report_without_scope_returns_403(
     services: Services, http: httpx.AsyncClient, tool: Tool, path: str
 ) -> None:
     assert (await http.get(path)).status_code == 401
@@ -286,7 +288,7 @@ async def test_a_scope_is_needed(
     assert (await http.get(path, headers=reports.headers)).status_code == 200
 
 
-async def test_nobody_sees_another_partners(tool: Tool, stranger: Partner) -> None:
+async def test_page_views_are_isolated_by_partner(tool: Tool, stranger: Partner) -> None:
     assert (await tool.send()).status_code == 200
     for path in PATHS:
         mine = (await tool.http.get(path, headers=tool.partner.headers)).text
@@ -297,14 +299,14 @@ async def test_nobody_sees_another_partners(tool: Tool, stranger: Partner) -> No
 
 
 @pytest.mark.parametrize("user", ["%00", "x" * 256])
-async def test_ids_that_cannot_be(tool: Tool, user: str) -> None:
+async def test_invalid_user_id_returns_404(tool: Tool, user: str) -> None:
     for path in (f"/api/v1/users/{user}/page_views", f"/api/v1/courses/{user}/analytics/activity"):
         answer = await tool.http.get(path, headers=tool.partner.headers)
         assert answer.status_code == 404
         assert answer.json()["code"] == "not-found"
 
 
-async def test_ids_with_slashes_are_escaped(tool: Tool) -> None:
+async def test_ids_with_slashes_are_escaped_in_links(tool: Tool) -> None:
     other = await tool.launch("a/b", "c/analytics/users/d")
     assert (await other.send()).status_code == 200
     found = await tool.read("/api/v1/users/a%2Fb/page_views")

@@ -12,11 +12,9 @@ import pytest
 from lrs.settings import Settings
 from tests.support.canvas import INVALID_HEADER, Tool, accepted, body, instance, refused
 
-# The address
-
 
 @pytest.mark.parametrize("public", ["https://lrs.example", "https://lrs.example:8443/below"])
-async def test_the_public_url_is_what_is_signed(
+async def test_callback_signature_covers_the_public_url(
     settings: Settings, tool: Tool, public: str
 ) -> None:
     async with instance(settings, public_url=public) as http:
@@ -32,7 +30,7 @@ async def test_the_public_url_is_what_is_signed(
             assert (await http.send(request)).status_code == (200 if good else 401)
 
 
-async def test_a_trusted_proxy_says_https(app: Any, tool: Tool) -> None:
+async def test_scheme_of_a_trusted_proxy_is_signed(app: Any, tool: Tool) -> None:
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
     for trusted, status in (("127.0.0.1", 200), ("10.1.2.3", 401)):
@@ -46,7 +44,7 @@ async def test_a_trusted_proxy_says_https(app: Any, tool: Tool) -> None:
             assert (await http.send(sent)).status_code == status
 
 
-async def test_a_query_is_part_of_the_signature(tool: Tool) -> None:
+async def test_query_is_part_of_the_signature(tool: Tool) -> None:
     accepted(await tool.send(url=f"{tool.url}?b=2&a=%C3%BC"))
     refused(await tool.http.send(httpx.Request("POST", tool.url + "?a={%zz", headers=(
         tool.signed(b"{}").headers), content=b"{}")), 401, INVALID_HEADER)  # fmt: skip

@@ -28,12 +28,10 @@ async def operator(services: Services, http: httpx.AsyncClient) -> Partner:
     return await new_partner(services, http, frozenset({"admin"}))
 
 
-# The API
+# API
 
 
-async def test_a_tool_is_added_used_rotated_and_revoked(
-    services: Services, operator: Partner
-) -> None:
+async def test_tool_lifecycle(services: Services, operator: Partner) -> None:
     answer = await operator.send({"name": "player"}, resource="tools")
     assert answer.status_code == 201
     assert answer.headers["cache-control"] == "no-store"
@@ -47,7 +45,7 @@ async def test_a_tool_is_added_used_rotated_and_revoked(
     assert answer.status_code == 200
     assert rotated["consumer_key"] == added["consumer_key"]
     assert rotated["secret"] != added["secret"]
-    await asyncio.sleep(0.06)  # as long as a tool is remembered
+    await asyncio.sleep(0.06)  # the lifetime of a cached tool
     for secret in (added["secret"], rotated["secret"]):
         assert (await tool.send(client_secret=secret)).status_code == 200
     answer = await operator.send({"overlap_hours": 0}, resource="tools/player/rotate")
@@ -70,9 +68,7 @@ async def test_a_tool_is_added_used_rotated_and_revoked(
     assert answer.status_code == 404
 
 
-async def test_tools_are_listed_without_their_secrets(
-    services: Services, operator: Partner
-) -> None:
+async def test_tools_are_listed_without_secrets(services: Services, operator: Partner) -> None:
     assert (await operator.send({"name": "b"}, resource="tools")).status_code == 201
     given = {"name": "a", "consumer_key": "test_key", "secret": "test_secret"}
     assert (await operator.send(given, resource="tools")).json() == given
@@ -96,7 +92,9 @@ async def test_tools_are_listed_without_their_secrets(
     ],
     ids=str,
 )  # fmt: skip
-async def test_what_cannot_be_added(operator: Partner, given: Any, status: int) -> None:
+async def test_invalid_or_existing_tool_is_refused(
+    operator: Partner, given: Any, status: int
+) -> None:
     taken = {"name": "taken", "consumer_key": "taken"}
     assert (await operator.send(taken, resource="tools")).status_code == 201
     content = given if isinstance(given, bytes) else json.dumps(given).encode()
@@ -105,7 +103,7 @@ async def test_what_cannot_be_added(operator: Partner, given: Any, status: int) 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_the_same_name_and_key_at_another_partner(
+async def test_another_partner_can_use_the_same_name_and_key(
     operator: Partner, services: Services, http: httpx.AsyncClient
 ) -> None:
     other = await new_partner(services, http, frozenset({"admin"}))
@@ -114,7 +112,9 @@ async def test_the_same_name_and_key_at_another_partner(
         assert (await each.send(given, resource="tools")).status_code == 201
 
 
-async def test_scopes(services: Services, http: httpx.AsyncClient) -> None:
+async def test_tools_without_admin_scope_return_403(
+    services: Services, http: httpx.AsyncClient
+) -> None:
     everything = await new_partner(services, http)
     lms = await new_partner(services, http, frozenset({"callbacks/write"}))
     nobody = await new_partner(services, http, frozenset({"reports/read"}))
@@ -143,7 +143,7 @@ async def tool(services: Services, partner: Partner) -> Tool:
     return await new_tool(services, partner)
 
 
-async def test_a_callback_url(tool: Tool) -> None:
+async def test_callback_url_is_unique_and_without_expiry(tool: Tool) -> None:
     answer = await tool.partner.send(
         {"user": "42", "course": "9", "role": "student"}, resource="tools/player/callback-urls"
     )
@@ -153,10 +153,10 @@ async def test_a_callback_url(tool: Tool) -> None:
     assert re.fullmatch(r"http://lrs\.test/api/lti/v1/xapi/[A-Za-z0-9_.-]+", urls["url"])
     assert urls["caliper_url"] == urls["url"].replace("xapi", "caliper")
     assert answer.headers["cache-control"] == "no-store"
-    assert urls["url"] != tool.url  # a fresh one each time
+    assert urls["url"] != tool.url  # a new one each time
 
 
-async def test_what_is_missing_is_named(tool: Tool) -> None:
+async def test_missing_launch_members_are_reported(tool: Tool) -> None:
     for told, missing in (({}, ["/user", "/course"]), ({"user": "42", "course": ""}, ["/course"])):
         answer = await tool.partner.send(told, resource="tools/player/callback-urls")
         errors = answer.json()["errors"]
@@ -164,7 +164,7 @@ async def test_what_is_missing_is_named(tool: Tool) -> None:
         assert {each["detail"] for each in errors} == {"must be given"}
 
 
-async def test_numbers_are_ids_too(tool: Tool) -> None:
+async def test_numeric_ids_are_accepted(tool: Tool) -> None:
     answer = await tool.partner.send(
         {"user": 42, "course": 9}, resource="tools/player/callback-urls"
     )
@@ -190,7 +190,7 @@ LAUNCH = {
         {"user": "u 1", "parameters": LAUNCH},
     ],
 )
-async def test_launch_parameters(tool: Tool, told: dict[str, Any]) -> None:
+async def test_launch_parameters_are_substituted(tool: Tool, told: dict[str, Any]) -> None:
     answer = await tool.partner.send(told, resource="tools/player/callback-urls")
     found = answer.json()["parameters"]
     urls = ("custom_canvas_xapi_url", "custom_caliper_url")
@@ -203,7 +203,9 @@ async def test_launch_parameters(tool: Tool, told: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("missing", ["user_id", "context_id"])
-async def test_left_literal_outside_a_course(tool: Tool, missing: str) -> None:
+async def test_variables_without_user_or_course_are_not_substituted(
+    tool: Tool, missing: str
+) -> None:
     parameters = {name: value for name, value in LAUNCH.items() if name != missing}
     for given in (parameters, {**parameters, missing: ""}, {**parameters, missing: None}):
         answer = await tool.partner.send(
@@ -224,14 +226,14 @@ async def test_left_literal_outside_a_course(tool: Tool, missing: str) -> None:
     ],
     ids=str,
 )  # fmt: skip
-async def test_launches_that_cannot_be(tool: Tool, told: Any) -> None:
+async def test_invalid_launch_is_refused(tool: Tool, told: Any) -> None:
     answer = await tool.partner.send(told, resource="tools/player/callback-urls")
     assert answer.status_code == 400
     assert answer.json()["code"] in ("invalid-parameter", "malformed-json")
 
 
 @pytest.mark.parametrize("name", ["other", "%00", "a b", "x" * 100])
-async def test_no_such_tool(operator: Partner, name: str) -> None:
+async def test_unknown_tool_returns_404(operator: Partner, name: str) -> None:
     told = {"user": "1", "course": "2"}
     for resource, given in (("callback-urls", told), ("rotate", {})):
         answer = await operator.send(given, resource=f"tools/{name}/{resource}")
@@ -240,10 +242,10 @@ async def test_no_such_tool(operator: Partner, name: str) -> None:
     assert (await operator.http.delete(path, headers=operator.headers)).status_code == 404
 
 
-# The secret key
+# Encryption
 
 
-def test_what_is_sealed() -> None:
+def test_encrypted_secret_is_decrypted_with_its_key_only() -> None:
     secret_box = SecretBox("a" * 32)
     sealed = secret_box.encrypt(b"secret")
     assert secret_box.decrypt(sealed) == b"secret"
@@ -260,7 +262,7 @@ def test_what_is_sealed() -> None:
     )
 
 
-# The command
+# Command
 
 
 @pytest.fixture
@@ -275,7 +277,9 @@ def run(settings: Settings) -> Callable[..., Any]:
     return invoke
 
 
-async def test_the_command(partner: Partner, run: Callable[..., Any]) -> None:
+async def test_tool_command_adds_lists_rotates_and_revokes(
+    partner: Partner, run: Callable[..., Any]
+) -> None:
     async def tool(*arguments: str) -> str:
         result = await asyncio.to_thread(run, *arguments)
         assert result.exit_code == 0, result.output
@@ -313,7 +317,7 @@ async def test_the_command(partner: Partner, run: Callable[..., Any]) -> None:
         (("page-views", "nobody", "on"), "Partner 'nobody' not found."),
     ],
 )
-async def test_the_command_refuses(
+async def test_invalid_tool_command_is_refused(
     partner: Partner, run: Callable[..., Any], arguments: tuple[str, ...], told: str
 ) -> None:
     given = [partner.name if each == "PARTNER" else each for each in arguments]

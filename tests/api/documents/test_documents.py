@@ -17,10 +17,10 @@ from tests.support.documents import AGENT, BINARY, JSON, NONE_YET, RESOURCES, Re
 from tests.support.partners import Partner
 from tests.support.statements import new_id
 
-# One document
+# Single documents
 
 
-async def test_a_document_comes_back_as_it_was_sent(resource: Resource) -> None:
+async def test_document_round_trips_with_content_type_and_etag(resource: Resource) -> None:
     sent = await resource.ask("PUT", "one", BINARY, {**NONE_YET, "Content-Type": "image/x; q=1"})
     assert (sent.status_code, sent.content) == (204, b"")
     answer = await resource.ask("GET")
@@ -32,7 +32,7 @@ async def test_a_document_comes_back_as_it_was_sent(resource: Resource) -> None:
     assert timedelta(0) <= age < timedelta(minutes=1)
 
 
-async def test_head_is_get_without_the_content(resource: Resource) -> None:
+async def test_head_has_the_headers_of_get_and_no_content(resource: Resource) -> None:
     assert (await resource.ask("HEAD")).status_code == 404
     await resource.store(BINARY)
     got, head = await resource.ask("GET"), await resource.ask("HEAD")
@@ -42,23 +42,23 @@ async def test_head_is_get_without_the_content(resource: Resource) -> None:
     assert (await resource.ask("HEAD", None)).status_code == 200
 
 
-async def test_what_is_not_there_is_not_found(resource: Resource) -> None:
+async def test_unknown_document_returns_404(resource: Resource) -> None:
     assert code(await resource.ask("GET")) == (404, "not-found")
     assert code(await resource.ask("GET", headers={"If-Match": "*"})) == (404, "not-found")
 
 
-async def test_a_document_without_a_content_type_is_bytes(resource: Resource) -> None:
+async def test_content_type_defaults_to_octet_stream(resource: Resource) -> None:
     await resource.store(BINARY)
     answer = await resource.ask("GET")
     assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
-async def test_an_empty_document_is_a_document(resource: Resource) -> None:
+async def test_empty_document_is_stored(resource: Resource) -> None:
     assert (await resource.ask("POST", "one", b"")).status_code == 204
     assert await resource.content() == b""
 
 
-async def test_delete(resource: Resource) -> None:
+async def test_delete_is_idempotent(resource: Resource) -> None:
     await resource.store(BINARY)
     assert (await resource.ask("DELETE")).status_code == 204
     assert (await resource.ask("GET")).status_code == 404
@@ -73,7 +73,7 @@ async def test_put_replaces_content_and_content_type(resource: Resource) -> None
     assert (answer.content, answer.headers["Content-Type"]) == (b"text", "text/plain")
 
 
-async def test_put_keeps_what_only_calls_itself_json(resource: Resource) -> None:
+async def test_put_of_invalid_json_is_stored_and_not_merged(resource: Resource) -> None:
     answer = await resource.ask("PUT", "one", b'{"a"', {**NONE_YET, **JSON})
     assert answer.status_code == 204
     assert await resource.content() == b'{"a"'
@@ -81,7 +81,7 @@ async def test_put_keeps_what_only_calls_itself_json(resource: Resource) -> None
     assert await resource.content() == b'{"a"'
 
 
-async def test_a_change_moves_last_modified(services: Services, resource: Resource) -> None:
+async def test_change_updates_last_modified(services: Services, resource: Resource) -> None:
     await resource.store({"a": 1})
     await services.database.writers.execute(
         "update document set updated = updated - interval '1 hour' where partner_id = $1",
@@ -93,7 +93,7 @@ async def test_a_change_moves_last_modified(services: Services, resource: Resour
     assert after - before > timedelta(minutes=50)
 
 
-async def test_ids_may_be_long_and_in_any_script(resource: Resource) -> None:
+async def test_long_ids_in_any_script_are_stored(resource: Resource) -> None:
     names = [
         "a/b?c&d=%41+ x",
         "\u00e9\u4e2d\U0001f600",
@@ -109,14 +109,14 @@ async def test_ids_may_be_long_and_in_any_script(resource: Resource) -> None:
         assert await resource.content(name) == name.encode()
 
 
-async def test_activities_may_be_long(state: Resource) -> None:
+async def test_long_activity_id_is_stored(state: Resource) -> None:
     activity = "http://example.com/" + "x" * 20_000
     await state.store(b"long", activityId=activity)
     await state.store(b"longer", activityId=activity + "y")
     assert await state.content(activityId=activity) == b"long"
 
 
-async def test_a_document_is_not_run_or_reused_by_a_browser(resource: Resource) -> None:
+async def test_response_headers_prevent_caching_and_execution(resource: Resource) -> None:
     await resource.store(b"<script>")
     headers = (await resource.ask("GET")).headers
     assert headers["Cache-Control"] == "no-cache"
@@ -128,17 +128,17 @@ async def test_a_document_is_not_run_or_reused_by_a_browser(resource: Resource) 
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(content=st.binary(max_size=5000))
-async def test_any_bytes_are_kept(profile: Resource, content: bytes) -> None:
+async def test_any_bytes_round_trip(profile: Resource, content: bytes) -> None:
     name = new_id()
     etag = await profile.store(content, name)
     assert etag.strip('"') == hashlib.sha1(content).hexdigest()
     assert await profile.content(name) == content
 
 
-# Many documents
+# Lists
 
 
-async def test_ids_are_listed_with_the_latest_change(resource: Resource) -> None:
+async def test_list_has_ids_and_the_latest_last_modified(resource: Resource) -> None:
     empty = await resource.ask("GET", None)
     assert (empty.json(), "Last-Modified" in empty.headers) == ([], False)
     for name in ("b", "a"):
@@ -164,7 +164,7 @@ async def test_since_is_exclusive(services: Services, resource: Resource) -> Non
     assert await resource.ids(since=found.isoformat()) == ["b"]
 
 
-async def test_a_registration_has_documents_of_its_own(state: Resource) -> None:
+async def test_registration_has_its_own_documents(state: Resource) -> None:
     first, second = new_id(), new_id()
     await state.store(b"none")
     await state.store(b"first", registration=first)
@@ -178,7 +178,9 @@ async def test_a_registration_has_documents_of_its_own(state: Resource) -> None:
     assert await state.content(registration=first) == b"first"
 
 
-async def test_without_a_registration_all_are_listed_and_deleted(state: Resource) -> None:
+async def test_list_and_delete_without_registration_cover_all_registrations(
+    state: Resource,
+) -> None:
     first, second = new_id(), new_id()
     await state.store(b"", "a")
     for registration in (first, second):
@@ -196,7 +198,7 @@ async def test_without_a_registration_all_are_listed_and_deleted(state: Resource
     assert (await state.ask("DELETE", None)).status_code == 204
 
 
-async def test_all_are_not_deleted_under_a_precondition(state: Resource) -> None:
+async def test_delete_of_all_documents_with_a_precondition_is_refused(state: Resource) -> None:
     etag = await state.store(b"")
     for headers in ({"If-Match": etag}, {"If-Match": "*"}, NONE_YET):
         answer = await state.ask("DELETE", None, headers=headers)
@@ -204,7 +206,7 @@ async def test_all_are_not_deleted_under_a_precondition(state: Resource) -> None
     assert await state.ids() == ["one"]
 
 
-async def test_an_agent_is_known_by_its_identifier(profile: Resource) -> None:
+async def test_agent_is_identified_by_its_identifier(profile: Resource) -> None:
     await profile.store(b"learner")
     renamed = json.dumps({**AGENT, "name": "L. Earner", "objectType": "Agent"})
     assert await profile.content(agent=renamed) == b"learner"
@@ -212,7 +214,7 @@ async def test_an_agent_is_known_by_its_identifier(profile: Resource) -> None:
     assert (await profile.ask("GET", agent=other)).status_code == 404
 
 
-async def test_the_three_resources_do_not_meet(make: Callable[..., Resource]) -> None:
+async def test_resources_are_isolated(make: Callable[..., Resource]) -> None:
     kinds = [make(kind) for kind in RESOURCES]
     for each in kinds:
         await each.store(each.path.encode())
@@ -221,7 +223,7 @@ async def test_the_three_resources_do_not_meet(make: Callable[..., Resource]) ->
         assert await each.content() == each.path.encode()
 
 
-async def test_partners_do_not_meet(
+async def test_documents_are_isolated_by_partner(
     make: Callable[..., Resource], resource: Resource, stranger: Partner
 ) -> None:
     theirs = Resource(

@@ -10,10 +10,8 @@ import pytest
 from lrs.api.services import Services
 from tests.support.documents import BINARY, JSON, NONE_YET, Resource, code
 
-# Merging
 
-
-async def test_post_stores_what_is_new(resource: Resource) -> None:
+async def test_post_of_a_new_document_stores_it(resource: Resource) -> None:
     assert (await resource.ask("POST", "one", BINARY)).status_code == 204
     assert await resource.content() == BINARY
     sent = await resource.ask("POST", "two", b' { "a" : 1.0 } ', JSON)
@@ -22,7 +20,7 @@ async def test_post_stores_what_is_new(resource: Resource) -> None:
     assert (answer.content, answer.headers["ETag"]) == (b' { "a" : 1.0 } ', sent.headers["ETag"])
 
 
-async def test_post_merges_the_members_of_the_first_level(resource: Resource) -> None:
+async def test_post_merges_first_level_members(resource: Resource) -> None:
     await resource.store({"car": {"make": "Ford", "model": "Escape"}, "driver": "Dale", "n": [1]})
     answer = await resource.ask("POST", "one", {"car": {"make": "Dodge"}, "new": None})
     assert answer.status_code == 204
@@ -33,7 +31,7 @@ async def test_post_merges_the_members_of_the_first_level(resource: Resource) ->
 
 
 @pytest.mark.parametrize("text", [b"", b"[1]", b"abc", b'{"a":1}{', b'{"a":1,"a":2}', b'{"a":NaN}'])
-async def test_what_is_posted_as_json_is_an_object(resource: Resource, text: bytes) -> None:
+async def test_post_of_json_without_object_is_refused(resource: Resource, text: bytes) -> None:
     assert code(await resource.ask("POST", "one", text, JSON)) == (400, "malformed-json")
     assert (await resource.ask("GET")).status_code == 404
     await resource.store({"a": 1})
@@ -42,7 +40,9 @@ async def test_what_is_posted_as_json_is_an_object(resource: Resource, text: byt
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "not/json", "application/jsonp"])
-async def test_only_json_merges_with_json(resource: Resource, content_type: str | None) -> None:
+async def test_merge_with_another_media_type_is_refused(
+    resource: Resource, content_type: str | None
+) -> None:
     other = {"Content-Type": content_type} if content_type else {}
     refused = (400, "unsupported-media-type")
     await resource.store({"a": 1})
@@ -53,7 +53,7 @@ async def test_only_json_merges_with_json(resource: Resource, content_type: str 
     assert await resource.content("two") == b'{"a":1}'
 
 
-async def test_what_is_compressed_is_not_kept_as_if_it_were_not(resource: Resource) -> None:
+async def test_post_with_content_encoding_is_refused(resource: Resource) -> None:
     headers = {**NONE_YET, **JSON, "Content-Encoding": "gzip"}
     for method in ("PUT", "POST"):
         answer = await resource.ask(method, "one", gzip.compress(b"{}"), headers)
@@ -61,14 +61,14 @@ async def test_what_is_compressed_is_not_kept_as_if_it_were_not(resource: Resour
     assert (await resource.ask("GET")).status_code == 404
 
 
-async def test_json_may_carry_parameters(resource: Resource) -> None:
+async def test_json_media_type_with_parameters_is_merged(resource: Resource) -> None:
     headers = {"Content-Type": "application/json; charset=UTF-8"}
     for content in (b'{"a":1}', b'{"b":2}'):
         assert (await resource.ask("POST", "one", content, headers)).status_code == 204
     assert await resource.content() == b'{"a":1,"b":2}'
 
 
-async def test_a_merge_does_not_grow_beyond_the_limit(
+async def test_merge_beyond_the_size_limit_returns_413(
     services: Services, resource: Resource
 ) -> None:
     half = "x" * (services.settings.max_body_bytes // 2)

@@ -12,11 +12,9 @@ import pytest
 from lrs.store import documents
 from tests.support.documents import BINARY, NONE_YET, Resource, code
 
-# Concurrency
-
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
-async def test_if_match(resource: Resource, method: str) -> None:
+async def test_if_match_allows_the_current_etag_only(resource: Resource, method: str) -> None:
     async def ask(etag: str) -> httpx.Response:
         content = None if method == "DELETE" else {"b": 2}
         return await resource.ask(method, "one", content, {"If-Match": etag})
@@ -39,7 +37,7 @@ async def test_if_match(resource: Resource, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
-async def test_if_none_match(resource: Resource, method: str) -> None:
+async def test_if_none_match_refuses_the_current_etag(resource: Resource, method: str) -> None:
     content = None if method == "DELETE" else {"b": 2}
     assert (await resource.ask(method, "one", content, NONE_YET)).status_code == 204
     await resource.ask("DELETE")
@@ -52,7 +50,7 @@ async def test_if_none_match(resource: Resource, method: str) -> None:
     assert answer.status_code == 204
 
 
-async def test_preconditions_on_get(resource: Resource) -> None:
+async def test_get_with_matching_etag_returns_304(resource: Resource) -> None:
     etag = await resource.store({"a": 1})
     for listed in (etag, f"W/{etag}", "*"):
         answer = await resource.ask("GET", headers={"If-None-Match": listed})
@@ -65,13 +63,13 @@ async def test_preconditions_on_get(resource: Resource) -> None:
 
 
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
-async def test_a_malformed_precondition_is_refused(resource: Resource, name: str) -> None:
+async def test_malformed_precondition_is_refused(resource: Resource, name: str) -> None:
     answer = await resource.ask("PUT", "one", b"", {name: '"a" "b"'})
     assert code(answer) == (400, "bad-request")
     assert name in answer.json()["detail"]
 
 
-async def test_put_without_preconditions_on_a_new_document(resource: Resource) -> None:
+async def test_put_of_a_new_profile_requires_a_precondition(resource: Resource) -> None:
     answer = await resource.ask("PUT", "one", {"a": 1})
     if resource.version == "1.0.3" and not resource.is_state:
         assert code(answer) == (400, "bad-request")
@@ -82,7 +80,9 @@ async def test_put_without_preconditions_on_a_new_document(resource: Resource) -
         assert json.loads(await resource.content()) == {"a": 1}
 
 
-async def test_put_without_preconditions_on_a_document_that_exists(resource: Resource) -> None:
+async def test_put_of_an_existing_profile_without_precondition_returns_409(
+    resource: Resource,
+) -> None:
     await resource.store({"a": 1})
     answer = await resource.ask("PUT", "one", {"b": 2})
     if resource.version == "1.0.3" and resource.is_state:
@@ -94,7 +94,7 @@ async def test_put_without_preconditions_on_a_document_that_exists(resource: Res
         assert json.loads(await resource.content()) == {"a": 1}
 
 
-async def test_parallel_merges_lose_nothing(resource: Resource) -> None:
+async def test_concurrent_merges_are_all_applied(resource: Resource) -> None:
     answers = await asyncio.gather(
         *(resource.ask("POST", "one", {f"k{n}": n}) for n in range(20)),
     )
@@ -102,7 +102,7 @@ async def test_parallel_merges_lose_nothing(resource: Resource) -> None:
     assert json.loads(await resource.content()) == {f"k{n}": n for n in range(20)}
 
 
-async def test_of_parallel_puts_one_wins(resource: Resource) -> None:
+async def test_one_of_concurrent_conditional_puts_succeeds(resource: Resource) -> None:
     for headers in (NONE_YET, {"If-Match": "etag"}):
         if "If-Match" in headers:
             headers["If-Match"] = (await resource.ask("GET")).headers["ETag"]
@@ -115,7 +115,7 @@ async def test_of_parallel_puts_one_wins(resource: Resource) -> None:
         assert won == {f"{headers}": statuses.index(204)}
 
 
-async def test_of_parallel_deletes_with_its_etag_one_wins(resource: Resource) -> None:
+async def test_one_of_concurrent_conditional_deletes_succeeds(resource: Resource) -> None:
     etag = await resource.store(BINARY)
     answers = await asyncio.gather(
         *(resource.ask("DELETE", headers={"If-Match": etag}) for _ in range(20)),
@@ -123,7 +123,7 @@ async def test_of_parallel_deletes_with_its_etag_one_wins(resource: Resource) ->
     assert Counter(answer.status_code for answer in answers) == {204: 1, 412: 19}
 
 
-async def test_comings_and_goings_end(resource: Resource) -> None:
+async def test_concurrent_puts_and_deletes_terminate(resource: Resource) -> None:
     answers = await asyncio.gather(
         *(
             resource.ask(*asked)
@@ -139,7 +139,7 @@ async def test_comings_and_goings_end(resource: Resource) -> None:
     assert {answer.status_code for answer in answers} <= {204, 412}
 
 
-async def test_a_swap_that_is_lost_for_ever_is_given_up(
+async def test_document_swap_gives_up_after_its_retry_limit(
     resource: Resource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def lost(*_: object) -> bool:

@@ -12,8 +12,6 @@ from lrs.auth import scopes
 from tests.support.documents import NONE_YET, RESOURCES, Resource, code
 from tests.support.partners import Partner, new_partner
 
-# Who may
-
 
 @pytest.mark.parametrize(
     ("granted", "reads", "writes"),
@@ -26,7 +24,7 @@ from tests.support.partners import Partner, new_partner
         ("define", "", ""),
     ],
 )
-async def test_scopes(
+async def test_document_request_without_scope_returns_403(
     services: Services,
     http: httpx.AsyncClient,
     make: Callable[..., Resource],
@@ -47,7 +45,7 @@ async def test_scopes(
                 assert scope in answer.json()["detail"]
 
 
-async def test_version_comes_before_credentials_and_those_before_parameters(
+async def test_version_is_checked_before_credentials_before_parameters(
     http: httpx.AsyncClient, partner: Partner
 ) -> None:
     path = "/xapi/activities/state"
@@ -60,7 +58,7 @@ async def test_version_comes_before_credentials_and_those_before_parameters(
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
-async def test_parameters_are_checked(resource: Resource, method: str) -> None:
+async def test_unknown_or_missing_parameter_is_refused(resource: Resource, method: str) -> None:
     content = {"a": 1} if method in ("PUT", "POST") else None
     answer = await resource.ask(method, "one", content, foo="bar")
     assert code(answer) == (400, "invalid-parameter")
@@ -73,7 +71,7 @@ async def test_parameters_are_checked(resource: Resource, method: str) -> None:
         assert [each["pointer"] for each in answer.json()["errors"]] == [resource.id_parameter]
 
 
-async def test_parameters_are_utf8(partner: Partner, resource: Resource) -> None:
+async def test_parameter_that_is_not_utf8_is_refused(partner: Partner, resource: Resource) -> None:
     answer = await partner.http.get(
         f"{resource.path}?{resource.id_parameter}=%FF",
         headers={"X-Experience-API-Version": resource.version, **partner.headers},
@@ -81,5 +79,5 @@ async def test_parameters_are_utf8(partner: Partner, resource: Resource) -> None
     assert code(answer) == (400, "invalid-parameter")
 
 
-async def test_other_methods_are_refused(resource: Resource) -> None:
+async def test_other_methods_return_405(resource: Resource) -> None:
     assert code(await resource.ask("PATCH", "one", {})) == (405, "method-not-allowed")

@@ -24,10 +24,7 @@ with warnings.catch_warnings():  # authlib wants a successor of httpx that is no
     from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
 
 
-# What a token is
-
-
-async def test_a_token_is_an_rfc_9068_jwt_that_anyone_can_verify(
+async def test_token_is_an_rfc_9068_jwt_verifiable_with_the_published_key(
     partner: Partner, services: Services
 ) -> None:
     keys = await partner.http.get("/.well-known/jwks.json")
@@ -46,12 +43,12 @@ async def test_a_token_is_an_rfc_9068_jwt_that_anyone_can_verify(
     jwt.JWTClaimsRegistry(exp={"essential": True}).validate(claims)
 
 
-async def test_no_two_tokens_are_the_same(partner: Partner) -> None:
+async def test_tokens_are_unique(partner: Partner) -> None:
     first = partner.token
     assert await partner.authenticate() != first
 
 
-async def test_the_metadata_follow_rfc_8414(http: httpx.AsyncClient, services: Services) -> None:
+async def test_metadata_follows_rfc_8414(http: httpx.AsyncClient, services: Services) -> None:
     answer = await http.get(WELL_KNOWN)
     metadata = answer.json()
     issuer = services.settings.base_url
@@ -69,7 +66,7 @@ async def test_the_metadata_follow_rfc_8414(http: httpx.AsyncClient, services: S
     assert (await http.head(WELL_KNOWN)).status_code == 200
 
 
-async def test_instances_share_their_keys_and_a_restart_keeps_them(
+async def test_signing_keys_are_shared_by_instances_and_survive_a_restart(
     settings: Settings, partner: Partner
 ) -> None:
     own = (await partner.http.get("/.well-known/jwks.json")).json()
@@ -84,7 +81,7 @@ async def test_instances_share_their_keys_and_a_restart_keeps_them(
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
-async def test_authlibs_client_gets_a_token_and_uses_it(
+async def test_authlib_client_gets_and_renews_a_token(
     partner: Partner, server: str, method: str
 ) -> None:
     async with AsyncOAuth2Client(
@@ -100,20 +97,20 @@ async def test_authlibs_client_gets_a_token_and_uses_it(
         assert answer.status_code == 200
         found = await client.get(f"{server}{partner.url('statements')}")
         assert [each["id"] for each in found.json()["statements"]] == answer.json()
-        # It renews an expired token by itself.
+        # The client renews an expired token itself.
         client.token = {**token, "expires_at": 1}
         renewed = await client.get(f"{server}{partner.url('statements')}")
         assert renewed.status_code == 200
         assert client.token["access_token"] != token["access_token"]
 
 
-async def test_authlibs_client_understands_a_refusal(partner: Partner, server: str) -> None:
+async def test_authlib_client_receives_invalid_client(partner: Partner, server: str) -> None:
     async with AsyncOAuth2Client(partner.key, "wrong") as client:
         with pytest.raises(OAuthError, match="invalid_client"):
             await client.fetch_token(f"{server}{TOKEN}", grant_type="client_credentials")
 
 
-async def test_services_of_another_secret_key_do_not_start(settings: Settings) -> None:
+async def test_services_with_another_secret_key_do_not_start(settings: Settings) -> None:
     other = msgspec.structs.replace(settings, secret_key="another secret key of 32 characters")
     with pytest.raises(WrongSecretKey, match="encrypted with another secret key"):
         async with running(other):

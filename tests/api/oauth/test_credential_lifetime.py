@@ -19,11 +19,11 @@ from tests.support.oauth import GRANT, TOKEN, bearer, issue, refused, settle
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, statement
 
-# What ends a credential
 
-
-async def uses(services: Services, partner: Partner) -> list[Callable[[], Any]]:
-    """One request for each way that a credential of the partner can be used."""
+async def requests_by_authentication(
+    services: Services, partner: Partner
+) -> list[Callable[[], Any]]:
+    """One request for each authentication method of a credential."""
     token = partner.token
 
     async def by_token() -> httpx.Response:
@@ -40,10 +40,10 @@ async def uses(services: Services, partner: Partner) -> list[Callable[[], Any]]:
     return [by_token, by_basic, by_token_on_xapi]
 
 
-async def test_a_revocation_ends_tokens_and_basic_alike(
+async def test_revoked_credential_returns_401_for_tokens_and_basic(
     partner: Partner, services: Services
 ) -> None:
-    ways = await uses(services, partner)
+    ways = await requests_by_authentication(services, partner)
     assert [(await use()).status_code for use in ways] == [200] * 3
     await registry.revoke_credential(services.database, partner.key)
     await settle(services)
@@ -56,25 +56,23 @@ async def test_a_revocation_ends_tokens_and_basic_alike(
     refused(answer, 401, "invalid_client")
 
 
-async def test_a_credential_is_good_until_it_expires(partner: Partner, services: Services) -> None:
+async def test_expired_credential_returns_401(partner: Partner, services: Services) -> None:
     issued = await issue(services, partner, expires_at=datetime.now(UTC) + timedelta(seconds=0.4))
     guest = Partner(partner.http, partner.name, 0, "", issued.key, issued.secret)
     await guest.authenticate()
-    ways = await uses(services, guest)
+    ways = await requests_by_authentication(services, guest)
     assert [(await use()).status_code for use in ways] == [200] * 3
     await asyncio.sleep(0.5)
     assert [(await use()).status_code for use in ways] == [401] * 3
 
 
-async def test_a_token_does_not_outlive_its_credential(
-    partner: Partner, services: Services
-) -> None:
+async def test_token_expires_with_its_credential(partner: Partner, services: Services) -> None:
     issued = await issue(services, partner, expires_at=datetime.now(UTC) - timedelta(seconds=1))
     answer = await partner.http.post(TOKEN, data=GRANT, auth=(issued.key, issued.secret))
     refused(answer, 401, "invalid_client")
 
 
-async def test_a_clock_that_is_set_back_delays_no_revocation(
+async def test_clock_set_back_does_not_delay_a_revocation(
     partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.time
@@ -86,7 +84,7 @@ async def test_a_clock_that_is_set_back_delays_no_revocation(
     assert (await partner.xapi(statement())).status_code == 401
 
 
-async def test_a_rotated_secret_overlaps_with_the_old_one(
+async def test_rotated_secret_overlaps_with_the_old_one(
     partner: Partner, services: Services
 ) -> None:
     database = services.database
@@ -108,7 +106,7 @@ async def test_a_rotated_secret_overlaps_with_the_old_one(
     assert (await partner.get()).status_code == 200
 
 
-async def test_a_rotation_without_overlap_ends_the_old_secret(
+async def test_rotation_without_overlap_invalidates_the_old_secret(
     partner: Partner, services: Services
 ) -> None:
     assert (await partner.xapi(statement())).status_code == 200
@@ -118,7 +116,7 @@ async def test_a_rotation_without_overlap_ends_the_old_secret(
     assert (await partner.xapi(statement())).status_code == 401
 
 
-async def test_a_static_token_is_good_on_both_interfaces(
+async def test_static_token_is_accepted_on_both_interfaces(
     partner: Partner, services: Services
 ) -> None:
     issued = await issue(services, partner, kind="bearer", label="DataCamp")
@@ -143,7 +141,7 @@ async def test_a_static_token_is_good_on_both_interfaces(
     assert (await partner.get(headers=headers)).status_code == 401
 
 
-async def test_secrets_are_kept_as_hashes_only(
+async def test_secrets_are_stored_as_hashes_only(
     partner: Partner, services: Services, database_url: str
 ) -> None:
     found = await registry.find_credential(services.database, partner.key)

@@ -22,23 +22,21 @@ from tests.support.app import serving
 from tests.support.oauth import AUDIENCE, ISSUER, bearer, encoded, segments
 from tests.support.partners import Partner
 
-# Tokens of an outside issuer
-
 
 class ExternalIssuer:
-    """An outside issuer, with its keys in a file and behind a URL."""
+    """An issuer issuer, with its keys in a file and behind a URL."""
 
     def __init__(self, directory: Path) -> None:
-        self.key = RSAKey.generate_key(2048, {"kid": "outside-1"})
+        self.key = RSAKey.generate_key(2048, {"kid": "issuer-1"})
         self.file = directory / "jwks.json"
         self.publish(self.key)
         self.asked = 0
-        outside = self
+        issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outside.asked += 1
-                content = outside.file.read_bytes()
+                issuer.asked += 1
+                content = issuer.file.read_bytes()
                 self.send_response(200 if self.path == "/jwks" else 404)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
@@ -78,7 +76,7 @@ class ExternalIssuer:
 
 
 @pytest.fixture
-def outside(tmp_path: Path) -> Iterator[ExternalIssuer]:
+def issuer(tmp_path: Path) -> Iterator[ExternalIssuer]:
     issuer = ExternalIssuer(tmp_path)
     yield issuer
     issuer.close()
@@ -91,10 +89,10 @@ def trusting(settings: Settings, jwks: str) -> Settings:
 
 
 @pytest.mark.parametrize("place", ["file", "url"])
-async def test_tokens_of_a_configured_issuer_are_accepted(
-    settings: Settings, partner: Partner, outside: ExternalIssuer, place: str
+async def test_token_of_a_configured_issuer_is_accepted(
+    settings: Settings, partner: Partner, issuer: ExternalIssuer, place: str
 ) -> None:
-    jwks = str(outside.file) if place == "file" else f"{outside.url}/jwks"
+    jwks = str(issuer.file) if place == "file" else f"{issuer.url}/jwks"
     async with serving(trusting(settings, jwks)) as http:
 
         async def status(token: str) -> int:
@@ -102,82 +100,82 @@ async def test_tokens_of_a_configured_issuer_are_accepted(
             return answer.status_code
 
         key = partner.key
-        assert await status(outside.token(client_id=key)) == 200
-        assert await status(outside.token(azp=key)) == 200
-        assert await status(outside.token(sub=key)) == 200
-        assert await status(outside.token(client_id=key, alg="PS256")) == 200
-        assert await status(outside.token(client_id=key, aud=["x", AUDIENCE])) == 200
+        assert await status(issuer.token(client_id=key)) == 200
+        assert await status(issuer.token(azp=key)) == 200
+        assert await status(issuer.token(sub=key)) == 200
+        assert await status(issuer.token(client_id=key, alg="PS256")) == 200
+        assert await status(issuer.token(client_id=key, aud=["x", AUDIENCE])) == 200
         assert await status(partner.token) == 200
-        # Its scopes limit what the credential may do.
-        assert await status(outside.token(client_id=key, scope="statements/write")) == 403
-        assert await status(outside.token(client_id=key, scope="statements/read openid")) == 200
-        assert await status(outside.token(client_id=key, scope="api")) == 200
-        # And these are not good.
-        assert await status(outside.token()) == 401
-        assert await status(outside.token(client_id=key, aud="https://another.example")) == 401
-        assert await status(outside.token(client_id=key, aud=None)) == 401
-        assert await status(outside.token(client_id=key, iss="https://another.example")) == 401
-        assert await status(outside.token(client_id=key, exp=None)) == 401
-        assert await status(outside.token(client_id=key, exp=1)) == 403
-        stranger = RSAKey.generate_key(2048, {"kid": "outside-1"})
-        assert await status(outside.token(client_id=key, key=stranger)) == 401
-        pem = outside.key.as_pem(private=False)
-        claims = segments(outside.token(client_id=key))[1]
-        head = {"alg": "HS256", "typ": "JWT", "kid": "outside-1"}
+        # Its scopes limit those of the credential.
+        assert await status(issuer.token(client_id=key, scope="statements/write")) == 403
+        assert await status(issuer.token(client_id=key, scope="statements/read openid")) == 200
+        assert await status(issuer.token(client_id=key, scope="api")) == 200
+        # These tokens are invalid.
+        assert await status(issuer.token()) == 401
+        assert await status(issuer.token(client_id=key, aud="https://another.example")) == 401
+        assert await status(issuer.token(client_id=key, aud=None)) == 401
+        assert await status(issuer.token(client_id=key, iss="https://another.example")) == 401
+        assert await status(issuer.token(client_id=key, exp=None)) == 401
+        assert await status(issuer.token(client_id=key, exp=1)) == 403
+        stranger = RSAKey.generate_key(2048, {"kid": "issuer-1"})
+        assert await status(issuer.token(client_id=key, key=stranger)) == 401
+        pem = issuer.key.as_pem(private=False)
+        claims = segments(issuer.token(client_id=key))[1]
+        head = {"alg": "HS256", "typ": "JWT", "kid": "issuer-1"}
         text = f"{encoded(head)}.{encoded(claims)}"
         forged = f"{text}.{encoded(hmac.digest(pem, text.encode(), 'sha256'))}"
         assert await status(forged) == 401
         unsigned = f"{encoded({**head, 'alg': 'none'})}.{encoded(claims)}."
         assert await status(unsigned) == 401
-    assert outside.asked <= 1
+    assert issuer.asked <= 1
 
 
-async def test_without_a_configured_issuer_its_tokens_are_unknown(
-    partner: Partner, outside: ExternalIssuer
+async def test_token_of_an_unconfigured_issuer_returns_401(
+    partner: Partner, issuer: ExternalIssuer
 ) -> None:
-    answer = await partner.get(headers=bearer(outside.token(client_id=partner.key)))
+    answer = await partner.get(headers=bearer(issuer.token(client_id=partner.key)))
     assert answer.status_code == 401
 
 
-async def test_unknown_keys_do_not_make_us_ask_again_and_again(
-    settings: Settings, partner: Partner, outside: ExternalIssuer
+async def test_unknown_key_does_not_fetch_the_key_set_again(
+    settings: Settings, partner: Partner, issuer: ExternalIssuer
 ) -> None:
-    async with serving(trusting(settings, f"{outside.url}/jwks")) as http:
-        other = RSAKey.generate_key(2048, {"kid": "outside-2"})
+    async with serving(trusting(settings, f"{issuer.url}/jwks")) as http:
+        other = RSAKey.generate_key(2048, {"kid": "issuer-2"})
         for _ in range(5):
-            token = outside.token(client_id=partner.key, key=other)
+            token = issuer.token(client_id=partner.key, key=other)
             answer = await http.get(partner.url("statements"), headers=bearer(token))
             assert answer.status_code == 401
-    assert outside.asked == 1
+    assert issuer.asked == 1
 
 
-async def test_a_key_that_is_withdrawn_is_good_for_a_while_only(
-    settings: Settings, partner: Partner, outside: ExternalIssuer, monkeypatch: pytest.MonkeyPatch
+async def test_withdrawn_key_is_rejected_after_the_cache_expires(
+    settings: Settings, partner: Partner, issuer: ExternalIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jwks, "_MIN_REFRESH_SECONDS", 0.0)
-    async with serving(trusting(settings, str(outside.file))) as http:
+    async with serving(trusting(settings, str(issuer.file))) as http:
 
         async def status() -> int:
             """Of a token that was never seen."""
-            token = outside.token(client_id=partner.key, jti=str(time.monotonic_ns()))
+            token = issuer.token(client_id=partner.key, jti=str(time.monotonic_ns()))
             answer = await http.get(partner.url("statements"), headers=bearer(token))
             return answer.status_code
 
         assert await status() == 200
-        outside.publish(RSAKey.generate_key(2048, {"kid": "outside-2"}))
+        issuer.publish(RSAKey.generate_key(2048, {"kid": "issuer-2"}))
         assert await status() == 200
         monkeypatch.setattr(jwks, "_MAX_AGE_SECONDS", 0.0)
-        outside.file.rename(outside.file.with_suffix(".away"))
-        assert await status() == 200  # an issuer that is away withdraws nothing
-        outside.file.with_suffix(".away").rename(outside.file)
+        issuer.file.rename(issuer.file.with_suffix(".away"))
+        assert await status() == 200  # an unreachable issuer withdraws nothing
+        issuer.file.with_suffix(".away").rename(issuer.file)
         assert await status() == 401
 
 
-async def test_keys_that_cannot_be_had_are_503(
-    settings: Settings, partner: Partner, outside: ExternalIssuer
+async def test_unreachable_key_set_returns_503_with_retry_after(
+    settings: Settings, partner: Partner, issuer: ExternalIssuer
 ) -> None:
-    token = outside.token(client_id=partner.key)
-    for location in (f"{outside.url}/nothing", "http://127.0.0.1:1/jwks", "/no/such/file"):
+    token = issuer.token(client_id=partner.key)
+    for location in (f"{issuer.url}/nothing", "http://127.0.0.1:1/jwks", "/no/such/file"):
         async with serving(trusting(settings, location)) as http:
             answer = await http.get(partner.url("statements"), headers=bearer(token))
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
@@ -190,12 +188,12 @@ async def test_keys_that_cannot_be_had_are_503(
      '{"keys": [{"kty": "RSA", "n": 3}]}',
      '{"keys": [{"kty": "EC", "crv": "x", "x": "a", "y": "b"}]}'],
 )  # fmt: skip
-async def test_what_is_no_key_set_is_503(
-    settings: Settings, partner: Partner, outside: ExternalIssuer, document: str
+async def test_malformed_key_set_returns_503(
+    settings: Settings, partner: Partner, issuer: ExternalIssuer, document: str
 ) -> None:
-    token = outside.token(client_id=partner.key)
-    outside.file.write_text(document)
-    async with serving(trusting(settings, str(outside.file))) as http:
+    token = issuer.token(client_id=partner.key)
+    issuer.file.write_text(document)
+    async with serving(trusting(settings, str(issuer.file))) as http:
         for _ in range(2):
             answer = await http.get(partner.url("statements"), headers=bearer(token))
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

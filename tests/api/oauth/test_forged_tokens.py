@@ -14,8 +14,6 @@ from lrs.api.services import Services
 from tests.support.oauth import bearer, encoded, segments
 from tests.support.partners import Partner
 
-# Tokens that nobody issued
-
 
 async def forgeries(partner: Partner) -> dict[str, str]:
     header, claims = segments(partner.token)
@@ -65,13 +63,13 @@ async def forgeries(partner: Partner) -> dict[str, str]:
     }
 
 
-async def test_a_forged_token_is_refused(partner: Partner) -> None:
+async def test_forged_token_returns_401(partner: Partner) -> None:
     for name, token in (await forgeries(partner)).items():
         answer = await partner.get(headers=bearer(token))
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), name
 
 
-async def test_our_own_key_does_not_make_every_token_good(
+async def test_token_with_own_signature_and_wrong_claims_returns_401(
     partner: Partner, services: Services
 ) -> None:
     tokens = services.tokens

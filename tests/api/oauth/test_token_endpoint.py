@@ -14,13 +14,15 @@ from tests.support.oauth import GRANT, TOKEN, bearer, issue, refused
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import statement
 
-# Asking for a token
+# Client authentication
 
 
 @pytest.mark.parametrize("path", [TOKEN, "/oauth2-provider/token"])
 @pytest.mark.parametrize("form", ["data", "json"])
 @pytest.mark.parametrize("way", ["basic", "body"])
-async def test_a_client_gets_a_token(partner: Partner, path: str, form: str, way: str) -> None:
+async def test_client_credentials_grant_returns_a_token(
+    partner: Partner, path: str, form: str, way: str
+) -> None:
     told = dict(GRANT)
     request: dict[str, Any] = {form: told}
     if way == "basic":
@@ -37,7 +39,7 @@ async def test_a_client_gets_a_token(partner: Partner, path: str, form: str, way
     assert found.status_code == 200
 
 
-async def test_percipios_request_is_answered(partner: Partner) -> None:
+async def test_percipio_token_request_returns_a_token(partner: Partner) -> None:
     answer = await partner.http.post(
         "/oauth2-provider/token",
         json={
@@ -51,13 +53,13 @@ async def test_percipios_request_is_answered(partner: Partner) -> None:
     assert (await partner.get(headers=bearer(answer.json()["access_token"]))).status_code == 200
 
 
-async def test_a_secret_is_percent_decoded_in_basic_credentials(partner: Partner) -> None:
+async def test_secret_in_basic_credentials_is_percent_decoded(partner: Partner) -> None:
     quoted = "".join(f"%{ord(letter):02X}" for letter in partner.secret)
     answer = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, quoted))
     assert answer.status_code == 200
 
 
-async def test_a_client_that_is_not_known_is_refused(partner: Partner) -> None:
+async def test_unknown_client_is_refused_with_invalid_client(partner: Partner) -> None:
     wrong: list[dict[str, Any]] = [
         {"auth": (partner.key, "wrong")},
         {"auth": (partner.key, "")},
@@ -80,13 +82,15 @@ async def test_a_client_that_is_not_known_is_refused(partner: Partner) -> None:
             refused(await partner.http.post(TOKEN, **sent), 401, "invalid_client")  # type: ignore[arg-type]
 
 
-async def test_a_static_token_is_no_client(partner: Partner, services: Services) -> None:
+async def test_bearer_credential_cannot_request_a_token(
+    partner: Partner, services: Services
+) -> None:
     issued = await issue(services, partner, kind="bearer")
     answer = await partner.http.post(TOKEN, data=GRANT, auth=(issued.key, issued.secret))
     refused(answer, 401, "invalid_client")
 
 
-async def test_a_client_authenticates_once(partner: Partner) -> None:
+async def test_two_client_authentications_are_an_invalid_request(partner: Partner) -> None:
     auth = (partner.key, partner.secret)
     both = {**GRANT, "client_id": partner.key, "client_secret": partner.secret}
     refused(await partner.http.post(TOKEN, data=both, auth=auth), 400, "invalid_request")
@@ -110,7 +114,7 @@ async def test_a_client_authenticates_once(partner: Partner) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["data", "json"])
-async def test_a_wrong_request_is_refused_in_the_words_of_rfc_6749(
+async def test_invalid_token_request_returns_the_rfc_6749_error(
     partner: Partner, form: dict[str, str], error: str, kind: str
 ) -> None:
     answer = await partner.http.post(TOKEN, **{kind: form}, auth=(partner.key, partner.secret))  # type: ignore[arg-type]
@@ -143,7 +147,7 @@ FORM = "application/x-www-form-urlencoded"
         (b"grant_type=client_credentials", ""),
     ],
 )
-async def test_a_body_that_cannot_be_read_is_an_invalid_request(
+async def test_malformed_body_is_an_invalid_request(
     partner: Partner, body: bytes, content_type: str
 ) -> None:
     answer = await partner.http.post(
@@ -155,12 +159,12 @@ async def test_a_body_that_cannot_be_read_is_an_invalid_request(
     refused(answer, 400, "invalid_request")
 
 
-async def test_a_large_body_is_refused(partner: Partner) -> None:
+async def test_large_token_request_returns_413(partner: Partner) -> None:
     answer = await partner.http.post(TOKEN, data={"grant_type": "x" * 20_000})
     assert answer.status_code == 413
 
 
-async def test_the_token_endpoint_answers_post_only(http: httpx.AsyncClient) -> None:
+async def test_get_of_the_token_endpoint_returns_405(http: httpx.AsyncClient) -> None:
     answer = await http.get(TOKEN)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
@@ -169,7 +173,7 @@ async def test_the_token_endpoint_answers_post_only(http: httpx.AsyncClient) -> 
 
 
 @pytest.mark.parametrize("asked", [None, "", "api", "all", "api all"])
-async def test_no_scope_and_api_mean_whatever_was_granted(
+async def test_token_without_scope_has_the_granted_scopes(
     partner: Partner, asked: str | None
 ) -> None:
     form = GRANT if asked is None else {**GRANT, "scope": asked}
@@ -177,7 +181,7 @@ async def test_no_scope_and_api_mean_whatever_was_granted(
     assert answer.json()["scope"] == "all"
 
 
-async def test_a_token_may_be_narrower_than_its_credential(partner: Partner) -> None:
+async def test_token_with_fewer_scopes_than_its_credential_is_limited(partner: Partner) -> None:
     answer = await partner.http.post(
         TOKEN,
         data={**GRANT, "scope": "statements/write statements/read/mine"},
@@ -190,7 +194,7 @@ async def test_a_token_may_be_narrower_than_its_credential(partner: Partner) -> 
     assert (track.status_code, track.json()["code"]) == (403, "missing-scope")
 
 
-async def test_a_token_is_never_wider_than_its_credential(
+async def test_scope_beyond_the_credential_is_an_invalid_scope(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     reader = await new_partner(services, http, frozenset({scopes.STATEMENTS_READ}))
@@ -205,7 +209,7 @@ async def test_a_token_is_never_wider_than_its_credential(
     assert implied.json()["scope"] == "statements/read/mine"
 
 
-async def test_all_does_not_include_admin(partner: Partner) -> None:
+async def test_all_scope_does_not_include_admin(partner: Partner) -> None:
     answer = await partner.http.post(
         TOKEN, data={**GRANT, "scope": "admin"}, auth=(partner.key, partner.secret)
     )

@@ -15,8 +15,6 @@ from lrs.store import registry
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import statement
 
-# Who may
-
 
 async def ask(partner: Partner, headers: dict[str, str], path: str = "") -> list[httpx.Response]:
     path = path or partner.url("statements")
@@ -41,7 +39,7 @@ async def ask(partner: Partner, headers: dict[str, str], path: str = "") -> list
         "nonsense",
     ],
 )
-async def test_without_a_good_token_it_is_401(partner: Partner, authorization: str | None) -> None:
+async def test_invalid_token_returns_401(partner: Partner, authorization: str | None) -> None:
     headers = {"Authorization": authorization} if authorization is not None else {}
     for answer in await ask(partner, headers):
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
@@ -50,7 +48,7 @@ async def test_without_a_good_token_it_is_401(partner: Partner, authorization: s
     assert await partner.all() == []
 
 
-async def test_basic_credentials_are_not_taken_even_after_they_were_elsewhere(
+async def test_basic_credentials_return_401_also_when_cached(
     partner: Partner, services: Services
 ) -> None:
     basic = httpx.BasicAuth(partner.key, partner.secret)
@@ -68,14 +66,14 @@ async def expired(services: Services, partner: Partner) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_an_expired_token_is_403(partner: Partner, services: Services) -> None:
+async def test_expired_token_returns_403(partner: Partner, services: Services) -> None:
     for answer in await ask(partner, await expired(services, partner)):
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
         assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
     assert await partner.all() == []
 
 
-async def test_a_token_that_expires_while_it_is_remembered_is_403(
+async def test_token_that_expires_while_cached_returns_403(
     partner: Partner, services: Services
 ) -> None:
     settings = msgspec.structs.replace(services.settings, access_token_ttl_seconds=1)
@@ -87,7 +85,7 @@ async def test_a_token_that_expires_while_it_is_remembered_is_403(
 
 
 @pytest.mark.parametrize("organization", ["", "/organizations/acme"])
-async def test_another_partners_path_is_403(
+async def test_token_on_another_partners_path_returns_403(
     partner: Partner, stranger: Partner, organization: str
 ) -> None:
     for name in (stranger.name, "no-such-partner", "%00", "x" * 1000):
@@ -97,7 +95,7 @@ async def test_another_partners_path_is_403(
     assert await stranger.all() == []
 
 
-async def test_a_token_without_the_scope_is_403_and_names_it(
+async def test_token_without_scope_returns_403_with_its_name(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     reader = await new_partner(services, http, frozenset({scopes.STATEMENTS_READ}))
@@ -112,9 +110,7 @@ async def test_a_token_without_the_scope_is_403_and_names_it(
     assert (await writer.get()).json()["code"] == "missing-scope"
 
 
-async def test_whoever_may_read_only_its_own_sees_only_its_own(
-    services: Services, partner: Partner
-) -> None:
+async def test_read_mine_returns_own_statements_only(services: Services, partner: Partner) -> None:
     database = services.database
     issued = await credentials.add_credential(
         database,

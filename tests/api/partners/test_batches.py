@@ -13,10 +13,10 @@ from tests.support.partner_statements import BROKEN, of_size, outcomes, pointers
 from tests.support.partners import Partner
 from tests.support.statements import JSON, new_id, statement
 
-# Refused, item by item
+# Refused items
 
 
-async def test_a_broken_statement_is_told_every_violation(partner: Partner) -> None:
+async def test_invalid_statement_returns_every_violation(partner: Partner) -> None:
     answer = await partner.send(BROKEN)
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
@@ -27,7 +27,7 @@ async def test_a_broken_statement_is_told_every_violation(partner: Partner) -> N
     assert await partner.all() == []
 
 
-async def test_a_batch_with_some_broken_items_is_207_and_the_others_are_stored(
+async def test_batch_with_invalid_items_returns_207_and_stores_the_valid_ones(
     partner: Partner,
 ) -> None:
     good, known = statement(id=new_id()), statement(id=new_id())
@@ -64,20 +64,20 @@ async def test_a_batch_with_some_broken_items_is_207_and_the_others_are_stored(
     assert {each["id"] for each in await partner.all()} == {good["id"], known["id"]}
 
 
-async def test_a_batch_of_broken_items_is_400_with_each_outcome(partner: Partner) -> None:
+async def test_batch_of_invalid_items_returns_400_with_each_outcome(partner: Partner) -> None:
     answer = await partner.send([BROKEN, {}, None])
     assert answer.status_code == 400
     assert outcomes(answer) == ["invalid"] * 3
     assert answer.json()["summary"] == {"received": 3, "invalid": 3}
 
 
-async def test_a_batch_of_large_items_is_413_with_each_outcome(partner: Partner) -> None:
+async def test_batch_of_large_items_returns_413_with_each_outcome(partner: Partner) -> None:
     answer = await partner.send(b"[" + of_size(16_385) + b"," + of_size(20_000) + b"]")
     assert answer.status_code == 413
     assert outcomes(answer) == ["too_large"] * 2
 
 
-async def test_a_statement_may_have_16384_bytes_as_sent(partner: Partner) -> None:
+async def test_statement_of_16384_bytes_is_accepted_and_larger_refused(partner: Partner) -> None:
     assert (await partner.send(of_size(16_384))).status_code == 200
     answer = await partner.send(of_size(16_385))
     assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
@@ -86,14 +86,14 @@ async def test_a_statement_may_have_16384_bytes_as_sent(partner: Partner) -> Non
     assert len(await partner.all()) == 2
 
 
-async def test_the_limit_holds_for_each_item_of_a_batch(partner: Partner) -> None:
+async def test_size_limit_applies_to_each_item_of_a_batch(partner: Partner) -> None:
     answer = await partner.send(b"[" + of_size(16_384) + b" , " + of_size(16_385) + b"]")
     assert answer.status_code == 207
     assert outcomes(answer) == ["stored", "too_large"]
     assert answer.json()["results"][1]["problem"]["code"] == "too-large"
 
 
-async def test_characters_count_as_the_bytes_they_are_sent_as(partner: Partner) -> None:
+async def test_size_limit_counts_encoded_bytes(partner: Partner) -> None:
     def named(characters: int) -> bytes:
         actor = {"mbox": "mailto:a@b.example", "name": "ä" * characters}
         return json.dumps(statement(actor=actor), ensure_ascii=False).encode()
@@ -104,7 +104,7 @@ async def test_characters_count_as_the_bytes_they_are_sent_as(partner: Partner) 
     assert (await partner.send(named(8_192))).status_code == 413
 
 
-async def test_an_atomic_item_is_refused_without_stopping_others_in_any_place(
+async def test_invalid_item_in_any_position_refuses_that_item_only(
     partner: Partner,
 ) -> None:
     for place in range(3):
@@ -115,17 +115,17 @@ async def test_an_atomic_item_is_refused_without_stopping_others_in_any_place(
     assert len(await partner.all()) == 6
 
 
-# Refused as a whole
+# Refused requests
 
 
-async def test_a_batch_has_a_greatest_length(partner: Partner) -> None:
+async def test_batch_beyond_the_item_limit_returns_413(partner: Partner) -> None:
     answer = await partner.send(b"[" + b",".join([b"{}"] * 1001) + b"]")
     assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
     assert "1001" in answer.json()["detail"]
     assert (await partner.send([{}] * 1000)).status_code == 400
 
 
-async def test_a_body_that_is_declared_too_large_is_not_read(
+async def test_body_with_large_content_length_is_not_read(
     partner: Partner, services: Services
 ) -> None:
     read: list[bytes] = []
@@ -144,9 +144,7 @@ async def test_a_body_that_is_declared_too_large_is_not_read(
     assert read == []
 
 
-async def test_a_chunked_body_is_read_no_further_than_the_limit(
-    partner: Partner, services: Services
-) -> None:
+async def test_chunked_body_is_read_up_to_the_limit(partner: Partner, services: Services) -> None:
     sent = 0
     chunk = b" " * 1_048_576
 
@@ -163,19 +161,21 @@ async def test_a_chunked_body_is_read_no_further_than_the_limit(
     assert sent <= services.settings.max_body_bytes + 2 * len(chunk)
 
 
-async def test_a_large_body_is_refused_on_a_real_connection(partner: Partner, server: str) -> None:
+async def test_large_body_with_an_invalid_token_returns_401_on_a_real_connection(
+    partner: Partner, server: str
+) -> None:
     async with httpx.AsyncClient(base_url=server) as client:
         answer = await client.post(
             partner.url("statements"),
             content=b" " * 20_000_000,
             headers={**partner.headers, **JSON},
         )
-        # The token's issuer is not this server's: the door is closed before the body is read.
+        # The token has another issuer: it is refused before the body is read.
         assert answer.status_code == 401
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_only_json_is_read(partner: Partner) -> None:
+async def test_other_media_type_than_json_is_refused(partner: Partner) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
         answer = await partner.send(statement(), headers={"Content-Type": content_type})
         assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")

@@ -9,10 +9,8 @@ from tests.support.partner_statements import NOON, SEEDS, outcomes, pointers
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
-# Identity
 
-
-async def test_a_known_statement_is_a_duplicate(partner: Partner) -> None:
+async def test_repeated_statement_returns_409_duplicate(partner: Partner) -> None:
     sent = statement(id=new_id())
     await partner.send(sent)
     (before,) = await partner.all()
@@ -25,7 +23,7 @@ async def test_a_known_statement_is_a_duplicate(partner: Partner) -> None:
     assert await partner.all() == [before]
 
 
-async def test_another_statement_under_a_known_id_is_a_conflict_and_the_paths_are_named(
+async def test_different_statement_with_a_stored_id_returns_409_conflict_with_paths(
     partner: Partner,
 ) -> None:
     sent = statement(id=new_id(), result={"score": {"scaled": 0.5}, "success": True})
@@ -43,7 +41,7 @@ async def test_another_statement_under_a_known_id_is_a_conflict_and_the_paths_ar
     assert await partner.all() == [before]
 
 
-async def test_a_batch_of_known_statements_is_409_with_each_outcome(partner: Partner) -> None:
+async def test_batch_of_stored_statements_returns_409_with_each_outcome(partner: Partner) -> None:
     sent = [statement(id=new_id()) for _ in range(2)]
     await partner.send(sent)
     sent[1]["object"] = {"id": "http://example.com/course/2"}
@@ -54,7 +52,7 @@ async def test_a_batch_of_known_statements_is_409_with_each_outcome(partner: Par
     assert pointers(answer.json()["results"][1]["problem"]) == ["/object/id"]
 
 
-async def test_of_ids_repeated_in_a_batch_the_first_wins(partner: Partner) -> None:
+async def test_first_of_repeated_ids_in_a_batch_is_stored(partner: Partner) -> None:
     first, other = statement(id=new_id()), {"id": "http://example.com/course/other"}
     answer = await partner.send([first, {**first, "object": other}, first])
     assert answer.status_code == 207
@@ -63,7 +61,7 @@ async def test_of_ids_repeated_in_a_batch_the_first_wins(partner: Partner) -> No
     assert found["object"] == first["object"]
 
 
-async def test_an_id_is_the_same_in_any_letter_case(partner: Partner) -> None:
+async def test_statement_id_is_case_insensitive(partner: Partner) -> None:
     sent = statement(id=new_id())
     assert (await partner.send(sent)).status_code == 200
     answer = await partner.send({**sent, "id": sent["id"].upper()})
@@ -71,7 +69,7 @@ async def test_an_id_is_the_same_in_any_letter_case(partner: Partner) -> None:
     assert (await partner.get(statementId=sent["id"].upper())).status_code == 200
 
 
-async def test_a_statement_with_a_time_but_no_id_is_known_again(partner: Partner) -> None:
+async def test_statement_with_timestamp_and_without_id_is_idempotent(partner: Partner) -> None:
     sent = json.loads(SEEDS["datacamp-completed-course-email"])
     first = await partner.send(sent)
     assert first.status_code == 200
@@ -82,7 +80,7 @@ async def test_a_statement_with_a_time_but_no_id_is_known_again(partner: Partner
     assert len(await partner.all()) == 1
 
 
-async def test_the_same_instant_written_otherwise_is_the_same_statement(partner: Partner) -> None:
+async def test_equal_instant_in_another_spelling_is_a_duplicate(partner: Partner) -> None:
     assert (await partner.send(statement(timestamp=NOON))).status_code == 200
     for written in ("2026-05-08T14:00:00+02:00", "2026-05-08T12:00:00.000Z"):
         answer = await partner.send(statement(timestamp=written))
@@ -91,14 +89,14 @@ async def test_the_same_instant_written_otherwise_is_the_same_statement(partner:
     assert another.status_code == 200
 
 
-async def test_the_same_statement_of_two_organizations_is_two(partner: Partner) -> None:
+async def test_same_statement_of_two_organizations_is_stored_twice(partner: Partner) -> None:
     for organization in (None, "acme", "zenith"):
         answer = await partner.send(statement(timestamp=NOON), organization=organization)
         assert answer.status_code == 200
     assert len(await partner.all()) == 3
 
 
-async def test_a_statement_with_neither_id_nor_time_is_always_new(partner: Partner) -> None:
+async def test_statement_without_id_and_timestamp_is_always_new(partner: Partner) -> None:
     ids = [(await partner.send(statement())).json()[0] for _ in range(2)]
     assert [UUID(each).version for each in ids] == [4, 4]
     assert len(await partner.all()) == 2

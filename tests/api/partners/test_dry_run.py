@@ -10,10 +10,8 @@ from tests.support.partner_statements import BROKEN, outcomes, pointers
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
-# Dry run
 
-
-async def test_a_dry_run_says_what_would_happen_and_stores_nothing(partner: Partner) -> None:
+async def test_dry_run_returns_outcomes_and_stores_nothing(partner: Partner) -> None:
     known = statement(id=new_id())
     await partner.send(known)
     new = statement(id=new_id())
@@ -44,7 +42,7 @@ async def test_a_dry_run_says_what_would_happen_and_stores_nothing(partner: Part
 
 
 @pytest.mark.parametrize(("body", "status"), [(statement(), 200), (BROKEN, 400)])
-async def test_a_dry_run_of_one_statement_has_the_status_it_would_have(
+async def test_dry_run_of_one_statement_returns_its_status(
     partner: Partner, body: Any, status: int
 ) -> None:
     answer = await partner.send(body, params={"validate": "true"})
@@ -56,7 +54,7 @@ async def test_a_dry_run_of_one_statement_has_the_status_it_would_have(
 @pytest.mark.parametrize(
     "query", ["validate=yes", "validate=", "dry=true", "validate=true&validate=false"]
 )
-async def test_no_other_parameter_is_taken(partner: Partner, query: str) -> None:
+async def test_invalid_or_unknown_parameter_is_refused(partner: Partner, query: str) -> None:
     answer = await partner.http.post(
         f"{partner.url('statements')}?{query}", json=statement(), headers=partner.headers
     )

@@ -9,10 +9,8 @@ import pytest
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
-# Apart
 
-
-async def test_partners_never_meet(partner: Partner, stranger: Partner) -> None:
+async def test_statements_are_isolated_by_partner(partner: Partner, stranger: Partner) -> None:
     statement_id = new_id()
     ours = statement(id=statement_id)
     theirs = statement(id=statement_id, object={"id": "http://example.com/course/theirs"})
@@ -25,7 +23,7 @@ async def test_partners_never_meet(partner: Partner, stranger: Partner) -> None:
     assert (await partner.send(ours)).json()["code"] == "duplicate"
 
 
-async def test_another_partners_cursor_shows_nothing_of_it(
+async def test_pagination_cursor_of_another_partner_returns_own_statements_only(
     partner: Partner, stranger: Partner
 ) -> None:
     await partner.send([statement() for _ in range(3)])
@@ -39,7 +37,7 @@ async def test_another_partners_cursor_shows_nothing_of_it(
     assert (await stranger.http.get(more, headers=stranger.headers)).status_code == 403
 
 
-async def test_an_organizations_list_holds_only_its_own(partner: Partner) -> None:
+async def test_list_of_an_organization_has_its_own_statements_only(partner: Partner) -> None:
     organizations: tuple[str | None, ...] = (None, "acme", "Ünï org?&#%+")
     ids = {}
     for organization in organizations:
@@ -58,7 +56,7 @@ async def test_an_organizations_list_holds_only_its_own(partner: Partner) -> Non
 
 
 @pytest.mark.parametrize("organization", ["acme", "Ünï%20org%3F%26%23%25+"])
-async def test_a_page_of_an_organization_leads_to_the_next_of_the_same(
+async def test_pagination_stays_within_the_organization(
     partner: Partner, organization: str
 ) -> None:
     await partner.send([statement() for _ in range(3)])

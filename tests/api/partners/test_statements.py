@@ -10,11 +10,11 @@ from tests.support.partner_statements import NOON, SEEDS, pointers
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
-# Accepted
+# Responses
 
 
 @pytest.mark.parametrize("organization", [None, "acme"])
-async def test_one_statement_is_answered_with_its_id_in_an_array(
+async def test_single_statement_returns_an_array_with_its_id(
     partner: Partner, organization: str | None
 ) -> None:
     statement_id = new_id()
@@ -26,23 +26,21 @@ async def test_one_statement_is_answered_with_its_id_in_an_array(
 
 
 @pytest.mark.parametrize("organization", [None, "acme"])
-async def test_a_batch_is_answered_with_its_ids_in_order(
-    partner: Partner, organization: str | None
-) -> None:
+async def test_batch_returns_its_ids_in_order(partner: Partner, organization: str | None) -> None:
     ids = [new_id() for _ in range(20)]
     answer = await partner.send([statement(id=each) for each in ids], organization=organization)
     assert (answer.status_code, answer.json()) == (200, ids)
     assert {each["id"] for each in await partner.all()} == set(ids)
 
 
-async def test_an_empty_batch_is_answered_with_an_empty_array(partner: Partner) -> None:
+async def test_empty_batch_returns_an_empty_array(partner: Partner) -> None:
     answer = await partner.send([])
     assert (answer.status_code, answer.json()) == (200, [])
 
 
 @pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
 @pytest.mark.parametrize("organization", [None, "acme"])
-async def test_every_vendors_example_is_stored_as_sent(
+async def test_vendor_example_is_stored_as_sent(
     partner: Partner, seed: bytes, organization: str | None
 ) -> None:
     sent = json.loads(seed)
@@ -52,17 +50,17 @@ async def test_every_vendors_example_is_stored_as_sent(
     assert sent.items() <= found.items()
 
 
-async def test_every_vendors_example_is_stored_in_one_batch(partner: Partner) -> None:
+async def test_vendor_examples_are_stored_in_one_batch(partner: Partner) -> None:
     answer = await partner.send([json.loads(seed) for seed in SEEDS.values()])
-    # Percipio's two samples are one statement and carry no time: nothing tells them apart.
+    # Percipio's two examples are the same statement without timestamp, but each is stored.
     assert answer.status_code == 200, answer.text
     assert len(set(answer.json())) == len(SEEDS)
 
 
-# What the store makes of a statement
+# Stored statements
 
 
-async def test_the_bytes_of_a_statement_are_served_as_they_were_sent(partner: Partner) -> None:
+async def test_statement_is_served_byte_for_byte(partner: Partner) -> None:
     statement_id = new_id()
     object_ = (
         '{"definition":{"extensions":{"http://e.example/x":{"z":1.10,"a":1e2,"i":'
@@ -81,7 +79,7 @@ async def test_the_bytes_of_a_statement_are_served_as_they_were_sent(partner: Pa
     assert served in listed
 
 
-async def test_the_store_says_when_and_by_whom_it_was_told(partner: Partner) -> None:
+async def test_stored_statement_has_stored_time_and_authority(partner: Partner) -> None:
     claimed = {
         "stored": "2001-01-01T00:00:00Z",
         "authority": {"mbox": "mailto:somebody.else@example.com"},
@@ -97,7 +95,7 @@ async def test_the_store_says_when_and_by_whom_it_was_told(partner: Partner) -> 
     }
 
 
-async def test_a_statement_without_a_time_or_a_version_gets_them(partner: Partner) -> None:
+async def test_missing_timestamp_and_version_are_set(partner: Partner) -> None:
     (statement_id,) = (await partner.send(statement())).json()
     found = (await partner.get(statementId=statement_id)).json()
     assert found["timestamp"] == found["stored"]
@@ -108,7 +106,7 @@ async def test_a_statement_without_a_time_or_a_version_gets_them(partner: Partne
     ("header", "kept"), [("1.0.3", "1.0.0"), ("1.0", "1.0.0"), ("2.0.0", "2.0.0"), ("2.0", "2.0.0")]
 )
 @pytest.mark.parametrize("name", ["X-Experience-API-Version", "X-Experience-API"])
-async def test_the_version_header_is_optional_and_has_two_names(
+async def test_version_header_is_optional_and_has_two_names(
     partner: Partner, name: str, header: str, kept: str
 ) -> None:
     answer = await partner.send(statement(), headers={name: header})
@@ -119,7 +117,7 @@ async def test_the_version_header_is_optional_and_has_two_names(
 
 @pytest.mark.parametrize("name", ["X-Experience-API-Version", "X-Experience-API"])
 @pytest.mark.parametrize("value", ["0.95", "3.0.0", "1.1.0", "latest", "1.0.²", "2.0."])
-async def test_an_unsupported_version_is_refused(partner: Partner, name: str, value: str) -> None:
+async def test_unsupported_version_is_refused(partner: Partner, name: str, value: str) -> None:
     headers = {name: value.encode("latin-1")}
     for answer in (
         await partner.send(statement(), headers=headers),  # type: ignore[arg-type]
@@ -128,7 +126,7 @@ async def test_an_unsupported_version_is_refused(partner: Partner, name: str, va
         assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-version")
 
 
-async def test_a_statements_own_version_decides_where_no_header_does(partner: Partner) -> None:
+async def test_statement_version_applies_without_a_version_header(partner: Partner) -> None:
     new = {
         "contextAgents": [{"objectType": "contextAgent", "agent": {"mbox": "mailto:a@b.example"}}]
     }
@@ -138,7 +136,7 @@ async def test_a_statements_own_version_decides_where_no_header_does(partner: Pa
     assert answer.status_code == 200, answer.text
 
 
-async def test_single_context_activities_become_arrays(partner: Partner) -> None:
+async def test_single_context_activity_becomes_an_array(partner: Partner) -> None:
     context = {
         "contextActivities": {
             "parent": {"id": "http://example.com/parent"},
@@ -161,7 +159,7 @@ async def test_single_context_activities_become_arrays(partner: Partner) -> None
     assert found["context"] == {"contextActivities": expected, "platform": "test"}
 
 
-async def test_what_stands_beside_a_single_context_activity_is_served_as_it_was_sent(
+async def test_text_around_a_single_context_activity_is_kept(
     partner: Partner,
 ) -> None:
     numbers = '{"http://example.com/n":[12345678901234567890123,1.50,1E2,"\\u0062"]}'

@@ -42,7 +42,7 @@ async def stored(partner: Partner, answer: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("organization", [None, "acme"])
-async def test_the_vendors_example_becomes_a_statement(
+async def test_vendor_example_becomes_a_statement(
     partner: Partner, organization: str | None
 ) -> None:
     answer = await track(partner, SEED, organization)
@@ -60,7 +60,7 @@ async def test_the_vendors_example_becomes_a_statement(
     assert [each["id"] for each in within] == ([found["id"]] if organization else [])
 
 
-async def test_it_is_found_as_any_statement_is(partner: Partner) -> None:
+async def test_track_event_is_listed_like_any_statement(partner: Partner) -> None:
     await track(partner, event())
     await partner.send(statement())
     for query in (
@@ -81,7 +81,7 @@ async def test_it_is_found_as_any_statement_is(partner: Partner) -> None:
         ("completed", "http://adlnet.gov/expapi/verbs/completed"),
     ],
 )
-async def test_each_status_is_a_verb(partner: Partner, status: str, verb: str) -> None:
+async def test_status_determines_the_verb(partner: Partner, status: str, verb: str) -> None:
     found = await stored(partner, await track(partner, event(status=status)))
     assert found["verb"]["id"] == verb
     assert found["context"]["extensions"][ORIGINAL]["status"] == status
@@ -96,9 +96,7 @@ async def test_each_status_is_a_verb(partner: Partner, status: str, verb: str) -
         ("a.b@example.com", False),
     ],
 )
-async def test_a_user_is_an_email_a_uuid_or_an_external_id(
-    partner: Partner, user: str, account: bool
-) -> None:
+async def test_user_determines_the_actor(partner: Partner, user: str, account: bool) -> None:
     found = await stored(partner, await track(partner, event(user=user)))
     expected: dict[str, Any] = {"mbox": f"mailto:{user}"}
     if account:
@@ -106,7 +104,7 @@ async def test_a_user_is_an_email_a_uuid_or_an_external_id(
     assert found["actor"] == {"objectType": "Agent", **expected}
 
 
-async def test_the_one_real_clients_shape_is_accepted(partner: Partner) -> None:
+async def test_recorded_client_request_is_accepted(partner: Partner) -> None:
     organization = "0b7d6c1e-1111-4222-8333-444455556666"
     sent = {
         "content_id": "course-v1:edX+DemoX+2024",
@@ -124,7 +122,7 @@ async def test_the_one_real_clients_shape_is_accepted(partner: Partner) -> None:
     assert listed["id"] == found["id"]
 
 
-async def test_the_event_is_kept_as_it_was_sent(partner: Partner) -> None:
+async def test_original_event_is_kept_in_an_extension(partner: Partner) -> None:
     numbers = '"cost":1.50,"order":12345678901234567890123,"user_name":"J\\u00fcrgen"}'
     sent = json.dumps(event(), separators=(",", ":"))[:-1] + f",{numbers}"
     answer = await track(partner, sent.encode())
@@ -140,7 +138,7 @@ async def test_nulls_count_as_absent_and_unknown_members_are_kept(partner: Partn
 
 
 @pytest.mark.parametrize("empty", [None, ""])
-async def test_orgid_names_the_organization_where_the_path_does_not(
+async def test_orgid_is_the_organization_unless_the_path_has_one(
     partner: Partner, empty: str | None
 ) -> None:
     by_path = await track(partner, event(), "acme")
@@ -153,7 +151,7 @@ async def test_orgid_names_the_organization_where_the_path_does_not(
     assert len(await partner.all()) == 1
 
 
-async def test_an_event_is_known_again(partner: Partner) -> None:
+async def test_repeated_event_is_deduplicated(partner: Partner) -> None:
     first = await track(partner, event())
     again = await track(partner, event())
     assert (again.status_code, again.json()["code"]) == (409, "duplicate")
@@ -164,7 +162,7 @@ async def test_an_event_is_known_again(partner: Partner) -> None:
 @pytest.mark.parametrize(
     "change", [{"event_date": "2024-05-13T16:25:00+02:00"}, {"completion_percentage": 99}]
 )
-async def test_the_same_event_told_otherwise_is_409_and_changes_nothing(
+async def test_same_event_with_other_members_returns_409_and_changes_nothing(
     partner: Partner, change: dict[str, Any]
 ) -> None:
     await track(partner, event())
@@ -184,13 +182,15 @@ async def test_the_same_event_told_otherwise_is_409_and_changes_nothing(
         {"orgid": "acme"},
     ],
 )
-async def test_what_identifies_an_event(partner: Partner, change: dict[str, Any]) -> None:
+async def test_changed_identifying_member_makes_another_event(
+    partner: Partner, change: dict[str, Any]
+) -> None:
     await track(partner, event())
     assert (await track(partner, event(**change))).status_code == 200
     assert len(await partner.all()) == 2
 
 
-async def test_a_course_is_followed_from_start_to_end(partner: Partner) -> None:
+async def test_events_of_a_course_from_start_to_end_are_stored(partner: Partner) -> None:
     statuses = [
         event(status="started", event_date="2024-05-13T14:00:00Z"),
         event(status="in_progress", event_date="2024-05-13T14:10:00Z", completion_percentage=40),
@@ -205,7 +205,7 @@ async def test_a_course_is_followed_from_start_to_end(partner: Partner) -> None:
     assert told == statuses
 
 
-async def test_a_mixed_batch_is_207(partner: Partner) -> None:
+async def test_batch_with_different_outcomes_returns_207(partner: Partner) -> None:
     await track(partner, event())
     large = event(content_id="large", note="x" * 16_384)
     batch = [event(), event(status="started"), event(status="done"), large, "text"]
@@ -234,13 +234,13 @@ async def test_a_mixed_batch_is_207(partner: Partner) -> None:
     ("body", "status"),
     [([{}, {}], 400), ([event(note="x" * 20_000)] * 2, 413), ([event(), event()], 207), ([], 200)],
 )
-async def test_a_batchs_status_is_its_items_or_207(
+async def test_batch_status_is_that_of_its_items_or_207(
     partner: Partner, body: Any, status: int
 ) -> None:
     assert (await track(partner, body)).status_code == status
 
 
-async def test_a_broken_event_is_told_every_violation(partner: Partner) -> None:
+async def test_invalid_event_returns_every_violation(partner: Partner) -> None:
     broken = {
         "content_id": "",
         "user": 7,
@@ -262,7 +262,7 @@ async def test_a_broken_event_is_told_every_violation(partner: Partner) -> None:
     assert await partner.all() == []
 
 
-async def test_a_dry_run_stores_nothing(partner: Partner) -> None:
+async def test_dry_run_stores_nothing(partner: Partner) -> None:
     answer = await track(partner, [event(), event(), {}], validate="true")
     assert answer.status_code == 207
     assert [each["outcome"] for each in answer.json()["results"]] == [
@@ -275,11 +275,11 @@ async def test_a_dry_run_stores_nothing(partner: Partner) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "nobody", "acme"])
-async def test_an_organization_of_any_kind(partner: Partner, name: str | None) -> None:
+async def test_any_organization_is_accepted(partner: Partner, name: str | None) -> None:
     assert (await track(partner, event(), name)).status_code == 200
 
 
-async def test_a_long_organization_is_refused_wherever_it_is_named(partner: Partner) -> None:
+async def test_long_organization_is_refused_in_path_and_orgid(partner: Partner) -> None:
     # Letters that do not compress: the name must fit into an index.
     long = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(1024))
     for answer in (await track(partner, event(), long), await track(partner, event(orgid=long))):
@@ -288,7 +288,7 @@ async def test_a_long_organization_is_refused_wherever_it_is_named(partner: Part
     assert longest.status_code == 200, longest.text
 
 
-async def test_an_expired_token_is_401_here(partner: Partner, services: Services) -> None:
+async def test_expired_token_returns_401(partner: Partner, services: Services) -> None:
     tokens = await bootstrap.load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
@@ -299,7 +299,7 @@ async def test_an_expired_token_is_401_here(partner: Partner, services: Services
     assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
 
 
-async def test_who_may_track(
+async def test_track_requires_a_token_with_its_scope(
     partner: Partner, stranger: Partner, services: Services, http: httpx.AsyncClient
 ) -> None:
     for authorization in ("", "Bearer x", "Basic dTpw"):
@@ -318,7 +318,7 @@ async def test_who_may_track(
     assert await partner.all() == await stranger.all() == []
 
 
-async def test_partners_events_are_their_own(partner: Partner, stranger: Partner) -> None:
+async def test_track_events_are_isolated_by_partner(partner: Partner, stranger: Partner) -> None:
     ours, theirs = await track(partner, event()), await track(stranger, event())
     assert (ours.status_code, theirs.status_code) == (200, 200)
     assert ours.json() == theirs.json()
@@ -326,7 +326,7 @@ async def test_partners_events_are_their_own(partner: Partner, stranger: Partner
     assert len(await stranger.all()) == len(await partner.all()) == 1
 
 
-async def test_track_answers_post_only(partner: Partner) -> None:
+async def test_get_of_track_returns_405(partner: Partner) -> None:
     answer = await partner.http.get(partner.url("track"), headers=partner.headers)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["code"] == "method-not-allowed"

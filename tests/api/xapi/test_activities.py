@@ -23,7 +23,7 @@ from tests.support.statements import XAPI, new_id, statement
 # Activities
 
 
-async def test_the_first_statement_tells_all(partner: Partner) -> None:
+async def test_definition_of_the_first_statement_is_returned(partner: Partner) -> None:
     told: Json = {
         "name": {"en-US": "A question", "de": "Eine Frage"},
         "description": {"en-US": "Which?"},
@@ -48,14 +48,14 @@ async def test_the_first_statement_tells_all(partner: Partner) -> None:
     }
 
 
-async def test_an_unknown_activity_is_an_activity(partner: Partner) -> None:
+async def test_unknown_activity_has_its_id_only(partner: Partner) -> None:
     unknown = {"objectType": "Activity", "id": ACTIVITY}
     assert await activity(partner) == unknown
     await send(partner, statement(), statement(object={"id": ACTIVITY, "definition": {}}))
     assert await activity(partner) == unknown
 
 
-async def test_maps_gain_keys_and_all_else_is_replaced(partner: Partner) -> None:
+async def test_language_maps_are_merged_and_other_members_replaced(partner: Partner) -> None:
     x, y = "http://example.com/x", "http://example.com/y"
     await send(
         partner,
@@ -73,8 +73,8 @@ async def test_maps_gain_keys_and_all_else_is_replaced(partner: Partner) -> None
     }
 
 
-async def test_nothing_in_an_extension_is_lost_when_others_come(partner: Partner) -> None:
-    """Null is a value there as good as any."""
+async def test_extensions_are_merged_by_key(partner: Partner) -> None:
+    """Null is a value."""
     x, y, z = (f"http://example.com/{name}" for name in "xyz")
     some = {x: None, y: {"a": None, "b": [None, {"c": None}]}}
     await send(partner, defining(extensions=some), defining(extensions={z: 1}))
@@ -82,7 +82,7 @@ async def test_nothing_in_an_extension_is_lost_when_others_come(partner: Partner
 
 
 @pytest.mark.parametrize("face", ["xapi", "partner"])
-async def test_a_batch_tells_in_its_order(partner: Partner, face: str) -> None:
+async def test_definitions_of_a_batch_are_merged_in_order(partner: Partner, face: str) -> None:
     batch = [
         defining(name={"en": "One"}, type="http://example.com/x"),
         defining(name={"de": "Eins"}, type="http://example.com/y"),
@@ -98,7 +98,7 @@ async def test_a_batch_tells_in_its_order(partner: Partner, face: str) -> None:
     }
 
 
-async def test_every_place_tells(partner: Partner) -> None:
+async def test_definition_in_any_position_is_merged(partner: Partner) -> None:
     def told(number: int) -> Json:
         name = {"en": f"Activity {number}"}
         return {"id": f"{ACTIVITY}/{number}", "definition": {"name": name}}
@@ -126,7 +126,7 @@ async def test_every_place_tells(partner: Partner) -> None:
         assert found == {"name": {"en": f"Activity {number}"}}
 
 
-async def test_one_statement_may_tell_twice_of_one_activity(partner: Partner) -> None:
+async def test_two_definitions_in_one_statement_are_merged(partner: Partner) -> None:
     again = {"id": ACTIVITY, "definition": {"name": {"de": "Eins"}, "moreInfo": "http://m.example"}}
     sent = defining(name={"en": "One"}, type="http://example.com/x")
     await send(partner, {**sent, "context": {"contextActivities": {"other": [again]}}})
@@ -137,23 +137,23 @@ async def test_one_statement_may_tell_twice_of_one_activity(partner: Partner) ->
     }
 
 
-async def test_what_is_refused_or_known_tells_nothing(partner: Partner) -> None:
+async def test_refused_or_duplicate_statement_changes_no_definition(partner: Partner) -> None:
     known = defining(name={"en": "One"})
     await send(partner, known)
     other = defining(name={"en": "Two"})
     other["id"] = known["id"]
-    await send(partner, {**other, "object": {**other["object"]}})  # the same but for definitions
+    await send(partner, {**other, "object": {**other["object"]}})  # equal except for definitions
     assert await definition(partner) == {"name": {"en": "One"}}
     conflict = {**other, "verb": {"id": "http://example.com/other"}}
     for batch in ([defining(name={"en": "Three"}), conflict], [defining(name={"en": "4"}), {}]):
         assert (await partner.xapi(batch)).status_code in (400, 409)
     assert await definition(partner) == {"name": {"en": "One"}}
-    # And it is not remembered as told.
+    # And the cache does not contain it.
     await send(partner, defining(name={"en": "Three"}))
     assert await definition(partner) == {"name": {"en": "Three"}}
 
 
-async def test_of_a_batch_only_what_is_new_tells(partner: Partner) -> None:
+async def test_only_stored_items_of_a_batch_change_definitions(partner: Partner) -> None:
     known = defining(name={"en": "One"})
     await send(partner, known)
     again = {**known, "object": {"id": ACTIVITY, "definition": {"name": {"en": "Two"}}}}
@@ -163,13 +163,13 @@ async def test_of_a_batch_only_what_is_new_tells(partner: Partner) -> None:
     assert await definition(partner) == {"name": {"en": "One", "de": "Eins", "fr": "Un"}}
 
 
-async def test_what_alternates_is_followed(partner: Partner) -> None:
+async def test_alternating_definitions_are_each_written(partner: Partner) -> None:
     for number in (1, 2, 1, 2, 2, 1):
         await send(partner, defining(type=f"http://example.com/{number}"))
         assert await definition(partner) == {"type": f"http://example.com/{number}"}
 
 
-async def test_true_is_not_one(partner: Partner) -> None:
+async def test_boolean_is_not_equal_to_number(partner: Partner) -> None:
     for value in (1, True, 1.5, False, 0):
         await send(partner, defining(extensions={"http://example.com/x": value}))
         found = (await definition(partner))["extensions"]["http://example.com/x"]
@@ -186,9 +186,7 @@ async def test_true_is_not_one(partner: Partner) -> None:
         "urn:x:" + "y" * 20_000,
     ],
 )
-async def test_an_activity_is_found_by_what_it_was_called(
-    partner: Partner, activity_id: str
-) -> None:
+async def test_activity_id_is_compared_byte_for_byte(partner: Partner, activity_id: str) -> None:
     await send(partner, defining(activity_id, name={"en": "One"}))
     assert await activity(partner, activity_id) == {
         "objectType": "Activity",
@@ -198,17 +196,19 @@ async def test_an_activity_is_found_by_what_it_was_called(
     assert await definition(partner, activity_id[:-1]) == {}
 
 
-async def test_a_definition_may_be_huge(partner: Partner) -> None:
+async def test_large_definition_is_merged(partner: Partner) -> None:
     huge = {"http://example.com/x": ["y" * 1000] * 900}
     for language in ("en", "de"):
         await send(partner, defining(name={language: language}, extensions=huge))
     assert await definition(partner) == {"name": {"en": "en", "de": "de"}, "extensions": huge}
 
 
-# The canonical format
+# Canonical format
 
 
-async def test_canonical_gives_what_is_known_in_the_language_asked_for(partner: Partner) -> None:
+async def test_canonical_format_has_the_merged_definition_in_the_accepted_language(
+    partner: Partner,
+) -> None:
     first = defining(name={"en": "One", "fr": "Un"}, type="http://example.com/old")
     await send(
         partner,
@@ -239,7 +239,7 @@ async def test_canonical_gives_what_is_known_in_the_language_asked_for(partner: 
     assert exact.json()["object"] == first["object"]
 
 
-async def test_canonical_tells_of_activities_that_the_statement_only_names(
+async def test_canonical_format_defines_activities_with_an_id_only(
     partner: Partner,
 ) -> None:
     named = {"id": f"{ACTIVITY}/parent"}
@@ -253,8 +253,8 @@ async def test_canonical_tells_of_activities_that_the_statement_only_names(
     assert answer.json()["object"] == sent["object"]
 
 
-async def test_a_definition_does_not_grow_for_ever(partner: Partner) -> None:
-    """It is read and written whole, and no database could hold all that may be told."""
+async def test_definition_beyond_the_size_limit_is_not_merged(partner: Partner) -> None:
+    """A definition is read and written whole, so its size is limited."""
     names = [f"http://example.com/extensions/{number}" for number in range(4)]
     for name in names:
         await send(partner, defining(extensions={name: os.urandom(400_000).hex()}))

@@ -14,11 +14,9 @@ from tests.support.app import serving
 from tests.support.entities import ACTIVITY, LEARNER, defining, definition, names, send, send_batch
 from tests.support.partners import Partner
 
-# Several who tell at once
 
-
-async def test_many_writers_of_the_same_activities_lose_nothing(partner: Partner) -> None:
-    """In every order, so that those who lock in another order would wait in a circle."""
+async def test_concurrent_definitions_are_all_merged(partner: Partner) -> None:
+    """In every order: writers with different lock orders would deadlock."""
     ids = [f"{ACTIVITY}/{number}" for number in range(8)]
 
     async def tell(writer: int) -> None:
@@ -41,7 +39,7 @@ async def test_many_writers_of_the_same_activities_lose_nothing(partner: Partner
 
 @pytest.fixture
 async def other_server(settings: Settings, partner: Partner) -> AsyncIterator[Partner]:
-    """The same partner, at another server of the same database."""
+    """The same partner on another server of the same database."""
     async with serving(settings) as http:
         yield Partner(
             http,
@@ -54,7 +52,7 @@ async def other_server(settings: Settings, partner: Partner) -> AsyncIterator[Pa
         )
 
 
-async def test_two_servers_tell_of_the_same_activities(
+async def test_definitions_from_two_servers_are_merged(
     partner: Partner, other_server: Partner
 ) -> None:
     ids = [f"{ACTIVITY}/{number}" for number in range(5)]
@@ -71,7 +69,7 @@ async def test_two_servers_tell_of_the_same_activities(
         assert found["name"] == {f"x-{writer}": str(writer) for writer in range(30)}
 
 
-async def test_what_one_server_remembers_does_not_undo_what_another_was_told(
+async def test_cached_definition_does_not_undo_an_update_of_another_server(
     partner: Partner, other_server: Partner
 ) -> None:
     old, new = "http://example.com/old", "http://example.com/new"
@@ -85,14 +83,14 @@ async def test_what_one_server_remembers_does_not_undo_what_another_was_told(
 
 
 @pytest.mark.parametrize(("seconds", "name"), [(60.0, "New"), (0.0, "Old")])
-async def test_what_one_server_remembers_is_believed_for_a_while_only(
+async def test_cached_definition_expires(
     partner: Partner,
     other_server: Partner,
     monkeypatch: pytest.MonkeyPatch,
     seconds: float,
     name: str,
 ) -> None:
-    """What is repeated to it is not written, though another was told something else since."""
+    """Until then a repeated definition is not written, even if another server changed it since."""
     monkeypatch.setattr(definitions, "_FRESH_SECONDS", seconds)
     await send(partner, defining(name={"en": "Old"}))
     await send(other_server, defining(name={"en": "New"}))

@@ -25,11 +25,9 @@ from tests.support.entities import (
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, statement
 
-# Agents
-
 
 @pytest.mark.parametrize("agent", IDENTIFIERS, ids=lambda agent: next(iter(agent)))
-async def test_a_person_has_the_identifier_and_every_name(partner: Partner, agent: Json) -> None:
+async def test_person_has_the_identifier_and_every_name(partner: Partner, agent: Json) -> None:
     (identifier,) = agent
     unknown = await person(partner, agent)
     assert unknown == {"objectType": "Person", identifier: [agent[identifier]]}
@@ -40,7 +38,7 @@ async def test_a_person_has_the_identifier_and_every_name(partner: Partner, agen
     assert known == unknown
 
 
-async def test_names_are_gathered_from_every_role(partner: Partner) -> None:
+async def test_names_are_collected_from_every_role(partner: Partner) -> None:
     numbers = itertools.count()
     given: list[str] = []
 
@@ -79,7 +77,7 @@ async def test_names_are_gathered_from_every_role(partner: Partner) -> None:
     assert "name" not in await person(partner, {"mbox": "mailto:team@example.com"})
 
 
-async def test_names_come_with_batches_and_from_the_partner_interface(partner: Partner) -> None:
+async def test_names_are_collected_from_batches_and_the_partner_interface(partner: Partner) -> None:
     batch = [statement(actor={**LEARNER, "name": f"Name {number:02}"}) for number in range(30)]
     await send_batch(partner, *batch)
     answer = await partner.send(statement(actor={**LEARNER, "name": "Other"}))
@@ -87,14 +85,14 @@ async def test_names_come_with_batches_and_from_the_partner_interface(partner: P
     assert await names(partner, LEARNER) == [*(f"Name {n:02}" for n in range(30)), "Other"]
 
 
-async def test_the_name_in_the_question_is_one_of_the_names(partner: Partner) -> None:
+async def test_name_in_the_agent_parameter_is_included(partner: Partner) -> None:
     await send(partner, statement(actor={**LEARNER, "name": "Known"}))
     assert await names(partner, {**LEARNER, "name": "Asked"}) == ["Asked", "Known"]
     assert await names(partner, {**LEARNER, "name": "Known"}) == ["Known"]
     assert await names(partner, LEARNER) == ["Known"]
 
 
-async def test_identifiers_are_not_taken_for_each_other(partner: Partner) -> None:
+async def test_identifiers_of_different_types_are_distinct(partner: Partner) -> None:
     same = "http://ann.openid.example.org/"
     await send(
         partner,
@@ -106,13 +104,13 @@ async def test_identifiers_are_not_taken_for_each_other(partner: Partner) -> Non
     assert await names(partner, {"account": {"homePage": same, "name": "y"}}) == []
 
 
-async def test_an_identified_group_may_be_asked_for(partner: Partner) -> None:
+async def test_identified_group_is_accepted(partner: Partner) -> None:
     team = {"objectType": "Group", "mbox": "mailto:team@example.com"}
     await send(partner, statement(actor={**team, "name": "The team"}))
     assert await person(partner, team) == {"objectType": "Person", "mbox": [team["mbox"]]}
 
 
-async def test_a_name_may_be_long_and_in_any_script(partner: Partner) -> None:
+async def test_long_name_in_any_script_is_returned(partner: Partner) -> None:
     name = "\U0001d11e" * 20_000
     await send(partner, statement(actor={**LEARNER, "name": name}))
     assert await names(partner, LEARNER) == [name]
@@ -138,14 +136,14 @@ async def test_a_name_may_be_long_and_in_any_script(partner: Partner) -> None:
         "",
     ],
 )
-async def test_the_agent_must_be_one(partner: Partner, agent: str) -> None:
+async def test_invalid_agent_parameter_is_refused(partner: Partner, agent: str) -> None:
     answer = await get(partner, "agents", agent=agent)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
     assert [error["pointer"] for error in answer.json()["errors"]] == ["agent"]
 
 
 @pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
-async def test_parameters_are_checked(partner: Partner, version: str) -> None:
+async def test_unknown_or_missing_parameter_is_refused(partner: Partner, version: str) -> None:
     agent = json.dumps(LEARNER)
     asked: list[tuple[str, dict[str, str], list[str]]] = [
         ("agents", {}, ["agent"]),
@@ -166,12 +164,14 @@ async def test_parameters_are_checked(partner: Partner, version: str) -> None:
         assert (await partner.http.get(url, headers=XAPI | partner.headers)).status_code == 400
 
 
-async def test_partners_know_nothing_of_each_other(partner: Partner, stranger: Partner) -> None:
+async def test_names_and_definitions_are_isolated_by_partner(
+    partner: Partner, stranger: Partner
+) -> None:
     told = defining(name={"en": "Ours"})
     await send(partner, {**told, "actor": {**LEARNER, "name": "Ours"}})
     assert await names(stranger, LEARNER) == []
     assert await definition(stranger) == {}
-    # What one partner has told lately is news from another.
+    # The cache of one partner does not apply to another.
     await send(stranger, {**told, "actor": {**LEARNER, "name": "Ours"}})
     assert await names(stranger, LEARNER) == ["Ours"]
     assert await definition(stranger) == {"name": {"en": "Ours"}}

@@ -24,10 +24,10 @@ ACTIVITY = "http://example.com/course/1?a=b&c=d+e%20f"
 ONE_STATE = {"activityId": ACTIVITY, "agent": AGENT, "stateId": "one"}
 
 
-# Every method
+# Methods
 
 
-async def test_statements_are_posted(partner: Partner) -> None:
+async def test_post_in_a_form_stores_statements(partner: Partner) -> None:
     one, two, three = (statement(id=new_id()) for _ in range(3))
     answer = await ask(partner, "POST", content=json.dumps(one))
     assert (answer.status_code, answer.json()) == (200, [one["id"]])
@@ -36,7 +36,7 @@ async def test_statements_are_posted(partner: Partner) -> None:
     assert len(await stored(partner)) == 3
 
 
-async def test_a_statement_is_put(partner: Partner) -> None:
+async def test_put_in_a_form_stores_a_statement(partner: Partner) -> None:
     statement_id = new_id()
     for _ in range(2):
         answer = await ask(
@@ -46,7 +46,7 @@ async def test_a_statement_is_put(partner: Partner) -> None:
     assert await stored(partner) == [statement_id]
 
 
-async def test_statements_are_asked_for_with_every_parameter(partner: Partner) -> None:
+async def test_get_in_a_form_accepts_every_parameter(partner: Partner) -> None:
     registration = new_id()
     ids = [new_id() for _ in range(3)]
     sent = [
@@ -82,7 +82,7 @@ async def test_statements_are_asked_for_with_every_parameter(partner: Partner) -
     assert [each["id"] for each in page["statements"]] == ids[:2]
     names = [each["object"]["definition"]["name"] for each in page["statements"]]
     assert names == [{"de": "eins"}] * 2
-    # The rest may be had either way.
+    # The next page works with both syntaxes.
     path, _, query = page["more"].partition("?")
     fields = dict(httpx.QueryParams(query))
     for rest in (
@@ -92,7 +92,7 @@ async def test_statements_are_asked_for_with_every_parameter(partner: Partner) -
         assert [each["id"] for each in rest.json()["statements"]] == ids[2:]
 
 
-async def test_a_document_is_put_asked_for_posted_and_deleted(partner: Partner) -> None:
+async def test_document_methods_in_a_form(partner: Partner) -> None:
     answer = await ask(partner, "PUT", STATE, **ONE_STATE, content='{"a":1}')
     assert answer.status_code == 204, answer.text
     answer = await ask(partner, "POST", STATE, **ONE_STATE, content='{"ü":"+ &=%"}')
@@ -100,7 +100,7 @@ async def test_a_document_is_put_asked_for_posted_and_deleted(partner: Partner) 
     answer = await ask(partner, "GET", STATE, **ONE_STATE)
     assert answer.json() == {"a": 1, "ü": "+ &=%"}
     assert answer.headers["content-type"] == "application/json"
-    # It is the document that the usual syntax knows.
+    # The usual syntax returns the same document.
     usual = await partner.http.get(STATE, params=ONE_STATE, headers=XAPI | partner.headers)
     assert usual.content == answer.content
     assert (await ask(partner, "DELETE", STATE, **ONE_STATE)).status_code == 204
@@ -119,7 +119,7 @@ async def test_a_document_is_put_asked_for_posted_and_deleted(partner: Partner) 
         ("/xapi/about", {}),
     ],
 )
-async def test_every_resource_answers_get_and_head(
+async def test_get_and_head_in_a_form_on_every_resource(
     partner: Partner, path: str, fields: dict[str, str]
 ) -> None:
     usual = await partner.http.get(path, params=fields, headers=XAPI | partner.headers)
@@ -129,8 +129,8 @@ async def test_every_resource_answers_get_and_head(
     assert (head.status_code, head.content) == (200, b"")
 
 
-async def test_head_leaves_nobody_waiting_for_a_body(partner: Partner, server: str) -> None:
-    """The client sent a POST, and reads as much as Content-Length announces."""
+async def test_head_in_a_form_has_no_content_length(partner: Partner, server: str) -> None:
+    """The client sent a POST, and would wait for Content-Length bytes."""
     async with httpx.AsyncClient(base_url=server, timeout=5) as http:
         for fields in ({}, {"attachments": "true"}, {"limit": "x"}):
             answer = await http.post(
@@ -142,7 +142,7 @@ async def test_head_leaves_nobody_waiting_for_a_body(partner: Partner, server: s
 
 
 @pytest.mark.parametrize("live", [False, True])
-async def test_attachments_are_asked_for(partner: Partner, server: str, live: bool) -> None:
+async def test_get_in_a_form_returns_attachments(partner: Partner, server: str, live: bool) -> None:
     sent = having(described(EVERY_BYTE))
     assert (await post(partner, sent, EVERY_BYTE)).status_code == 200
     fields = {**credentials(partner), "attachments": "true"}
@@ -155,7 +155,7 @@ async def test_attachments_are_asked_for(partner: Partner, server: str, live: bo
     assert list(read(answer).contents.values()) == [EVERY_BYTE]
 
 
-async def test_attachments_are_sent_as_long_as_they_are_text(partner: Partner) -> None:
+async def test_multipart_content_in_a_form_is_accepted(partner: Partner) -> None:
     content = "naïve\r\ntext"
     sent = having(described(content.encode(), contentType="text/plain"))
     body = (
@@ -168,10 +168,10 @@ async def test_attachments_are_sent_as_long_as_they_are_text(partner: Partner) -
     assert (answer.status_code, answer.json()) == (200, [sent["id"]]), answer.text
 
 
-# Fields are headers
+# Header fields
 
 
-async def test_fields_win_over_headers(partner: Partner, stranger: Partner) -> None:
+async def test_form_fields_override_headers(partner: Partner, stranger: Partner) -> None:
     async def post_with(
         headers: dict[str, str], fields: dict[str, str], content: str
     ) -> httpx.Response:
@@ -194,11 +194,11 @@ async def test_fields_win_over_headers(partner: Partner, stranger: Partner) -> N
         answer = await post_with(good, {name: value}, one)
         assert answer.status_code == status, name
         assert VERSION in answer.headers
-    # Without a field, the header counts.
+    # Without a field, the header applies.
     assert (await post_with(good, {}, one)).status_code == 200
 
 
-async def test_names_of_headers_have_no_case_and_those_of_parameters_do(partner: Partner) -> None:
+async def test_header_fields_are_case_insensitive_and_parameters_are_not(partner: Partner) -> None:
     fields = {name.lower(): value for name, value in credentials(partner).items()}
     answer = await partner.http.post(STATEMENTS, params={"method": "GET"}, data=fields)
     assert answer.status_code == 200
@@ -208,7 +208,7 @@ async def test_names_of_headers_have_no_case_and_those_of_parameters_do(partner:
         assert [error["pointer"] for error in answer.json()["errors"]] == [name]
 
 
-async def test_the_length_that_a_field_claims_does_not_matter(partner: Partner) -> None:
+async def test_content_length_field_is_ignored(partner: Partner) -> None:
     text = json.dumps(statement(id=new_id(), result={"response": "ü" * 50}))
     for length in ("0", "1", "99999999999", "x", "-1"):
         answer = await ask(partner, "POST", **{"Content-Length": length}, content=text)
@@ -216,20 +216,20 @@ async def test_the_length_that_a_field_claims_does_not_matter(partner: Partner) 
     assert len(await stored(partner)) == 1
 
 
-async def test_a_bearer_token_may_stand_in_the_form(partner: Partner) -> None:
+async def test_bearer_token_in_the_form_is_accepted(partner: Partner) -> None:
     fields = {"Authorization": f"Bearer {partner.token}", VERSION: "1.0.1"}
     answer = await partner.http.post(STATEMENTS, params={"method": "GET"}, data=fields)
     assert answer.status_code == 200
 
 
-async def test_without_credentials_it_is_401(partner: Partner) -> None:
+async def test_missing_credentials_return_401(partner: Partner) -> None:
     for fields in ({VERSION: "1.0.3"}, {VERSION: "1.0.3", "Authorization": "nonsense"}):
         answer = await partner.http.post(STATEMENTS, params={"method": "GET"}, data=fields)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
         assert answer.headers[VERSION] == "1.0.3"
 
 
-async def test_preconditions_stand_in_the_form(partner: Partner) -> None:
+async def test_preconditions_in_the_form_are_checked(partner: Partner) -> None:
     async def put(content: str, **headers: str) -> int:
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = await ask(partner, "PUT", STATE, **ONE_STATE, **fields, content=content)
@@ -243,7 +243,7 @@ async def test_preconditions_stand_in_the_form(partner: Partner) -> None:
     assert await put("third", If_Match=etag) == 412
     found = await ask(partner, "GET", STATE, **ONE_STATE)
     assert found.content == b"second"
-    # The form wins here too.
+    # Form fields override headers.
     answer = await partner.http.post(
         STATE,
         params={"method": "PUT"},
@@ -258,7 +258,7 @@ async def test_preconditions_stand_in_the_form(partner: Partner) -> None:
     assert answer.status_code == 204
 
 
-async def test_a_reader_that_has_it_already_is_told_so(partner: Partner) -> None:
+async def test_if_none_match_in_the_form_returns_304(partner: Partner) -> None:
     answer = await ask(partner, "PUT", STATE, **ONE_STATE, content="x")
     fields = {**ONE_STATE, "If-None-Match": answer.headers["etag"]}
     for method in ("GET", "HEAD"):
@@ -266,10 +266,10 @@ async def test_a_reader_that_has_it_already_is_told_so(partner: Partner) -> None
         assert (answer.status_code, answer.content) == (304, b"")
 
 
-# The content
+# Content
 
 
-async def test_content_is_json_unless_it_says_otherwise(partner: Partner) -> None:
+async def test_content_type_defaults_to_json(partner: Partner) -> None:
     one, two = {**ONE_STATE, "stateId": "1"}, {**ONE_STATE, "stateId": "2"}
     await ask(partner, "PUT", STATE, **one, content="{}")
     await ask(partner, "PUT", STATE, **two, **{"Content-Type": "text/x-ü"}, content="grüße\r\n")
@@ -280,7 +280,9 @@ async def test_content_is_json_unless_it_says_otherwise(partner: Partner) -> Non
     assert found.content == "grüße\r\n".encode()
 
 
-async def test_content_may_be_empty_but_not_absent(partner: Partner) -> None:
+async def test_missing_content_field_is_refused_and_empty_content_accepted(
+    partner: Partner,
+) -> None:
     assert (await ask(partner, "PUT", STATE, **ONE_STATE)).status_code == 400
     assert (await ask(partner, "PUT", statementId=new_id())).status_code == 400
     assert (await ask(partner, "POST")).status_code == 400
@@ -290,7 +292,7 @@ async def test_content_may_be_empty_but_not_absent(partner: Partner) -> None:
     assert await stored(partner) == []
 
 
-async def test_a_header_in_a_field_cannot_bring_others(partner: Partner) -> None:
+async def test_line_ends_in_a_header_field_inject_no_headers(partner: Partner) -> None:
     for name in ("Content-Type", "If-Match", "Authorization", VERSION):
         fields = {name: "x\r\nX-Evil: 1"}
         answer = await ask(partner, "PUT", STATE, **ONE_STATE, content="x", **fields)

@@ -21,30 +21,27 @@ STATEMENTS = "/xapi/statements"
 VERSION = "X-Experience-API-Version"
 
 
-# Refused
-
-
-async def test_another_parameter_beside_method_is_refused(partner: Partner) -> None:
+async def test_second_query_parameter_is_refused(partner: Partner) -> None:
     for query in ("method=GET&limit=1", "limit=1&method=GET", "method=GET&method=PUT"):
         answer = await partner.http.post(f"{STATEMENTS}?{query}", data=credentials(partner))
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
 
 
 @pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "get", "", "CONNECT", "G\u00cbT"])
-async def test_another_method_is_refused(partner: Partner, method: str) -> None:
+async def test_unknown_method_parameter_is_refused(partner: Partner, method: str) -> None:
     answer = await ask(partner, method)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_only_a_post_can_mean_another_method(partner: Partner, method: str) -> None:
+async def test_method_parameter_without_post_is_refused(partner: Partner, method: str) -> None:
     answer = await partner.http.request(
         method, STATEMENTS, params={"method": "POST"}, headers=XAPI | partner.headers
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
 
 
-async def test_a_method_that_the_resource_has_not_is_405(partner: Partner) -> None:
+async def test_unsupported_method_parameter_returns_405(partner: Partner) -> None:
     answer = await ask(partner, "DELETE")
     assert (answer.status_code, answer.headers[VERSION]) == (405, "1.0.3")
     assert "GET" in answer.headers["allow"]
@@ -54,7 +51,9 @@ async def test_a_method_that_the_resource_has_not_is_405(partner: Partner) -> No
 @pytest.mark.parametrize(
     "content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", None]
 )
-async def test_what_is_no_form_is_refused(partner: Partner, content_type: str | None) -> None:
+async def test_other_media_type_than_form_is_refused(
+    partner: Partner, content_type: str | None
+) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     answer = await partner.http.post(
         STATEMENTS,
@@ -77,7 +76,7 @@ async def test_what_is_no_form_is_refused(partner: Partner, content_type: str | 
         "contents", "contents of several names", "long",
     ],
 )  # fmt: skip
-async def test_a_form_that_cannot_be_read_is_refused(partner: Partner, body: bytes) -> None:
+async def test_malformed_form_is_refused(partner: Partner, body: bytes) -> None:
     answer = await partner.http.post(
         STATEMENTS,
         params={"method": "GET"},
@@ -103,7 +102,7 @@ async def test_content_that_is_not_utf_8_is_refused(partner: Partner, content: b
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed-json")
 
 
-async def test_the_name_of_content_may_be_escaped(partner: Partner) -> None:
+async def test_escaped_content_field_name_is_accepted(partner: Partner) -> None:
     text = json.dumps(statement(id=new_id(), result={"response": "a+b & ü = 100 %"}))
     form = urlencode({**credentials(partner), "content": text}).replace("content=", "c%6Fntent=")
     answer = await partner.http.post(
@@ -115,8 +114,10 @@ async def test_the_name_of_content_may_be_escaped(partner: Partner) -> None:
     assert (answer.status_code, answer.json()) == (200, [json.loads(text)["id"]])
 
 
-async def test_a_stranger_keeps_nobody_waiting(partner: Partner) -> None:
-    """What is long is not looked at before it is known whose it is."""
+async def test_unauthenticated_large_form_returns_401_within_half_a_second(
+    partner: Partner,
+) -> None:
+    """Long content is parsed after authentication only."""
     form = {VERSION: "1.0.3", "Authorization": "Basic eDp5"}
     began = time.perf_counter()
     answer = await partner.http.post(
@@ -129,7 +130,7 @@ async def test_a_stranger_keeps_nobody_waiting(partner: Partner) -> None:
     assert time.perf_counter() - began < 0.5
 
 
-async def test_an_empty_form_takes_all_from_the_headers(partner: Partner) -> None:
+async def test_empty_form_uses_the_headers(partner: Partner) -> None:
     answer = await partner.http.post(
         STATEMENTS,
         params={"method": "GET"},
@@ -144,7 +145,9 @@ async def test_an_empty_form_takes_all_from_the_headers(partner: Partner) -> Non
 
 @pytest.mark.parametrize("version", ["2.0.0", "2.0"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "HEAD"])
-async def test_xapi_2_has_dropped_it(partner: Partner, version: str, method: str) -> None:
+async def test_alternate_syntax_with_xapi_2_is_refused(
+    partner: Partner, version: str, method: str
+) -> None:
     fields = {"statementId": new_id()} if method == "PUT" else {}
     content = {"content": json.dumps(statement())} if method in ("PUT", "POST") else {}
     for headers, form in (
@@ -162,7 +165,7 @@ async def test_xapi_2_has_dropped_it(partner: Partner, version: str, method: str
     assert await stored(partner) == []
 
 
-async def test_the_version_is_required(partner: Partner) -> None:
+async def test_missing_version_is_refused(partner: Partner) -> None:
     answer = await partner.http.post(
         STATEMENTS,
         params={"method": "GET"},
@@ -171,7 +174,7 @@ async def test_the_version_is_required(partner: Partner) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-version")
 
 
-async def test_too_large_is_413(settings: Settings, partner: Partner) -> None:
+async def test_large_form_returns_413(settings: Settings, partner: Partner) -> None:
     large = {**credentials(partner), "content": json.dumps(statement(id="x" * 5000))}
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -191,7 +194,7 @@ async def test_too_large_is_413(settings: Settings, partner: Partner) -> None:
         assert answer.status_code == 413
 
 
-async def test_elsewhere_method_is_a_parameter_like_any_other(partner: Partner) -> None:
+async def test_method_parameter_on_the_partner_interface_is_refused(partner: Partner) -> None:
     answer = await partner.http.post(
         partner.url("statements"),
         params={"method": "GET"},

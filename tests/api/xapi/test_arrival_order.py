@@ -33,7 +33,7 @@ REGISTRATION = "6690e6c9-3ef0-4ed3-8b37-7f3964730bee"
 
 @dataclass(frozen=True)
 class Sent:
-    """A statement as it is sent, and the contents that come with it."""
+    """A statement and the attachment contents sent with it."""
 
     statement: Json
     contents: tuple[bytes, ...] = ()
@@ -43,11 +43,11 @@ class Sent:
         return str(self.statement["id"])
 
 
-# What arrives
+# Statements
 
 
 def plain(statement_id: str, number: int = 0, **members: Any) -> Sent:
-    """Tells of its learner and its activity what no other statement tells."""
+    """A statement with its own name for its learner and its own definition of its activity."""
     told = {
         "id": statement_id,
         "actor": {**AGENTS[number % 2], "name": f"Name {number:02}"},
@@ -89,11 +89,11 @@ def voiding(statement_id: str, target: str, number: int = 0) -> Sent:
     return referring(statement_id, target, number, VOIDED)
 
 
-# How it arrives
+# Requests
 
 
 async def send(partner: Partner, batch: Sequence[Sent], face: str) -> None:
-    """One request; contents can come on the xAPI interface only."""
+    """One request; attachment contents are accepted on the xAPI interface only."""
     statements = [each.statement for each in batch]
     contents = list(dict.fromkeys(itertools.chain(*(each.contents for each in batch))))
     if face == "partner" and not contents:
@@ -118,7 +118,7 @@ async def send(partner: Partner, batch: Sequence[Sent], face: str) -> None:
     assert answer.status_code in (200, 204), answer.text
 
 
-# What is found in the end
+# Results
 
 
 QUERIES: list[dict[str, str]] = [
@@ -137,7 +137,7 @@ QUERIES: list[dict[str, str]] = [
 
 
 async def answers(services: Services, partner: Partner, ids: Sequence[str]) -> Json:
-    """Everything that can be asked, but for the order in which statements were stored."""
+    """The results of all queries, except for the order in which statements were stored."""
     found: Json = {}
     for query in QUERIES:
         found[str(query)] = await listed(partner, query)
@@ -168,7 +168,7 @@ async def ask(partner: Partner, resource: str, **params: str) -> httpx.Response:
 
 
 async def listed(partner: Partner, query: dict[str, str]) -> set[str]:
-    """Every page of a list, none of which repeats anything or is out of order."""
+    """All pages of a list, checked for repetitions and order."""
     found: list[tuple[str, str]] = []
     answer = await get(partner, **query, limit="3")
     while True:
@@ -184,7 +184,7 @@ async def listed(partner: Partner, query: dict[str, str]) -> set[str]:
 
 
 async def one(partner: Partner, statement_id: str) -> tuple[int, int, Json]:
-    """How a statement is had by its id, and what it says."""
+    """The responses for a statement id, and the statement."""
     plain = await get(partner, statementId=statement_id)
     voided = await get(partner, voidedStatementId=statement_id)
     there = [each for each in (plain, voided) if each.status_code == 200]
@@ -208,7 +208,7 @@ async def rows(services: Services, partner: Partner, select: str, more: str = ""
 async def in_order(
     services: Services, http: httpx.AsyncClient, sent: Sequence[Sent], ids: Sequence[str]
 ) -> Json:
-    """The answers of a partner that got each statement after all that it refers to."""
+    """The results for a partner that receives each statement after its targets."""
     partner = await new_partner(services, http)
     for each in sent:
         await send(partner, [each], "xapi")
@@ -219,7 +219,7 @@ async def in_order(
 
 
 def small_world() -> list[Sent]:
-    """One that is attached to, signed, referred to and voided."""
+    """Statements with a signature, an attachment, a reference and a voiding."""
     target, saw, void, other = (new_id() for _ in range(4))
     return [
         signed(target, 1),
@@ -233,7 +233,7 @@ ORDERS = list(itertools.permutations(range(4)))
 
 
 @pytest.mark.parametrize("face", ["xapi", "partner", "put"])
-async def test_every_order_one_by_one(
+async def test_every_order_of_single_requests_gives_the_same_results(
     services: Services, http: httpx.AsyncClient, face: str
 ) -> None:
     sent = small_world()
@@ -249,7 +249,9 @@ async def test_every_order_one_by_one(
         assert await answers(services, partner, ids) == expected, order
 
 
-async def test_every_order_in_one_batch(services: Services, http: httpx.AsyncClient) -> None:
+async def test_every_order_in_a_batch_gives_the_same_results(
+    services: Services, http: httpx.AsyncClient
+) -> None:
     sent = small_world()
     ids = [each.id for each in sent]
     expected = await in_order(services, http, sent, ids)
@@ -260,7 +262,7 @@ async def test_every_order_in_one_batch(services: Services, http: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("face", ["xapi", "partner"])
-async def test_every_order_in_one_batch_without_contents(
+async def test_every_order_in_a_batch_without_attachments_gives_the_same_results(
     services: Services, http: httpx.AsyncClient, face: str
 ) -> None:
     ids = [new_id() for _ in range(4)]
@@ -278,7 +280,7 @@ async def test_every_order_in_one_batch_without_contents(
         assert await answers(services, partner, ids) == expected, order
 
 
-async def test_every_statement_at_the_same_moment(
+async def test_concurrent_requests_give_the_same_results(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     sent = small_world()
@@ -291,7 +293,7 @@ async def test_every_statement_at_the_same_moment(
 
 
 @pytest.mark.parametrize("repeated", [1, 2])
-async def test_what_arrives_again_makes_no_difference(
+async def test_repeated_statements_are_deduplicated(
     services: Services, http: httpx.AsyncClient, repeated: int
 ) -> None:
     sent = small_world()
@@ -304,12 +306,12 @@ async def test_what_arrives_again_makes_no_difference(
     assert await answers(services, partner, ids) == expected
 
 
-# Any order of any small world
+# Random statements and orders
 
 
 @dataclass(frozen=True)
 class World:
-    """Statements in an order in which each comes after what it refers to; and how they arrive."""
+    """Statements, each after its targets, and the requests that send them."""
 
     sent: list[Sent]
     batches: list[tuple[str, list[Sent]]]
@@ -355,7 +357,7 @@ def worlds(draw: st.DrawFn) -> World:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(world=worlds())
-async def test_any_order_finds_the_same(
+async def test_any_order_and_grouping_gives_the_same_results(
     services: Services, http: httpx.AsyncClient, world: World
 ) -> None:
     expected = await in_order(services, http, world.sent, world.ids)

@@ -35,8 +35,6 @@ from tests.support.multipart import attached, body, part
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
 
-# Refused
-
 
 @pytest.mark.parametrize(
     ("sent", "pointer"),
@@ -46,7 +44,7 @@ from tests.support.statements import XAPI, new_id, statement
         (within(described(b"x")), "/object/attachments/0"),
     ],
 )
-async def test_as_json_every_attachment_lies_elsewhere(
+async def test_json_request_with_attachment_without_file_url_is_refused(
     partner: Partner, services: Services, sent: Json, pointer: str
 ) -> None:
     await refused(services, partner, await partner.xapi(sent), pointer)
@@ -55,7 +53,7 @@ async def test_as_json_every_attachment_lies_elsewhere(
 
 
 @pytest.mark.parametrize("make", [having, within])
-async def test_as_json_attachments_that_lie_elsewhere_are_fine(partner: Partner, make: Any) -> None:
+async def test_json_request_with_file_urls_is_accepted(partner: Partner, make: Any) -> None:
     one, other = make(elsewhere(b"x")), make(elsewhere(b"x"))
     assert (await partner.xapi(one)).status_code == 200
     assert (await partner.send(other)).status_code == 200
@@ -63,8 +61,8 @@ async def test_as_json_attachments_that_lie_elsewhere_are_fine(partner: Partner,
     assert (set(found.ids), found.contents) == ({one["id"], other["id"]}, {})
 
 
-async def test_content_must_come_with_this_request(partner: Partner) -> None:
-    """That it is here already says nothing of whether the sender has it."""
+async def test_stored_content_does_not_replace_a_missing_part(partner: Partner) -> None:
+    """Stored content does not prove that the sender has it."""
     await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
     again = having(described(EVERY_BYTE))
     for answer in (await partner.xapi(again), await post(partner, again)):
@@ -73,7 +71,9 @@ async def test_content_must_come_with_this_request(partner: Partner) -> None:
     assert again["id"] not in await ids(partner)
 
 
-async def test_content_that_is_here_is_shown_with_whoever_names_it(partner: Partner) -> None:
+async def test_stored_content_is_returned_with_file_url_attachments_of_its_hash(
+    partner: Partner,
+) -> None:
     await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
     other = having(elsewhere(EVERY_BYTE))
     assert (await partner.xapi(other)).status_code == 200
@@ -81,13 +81,13 @@ async def test_content_that_is_here_is_shown_with_whoever_names_it(partner: Part
     assert found.contents == {sha2_of(EVERY_BYTE): EVERY_BYTE}
 
 
-async def test_a_surplus_part_is_refused(partner: Partner, services: Services) -> None:
+async def test_surplus_part_is_refused(partner: Partner, services: Services) -> None:
     for sent in (having(described(b"x")), statement(), [statement(), having(described(b"x"))]):
         said = await refused(services, partner, await post(partner, sent, b"x", b"y"))
         assert sha2_of(b"y") in said or sha2_of(b"x") in said
 
 
-async def test_a_part_with_a_wrong_hash_is_refused(partner: Partner, services: Services) -> None:
+async def test_part_with_a_wrong_hash_is_refused(partner: Partner, services: Services) -> None:
     sent = having(described(b"x"))
     first = part(json.dumps(sent).encode(), "Content-Type: application/json")
     for second in (
@@ -106,20 +106,20 @@ async def test_a_part_with_a_wrong_hash_is_refused(partner: Partner, services: S
         assert "Part 2" in await refused(services, partner, answer)
 
 
-async def test_content_under_the_hash_of_another_kind_is_not_what_was_named(
+async def test_part_with_another_sha2_variant_is_refused(
     partner: Partner, services: Services
 ) -> None:
     sent = having(described(b"x", "sha512"))
     await refused(services, partner, await post(partner, sent, b"x"))
 
 
-async def test_a_refused_batch_keeps_no_content(partner: Partner, services: Services) -> None:
+async def test_refused_batch_stores_no_content(partner: Partner, services: Services) -> None:
     good = having(described(b"good"))
     for bad in (statement(verb={}), having(described(b"absent")), {"actor": 7}, 7):
         await refused(services, partner, await post(partner, [good, bad], b"good"))
 
 
-async def test_a_conflict_keeps_no_content(partner: Partner, services: Services) -> None:
+async def test_conflict_stores_no_content(partner: Partner, services: Services) -> None:
     known = statement(id=new_id())
     assert (await partner.xapi(known)).status_code == 200
     other = having(described(b"x"), id=known["id"], verb={"id": "http://example.com/other"})
@@ -130,8 +130,8 @@ async def test_a_conflict_keeps_no_content(partner: Partner, services: Services)
     assert await ids(partner) == {known["id"]}
 
 
-async def test_what_is_known_brings_nothing_new(partner: Partner, services: Services) -> None:
-    """Attachments do not make another statement of it, and nothing stored is changed."""
+async def test_duplicate_statement_stores_no_content(partner: Partner, services: Services) -> None:
+    """Attachments do not make a statement different, and stored statements do not change."""
     known = having(elsewhere(b"x"))
     assert (await partner.xapi(known)).status_code == 200
     await stored(partner, {**known, "attachments": [described(b"x")]}, b"x")
@@ -140,9 +140,7 @@ async def test_what_is_known_brings_nothing_new(partner: Partner, services: Serv
     assert found["attachments"] == known["attachments"]
 
 
-async def test_put_takes_one_statement_and_its_attachments(
-    partner: Partner, services: Services
-) -> None:
+async def test_invalid_multipart_put_is_refused(partner: Partner, services: Services) -> None:
     sent = having(described(b"x"))
 
     async def put(statements: Any, *contents: bytes) -> httpx.Response:
@@ -172,7 +170,7 @@ async def test_put_takes_one_statement_and_its_attachments(
         "multipart/mixedup; boundary=x",
     ],
 )
-async def test_other_kinds_of_multipart_are_refused(partner: Partner, content_type: str) -> None:
+async def test_other_multipart_types_are_refused(partner: Partner, content_type: str) -> None:
     answer = await partner.http.post(
         URL,
         content=multipart_body(statement()),
@@ -183,7 +181,7 @@ async def test_other_kinds_of_multipart_are_refused(partner: Partner, content_ty
     assert await ids(partner) == set()
 
 
-async def test_the_partner_interface_takes_no_multipart(
+async def test_multipart_on_the_partner_interface_is_refused(
     partner: Partner, services: Services
 ) -> None:
     sent = having(described(b"x"))
@@ -192,7 +190,7 @@ async def test_the_partner_interface_takes_no_multipart(
     await refused(services, partner, answer)
 
 
-async def test_on_the_partner_interface_each_item_stands_for_itself(
+async def test_missing_attachment_refuses_only_its_item_on_the_partner_interface(
     partner: Partner, services: Services
 ) -> None:
     batch = [having(elsewhere(b"x")), having(described(b"x")), statement(id=new_id())]

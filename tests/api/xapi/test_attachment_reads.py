@@ -29,15 +29,11 @@ from tests.support.attachments import (
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
 
-# Asked for
 
-
-async def test_content_is_never_shown_to_another_partner(
-    partner: Partner, stranger: Partner
-) -> None:
+async def test_content_is_isolated_by_partner(partner: Partner, stranger: Partner) -> None:
     secret = having(described(b"secret"))
     await stored(partner, secret, b"secret")
-    # It knows the hash, and the id.
+    # The other partner uses the same hash and id.
     curious = having(elsewhere(b"secret"), id=secret["id"])
     assert (await stranger.xapi(curious)).status_code == 200
     for params in ({}, {"statementId": secret["id"]}):
@@ -47,7 +43,7 @@ async def test_content_is_never_shown_to_another_partner(
     assert read(await get(partner, attachments="true")).contents
 
 
-async def test_content_comes_only_where_it_is_asked_for(partner: Partner) -> None:
+async def test_content_is_sent_only_with_attachments_true(partner: Partner) -> None:
     sent = having(described(EVERY_BYTE))
     await stored(partner, sent, EVERY_BYTE)
     for wanted in ({}, {"attachments": "false"}):
@@ -61,7 +57,7 @@ async def test_content_comes_only_where_it_is_asked_for(partner: Partner) -> Non
         assert (await get(partner, attachments=wrong)).status_code == 400
 
 
-async def test_an_answer_with_nothing_attached_is_multipart_all_the_same(partner: Partner) -> None:
+async def test_response_without_attachments_is_multipart(partner: Partner) -> None:
     empty = read(await get(partner, attachments="true"))
     assert (empty.json, empty.contents) == ({"statements": [], "more": ""}, {})
     sent = statement(id=new_id())
@@ -71,14 +67,14 @@ async def test_an_answer_with_nothing_attached_is_multipart_all_the_same(partner
     assert (found.json["id"], found.contents) == (sent["id"], {})
 
 
-async def test_what_is_not_there_is_a_problem_and_not_multipart(partner: Partner) -> None:
+async def test_unknown_statement_returns_a_problem_not_multipart(partner: Partner) -> None:
     answer = await get(partner, statementId=new_id(), attachments="true")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_contents_come_in_the_order_of_the_statements(partner: Partner) -> None:
-    """Each once, where it is first named."""
+async def test_contents_are_in_the_order_of_the_statements(partner: Partner) -> None:
+    """Once each, at the first statement that refers to it."""
     contents = [bytes([number]) * 3 for number in range(30)]
     for start in range(0, 30, 3):
         some = contents[start : start + 3]
@@ -92,7 +88,7 @@ async def test_contents_come_in_the_order_of_the_statements(partner: Partner) ->
 
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
-async def test_more_goes_on_with_attachments(partner: Partner, ascending: str) -> None:
+async def test_pagination_continues_with_attachments(partner: Partner, ascending: str) -> None:
     contents = [f"content {number}".encode() for number in range(5)]
     sent = [having(described(content)) for content in contents]
     for each, content in zip(sent, contents, strict=True):
@@ -109,7 +105,7 @@ async def test_more_goes_on_with_attachments(partner: Partner, ascending: str) -
 
 
 @pytest.mark.parametrize("form", ["ids", "canonical"])
-async def test_content_comes_with_every_format(partner: Partner, form: str) -> None:
+async def test_content_is_sent_with_every_format(partner: Partner, form: str) -> None:
     sent = [having(described(b"x")), within(described(b"y"))]
     await stored(partner, sent, b"x", b"y")
     found = read(await get(partner, attachments="true", format=form))
@@ -120,7 +116,7 @@ async def test_content_comes_with_every_format(partner: Partner, form: str) -> N
         assert one.json["attachments"][0]["display"] == {"en-US": "A certificate"}
 
 
-async def test_the_attachments_of_a_voided_statement_are_kept(partner: Partner) -> None:
+async def test_attachments_of_a_voided_statement_are_returned(partner: Partner) -> None:
     sent = having(described(b"x"))
     voiding = statement(
         verb={"id": "http://adlnet.gov/expapi/verbs/voided"},
@@ -132,13 +128,15 @@ async def test_the_attachments_of_a_voided_statement_are_kept(partner: Partner) 
     assert found.contents == {sha2_of(b"x"): b"x"}
 
 
-async def test_the_partner_interface_gives_attachments_too(partner: Partner) -> None:
+async def test_partner_interface_returns_attachments(partner: Partner) -> None:
     await stored(partner, having(described(b"x")), b"x")
     found = read(await partner.get(attachments="true"))
     assert found.contents == {sha2_of(b"x"): b"x"}
 
 
-async def test_head_has_the_headers_and_no_content(partner: Partner, server: str) -> None:
+async def test_head_with_attachments_has_headers_and_no_content(
+    partner: Partner, server: str
+) -> None:
     await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
     async with httpx.AsyncClient(base_url=server) as http:
         for _ in range(2):  # on one connection
@@ -155,7 +153,7 @@ async def test_head_has_the_headers_and_no_content(partner: Partner, server: str
 async def test_large_contents_are_streamed(
     partner: Partner, services: Services, server: str
 ) -> None:
-    """Two of 5 MB, and some that are small; they are read in portions, and sent as they come."""
+    """Two of 5 MB and some small ones, read and sent in chunks."""
     large = [os.urandom(5_000_000), os.urandom(5_000_000)]
     small = [b"one", b"two", b"three"]
     contents = [small[0], large[0], small[1], large[1], small[2]]
@@ -181,7 +179,7 @@ async def test_large_contents_are_streamed(
     assert [len(content) async for _, content in asked] == [len(each) for each in contents]
 
 
-async def test_a_reader_that_leaves_in_the_middle_harms_nobody(
+async def test_client_disconnect_during_a_stream_affects_no_other(
     partner: Partner, server: str
 ) -> None:
     content = os.urandom(5_000_000)
@@ -200,10 +198,8 @@ async def test_a_reader_that_leaves_in_the_middle_harms_nobody(
         assert (await http.get(URL, headers=XAPI, auth=auth)).status_code == 200
 
 
-async def test_a_content_type_cannot_speak_for_the_server(
-    partner: Partner, services: Services
-) -> None:
-    """What a sender calls its content must not end the header it is written into."""
+async def test_content_type_with_line_ends_is_refused(partner: Partner, services: Services) -> None:
+    """Otherwise it would inject headers into the response."""
     nasty = "text/plain\r\nX-Experience-API-Hash: 0\r\n\r\n--"
     sent = having(described(b"x", contentType=nasty))
     await refused(services, partner, await post(partner, sent, b"x"), "/attachments/0/contentType")

@@ -30,12 +30,10 @@ from tests.support.multipart import attached, body, part
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
 
-# Sent
-
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize("content", [EVERY_BYTE, NASTY, b"", b"\r\n", b"\n"])
-async def test_content_comes_back_byte_for_byte(
+async def test_content_round_trips_byte_for_byte(
     partner: Partner, method: str, content: bytes
 ) -> None:
     sent = having(described(content))
@@ -53,7 +51,7 @@ async def test_content_comes_back_byte_for_byte(
     assert found.contents == {sha2_of(content): content}
 
 
-async def test_each_part_says_what_it_is(partner: Partner) -> None:
+async def test_part_has_content_type_hash_and_encoding(partner: Partner) -> None:
     sent = having(described(EVERY_BYTE, contentType="image/png"))
     await stored(partner, sent, EVERY_BYTE)
     answer = await get(partner, statementId=sent["id"], attachments="true")
@@ -65,13 +63,15 @@ async def test_each_part_says_what_it_is(partner: Partner) -> None:
             "X-Experience-API-Hash": sha2_of(EVERY_BYTE),
         },
     ]
-    # Once in the statement, once in front of the content.
+    # In the statement and in the headers of the part.
     assert answer.content.count(sha2_of(EVERY_BYTE).encode()) == 2
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
 @pytest.mark.parametrize("capitals", [False, True])
-async def test_every_sha2_may_be_used(partner: Partner, algorithm: str, capitals: bool) -> None:
+async def test_every_sha2_variant_is_accepted(
+    partner: Partner, algorithm: str, capitals: bool
+) -> None:
     sha2 = sha2_of(EVERY_BYTE, algorithm)
     sent = having(described(EVERY_BYTE, sha2=sha2.upper() if capitals else sha2))
     first = part(json.dumps(sent).encode(), "Content-Type: application/json")
@@ -83,7 +83,9 @@ async def test_every_sha2_may_be_used(partner: Partner, algorithm: str, capitals
     assert found.json["attachments"] == sent["attachments"]
 
 
-async def test_a_batch_shares_one_attachment(partner: Partner, services: Services) -> None:
+async def test_attachment_shared_by_a_batch_is_stored_once(
+    partner: Partner, services: Services
+) -> None:
     batch = [having(described(b"shared")) for _ in range(3)]
     batch += [within(described(b"shared")), having(described(b"own"), described(b"shared"))]
     await stored(partner, batch, b"shared", b"own")
@@ -93,7 +95,7 @@ async def test_a_batch_shares_one_attachment(partner: Partner, services: Service
     assert found.contents == {sha2_of(b"shared"): b"shared", sha2_of(b"own"): b"own"}
 
 
-async def test_content_is_kept_once_however_often_it_comes(
+async def test_repeated_content_is_deduplicated_per_partner(
     partner: Partner, stranger: Partner, services: Services
 ) -> None:
     for _ in range(3):
@@ -104,7 +106,9 @@ async def test_content_is_kept_once_however_often_it_comes(
     assert await rows(services, stranger) == 1
 
 
-async def test_the_same_request_again_is_fine(partner: Partner, services: Services) -> None:
+async def test_repeated_multipart_request_is_idempotent(
+    partner: Partner, services: Services
+) -> None:
     sent = [having(described(EVERY_BYTE)), having(elsewhere(b"far"))]
     for _ in range(2):
         await stored(partner, sent, EVERY_BYTE)
@@ -112,16 +116,16 @@ async def test_the_same_request_again_is_fine(partner: Partner, services: Servic
     assert await rows(services, partner) == 1
 
 
-async def test_one_part_may_be_sent_twice(partner: Partner, services: Services) -> None:
+async def test_part_sent_twice_is_deduplicated(partner: Partner, services: Services) -> None:
     await stored(partner, having(described(b"x"), described(b"x")), b"x", b"x")
     assert await rows(services, partner) == 1
 
 
-async def test_statements_without_attachments_may_come_as_multipart(partner: Partner) -> None:
+async def test_multipart_without_attachments_is_accepted(partner: Partner) -> None:
     batch = [statement(id=new_id()), having(elsewhere(b"far"))]
     await stored(partner, batch)
     assert await ids(partner) == {each["id"] for each in batch}
 
 
-async def test_the_length_is_not_held_against_the_sender(partner: Partner) -> None:
+async def test_wrong_attachment_length_is_accepted(partner: Partner) -> None:
     await stored(partner, having(described(EVERY_BYTE, length=7)), EVERY_BYTE)

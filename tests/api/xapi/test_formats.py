@@ -22,7 +22,7 @@ TEAM = {
     "mbox": "mailto:team@example.com",
     "member": [ANN, BEN],
 }
-NOBODIES = {"objectType": "Group", "name": "Nobodies", "member": [ANN, BEN]}
+ANONYMOUS_GROUP = {"objectType": "Group", "name": "Nobodies", "member": [ANN, BEN]}
 VERB = {"id": "http://example.com/verbs/did", "display": {"en-US": "did", "de-DE": "tat"}}
 
 
@@ -56,11 +56,11 @@ def question() -> Json:
 ANN_ID = {"objectType": "Agent", "mbox": "mailto:ann@example.com"}
 BEN_ID = {"account": BEN["account"]}
 TEAM_ID = {"objectType": "Group", "mbox": "mailto:team@example.com"}
-NOBODIES_IDS = {"objectType": "Group", "member": [ANN_ID, BEN_ID]}
+ANONYMOUS_GROUP_ID = {"objectType": "Group", "member": [ANN_ID, BEN_ID]}
 
 
 async def send(partner: Partner, sent: Json, version: str = "1.0.3") -> Json:
-    """Stores a statement; returns it with the id that it is stored under."""
+    """Stores a statement; returns it with its id."""
     sent = {"id": new_id(), **sent}
     answer = await partner.xapi(sent, **{"X-Experience-API-Version": version})
     assert answer.status_code == 200, answer.text
@@ -78,7 +78,7 @@ async def get(partner: Partner, languages: str | None = None, **params: str) -> 
 
 
 async def formatted(partner: Partner, sent: Json, form: str, languages: str | None = None) -> Json:
-    """A statement as it comes by its id, which is how it comes in a list, too."""
+    """A statement by its id, checked to be the same in a list."""
     one = (await get(partner, languages, statementId=sent["id"], format=form)).json()
     listed = (await get(partner, languages, format=form)).json()["statements"]
     assert one in listed
@@ -86,13 +86,13 @@ async def formatted(partner: Partner, sent: Json, form: str, languages: str | No
 
 
 async def parts(partner: Partner, sent: Json, form: str, languages: str | None = None) -> Json:
-    """The same, but for what the server sets."""
+    """The same without the members that the server sets."""
     found = await formatted(partner, sent, form, languages)
     return {key: found[key] for key in found if key in sent}
 
 
 def everything() -> Json:
-    """A statement with something in every place that a format changes, and some that none does."""
+    """A statement with all members that a format changes, and some that no format changes."""
     inner = {
         "objectType": "SubStatement",
         "actor": TEAM,
@@ -100,12 +100,12 @@ def everything() -> Json:
         "object": question(),
         "context": {
             "instructor": ANN,
-            "team": NOBODIES,
+            "team": ANONYMOUS_GROUP,
             "contextActivities": {"parent": activity(2), "other": [activity(3)]},
         },
     }
     return {
-        "actor": NOBODIES,
+        "actor": ANONYMOUS_GROUP,
         "verb": VERB,
         "object": inner,
         "result": {"response": "x", "extensions": {"http://example.com/x": [None, 1.0, "\u00e9"]}},
@@ -124,7 +124,7 @@ def everything() -> Json:
 # exact
 
 
-async def test_exact_is_what_was_sent(partner: Partner) -> None:
+async def test_exact_format_equals_the_sent_statement(partner: Partner) -> None:
     sent = await send(partner, everything())
     sent["object"]["context"]["contextActivities"]["parent"] = [activity(2)]  # always an array
     for languages in (None, "de-DE", "fr"):
@@ -134,7 +134,7 @@ async def test_exact_is_what_was_sent(partner: Partner) -> None:
     )
 
 
-async def test_exact_adds_no_object_type(partner: Partner) -> None:
+async def test_exact_format_adds_no_object_type(partner: Partner) -> None:
     sent = await send(partner, statement(context={"team": {**TEAM, "member": [BEN]}}))
     assert await parts(partner, sent, "exact") == sent
 
@@ -142,12 +142,12 @@ async def test_exact_adds_no_object_type(partner: Partner) -> None:
 # ids
 
 
-async def test_ids_has_nothing_but_what_identifies(partner: Partner) -> None:
+async def test_ids_format_has_identifying_members_only(partner: Partner) -> None:
     sent = await send(partner, everything())
     found = await parts(partner, sent, "ids")
     assert found == {
         **sent,
-        "actor": NOBODIES_IDS,
+        "actor": ANONYMOUS_GROUP_ID,
         "verb": {"id": VERB["id"]},
         "object": {
             "objectType": "SubStatement",
@@ -156,7 +156,7 @@ async def test_ids_has_nothing_but_what_identifies(partner: Partner) -> None:
             "object": {"id": question()["id"]},
             "context": {
                 "instructor": ANN_ID,
-                "team": NOBODIES_IDS,
+                "team": ANONYMOUS_GROUP_ID,
                 "contextActivities": {
                     "parent": [{"id": activity(2)["id"]}],
                     "other": [{"id": activity(3)["id"]}],
@@ -180,22 +180,24 @@ async def test_ids_has_nothing_but_what_identifies(partner: Partner) -> None:
         (activity(), {"id": activity()["id"]}),
         (ANN, ANN_ID),
         (TEAM, TEAM_ID),
-        (NOBODIES, NOBODIES_IDS),
+        (ANONYMOUS_GROUP, ANONYMOUS_GROUP_ID),
         ({"objectType": "Group", "openid": "http://x.example/"},) * 2,
     ],
 )
-async def test_ids_of_every_kind_of_object(partner: Partner, target: Json, expected: Json) -> None:
+async def test_ids_format_of_each_object_type(
+    partner: Partner, target: Json, expected: Json
+) -> None:
     sent = await send(partner, statement(object=target))
     assert (await parts(partner, sent, "ids"))["object"] == expected
 
 
-async def test_ids_keeps_what_a_statement_refers_to(partner: Partner) -> None:
+async def test_ids_format_keeps_a_statement_ref(partner: Partner) -> None:
     reference = {"objectType": "StatementRef", "id": new_id()}
     sent = await send(partner, statement(object=reference))
     assert (await parts(partner, sent, "ids"))["object"] == reference
 
 
-async def test_ids_of_the_authority_is_its_account(partner: Partner) -> None:
+async def test_ids_format_of_the_authority_is_its_account(partner: Partner) -> None:
     sent = await send(partner, statement())
     found = await formatted(partner, sent, "ids")
     assert found["authority"] == {
@@ -207,7 +209,7 @@ async def test_ids_of_the_authority_is_its_account(partner: Partner) -> None:
 # canonical
 
 
-async def test_canonical_has_one_language_in_each_map(partner: Partner) -> None:
+async def test_canonical_format_has_one_language_per_map(partner: Partner) -> None:
     sent = await send(partner, everything())
     found = await parts(partner, sent, "canonical", "de, en;q=0.8")
 
@@ -261,7 +263,7 @@ async def test_canonical_has_one_language_in_each_map(partner: Partner) -> None:
         (None, None),
     ],
 )
-async def test_the_language_is_the_one_asked_for(
+async def test_canonical_format_has_the_accepted_language(
     partner: Partner, languages: str | None, chosen: str | None
 ) -> None:
     sent = await send(partner, {**statement(), "verb": VERB, "object": activity()})
@@ -271,12 +273,14 @@ async def test_the_language_is_the_one_asked_for(
         assert chosen is None or chosen in language_map
 
 
-async def test_canonical_leaves_agents_and_groups_as_they_are(partner: Partner) -> None:
-    sent = await send(partner, statement(actor=TEAM, object=NOBODIES, context={"team": NOBODIES}))
+async def test_canonical_format_keeps_agents_and_groups(partner: Partner) -> None:
+    sent = await send(
+        partner, statement(actor=TEAM, object=ANONYMOUS_GROUP, context={"team": ANONYMOUS_GROUP})
+    )
     assert await parts(partner, sent, "canonical") == sent
 
 
-async def test_canonical_adds_nothing_to_what_has_no_definition(partner: Partner) -> None:
+async def test_canonical_format_adds_no_definition_to_unknown_activities(partner: Partner) -> None:
     sent = await send(partner, statement())
     assert await parts(partner, sent, "canonical", "de") == sent
 
@@ -286,7 +290,7 @@ async def test_canonical_adds_nothing_to_what_has_no_definition(partner: Partner
 
 @pytest.mark.parametrize("form", ["exact", "ids", "canonical"])
 @pytest.mark.parametrize("inside", [False, True])
-async def test_context_agents_and_groups_have_their_formats(
+async def test_context_agents_and_groups_are_formatted(
     partner: Partner, form: str, inside: bool
 ) -> None:
     kinds = ["http://example.com/types/owner"]
@@ -300,22 +304,22 @@ async def test_context_agents_and_groups_have_their_formats(
             ],
         }
 
-    told = context(ANN, TEAM, NOBODIES)
+    told = context(ANN, TEAM, ANONYMOUS_GROUP)
     if inside:
         inner = statement(context=told, objectType="SubStatement")
         sent = await send(partner, statement(object=inner), "2.0.0")
     else:
         sent = await send(partner, statement(context=told), "2.0.0")
     found = await parts(partner, sent, form)
-    expected = context(ANN_ID, TEAM_ID, NOBODIES_IDS) if form == "ids" else told
+    expected = context(ANN_ID, TEAM_ID, ANONYMOUS_GROUP_ID) if form == "ids" else told
     assert (found["object"] if inside else found)["context"] == expected
 
 
-# All of them
+# All formats
 
 
 @pytest.mark.parametrize("form", ["exact", "ids", "canonical"])
-async def test_every_page_has_the_format(partner: Partner, form: str) -> None:
+async def test_pagination_keeps_the_format(partner: Partner, form: str) -> None:
     for number in range(3):
         await send(partner, {**statement(), "verb": VERB, "object": activity(number)})
     answer = await get(partner, "de", format=form, limit="1", ascending="true")
@@ -336,7 +340,7 @@ async def test_every_page_has_the_format(partner: Partner, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["exact", "ids", "canonical"])
-async def test_a_voided_statement_has_every_format(partner: Partner, form: str) -> None:
+async def test_voided_statement_has_every_format(partner: Partner, form: str) -> None:
     sent = await send(partner, {**statement(), "verb": VERB})
     voiding = statement(
         verb={"id": "http://adlnet.gov/expapi/verbs/voided"},
@@ -349,7 +353,7 @@ async def test_a_voided_statement_has_every_format(partner: Partner, form: str) 
 
 
 @pytest.mark.parametrize("form", ["exact", "ids", "canonical"])
-async def test_the_partner_interface_has_the_same_formats(partner: Partner, form: str) -> None:
+async def test_partner_interface_has_the_same_formats(partner: Partner, form: str) -> None:
     sent = await send(partner, everything())
     answer = await partner.get(
         statementId=sent["id"], format=form, headers={"Accept-Language": "de"}
@@ -357,7 +361,7 @@ async def test_the_partner_interface_has_the_same_formats(partner: Partner, form
     assert answer.json() == await formatted(partner, sent, form, "de")
 
 
-async def test_head_knows_them_too(partner: Partner) -> None:
+async def test_head_has_the_content_length_of_the_format(partner: Partner) -> None:
     sent = await send(partner, everything())
     for form in ("exact", "ids", "canonical"):
         params = {"statementId": sent["id"], "format": form}
@@ -369,7 +373,7 @@ async def test_head_knows_them_too(partner: Partner) -> None:
 
 
 @pytest.mark.parametrize("form", ["", "Exact", "id", "exact,ids"])
-async def test_there_are_no_others(partner: Partner, form: str) -> None:
+async def test_unknown_format_is_refused(partner: Partner, form: str) -> None:
     for params in ({"format": form}, {"format": form, "statementId": new_id()}):
         answer = await partner.http.get(
             URL, params=params, headers=XAPI, auth=(partner.key, partner.secret)

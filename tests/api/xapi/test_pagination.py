@@ -36,7 +36,7 @@ from tests.support.statements import new_id, statement
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
 @pytest.mark.parametrize("limit", ["7", "50"])
-async def test_more_neither_skips_nor_repeats_while_others_write(
+async def test_pagination_during_writes_skips_and_repeats_nothing(
     writers: Writers, ascending: str, limit: str
 ) -> None:
     partner = writers.partner
@@ -61,7 +61,7 @@ async def test_more_neither_skips_nor_repeats_while_others_write(
 
 @dataclass
 class Poller:
-    """A consumer that keeps nothing but the last bound."""
+    """A consumer that keeps only the last watermark."""
 
     partner: Partner
     params: dict[str, str]
@@ -77,10 +77,10 @@ class Poller:
             self.since = answer.headers[THROUGH]
 
 
-async def test_pollers_see_everything_exactly_once(
+async def test_polling_by_watermark_returns_each_statement_once(
     writers: Writers, second_http: httpx.AsyncClient
 ) -> None:
-    """In either order, from one server or from both in turn."""
+    """In either order, from one server or alternating between two."""
     here, there = writers.partner, replace(writers.partner, http=second_http)
     pollers = [
         Poller(here, {"ascending": "true", "limit": "20"}),
@@ -105,13 +105,13 @@ async def test_pollers_see_everything_exactly_once(
         assert set(poller.seen.values()) == {1}
 
 
-async def test_what_was_acknowledged_is_listed(
+async def test_acknowledged_statement_is_listed_at_once(
     writers: Writers, second_http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By either server, at once, whoever else is writing (as long as nobody is stuck)."""
+    """By both servers, also during other writes (unless a transaction is stuck)."""
     monkeypatch.setattr(
         watermark, "_OPEN_WRITERS_TIMEOUT", 10
-    )  # a busy machine does not make anybody stuck
+    )  # a transaction on a busy machine is not stuck
     here, there = writers.partner, replace(writers.partner, http=second_http)
 
     async def write_and_read(number: int) -> None:
@@ -125,14 +125,16 @@ async def test_what_was_acknowledged_is_listed(
         await asyncio.gather(*map(write_and_read, range(6)))
 
 
-async def test_no_bound_is_ever_overtaken(writers: Writers, second_http: httpx.AsyncClient) -> None:
-    """Not one of the headers given out was at or past a statement that appeared later."""
+async def test_no_statement_appears_at_or_before_a_sent_watermark(
+    writers: Writers, second_http: httpx.AsyncClient
+) -> None:
+    """Every sent header is before all statements that appear later."""
     here, there = writers.partner, replace(writers.partner, http=second_http)
     promised: list[tuple[datetime, set[str]]] = []
 
     async def read(partner: Partner) -> None:
         while not writers.stop:
-            early = await partner.get(statementId=new_id())  # a 404 makes the same promise
+            early = await partner.get(statementId=new_id())  # a 404 has the same guarantee
             listed = {each["id"] for each in await partner.all()}
             promised.append((bound(early), listed))
 
@@ -149,16 +151,14 @@ async def test_no_bound_is_ever_overtaken(writers: Writers, second_http: httpx.A
 # Pages
 
 
-async def test_a_page_may_be_exactly_full(partner: Partner) -> None:
+async def test_full_last_page_has_no_more(partner: Partner) -> None:
     await send(partner, fresh(6))
     for limit, lengths in (("3", [3, 3]), ("6", [6]), ("4", [4, 2]), ("0", [6]), ("9999", [6])):
         found = [len(answer.json()["statements"]) async for answer in pages(partner, limit=limit)]
         assert found == lengths
 
 
-async def test_no_page_has_more_than_the_server_allows(
-    partner: Partner, settings: Settings
-) -> None:
+async def test_page_size_is_limited_by_the_server(partner: Partner, settings: Settings) -> None:
     async with another_server(msgspec.structs.replace(settings, max_page_size=2)) as client:
         there = replace(partner, http=client)
         await send(there, fresh(5))
@@ -167,12 +167,12 @@ async def test_no_page_has_more_than_the_server_allows(
             assert found == [2, 2, 1]
 
 
-async def test_an_empty_list_is_no_error(partner: Partner) -> None:
+async def test_empty_list_returns_200(partner: Partner) -> None:
     answer = await partner.get(verb="http://example.com/never")
     assert (answer.status_code, answer.json()) == (200, {"statements": [], "more": ""})
 
 
-async def test_more_repeats_all_that_was_asked_for(partner: Partner) -> None:
+async def test_more_keeps_all_parameters(partner: Partner) -> None:
     params = {
         "agent": '{"mbox":"mailto:learner@example.com"}',
         "verb": "http://example.com/verbs/a?b=c&d=ü%20",
@@ -207,10 +207,8 @@ async def test_more_stays_within_the_organization(partner: Partner, organization
     assert {each["id"] for each in found} == {each["id"] for each in sent}
 
 
-async def test_more_has_the_prefix_that_the_world_knows(
-    partner: Partner, settings: Settings
-) -> None:
-    """A proxy that serves us below a path takes that path away; a client must put it there."""
+async def test_more_has_the_public_path_prefix(partner: Partner, settings: Settings) -> None:
+    """A proxy strips the prefix from requests; clients have to send it."""
     public = msgspec.structs.replace(settings, public_url="https://example.com/learning/lrs")
     async with another_server(public) as client:
         await send(partner, fresh(2))
@@ -233,9 +231,7 @@ async def test_more_has_the_prefix_that_the_world_knows(
         lambda cursor: cursor + "." + cursor,
     ],
 )
-async def test_a_cursor_that_was_tampered_with_is_refused(
-    partner: Partner, change: Callable[[str], str]
-) -> None:
+async def test_tampered_cursor_is_refused(partner: Partner, change: Callable[[str], str]) -> None:
     await send(partner, fresh(2))
     more = httpx.URL((await partner.get(limit="1")).json()["more"])
     answer = await partner.get(limit="1", cursor=change(more.params["cursor"]))
@@ -243,7 +239,7 @@ async def test_a_cursor_that_was_tampered_with_is_refused(
     assert answer.json()["errors"][0]["pointer"] == "cursor"
 
 
-async def test_a_cursor_cannot_promise_the_future(partner: Partner) -> None:
+async def test_cursor_in_the_future_does_not_raise_the_watermark(partner: Partner) -> None:
     await send(partner, fresh(2))
     more = httpx.URL((await partner.get(limit="1")).json()["more"])
     place, _ = more.params["cursor"].split(".")
@@ -253,7 +249,7 @@ async def test_a_cursor_cannot_promise_the_future(partner: Partner) -> None:
     assert bound(answer) <= datetime.now(UTC)
 
 
-async def test_a_batch_is_listed_in_the_order_it_was_sent_in(partner: Partner) -> None:
+async def test_batch_is_listed_in_the_order_of_its_items(partner: Partner) -> None:
     sent = fresh(50)
     await partner.send(sent)
     ids = [each["id"] for each in sent]

@@ -23,7 +23,7 @@ VOIDED = "http://adlnet.gov/expapi/verbs/voided"
 
 
 def large(size: int = MILLION) -> Json:
-    """A statement of about so many bytes, which no database can compress away."""
+    """A statement of about `size` bytes that does not compress."""
     return statement(id=new_id(), result={"response": os.urandom(size // 2).hex()})
 
 
@@ -50,13 +50,15 @@ def more(answer: httpx.Response) -> str:
 
 
 async def lengths_and_ids(partner: Partner, **params: str) -> tuple[list[int], list[str]]:
-    """How many statements each page has, and the ids of all."""
+    """The number of statements on each page, and all ids."""
     found = [answer.json()["statements"] async for answer in read_all(partner, **params)]
     return [len(page) for page in found], [each["id"] for page in found for each in page]
 
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
-async def test_a_page_of_large_statements_ends_early(partner: Partner, ascending: str) -> None:
+async def test_page_of_large_statements_ends_at_the_byte_limit(
+    partner: Partner, ascending: str
+) -> None:
     sent = [large() for _ in range(12)]
     await send(partner, sent)
     answers = [answer async for answer in read_all(partner, limit="500", ascending=ascending)]
@@ -67,7 +69,7 @@ async def test_a_page_of_large_statements_ends_early(partner: Partner, ascending
     assert found == (wanted if ascending == "true" else wanted[::-1])
 
 
-async def test_one_large_statement_among_small_ones_makes_no_page_shorter(
+async def test_one_large_statement_among_small_ones_ends_no_page_early(
     partner: Partner,
 ) -> None:
     sent = [statement(id=new_id()), large(), *(statement(id=new_id()) for _ in range(48))]
@@ -78,7 +80,7 @@ async def test_one_large_statement_among_small_ones_makes_no_page_shorter(
         assert found == (lengths, wanted)
 
 
-async def test_a_statement_larger_than_a_page_has_one_of_its_own(
+async def test_statement_larger_than_a_page_has_its_own_page(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = [large(size) for size in (100, 20_000, 20_000, 100, 100, 20_000)]
@@ -88,7 +90,7 @@ async def test_a_statement_larger_than_a_page_has_one_of_its_own(
     assert found == ([1, 1, 1, 2, 1], [each["id"] for each in sent])
 
 
-async def test_voided_statements_take_no_room(
+async def test_voided_statements_do_not_count_towards_the_byte_limit(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, voided = [large(3000) for _ in range(4)], [large(9000) for _ in range(4)]
@@ -102,7 +104,7 @@ async def test_voided_statements_take_no_room(
     assert lengths[0] == 2
 
 
-# As two servers may store them: their places tell them apart, their `stored` does not.
+# Two servers can store them so: different `sequence`, equal `stored`.
 _AT_ONE_MOMENT = """
 update statement set sequence = placed.sequence
 from (
@@ -117,7 +119,7 @@ where partner_id = $1 and statement.statement_id = placed.statement_id
 
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
-async def test_a_page_may_end_among_statements_stored_at_the_same_moment(
+async def test_page_ends_among_statements_with_equal_stored_time(
     partner: Partner, services: Services, ascending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = [large(2000) for _ in range(8)]
@@ -130,7 +132,7 @@ async def test_a_page_may_end_among_statements_stored_at_the_same_moment(
 
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
-async def test_contents_come_with_the_page_that_has_their_statement(
+async def test_attachment_contents_are_on_the_page_of_their_statement(
     partner: Partner, ascending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = [f"content {number}".encode() for number in range(6)]
@@ -148,7 +150,7 @@ async def test_contents_come_with_the_page_that_has_their_statement(
     assert sorted(content for each in found for content in each.contents.values()) == contents
 
 
-# What other statements bring
+# Merged definitions and names
 
 
 def defining(activity: str, description: str) -> Json:
@@ -167,10 +169,10 @@ async def canonical(partner: Partner) -> list[list[Json]]:
     ]
 
 
-async def test_a_page_is_as_large_as_the_definitions_make_it(
+async def test_merged_definitions_count_towards_the_byte_limit(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are the LRS's own, however short the statement was."""
+    """Merged definitions can be larger than the statement."""
     activity = "http://example.com/long"
     sent = [defining(activity, "x" * 3000), *(about(activity) for _ in range(7))]
     await send(partner, sent)
@@ -183,7 +185,7 @@ async def test_a_page_is_as_large_as_the_definitions_make_it(
         assert each["object"]["definition"]["description"] == {"en": "x" * 3000}
 
 
-async def test_no_page_takes_more_definitions_than_fit(
+async def test_definitions_of_a_page_are_limited_in_bytes(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     activities = [f"http://example.com/long/{number}" for number in range(8)]
@@ -196,7 +198,7 @@ async def test_no_page_takes_more_definitions_than_fit(
         assert each["object"]["definition"]["description"] == {"en": "x" * 4000}
 
 
-async def test_a_statement_whose_definitions_do_not_fit_keeps_its_own(
+async def test_statement_keeps_its_own_definition_where_the_merged_one_is_too_large(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     activities = [f"http://example.com/long/{number}" for number in range(8)]
@@ -211,7 +213,7 @@ async def test_a_statement_whose_definitions_do_not_fit_keeps_its_own(
     assert own == [{"name": {"en": "Short"}}] * 5
 
 
-async def test_an_agent_has_as_many_names_as_fit(
+async def test_names_of_an_agent_are_limited_in_bytes(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"{number} {'x' * 3000}" for number in range(8)]
@@ -227,10 +229,10 @@ async def test_an_agent_has_as_many_names_as_fit(
     assert answer.json()["name"] == names[:4]
 
 
-async def test_a_batch_of_conflicts_is_compared_with_as_much_as_fits(
+async def test_differences_of_conflicts_are_limited_in_bytes(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All are conflicts; of those that are not compared it is not told in what they differ."""
+    """All are reported as conflicts; those beyond the limit without their differences."""
     sent = [large(4000) for _ in range(8)]
     await send(partner, sent)
     monkeypatch.setattr(insert, "_MAX_COMPARED_BYTES", 10_000)

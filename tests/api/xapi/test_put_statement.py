@@ -47,7 +47,7 @@ async def refused(partner: Partner, answer: httpx.Response, code: str, *pointers
 
 @pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
 @pytest.mark.parametrize("with_id", [False, True])
-async def test_a_statement_is_stored_under_the_id_of_the_request(
+async def test_statement_is_stored_under_the_statement_id_parameter(
     partner: Partner, version: str, with_id: bool
 ) -> None:
     statement_id = new_id()
@@ -63,8 +63,8 @@ async def test_a_statement_is_stored_under_the_id_of_the_request(
     assert found["timestamp"] == found["stored"]
 
 
-async def test_the_text_is_kept_as_it_was_sent(partner: Partner) -> None:
-    """Whatever its numbers and letters look like; only white space between them goes."""
+async def test_text_of_the_statement_is_kept(partner: Partner) -> None:
+    """Numbers and escapes keep their spelling; only white space between tokens is removed."""
     statement_id = new_id()
     text = (
         '{ "verb" : {"id":"http://example.com/v"}, "object":{"id":"http://example.com/\\u00e9"},'
@@ -79,7 +79,7 @@ async def test_the_text_is_kept_as_it_was_sent(partner: Partner) -> None:
     assert kept.startswith(f'{{"id":"{statement_id}","verb":{{"id":"http://example.com/v"}},')
 
 
-async def test_letter_case_makes_no_other_id(partner: Partner) -> None:
+async def test_statement_id_is_case_insensitive(partner: Partner) -> None:
     statement_id = new_id()
     answers = [
         await put(partner, statement(), statement_id.upper()),
@@ -95,7 +95,7 @@ async def test_letter_case_makes_no_other_id(partner: Partner) -> None:
         assert UUID((await get(partner, written))["id"]) == UUID(statement_id)
 
 
-async def test_another_id_in_the_body_is_refused(partner: Partner) -> None:
+async def test_different_id_in_the_body_is_refused(partner: Partner) -> None:
     answer = await put(partner, statement(id=new_id()), new_id())
     await refused(partner, answer, "invalid-statement", "/id")
     for wrong in ("", None, 7, "not a UUID", [new_id()]):
@@ -103,7 +103,7 @@ async def test_another_id_in_the_body_is_refused(partner: Partner) -> None:
         await refused(partner, answer, "invalid-statement", "/id")
 
 
-async def test_the_parameter_is_needed_and_is_a_uuid(partner: Partner) -> None:
+async def test_missing_or_malformed_statement_id_is_refused(partner: Partner) -> None:
     sent = statement(id=new_id())
     await refused(partner, await put(partner, sent), "invalid-parameter", "statementId")
     for wrong in (
@@ -129,7 +129,7 @@ async def test_the_parameter_is_needed_and_is_a_uuid(partner: Partner) -> None:
         ("statementId={id}&", []),
     ],
 )
-async def test_other_parameters_are_refused(
+async def test_unknown_parameter_is_refused(
     partner: Partner, query: str, pointers: list[str]
 ) -> None:
     answer = await partner.http.put(
@@ -144,7 +144,7 @@ async def test_other_parameters_are_refused(
         assert answer.status_code == 204
 
 
-async def test_an_array_is_refused(partner: Partner) -> None:
+async def test_array_is_refused(partner: Partner) -> None:
     statement_id = new_id()
     for body in ([statement(id=statement_id)], [], [statement(), statement()]):
         await refused(partner, await put(partner, body, statement_id), "malformed-json")
@@ -154,27 +154,27 @@ async def test_an_array_is_refused(partner: Partner) -> None:
     "body",
     [b"", b" ", b"{", b"{}{}", b"null", b"7", b'"x"', b"\xff", b'{"a":NaN}', b'{"a":1,"a":2}'],
 )
-async def test_what_is_no_object_is_refused(partner: Partner, body: bytes) -> None:
+async def test_body_without_json_object_is_refused(partner: Partner, body: bytes) -> None:
     answer = await put(partner, body, new_id())
     assert answer.status_code == 400
     assert answer.json()["code"] in ("malformed-json", "invalid-statement")
     assert await partner.all() == []
 
 
-async def test_other_content_is_refused(partner: Partner) -> None:
+async def test_other_media_type_is_refused(partner: Partner) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""):
         answer = await put(partner, statement(), new_id(), **{"Content-Type": kind})
         await refused(partner, answer, "unsupported-media-type")
 
 
-async def test_an_invalid_statement_is_told_with_all_that_is_wrong(partner: Partner) -> None:
+async def test_invalid_statement_returns_every_violation(partner: Partner) -> None:
     broken = {"actor": {"mbox": "nobody"}, "verb": {"id": "completed"}, "surplus": 1}
     answer = await put(partner, broken, new_id())
     await refused(partner, answer, "invalid-statement", "", "/actor/mbox", "/surplus", "/verb/id")
     assert "results" not in answer.json()
 
 
-async def test_the_same_again_is_fine_and_changes_nothing(partner: Partner) -> None:
+async def test_repeated_put_is_idempotent(partner: Partner) -> None:
     statement_id = new_id()
     sent = statement(
         actor={"mbox": "mailto:a@example.com", "name": "A"},
@@ -184,7 +184,7 @@ async def test_the_same_again_is_fine_and_changes_nothing(partner: Partner) -> N
     )
     assert (await put(partner, sent, statement_id)).status_code == 204
     before = await get(partner, statement_id)
-    # What does not make another statement of it (xAPI 1.0.3 Data 2.3.1).
+    # Changes that keep the statement equal (xAPI 1.0.3 Data 2.3.1).
     for changed in (
         {},
         {"id": statement_id},
@@ -206,7 +206,7 @@ async def test_the_same_again_is_fine_and_changes_nothing(partner: Partner) -> N
     assert await partner.all() == [before]
 
 
-async def test_another_under_a_known_id_is_409_and_changes_nothing(partner: Partner) -> None:
+async def test_conflicting_put_returns_409_and_changes_nothing(partner: Partner) -> None:
     statement_id = new_id()
     sent = statement(actor={"mbox": "mailto:a@example.com", "name": "A"})
     assert (await put(partner, sent, statement_id)).status_code == 204
@@ -225,7 +225,7 @@ async def test_another_under_a_known_id_is_409_and_changes_nothing(partner: Part
     assert await partner.all() == [before]
 
 
-async def test_what_was_posted_may_be_put_again_and_the_other_way_round(partner: Partner) -> None:
+async def test_put_after_post_and_post_after_put_are_idempotent(partner: Partner) -> None:
     one, two = statement(id=new_id()), statement(id=new_id())
     assert (await partner.xapi(one)).status_code == 200
     assert (await put(partner, one, one["id"])).status_code == 204
@@ -235,7 +235,7 @@ async def test_what_was_posted_may_be_put_again_and_the_other_way_round(partner:
     assert len(await partner.all()) == 2
 
 
-async def test_a_voided_statement_is_still_there(partner: Partner) -> None:
+async def test_put_of_a_voided_statement_is_idempotent(partner: Partner) -> None:
     sent = statement(id=new_id())
     voiding = statement(
         verb={"id": "http://adlnet.gov/expapi/verbs/voided"},
@@ -249,7 +249,7 @@ async def test_a_voided_statement_is_still_there(partner: Partner) -> None:
     assert (await partner.get(statementId=sent["id"])).status_code == 404
 
 
-async def test_of_different_ones_at_once_the_first_wins(partner: Partner) -> None:
+async def test_one_of_concurrent_conflicting_puts_is_stored(partner: Partner) -> None:
     statement_id = new_id()
     sent = [statement(verb={"id": f"http://example.com/{number}"}) for number in range(20)]
     answers = await asyncio.gather(*(put(partner, each, statement_id) for each in sent))
@@ -259,14 +259,16 @@ async def test_of_different_ones_at_once_the_first_wins(partner: Partner) -> Non
     assert found["verb"] == sent[codes.index(204)]["verb"]
 
 
-async def test_the_same_at_once_is_stored_once(partner: Partner) -> None:
+async def test_concurrent_equal_puts_are_deduplicated(partner: Partner) -> None:
     statement_id = new_id()
     answers = await asyncio.gather(*(put(partner, statement(), statement_id) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {204}
     assert len(await partner.all()) == 1
 
 
-async def test_a_version_that_the_request_does_not_speak_is_refused(partner: Partner) -> None:
+async def test_statement_version_other_than_the_request_version_is_refused(
+    partner: Partner,
+) -> None:
     answer = await put(partner, statement(version="2.0.0"), new_id())
     await refused(partner, answer, "invalid-statement", "/version")
     answer = await put(partner, statement(version="1.0.3"), new_id(), **{VERSION: "2.0.0"})

@@ -9,11 +9,9 @@ from tests.support.entities import RESOURCES, VERSION, Json
 from tests.support.partners import Partner
 from tests.support.statements import XAPI
 
-# All of /xapi
-
 
 @pytest.mark.parametrize("resource", RESOURCES)
-async def test_head_is_get_without_the_content(
+async def test_head_has_the_headers_of_get_and_no_content(
     partner: Partner, server: str, resource: str
 ) -> None:
     auth = (partner.key, partner.secret)
@@ -28,7 +26,7 @@ async def test_head_is_get_without_the_content(
                 assert head.headers.get(name) == got.headers.get(name)
 
 
-async def test_about_needs_nothing(http: httpx.AsyncClient) -> None:
+async def test_about_requires_no_version_and_no_credentials(http: httpx.AsyncClient) -> None:
     for headers in ({}, {VERSION: "9.9"}, {VERSION: "2.0.0"}):
         answer = await http.get("/xapi/about", headers=headers)
         assert answer.status_code == 200
@@ -37,7 +35,7 @@ async def test_about_needs_nothing(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("resource", [name for name in RESOURCES if name != "about"])
-async def test_all_else_needs_version_and_credentials(
+async def test_other_resources_require_version_and_credentials(
     http: httpx.AsyncClient, partner: Partner, resource: str
 ) -> None:
     url, params = f"/xapi/{resource}", RESOURCES[resource]
@@ -49,9 +47,7 @@ async def test_all_else_needs_version_and_credentials(
 
 
 @pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
-async def test_what_is_not_there_or_not_answered_carries_the_version(
-    partner: Partner, version: str
-) -> None:
+async def test_404_and_405_have_the_version_header(partner: Partner, version: str) -> None:
     headers = {VERSION: version, **partner.headers}
     for resource in ("nothing", "", "statements/more", *(f"{each}/" for each in RESOURCES)):
         for method in ("GET", "POST", "PUT", "HEAD"):
@@ -69,7 +65,7 @@ async def test_what_is_not_there_or_not_answered_carries_the_version(
 
 
 @pytest.mark.parametrize("path", ["/xapi/nowhere", "/xapi/", "/xapi/about/more"])
-async def test_what_is_not_there_tells_its_version_too(http: httpx.AsyncClient, path: str) -> None:
+async def test_unknown_resource_has_the_version_header(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)
     assert answer.status_code == 404
     assert answer.headers["x-experience-api-version"]

@@ -22,8 +22,8 @@ from tests.support.statements import XAPI, new_id, statement
 Json = dict[str, Any]
 
 
-def told(**members: Any) -> Json:
-    """What is to be signed."""
+def unsigned_statement(**members: Any) -> Json:
+    """An unsigned statement."""
     return statement(
         **{"id": new_id(), "timestamp": "2024-05-01T12:00:00.123Z", **members},
         result={"score": {"scaled": 0.5}, "duration": "PT1M2.34S"},
@@ -35,7 +35,7 @@ def with_signature(unsigned: Json, *signatures: bytes, **members: Any) -> Json:
 
 
 def certified(unsigned: Json, algorithm: str = "RS256") -> bytes:
-    """A signature that brings the certificate of its key."""
+    """A signature with the certificate of its key."""
     return jws(unsigned, alg=algorithm, x5c=x5c(certificate(rsa_key())))
 
 
@@ -52,8 +52,8 @@ async def sign_and_post(partner: Partner, unsigned: Json, signature: bytes) -> h
     return await post(partner, with_signature(unsigned, signature), signature)
 
 
-async def kept(services: Services, partner: Partner) -> list[Json]:
-    """What is kept of a partner's signatures."""
+async def stored_signatures(services: Services, partner: Partner) -> list[Json]:
+    """The stored signatures of a partner."""
     rows = await services.database.readers.fetch(
         """select statement_id::text, encode(sha2, 'hex') as sha2, status, algorithm, key, subject
         from signature where partner_id = $1 order by statement_id, sha2""",
@@ -67,7 +67,7 @@ async def ids(partner: Partner) -> set[str]:
 
 
 async def refused(services: Services, partner: Partner, answer: httpx.Response) -> str:
-    """A refusal leaves nothing behind; returns what it says of the signature."""
+    """Asserts that nothing is stored; returns the detail about the signature."""
     assert answer.status_code == 400, answer.text
     problem = answer.json()
     assert problem["code"] == "invalid-statement"
@@ -75,23 +75,23 @@ async def refused(services: Services, partner: Partner, answer: httpx.Response) 
     assert error["pointer"] == "/attachments/0"
     assert "2.6" in error["requirement"]
     assert await ids(partner) == set()
-    assert await kept(services, partner) == []
+    assert await stored_signatures(services, partner) == []
     detail: str = error["detail"]
     return detail
 
 
-# Kept
+# Stored signatures
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512"])
-async def test_a_verified_signature_is_kept_with_its_key(
+async def test_verified_signature_is_stored_with_its_key(
     partner: Partner, services: Services, algorithm: str
 ) -> None:
-    unsigned = told()
+    unsigned = unsigned_statement()
     signature = certified(unsigned, algorithm)
     answer = await sign_and_post(partner, unsigned, signature)
     assert (answer.status_code, answer.json()) == (200, [unsigned["id"]])
-    (row,) = await kept(services, partner)
+    (row,) = await stored_signatures(services, partner)
     assert row.pop("key")
     assert row == {
         "statement_id": unsigned["id"],
@@ -104,39 +104,39 @@ async def test_a_verified_signature_is_kept_with_its_key(
     assert list(found.contents.values()) == [signature]
 
 
-async def test_a_key_in_the_header_verifies_too(partner: Partner, services: Services) -> None:
-    unsigned = told()
+async def test_signature_is_verified_with_a_jwk(partner: Partner, services: Services) -> None:
+    unsigned = unsigned_statement()
     signature = jws(unsigned, jwk=jwk(rsa_key()))
     assert (await sign_and_post(partner, unsigned, signature)).status_code == 200
-    (row,) = await kept(services, partner)
+    (row,) = await stored_signatures(services, partner)
     assert (row["status"], row["subject"]) == ("verified", None)
     assert row["key"]
 
 
-async def test_a_signature_without_a_key_is_kept_as_that(
+async def test_signature_without_key_is_stored_as_no_key(
     partner: Partner, services: Services
 ) -> None:
-    unsigned = told()
+    unsigned = unsigned_statement()
     assert (await sign_and_post(partner, unsigned, jws(unsigned))).status_code == 200
-    (row,) = await kept(services, partner)
+    (row,) = await stored_signatures(services, partner)
     assert (row["status"], row["key"], row["subject"]) == ("no key", None, None)
 
 
-async def test_a_signature_by_another_key_than_it_names_is_kept_as_that(
+async def test_signature_by_another_key_is_stored_as_mismatch(
     partner: Partner, services: Services
 ) -> None:
-    """The standard demands refusal where there is a certificate, and says nothing of bare keys."""
-    unsigned = told()
+    """The specification requires refusal with a certificate, and does not mention bare keys."""
+    unsigned = unsigned_statement()
     forged = jws(unsigned, key=rsa_key("other"), jwk=jwk(rsa_key()))
     assert (await sign_and_post(partner, unsigned, forged)).status_code == 200
-    (row,) = await kept(services, partner)
+    (row,) = await stored_signatures(services, partner)
     assert row["status"] == "mismatch"
     assert row["key"]
 
 
-async def test_put_takes_a_signed_statement(partner: Partner, services: Services) -> None:
-    """Signed before it had an id, and given one by the request."""
-    unsigned = told()
+async def test_put_of_a_signed_statement_is_verified(partner: Partner, services: Services) -> None:
+    """Signed without an id, with an id in the request."""
+    unsigned = unsigned_statement()
     statement_id = unsigned.pop("id")
     signature = certified(unsigned)
     answer = await partner.http.put(
@@ -147,122 +147,131 @@ async def test_put_takes_a_signed_statement(partner: Partner, services: Services
         auth=(partner.key, partner.secret),
     )
     assert answer.status_code == 204, answer.text
-    (row,) = await kept(services, partner)
+    (row,) = await stored_signatures(services, partner)
     assert (row["statement_id"], row["status"]) == (statement_id, "verified")
 
 
-async def test_two_signatures_of_one_statement(partner: Partner, services: Services) -> None:
-    unsigned = told()
+async def test_two_signatures_of_one_statement_are_stored(
+    partner: Partner, services: Services
+) -> None:
+    unsigned = unsigned_statement()
     signatures = [certified(unsigned), jws(unsigned, key=rsa_key("second"))]
     answer = await post(partner, with_signature(unsigned, *signatures), *signatures)
     assert answer.status_code == 200, answer.text
-    assert sorted(row["status"] for row in await kept(services, partner)) == ["no key", "verified"]
+    assert sorted(row["status"] for row in await stored_signatures(services, partner)) == [
+        "no key",
+        "verified",
+    ]
 
 
-async def test_one_signature_named_twice(partner: Partner, services: Services) -> None:
-    unsigned = told()
+async def test_repeated_signature_is_stored_once(partner: Partner, services: Services) -> None:
+    unsigned = unsigned_statement()
     signature = certified(unsigned)
     answer = await post(partner, with_signature(unsigned, signature, signature), signature)
     assert answer.status_code == 200, answer.text
-    assert len(await kept(services, partner)) == 1
+    assert len(await stored_signatures(services, partner)) == 1
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-async def test_a_signed_statement_in_a_batch(
+async def test_signed_statement_in_a_batch_is_verified(
     partner: Partner, services: Services, place: int
 ) -> None:
-    unsigned = told()
+    unsigned = unsigned_statement()
     signature = certified(unsigned)
     batch = [statement(id=new_id()), statement(id=new_id())]
     batch.insert(place, with_signature(unsigned, signature))
     answer = await post(partner, batch, signature)
     assert answer.json() == [each["id"] for each in batch]
-    (row,) = await kept(services, partner)
+    (row,) = await stored_signatures(services, partner)
     assert row["statement_id"] == unsigned["id"]
 
 
-async def test_a_signature_that_is_named_often_is_examined_once(
-    partner: Partner, services: Services
-) -> None:
-    unsigned = told(context={"extensions": {"http://example.com/x": [{"a": 1}] * 5_000}})
+async def test_shared_signature_is_verified_once(partner: Partner, services: Services) -> None:
+    unsigned = unsigned_statement(
+        context={"extensions": {"http://example.com/x": [{"a": 1}] * 5_000}}
+    )
     signature = certified(unsigned)
     signed = with_signature(unsigned, *[signature] * 1_000)
     began = time.process_time()
     assert (await post(partner, signed, signature)).status_code == 200
-    assert time.process_time() - began < 2  # a thousand times, it took five
-    assert len(await kept(services, partner)) == 1
+    assert time.process_time() - began < 2  # a thousand verifications took 5 s
+    assert len(await stored_signatures(services, partner)) == 1
 
 
-async def test_signatures_of_a_batch_belong_to_their_statements(
+async def test_signatures_of_a_batch_are_stored_with_their_statements(
     partner: Partner, services: Services
 ) -> None:
-    batch = [told() for _ in range(4)]
+    batch = [unsigned_statement() for _ in range(4)]
     signatures = [certified(each) for each in batch]
     signed = [with_signature(*pair) for pair in zip(batch, signatures, strict=True)]
     assert (await post(partner, signed, *signatures)).status_code == 200
-    assert {row["statement_id"]: row["sha2"] for row in await kept(services, partner)} == {
+    assert {
+        row["statement_id"]: row["sha2"] for row in await stored_signatures(services, partner)
+    } == {
         each["id"]: hashlib.sha256(signature).hexdigest()
         for each, signature in zip(batch, signatures, strict=True)
     }
 
 
-async def test_partners_keep_their_own(
+async def test_signatures_are_isolated_by_partner(
     partner: Partner, stranger: Partner, services: Services
 ) -> None:
-    unsigned = told()
+    unsigned = unsigned_statement()
     assert (await sign_and_post(partner, unsigned, certified(unsigned))).status_code == 200
     assert (await sign_and_post(stranger, unsigned, jws(unsigned))).status_code == 200
-    assert [row["status"] for row in await kept(services, partner)] == ["verified"]
-    assert [row["status"] for row in await kept(services, stranger)] == ["no key"]
+    assert [row["status"] for row in await stored_signatures(services, partner)] == ["verified"]
+    assert [row["status"] for row in await stored_signatures(services, stranger)] == ["no key"]
 
 
 @pytest.mark.parametrize("verb", ["voided", "completed"])
-async def test_a_signed_statement_about_another(
+async def test_signed_reference_to_another_statement_is_verified(
     partner: Partner, services: Services, verb: str
 ) -> None:
     target = statement(id=new_id())
-    unsigned = told(
+    unsigned = unsigned_statement(
         verb={"id": f"http://adlnet.gov/expapi/verbs/{verb}"},
         object={"objectType": "StatementRef", "id": target["id"]},
     )
     assert (await sign_and_post(partner, unsigned, certified(unsigned))).status_code == 200
     assert (await partner.xapi(target)).status_code == 200
-    assert len(await kept(services, partner)) == 1
+    assert len(await stored_signatures(services, partner)) == 1
     still_there = {target["id"]} if verb == "completed" else set()
     assert await ids(partner) == {unsigned["id"], *still_there}
 
 
-async def test_the_same_again_leaves_what_is_kept(partner: Partner, services: Services) -> None:
-    """A statement that is known already is not signed anew."""
-    unsigned = told()
+async def test_duplicate_keeps_the_stored_signature(partner: Partner, services: Services) -> None:
+    """A stored statement is not signed again."""
+    unsigned = unsigned_statement()
     assert (await sign_and_post(partner, unsigned, jws(unsigned))).status_code == 200
-    before = await kept(services, partner)
+    before = await stored_signatures(services, partner)
     for signature in (jws(unsigned), certified(unsigned)):
         assert (await sign_and_post(partner, unsigned, signature)).status_code == 200
-    assert await kept(services, partner) == before
+    assert await stored_signatures(services, partner) == before
 
 
-async def test_an_unsigned_statement_is_not_signed_later(
+async def test_duplicate_adds_no_signature_to_an_unsigned_statement(
     partner: Partner, services: Services
 ) -> None:
-    unsigned = told()
+    unsigned = unsigned_statement()
     assert (await partner.xapi(unsigned)).status_code == 200
     assert (await sign_and_post(partner, unsigned, certified(unsigned))).status_code == 200
-    assert await kept(services, partner) == []
+    assert await stored_signatures(services, partner) == []
 
 
-# Refused
+# Refused signatures
 
 
-async def test_a_forged_signature_is_refused(partner: Partner, services: Services) -> None:
-    unsigned = told()
+async def test_forged_signature_is_refused(partner: Partner, services: Services) -> None:
+    unsigned = unsigned_statement()
     forged = jws(unsigned, sign=rs("RS256", rsa_key("forger")), x5c=x5c(certificate(rsa_key())))
     said = await refused(services, partner, await sign_and_post(partner, unsigned, forged))
     assert said == "the signature was not made with the key that it names"
 
 
-async def test_what_was_signed_must_be_what_is_said(partner: Partner, services: Services) -> None:
-    unsigned = told()
+async def test_payload_that_differs_from_the_statement_is_refused(
+    partner: Partner, services: Services
+) -> None:
+    unsigned = unsigned_statement()
     for changed, where in (
         ({"verb": {"id": "http://example.com/failed"}}, "/verb/id"),
         ({"actor": {"mbox": "mailto:someone.else@example.com"}}, "/actor/mbox"),
@@ -275,8 +284,10 @@ async def test_what_was_signed_must_be_what_is_said(partner: Partner, services: 
         assert said == f"the payload differs from the statement at {where}"
 
 
-async def test_only_rsa_with_sha2_is_taken(partner: Partner, services: Services) -> None:
-    unsigned = told()
+async def test_other_algorithm_than_rsa_with_sha2_is_refused(
+    partner: Partner, services: Services
+) -> None:
+    unsigned = unsigned_statement()
     for algorithm, signature in (
         (
             "HS256",
@@ -302,8 +313,8 @@ async def test_only_rsa_with_sha2_is_taken(partner: Partner, services: Services)
         assert algorithm in said
 
 
-async def test_what_is_no_signature_is_refused(partner: Partner, services: Services) -> None:
-    unsigned = told()
+async def test_malformed_signature_is_refused(partner: Partner, services: Services) -> None:
+    unsigned = unsigned_statement()
     for content, named in (
         (b"", "expected a compact JWS"),
         (b"a.b", "expected a compact JWS"),
@@ -316,8 +327,10 @@ async def test_what_is_no_signature_is_refused(partner: Partner, services: Servi
         assert named in await refused(services, partner, answer)
 
 
-async def test_a_signature_is_octets_and_is_here(partner: Partner, services: Services) -> None:
-    unsigned = told()
+async def test_signature_with_other_media_type_or_without_content_is_refused(
+    partner: Partner, services: Services
+) -> None:
+    unsigned = unsigned_statement()
     signature = certified(unsigned)
     named = with_signature(unsigned, signature, fileUrl="https://files.example.com/1")
     for answer in (
@@ -328,43 +341,43 @@ async def test_a_signature_is_octets_and_is_here(partner: Partner, services: Ser
     ):
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["pointer"].startswith("/attachments/0")
-    assert await kept(services, partner) == []
+    assert await stored_signatures(services, partner) == []
     assert await ids(partner) == set()
 
 
 @pytest.mark.parametrize("place", [0, 1])
-async def test_one_bad_signature_refuses_the_batch(
+async def test_invalid_signature_refuses_the_batch(
     partner: Partner, services: Services, place: int
 ) -> None:
-    good, bad = told(), told()
+    good, bad = unsigned_statement(), unsigned_statement()
     signatures = [certified(good), certified({**bad, "id": new_id()})]
     batch = [with_signature(good, signatures[0]), with_signature(bad, signatures[1])]
     answer = await post(partner, batch if place else batch[::-1], *signatures)
     assert answer.status_code == 400
     (result,) = answer.json()["results"]
     assert result["index"] == place
-    assert await kept(services, partner) == []
+    assert await stored_signatures(services, partner) == []
     assert await ids(partner) == set()
 
 
-async def test_a_signed_statement_that_conflicts_is_not_kept(
+async def test_signature_of_a_conflicting_statement_is_not_stored(
     partner: Partner, services: Services
 ) -> None:
     known = statement(id=new_id(), verb={"id": "http://example.com/other"})
     assert (await partner.xapi(known)).status_code == 200
-    unsigned = told(id=known["id"])
+    unsigned = unsigned_statement(id=known["id"])
     signature = certified(unsigned)
     for batch in (
         with_signature(unsigned, signature),
         [statement(), with_signature(unsigned, signature)],
     ):
         assert (await post(partner, batch, signature)).status_code == 409
-    assert await kept(services, partner) == []
-    # Nor is one that stands in the same batch as a conflict.
-    signed = told()
+    assert await stored_signatures(services, partner) == []
+    # Nor one in the same batch as a conflict.
+    signed = unsigned_statement()
     signature = certified(signed)
     conflict = {**known, "verb": {"id": "http://example.com/third"}}
     answer = await post(partner, [with_signature(signed, signature), conflict], signature)
     assert answer.status_code == 409
-    assert await kept(services, partner) == []
+    assert await stored_signatures(services, partner) == []
     assert await ids(partner) == {known["id"]}

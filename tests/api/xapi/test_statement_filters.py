@@ -74,7 +74,7 @@ def statement_ref(statement_id: str) -> Json:
 
 @st.composite
 def statements(draw: st.DrawFn, own_id: str, ids: list[str], *, top: bool = True) -> Json:
-    """A statement whose parts come from so few that any two of them have something in common."""
+    """A statement with parts from small sets, so that any two statements have parts in common."""
     statement: Json = {"actor": draw(actors), "verb": {"id": draw(st.sampled_from(VERBS))}}
     kind = draw(st.sampled_from(["activity"] * 3 + ["actor", "sub"] + ["ref"] * 3 + ["void"] * 2))
     if kind == "activity" or (kind == "sub" and not top):
@@ -92,7 +92,7 @@ def statements(draw: st.DrawFn, own_id: str, ids: list[str], *, top: bool = True
         statement["context"] = context
     if top:
         statement |= {"id": own_id, "version": "2.0.0"}
-        if draw(st.integers(0, 9)) == 0:  # must make no difference: the server sets its own
+        if draw(st.integers(0, 9)) == 0:  # without effect: the server sets its own
             members = draw(st.sampled_from([AGENTS[:2], AGENTS[1:]]))
             statement["authority"] = {"objectType": "Group", "member": members}
     return statement
@@ -107,7 +107,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class World:
-    """What is sent: batches in the order of their arrival, or all at the same time."""
+    """Batches in the order of their arrival, or sent concurrently."""
 
     batches: list[Batch]
     at_once: bool
@@ -130,7 +130,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 @dataclass(frozen=True)
 class Reader:
-    """A credential, and the authority that statements get which are sent with it."""
+    """A credential, and the authority of the statements that it sends."""
 
     partner: Partner
     authority: Json
@@ -138,7 +138,7 @@ class Reader:
     async def read(
         self, organization: str | None, params: list[tuple[str, str]]
     ) -> tuple[list[Json], int]:
-        """All that a query finds, and the number of pages it took."""
+        """All results of a query, and the number of pages."""
         found: list[Json] = []
         answer = await self._get(self.partner.url("statements", organization), params)
         for taken in itertools.count(1):
@@ -197,9 +197,9 @@ async def send(world: World, readers: list[Reader]) -> list[tuple[UUID, str | No
 
 
 async def stored(reader: Reader, sent: list[tuple[UUID, str | None]]) -> list[Stored]:
-    """All that was sent, as it is given back one by one, and in the order of the lists.
+    """All statements as returned by their ids, in list order.
 
-    Each can be had in one way only.
+    Each is returned either by statementId or by voidedStatementId.
     """
     everything, _ = await reader.read(None, [("ascending", "true")])
     listed = {UUID(each["id"]): each for each in everything}
@@ -218,7 +218,7 @@ async def stored(reader: Reader, sent: list[tuple[UUID, str | None]]) -> list[St
 
 
 def every_filter(authority: Json) -> Iterator[Asked]:
-    """All combinations of the parameters that choose statements by what they say."""
+    """All combinations of the filter parameters."""
     agents: list[Json | None] = [None, *AGENTS, TEAM, authority]
     for agent, verb, activity, registration in itertools.product(
         agents, [None, VERBS[0], VOIDED], [None, *ACTIVITIES[:2]], [None, REGISTRATIONS[0]]
@@ -229,7 +229,7 @@ def every_filter(authority: Json) -> Iterator[Asked]:
 
 
 def bounded(asked: Asked, moments: list[str], draw: random.Random) -> Asked:
-    """The same with an order, and now and then with bounds that meet statements exactly."""
+    """The same with an order, and sometimes with since and until equal to a stored time."""
     asked = replace(asked, ascending=draw.random() < 0.5)
     if draw.random() < 0.25:
         asked = replace(asked, organization=draw.choice(ORGANIZATIONS))
@@ -279,7 +279,7 @@ ASYNC = settings(
 async def compare_all(
     services: Services, http: httpx.AsyncClient, world: World, *, full: bool
 ) -> None:
-    """Asks for everything that can be asked for; with `full` pages, where there is enough."""
+    """Compares all filters; with `full` pages, where there are enough statements."""
     owner = await new_partner(services, http)
     everything = await reader(services, owner, frozenset({scopes.ALL}))
     only_mine = frozenset({scopes.STATEMENTS_WRITE, scopes.STATEMENTS_READ_MINE})
@@ -303,7 +303,7 @@ async def compare_all(
 
 @ASYNC
 @given(world=worlds())
-async def test_every_filter_finds_what_the_oracle_finds(
+async def test_every_filter_matches_the_oracle(
     services: Services, http: httpx.AsyncClient, world: World
 ) -> None:
     await compare_all(services, http, world, full=True)
@@ -311,10 +311,10 @@ async def test_every_filter_finds_what_the_oracle_finds(
 
 @settings(ASYNC, max_examples=4)
 @given(world=worlds(), examined=st.integers(1, 5))
-async def test_pages_that_end_early_lose_nothing(
+async def test_pagination_with_a_row_limit_loses_nothing(
     services: Services, http: httpx.AsyncClient, world: World, examined: int
 ) -> None:
-    """As they do where one request would have to examine more statements than it may."""
+    """A page ends early where a request would examine more rows than the limit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page_query, "MAX_EXAMINED_STATEMENTS", examined)
         await compare_all(services, http, world, full=False)
@@ -322,7 +322,7 @@ async def test_pages_that_end_early_lose_nothing(
 
 @settings(ASYNC, max_examples=4)
 @given(world=worlds(), most_bytes=st.integers(1, 3000))
-async def test_pages_that_are_cut_to_fit_lose_nothing(
+async def test_pagination_with_a_byte_limit_loses_nothing(
     services: Services, http: httpx.AsyncClient, world: World, most_bytes: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -22,7 +22,7 @@ from tests.support.references import (
 from tests.support.statements import new_id, statement
 
 
-async def test_a_voided_target_is_still_inherited_from(partner: Partner) -> None:
+async def test_voided_target_is_still_inherited_from(partner: Partner) -> None:
     """XAPI-00162: exactly the reference and the voiding statement, the newest first."""
     read, saw, void = new_id(), new_id(), new_id()
     await send(partner, reading(read))
@@ -47,8 +47,8 @@ async def test_since_and_until_apply_to_the_referring_statement(partner: Partner
     assert await found(partner, verb=READ, since=stored[2]) == []
 
 
-async def test_each_condition_is_met_by_itself_or_by_a_target(partner: Partner) -> None:
-    """The witness saw: its own actor, its target's verb and activity."""
+async def test_each_filter_matches_the_statement_or_a_target(partner: Partner) -> None:
+    """Its own actor, and its target's verb and activity."""
     read, saw = new_id(), new_id()
     await send(partner, reading(read), referring(saw, read))
     witness = '{"mbox":"mailto:witness@example.com"}'
@@ -57,7 +57,7 @@ async def test_each_condition_is_met_by_itself_or_by_a_target(partner: Partner) 
     assert await found(partner, agent=witness, verb=SAW) == [saw]
 
 
-async def test_a_reference_in_the_context_or_a_substatement_inherits_nothing(
+async def test_reference_in_context_or_substatement_inherits_nothing(
     partner: Partner,
 ) -> None:
     read, mention, part = new_id(), new_id(), new_id()
@@ -76,18 +76,20 @@ ORDERS = list(itertools.permutations(range(4)))
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: "".join(map(str, order)))
-async def test_a_chain_inherits_in_every_order(partner: Partner, order: tuple[int, ...]) -> None:
+async def test_chain_inherits_in_every_arrival_order(
+    partner: Partner, order: tuple[int, ...]
+) -> None:
     sent = chain()
     for count, place in enumerate(order, 1):
         await send(partner, sent[place])
         here = set(order[:count])
-        reached = [  # those from which the way down to the first is complete
+        reached = [  # those with a complete chain down to the first
             sent[place]["id"] for place in order[:count] if here.issuperset(range(place + 1))
         ]
         assert await found(partner, verb=READ, ascending="true") == reached
 
 
-async def test_a_chain_inherits_in_one_batch(partner: Partner) -> None:
+async def test_chain_in_one_batch_inherits(partner: Partner) -> None:
     for order in ORDERS:
         sent = chain()
         await send(partner, *(sent[place] for place in order))
@@ -96,7 +98,7 @@ async def test_a_chain_inherits_in_one_batch(partner: Partner) -> None:
         assert len(listed) == len(set(listed))
 
 
-async def test_a_middle_link_is_inherited_while_the_end_is_missing(partner: Partner) -> None:
+async def test_chain_with_a_missing_end_inherits_from_the_middle(partner: Partner) -> None:
     ids = [new_id() for _ in range(3)]
     await send(partner, referring(ids[0], new_id()))
     await send(partner, referring(ids[1], ids[0], READ))
@@ -104,7 +106,7 @@ async def test_a_middle_link_is_inherited_while_the_end_is_missing(partner: Part
     assert await found(partner, verb=READ) == [ids[2], ids[1]]
 
 
-async def test_a_statement_may_refer_to_itself(partner: Partner, services: Services) -> None:
+async def test_self_reference_is_resolved(partner: Partner, services: Services) -> None:
     own = new_id()
     await send(partner, referring(own, own))
     assert await found(partner, verb=SAW) == [own]
@@ -113,7 +115,7 @@ async def test_a_statement_may_refer_to_itself(partner: Partner, services: Servi
 
 @pytest.mark.parametrize("length", [2, 3])
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_a_cycle_inherits_all_of_itself(
+async def test_cycle_inherits_from_all_of_its_statements(
     partner: Partner, services: Services, length: int, at_once: bool
 ) -> None:
     ids = [new_id() for _ in range(length)]
@@ -128,7 +130,7 @@ async def test_a_cycle_inherits_all_of_itself(
     assert await unsettled(services, partner) == 0
 
 
-async def test_many_references_to_one_late_target(partner: Partner) -> None:
+async def test_many_references_to_a_late_target_are_resolved(partner: Partner) -> None:
     read = new_id()
     batches = [[referring(new_id(), read) for _ in range(20)] for _ in range(3)]
     for batch in batches:

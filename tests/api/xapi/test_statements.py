@@ -28,7 +28,7 @@ from tests.support.statements import XAPI, new_id, statement
 
 URL = "/xapi/statements"
 VERSION = "X-Experience-API-Version"
-BOUND = "X-Experience-API-Consistent-Through"
+WATERMARK = "X-Experience-API-Consistent-Through"
 BROKEN = {"actor": {"mbox": "nobody"}, "verb": {"id": "completed"}, "surplus": 1}
 DATACAMP = {
     path.stem: path.read_bytes() for path in sorted((FIXTURES / "seeds").glob("datacamp-*.json"))
@@ -39,10 +39,10 @@ async def stored(partner: Partner) -> list[str]:
     return [each["id"] for each in await partner.all()]
 
 
-# Who asks
+# Authentication
 
 
-async def test_basic_credentials_a_static_token_and_oauth2_are_taken(
+async def test_basic_static_token_and_oauth2_are_accepted(
     partner: Partner, services: Services
 ) -> None:
     database = services.database
@@ -68,7 +68,7 @@ async def test_basic_credentials_a_static_token_and_oauth2_are_taken(
     assert len(await stored(partner)) == len(ways)
 
 
-async def test_without_good_credentials_it_is_401(partner: Partner) -> None:
+async def test_invalid_credentials_return_401(partner: Partner) -> None:
     for headers in ({}, {"Authorization": "Basic x"}, {"Authorization": "Bearer a.b.c"}):
         answer = await partner.http.post(URL, json=statement(), headers=XAPI | headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
@@ -78,7 +78,7 @@ async def test_without_good_credentials_it_is_401(partner: Partner) -> None:
     assert "Bearer" in asked
 
 
-async def test_an_expired_token_is_401_here(partner: Partner, services: Services) -> None:
+async def test_expired_token_returns_401(partner: Partner, services: Services) -> None:
     tokens = await bootstrap.load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
     token = tokens.issue(partner.key, frozenset({scopes.ALL}))
@@ -87,7 +87,7 @@ async def test_an_expired_token_is_401_here(partner: Partner, services: Services
     assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
 
 
-async def test_a_missing_scope_is_403_and_named(
+async def test_missing_scope_returns_403_with_its_name(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     reader = await new_partner(services, http, frozenset({scopes.ALL_READ}))
@@ -101,7 +101,7 @@ async def test_a_missing_scope_is_403_and_named(
     assert "statements/read" in answer.json()["detail"]
 
 
-async def test_the_credential_decides_the_partner(partner: Partner, stranger: Partner) -> None:
+async def test_credential_determines_the_partner(partner: Partner, stranger: Partner) -> None:
     statement_id = new_id()
     assert (await partner.xapi(statement(id=statement_id))).status_code == 200
     other = statement(id=statement_id, verb={"id": "http://example.com/other"})
@@ -109,10 +109,10 @@ async def test_the_credential_decides_the_partner(partner: Partner, stranger: Pa
     assert await stored(partner) == await stored(stranger) == [statement_id]
 
 
-# What every answer carries
+# Response headers
 
 
-async def test_every_answer_carries_the_version_and_the_bound(partner: Partner) -> None:
+async def test_every_response_has_version_and_watermark(partner: Partner) -> None:
     auth = (partner.key, partner.secret)
     http = partner.http
     answers = {
@@ -128,15 +128,15 @@ async def test_every_answer_carries_the_version_and_the_bound(partner: Partner) 
     for status, answer in answers.items():
         assert answer.status_code == status
         assert answer.headers[VERSION] == "1.0.3"
-        assert datetime.fromisoformat(answer.headers[BOUND]).tzinfo is not None
+        assert datetime.fromisoformat(answer.headers[WATERMARK]).tzinfo is not None
     answer = await http.get(URL, headers=XAPI, auth=auth)
-    assert (answer.headers[VERSION], BOUND.lower() in answer.headers) == ("1.0.3", True)
+    assert (answer.headers[VERSION], WATERMARK.lower() in answer.headers) == ("1.0.3", True)
 
 
 @pytest.mark.parametrize(
     ("asked", "told"), [("1.0", "1.0.3"), ("1.0.1", "1.0.3"), ("2.0.0", "2.0.0"), ("2.0", "2.0.0")]
 )
-async def test_the_answer_has_the_version_of_the_request(
+async def test_response_has_the_version_of_the_request(
     partner: Partner, asked: str, told: str
 ) -> None:
     answer = await partner.xapi(statement(), **{VERSION: asked})
@@ -144,7 +144,7 @@ async def test_the_answer_has_the_version_of_the_request(
 
 
 @pytest.mark.parametrize("asked", [None, "", "0.95", "1.1", "3.0.0", "x"])
-async def test_the_version_is_required(partner: Partner, asked: str | None) -> None:
+async def test_unsupported_version_is_refused(partner: Partner, asked: str | None) -> None:
     headers = {} if asked is None else {VERSION: asked}
     for method in ("GET", "POST"):
         answer = await partner.http.request(
@@ -152,22 +152,22 @@ async def test_the_version_is_required(partner: Partner, asked: str | None) -> N
         )
         assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-version")
         assert answer.headers[VERSION] == ("2.0.0" if asked else "0.95")
-        assert BOUND in answer.headers
+        assert WATERMARK in answer.headers
     assert await stored(partner) == []
 
 
-async def test_the_bound_covers_what_was_acknowledged(partner: Partner) -> None:
+async def test_watermark_covers_the_acknowledged_statement(partner: Partner) -> None:
     answer = await partner.xapi(statement())
     listed = await partner.http.get(URL, headers=XAPI, auth=(partner.key, partner.secret))
     (found,) = listed.json()["statements"]
     assert [found["id"]] == answer.json()
-    assert found["stored"] <= listed.headers[BOUND]
+    assert found["stored"] <= listed.headers[WATERMARK]
 
 
-# One and many
+# Single statements and batches
 
 
-async def test_one_statement_and_a_batch_are_answered_with_their_ids(partner: Partner) -> None:
+async def test_single_statement_and_batch_return_their_ids(partner: Partner) -> None:
     one = await partner.xapi(statement())
     assert len(one.json()) == 1
     ids = [new_id() for _ in range(3)]
@@ -176,7 +176,7 @@ async def test_one_statement_and_a_batch_are_answered_with_their_ids(partner: Pa
     assert sorted(await stored(partner)) == sorted([*ids, *one.json()])
 
 
-async def test_the_same_statement_again_is_fine(partner: Partner) -> None:
+async def test_repeated_statement_is_idempotent(partner: Partner) -> None:
     sent = [statement(id=new_id()), statement(id=new_id())]
     assert (await partner.xapi(sent[0])).status_code == 200
     before = await partner.all()
@@ -189,7 +189,7 @@ async def test_the_same_statement_again_is_fine(partner: Partner) -> None:
     assert len(await stored(partner)) == 2
 
 
-async def test_a_conflict_is_409_and_nothing_of_the_batch_is_stored(partner: Partner) -> None:
+async def test_conflict_returns_409_and_stores_nothing_of_the_batch(partner: Partner) -> None:
     known = statement(id=new_id())
     await partner.xapi(known)
     other = {**known, "object": {"id": "http://example.com/other"}}
@@ -204,7 +204,7 @@ async def test_a_conflict_is_409_and_nothing_of_the_batch_is_stored(partner: Par
     assert await stored(partner) == [known["id"]]
 
 
-async def test_a_refused_batch_does_not_claim_that_anything_was_stored(partner: Partner) -> None:
+async def test_refused_batch_reports_no_stored_item(partner: Partner) -> None:
     known = statement(id=new_id())
     await partner.xapi(known)
     other = {**known, "object": {"id": "http://example.com/other"}}
@@ -214,7 +214,7 @@ async def test_a_refused_batch_does_not_claim_that_anything_was_stored(partner: 
         assert (result["index"], result["status"]) == (1, answer.status_code)
 
 
-async def test_one_bad_statement_refuses_the_batch_and_every_bad_one_is_told(
+async def test_invalid_statement_refuses_the_batch_with_every_invalid_item(
     partner: Partner,
 ) -> None:
     answer = await partner.xapi([statement(), BROKEN, statement(), {"actor": 7}, "text"])
@@ -233,7 +233,7 @@ async def test_one_bad_statement_refuses_the_batch_and_every_bad_one_is_told(
     assert await stored(partner) == []
 
 
-async def test_one_id_twice_in_a_batch_is_refused(partner: Partner) -> None:
+async def test_repeated_id_in_a_batch_is_refused(partner: Partner) -> None:
     sent = statement(id=new_id())
     for other in (sent, {**sent, "id": sent["id"].upper()}):
         answer = await partner.xapi([statement(), sent, other])
@@ -245,16 +245,16 @@ async def test_one_id_twice_in_a_batch_is_refused(partner: Partner) -> None:
     assert await stored(partner) == []
 
 
-async def test_an_empty_batch_changes_nothing(partner: Partner) -> None:
+async def test_empty_batch_returns_200(partner: Partner) -> None:
     answer = await partner.xapi([])
     assert (answer.status_code, answer.json()) == (200, [])
 
 
-# As the vendors send
+# Vendor examples
 
 
 @pytest.mark.parametrize("name", DATACAMP)
-async def test_every_datacamp_statement_is_stored_once(partner: Partner, name: str) -> None:
+async def test_datacamp_example_is_deduplicated(partner: Partner, name: str) -> None:
     for _ in range(2):
         answer = await partner.http.post(
             URL,
@@ -267,8 +267,8 @@ async def test_every_datacamp_statement_is_stored_once(partner: Partner, name: s
     assert json.loads(DATACAMP[name]).items() <= found.items()
 
 
-async def test_a_batch_collected_over_an_interval_is_stored(partner: Partner) -> None:
-    """Mazetec sends what happened since the last time, over Basic, and may send it again."""
+async def test_retried_batch_is_idempotent(partner: Partner) -> None:
+    """Mazetec sends the statements of an interval with Basic credentials, and may retry."""
     batch = [
         statement(
             id=new_id(),
@@ -292,7 +292,7 @@ async def test_a_batch_collected_over_an_interval_is_stored(partner: Partner) ->
         answer = await partner.xapi(batch, **{VERSION: "1.0.0"})
         assert (answer.status_code, answer.json()) == (200, [each["id"] for each in batch])
     assert len(await stored(partner)) == len(batch)
-    # Told of one bad statement, it sends them one by one to find which.
+    # After a refused batch, it sends the statements one by one.
     batch[3]["verb"] = {"display": {}}
     batch = [{**each, "id": new_id()} for each in batch[:6]]
     assert (await partner.xapi(batch)).status_code == 400
@@ -301,17 +301,17 @@ async def test_a_batch_collected_over_an_interval_is_stored(partner: Partner) ->
     ] * 2
 
 
-# Refused as a whole
+# Refused requests
 
 
-async def test_what_is_not_json_is_refused(partner: Partner) -> None:
+async def test_other_media_type_than_json_is_refused(partner: Partner) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
         answer = await partner.xapi(statement(), **{"Content-Type": content_type})
         assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
     assert await stored(partner) == []
 
 
-async def test_unknown_parameters_are_refused(partner: Partner) -> None:
+async def test_unknown_parameter_is_refused(partner: Partner) -> None:
     auth = (partner.key, partner.secret)
     for query in ("validate=true", "statementId=x", "foo"):
         answer = await partner.http.post(
@@ -324,7 +324,7 @@ async def test_unknown_parameters_are_refused(partner: Partner) -> None:
     assert await stored(partner) == []
 
 
-async def test_too_large_is_413(settings: Settings, partner: Partner) -> None:
+async def test_large_statement_or_body_returns_413(settings: Settings, partner: Partner) -> None:
     small = msgspec.structs.replace(
         settings, max_xapi_statement_bytes=2000, max_body_bytes=5000, max_batch_items=5
     )
@@ -340,9 +340,7 @@ async def test_too_large_is_413(settings: Settings, partner: Partner) -> None:
         assert (await http.post(URL, json=middling, headers=XAPI, auth=auth)).status_code == 200
 
 
-async def test_too_large_is_told_to_a_client_that_is_still_sending(
-    partner: Partner, server: str
-) -> None:
+async def test_413_reaches_a_client_that_is_still_sending(partner: Partner, server: str) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(40):
             yield b" " * 1_000_000
@@ -359,7 +357,7 @@ async def test_too_large_is_told_to_a_client_that_is_still_sending(
             assert (await http.get("/healthz")).text == "ok\n"
 
 
-async def test_too_many_requests_are_429(settings: Settings, partner: Partner) -> None:
+async def test_rate_limit_returns_429(settings: Settings, partner: Partner) -> None:
     async with serving(msgspec.structs.replace(settings, rate_limit="2/minute")) as http:
         answers = [
             await http.post(URL, json=statement(), headers=XAPI, auth=(partner.key, partner.secret))
@@ -371,7 +369,7 @@ async def test_too_many_requests_are_429(settings: Settings, partner: Partner) -
     assert len(await stored(partner)) == 2
 
 
-async def test_a_full_queue_is_503_and_nothing_of_it_is_stored(
+async def test_full_queue_returns_503_and_stores_nothing(
     settings: Settings, partner: Partner
 ) -> None:
     async with serving(msgspec.structs.replace(settings, max_queued_statements=4)) as http:
@@ -404,7 +402,7 @@ def data() -> Iterator[Path]:
     shutil.rmtree(parent)
 
 
-async def test_a_database_that_is_away_is_503_until_it_is_back(
+async def test_unavailable_database_returns_503_until_it_is_back(
     settings: Settings, data: Path
 ) -> None:
     with ExitStack() as database:

@@ -9,7 +9,7 @@ from tests.support.references import READ, found, is_voided, reading, send, void
 from tests.support.statements import XAPI, new_id
 
 
-async def test_voids_a_statement_that_is_there(partner: Partner) -> None:
+async def test_voided_statement_is_listed_by_voided_statement_id_only(partner: Partner) -> None:
     read, void = new_id(), new_id()
     await send(partner, reading(read))
     await send(partner, voiding(void, read))
@@ -17,8 +17,8 @@ async def test_voids_a_statement_that_is_there(partner: Partner) -> None:
     assert await found(partner) == [void]
 
 
-async def test_a_browser_asks_again_whether_a_statement_was_voided(partner: Partner) -> None:
-    """By its Last-Modified alone, it would take an old one to stay as it is for a while."""
+async def test_statement_response_is_not_cached(partner: Partner) -> None:
+    """With Last-Modified alone, a browser would cache an old statement heuristically."""
     statement_id = new_id()
     await send(partner, reading(statement_id))
     for path, headers in ((partner.url("statements"), {}), ("/xapi/statements", XAPI)):
@@ -29,7 +29,7 @@ async def test_a_browser_asks_again_whether_a_statement_was_voided(partner: Part
         assert answer.headers["cache-control"] == "no-cache"
 
 
-async def test_voids_a_statement_that_arrives_later(partner: Partner) -> None:
+async def test_statement_voided_before_arrival_is_voided(partner: Partner) -> None:
     read, void = new_id(), new_id()
     await send(partner, voiding(void, read))
     assert await found(partner) == [void]
@@ -39,7 +39,9 @@ async def test_voids_a_statement_that_arrives_later(partner: Partner) -> None:
 
 
 @pytest.mark.parametrize("voiding_first", [False, True])
-async def test_voids_a_statement_of_the_same_batch(partner: Partner, voiding_first: bool) -> None:
+async def test_statement_voided_in_the_same_batch_is_voided(
+    partner: Partner, voiding_first: bool
+) -> None:
     read, void = new_id(), new_id()
     batch = [reading(read), voiding(void, read)]
     await send(partner, *(reversed(batch) if voiding_first else batch))
@@ -47,7 +49,7 @@ async def test_voids_a_statement_of_the_same_batch(partner: Partner, voiding_fir
     assert await found(partner, verb=READ) == [void]
 
 
-async def test_voiding_twice_is_harmless(partner: Partner) -> None:
+async def test_second_voiding_changes_nothing(partner: Partner) -> None:
     read, first, second = new_id(), new_id(), new_id()
     await send(partner, reading(read))
     await send(partner, voiding(first, read))
@@ -56,7 +58,7 @@ async def test_voiding_twice_is_harmless(partner: Partner) -> None:
     assert await found(partner, verb=READ) == [second, first]
 
 
-async def test_a_voiding_statement_cannot_be_voided(partner: Partner) -> None:
+async def test_voiding_statement_cannot_be_voided(partner: Partner) -> None:
     read, void, second = new_id(), new_id(), new_id()
     await send(partner, reading(read))
     await send(partner, voiding(void, read))
@@ -66,14 +68,16 @@ async def test_a_voiding_statement_cannot_be_voided(partner: Partner) -> None:
     assert await found(partner) == [second, void]
 
 
-async def test_a_voided_id_stays_taken(partner: Partner) -> None:
+async def test_id_of_a_voided_statement_stays_in_use(partner: Partner) -> None:
     read = new_id()
     await send(partner, reading(read), voiding(new_id(), read))
     assert (await partner.send(reading(read))).status_code == 409
     assert await is_voided(partner, read)
 
 
-async def test_another_partners_voiding_voids_nothing(partner: Partner, stranger: Partner) -> None:
+async def test_voiding_by_another_partner_has_no_effect(
+    partner: Partner, stranger: Partner
+) -> None:
     read = new_id()
     await send(partner, reading(read))
     await send(stranger, voiding(new_id(), read))
@@ -81,7 +85,7 @@ async def test_another_partners_voiding_voids_nothing(partner: Partner, stranger
     assert await found(stranger, verb=READ) == []
 
 
-async def test_ids_are_the_same_in_capitals(partner: Partner) -> None:
+async def test_voiding_by_upper_case_id_voids_the_statement(partner: Partner) -> None:
     read, void = new_id(), new_id()
     await send(partner, voiding(void, read.upper()))
     await send(partner, reading(read))

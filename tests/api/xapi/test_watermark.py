@@ -17,13 +17,13 @@ from tests.support.pagination import HEADER_FORM, THROUGH, bound, fresh, send, s
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, prepared, statement
 
-# A transaction that is stuck
+# Stuck transactions
 
 
-async def test_a_list_does_not_wait_for_ever(
+async def test_list_wait_for_an_open_transaction_times_out(
     partner: Partner, slow_writer: asyncpg.Connection
 ) -> None:
-    """The bound lies before the open transaction, and so does all that is listed."""
+    """The watermark and all listed statements are before the open transaction."""
     await send(partner, early := fresh(1))
     (late,) = fresh(1)
     async with slow_writer.transaction():
@@ -39,7 +39,7 @@ async def test_a_list_does_not_wait_for_ever(
     assert min(map(stored, rest)) > datetime.fromisoformat(through)
 
 
-async def test_a_list_waits_for_a_transaction_that_is_about_to_end(
+async def test_list_waits_for_a_transaction_that_commits_soon(
     partner: Partner, slow_writer: asyncpg.Connection
 ) -> None:
     (late,) = fresh(1)
@@ -54,7 +54,7 @@ async def test_a_list_waits_for_a_transaction_that_is_about_to_end(
     assert [each["id"] for each in answer.json()["statements"]] == [late["id"]]
 
 
-async def test_a_transaction_that_is_undone_holds_nothing_back(
+async def test_rolled_back_transaction_does_not_hold_back_the_watermark(
     partner: Partner, slow_writer: asyncpg.Connection
 ) -> None:
     transaction = slow_writer.transaction()
@@ -66,7 +66,7 @@ async def test_a_transaction_that_is_undone_holds_nothing_back(
 
 
 async def end(connection: asyncpg.Connection, services: Services) -> None:
-    """Closes a connection, and waits until the server has seen it."""
+    """Closes a connection, and waits until PostgreSQL removed it."""
     if connection.is_closed():
         return
     pid = connection.get_server_pid()
@@ -80,7 +80,7 @@ async def end(connection: asyncpg.Connection, services: Services) -> None:
 
 @pytest.fixture
 async def other_role(database_url: str, services: Services) -> AsyncIterator[asyncpg.Connection]:
-    """A writer that connects as another role, which ours may not look at."""
+    """A writer that connects as another role, hidden from the role of the server."""
     try:
         connection = await asyncpg.connect(
             database_url, user="postgres", server_settings={"application_name": WRITER}
@@ -91,10 +91,10 @@ async def other_role(database_url: str, services: Services) -> AsyncIterator[asy
     await end(connection, services)
 
 
-async def test_no_bound_is_given_while_writers_are_hidden(
+async def test_list_with_hidden_writers_returns_503(
     partner: Partner, services: Services, other_role: asyncpg.Connection
 ) -> None:
-    """Better no list than one that claims to be complete, and may not be."""
+    """Otherwise the list could claim to be complete without being so."""
     refused = await partner.get()
     assert refused.status_code == 503
     assert "same role" in refused.json()["detail"]
@@ -103,7 +103,7 @@ async def test_no_bound_is_given_while_writers_are_hidden(
     assert (await partner.get()).status_code == 200
 
 
-async def test_no_bound_is_given_while_writers_hide(
+async def test_list_with_a_writer_that_changes_its_role_returns_503(
     partner: Partner,
     services: Services,
     slow_writer: asyncpg.Connection,
@@ -122,10 +122,10 @@ async def test_no_bound_is_given_while_writers_hide(
     assert (await partner.get()).status_code == 200
 
 
-# The header
+# Consistent-Through header
 
 
-async def test_the_header_is_in_every_answer_and_about_now(partner: Partner) -> None:
+async def test_every_response_has_a_recent_watermark(partner: Partner) -> None:
     await send(partner, sent := fresh(1))
     basic = (partner.key, partner.secret)
 
@@ -151,7 +151,7 @@ async def test_the_header_is_in_every_answer_and_about_now(partner: Partner) -> 
         assert abs(datetime.now(UTC) - bound(answer)) < timedelta(seconds=1)
 
 
-async def test_the_bound_covers_what_the_answer_shows(partner: Partner) -> None:
+async def test_watermark_covers_the_listed_statements(partner: Partner) -> None:
     await send(partner, fresh(3))
     answer = await partner.get()
     assert all(stored(each) <= bound(answer) for each in answer.json()["statements"])
