@@ -82,7 +82,7 @@ def _response(
         subject: page.subject,
         "records": [_serialize(record) for record in page.records],
         "more": more,
-        "through": timestamp(watermark.consistent_through),
+        "consistent_through": timestamp(watermark.consistent_through),
         "lag_seconds": watermark.lag_seconds,
     }
     return json_response(body, headers=headers)

@@ -40,7 +40,7 @@ async def get_tables(request: Request) -> Response:
     )
     body = {
         "tables": [_serialize(table) for table in TABLES.values()],
-        "through": timestamp(watermark.consistent_through),
+        "consistent_through": timestamp(watermark.consistent_through),
         "lag_seconds": watermark.lag_seconds,
     }
     return json_response(body, headers=reports_through(watermark.consistent_through))

@@ -12,7 +12,7 @@ import orjson
 from starlette.responses import Response
 
 CONSISTENT_THROUGH = "X-Experience-API-Consistent-Through"
-REPORTS_THROUGH = "Lrs-Reports-Through"
+REPORTS_THROUGH = "Lrs-Reports-Consistent-Through"
 
 
 def json_response(

@@ -174,7 +174,7 @@ class _ExportWriter:
         manifest = {
             "partner": partner_name,
             "written_at": export_stream.format_timestamp(datetime.now(UTC)),
-            "through": export_stream.format_timestamp(watermark.consistent_through),
+            "consistent_through": export_stream.format_timestamp(watermark.consistent_through),
             "lag_seconds": watermark.lag_seconds,
             "format": self._format,
             "compression": self._compression,

@@ -26,7 +26,7 @@ def metadata(query: ExportQuery) -> dict[str, Any]:
     """What a JSON document and a manifest say about an export."""
     return {
         "table": query.table.name,
-        "through": format_timestamp(query.watermark.consistent_through),
+        "consistent_through": format_timestamp(query.watermark.consistent_through),
         "lag_seconds": query.watermark.lag_seconds,
         "cursor": format_timestamp(query.cursor),
         "replaces": _replaces(query),

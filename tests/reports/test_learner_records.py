@@ -384,15 +384,15 @@ async def test_response_has_consistent_through_time_and_lag(
 ) -> None:
     await learner(services, partner, external_id="ada")
     answer = await ask(partner, "learners/ada/records")
-    assert answer.json()["through"] == answer.headers["Lrs-Reports-Through"]
+    assert answer.json()["consistent_through"] == answer.headers["Lrs-Reports-Consistent-Through"]
     assert answer.json()["lag_seconds"] == 0
     assert (await partner.send(statement())).status_code == 200
     stored = (await partner.all())[0]["stored"]
     answer = await ask(partner, "learners/ada/records")
-    assert answer.headers["Lrs-Reports-Through"] < stored
+    assert answer.headers["Lrs-Reports-Consistent-Through"] < stored
     assert answer.json()["lag_seconds"] > 0
     answer = await ask(partner, "learners/ada/records.csv")
-    assert answer.headers["Lrs-Reports-Through"] < stored
+    assert answer.headers["Lrs-Reports-Consistent-Through"] < stored
 
 
 async def test_records_without_scope_return_403(partner: Partner) -> None:

@@ -50,12 +50,12 @@ async def test_response_has_the_lag_and_the_consistent_through_time(partner: Par
     answer = await partner.http.get(partner.url("reports"), headers=partner.headers)
     told = await get(partner, "user_dim.json")
     for each in (answer, told):
-        through = datetime.fromisoformat(each.json()["through"])
-        assert each.headers["Lrs-Reports-Through"] == each.json()["through"]
+        through = datetime.fromisoformat(each.json()["consistent_through"])
+        assert each.headers["Lrs-Reports-Consistent-Through"] == each.json()["consistent_through"]
         assert (through < moment) == (each.json()["lag_seconds"] > 0)
     assert float(told.headers["Lrs-Reports-Lag"]) == round(told.json()["lag_seconds"], 3)
     raw = await get(partner, "statements.json")
-    assert datetime.fromisoformat(raw.json()["through"]) >= moment
+    assert datetime.fromisoformat(raw.json()["consistent_through"]) >= moment
     assert raw.json()["lag_seconds"] == 0.0
 
 
