@@ -1,4 +1,4 @@
-"""Assembly: one worker's services, and the ASGI application around them."""
+"""The ASGI application, and the services of one worker that it uses."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from lrs.store.statements.watermark import WatermarkReader
 
 _log = logging.getLogger("lrs")
 
-_SWEEP_SECONDS = 60.0
+_CLEANUP_INTERVAL_SECONDS = 60.0
 
-# A partner's transactions at a time: while one is written to disk, the next one is made ready. Of
-# several workers, another one does that: more of them would only be smaller, and wait for each
-# other's rows.
-_ABREAST = 2
+# Concurrent transactions of one partner with a single worker: PostgreSQL prepares one while it
+# writes the other to disk. With several workers, each has one: more would hold fewer statements
+# each and wait for each other's row locks.
+_TRANSACTIONS_PER_PARTNER = 2
 
 
 def create_app(settings: Settings) -> Application:
     """The application; its services exist while its lifespan lasts."""
     return Application(
         ROUTES,
-        lambda: running(settings),
+        lambda: open_services(settings),
         middleware=[
             Middleware(RequestLog, server_timing=settings.server_timing),
             *_cors(settings),
@@ -73,8 +73,11 @@ def _cors(settings: Settings) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Services]:
-    """One worker's services. Raises Unavailable if the database is away or has another schema."""
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """The services of one worker.
+
+    Raises Unavailable if the database is not reachable or has another schema version.
+    """
     async with (
         open_database(
             settings.database_url,
@@ -96,11 +99,11 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         group_commit = GroupCommit(
             database,
             queue_limit=settings.max_queued_statements,
-            transactions_per_partner=_ABREAST if settings.workers == 1 else 1,
+            transactions_per_partner=_TRANSACTIONS_PER_PARTNER if settings.workers == 1 else 1,
         )
         pipeline = IngestPipeline(database, group_commit)
         statement_loader = StatementLoader(database)
-        sweeping = asyncio.create_task(_sweep(database))
+        cleanup = asyncio.create_task(_clean_up_periodically(database))
         try:
             yield Services(
                 settings,
@@ -127,9 +130,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
                 PartnerLock(database.readers),
             )
         finally:
-            sweeping.cancel()
+            cleanup.cancel()
             with suppress(asyncio.CancelledError):
-                await sweeping
+                await cleanup
             await group_commit.drain()
 
 
@@ -145,17 +148,17 @@ def _callback_tokens(
     )
 
 
-async def _sweep(database: Database) -> None:
-    """Now and then: references that a crash left unsettled, which are few, and old nonces."""
+async def _clean_up_periodically(database: Database) -> None:
+    """Resolve StatementRefs that a crash left pending, which are few, and delete old nonces."""
     while True:
-        for sweep in (_settle, nonces.delete_expired):
+        for clean_up in (_resolve_pending_references, nonces.delete_expired):
             try:
-                await sweep(database)
+                await clean_up(database)
             except LRSError as error:
-                _log.warning("cannot sweep: %s", error.detail, exc_info=error.__cause__)
-        await asyncio.sleep(_SWEEP_SECONDS)
+                _log.warning("cleanup failed: %s", error.detail, exc_info=error.__cause__)
+        await asyncio.sleep(_CLEANUP_INTERVAL_SECONDS)
 
 
-async def _settle(database: Database) -> None:
-    if settled := await references.resolve_pending(database):
-        _log.warning("settled references left by a crash", extra={"count": settled})
+async def _resolve_pending_references(database: Database) -> None:
+    if count := await references.resolve_pending(database):
+        _log.warning("resolved references left pending by a crash", extra={"count": count})

@@ -1,4 +1,4 @@
-"""What an operator does to partners and credentials, whichever command asks for it."""
+"""Start of the server and of commands: database, secret key, signing keys, demo partner."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from lrs.auth.credentials import IssuedCredential, add_credential, add_partner, 
 from lrs.auth.jwks import JWKS_ERRORS, ExternalIssuer, fetch_jwks
 from lrs.auth.tokens import AccessTokens
 from lrs.errors import Conflict
-from lrs.projection.vocabulary import InvalidVocabulary, Vocabulary
-from lrs.projection.vocabulary import load_vocabulary as known_vocabulary
+from lrs.projection.vocabulary import InvalidVocabulary, Vocabulary, load_vocabulary
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations, registry
 from lrs.store.postgres import Database, open_admin_database
 
-DEMO = "demo"
+DEMO_PARTNER = "demo"
 
 DEMO_SCOPES = frozenset({scopes.ALL})
 
@@ -36,25 +35,28 @@ def database_url(settings: Settings, *, exclusive: bool = False) -> Iterator[str
     if settings.database_url:
         yield settings.database_url
         return
-    from lrs import embedded_postgres  # a given database must not even import it
+    from lrs import embedded_postgres  # optional: not installed with an external database
 
     directory = Path(settings.data_directory)
-    address = None if exclusive else embedded_postgres.find_dsn(directory)
-    if address:
-        yield address
+    running_dsn = None if exclusive else embedded_postgres.find_dsn(directory)
+    if running_dsn:
+        yield running_dsn
     else:
-        with embedded_postgres.running(directory, settings.reports_address) as started:
-            yield started
+        with embedded_postgres.running(directory, settings.reports_address) as dsn:
+            yield dsn
 
 
 def with_secret_key(settings: Settings) -> Settings:
-    """The settings with a secret key: the one given, or one kept in the data directory."""
+    """The settings with a secret key: the configured one, or one kept in the data directory.
+
+    Raises SettingsError.
+    """
     if settings.secret_key:
         return settings
     path = Path(settings.data_directory) / "secret.key"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_key(path)
+        _create_secret_key(path)
     except OSError as error:
         raise SettingsError(f"The secret key cannot be written to {path}: {error}.") from None
     try:
@@ -62,12 +64,12 @@ def with_secret_key(settings: Settings) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The secret key cannot be read from {path}: {error}.") from None
     if len(key) < 32:
-        raise SettingsError(f"The secret key in {path} is damaged: it is too short.")
+        raise SettingsError(f"The secret key in {path} is damaged: fewer than 32 characters.")
     return msgspec.structs.replace(settings, secret_key=key)
 
 
-def _make_key(path: Path) -> None:
-    """Makes a key, unless there is one; it is on disk before anything is encrypted with it."""
+def _create_secret_key(path: Path) -> None:
+    """Write a new key unless the file exists; synced before anything is encrypted with it."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -82,27 +84,27 @@ def _make_key(path: Path) -> None:
         raise
 
 
-def vocabulary(settings: Settings) -> Vocabulary:
-    """What verbs, types and extensions mean to reports. Raises SettingsError."""
+def load_configured_vocabulary(settings: Settings) -> Vocabulary:
+    """The built-in vocabulary, extended by the configured file. Raises SettingsError."""
+    path = settings.vocabulary_path
     try:
-        own = Path(settings.vocabulary_path).read_bytes() if settings.vocabulary_path else None
-        return known_vocabulary(own)
+        return load_vocabulary(Path(path).read_bytes() if path else None)
     except OSError as error:
         raise SettingsError(f"LRS_VOCABULARY_PATH: cannot read the file: {error}.") from None
     except InvalidVocabulary as error:
-        raise SettingsError(f"LRS_VOCABULARY_PATH: {settings.vocabulary_path}: {error}.") from None
+        raise SettingsError(f"LRS_VOCABULARY_PATH: {path}: {error}.") from None
 
 
 @asynccontextmanager
 async def open_database(dsn: str) -> AsyncIterator[Database]:
-    """Opens a database for a command, and verifies its schema. Raises Unavailable."""
+    """Open a database for a command and verify its schema. Raises Unavailable."""
     async with open_admin_database(dsn) as database:
         await migrations.verify(database.readers)
         yield database
 
 
 async def load_keys(settings: Settings, database: Database) -> AccessTokens:
-    """The keys that sign access tokens, made if there are none. Raises WrongSecretKey."""
+    """The keys that sign access tokens; the first one is created. Raises WrongSecretKey."""
     external_issuer = None
     if settings.oauth_issuer:
         audience = settings.oauth_audience or settings.base_url
@@ -118,24 +120,24 @@ async def load_keys(settings: Settings, database: Database) -> AccessTokens:
     return tokens
 
 
-async def outside_keys(settings: Settings) -> int:
-    """How many keys the outside issuer has. Raises SettingsError, which says why it has none."""
+async def count_external_keys(settings: Settings) -> int:
+    """The number of keys in the JWK Set of the external issuer. Raises SettingsError."""
     try:
         return len((await fetch_jwks(settings.oauth_jwks)).keys)
     except (httpx.HTTPError, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
     except JWKS_ERRORS:
-        reason = "what is there is no JWK Set with keys"
+        reason = "not a JWK Set with keys"
     raise SettingsError(f"LRS_OAUTH_JWKS: the keys cannot be read: {reason}.")
 
 
-async def add_demo(database: Database, base_url: str) -> IssuedCredential | None:
-    """A first partner to try things with; None if there is any partner already."""
+async def add_demo_partner(database: Database, base_url: str) -> IssuedCredential | None:
+    """Add the demo partner with a credential; None if a partner exists."""
     if await registry.list_partners(database):
         return None
     try:
         partner = await add_partner(
-            database, DEMO, "Demo partner", default_home_page(base_url, DEMO)
+            database, DEMO_PARTNER, "Demo partner", default_home_page(base_url, DEMO_PARTNER)
         )
     except Conflict:
         return None

@@ -114,7 +114,7 @@ def _reason(content: Any) -> str:
 def check(**options: Any) -> None:
     """Check settings, database, schema version and signing keys."""
     settings = load_settings(options)
-    bootstrap.vocabulary(settings)
+    bootstrap.load_configured_vocabulary(settings)
     click.echo(f"settings  ok: base URL {settings.base_url}")
     with bootstrap.database_url(settings) as dsn:
         asyncio.run(_check(bootstrap.with_secret_key(settings), dsn))
@@ -128,5 +128,5 @@ async def _check(settings: Settings, dsn: str) -> None:
         tokens = await bootstrap.load_keys(settings, database)
     click.echo(f"keys      ok: {len(tokens.public_keys()['keys'])} signing keys")
     if settings.oauth_issuer:
-        count = await bootstrap.outside_keys(settings)
+        count = await bootstrap.count_external_keys(settings)
         click.echo(f"issuer    ok: {count} keys of {settings.oauth_issuer}")

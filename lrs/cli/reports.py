@@ -109,7 +109,7 @@ def reports_rebuild(partner_name: str | None, **options: Any) -> None:
     The old reports stay readable until the rebuild is complete.
     """
     settings = load_settings(options)
-    vocabulary = bootstrap.vocabulary(settings)
+    vocabulary = bootstrap.load_configured_vocabulary(settings)
     garbage_collection.tune_gc()
 
     async def rebuild(dsn: str) -> None:

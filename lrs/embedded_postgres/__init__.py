@@ -19,7 +19,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from lrs import process_priority
 from lrs.errors import OperatorError
 
 if sys.platform == "win32":
@@ -38,7 +37,6 @@ from lrs.embedded_postgres.cluster import (
 )
 from lrs.embedded_postgres.errors import EmbeddedPostgresError, disk_full
 from lrs.embedded_postgres.process import (
-    find_processes,
     find_running,
     remove_stale_locks,
     running_process,
@@ -47,7 +45,7 @@ from lrs.embedded_postgres.process import (
 )
 from lrs.embedded_postgres.programs import find_programs
 
-__all__ = ["EmbeddedPostgresError", "find_dsn", "renice", "running"]
+__all__ = ["EmbeddedPostgresError", "find_dsn", "running"]
 
 DEFAULT_PORT = "5432"  # names the socket only, unless there is a reports address
 
@@ -74,13 +72,6 @@ def find_dsn(data_directory: Path) -> str | None:
     with _os_errors_explained(data):
         pid_file = find_running(data / "postgres")
         return _dsn(pid_file.sockets, pid_file.port) if pid_file else None
-
-
-def renice(data_directory: Path, pid: int) -> None:
-    """Lower the scheduling priority of a process if it is one of this PostgreSQL's."""
-    processes = find_processes(_resolve(data_directory) / "postgres")
-    if any(process.pid == pid for process in processes):
-        process_priority.lower(pid)
 
 
 def _start(data: Path, reports_address: str, stack: ExitStack) -> str:

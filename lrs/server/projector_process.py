@@ -3,7 +3,7 @@
 Of several projectors on one database, one at a time advances each partner. The process ends with
 the server that started it.
 
-Ingest has priority over projection: the process runs at the lowest scheduling priority, projects
+Ingest has priority over projection: the process runs at a low scheduling priority, projects
 thousands of statements at a time, which costs half as much as hundreds at a time, and sleeps
 between batches unless the lag is long.
 """
@@ -21,9 +21,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
-from lrs import bootstrap, process_priority
+from lrs import bootstrap
 from lrs.environment import from_environment
 from lrs.errors import LRSError
 from lrs.observability import logs
@@ -34,6 +33,8 @@ from lrs.store import migrations
 from lrs.store.postgres import open_projector_database
 
 _log = logging.getLogger("lrs.projection")
+
+_NICENESS = 10
 
 _IDLE_SECONDS = 1.0
 _SLEEP_PER_WORK_SECOND = 2.0
@@ -87,15 +88,10 @@ class _Supervisor(threading.Thread):
 
 
 def _start_process() -> subprocess.Popen[bytes]:
-    """The process stops at the end of its standard input, which also comes when this one dies.
-
-    It has a session of its own, to which Linux assigns a scheduling priority (autogroup).
-    """
+    """The process stops at the end of its standard input, which also comes when this one dies."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "lrs.server.projector_process"]
-    return subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, env=environment, start_new_session=True
-    )
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603
 
 
 def main() -> None:
@@ -103,7 +99,8 @@ def main() -> None:
     logging.config.dictConfig(logs.configuration(settings.log_level))
     for number in (signal.SIGINT, signal.SIGTERM):  # the server handles them and stops this process
         signal.signal(number, signal.SIG_IGN)
-    process_priority.lower(os.getpid())
+    with suppress(AttributeError):  # Windows
+        os.nice(_NICENESS)
     try:
         asyncio.run(_project_until_stdin_ends(settings))
     except LRSError as error:
@@ -125,14 +122,9 @@ async def _project_until_stdin_ends(settings: Settings) -> None:
 
 async def project(settings: Settings) -> None:
     """Project the statements of all partners, without end. Raises Unavailable."""
-    from lrs import embedded_postgres  # the server imports this module without it
-
-    vocabulary = bootstrap.vocabulary(settings)
-    directory = Path(settings.data_directory)
+    vocabulary = bootstrap.load_configured_vocabulary(settings)
     async with open_projector_database(
-        settings.database_url,
-        timeout=_STATEMENT_TIMEOUT_SECONDS,
-        on_connect=lambda pid: embedded_postgres.renice(directory, pid),
+        settings.database_url, timeout=_STATEMENT_TIMEOUT_SECONDS
     ) as database:
         await migrations.verify(database.readers)
         projector = Projector(database, vocabulary)

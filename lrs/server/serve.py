@@ -29,7 +29,7 @@ except ImportError:  # Windows, which has no such limit
 
 from lrs import bootstrap
 from lrs.auth.credentials import IssuedCredential
-from lrs.bootstrap import DEMO
+from lrs.bootstrap import DEMO_PARTNER
 from lrs.observability import logs
 from lrs.server import projector_process, sockets
 from lrs.server.http_protocol import LimitedHttpProtocol
@@ -76,7 +76,7 @@ def run(settings: Settings) -> None:
         signal.signal(number, _stop)
     logging.config.dictConfig(logs.configuration(settings.log_level))
     asyncio.run(check_uvicorn())
-    bootstrap.vocabulary(settings)
+    bootstrap.load_configured_vocabulary(settings)
     settings = _with_port(settings)
     embedded = not settings.database_url
     with bootstrap.database_url(settings, exclusive=True) as dsn:
@@ -125,7 +125,7 @@ async def _prepare_database(settings: Settings, *, embedded: bool) -> IssuedCred
     async with bootstrap.open_database(settings.database_url) as database:
         await bootstrap.load_keys(settings, database)
         if embedded and settings.demo_partner:
-            return await bootstrap.add_demo(database, settings.base_url)
+            return await bootstrap.add_demo_partner(database, settings.base_url)
     return None
 
 
@@ -197,7 +197,7 @@ def _print_welcome(settings: Settings, demo: IssuedCredential | None) -> None:
     if demo is None:
         click.echo("To create a credential: lrs credential add PARTNER")
         return
-    click.echo(_WELCOME.format(url=url, key=demo.key, secret=demo.secret, partner=DEMO))
+    click.echo(_WELCOME.format(url=url, key=demo.key, secret=demo.secret, partner=DEMO_PARTNER))
     click.echo(f"  -d '{json.dumps(SAMPLE_STATEMENT, separators=(',', ':'))}'\n")
 
 

@@ -9,7 +9,7 @@ scans and nested loops. The query decides the order of the scans.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -152,25 +152,15 @@ async def open_admin_database(dsn: str) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def open_projector_database(
-    dsn: str,
-    *,
-    timeout: float = _PROJECTOR_TIMEOUT,
-    on_connect: Callable[[int], None] = lambda pid: None,
+    dsn: str, *, timeout: float = _PROJECTOR_TIMEOUT
 ) -> AsyncIterator[Database]:
     """Opens two connections for the projector.
 
-    `timeout` limits every statement and every acquire, in seconds. `on_connect` receives the
-    process id of the PostgreSQL backend of every new connection. Raises Unavailable as
+    `timeout` limits every statement and every acquire, in seconds. Raises Unavailable as
     `open_database`.
     """
-
-    async def report_backend(connection: asyncpg.Connection) -> None:
-        on_connect(connection.get_server_pid())
-
     with translate_errors():
-        async with _pool(
-            dsn, PROJECTOR, 2, timeout, _PLAN_EVERY_QUERY, init=report_backend
-        ) as pool:
+        async with _pool(dsn, PROJECTOR, 2, timeout, _PLAN_EVERY_QUERY) as pool:
             yield Database(pool, pool, pool)
 
 
@@ -185,12 +175,10 @@ def _pool(
     size: int,
     timeout: float,
     settings: Mapping[str, str] | None = None,
-    init: Callable[[asyncpg.Connection], Coroutine[Any, Any, None]] | None = None,
 ) -> asyncpg.Pool:
     return _Pool(
         dsn,
         acquire_timeout=timeout,
-        init=init,
         loop=None,
         min_size=1,
         max_size=size,

@@ -43,7 +43,7 @@ def test_check_reads_the_keys_of_an_external_issuer(lrs: Lrs, tmp_path: Path) ->
     for content in ("<html>", "{}", '{"keys": []}'):
         keys.write_text(content)
         assert refused(checked(keys)) == (
-            "LRS_OAUTH_JWKS: the keys cannot be read: what is there is no JWK Set with keys."
+            "LRS_OAUTH_JWKS: the keys cannot be read: not a JWK Set with keys."
         )
 
 

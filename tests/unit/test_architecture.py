@@ -33,7 +33,7 @@ LAYERS = (
     {"xapi"},
     {"environment"},
     {"settings"},
-    {"errors", "observability", "process_priority", "resources"},
+    {"errors", "observability", "resources"},
 )
 STANDALONE = {"embedded_postgres"}
 """Imported where a server or a command needs them, and importing only the bottom layer."""
