@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lrs.api.request_parsing import header
 from lrs.observability import metrics
 from lrs.observability.logs import request_id
-from lrs.observability.server_timing import Spent, spent
+from lrs.observability.server_timing import StageTimes, stage_times
 
 _log = logging.getLogger("lrs.requests")
 
@@ -47,8 +47,8 @@ class RequestLog:
         began, status = time.perf_counter(), 500
         identity = _request_id(scope)
         request_id.set(identity)
-        timing = Spent() if self._server_timing else None
-        spent.set(timing)
+        timing = StageTimes() if self._server_timing else None
+        stage_times.set(timing)
 
         def send_with_headers(message: Message) -> Awaitable[None]:
             nonlocal status

@@ -70,7 +70,7 @@ class GroupCommit:
         self._start_task(partner_id)
         queued_at = time.perf_counter()
         results = await submission.results
-        if (timing := server_timing.spent.get()) is not None:
+        if (timing := server_timing.stage_times.get()) is not None:
             timing.add("queue", submission.dequeued_at - queued_at)
             timing.add("database", time.perf_counter() - submission.dequeued_at)
         return results

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, on standard error, with the id of the request."""
+"""Structured logs on standard error: one JSON object per line, with the request id."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
-class WithRequestId(logging.Filter):
-    """Adds the id of the request under way to each record."""
+class RequestIdFilter(logging.Filter):
+    """Adds the id of the current request to each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if (identity := request_id.get()) is not None:
@@ -22,16 +22,16 @@ class WithRequestId(logging.Filter):
 
 
 def configuration(level: str) -> dict[str, Any]:
-    """For logging.config.dictConfig, and for uvicorn, whose own lines come out the same way."""
+    """Configuration for logging.config.dictConfig, of our loggers and uvicorn's."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "lrs.observability.logs.WithRequestId"}},
+        "filters": {"request_id": {"()": "lrs.observability.logs.RequestIdFilter"}},
         "formatters": {
             "json": {
                 "()": "pythonjsonlogger.orjson.OrjsonFormatter",
                 "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
-                # uvicorn adds its messages once more, for terminals.
+                # uvicorn adds a second, colored message for terminals.
                 "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
                 "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
             }
@@ -46,7 +46,7 @@ def configuration(level: str) -> dict[str, Any]:
         },
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
-            # Ours say the same with a request id.
+            # lrs.requests logs the same with a request id.
             "uvicorn.access": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
         },

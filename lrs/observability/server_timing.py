@@ -1,6 +1,6 @@
-"""Where the time of a request goes: told in `Server-Timing` where a setting asks for it.
+"""The duration of each stage of a request, for the `Server-Timing` header.
 
-Where it does not, a stage costs one look at a context variable.
+Without the setting `server_timing`, a stage only reads a context variable.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 
 STAGES = ("auth", "parse", "validate", "queue", "database", "render")
-"""`render` is all that comes after the last of the others."""
+"""In the order of the header; `render` is the time after the last other stage."""
 
 
-class Spent:
-    """Seconds by stage. What happens inside a stage counts for that one, whatever it is."""
+class StageTimes:
+    """Seconds by stage of one request. A stage inside another one counts for the outer one."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
@@ -22,6 +22,7 @@ class Spent:
         self._last = time.perf_counter()
 
     def begin(self, stage: str) -> bool:
+        """False inside another stage."""
         if self._stage is None:
             self._stage, self._last = stage, time.perf_counter()
             return True
@@ -39,31 +40,31 @@ class Spent:
     def header(self) -> str:
         """The value of Server-Timing (W3C): milliseconds, in the order of the stages."""
         self.add("render", time.perf_counter() - self._last)
-        told = ((stage, self._seconds.get(stage)) for stage in STAGES)
-        return ", ".join(f"{stage};dur={1000 * s:.3f}" for stage, s in told if s is not None)
+        durations = ((stage, self._seconds.get(stage)) for stage in STAGES)
+        return ", ".join(f"{stage};dur={1000 * s:.3f}" for stage, s in durations if s is not None)
 
 
-spent: ContextVar[Spent | None] = ContextVar("spent", default=None)
-"""That of the request under way, if it is measured."""
+stage_times: ContextVar[StageTimes | None] = ContextVar("stage_times", default=None)
+"""The stage times of the current request; None without the setting `server_timing`."""
 
-_NOTHING = nullcontext()
+_DISABLED = nullcontext()
 
 
 class _Stage:
-    def __init__(self, here: Spent, name: str) -> None:
-        self._here = here
+    def __init__(self, times: StageTimes, name: str) -> None:
+        self._times = times
         self._name = name
-        self._counts = False
+        self._is_outermost = False
 
     def __enter__(self) -> None:
-        self._counts = self._here.begin(self._name)
+        self._is_outermost = self._times.begin(self._name)
 
     def __exit__(self, *_: object) -> None:
-        if self._counts:
-            self._here.end()
+        if self._is_outermost:
+            self._times.end()
 
 
 def stage(name: str) -> AbstractContextManager[None]:
-    """What happens within counts for this stage."""
-    here = spent.get()
-    return _NOTHING if here is None else _Stage(here, name)
+    """Measure the block as this stage."""
+    times = stage_times.get()
+    return _DISABLED if times is None else _Stage(times, name)

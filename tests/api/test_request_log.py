@@ -43,7 +43,7 @@ async def test_request_is_logged_as_one_json_line_with_its_id(settings: Settings
     handler = logging.StreamHandler(stream)
     formatter = logging.config.DictConfigurator(configuration)
     handler.setFormatter(formatter.configure_formatter(configuration["formatters"]["json"]))
-    handler.addFilter(logs.WithRequestId())
+    handler.addFilter(logs.RequestIdFilter())
     logger = logging.getLogger("lrs.requests")
     logger.addHandler(handler)
     level = logger.level

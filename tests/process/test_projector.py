@@ -96,7 +96,7 @@ async def test_killed_projector_is_restarted(
 def test_projector_runs_at_low_priority(start: Callable[..., Server]) -> None:
     server = start(LRS_PROJECTION_ENABLED="on")
     (projector,) = children(server)
-    wait_for(lambda: projector.nice() == psutil.Process(server.process.pid).nice() + 10)
+    wait_for(lambda: projector.nice() > psutil.Process(server.process.pid).nice())
 
 
 @pytest.mark.parametrize(
