@@ -1,8 +1,8 @@
-"""What a tool reports through a callback, and the xAPI statement that it stands for.
+"""Reports of Canvas callbacks, and their xAPI statements.
 
-Of an xAPI callback `object.id` and `result.duration` count; of a Caliper one the ViewEvent's
-`object.@id` and `duration`. All else that is valid xAPI is kept where it stands, and the whole body
-beside it, whatever it holds. Statements follow xAPI 1.0.3, whose rules hold in 2.0 as well.
+An xAPI report has `object.id` and `result.duration`; a Caliper ViewEvent has `object.@id` and
+`duration`. Other members that are valid xAPI are copied to the statement; the whole body is stored
+in a context extension. The statements are valid in xAPI 1.0.3 and 2.0.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _CONTEXT = (
 
 
 class MissingObjectId(ValueError):
-    """The body does not say what was viewed."""
+    """The report has no page."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What a callback counts for. `seconds` is None where it tells no duration.
+    """The page view of a report. `seconds` is None without a duration.
 
-    `interaction_seconds` is what the page view shows; without `viewed`, there is none.
+    `interaction_seconds` is the capped time. Without `viewed`, only time and accesses are counted.
     """
 
     tool: str
@@ -65,28 +65,28 @@ class PageView:
 
 @dataclass(frozen=True, slots=True)
 class CallbackReport:
-    """What a body tells: the page, the time spent on it (seconds, or None), and the body itself.
+    """A parsed body: the page, the time in seconds or None, and the body.
 
-    `told` is the body as a statement, as far as it goes; `text` as it was sent.
+    `statement` has the members in the shape of a statement; `text` is the body as sent.
     """
 
     url: str
     seconds: int | None
-    told: Json
+    statement: Json
     body: Json
     text: bytes
 
 
 def parse_xapi(value: Any, text: bytes) -> CallbackReport:
-    """Reads the body of an xAPI callback. Raises MissingObjectId and InvalidDuration."""
+    """Parses the body of an xAPI callback. Raises MissingObjectId, InvalidDuration."""
     body = _object(value)
     url = _url(_object(body.get("object")).get("id"), "object.id")
-    given = _object(body.get("result")).get("duration")
-    return CallbackReport(url, _seconds(given, "result.duration"), body, body, text)
+    duration = _object(body.get("result")).get("duration")
+    return CallbackReport(url, _seconds(duration, "result.duration"), body, body, text)
 
 
 def parse_caliper(value: Any, text: bytes) -> CallbackReport | None:
-    """Reads the body of a Caliper callback; None for any event but a ViewEvent.
+    """Parses the body of a Caliper callback; None for an event other than a ViewEvent.
 
     Raises MissingObjectId and InvalidDuration.
     """
@@ -94,73 +94,80 @@ def parse_caliper(value: Any, text: bytes) -> CallbackReport | None:
     if body.get("@type") != VIEW_EVENT:
         return None
     url = _url(_object(body.get("object")).get("@id"), "object.@id")
-    given = body.get("duration")
-    told = {
+    duration = body.get("duration")
+    statement = {
         "id": str(body.get("id")).removeprefix("urn:uuid:"),
         "timestamp": body.get("eventTime"),
-        "result": {} if given is None else {"duration": given},
+        "result": {} if duration is None else {"duration": duration},
     }
-    return CallbackReport(url, _seconds(given, "duration"), told, body, text)
+    return CallbackReport(url, _seconds(duration, "duration"), statement, body, text)
 
 
 def page_view(report: CallbackReport, launch: Launch, *, cap: int, viewed: bool) -> PageView:
-    """What the report counts for; no page view shows more than `cap` seconds."""
-    shown = DEFAULT_SECONDS if report.seconds is None else report.seconds
+    """The page view of a report, with at most `cap` seconds."""
+    seconds = DEFAULT_SECONDS if report.seconds is None else report.seconds
     return PageView(
-        launch.tool, launch.user, launch.course, report.url, report.seconds, min(shown, cap), viewed
+        launch.tool,
+        launch.user,
+        launch.course,
+        report.url,
+        report.seconds,
+        min(seconds, cap),
+        viewed,
     )
 
 
 def statement(
     report: CallbackReport, launch: Launch, home_page: str, statement_id: str | None
 ) -> Json:
-    """The statement that the report stands for, which is valid whatever the body is.
+    """The statement of a report, valid for any body.
 
-    Its actor is the launch's user. It has an id only if one is given: see `own_id`.
+    The actor is the user of the launch. Without `statement_id`, the pipeline sets the id.
     """
-    made = _bare(report, launch, home_page)
+    minimal = _minimal(report, launch, home_page)
     if statement_id:
-        made["id"] = statement_id
-    additions = [each for each in _additions(report, made) if each[1] is not None]
-    fullest = made
+        minimal["id"] = statement_id
+    additions = [item for item in _additions(report, minimal) if item[1] is not None]
+    complete = minimal
     for path, value in additions:
-        fullest = _put(fullest, path, value)
-    if not statement_violations(fullest, "1.0.3"):
-        return fullest
+        complete = _put(complete, path, value)
+    if not statement_violations(complete, "1.0.3"):
+        return complete
+    valid = minimal
     for path, value in additions:
-        fuller = _put(made, path, value)
-        made = made if statement_violations(fuller, "1.0.3") else fuller
-    return made
+        extended = _put(valid, path, value)
+        valid = valid if statement_violations(extended, "1.0.3") else extended
+    return valid
 
 
 def reported_id(report: CallbackReport) -> str | None:
-    """The id that the body gives itself, if it is one."""
-    given = report.told.get("id")
-    return str(given) if is_uuid(given) else None
+    """The `id` in the body; None unless it is a UUID."""
+    value = report.statement.get("id")
+    return str(value) if is_uuid(value) else None
 
 
 def launch_id(statement_id: str, launch: Launch) -> str:
-    """The id under which a launch's report is kept where its own is another one's already."""
+    """The id of a report whose own id is stored already for another launch."""
     return derived_uuid("callback", launch.tool, launch.user, launch.course, statement_id.lower())
 
 
 def is_from_launch(stored: Json, launch: Launch) -> bool:
-    """Whether a stored statement was reported for the same user, course and tool."""
+    """Whether a stored statement is a report of the same user, course and tool."""
     extensions = _object(_object(stored.get("context")).get("extensions"))
-    return bool(extensions.get(LAUNCH) == _told(launch))
+    return bool(extensions.get(LAUNCH) == _launch_extension(launch))
 
 
-def _told(launch: Launch) -> Json:
+def _launch_extension(launch: Launch) -> Json:
     return {"tool": launch.tool, "user": launch.user, "course": launch.course}
 
 
-def _bare(report: CallbackReport, launch: Launch, home_page: str) -> Json:
-    """The statement with nothing in it of what the body says, but for the page and the time."""
+def _minimal(report: CallbackReport, launch: Launch, home_page: str) -> Json:
+    """The statement with only page and time of the body."""
     url = report.url
     if not is_iri(url):
         url = f"{home_page}/contents/{quote(url, safe='')}"
     course = {"id": course_iri(home_page, launch.course), "definition": {"type": COURSE}}
-    made: Json = {
+    minimal: Json = {
         "actor": {"objectType": "Agent", "account": {"homePage": home_page, "name": launch.user}},
         "verb": INTERACTED,
         "object": {"objectType": "Activity", "id": url},
@@ -169,54 +176,54 @@ def _bare(report: CallbackReport, launch: Launch, home_page: str) -> Json:
                 "parent": [course],
                 "grouping": [{"id": tool_iri(home_page, launch.tool)}],
             },
-            "extensions": {LAUNCH: _told(launch)},
+            "extensions": {LAUNCH: _launch_extension(launch)},
         },
     }
     if report.seconds is not None:
-        made["result"] = {"duration": f"PT{report.seconds}S"}
-    return made
+        minimal["result"] = {"duration": f"PT{report.seconds}S"}
+    return minimal
 
 
-def _additions(report: CallbackReport, bare: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """What the body adds, by place, each part so small that a bad one takes no good one along."""
-    told = report.told
-    verb, result, context = (_object(told.get(name)) for name in ("verb", "result", "context"))
+def _additions(report: CallbackReport, minimal: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Pairs of path and value that the body adds; each is validated independently."""
+    statement = report.statement
+    verb, result, context = (_object(statement.get(name)) for name in ("verb", "result", "context"))
     if "id" in verb:
         yield ("verb",), {"id": verb["id"]}
         if "display" in verb:
             yield ("verb",), {"id": verb["id"], "display": verb["display"]}
-    yield ("object", "definition"), _object(told.get("object")).get("definition")
+    yield ("object", "definition"), _object(statement.get("object")).get("definition")
     for name in _RESULT:
         yield ("result", name), result.get(name)
     for name in _CONTEXT:
         yield ("context", name), context.get(name)
-    ours = bare["context"]
+    own = minimal["context"]
     activities = _object(context.get("contextActivities"))
     for role in CONTEXT_ROLES.keys() & activities.keys():
-        together = [*ours["contextActivities"].get(role, ()), *as_list(activities[role])]
-        yield ("context", "contextActivities", role), together
-    given = _object(context.get("extensions"))
-    yield ("context", "extensions"), {**given, **ours["extensions"]}
-    yield ("timestamp",), told.get("timestamp")
+        combined = [*own["contextActivities"].get(role, ()), *as_list(activities[role])]
+        yield ("context", "contextActivities", role), combined
+    extensions = _object(context.get("extensions"))
+    yield ("context", "extensions"), {**extensions, **own["extensions"]}
+    yield ("timestamp",), statement.get("timestamp")
     yield ("context", "extensions", ORIGINAL), report.text.decode()
     yield ("context", "extensions", ORIGINAL), report.body
 
 
 def _put(node: Json, path: tuple[str, ...], value: Any) -> Json:
-    """A copy of the node with the value at that place."""
+    """A copy of the node with the value at the path."""
     name, *rest = path
     return {**node, name: _put(node.get(name, {}), tuple(rest), value) if rest else value}
 
 
-def _url(given: object, name: str) -> str:
-    if not isinstance(given, str) or not given or "\0" in given:
+def _url(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise MissingObjectId(f"{name} is required: the URL of the page that was viewed.")
-    return given
+    return value
 
 
-def _seconds(given: object, name: str) -> int | None:
+def _seconds(value: object, name: str) -> int | None:
     try:
-        return None if given is None else durations.seconds(given)
+        return None if value is None else durations.seconds(value)
     except InvalidDuration as error:
         raise InvalidDuration(f"{name} {error}.") from None
 

@@ -1,7 +1,6 @@
-"""What a statement tells of the activities and agents that it speaks of.
+"""Definitions of activities and names of agents in statements.
 
-The LRS gathers it: activities with their definitions (xAPI 1.0.3 Communication 2.5), the names that
-agents go by (2.4).
+The LRS merges them: Activity objects (xAPI 1.0.3 Communication 2.5), Person objects (2.4).
 """
 
 from __future__ import annotations
@@ -17,58 +16,58 @@ _IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
 
 
 def identity_hash(identity: str) -> bytes:
-    """16 bytes that stand for an IRI, an identifier or a name."""
+    """A 16-byte hash of an IRI, an identifier or a name."""
     return blake2b(identity.encode(), digest_size=16).digest()
 
 
-def activity_definitions(mentioned: Iterable[EntityReference]) -> dict[str, list[Json]]:
-    """The definitions that a statement gives to activities, by activity id, in document order.
+def activity_definitions(references: Iterable[EntityReference]) -> dict[str, list[Json]]:
+    """The definitions in a statement, by activity id, in document order.
 
     The store merges them (Communication 2.5): `merge_definition` in sql/schema.sql.
     """
-    found: dict[str, list[Json]] = {}
-    for _, _, each, _ in mentioned:
-        if definition := each.get("definition"):
-            found.setdefault(each["id"], []).append(definition)
-    return found
+    definitions: dict[str, list[Json]] = {}
+    for _, _, entity, _ in references:
+        if definition := entity.get("definition"):
+            definitions.setdefault(entity["id"], []).append(definition)
+    return definitions
 
 
 def activity_ids(statement: Json) -> set[str]:
-    """The ids of all activities that a statement speaks of."""
-    found: set[str] = set()
+    """The ids of all activities in a statement."""
+    ids: set[str] = set()
 
-    def note(activity: Json) -> Json:
-        found.add(activity["id"])
+    def collect(activity: Json) -> Json:
+        ids.add(activity["id"])
         return activity
 
-    Rewriter(actor=_as_it_is, verb=_as_it_is, activity=note).statement(statement)
-    return found
+    Rewriter(actor=_unchanged, verb=_unchanged, activity=collect).statement(statement)
+    return ids
 
 
-def agent_names(mentioned: Iterable[EntityReference]) -> list[tuple[str, str]]:
-    """Pairs of an agent's identity and a name that a statement gives it; a group is no person."""
+def agent_names(references: Iterable[EntityReference]) -> list[tuple[str, str]]:
+    """Pairs of identity and name of the agents in a statement, without groups."""
     return [
-        (identity, each["name"])
-        for _, identity, each, _ in mentioned
-        if each.get("name") and each.get("objectType") != "Group" and identity is not None
+        (identity, entity["name"])
+        for _, identity, entity, _ in references
+        if entity.get("name") and entity.get("objectType") != "Group" and identity is not None
     ]
 
 
-def _as_it_is(part: Json) -> Json:
+def _unchanged(part: Json) -> Json:
     return part
 
 
 def activity_object(activity_id: str, definition: Mapping[str, Any] | None) -> Json:
     """The complete Activity object (Communication 2.5)."""
-    known = {"objectType": "Activity", "id": activity_id}
-    return {**known, "definition": definition} if definition else known
+    activity: Json = {"objectType": "Activity", "id": activity_id}
+    return {**activity, "definition": definition} if definition else activity
 
 
-def person_object(agent: Json, known_names: Iterable[str]) -> Json:
-    """The Person object of an agent: the identifier asked for, and all names it went by (2.4)."""
-    gathered: Json = {"objectType": "Person"}
+def person_object(agent: Json, names: Iterable[str]) -> Json:
+    """The Person object of an agent: its identifier and all stored names (Communication 2.4)."""
+    person: Json = {"objectType": "Person"}
     for identifier in _IDENTIFIERS:
         if identifier in agent:
-            gathered[identifier] = [agent[identifier]]
-    all_names = dict.fromkeys([*([agent["name"]] if "name" in agent else []), *known_names])
-    return {**gathered, "name": list(all_names)} if all_names else gathered
+            person[identifier] = [agent[identifier]]
+    all_names = dict.fromkeys([*([agent["name"]] if "name" in agent else []), *names])
+    return {**person, "name": list(all_names)} if all_names else person

@@ -1,6 +1,6 @@
-"""The forms in which statements are given back: xAPI 1.0.3 Communication 2.1.3, 2.0 4.1.6.1.
+"""Statement formats `ids` and `canonical`: xAPI 1.0.3 Communication 2.1.3, xAPI 2.0 4.1.6.1.
 
-`exact` is the statement as stored and needs nothing from here.
+The format `exact` is the stored text.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ Json = dict[str, Any]
 
 _IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
 _COMPONENTS = ("choices", "scale", "source", "target", "steps")
-# More than anybody means; all that maps, tags and headers have room for would take minutes.
-_MOST_RANGES = 50
-_MOST_SUBTAGS = 10
+# Bounds for hostile headers and language maps, whose cost is quadratic.
+_MAX_RANGES = 50
+_MAX_SUBTAGS = 10
 _RANGE = re.compile(
     r"(\*|[a-z]{1,8}(?:-[a-z0-9]{1,8}){0,9})\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]*)?|1(?:\.0*)?)\s*)?",
     re.ASCII | re.IGNORECASE,
@@ -25,17 +25,17 @@ _RANGE = re.compile(
 
 
 def ids(statement: Json) -> Json:
-    """The statement with no more of its actors, verbs and activities than identifies them."""
+    """The statement with only the identifying members of actors, verbs and activities."""
     return _IDS.statement(statement)
 
 
 def canonical(
     statement: Json, definitions: Mapping[str, Json | None], languages: Sequence[str]
 ) -> Json:
-    """The statement with the LRS's own definitions, by activity id, and one language in each map.
+    """The statement with the merged definitions and one language in each language map.
 
-    Where the LRS gives none, an activity keeps the one that it has.
-    Language filtering is that of xAPI 1.0.3 Communication 2.1.3: each map is decided by itself.
+    `definitions` are by activity id; an activity without one keeps its own. The language of each
+    map is chosen independently (xAPI 1.0.3 Communication 2.1.3).
     """
 
     def verb(verb: Json) -> Json:
@@ -49,14 +49,14 @@ def canonical(
             return activity
         return {**activity, "definition": _localised(definition, languages)}
 
-    form = Rewriter(actor=_as_it_is, verb=verb, activity=activity).statement(statement)
+    form = Rewriter(actor=_unchanged, verb=verb, activity=activity).statement(statement)
     return _with_attachments(form, languages)
 
 
 def accepted_languages(accept_language: str | None) -> list[str]:
-    """The language ranges of an Accept-Language header (RFC 9110 12.5.4), the preferred first.
+    """The language ranges of an Accept-Language header (RFC 9110 12.5.4), by weight.
 
-    What is malformed, longer than any language, or weighted with 0, is left out.
+    Malformed ranges and ranges with weight 0 are omitted.
     """
     weighted = [
         (float(match[2] or 1), match[1])
@@ -64,60 +64,60 @@ def accepted_languages(accept_language: str | None) -> list[str]:
         if (match := _RANGE.fullmatch(item.strip()))
     ]
     weighted.sort(key=lambda pair: -pair[0])
-    return [language for weight, language in weighted[:_MOST_RANGES] if weight > 0]
+    return [language for weight, language in weighted[:_MAX_RANGES] if weight > 0]
 
 
 def choose_language(language_map: Mapping[str, str], languages: Sequence[str]) -> dict[str, str]:
-    """The one entry that suits best: RFC 4647 3.4 lookup, widened to tags that are more precise.
+    """The entry that matches best: RFC 4647 3.4 lookup, extended to more specific tags.
 
-    `en-US` finds `en`, `en` finds `en-US`; only when no range finds anything that way does `en-GB`
-    find `en-US`. If all fails, the map's first entry is taken.
+    `en-US` matches `en`, and `en` matches `en-US`. If no range matches, `en-GB` matches `en-US`.
+    The first entry is the default.
     """
     if len(language_map) < 2:
         return dict(language_map)
-    tags, beginnings = _indexed(language_map)
+    tags, prefixes = _index(language_map)
     ranges = [language.lower() for language in languages]
-    tag = _looked_up(tags, beginnings, ranges) or _related(beginnings, ranges)
+    tag = _lookup(tags, prefixes, ranges) or _related(prefixes, ranges)
     chosen = tag or next(iter(language_map))
     return {chosen: language_map[chosen]}
 
 
-def _indexed(tags: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The first tag that is this but for its case, and the first that begins with this."""
-    whole: dict[str, str] = {}
-    beginnings: dict[str, str] = {}
+def _index(tags: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Tags by lower-case tag and by lower-case prefix; the first one of each."""
+    exact: dict[str, str] = {}
+    prefixes: dict[str, str] = {}
     for tag in tags:
-        whole.setdefault(tag.lower(), tag)
-        subtags = tag.lower().split("-", _MOST_SUBTAGS)
+        exact.setdefault(tag.lower(), tag)
+        subtags = tag.lower().split("-", _MAX_SUBTAGS)
         for count in range(1, len(subtags)):
-            beginnings.setdefault("-".join(subtags[:count]), tag)
-    return whole, beginnings
+            prefixes.setdefault("-".join(subtags[:count]), tag)
+    return exact, prefixes
 
 
-def _looked_up(
-    tags: Mapping[str, str], beginnings: Mapping[str, str], ranges: Sequence[str]
+def _lookup(
+    tags: Mapping[str, str], prefixes: Mapping[str, str], ranges: Sequence[str]
 ) -> str | None:
-    for wanted in ranges:
-        if wanted == "*":
+    for language_range in ranges:
+        if language_range == "*":
             return next(iter(tags.values()))
-        for shorter in _truncations(wanted):
+        for shorter in _truncations(language_range):
             if shorter in tags:
                 return tags[shorter]
-        if wanted in beginnings:
-            return beginnings[wanted]
+        if language_range in prefixes:
+            return prefixes[language_range]
     return None
 
 
-def _related(beginnings: Mapping[str, str], ranges: Sequence[str]) -> str | None:
-    for wanted in ranges:
-        for shorter in _truncations(wanted):
-            if shorter in beginnings:
-                return beginnings[shorter]
+def _related(prefixes: Mapping[str, str], ranges: Sequence[str]) -> str | None:
+    for language_range in ranges:
+        for shorter in _truncations(language_range):
+            if shorter in prefixes:
+                return prefixes[shorter]
     return None
 
 
-def _truncations(wanted: str) -> Iterator[str]:
-    subtags = wanted.split("-")
+def _truncations(language_range: str) -> Iterator[str]:
+    subtags = language_range.split("-")
     while subtags:
         yield "-".join(subtags)
         subtags.pop()
@@ -125,7 +125,7 @@ def _truncations(wanted: str) -> Iterator[str]:
             subtags.pop()
 
 
-def _as_it_is(actor: Json) -> Json:
+def _unchanged(actor: Json) -> Json:
     return actor
 
 
@@ -134,10 +134,10 @@ def _id_only(identified: Json) -> Json:
 
 
 def _identified(actor: Json) -> Json:
-    kept = {key: actor[key] for key in ("objectType", *_IDENTIFIERS) if key in actor}
-    if "member" in actor and not any(key in kept for key in _IDENTIFIERS):
-        kept["member"] = [_identified(member) for member in actor["member"]]
-    return kept
+    identifying = {key: actor[key] for key in ("objectType", *_IDENTIFIERS) if key in actor}
+    if "member" in actor and not any(key in identifying for key in _IDENTIFIERS):
+        identifying["member"] = [_identified(member) for member in actor["member"]]
+    return identifying
 
 
 def _localised(definition: Json, languages: Sequence[str]) -> Json:

@@ -1,7 +1,7 @@
-"""Statements together with their attachments, as multipart/mixed: both ways.
+"""multipart/mixed bodies: statements with their attachments, parsed and written.
 
-xAPI 1.0.3 Communication 1.5.2, IEEE 9274.1.1 4.1.3; the syntax is that of RFC 2046 5.1. The first
-part is JSON, every other one the bytes of an attachment, known by their SHA-2.
+xAPI 1.0.3 Communication 1.5.2, IEEE 9274.1.1 4.1.3; syntax of RFC 2046 5.1. The first part is JSON;
+every other part has the bytes of an attachment and its SHA-2.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a body; the names of its headers are in lower case."""
+    """One part of a body; header names are in lower case."""
 
     headers: dict[str, str]
     content: bytes
@@ -45,36 +45,36 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """The bytes of an attachment that came with a request."""
+    """An attachment of a request."""
 
     content: bytes
     content_type: str
 
 
-# Reading
+# Parsing
 
 
 def boundary(content_type: str) -> str:
-    """The boundary that a Content-Type header names."""
-    if len(content_type) > MAX_CONTENT_TYPE_LENGTH:  # the time to read one grows with its square
+    """The boundary parameter of a Content-Type header. Raises BadRequest, UnsupportedMediaType."""
+    if len(content_type) > MAX_CONTENT_TYPE_LENGTH:  # email.message parses it in quadratic time
         raise BadRequest(f"The Content-Type has more than {MAX_CONTENT_TYPE_LENGTH} characters.")
     header = Message()
     header["Content-Type"] = content_type
     if header.get_content_type() != "multipart/mixed":
         raise UnsupportedMediaType(f"Expected multipart/mixed, found {excerpt(content_type)}.")
     try:
-        found = header.get_boundary()
-    except ValueError:  # what it says of its encoding (RFC 2231) cannot be
-        found = None
-    if not found:
+        value = header.get_boundary()
+    except ValueError:  # invalid parameter encoding (RFC 2231)
+        value = None
+    if not value:
         raise BadRequest("The Content-Type multipart/mixed has no parameter boundary.")
-    if not _BOUNDARY.fullmatch(found):
+    if not _BOUNDARY.fullmatch(value):
         raise BadRequest("The boundary must be 1 to 70 printable ASCII characters (RFC 2046).")
-    return found
+    return value
 
 
 def split(body: bytes, boundary: str) -> list[Part]:
-    """The parts of a body. What stands before the first and after the last is ignored."""
+    """The parts of a body. Preamble and epilogue are ignored. Raises BadRequest, TooLarge."""
     eol, delimiters = _delimiters(body, boundary)
     return [
         _part(body, number, before.end(), after.start(), eol)
@@ -83,50 +83,50 @@ def split(body: bytes, boundary: str) -> list[Part]:
 
 
 def parse(body: bytes, content_type: str) -> tuple[bytes, dict[str, Attachment]]:
-    """The JSON text of a request, and its attachments by the lower-case SHA-2 of their bytes.
+    """The JSON text of a request, and its attachments by SHA-2 in lower case.
 
-    Bytes that were sent twice are kept once.
+    Raises BadRequest, UnsupportedMediaType, TooLarge.
     """
     first, *others = split(body, boundary(content_type))
-    _expect_json(first)
-    attached: dict[str, Attachment] = {}
+    _require_json(first)
+    attachments: dict[str, Attachment] = {}
     for number, part in enumerate(others, 2):
         sha2 = _checked_hash(part, number)
         kind = part.headers.get("content-type") or _OCTETS
-        attached.setdefault(sha2, Attachment(part.content, kind))
-    return first.content, attached
+        attachments.setdefault(sha2, Attachment(part.content, kind))
+    return first.content, attachments
 
 
 def _delimiters(body: bytes, boundary: str) -> tuple[bytes, list[re.Match[bytes]]]:
-    """The lines that part the body, up to the closing one, and how its lines end.
+    """The line ending and the boundary lines of a body, up to the closing one.
 
-    They end with CRLF; with LF alone only if the body would hold no such line otherwise.
+    LF as line ending is accepted only if the body has no boundary line that ends with CRLF.
     """
     for eol in (b"\r\n", b"\n"):
         line = rb"--%s(--)?[ \t]*+(?=%s|\Z)" % (re.escape(boundary.encode()), eol)
         at_start = re.match(line, body)
-        found: list[re.Match[bytes]] = []
-        for each in chain([at_start] if at_start else [], re.finditer(eol + line, body)):
-            found.append(each)
-            if each[1]:
-                return eol, _expect_parts(found)
-            if len(found) > MAX_PARTS:
+        delimiters: list[re.Match[bytes]] = []
+        for match in chain([at_start] if at_start else [], re.finditer(eol + line, body)):
+            delimiters.append(match)
+            if match[1]:
+                return eol, _require_parts(delimiters)
+            if len(delimiters) > MAX_PARTS:
                 raise TooLarge(f"The body has more than {MAX_PARTS} parts.")
-        if found:
+        if delimiters:
             raise BadRequest(f"The body ends without the closing line --{boundary}--.")
-    raise BadRequest(f"The body has no line --{boundary}, the boundary that Content-Type names.")
+    raise BadRequest(f"The body has no line --{boundary}, the boundary in Content-Type.")
 
 
-def _expect_parts(delimiters: list[re.Match[bytes]]) -> list[re.Match[bytes]]:
+def _require_parts(delimiters: list[re.Match[bytes]]) -> list[re.Match[bytes]]:
     if len(delimiters) < 2:
         raise BadRequest("The body has no part: its first boundary is the closing one.")
     return delimiters
 
 
 def _part(body: bytes, number: int, start: int, stop: int, eol: bytes) -> Part:
-    """The part between two delimiters. The line end before the second belongs to that one."""
-    farthest = start + MAX_HEADER_BYTES + 3 * len(eol)
-    blank = body.find(2 * eol, start, min(stop + len(eol), farthest))
+    """The part between two delimiters; the line ending before a delimiter belongs to it."""
+    header_limit = start + MAX_HEADER_BYTES + 3 * len(eol)
+    blank = body.find(2 * eol, start, min(stop + len(eol), header_limit))
     if blank < 0:
         raise BadRequest(
             f"Part {number}: expected headers within {MAX_HEADER_BYTES} bytes and an empty line."
@@ -143,12 +143,12 @@ def _headers(text: str, number: int) -> dict[str, str]:
         if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
             raise BadRequest(f"Part {number}: expected a header, found {excerpt(line)}.")
         if name in headers:
-            raise BadRequest(f"Part {number}: the header {excerpt(name)} stands there twice.")
+            raise BadRequest(f"Part {number}: the header {excerpt(name)} is repeated.")
         headers[name] = value.strip()
     return headers
 
 
-def _expect_json(part: Part) -> None:
+def _require_json(part: Part) -> None:
     kind = part.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise BadRequest(
@@ -156,11 +156,13 @@ def _expect_json(part: Part) -> None:
         )
     encoding = part.headers.get("content-transfer-encoding", "binary")
     if encoding.lower() not in ("binary", "8bit", "7bit"):
-        raise BadRequest(f"Part 1: expected it not to be encoded, found {excerpt(encoding)}.")
+        raise BadRequest(
+            f"Part 1: expected no Content-Transfer-Encoding, found {excerpt(encoding)}."
+        )
 
 
 def _checked_hash(part: Part, number: int) -> str:
-    """The hash that a part names, if it is that of its bytes."""
+    """The value of X-Experience-API-Hash, verified with the bytes of the part."""
     encoding = part.headers.get("content-transfer-encoding", "")
     if encoding.lower() != "binary":
         raise BadRequest(
@@ -169,7 +171,7 @@ def _checked_hash(part: Part, number: int) -> str:
     if _HASH not in part.headers:
         raise BadRequest(
             f"Part {number}: the header X-Experience-API-Hash is missing. "
-            "All statements go into part 1, and every other part is an attachment."
+            "Part 1 has all statements; every other part is an attachment."
         )
     sha2 = part.headers[_HASH].lower()
     algorithm = _ALGORITHMS.get(len(sha2)) if _HEX.fullmatch(sha2) else None
@@ -189,26 +191,26 @@ def _checked_hash(part: Part, number: int) -> str:
 # Matching
 
 
-def require_declared(statements: Iterable[Json], attached: Mapping[str, Attachment]) -> None:
-    """Raises BadRequest if attachments came that no statement names."""
-    if not attached:
+def require_declared(statements: Iterable[Json], attachments: Mapping[str, Attachment]) -> None:
+    """Raises BadRequest if a part has an attachment that no statement declares."""
+    if not attachments:
         return
-    named = {_sha2(each) for statement in statements for _, each in _attachments(statement)}
-    if surplus := [sha2 for sha2 in attached if sha2 not in named]:
+    declared = {_sha2(item) for statement in statements for _, item in _attachments(statement)}
+    if undeclared := [sha2 for sha2 in attachments if sha2 not in declared]:
         raise BadRequest(
-            f"No statement has an attachment with the sha2 {surplus[0]}, which was sent"
-            f" (of {len(attached)} parts with attachments, {len(surplus)} belong to none)."
+            f"No statement has an attachment with the sha2 {undeclared[0]}"
+            f" ({len(undeclared)} of {len(attachments)} sent attachments are not declared)."
         )
 
 
-def missing_attachments(statement: Json, attached: Mapping[str, Attachment]) -> list[Violation]:
-    """The attachments of a statement that are neither here nor elsewhere (1.0.3 Data 2.4.11).
+def missing_attachments(statement: Json, attachments: Mapping[str, Attachment]) -> list[Violation]:
+    """Violations for attachments that have neither a part nor a fileUrl (1.0.3 Data 2.4.11).
 
-    A signature must be here, as it is to be checked. `length` is not compared.
+    A signature needs a part. `length` is not compared.
     """
     violations = []
     for pointer, attachment in _attachments(statement):
-        if _sha2(attachment) in attached:
+        if _sha2(attachment) in attachments:
             continue
         if attachment.get("usageType") == signatures.USAGE_TYPE:
             detail = "expected a part with this signature in the same request"
@@ -220,21 +222,21 @@ def missing_attachments(statement: Json, attached: Mapping[str, Attachment]) -> 
 
 
 def attachment_hashes(statement: Json) -> list[tuple[str, str]]:
-    """The lower-case sha2 of a statement's attachments, each once, with their contentType."""
-    found: dict[str, str] = {}
+    """Distinct pairs of sha2 in lower case and contentType of a statement's attachments."""
+    hashes: dict[str, str] = {}
     for _, attachment in _attachments(statement):
-        found.setdefault(_sha2(attachment), attachment["contentType"])
-    return list(found.items())
+        hashes.setdefault(_sha2(attachment), attachment["contentType"])
+    return list(hashes.items())
 
 
 def _attachments(statement: Json) -> Iterator[tuple[str, Json]]:
-    """The attachments of a statement and its SubStatement, each with a pointer to it."""
+    """The attachments of a statement and its SubStatement, with JSON pointers."""
     inner = statement.get("object") if isinstance(statement, dict) else None
-    for holder, at in ((statement, "/attachments"), (inner, "/object/attachments")):
+    for holder, prefix in ((statement, "/attachments"), (inner, "/object/attachments")):
         if isinstance(holder, dict) and isinstance(holder.get("attachments"), list):
             for index, attachment in enumerate(holder["attachments"]):
                 if isinstance(attachment, dict):
-                    yield f"{at}/{index}", attachment
+                    yield f"{prefix}/{index}", attachment
 
 
 def _sha2(attachment: Json) -> str:
@@ -255,7 +257,7 @@ def statements_part(json_text: bytes, boundary: str) -> bytes:
 
 
 def attachment_head(boundary: str, sha2: str, kind: str) -> bytes:
-    """What stands before the bytes of an attachment, for those who have to wait for them."""
+    """The boundary and headers before the bytes of an attachment, which are streamed."""
     safe = _OCTETS if _CONTROL.search(kind) else kind
     return (
         f"\r\n--{boundary}\r\nContent-Type: {safe}\r\nContent-Transfer-Encoding: binary\r\n"

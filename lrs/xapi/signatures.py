@@ -1,12 +1,15 @@
 """Signed statements: xAPI 1.0.3 Data 2.6, IEEE 9274.1.1 4.2.6.
 
-A signature is an attachment that holds the statement, as it was before it was signed, as a compact
-JWS (RFC 7515). What is checked is that it says the same as the statement, and that it was made
-with the key it names. One that was not is refused if the key is that of a certificate, as the
-standard demands; a bare key (`jwk`) the standard does not know, and the mismatch is told. Whose key
-it is, nobody is asked: certificates are followed from one to the next, but to no root, and none is
-looked up (`kid`, `jku` and `x5u` are not read). A certificate out of its dates is told, not
-refused: statements are sent, and copied, long after they were made.
+A signature is an attachment with a compact JWS (RFC 7515) whose payload is the statement as it was
+before signing. The payload must equal the statement, and the signature is verified:
+
+- with a certificate (`x5c`), an invalid signature is refused, as the standard requires;
+- with a `jwk`, which the standard does not define, the status becomes `mismatch`;
+- with neither, the status is `no key`.
+
+Trust is not evaluated: a certificate chain is verified link by link, but against no root, and no
+key is fetched (`kid`, `jku` and `x5u` are ignored). An expired certificate is accepted and
+recorded: statements are sent and copied long after they were signed.
 """
 
 from __future__ import annotations
@@ -38,25 +41,26 @@ USAGE_TYPE = "http://adlnet.gov/expapi/attachments/signature"
 REQUIREMENT = "xAPI 1.0.3 Data 2.6, IEEE 9274.1.1 4.2.6"
 
 _HASHES = {"RS256": hashes.SHA256(), "RS384": hashes.SHA384(), "RS512": hashes.SHA512()}
-_MOST_BYTES = 1_048_576
-_MOST_CERTIFICATES = 10
-_MOST_SUBJECT = 1_000
-_LEAST_BITS, _MOST_BITS = 2048, 8192
-# The time to verify grows with the exponent; the usual one has 17 bits.
-_MOST_EXPONENT_BITS = 64
+_MAX_BYTES = 1_048_576
+_MAX_CERTIFICATES = 10
+_MAX_SUBJECT_LENGTH = 1_000
+_MIN_KEY_BITS, _MAX_KEY_BITS = 2048, 8192
+# Verification time grows with the exponent; the common one, 65537, has 17 bits.
+_MAX_EXPONENT_BITS = 64
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
-# All that a certificate can do to its reader, warnings if they are errors.
+# What cryptography raises for malformed certificates, including warnings turned into errors.
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, Warning)
-# An LRS may cut or round a timestamp to this (xAPI 1.0.3 Data 4.5).
+# An LRS may truncate or round timestamps to milliseconds (xAPI 1.0.3 Data 4.5).
 _PRECISION = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What is known of a signature: that it matches its key, that it does not, or names none.
+    """The result of a verification.
 
-    `key` is the SHA-256 thumbprint of the certificate (as in `x5t#S256`) or else of the JWK
-    (RFC 7638), in base64url; `subject` is the certificate's, `in_force` whether it was at the time.
+    `key` is the SHA-256 thumbprint of the certificate (as in `x5t#S256`) or of the JWK (RFC 7638),
+    in base64url. `subject` is that of the certificate; `in_force` says whether the certificate was
+    valid at the time of the request.
     """
 
     status: Literal["verified", "no key", "mismatch"]
@@ -68,7 +72,7 @@ class Signature:
 
 
 def signature_attachments(statement: Json) -> Iterator[tuple[int, Json]]:
-    """The attachments of a statement that are signatures, each content once, with its index."""
+    """The signature attachments of a statement with their indexes, without repeated contents."""
     seen = set()
     for index, attachment in enumerate(statement.get("attachments", ())):
         if attachment["usageType"] != USAGE_TYPE:
@@ -81,20 +85,21 @@ def signature_attachments(statement: Json) -> Iterator[tuple[int, Json]]:
 def examine_signature(
     statement: Json, content: bytes, attachment: Json, index: int, now: datetime
 ) -> Signature:
-    """What a signature of a valid statement is worth; `content` are the attachment's bytes.
+    """Verifies a signature of a valid statement; `content` are the bytes of the attachment.
 
-    Raises InvalidStatement if it is malformed, of another statement, or not of its certificate.
+    Raises InvalidStatement if the signature is malformed, has another payload, or does not verify
+    with its certificate.
     """
     try:
         return _examine(statement, content, attachment["sha2"].lower(), now)
-    except _Refused as refused:
+    except _InvalidSignature as error:
         pointer = f"/attachments/{index}"
-        violation = Violation(pointer, str(refused), REQUIREMENT)
-        raise InvalidStatement(f"{pointer}: {refused}", violations=[violation]) from None
+        violation = Violation(pointer, str(error), REQUIREMENT)
+        raise InvalidStatement(f"{pointer}: {error}", violations=[violation]) from None
 
 
-class _Refused(Exception):
-    """The signature does not hold; the message says why."""
+class _InvalidSignature(Exception):
+    """The message is the detail of the violation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +123,19 @@ def _examine(statement: Json, content: bytes, sha2: str, now: datetime) -> Signa
         key.public.verify(signature, signed, PKCS1v15(), _HASHES[algorithm])
     except InvalidSignature:
         if "x5c" in header:
-            raise _Refused("the signature was not made with the key that it names") from None
+            raise _InvalidSignature("the signature does not verify with the key in x5c") from None
         status = "mismatch"
     return Signature(status, sha2, algorithm, key.thumbprint, key.subject, key.in_force)
 
 
 def _decoded(content: bytes) -> tuple[Json, bytes, bytes]:
     """Header, payload and signature of a compact JWS (RFC 7515 7.1)."""
-    if len(content) > _MOST_BYTES:
-        raise _Refused(f"the signature has {len(content)} bytes, more than {_MOST_BYTES}")
+    if len(content) > _MAX_BYTES:
+        raise _InvalidSignature(f"the signature has {len(content)} bytes, more than {_MAX_BYTES}")
     segments = content.split(b".", 3)
     if len(segments) != 3 or not all(segments):
-        raise _Refused(
-            "expected a compact JWS: header, payload and signature, parted by full stops"
+        raise _InvalidSignature(
+            "expected a compact JWS: header, payload and signature, separated by full stops"
         )
     names = ("header", "payload", "signature")
     header, payload, signature = map(_from_base64url, segments, names)
@@ -141,42 +146,48 @@ def _from_base64url(segment: bytes, name: str) -> bytes:
     try:
         return urlsafe_b64decode(segment)
     except ValueError:
-        raise _Refused(f"the {name} of the JWS is not base64url without padding") from None
+        raise _InvalidSignature(f"the {name} of the JWS is not base64url without padding") from None
 
 
 def _object(text: bytes, name: str) -> Json:
     try:
         value = strict_json.loads(text)
     except MalformedJSON as error:
-        raise _Refused(f"the {name} of the JWS cannot be read. {error.detail}") from None
+        raise _InvalidSignature(f"the {name} of the JWS is not JSON. {error.detail}") from None
     if not isinstance(value, dict):
-        raise _Refused(f"expected a JSON object as {name} of the JWS, found {excerpt(value)}")
+        raise _InvalidSignature(
+            f"expected a JSON object as {name} of the JWS, found {excerpt(value)}"
+        )
     return value
 
 
 def _algorithm(header: Json) -> str:
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in _HASHES:
-        raise _Refused(f"expected the alg RS256, RS384 or RS512, found {excerpt(algorithm)}")
-    # Extensions that must be understood (RFC 7515 4.1.11); none is, nor the one of RFC 7797.
+        raise _InvalidSignature(
+            f"expected the alg RS256, RS384 or RS512, found {excerpt(algorithm)}"
+        )
+    # Critical extensions (RFC 7515 4.1.11) and unencoded payloads (RFC 7797) are not supported.
     if "crit" in header or header.get("b64", True) is not True:
-        raise _Refused("the JWS uses extensions (crit, b64), and none is supported")
+        raise _InvalidSignature("the JWS uses extensions (crit, b64), which are not supported")
     return algorithm
 
 
 def _compare(signed: Json, statement: Json) -> None:
-    """Refuses what was signed unless it says what the statement says."""
-    # What 2.0 allows holds all that 1.0.3 does, so that both are read by its rules.
+    """Checks that the payload equals the statement."""
+    # Every statement that is valid in 1.0.3 is valid in 2.0.
     if violations := statement_violations(signed, "2.0.0"):
         first = violations[0]
-        raise _Refused(f"the payload is not a statement: {first.pointer or '/'} {first.detail}")
+        raise _InvalidSignature(
+            f"the payload is not a statement: {first.pointer or '/'} {first.detail}"
+        )
     paths = [*_changed(signed, statement), *equality.differences(signed, statement)]
     if paths:
-        raise _Refused(f"the payload differs from the statement at {', '.join(paths)}")
+        raise _InvalidSignature(f"the payload differs from the statement at {', '.join(paths)}")
 
 
 def _changed(signed: Json, statement: Json) -> Iterator[str]:
-    """An LRS adds id and timestamp, but does not change those it gets; equality ignores both."""
+    """The pointers of a changed id or timestamp, which equality ignores."""
     both = signed.keys() & statement.keys()
     if "id" in both and signed["id"].lower() != statement["id"].lower():
         yield "/id"
@@ -187,61 +198,67 @@ def _changed(signed: Json, statement: Json) -> Iterator[str]:
 
 
 def _key(header: Json, algorithm: str, now: datetime) -> _Key | None:
-    """The key that the header gives: of its first certificate, or else its JWK."""
-    certified = _certified(header["x5c"], now) if "x5c" in header else None
-    bare = _bare(header["jwk"], algorithm) if "jwk" in header else None
-    if certified and bare and certified.public != bare.public:
-        raise _Refused("x5c and jwk are different keys")
-    return certified or bare
+    """The key in the header: of the first certificate, or of the JWK; None without either."""
+    from_certificate = _certificate_key(header["x5c"], now) if "x5c" in header else None
+    from_jwk = _jwk_key(header["jwk"], algorithm) if "jwk" in header else None
+    if from_certificate and from_jwk and from_certificate.public != from_jwk.public:
+        raise _InvalidSignature("x5c and jwk are different keys")
+    return from_certificate or from_jwk
 
 
-def _certified(x5c: Any, now: datetime) -> _Key:
-    """The key of a chain of certificates, the first of which is the signer's (RFC 7515 4.1.6)."""
-    if not isinstance(x5c, list) or not 1 <= len(x5c) <= _MOST_CERTIFICATES:
-        raise _Refused(f"expected x5c to be an array of 1 to {_MOST_CERTIFICATES} certificates")
-    chain = [_certificate(text, place) for place, text in enumerate(x5c)]
-    for place, (certificate, issuer) in enumerate(pairwise(chain)):
+def _certificate_key(x5c: Any, now: datetime) -> _Key:
+    """The key of a certificate chain; the signer's certificate comes first (RFC 7515 4.1.6)."""
+    if not isinstance(x5c, list) or not 1 <= len(x5c) <= _MAX_CERTIFICATES:
+        raise _InvalidSignature(
+            f"expected x5c to be an array of 1 to {_MAX_CERTIFICATES} certificates"
+        )
+    chain = [_certificate(text, index) for index, text in enumerate(x5c)]
+    for index, (certificate, issuer) in enumerate(pairwise(chain)):
         try:
-            _expect_quick(issuer.public_key(), f"x5c/{place + 1}")
+            _require_short_exponent(issuer.public_key(), f"x5c/{index + 1}")
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, *_UNREADABLE):
-            raise _Refused(f"x5c/{place} was not issued by x5c/{place + 1}") from None
-    return _of_certificate(chain[0], now)
+            raise _InvalidSignature(f"x5c/{index} was not issued by x5c/{index + 1}") from None
+    return _read_certificate(chain[0], now)
 
 
-def _certificate(text: Any, place: int) -> x509.Certificate:
+def _certificate(text: Any, index: int) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
     except _UNREADABLE:
-        raise _Refused(f"x5c/{place} is not a certificate: expected DER in base64") from None
+        raise _InvalidSignature(
+            f"x5c/{index} is not a certificate: expected DER in base64"
+        ) from None
 
 
-def _of_certificate(certificate: x509.Certificate, now: datetime) -> _Key:
+def _read_certificate(certificate: x509.Certificate, now: datetime) -> _Key:
     try:
         public = certificate.public_key()
-        subject = certificate.subject.rfc4514_string()[:_MOST_SUBJECT]
+        subject = certificate.subject.rfc4514_string()[:_MAX_SUBJECT_LENGTH]
         in_force = certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
     except _UNREADABLE:
-        raise _Refused("x5c/0 has a key, a subject or dates that cannot be read") from None
+        raise _InvalidSignature("x5c/0 has a key, a subject or dates that cannot be read") from None
     thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256()))
-    return _Key(_strong(public, "x5c/0"), thumbprint.rstrip(b"=").decode(), subject, in_force)
+    return _Key(_require_rsa(public, "x5c/0"), thumbprint.rstrip(b"=").decode(), subject, in_force)
 
 
-def _bare(jwk: Any, algorithm: str) -> _Key:
-    """The key that is in the header itself (RFC 7515 4.1.3, RFC 7518 6.3.1)."""
+def _jwk_key(jwk: Any, algorithm: str) -> _Key:
+    """The key of a JWK in the header (RFC 7515 4.1.3, RFC 7518 6.3.1)."""
     if not isinstance(jwk, dict) or jwk.get("kty") != "RSA":
-        raise _Refused(f"expected jwk to be an RSA key, as the alg is {algorithm}")
+        raise _InvalidSignature(f"expected jwk to be an RSA key, as the alg is {algorithm}")
     if not _PRIVATE.isdisjoint(jwk):
-        raise _Refused("jwk is a private key: make a new one, and send its public half only")
+        raise _InvalidSignature("jwk is a private key: revoke it, and send a public key")
     if jwk.get("alg", algorithm) != algorithm or jwk.get("use", "sig") != "sig":
-        raise _Refused(f"jwk is not meant for signatures with {algorithm}")
+        raise _InvalidSignature(f"jwk is not meant for signatures with {algorithm}")
     try:
         numbers = RSAPublicNumbers(*(base64_to_int(_text(jwk.get(name))) for name in ("e", "n")))
         public = numbers.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _Refused("jwk is not an RSA key: n and e must be numbers in base64url") from None
-    strong = _strong(public, "jwk")
-    return _Key(strong, RSAKey.import_key(strong).thumbprint())
+        raise _InvalidSignature(
+            "jwk is not an RSA key: n and e must be numbers in base64url"
+        ) from None
+    key = _require_rsa(public, "jwk")
+    return _Key(key, RSAKey.import_key(key).thumbprint())
 
 
 def _text(value: Any) -> str:
@@ -250,21 +267,21 @@ def _text(value: Any) -> str:
     return value
 
 
-def _strong(key: Any, name: str) -> RSAPublicKey:
-    """The key, if it is an RSA key of a size that signs something (RFC 7518 3.3)."""
+def _require_rsa(key: Any, name: str) -> RSAPublicKey:
+    """The key, if it is an RSA key of an accepted size (RFC 7518 3.3)."""
     if not isinstance(key, RSAPublicKey):
-        raise _Refused(f"the key of {name} is not an RSA key, which the alg demands")
-    if not _LEAST_BITS <= key.key_size <= _MOST_BITS:
-        sizes = f"{_LEAST_BITS} to {_MOST_BITS}"
-        raise _Refused(f"the key of {name} has {key.key_size} bits; expected {sizes}")
-    _expect_quick(key, name)
+        raise _InvalidSignature(f"the key of {name} is not an RSA key, which the alg requires")
+    if not _MIN_KEY_BITS <= key.key_size <= _MAX_KEY_BITS:
+        sizes = f"{_MIN_KEY_BITS} to {_MAX_KEY_BITS}"
+        raise _InvalidSignature(f"the key of {name} has {key.key_size} bits; expected {sizes}")
+    _require_short_exponent(key, name)
     return key
 
 
-def _expect_quick(key: Any, name: str) -> None:
+def _require_short_exponent(key: Any, name: str) -> None:
     if not isinstance(key, RSAPublicKey):
         return
-    if (bits := key.public_numbers().e.bit_length()) > _MOST_EXPONENT_BITS:
-        raise _Refused(
-            f"the exponent of {name} has {bits} bits; expected at most {_MOST_EXPONENT_BITS}"
+    if (bits := key.public_numbers().e.bit_length()) > _MAX_EXPONENT_BITS:
+        raise _InvalidSignature(
+            f"the exponent of {name} has {bits} bits; expected at most {_MAX_EXPONENT_BITS}"
         )

@@ -1,6 +1,6 @@
-"""Percipio's track events, told as xAPI statements: see docs/partners.md, Track events.
+"""Percipio's track events as xAPI statements: see docs/partners.md, Track events.
 
-Statements follow xAPI 1.0.3, the only version whose rules hold in both.
+The statements are valid in xAPI 1.0.3 and 2.0.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ VERBS = {
     "completed": ("http://adlnet.gov/expapi/verbs/completed", "completed"),
 }
 
-# A longer time is a mistake, and would be too long a text for a duration.
-_MOST_SECONDS = 10**15
-# Narrower than RFC 5322: what needs no quoting in a mailto IRI, at a host with a dot.
+# A longer time is an error of the sender and is omitted.
+_MAX_SECONDS = 10**15
+# A subset of RFC 5322: no quoting in a mailto IRI, and a host with a dot.
 _EMAIL = re.compile(r"[\w.!$'*+~-]+@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_](?:[\w-]*[^\W_])?")
-# Narrower than RFC 3987, and with schemes that make a name unique: `edx:101` is no global name.
+# A subset of RFC 3987 with schemes whose names are globally unique: `edx:101` is not.
 _CHARACTER = r"(?:[\w.~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})"
 _IRI = re.compile(
     rf"(?:https?://[^\W_](?:[\w.-]*[^\W_])?(?::[0-9]{{1,5}})?(?:/{_CHARACTER}*)?"
@@ -39,14 +39,14 @@ _IRI = re.compile(
 
 
 def statement(event: Event, *, organization: str | None, home_page: str) -> dict[str, Any]:
-    """The statement an event stands for; the event is kept whole in its context.
+    """The statement of an event; its context has the whole event.
 
-    `organization` is what `organization_of` says, `home_page` the absolute URL, without a slash at
-    its end, of the system that gives out the user and content ids.
+    `organization` comes from `organization_of`. `home_page` is the base URL, without a trailing
+    slash, for user and content ids.
     """
     status = _status(event)
     verb, display = VERBS[status]
-    told: dict[str, Any] = {
+    converted: dict[str, Any] = {
         "id": event_id(event, organization),
         "actor": {"objectType": "Agent", **identifier(event["user"], home_page)},
         "verb": {"id": verb, "display": {"en-US": display}},
@@ -59,12 +59,12 @@ def statement(event: Event, *, organization: str | None, home_page: str) -> dict
         "timestamp": event["event_date"],
     }
     if result := _result(event, status):
-        told["result"] = result
-    return told
+        converted["result"] = result
+    return converted
 
 
 def event_id(event: Event, organization: str | None) -> str:
-    """The statement id of an event, the same however often and however written it is sent."""
+    """The statement id of an event; equal for a retry."""
     return derived_uuid(
         "track",
         organization,
@@ -76,13 +76,13 @@ def event_id(event: Event, organization: str | None) -> str:
 
 
 def organization_of(event: Event, path_organization: str | None) -> str | None:
-    """The organization that an event belongs to, named by the path, by `orgid` or by both."""
-    named: str | None = event.get("orgid") or None
-    if named and path_organization and named != path_organization:
-        detail = f"The event names another organization than the path, {path_organization}."
+    """The organization in the path or in `orgid`. Raises InvalidStatement if they differ."""
+    orgid: str | None = event.get("orgid") or None
+    if orgid and path_organization and orgid != path_organization:
+        detail = f"expected the organization of the path, {path_organization}, or none"
         violation = Violation("/orgid", detail, "Track event: orgid")
         raise InvalidStatement(detail, violations=[violation])
-    return path_organization or named
+    return path_organization or orgid
 
 
 def _status(event: Event) -> str:
@@ -90,14 +90,14 @@ def _status(event: Event) -> str:
 
 
 def identifier(user: str, home_page: str) -> dict[str, Any]:
-    """The identifier of the agent that an event's `user` stands for."""
+    """The inverse functional identifier of an event's `user`."""
     if _EMAIL.fullmatch(user):
         return {"mbox": f"mailto:{user}"}
     return {"account": {"homePage": home_page, "name": user}}
 
 
 def activity_id(content_id: str, home_page: str) -> str:
-    """The activity that an event's `content_id` stands for."""
+    """The activity id of an event's `content_id`."""
     if _IRI.fullmatch(content_id):
         return content_id
     return f"{home_page}/contents/{quote(content_id, safe='')}"
@@ -108,7 +108,7 @@ def _result(event: Event, status: str) -> dict[str, Any]:
     if status == "completed":
         result["completion"] = True
     seconds = event.get("duration_spent")
-    if seconds is not None and seconds < _MOST_SECONDS:
+    if seconds is not None and seconds < _MAX_SECONDS:
         result["duration"] = _duration(seconds)
     if (progress := event.get("completion_percentage")) is not None:
         result["extensions"] = {PROGRESS: progress}

@@ -166,11 +166,11 @@ def test_difference_from_the_payload_is_refused_with_its_path(changed: Json, pat
     ("payload", "named"),
     [
         (b"", "expected a compact JWS"),
-        (b"{'actor': 1}", "payload of the JWS cannot be read"),
-        (b"\xff", "payload of the JWS cannot be read"),
-        (b'{"a": NaN}', "payload of the JWS cannot be read"),
-        (b'{"a": 1, "a": 1}', "payload of the JWS cannot be read"),
-        (b"[" * 100_000, "payload of the JWS cannot be read"),
+        (b"{'actor': 1}", "payload of the JWS is not JSON"),
+        (b"\xff", "payload of the JWS is not JSON"),
+        (b'{"a": NaN}', "payload of the JWS is not JSON"),
+        (b'{"a": 1, "a": 1}', "payload of the JWS is not JSON"),
+        (b"[" * 100_000, "payload of the JWS is not JSON"),
         ([STATEMENT], "expected a JSON object as payload of the JWS, found an array"),
         ({}, "the payload is not a statement"),
         (STATEMENT | {"verb": "x"}, "the payload is not a statement: /verb"),
@@ -207,7 +207,7 @@ def forgeries(**header: Any) -> list[bytes]:
 
 def test_forgery_with_certificate_is_refused() -> None:
     for forged in forgeries(**certified()):
-        assert "not made with the key" in refusal(forged)
+        assert "does not verify with the key" in refusal(forged)
 
 
 def test_forgery_with_bare_key_has_status_mismatch() -> None:
@@ -311,10 +311,10 @@ def test_private_jwk_is_refused() -> None:
         (b"e30.e30.e3+0", "the signature of the JWS is not base64url"),
         (b"e30.e30.e30\n", "the signature of the JWS is not base64url"),
         (b"e30.\xff\xff.e30", "the payload of the JWS is not base64url"),
-        (b"AAAA.e30.e30", "the header of the JWS cannot be read"),
+        (b"AAAA.e30.e30", "the header of the JWS is not JSON"),
         (b"W10.e30.e30", "expected a JSON object as header"),
         (b"e30.e30.e30", "expected the alg"),
-        (base64url(b'{"alg": "none", "alg": "RS256"}') + b".e30.e30", "cannot be read"),
+        (base64url(b'{"alg": "none", "alg": "RS256"}') + b".e30.e30", "is not JSON"),
         (b"." * 1_048_577, "more than 1048576"),
         (b"." * 1_048_576, "expected a compact JWS"),
     ],

@@ -265,7 +265,7 @@ async def test_forged_signature_is_refused(partner: Partner, services: Services)
     unsigned = unsigned_statement()
     forged = jws(unsigned, sign=rs("RS256", rsa_key("forger")), x5c=x5c(certificate(rsa_key())))
     said = await refused(services, partner, await sign_and_post(partner, unsigned, forged))
-    assert said == "the signature was not made with the key that it names"
+    assert said == "the signature does not verify with the key in x5c"
 
 
 async def test_payload_that_differs_from_the_statement_is_refused(
