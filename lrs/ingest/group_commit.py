@@ -17,6 +17,7 @@ from lrs.ingest.write import AtomicConflict, Submission, SubmissionResults, Writ
 from lrs.observability import metrics, server_timing
 from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Database, retry_transaction, translate_errors
+from lrs.store.statements.definitions import DefinitionCache
 from lrs.store.statements.insert import InsertResult, StatementRow
 
 
@@ -35,9 +36,10 @@ class GroupCommit:
         group_limit: int = 500,
         transactions_per_partner: int = 2,
         capacity_timeout: float = 5.0,
+        definition_ttl_seconds: float = 60.0,
     ) -> None:
         self._connections = database.writers
-        self._writer = Writer()
+        self._writer = Writer(DefinitionCache(ttl_seconds=definition_ttl_seconds))
         self._queue_limit = queue_limit
         self._group_limit = group_limit
         self._transactions_per_partner = transactions_per_partner

@@ -68,8 +68,8 @@ class AtomicConflict(Exception):
 class Writer:
     """Writes groups of submissions. Caches the definitions and names that it wrote."""
 
-    def __init__(self) -> None:
-        self._definition_cache = DefinitionCache()
+    def __init__(self, definition_cache: DefinitionCache) -> None:
+        self._definition_cache = definition_cache
 
     async def write(
         self,

@@ -6,13 +6,17 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 
+import msgspec
+import orjson
 import pytest
 
+from lrs.api.services import Services
+from lrs.ingest.group_commit import GroupCommit
 from lrs.settings import Settings
-from lrs.store.statements import definitions
 from tests.support.app import serving
 from tests.support.entities import ACTIVITY, LEARNER, defining, definition, names, send, send_batch
 from tests.support.partners import Partner
+from tests.support.statements import new_id, prepared, statement
 
 
 async def test_concurrent_definitions_are_all_merged(partner: Partner) -> None:
@@ -84,15 +88,14 @@ async def test_cached_definition_does_not_undo_an_update_of_another_server(
 
 @pytest.mark.parametrize(("seconds", "name"), [(60.0, "New"), (0.0, "Old")])
 async def test_cached_definition_expires(
-    partner: Partner,
-    other_server: Partner,
-    monkeypatch: pytest.MonkeyPatch,
-    seconds: float,
-    name: str,
+    partner: Partner, services: Services, seconds: float, name: str
 ) -> None:
     """Until then a repeated definition is not written, even if another server changed it since."""
-    monkeypatch.setattr(definitions, "_FRESH_SECONDS", seconds)
-    await send(partner, defining(name={"en": "Old"}))
-    await send(other_server, defining(name={"en": "New"}))
-    await send(partner, defining(name={"en": "Old"}))
+    one, other = (GroupCommit(services.database, definition_ttl_seconds=seconds) for _ in range(2))
+    for server, text in ((one, "Old"), (other, "New"), (one, "Old")):
+        row = msgspec.structs.replace(
+            prepared(statement(id=new_id())),
+            definitions=[(ACTIVITY, (orjson.dumps({"name": {"en": text}}),))],
+        )
+        await server.submit(partner.partner_id, [row], atomic=False)
     assert await definition(partner) == {"name": {"en": name}}
