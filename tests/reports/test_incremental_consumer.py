@@ -11,7 +11,7 @@ from click.testing import Result
 
 from lrs.api.services import Services
 from lrs.reports.tables import REPORTS, STATEMENTS, Table
-from tests.support.learning_history import COURSES, LEARNERS, Author, Told, follow
+from tests.support.learning_history import COURSES, LEARNERS, Author, SentStatement, project_all
 from tests.support.partners import Partner
 
 ROUNDS = 4
@@ -52,7 +52,7 @@ class Warehouse:
         return answer.json()
 
 
-async def send(partner: Partner, told: list[Told]) -> None:
+async def send(partner: Partner, told: list[SentStatement]) -> None:
     for each in told:
         answer = await partner.send(
             each.body, resource=each.resource, organization=each.organization or None
@@ -83,7 +83,7 @@ async def test_sum_of_increments_equals_the_whole_table(
     size = len(told) // ROUNDS + 1
     for number in range(ROUNDS):
         await send(partner, told[number * size : (number + 1) * size])
-        await follow(services, partner.partner_id)
+        await project_all(services, partner.partner_id)
         await warehouse.refresh()
         done = await asyncio.to_thread(run, *commands[number])
         assert done.exit_code == 0, done.output

@@ -12,7 +12,7 @@ from lrs.projection import persons
 from lrs.xapi import index_keys
 from tests.support import projection_oracle as oracle
 from tests.support.canvas import body, new_tool
-from tests.support.learning_history import Author, follow, happened, mailbox
+from tests.support.learning_history import Author, happened, mailbox, project_all
 from tests.support.partners import Partner
 from tests.support.projection import Json, one_record, rebuild, rows, send, tables, voiding, written
 from tests.support.statements import new_id, statement
@@ -97,8 +97,8 @@ async def test_projection_of_any_history_matches_the_oracle(
         await send(partner, history[:size])
         del history[:size]
         if author.random.random() < 0.7:
-            await follow(services, partner.partner_id, author.random.randrange(1, 30))
-    await follow(services, partner.partner_id)
+            await project_all(services, partner.partner_id, author.random.randrange(1, 30))
+    await project_all(services, partner.partner_id)
     followed = await tables(connection, partner)
     author = Author(seed, partner.home_page)
     memberships, expected = author.memberships(), happened(author.history(120))
@@ -124,10 +124,10 @@ async def test_voided_statement_leaves_no_facts(
 ) -> None:
     completed = statement(id=new_id())
     await partner.send(completed)
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     assert (await one_record(connection, partner))["status"] == "completed"
     await partner.send(voiding(completed))
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     assert await one_record(connection, partner) is None
     assert await rows(connection, partner, "daily_fact") == []
 
@@ -138,7 +138,7 @@ async def test_statement_voided_before_arrival_never_counts(
     completed = statement(id=new_id())
     for each in (voiding(completed), completed):
         await partner.send(each)
-        await follow(services, partner.partner_id)
+        await project_all(services, partner.partner_id)
     assert await one_record(connection, partner) is None
 
 
@@ -161,7 +161,7 @@ async def test_extreme_values_are_projected(
         statement(result={"extensions": {"http://datacamp.com/xp": -1e-300}}),
     ]
     assert (await partner.send(told)).status_code == 200
-    assert await follow(services, partner.partner_id) == len(told)
+    assert await project_all(services, partner.partner_id) == len(told)
     assert len(await rows(connection, partner, "learning_event")) == len(told)
     days = [row["day"].isoformat() for row in await rows(connection, partner, "daily_fact")]
     assert len(days) == 7
@@ -174,7 +174,7 @@ async def test_callback_adds_time_to_its_course(
     tool = await new_tool(services, partner)
     for duration in ("PT3M", "PT20M"):
         assert (await tool.send(body(duration))).status_code == 200
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     (content,) = await rows(connection, partner, "content_item")
     assert content["type"] == "course"
     assert content["activity_id"] == f"{partner.home_page}/courses/{tool.course}"

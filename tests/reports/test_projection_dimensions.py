@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from lrs.api.services import Services
-from tests.support.learning_history import COURSES, digest, follow, mailbox
+from tests.support.learning_history import COURSES, digest, mailbox, project_all
 from tests.support.partners import Partner
 from tests.support.projection import rebuild, rows, tables, voiding
 from tests.support.statements import new_id, statement
@@ -22,7 +22,7 @@ async def test_mbox_and_its_sha1sum_are_one_person(
 ) -> None:
     for actor in (digest("ada"), mailbox("ada"), mailbox("ben"), digest("ben")):
         await partner.send(statement(actor=actor, timestamp=datetime.now(UTC).isoformat()))
-        await follow(services, partner.partner_id)
+        await project_all(services, partner.partner_id)
     found = await rows(connection, partner, "person")
     assert [row["email"] for row in found] == ["ada@example.com", "ben@example.com"]
     assert len(await rows(connection, partner, "identifier")) == 4
@@ -35,7 +35,7 @@ async def test_groups_and_objects_without_activity_make_no_event(
     await partner.send(
         [statement(actor=group), statement(object={**mailbox("ben"), "objectType": "Agent"})]
     )
-    assert await follow(services, partner.partner_id) == 2
+    assert await project_all(services, partner.partner_id) == 2
     assert await rows(connection, partner, "learning_event") == []
     assert await rows(connection, partner, "person") == []
 
@@ -58,7 +58,7 @@ async def test_content_items_are_described_by_their_definitions(
         },
     }
     await partner.send(statement(object=chapter))
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
     assert found[chapter["id"]]["type"] == "chapter"
     assert found[chapter["id"]]["title"] == "Hello Python!"
@@ -72,7 +72,7 @@ async def test_content_items_are_described_by_their_definitions(
         },
     }
     await partner.send(statement(object=course))
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
     told = found[COURSES[0]]
     assert (told["type"], told["title"]) == ("course", "Introduction to Python")
@@ -84,7 +84,7 @@ async def test_definition_in_any_position_describes_the_content_item(
 ) -> None:
     """Also in a statement without an event of the content item."""
     await partner.send(statement(object={"id": COURSES[0]}))
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     defined = {"id": COURSES[0], "definition": {"name": {"en": "Python"}}}
     await partner.send(
         statement(
@@ -92,7 +92,7 @@ async def test_definition_in_any_position_describes_the_content_item(
             context={"contextActivities": {"category": [defined]}},
         )
     )
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     (row,) = await rows(connection, partner, "content_item")
     assert row["title"] == "Python"
 
@@ -103,15 +103,15 @@ async def test_track_includes_content_from_before_its_type_was_defined(
     track = "http://example.com/tracks/1"
     within = {"contextActivities": {"grouping": [{"id": track}]}}
     await partner.send(statement(object={"id": COURSES[0]}, context=within))
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     assert [
         row["activity_id"] for row in await rows(connection, partner, "content_item")
     ] == COURSES[:1]
     defined = {"id": track, "definition": {"type": "http://datacamp.com/track"}}
     await partner.send(statement(object=defined))
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     await partner.send(statement(object={"id": COURSES[1]}, context=within))
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     contents = {row["content_id"]: row for row in await rows(connection, partner, "content_item")}
     found = await rows(connection, partner, "track_content")
     assert {contents[row["track_id"]]["activity_id"] for row in found} == {track}
@@ -134,7 +134,7 @@ async def test_type_in_the_statement_applies_while_the_definition_has_none(
         {"id": COURSES[0], "definition": {"type": "http://example.com/types/unknown"}},
     ):
         await partner.send(statement(object=target))
-        await follow(services, partner.partner_id)
+        await project_all(services, partner.partner_id)
         found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
         types.append(found[COURSES[0]]["type"])
     assert types == ["course", "project", "course"]
@@ -158,8 +158,8 @@ async def test_track_includes_content_of_voided_statements(
     for each in (statement(object=defined), *told) if known else (*told, statement(object=defined)):
         await partner.send(each)
         if late:
-            await follow(services, partner.partner_id)
-    await follow(services, partner.partner_id)
+            await project_all(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     contents = {row["content_id"]: row for row in await rows(connection, partner, "content_item")}
     found = await rows(connection, partner, "track_content")
     assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES[:1]
@@ -176,9 +176,9 @@ async def test_track_with_out_of_range_numbers_is_projected(
     )
     text = orjson.dumps(told).replace(b"1.5", b"1e-20000")
     assert (await partner.send(text)).status_code == 200
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     await partner.send(
         statement(object={"id": track, "definition": {"type": "http://datacamp.com/track"}})
     )
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     assert len(await rows(connection, partner, "track_content")) == 1

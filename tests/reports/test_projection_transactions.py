@@ -12,7 +12,7 @@ import pytest
 from lrs.api.services import Services
 from lrs.projection import advance, partner_lock
 from lrs.projection.vocabulary import load_vocabulary
-from tests.support.learning_history import COURSES, follow, mailbox
+from tests.support.learning_history import COURSES, mailbox, project_all
 from tests.support.partners import Partner
 from tests.support.projection import lesson, rebuild, rows, tables, written
 from tests.support.statements import statement
@@ -22,19 +22,19 @@ async def test_concurrent_projectors_count_each_statement_once(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     await partner.send([lesson(number % 5) for number in range(60)])
-    horizon = await services.watermark_reader.read_watermark()
+    watermark = await services.watermark_reader.read_watermark()
 
-    async def follow_some() -> int:
-        followed = 0
+    async def advance_all() -> int:
+        projected = 0
         async with services.database.readers.acquire() as own:
             for _ in range(30):
-                followed += await advance.advance(
-                    own, partner.partner_id, load_vocabulary(), horizon, limit=5
+                projected += await advance.advance(
+                    own, partner.partner_id, load_vocabulary(), watermark, limit=5
                 )
-        return followed
+        return projected
 
-    followed = await asyncio.gather(*(follow_some() for _ in range(3)))
-    assert sum(followed) + await follow(services, partner.partner_id) == 60
+    projected = await asyncio.gather(*(advance_all() for _ in range(3)))
+    assert sum(projected) + await project_all(services, partner.partner_id) == 60
     found = await rows(connection, partner, "learner_record")
     assert sum(row["milliseconds"] for row in found) == 60 * 60_000
 
@@ -42,33 +42,33 @@ async def test_concurrent_projectors_count_each_statement_once(
 async def test_chunk_is_limited_in_bytes(partner: Partner, services: Services) -> None:
     told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
     assert (await partner.send(told)).status_code == 200
-    horizon = await services.watermark_reader.read_watermark()
-    position, throughs, counts = advance.START_POSITION, [], []
+    watermark = await services.watermark_reader.read_watermark()
+    position, watermarks, counts = advance.START_POSITION, [], []
     async with services.database.readers.acquire() as connection:
         for _ in range(4):
             page = await advance.read_page(
-                connection, partner.partner_id, position, horizon, 100, max_bytes=2000
+                connection, partner.partner_id, position, watermark, 100, max_bytes=2000
             )
             position = page.position
             counts.append(len(page.statements))
-            throughs.append(page.watermark)
+            watermarks.append(page.watermark)
     assert counts == [2, 2, 1, 0]
-    assert throughs == sorted(throughs)
-    assert throughs[1] < horizon == throughs[2]
+    assert watermarks == sorted(watermarks)
+    assert watermarks[1] < watermark == watermarks[2]
 
 
 async def test_projector_skips_a_locked_partner(partner: Partner, services: Services) -> None:
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     await partner.send(lesson(1))
-    horizon = await services.watermark_reader.read_watermark()
+    watermark = await services.watermark_reader.read_watermark()
     async with (
         services.database.readers.acquire() as holder,
         services.database.readers.acquire() as other,
         holder.transaction(),
     ):
         await partner_lock.acquire(holder, partner.partner_id)
-        assert await advance.advance(other, partner.partner_id, load_vocabulary(), horizon) == 0
-    assert await follow(services, partner.partner_id) == 1
+        assert await advance.advance(other, partner.partner_id, load_vocabulary(), watermark) == 0
+    assert await project_all(services, partner.partner_id) == 1
 
 
 async def test_failed_chunk_rolls_back_rows_and_position(
@@ -85,9 +85,9 @@ async def test_failed_chunk_rolls_back_rows_and_position(
     with monkeypatch.context() as patch:
         patch.setattr(advance, "commit_position", fail)
         with pytest.raises(ConnectionError):
-            await follow(services, partner.partner_id)
+            await project_all(services, partner.partner_id)
     assert all(found == [] for found in (await tables(connection, partner)).values())
-    assert await follow(services, partner.partner_id) == 4
+    assert await project_all(services, partner.partner_id) == 4
     assert len(await rows(connection, partner, "learning_event")) == 4
 
 
@@ -95,11 +95,11 @@ async def test_unchanged_rows_are_not_written(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     await partner.send([lesson(1), lesson(2)])
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     names = ("learner_record", "daily_fact", "content_item", "person", "learner_group")
     before = {name: await written(connection, partner, name) for name in names}
     await partner.send({**lesson(1), "timestamp": "2020-01-01T00:00:00Z"})
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     for name in names:
         now = await written(connection, partner, name)
         kept = [row for row in before[name] if row in now]
@@ -115,10 +115,10 @@ async def test_round_trips_do_not_depend_on_chunk_size(
     async with services.database.readers.acquire() as connection:
         for first, last in ((0, 3), (3, 6), (6, 40), (40, 140)):
             await partner.send([lesson(number) for number in range(first, last)])
-            horizon = await services.watermark_reader.read_watermark()
+            watermark = await services.watermark_reader.read_watermark()
             noted.clear()
             with connection.query_logger(lambda record: noted.append(record.query)):
-                await advance.advance(connection, partner.partner_id, load_vocabulary(), horizon)
+                await advance.advance(connection, partner.partner_id, load_vocabulary(), watermark)
             took.append(len(noted))
     _, *took = took  # the driver queries types the first time
     assert len(set(took)) == 1
@@ -132,7 +132,7 @@ async def test_changed_days_have_increasing_times(
         told = {**lesson(number), "timestamp": f"2026-05-0{number}T10:00:00Z"}
         before = await changed_days(connection, partner)
         await partner.send(told)
-        await follow(services, partner.partner_id)
+        await project_all(services, partner.partner_id)
         after = await changed_days(connection, partner)
         (changed,) = {each for each in after if after[each] != before.get(each)}
         assert changed.day == number
@@ -151,12 +151,12 @@ async def test_content_item_with_a_new_type_marks_its_days_as_changed(
 ) -> None:
     """Its facts move to another table."""
     await partner.send({**lesson(0), "timestamp": "2026-05-01T10:00:00Z"})
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     (before,) = (await changed_days(connection, partner)).values()
     defined = {"id": COURSES[0], "definition": {"type": "http://datacamp.com/course"}}
     group = {"objectType": "Group", "member": [mailbox("ada")]}
     await partner.send(statement(actor=group, object=defined))
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     (after,) = (await changed_days(connection, partner)).values()
     assert after > before
     await rebuild(services, partner)

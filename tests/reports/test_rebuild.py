@@ -11,7 +11,7 @@ from lrs.api.services import Services
 from lrs.projection import lag
 from lrs.projection.rebuild import rebuild_partner
 from lrs.projection.vocabulary import load_vocabulary
-from tests.support.learning_history import follow
+from tests.support.learning_history import project_all
 from tests.support.partners import Partner
 from tests.support.projection import lesson, one_record, rebuild, rows, tables
 from tests.support.statements import statement
@@ -28,7 +28,7 @@ async def test_interrupted_rebuild_changes_nothing(
     partner: Partner, services: Services, connection: asyncpg.Connection, when: str
 ) -> None:
     await partner.send([lesson(number) for number in range(4)])
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     before = await tables(connection, partner)
 
     def stop(what: str, done: int, total: int) -> None:
@@ -39,7 +39,7 @@ async def test_interrupted_rebuild_changes_nothing(
         await rebuild_partner(services.database, partner.partner_id, load_vocabulary(), stop)
     assert await tables(connection, partner) == before
     await partner.send(lesson(5))
-    assert await follow(services, partner.partner_id) == 1
+    assert await project_all(services, partner.partner_id) == 1
 
 
 async def test_rebuild_of_a_new_partner_projects_everything(
@@ -48,14 +48,14 @@ async def test_rebuild_of_a_new_partner_projects_everything(
     await partner.send([lesson(number) for number in range(4)])
     await rebuild(services, partner)
     assert len(await rows(connection, partner, "learner_record")) == 4
-    assert await follow(services, partner.partner_id) == 0
+    assert await project_all(services, partner.partner_id) == 0
 
 
 async def test_rebuild_repairs_corrupted_tables(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     await partner.send([lesson(number) for number in range(4)])
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     right = await tables(connection, partner)
     for damage in (
         "delete from learning_event where partner_id = $1 and content_id % 2 = 0",
@@ -79,7 +79,7 @@ async def test_rebuild_applies_another_vocabulary(
 ) -> None:
     verb = {"id": "http://example.com/verbs/finished"}
     await partner.send(statement(verb=verb))
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     assert (await one_record(connection, partner))["status"] == "in_progress"
     own = load_vocabulary(b'{"verbs": {"http://example.com/verbs/finished": "completed"}}')
     await rebuild_partner(services.database, partner.partner_id, own)
@@ -92,12 +92,12 @@ async def test_rebuild_applies_another_vocabulary(
 async def test_lag_and_watermark_of_the_projection(partner: Partner, services: Services) -> None:
     stored = datetime.now(UTC)
     await partner.send(lesson(1))
-    horizon = await services.watermark_reader.read_watermark()
-    behind = await lag.report_watermark(services.database, partner.partner_id, horizon)
+    watermark = await services.watermark_reader.read_watermark()
+    behind = await lag.report_watermark(services.database, partner.partner_id, watermark)
     assert behind.lag_seconds > 0
     (each,) = await partner.all()
     assert behind.consistent_through < datetime.fromisoformat(each["stored"])
-    await follow(services, partner.partner_id)
-    there = await lag.report_watermark(services.database, partner.partner_id, horizon)
+    await project_all(services, partner.partner_id)
+    there = await lag.report_watermark(services.database, partner.partner_id, watermark)
     assert there.lag_seconds == 0
-    assert there.consistent_through == horizon > stored
+    assert there.consistent_through == watermark > stored

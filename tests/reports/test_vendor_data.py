@@ -16,7 +16,7 @@ from click.testing import Result
 from lrs.api.services import Services
 from tests.support.canvas import body, new_tool
 from tests.support.files import FIXTURES
-from tests.support.learning_history import follow
+from tests.support.learning_history import project_all
 from tests.support.partners import Partner
 from tests.support.reports import SNIPPET, VENDOR_QUERY, evaluated
 
@@ -62,11 +62,11 @@ async def told(
         report = body(duration, timestamp="2026-05-09T08:00:00Z")
         assert (await tool.send(report)).status_code == 200
     table = tmp_path / "people.csv"
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     table.write_text(PEOPLE.format(home_page=(await learner_home(partner))))
     imported = await asyncio.to_thread(run, "people", "import", partner.name, str(table))
     assert imported.exit_code == 0, imported.output
-    await follow(services, partner.partner_id)
+    await project_all(services, partner.partner_id)
     return partner
 
 

@@ -68,9 +68,9 @@ async def record(
     await insert(services, "learner_record", **row | columns)
 
 
-async def follow(services: Services, partner: Partner) -> None:
+async def project_all(services: Services, partner: Partner) -> None:
     """Lets the reports tell of all statements."""
-    horizon = await services.watermark_reader.read_watermark()
+    watermark = await services.watermark_reader.read_watermark()
     async with services.database.readers.acquire() as connection:
-        while await advance.advance(connection, partner.partner_id, load_vocabulary(), horizon):
+        while await advance.advance(connection, partner.partner_id, load_vocabulary(), watermark):
             pass

@@ -38,7 +38,7 @@ PROGRESS = "https://w3id.org/xapi/cmi5/result/extensions/progress"
 
 
 @dataclass(frozen=True)
-class Told:
+class SentStatement:
     """One item to send: a statement or a track event, and what happened, if that is an event."""
 
     body: Json
@@ -47,16 +47,16 @@ class Told:
     resource: str = "statements"
 
 
-async def follow(services: Services, partner_id: int, limit: int = 1000) -> int:
-    """Follows all that was acknowledged; returns how many statements that were."""
-    horizon = await services.watermark_reader.read_watermark()
-    followed = 0
+async def project_all(services: Services, partner_id: int, limit: int = 1000) -> int:
+    """Project all stored statements of a partner; return their number."""
+    watermark = await services.watermark_reader.read_watermark()
+    projected = 0
     async with services.database.readers.acquire() as connection:
         while count := await advance.advance(
-            connection, partner_id, load_vocabulary(), horizon, limit=limit
+            connection, partner_id, load_vocabulary(), watermark, limit=limit
         ):
-            followed += count
-    return followed
+            projected += count
+    return projected
 
 
 def mailbox(learner: str) -> Json:
@@ -75,7 +75,7 @@ class Author:
         self.random = random.Random(seed)
         self.home_page = home_page
 
-    def history(self, count: int) -> list[Told]:
+    def history(self, count: int) -> list[SentStatement]:
         """In the order in which it is sent, which is not that in which it happened."""
         told = [self.item() for _ in range(count)]
         for each in self.random.sample(told, count // 8):
@@ -97,14 +97,14 @@ class Author:
                 found.append(Membership(learner, organization, gap + timedelta(days=1), None))
         return found
 
-    def item(self) -> Told:
+    def item(self) -> SentStatement:
         make = self.random.choices((self._statement, self._track, self._callback), (6, 3, 2))[0]
         return make()
 
-    def voiding(self, told: Told) -> Told:
+    def voiding(self, told: SentStatement) -> SentStatement:
         target = {"objectType": "StatementRef", "id": told.body["id"]}
         body = {"actor": mailbox("admin"), "verb": {"id": VOIDED}, "object": target}
-        return Told({**body, "id": self._id()}, "", None)
+        return SentStatement({**body, "id": self._id()}, "", None)
 
     def _id(self) -> str:
         text = f"{self.random.getrandbits(128):032x}"
@@ -117,7 +117,7 @@ class Author:
     def _maybe(self, value: Any) -> Any:
         return value if self.random.random() < 0.5 else None
 
-    def _statement(self) -> Told:
+    def _statement(self) -> SentStatement:
         chance = self.random
         learner, kind = chance.choice(LEARNERS), chance.choice(list(VERBS))
         registration = chance.choice([None, self._of(1), self._of(2)])
@@ -166,7 +166,7 @@ class Author:
             "context": _present(context),
             "timestamp": happening.at.isoformat(),
         }
-        return Told(body, happening.organization, happening)
+        return SentStatement(body, happening.organization, happening)
 
     def _defined(self, activity: str, kind: str) -> Json:
         """Most statements do not say what an activity is; some do so late."""
@@ -176,7 +176,7 @@ class Author:
     def _of(self, number: int) -> str:
         return f"0000000{number}-3ef0-4ed3-8b37-7f3964730bee"
 
-    def _track(self) -> Told:
+    def _track(self) -> SentStatement:
         chance = self.random
         organization, learner = chance.choice(ORGANIZATIONS), chance.choice(LEARNERS)
         status, at = chance.choice(["started", "in_progress", "completed"]), self._at()
@@ -196,9 +196,9 @@ class Author:
             status.replace("in_progress", "progressed"),
             None if spent is None else 1000 * spent, total=True, progress=percent,
         )  # fmt: skip
-        return Told(body, organization, happening, "track")
+        return SentStatement(body, organization, happening, "track")
 
-    def _callback(self) -> Told:
+    def _callback(self) -> SentStatement:
         """As the callback stores it; the page that it is about is no content of its own."""
         chance = self.random
         launch = Launch("", "player", chance.choice(["42", "43"]), "9", 0, "")
@@ -217,14 +217,14 @@ class Author:
             statement_id, launch.user, f"{self.home_page}/courses/9", "", "canvas", at, "worked",
             None if seconds is None else 1000 * seconds,
         )  # fmt: skip
-        return Told(body, "", happening)
+        return SentStatement(body, "", happening)
 
 
 def _present(members: Json) -> Json:
     return {name: value for name, value in members.items() if value not in (None, {})}
 
 
-def happened(told: list[Told]) -> list[Happening]:
+def happened(told: list[SentStatement]) -> list[Happening]:
     """What is left of a history when all of it is stored: each once, and without the voided."""
     voided = {
         each.body["object"]["id"] for each in told if each.body.get("verb", {}).get("id") == VOIDED

@@ -9,7 +9,7 @@ from typing import Any
 from lrs.api.services import Services
 from lrs.projection.rebuild import rebuild_partner
 from lrs.projection.vocabulary import load_vocabulary
-from tests.support.learning_history import COURSES, VOIDED, Told, mailbox
+from tests.support.learning_history import COURSES, VOIDED, SentStatement, mailbox
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
@@ -48,7 +48,7 @@ async def written(connection: Any, partner: Partner, table: str) -> list[tuple[A
     return [tuple(row) for row in found]
 
 
-async def send(partner: Partner, told: Iterable[Told]) -> None:
+async def send(partner: Partner, told: Iterable[SentStatement]) -> None:
     """In as few requests as keep the order."""
     for (resource, organization), some in itertools.groupby(
         told, lambda each: (each.resource, each.organization)
