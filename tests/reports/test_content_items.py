@@ -16,7 +16,8 @@ from click.testing import Result
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.cli import people
-from tests.support.learner_records import content, project_all
+from tests.support.learner_records import content
+from tests.support.learning_history import project_all
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import statement
 
@@ -65,7 +66,7 @@ async def test_facts_of_a_deleted_course_have_id_minus_one(
 ) -> None:
     sent = statement(object={"id": COURSE, "definition": DEFINITION})
     assert (await operator.send(sent)).status_code == 200
-    await project_all(services, operator)
+    await project_all(services, operator.partner_id)
     (course,) = await fact_ids(services, operator)
     assert course > 0
     before = await changed_at(services, operator)
@@ -76,7 +77,7 @@ async def test_facts_of_a_deleted_course_have_id_minus_one(
     assert deleted > before
     # Later statements do not restore it.
     assert (await operator.send(sent | {"timestamp": "2026-05-08T12:00:00Z"})).status_code == 200
-    await project_all(services, operator)
+    await project_all(services, operator.partner_id)
     assert set(await fact_ids(services, operator)) == {-1}
     assert (await ask(operator, "POST", path(COURSE, "/restore"))).status_code == 204
     assert set(await fact_ids(services, operator)) == {course}

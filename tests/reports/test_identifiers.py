@@ -11,7 +11,7 @@ from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.projection import rebuild
 from lrs.projection.vocabulary import load_vocabulary
-from tests.support.learner_records import project_all
+from tests.support.learning_history import project_all
 from tests.support.partners import Partner, new_partner
 from tests.support.people_import import (
     ADA,
@@ -160,11 +160,11 @@ async def test_import_time_does_not_change_the_reports(
         operator = await new_partner(services, http, frozenset({scopes.ADMIN}))
         for number, sent in enumerate([*told, None]):
             if number == place:
-                await project_all(services, operator)
+                await project_all(services, operator.partner_id)
                 await take(operator, *given)
             if sent:
                 assert (await operator.send(sent, organization="north")).status_code == 200
-        await project_all(services, operator)
+        await project_all(services, operator.partner_id)
         found = await shown(services, operator)
         expected = expected or found
         assert found == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from lrs.api.services import Services
-from tests.support.learner_records import project_all
+from tests.support.learning_history import project_all
 from tests.support.partners import Partner
 from tests.support.people_import import (
     ADA,
@@ -62,7 +62,7 @@ async def test_facts_are_limited_to_days_of_membership(
     for day in (2, 3, 5):
         sent = statement(actor={"mbox": f"mailto:{ADA}"}, timestamp=f"2026-01-0{day}T12:00:00Z")
         assert (await operator.send(sent, organization="north")).status_code == 200
-    await project_all(services, operator)
+    await project_all(services, operator.partner_id)
     assert len(await days(services, operator)) == 3
     joined = membership("ada", "2026-01-01", "2026-01-03", organization="north")
     rejoined = membership("ada", "2026-01-04", organization="north")

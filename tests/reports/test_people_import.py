@@ -55,7 +55,7 @@ async def test_long_table_is_written_in_chunks(
 async def test_import_beyond_the_row_limit_returns_413(
     operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "_MOST_ROWS", 2)
+    monkeypatch.setattr(api, "_MAX_ROWS", 2)
     assert (await post(operator, "type,user\nuser,a\nuser,b\n")).status_code == 200
     for body in ("type,user\nuser,a\nuser,b\nuser,c\n", [user(each) for each in "abc"]):
         answer = await post(operator, body)

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lrs.api.services import Services
-from lrs.projection import advance
-from lrs.projection.vocabulary import load_vocabulary
 from lrs.xapi import index_keys
 from tests.support.partners import Partner
 
@@ -66,11 +64,3 @@ async def record(
         "source": "xapi",
     }
     await insert(services, "learner_record", **row | columns)
-
-
-async def project_all(services: Services, partner: Partner) -> None:
-    """Lets the reports tell of all statements."""
-    watermark = await services.watermark_reader.read_watermark()
-    async with services.database.readers.acquire() as connection:
-        while await advance.advance(connection, partner.partner_id, load_vocabulary(), watermark):
-            pass

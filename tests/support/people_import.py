@@ -8,7 +8,7 @@ import httpx
 
 from lrs.api.services import Services
 from tests.support.files import DOCS
-from tests.support.learner_records import project_all
+from tests.support.learning_history import project_all
 from tests.support.partners import Partner
 from tests.support.statements import statement
 
@@ -88,4 +88,4 @@ async def tell(services: Services, operator: Partner, **actors: Json) -> None:
     for name, actor in actors.items():
         sent = statement(actor=actor, object={"id": f"http://example.com/{name}"})
         assert (await operator.send(sent)).status_code == 200
-    await project_all(services, operator)
+    await project_all(services, operator.partner_id)
