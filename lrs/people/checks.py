@@ -103,7 +103,7 @@ def violations(rows: Sequence[Row], stored: StoredPeople) -> dict[int, tuple[Vio
 def _available_names(rows: Iterable[Row], stored: StoredPeople) -> dict[str, set[str]]:
     """Names of stored entities and of rows, by kind.
 
-    Invalid rows count, so that one invalid row does not invalidate all rows that refer to it.
+    The names of invalid rows count: one invalid row must not invalidate all rows that refer to it.
     """
     names = {kind: {*entities} for kind, entities in stored.entities.items()}
     for row in rows:

@@ -46,7 +46,7 @@ class Row:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the row breaks no rule of its own."""
+        """Whether the row, checked alone, has no violations."""
         return not self.violations
 
     @property

@@ -1,7 +1,7 @@
 """Advancing the projection: the next statements become events, and those facts and records.
 
-The position is committed in the transaction that writes what the statements up to it contain. So
-each statement counts exactly once, whichever process is killed and however many processes run.
+The position is committed in the transaction that writes the events of the statements up to it.
+Therefore each statement counts exactly once, also with several processes and after a crash.
 """
 
 from __future__ import annotations

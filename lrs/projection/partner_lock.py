@@ -1,6 +1,6 @@
 """The lock of a partner's projection: one transaction at a time writes the derived rows.
 
-It is a row lock, so that it ends with the transaction that holds it.
+It is a row lock: it ends with the transaction that holds it.
 """
 
 from __future__ import annotations

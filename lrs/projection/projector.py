@@ -21,7 +21,7 @@ _BACKOFF_SECONDS = 30.0
 class Projector:
     """Projects one batch of each partner in turn.
 
-    A partner whose batch fails is skipped for a while, so that it does not delay the others.
+    A partner whose batch fails is retried after a backoff and does not delay the others.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The vocabulary: what verbs, activity types and extensions mean for reports.
 
-`vocabulary/default.json`, and the operator's file of the same form, whose members are all optional:
-its entries override the default ones, its lists are prepended, and null removes an entry.
+The default is `vocabulary/default.json`. The operator's file has the same schema and overrides it:
+entries replace the default ones, lists are prepended to them, and null removes an entry.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class ExportStream:
         return self._rows.row_count
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """The bytes of the file, encoded in threads so that the event loop is not blocked."""
+        """The bytes of the file; encoded in threads, because it would block the event loop."""
         yield self._compressor.compress(self._encoder.begin())
         async with aclosing(aiter(self._rows)) as chunks:
             async for chunk in chunks:
@@ -126,7 +126,7 @@ class CopyStream:
     async def _abort(self, copying: asyncio.Task[None], queue: asyncio.Queue[bytes]) -> None:
         self._connection.terminate()
         copying.cancel()
-        while not queue.empty():  # so that a pending put cannot block the task
+        while not queue.empty():  # a pending put would block the task
             queue.get_nowait()
         with suppress(asyncio.CancelledError, Exception):
             await copying

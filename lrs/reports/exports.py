@@ -95,7 +95,7 @@ class Exports:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
-        """A connection, which returns to the pool whatever happens to it."""
+        """A connection; it is released to the pool even if it is lost or closed."""
         with translate_errors():
             try:
                 connection = await self.pool.acquire(timeout=self.acquire_timeout_seconds)

@@ -259,7 +259,7 @@ def _quoted(name: str) -> str:
 def _scram_verifier(password: str) -> str:
     """The SCRAM-SHA-256 verifier that PostgreSQL stores (RFC 5803).
 
-    It is sent in place of the password, so that no log of the database contains the password.
+    It is sent in place of the password, which would otherwise appear in the database's logs.
     """
     salt, iterations = os.urandom(16), 4096
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
