@@ -41,7 +41,7 @@ async def test_documented_example_is_idempotent(operator: Partner) -> None:
     assert again["summary"] == {"received": lines, "unchanged": lines}
 
 
-async def test_long_table_is_written_in_chunks(
+async def test_long_table_is_written_in_batches(
     operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL takes no more than a quarter of a GB of JSON at once."""

@@ -39,7 +39,7 @@ async def test_concurrent_projectors_count_each_statement_once(
     assert sum(row["milliseconds"] for row in found) == 60 * 60_000
 
 
-async def test_chunk_is_limited_in_bytes(partner: Partner, services: Services) -> None:
+async def test_batch_is_limited_in_bytes(partner: Partner, services: Services) -> None:
     told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
     assert (await partner.send(told)).status_code == 200
     watermark = await services.watermark_reader.read_watermark()
@@ -71,7 +71,7 @@ async def test_projector_skips_a_locked_partner(partner: Partner, services: Serv
     assert await project_all(services, partner.partner_id) == 1
 
 
-async def test_failed_chunk_rolls_back_rows_and_position(
+async def test_failed_batch_rolls_back_rows_and_position(
     partner: Partner,
     services: Services,
     connection: asyncpg.Connection,
@@ -107,7 +107,7 @@ async def test_unchanged_rows_are_not_written(
         assert len(kept) == len(before[name]) - changed, name
 
 
-async def test_round_trips_do_not_depend_on_chunk_size(
+async def test_round_trips_do_not_depend_on_batch_size(
     partner: Partner, services: Services
 ) -> None:
     noted: list[str] = []
