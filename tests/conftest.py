@@ -13,7 +13,6 @@ import msgspec
 import pytest
 import uvicorn
 from click.testing import CliRunner, Result
-from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from lrs.api.application import Application
@@ -26,15 +25,12 @@ from lrs.server.load_shedding import LoadShedder
 from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.postgres import WRITER
+from tests.support import examples  # noqa: F401  registers the profiles
 from tests.support.app import SECRET_KEY
 from tests.support.database import embedded_database, external_database
 from tests.support.partners import Partner, new_partner
 
-# A busy machine is no failure.
-hypothesis_settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-hypothesis_settings.load_profile("patient")
+hypothesis_settings.load_profile("standard")
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,16 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.invalid_input import EVENT, FACES, check, post, url
 from tests.support.partners import Partner
 from tests.support.statements import XAPI
 from tests.support.strategies import NASTY, json_values, mutated, statements, texts
 
 MANY = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(120),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 tokens = st.sampled_from(
     [

@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from lrs.xapi import multipart
 from lrs.xapi.validation import statement_violations
+from tests.support.examples import examples
 from tests.support.openapi import COMPONENTS, DOCUMENT, operations, resolved, validator
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
@@ -35,7 +36,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 7
+EXAMPLES = examples(7)
 POSITIVE = sorted(f"{method.upper()} {path}" for path, method, _ in operations())
 
 # The other operations have no input that could be invalid.

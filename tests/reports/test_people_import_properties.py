@@ -17,6 +17,7 @@ from lrs.errors import InvalidImport
 from lrs.people import checks, importer, rows
 from lrs.people.checks import StoredPeople
 from lrs.projection.partner_lock import PartnerLock
+from tests.support.examples import examples
 from tests.support.people_import import COURSE, user
 
 Json = dict[str, Any]
@@ -113,7 +114,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(
         anything
@@ -141,7 +142,7 @@ _ids = count(1_000_000_000)
 
 
 @settings(
-    max_examples=30,
+    max_examples=examples(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lrs.xapi.equality import differences, digest
 from tests.support.equality_oracle import IGNORED, Json, same_instant, same_statement
+from tests.support.examples import examples
 
 # Statements from a small vocabulary, so that many of them are equal
 
@@ -255,7 +256,9 @@ def agree(a: Json, b: Json) -> bool:
     return same
 
 
-lax = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+lax = settings(
+    deadline=None, max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @lax

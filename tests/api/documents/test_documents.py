@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lrs.api.services import Services
 from tests.support.documents import AGENT, BINARY, JSON, NONE_YET, RESOURCES, Resource, code
+from tests.support.examples import examples
 from tests.support.partners import Partner
 from tests.support.statements import new_id
 
@@ -125,7 +126,9 @@ async def test_response_headers_prevent_caching_and_execution(resource: Resource
 
 
 @hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(content=st.binary(max_size=5000))
 async def test_any_bytes_round_trip(profile: Resource, content: bytes) -> None:

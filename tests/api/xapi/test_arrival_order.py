@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from lrs.api.services import Services
 from tests.support.attachments import MIXED, URL, described, get, multipart_body, read
+from tests.support.examples import examples
 from tests.support.partners import Partner, new_partner
 from tests.support.signatures import attachment, certificate, jws, rsa_key, x5c
 from tests.support.statements import XAPI, new_id, statement
@@ -353,7 +354,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 @settings(
     deadline=None,
-    max_examples=40,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(world=worlds())

@@ -21,6 +21,7 @@ from lrs.api.services import Services
 from lrs.auth import credentials, scopes
 from lrs.store import registry
 from lrs.store.statements import page_loader, page_query
+from tests.support.examples import examples
 from tests.support.partners import Partner, new_partner
 from tests.support.statement_oracle import VOIDED, Asked, Json, Oracle, Stored, instant
 
@@ -271,7 +272,7 @@ AT_ONCE = 8
 
 ASYNC = settings(
     deadline=None,
-    max_examples=30,
+    max_examples=examples(30),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 

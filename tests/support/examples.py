@@ -1,0 +1,14 @@
+"""The number of examples of property tests, by the profile of Hypothesis."""
+
+from hypothesis import HealthCheck, settings
+
+# A slow machine is not a failure.
+settings.register_profile(
+    "standard", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
+)
+settings.register_profile("fast", settings.get_profile("standard"), max_examples=10)
+
+
+def examples(count: int) -> int:
+    """`count` in the profile `standard`, a tenth in the profile `fast`."""
+    return max(1, count * settings.default.max_examples // 100)
