@@ -10,15 +10,14 @@ import click
 import httpx
 
 from lrs import __version__, bootstrap
-from lrs.auth.secret_box import WrongSecretKey
 from lrs.cli.export import export
 from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.partners import credential, partner
 from lrs.cli.people import content, people
 from lrs.cli.reports import reports
 from lrs.cli.tools import tool
-from lrs.errors import LRSError
-from lrs.settings import Settings, SettingsError
+from lrs.errors import LRSError, OperatorError
+from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.postgres import open_admin_database, server_version
 
@@ -31,15 +30,10 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (SettingsError, WrongSecretKey) as error:
+        except OperatorError as error:
             fail(str(error))
         except LRSError as error:
             fail(error.detail)
-        except Exception as error:
-            # By name: with LRS_DATABASE_URL set, the embedded PostgreSQL is not imported.
-            if type(error).__name__ == "EmbeddedError":
-                fail(str(error))
-            raise
 
 
 def fail(sentence: str) -> NoReturn:
