@@ -15,7 +15,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
 from lrs.api import health
-from lrs.app import running
+from lrs.app import open_services
 from lrs.errors import InternalError
 from lrs.settings import Settings
 from lrs.store import nonces
@@ -139,7 +139,7 @@ async def test_failing_sweep_stops_no_other_sweep(
 
     monkeypatch.setattr(references, "resolve_pending", fail)
     monkeypatch.setattr(nonces, "delete_expired", forget)
-    monkeypatch.setattr("lrs.app._SWEEP_SECONDS", 0.01)
-    async with running(settings), asyncio.timeout(10):
+    monkeypatch.setattr("lrs.app._CLEANUP_INTERVAL_SECONDS", 0.01)
+    async with open_services(settings), asyncio.timeout(10):
         await again.wait()
     assert swept[:4] == ["references", "nonces"] * 2

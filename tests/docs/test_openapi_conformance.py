@@ -208,7 +208,7 @@ def refusals() -> Iterator[Any]:
     content_type, content = multipart_example("attachment-sent")
     first, hash_ = b"Content-Type: application/json", b"X-Experience-API-Hash: "
     for name, kind, body, status, code in [
-        ("no boundary", "multipart/multipart_example", content, 400, "bad-request"),
+        ("no boundary", "multipart/mixed", content, 400, "bad-request"),
         ("no end", content_type, content[:-6], 400, "bad-request"),
         ("no JSON type", content_type, content.replace(first, b"X: x"), 400, "bad-request"),
         ("wrong hash", content_type, content.replace(hash_, hash_ + b"0"), 400, "bad-request"),
@@ -216,7 +216,7 @@ def refusals() -> Iterator[Any]:
         ("form", "multipart/form-data; boundary=x", content, 400, "unsupported-media-type"),
         (
             "parts",
-            "multipart/multipart_example; boundary=x",
+            "multipart/mixed; boundary=x",
             b"--x\r\n\r\n" * 1002,
             413,
             "too-large",

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 import sqlparse
 
-from lrs.app import running
+from lrs.app import open_services
 from lrs.errors import InternalError
 from lrs.settings import Settings
 from lrs.store import migrations
@@ -166,7 +166,7 @@ async def test_server_refuses_an_unknown_schema(
         await migrations.migrate(empty)
         await execute(empty, change)
     with pytest.raises(UnknownSchema) as refused:
-        async with running(msgspec.structs.replace(settings, database_url=empty)):
+        async with open_services(msgspec.structs.replace(settings, database_url=empty)):
             pass
     assert sentence in refused.value.detail
     assert refused.value.detail.endswith((".", "`."))

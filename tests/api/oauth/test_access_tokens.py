@@ -11,7 +11,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from lrs.api.services import Services
-from lrs.app import running
+from lrs.app import open_services
 from lrs.auth.tokens import WrongSecretKey
 from lrs.settings import Settings
 from tests.support.app import serving
@@ -113,5 +113,5 @@ async def test_authlib_client_receives_invalid_client(partner: Partner, server: 
 async def test_services_with_another_secret_key_do_not_start(settings: Settings) -> None:
     other = msgspec.structs.replace(settings, secret_key="another secret key of 32 characters")
     with pytest.raises(WrongSecretKey, match="encrypted with another secret key"):
-        async with running(other):
+        async with open_services(other):
             pass
