@@ -257,7 +257,7 @@ def agree(a: Json, b: Json) -> bool:
 
 
 lax = settings(
-    deadline=None, max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow]
+    deadline=None, max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow]
 )
 
 

@@ -37,8 +37,8 @@ TRACK_EVENT = {
     "completion_percentage": 5, "duration_spent": None, "orgid": "o", "grade": 1,
 }  # fmt: skip
 
-few = settings(max_examples=examples(200), deadline=None, suppress_health_check=list(HealthCheck))
-many = settings(max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=examples(200), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def ecma_pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:

@@ -231,6 +231,8 @@ def small_world() -> list[Sent]:
 
 
 ORDERS = list(itertools.permutations(range(4)))
+SOME_ORDERS = ORDERS[::5]
+"""For the interfaces beside the first: all share one pipeline, in which the order matters."""
 
 
 @pytest.mark.parametrize("face", ["xapi", "partner", "put"])
@@ -243,7 +245,7 @@ async def test_every_order_of_single_requests_gives_the_same_results(
     assert expected[ids[0]][:2] == (404, 200)
     assert expected[str({"verb": READ})] == set(ids[1:])
     assert expected["unsettled"] == []
-    for order in ORDERS:
+    for order in ORDERS if face == "xapi" else SOME_ORDERS:
         partner = await new_partner(services, http)
         for place in order:
             await send(partner, [sent[place]], face)
@@ -275,7 +277,7 @@ async def test_every_order_in_a_batch_without_attachments_gives_the_same_results
     ]
     expected = await in_order(services, http, sent, ids)
     assert expected[ids[1]][:2] == (404, 200)
-    for order in ORDERS:
+    for order in ORDERS if face == "xapi" else SOME_ORDERS:
         partner = await new_partner(services, http)
         await send(partner, [sent[place] for place in order], face)
         assert await answers(services, partner, ids) == expected, order
@@ -287,7 +289,7 @@ async def test_concurrent_requests_give_the_same_results(
     sent = small_world()
     ids = [each.id for each in sent]
     expected = await in_order(services, http, sent, ids)
-    for order in ORDERS:
+    for order in SOME_ORDERS:
         partner = await new_partner(services, http)
         await asyncio.gather(*(send(partner, [sent[place]], "xapi") for place in order))
         assert await answers(services, partner, ids) == expected, order
@@ -354,7 +356,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 @settings(
     deadline=None,
-    max_examples=examples(40),
+    max_examples=examples(30),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(world=worlds())

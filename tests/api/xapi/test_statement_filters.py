@@ -272,7 +272,7 @@ AT_ONCE = 8
 
 ASYNC = settings(
     deadline=None,
-    max_examples=examples(30),
+    max_examples=examples(20),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
@@ -310,7 +310,7 @@ async def test_every_filter_matches_the_oracle(
     await compare_all(services, http, world, full=True)
 
 
-@settings(ASYNC, max_examples=4)
+@settings(ASYNC, max_examples=examples(4))
 @given(world=worlds(), examined=st.integers(1, 5))
 async def test_pagination_with_a_row_limit_loses_nothing(
     services: Services, http: httpx.AsyncClient, world: World, examined: int
@@ -321,7 +321,7 @@ async def test_pagination_with_a_row_limit_loses_nothing(
         await compare_all(services, http, world, full=False)
 
 
-@settings(ASYNC, max_examples=4)
+@settings(ASYNC, max_examples=examples(4))
 @given(world=worlds(), most_bytes=st.integers(1, 3000))
 async def test_pagination_with_a_byte_limit_loses_nothing(
     services: Services, http: httpx.AsyncClient, world: World, most_bytes: int
