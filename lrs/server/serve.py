@@ -202,7 +202,7 @@ def _print_welcome(settings: Settings, demo: IssuedCredential | None) -> None:
 
 
 _WELCOME = """
-A demo partner was created. Its secret is shown only once:
+A demo partner was created. Its credential is shown only once:
 
   base URL  {url}
   partner   {partner}
