@@ -1,0 +1,1 @@
+"""Logs, metrics (Prometheus) and the stages of `Server-Timing`."""

@@ -1,0 +1,15 @@
+"""The server processes of `lrs serve`.
+
+    serve             start: database, demo partner, workers, projector; stop
+      uvicorn_check     the installed uvicorn works with http_protocol
+      sockets           listening sockets
+      worker            one worker process: the ASGI application behind load shedding
+        http_protocol     uvicorn's HTTP protocol with limits
+          error_responses   responses that it writes itself
+        load_shedding     concurrency limit and body budget
+          rejection_queue   delayed 503 responses
+        proxy_headers     X-Forwarded-*
+      projector_process the process that keeps reports up to date
+
+`garbage_collection` tunes the garbage collector of all these processes.
+"""
