@@ -37,6 +37,61 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on.")] = 8080
     workers: Annotated[int, Meta(ge=1, le=256, description="Number of worker processes.")] = 1
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://[^/?#]+(/[^?#]*[^/?#])?)?$",
+            extra_json_schema=_expected(
+                "a URL such as https://lrs.example.com, without a trailing slash"
+            ),
+            description=(
+                "URL that clients use, without a trailing slash; also the issuer of access tokens. "
+                "Empty: `http://` host `:` port."
+            ),
+        ),
+    ] = ""
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description=(
+                "IP addresses or networks of proxies whose `X-Forwarded-*` headers are trusted, "
+                "comma-separated."
+            )
+        ),
+    ] = "127.0.0.1"
+    cors_origins: Annotated[
+        str,
+        Meta(
+            pattern=r"^( *(\*|null|[a-z][a-z0-9+.-]*://[^/?#, ]+) *(,(?!$)|$))*$",
+            extra_json_schema=_expected(
+                "origins such as https://courses.example.com, separated by commas, "
+                "without a trailing slash"
+            ),
+            description=(
+                "Origins that may send cross-origin requests, comma-separated; `*` for all. "
+                "Empty: none."
+            ),
+        ),
+    ] = "*"
+    shutdown_timeout_seconds: Annotated[
+        int, Meta(ge=0, description="Time for requests in flight to finish after a stop signal.")
+    ] = 30
+    log_level: Annotated[
+        str,
+        Meta(
+            pattern="^(debug|info|warning|error)$",
+            extra_json_schema=_expected("debug, info, warning or error"),
+            description=(
+                "Lowest level that is logged: `debug`, `info` (includes every request), `warning` "
+                "or `error`."
+            ),
+        ),
+    ] = "info"
+    server_timing: Annotated[
+        bool,
+        Meta(description="Add a `Server-Timing` header to each response."),
+    ] = False
+
     data_directory: Annotated[
         str,
         Meta(description="Directory of the embedded database and the generated secret key."),
@@ -61,28 +116,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ),
         ),
     ] = ""
-    public_url: Annotated[
-        str,
-        Meta(
-            pattern="^(https?://[^/?#]+(/[^?#]*[^/?#])?)?$",
-            extra_json_schema=_expected(
-                "a URL such as https://lrs.example.com, without a trailing slash"
-            ),
-            description=(
-                "URL that clients use, without a trailing slash; also the issuer of access tokens. "
-                "Empty: `http://` host `:` port."
-            ),
-        ),
-    ] = ""
-    trusted_proxies: Annotated[
-        str,
-        Meta(
-            description=(
-                "IP addresses or networks of proxies whose `X-Forwarded-*` headers are trusted, "
-                "comma-separated."
-            )
-        ),
-    ] = "127.0.0.1"
     secret_key: Annotated[
         str,
         Meta(
@@ -97,21 +130,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         Meta(description="Create the partner `demo` in an empty embedded database."),
     ] = True
-    log_level: Annotated[
-        str,
+    max_database_write_connections: Annotated[
+        int,
         Meta(
-            pattern="^(debug|info|warning|error)$",
-            extra_json_schema=_expected("debug, info, warning or error"),
-            description=(
-                "Lowest level that is logged: `debug`, `info` (includes every request), `warning` "
-                "or `error`."
-            ),
+            ge=1,
+            le=1000,
+            description="Maximum number of database connections for writes in one worker.",
         ),
-    ] = "info"
-    server_timing: Annotated[
-        bool,
-        Meta(description="Add a `Server-Timing` header to each response."),
-    ] = False
+    ] = 4
+    max_database_read_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Maximum number of database connections for reads in one worker.",
+        ),
+    ] = 8
+    database_timeout_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.001,
+            le=_THREE_WEEKS,
+            description="Timeout of a database query, and of the wait for a connection.",
+        ),
+    ] = 30.0
+
     access_token_ttl_seconds: Annotated[
         int, Meta(ge=1, le=_HUNDRED_YEARS, description="Lifetime of an access token.")
     ] = 3600
@@ -125,20 +168,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ),
         ),
     ] = 1.0
-    cors_origins: Annotated[
-        str,
-        Meta(
-            pattern=r"^( *(\*|null|[a-z][a-z0-9+.-]*://[^/?#, ]+) *(,(?!$)|$))*$",
-            extra_json_schema=_expected(
-                "origins such as https://courses.example.com, separated by commas, "
-                "without a trailing slash"
-            ),
-            description=(
-                "Origins that may send cross-origin requests, comma-separated; `*` for all. "
-                "Empty: none."
-            ),
-        ),
-    ] = "*"
     oauth_issuer: Annotated[
         str, Meta(description="Issuer of external access tokens that are accepted as well.")
     ] = ""
@@ -154,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(description="Required audience of external access tokens. Empty: the public URL."),
     ] = ""
+
     rate_limit: Annotated[
         str,
         Meta(
@@ -207,6 +237,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ),
         ),
     ] = 33_554_432
+    max_queued_statements: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description=(
+                "Maximum number of statements that wait for a transaction in one worker; requests "
+                "with more are rejected with 503."
+            ),
+        ),
+    ] = 10_000
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description=(
+                "Maximum number of client connections to one worker; others are rejected with 503."
+            ),
+        ),
+    ] = 5000
     request_timeout_seconds: Annotated[
         float,
         Meta(
@@ -218,49 +267,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ),
         ),
     ] = 60.0
-    max_connections: Annotated[
-        int,
+
+    projection_enabled: Annotated[
+        bool,
+        Meta(description="Run the projector, which keeps learner records and reports up to date."),
+    ] = True
+    vocabulary_path: Annotated[
+        str,
         Meta(
-            ge=1,
             description=(
-                "Maximum number of client connections to one worker; others are rejected with 503."
-            ),
+                "File that maps further verbs, activity types and extensions to their meaning in "
+                "reports. Empty: the built-in vocabulary only."
+            )
         ),
-    ] = 5000
-    max_queued_statements: Annotated[
-        int,
-        Meta(
-            ge=1,
-            description=(
-                "Maximum number of statements that wait for a transaction in one worker; requests "
-                "with more are rejected with 503."
-            ),
-        ),
-    ] = 10_000
-    max_database_write_connections: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1000,
-            description="Maximum number of database connections for writes in one worker.",
-        ),
-    ] = 4
-    max_database_read_connections: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1000,
-            description="Maximum number of database connections for reads in one worker.",
-        ),
-    ] = 8
-    database_timeout_seconds: Annotated[
-        float,
-        Meta(
-            ge=0.001,
-            le=_THREE_WEEKS,
-            description="Timeout of a database query, and of the wait for a connection.",
-        ),
-    ] = 30.0
+    ] = ""
     max_concurrent_exports: Annotated[
         int,
         Meta(ge=1, le=1000, description="Maximum number of concurrent exports in one worker."),
@@ -273,9 +293,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Timeout of an export, including the time in which the client reads it.",
         ),
     ] = 3600.0
-    shutdown_timeout_seconds: Annotated[
-        int, Meta(ge=0, description="Time for requests in flight to finish after a stop signal.")
-    ] = 30
+
     page_views_enabled: Annotated[
         bool,
         Meta(
@@ -311,19 +329,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         ),
     ] = False
-    projection_enabled: Annotated[
-        bool,
-        Meta(description="Run the projector, which keeps learner records and reports up to date."),
-    ] = True
-    vocabulary_path: Annotated[
-        str,
-        Meta(
-            description=(
-                "File that maps further verbs, activity types and extensions to their meaning in "
-                "reports. Empty: the built-in vocabulary only."
-            )
-        ),
-    ] = ""
 
     @property
     def base_url(self) -> str:
