@@ -82,12 +82,12 @@ statement_references as (
 definitions as (
     insert into activity as existing (partner_id, activity_hash, activity_id, definition)
     select
-        $1, item.activity_hash, min(item.activity_id),
+        $1, item.activity_hash, item.activity_id,
         merge_definitions(item.definition order by item.ordinal)
     from unnest($18::uuid[], $19::bytea[], $20::text[], $21::jsonb[]) with ordinality
         as item (statement_id, activity_hash, activity_id, definition, ordinal)
     join inserted using (statement_id)
-    group by item.activity_hash
+    group by item.activity_hash, item.activity_id
     order by item.activity_hash
     on conflict (partner_id, activity_hash) do update
     set definition = merge_definition(existing.definition, excluded.definition)
@@ -96,7 +96,7 @@ definitions as (
 ),
 names as (
     insert into agent_name (partner_id, agent_hash, name_hash, name)
-    select distinct $1::integer, item.agent_hash, item.name_hash, item.name
+    select $1, item.agent_hash, item.name_hash, item.name
     from unnest($22::uuid[], $23::bytea[], $24::bytea[], $25::text[])
         as item (statement_id, agent_hash, name_hash, name)
     join inserted using (statement_id)
