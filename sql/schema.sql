@@ -1,6 +1,7 @@
 -- The present schema, generated from sql/migrations by `make schema`: do not edit.
 -- PostgreSQL prints expressions in its own form; the migrations have them as they were written.
 
+-- The time of storing in a sequence.
 create function stored_at(sequence bigint)
 returns timestamptz
 language sql
@@ -15,8 +16,8 @@ returns bigint
 language plpgsql
 as $function$ begin raise exception 'A statement of an atomic batch exists already.'; end $function$;
 
--- Language maps gain languages, extensions gain keys, any other member is replaced. A definition of
--- 1 MiB gains nothing.
+-- The merge rule (xAPI 1.0.3 Communication 2.5): language maps gain languages, extensions gain
+-- keys, any other member is replaced. A definition of 1 MiB gains nothing.
 create function merge_definition(older jsonb, newer jsonb)
 returns jsonb
 language sql
@@ -53,6 +54,7 @@ create table partner (
     constraint partner_name_is_url_safe check (name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$')
 );
 
+-- What authenticates a caller: a client with key and secret, or one static Bearer token.
 create table credential (
     key text not null,
     partner_id integer not null,
@@ -72,6 +74,7 @@ create table credential (
 );
 create index credential_by_partner on credential (partner_id, created_at);
 
+-- Keys that sign access tokens. The newest signs; all that are not retired verify.
 create table signing_key (
     kid text not null,
     -- Encrypted (JWE) with the secret key from the settings.
@@ -82,6 +85,7 @@ create table signing_key (
     primary key (kid)
 );
 
+-- Statements. Rows never change.
 create table statement (
     -- Sort key: microseconds of `stored` since 1970, shifted left by 10 bits that tell writers
     -- apart.
@@ -157,6 +161,7 @@ create table document (
         'activity profile']))
 );
 
+-- Activities that have a definition.
 create table activity (
     partner_id integer not null,
     activity_hash bytea not null,
@@ -166,6 +171,7 @@ create table activity (
     primary key (partner_id, activity_hash)
 );
 
+-- All names of each agent.
 create table agent_name (
     partner_id integer not null,
     agent_hash bytea not null,
@@ -174,6 +180,7 @@ create table agent_name (
     primary key (partner_id, agent_hash, name_hash)
 );
 
+-- Contents of attachments, once per partner.
 create table attachment (
     partner_id integer not null,
     sha2 bytea not null,
@@ -195,6 +202,7 @@ create table signature (
         'no key', 'mismatch']))
 );
 
+-- LMS tools that report through callbacks.
 create table tool (
     partner_id integer not null,
     name text not null,
@@ -236,6 +244,7 @@ create table page_view (
 );
 create index page_view_by_user on page_view (partner_id, user_id, created_at, statement_id);
 
+-- Counters by course and user.
 create table course_activity (
     partner_id integer not null,
     activity_seconds bigint not null,
@@ -245,6 +254,7 @@ create table course_activity (
     primary key (partner_id, course_id, user_id)
 ) with (fillfactor=70);
 
+-- Page views by course and day.
 create table course_day (
     partner_id integer not null,
     day date not null,
@@ -253,6 +263,7 @@ create table course_day (
     primary key (partner_id, course_id, day)
 ) with (fillfactor=70);
 
+-- Page views by course, user and day.
 create table user_day (
     partner_id integer not null,
     day date not null,
@@ -262,6 +273,7 @@ create table user_day (
     primary key (partner_id, course_id, user_id, day)
 ) with (fillfactor=70);
 
+-- Accesses by course, user and tool.
 create table tool_access (
     last_access timestamptz not null,
     partner_id integer not null,
@@ -312,6 +324,7 @@ create table learner_group (
 );
 create unique index learner_group_by_name on learner_group (partner_id, name);
 
+-- Teams, imported.
 create table team (
     created_date date,
     updated_date date,
@@ -325,6 +338,7 @@ create table team (
 );
 create unique index team_by_slug on team (partner_id, slug);
 
+-- Members of organizations, imported.
 create table group_membership (
     partner_id integer not null,
     person_id integer not null,
@@ -336,6 +350,7 @@ create table group_membership (
     constraint group_membership_ends_after_it_starts check (to_day > from_day)
 );
 
+-- Members of teams, imported.
 create table team_membership (
     partner_id integer not null,
     person_id integer not null,
@@ -346,6 +361,7 @@ create table team_membership (
     constraint team_membership_ends_after_it_starts check (to_day > from_day)
 );
 
+-- Assignments to users, teams or organizations, imported.
 create table assignment (
     due_at timestamptz,
     created_at timestamptz,
@@ -424,6 +440,8 @@ create table learning_event (
 );
 create index learning_event_by_content_item on learning_event (partner_id, content_id);
 
+-- Events that reports count: of days on which the learner was a member of the event's organization,
+-- or of any for an event without one. A learner in no group counts on all days.
 create view reportable_event as
 select event.partner_id,
    event.statement_id,

@@ -35,6 +35,8 @@ create table credential (
     constraint credential_kind_is_client_or_bearer check (kind in ('client', 'bearer'))
 );
 
+comment on table credential is 'What authenticates a caller: a client with key and secret, or one static Bearer token.';
+
 comment on column credential.secret_hash is
     'SHA-256 of 256 random bits; two secrets are valid while a rotation overlaps.';
 
@@ -48,6 +50,8 @@ create table signing_key (
     retired_at  timestamptz
 );
 
+comment on table signing_key is 'Keys that sign access tokens. The newest signs; all that are not retired verify.';
+
 comment on column signing_key.private_jwe is 'Encrypted (JWE) with the secret key from the settings.';
 
 -- Statements. Rows never change. No foreign keys: a row is written only for a partner that has just
@@ -56,6 +60,8 @@ comment on column signing_key.private_jwe is 'Encrypted (JWE) with the secret ke
 create function stored_at(sequence bigint) returns timestamptz
 language sql immutable parallel safe
 return (timestamp '1970-01-01' + (sequence >> 10) * interval '1 microsecond') at time zone 'UTC';
+
+comment on function stored_at is 'The time of storing in a sequence.';
 
 create table statement (
     sequence      bigint not null,
@@ -70,6 +76,8 @@ create table statement (
     payload       text not null,
     primary key (partner_id, statement_id)
 );
+
+comment on table statement is 'Statements. Rows never change.';
 
 comment on column statement.sequence is
     'Sort key: microseconds of `stored` since 1970, shifted left by 10 bits that tell writers apart.';
@@ -176,9 +184,10 @@ create table activity (
     primary key (partner_id, activity_hash)
 );
 
+comment on table activity is 'Activities that have a definition.';
+
 comment on column activity.definition is 'Merged from all statements; see merge_definition.';
 
--- The one place of the merge rule (xAPI 1.0.3 Communication 2.5).
 create function merge_definition(older jsonb, newer jsonb) returns jsonb
 language sql stable parallel safe
 return case
@@ -199,7 +208,7 @@ return case
 end;
 
 comment on function merge_definition is
-    'Language maps gain languages, extensions gain keys, any other member is replaced. A definition of 1 MiB gains nothing.';
+    'The merge rule (xAPI 1.0.3 Communication 2.5): language maps gain languages, extensions gain keys, any other member is replaced. A definition of 1 MiB gains nothing.';
 
 create aggregate merge_definitions(jsonb) (
     sfunc = merge_definition, stype = jsonb, initcond = '{}'
@@ -216,12 +225,16 @@ create table agent_name (
     primary key (partner_id, agent_hash, name_hash)
 );
 
+comment on table agent_name is 'All names of each agent.';
+
 create table attachment (
     partner_id integer not null,
     sha2       bytea not null,
     content    bytea not null,
     primary key (partner_id, sha2)
 );
+
+comment on table attachment is 'Contents of attachments, once per partner.';
 
 -- Not compressed, so that a part can be read without the rest.
 alter table attachment alter column content set storage external;
@@ -257,6 +270,8 @@ create table tool (
     constraint tool_consumer_key_is_unique unique (partner_id, consumer_key),
     constraint tool_name_is_url_safe check (name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$')
 );
+
+comment on table tool is 'LMS tools that report through callbacks.';
 
 comment on column tool.secret_jwe is
     'Encrypted (JWE) with the secret key from the settings; two secrets are valid while a rotation overlaps.';
@@ -301,6 +316,8 @@ create table course_activity (
     primary key (partner_id, course_id, user_id)
 ) with (fillfactor = 70);
 
+comment on table course_activity is 'Counters by course and user.';
+
 create table course_day (
     partner_id integer not null,
     day        date not null,
@@ -308,6 +325,8 @@ create table course_day (
     course_id  text not null,
     primary key (partner_id, course_id, day)
 ) with (fillfactor = 70);
+
+comment on table course_day is 'Page views by course and day.';
 
 create table user_day (
     partner_id integer not null,
@@ -318,6 +337,8 @@ create table user_day (
     primary key (partner_id, course_id, user_id, day)
 ) with (fillfactor = 70);
 
+comment on table user_day is 'Page views by course, user and day.';
+
 create table tool_access (
     last_access timestamptz not null,
     partner_id  integer not null,
@@ -327,6 +348,8 @@ create table tool_access (
     tool        text not null,
     primary key (partner_id, course_id, user_id, tool)
 ) with (fillfactor = 70);
+
+comment on table tool_access is 'Accesses by course, user and tool.';
 
 -- People: imported, or first seen in statements.
 
@@ -395,6 +418,8 @@ create table team (
     primary key (partner_id, team_id)
 );
 
+comment on table team is 'Teams, imported.';
+
 create unique index team_by_slug on team (partner_id, slug);
 
 create table group_membership (
@@ -407,6 +432,8 @@ create table group_membership (
     constraint group_membership_ends_after_it_starts check (to_day > from_day)
 );
 
+comment on table group_membership is 'Members of organizations, imported.';
+
 comment on column group_membership.to_day is 'The first day after the membership; null: open end.';
 
 create table team_membership (
@@ -418,6 +445,8 @@ create table team_membership (
     primary key (partner_id, person_id, team_id, from_day),
     constraint team_membership_ends_after_it_starts check (to_day > from_day)
 );
+
+comment on table team_membership is 'Members of teams, imported.';
 
 create table assignment (
     due_at        timestamptz,
@@ -439,6 +468,8 @@ create table assignment (
     constraint assignment_assignee_is_user_team_or_group
         check (assignee_type in ('user', 'team', 'group'))
 );
+
+comment on table assignment is 'Assignments to users, teams or organizations, imported.';
 
 comment on column assignment.external_id is 'The operator''s id.';
 
@@ -512,8 +543,6 @@ comment on column learning_event.is_cumulative is
 
 create index learning_event_by_content_item on learning_event (partner_id, content_id);
 
--- Events that reports count: those of days on which the learner was a member of the event's
--- organization, or of any for an event without one. A learner in no group counts on all days.
 create view reportable_event as
 select
     event.partner_id,
@@ -550,6 +579,9 @@ where
             and member.from_day <= days.day
             and (member.to_day is null or days.day < member.to_day)
     );
+
+comment on view reportable_event is
+    'Events that reports count: of days on which the learner was a member of the event''s organization, or of any for an event without one. A learner in no group counts on all days.';
 
 create table learner_record (
     started_at       timestamptz,

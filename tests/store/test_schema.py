@@ -58,6 +58,20 @@ async def test_every_index_and_key_contains_partner_id(catalogue: Any) -> None:
     assert without == OWN_KEYS
 
 
+async def test_every_table_view_and_function_has_a_comment(catalogue: Any) -> None:
+    """`sql/schema.sql` shows it."""
+    rows = await catalogue.fetch(
+        """
+        select relname as name, obj_description(oid, 'pg_class') as comment from pg_class
+        where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v')
+        union all
+        select proname, obj_description(oid, 'pg_proc') from pg_proc
+        where pronamespace = 'public'::regnamespace
+        """
+    )
+    assert {row["name"] for row in rows if not row["comment"]} == {"schema_migration"}
+
+
 async def test_foreign_keys_stay_within_the_partner(catalogue: Any) -> None:
     rows = await catalogue.fetch(
         """
