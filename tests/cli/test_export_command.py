@@ -71,15 +71,15 @@ async def test_manifest_lists_tables_and_files(
     result = await export(tmp_path / "a" / "b")
     assert result.exit_code == 0, result.output
     out = tmp_path / "a" / "b"
-    told = manifest(out)
-    assert told["partner"] == partner.name
-    assert (told["format"], told["compression"]) == ("parquet", None)
-    assert set(told["tables"]) == set(TABLES)
+    written = manifest(out)
+    assert written["partner"] == partner.name
+    assert (written["format"], written["compression"]) == ("parquet", None)
+    assert set(written["tables"]) == set(TABLES)
     assert set(contents(out)) == {
         "manifest.json",
         *(f"{name}.parquet" for name in TABLES),
     }
-    for name, each in told["tables"].items():
+    for name, each in written["tables"].items():
         content = (out / each["file"]).read_bytes()
         assert (each["bytes"], each["sha256"]) == (
             len(content),
@@ -89,7 +89,10 @@ async def test_manifest_lists_tables_and_files(
         assert each["rows"] == table.num_rows
         assert [column["name"] for column in each["columns"]] == table.column_names
         assert each["replaces"] == ([] if name == "statements" else "all")
-    assert (told["tables"]["statements"]["rows"], told["tables"]["user_dim"]["rows"]) == (3, 3)
+    assert (written["tables"]["statements"]["rows"], written["tables"]["user_dim"]["rows"]) == (
+        3,
+        3,
+    )
     assert f"{len(TABLES)} tables" in result.stdout
 
 
@@ -118,15 +121,15 @@ async def test_incremental_export_has_the_changes_only(
     await world.insert("changed_day", day=tomorrow, changed_at=datetime.now(UTC))
     result = await export(tmp_path / "2", "--since", str(tmp_path / "1" / "manifest.json"))
     assert result.exit_code == 0, result.output
-    told = manifest(tmp_path / "2")["tables"]
-    assert told["statements"]["rows"] == 1
-    assert told["course_fact"]["replaces"] == [tomorrow.isoformat()]
+    entries = manifest(tmp_path / "2")["tables"]
+    assert entries["statements"]["rows"] == 1
+    assert entries["course_fact"]["replaces"] == [tomorrow.isoformat()]
     facts = pyarrow.parquet.read_table(tmp_path / "2" / "course_fact.parquet").to_pylist()
     assert {row["date_id"] for row in facts} == {20260509}
-    assert (told["course_dim"]["replaces"], told["course_dim"]["rows"]) == ("all", 4)
+    assert (entries["course_dim"]["replaces"], entries["course_dim"]["rows"]) == ("all", 4)
     await export(tmp_path / "3", "--since", str(tmp_path / "2" / "manifest.json"))
-    told = manifest(tmp_path / "3")["tables"]
-    assert (told["statements"]["rows"], told["course_fact"]["replaces"]) == (0, [])
+    entries = manifest(tmp_path / "3")["tables"]
+    assert (entries["statements"]["rows"], entries["course_fact"]["replaces"]) == (0, [])
 
 
 async def test_failed_export_keeps_the_previous_files(

@@ -61,8 +61,8 @@ async def test_refused_row_is_reported_and_nothing_is_imported(
 ) -> None:
     done = await asyncio.to_thread(take, TABLE.replace("2026-01-01", "tomorrow"), *options)
     assert done.exit_code == 1
-    told = 'from: expected a date such as 2026-05-08, found "tomorrow"'
-    assert f"line 5\tmembership\tada\trefused\t{told}" in done.stderr
+    detail = 'from: expected a date such as 2026-05-08, found "tomorrow"'
+    assert f"line 5\tmembership\tada\trefused\t{detail}" in done.stderr
     assert done.stderr.endswith("No row was imported: at least one is invalid.\n")
     assert done.stdout.endswith("4 rows: 3 added, 1 refused\n")
     assert "Writing" not in done.stderr

@@ -25,13 +25,13 @@ async def test_rebuild_command_brings_the_lag_to_zero(
     partner: Partner, connection: asyncpg.Connection, database_url: str
 ) -> None:
     await partner.send([lesson(number) for number in range(4)])
-    asked = await command("reports", "lag", partner.name, database_url=database_url)
-    assert re.fullmatch(rf"{partner.name}\tno data yet\tlag [0-9.]+ s\n", asked.output)
+    printed = await command("reports", "lag", partner.name, database_url=database_url)
+    assert re.fullmatch(rf"{partner.name}\tno data yet\tlag [0-9.]+ s\n", printed.output)
     done = await command("reports", "rebuild", partner.name, database_url=database_url)
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [f"{partner.name}: statements", f"{partner.name}: learners"]
-    asked = await command("reports", "lag", partner.name, database_url=database_url)
-    assert asked.output.endswith("\tup to date\n")
+    printed = await command("reports", "lag", partner.name, database_url=database_url)
+    assert printed.output.endswith("\tup to date\n")
     assert len(await rows(connection, partner, "learner_record")) == 4
 
 

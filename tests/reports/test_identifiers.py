@@ -118,7 +118,7 @@ async def test_import_without_admin_scope_returns_403(partner: Partner) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
 
 
-async def shown(services: Services, operator: Partner) -> list[list[Any]]:
+async def report_rows(services: Services, operator: Partner) -> list[list[Any]]:
     """All records and facts, by the names of users and content items."""
     found = []
     for table, columns in (
@@ -142,12 +142,12 @@ async def test_import_time_does_not_change_the_reports(
     """Before, between or after the statements; a rebuild gives the same."""
     digest = sha1(f"mailto:{ADA}".encode()).hexdigest()
     actors = [{"mbox": f"mailto:{ADA}"}, {"mbox_sha1sum": digest}, account("ada"), account("ben")]
-    told = [
+    statements = [
         statement(actor=actor, timestamp=f"2026-01-0{day}T12:00:00Z", object={"id": COURSE})
         for day, actor in enumerate(actors * 2, start=1)
     ]
     home = {"home_page": "https://www.datacamp.com"}
-    given = [
+    people = [
         GROUP,
         user("ada", email=ADA),
         user("ben"),
@@ -156,19 +156,19 @@ async def test_import_time_does_not_change_the_reports(
         membership("ada", "2026-01-02", "2026-01-06", organization="north"),
     ]
     expected = None
-    for place in range(0, len(told) + 1, 2):
+    for place in range(0, len(statements) + 1, 2):
         operator = await new_partner(services, http, frozenset({scopes.ADMIN}))
-        for number, sent in enumerate([*told, None]):
+        for number, sent in enumerate([*statements, None]):
             if number == place:
                 await project_all(services, operator.partner_id)
-                await take(operator, *given)
+                await take(operator, *people)
             if sent:
                 assert (await operator.send(sent, organization="north")).status_code == 200
         await project_all(services, operator.partner_id)
-        found = await shown(services, operator)
+        found = await report_rows(services, operator)
         expected = expected or found
         assert found == expected
         await rebuild.rebuild_partner(services.database, operator.partner_id, load_vocabulary())
-        assert await shown(services, operator) == expected
+        assert await report_rows(services, operator) == expected
     assert len(expected[0]) == 2
     assert [row[0] for row in expected[1]] == ["ada"] * 3 + ["ben"] * 2

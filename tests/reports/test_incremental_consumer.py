@@ -52,8 +52,8 @@ class Warehouse:
         return answer.json()
 
 
-async def send(partner: Partner, told: list[SentStatement]) -> None:
-    for each in told:
+async def send(partner: Partner, sent: list[SentStatement]) -> None:
+    for each in sent:
         answer = await partner.send(
             each.body, resource=each.resource, organization=each.organization or None
         )
@@ -66,7 +66,7 @@ async def test_sum_of_increments_equals_the_whole_table(
 ) -> None:
     """While statements arrive late, void each other, define courses and identities late, while
     people join, and content items are deleted and restored."""
-    told = Author(seed, partner.home_page).history(80)
+    sent = Author(seed, partner.home_page).history(80)
     warehouse = Warehouse(partner)
     people = tmp_path / "people.csv"
     people.write_text(
@@ -80,9 +80,9 @@ async def test_sum_of_increments_equals_the_whole_table(
         ("content", "restore", partner.name, COURSES[0]),
         ("reports", "rebuild", partner.name),
     ]
-    size = len(told) // ROUNDS + 1
+    size = len(sent) // ROUNDS + 1
     for number in range(ROUNDS):
-        await send(partner, told[number * size : (number + 1) * size])
+        await send(partner, sent[number * size : (number + 1) * size])
         await project_all(services, partner.partner_id)
         await warehouse.refresh()
         done = await asyncio.to_thread(run, *commands[number])

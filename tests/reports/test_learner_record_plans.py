@@ -81,11 +81,11 @@ async def examine(connection: Any, sql: str, partner: Partner, *arguments: Any) 
     text = await connection.fetchval(f"explain (analyze, format json) execute page ({values})")
     await connection.execute("deallocate page")
     for node in nodes(json.loads(text)[0]["Plan"]):
-        told = f"{arguments} {node}"
-        assert node["Node Type"] != "Seq Scan", told
+        message = f"{arguments} {node}"
+        assert node["Node Type"] != "Seq Scan", message
         read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
         # Every learner has eleven records, and a filter reads all of them.
-        assert read * node["Actual Loops"] <= 2 * LIMIT, told
+        assert read * node["Actual Loops"] <= 2 * LIMIT, message
 
 
 def literal(value: Any) -> str:

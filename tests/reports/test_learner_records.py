@@ -258,9 +258,14 @@ async def test_filter_selects_records(
 
 
 async def test_organization_path_selects_its_records(partner: Partner, busy: None) -> None:
-    for asked, shown in (("", None), ("north", "north"), ("süd/1", "süd/1"), ("west", ())):
-        page = await of_learner(partner, "ada", organization=asked)
-        assert {each["organization"] for each in page["records"]} == ({shown} - {()})
+    for requested, organization in (
+        ("", None),
+        ("north", "north"),
+        ("süd/1", "süd/1"),
+        ("west", ()),
+    ):
+        page = await of_learner(partner, "ada", organization=requested)
+        assert {each["organization"] for each in page["records"]} == ({organization} - {()})
     within = f"organizations/{quote('süd/1', safe='')}"
     for path in ("learners/ada", f"contents/{quote(COURSE, safe='')}%2F3"):
         answer = await ask(partner, f"{within}/{path}/records")

@@ -27,8 +27,8 @@ from tests.support.statements import statement
 async def test_overlapping_memberships_of_a_group_are_refused(operator: Partner) -> None:
     await take(operator, user("ada"), GROUP, membership("ada", "2026-01-01", organization="north"))
     rejoined = membership("ada", "2026-01-04", organization="north")
-    (told,) = await refused(operator, rejoined)
-    assert told == (
+    (violation,) = await refused(operator, rejoined)
+    assert violation == (
         0,
         "/from",
         "expected no overlap with the same user's membership from 2026-01-01 without an end",
@@ -78,7 +78,7 @@ async def test_facts_are_limited_to_days_of_membership(
 async def test_assignment_of_content_without_activity_is_accepted(
     services: Services, operator: Partner
 ) -> None:
-    given = [
+    assignments = [
         {"type": "assignment", "assignment": f"a-{number}", "assignment_type": "course",
          "assignee_type": kind, "assignee": assignee, "content": content,
          "due_at": "2026-06-30T22:00:00+02:00", "xp": 1000.5, "created_by": "ada"}
@@ -86,11 +86,11 @@ async def test_assignment_of_content_without_activity_is_accepted(
             ("user", "ada", COURSE), ("team", "analytics", "ext-101"), ("group", "north", COURSE),
         ])
     ]  # fmt: skip
-    xp = {**given[0], "assignment": "a-xp", "assignment_type": "xp", "content": None}
-    answer = await take(operator, user("ada"), TEAM, GROUP, *given, xp)
+    xp = {**assignments[0], "assignment": "a-xp", "assignment_type": "xp", "content": None}
+    answer = await take(operator, user("ada"), TEAM, GROUP, *assignments, xp)
     assert set(outcomes(answer)) == {"added"}
-    assert set(outcomes(await take(operator, *given, xp))) == {"unchanged"}
-    changed = await take(operator, given[1] | {"status": "archived", "content": COURSE})
+    assert set(outcomes(await take(operator, *assignments, xp))) == {"unchanged"}
+    changed = await take(operator, assignments[1] | {"status": "archived", "content": COURSE})
     assert changed["results"][0]["changes"] == ["content", "status"]
     await tell(services, operator, one={"mbox": f"mailto:{ADA}"})
-    assert set(outcomes(await take(operator, given[0], xp))) == {"unchanged"}
+    assert set(outcomes(await take(operator, assignments[0], xp))) == {"unchanged"}

@@ -30,9 +30,14 @@ def environment(monkeypatch: pytest.MonkeyPatch, server: str, partner: Partner) 
         monkeypatch.setenv(variable, value)
 
 
-def connector(server: str, who: Partner, **changed: str) -> DataConnector:
-    told = {"url": server, "partner": who.name, "key": who.key, "secret": who.secret}
-    return DataConnector(**told | changed)
+def connector(server: str, credentials: Partner, **changed: str) -> DataConnector:
+    variables = {
+        "url": server,
+        "partner": credentials.name,
+        "key": credentials.key,
+        "secret": credentials.secret,
+    }
+    return DataConnector(**variables | changed)
 
 
 async def test_vendor_snippet_runs_with_another_import_only(

@@ -46,10 +46,10 @@ async def test_long_table_is_written_in_batches(
 ) -> None:
     """PostgreSQL takes no more than a quarter of a GB of JSON at once."""
     monkeypatch.setattr(importer, "_ROWS_PER_QUERY", 2)
-    given = [GROUP, *(user(name, email=f"{name}@example.com") for name in "abcde")]
-    given += [membership(name, "2026-01-01", organization="north") for name in "abcde"]
-    assert (await take(operator, *given))["summary"] == {"received": 11, "added": 11}
-    assert (await take(operator, *given))["summary"] == {"received": 11, "unchanged": 11}
+    rows_sent = [GROUP, *(user(name, email=f"{name}@example.com") for name in "abcde")]
+    rows_sent += [membership(name, "2026-01-01", organization="north") for name in "abcde"]
+    assert (await take(operator, *rows_sent))["summary"] == {"received": 11, "added": 11}
+    assert (await take(operator, *rows_sent))["summary"] == {"received": 11, "unchanged": 11}
 
 
 async def test_import_beyond_the_row_limit_returns_413(
@@ -69,14 +69,14 @@ async def test_columns_of_every_row_type_are_documented() -> None:
 
 
 async def test_rows_are_accepted_in_any_order(operator: Partner) -> None:
-    given = [
+    rows_sent = [
         membership("ada", "2026-01-01", team="analytics"),
         TEAM | {"organization": "north"},
         identifier("ada", "track", "7f0c"),
         GROUP,
         user("ada"),
     ]
-    assert set(outcomes(await take(operator, *given))) == {"added"}
+    assert set(outcomes(await take(operator, *rows_sent))) == {"added"}
 
 
 async def test_empty_cell_clears_and_missing_column_keeps_the_value(operator: Partner) -> None:
@@ -118,12 +118,12 @@ user,ben,ben@example.com,,,surplus
 group
 """
     answer = await post(operator, table)
-    told = [
+    violations = [
         (each["line"], each["type"], error["pointer"], error["detail"])
         for each in answer.json()["results"]
         for error in each["errors"]
     ]
-    assert [each[:3] for each in told] == [
+    assert [each[:3] for each in violations] == [
         (3, "user", "/email"),
         (3, "user", "/user"),
         (5, "membership", "/from"),
@@ -131,10 +131,10 @@ group
         (7, "user", ""),
         (8, "group", "/organization"),
     ]
-    assert told[0][3] == (
+    assert violations[0][3] == (
         'expected an email address such as learner@example.com, or no value, found "nobody"'
     )
-    assert told[-1][3].endswith(", found no value")
+    assert violations[-1][3].endswith(", found no value")
     assert answer.json()["detail"].startswith("line 3, email: expected an email address")
     assert answer.json()["detail"].endswith("(and 4 more rows)")
     # The valid rows are not imported.
@@ -142,7 +142,7 @@ group
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "detail"),
     [
         ("", "missing column 'type'"),
         ("type,user,User\n", 'unknown column "User"'),
@@ -150,14 +150,14 @@ group
         ('type,user\nuser,"ada\n', "Invalid CSV at line 2"),
     ],
 )
-async def test_unreadable_table_is_refused(operator: Partner, table: str, told: str) -> None:
+async def test_unreadable_table_is_refused(operator: Partner, table: str, detail: str) -> None:
     answer = await post(operator, table)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-import")
-    assert told.replace("'", '"') in answer.json()["detail"]
+    assert detail.replace("'", '"') in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("rows_sent", "expected"),
     [
         (
             [user("ada"), user("ada", email=ADA)],
@@ -206,8 +206,8 @@ async def test_unreadable_table_is_refused(operator: Partner, table: str, told: 
     ],
 )  # fmt: skip
 async def test_invalid_row_is_refused(
-    operator: Partner, given: list[Any], expected: tuple[int, str, str]
+    operator: Partner, rows_sent: list[Any], expected: tuple[int, str, str]
 ) -> None:
-    (told,) = await refused(operator, *given)
-    assert told[:2] == expected[:2]
-    assert told[2].startswith(expected[2])
+    (violation,) = await refused(operator, *rows_sent)
+    assert violation[:2] == expected[:2]
+    assert violation[2].startswith(expected[2])

@@ -60,10 +60,10 @@ async def test_round_trips_do_not_depend_on_row_count(
     for number in (1, 2, 200):
         partner = await new_partner(services, http)
         noted.clear()
-        made = await importer.import_rows(
+        plan = await importer.import_rows(
             PartnerLock(pool), partner.partner_id, "http://x", list(rows.read_json(many(number)))
         )
-        assert not made.refused
+        assert not plan.refused
         took.append(len(noted))
     assert took[1] == took[2] <= 40
 

@@ -80,23 +80,23 @@ EVERYTHING = [
 
 
 @given(st.lists(st.one_of(users, identifiers, groups, teams, memberships, assignments)))
-def test_csv_table_is_parsed_like_the_json_array(given: list[Json]) -> None:
+def test_csv_table_is_parsed_like_the_json_array(documents: list[Json]) -> None:
     """The table has all used columns, so that null and an absent member are the same."""
-    columns = list(dict.fromkeys(["type", *(name for each in given for name in each)]))
+    columns = list(dict.fromkeys(["type", *(name for each in documents for name in each)]))
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, columns)
     table.writeheader()
-    table.writerows(given)
+    table.writerows(documents)
     complete = [
         dict.fromkeys(name for name in columns if name in rows.columns(each["type"])) | each
-        for each in given
+        for each in documents
     ]
-    told = list(rows.read_json(complete))
+    parsed = list(rows.read_json(complete))
     read = list(rows.read_csv(text.getvalue()))
     assert [(each.kind, each.values) for each in read] == [
-        (each.kind, each.values) for each in told
+        (each.kind, each.values) for each in parsed
     ]
-    assert [pointers(each) for each in read] == [pointers(each) for each in told]
+    assert [pointers(each) for each in read] == [pointers(each) for each in parsed]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -156,12 +156,12 @@ async def test_import_matches_its_preview_and_is_idempotent(
         taken = list(rows.read_json(given))
         expected = await importer.preview_import(pool, partner_id, HOME, taken)
         while expected.refused:
-            made = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
-            assert made.outcomes == expected.outcomes
+            plan = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
+            assert plan.outcomes == expected.outcomes
             taken = [each.row for each in expected.outcomes if each.kind != "refused"]
             expected = await importer.preview_import(pool, partner_id, HOME, taken)
-        made = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
-        assert made.outcomes == expected.outcomes
+        plan = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
+        assert plan.outcomes == expected.outcomes
         again = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
         assert {each.kind for each in again.outcomes} <= {"unchanged"}
 

@@ -149,7 +149,7 @@ async def test_extreme_values_are_projected(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     long = "http://example.com/" + 3000 * "x"
-    told = [
+    statements = [
         statement(timestamp="0001-01-02T00:00:00Z", result={"duration": f"PT{10**12}S"}),
         statement(timestamp="9999-12-30T00:00:00Z", result={"duration": "PT1.0000000000000001S"}),
         statement(timestamp="0001-01-01T00:00:00Z"),
@@ -160,9 +160,9 @@ async def test_extreme_values_are_projected(
         statement(result={"extensions": {"http://datacamp.com/xp": 10**12}}),
         statement(result={"extensions": {"http://datacamp.com/xp": -1e-300}}),
     ]
-    assert (await partner.send(told)).status_code == 200
-    assert await project_all(services, partner.partner_id) == len(told)
-    assert len(await rows(connection, partner, "learning_event")) == len(told)
+    assert (await partner.send(statements)).status_code == 200
+    assert await project_all(services, partner.partner_id) == len(statements)
+    assert len(await rows(connection, partner, "learning_event")) == len(statements)
     days = [row["day"].isoformat() for row in await rows(connection, partner, "daily_fact")]
     assert len(days) == 7
     assert {"0001-01-01", "9999-12-31"} < set(days)

@@ -74,9 +74,9 @@ async def test_content_items_are_described_by_their_definitions(
     await partner.send(statement(object=course))
     await project_all(services, partner.partner_id)
     found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
-    told = found[COURSES[0]]
-    assert (told["type"], told["title"]) == ("course", "Introduction to Python")
-    assert (told["technology"], told["topic"]) == ("Python", "Programming")
+    sent = found[COURSES[0]]
+    assert (sent["type"], sent["title"]) == ("course", "Introduction to Python")
+    assert (sent["technology"], sent["topic"]) == ("Python", "Programming")
 
 
 async def test_definition_in_any_position_describes_the_content_item(
@@ -122,11 +122,11 @@ async def test_type_in_the_statement_applies_while_the_definition_has_none(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     """An unknown type counts as none and replaces the type defined before."""
-    told = {
+    sent = {
         "http://datacamp.com/parentId": COURSES[0],
         "http://datacamp.com/parentContentType": "http://datacamp.com/course",
     }
-    chapter = {"id": "http://datacamp.com/course-chapter/412", "definition": {"extensions": told}}
+    chapter = {"id": "http://datacamp.com/course-chapter/412", "definition": {"extensions": sent}}
     types = []
     for target in (
         chapter,
@@ -154,8 +154,8 @@ async def test_track_includes_content_of_voided_statements(
     within = statement(
         id=new_id(), object={"id": COURSES[0]}, context={"contextActivities": {"parent": [track]}}
     )
-    told = [within, voiding(within)]
-    for each in (statement(object=defined), *told) if known else (*told, statement(object=defined)):
+    sent = [within, voiding(within)]
+    for each in (statement(object=defined), *sent) if known else (*sent, statement(object=defined)):
         await partner.send(each)
         if late:
             await project_all(services, partner.partner_id)
@@ -170,11 +170,11 @@ async def test_track_with_out_of_range_numbers_is_projected(
 ) -> None:
     """PostgreSQL has no number as small as this one."""
     track = "http://example.com/tracks/1"
-    told = statement(
+    sent = statement(
         context={"contextActivities": {"grouping": [{"id": track}]}},
         result={"extensions": {"http://example.com/x": 1.5}},
     )
-    text = orjson.dumps(told).replace(b"1.5", b"1e-20000")
+    text = orjson.dumps(sent).replace(b"1.5", b"1e-20000")
     assert (await partner.send(text)).status_code == 200
     await project_all(services, partner.partner_id)
     await partner.send(

@@ -40,8 +40,8 @@ async def test_concurrent_projectors_count_each_statement_once(
 
 
 async def test_batch_is_limited_in_bytes(partner: Partner, services: Services) -> None:
-    told = [statement(result={"response": "x" * 1000}) for _ in range(5)]
-    assert (await partner.send(told)).status_code == 200
+    statements = [statement(result={"response": "x" * 1000}) for _ in range(5)]
+    assert (await partner.send(statements)).status_code == 200
     watermark = await services.watermark_reader.read_watermark()
     position, watermarks, counts = advance.START_POSITION, [], []
     async with services.database.readers.acquire() as connection:
@@ -129,9 +129,9 @@ async def test_changed_days_have_increasing_times(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     for number in (1, 2, 1):
-        told = {**lesson(number), "timestamp": f"2026-05-0{number}T10:00:00Z"}
+        sent = {**lesson(number), "timestamp": f"2026-05-0{number}T10:00:00Z"}
         before = await changed_days(connection, partner)
-        await partner.send(told)
+        await partner.send(sent)
         await project_all(services, partner.partner_id)
         after = await changed_days(connection, partner)
         (changed,) = {each for each in after if after[each] != before.get(each)}

@@ -22,15 +22,15 @@ async def test_disconnected_client_releases_its_connection(
 ) -> None:
     """More clients disconnect than there are connections."""
     async with httpx.AsyncClient(base_url=server) as http:
-        here = Partner(http, partner.name, 0, "", partner.key, partner.secret)
-        await here.authenticate()
+        client = Partner(http, partner.name, 0, "", partner.key, partner.secret)
+        await client.authenticate()
         for _ in range(2 * settings.max_concurrent_exports + 1):
             async with http.stream(
-                "GET", here.url("reports/date_dim.ndjson"), headers=here.headers
+                "GET", client.url("reports/date_dim.ndjson"), headers=client.headers
             ) as answer:
                 assert answer.status_code == 200
                 await anext(answer.aiter_raw(100))
-        assert len((await get(here, "date_dim")).json()["rows"]) == 47_482
+        assert len((await get(client, "date_dim")).json()["rows"]) == 47_482
 
 
 async def test_exports_beyond_the_limit_return_503(
@@ -39,16 +39,16 @@ async def test_exports_beyond_the_limit_return_503(
     values = {name: getattr(settings, name) for name in ("database_url", "secret_key")}
     narrow = convert({**values, "max_concurrent_exports": 1, "log_level": "error"})
     async with serving(narrow) as http:
-        here = Partner(http, partner.name, 0, "", partner.key, partner.secret)
-        await here.authenticate()
+        client = Partner(http, partner.name, 0, "", partner.key, partner.secret)
+        await client.authenticate()
         exports = http._transport.app.services.exports  # type: ignore[attr-defined]
         monkeypatch.setattr(exports, "acquire_timeout_seconds", 0.05)
         async with exports.snapshot(partner.partner_id):
-            answer = await http.get(here.url("reports/user_dim"), headers=here.headers)
+            answer = await http.get(client.url("reports/user_dim"), headers=client.headers)
             assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
             assert answer.headers["retry-after"] == "30"
         answers = await asyncio.gather(
-            *(http.get(here.url("reports/user_dim"), headers=here.headers) for _ in range(2))
+            *(http.get(client.url("reports/user_dim"), headers=client.headers) for _ in range(2))
         )
         assert 200 in {answer.status_code for answer in answers}
 

@@ -48,12 +48,12 @@ async def test_response_has_the_lag_and_the_consistent_through_time(partner: Par
     (stored,) = await partner.all()
     moment = datetime.fromisoformat(stored["stored"])
     answer = await partner.http.get(partner.url("reports"), headers=partner.headers)
-    told = await get(partner, "user_dim.json")
-    for each in (answer, told):
+    response = await get(partner, "user_dim.json")
+    for each in (answer, response):
         through = datetime.fromisoformat(each.json()["consistent_through"])
         assert each.headers["Lrs-Reports-Consistent-Through"] == each.json()["consistent_through"]
         assert (through < moment) == (each.json()["lag_seconds"] > 0)
-    assert float(told.headers["Lrs-Reports-Lag"]) == round(told.json()["lag_seconds"], 3)
+    assert float(response.headers["Lrs-Reports-Lag"]) == round(response.json()["lag_seconds"], 3)
     raw = await get(partner, "statements.json")
     assert datetime.fromisoformat(raw.json()["consistent_through"]) >= moment
     assert raw.json()["lag_seconds"] == 0.0
@@ -95,8 +95,8 @@ async def test_special_characters_survive_every_format(partner: Partner, world: 
     assert json.loads((await get(partner, "user_dim.ndjson")).text) == row
     assert parquet(await get(partner, "user_dim.parquet")) == [row]
     text = (await get(partner, "user_dim.csv")).content.decode()
-    (told,) = csv.DictReader(io.StringIO(text, ""))
-    assert (told["first_name"], told["last_name"], told["email"]) == (AWKWARD, "", "")
+    (exported,) = csv.DictReader(io.StringIO(text, ""))
+    assert (exported["first_name"], exported["last_name"], exported["email"]) == (AWKWARD, "", "")
     assert text.splitlines()[-1].endswith(f',"",,,{row["id"]}')
 
 
@@ -110,8 +110,8 @@ async def test_times_numbers_and_booleans_are_formatted(partner: Partner, world:
     assert practice["is_mobile"] == "true"
     first, second = parquet(await get(partner, "course_fact.parquet"))
     assert (first["started_at"], first["xp"], second["xp"]) == (NOON, 100.0, None)
-    (told,) = parquet(await get(partner, "practice_fact.parquet"))
-    assert told["is_mobile"] is True
+    (row,) = parquet(await get(partner, "practice_fact.parquet"))
+    assert row["is_mobile"] is True
     (course, _) = parquet(await get(partner, "course_dim.parquet"))
     assert course["launched_date"] == DAY
 

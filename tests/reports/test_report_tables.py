@@ -62,9 +62,9 @@ async def test_view_has_the_documented_columns_and_types(services: Services, tab
     async with services.database.readers.acquire() as connection:
         prepared = await connection.prepare(tables.select(table.name))
         found = [(each.name, each.type.name) for each in prepared.get_attributes()]
-        asked = [each.name for each in prepared.get_parameters()]
+        parameters = [each.name for each in prepared.get_parameters()]
     assert found == [(each.name, TYPES[each.type]) for each in table.columns]
-    assert asked == ["int4"]
+    assert parameters == ["int4"]
 
 
 def test_daily_tables_have_a_date_id() -> None:
@@ -136,12 +136,12 @@ async def test_fact_is_one_learner_content_item_and_day(world: World) -> None:
 async def test_deleted_content_item_has_id_minus_one(world: World, kind: str) -> None:
     person = await world.person()
     gone = await world.content(kind, "Gone", deleted_at=NOON)
-    here = await world.content(kind, "Here")
-    for content in (gone, here):
+    existing = await world.content(kind, "Here")
+    for content in (gone, existing):
         await world.day(person, content, xp=1.0)
-    assert await values(world, f"{kind}_fact", f"{kind}_id") == [-1, here]
+    assert await values(world, f"{kind}_fact", f"{kind}_id") == [-1, existing]
     found = {row[f"{kind}_id"]: row for row in await rows(world, f"{kind}_dim")}
-    assert set(found) == {-1, here}
+    assert set(found) == {-1, existing}
     assert (found[-1]["id"], found[-1]["title"]) == (-1, f"deleted {kind}")
 
 
@@ -174,8 +174,8 @@ async def test_exercise_has_its_chapter_and_course(world: World) -> None:
         "id": exercise,
     }
     assert (found[loose]["chapter_title"], found[loose]["course_title"]) == (None, "Python")
-    (told,) = [row for row in await rows(world, "chapter_dim") if row["chapter_id"] == chapter]
-    assert (told["course_title"], told["technology"], told["xp"]) == ("Python", "Python", 900.0)
+    (fact,) = [row for row in await rows(world, "chapter_dim") if row["chapter_id"] == chapter]
+    assert (fact["course_title"], fact["technology"], fact["xp"]) == ("Python", "Python", 900.0)
 
 
 SCORES = {
@@ -241,9 +241,11 @@ async def test_team_bridge_contains_current_teams_only(world: World) -> None:
 # Tables made from events
 
 
-@pytest.mark.parametrize(("organization", "shown"), [("north", [DAY]), ("south", []), ("", [DAY])])
+@pytest.mark.parametrize(
+    ("organization", "visible_days"), [("north", [DAY]), ("south", []), ("", [DAY])]
+)
 async def test_events_outside_the_membership_are_hidden(
-    world: World, organization: str, shown: list[date]
+    world: World, organization: str, visible_days: list[date]
 ) -> None:
     """The day on which a learner leaves is outside."""
     north, _ = await world.group("north"), await world.group("south")
@@ -252,7 +254,7 @@ async def test_events_outside_the_membership_are_hidden(
     for days in (-1, 0, 1):
         at = NOON + timedelta(days=days)
         await world.event(person, workspace, "viewed", at, organization=organization)
-    assert await values(world, "workspace_visit_fact", "visited_at") == shown
+    assert await values(world, "workspace_visit_fact", "visited_at") == visible_days
 
 
 async def test_learner_without_group_is_visible_on_all_days(world: World) -> None:
@@ -267,7 +269,7 @@ async def test_workspace_fact_counts_its_events(world: World) -> None:
     author, reader = await world.person(), await world.person()
     workspace = await world.content("workspace", "Notes", technology="R", nb_megabytes=1.5)
     unseen = await world.content("workspace", "Unseen")
-    told = [
+    events = [
         (author, "created", 0),
         (author, "edited", 1),
         (reader, "viewed", 2),
@@ -280,7 +282,7 @@ async def test_workspace_fact_counts_its_events(world: World) -> None:
         (reader, "shared", 9),
         (author, "integrated", 10),
     ]
-    for person, kind, minute in told:
+    for person, kind, minute in events:
         at, spent = NOON + timedelta(minutes=minute), 1500 if kind == "viewed" else None
         await world.event(person, workspace, kind, at, organization="north", milliseconds=spent)
     (fact,) = await rows(world, "workspace_fact")
@@ -308,7 +310,7 @@ async def test_certification_attempt_starts_at_its_registration(world: World) ->
     exam = await world.content("assessment", "Exam", certification)
     study = await world.content("project", "Study", certification)
     await world.content("assessment", "Other")
-    told = [
+    events = [
         (certification, "registered", None),
         (exam, "started", None),
         (exam, "completed", False),
@@ -317,8 +319,8 @@ async def test_certification_attempt_starts_at_its_registration(world: World) ->
         (study, "completed", None),
         (certification, "completed", None),
     ]
-    moments = [NOON + timedelta(days=number) for number in range(len(told))]
-    for at, (content, kind, success) in zip(moments, told, strict=True):
+    moments = [NOON + timedelta(days=number) for number in range(len(events))]
+    for at, (content, kind, success) in zip(moments, events, strict=True):
         await world.event(person, content, kind, at, success=success)
     first, second = sorted(await rows(world, "certification_fact"), key=lambda row: str(row))
     assert first["user_certification_id"] == f"{person}-{certification}-1"
@@ -340,9 +342,13 @@ async def test_track_has_its_content_items(world: World) -> None:
     await world.event(person, track, "registered")
     await world.day(person, course, xp=10.0, time_spent=1.0)
     await world.day(person, course, DAY + timedelta(days=1), xp=5.0, time_spent=2.0)
-    (told,) = await rows(world, "track_dim")
-    assert (told["track_version_id"], told["track_id"], told["version_number"]) == (track, track, 2)
-    assert (told["nb_courses"], told["nb_projects"], told["is_custom"]) == (1, 1, None)
+    (row,) = await rows(world, "track_dim")
+    assert (row["track_version_id"], row["track_id"], row["version_number"]) == (track, track, 2)
+    assert (row["nb_courses"], row["nb_projects"], row["is_custom"]) == (
+        1,
+        1,
+        None,
+    )
     (fact,) = await rows(world, "track_fact")
     assert (fact["group_id"], fact["date_id"], fact["started_at"]) == (group, 20260508, NOON)
     assert (fact["completed_at"], fact["is_currently_active"]) == (None, True)
@@ -366,16 +372,16 @@ SOON = datetime.now(UTC) + timedelta(days=30)
 
 
 async def assign(world: World, to: str, assignee: int, content: int | None, **values: Any) -> int:
-    told = {
+    fact = {
         "external_id": "first",
         "type": "course",
         "status": "active",
         "created_at": NOON,
         "xp": None,
     }
-    told |= {"group_id": await world.group("somewhere"), "assignee_type": to}
-    told |= {"assignee_id": assignee, "content_id": content}
-    return (await world.insert("assignment", **told | values))["assignment_id"]
+    fact |= {"group_id": await world.group("somewhere"), "assignee_type": to}
+    fact |= {"assignee_id": assignee, "content_id": content}
+    return (await world.insert("assignment", **fact | values))["assignment_id"]
 
 
 @pytest.mark.parametrize(

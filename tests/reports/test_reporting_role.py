@@ -119,19 +119,19 @@ async def test_role_sees_every_report_table_and_no_other(reader: asyncpg.Connect
 
 async def test_every_table_has_a_comment(reader: asyncpg.Connection) -> None:
     for table in REPORTS:
-        told = await reader.fetchval("select obj_description($1::regclass)", table.name)
-        assert told == table.description
+        message = await reader.fetchval("select obj_description($1::regclass)", table.name)
+        assert message == table.description
 
 
 async def test_every_column_has_a_comment(reader: asyncpg.Connection) -> None:
     """Queried like tools that show it beside the column."""
     seen = await reader.fetch(
         "select col_description(format('%I.%I', table_schema, table_name)::regclass,"
-        " ordinal_position) as told from information_schema.columns"
+        " ordinal_position) as description from information_schema.columns"
         " where table_schema not in ('pg_catalog', 'information_schema')"
     )
     assert len(seen) == sum(len(table.columns) for table in REPORTS)
-    assert all(row["told"] for row in seen)
+    assert all(row["description"] for row in seen)
 
 
 async def test_columns_have_common_types_only(reader: asyncpg.Connection) -> None:
@@ -140,8 +140,8 @@ async def test_columns_have_common_types_only(reader: asyncpg.Connection) -> Non
         "select distinct udt_name from information_schema.columns where table_schema = $1",
         await reader.fetchval("select current_schema()"),
     )
-    known = {"int4", "float8", "text", "bool", "date", "timestamptz"}
-    assert {row["udt_name"] for row in seen} == known
+    common_types = {"int4", "float8", "text", "bool", "date", "timestamptz"}
+    assert {row["udt_name"] for row in seen} == common_types
 
 
 async def test_readable_tables_in_the_catalogue_are_the_report_tables(
@@ -259,10 +259,10 @@ async def test_tables_of_another_partner_are_denied(
     reports: Reports, reader: asyncpg.Connection, services: Services, stranger: Partner
 ) -> None:
     await World(services.database, stranger.partner_id).classroom()
-    shown = await granted(reports, stranger)
+    grant = await granted(reports, stranger)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await reader.execute(f'select * from "{shown["schema"]}".user_dim')
-    async with connected(shown["url"]) as other:
+        await reader.execute(f'select * from "{grant["schema"]}".user_dim')
+    async with connected(grant["url"]) as other:
         mine = {row["user_id"] for row in await reader.fetch("select user_id from user_dim")}
         theirs = {row["user_id"] for row in await other.fetch("select user_id from user_dim")}
     assert len(mine) == len(theirs) == 3
@@ -274,14 +274,14 @@ async def test_catalogue_shows_only_names_of_other_partners(
     reports: Reports, reader: asyncpg.Connection, services: Services, stranger: Partner
 ) -> None:
     """In every catalogue table that drivers and people read."""
-    shown = await granted(reports, stranger)
-    schema = shown["schema"]
+    grant = await granted(reports, stranger)
+    schema = grant["schema"]
     await services.database.writers.execute("analyze person")
-    async with connected(shown["url"]) as other:
+    async with connected(grant["url"]) as other:
         await other.fetch("select 'secret' from user_dim")
         (row,) = await reader.fetch("select * from pg_stat_activity where usename = $1", schema)
-        told = {name for name, value in row.items() if value is not None}
-        assert told == {
+        message = {name for name, value in row.items() if value is not None}
+        assert message == {
             "datid",
             "datname",
             "pid",
@@ -310,9 +310,9 @@ async def test_leaky_predicate_receives_rows_of_the_partner_only(
 ) -> None:
     """The error of a failed cast contains its input, which is never a row of another partner."""
     await World(services.database, stranger.partner_id).person(first_name="secret")
-    with pytest.raises(asyncpg.InvalidTextRepresentationError) as told:
+    with pytest.raises(asyncpg.InvalidTextRepresentationError) as message:
         await reader.fetch("select 1 from user_dim where first_name::int = 1")
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(message.value)
     plan = await reader.fetch("explain select 1 from user_dim where first_name::int = 1")
     assert any("Subquery Scan" in row[0] for row in plan)
 
@@ -321,8 +321,8 @@ async def test_open_transaction_of_the_role_does_not_delay_the_watermark(
     reports: Reports, services: Services, partner: Partner
 ) -> None:
     """With any application_name, its transactions do not count as writers."""
-    shown = await granted(reports, partner)
-    async with connected(shown["url"], application_name=WRITER) as reader, reader.transaction():
+    grant = await granted(reports, partner)
+    async with connected(grant["url"], application_name=WRITER) as reader, reader.transaction():
         await reader.execute("select 1")
         await partner.send(statement())
         async with asyncio.timeout(10):
@@ -362,8 +362,8 @@ async def test_repeated_grant_refreshes_the_tables(
 
 async def test_repeated_grant_keeps_open_connections(reports: Reports, partner: Partner) -> None:
     """With their prepared statements."""
-    shown = await granted(reports, partner)
-    async with connected(shown["url"]) as reader:
+    grant = await granted(reports, partner)
+    async with connected(grant["url"]) as reader:
         prepared = await reader.prepare("select * from course_dim where course_id < $1")
         before = await prepared.fetch(10)
         await granted(reports, partner)
@@ -374,14 +374,14 @@ async def test_repeated_grant_keeps_open_connections(reports: Reports, partner: 
 async def test_repeated_grant_keeps_limits_set_by_an_administrator(
     reports: Reports, partner: Partner, services: Services
 ) -> None:
-    shown = await granted(reports, partner)
+    grant = await granted(reports, partner)
     async with services.database.writers.acquire() as connection:
         await connection.execute(
-            f'alter role "{shown["role"]}" connection limit 3;'
-            f'alter role "{shown["role"]}" set statement_timeout to 3600000'
+            f'alter role "{grant["role"]}" connection limit 3;'
+            f'alter role "{grant["role"]}" set statement_timeout to 3600000'
         )
     await granted(reports, partner)
-    async with connected(shown["url"]) as reader:
+    async with connected(grant["url"]) as reader:
         assert await reader.fetchval("show statement_timeout") == "1h"
         limit = "select rolconnlimit from pg_roles where rolname = current_user"
         assert await reader.fetchval(limit) == 3
@@ -400,13 +400,13 @@ async def test_password_is_replaced(reports: Reports, partner: Partner) -> None:
 
 
 async def test_revoked_role_cannot_connect(reports: Reports, partner: Partner) -> None:
-    shown = await granted(reports, partner)
+    grant = await granted(reports, partner)
     result = await reports("revoke", partner.name)
     assert (result.exit_code, result.stderr) == (0, "")
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(shown["url"])
+        await asyncpg.connect(grant["url"])
     again = await reports("revoke", partner.name)
-    name = shown["schema"]
+    name = grant["schema"]
     assert again.stderr == f"lrs: No role {name} reads a schema {name}.\n"
 
 
@@ -414,9 +414,9 @@ async def test_password_is_not_sent_in_clear_text(
     reports: Reports, partner: Partner, services: Services
 ) -> None:
     """PostgreSQL receives the SCRAM verifier, never the password."""
-    shown = await granted(reports, partner)
+    grant = await granted(reports, partner)
     seen = await services.database.readers.fetch("select query from pg_stat_activity")
-    assert not [row for row in seen if shown["password"] in (row["query"] or "")]
+    assert not [row for row in seen if grant["password"] in (row["query"] or "")]
     await reports("revoke", partner.name)
 
 
@@ -430,13 +430,13 @@ async def refused(reports: Reports, *arguments: str) -> str:
 async def test_foreign_schema_or_role_is_left_unchanged(
     reports: Reports, partner: Partner, stranger: Partner, services: Services
 ) -> None:
-    shown = await granted(reports, partner)
-    taken = await refused(reports, "grant", stranger.name, "--schema", shown["schema"])
+    grant = await granted(reports, partner)
+    taken = await refused(reports, "grant", stranger.name, "--schema", grant["schema"])
     assert "does not contain the reports" in taken
     server = await services.database.readers.fetchval("select current_user")
-    for role in (shown["role"], server):
-        told = await refused(reports, "grant", stranger.name, "--role", role)
-        assert "choose another one with --role" in told
+    for role in (grant["role"], server):
+        message = await refused(reports, "grant", stranger.name, "--role", role)
+        assert "choose another one with --role" in message
     assert "does not contain the reports" in await refused(
         reports, "grant", partner.name, "--schema", "public"
     )

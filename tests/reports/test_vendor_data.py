@@ -49,7 +49,7 @@ def track_events() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def told(
+async def vendor_partner(
     services: Services, partner: Partner, run: Callable[..., Result], tmp_path: Any
 ) -> Partner:
     """The partner, after everything is sent, imported and projected."""
@@ -83,13 +83,13 @@ async def table(partner: Partner, name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.text)))
 
 
-async def test_facts_of_all_sources_are_in_one_table(told: Partner) -> None:
+async def test_facts_of_all_sources_are_in_one_table(vendor_partner: Partner) -> None:
     """The courses of DataCamp, Percipio and Canvas, by learner and day."""
-    titles = {row["course_id"]: row["title"] for row in await table(told, "course_dim")}
-    names = {row["user_id"]: row["email"] for row in await table(told, "user_dim")}
+    titles = {row["course_id"]: row["title"] for row in await table(vendor_partner, "course_dim")}
+    names = {row["user_id"]: row["email"] for row in await table(vendor_partner, "user_dim")}
     facts = [
         (names[row["user_id"]], titles[row["course_id"]], row["time_spent"], row["completed_at"])
-        for row in await table(told, "course_fact")
+        for row in await table(vendor_partner, "course_fact")
     ]
     done = ("2026-05-08T14:44:01.267000Z", "2024-05-13T14:25:00.000000Z")
     assert ("learner@example.com", "Introduction to Python", "", done[0]) in facts
@@ -97,57 +97,65 @@ async def test_facts_of_all_sources_are_in_one_table(told: Partner) -> None:
     assert ("john.doe@company.com", "", "600", done[1]) in facts
     assert ("learner@example.com", "", "1380", "") in facts
     assert len(facts) == 4
-    days = {row["date_id"] for row in await table(told, "course_fact")}
+    days = {row["date_id"] for row in await table(vendor_partner, "course_fact")}
     assert days == {"20240512", "20240513", "20260508", "20260509"}
-    (course,) = [row for row in await table(told, "course_dim") if row["title"][:5] == "Intro"]
+    (course,) = [
+        row for row in await table(vendor_partner, "course_dim") if row["title"][:5] == "Intro"
+    ]
     assert (course["technology"], course["topic"]) == ("Python", "Programming")
 
 
 @pytest.mark.parametrize("kind", ["practice", "project", "assessment", "chapter"])
-async def test_content_type_has_its_own_fact_table(told: Partner, kind: str) -> None:
-    (fact,) = await table(told, f"{kind}_fact")
+async def test_content_type_has_its_own_fact_table(vendor_partner: Partner, kind: str) -> None:
+    (fact,) = await table(vendor_partner, f"{kind}_fact")
     assert fact["completed_at"] == fact["started_at"]
-    dimension = {row[f"{kind}_id"]: row for row in await table(told, f"{kind}_dim")}
+    dimension = {row[f"{kind}_id"]: row for row in await table(vendor_partner, f"{kind}_dim")}
     assert dimension[fact[f"{kind}_id"]]["title"]
     if kind == "chapter":
         assert dimension[fact["chapter_id"]]["course_title"] == "Introduction to Python"
 
 
-async def test_certification_fact_has_the_grant_time(told: Partner) -> None:
-    (fact,) = await table(told, "certification_fact")
+async def test_certification_fact_has_the_grant_time(vendor_partner: Partner) -> None:
+    (fact,) = await table(vendor_partner, "certification_fact")
     assert fact["certificate_granted_at"] == "2026-05-08T14:44:01.267000Z"
 
 
 async def test_vendor_query_and_snippet_have_equal_results(
-    told: Partner,
+    vendor_partner: Partner,
     run: Callable[..., Result],
     server: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    granted = await asyncio.to_thread(run, "reports", "grant", told.name)
+    granted = await asyncio.to_thread(run, "reports", "grant", vendor_partner.name)
     url = granted.stdout.rpartition("url")[2].strip()
     connection = await asyncpg.connect(url)
     rows = await connection.fetch(VENDOR_QUERY)
     await connection.close()
-    await asyncio.to_thread(run, "reports", "revoke", told.name)
+    await asyncio.to_thread(run, "reports", "revoke", vendor_partner.name)
     python = [row for row in rows if row["technology"] == "Python"]
     assert [str(row["week_start_date"]) for row in python] == ["2026-05-04"]
     hours = sorted(row["time_spent_hours"] for row in rows if row["time_spent_hours"])
     assert hours == [pytest.approx(each / 3600) for each in (600, 600, 1380)]
-    for name, value in (("URL", server), ("PARTNER", told.name), ("KEY", told.key)):
+    for name, value in (
+        ("URL", server),
+        ("PARTNER", vendor_partner.name),
+        ("KEY", vendor_partner.key),
+    ):
         monkeypatch.setenv(f"LRS_{name}", value)
-    monkeypatch.setenv("LRS_SECRET", told.secret)
+    monkeypatch.setenv("LRS_SECRET", vendor_partner.secret)
     found = await asyncio.to_thread(evaluated, SNIPPET)
     assert [(str(row.week_start_date.date()), row.technology) for row in found.itertuples()] == [
         ("2026-05-04", "Python")
     ]
 
 
-async def test_rebuild_changes_no_table(told: Partner, run: Callable[..., Result]) -> None:
+async def test_rebuild_changes_no_table(
+    vendor_partner: Partner, run: Callable[..., Result]
+) -> None:
     names = ("course_fact", "chapter_fact", "course_dim", "user_dim", "certification_fact")
-    before = [await table(told, name) for name in names]
-    rebuilt = await asyncio.to_thread(run, "reports", "rebuild", told.name)
+    before = [await table(vendor_partner, name) for name in names]
+    rebuilt = await asyncio.to_thread(run, "reports", "rebuild", vendor_partner.name)
     assert rebuilt.exit_code == 0, rebuilt.output
     for name, rows in zip(names, before, strict=True):
         key = json.dumps
-        assert sorted(await table(told, name), key=key) == sorted(rows, key=key)
+        assert sorted(await table(vendor_partner, name), key=key) == sorted(rows, key=key)

@@ -77,14 +77,14 @@ class Author:
 
     def history(self, count: int) -> list[SentStatement]:
         """In the order in which it is sent, which is not that in which it happened."""
-        told = [self.item() for _ in range(count)]
-        for each in self.random.sample(told, count // 8):
+        sent = [self.item() for _ in range(count)]
+        for each in self.random.sample(sent, count // 8):
             if each.resource == "statements":
-                place = self.random.randrange(len(told) + 1)
-                told.insert(place, self.voiding(each))
-        repeated = self.random.sample(told, count // 8)
-        told += [replace(each, happening=None) for each in repeated]
-        return told
+                place = self.random.randrange(len(sent) + 1)
+                sent.insert(place, self.voiding(each))
+        repeated = self.random.sample(sent, count // 8)
+        sent += [replace(each, happening=None) for each in repeated]
+        return sent
 
     def memberships(self) -> list[Membership]:
         """With gaps, of some learners only, and of organizations that they may not work for."""
@@ -101,8 +101,8 @@ class Author:
         make = self.random.choices((self._statement, self._track, self._callback), (6, 3, 2))[0]
         return make()
 
-    def voiding(self, told: SentStatement) -> SentStatement:
-        target = {"objectType": "StatementRef", "id": told.body["id"]}
+    def voiding(self, sent: SentStatement) -> SentStatement:
+        target = {"objectType": "StatementRef", "id": sent.body["id"]}
         body = {"actor": mailbox("admin"), "verb": {"id": VOIDED}, "object": target}
         return SentStatement({**body, "id": self._id()}, "", None)
 
@@ -188,11 +188,11 @@ class Author:
             "event_date": at.isoformat(),
             **_present({"duration_spent": spent, "completion_percentage": percent}),
         }
-        made = track_events.statement(
+        stored = track_events.statement(
             body, organization=organization or None, home_page=self.home_page
         )
         happening = Happening(
-            made["id"], learner, made["object"]["id"], organization, "track", at,
+            stored["id"], learner, stored["object"]["id"], organization, "track", at,
             status.replace("in_progress", "progressed"),
             None if spent is None else 1000 * spent, total=True, progress=percent,
         )  # fmt: skip
@@ -203,14 +203,14 @@ class Author:
         chance = self.random
         launch = Launch("", "player", chance.choice(["42", "43"]), "9", 0, "")
         seconds, at = self._maybe(chance.randrange(900)), self._at()
-        told = {
+        sent = {
             "object": {"id": f"http://example.com/pages/{chance.randrange(3)}"},
             "verb": {"id": VERBS[chance.choice(list(VERBS))]},
             "result": {"completion": True, "score": {"raw": 1}}
             | ({} if seconds is None else {"duration": f"PT{seconds}S"}),
             "timestamp": at.isoformat(),
         }
-        report = canvas_callbacks.parse_xapi(told, orjson.dumps(told))
+        report = canvas_callbacks.parse_xapi(sent, orjson.dumps(sent))
         statement_id = self._id()
         body = canvas_callbacks.statement(report, launch, self.home_page, statement_id)
         happening = Happening(
@@ -224,14 +224,14 @@ def _present(members: Json) -> Json:
     return {name: value for name, value in members.items() if value not in (None, {})}
 
 
-def happened(told: list[SentStatement]) -> list[Happening]:
+def happened(sent: list[SentStatement]) -> list[Happening]:
     """What is left of a history when all of it is stored: each once, and without the voided."""
     voided = {
-        each.body["object"]["id"] for each in told if each.body.get("verb", {}).get("id") == VOIDED
+        each.body["object"]["id"] for each in sent if each.body.get("verb", {}).get("id") == VOIDED
     }
     found = {
         each.happening.statement_id: each.happening
-        for each in reversed(told)
+        for each in reversed(sent)
         if each.happening is not None and each.happening.statement_id not in voided
     }
     return list(found.values())

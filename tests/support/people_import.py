@@ -32,25 +32,25 @@ async def post(operator: Partner, body: str | list[Json], **params: str) -> http
     )
 
 
-async def take(operator: Partner, *given: Any) -> Json:
+async def take(operator: Partner, *rows_sent: Any) -> Json:
     """Imports rows, or a table."""
-    answer = await post(operator, _body(given))
+    answer = await post(operator, _body(rows_sent))
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
-async def preview(operator: Partner, *given: Any) -> list[Json]:
-    answer = await post(operator, _body(given), preview="true")
+async def preview(operator: Partner, *rows_sent: Any) -> list[Json]:
+    answer = await post(operator, _body(rows_sent), preview="true")
     assert answer.status_code == 200, answer.text
     return list(answer.json()["results"])
 
 
-async def refused(operator: Partner, *given: Any) -> list[tuple[int, str, str]]:
+async def refused(operator: Partner, *rows_sent: Any) -> list[tuple[int, str, str]]:
     """The rows that are refused, with the columns and details, as their preview says, too."""
-    answer = await post(operator, list(given))
+    answer = await post(operator, list(rows_sent))
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-import")
     results = answer.json()["results"]
-    expected = (await post(operator, list(given), preview="true")).json()["results"]
+    expected = (await post(operator, list(rows_sent), preview="true")).json()["results"]
     assert results == [each for each in expected if each["outcome"] == "refused"]
     return [
         (each["index"], error["pointer"], error["detail"])
@@ -59,8 +59,8 @@ async def refused(operator: Partner, *given: Any) -> list[tuple[int, str, str]]:
     ]
 
 
-def _body(given: tuple[Any, ...]) -> str | list[Json]:
-    return given[0] if isinstance(given[0], str) else list(given)
+def _body(rows_sent: tuple[Any, ...]) -> str | list[Json]:
+    return rows_sent[0] if isinstance(rows_sent[0], str) else list(rows_sent)
 
 
 def outcomes(answer: Json) -> list[str]:

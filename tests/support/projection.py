@@ -48,10 +48,10 @@ async def written(connection: Any, partner: Partner, table: str) -> list[tuple[A
     return [tuple(row) for row in found]
 
 
-async def send(partner: Partner, told: Iterable[SentStatement]) -> None:
+async def send(partner: Partner, sent: Iterable[SentStatement]) -> None:
     """In as few requests as keep the order."""
     for (resource, organization), some in itertools.groupby(
-        told, lambda each: (each.resource, each.organization)
+        sent, lambda each: (each.resource, each.organization)
     ):
         bodies = [each.body for each in some]
         answer = await partner.send(bodies, resource=resource, organization=organization or None)

@@ -98,7 +98,7 @@ def days(
         for each, gain in zip(some, _gains(some), strict=True):
             gained[each.statement_id] = gain
     members = {each.learner for each in memberships}
-    shown = [
+    visible = [
         each
         for each in history
         if each.learner not in members
@@ -106,7 +106,7 @@ def days(
     ]
     found = {}
     for (learner, content), some in _grouped(
-        shown, lambda each: (each.learner, each.content)
+        visible, lambda each: (each.learner, each.content)
     ).items():
         for day in {each.day for each in some}:
             until = [each for each in some if each.day <= day]
@@ -121,7 +121,7 @@ def _fact(until: list[Happening], day: date, gained: dict[str, int | None]) -> R
     completions = [each for each in until if each.kind == "completed"]
     spent = _sum([gained[each.statement_id] for each in today])
     xp = _sum([each.xp for each in today])
-    told = [each.is_mobile for each in today if each.is_mobile is not None]
+    values = [each.is_mobile for each in today if each.is_mobile is not None]
     return {
         "started_at": (starts or worked)[0].at if worked else None,
         "completed_at": completions[0].at if completions else None,
@@ -129,7 +129,7 @@ def _fact(until: list[Happening], day: date, gained: dict[str, int | None]) -> R
         "xp": None if xp is None else float(xp),
         "score": _last(today, "score"),
         "percentile": _last(today, "percentile"),
-        "is_mobile": any(told) if told else None,
+        "is_mobile": any(values) if values else None,
     }
 
 
@@ -154,10 +154,10 @@ def _grouped(history: list[Happening], key: Any) -> dict[Any, list[Happening]]:
 
 
 def _last(history: list[Happening], name: str) -> Any:
-    told = [getattr(each, name) for each in history if getattr(each, name) is not None]
-    return told[-1] if told else None
+    values = [getattr(each, name) for each in history if getattr(each, name) is not None]
+    return values[-1] if values else None
 
 
 def _sum(values: list[int | None]) -> int | None:
-    told = [each for each in values if each is not None]
-    return sum(told) if told else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) if numbers else None

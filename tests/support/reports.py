@@ -80,14 +80,19 @@ class World:
         )
 
     async def record(self, person_id: int, content_id: int, **values: Any) -> None:
-        told = {"last_activity_at": NOON, "attempts": 1, "status": "completed", "source": "xapi"}
-        told |= {"person_id": person_id, "content_id": content_id, "organization": ""}
-        await self.insert("learner_record", **told | values)
+        defaults = {
+            "last_activity_at": NOON,
+            "attempts": 1,
+            "status": "completed",
+            "source": "xapi",
+        }
+        defaults |= {"person_id": person_id, "content_id": content_id, "organization": ""}
+        await self.insert("learner_record", **defaults | values)
 
     async def event(
         self, person_id: int, content_id: int, kind: str, at: datetime = NOON, **values: Any
     ) -> None:
-        told = {"organization": "", "is_cumulative": False, "source": "xapi", "agent_key": 0}
+        defaults = {"organization": "", "is_cumulative": False, "source": "xapi", "agent_key": 0}
         await self.insert(
             "learning_event",
             statement_id=uuid4(),
@@ -95,7 +100,7 @@ class World:
             content_id=content_id,
             kind=kind,
             at=at,
-            **told | values,
+            **defaults | values,
         )
 
     async def classroom(self) -> None:

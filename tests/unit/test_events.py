@@ -28,8 +28,8 @@ CMI5 = {"category": [{"id": "https://w3id.org/xapi/cmi5/context/categories/cmi5"
 
 
 def telling(**members: Any) -> ExtractedEvent | None:
-    told = {"timestamp": "2026-05-08T14:44:01.267+02:00", **statement(**members)}
-    return extract_event(ID, None, told, load_vocabulary())
+    sent = {"timestamp": "2026-05-08T14:44:01.267+02:00", **statement(**members)}
+    return extract_event(ID, None, sent, load_vocabulary())
 
 
 def measures(verb: str = f"{VERBS}completed", **members: Any) -> Measures:
@@ -83,11 +83,11 @@ def test_result_determines_the_measures(result: Json, expected: Json) -> None:
 
 
 def test_progress_is_read_from_the_activity_definition() -> None:
-    told = {
+    sent = {
         "id": "http://a.example/1",
         "definition": {"extensions": {"http://datacamp.com/percentCompleted": 75}},
     }
-    assert measures(f"{VERBS}progressed", object=told).progress == 75
+    assert measures(f"{VERBS}progressed", object=sent).progress == 75
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_event_day_is_in_utc() -> None:
 
 
 @given(statements("2.0.0"))
-def test_every_valid_statement_is_extracted(told: Json) -> None:
-    told = {"timestamp": "2026-05-08T14:44:01Z", **told}
-    payload = orjson.dumps(told).decode()
+def test_every_valid_statement_is_extracted(sent: Json) -> None:
+    sent = {"timestamp": "2026-05-08T14:44:01Z", **sent}
+    payload = orjson.dumps(sent).decode()
     gathered = extract_batch([StoredStatement(ID, None, payload, False)], load_vocabulary())
     assert len(gathered.events) <= 1
     for activity in {*gathered.contents, *gathered.other_activities}:
