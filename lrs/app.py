@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
 from lrs import bootstrap
 from lrs.api.application import Application
+from lrs.api.cors import CORS
 from lrs.api.request_log import RequestLog
 from lrs.api.routes import ROUTES
 from lrs.api.services import Services
@@ -62,12 +62,10 @@ def _cors(settings: Settings) -> list[Middleware]:
     if not settings.cors_origins:
         return []
     cors = Middleware(
-        CORSMiddleware,
+        CORS,
         allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
-        allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
         allow_headers=xapi.ALLOWED_HEADERS,
         expose_headers=xapi.EXPOSED_HEADERS,
-        max_age=3600,
     )
     return [cors]
 

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.middleware import Middleware
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lrs.api.router import Router
 from lrs.api.services import Services
@@ -28,7 +28,9 @@ class Application:
     ) -> None:
         self.services: Services | None = None
         self._running = running
-        self._router = Router(routes, lifespan=lambda _: self.lifespan(), middleware=middleware)
+        self._app: ASGIApp = Router(routes, lifespan=lambda _: self.lifespan())
+        for cls, args, kwargs in reversed(middleware):
+            self._app = cls(self._app, *args, **kwargs)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -37,4 +39,4 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["services"] = self.services
-        await self._router(scope, receive, send)
+        await self._app(scope, receive, send)

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from starlette import routing
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -62,9 +61,8 @@ class Router(routing.Router):
         routes: Sequence[Route],
         *,
         lifespan: Lifespan[Any] | None = None,
-        middleware: Sequence[Middleware] = (),
     ) -> None:
-        super().__init__(routes, redirect_slashes=False, lifespan=lifespan, middleware=middleware)
+        super().__init__(routes, redirect_slashes=False, lifespan=lifespan)
         resources: dict[str, Resource] = {}
         for route in routes:
             resource = resources.setdefault(route.path, Resource(route))
@@ -78,9 +76,9 @@ class Router(routing.Router):
             resource for path, resource in resources.items() if path not in self._fixed
         ]
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await super().app(scope, receive, send)
+            await super().__call__(scope, receive, send)
             return
         try:
             handler = self._resource(scope).handler(scope["method"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Awaitable
+
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,6 +42,7 @@ EXPOSED_HEADERS = [
 """Response headers that a page of another origin may read (CORS)."""
 
 _VERSION = request_parsing.VERSION_HEADER.lower().encode()
+_CONSISTENT_THROUGH = CONSISTENT_THROUGH.lower().encode()
 _LATEST_VERSION = "2.0.0"
 # The last version in which the header was optional. ADL's suites for 1.0.3 and 2.0 both accept it.
 _VERSION_WITHOUT_HEADER = "0.95"
@@ -57,10 +59,9 @@ class XAPIMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or not scope["path"].startswith("/xapi/"):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -68,9 +69,8 @@ class XAPIMiddleware:
             await send(message)
 
         if alternate_syntax.is_used(scope):
-            await self._run_form(scope, receive, send_with_headers)
-        else:
-            await self._app(scope, receive, send_with_headers)
+            return self._run_form(scope, receive, send_with_headers)
+        return self._app(scope, receive, send_with_headers)
 
     async def _run_form(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request that a form contains; the server sees its method, headers and query."""
@@ -85,16 +85,18 @@ class XAPIMiddleware:
 
 
 async def _add_headers(scope: Scope, message: Message) -> None:
-    headers = MutableHeaders(raw=message["headers"])
-    message["headers"].append((_VERSION, _version(scope, message["status"]).encode()))
-    if not scope["path"].startswith("/xapi/statements") or CONSISTENT_THROUGH in headers:
+    headers: list[tuple[bytes, bytes]] = message["headers"]
+    headers.append((_VERSION, _version(scope, message["status"]).encode()))
+    if not scope["path"].startswith("/xapi/statements"):
+        return
+    if any(name == _CONSISTENT_THROUGH for name, _ in headers):
         return
     services: Services = scope["services"]
     try:
         watermark = timestamp(await services.watermark_reader.cached_watermark())
     except LRSError:
         return  # The database is unavailable; the response is that error.
-    headers[CONSISTENT_THROUGH] = watermark
+    headers.append((_CONSISTENT_THROUGH, watermark.encode()))
 
 
 def _version(scope: Scope, status: int) -> str:
