@@ -56,8 +56,8 @@ async def world(services: Services, partner: Partner) -> World:
 
 
 def manifest(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "manifest.json").read_bytes())
-    return found
+    actual: dict[str, Any] = json.loads((out / "manifest.json").read_bytes())
+    return actual
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -79,16 +79,16 @@ async def test_manifest_lists_tables_and_files(
         "manifest.json",
         *(f"{name}.parquet" for name in TABLES),
     }
-    for name, each in written["tables"].items():
-        content = (out / each["file"]).read_bytes()
-        assert (each["bytes"], each["sha256"]) == (
+    for name, item in written["tables"].items():
+        content = (out / item["file"]).read_bytes()
+        assert (item["bytes"], item["sha256"]) == (
             len(content),
             hashlib.sha256(content).hexdigest(),
         )
-        table = pyarrow.parquet.read_table(out / each["file"])
-        assert each["rows"] == table.num_rows
-        assert [column["name"] for column in each["columns"]] == table.column_names
-        assert each["replaces"] == ([] if name == "statements" else "all")
+        table = pyarrow.parquet.read_table(out / item["file"])
+        assert item["rows"] == table.num_rows
+        assert [column["name"] for column in item["columns"]] == table.column_names
+        assert item["replaces"] == ([] if name == "statements" else "all")
     assert (written["tables"]["statements"]["rows"], written["tables"]["user_dim"]["rows"]) == (
         3,
         3,
@@ -231,12 +231,12 @@ async def test_vendor_query_in_duckdb_equals_postgresql(
     names = [table.name for table in REPORTS]
     command = [sys.executable, "-c", READER, str(tmp_path), VENDOR_QUERY, *names]
     answer = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
-    found = json.loads(answer.stdout)
+    actual = json.loads(answer.stdout)
     named = ", ".join(
         f"{name} as ({tables.select(name)})".replace("$1", str(partner.partner_id))
         for name in names
     )
     rows = await services.database.readers.fetch(f"with {named} {VENDOR_QUERY}")
     expected = json.loads(json.dumps([tuple(row) for row in rows], default=str))
-    assert len(found) > 5
-    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert len(actual) > 5
+    assert sorted(actual, key=str) == sorted(expected, key=str)

@@ -46,7 +46,7 @@ def path(name: str, action: str = "") -> str:
 async def listed(operator: Partner, **params: str) -> list[str]:
     answer = await ask(operator, "GET", "contents", **params)
     assert answer.status_code == 200, answer.text
-    return [each["activity_id"] for each in answer.json()["contents"]]
+    return [item["activity_id"] for item in answer.json()["contents"]]
 
 
 async def fact_ids(services: Services, operator: Partner) -> list[int]:
@@ -90,15 +90,15 @@ async def test_content_items_are_listed_with_their_attributes(
     first = await content(services, operator, COURSE, type="course", title="Python")
     await content(services, operator, f"{operator.home_page}/contents/ext-101")
     assert (await ask(operator, "DELETE", path("ext-101"))).status_code == 204
-    found = (await ask(operator, "GET", "contents")).json()["contents"]
-    assert found[0] == {
+    actual = (await ask(operator, "GET", "contents")).json()["contents"]
+    assert actual[0] == {
         "content_id": first,
         "activity_id": COURSE,
         "type": "course",
         "title": "Python",
         "deleted_at": None,
     }
-    assert found[1]["deleted_at"] is not None
+    assert actual[1]["deleted_at"] is not None
     assert await listed(operator, deleted="false") == [COURSE]
     assert await listed(operator, deleted="true") == [f"{operator.home_page}/contents/ext-101"]
 
@@ -107,15 +107,15 @@ async def test_pagination_of_content_items_lists_each_item_once(
     services: Services, operator: Partner
 ) -> None:
     expected = [f"http://example.com/{number}" for number in range(5)]
-    for each in expected:
-        await content(services, operator, each)
-    found, answer = [], await ask(operator, "GET", "contents", limit="2", deleted="false")
+    for item in expected:
+        await content(services, operator, item)
+    actual, answer = [], await ask(operator, "GET", "contents", limit="2", deleted="false")
     while True:
-        found += [each["activity_id"] for each in answer.json()["contents"]]
+        actual += [item["activity_id"] for item in answer.json()["contents"]]
         if not answer.json()["more"]:
             break
         answer = await operator.http.get(answer.json()["more"], headers=operator.headers)
-    assert found == expected
+    assert actual == expected
 
 
 @pytest.mark.parametrize("method", ["DELETE", "POST"])

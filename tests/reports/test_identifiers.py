@@ -36,7 +36,7 @@ async def records(operator: Partner, name: str) -> set[str] | None:
     )
     if answer.status_code == 404:
         return None
-    return {each["activity_id"].rpartition("/")[2] for each in answer.json()["records"]}
+    return {item["activity_id"].rpartition("/")[2] for item in answer.json()["records"]}
 
 
 def account(name: str, home_page: str = "https://www.datacamp.com") -> Json:
@@ -120,7 +120,7 @@ async def test_import_without_admin_scope_returns_403(partner: Partner) -> None:
 
 async def report_rows(services: Services, operator: Partner) -> list[list[Any]]:
     """All records and facts, by the names of users and content items."""
-    found = []
+    actual = []
     for table, columns in (
         ("learner_record", "organization, status, last_activity_at, attempts"),
         ("daily_fact", "day, started_at, completed_at"),
@@ -132,8 +132,8 @@ async def report_rows(services: Services, operator: Partner) -> list[list[Any]]:
             " where partner_id = $1 order by 1, 2, 3",
             operator.partner_id,
         )
-        found.append([tuple(row) for row in rows_found])
-    return found
+        actual.append([tuple(row) for row in rows_found])
+    return actual
 
 
 async def test_import_time_does_not_change_the_reports(
@@ -165,9 +165,9 @@ async def test_import_time_does_not_change_the_reports(
             if sent:
                 assert (await operator.send(sent, organization="north")).status_code == 200
         await project_all(services, operator.partner_id)
-        found = await report_rows(services, operator)
-        expected = expected or found
-        assert found == expected
+        actual = await report_rows(services, operator)
+        expected = expected or actual
+        assert actual == expected
         await rebuild.rebuild_partner(services.database, operator.partner_id, load_vocabulary())
         assert await report_rows(services, operator) == expected
     assert len(expected[0]) == 2

@@ -53,9 +53,9 @@ class Warehouse:
 
 
 async def send(partner: Partner, sent: list[SentStatement]) -> None:
-    for each in sent:
+    for item in sent:
         answer = await partner.send(
-            each.body, resource=each.resource, organization=each.organization or None
+            item.body, resource=item.resource, organization=item.organization or None
         )
         assert answer.status_code in (200, 409), answer.text
 
@@ -71,8 +71,8 @@ async def test_sum_of_increments_equals_the_whole_table(
     people = tmp_path / "people.csv"
     people.write_text(
         "type,user,email,organization,from\n"
-        + "".join(f"user,{each},{each}@example.com\n" for each in LEARNERS)
-        + "".join(f"membership,{each},,north,2026-05-06\n" for each in LEARNERS[:2])
+        + "".join(f"user,{item},{item}@example.com\n" for item in LEARNERS)
+        + "".join(f"membership,{item},,north,2026-05-06\n" for item in LEARNERS[:2])
     )
     commands = [
         ("content", "delete", partner.name, COURSES[0]),

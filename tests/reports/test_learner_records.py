@@ -230,7 +230,7 @@ async def busy(services: Services, partner: Partner) -> None:
 
 
 def numbers(page: Json) -> set[int]:
-    return {int(each["activity_id"].rpartition("/")[2]) for each in page["records"]}
+    return {int(item["activity_id"].rpartition("/")[2]) for item in page["records"]}
 
 
 @pytest.mark.parametrize(
@@ -265,11 +265,11 @@ async def test_organization_path_selects_its_records(partner: Partner, busy: Non
         ("west", ()),
     ):
         page = await of_learner(partner, "ada", organization=requested)
-        assert {each["organization"] for each in page["records"]} == ({organization} - {()})
+        assert {item["organization"] for item in page["records"]} == ({organization} - {()})
     within = f"organizations/{quote('süd/1', safe='')}"
     for path in ("learners/ada", f"contents/{quote(COURSE, safe='')}%2F3"):
         answer = await ask(partner, f"{within}/{path}/records")
-        assert {each["organization"] for each in answer.json()["records"]} == {"süd/1"}
+        assert {item["organization"] for item in answer.json()["records"]} == {"süd/1"}
         answer = await ask(partner, f"{within}/{path}/records", organization="north")
         assert answer.status_code == 400
 
@@ -279,7 +279,7 @@ async def test_organization_path_selects_its_records(partner: Partner, busy: Non
 async def test_pagination_returns_each_record_once(
     partner: Partner, busy: None, limit: int, suffix: str
 ) -> None:
-    found = []
+    actual = []
     answer = await ask(
         partner, f"learners/ada/records{suffix}", limit=limit, until="2030-01-01T00:00:00Z"
     )
@@ -287,13 +287,13 @@ async def test_pagination_returns_each_record_once(
         assert answer.status_code == 200, answer.text
         rows = rows_of(answer)
         assert len(rows) <= limit
-        found += rows
+        actual += rows
         if "next" not in answer.links:
             break
         if not suffix:
             assert answer.json()["more"] == answer.links["next"]["url"]
         answer = await partner.http.get(answer.links["next"]["url"], headers=partner.headers)
-    places = [(str(each["content_id"]), each["organization"]) for each in found]
+    places = [(str(item["content_id"]), item["organization"]) for item in actual]
     assert len(set(places)) == len(places) == 21
 
 
@@ -310,11 +310,11 @@ async def test_pagination_of_a_content_item(services: Services, partner: Partner
         for organization in ("", "north"):
             await record(services, partner, someone, item, organization=organization)
     page = await of_content(partner, COURSE, limit=3)
-    found = page["records"]
+    actual = page["records"]
     while page["more"]:
         page = (await partner.http.get(page["more"], headers=partner.headers)).json()
-        found += page["records"]
-    assert [(each["organization"], each["user"]) for each in found] == [
+        actual += page["records"]
+    assert [(entry["organization"], entry["user"]) for entry in actual] == [
         (organization, f"emp_{number}") for organization in (None, "north") for number in range(5)
     ]
 
@@ -370,8 +370,8 @@ async def test_csv_has_the_same_values_as_json(
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     rows = rows_of(answer)
     expected = [
-        {name: cell(value) for name, value in each.items()}
-        for each in (await of_learner(partner, f"id:{ada}"))["records"]
+        {name: cell(value) for name, value in entry.items()}
+        for entry in (await of_learner(partner, f"id:{ada}"))["records"]
     ]
     assert tuple(rows[0]) == learner_records.COLUMNS
     assert rows == expected

@@ -49,10 +49,10 @@ async def test_membership_without_days_is_removed(operator: Partner) -> None:
 
 
 async def days(services: Services, operator: Partner) -> list[date]:
-    found = await services.database.readers.fetch(
+    actual = await services.database.readers.fetch(
         "select day from daily_fact where partner_id = $1 order by day", operator.partner_id
     )
-    return [row["day"] for row in found]
+    return [row["day"] for row in actual]
 
 
 async def test_facts_are_limited_to_days_of_membership(
@@ -68,7 +68,7 @@ async def test_facts_are_limited_to_days_of_membership(
     rejoined = membership("ada", "2026-01-04", organization="north")
     await take(operator, user("ada", email=ADA), joined, rejoined)
     assert await days(services, operator) == [date(2026, 1, 2), date(2026, 1, 5)]
-    await take(operator, *(each | {"to": each["from"]} for each in (joined, rejoined)))
+    await take(operator, *(item | {"to": item["from"]} for item in (joined, rejoined)))
     assert len(await days(services, operator)) == 3
 
 

@@ -44,7 +44,7 @@ async def test_vendor_snippet_runs_with_another_import_only(
     environment: None, services: Services, partner: Partner
 ) -> None:
     await World(services.database, partner.partner_id).classroom()
-    found = await asyncio.to_thread(evaluated, SNIPPET)
+    actual = await asyncio.to_thread(evaluated, SNIPPET)
     expected: dict[Any, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for number, teams in enumerate((1, 2, 1)):
         for place, technology in enumerate(("Python", "Python", "SQL")):
@@ -53,10 +53,10 @@ async def test_vendor_snippet_runs_with_another_import_only(
                 total = expected[day - timedelta(days=day.weekday()), technology]
                 total[0] += teams * 900.0 * (number + 1) / 3600
                 total[1] += teams * 50.0 * (place + 1)
-    assert list(found.columns) == ["week_start_date", "technology", "time_spent", "xp"]
+    assert list(actual.columns) == ["week_start_date", "technology", "time_spent", "xp"]
     assert {
         (row.week_start_date.date(), row.technology): [row.time_spent, row.xp]
-        for row in found.itertuples()
+        for row in actual.itertuples()
     } == expected
 
 

@@ -33,7 +33,7 @@ async def test_documented_example_is_idempotent(operator: Partner) -> None:
     (example,) = re.findall(r"```csv\n(.*?)```", DOCUMENT, re.DOTALL)
     lines = len(example.splitlines()) - 1
     expected = await preview(operator, example)
-    assert {each["outcome"] for each in expected} == {"added"}
+    assert {item["outcome"] for item in expected} == {"added"}
     taken = await take(operator, example)
     assert taken["results"] == expected
     assert taken["summary"] == {"received": lines, "added": lines}
@@ -57,7 +57,7 @@ async def test_import_beyond_the_row_limit_returns_413(
 ) -> None:
     monkeypatch.setattr(api, "_MAX_ROWS", 2)
     assert (await post(operator, "type,user\nuser,a\nuser,b\n")).status_code == 200
-    for body in ("type,user\nuser,a\nuser,b\nuser,c\n", [user(each) for each in "abc"]):
+    for body in ("type,user\nuser,a\nuser,b\nuser,c\n", [user(item) for item in "abc"]):
         answer = await post(operator, body)
         assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
 
@@ -95,9 +95,9 @@ async def test_columns_without_name_or_values_are_ignored(operator: Partner) -> 
     answer = await take(operator, "\ufefftype,user,,\r\nuser,ada,,\r\n,,,\r\n")
     assert outcomes(answer) == ["added"]
     ((index, pointer, _),) = [
-        (each["index"], error["pointer"], error["detail"])
-        for each in await preview(operator, "type,user,,\nuser,ada,,x\n")
-        for error in each["errors"]
+        (item["index"], error["pointer"], error["detail"])
+        for item in await preview(operator, "type,user,,\nuser,ada,,x\n")
+        for error in item["errors"]
     ]
     assert (index, pointer) == (0, "/")
 
@@ -119,11 +119,11 @@ group
 """
     answer = await post(operator, table)
     violations = [
-        (each["line"], each["type"], error["pointer"], error["detail"])
-        for each in answer.json()["results"]
-        for error in each["errors"]
+        (item["line"], item["type"], error["pointer"], error["detail"])
+        for item in answer.json()["results"]
+        for error in item["errors"]
     ]
-    assert [each[:3] for each in violations] == [
+    assert [item[:3] for item in violations] == [
         (3, "user", "/email"),
         (3, "user", "/user"),
         (5, "membership", "/from"),

@@ -30,14 +30,14 @@ from tests.support.people_import import (
 
 
 def many(number: int) -> list[Json]:
-    each = range(number)
+    item = range(number)
     return [
         GROUP,
         TEAM,
-        *(user(f"emp_{n}", email=f"emp_{n}@example.com") for n in each),
-        *(identifier(f"emp_{n}", "track", f"track {n}") for n in each),
-        *(membership(f"emp_{n}", "2026-01-01", organization="north") for n in each),
-        *(membership(f"emp_{n}", "2026-01-01", team="analytics") for n in each),
+        *(user(f"emp_{n}", email=f"emp_{n}@example.com") for n in item),
+        *(identifier(f"emp_{n}", "track", f"track {n}") for n in item),
+        *(membership(f"emp_{n}", "2026-01-01", organization="north") for n in item),
+        *(membership(f"emp_{n}", "2026-01-01", team="analytics") for n in item),
     ]
 
 

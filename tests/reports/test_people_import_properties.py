@@ -82,21 +82,21 @@ EVERYTHING = [
 @given(st.lists(st.one_of(users, identifiers, groups, teams, memberships, assignments)))
 def test_csv_table_is_parsed_like_the_json_array(documents: list[Json]) -> None:
     """The table has all used columns, so that null and an absent member are the same."""
-    columns = list(dict.fromkeys(["type", *(name for each in documents for name in each)]))
+    columns = list(dict.fromkeys(["type", *(name for item in documents for name in item)]))
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, columns)
     table.writeheader()
     table.writerows(documents)
     complete = [
-        dict.fromkeys(name for name in columns if name in rows.columns(each["type"])) | each
-        for each in documents
+        dict.fromkeys(name for name in columns if name in rows.columns(item["type"])) | item
+        for item in documents
     ]
     parsed = list(rows.read_json(complete))
     read = list(rows.read_csv(text.getvalue()))
-    assert [(each.kind, each.values) for each in read] == [
-        (each.kind, each.values) for each in parsed
+    assert [(item.kind, item.values) for item in read] == [
+        (item.kind, item.values) for item in parsed
     ]
-    assert [pointers(each) for each in read] == [pointers(each) for each in parsed]
+    assert [pointers(item) for item in read] == [pointers(item) for item in parsed]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -135,7 +135,7 @@ def test_any_array_is_parsed(values: list[Any]) -> None:
 
 
 def pointers(row: rows.Row) -> list[str]:
-    return [each.pointer for each in row.violations]
+    return [item.pointer for item in row.violations]
 
 
 _ids = count(1_000_000_000)
@@ -158,12 +158,12 @@ async def test_import_matches_its_preview_and_is_idempotent(
         while expected.refused:
             plan = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
             assert plan.outcomes == expected.outcomes
-            taken = [each.row for each in expected.outcomes if each.kind != "refused"]
+            taken = [item.row for item in expected.outcomes if item.kind != "refused"]
             expected = await importer.preview_import(pool, partner_id, HOME, taken)
         plan = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
         assert plan.outcomes == expected.outcomes
         again = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
-        assert {each.kind for each in again.outcomes} <= {"unchanged"}
+        assert {item.kind for item in again.outcomes} <= {"unchanged"}
 
     await done(EVERYTHING)
     await done(earlier)

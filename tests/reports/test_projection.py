@@ -25,12 +25,12 @@ async def enlist(
     async with services.database.writers.acquire() as connection:
         agents = {
             index_keys.agent_key(agent): index_keys.agent_identity(agent)
-            for agent in map(mailbox, {each.learner for each in memberships})
+            for agent in map(mailbox, {item.learner for item in memberships})
         }
         await persons.ensure_persons(connection, partner.partner_id, agents)
         await connection.executemany(
             "insert into learner_group (partner_id, name) values ($1, $2) on conflict do nothing",
-            [(partner.partner_id, each.organization) for each in memberships],
+            [(partner.partner_id, item.organization) for item in memberships],
         )
         await connection.executemany(
             """
@@ -42,12 +42,12 @@ async def enlist(
             [
                 (
                     partner.partner_id,
-                    index_keys.agent_identity(mailbox(each.learner)),
-                    each.organization,
-                    each.from_day,
-                    each.to_day,
+                    index_keys.agent_identity(mailbox(item.learner)),
+                    item.organization,
+                    item.from_day,
+                    item.to_day,
                 )
-                for each in memberships
+                for item in memberships
             ],
         )
 
@@ -71,17 +71,17 @@ async def facts(
     connection: Any, partner: Partner, table: str, *keys: str
 ) -> dict[tuple[Any, ...], Json]:
     learners, contents = await named(connection, partner)
-    found = {}
+    actual = {}
     for row in await rows(connection, partner, table):
         key = (
             learners[row.pop("person_id")],
             contents[row.pop("content_id")],
-            *(row.pop(each) for each in keys),
+            *(row.pop(item) for item in keys),
         )
         for column in ("partner_id", "date_id"):
             row.pop(column, None)
-        found[key] = row
-    return found
+        actual[key] = row
+    return actual
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -136,8 +136,8 @@ async def test_statement_voided_before_arrival_never_counts(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     completed = statement(id=new_id())
-    for each in (voiding(completed), completed):
-        await partner.send(each)
+    for item in (voiding(completed), completed):
+        await partner.send(item)
         await project_all(services, partner.partner_id)
     assert await one_record(connection, partner) is None
 
@@ -178,7 +178,7 @@ async def test_callback_adds_time_to_its_course(
     (content,) = await rows(connection, partner, "content_item")
     assert content["type"] == "course"
     assert content["activity_id"] == f"{partner.home_page}/courses/{tool.course}"
-    found = await one_record(connection, partner)
-    assert found is not None
-    assert (found["milliseconds"], found["source"]) == (23 * 60_000, "canvas")
-    assert (found["status"], found["attempts"]) == ("in_progress", 1)
+    actual = await one_record(connection, partner)
+    assert actual is not None
+    assert (actual["milliseconds"], actual["source"]) == (23 * 60_000, "canvas")
+    assert (actual["status"], actual["attempts"]) == ("in_progress", 1)

@@ -23,8 +23,8 @@ async def test_mbox_and_its_sha1sum_are_one_person(
     for actor in (digest("ada"), mailbox("ada"), mailbox("ben"), digest("ben")):
         await partner.send(statement(actor=actor, timestamp=datetime.now(UTC).isoformat()))
         await project_all(services, partner.partner_id)
-    found = await rows(connection, partner, "person")
-    assert [row["email"] for row in found] == ["ada@example.com", "ben@example.com"]
+    actual = await rows(connection, partner, "person")
+    assert [row["email"] for row in actual] == ["ada@example.com", "ben@example.com"]
     assert len(await rows(connection, partner, "identifier")) == 4
 
 
@@ -59,11 +59,11 @@ async def test_content_items_are_described_by_their_definitions(
     }
     await partner.send(statement(object=chapter))
     await project_all(services, partner.partner_id)
-    found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
-    assert found[chapter["id"]]["type"] == "chapter"
-    assert found[chapter["id"]]["title"] == "Hello Python!"
-    assert found[chapter["id"]]["parent_key"] == found[COURSES[0]]["content_key"]
-    assert (found[COURSES[0]]["type"], found[COURSES[0]]["title"]) == ("course", None)
+    actual = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
+    assert actual[chapter["id"]]["type"] == "chapter"
+    assert actual[chapter["id"]]["title"] == "Hello Python!"
+    assert actual[chapter["id"]]["parent_key"] == actual[COURSES[0]]["content_key"]
+    assert (actual[COURSES[0]]["type"], actual[COURSES[0]]["title"]) == ("course", None)
     course = {
         "id": COURSES[0],
         "definition": {
@@ -73,8 +73,8 @@ async def test_content_items_are_described_by_their_definitions(
     }
     await partner.send(statement(object=course))
     await project_all(services, partner.partner_id)
-    found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
-    sent = found[COURSES[0]]
+    actual = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
+    sent = actual[COURSES[0]]
     assert (sent["type"], sent["title"]) == ("course", "Introduction to Python")
     assert (sent["technology"], sent["topic"]) == ("Python", "Programming")
 
@@ -113,9 +113,9 @@ async def test_track_includes_content_from_before_its_type_was_defined(
     await partner.send(statement(object={"id": COURSES[1]}, context=within))
     await project_all(services, partner.partner_id)
     contents = {row["content_id"]: row for row in await rows(connection, partner, "content_item")}
-    found = await rows(connection, partner, "track_content")
-    assert {contents[row["track_id"]]["activity_id"] for row in found} == {track}
-    assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES
+    actual = await rows(connection, partner, "track_content")
+    assert {contents[row["track_id"]]["activity_id"] for row in actual} == {track}
+    assert [contents[row["content_id"]]["activity_id"] for row in actual] == COURSES
 
 
 async def test_type_in_the_statement_applies_while_the_definition_has_none(
@@ -135,8 +135,10 @@ async def test_type_in_the_statement_applies_while_the_definition_has_none(
     ):
         await partner.send(statement(object=target))
         await project_all(services, partner.partner_id)
-        found = {row["activity_id"]: row for row in await rows(connection, partner, "content_item")}
-        types.append(found[COURSES[0]]["type"])
+        actual = {
+            row["activity_id"]: row for row in await rows(connection, partner, "content_item")
+        }
+        types.append(actual[COURSES[0]]["type"])
     assert types == ["course", "project", "course"]
     followed = await tables(connection, partner)
     await rebuild(services, partner)
@@ -155,14 +157,14 @@ async def test_track_includes_content_of_voided_statements(
         id=new_id(), object={"id": COURSES[0]}, context={"contextActivities": {"parent": [track]}}
     )
     sent = [within, voiding(within)]
-    for each in (statement(object=defined), *sent) if known else (*sent, statement(object=defined)):
-        await partner.send(each)
+    for item in (statement(object=defined), *sent) if known else (*sent, statement(object=defined)):
+        await partner.send(item)
         if late:
             await project_all(services, partner.partner_id)
     await project_all(services, partner.partner_id)
     contents = {row["content_id"]: row for row in await rows(connection, partner, "content_item")}
-    found = await rows(connection, partner, "track_content")
-    assert [contents[row["content_id"]]["activity_id"] for row in found] == COURSES[:1]
+    actual = await rows(connection, partner, "track_content")
+    assert [contents[row["content_id"]]["activity_id"] for row in actual] == COURSES[:1]
 
 
 async def test_track_with_out_of_range_numbers_is_projected(

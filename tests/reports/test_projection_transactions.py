@@ -35,8 +35,8 @@ async def test_concurrent_projectors_count_each_statement_once(
 
     projected = await asyncio.gather(*(advance_all() for _ in range(3)))
     assert sum(projected) + await project_all(services, partner.partner_id) == 60
-    found = await rows(connection, partner, "learner_record")
-    assert sum(row["milliseconds"] for row in found) == 60 * 60_000
+    actual = await rows(connection, partner, "learner_record")
+    assert sum(row["milliseconds"] for row in actual) == 60 * 60_000
 
 
 async def test_batch_is_limited_in_bytes(partner: Partner, services: Services) -> None:
@@ -86,7 +86,7 @@ async def test_failed_batch_rolls_back_rows_and_position(
         patch.setattr(advance, "commit_position", fail)
         with pytest.raises(ConnectionError):
             await project_all(services, partner.partner_id)
-    assert all(found == [] for found in (await tables(connection, partner)).values())
+    assert all(actual == [] for actual in (await tables(connection, partner)).values())
     assert await project_all(services, partner.partner_id) == 4
     assert len(await rows(connection, partner, "learning_event")) == 4
 
@@ -134,16 +134,16 @@ async def test_changed_days_have_increasing_times(
         await partner.send(sent)
         await project_all(services, partner.partner_id)
         after = await changed_days(connection, partner)
-        (changed,) = {each for each in after if after[each] != before.get(each)}
+        (changed,) = {item for item in after if after[item] != before.get(item)}
         assert changed.day == number
         assert all(after[changed] > earlier for earlier in before.values())
 
 
 async def changed_days(connection: Any, partner: Partner) -> dict[Any, datetime]:
-    found = await connection.fetch(
+    actual = await connection.fetch(
         "select day, changed_at from changed_day where partner_id = $1", partner.partner_id
     )
-    return {row["day"]: row["changed_at"] for row in found}
+    return {row["day"]: row["changed_at"] for row in actual}
 
 
 async def test_content_item_with_a_new_type_marks_its_days_as_changed(

@@ -95,8 +95,8 @@ async def test_lag_and_watermark_of_the_projection(partner: Partner, services: S
     watermark = await services.watermark_reader.read_watermark()
     behind = await lag.report_watermark(services.database, partner.partner_id, watermark)
     assert behind.lag_seconds > 0
-    (each,) = await partner.all()
-    assert behind.consistent_through < datetime.fromisoformat(each["stored"])
+    (item,) = await partner.all()
+    assert behind.consistent_through < datetime.fromisoformat(item["stored"])
     await project_all(services, partner.partner_id)
     there = await lag.report_watermark(services.database, partner.partner_id, watermark)
     assert there.lag_seconds == 0

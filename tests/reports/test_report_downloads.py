@@ -49,10 +49,10 @@ async def test_response_has_the_lag_and_the_consistent_through_time(partner: Par
     moment = datetime.fromisoformat(stored["stored"])
     answer = await partner.http.get(partner.url("reports"), headers=partner.headers)
     response = await get(partner, "user_dim.json")
-    for each in (answer, response):
-        through = datetime.fromisoformat(each.json()["consistent_through"])
-        assert each.headers["Lrs-Reports-Consistent-Through"] == each.json()["consistent_through"]
-        assert (through < moment) == (each.json()["lag_seconds"] > 0)
+    for item in (answer, response):
+        through = datetime.fromisoformat(item.json()["consistent_through"])
+        assert item.headers["Lrs-Reports-Consistent-Through"] == item.json()["consistent_through"]
+        assert (through < moment) == (item.json()["lag_seconds"] > 0)
     assert float(response.headers["Lrs-Reports-Lag"]) == round(response.json()["lag_seconds"], 3)
     raw = await get(partner, "statements.json")
     assert datetime.fromisoformat(raw.json()["consistent_through"]) >= moment

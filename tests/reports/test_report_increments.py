@@ -81,11 +81,11 @@ async def test_statement_rows_have_the_stored_json(partner: Partner) -> None:
     assert (await get(partner, "statements")).json()["rows"] == stored
     rows = parquet(await get(partner, "statements.parquet"))
     assert [json.loads(row["payload"]) for row in rows] == stored
-    for row, each in zip(rows, stored, strict=True):
-        assert (row["id"], row["verb"]) == (each["id"], each["verb"]["id"])
-        assert row["stored"] == datetime.fromisoformat(each["stored"])
-        assert row["timestamp"] == each["timestamp"]
-        assert json.loads(row["actor"]) == each["actor"]
+    for row, item in zip(rows, stored, strict=True):
+        assert (row["id"], row["verb"]) == (item["id"], item["verb"]["id"])
+        assert row["stored"] == datetime.fromisoformat(item["stored"])
+        assert row["timestamp"] == item["timestamp"]
+        assert json.loads(row["actor"]) == item["actor"]
     texts = csv.DictReader(io.StringIO((await get(partner, "statements.csv")).text, ""))
     assert [json.loads(row["payload"]) for row in texts] == stored
 
@@ -95,14 +95,14 @@ async def test_statements_after_the_cursor_are_sent(partner: Partner) -> None:
     since = None
     for _ in range(3):
         ids = [new_id() for _ in range(4)]
-        await partner.send([statement(id=each) for each in ids])
+        await partner.send([statement(id=item) for item in ids])
         params = {"since": since} if since else {}
         answer = await get(partner, "statements.ndjson", params=params)
         assert answer.headers["Lrs-Replaces"] == "none"
         since = answer.headers["Lrs-Cursor"]
-        found = [json.loads(line)["id"] for line in answer.text.splitlines()]
-        assert found == ids
-        seen += found
+        actual = [json.loads(line)["id"] for line in answer.text.splitlines()]
+        assert actual == ids
+        seen += actual
     assert len(set(seen)) == 12
 
 

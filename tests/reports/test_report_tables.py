@@ -61,9 +61,9 @@ def test_columns_match_the_vendor_model(table: Table) -> None:
 async def test_view_has_the_documented_columns_and_types(services: Services, table: Table) -> None:
     async with services.database.readers.acquire() as connection:
         prepared = await connection.prepare(tables.select(table.name))
-        found = [(each.name, each.type.name) for each in prepared.get_attributes()]
-        parameters = [each.name for each in prepared.get_parameters()]
-    assert found == [(each.name, TYPES[each.type]) for each in table.columns]
+        actual = [(item.name, item.type.name) for item in prepared.get_attributes()]
+        parameters = [item.name for item in prepared.get_parameters()]
+    assert actual == [(item.name, TYPES[item.type]) for item in table.columns]
     assert parameters == ["int4"]
 
 
@@ -83,27 +83,27 @@ def world(services: Services, partner: Partner) -> World:
 
 
 async def rows(world: World, table: str) -> list[Row]:
-    found = await world.database.readers.fetch(tables.select(table), world.partner_id)
-    return [dict(row) for row in found]
+    actual = await world.database.readers.fetch(tables.select(table), world.partner_id)
+    return [dict(row) for row in actual]
 
 
 async def values(world: World, table: str, *columns: str) -> list[Any]:
     """The sorted rows with these columns; plain values for a single column."""
-    found = sorted(
+    actual = sorted(
         (tuple(row[column] for column in columns) for row in await rows(world, table)), key=str
     )
-    return [each[0] for each in found] if len(columns) == 1 else found
+    return [item[0] for item in actual] if len(columns) == 1 else actual
 
 
 async def test_tables_contain_rows_of_the_partner_only(
     world: World, services: Services, stranger: Partner
 ) -> None:
     other = World(services.database, stranger.partner_id)
-    for each in (world, other):
-        person, course = await each.person(), await each.content("course", "Python")
-        group, team = await each.group(), await each.team("red", person)
-        await each.day(person, course)
-        await each.event(person, await each.content("track", "Data"), "started")
+    for item in (world, other):
+        person, course = await item.person(), await item.content("course", "Python")
+        group, team = await item.group(), await item.team("red", person)
+        await item.day(person, course)
+        await item.event(person, await item.content("track", "Data"), "started")
         assert [group, team]
     for table in ("course_dim", "course_fact", "user_dim", "team_dim", "group_dim", "track_fact"):
         mine, theirs = await rows(world, table), await rows(other, table)
@@ -140,9 +140,9 @@ async def test_deleted_content_item_has_id_minus_one(world: World, kind: str) ->
     for content in (gone, existing):
         await world.day(person, content, xp=1.0)
     assert await values(world, f"{kind}_fact", f"{kind}_id") == [-1, existing]
-    found = {row[f"{kind}_id"]: row for row in await rows(world, f"{kind}_dim")}
-    assert set(found) == {-1, existing}
-    assert (found[-1]["id"], found[-1]["title"]) == (-1, f"deleted {kind}")
+    actual = {row[f"{kind}_id"]: row for row in await rows(world, f"{kind}_dim")}
+    assert set(actual) == {-1, existing}
+    assert (actual[-1]["id"], actual[-1]["title"]) == (-1, f"deleted {kind}")
 
 
 async def test_exercise_has_its_chapter_and_course(world: World) -> None:
@@ -152,8 +152,8 @@ async def test_exercise_has_its_chapter_and_course(world: World) -> None:
     chapter = await world.content("chapter", "Hello", course, xp=900, nb_exercises=11)
     exercise = await world.content("exercise", "Print", chapter, exercise_type="Video", number=3)
     loose = await world.content("exercise", "Loose", course)
-    found = {row["exercise_id"]: row for row in await rows(world, "exercise_dim")}
-    assert found[exercise] | {"course_description": None} == {
+    actual = {row["exercise_id"]: row for row in await rows(world, "exercise_dim")}
+    assert actual[exercise] | {"course_description": None} == {
         "exercise_id": exercise,
         "title": "Print",
         "type": "Video",
@@ -173,7 +173,7 @@ async def test_exercise_has_its_chapter_and_course(world: World) -> None:
         "chapter_nb_exercises": 11,
         "id": exercise,
     }
-    assert (found[loose]["chapter_title"], found[loose]["course_title"]) == (None, "Python")
+    assert (actual[loose]["chapter_title"], actual[loose]["course_title"]) == (None, "Python")
     (fact,) = [row for row in await rows(world, "chapter_dim") if row["chapter_id"] == chapter]
     assert (fact["course_title"], fact["technology"], fact["xp"]) == ("Python", "Python", 900.0)
 
@@ -200,9 +200,9 @@ async def test_score_determines_the_score_group(world: World, score: float | Non
 
 
 async def test_week_starts_on_monday(world: World) -> None:
-    found = {row["date"]: row for row in await rows(world, "date_dim")}
-    assert (min(found), max(found)) == (date(1970, 1, 1), date(2099, 12, 31))
-    assert found[DAY] == {
+    actual = {row["date"]: row for row in await rows(world, "date_dim")}
+    assert (min(actual), max(actual)) == (date(1970, 1, 1), date(2099, 12, 31))
+    assert actual[DAY] == {
         "date_id": 20260508,
         "date": DAY,
         "year": 2026,
@@ -217,8 +217,8 @@ async def test_week_starts_on_monday(world: World) -> None:
         "is_weekend": False,
         "id": 20260508,
     }
-    assert found[date(2027, 1, 3)]["week_start_date"] == date(2026, 12, 28)
-    assert found[date(2027, 1, 3)]["is_weekend"]
+    assert actual[date(2027, 1, 3)]["week_start_date"] == date(2026, 12, 28)
+    assert actual[date(2027, 1, 3)]["is_weekend"]
 
 
 # People

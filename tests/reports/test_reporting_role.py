@@ -84,7 +84,7 @@ async def reader(address: str) -> AsyncIterator[asyncpg.Connection]:
 async def test_vendor_query_runs_unchanged(reader: asyncpg.Connection) -> None:
     """It equals a plain sum, with the deleted course under no technology."""
     teams = {row["team_id"]: row["slug"] for row in await reader.fetch("select * from team_dim")}
-    found = {
+    actual = {
         (teams[row["team_id"]], row["week_start_date"], row["technology"]): (
             row["xp"],
             row["time_spent_hours"],
@@ -101,8 +101,8 @@ async def test_vendor_query_runs_unchanged(reader: asyncpg.Connection) -> None:
                     total = expected[team, monday, technology]
                     total[0] += 50.0 * (place + 1)
                     total[1] += 900.0 * (number + 1) / 3600
-    assert found == {key: tuple(total) for key, total in expected.items()}
-    assert ("red", date(2026, 5, 4), "Python") in found
+    assert actual == {key: tuple(total) for key, total in expected.items()}
+    assert ("red", date(2026, 5, 4), "Python") in actual
 
 
 async def test_role_sees_every_report_table_and_no_other(reader: asyncpg.Connection) -> None:

@@ -72,8 +72,8 @@ async def vendor_partner(
 
 async def learner_home(partner: Partner) -> str:
     """The account homePage of learners of Canvas launches."""
-    found = [each["actor"] for each in await partner.all() if "account" in each["actor"]]
-    (home,) = {each["account"]["homePage"] for each in found if each["account"]["name"] == "42"}
+    actual = [item["actor"] for item in await partner.all() if "account" in item["actor"]]
+    (home,) = {item["account"]["homePage"] for item in actual if item["account"]["name"] == "42"}
     return str(home)
 
 
@@ -135,7 +135,7 @@ async def test_vendor_query_and_snippet_have_equal_results(
     python = [row for row in rows if row["technology"] == "Python"]
     assert [str(row["week_start_date"]) for row in python] == ["2026-05-04"]
     hours = sorted(row["time_spent_hours"] for row in rows if row["time_spent_hours"])
-    assert hours == [pytest.approx(each / 3600) for each in (600, 600, 1380)]
+    assert hours == [pytest.approx(item / 3600) for item in (600, 600, 1380)]
     for name, value in (
         ("URL", server),
         ("PARTNER", vendor_partner.name),
@@ -143,8 +143,8 @@ async def test_vendor_query_and_snippet_have_equal_results(
     ):
         monkeypatch.setenv(f"LRS_{name}", value)
     monkeypatch.setenv("LRS_SECRET", vendor_partner.secret)
-    found = await asyncio.to_thread(evaluated, SNIPPET)
-    assert [(str(row.week_start_date.date()), row.technology) for row in found.itertuples()] == [
+    actual = await asyncio.to_thread(evaluated, SNIPPET)
+    assert [(str(row.week_start_date.date()), row.technology) for row in actual.itertuples()] == [
         ("2026-05-04", "Python")
     ]
 

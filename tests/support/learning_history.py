@@ -78,24 +78,24 @@ class Author:
     def history(self, count: int) -> list[SentStatement]:
         """In the order in which it is sent, which is not that in which it happened."""
         sent = [self.item() for _ in range(count)]
-        for each in self.random.sample(sent, count // 8):
-            if each.resource == "statements":
+        for item in self.random.sample(sent, count // 8):
+            if item.resource == "statements":
                 place = self.random.randrange(len(sent) + 1)
-                sent.insert(place, self.voiding(each))
+                sent.insert(place, self.voiding(item))
         repeated = self.random.sample(sent, count // 8)
-        sent += [replace(each, happening=None) for each in repeated]
+        sent += [replace(item, happening=None) for item in repeated]
         return sent
 
     def memberships(self) -> list[Membership]:
         """With gaps, of some learners only, and of organizations that they may not work for."""
-        found = []
+        actual = []
         for learner in LEARNERS[:2]:
             for organization in self.random.sample(ORGANIZATIONS, 2):
                 first = (DAY + timedelta(days=self.random.randrange(3))).date()
                 gap = first + timedelta(days=2)
-                found.append(Membership(learner, organization, first, gap))
-                found.append(Membership(learner, organization, gap + timedelta(days=1), None))
-        return found
+                actual.append(Membership(learner, organization, first, gap))
+                actual.append(Membership(learner, organization, gap + timedelta(days=1), None))
+        return actual
 
     def item(self) -> SentStatement:
         make = self.random.choices((self._statement, self._track, self._callback), (6, 3, 2))[0]
@@ -227,11 +227,11 @@ def _present(members: Json) -> Json:
 def happened(sent: list[SentStatement]) -> list[Happening]:
     """What is left of a history when all of it is stored: each once, and without the voided."""
     voided = {
-        each.body["object"]["id"] for each in sent if each.body.get("verb", {}).get("id") == VOIDED
+        item.body["object"]["id"] for item in sent if item.body.get("verb", {}).get("id") == VOIDED
     }
-    found = {
-        each.happening.statement_id: each.happening
-        for each in reversed(sent)
-        if each.happening is not None and each.happening.statement_id not in voided
+    actual = {
+        item.happening.statement_id: item.happening
+        for item in reversed(sent)
+        if item.happening is not None and item.happening.statement_id not in voided
     }
-    return list(found.values())
+    return list(actual.values())

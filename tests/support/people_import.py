@@ -51,11 +51,11 @@ async def refused(operator: Partner, *rows_sent: Any) -> list[tuple[int, str, st
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-import")
     results = answer.json()["results"]
     expected = (await post(operator, list(rows_sent), preview="true")).json()["results"]
-    assert results == [each for each in expected if each["outcome"] == "refused"]
+    assert results == [item for item in expected if item["outcome"] == "refused"]
     return [
-        (each["index"], error["pointer"], error["detail"])
-        for each in results
-        for error in each["errors"]
+        (item["index"], error["pointer"], error["detail"])
+        for item in results
+        for error in item["errors"]
     ]
 
 
@@ -64,7 +64,7 @@ def _body(rows_sent: tuple[Any, ...]) -> str | list[Json]:
 
 
 def outcomes(answer: Json) -> list[str]:
-    return [each["outcome"] for each in answer["results"]]
+    return [item["outcome"] for item in answer["results"]]
 
 
 def user(name: str, **columns: Any) -> Json:

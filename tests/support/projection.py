@@ -28,10 +28,10 @@ TABLES = {
 
 
 async def rows(connection: Any, partner: Partner, table: str) -> list[Json]:
-    found = await connection.fetch(
+    actual = await connection.fetch(
         f"select * from {table} where partner_id = $1 order by {TABLES[table]}", partner.partner_id
     )
-    return [dict(row) for row in found]
+    return [dict(row) for row in actual]
 
 
 async def tables(connection: Any, partner: Partner) -> dict[str, list[Json]]:
@@ -40,24 +40,24 @@ async def tables(connection: Any, partner: Partner) -> dict[str, list[Json]]:
 
 async def written(connection: Any, partner: Partner, table: str) -> list[tuple[Any, ...]]:
     """Which transaction wrote each row, and where it lies."""
-    found = await connection.fetch(
+    actual = await connection.fetch(
         f"select xmin::text, xmax::text, ctid::text from {table} where partner_id = $1"
         f" order by {TABLES[table]}",
         partner.partner_id,
     )
-    return [tuple(row) for row in found]
+    return [tuple(row) for row in actual]
 
 
 async def send(partner: Partner, sent: Iterable[SentStatement]) -> None:
     """In as few requests as keep the order."""
     for (resource, organization), some in itertools.groupby(
-        sent, lambda each: (each.resource, each.organization)
+        sent, lambda item: (item.resource, item.organization)
     ):
-        bodies = [each.body for each in some]
+        bodies = [item.body for item in some]
         answer = await partner.send(bodies, resource=resource, organization=organization or None)
         results = answer.json()
         if answer.status_code not in (200, 409):
-            assert {each["status"] for each in results["results"]} <= {200, 409}, answer.text
+            assert {item["status"] for item in results["results"]} <= {200, 409}, answer.text
 
 
 async def rebuild(services: Services, partner: Partner) -> None:
@@ -65,9 +65,9 @@ async def rebuild(services: Services, partner: Partner) -> None:
 
 
 async def one_record(connection: Any, partner: Partner) -> Json | None:
-    found = await rows(connection, partner, "learner_record")
-    assert len(found) <= 1
-    return found[0] if found else None
+    actual = await rows(connection, partner, "learner_record")
+    assert len(actual) <= 1
+    return actual[0] if actual else None
 
 
 def voiding(target: Json) -> Json:

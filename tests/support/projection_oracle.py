@@ -60,18 +60,18 @@ def records(history: list[Happening]) -> dict[tuple[str, str, str], Row]:
     return {
         place: _record(some)
         for place, some in _grouped(
-            history, lambda each: (each.learner, each.content, each.organization)
+            history, lambda item: (item.learner, item.content, item.organization)
         ).items()
     }
 
 
 def _record(history: list[Happening]) -> Row:
-    worked = [each for each in history if each.kind != "registered"]
-    starts = [each for each in history if each.kind == "started"]
-    completions = [each for each in history if each.kind == "completed"]
-    registrations = {each.registration for each in history if each.registration}
-    attempts = len(registrations) + sum(each.registration is None for each in starts)
-    scores = [each.score for each in history if each.score is not None]
+    worked = [item for item in history if item.kind != "registered"]
+    starts = [item for item in history if item.kind == "started"]
+    completions = [item for item in history if item.kind == "completed"]
+    registrations = {item.registration for item in history if item.registration}
+    attempts = len(registrations) + sum(item.registration is None for item in starts)
+    scores = [item.score for item in history if item.score is not None]
     return {
         "started_at": (starts or worked)[0].at if worked else None,
         "last_activity_at": history[-1].at,
@@ -93,35 +93,35 @@ def days(
     """By learner, content and day."""
     gained: dict[str, int | None] = {}
     for some in _grouped(
-        history, lambda each: (each.learner, each.content, each.organization)
+        history, lambda item: (item.learner, item.content, item.organization)
     ).values():
-        for each, gain in zip(some, _gains(some), strict=True):
-            gained[each.statement_id] = gain
-    members = {each.learner for each in memberships}
+        for item, gain in zip(some, _gains(some), strict=True):
+            gained[item.statement_id] = gain
+    members = {item.learner for item in memberships}
     visible = [
-        each
-        for each in history
-        if each.learner not in members
-        or any(one.learner == each.learner and one.covers(each) for one in memberships)
+        item
+        for item in history
+        if item.learner not in members
+        or any(one.learner == item.learner and one.covers(item) for one in memberships)
     ]
-    found = {}
+    actual = {}
     for (learner, content), some in _grouped(
-        visible, lambda each: (each.learner, each.content)
+        visible, lambda item: (item.learner, item.content)
     ).items():
-        for day in {each.day for each in some}:
-            until = [each for each in some if each.day <= day]
-            found[learner, content, day] = _fact(until, day, gained)
-    return found
+        for day in {item.day for item in some}:
+            until = [item for item in some if item.day <= day]
+            actual[learner, content, day] = _fact(until, day, gained)
+    return actual
 
 
 def _fact(until: list[Happening], day: date, gained: dict[str, int | None]) -> Row:
-    today = [each for each in until if each.day == day]
-    worked = [each for each in until if each.kind != "registered"]
-    starts = [each for each in until if each.kind == "started"]
-    completions = [each for each in until if each.kind == "completed"]
-    spent = _sum([gained[each.statement_id] for each in today])
-    xp = _sum([each.xp for each in today])
-    values = [each.is_mobile for each in today if each.is_mobile is not None]
+    today = [item for item in until if item.day == day]
+    worked = [item for item in until if item.kind != "registered"]
+    starts = [item for item in until if item.kind == "started"]
+    completions = [item for item in until if item.kind == "completed"]
+    spent = _sum([gained[item.statement_id] for item in today])
+    xp = _sum([item.xp for item in today])
+    values = [item.is_mobile for item in today if item.is_mobile is not None]
     return {
         "started_at": (starts or worked)[0].at if worked else None,
         "completed_at": completions[0].at if completions else None,
@@ -136,25 +136,25 @@ def _fact(until: list[Happening], day: date, gained: dict[str, int | None]) -> R
 def _gains(history: list[Happening]) -> list[int | None]:
     """What each happening adds to the time: a total, what it is above the totals before it."""
     highest, gains = 0, []
-    for each in history:
-        if each.milliseconds is None or not each.total:
-            gains.append(each.milliseconds)
+    for item in history:
+        if item.milliseconds is None or not item.total:
+            gains.append(item.milliseconds)
         else:
-            gains.append(max(0, each.milliseconds - highest))
-            highest = max(highest, each.milliseconds)
+            gains.append(max(0, item.milliseconds - highest))
+            highest = max(highest, item.milliseconds)
     return gains
 
 
 def _grouped(history: list[Happening], key: Any) -> dict[Any, list[Happening]]:
     """In order of time within each group."""
     groups: dict[Any, list[Happening]] = {}
-    for each in sorted(history, key=lambda each: each.order):
-        groups.setdefault(key(each), []).append(each)
+    for item in sorted(history, key=lambda item: item.order):
+        groups.setdefault(key(item), []).append(item)
     return groups
 
 
 def _last(history: list[Happening], name: str) -> Any:
-    values = [getattr(each, name) for each in history if getattr(each, name) is not None]
+    values = [getattr(item, name) for item in history if getattr(item, name) is not None]
     return values[-1] if values else None
 
 

@@ -33,9 +33,9 @@ def telling(**members: Any) -> ExtractedEvent | None:
 
 
 def measures(verb: str = f"{VERBS}completed", **members: Any) -> Measures:
-    found = telling(verb={"id": verb}, **members)
-    assert found is not None
-    return found.event.measures
+    actual = telling(verb={"id": verb}, **members)
+    assert actual is not None
+    return actual.event.measures
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def measures(verb: str = f"{VERBS}completed", **members: Any) -> Measures:
     ],
 )
 def test_verb_determines_kind_and_success(verb: str, kind: str, success: bool | None) -> None:
-    found = measures(verb)
-    assert (found.kind, found.success) == (kind, success)
+    actual = measures(verb)
+    assert (actual.kind, actual.success) == (kind, success)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_verb_determines_kind_and_success(verb: str, kind: str, success: bool | 
     ],
 )
 def test_result_determines_the_measures(result: Json, expected: Json) -> None:
-    found = measures("http://example.com/verbs/juggled", result=result)._asdict()
-    assert {name: found[name] for name in expected} == expected
+    actual = measures("http://example.com/verbs/juggled", result=result)._asdict()
+    assert {name: actual[name] for name in expected} == expected
 
 
 def test_progress_is_read_from_the_activity_definition() -> None:
@@ -102,14 +102,14 @@ def test_progress_is_read_from_the_activity_definition() -> None:
 def test_cmi5_session_time_is_counted_at_terminated_only(
     verb: str, milliseconds: int | None
 ) -> None:
-    found = measures(verb, result={"duration": "PT1M"}, context={"contextActivities": CMI5})
-    assert found.milliseconds == milliseconds
+    actual = measures(verb, result={"duration": "PT1M"}, context={"contextActivities": CMI5})
+    assert actual.milliseconds == milliseconds
 
 
 def test_event_day_is_in_utc() -> None:
-    found = telling()
-    assert found is not None
-    assert found.event.at == datetime(2026, 5, 8, 12, 44, 1, 267_000, tzinfo=UTC)
+    actual = telling()
+    assert actual is not None
+    assert actual.event.at == datetime(2026, 5, 8, 12, 44, 1, 267_000, tzinfo=UTC)
 
 
 @given(statements("2.0.0"))
@@ -134,8 +134,8 @@ def test_attributes_have_the_types_of_the_report_columns() -> None:
         "http://datacamp.com/launchedDate": "2024-02-30",
         "http://datacamp.com/archivedAt": "2024-02-03T04:05:06+01:00",
     }
-    found = describe({"extensions": extensions}, load_vocabulary()).attributes
-    assert found == {
+    actual = describe({"extensions": extensions}, load_vocabulary()).attributes
+    assert actual == {
         "slug": "intro",
         "nb_exercises": 4,
         "archived_at": "2024-02-03T03:05:06+00:00",
