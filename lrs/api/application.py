@@ -22,19 +22,19 @@ class Application:
     def __init__(
         self,
         routes: Sequence[Route],
-        running: Callable[[], AbstractAsyncContextManager[Services]],
+        open_services: Callable[[], AbstractAsyncContextManager[Services]],
         *,
         middleware: Sequence[Middleware] = (),
     ) -> None:
         self.services: Services | None = None
-        self._running = running
+        self._open_services = open_services
         self._app: ASGIApp = Router(routes, lifespan=lambda _: self.lifespan())
         for cls, args, kwargs in reversed(middleware):
             self._app = cls(self._app, *args, **kwargs)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        async with self._running() as self.services:
+        async with self._open_services() as self.services:
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

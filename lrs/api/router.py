@@ -99,6 +99,6 @@ class Router(routing.Router):
                     scope["path_params"] = params
                     break
             else:
-                raise NotFound(f"There is no resource at {scope['path']}.")
+                raise NotFound(f"No resource at {scope['path']}.")
         scope["route"] = resource.route
         return resource

@@ -135,7 +135,7 @@ def test_token_is_requested_from_a_running_server(lrs: Lrs, name: str, server: s
 def test_failed_token_request_is_reported(lrs: Lrs, server: str) -> None:
     for url, words in (
         (server, "returned status 401: "),
-        (f"{server}/docs", "returned status 404: There is no resource at"),
+        (f"{server}/docs", "returned status 404: No resource at"),
         ("http://127.0.0.1:1", "Token request to http://127.0.0.1:1"),
         ("nonsense", "Token request to nonsense"),
         ("http://[", "Token request to"),
