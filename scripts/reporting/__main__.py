@@ -1,9 +1,8 @@
 """usage: python -m scripts.reporting [options]
 
-Fills a database of its own with statements, makes reports of them, and asks what people ask of
-reports: how many statements a second a rebuild follows, and how long an import of all learners, the
-vendor's query and a learner's records take. Prints each as soon as it is known, and writes all as
-JSON.
+Measures reports on a temporary database filled with statements: statements per second of a rebuild,
+and the duration of a people import, the vendor's query and the records of a learner. Prints each
+result and writes all as JSON.
 """
 
 from __future__ import annotations
@@ -52,9 +51,9 @@ def main() -> None:
         embedded_postgres.running(Path(folder)) as dsn,
     ):
         asyncio.run(migrations.migrate(dsn))
-        found = asyncio.run(_measure(dsn, Path(folder), options))
+        results = asyncio.run(_measure(dsn, Path(folder), options))
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    options.output.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
     print(f"written to {options.output}")
 
 
@@ -72,16 +71,16 @@ async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
             Database(pool, pool, pool), "bench", "", "https://partner.example"
         )
         partner_id = partner.partner_id
-        found: Json = {
+        results: Json = {
             "machine": {"cores": psutil.cpu_count(), "python": platform.python_version()},
             "statements": options.statements,
             "learners": options.learners,
         }
 
-        async def measure(what: str, work: Awaitable[Any]) -> None:
-            print(f"{what} …", flush=True)
-            found[what] = await work
-            print(f"{what}: {orjson.dumps(found[what]).decode()}", flush=True)
+        async def measure(name: str, work: Awaitable[Any]) -> None:
+            print(f"{name} …", flush=True)
+            results[name] = await work
+            print(f"{name}: {orjson.dumps(results[name]).decode()}", flush=True)
 
         count = options.statements
         await measure("filling", _fill(pool, partner_id, options))
@@ -98,7 +97,7 @@ async def _measure(dsn: str, folder: Path, options: argparse.Namespace) -> Json:
                 "a learner's records, seconds",
                 _timed(50, lambda: _records(database, partner_id, learner)),
             )
-    return found
+    return results
 
 
 async def _rows(pool: asyncpg.Pool) -> Json:
@@ -110,8 +109,8 @@ async def _rows(pool: asyncpg.Pool) -> Json:
 
 async def _fill(pool: asyncpg.Pool, partner_id: int, options: argparse.Namespace) -> Json:
     began = time.perf_counter()
-    made = samples.rows(options.statements, options.learners, partner_id)
-    await pool.copy_records_to_table("statement", columns=samples.COLUMNS, records=made)
+    records = samples.rows(options.statements, options.learners, partner_id)
+    await pool.copy_records_to_table("statement", columns=samples.COLUMNS, records=records)
     await pool.copy_records_to_table(
         "activity",
         columns=("partner_id", "activity_hash", "activity_id", "definition"),
@@ -121,72 +120,72 @@ async def _fill(pool: asyncpg.Pool, partner_id: int, options: argparse.Namespace
         ],
     )
     await pool.execute("vacuum analyze")
-    return _taken(time.perf_counter() - began, options.statements)
+    return _rate(time.perf_counter() - began, options.statements)
 
 
 async def _rebuild(dsn: str, partner_id: int, folder: Path, count: int) -> Json:
-    """Seconds on the clock, and of the processors' time, ours and PostgreSQL's, for each part."""
-    parts: Json = {}
-    began = told = last = time.perf_counter()
-    before = _processors(folder)
+    """Wall time, and CPU time of Python and PostgreSQL, in seconds, for each phase."""
+    phases: Json = {}
+    began = printed = last = time.perf_counter()
+    before = _cpu_seconds(folder)
 
-    def report(counted: str, done: int, total: int) -> None:
-        nonlocal told, last, before
+    def report(phase: str, done: int, total: int) -> None:
+        nonlocal printed, last, before
         now = time.perf_counter()
         if done == total:
-            after = _processors(folder)
+            after = _cpu_seconds(folder)
             python, postgresql = (then - now for now, then in zip(before, after, strict=True))
-            parts[counted] = {
-                **_taken(now - last, count),
+            phases[phase] = {
+                **_rate(now - last, count),
                 "python": round(python, 2),
                 "postgresql": round(postgresql, 2),
             }
             last, before = now, after
-        elif now - told < SECONDS_BETWEEN:
+        elif now - printed < SECONDS_BETWEEN:
             return
-        told = now
-        print(f"  {counted}: {done:,} of {total:,} after {now - began:.1f} s", flush=True)
+        printed = now
+        print(f"  {phase}: {done:,} of {total:,} after {now - began:.1f} s", flush=True)
 
     async with open_projector_database(dsn) as database:
         await rebuild.rebuild_partner(database, partner_id, load_vocabulary(), report)
-    return {**_taken(time.perf_counter() - began, count), "parts": parts}
+    return {**_rate(time.perf_counter() - began, count), "phases": phases}
 
 
-def _taken(seconds: float, count: int) -> Json:
+def _rate(seconds: float, count: int) -> Json:
     return {"seconds": round(seconds, 2), "rate": round(count / seconds)}
 
 
-def _processors(folder: Path) -> tuple[float, float]:
-    theirs = 0.0
+def _cpu_seconds(folder: Path) -> tuple[float, float]:
+    postgresql = 0.0
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.name() == "postgres" and process.cwd().startswith(str(folder)):
-                theirs += sum(process.cpu_times()[:2])
-    return sum(psutil.Process().cpu_times()[:2]), theirs
+                postgresql += sum(process.cpu_times()[:2])
+    return sum(psutil.Process().cpu_times()[:2]), postgresql
 
 
 async def _people(pool: asyncpg.Pool, partner_id: int, learners: int) -> Json:
-    """Seconds for an import of all learners, with an identifier and a team each; and once more."""
-    given = list(rows.read_json(samples.people(learners)))
-    taken: Json = {"rows": len(given)}
-    for name in ("first", "again"):
+    """Seconds of an import of all learners, with an identifier and a team each, and of a repeat."""
+    parsed = list(rows.read_json(samples.people(learners)))
+    seconds: Json = {"rows": len(parsed)}
+    for name in ("first", "repeat"):
         began = time.perf_counter()
-        made = await importer.import_rows(
-            PartnerLock(pool), partner_id, "https://partner.example", given
+        plan = await importer.import_rows(
+            PartnerLock(pool), partner_id, "https://partner.example", parsed
         )
-        taken[name] = round(time.perf_counter() - began, 2)
-        assert not made.refused  # noqa: S101
-    return taken
+        seconds[name] = round(time.perf_counter() - began, 2)
+        assert not plan.refused  # noqa: S101
+    return seconds
 
 
 async def _records(database: Database, partner_id: int, learner: int) -> None:
-    """As the interface asks, by an address."""
+    """The query of the HTTP interface, by mail address."""
     name = identifiers.parse_learner(samples.address(learner), "https://partner.example")
     await learner_records.fetch_by_learner(database, partner_id, name, RecordQuery(limit=500))
 
 
 async def _vendor(dsn: str) -> None:
-    """As the reporting role asks it."""
+    """The vendor's query as the reporting role."""
     connection = await asyncpg.connect(
         dsn, user=READER, password=READER, server_settings={"search_path": "bench"}
     )
@@ -197,12 +196,12 @@ async def _vendor(dsn: str) -> None:
 
 
 async def _timed(times: int, work: Callable[[], Awaitable[Any]]) -> float:
-    taken = []
+    durations = []
     for _ in range(times):
         began = time.perf_counter()
         await work()
-        taken.append(time.perf_counter() - began)
-    return round(statistics.median(taken), 4)
+        durations.append(time.perf_counter() - began)
+    return round(statistics.median(durations), 4)
 
 
 if __name__ == "__main__":

@@ -66,22 +66,22 @@ def address(learner: int) -> str:
 
 
 def people(learners: int, teams: int = 20) -> list[Json]:
-    """Rows of an import: each learner's address, an account, and one of the teams."""
-    made: list[Json] = [
+    """Rows of a people import: users with an account and a team each."""
+    records: list[Json] = [
         {"type": "team", "team": f"team-{team}", "name": f"Team {team}"} for team in range(teams)
     ]
     for learner in range(learners):
         user, team = f"emp_{learner}", f"team-{learner % teams}"
-        made += [
+        records += [
             {"type": "user", "user": user, "email": address(learner)},
             {"type": "identifier", "user": user, "kind": "track", "value": str(learner)},
             {"type": "membership", "user": user, "team": team, "from": "2024-01-01"},
         ]
-    return made
+    return records
 
 
 def definitions() -> Iterator[tuple[str, Json]]:
-    """The activities that the statements are about."""
+    """The activities of the statements, with definitions."""
     for course in range(COURSES):
         yield _course(course)["id"], _course(course)["definition"]
         for chapter in range(CHAPTERS):
@@ -90,22 +90,22 @@ def definitions() -> Iterator[tuple[str, Json]]:
 
 
 def _statements(chance: random.Random, count: int, learners: int) -> Iterator[Json]:
-    """One session after another: a learner works on a course, chapter after chapter."""
+    """Sessions in sequence: a learner works on the chapters of a course."""
     number = 0
     while number < count:
         learner = address(chance.randrange(learners))
         course = int(COURSES ** chance.random()) - 1
-        made = _session(chance, course, learner)[: count - number]
-        for minute, each in enumerate(made):
+        session = _session(chance, course, learner)[: count - number]
+        for minute, statement in enumerate(session):
             moment = BEGINNING + timedelta(days=DAYS) * (number / count)
             yield {
                 "actor": {"objectType": "Agent", "mbox": f"mailto:{learner}"},
-                **each,
+                **statement,
                 "timestamp": (moment + timedelta(minutes=10 * minute)).isoformat(),
                 "authority": AUTHORITY,
                 "version": "1.0.0",
             }
-        number += len(made)
+        number += len(session)
 
 
 def _session(chance: random.Random, course: int, learner: str) -> list[Json]:
@@ -115,9 +115,9 @@ def _session(chance: random.Random, course: int, learner: str) -> list[Json]:
     chapters = range(first, min(CHAPTERS, first + chance.randrange(1, 4)))
     begun = [_started(course)] if first == 0 else []
     return begun + [
-        each
+        statement
         for chapter in chapters
-        for each in (
+        for statement in (
             _completed(chance, course, chapter),
             _progressed(course, 100 * (chapter + 1) // CHAPTERS),
         )
