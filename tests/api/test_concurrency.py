@@ -30,15 +30,15 @@ from tests.support.statements import XAPI, new_id, statement
 async def instances(settings: Settings) -> AsyncIterator[list[tuple[httpx.AsyncClient, Services]]]:
     """Two instances of the service on one database."""
     async with AsyncExitStack() as stack:
-        found = []
+        result = []
         for _ in range(2):
             app = create_app(settings)
             await stack.enter_async_context(app.lifespan())
             client = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app=app), base_url="http://lrs.test"
             )
-            found.append((await stack.enter_async_context(client), app.services))
-        yield found
+            result.append((await stack.enter_async_context(client), app.services))
+        yield result
 
 
 @pytest.fixture
@@ -64,20 +64,20 @@ async def at_once(calls: Any) -> list[httpx.Response]:
 
 
 async def stored(partner: Partner) -> Counter[str]:
-    return Counter(each["id"] for each in await partner.all())
+    return Counter(item["id"] for item in await partner.all())
 
 
 async def test_concurrent_duplicates_are_deduplicated_and_reported_stored_once(
     senders: list[Partner],
 ) -> None:
     sent = [statement(id=new_id()) for _ in range(20)]
-    calls = [senders[number % 2].send(each) for number in range(8) for each in sent]
+    calls = [senders[number % 2].send(item) for number in range(8) for item in sent]
     random.shuffle(calls)
     answers = await at_once(calls)
     assert Counter(answer.status_code for answer in answers) == {200: 20, 409: 140}
     assert {a.json()["code"] for a in answers if a.status_code == 409} == {"duplicate"}
-    told = Counter(answer.json()[0] for answer in answers if answer.status_code == 200)
-    assert told == await stored(senders[0]) == Counter(each["id"] for each in sent)
+    reported = Counter(answer.json()[0] for answer in answers if answer.status_code == 200)
+    assert reported == await stored(senders[0]) == Counter(item["id"] for item in sent)
 
 
 async def test_one_of_concurrent_conflicting_statements_is_stored(
@@ -97,26 +97,26 @@ async def test_one_of_concurrent_conflicting_statements_is_stored(
         assert {answer.json()["code"] for answer in losers} == {"statement-conflict"}
         for answer in losers:
             assert [error["pointer"] for error in answer.json()["errors"]] == ["/object/id"]
-        found = (await senders[1].get(statementId=statement_id)).json()
-        assert found["object"] == bodies[winner]["object"]
+        result = (await senders[1].get(statementId=statement_id)).json()
+        assert result["object"] == bodies[winner]["object"]
 
 
 async def test_overlapping_batches_in_any_order_do_not_deadlock(senders: list[Partner]) -> None:
     sent = [statement(id=new_id()) for _ in range(60)]
     batches = [random.sample(sent, 40) for _ in range(24)]
     answers = await at_once(senders[number % 2].send(batch) for number, batch in enumerate(batches))
-    told: Counter[str] = Counter()
+    reported: Counter[str] = Counter()
     for batch, answer in zip(batches, answers, strict=True):
         if answer.status_code == 200:
-            told.update(answer.json())
+            reported.update(answer.json())
             continue
         assert answer.status_code in (207, 409)
         results = answer.json()["results"]
-        assert [result["id"] for result in results] == [each["id"] for each in batch]
+        assert [result["id"] for result in results] == [item["id"] for item in batch]
         assert {result["outcome"] for result in results} <= {"stored", "duplicate"}
-        told.update(r["id"] for r in results if r["outcome"] == "stored")
-    assert set(told.values()) == {1}
-    assert told == await stored(senders[0])
+        reported.update(r["id"] for r in results if r["outcome"] == "stored")
+    assert set(reported.values()) == {1}
+    assert reported == await stored(senders[0])
 
 
 async def test_overlapping_atomic_batches_are_all_accepted(senders: list[Partner]) -> None:
@@ -124,14 +124,14 @@ async def test_overlapping_atomic_batches_are_all_accepted(senders: list[Partner
     batches = [random.sample(sent, 25) for _ in range(16)]
     answers = await at_once(senders[number % 2].xapi(batch) for number, batch in enumerate(batches))
     assert {answer.status_code for answer in answers} == {200}
-    union = {each["id"] for batch in batches for each in batch}
+    union = {item["id"] for batch in batches for item in batch}
     assert await stored(senders[0]) == Counter(union)
 
 
 async def test_refused_atomic_batch_affects_no_other_batch(senders: list[Partner]) -> None:
-    known = statement(id=new_id())
-    await senders[0].send(known)
-    conflicting = {**known, "verb": {"id": "http://example.com/other"}}
+    existing = statement(id=new_id())
+    await senders[0].send(existing)
+    conflicting = {**existing, "verb": {"id": "http://example.com/other"}}
     good = [[statement(id=new_id()) for _ in range(3)] for _ in range(12)]
     bad = [[statement(id=new_id()), conflicting, statement(id=new_id())] for _ in range(6)]
     calls = []
@@ -140,7 +140,7 @@ async def test_refused_atomic_batch_affects_no_other_batch(senders: list[Partner
         calls.append(sender.xapi(batch) if number % 3 else sender.send(batch))
     kinds = ["xapi" if number % 3 else "partner" for number in range(len(calls))]
     answers = await at_once(calls)
-    expected = {known["id"], *(each["id"] for batch in good for each in batch)}
+    expected = {existing["id"], *(item["id"] for batch in good for item in batch)}
     for number, answer in enumerate(answers[: len(good)]):
         assert answer.status_code == 200, (number, answer.text)
     for kind, batch, answer in zip(kinds[len(good) :], bad, answers[len(good) :], strict=True):
@@ -150,8 +150,8 @@ async def test_refused_atomic_batch_affects_no_other_batch(senders: list[Partner
             assert answer.status_code == 207
             expected |= {batch[0]["id"], batch[2]["id"]}
     assert await stored(senders[0]) == Counter(expected)
-    found = (await senders[0].get(statementId=known["id"])).json()
-    assert found["verb"] == known["verb"]
+    result = (await senders[0].get(statementId=existing["id"])).json()
+    assert result["verb"] == existing["verb"]
 
 
 async def test_one_of_two_contradicting_atomic_batches_is_stored(senders: list[Partner]) -> None:
@@ -173,7 +173,7 @@ async def test_one_of_two_contradicting_atomic_batches_is_stored(senders: list[P
         assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
         (winner,) = [n for n, answer in enumerate(answers) if answer.status_code == 200]
         added = await stored(senders[0]) - before
-        assert added == Counter(each["id"] for each in batches[winner])
+        assert added == Counter(item["id"] for item in batches[winner])
 
 
 async def test_disconnected_client_does_not_affect_others(senders: list[Partner]) -> None:
@@ -192,11 +192,11 @@ async def test_disconnected_client_does_not_affect_others(senders: list[Partner]
             assert isinstance(result, asyncio.CancelledError)
         else:
             assert result.status_code == 200
-    found = await stored(senders[0])
-    assert set(found.values()) == {1}
+    actual = await stored(senders[0])
+    assert set(actual.values()) == {1}
     for batch, result in zip(sent, done, strict=True):
-        kept = [each["id"] in found for each in batch]
-        assert all(kept) or (isinstance(result, BaseException) and not any(kept))
+        remaining = [item["id"] in actual for item in batch]
+        assert all(remaining) or (isinstance(result, BaseException) and not any(remaining))
 
 
 async def test_concurrent_statement_and_reference_are_resolved(
@@ -217,8 +217,8 @@ async def test_concurrent_statement_and_reference_are_resolved(
         calls += [senders[index].send(body) for index, body in both]
     answers = await at_once(calls)
     assert {answer.status_code for answer in answers} == {200}
-    found = await senders[0].all(agent='{"mbox":"mailto:target@example.com"}')
-    assert {each["id"] for each in found} == {each for pair in pairs for each in pair}
+    result = await senders[0].all(agent='{"mbox":"mailto:target@example.com"}')
+    assert {item["id"] for item in result} == {item for pair in pairs for item in pair}
 
 
 async def test_concurrent_polling_misses_and_repeats_nothing(
@@ -236,7 +236,7 @@ async def test_concurrent_polling_misses_and_repeats_nothing(
             assert answer.status_code == 200
             bound = answer.headers["x-experience-api-consistent-through"]
             while True:
-                seen.extend(each["id"] for each in answer.json()["statements"])
+                seen.extend(item["id"] for item in answer.json()["statements"])
                 if not answer.json()["more"]:
                     break
                 answer = await senders[1].http.get(
@@ -252,7 +252,7 @@ async def test_concurrent_polling_misses_and_repeats_nothing(
         answers = await at_once(
             senders[number % 2].send([statement(), statement()]) for number in range(10)
         )
-        ids += [each for answer in answers for each in answer.json()]
+        ids += [item for answer in answers for item in answer.json()]
     finished.set()
     await consumer
     assert Counter(seen) == Counter(ids)
@@ -281,8 +281,8 @@ async def test_instances_started_concurrently_share_one_signing_key(
             tokens = await bootstrap.load_keys(own, database)
             return tokens.public_keys()["keys"]
 
-    found = await asyncio.gather(*(keys() for _ in range(4)))
-    assert [key["kid"] for each in found for key in each] == [found[0][0]["kid"]] * 4
+    result = await asyncio.gather(*(keys() for _ in range(4)))
+    assert [key["kid"] for item in result for key in item] == [result[0][0]["kid"]] * 4
 
 
 async def test_one_of_concurrently_added_keys_is_kept(new_database: str) -> None:

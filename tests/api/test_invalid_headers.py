@@ -7,28 +7,32 @@ from typing import Any
 
 import pytest
 
-from tests.support.invalid_input import FACES, check, post, text, url
+from tests.support.invalid_input import INTERFACES, check, post, text, url
 from tests.support.partners import Partner
 from tests.support.statements import JSON, XAPI
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("interface", INTERFACES)
 @pytest.mark.parametrize(
     "value", ["", "text/json", "application/xml", "json", "application/json5", "é", ";", "*/*"]
 )
-async def test_unsupported_content_type_is_refused(partner: Partner, face: str, value: str) -> None:
+async def test_unsupported_content_type_is_refused(
+    partner: Partner, interface: str, value: str
+) -> None:
     headers: Any = {**XAPI, **partner.headers, "Content-Type": value.encode()}
-    answer = await partner.http.post(url(partner, face), content=text().encode(), headers=headers)
+    answer = await partner.http.post(
+        url(partner, interface), content=text().encode(), headers=headers
+    )
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
     assert await partner.all() == []
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("interface", INTERFACES)
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "identity, gzip", "é", "x" * 1000])
-async def test_content_encoding_is_refused(partner: Partner, face: str, coding: str) -> None:
+async def test_content_encoding_is_refused(partner: Partner, interface: str, coding: str) -> None:
     headers: Any = {"Content-Encoding": coding.encode()}
-    answer = await post(partner, face, gzip.compress(text().encode()), headers)
+    answer = await post(partner, interface, gzip.compress(text().encode()), headers)
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
     assert answer.headers["accept-encoding"] == "identity"
@@ -79,12 +83,14 @@ async def test_identity_or_charset_content_encoding_is_accepted(
         b'OAuth oauth_consumer_key="x"',
     ],
 )
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("interface", INTERFACES)
 async def test_malformed_authorization_returns_401(
-    partner: Partner, face: str, value: bytes
+    partner: Partner, interface: str, value: bytes
 ) -> None:
     headers: Any = {**JSON, **XAPI, "Authorization": value}
-    answer = await partner.http.post(url(partner, face), content=text().encode(), headers=headers)
+    answer = await partner.http.post(
+        url(partner, interface), content=text().encode(), headers=headers
+    )
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert answer.headers["www-authenticate"].isascii()

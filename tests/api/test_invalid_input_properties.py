@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import examples
-from tests.support.invalid_input import EVENT, FACES, check, post, url
+from tests.support.invalid_input import EVENT, INTERFACES, check, post, url
 from tests.support.partners import Partner
 from tests.support.statements import XAPI
-from tests.support.strategies import NASTY, json_values, mutated, statements, texts
+from tests.support.strategies import EDGE_CASES, json_values, mutated, statements, texts
 
 MANY = settings(
     max_examples=examples(120),
@@ -59,11 +59,11 @@ header_values = st.sampled_from(
 
 
 @MANY
-@given(body=bodies, content_type=header_values, face=st.sampled_from(FACES))
+@given(body=bodies, content_type=header_values, interface=st.sampled_from(INTERFACES))
 async def test_any_body_gets_a_proper_response(
-    partner: Partner, body: bytes, content_type: str, face: str
+    partner: Partner, body: bytes, content_type: str, interface: str
 ) -> None:
-    answer = await post(partner, face, body, {"Content-Type": content_type})
+    answer = await post(partner, interface, body, {"Content-Type": content_type})
     check(answer)
 
 
@@ -90,7 +90,7 @@ names = st.sampled_from(
 )
 values = st.one_of(
     texts(),
-    st.sampled_from([value for value in NASTY if isinstance(value, str) and len(value) < 100]),
+    st.sampled_from([value for value in EDGE_CASES if isinstance(value, str) and len(value) < 100]),
     st.sampled_from(
         ["true", "0", "1", "ids", "canonical", "1.6690e6c9-3ef0-4ed3-8b37-7f3964730bee"]
     ),
@@ -101,13 +101,13 @@ values = st.one_of(
 @MANY
 @given(
     parameters=st.lists(st.tuples(names | texts(), values), max_size=4),
-    face=st.sampled_from(["statements", "xapi"]),
+    interface=st.sampled_from(["statements", "xapi"]),
 )
 async def test_any_parameters_get_a_proper_response(
-    partner: Partner, parameters: list[tuple[str, str]], face: str
+    partner: Partner, parameters: list[tuple[str, str]], interface: str
 ) -> None:
     answer = await partner.http.get(
-        url(partner, face),
+        url(partner, interface),
         params=httpx.QueryParams([*parameters]),
         headers={**XAPI, **partner.headers},
     )

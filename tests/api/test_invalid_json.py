@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.support.invalid_input import EVENT, FACES, check, post, refused, text
+from tests.support.invalid_input import EVENT, INTERFACES, check, post, refused, text
 from tests.support.partners import Partner
 from tests.support.statements import statement
 
@@ -69,34 +69,34 @@ INVALID_JSON = {
 }
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("interface", INTERFACES)
 @pytest.mark.parametrize("body", INVALID_JSON.values(), ids=INVALID_JSON)
-async def test_invalid_json_is_refused(partner: Partner, face: str, body: bytes) -> None:
-    problem = await refused(partner, face, body, "malformed-json")
+async def test_invalid_json_is_refused(partner: Partner, interface: str, body: bytes) -> None:
+    problem = await refused(partner, interface, body, "malformed-json")
     assert "Traceback" not in problem["detail"]
     assert len(problem["detail"]) < 300
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("interface", INTERFACES)
 @pytest.mark.parametrize("open_", [b"[", b'{"a":', b"[[{"])
 async def test_body_of_opening_brackets_is_refused(
-    partner: Partner, face: str, open_: bytes
+    partner: Partner, interface: str, open_: bytes
 ) -> None:
     for depth in (1, 100, 1_000, 100_000):
-        answer = await post(partner, face, open_ * depth)
+        answer = await post(partner, interface, open_ * depth)
         check(answer)
         assert answer.status_code in (400, 413)
     assert await partner.all() == []
 
 
-@pytest.mark.parametrize("face", FACES)
-async def test_deep_nesting_is_refused(partner: Partner, face: str) -> None:
+@pytest.mark.parametrize("interface", INTERFACES)
+async def test_deep_nesting_is_refused(partner: Partner, interface: str) -> None:
     for depth in (1_000, 100_000):
         for body in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
-            answer = await post(partner, face, body)
+            answer = await post(partner, interface, body)
             check(answer)
             assert answer.status_code in (400, 413)
-            answer = await post(partner, face, b"[{}," + body + b"]")
+            answer = await post(partner, interface, b"[{}," + body + b"]")
             check(answer)
             assert answer.status_code in (207, 400, 413)
     assert await partner.all() == []
@@ -133,33 +133,33 @@ async def test_batch_with_invalid_json_syntax_is_refused(partner: Partner) -> No
         b"[" + good + b"] []",
         b"[" + good + b"," + within('"\\ud800"') + b"]",
     ):
-        for face in ("statements", "xapi"):
-            await refused(partner, face, body, "malformed-json")
+        for interface in ("statements", "xapi"):
+            await refused(partner, interface, body, "malformed-json")
 
 
 # JSON of another shape
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("interface", INTERFACES)
 @pytest.mark.parametrize(
     "body", ["null", "true", "7", "-1.5e300", '"text"', "{}", '{"":{}}', "12345678901234567890123"]
 )
 async def test_json_of_another_type_is_refused_with_the_expectation(
-    partner: Partner, face: str, body: str
+    partner: Partner, interface: str, body: str
 ) -> None:
-    problem = await refused(partner, face, body.encode(), "invalid-statement")
+    problem = await refused(partner, interface, body.encode(), "invalid-statement")
     assert problem["errors"]
 
 
-@pytest.mark.parametrize("face", FACES)
-async def test_nul_character_is_refused_with_its_pointer(partner: Partner, face: str) -> None:
-    if face == "track":
+@pytest.mark.parametrize("interface", INTERFACES)
+async def test_nul_character_is_refused_with_its_pointer(partner: Partner, interface: str) -> None:
+    if interface == "track":
         body = json.dumps(EVENT | {"note\0": {"a": ["b\0"]}})
         at = ["/note\0", "/note\0/a/0"]
     else:
         body = text(result={"response": "a\0", "extensions": {"http://e.example/x": {"k\0": 1}}})
         at = ["/result/extensions/http:~1~1e.example~1x/k\0", "/result/response"]
-    problem = await refused(partner, face, body.encode(), "invalid-statement")
+    problem = await refused(partner, interface, body.encode(), "invalid-statement")
     assert [error["pointer"] for error in problem["errors"]] == at
 
 

@@ -61,8 +61,8 @@ async def test_longest_organization_is_accepted(partner: Partner, length: int) -
         partner.url("statements", name), json=statement(), headers=partner.headers
     )
     assert answer.status_code == 200, answer.text
-    found = await partner.http.get(partner.url("statements", name), headers=partner.headers)
-    assert [each["id"] for each in found.json()["statements"]] == answer.json()
+    result = await partner.http.get(partner.url("statements", name), headers=partner.headers)
+    assert [item["id"] for item in result.json()["statements"]] == answer.json()
 
 
 # Parameters
@@ -115,11 +115,11 @@ async def test_longest_organization_is_accepted(partner: Partner, length: int) -
         ("a=1&limit=x&b=2", ["a", "limit", "b"]),
     ],
 )
-@pytest.mark.parametrize("face", ["statements", "xapi"])
+@pytest.mark.parametrize("interface", ["statements", "xapi"])
 async def test_invalid_parameter_is_reported(
-    partner: Partner, face: str, query: str, at: list[str]
+    partner: Partner, interface: str, query: str, at: list[str]
 ) -> None:
-    answer = await get(partner, query, face)
+    answer = await get(partner, query, interface)
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter"), answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == at

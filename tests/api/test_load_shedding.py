@@ -164,10 +164,10 @@ async def test_whole_body_is_reserved_before_it_is_read() -> None:
     async with client(work, max_body_bytes=1000) as http:
         posts = [asyncio.create_task(http.post("/", content=b"x" * 400)) for _ in range(20)]
         rejected, accepted = await asyncio.wait(posts, timeout=1)
-        assert {(await each).status_code for each in rejected} == {503}
+        assert {(await item).status_code for item in rejected} == {503}
         assert len(accepted) == work.running == 2
         work.release.set()
-        assert {(await each).status_code for each in accepted} == {200}
+        assert {(await item).status_code for item in accepted} == {200}
         assert (await http.post("/", content=b"x" * 1000)).status_code == 200
 
 

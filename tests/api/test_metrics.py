@@ -62,9 +62,9 @@ async def test_unknown_paths_and_methods_share_one_label(
     for _ in range(3):
         await http.request(f"X{new_id()[:8].upper()}", f"/{new_id()}")
     text = (await http.get("/metrics")).text
-    found = re.findall(r'lrs_requests_total\{method="(\w+)",route="none",status="404"\}', text)
-    assert "other" in found
-    assert not [method for method in found if method.startswith("X")]
+    result = re.findall(r'lrs_requests_total\{method="(\w+)",route="none",status="404"\}', text)
+    assert "other" in result
+    assert not [method for method in result if method.startswith("X")]
 
 
 async def test_outcomes_are_counted_by_partner(partner: Partner) -> None:

@@ -71,8 +71,8 @@ async def test_page_loads_files_of_the_server_only(http: httpx.AsyncClient) -> N
 )
 async def test_matching_etag_returns_304(http: httpx.AsyncClient, path: str) -> None:
     etag = (await http.get(path)).headers["etag"]
-    for known in (etag, f'"other", W/{etag}', "*"):
-        answer = await http.get(path, headers={"If-None-Match": known})
+    for existing in (etag, f'"other", W/{etag}', "*"):
+        answer = await http.get(path, headers={"If-None-Match": existing})
         assert answer.status_code == 304
         assert answer.content == b""
         assert answer.headers["etag"] == etag

@@ -75,7 +75,7 @@ async def test_other_media_type_returns_unsupported_media_type(partner: Partner)
 
 async def test_unknown_parameter_returns_invalid_parameter(partner: Partner) -> None:
     body = await refused(await partner.get(Verb="http://example.com/v"), "invalid-parameter", 400)
-    assert [each["pointer"] for each in body["errors"]] == ["Verb"]
+    assert [error["pointer"] for error in body["errors"]] == ["Verb"]
 
 
 async def test_unknown_version_returns_unsupported_version(
@@ -92,7 +92,7 @@ async def test_stored_statement_returns_duplicate_or_conflict(partner: Partner) 
     assert (await refused(await partner.send(first), "duplicate", 409))["id"] == first["id"]
     other = statement(id=first["id"], result={"completion": True})
     body = await refused(await partner.send(other), "statement-conflict", 409)
-    assert [each["pointer"] for each in body["errors"]] == ["/result"]
+    assert [error["pointer"] for error in body["errors"]] == ["/result"]
 
 
 async def test_large_item_returns_too_large(partner: Partner) -> None:
@@ -106,9 +106,11 @@ async def test_batch_with_different_outcomes_returns_207(partner: Partner) -> No
     assert answer.status_code == 207
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
-    told = [(each["index"], each["status"], each["outcome"]) for each in body["results"]]
-    assert told == [(0, 200, "stored"), (1, 400, "invalid"), (2, 409, "duplicate")]
-    assert [each["id"] for each in body["results"]] == [fine["id"], None, fine["id"]]
+    reported = [
+        (result["index"], result["status"], result["outcome"]) for result in body["results"]
+    ]
+    assert reported == [(0, 200, "stored"), (1, 400, "invalid"), (2, 409, "duplicate")]
+    assert [result["id"] for result in body["results"]] == [fine["id"], None, fine["id"]]
     assert body["results"][0]["problem"] is None
     assert body["results"][1]["problem"]["code"] == "invalid-statement"
     assert body["summary"] == {"received": 3, "stored": 1, "invalid": 1, "duplicate": 1}
@@ -121,21 +123,21 @@ async def test_refused_atomic_batch_lists_refused_items_only(partner: Partner) -
     answer = await partner.xapi([stored, large, fine, {}])
     body = await refused(answer, "invalid-statement", 400)
     assert "summary" not in body
-    told = [(each["index"], each["status"], each["outcome"]) for each in body["results"]]
-    assert told == [(1, 413, "too_large"), (3, 400, "invalid")]
+    reported = [(item["index"], item["status"], item["outcome"]) for item in body["results"]]
+    assert reported == [(1, 413, "too_large"), (3, 400, "invalid")]
     assert body["results"][1]["problem"] == {name: body[name] for name in body if name != "results"}
     answer = await partner.xapi([stored, fine, stored | {"result": {"completion": True}}])
     body = await refused(answer, "invalid-statement", 400)
-    assert [each["index"] for each in body["results"]] == [2]
+    assert [item["index"] for item in body["results"]] == [2]
 
 
 async def test_aborted_items_are_not_listed(partner: Partner) -> None:
-    known = statement(id=new_id())
-    assert (await partner.xapi(known)).status_code == 200
-    other = known | {"result": {"completion": True}}
+    existing = statement(id=new_id())
+    assert (await partner.xapi(existing)).status_code == 200
+    other = existing | {"result": {"completion": True}}
     answer = await partner.xapi([statement(), other])
     body = await refused(answer, "statement-conflict", 409)
-    assert [(each["index"], each["id"]) for each in body["results"]] == [(1, known["id"])]
+    assert [(result["index"], result["id"]) for result in body["results"]] == [(1, existing["id"])]
     assert "aborted" not in answer.text
     counted = {
         kind: metrics.OUTCOMES.labels(partner.name, kind)._value.get()

@@ -32,6 +32,8 @@ async def test_rate_limit_is_per_credential(
     settings: Settings, partner: Partner, stranger: Partner
 ) -> None:
     async with serving(msgspec.structs.replace(settings, rate_limit="1/minute")) as http:
-        for who in (partner, stranger):
-            answers = [await http.get(who.url("statements"), headers=who.headers) for _ in "12"]
+        for client in (partner, stranger):
+            answers = [
+                await http.get(client.url("statements"), headers=client.headers) for _ in "12"
+            ]
             assert [answer.status_code for answer in answers] == [200, 429]

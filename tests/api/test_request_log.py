@@ -20,20 +20,20 @@ from tests.support.partners import Partner
 from tests.support.statements import XAPI, statement
 
 
-@pytest.mark.parametrize("given", ["abc", "0af7651916cd43dd/8448:eb=+._-", "x" * 128])
-async def test_valid_request_id_is_kept(http: httpx.AsyncClient, given: str) -> None:
-    answer = await http.get("/healthz", headers={"X-Request-ID": given})
-    assert answer.headers["x-request-id"] == given
+@pytest.mark.parametrize("value", ["abc", "0af7651916cd43dd/8448:eb=+._-", "x" * 128])
+async def test_valid_request_id_is_kept(http: httpx.AsyncClient, value: str) -> None:
+    answer = await http.get("/healthz", headers={"X-Request-ID": value})
+    assert answer.headers["x-request-id"] == value
 
 
-@pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "ü", "a\tb", '{"x":1}', "abc\xff"])
+@pytest.mark.parametrize("value", [None, "", "a b", "x" * 129, "ü", "a\tb", '{"x":1}', "abc\xff"])
 async def test_missing_or_invalid_request_id_is_generated(
-    http: httpx.AsyncClient, given: str | None
+    http: httpx.AsyncClient, value: str | None
 ) -> None:
-    headers: Any = {} if given is None else {"X-Request-ID": given.encode("latin-1")}
+    headers: Any = {} if value is None else {"X-Request-ID": value.encode("latin-1")}
     answers = [await http.get("/nothing", headers=headers) for _ in range(2)]
     ids = [answer.headers["x-request-id"] for answer in answers]
-    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
+    assert all(re.fullmatch("[0-9a-f]{32}", item) for item in ids)
     assert ids[0] != ids[1]
 
 

@@ -55,13 +55,13 @@ class ScopedClient:
     async def ids(self, **params: str) -> list[str]:
         """The ids of all pages of a list."""
         answer = await self.get(**params)
-        found: list[str] = []
+        result: list[str] = []
         while True:
             assert answer.status_code == 200, answer.text
             page = answer.json()
-            found += [each["id"] for each in page["statements"]]
+            result += [item["id"] for item in page["statements"]]
             if not page["more"]:
-                return found
+                return result
             answer = await self.ask("GET", page["more"])
 
 
@@ -101,7 +101,7 @@ class Call:
 def calls() -> Iterator[Call]:
     write = (scopes.STATEMENTS_WRITE,)
     read = (scopes.STATEMENTS_READ, scopes.STATEMENTS_READ_MINE, scopes.ALL_READ)
-    known = (scopes.STATEMENTS_READ, scopes.PROFILE, scopes.ALL_READ)
+    existing = (scopes.STATEMENTS_READ, scopes.PROFILE, scopes.ALL_READ)
     own = "/v1/partners/{partner}"
     for path in (STATEMENTS, f"{own}/statements", f"{own}/organizations/north/statements"):
         yield Call("POST", path, {}, write, statement())
@@ -109,8 +109,8 @@ def calls() -> Iterator[Call]:
             yield Call(method, path, {}, read)
     yield Call("PUT", STATEMENTS, {"statementId": new_id()}, write, statement())
     for method in ("GET", "HEAD"):
-        yield Call(method, "/xapi/agents", {"agent": json.dumps(AGENT)}, known)
-        yield Call(method, "/xapi/activities", {"activityId": ACTIVITY}, known)
+        yield Call(method, "/xapi/agents", {"agent": json.dumps(AGENT)}, existing)
+        yield Call(method, "/xapi/activities", {"activityId": ACTIVITY}, existing)
         yield Call(method, "/xapi/about", {}, tuple(scopes.SUPPORTED))
     event = {
         "content_id": "x",
@@ -149,8 +149,8 @@ async def test_request_without_its_scope_returns_403(
     for scope in scopes.SUPPORTED:
         if "stateId" in call.params or "profileId" in call.params:  # the document exists
             await everything.ask("POST", path, params=call.params, json={"b": 2})
-        who = await scoped_client(services, partner, scope)
-        answer = await who.ask(
+        client = await scoped_client(services, partner, scope)
+        answer = await client.ask(
             call.method, path, params=call.params, json=call.content, headers=dict(call.headers)
         )
         if scope in (*call.scopes, scopes.ALL, scopes.ADMIN):
@@ -185,7 +185,7 @@ async def test_about_requires_no_scope(http: httpx.AsyncClient, partner: Partner
 
 
 @pytest.mark.parametrize(
-    ("granted", "asked", "allowed"),
+    ("granted", "requested", "allowed"),
     [
         ({scopes.ALL}, "statements/read", {"GET"}),
         ({scopes.ALL}, "statements/write statements/read/mine", {"GET", "POST"}),
@@ -195,7 +195,7 @@ async def test_about_requires_no_scope(http: httpx.AsyncClient, partner: Partner
     ],
 )
 async def test_token_is_limited_to_its_requested_scopes(
-    partner: Partner, services: Services, granted: set[str], asked: str, allowed: set[str]
+    partner: Partner, services: Services, granted: set[str], requested: str, allowed: set[str]
 ) -> None:
     database = services.database
     issued = await credentials.add_credential(
@@ -208,12 +208,12 @@ async def test_token_is_limited_to_its_requested_scopes(
     )
     answer = await partner.http.post(
         "/oauth2/token",
-        data={"grant_type": "client_credentials", **({"scope": asked} if asked else {})},
+        data={"grant_type": "client_credentials", **({"scope": requested} if requested else {})},
         auth=(issued.key, issued.secret),
     )
-    who = ScopedClient(partner, issued.key, answer.json()["access_token"])
+    client = ScopedClient(partner, issued.key, answer.json()["access_token"])
     for method, content in (("GET", None), ("POST", statement())):
-        answer = await who.ask(method, STATEMENTS, json=content)
+        answer = await client.ask(method, STATEMENTS, json=content)
         assert (answer.status_code == 200) == (method in allowed), (method, answer.text)
 
 
@@ -280,9 +280,9 @@ async def test_cursor_of_another_client_returns_own_statements_only(two: Two) ->
     mine = await two.mine.post(*(statement() for _ in range(2)))
     theirs = await two.theirs.post(*(statement() for _ in range(4)))
     more = (await two.all.get(limit="1")).json()["more"]
-    found = (await two.mine.ask("GET", more.replace("limit=1&", ""))).json()["statements"]
-    assert {each["id"] for each in found} <= set(mine)
-    assert not {each["id"] for each in found} & set(theirs)
+    result = (await two.mine.ask("GET", more.replace("limit=1&", ""))).json()["statements"]
+    assert {item["id"] for item in result} <= set(mine)
+    assert not {item["id"] for item in result} & set(theirs)
 
 
 async def test_sent_authority_does_not_make_a_statement_own(two: Two) -> None:
@@ -295,11 +295,11 @@ async def test_sent_authority_does_not_make_a_statement_own(two: Two) -> None:
 
 async def test_statement_of_another_client_returns_404(two: Two) -> None:
     (sent,) = await two.mine.post(statement())
-    for who, status in ((two.mine, 200), (two.all, 200), (two.theirs, 404)):
+    for client, status in ((two.mine, 200), (two.all, 200), (two.theirs, 404)):
         for method in ("GET", "HEAD"):
-            answer = await who.ask(method, STATEMENTS, params={"statementId": sent})
+            answer = await client.ask(method, STATEMENTS, params={"statementId": sent})
             assert answer.status_code == status
-        assert (await who.get(voidedStatementId=sent)).status_code == 404
+        assert (await client.get(voidedStatementId=sent)).status_code == 404
 
 
 async def test_voided_statement_of_another_client_returns_404(two: Two) -> None:
@@ -307,9 +307,9 @@ async def test_voided_statement_of_another_client_returns_404(two: Two) -> None:
     (sent,) = await two.mine.post(statement())
     target = {"objectType": "StatementRef", "id": sent}
     (voiding,) = await two.theirs.post(statement(verb={"id": VOIDED}, object=target))
-    for who, status in ((two.mine, 200), (two.all, 200), (two.theirs, 404)):
-        assert (await who.get(voidedStatementId=sent)).status_code == status
-        assert (await who.get(statementId=sent)).status_code == 404
+    for client, status in ((two.mine, 200), (two.all, 200), (two.theirs, 404)):
+        assert (await client.get(voidedStatementId=sent)).status_code == status
+        assert (await client.get(statementId=sent)).status_code == 404
     assert await two.mine.ids() == []
     assert await two.theirs.ids() == [voiding]
 
@@ -343,8 +343,8 @@ async def test_read_mine_applies_to_track_events_and_the_partner_interface(
     answer = await tracker.ask("POST", partner.url("track"), json=event)
     assert answer.status_code == 200, answer.text
     await two.mine.post(statement())
-    for who, count in ((tracker, 1), (two.mine, 1), (two.theirs, 0), (two.all, 2)):
-        listed = await who.ask("GET", partner.url("statements"))
+    for client, count in ((tracker, 1), (two.mine, 1), (two.theirs, 0), (two.all, 2)):
+        listed = await client.ask("GET", partner.url("statements"))
         assert len(listed.json()["statements"]) == count
 
 
@@ -399,20 +399,20 @@ def nodes(plan: Json) -> Iterator[Json]:
 # define
 
 
-async def told(who: ScopedClient, resource: str, **params: str) -> Json:
-    answer = await who.ask("GET", f"/xapi/{resource}", params=params)
+async def get_entity(client: ScopedClient, resource: str, **params: str) -> Json:
+    answer = await client.ask("GET", f"/xapi/{resource}", params=params)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
-@pytest.mark.parametrize("face", ["xapi", "partner"])
+@pytest.mark.parametrize("interface", ["xapi", "partner"])
 async def test_statement_without_define_scope_changes_no_definitions_and_names(
-    partner: Partner, services: Services, face: str
+    partner: Partner, services: Services, interface: str
 ) -> None:
     writer = await scoped_client(services, partner, scopes.STATEMENTS_WRITE)
     definer = await scoped_client(services, partner, scopes.STATEMENTS_WRITE, scopes.DEFINE)
     reader = await scoped_client(services, partner, scopes.ALL_READ)
-    url = STATEMENTS if face == "xapi" else partner.url("statements")
+    url = STATEMENTS if interface == "xapi" else partner.url("statements")
 
     def sent(name: str) -> Json:
         return statement(
@@ -423,23 +423,23 @@ async def test_statement_without_define_scope_changes_no_definitions_and_names(
 
     first = sent("First")
     assert (await writer.ask("POST", url, json=first)).status_code == 200
-    assert await told(reader, "activities", activityId=ACTIVITY) == {
+    assert await get_entity(reader, "activities", activityId=ACTIVITY) == {
         "objectType": "Activity",
         "id": ACTIVITY,
     }
-    assert "name" not in await told(reader, "agents", agent=json.dumps(AGENT))
+    assert "name" not in await get_entity(reader, "agents", agent=json.dumps(AGENT))
     # The statement keeps its own definitions in every format.
     for form in ("exact", "canonical"):
         answer = await reader.get(statementId=first["id"], format=form)
         assert answer.json()["object"]["definition"]["name"] == {"en": "First"}
     # The same statement from a client with define is a duplicate.
     assert (await definer.ask("POST", url, json=first)).status_code in (200, 409)
-    assert "definition" not in await told(reader, "activities", activityId=ACTIVITY)
+    assert "definition" not in await get_entity(reader, "activities", activityId=ACTIVITY)
     assert (await definer.ask("POST", url, json=sent("Second"))).status_code == 200
     assert (await writer.ask("POST", url, json=sent("Third"))).status_code == 200
-    activity = await told(reader, "activities", activityId=ACTIVITY)
+    activity = await get_entity(reader, "activities", activityId=ACTIVITY)
     assert activity["definition"]["name"] == {"en": "Second"}
-    person = await told(reader, "agents", agent=json.dumps(AGENT))
+    person = await get_entity(reader, "agents", agent=json.dumps(AGENT))
     assert person["name"] == ["Second"]
     # The canonical format has the merged definition, also for the client without define.
     answer = await reader.get(statementId=first["id"], format="canonical")
@@ -453,7 +453,7 @@ async def test_authority_name_is_the_label_of_the_credential(
     impostor = {"mbox": "mailto:impostor@example.com", "name": "Impostor"}
     await sender.post(statement(authority=impostor))
     authority = {"account": {"homePage": partner.home_page, "name": sender.key}}
-    person = await told(sender, "agents", agent=json.dumps(authority))
+    person = await get_entity(sender, "agents", agent=json.dumps(authority))
     assert person["name"] == ["The learning portal"]
     del impostor["name"]
-    assert "name" not in await told(sender, "agents", agent=json.dumps(impostor))
+    assert "name" not in await get_entity(sender, "agents", agent=json.dumps(impostor))

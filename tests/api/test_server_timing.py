@@ -28,8 +28,8 @@ async def test_server_timing_lists_the_stages_of_a_request(
             (await http.get("/healthz"), ["render"]),
         ):
             assert answer.status_code == 200
-            told = answer.headers["server-timing"]
-            assert re.findall(r"(\w+);dur=\d+\.\d{3}(?:, |$)", told) == stages
+            reported = answer.headers["server-timing"]
+            assert re.findall(r"(\w+);dur=\d+\.\d{3}(?:, |$)", reported) == stages
 
 
 async def test_server_timing_is_off_by_default(http: httpx.AsyncClient) -> None:

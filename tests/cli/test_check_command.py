@@ -30,9 +30,9 @@ def test_check_reports_every_component(lrs: Lrs) -> None:
 
 
 def test_check_reads_the_keys_of_an_external_issuer(lrs: Lrs, tmp_path: Path) -> None:
-    def checked(place: Path | str) -> Result:
+    def checked(position: Path | str) -> Result:
         issuer = "https://login.example.com/"
-        return lrs("check", LRS_OAUTH_ISSUER=issuer, LRS_OAUTH_JWKS=str(place))
+        return lrs("check", LRS_OAUTH_ISSUER=issuer, LRS_OAUTH_JWKS=str(position))
 
     keys = tmp_path / "keys.json"
     key = RSAKey.generate_key(2048, auto_kid=True)
@@ -72,7 +72,7 @@ def test_empty_schema_is_refused_until_migrated(lrs: Lrs, empty: str) -> None:
         assert refused(result) == "The database has no schema yet: run `lrs migrate`."
     result = lrs("migrate", LRS_DATABASE_URL=empty)
     assert result.stdout.splitlines() == [
-        *(f"applied {each.version:04} {each.name}" for each in migrations.all_migrations()),
+        *(f"applied {item.version:04} {item.name}" for item in migrations.all_migrations()),
         f"schema version {migrations.all_migrations()[-1].version}",
     ]
     assert lrs("check", LRS_DATABASE_URL=empty).exit_code == 0

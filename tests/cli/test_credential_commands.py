@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 
 from lrs.auth import scopes, secrets
-from tests.support.cli import Lrs, new_name, refused, shown
+from tests.support.cli import Lrs, new_name, printed_fields, refused
 from tests.support.statements import statement
 
 
@@ -29,23 +29,23 @@ def test_secret_is_printed_once_and_stored_as_a_hash(
     lrs: Lrs, name: str, database_url: str
 ) -> None:
     result = lrs("credential", "add", name, "--label", "Their server")
-    told = shown(result)
-    assert set(told) == {"key", "secret"}
+    reported = printed_fields(result)
+    assert set(reported) == {"key", "secret"}
     assert result.stderr == "Store the secret now: it is not shown again.\n"
-    kept = fetch(database_url, told["key"])
-    assert kept["secret_hash"] == secrets.hash_secret(told["secret"])
-    assert told["secret"] not in repr(dict(kept))
+    remaining = fetch(database_url, reported["key"])
+    assert remaining["secret_hash"] == secrets.hash_secret(reported["secret"])
+    assert reported["secret"] not in repr(dict(remaining))
     listed = lrs("credential", "list", name).stdout
-    assert listed == f"{name}\t{told['key']}\tclient\tall\tactive\tTheir server\n"
-    assert told["secret"] not in listed
+    assert listed == f"{name}\t{reported['key']}\tclient\tall\tactive\tTheir server\n"
+    assert reported["secret"] not in listed
 
 
 def test_bearer_credential_prints_the_static_token(lrs: Lrs, name: str, server: str) -> None:
-    told = shown(lrs("credential", "add", name, "--kind", "bearer"))
-    assert set(told) == {"key", "token"}
+    reported = printed_fields(lrs("credential", "add", name, "--kind", "bearer"))
+    assert set(reported) == {"key", "token"}
     answer = httpx.get(
         f"{server}/v1/partners/{name}/statements",
-        headers={"Authorization": f"Bearer {told['token']}"},
+        headers={"Authorization": f"Bearer {reported['token']}"},
     )
     assert answer.status_code == 200
 
@@ -53,15 +53,15 @@ def test_bearer_credential_prints_the_static_token(lrs: Lrs, name: str, server: 
 def test_credential_is_stored_with_scopes_and_expiry(
     lrs: Lrs, name: str, database_url: str
 ) -> None:
-    told = shown(
+    reported = printed_fields(
         lrs(
             *("credential", "add", name, "--expires-in-days", "30"),
             *("--scope", "track/write", "--scope", "statements/read"),
         )
     )
-    kept = fetch(database_url, told["key"])
-    assert kept["scopes"] == ["statements/read", "track/write"]
-    assert 29 <= (kept["expires_at"] - kept["created_at"]).days <= 30
+    remaining = fetch(database_url, reported["key"])
+    assert remaining["scopes"] == ["statements/read", "track/write"]
+    assert 29 <= (remaining["expires_at"] - remaining["created_at"]).days <= 30
     assert "\tuntil 20" in lrs("credential", "list", name).stdout
 
 
@@ -72,24 +72,26 @@ def test_unknown_scope_is_a_usage_error(lrs: Lrs, name: str) -> None:
 
 
 def test_rotated_secret_overlaps_with_the_old_one(lrs: Lrs, name: str, server: str) -> None:
-    old = shown(lrs("credential", "add", name))
-    new = shown(lrs("credential", "rotate", old["key"]))
+    old = printed_fields(lrs("credential", "add", name))
+    new = printed_fields(lrs("credential", "rotate", old["key"]))
     assert (new["key"] == old["key"], new["secret"] == old["secret"]) == (True, False)
-    for told in (old, new):
-        assert lrs("token", "--url", server, "--key", told["key"], SECRET=told["secret"]).stdout
-    last = shown(lrs("credential", "rotate", old["key"], "--overlap-hours", "0"))
-    for told, code in ((old, 1), (new, 1), (last, 0)):
-        result = lrs("token", "--url", server, "--key", told["key"], SECRET=told["secret"])
+    for reported in (old, new):
+        assert lrs(
+            "token", "--url", server, "--key", reported["key"], SECRET=reported["secret"]
+        ).stdout
+    last = printed_fields(lrs("credential", "rotate", old["key"], "--overlap-hours", "0"))
+    for reported, code in ((old, 1), (new, 1), (last, 0)):
+        result = lrs("token", "--url", server, "--key", reported["key"], SECRET=reported["secret"])
         assert result.exit_code == code
 
 
 def test_revoked_credential_is_listed_as_revoked(lrs: Lrs, name: str) -> None:
-    told = shown(lrs("credential", "add", name))
-    assert lrs("credential", "revoke", told["key"]).stdout == f"revoked {told['key']}\n"
+    reported = printed_fields(lrs("credential", "add", name))
+    assert lrs("credential", "revoke", reported["key"]).stdout == f"revoked {reported['key']}\n"
     assert "\trevoked\t" in lrs("credential", "list", name).stdout
     for command in ("revoke", "rotate"):
-        sentence = refused(lrs("credential", command, told["key"]))
-        assert sentence.startswith(f"Credential '{told['key']}' not found")
+        sentence = refused(lrs("credential", command, reported["key"]))
+        assert sentence.startswith(f"Credential '{reported['key']}' not found")
 
 
 def test_unknown_partner_or_credential_is_reported(lrs: Lrs) -> None:
@@ -112,8 +114,10 @@ def test_nul_character_in_an_argument_is_refused(lrs: Lrs, name: str) -> None:
 
 
 def test_token_is_requested_from_a_running_server(lrs: Lrs, name: str, server: str) -> None:
-    told = shown(lrs("credential", "add", name))
-    result = lrs("token", "--url", f"{server}/", "--key", told["key"], "--secret", told["secret"])
+    reported = printed_fields(lrs("credential", "add", name))
+    result = lrs(
+        "token", "--url", f"{server}/", "--key", reported["key"], "--secret", reported["secret"]
+    )
     assert result.exit_code == 0, result.output
     answer = httpx.post(
         f"{server}/v1/partners/{name}/statements",
@@ -122,7 +126,7 @@ def test_token_is_requested_from_a_running_server(lrs: Lrs, name: str, server: s
     )
     assert answer.status_code == 200
     narrow = lrs(
-        *("token", "--url", server, "--key", told["key"], "--secret", told["secret"]),
+        *("token", "--url", server, "--key", reported["key"], "--secret", reported["secret"]),
         *("--scope", "track/write"),
     )
     answer = httpx.get(

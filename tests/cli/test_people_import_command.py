@@ -24,7 +24,7 @@ Import = Callable[..., Result]
 
 
 @pytest.fixture
-def take(partner: Partner, run: Callable[..., Result], tmp_path: Path) -> Import:
+def import_file(partner: Partner, run: Callable[..., Result], tmp_path: Path) -> Import:
     """Imports a file with this content."""
 
     def imported(content: bytes | str, *options: str, name: str = "people.csv") -> Result:
@@ -35,9 +35,9 @@ def take(partner: Partner, run: Callable[..., Result], tmp_path: Path) -> Import
     return imported
 
 
-async def test_repeated_import_of_a_table_is_idempotent(take: Import) -> None:
+async def test_repeated_import_of_a_table_is_idempotent(import_file: Import) -> None:
     async def told(table: str, *options: str) -> str:
-        done = await asyncio.to_thread(take, table, *options)
+        done = await asyncio.to_thread(import_file, table, *options)
         assert done.exit_code == 0, done.output
         return done.stdout
 
@@ -57,9 +57,9 @@ async def test_repeated_import_of_a_table_is_idempotent(take: Import) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--preview"]])
 async def test_refused_row_is_reported_and_nothing_is_imported(
-    take: Import, options: list[str]
+    import_file: Import, options: list[str]
 ) -> None:
-    done = await asyncio.to_thread(take, TABLE.replace("2026-01-01", "tomorrow"), *options)
+    done = await asyncio.to_thread(import_file, TABLE.replace("2026-01-01", "tomorrow"), *options)
     assert done.exit_code == 1
     detail = 'from: expected a date such as 2026-05-08, found "tomorrow"'
     assert f"line 5\tmembership\tada\trefused\t{detail}" in done.stderr
@@ -68,15 +68,15 @@ async def test_refused_row_is_reported_and_nothing_is_imported(
     assert "Writing" not in done.stderr
 
 
-async def test_progress_is_printed_only_when_rows_are_written(take: Import) -> None:
-    first = await asyncio.to_thread(take, TABLE)
-    again = await asyncio.to_thread(take, TABLE)
+async def test_progress_is_printed_only_when_rows_are_written(import_file: Import) -> None:
+    first = await asyncio.to_thread(import_file, TABLE)
+    again = await asyncio.to_thread(import_file, TABLE)
     assert ["Writing" in done.stderr for done in (first, again)] == [True, False]
 
 
-async def test_json_array_is_imported(take: Import) -> None:
+async def test_json_array_is_imported(import_file: Import) -> None:
     rows = json.dumps([{"type": "user", "user": "ada"}])
-    done = await asyncio.to_thread(take, rows, name="people.json")
+    done = await asyncio.to_thread(import_file, rows, name="people.json")
     assert done.stdout == "1 rows: 1 added\n"
 
 
@@ -90,8 +90,8 @@ async def test_json_array_is_imported(take: Import) -> None:
     ],
 )
 async def test_unreadable_file_is_reported(
-    take: Import, name: str, content: bytes, sentence: str
+    import_file: Import, name: str, content: bytes, sentence: str
 ) -> None:
-    done = await asyncio.to_thread(take, content, name=name)
+    done = await asyncio.to_thread(import_file, content, name=name)
     assert done.exit_code == 1
     assert sentence in done.stderr

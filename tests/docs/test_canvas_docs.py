@@ -71,7 +71,7 @@ def test_documented_commands_exist() -> None:
     named = set(re.findall(r"^lrs tool ([a-z-]+)", DOCUMENT, re.MULTILINE))
     assert named == set(group.commands)
     for name, flag in re.findall(r"^lrs tool ([a-z-]+) .*?(--[a-z-]+)", DOCUMENT, re.MULTILINE):
-        assert flag in {each for p in group.commands[name].params for each in p.opts}
+        assert flag in {item for p in group.commands[name].params for item in p.opts}
 
 
 def test_documented_messages_are_those_of_the_server() -> None:

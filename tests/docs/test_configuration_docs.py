@@ -29,8 +29,13 @@ def code(text: str) -> str:
 
 def row(name: str, schema: dict[str, Any]) -> str:
     default = schema["default"]
-    shown = str(default).lower() if isinstance(default, bool) else str(default)
-    cells = [code(variable(name)), code(FLAGS.get(name, "")), code(shown), schema["description"]]
+    displayed = str(default).lower() if isinstance(default, bool) else str(default)
+    cells = [
+        code(variable(name)),
+        code(FLAGS.get(name, "")),
+        code(displayed),
+        schema["description"],
+    ]
     return f"| {' | '.join(cells)} |"
 
 
@@ -44,8 +49,8 @@ def test_setting_has_a_row(name: str) -> None:
 
 def test_documented_variables_exist() -> None:
     named = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", DOCUMENT))
-    known = {variable(name) for name in settings_schema()}
-    assert {each.removesuffix("_FILE") for each in named} <= known
+    existing = {variable(name) for name in settings_schema()}
+    assert {item.removesuffix("_FILE") for item in named} <= existing
 
 
 def test_rows_are_in_the_order_of_the_settings() -> None:
@@ -58,7 +63,7 @@ def test_flags_are_settings() -> None:
 
 
 def test_examples_are_valid() -> None:
-    given = re.findall(rf"^(?:export )?({PREFIX}\w+)=(\S+)", DOCUMENT, re.MULTILINE)
-    assert len(given) > 5
-    environ = {name: value for name, value in given if not name.endswith("_FILE")}
+    argument = re.findall(rf"^(?:export )?({PREFIX}\w+)=(\S+)", DOCUMENT, re.MULTILINE)
+    assert len(argument) > 5
+    environ = {name: value for name, value in argument if not name.endswith("_FILE")}
     assert from_environment(environ).workers == 4

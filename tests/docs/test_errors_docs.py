@@ -20,47 +20,47 @@ OUTCOMES = re.findall(r"^\| `([a-z_]+)` \| (\d{3}) \| ([^|]*?) ?\|$", DOCUMENT, 
 
 def test_every_problem_is_documented_with_its_status() -> None:
     assert {(code, int(status)) for code, status, _, _ in ROWS} == {
-        (each.code, each.status) for each in CLASSES
+        (class_.code, class_.status) for class_ in CLASSES
     }
     assert len(ROWS) == len(CLASSES)
 
 
 def test_every_error_class_has_its_own_code() -> None:
-    codes = [each.code for each in CLASSES]
+    codes = [class_.code for class_ in CLASSES]
     assert len(codes) == len(set(codes))
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", code) for code in codes)
 
 
 def test_error_class_has_the_status_of_its_parent() -> None:
-    for each in CLASSES:
-        above: type[LRSError] = each.__mro__[1]
-        assert above is LRSError or above.status == each.status
+    for class_ in CLASSES:
+        above: type[LRSError] = class_.__mro__[1]
+        assert above is LRSError or above.status == class_.status
 
 
 def test_error_tree_in_the_docstring_matches_the_classes() -> None:
     drawn = re.findall(r"[├└]── (\w+) +(\d{3})", errors.__doc__ or "")
-    assert drawn == [(each.__name__, str(each.status)) for each in CLASSES]
+    assert drawn == [(class_.__name__, str(class_.status)) for class_ in CLASSES]
 
 
 def test_every_outcome_is_documented() -> None:
-    told = [kind for kind in get_args(model.OutcomeKind) if kind != "aborted"]
-    assert [outcome for outcome, _, _ in OUTCOMES] == told
+    reported = [kind for kind in get_args(model.OutcomeKind) if kind != "aborted"]
+    assert [outcome for outcome, _, _ in OUTCOMES] == reported
     assert "`aborted`" in DOCUMENT
-    statuses = {each.code: str(each.status) for each in CLASSES}
+    statuses = {class_.code: str(class_.status) for class_ in CLASSES}
     for _, status, codes in OUTCOMES:
         assert {statuses[code] for code in re.findall(r"`([a-z-]+)`", codes)} <= {status}
 
 
 def test_examples_have_the_titles_of_the_error_classes() -> None:
-    titles = {each.code: (each.title, each.status) for each in CLASSES}
-    shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]
-    problem, results = shown
+    titles = {class_.code: (class_.title, class_.status) for class_ in CLASSES}
+    displayed = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]
+    problem, results = displayed
     assert (problem["title"], problem["status"]) == titles[problem["code"]]
-    told = results["results"][1]["problem"]
-    assert (told["title"], told["status"]) == titles[told["code"]]
+    reported = results["results"][1]["problem"]
+    assert (reported["title"], reported["status"]) == titles[reported["code"]]
 
 
 async def test_first_example_is_the_response_of_the_server(partner: Partner) -> None:
-    shown = json.loads(re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)[0])
+    displayed = json.loads(re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)[0])
     wrong = {"actor": {"mbox": "mailto:a@example.com"}, "verb": {"id": "completed"}}
-    assert (await partner.send(wrong)).json() == shown
+    assert (await partner.send(wrong)).json() == displayed

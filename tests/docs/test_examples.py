@@ -68,7 +68,7 @@ async def test_documented_request_succeeds(
 ) -> None:
     partner = await prepared_partner(services, http)
     response = await send(partner, request_)
-    if "/learners/" in request_.url:  # the projector does not run here
+    if "/learners/" in request_.url:  # the projector does not run in this test
         assert response.status_code == 404, document
     else:
         assert response.status_code == 200, (document, response.text)
@@ -81,7 +81,7 @@ async def test_readme_shows_the_response_to_an_invalid_statement(
         json.loads(block) for block in blocks(README, "json") if "urn:lrs:problem" in block
     ]
     partner = await prepared_partner(services, http)
-    (statement,) = [each for each in curl_requests(README) if each.data and "verb" in each.data]
+    (statement,) = [item for item in curl_requests(README) if item.data and "verb" in item.data]
     assert statement.data is not None
     body = json.loads(statement.data) | {"verb": {"id": "completed"}}
     response = (await partner.send(body)).json()

@@ -110,7 +110,7 @@ async def test_response_without_credentials_conforms_to_the_document(
 ) -> None:
     method, _, path = label.partition(" ")
     is_closed = any(
-        "bearer" in each for each in DOCUMENT["paths"][path][method.lower()]["security"]
+        "bearer" in item for item in DOCUMENT["paths"][path][method.lower()]["security"]
     )
     statuses = set()
 
@@ -160,17 +160,17 @@ async def test_documented_attachment_example_is_stored(partner: Partner, method:
     assert contents == attached
     set_here = dict.fromkeys(("authority", "stored"))
     for path in (partner.url("statements"), "/xapi/statements"):
-        found = await partner.http.get(
+        result = await partner.http.get(
             path, params={"attachments": "true"}, headers={**XAPI, **partner.headers}
         )
-        assert found.status_code == 200
-        answered, received = parts(found.headers["content-type"], found.content)
+        assert result.status_code == 200
+        answered, received = parts(result.headers["content-type"], result.content)
         assert received == contents
-        assert [each | set_here for each in answered["statements"]] == [
-            each | set_here for each in page["statements"]
+        assert [item | set_here for item in answered["statements"]] == [
+            item | set_here for item in page["statements"]
         ]
-        for each in (answered, page):
-            validator({"$ref": "#/components/schemas/StatementPage"}).validate(each)
+        for item in (answered, page):
+            validator({"$ref": "#/components/schemas/StatementPage"}).validate(item)
 
 
 async def test_every_media_type_of_statement_lists_is_documented(partner: Partner) -> None:
@@ -186,15 +186,15 @@ async def test_every_media_type_of_statement_lists_is_documented(partner: Partne
 
 
 async def test_refused_batch_returns_the_documented_example(partner: Partner) -> None:
-    known = statement(id=new_id())
-    assert (await partner.xapi(known)).status_code == 200
+    existing = statement(id=new_id())
+    assert (await partner.xapi(existing)).status_code == 200
     example = COMPONENTS["examples"]["batch-refused"]["value"]
     without_verb = {name: value for name, value in statement().items() if name != "verb"}
     answer = await partner.xapi([statement(), without_verb])
     assert answer.json() == example
-    conflict = known | {"result": {"completion": True}}
+    conflict = existing | {"result": {"completion": True}}
     large = statement(result={"response": "x" * 1_048_576})
-    for batch, status in [([without_verb], 400), ([conflict], 409), ([large, known], 413)]:
+    for batch, status in [([without_verb], 400), ([conflict], 409), ([large, existing], 413)]:
         answer = await partner.xapi(batch)
         assert answer.status_code == status
         assert len(answer.json()["results"]) == 1
@@ -239,8 +239,8 @@ async def test_refused_multipart_returns_the_documented_code(
         )
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         validator(response_schema("/xapi/statements", method, answer)).validate(answer.json())
-        told = DOCUMENT["paths"]["/xapi/statements"][method]["requestBody"]["description"]
-        assert f"`{code}`" in told
+        reported = DOCUMENT["paths"]["/xapi/statements"][method]["requestBody"]["description"]
+        assert f"`{code}`" in reported
 
 
 async def test_missing_attachment_returns_the_documented_code(partner: Partner) -> None:

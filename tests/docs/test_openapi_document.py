@@ -65,7 +65,7 @@ def test_every_component_is_used() -> None:
     for kind in COMPONENTS.keys() - {"securitySchemes"}:
         for name in COMPONENTS[kind]:
             used = f"#/components/{kind}/{name}"
-            assert any(each == used or each.startswith(f"{used}/") for each in references), used
+            assert any(item == used or item.startswith(f"{used}/") for item in references), used
 
 
 def test_source_refers_to_every_schema_file() -> None:
@@ -78,7 +78,7 @@ def examples() -> Iterator[Any]:
     for node in nodes(DOCUMENT):
         if "schema" not in node:
             continue
-        named = {name: resolved(each)["value"] for name, each in node.get("examples", {}).items()}
+        named = {name: resolved(item)["value"] for name, item in node.get("examples", {}).items()}
         if "example" in node:
             named["example"] = node["example"]
         for name, value in named.items():
@@ -93,9 +93,9 @@ def test_examples_match_their_schema(schema: dict[str, Any], value: Any) -> None
 def test_optional_parameters_have_no_example_or_default() -> None:
     """The page sends every example and default; statementId excludes most other parameters."""
     for parameter in COMPONENTS["parameters"].values():
-        told = {**parameter, **parameter.get("content", {}).get("application/json", {})}
-        assert parameter.get("required") or "example" not in told
-        assert "default" not in resolved(told["schema"])
+        reported = {**parameter, **parameter.get("content", {}).get("application/json", {})}
+        assert parameter.get("required") or "example" not in reported
+        assert "default" not in resolved(reported["schema"])
 
 
 def test_path_parameters_are_not_escaped() -> None:
@@ -126,7 +126,7 @@ def test_document_describes_every_route_and_no_other() -> None:
     }
     assert described <= served
     # GET answers HEAD as well; the introduction says so.
-    assert {each for each in served if each[1] != "HEAD"} <= described
+    assert {item for item in served if item[1] != "HEAD"} <= described
 
 
 def test_operation_ids_are_unique() -> None:
@@ -147,7 +147,7 @@ def test_every_problem_code_is_described_under_its_status() -> None:
 
 
 def test_problem_examples_have_the_titles_of_the_error_classes() -> None:
-    titles = {each.code: each.title for each in classes()}
+    titles = {class_.code: class_.title for class_ in classes()}
     for name, example in COMPONENTS["examples"].items():
         if name.startswith("problem-"):
             assert example["value"]["title"] == titles[name.removeprefix("problem-")]
@@ -156,7 +156,7 @@ def test_problem_examples_have_the_titles_of_the_error_classes() -> None:
 def test_authenticated_operations_describe_their_errors() -> None:
     for path, method, operation in operations():
         statuses = set(operation["responses"])
-        if any("bearer" in each for each in operation["security"]):
+        if any("bearer" in item for item in operation["security"]):
             assert {"400", "401", "403", "429", "500", "503"} <= statuses, (path, method)
         if method == "post":
             assert {"400", "401", "413"} <= statuses, (path, method)

@@ -18,11 +18,11 @@ DOCUMENT = "\n".join((DOCS / f"{page}.md").read_text(encoding="utf-8") for page 
 
 
 def section(title: str, level: str = "##") -> str:
-    found = re.search(
+    result = re.search(
         rf"^{level} {title}\n(.*?)(?=^#{{2,{len(level)}}} |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL
     )
-    assert found, title
-    return found[1]
+    assert result, title
+    return result[1]
 
 
 def rows(text: str) -> list[list[str]]:
@@ -38,20 +38,20 @@ def test_every_table_has_a_section() -> None:
 
 @pytest.mark.parametrize("table", REPORTS, ids=lambda table: table.name)
 def test_every_column_has_type_and_source(table: Table) -> None:
-    told = rows(section(table.name, "###"))
+    reported = rows(section(table.name, "###"))
     expected = [(f"`{column.name}`", column.type) for column in table.columns]
-    assert [(name, type_) for name, type_, _ in told] == expected
-    assert all(source for _, _, source in told)
+    assert [(name, type_) for name, type_, _ in reported] == expected
+    assert all(source for _, _, source in reported)
 
 
 def test_column_comments_in_the_database_match_the_document() -> None:
     """Without Markdown, which business intelligence tools would show as text."""
-    said = re.findall(
+    message = re.findall(
         r"^comment on column (\w+)\.(\w+) is '((?:[^']|'')*)';$",
         resources.sql_file("report_comments"),
         re.MULTILINE,
     )
-    assert [(table, column, text.replace("''", "'")) for table, column, text in said] == [
+    assert [(table, column, text.replace("''", "'")) for table, column, text in message] == [
         (table.name, name.strip("`"), re.sub("[`*]", "", source))
         for table in REPORTS
         for name, _, source in rows(section(table.name, "###"))
@@ -60,8 +60,8 @@ def test_column_comments_in_the_database_match_the_document() -> None:
 
 def test_columns_of_statements_are_documented() -> None:
     text = section("Statements", "###")
-    told = rows(text[text.index("| column |") :].partition("\n\n")[0])
-    names = [(name, type_) for cell, type_, _ in told for name in re.findall(r"`(\w+)`", cell)]
+    reported = rows(text[text.index("| column |") :].partition("\n\n")[0])
+    names = [(name, type_) for cell, type_, _ in reported for name in re.findall(r"`(\w+)`", cell)]
     assert sorted(names) == sorted((column.name, column.type) for column in STATEMENTS.columns)
 
 
@@ -70,15 +70,15 @@ COMMANDS = sorted(set(re.findall(r"^lrs .*?(?=  #|$)", DOCUMENT, re.MULTILINE)))
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_documented_commands_exist(command: str) -> None:
-    found: click.Command = main.main
+    result: click.Command = main.main
     words = command.split()[1:]
-    while isinstance(found, click.Group):
-        found = found.commands[words.pop(0)]
-    flags = {flag for option in found.params for flag in option.opts}
+    while isinstance(result, click.Group):
+        result = result.commands[words.pop(0)]
+    flags = {flag for option in result.params for flag in option.opts}
     assert {word for word in words if word.startswith("--")} <= flags
 
 
 def test_documented_settings_exist() -> None:
-    known = {f"LRS_{name.upper()}" for name in settings_schema()}
+    existing = {f"LRS_{name.upper()}" for name in settings_schema()}
     client = {"LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET"}
-    assert set(re.findall(r"LRS_[A-Z_]*[A-Z]", DOCUMENT)) <= known | client
+    assert set(re.findall(r"LRS_[A-Z_]*[A-Z]", DOCUMENT)) <= existing | client

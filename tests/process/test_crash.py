@@ -63,21 +63,21 @@ def auth(pattern: Path) -> tuple[str, str]:
 
 def postgres(data: Path) -> list[psutil.Process]:
     """The processes of the embedded PostgreSQL on this directory."""
-    found = []
+    result = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.name() == "postgres" and Path(process.cwd()) == data / "postgres":
-                found.append(process)
-    return found
+                result.append(process)
+    return result
 
 
 def workers(server: Server) -> list[psutil.Process]:
-    found = []
+    result = []
     for child in psutil.Process(server.process.pid).children():
         with suppress(psutil.Error):
             if "spawn_main" in " ".join(child.cmdline()):
-                found.append(child)
-    return found
+                result.append(child)
+    return result
 
 
 class Senders:
@@ -99,7 +99,7 @@ class Senders:
             while not self.ended.is_set():
                 ids = [new_id() for _ in range((1, 10)[number % 2])]
                 self.sent.update(ids)
-                batch = [statement(id=each) for each in ids]
+                batch = [statement(id=item) for item in ids]
                 try:
                     answer = client.post(
                         f"{self.url}/xapi/statements", json=batch if number % 2 else batch[0]
@@ -129,14 +129,14 @@ class Senders:
 
 
 def stored(url: str, auth: tuple[str, str]) -> Counter[str]:
-    found: Counter[str] = Counter()
+    result: Counter[str] = Counter()
     with httpx.Client(auth=auth, headers=XAPI, base_url=url) as client:
         more = "/xapi/statements?format=ids"
         while more:
             page = client.get(more).json()
-            found.update(each["id"] for each in page["statements"])
+            result.update(item["id"] for item in page["statements"])
             more = page["more"]
-    return found
+    return result
 
 
 def kept(data: Path) -> Counter[str]:
@@ -180,11 +180,11 @@ def test_killed_processes_lose_no_acknowledged_statement(data: Path, auth: tuple
     assert len(senders.acknowledged) == len(set(senders.acknowledged)) > 400
     server = Server(data, LRS_LOG_LEVEL="warning")
     try:
-        found = stored(server.url, auth)
+        result = stored(server.url, auth)
     finally:
         server.close()
-    assert set(found.values()) == {1}
-    assert set(senders.acknowledged) <= set(found) <= senders.sent
+    assert set(result.values()) == {1}
+    assert set(senders.acknowledged) <= set(result) <= senders.sent
     assert not postgres(data)
 
 
@@ -197,18 +197,18 @@ def test_simultaneous_connections_are_balanced_over_workers(data: Path) -> None:
         """How many connections each worker has, with these ports at the other end."""
         return [
             sum(
-                each.status == status and (each.raddr.port if each.raddr else 0) in ports
-                for each in worker.net_connections("tcp")
+                item.status == status and (item.raddr.port if item.raddr else 0) in ports
+                for item in worker.net_connections("tcp")
             )
             for worker in workers(server)
         ]
 
     def wait_for(total: int, status: str, ports: set[int]) -> list[int]:
         give_up = time.monotonic() + 10
-        while sum(found := counts(status, ports)) < total:
+        while sum(result := counts(status, ports)) < total:
             assert time.monotonic() < give_up
             time.sleep(0.02)
-        return found
+        return result
 
     try:
         assert wait_for(32, psutil.CONN_LISTEN, {0}) == [16, 16]
@@ -274,9 +274,9 @@ def test_graceful_shutdown_finishes_accepted_requests(
         server.close()
     assert not postgres(data)
     assert "Traceback" not in server.said()
-    found = kept(data)
+    result = kept(data)
     # Every stored statement is acknowledged: no accepted request lost its response.
-    assert Counter(senders.acknowledged) == found
+    assert Counter(senders.acknowledged) == result
 
 
 def test_unfinished_request_is_aborted_after_the_shutdown_timeout(
@@ -324,7 +324,7 @@ def test_server_stopped_during_start_leaves_no_processes(data: Path) -> None:
             assert time.monotonic() < give_up
             time.sleep(0.005)
         process.terminate()
-        _, said = process.communicate(timeout=20)
-        assert process.returncode == 0, said
+        _, message = process.communicate(timeout=20)
+        assert process.returncode == 0, message
     assert not postgres(data)
-    assert b"Traceback" not in said
+    assert b"Traceback" not in message

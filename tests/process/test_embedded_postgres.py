@@ -190,7 +190,7 @@ def test_report_readers_leave_reserved_connections_to_the_server(used: Path) -> 
             own = [await asyncpg.connect(dsn) for _ in range(40)]
             readers += own
         finally:
-            await asyncio.gather(*(each.close() for each in readers))
+            await asyncio.gather(*(item.close() for item in readers))
 
     with running(used) as dsn:
         value(dsn, "create role reader login password 'right'")
@@ -318,7 +318,7 @@ def remove_catalogue(cluster: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "output"),
     [
         (remove_version_file, "has no PG_VERSION file"),
         (set_old_version, "was created by PostgreSQL 16, and this is PostgreSQL 18"),
@@ -327,10 +327,12 @@ def remove_catalogue(cluster: Path) -> None:
         (remove_catalogue, "global"),
     ],
 )
-def test_damaged_cluster_is_reported(used: Path, damage: Callable[[Path], None], said: str) -> None:
+def test_damaged_cluster_is_reported(
+    used: Path, damage: Callable[[Path], None], output: str
+) -> None:
     damage(used / "postgres")
     message = refusal(used)
-    assert said in message
+    assert output in message
     assert str(used / "postgres") in message
 
 
@@ -374,7 +376,7 @@ def test_connection_of_another_user_is_refused(data: Path, name: str, other_user
 
 def permissions(*paths: Path) -> dict[Path, tuple[int, int, int]]:
     status = {path: path.lstat() for path in paths}
-    return {path: (each.st_mode, each.st_uid, each.st_gid) for path, each in status.items()}
+    return {path: (item.st_mode, item.st_uid, item.st_gid) for path, item in status.items()}
 
 
 def closed_copy_of_programs(site: Path) -> Path:

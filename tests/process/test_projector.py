@@ -32,17 +32,17 @@ from tests.support.statements import statement
 
 def children(server: Server) -> list[psutil.Process]:
     """The projector processes of a server."""
-    found = []
-    for each in psutil.Process(server.process.pid).children():
+    result = []
+    for item in psutil.Process(server.process.pid).children():
         with suppress(psutil.Error):  # it may just have ended
-            if "lrs.server.projector_process" in each.cmdline():
-                found.append(each)
-    return found
+            if "lrs.server.projector_process" in item.cmdline():
+                result.append(item)
+    return result
 
 
-def wait_for(found: Callable[[], bool]) -> None:
+def wait_for(result: Callable[[], bool]) -> None:
     give_up = time.monotonic() + 20
-    while not found():
+    while not result():
         assert time.monotonic() < give_up
         time.sleep(0.05)
 
@@ -65,8 +65,8 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
         return started[-1]
 
     yield start
-    for each in started:
-        each.close()
+    for item in started:
+        item.close()
 
 
 async def test_killed_projector_is_restarted(
@@ -78,16 +78,16 @@ async def test_killed_projector_is_restarted(
 
     def measured_lag() -> float:
         lines = httpx.get(f"{server.url}/metrics").text.splitlines()
-        (line,) = (each for each in lines if each.startswith("lrs_projection_lag_seconds"))
+        (line,) = (item for item in lines if item.startswith("lrs_projection_lag_seconds"))
         return float(line.split()[-1])
 
     wait_for(lambda: measured_lag() == 0)
-    horizon = await services.watermark_reader.read_watermark()
-    found = await lag.report_watermark(services.database, partner.partner_id, horizon)
-    assert found == lag.ReportWatermark(horizon, 0.0)
+    watermark = await services.watermark_reader.read_watermark()
+    result = await lag.report_watermark(services.database, partner.partner_id, watermark)
+    assert result == lag.ReportWatermark(watermark, 0.0)
     (first,) = children(server)
     first.kill()
-    wait_for(lambda: [each for each in children(server) if each.pid != first.pid] != [])
+    wait_for(lambda: [item for item in children(server) if item.pid != first.pid] != [])
     (second,) = children(server)
     assert server.stop() == 0
     assert not second.is_running()
@@ -120,8 +120,8 @@ async def test_run_once_returns_lag_until_all_is_projected(
         assert await follows.run_once() > 0
         assert await follows.run_once() == 0
     waits = {
-        each.partner_id: each.oldest_pending_at
-        for each in await lag.read_backlogs(services.database)
+        item.partner_id: item.oldest_pending_at
+        for item in await lag.read_backlogs(services.database)
     }
     assert waits[partner.partner_id] is None
 
@@ -169,8 +169,8 @@ async def test_failing_partner_does_not_delay_others(
     monkeypatch: pytest.MonkeyPatch,
     failure: type[Exception],
 ) -> None:
-    for each in (partner, stranger):
-        await each.send(statement(actor=mailbox("ada")))
+    for item in (partner, stranger):
+        await item.send(statement(actor=mailbox("ada")))
     await services.watermark_reader.read_watermark()
     advance = projector.advance
 
@@ -187,8 +187,8 @@ async def test_failing_partner_does_not_delay_others(
         while await follows.run_once():
             pass
     waits = {
-        each.partner_id: each.oldest_pending_at
-        for each in await lag.read_backlogs(services.database)
+        item.partner_id: item.oldest_pending_at
+        for item in await lag.read_backlogs(services.database)
     }
     assert waits[partner.partner_id] is not None
     assert waits[stranger.partner_id] is None

@@ -72,7 +72,9 @@ def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None
     finally:
         server.close()
     key, secret = (
-        found[1] for word in ("key", "secret") if (found := re.search(rf"{word} +(\S+)", greeting))
+        actual[1]
+        for word in ("key", "secret")
+        if (actual := re.search(rf"{word} +(\S+)", greeting))
     )
     token, store = re.findall(r"^ +((?:TOKEN|curl)(?:.*\\\n)*.*)", greeting, re.MULTILINE)
     assert not list((data / "postgres").glob("postmaster.pid"))
@@ -81,15 +83,15 @@ def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None
     server = Server(data)
     try:
         assert key not in server.greeting
-        here = (token + "\n" + store).replace(re.search(r"http://[\d.:]+", token)[0], server.url)  # type: ignore[index]
+        current = (token + "\n" + store).replace(re.search(r"http://[\d.:]+", token)[0], server.url)  # type: ignore[index]
         pasted = subprocess.run(
-            ["/bin/sh", "-c", here], capture_output=True, text=True, timeout=20, check=False
+            ["/bin/sh", "-c", current], capture_output=True, text=True, timeout=20, check=False
         )
         assert re.fullmatch(r'\["[0-9a-f-]{36}"\]', pasted.stdout), pasted
         result = run("token", "--url", server.url, "--key", key, SECRET=secret)
         headers = {"Authorization": f"Bearer {result.stdout.strip()}"}
-        found = httpx.get(f"{server.url}/v1/partners/demo/statements", headers=headers).json()
-        assert len(found["statements"]) == 1
+        actual = httpx.get(f"{server.url}/v1/partners/demo/statements", headers=headers).json()
+        assert len(actual["statements"]) == 1
         other = run("token", "--url", server.url, "--key", issued[1], SECRET=issued[3])
         assert other.returncode == 0, other.stderr
         rest = server

@@ -96,19 +96,19 @@ def succeeded(response: Any, status: int = 200) -> Any:
 
 
 def ids(result: Any) -> list[str]:
-    return [str(each.id) for each in result.statements]
+    return [str(item.id) for item in result.statements]
 
 
 def test_tincan_statement_round_trips(lrs: Any) -> None:
     sent = full_statement()
     for _ in range(2):
         succeeded(lrs.save_statement(sent), 204)
-    found = succeeded(lrs.retrieve_statement(str(sent.id)))
+    result = succeeded(lrs.retrieve_statement(str(sent.id)))
     for part in ("actor", "verb", "object", "result", "context", "timestamp", "attachments"):
-        one, other = getattr(found, part), getattr(sent, part)
+        one, other = getattr(result, part), getattr(sent, part)
         assert getattr(one, "to_json", str)() == getattr(other, "to_json", str)(), part
-    assert found.authority.account.name
-    assert found.stored
+    assert result.authority.account.name
+    assert result.stored
     missing = lrs.retrieve_statement(str(uuid.uuid4()))
     assert (missing.success, missing.response.status) == (False, 404)
 
@@ -126,11 +126,11 @@ def test_tincan_batch_and_pagination(lrs: Any) -> None:
     result = succeeded(
         lrs.query_statements({"agent": agent(), "verb": tincan.Verb(id=VERB), "limit": 2})
     )
-    found = ids(result)
+    actual = ids(result)
     while result.more:
         result = succeeded(lrs.more_statements(result))
-        found += ids(result)
-    assert sorted(found) == sorted(str(each.id) for each in sent)
+        actual += ids(result)
+    assert sorted(actual) == sorted(str(item.id) for item in sent)
     query = {"activity": activity(), "since": "2020-01-01T00:00:00Z", "format": "ids"}
     assert len(ids(succeeded(lrs.query_statements(query)))) == 5
     nobody = tincan.Agent(mbox="mailto:nobody@example.com")
@@ -148,8 +148,8 @@ def test_tincan_voided_statement_returns_404(lrs: Any) -> None:
     )
     succeeded(lrs.save_statement(voiding), 204)
     assert lrs.retrieve_statement(str(sent.id)).response.status == 404
-    found = succeeded(lrs.retrieve_voided_statement(str(sent.id)))
-    assert found.id == sent.id
+    result = succeeded(lrs.retrieve_voided_statement(str(sent.id)))
+    assert result.id == sent.id
 
 
 def test_tincan_receives_the_problem_of_an_invalid_statement(
@@ -170,10 +170,10 @@ def test_tincan_state_round_trips(lrs: Any) -> None:
     one = StateDocument(id="one", activity=activity(), agent=agent(), content=FIRST)
     one.content_type = "application/json"
     two = StateDocument(id="two", activity=activity(), agent=agent(), content=SECOND)
-    for each in (one, two):  # the client sends each document twice
-        assert lrs.save_state(each).response.status == 204
-    found = succeeded(lrs.retrieve_state(activity(), agent(), "two"))
-    assert found.content.decode() == SECOND
+    for item in (one, two):  # the client sends each document twice
+        assert lrs.save_state(item).response.status == 204
+    result = succeeded(lrs.retrieve_state(activity(), agent(), "two"))
+    assert result.content.decode() == SECOND
     assert sorted(succeeded(lrs.retrieve_state_ids(activity(), agent()))) == ["one", "two"]
     assert succeeded(lrs.retrieve_state_ids(activity(), agent(), registration)) == []
     since = "2120-01-01T00:00:00Z"
@@ -224,8 +224,8 @@ def test_tincan_profile_round_trips(lrs: Any, kind: str) -> None:
     profile.etag = posted.headers["etag"]
     assert save(profile).response.status == 204
     assert save(profile).response.status == 412
-    found = succeeded(retrieve(*whose, "one"))
-    assert found.content.decode() == SECOND
+    result = succeeded(retrieve(*whose, "one"))
+    assert result.content.decode() == SECOND
     assert succeeded(retrieve_ids(*whose)) == ["one"]
     profile.etag = httpx.head(
         f"{lrs.endpoint}{path}",
@@ -284,20 +284,20 @@ def test_xapi_js_client_round_trips(
     command = [node, "use_xapi.mjs", endpoint, partner.key, partner.secret, version, adapter]
     ran = run(command, node_client)
     assert ran.returncode == 0, ran.stderr[:2000]
-    found = json.loads(ran.stdout)
-    assert {"1.0.3", "2.0.0"} <= set(found["about"])
-    assert found["person"]["name"] == ["J\u00fcrgen"]
+    result = json.loads(ran.stdout)
+    assert {"1.0.3", "2.0.0"} <= set(result["about"])
+    assert result["person"]["name"] == ["J\u00fcrgen"]
     name = {"en-US": "A course", "de-DE": "Ein Kurs"}
-    assert found["activity"]["definition"] == {"name": name}
+    assert result["activity"]["definition"] == {"name": name}
     if adapter == "fetch":
-        assert found["attachments"] == {
+        assert result["attachments"] == {
             "one": [True, "Gr\u00fc\u00dfe"],
             "many": [True, "Gr\u00fc\u00dfe"],
         }
-    check_statements(found["statements"], version)
-    check_states(found["states"])
+    check_statements(result["statements"], version)
+    check_states(result["states"])
     for kind in ("agentProfiles", "activityProfiles"):
-        assert found[kind] == {
+        assert result[kind] == {
             "created": {"language": "de"},
             "stale": 412,
             "found": {"language": "fr"},
@@ -306,24 +306,24 @@ def test_xapi_js_client_round_trips(
         }
 
 
-def check_statements(found: Json, version: str) -> None:
-    one, *batch = found["order"]
-    first, rest, more = found["pages"]
-    assert found["answers"] == [[one], [one], batch]
-    assert found["same"]
+def check_statements(result: Json, version: str) -> None:
+    one, *batch = result["order"]
+    first, rest, more = result["pages"]
+    assert result["answers"] == [[one], [one], batch]
+    assert result["same"]
     assert (len(first), len(rest), more) == (3, 1, "")
     assert first[0] == one
-    assert sorted(first + rest) == sorted(found["order"])
-    assert found["passed"] == [batch[1]]
-    assert sorted(found["since"]) == sorted(batch)
-    assert found["voided"] == batch[0]
-    assert found["left"] == 4  # with the voiding statement, without the voided one
-    assert (found["conflict"], found["broken"]) == (409, 400)
-    assert found["version"] == version
+    assert sorted(first + rest) == sorted(result["order"])
+    assert result["passed"] == [batch[1]]
+    assert sorted(result["since"]) == sorted(batch)
+    assert result["voided"] == batch[0]
+    assert result["left"] == 4  # with the voiding statement, without the voided one
+    assert (result["conflict"], result["broken"]) == (409, 400)
+    assert result["version"] == version
 
 
-def check_states(found: Json) -> None:
-    assert found == {
+def check_states(result: Json) -> None:
+    assert result == {
         "created": {"page": 1, "seen": ["\u00fc"]},
         "merged": {"page": 2, "seen": ["\u00fc"]},
         "stale": 412,

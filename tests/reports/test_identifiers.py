@@ -18,12 +18,12 @@ from tests.support.people_import import (
     COURSE,
     GROUP,
     Json,
+    complete_content,
     identifier,
+    import_rows,
     membership,
     outcomes,
     post,
-    take,
-    tell,
     user,
 )
 from tests.support.statements import statement
@@ -53,10 +53,10 @@ async def id_of(operator: Partner, name: str) -> int:
 async def test_identifiers_of_one_user_merge_into_one_learner(
     services: Services, operator: Partner
 ) -> None:
-    await tell(services, operator, one={"mbox": f"mailto:{ADA}"}, two=account("ada"),
+    await complete_content(services, operator, one={"mbox": f"mailto:{ADA}"}, two=account("ada"),
                three=account("7f0c", operator.home_page))  # fmt: skip
     person_ids = [await id_of(operator, name) for name in (ADA, "ada", "7f0c")]
-    await take(
+    await import_rows(
         operator,
         user("emp_1", email=ADA),
         identifier("emp_1", "account", "ada", home_page="https://www.datacamp.com"),
@@ -75,29 +75,33 @@ async def test_identifiers_of_one_user_merge_into_one_learner(
 async def test_reassigned_identifier_moves_its_records(
     services: Services, operator: Partner
 ) -> None:
-    await tell(services, operator, one={"mbox": f"mailto:{ADA}"}, two=account("shared"))
+    await complete_content(services, operator, one={"mbox": f"mailto:{ADA}"}, two=account("shared"))
     shared = {"home_page": "https://www.datacamp.com"}
-    await take(operator, user("ada", email=ADA), identifier("ada", "account", "shared", **shared))
+    await import_rows(
+        operator, user("ada", email=ADA), identifier("ada", "account", "shared", **shared)
+    )
     assert await records(operator, "ada") == {"one", "two"}
-    answer = await take(operator, user("ben"), identifier("ben", "account", "shared", **shared))
+    answer = await import_rows(
+        operator, user("ben"), identifier("ben", "account", "shared", **shared)
+    )
     assert outcomes(answer) == ["added", "changed"]
     assert await records(operator, "ada") == {"one"}
     assert await records(operator, "ben") == {"two"}
-    await tell(services, operator, three=account("shared"))
+    await complete_content(services, operator, three=account("shared"))
     assert await records(operator, "ben") == {"two", "three"}
 
 
 async def test_email_assignment_includes_its_sha1sum(services: Services, operator: Partner) -> None:
     digest = sha1(f"mailto:{ADA}".encode()).hexdigest()
-    await tell(services, operator, one={"mbox_sha1sum": digest})
-    await take(operator, user("ada", email=ADA))
+    await complete_content(services, operator, one={"mbox_sha1sum": digest})
+    await import_rows(operator, user("ada", email=ADA))
     assert await records(operator, "ada") == {"one"}
     # It moves with the address,
-    await take(operator, user("ada", email=None), user("ben", email=ADA))
+    await import_rows(operator, user("ada", email=None), user("ben", email=ADA))
     assert (await records(operator, "ada"), await records(operator, "ben")) == (set(), {"one"})
     # unless an import assigns it separately.
-    await take(operator, identifier("ada", "mbox_sha1sum", digest.upper()))
-    await take(operator, user("ben", email=ADA))
+    await import_rows(operator, identifier("ada", "mbox_sha1sum", digest.upper()))
+    await import_rows(operator, user("ben", email=ADA))
     assert (await records(operator, "ada"), await records(operator, "ben")) == ({"one"}, set())
 
 
@@ -105,7 +109,7 @@ async def test_people_are_isolated_by_partner(
     services: Services, operator: Partner, http: httpx.AsyncClient
 ) -> None:
     other = await new_partner(services, http, frozenset({scopes.ADMIN}))
-    await take(operator, user("ada", email=ADA))
+    await import_rows(operator, user("ada", email=ADA))
     assert await records(other, "ada") is None
     answer = await operator.http.post(
         other.url("people/imports"), json=[], headers=operator.headers
@@ -156,12 +160,12 @@ async def test_import_time_does_not_change_the_reports(
         membership("ada", "2026-01-02", "2026-01-06", organization="north"),
     ]
     expected = None
-    for place in range(0, len(statements) + 1, 2):
+    for position in range(0, len(statements) + 1, 2):
         operator = await new_partner(services, http, frozenset({scopes.ADMIN}))
         for number, sent in enumerate([*statements, None]):
-            if number == place:
+            if number == position:
                 await project_all(services, operator.partner_id)
-                await take(operator, *people)
+                await import_rows(operator, *people)
             if sent:
                 assert (await operator.send(sent, organization="north")).status_code == 200
         await project_all(services, operator.partner_id)

@@ -31,9 +31,9 @@ class Warehouse:
 
     async def refresh(self) -> None:
         for table in TABLES:
-            news = await self.ask(table, since=self.cursors.get(table.name))
-            self.cursors[table.name] = news["cursor"]
-            self.rows[table.name] = [*self.kept(table, news["replaces"]), *news["rows"]]
+            changes = await self.ask(table, since=self.cursors.get(table.name))
+            self.cursors[table.name] = changes["cursor"]
+            self.rows[table.name] = [*self.kept(table, changes["replaces"]), *changes["rows"]]
 
     def kept(self, table: Table, replaces: str | list[str]) -> list[Row]:
         if replaces == "all":

@@ -293,8 +293,8 @@ async def test_pagination_returns_each_record_once(
         if not suffix:
             assert answer.json()["more"] == answer.links["next"]["url"]
         answer = await partner.http.get(answer.links["next"]["url"], headers=partner.headers)
-    places = [(str(item["content_id"]), item["organization"]) for item in actual]
-    assert len(set(places)) == len(places) == 21
+    positions = [(str(item["content_id"]), item["organization"]) for item in actual]
+    assert len(set(positions)) == len(positions) == 21
 
 
 def rows_of(answer: httpx.Response) -> list[Json]:

@@ -12,11 +12,11 @@ from tests.support.people_import import (
     COURSE,
     GROUP,
     TEAM,
+    complete_content,
+    import_rows,
     membership,
     outcomes,
     refused,
-    take,
-    tell,
     user,
 )
 from tests.support.statements import statement
@@ -25,7 +25,9 @@ from tests.support.statements import statement
 
 
 async def test_overlapping_memberships_of_a_group_are_refused(operator: Partner) -> None:
-    await take(operator, user("ada"), GROUP, membership("ada", "2026-01-01", organization="north"))
+    await import_rows(
+        operator, user("ada"), GROUP, membership("ada", "2026-01-01", organization="north")
+    )
     rejoined = membership("ada", "2026-01-04", organization="north")
     (violation,) = await refused(operator, rejoined)
     assert violation == (
@@ -34,18 +36,18 @@ async def test_overlapping_memberships_of_a_group_are_refused(operator: Partner)
         "expected no overlap with the same user's membership from 2026-01-01 without an end",
     )
     left = membership("ada", "2026-01-01", "2026-01-03", organization="north")
-    assert outcomes(await take(operator, rejoined, left)) == ["added", "changed"]
+    assert outcomes(await import_rows(operator, rejoined, left)) == ["added", "changed"]
     within = membership("ada", "2025-12-01", "2026-01-02", organization="north")
     assert len(await refused(operator, within)) == 1
 
 
 async def test_membership_without_days_is_removed(operator: Partner) -> None:
     joined = membership("ada", "2026-01-01", team="analytics")
-    await take(operator, user("ada"), TEAM, joined)
+    await import_rows(operator, user("ada"), TEAM, joined)
     nothing = joined | {"to": joined["from"]}
-    assert outcomes(await take(operator, nothing)) == ["removed"]
-    assert outcomes(await take(operator, nothing)) == ["unchanged"]
-    assert outcomes(await take(operator, joined)) == ["added"]
+    assert outcomes(await import_rows(operator, nothing)) == ["removed"]
+    assert outcomes(await import_rows(operator, nothing)) == ["unchanged"]
+    assert outcomes(await import_rows(operator, joined)) == ["added"]
 
 
 async def days(services: Services, operator: Partner) -> list[date]:
@@ -66,9 +68,9 @@ async def test_facts_are_limited_to_days_of_membership(
     assert len(await days(services, operator)) == 3
     joined = membership("ada", "2026-01-01", "2026-01-03", organization="north")
     rejoined = membership("ada", "2026-01-04", organization="north")
-    await take(operator, user("ada", email=ADA), joined, rejoined)
+    await import_rows(operator, user("ada", email=ADA), joined, rejoined)
     assert await days(services, operator) == [date(2026, 1, 2), date(2026, 1, 5)]
-    await take(operator, *(item | {"to": item["from"]} for item in (joined, rejoined)))
+    await import_rows(operator, *(item | {"to": item["from"]} for item in (joined, rejoined)))
     assert len(await days(services, operator)) == 3
 
 
@@ -87,10 +89,12 @@ async def test_assignment_of_content_without_activity_is_accepted(
         ])
     ]  # fmt: skip
     xp = {**assignments[0], "assignment": "a-xp", "assignment_type": "xp", "content": None}
-    answer = await take(operator, user("ada"), TEAM, GROUP, *assignments, xp)
+    answer = await import_rows(operator, user("ada"), TEAM, GROUP, *assignments, xp)
     assert set(outcomes(answer)) == {"added"}
-    assert set(outcomes(await take(operator, *assignments, xp))) == {"unchanged"}
-    changed = await take(operator, assignments[1] | {"status": "archived", "content": COURSE})
+    assert set(outcomes(await import_rows(operator, *assignments, xp))) == {"unchanged"}
+    changed = await import_rows(
+        operator, assignments[1] | {"status": "archived", "content": COURSE}
+    )
     assert changed["results"][0]["changes"] == ["content", "status"]
-    await tell(services, operator, one={"mbox": f"mailto:{ADA}"})
-    assert set(outcomes(await take(operator, assignments[0], xp))) == {"unchanged"}
+    await complete_content(services, operator, one={"mbox": f"mailto:{ADA}"})
+    assert set(outcomes(await import_rows(operator, assignments[0], xp))) == {"unchanged"}

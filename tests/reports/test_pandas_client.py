@@ -47,12 +47,12 @@ async def test_vendor_snippet_runs_with_another_import_only(
     actual = await asyncio.to_thread(evaluated, SNIPPET)
     expected: dict[Any, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for number, teams in enumerate((1, 2, 1)):
-        for place, technology in enumerate(("Python", "Python", "SQL")):
+        for position, technology in enumerate(("Python", "Python", "SQL")):
             for days in (0, 2, 5, 9):
                 day = DAY + timedelta(days=days + number)
                 total = expected[day - timedelta(days=day.weekday()), technology]
                 total[0] += teams * 900.0 * (number + 1) / 3600
-                total[1] += teams * 50.0 * (place + 1)
+                total[1] += teams * 50.0 * (position + 1)
     assert list(actual.columns) == ["week_start_date", "technology", "time_spent", "xp"]
     assert {
         (row.week_start_date.date(), row.technology): [row.time_spent, row.xp]

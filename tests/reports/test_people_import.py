@@ -17,12 +17,12 @@ from tests.support.people_import import (
     GROUP,
     TEAM,
     identifier,
+    import_rows,
     membership,
     outcomes,
     post,
     preview,
     refused,
-    take,
     user,
 )
 
@@ -34,10 +34,10 @@ async def test_documented_example_is_idempotent(operator: Partner) -> None:
     lines = len(example.splitlines()) - 1
     expected = await preview(operator, example)
     assert {item["outcome"] for item in expected} == {"added"}
-    taken = await take(operator, example)
+    taken = await import_rows(operator, example)
     assert taken["results"] == expected
     assert taken["summary"] == {"received": lines, "added": lines}
-    again = await take(operator, example)
+    again = await import_rows(operator, example)
     assert again["summary"] == {"received": lines, "unchanged": lines}
 
 
@@ -48,8 +48,8 @@ async def test_long_table_is_written_in_batches(
     monkeypatch.setattr(importer, "_ROWS_PER_QUERY", 2)
     rows_sent = [GROUP, *(user(name, email=f"{name}@example.com") for name in "abcde")]
     rows_sent += [membership(name, "2026-01-01", organization="north") for name in "abcde"]
-    assert (await take(operator, *rows_sent))["summary"] == {"received": 11, "added": 11}
-    assert (await take(operator, *rows_sent))["summary"] == {"received": 11, "unchanged": 11}
+    assert (await import_rows(operator, *rows_sent))["summary"] == {"received": 11, "added": 11}
+    assert (await import_rows(operator, *rows_sent))["summary"] == {"received": 11, "unchanged": 11}
 
 
 async def test_import_beyond_the_row_limit_returns_413(
@@ -76,15 +76,15 @@ async def test_rows_are_accepted_in_any_order(operator: Partner) -> None:
         GROUP,
         user("ada"),
     ]
-    assert set(outcomes(await take(operator, *rows_sent))) == {"added"}
+    assert set(outcomes(await import_rows(operator, *rows_sent))) == {"added"}
 
 
 async def test_empty_cell_clears_and_missing_column_keeps_the_value(operator: Partner) -> None:
-    await take(operator, user("ada", email=ADA, first_name="Ada"))
-    answer = await take(operator, "type,user,last_name\nuser,ada,Lovelace\n")
+    await import_rows(operator, user("ada", email=ADA, first_name="Ada"))
+    answer = await import_rows(operator, "type,user,last_name\nuser,ada,Lovelace\n")
     assert answer["results"][0]["outcome"] == "changed"
     assert answer["results"][0]["changes"] == ["last_name"]
-    answer = await take(operator, "type,user,first_name,email\nuser,ada,,ada@example.com\n")
+    answer = await import_rows(operator, "type,user,first_name,email\nuser,ada,,ada@example.com\n")
     assert answer["results"][0]["changes"] == ["first_name"]
     (answer,) = await preview(operator, user("ada", first_name=None, last_name="Lovelace"))
     assert answer["outcome"] == "unchanged"
@@ -92,7 +92,7 @@ async def test_empty_cell_clears_and_missing_column_keeps_the_value(operator: Pa
 
 async def test_columns_without_name_or_values_are_ignored(operator: Partner) -> None:
     """Spreadsheets write such columns."""
-    answer = await take(operator, "\ufefftype,user,,\r\nuser,ada,,\r\n,,,\r\n")
+    answer = await import_rows(operator, "\ufefftype,user,,\r\nuser,ada,,\r\n,,,\r\n")
     assert outcomes(answer) == ["added"]
     ((index, pointer, _),) = [
         (item["index"], error["pointer"], error["detail"])
@@ -103,7 +103,7 @@ async def test_columns_without_name_or_values_are_ignored(operator: Partner) -> 
 
 
 async def test_repeated_row_is_unchanged(operator: Partner) -> None:
-    answer = await take(operator, user("ada", email=ADA), user("ada", email=ADA))
+    answer = await import_rows(operator, user("ada", email=ADA), user("ada", email=ADA))
     assert outcomes(answer) == ["added", "unchanged"]
 
 

@@ -20,11 +20,11 @@ from tests.support.people_import import (
     TEAM,
     Json,
     identifier,
+    import_rows,
     membership,
     outcomes,
     post,
     preview,
-    take,
     user,
 )
 
@@ -43,29 +43,29 @@ def many(number: int) -> list[Json]:
 
 @pytest.fixture
 async def counted(database_url: str) -> AsyncIterator[tuple[asyncpg.Pool, list[str]]]:
-    noted: list[str] = []
+    recorded: list[str] = []
 
     async def note(connection: Any) -> None:
-        connection.add_query_logger(lambda record: noted.append(record.query))
+        connection.add_query_logger(lambda record: recorded.append(record.query))
 
     async with asyncpg.create_pool(database_url, min_size=1, max_size=1, init=note) as pool:
-        yield pool, noted
+        yield pool, recorded
 
 
 async def test_round_trips_do_not_depend_on_row_count(
     counted: tuple[asyncpg.Pool, list[str]], services: Services, http: httpx.AsyncClient
 ) -> None:
-    pool, noted = counted
-    took = []
+    pool, recorded = counted
+    counts = []
     for number in (1, 2, 200):
         partner = await new_partner(services, http)
-        noted.clear()
+        recorded.clear()
         plan = await importer.import_rows(
             PartnerLock(pool), partner.partner_id, "http://x", list(rows.read_json(many(number)))
         )
         assert not plan.refused
-        took.append(len(noted))
-    assert took[1] == took[2] <= 40
+        counts.append(len(recorded))
+    assert counts[1] == counts[2] <= 40
 
 
 async def test_import_blocked_by_the_projection_returns_503_after_a_timeout(
@@ -78,7 +78,7 @@ async def test_import_blocked_by_the_projection_returns_503_after_a_timeout(
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "30"
         assert (await preview(operator, user("ada")))[0]["outcome"] == "added"
-    assert outcomes(await take(operator, user("ada"))) == ["added"]
+    assert outcomes(await import_rows(operator, user("ada"))) == ["added"]
 
 
 async def test_import_blocked_by_another_change_returns_503_after_a_timeout(
@@ -90,7 +90,7 @@ async def test_import_blocked_by_another_change_returns_503_after_a_timeout(
         answer = await post(operator, [user("ada")])
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert answer.headers["retry-after"] == "30"
-    assert outcomes(await take(operator, user("ada"))) == ["added"]
+    assert outcomes(await import_rows(operator, user("ada"))) == ["added"]
 
 
 async def test_concurrent_imports_are_deduplicated(operator: Partner) -> None:

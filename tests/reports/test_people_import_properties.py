@@ -152,8 +152,8 @@ async def test_import_matches_its_preview_and_is_idempotent(
 ) -> None:
     pool, partner_id = services.database.readers, next(_ids)
 
-    async def done(given: list[Json]) -> None:
-        taken = list(rows.read_json(given))
+    async def done(value: list[Json]) -> None:
+        taken = list(rows.read_json(value))
         expected = await importer.preview_import(pool, partner_id, HOME, taken)
         while expected.refused:
             plan = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)

@@ -12,13 +12,13 @@ from lrs.projection import persons
 from lrs.xapi import index_keys
 from tests.support import projection_oracle as oracle
 from tests.support.canvas import body, new_tool
-from tests.support.learning_history import Author, happened, mailbox, project_all
+from tests.support.learning_history import Author, expected_events, mailbox, project_all
 from tests.support.partners import Partner
 from tests.support.projection import Json, one_record, rebuild, rows, send, tables, voiding, written
 from tests.support.statements import new_id, statement
 
 
-async def enlist(
+async def add_memberships(
     services: Services, partner: Partner, memberships: list[oracle.Membership]
 ) -> None:
     """Inserts memberships of groups, like an import."""
@@ -52,7 +52,7 @@ async def enlist(
         )
 
 
-async def named(connection: Any, partner: Partner) -> tuple[dict[int, str], dict[int, str]]:
+async def names_by_id(connection: Any, partner: Partner) -> tuple[dict[int, str], dict[int, str]]:
     """The names of people and content items in a history, by id."""
     identities = {
         row["identity"]: row["person_id"] for row in await rows(connection, partner, "identifier")
@@ -70,7 +70,7 @@ async def named(connection: Any, partner: Partner) -> tuple[dict[int, str], dict
 async def facts(
     connection: Any, partner: Partner, table: str, *keys: str
 ) -> dict[tuple[Any, ...], Json]:
-    learners, contents = await named(connection, partner)
+    learners, contents = await names_by_id(connection, partner)
     actual = {}
     for row in await rows(connection, partner, table):
         key = (
@@ -91,7 +91,7 @@ async def test_projection_of_any_history_matches_the_oracle(
     """Late, out of order, repeated, voided before or after; of three sources, in organizations."""
     author = Author(seed, partner.home_page)
     memberships, history = author.memberships(), author.history(120)
-    await enlist(services, partner, memberships)
+    await add_memberships(services, partner, memberships)
     while history:
         size = author.random.randrange(1, 40)
         await send(partner, history[:size])
@@ -101,7 +101,7 @@ async def test_projection_of_any_history_matches_the_oracle(
     await project_all(services, partner.partner_id)
     followed = await tables(connection, partner)
     author = Author(seed, partner.home_page)
-    memberships, expected = author.memberships(), happened(author.history(120))
+    memberships, expected = author.memberships(), expected_events(author.history(120))
     assert len(followed["learning_event"]) == len(expected)
     assert await facts(connection, partner, "learner_record", "organization") == oracle.records(
         expected

@@ -145,10 +145,10 @@ async def test_type_in_the_statement_applies_while_the_definition_has_none(
     assert await tables(connection, partner) == followed
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["a known track", "a track known later"])
+@pytest.mark.parametrize("existing", [True, False], ids=["a known track", "a track known later"])
 @pytest.mark.parametrize("late", [True, False], ids=["voided later", "voided at once"])
 async def test_track_includes_content_of_voided_statements(
-    partner: Partner, services: Services, connection: asyncpg.Connection, known: bool, late: bool
+    partner: Partner, services: Services, connection: asyncpg.Connection, existing: bool, late: bool
 ) -> None:
     """Like parents and types, so that the time of voiding does not matter."""
     track = {"id": "http://example.com/tracks/1"}
@@ -157,7 +157,9 @@ async def test_track_includes_content_of_voided_statements(
         id=new_id(), object={"id": COURSES[0]}, context={"contextActivities": {"parent": [track]}}
     )
     sent = [within, voiding(within)]
-    for item in (statement(object=defined), *sent) if known else (*sent, statement(object=defined)):
+    for item in (
+        (statement(object=defined), *sent) if existing else (*sent, statement(object=defined))
+    ):
         await partner.send(item)
         if late:
             await project_all(services, partner.partner_id)

@@ -102,27 +102,27 @@ async def test_unchanged_rows_are_not_written(
     await project_all(services, partner.partner_id)
     for name in names:
         now = await written(connection, partner, name)
-        kept = [row for row in before[name] if row in now]
+        remaining = [row for row in before[name] if row in now]
         changed = {"learner_record": 1, "daily_fact": 1}.get(name, 0)
-        assert len(kept) == len(before[name]) - changed, name
+        assert len(remaining) == len(before[name]) - changed, name
 
 
 async def test_round_trips_do_not_depend_on_batch_size(
     partner: Partner, services: Services
 ) -> None:
-    noted: list[str] = []
-    took = []
+    recorded: list[str] = []
+    counts = []
     async with services.database.readers.acquire() as connection:
         for first, last in ((0, 3), (3, 6), (6, 40), (40, 140)):
             await partner.send([lesson(number) for number in range(first, last)])
             watermark = await services.watermark_reader.read_watermark()
-            noted.clear()
-            with connection.query_logger(lambda record: noted.append(record.query)):
+            recorded.clear()
+            with connection.query_logger(lambda record: recorded.append(record.query)):
                 await advance.advance(connection, partner.partner_id, load_vocabulary(), watermark)
-            took.append(len(noted))
-    _, *took = took  # the driver queries types the first time
-    assert len(set(took)) == 1
-    assert took[0] <= 20
+            counts.append(len(recorded))
+    _, *counts = counts  # the driver queries types the first time
+    assert len(set(counts)) == 1
+    assert counts[0] <= 20
 
 
 async def test_changed_days_have_increasing_times(

@@ -31,8 +31,8 @@ async def test_interrupted_rebuild_changes_nothing(
     await project_all(services, partner.partner_id)
     before = await tables(connection, partner)
 
-    def stop(what: str, done: int, total: int) -> None:
-        if what == when:
+    def stop(subject: str, done: int, total: int) -> None:
+        if subject == when:
             raise Stopped
 
     with pytest.raises(Stopped):
@@ -98,6 +98,6 @@ async def test_lag_and_watermark_of_the_projection(partner: Partner, services: S
     (item,) = await partner.all()
     assert behind.consistent_through < datetime.fromisoformat(item["stored"])
     await project_all(services, partner.partner_id)
-    there = await lag.report_watermark(services.database, partner.partner_id, watermark)
-    assert there.lag_seconds == 0
-    assert there.consistent_through == watermark > stored
+    existing = await lag.report_watermark(services.database, partner.partner_id, watermark)
+    assert existing.lag_seconds == 0
+    assert existing.consistent_through == watermark > stored

@@ -46,11 +46,11 @@ async def test_incremental_facts_contain_changed_days_only(partner: Partner, wor
     assert (nothing.headers["Lrs-Replaces"], nothing.json()["rows"]) == ("none", [])
     assert nothing.headers["Lrs-Cursor"] == since
     await mark(world, tomorrow, DAY + timedelta(days=9), at=NOON + timedelta(seconds=1))
-    news = await get(partner, "course_fact", params={"since": since})
-    assert news.headers["Lrs-Replaces"] == "2026-05-09,2026-05-17"
-    assert news.json()["replaces"] == ["2026-05-09", "2026-05-17"]
-    assert [row["date_id"] for row in news.json()["rows"]] == [20260509]
-    assert news.headers["Lrs-Cursor"] == "2026-05-08T12:00:01.000000Z"
+    changes = await get(partner, "course_fact", params={"since": since})
+    assert changes.headers["Lrs-Replaces"] == "2026-05-09,2026-05-17"
+    assert changes.json()["replaces"] == ["2026-05-09", "2026-05-17"]
+    assert [row["date_id"] for row in changes.json()["rows"]] == [20260509]
+    assert changes.headers["Lrs-Cursor"] == "2026-05-08T12:00:01.000000Z"
 
 
 async def test_increment_with_most_days_changed_replaces_all(

@@ -94,12 +94,12 @@ async def test_vendor_query_runs_unchanged(reader: asyncpg.Connection) -> None:
     expected: dict[Any, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for team, members in (("red", (0, 1)), ("blue", (1, 2))):
         for number in members:
-            for place, technology in enumerate(("Python", "Python", "SQL", None)):
+            for position, technology in enumerate(("Python", "Python", "SQL", None)):
                 for days in (0, 2, 5, 9):
                     day = DAY + timedelta(days=days + number)
                     monday = day - timedelta(days=day.weekday())
                     total = expected[team, monday, technology]
-                    total[0] += 50.0 * (place + 1)
+                    total[0] += 50.0 * (position + 1)
                     total[1] += 900.0 * (number + 1) / 3600
     assert actual == {key: tuple(total) for key, total in expected.items()}
     assert ("red", date(2026, 5, 4), "Python") in actual

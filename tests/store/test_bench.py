@@ -37,7 +37,7 @@ async def test_sample_statements_have_many_shapes_and_are_valid(partner: Partner
         f"/v1/partners/{partner.name}/statements", json=batch, headers=partner.headers
     )
     assert (response.status_code, len(response.json())) == (200, 300)
-    shapes = {(*each, *each["actor"], *each.get("context", ())) for each in batch}
+    shapes = {(*item, *item["actor"], *item.get("context", ())) for item in batch}
     assert len(shapes) >= 5
 
 

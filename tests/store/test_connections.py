@@ -33,7 +33,7 @@ async def test_acquire_of_a_connection_times_out(database_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "told"),
+    ("raised", "expected"),
     [
         (ConnectionRefusedError(), Unavailable),
         (TimeoutError(), Unavailable),
@@ -45,16 +45,16 @@ async def test_acquire_of_a_connection_times_out(database_url: str) -> None:
         (asyncpg.UniqueViolationError("said so"), InternalError),
         (asyncpg.UndefinedTableError("said so"), InternalError),
     ],
-    ids=lambda each: each.__name__ if isinstance(each, type) else type(each).__name__,
+    ids=lambda item: item.__name__ if isinstance(item, type) else type(item).__name__,
 )
-def test_postgres_error_is_translated(raised: Exception, told: type[LRSError]) -> None:
-    with pytest.raises(told) as found, translate_errors():
+def test_postgres_error_is_translated(raised: Exception, expected: type[LRSError]) -> None:
+    with pytest.raises(expected) as result, translate_errors():
         raise raised
-    assert found.type is told
+    assert result.type is expected
 
 
 @pytest.mark.parametrize(
-    ("raised", "told"),
+    ("raised", "expected"),
     [
         (OSError(111, "Connect call failed ('10.9.8.7', 1)"), "[Errno 111] Connect call failed"),
         (OSError("Two: [Errno 111] Failed ('10.9.8.7', 1), …"), "Two: [Errno 111] Failed"),
@@ -62,12 +62,12 @@ def test_postgres_error_is_translated(raised: Exception, told: type[LRSError]) -
         (TimeoutError(), "TimeoutError"),
         (asyncpg.CannotConnectNowError("It is starting up.\nNow."), "It is starting up"),
     ],
-    ids=lambda each: each if isinstance(each, str) else "",
+    ids=lambda item: item if isinstance(item, str) else "",
 )
-def test_error_detail_hides_the_database_address(raised: Exception, told: str) -> None:
-    with pytest.raises(Unavailable) as found, translate_errors():
+def test_error_detail_hides_the_database_address(raised: Exception, expected: str) -> None:
+    with pytest.raises(Unavailable) as result, translate_errors():
         raise raised
-    assert found.value.detail == f"The database does not answer: {told}."
+    assert result.value.detail == f"The database does not answer: {expected}."
 
 
 async def test_lost_connections_raise_unavailable_and_are_replaced(database_url: str) -> None:

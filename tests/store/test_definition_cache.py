@@ -37,7 +37,7 @@ class Worker:
     def insert(self, *statements: Sequence[Json], partner_id: int = 1) -> list[Json]:
         """Inserts statements with definitions of one activity; returns the definitions written."""
         rows = [
-            Row(new_id(), [(ACTIVITY, tuple(json.dumps(each).encode() for each in definitions))])
+            Row(new_id(), [(ACTIVITY, tuple(json.dumps(item).encode() for item in definitions))])
             for definitions in statements
         ]
         pending = self.cache.pending(partner_id, rows)
@@ -157,7 +157,7 @@ async def test_database_merges_definitions_as_the_standard_says(
     merged = await services.database.readers.fetchval(
         "select merge_definitions(item.definition order by item.ordinal)"
         " from unnest($1::jsonb[]) with ordinality as item (definition, ordinal)",
-        [json.dumps(each) for each in definitions],
+        [json.dumps(item) for item in definitions],
     )
     assert same(json.loads(merged), reduce(merge, definitions))
 

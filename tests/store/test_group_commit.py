@@ -21,44 +21,44 @@ from lrs.ingest.write import Submission, SubmissionResults, Writer
 from lrs.store.statements import insert
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, prepared, statement
-from tests.support.store import plain, telling
+from tests.support.store import defining_statements, plain_statements
 
 
 async def test_refused_batch_in_a_shared_transaction_stores_nothing(
     partner: Partner, services: Services
 ) -> None:
     """Valid batches, single statements and conflicting batches are sent concurrently."""
-    (taken,) = plain(1)
+    (taken,) = plain_statements(1)
     assert (await partner.xapi(taken)).status_code == 200
     conflict = {**taken, "verb": {"id": "http://example.com/verbs/another"}}
-    good = [plain(5) for _ in range(20)]
-    bad = [[*plain(2), conflict, *plain(2)] for _ in range(20)]
-    single = [plain(1) for _ in range(10)]
-    mixed = [each for some in zip(good, bad, strict=True) for each in some] + single
+    good = [plain_statements(5) for _ in range(20)]
+    bad = [[*plain_statements(2), conflict, *plain_statements(2)] for _ in range(20)]
+    single = [plain_statements(1) for _ in range(10)]
+    mixed = [item for some in zip(good, bad, strict=True) for item in some] + single
     async with asyncio.timeout(30):
         answers = await asyncio.gather(*map(partner.xapi, mixed))
     assert [answer.status_code for answer in answers] == [200, 409] * 20 + [200] * 10
-    expected = {each["id"] for batch in [*good, *single] for each in batch} | {taken["id"]}
-    assert {each["id"] for each in await partner.all()} == expected
+    expected = {item["id"] for batch in [*good, *single] for item in batch} | {taken["id"]}
+    assert {item["id"] for item in await partner.all()} == expected
 
 
 async def test_refused_batch_does_not_refuse_a_conflicting_batch(partner: Partner) -> None:
     """One of two contradicting batches is stored, rather than neither."""
-    (taken,) = plain(1)
+    (taken,) = plain_statements(1)
     assert (await partner.xapi(taken)).status_code == 200
     for _ in range(10):
-        (shared,) = plain(1)
+        (shared,) = plain_statements(1)
         other = {**shared, "verb": {"id": "http://example.com/verbs/another"}}
         conflict = {**taken, "verb": {"id": "http://example.com/verbs/another"}}
         # the first is refused for another reason, so it must not refuse the second
-        batches = [plain(2), [shared, conflict], [other, *plain(1)]]
+        batches = [plain_statements(2), [shared, conflict], [other, *plain_statements(1)]]
         async with asyncio.timeout(30):
             answers = await asyncio.gather(*map(partner.xapi, batches))
         assert [answer.status_code for answer in answers] == [200, 409, 200]
 
 
 async def test_concurrent_duplicates_of_a_batch_are_deduplicated(partner: Partner) -> None:
-    batch = plain(10)
+    batch = plain_statements(10)
     answers = await asyncio.gather(
         *(partner.send(batch[:: 1 if number % 2 else -1]) for number in range(12))
     )
@@ -68,54 +68,54 @@ async def test_concurrent_duplicates_of_a_batch_are_deduplicated(partner: Partne
 
 async def test_overlapping_batches_are_deduplicated(partner: Partner) -> None:
     """Each statement is reported as stored exactly once."""
-    known = plain(60)
-    batches = [known[start : start + 20][::-1] for start in range(0, 45, 5)] * 2
+    existing = plain_statements(60)
+    batches = [existing[start : start + 20][::-1] for start in range(0, 45, 5)] * 2
     answers = await asyncio.gather(*map(partner.send, batches))
-    told: Counter[str] = Counter()
+    reported: Counter[str] = Counter()
     for batch, answer in zip(batches, answers, strict=True):
         if answer.status_code == 200:
-            told.update(each["id"] for each in batch)
+            reported.update(item["id"] for item in batch)
         else:
             results = answer.json()["results"]
-            told.update(each["id"] for each in results if each["outcome"] == "stored")
-    assert told == Counter(each["id"] for each in known)
+            reported.update(item["id"] for item in results if item["outcome"] == "stored")
+    assert reported == Counter(item["id"] for item in existing)
 
 
-@pytest.mark.parametrize("face", ["xapi", "partner"])
+@pytest.mark.parametrize("interface", ["xapi", "partner"])
 async def test_statement_committed_by_another_writer_meanwhile_is_a_duplicate(
-    partner: Partner, slow_writer: asyncpg.Connection, face: str
+    partner: Partner, slow_writer: asyncpg.Connection, interface: str
 ) -> None:
     """Another writer inserts one statement of the batch, and commits while the batch waits."""
-    batch = telling(3)
-    sent = partner.xapi if face == "xapi" else partner.send
+    batch = defining_statements(3)
+    sent = partner.xapi if interface == "xapi" else partner.send
     async with slow_writer.transaction():
         await insert.insert_new(slow_writer, partner.partner_id, [prepared(batch[1])])
         waiting = asyncio.create_task(sent(batch))
         await asyncio.sleep(0.1)
         assert not waiting.done()
-    assert (await waiting).status_code == (409 if face == "xapi" else 207)
-    left = {batch[1]["id"]} if face == "xapi" else {each["id"] for each in batch}
-    assert {each["id"] for each in await partner.all()} == left
-    names = [each["actor"]["name"] for each in (batch[0], batch[2])]
+    assert (await waiting).status_code == (409 if interface == "xapi" else 207)
+    left = {batch[1]["id"]} if interface == "xapi" else {item["id"] for item in batch}
+    assert {item["id"] for item in await partner.all()} == left
+    names = [item["actor"]["name"] for item in (batch[0], batch[2])]
     agent = orjson.dumps({"mbox": "mailto:ann@example.com"}).decode()
     person = (
         await partner.http.get(
             "/xapi/agents", params={"agent": agent}, headers={**XAPI, **partner.headers}
         )
     ).json()
-    assert set(person.get("name", [])) == (set() if face == "xapi" else set(names))
+    assert set(person.get("name", [])) == (set() if interface == "xapi" else set(names))
 
 
 async def test_disconnected_client_does_not_affect_the_group(partner: Partner) -> None:
-    sent = [plain(3) for _ in range(30)]
+    sent = [plain_statements(3) for _ in range(30)]
     tasks = [asyncio.create_task(partner.send(batch)) for batch in sent]
     await asyncio.sleep(0.005)
     for task in tasks[::3]:
         task.cancel()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
-    stored = {each["id"] for each in await partner.all()}
+    stored = {item["id"] for item in await partner.all()}
     for number, (batch, answer) in enumerate(zip(sent, answers, strict=True)):
-        ids = {each["id"] for each in batch}
+        ids = {item["id"] for item in batch}
         assert ids <= stored or not ids & stored
         if number % 3:
             assert isinstance(answer, httpx.Response)
@@ -141,7 +141,7 @@ async def test_failed_item_does_not_block_the_group(partner: Partner, services: 
     )
     async with asyncio.timeout(10):
         results = await asyncio.gather(
-            *(commits.submit(partner.partner_id, each, atomic=True) for each in submitted),
+            *(commits.submit(partner.partner_id, item, atomic=True) for item in submitted),
             return_exceptions=True,
         )
         await blocker
@@ -162,14 +162,14 @@ async def test_full_queue_returns_503_and_stores_nothing(
         *(commits.submit(partner.partner_id, batch, atomic=False) for batch in batches),
         return_exceptions=True,
     )
-    stored = {each["id"] for each in await partner.all()}
+    stored = {item["id"] for item in await partner.all()}
     refused = [
         batch
         for batch, result in zip(batches, results, strict=True)
         if isinstance(result, Overloaded)
     ]
     assert refused
-    assert stored.isdisjoint(each.statement_id for batch in refused for each in batch)
+    assert stored.isdisjoint(item.statement_id for batch in refused for item in batch)
     assert len(stored) == 2 * (len(batches) - len(refused))
 
 
@@ -182,7 +182,7 @@ async def test_batch_waits_only_while_commits_make_progress(
         self: Writer, connection: Any, partner_id: int, group: Sequence[Submission]
     ) -> SubmissionResults:
         await goes_on.wait()
-        return {each: [None] for each in group}
+        return {item: [None] for item in group}
 
     monkeypatch.setattr(Writer, "write", write)
     commits = GroupCommit(

@@ -13,7 +13,7 @@ from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import index_keys
 from tests.support.partners import Partner
 from tests.support.statements import new_id, prepared, statement
-from tests.support.store import LEARNER, asked, listed
+from tests.support.store import LEARNER, list_ids, statement_filter
 
 Json = dict[str, Any]
 
@@ -47,10 +47,15 @@ async def test_colliding_keys_of_two_partners_return_own_statements_only(
     mine = prepared({**registered, "id": new_id()})
     writers = services.database.writers
     await insert.insert_new(writers, stranger.partner_id, [theirs])
-    assert await listed(services.database, partner.partner_id, asked(**FILTERS[name])) == []
+    assert (
+        await list_ids(services.database, partner.partner_id, statement_filter(**FILTERS[name]))
+        == []
+    )
     await insert.insert_new(writers, partner.partner_id, [mine])
-    found = await listed(services.database, partner.partner_id, asked(**FILTERS[name]))
-    assert found == [mine.statement_id]
+    result = await list_ids(
+        services.database, partner.partner_id, statement_filter(**FILTERS[name])
+    )
+    assert result == [mine.statement_id]
 
 
 def test_colliding_keys_in_one_statement_merge_their_roles(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,8 +62,8 @@ async def test_second_migration_changes_nothing(empty: str) -> None:
 
 async def test_concurrent_migrations_run_once(empty: str) -> None:
     applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(6)))
-    versions = [migration.version for each in applied for migration in each]
-    assert sorted(versions) == [each.version for each in migrations.all_migrations()]
+    versions = [migration.version for item in applied for migration in item]
+    assert sorted(versions) == [item.version for item in migrations.all_migrations()]
 
 
 async def test_migration_outside_a_transaction_runs_once(empty: str) -> None:
@@ -107,7 +107,7 @@ async def test_invalid_index_is_built_again(empty: str) -> None:
 
 
 async def test_migration_numbers_have_no_gaps() -> None:
-    assert [each.version for each in migrations.all_migrations()] == [
+    assert [item.version for item in migrations.all_migrations()] == [
         number + 1 for number in range(len(migrations.all_migrations()))
     ]
 
@@ -130,24 +130,24 @@ HARMLESS = (
 """What neither rewrites a table nor holds a lock for as long as it has rows."""
 
 
-@pytest.mark.parametrize("migration", migrations.all_migrations(), ids=lambda each: each.name)
+@pytest.mark.parametrize("migration", migrations.all_migrations(), ids=lambda item: item.name)
 def test_migration_takes_no_long_lock(migration: migrations.Migration) -> None:
     outside = migration.sql.startswith("-- outside a transaction")
     text = sqlparse.format(migration.sql, strip_comments=True).lower()
     created = set(re.findall(r"create table (\w+)", text))
     dropped = set()
-    for each in filter(None, map(str.strip, sqlparse.split(text))):
-        each = " ".join(each.split())
-        if index := INDEX.match(each):
+    for item in filter(None, map(str.strip, sqlparse.split(text))):
+        item = " ".join(item.split())
+        if index := INDEX.match(item):
             if outside:
-                assert index["concurrently"], each
-                assert index["name"] in dropped, each
+                assert index["concurrently"], item
+                assert index["name"] in dropped, item
             else:
-                assert index["table"] in created, each
-        elif outside and (drop := DROP.match(each)):
+                assert index["table"] in created, item
+        elif outside and (drop := DROP.match(item)):
             dropped.add(drop[1])
         else:
-            assert any(re.match(pattern, each) for pattern in HARMLESS), each
+            assert any(re.match(pattern, item) for pattern in HARMLESS), item
 
 
 @pytest.mark.parametrize(

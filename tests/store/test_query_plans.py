@@ -75,19 +75,19 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
 
     Half of them have an actor and an activity, and no direct links.
     """
-    agents = [f"mbox {each['mbox']}" for each in AGENTS]
+    agents = [f"mbox {item['mbox']}" for item in AGENTS]
     columns = [
-        [index_keys.verb_key(each) for each in VERBS],
-        [index_keys.entity_key("agent", f"mbox {each['mbox']}") for each in AUTHORITIES],
-        [index_keys.entity_key("agent", each) for each in agents],
-        [index_keys.activity_key(each) for each in ACTIVITIES],
+        [index_keys.verb_key(item) for item in VERBS],
+        [index_keys.entity_key("agent", f"mbox {item['mbox']}") for item in AUTHORITIES],
+        [index_keys.entity_key("agent", item) for item in agents],
+        [index_keys.activity_key(item) for item in ACTIVITIES],
     ]
     keys = {
-        "member": [index_keys.entity_key("agent", each) for each in agents],
-        "instructor": [index_keys.entity_key("related agent", each) for each in agents],
-        "inherited": [index_keys.activity_key(each) for each in ACTIVITIES],
-        "parent": [index_keys.related_activity_key(each) for each in ACTIVITIES],
-        "registration": [index_keys.registration_key(each) for each in REGISTRATIONS],
+        "member": [index_keys.entity_key("agent", item) for item in agents],
+        "instructor": [index_keys.entity_key("related agent", item) for item in agents],
+        "inherited": [index_keys.activity_key(item) for item in ACTIVITIES],
+        "parent": [index_keys.related_activity_key(item) for item in ACTIVITIES],
+        "registration": [index_keys.registration_key(item) for item in REGISTRATIONS],
         "verb": [*map(index_keys.verb_key, VERBS), *range(100)],
         "half": [index_keys.entity_key("agent", f"mbox {BUSY_AGENT['mbox']}"), 1],
         "another half": [index_keys.activity_key(BUSY), 1],
@@ -102,7 +102,7 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
                 partner_id,
                 sequence.first_at(BEGINNING),
                 ROWS,
-                *([key ^ own for key in each] for each in columns),
+                *([key ^ own for key in item] for item in columns),
             )
             for name, choice in keys.items():
                 values = [key ^ own for key in choice]
@@ -210,12 +210,12 @@ async def test_page_is_read_in_index_order_up_to_its_end(
     for window in WINDOWS.values():
         for ascending in (False, True):
             query = replace(ONE_FILTER[name], ascending=ascending, **window)
-            found = await plan(reader, library, build_filter(query, watermark=END))
-            for node in found:
-                told = (name, window, ascending, node)
-                assert node["Node Type"] not in ("Seq Scan", "Bitmap Heap Scan"), told
-                assert rows(node) <= 5 * (LIMIT + 1), told
-                assert "hashed" not in node.get("Subplan Name", ""), told
+            result = await plan(reader, library, build_filter(query, watermark=END))
+            for node in result:
+                reported = (name, window, ascending, node)
+                assert node["Node Type"] not in ("Seq Scan", "Bitmap Heap Scan"), reported
+                assert rows(node) <= 5 * (LIMIT + 1), reported
+                assert "hashed" not in node.get("Subplan Name", ""), reported
 
 
 async def test_credential_without_statements_reads_no_rows(library: int, reader: Any) -> None:
@@ -235,9 +235,9 @@ async def test_combined_filters_never_scan_all_of_a_frequent_one(
             query = replace({**ONE_FILTER, **SEVERAL_FILTERS}[name], ascending=ascending, **window)
             selection = build_filter(query, watermark=END, **SCOPES[scope])
             for node in await plan(reader, library, selection):
-                told = (name, scope, window, ascending, node)
-                assert node["Node Type"] != "Seq Scan", told
-                assert rows(node) <= ROWS / 10, told
+                reported = (name, scope, window, ascending, node)
+                assert node["Node Type"] != "Seq Scan", reported
+                assert rows(node) <= ROWS / 10, reported
 
 
 @pytest.mark.parametrize("name", SEVERAL_FILTERS)

@@ -23,11 +23,11 @@ from tests.support.references import (
     THE_END,
     Json,
     chain,
-    found,
+    count_pending,
+    list_ids,
     reading,
     referring,
     send,
-    unsettled,
 )
 from tests.support.statements import new_id, prepared, statement
 
@@ -43,29 +43,29 @@ def slow_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
     settle = references.resolve
 
     async def settle_slowly(*arguments: Any) -> frozenset[str]:
-        settled = await settle(*arguments)
+        resolved = await settle(*arguments)
         await asyncio.sleep(0.02)
-        return settled
+        return resolved
 
     monkeypatch.setattr(references, "resolve", settle_slowly)
 
 
 async def race(partners: Iterable[Partner], sent: Iterable[Json]) -> None:
     await asyncio.gather(
-        *(send(who, each) for who, each in zip(itertools.cycle(partners), sent, strict=False))
+        *(send(client, item) for client, item in zip(itertools.cycle(partners), sent, strict=False))
     )
 
 
 async def test_concurrent_target_and_reference_are_resolved(
     services: Services, http: httpx.AsyncClient, second_http: httpx.AsyncClient
 ) -> None:
-    here = await new_partner(services, http)
-    there = replace(here, http=second_http)
+    current = await new_partner(services, http)
+    existing = replace(current, http=second_http)
     for number in range(80):
         both = chain(2)
-        await race([here, there], both[:: -1 if number % 2 else 1])
-        listed = set(await found(there, verb=READ, limit="5"))
-        assert listed.issuperset(each["id"] for each in both)
+        await race([current, existing], both[:: -1 if number % 2 else 1])
+        listed = set(await list_ids(existing, verb=READ, limit="5"))
+        assert listed.issuperset(item["id"] for item in both)
 
 
 @pytest.mark.usefixtures("slow_resolution")
@@ -73,24 +73,24 @@ async def test_concurrent_target_and_reference_are_resolved(
 async def test_concurrent_chain_is_resolved(
     partner: Partner, second_http: httpx.AsyncClient, order: tuple[int, ...]
 ) -> None:
-    there = replace(partner, http=second_http)
+    existing = replace(partner, http=second_http)
     sent = chain()
-    await race([partner, there], (sent[place] for place in order))
-    assert sorted(await found(partner, verb=READ)) == sorted(each["id"] for each in sent)
+    await race([partner, existing], (sent[position] for position in order))
+    assert sorted(await list_ids(partner, verb=READ)) == sorted(item["id"] for item in sent)
 
 
 @pytest.mark.usefixtures("slow_resolution")
-@pytest.mark.parametrize("known", range(4))
+@pytest.mark.parametrize("existing", range(4))
 async def test_concurrent_neighbours_of_a_stored_link_are_resolved(
-    partner: Partner, services: Services, second_http: httpx.AsyncClient, known: int
+    partner: Partner, services: Services, second_http: httpx.AsyncClient, existing: int
 ) -> None:
     """One statement of the chain is stored already: its neighbours see it, but not each other."""
-    there = replace(partner, http=second_http)
+    present = replace(partner, http=second_http)
     sent = chain()
-    await send(partner, sent.pop(known))
-    await race([partner, there], sent)
-    assert len(await found(partner, verb=READ)) == 4
-    assert await unsettled(services, partner) == 0
+    await send(partner, sent.pop(existing))
+    await race([partner, present], sent)
+    assert len(await list_ids(partner, verb=READ)) == 4
+    assert await count_pending(services, partner) == 0
 
 
 async def test_reference_waits_for_a_target_in_an_open_transaction(
@@ -104,7 +104,7 @@ async def test_reference_waits_for_a_target_in_an_open_transaction(
         await asyncio.sleep(0.1)
         assert not pending.done()
     await pending
-    assert sorted(await found(partner, verb=READ)) == sorted([saw, read])
+    assert sorted(await list_ids(partner, verb=READ)) == sorted([saw, read])
 
 
 # Crashes
@@ -125,13 +125,13 @@ async def test_sweep_resolves_references_left_by_a_crash(
     sent: Callable[[], list[Json]],
 ) -> None:
     left = sent()
-    for each in left:  # written, and not resolved
-        await store.insert_new(slow_writer, partner.partner_id, [prepared(each)])
-    count = sum(index_keys.statement_ref(each) is not None for each in left)
-    assert await unsettled(services, partner) == count
+    for item in left:  # written, and not resolved
+        await store.insert_new(slow_writer, partner.partner_id, [prepared(item)])
+    count = sum(index_keys.statement_ref(item) is not None for item in left)
+    assert await count_pending(services, partner) == count
     assert await references.resolve_pending(services.database) == count
-    assert await unsettled(services, partner) == 0
-    assert sorted(await found(partner, verb=READ)) == sorted(each["id"] for each in left)
+    assert await count_pending(services, partner) == 0
+    assert sorted(await list_ids(partner, verb=READ)) == sorted(item["id"] for item in left)
     assert await references.resolve_pending(services.database) == 0
 
 
@@ -139,14 +139,14 @@ async def test_sweep_resolves_a_chain_with_a_missing_end(
     partner: Partner, services: Services, slow_writer: asyncpg.Connection
 ) -> None:
     target, middle, top = new_id(), new_id(), new_id()
-    for each in (referring(middle, target, READ), referring(top, middle)):
-        await store.insert_new(slow_writer, partner.partner_id, [prepared(each)])
+    for item in (referring(middle, target, READ), referring(top, middle)):
+        await store.insert_new(slow_writer, partner.partner_id, [prepared(item)])
     assert await references.resolve_pending(services.database) == 0
-    assert await found(partner, verb=READ, ascending="true") == [middle, top]
-    assert await unsettled(services, partner) == 2
+    assert await list_ids(partner, verb=READ, ascending="true") == [middle, top]
+    assert await count_pending(services, partner) == 2
     await send(partner, reading(target))
-    assert await unsettled(services, partner) == 0
-    assert await found(partner, activity="http://example.com/course/1") == [target, top, middle]
+    assert await count_pending(services, partner) == 0
+    assert await list_ids(partner, activity="http://example.com/course/1") == [target, top, middle]
 
 
 async def test_sweep_skips_references_without_a_stored_target(
@@ -155,7 +155,7 @@ async def test_sweep_skips_references_without_a_stored_target(
     """Many references may be pending, and each sweep would read all of them."""
     target, middle, top = new_id(), new_id(), new_id()
     await send(partner, referring(middle, target, READ), referring(top, middle))
-    assert await unsettled(services, partner) == 2
+    assert await count_pending(services, partner) == 2
     looked_at: list[str] = []
 
     async def settle(connection: Any, partner_id: int, ids: Iterable[str]) -> frozenset[str]:
@@ -180,9 +180,9 @@ async def test_failure_after_commit_does_not_fail_the_request(
     with monkeypatch.context() as patched:
         patched.setattr(references, "resolve", fail)
         await send(partner, reading(read))
-    assert await found(partner, verb=READ) == [read]
+    assert await list_ids(partner, verb=READ) == [read]
     assert await references.resolve_pending(services.database) == 1
-    assert await found(partner, verb=READ) == [read, saw]
+    assert await list_ids(partner, verb=READ) == [read, saw]
 
 
 async def test_target_beyond_the_wait_timeout_is_left_to_the_sweep(
@@ -197,7 +197,7 @@ async def test_target_beyond_the_wait_timeout_is_left_to_the_sweep(
         await store.insert_new(slow_writer, partner.partner_id, [prepared(reading(read))])
         await send(partner, referring(saw, read))
     assert await references.resolve_pending(services.database) == 1
-    assert sorted(await found(partner, verb=READ)) == sorted([read, saw])
+    assert sorted(await list_ids(partner, verb=READ)) == sorted([read, saw])
 
 
 # Long chains
@@ -207,8 +207,8 @@ def chain_of(length: int) -> list[Json]:
     """Statements that refer to the next one; the last is about an activity."""
     ids = [new_id() for _ in range(length)]
     chain = [
-        statement(id=each, object={"objectType": "StatementRef", "id": target})
-        for each, target in pairwise(ids)
+        statement(id=item, object={"objectType": "StatementRef", "id": target})
+        for item, target in pairwise(ids)
     ]
     return [*chain, statement(id=ids[-1], object={"id": THE_END})]
 
@@ -219,8 +219,8 @@ async def test_long_chain_is_resolved_to_its_end(partner: Partner, order: str) -
     batch = chain if order == "forwards" else chain[::-1]
     assert (await partner.send(batch[:400])).status_code == 200
     assert (await partner.send(batch[400:])).status_code == 200
-    found = await partner.all(activity=THE_END)
-    assert {each["id"] for each in found} == {each["id"] for each in chain}
+    list_ids = await partner.all(activity=THE_END)
+    assert {item["id"] for item in list_ids} == {item["id"] for item in chain}
 
 
 async def test_chain_with_too_many_keys_inherits_the_nearest(
@@ -229,25 +229,25 @@ async def test_chain_with_too_many_keys_inherits_the_nearest(
     """Without a limit, the index entries would grow with the square of the length."""
     monkeypatch.setattr(references, "_MAX_INHERITED_KEYS_PER_CALL", 0)
     chain = chain_of(150)
-    for number, each in enumerate(chain):
-        each["actor"] = {"mbox": f"mailto:{number}@example.com"}
+    for number, item in enumerate(chain):
+        item["actor"] = {"mbox": f"mailto:{number}@example.com"}
     assert (await partner.send(chain)).status_code == 200
     nearest = await partner.all(activity=THE_END)
     assert 90 < len(nearest) < 101
-    assert {each["id"] for each in nearest} == {each["id"] for each in chain[-len(nearest) :]}
+    assert {item["id"] for item in nearest} == {item["id"] for item in chain[-len(nearest) :]}
 
 
 async def test_statements_in_a_reference_cycle_share_all_keys(partner: Partner) -> None:
     ids = [new_id() for _ in range(3)]
     ring = [
         statement(
-            id=each,
+            id=item,
             actor={"mbox": f"mailto:{number}@example.com"},
             object={"objectType": "StatementRef", "id": ids[number - 1]},
         )
-        for number, each in enumerate(ids)
+        for number, item in enumerate(ids)
     ]
     assert (await partner.send(ring)).status_code == 200
     for number in range(3):
-        found = await partner.all(agent=f'{{"mbox":"mailto:{number}@example.com"}}')
-        assert {each["id"] for each in found} == set(ids)
+        list_ids = await partner.all(agent=f'{{"mbox":"mailto:{number}@example.com"}}')
+        assert {item["id"] for item in list_ids} == set(ids)

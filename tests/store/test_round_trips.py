@@ -16,7 +16,7 @@ from lrs.ingest.pipeline import IngestPipeline
 from lrs.store.postgres import Database
 from tests.support.partners import Partner
 from tests.support.statements import statement
-from tests.support.store import plain, telling
+from tests.support.store import defining_statements, plain_statements
 
 Json = dict[str, Any]
 
@@ -24,10 +24,10 @@ Json = dict[str, Any]
 @pytest.fixture
 async def counted(database_url: str) -> AsyncIterator[tuple[Database, list[str]]]:
     """A database whose writer records the SQL that it sends."""
-    noted: list[str] = []
+    recorded: list[str] = []
 
     async def note(connection: Any) -> None:
-        connection.add_query_logger(lambda record: noted.append(record.query))
+        connection.add_query_logger(lambda record: recorded.append(record.query))
 
     async with (
         asyncpg.create_pool(
@@ -39,12 +39,12 @@ async def counted(database_url: str) -> AsyncIterator[tuple[Database, list[str]]
         ) as writers,
         asyncpg.create_pool(database_url, min_size=1, max_size=1) as readers,
     ):
-        yield Database(writers, readers, readers), noted
+        yield Database(writers, readers, readers), recorded
 
 
-def round_trips(noted: list[str]) -> int:
+def round_trips(recorded: list[str]) -> int:
     """Without those of the driver when it releases a connection."""
-    return sum("pg_advisory_unlock_all" not in query for query in noted)
+    return sum("pg_advisory_unlock_all" not in query for query in recorded)
 
 
 def context(partner: Partner) -> IngestContext:
@@ -52,58 +52,60 @@ def context(partner: Partner) -> IngestContext:
 
 
 def referring(count: int) -> list[Json]:
-    sent = plain(count)
-    for each, target in zip(sent[1:], sent, strict=False):
-        each["object"] = {"objectType": "StatementRef", "id": target["id"]}
+    sent = plain_statements(count)
+    for item, target in zip(sent[1:], sent, strict=False):
+        item["object"] = {"objectType": "StatementRef", "id": target["id"]}
     return sent
 
 
-@pytest.mark.parametrize("make", [plain, referring])
+@pytest.mark.parametrize("make", [plain_statements, referring])
 @pytest.mark.parametrize("atomic", [False, True])
 async def test_round_trips_do_not_depend_on_batch_size(
     partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
 ) -> None:
-    database, noted = counted
+    database, recorded = counted
     ingest = IngestPipeline(database, GroupCommit(database))
-    took = []
+    counts = []
     for count in (3, 2, 20, 100):
         sent = make(count)
         for kind in ("stored", "duplicate"):
-            noted.clear()
-            items = [orjson.dumps(each) for each in sent]
-            found = await ingest.submit(
+            recorded.clear()
+            items = [orjson.dumps(item) for item in sent]
+            result = await ingest.submit(
                 items, context(partner), StatementParser(16_384), atomic=atomic
             )
-            assert {each.kind for each in found} == {kind}
-            took.append((kind, round_trips(noted)))
-    took = took[2:]  # the driver queries types once
-    assert len(set(took)) == 2
-    assert max(number for _, number in took) <= 5
+            assert {item.kind for item in result} == {kind}
+            counts.append((kind, round_trips(recorded)))
+    counts = counts[2:]  # the driver queries types once
+    assert len(set(counts)) == 2
+    assert max(number for _, number in counts) <= 5
 
 
 async def test_single_statement_takes_one_round_trip(
     partner: Partner, counted: tuple[Database, list[str]]
 ) -> None:
-    database, noted = counted
+    database, recorded = counted
     ingest = IngestPipeline(database, GroupCommit(database))
     for _ in range(2):  # the driver queries types the first time
-        noted.clear()
+        recorded.clear()
         item = orjson.dumps(statement())
         await ingest.submit([item], context(partner), StatementParser(16_384))
-    assert round_trips(noted) == 1, noted
+    assert round_trips(recorded) == 1, recorded
 
 
-@pytest.mark.parametrize("make", [plain, telling])
+@pytest.mark.parametrize("make", [plain_statements, defining_statements])
 @pytest.mark.parametrize("atomic", [False, True])
 async def test_batch_takes_one_round_trip(
     partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
 ) -> None:
     """With definitions and names, and as an atomic batch."""
-    database, noted = counted
+    database, recorded = counted
     ingest = IngestPipeline(database, GroupCommit(database))
     for count in (2, 1, 20):  # the driver queries types the first time
-        noted.clear()
-        items = [orjson.dumps(each) for each in make(count)]
-        found = await ingest.submit(items, context(partner), StatementParser(16_384), atomic=atomic)
-        assert {each.kind for each in found} == {"stored"}
-    assert round_trips(noted) == 1, noted
+        recorded.clear()
+        items = [orjson.dumps(item) for item in make(count)]
+        result = await ingest.submit(
+            items, context(partner), StatementParser(16_384), atomic=atomic
+        )
+        assert {item.kind for item in result} == {"stored"}
+    assert round_trips(recorded) == 1, recorded

@@ -52,9 +52,9 @@ async def test_every_index_and_key_contains_partner_id(catalogue: Any) -> None:
         """
     )
     ours = await tables(catalogue)
-    found = [row for row in rows if row["relation"] in ours]
-    assert {row["relation"] for row in found if row["indisprimary"]} == ours
-    without = {row["index"] for row in found if "partner_id" not in row["columns"]}
+    result = [row for row in rows if row["relation"] in ours]
+    assert {row["relation"] for row in result if row["indisprimary"]} == ours
+    without = {row["index"] for row in result if "partner_id" not in row["columns"]}
     assert without == OWN_KEYS
 
 
@@ -112,8 +112,8 @@ async def test_every_list_has_an_index_in_page_order(catalogue: Any) -> None:
         " where indrelid = any("
         "array['statement', 'index_entry', 'statement_reference']::regclass[])"
     )
-    found = {re.sub(r".* USING btree ", "", row["definition"]) for row in rows}
-    assert found >= {
+    result = {re.sub(r".* USING btree ", "", row["definition"]) for row in rows}
+    assert result >= {
         "(partner_id, statement_id)",
         "(partner_id, sequence)",
         "(verb_key, sequence)",

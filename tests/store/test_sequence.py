@@ -51,8 +51,8 @@ def test_instant_out_of_range_is_clamped(moment: datetime, sequence_number: int)
 async def test_database_computes_the_same_instant(services: Services) -> None:
     moment = datetime(2026, 5, 8, 14, 44, 1, 267_891, UTC)
     for number in (sequence.first_at(moment), sequence.first_after(moment) - 1):
-        told = await services.database.readers.fetchval("select stored_at($1)", number)
-        assert told == moment
+        reported = await services.database.readers.fetchval("select stored_at($1)", number)
+        assert reported == moment
 
 
 # Sequence collisions
@@ -91,14 +91,14 @@ async def test_colliding_sequence_is_replaced_and_statements_are_stored(
     commits = GroupCommit(stuck)
     sent = [[prepared(statement(id=new_id())) for _ in range(1 + n % 2)] for n in range(12)]
     for batch in sent:
-        verdicts = await commits.submit(partner.partner_id, batch, atomic=atomic)
-        assert verdicts == [None] * len(batch)
+        results = await commits.submit(partner.partner_id, batch, atomic=atomic)
+        assert results == [None] * len(batch)
     rows = await stuck.readers.fetch(
         "select statement_id::text, sequence from statement where partner_id = $1",
         partner.partner_id,
     )
     assert {row["statement_id"] for row in rows} == {
-        each.statement_id for batch in sent for each in batch
+        item.statement_id for batch in sent for item in batch
     }
     assert len({row["sequence"] for row in rows}) == len(rows)
     assert {row["sequence"] % 2**sequence.TIEBREAK_BITS for row in rows} == {7}

@@ -33,4 +33,4 @@ async def ask(
 
 
 async def stored(partner: Partner) -> list[str]:
-    return [each["id"] for each in await partner.all()]
+    return [item["id"] for item in await partner.all()]

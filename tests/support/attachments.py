@@ -21,16 +21,16 @@ BOUNDARY = "314159265358979323846"
 MIXED = {"Content-Type": f"multipart/mixed; boundary={BOUNDARY}"}
 EVERY_BYTE = bytes(range(256))
 
-# What a careless reader would take for the end of the part, or of the line.
-NASTY = b"\r\n--" + BOUNDARY[:-1].encode() + b"--\r\n\r\n\n\r\0\xff\r\n"
+# Bytes that a careless parser takes for the end of the part or of a line.
+DELIMITER_LIKE = b"\r\n--" + BOUNDARY[:-1].encode() + b"--\r\n\r\n\n\r\0\xff\r\n"
 
 
 def sha2_of(content: bytes, algorithm: str = "sha256") -> str:
     return hashlib.new(algorithm, content).hexdigest()
 
 
-def described(content: bytes, algorithm: str = "sha256", **members: Any) -> Json:
-    """An attachment as a statement describes it."""
+def attachment_of(content: bytes, algorithm: str = "sha256", **members: Any) -> Json:
+    """The attachment object of a statement."""
     return {
         "usageType": "http://example.com/usage/certificate",
         "display": {"en-US": "A certificate", "de": "Ein Zeugnis"},
@@ -40,18 +40,18 @@ def described(content: bytes, algorithm: str = "sha256", **members: Any) -> Json
     } | members
 
 
-def elsewhere(content: bytes, **members: Any) -> Json:
-    return described(content, fileUrl="https://files.example.com/1", **members)
+def attachment_with_url(content: bytes, **members: Any) -> Json:
+    return attachment_of(content, fileUrl="https://files.example.com/1", **members)
 
 
-def having(*described: Json, **members: Any) -> Json:
+def statement_with(*attachment_of: Json, **members: Any) -> Json:
     """A statement with attachments."""
-    return statement(**{"id": new_id(), **members}, attachments=list(described))
+    return statement(**{"id": new_id(), **members}, attachments=list(attachment_of))
 
 
-def within(*described: Json) -> Json:
+def substatement_with(*attachment_of: Json) -> Json:
     """A statement whose SubStatement has attachments."""
-    inner = statement(attachments=list(described))
+    inner = statement(attachments=list(attachment_of))
     return statement(id=new_id(), object={"objectType": "SubStatement", **inner})
 
 
@@ -84,7 +84,7 @@ async def get(partner: Partner, url: str = URL, **params: str) -> httpx.Response
 
 @dataclass
 class Answer:
-    """What came: the JSON, and the other parts by hash, in order."""
+    """A response: the JSON, and the other parts by hash, in order."""
 
     json: Any
     contents: dict[str, bytes]
@@ -92,11 +92,11 @@ class Answer:
 
     @property
     def ids(self) -> list[str]:
-        return [each["id"] for each in self.json["statements"]]
+        return [item["id"] for item in self.json["statements"]]
 
 
 def read(answer: httpx.Response) -> Answer:
-    """An answer taken apart by a reader that believes in CRLF and in nothing else."""
+    """A response split at CRLF only."""
     assert answer.status_code == 200, answer.text
     kind, _, boundary = answer.headers["content-type"].partition("; boundary=")
     assert kind == "multipart/mixed"
@@ -109,17 +109,17 @@ def read(answer: httpx.Response) -> Answer:
     headers = []
     for piece in pieces[1:-1]:
         head, _, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        lines = (each.partition(": ") for each in head.decode().split("\r\n"))
+        lines = (item.partition(": ") for item in head.decode().split("\r\n"))
         headers.append({name: value for name, _, value in lines})
         sha2 = headers[-1].get("X-Experience-API-Hash", "")
         assert sha2 not in contents
         contents[sha2] = content
-    found = json.loads(contents.pop(""))
-    return Answer(found, contents, headers)
+    result = json.loads(contents.pop(""))
+    return Answer(result, contents, headers)
 
 
 async def rows(services: Services, partner: Partner) -> int:
-    """How many contents are kept for a partner."""
+    """The number of stored contents of a partner."""
     count: int = await services.database.readers.fetchval(
         "select count(*) from attachment where partner_id = $1", partner.partner_id
     )
@@ -127,18 +127,18 @@ async def rows(services: Services, partner: Partner) -> int:
 
 
 async def ids(partner: Partner) -> set[str]:
-    return {each["id"] for each in await partner.all()}
+    return {item["id"] for item in await partner.all()}
 
 
 async def refused(
     services: Services, partner: Partner, answer: httpx.Response, *pointers: str
 ) -> str:
-    """A refusal leaves nothing behind; returns what it says."""
+    """Asserts that nothing is stored; returns the detail."""
     assert answer.status_code == 400, answer.text
     problem = answer.json()
     if pointers:
-        told = problem["results"][0]["problem"] if "results" in problem else problem
-        assert [error["pointer"] for error in told["errors"]] == list(pointers)
+        reported = problem["results"][0]["problem"] if "results" in problem else problem
+        assert [error["pointer"] for error in reported["errors"]] == list(pointers)
     assert await ids(partner) == set()
     assert await rows(services, partner) == 0
     detail: str = problem["detail"]

@@ -34,14 +34,14 @@ VIEW_EVENT = "http://purl.imsglobal.org/caliper/v1/ViewEvent"
 
 
 def body(duration: Any = None, **members: Any) -> dict[str, Any]:
-    """The vendor's example with an id of its own; `duration` replaces the one in it."""
-    told = {**BODY, "id": str(uuid4()), **members}
-    return told if duration is None else {**told, "result": {"duration": duration}}
+    """The vendor's example with a new id; `duration` replaces its own."""
+    reported = {**BODY, "id": str(uuid4()), **members}
+    return reported if duration is None else {**reported, "result": {"duration": duration}}
 
 
 @dataclass
 class Tool:
-    """A tool with its key and secret, and a launch that it was given."""
+    """A tool with its key, secret and a launch."""
 
     partner: Partner
     name: str
@@ -91,33 +91,33 @@ class Tool:
         if "urlencoded" in content_type:
             signed = content.decode()
         elif extract_params(content.decode("latin-1")) is not None:
-            signed = None  # it would take the body for a form, and refuse to sign
+            signed = None  # the client would parse the body as a form, and refuse to sign
         headers = {"Content-Type": content_type}
         uri, headers, _ = client.sign(target, "POST", body=signed, headers=headers)
         return httpx.Request("POST", uri, headers=headers, content=content)
 
-    async def send(self, told: Any = None, **options: Any) -> httpx.Response:
+    async def send(self, payload: Any = None, **options: Any) -> httpx.Response:
         """POSTs a body (bytes, or what JSON is made of), signed."""
-        given = body() if told is None else told
-        content = given if isinstance(given, bytes) else json.dumps(given).encode()
+        value = body() if payload is None else payload
+        content = value if isinstance(value, bytes) else json.dumps(value).encode()
         return await self.http.send(self.signed(content, **options))
 
-    async def caliper(self, told: Any, **options: Any) -> httpx.Response:
-        return await self.send(told, url=self.caliper_url, **options)
+    async def caliper(self, payload: Any, **options: Any) -> httpx.Response:
+        return await self.send(payload, url=self.caliper_url, **options)
 
     async def views(self, **params: Any) -> list[dict[str, Any]]:
         answer = await self.read(f"/api/v1/users/{self.user}/page_views", **params)
-        found: list[dict[str, Any]] = answer.json()
-        return found
+        result: list[dict[str, Any]] = answer.json()
+        return result
 
     async def summary(self) -> dict[str, Any]:
-        """What the course's report says of the launch's user: zeros, if nothing."""
+        """The course summary of the launch's user; zeros without one."""
         answer = await self.read(
             f"/api/v1/courses/{self.course}/analytics/student_summaries",
             student_id=self.user,
         )
-        found = answer.json()
-        return found[0] if found else {"page_views": 0, "total_activity_time": 0}
+        result = answer.json()
+        return result[0] if result else {"page_views": 0, "total_activity_time": 0}
 
     async def read(self, path: str, **params: Any) -> httpx.Response:
         answer = await self.http.get(path, params=params, headers=self.partner.headers)
@@ -131,7 +131,7 @@ def _hmac_sha256(client: Any, request: Any) -> str:
     return base64.b64encode(hmac.digest(key, text, "sha256")).decode()
 
 
-os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # it signs for https only, otherwise
+os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # otherwise authlib signs https URLs only
 ClientAuth.register_signature_method("HMAC-SHA256", _hmac_sha256)  # authlib has none of its own
 
 
@@ -148,11 +148,11 @@ def authlib_signed(
 
 
 async def new_tool(
-    services: Services, partner: Partner, name: str = "player", **given: Any
+    services: Services, partner: Partner, name: str = "player", **value: Any
 ) -> Tool:
     """A tool with a launch."""
     issued = await tools.add_tool(
-        services.database, services.secret_box, partner.partner_id, name, **given
+        services.database, services.secret_box, partner.partner_id, name, **value
     )
     return await Tool(partner, name, issued.consumer_key, issued.secret).launch()
 
@@ -180,8 +180,8 @@ async def instance(settings: Settings, **changed: Any) -> AsyncIterator[httpx.As
             yield client
 
 
-async def counted(services: Services, tool: Tool) -> dict[str, Any]:
-    """All that the launch's user has left in the store."""
+async def count_rows(services: Services, tool: Tool) -> dict[str, Any]:
+    """The stored rows and sums of the launch's user."""
     where = "where partner_id = $1 and user_id = $2 and course_id = $3"
     row = await services.database.readers.fetchrow(
         f"""
@@ -201,9 +201,9 @@ async def counted(services: Services, tool: Tool) -> dict[str, Any]:
 NOTHING = {"views": 0, "seconds": 0, "summed": 0, "accesses": 0, "days": 0, "statements": 0}
 
 
-def refused(answer: httpx.Response, status: int, told: str, **members: str) -> None:
+def refused(answer: httpx.Response, status: int, payload: str, **members: str) -> None:
     assert answer.status_code == status, answer.text
-    assert answer.json() == {"errors": [{"message": told, **members}]}
+    assert answer.json() == {"errors": [{"message": payload, **members}]}
     assert answer.headers["content-type"] == "application/json"
     assert "www-authenticate" not in answer.headers
 

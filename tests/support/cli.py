@@ -12,7 +12,7 @@ Lrs = Callable[..., Result]
 
 
 def refused(result: Result | subprocess.CompletedProcess[str]) -> str:
-    """The one sentence that a command gives up with."""
+    """The one sentence of the error that ends a command."""
     code = result.exit_code if isinstance(result, Result) else result.returncode
     assert code == 1, result
     if isinstance(result, Result):
@@ -27,6 +27,6 @@ def new_name() -> str:
     return f"cli-{time.time_ns()}"
 
 
-def shown(result: Result) -> dict[str, str]:
+def printed_fields(result: Result) -> dict[str, str]:
     assert result.exit_code == 0, result.output
     return dict(line.split(maxsplit=1) for line in result.stdout.splitlines())

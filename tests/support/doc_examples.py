@@ -53,15 +53,15 @@ def shell_lines(path: Path) -> list[str]:
 
 def curl_requests(path: Path) -> list[CurlRequest]:
     """The curl commands of a document, also those inside $(…) or before a pipe."""
-    found = []
+    result = []
     for line in shell_lines(path):
         if (start := line.find("curl ")) < 0:
             continue
         command = line[start:].partition(" | ")[0]
         options = _CURL.parse_args(shlex.split(command)[1:])
         headers = dict(header.split(": ", 1) for header in options.headers)
-        found.append(CurlRequest(options.url, options.user, headers, options.data))
-    return found
+        result.append(CurlRequest(options.url, options.user, headers, options.data))
+    return result
 
 
 def links(path: Path) -> list[str]:

@@ -19,7 +19,7 @@ BINARY = bytes(range(256))
 
 @dataclass
 class Resource:
-    """One of the three resources in one version, as one partner uses it."""
+    """One of the three document resources, as used by one partner in one version."""
 
     path: str
     id_parameter: str

@@ -59,8 +59,8 @@ def defining(activity_id: str = ACTIVITY, **definition: Any) -> Json:
 
 async def send(partner: Partner, *sent: Json, version: str = "1.0.3") -> None:
     """Each in a request of its own."""
-    for each in sent:
-        answer = await partner.xapi(each, **{VERSION: version})
+    for item in sent:
+        answer = await partner.xapi(item, **{VERSION: version})
         assert answer.status_code == 200, answer.text
 
 

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 Rule = Callable[[Any, Any], bool]
 
 
-# --- the rules, read out ---------------------------------------------------------------------
+# Rules of the specification
 
 
 IGNORED = {"id", "stored", "timestamp", "authority", "version", "attachments"}
@@ -47,10 +47,10 @@ def same_in_any_order(same: Rule) -> Rule:
         left = a if isinstance(a, list) else [a]
         right = list(b) if isinstance(b, list) else [b]
         for item in left:
-            found = next((i for i, other in enumerate(right) if same(item, other)), None)
-            if found is None:
+            result = next((i for i, other in enumerate(right) if same(item, other)), None)
+            if result is None:
                 return False
-            right.pop(found)
+            right.pop(result)
         return not right
 
     return compare

@@ -16,31 +16,31 @@ EVENT = {
     "status": "started",
     "event_date": "2026-01-01T00:00:00Z",
 }
-FACES = ["statements", "track", "xapi"]
+INTERFACES = ["statements", "track", "xapi"]
 
 
-def url(partner: Partner, face: str) -> str:
-    return "/xapi/statements" if face == "xapi" else partner.url(face)
+def url(partner: Partner, interface: str) -> str:
+    return "/xapi/statements" if interface == "xapi" else partner.url(interface)
 
 
 async def post(
-    partner: Partner, face: str, body: bytes, headers: dict[str, str] | None = None
+    partner: Partner, interface: str, body: bytes, headers: dict[str, str] | None = None
 ) -> httpx.Response:
     return await partner.http.post(
-        url(partner, face),
+        url(partner, interface),
         content=body,
         headers={**JSON, **XAPI, **partner.headers, **(headers or {})},
     )
 
 
-async def get(partner: Partner, query: str, face: str = "statements") -> httpx.Response:
+async def get(partner: Partner, query: str, interface: str = "statements") -> httpx.Response:
     return await partner.http.get(
-        f"{url(partner, face)}?{query}", headers={**XAPI, **partner.headers}
+        f"{url(partner, interface)}?{query}", headers={**XAPI, **partner.headers}
     )
 
 
 def check(answer: httpx.Response) -> None:
-    """No failure of ours; a refusal is a problem, or one for each item of a batch."""
+    """Asserts that the status is below 500, and that an error is a problem, or one per item."""
     assert answer.status_code < 500, answer.text
     if answer.status_code < 400:
         return
@@ -62,10 +62,10 @@ def check(answer: httpx.Response) -> None:
 
 
 async def refused(
-    partner: Partner, face: str, body: bytes, code: str, status: int = 400
+    partner: Partner, interface: str, body: bytes, code: str, status: int = 400
 ) -> dict[str, Any]:
-    """The problem that a body is refused with."""
-    answer = await post(partner, face, body)
+    """Asserts that the body is refused; returns the problem."""
+    answer = await post(partner, interface, body)
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert await partner.all() == []

@@ -15,16 +15,16 @@ NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
 
 
 async def insert(services: Services, table: str, returning: str = "partner_id", **row: Any) -> Any:
-    """One row; its columns are those that are named."""
-    places = ", ".join(f"${number + 1}" for number in range(len(row)))
+    """Inserts one row with these columns."""
+    positions = ", ".join(f"${number + 1}" for number in range(len(row)))
     return await services.database.writers.fetchval(
-        f"insert into {table} ({', '.join(row)}) values ({places}) returning {returning}",
+        f"insert into {table} ({', '.join(row)}) values ({positions}) returning {returning}",
         *row.values(),
     )
 
 
 async def learner(services: Services, partner: Partner, *agents: Json, **columns: Any) -> int:
-    """A person who is known by some agents' identifiers."""
+    """Inserts a person with the identifiers of these agents."""
     own = {"partner_id": partner.partner_id}
     person_id = int(await insert(services, "person", "person_id", **own, **columns))
     for agent in agents:

@@ -15,7 +15,7 @@ from lrs.projection import advance
 from lrs.projection.vocabulary import load_vocabulary
 from lrs.xapi import canvas_callbacks, track_events
 from lrs.xapi.canvas_launches import Launch
-from tests.support.projection_oracle import Happening, Membership
+from tests.support.projection_oracle import Membership, OracleEvent
 
 Json = dict[str, Any]
 
@@ -39,11 +39,11 @@ PROGRESS = "https://w3id.org/xapi/cmi5/result/extensions/progress"
 
 @dataclass(frozen=True)
 class SentStatement:
-    """One item to send: a statement or a track event, and what happened, if that is an event."""
+    """One item to send: a statement or a track event, and its event, if it has one."""
 
     body: Json
     organization: str
-    happening: Happening | None
+    happening: OracleEvent | None
     resource: str = "statements"
 
 
@@ -69,25 +69,25 @@ def digest(learner: str) -> Json:
 
 
 class Author:
-    """Makes up a history; the same for the same seed."""
+    """Generates a history; the same for the same seed."""
 
     def __init__(self, seed: int, home_page: str) -> None:
         self.random = random.Random(seed)
         self.home_page = home_page
 
     def history(self, count: int) -> list[SentStatement]:
-        """In the order in which it is sent, which is not that in which it happened."""
+        """In sending order, which differs from the order of the events."""
         sent = [self.item() for _ in range(count)]
         for item in self.random.sample(sent, count // 8):
             if item.resource == "statements":
-                place = self.random.randrange(len(sent) + 1)
-                sent.insert(place, self.voiding(item))
+                position = self.random.randrange(len(sent) + 1)
+                sent.insert(position, self.voiding(item))
         repeated = self.random.sample(sent, count // 8)
         sent += [replace(item, happening=None) for item in repeated]
         return sent
 
     def memberships(self) -> list[Membership]:
-        """With gaps, of some learners only, and of organizations that they may not work for."""
+        """With gaps, of some learners only, and of organizations without their events."""
         actual = []
         for learner in LEARNERS[:2]:
             for organization in self.random.sample(ORGANIZATIONS, 2):
@@ -111,7 +111,7 @@ class Author:
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-8{text[17:20]}-{text[20:]}"
 
     def _at(self) -> datetime:
-        """Few different ones, so that some things happen at the same time."""
+        """Few different times, so that some events are simultaneous."""
         return DAY + timedelta(hours=3 * self.random.randrange(48))
 
     def _maybe(self, value: Any) -> Any:
@@ -125,7 +125,7 @@ class Author:
         progress, xp = self._maybe(chance.randrange(101)), self._maybe(chance.randrange(50))
         percentile, mobile = self._maybe(chance.randrange(100)), chance.choice([None, True, False])
         success, completion = chance.choice([None, None, True, False]), chance.random() < 0.1
-        happening = Happening(
+        happening = OracleEvent(
             self._id(), learner, chance.choice(COURSES), chance.choice(ORGANIZATIONS), "xapi",
             self._at(), "completed" if completion else kind,
             None if seconds is None else 500 * seconds,
@@ -169,7 +169,7 @@ class Author:
         return SentStatement(body, happening.organization, happening)
 
     def _defined(self, activity: str, kind: str) -> Json:
-        """Most statements do not say what an activity is; some do so late."""
+        """An activity that a tenth of the statements define."""
         defined = {"id": activity, "definition": {"type": kind, "name": {"en": activity}}}
         return defined if self.random.random() < 0.1 else {"id": activity}
 
@@ -191,7 +191,7 @@ class Author:
         stored = track_events.statement(
             body, organization=organization or None, home_page=self.home_page
         )
-        happening = Happening(
+        happening = OracleEvent(
             stored["id"], learner, stored["object"]["id"], organization, "track", at,
             status.replace("in_progress", "progressed"),
             None if spent is None else 1000 * spent, total=True, progress=percent,
@@ -199,7 +199,7 @@ class Author:
         return SentStatement(body, organization, happening, "track")
 
     def _callback(self) -> SentStatement:
-        """As the callback stores it; the page that it is about is no content of its own."""
+        """A statement as the Canvas callback stores it; its page is no content item."""
         chance = self.random
         launch = Launch("", "player", chance.choice(["42", "43"]), "9", 0, "")
         seconds, at = self._maybe(chance.randrange(900)), self._at()
@@ -213,7 +213,7 @@ class Author:
         report = canvas_callbacks.parse_xapi(sent, orjson.dumps(sent))
         statement_id = self._id()
         body = canvas_callbacks.statement(report, launch, self.home_page, statement_id)
-        happening = Happening(
+        happening = OracleEvent(
             statement_id, launch.user, f"{self.home_page}/courses/9", "", "canvas", at, "worked",
             None if seconds is None else 1000 * seconds,
         )  # fmt: skip
@@ -224,8 +224,8 @@ def _present(members: Json) -> Json:
     return {name: value for name, value in members.items() if value not in (None, {})}
 
 
-def happened(sent: list[SentStatement]) -> list[Happening]:
-    """What is left of a history when all of it is stored: each once, and without the voided."""
+def expected_events(sent: list[SentStatement]) -> list[OracleEvent]:
+    """The events of a stored history: deduplicated, without the voided ones."""
     voided = {
         item.body["object"]["id"] for item in sent if item.body.get("verb", {}).get("id") == VOIDED
     }

@@ -6,7 +6,7 @@ import asyncio
 
 
 async def answer_to(port: int, *pieces: bytes, pause: float = 0.05) -> bytes:
-    """What the server answers to the pieces until it closes, or for half a second."""
+    """The response to the pieces, until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = b""
     try:

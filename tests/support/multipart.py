@@ -26,4 +26,4 @@ def attached(content: bytes, sha2: str | None = None) -> bytes:
 
 def body(*parts: bytes, boundary: str = DASHES) -> bytes:
     dash = f"--{boundary}".encode()
-    return b"".join(dash + b"\r\n" + each + b"\r\n" for each in parts) + dash + b"--\r\n"
+    return b"".join(dash + b"\r\n" + item + b"\r\n" for item in parts) + dash + b"--\r\n"

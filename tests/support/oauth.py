@@ -38,8 +38,8 @@ async def issue(
     )
 
 
-async def settle(services: Services) -> None:
-    """Waits until a change of a credential must be in effect."""
+async def wait_for_cache_expiry(services: Services) -> None:
+    """Waits until a changed credential is in effect."""
     await asyncio.sleep(services.settings.credential_cache_ttl_seconds * 1.5)
 
 

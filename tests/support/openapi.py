@@ -14,12 +14,12 @@ from lrs.api import openapi
 DOCUMENT = openapi.bundled()
 COMPONENTS = DOCUMENT["components"]
 STATIC = Path(openapi.__file__).parent / "static"
-LOADED = sorted(each.name for each in STATIC.iterdir() if each.suffix in (".css", ".js", ".png"))
+LOADED = sorted(item.name for item in STATIC.iterdir() if item.suffix in (".css", ".js", ".png"))
 METHODS = {"get", "head", "post", "put", "delete", "patch", "options"}
 
 
 def resolved(node: Any) -> Any:
-    """What a node means, if it is a reference."""
+    """The node, or the target of its $ref."""
     while isinstance(node, dict) and "$ref" in node:
         reference, node = node["$ref"], DOCUMENT
         for part in reference.removeprefix("#/").split("/"):
@@ -32,8 +32,8 @@ def nodes(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
     if isinstance(node, dict | list):
-        for each in node.values() if isinstance(node, dict) else node:
-            yield from nodes(each)
+        for item in node.values() if isinstance(node, dict) else node:
+            yield from nodes(item)
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -43,12 +43,12 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def classes(of: type[errors.LRSError] = errors.LRSError) -> Iterator[type[errors.LRSError]]:
-    for each in of.__subclasses__():
-        yield each
-        yield from classes(each)
+    for item in of.__subclasses__():
+        yield item
+        yield from classes(item)
 
 
-STATUS_BY_CODE = {each.code: each.status for each in classes()}
+STATUS_BY_CODE = {class_.code: class_.status for class_ in classes()}
 
 
 def validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:

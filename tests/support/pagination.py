@@ -30,8 +30,8 @@ def bound(answer: httpx.Response) -> datetime:
     return datetime.fromisoformat(answer.headers[THROUGH])
 
 
-def stored(each: Json) -> datetime:
-    return datetime.fromisoformat(each["stored"])
+def stored(item: Json) -> datetime:
+    return datetime.fromisoformat(item["stored"])
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def send(partner: Partner, batch: Sequence[Json]) -> None:
 
 @dataclass
 class Writers:
-    """Clients of two servers that send batches of all sizes, and one that is slow to commit."""
+    """Clients of two servers that send batches of all sizes, and a writer that commits slowly."""
 
     partner: Partner
     others: list[Partner]
@@ -69,7 +69,7 @@ class Writers:
         while not self.stop:
             batch = fresh(draw.choice([1, 1, 1, 2, 10, 60]))
             await send(partner, batch)
-            self.acknowledged.update(each["id"] for each in batch)
+            self.acknowledged.update(item["id"] for item in batch)
             await asyncio.sleep(draw.random() * 0.01)
 
     async def slowly(self) -> None:
@@ -82,7 +82,7 @@ class Writers:
                     self.slow, self.partner.partner_id, list(map(prepared, batch))
                 )
                 await asyncio.sleep(draw.random() * 0.12)
-            self.acknowledged.update(each["id"] for each in batch)
+            self.acknowledged.update(item["id"] for item in batch)
             await asyncio.sleep(draw.random() * 0.03)
 
     @asynccontextmanager
@@ -99,7 +99,7 @@ class Writers:
 
 
 async def pages(partner: Partner, **params: str) -> AsyncIterator[httpx.Response]:
-    """The pages of a list, each asked for when it is wanted."""
+    """The pages of a list, requested one by one."""
     answer = await partner.get(**params)
     while True:
         assert answer.status_code == 200, answer.text

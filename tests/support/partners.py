@@ -33,7 +33,7 @@ async def new_partner(
 
 @dataclass
 class Partner:
-    """A partner as its own servers would be: it sends and asks with its credentials."""
+    """A partner that sends and queries with its own credentials."""
 
     http: httpx.AsyncClient
     name: str
@@ -88,15 +88,15 @@ class Partner:
         )
 
     async def all(self, **params: Any) -> list[dict[str, Any]]:
-        """Every statement that a query finds, page after page."""
-        found: list[dict[str, Any]] = []
+        """All statements of a list, page by page."""
+        result: list[dict[str, Any]] = []
         answer = await self.get(**params)
         while True:
             assert answer.status_code == 200, answer.text
             page = answer.json()
-            found += page["statements"]
+            result += page["statements"]
             if not page.get("more"):
-                return found
+                return result
             answer = await self.http.get(page["more"], headers=self.headers)
 
     async def xapi(self, body: Any, **headers: str) -> httpx.Response:

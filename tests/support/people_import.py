@@ -32,7 +32,7 @@ async def post(operator: Partner, body: str | list[Json], **params: str) -> http
     )
 
 
-async def take(operator: Partner, *rows_sent: Any) -> Json:
+async def import_rows(operator: Partner, *rows_sent: Any) -> Json:
     """Imports rows, or a table."""
     answer = await post(operator, _body(rows_sent))
     assert answer.status_code == 200, answer.text
@@ -46,7 +46,7 @@ async def preview(operator: Partner, *rows_sent: Any) -> list[Json]:
 
 
 async def refused(operator: Partner, *rows_sent: Any) -> list[tuple[int, str, str]]:
-    """The rows that are refused, with the columns and details, as their preview says, too."""
+    """The refused rows with columns and details, checked to be those of the preview."""
     answer = await post(operator, list(rows_sent))
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-import")
     results = answer.json()["results"]
@@ -83,8 +83,8 @@ GROUP = {"type": "group", "organization": "north", "title": "Region North"}
 TEAM = {"type": "team", "team": "analytics", "name": "Analytics"}
 
 
-async def tell(services: Services, operator: Partner, **actors: Json) -> None:
-    """Each actor completes the content that is named."""
+async def complete_content(services: Services, operator: Partner, **actors: Json) -> None:
+    """Sends a completion of each actor, and projects it."""
     for name, actor in actors.items():
         sent = statement(actor=actor, object={"id": f"http://example.com/{name}"})
         assert (await operator.send(sent)).status_code == 200

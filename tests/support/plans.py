@@ -11,7 +11,7 @@ import orjson
 async def explained(
     connection: Any, sql: str, values: Sequence[str], options: str = ""
 ) -> list[dict[str, Any]]:
-    """The nodes of the plan for a query with these values, given as SQL, if it is prepared."""
+    """The plan nodes of a prepared query with these parameters, written as SQL."""
     await connection.execute(f"prepare explained as {sql}")
     try:
         arguments = f" ({', '.join(values)})" if values else ""

@@ -9,11 +9,11 @@ from lrs.errors import LRSError
 
 
 def classes(of: type[LRSError] = LRSError) -> Iterator[type[LRSError]]:
-    """The tree in the order in which it is drawn."""
-    for each in of.__subclasses__():
-        if each.__module__ == errors.__name__:
-            yield each
-            yield from classes(each)
+    """The subclasses in the order of the documented tree."""
+    for item in of.__subclasses__():
+        if item.__module__ == errors.__name__:
+            yield item
+            yield from classes(item)
 
 
 CLASSES = list(classes())

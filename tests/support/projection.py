@@ -39,7 +39,7 @@ async def tables(connection: Any, partner: Partner) -> dict[str, list[Json]]:
 
 
 async def written(connection: Any, partner: Partner, table: str) -> list[tuple[Any, ...]]:
-    """Which transaction wrote each row, and where it lies."""
+    """The transaction and the position of each row."""
     actual = await connection.fetch(
         f"select xmin::text, xmax::text, ctid::text from {table} where partner_id = $1"
         f" order by {TABLES[table]}",
@@ -49,7 +49,7 @@ async def written(connection: Any, partner: Partner, table: str) -> list[tuple[A
 
 
 async def send(partner: Partner, sent: Iterable[SentStatement]) -> None:
-    """In as few requests as keep the order."""
+    """Sends the items in as few requests as keep their order."""
     for (resource, organization), some in itertools.groupby(
         sent, lambda item: (item.resource, item.organization)
     ):

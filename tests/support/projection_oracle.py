@@ -8,8 +8,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Happening:
-    """Something that a learner did with a content item, and what was told of it."""
+class OracleEvent:
+    """A learner's event on a content item, and its measures."""
 
     statement_id: str
     learner: str
@@ -44,7 +44,7 @@ class Membership:
     from_day: date
     to_day: date | None
 
-    def covers(self, happening: Happening) -> bool:
+    def covers(self, happening: OracleEvent) -> bool:
         if happening.organization not in ("", self.organization):
             return False
         return self.from_day <= happening.day and (
@@ -55,17 +55,17 @@ class Membership:
 Row = dict[str, Any]
 
 
-def records(history: list[Happening]) -> dict[tuple[str, str, str], Row]:
+def records(history: list[OracleEvent]) -> dict[tuple[str, str, str], Row]:
     """By learner, content and organization."""
     return {
-        place: _record(some)
-        for place, some in _grouped(
+        position: _record(some)
+        for position, some in _grouped(
             history, lambda item: (item.learner, item.content, item.organization)
         ).items()
     }
 
 
-def _record(history: list[Happening]) -> Row:
+def _record(history: list[OracleEvent]) -> Row:
     worked = [item for item in history if item.kind != "registered"]
     starts = [item for item in history if item.kind == "started"]
     completions = [item for item in history if item.kind == "completed"]
@@ -88,7 +88,7 @@ def _record(history: list[Happening]) -> Row:
 
 
 def days(
-    history: list[Happening], memberships: list[Membership]
+    history: list[OracleEvent], memberships: list[Membership]
 ) -> dict[tuple[str, str, date], Row]:
     """By learner, content and day."""
     gained: dict[str, int | None] = {}
@@ -114,7 +114,7 @@ def days(
     return actual
 
 
-def _fact(until: list[Happening], day: date, gained: dict[str, int | None]) -> Row:
+def _fact(until: list[OracleEvent], day: date, gained: dict[str, int | None]) -> Row:
     today = [item for item in until if item.day == day]
     worked = [item for item in until if item.kind != "registered"]
     starts = [item for item in until if item.kind == "started"]
@@ -133,8 +133,8 @@ def _fact(until: list[Happening], day: date, gained: dict[str, int | None]) -> R
     }
 
 
-def _gains(history: list[Happening]) -> list[int | None]:
-    """What each happening adds to the time: a total, what it is above the totals before it."""
+def _gains(history: list[OracleEvent]) -> list[int | None]:
+    """The time that each event adds; a total adds its excess over earlier totals."""
     highest, gains = 0, []
     for item in history:
         if item.milliseconds is None or not item.total:
@@ -145,15 +145,15 @@ def _gains(history: list[Happening]) -> list[int | None]:
     return gains
 
 
-def _grouped(history: list[Happening], key: Any) -> dict[Any, list[Happening]]:
+def _grouped(history: list[OracleEvent], key: Any) -> dict[Any, list[OracleEvent]]:
     """In order of time within each group."""
-    groups: dict[Any, list[Happening]] = {}
+    groups: dict[Any, list[OracleEvent]] = {}
     for item in sorted(history, key=lambda item: item.order):
         groups.setdefault(key(item), []).append(item)
     return groups
 
 
-def _last(history: list[Happening], name: str) -> Any:
+def _last(history: list[OracleEvent], name: str) -> Any:
     values = [getattr(item, name) for item in history if getattr(item, name) is not None]
     return values[-1] if values else None
 

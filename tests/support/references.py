@@ -35,21 +35,21 @@ def voiding(statement_id: str, target: str) -> Json:
 
 
 async def send(partner: Partner, *sent: Json) -> None:
-    """One batch, which must be stored."""
+    """Sends one batch, and asserts that it is stored."""
     answer = await partner.send(list(sent))
     assert answer.status_code == 200, answer.text
 
 
-async def found(partner: Partner, **params: str) -> list[str]:
-    return [each["id"] for each in await partner.all(**params)]
+async def list_ids(partner: Partner, **params: str) -> list[str]:
+    return [item["id"] for item in await partner.all(**params)]
 
 
 async def is_voided(partner: Partner, statement_id: str) -> bool:
-    """Voided means: had by voidedStatementId alone, and in no list."""
+    """A voided statement is returned by voidedStatementId only, and is in no list."""
     plain = (await partner.get(statementId=statement_id)).status_code
     voided = (await partner.get(voidedStatementId=statement_id)).status_code
     assert {plain, voided} == {200, 404}
-    assert (statement_id in await found(partner)) == (plain == 200)
+    assert (statement_id in await list_ids(partner)) == (plain == 200)
     return voided == 200
 
 
@@ -62,8 +62,8 @@ def chain(length: int = 4) -> list[Json]:
     ]
 
 
-async def unsettled(services: Services, partner: Partner) -> int:
-    """How many of a partner's references still lack something."""
+async def count_pending(services: Services, partner: Partner) -> int:
+    """The number of pending references of a partner."""
     count: int = await services.database.readers.fetchval(
         "select count(*) from statement_reference where partner_id = $1 and not resolved",
         partner.partner_id,

@@ -20,7 +20,7 @@ NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
 
 @dataclass
 class World:
-    """Writes rows for one partner; each method gives the new row's id."""
+    """Inserts rows of one partner; methods return the id of the row."""
 
     database: Database
     partner_id: int
@@ -28,9 +28,9 @@ class World:
 
     async def insert(self, table: str, **values: Any) -> Any:
         values = {"partner_id": self.partner_id, **values}
-        places = ", ".join(f"${number + 1}" for number in range(len(values)))
+        positions = ", ".join(f"${number + 1}" for number in range(len(values)))
         return await self.database.writers.fetchrow(
-            f"insert into {table} ({', '.join(values)}) values ({places}) returning *",
+            f"insert into {table} ({', '.join(values)}) values ({positions}) returning *",
             *values.values(),
         )
 
@@ -104,7 +104,7 @@ class World:
         )
 
     async def classroom(self) -> None:
-        """Two teams at work on three courses for two weeks, and one course that was deleted."""
+        """Two teams with two weeks of activity in three courses and a deleted one."""
         people = [await self.person(first_name=name) for name in ("Ann", "Ben", "Cy")]
         await self.team("red", *people[:2])
         await self.team("blue", *people[1:])
@@ -115,13 +115,13 @@ class World:
             await self.content("course", "Gone", technology="R", xp=1, deleted_at=NOON),
         ]
         for number, person in enumerate(people):
-            for place, course in enumerate(courses):
+            for position, course in enumerate(courses):
                 for days in (0, 2, 5, 9):
                     await self.day(
                         person,
                         course,
                         DAY + timedelta(days=days + number),
-                        xp=50.0 * (place + 1),
+                        xp=50.0 * (position + 1),
                         time_spent=900.0 * (number + 1),
                         started_at=NOON,
                     )
@@ -138,7 +138,7 @@ SNIPPET = (
 
 
 def evaluated(source: str) -> Any:
-    """What the last expression of a program gives."""
+    """The value of the last expression of a program."""
     *statements, last = ast.parse(source).body
     assert isinstance(last, ast.Expr)
     names: dict[str, Any] = {}

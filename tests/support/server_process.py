@@ -20,7 +20,7 @@ BARE = {key: value for key, value in os.environ.items() if not key.startswith("L
 
 
 class Server:
-    """`lrs serve` in a process of its own, on a free port."""
+    """`lrs serve` in its own process, on a free port."""
 
     def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
         self.data = data
@@ -38,18 +38,18 @@ class Server:
             )
         self.greeting = ""
         assert self.process.stdout is not None
-        while not (found := re.search(r"Learning Record Store at (\S+)", self.greeting)):
+        while not (result := re.search(r"Learning Record Store at (\S+)", self.greeting)):
             line = self.process.stdout.readline()
             assert line, self.said()
             self.greeting += line
-        self.url = found[1]
+        self.url = result[1]
         wait_until_ready(self.url)
 
     def said(self) -> str:
         return self.log.read_text()
 
     def rest_of_greeting(self) -> str:
-        """What stands behind the first line, once the server has stopped."""
+        """All output of a stopped server."""
         assert self.process.stdout is not None
         return self.greeting + self.process.stdout.read()
 
@@ -75,7 +75,7 @@ def wait_until_ready(url: str) -> None:
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in a process of its own."""
+    """Runs a command in its own process."""
     return subprocess.run(
         [*LRS, *arguments],
         capture_output=True,

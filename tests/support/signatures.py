@@ -55,7 +55,7 @@ def ec_key() -> ec.EllipticCurvePrivateKey:
 
 
 def rsa_public(key: PrivateKey, exponent: int) -> rsa.RSAPublicKey:
-    """The same modulus with another exponent, for which there is no private key."""
+    """The same modulus with another exponent, without a private key."""
     assert isinstance(key, rsa.RSAPrivateKey)
     return rsa.RSAPublicNumbers(exponent, key.public_key().public_numbers().n).public_key()
 
@@ -68,7 +68,7 @@ def certificate(
     years: int = 10,
     exponent: int | None = None,
 ) -> bytes:
-    """A certificate in DER, in force from 2024 on, signed by itself unless an issuer is given."""
+    """A certificate in DER, valid from 2024, self-signed unless `issuer` is set."""
 
     def named(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -88,7 +88,7 @@ def certificate(
 
 
 def x5c(*certificates: bytes) -> list[str]:
-    return [base64.b64encode(each).decode() for each in certificates]
+    return [base64.b64encode(item).decode() for item in certificates]
 
 
 def jwk(key: rsa.RSAPrivateKey) -> Json:
@@ -110,7 +110,7 @@ def jws(
     sign: Callable[[bytes], bytes] | None = None,
     **header: Any,
 ) -> bytes:
-    """A compact JWS, made by hand so that it can be wrong in any way."""
+    """A compact JWS, built by hand so that any part can be invalid."""
     header = {"alg": "RS256"} | header
     sign = sign or rs(header["alg"], key or rsa_key())
     text = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

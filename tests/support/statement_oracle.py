@@ -19,7 +19,7 @@ IDENTIFIERS = ("mbox", "mbox_sha1sum", "openid", "account")
 
 @dataclass(frozen=True)
 class Stored:
-    """A statement as the server gives it back, and the organization it was sent to."""
+    """A statement as returned by the server, and its organization."""
 
     statement: Json
     organization: str | None
@@ -34,8 +34,8 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The parameters of a list, and whose list it is; `mine` is an authority agent."""
+class ListQuery:
+    """The parameters of a list; `mine` is the authority of a credential with read/mine."""
 
     agent: Json | None = None
     related_agents: bool = False
@@ -55,73 +55,75 @@ def instant(text: str) -> datetime:
 
 
 class Oracle:
-    """What the store must answer, given all that it holds.
+    """The expected results, computed from all stored statements.
 
-    What was stored in the same microsecond is listed in the order given.
+    Statements stored in the same microsecond keep the order of the input.
     """
 
     def __init__(self, world: Sequence[Stored]) -> None:
-        self._by_id = {each.id: each for each in world}
+        self._by_id = {item.id: item for item in world}
         self._voided = {
-            UUID(each.statement["object"]["id"])
-            for each in world
-            if each.statement["verb"]["id"] == VOIDED
+            UUID(item.statement["object"]["id"])
+            for item in world
+            if item.statement["verb"]["id"] == VOIDED
         }
 
     def is_voided(self, statement_id: UUID) -> bool:
         """A voiding statement cannot be voided (Data 2.3.2)."""
-        known = self._by_id.get(statement_id)
+        existing = self._by_id.get(statement_id)
         return (
-            known is not None
+            existing is not None
             and statement_id in self._voided
-            and known.statement["verb"]["id"] != VOIDED
+            and existing.statement["verb"]["id"] != VOIDED
         )
 
-    def list(self, asked: Asked) -> list[Json]:
-        found = [each for each in self._by_id.values() if self._listed(each, asked)]
-        found.sort(key=lambda each: each.at)
-        return [each.statement for each in (found if asked.ascending else reversed(found))]
+    def list(self, requested: ListQuery) -> list[Json]:
+        result = [item for item in self._by_id.values() if self._listed(item, requested)]
+        result.sort(key=lambda item: item.at)
+        return [item.statement for item in (result if requested.ascending else reversed(result))]
 
-    def _listed(self, each: Stored, asked: Asked) -> bool:
-        if self.is_voided(each.id):
+    def _listed(self, item: Stored, requested: ListQuery) -> bool:
+        if self.is_voided(item.id):
             return False
-        if asked.organization is not None and each.organization != asked.organization:
+        if requested.organization is not None and item.organization != requested.organization:
             return False
-        if asked.mine is not None and not _same_agent(each.statement["authority"], asked.mine):
+        if requested.mine is not None and not _same_agent(
+            item.statement["authority"], requested.mine
+        ):
             return False
-        if asked.since is not None and not each.at > instant(asked.since):
+        if requested.since is not None and not item.at > instant(requested.since):
             return False
-        if asked.until is not None and not each.at <= instant(asked.until):
+        if requested.until is not None and not item.at <= instant(requested.until):
             return False
-        return self._meets_filters(each, asked)
+        return self._meets_filters(item, requested)
 
-    def _meets_filters(self, each: Stored, asked: Asked) -> bool:
-        """Every filter is met by the statement or by one that it targets, at any distance."""
-        candidates = [each.statement, *self._targets(each)]
+    def _meets_filters(self, item: Stored, requested: ListQuery) -> bool:
+        """Every filter matches the statement or a target, at any distance."""
+        candidates = [item.statement, *self._targets(item)]
         filters: list[Callable[[Json], bool]] = []
-        if (agent := asked.agent) is not None:
-            filters.append(lambda one: _has_agent(one, agent, asked.related_agents))
-        if asked.verb is not None:
-            filters.append(lambda one: one["verb"]["id"] == asked.verb)
-        if (activity := asked.activity) is not None:
-            related = asked.related_activities
+        if (agent := requested.agent) is not None:
+            filters.append(lambda one: _has_agent(one, agent, requested.related_agents))
+        if requested.verb is not None:
+            filters.append(lambda one: one["verb"]["id"] == requested.verb)
+        if (activity := requested.activity) is not None:
+            related = requested.related_activities
             filters.append(lambda one: activity in _activities(one, related))
-        if asked.registration is not None:
-            filters.append(lambda one: _registration(one) == asked.registration)
+        if requested.registration is not None:
+            filters.append(lambda one: _registration(one) == requested.registration)
         return all(any(map(meets, candidates)) for meets in filters)
 
-    def _targets(self, each: Stored) -> Iterator[Json]:
-        """The targets there are; they may be voided, and may lead back to where they began."""
-        seen = {each.id}
-        target = each.statement["object"]
+    def _targets(self, item: Stored) -> Iterator[Json]:
+        """The stored targets; they may be voided, and may form a cycle."""
+        seen = {item.id}
+        target = item.statement["object"]
         while target.get("objectType") == "StatementRef":
             target_id = UUID(target["id"])
             if target_id in seen or target_id not in self._by_id:
                 return
             seen.add(target_id)
-            found = self._by_id[target_id].statement
-            yield found
-            target = found["object"]
+            result = self._by_id[target_id].statement
+            yield result
+            target = result["object"]
 
 
 def _same_agent(one: Json, other: Json) -> bool:

@@ -27,20 +27,20 @@ def new_id() -> str:
     return str(uuid4())
 
 
-def prepared(each: dict[str, Any]) -> StatementRow:
-    """A statement with an id, ready for the store, past all checks."""
-    target, keys = index_keys.statement_ref(each), index_keys.statement_keys(each)
+def prepared(item: dict[str, Any]) -> StatementRow:
+    """A statement with an id as prepared for the store."""
+    target, keys = index_keys.statement_ref(item), index_keys.statement_keys(item)
     return StatementRow(
-        statement_id=each["id"],
-        digest=each["id"].encode(),
-        verb_key=index_keys.verb_key(each["verb"]["id"]),
+        statement_id=item["id"],
+        digest=item["id"].encode(),
+        verb_key=index_keys.verb_key(item["verb"]["id"]),
         authority_key=0,
         actor_key=keys.actor,
         object_key=keys.object,
         organization=None,
         has_timestamp=False,
-        body=orjson.dumps(each).decode()[:-1] + ",",
+        body=orjson.dumps(item).decode()[:-1] + ",",
         index_entries=tuple(keys.entries.items()),
         target_id=target,
-        voids=target is not None and each["verb"]["id"] == index_keys.VOIDED,
+        voids=target is not None and item["verb"]["id"] == index_keys.VOIDED,
     )

@@ -19,7 +19,7 @@ Strategy = st.SearchStrategy[Any]
 VOIDED = "http://adlnet.gov/expapi/verbs/voided"
 SIGNATURE = "http://adlnet.gov/expapi/attachments/signature"
 
-NASTY: list[Any] = [
+EDGE_CASES: list[Any] = [
     None, True, False, 0, 1, -1, 1.0, 1.5, -0.0, 1e300, 2**53, 2**64, 2**70, -(2**70),
     "", "x", " ", "\n", "\0", "a\0b", "ü", "𝄞", "true", "100", "x" * 2000,
     "Agent", "agent", "Group", "Activity", "SubStatement", "StatementRef", "contextAgent",
@@ -62,7 +62,7 @@ def numbers() -> Strategy:
 
 @cache
 def json_values(max_leaves: int = 12) -> Strategy:
-    leaves = st.none() | st.booleans() | numbers() | texts() | st.sampled_from(NASTY)
+    leaves = st.none() | st.booleans() | numbers() | texts() | st.sampled_from(EDGE_CASES)
     keys = texts() | st.sampled_from(NAMES)
     return st.recursive(
         leaves,
@@ -256,7 +256,7 @@ def contexts(version: str, *, on_activity: bool) -> Strategy:
 
 @cache
 def attachments() -> Strategy:
-    """An attachment whose bytes lie elsewhere, so that the statement can be sent as plain JSON."""
+    """An attachment with a fileUrl, so that the statement can be sent as plain JSON."""
     required = {
         "usageType": iris(), "display": language_maps(), "fileUrl": iris(),
         "contentType": st.sampled_from(["text/plain", "application/pdf", "text/a; charset=utf-8"]),
@@ -305,13 +305,13 @@ def statements(version: str = "1.0.3") -> Strategy:
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) inside a JSON value."""
-    found: list[tuple[Any, Any]] = []
+    result: list[tuple[Any, Any]] = []
     if isinstance(value, dict | list):
         keys = list(value) if isinstance(value, dict) else range(len(value))
         for key in keys:
-            found.append((value, key))
-            found.extend(_places(value[key]))
-    return found
+            result.append((value, key))
+            result.extend(_places(value[key]))
+    return result
 
 
 @st.composite
@@ -319,10 +319,10 @@ def mutated(draw: st.DrawFn, values: Strategy) -> Any:
     """A value of `values` after one to three changes at random depth; it may still be valid."""
     value = copy.deepcopy(draw(values))
     for _ in range(draw(st.integers(1, 3))):
-        places = _places(value)
-        if not places:
+        positions = _places(value)
+        if not positions:
             break
-        container, key = draw(st.sampled_from(places))
+        container, key = draw(st.sampled_from(positions))
         _change(draw, container, key)
     return value
 
@@ -332,11 +332,11 @@ def _change(draw: st.DrawFn, container: Any, key: Any) -> None:
     if change == "drop":
         del container[key]
     elif change == "replace" or isinstance(container, list):
-        container[key] = copy.deepcopy(draw(st.sampled_from(NASTY)))
+        container[key] = copy.deepcopy(draw(st.sampled_from(EDGE_CASES)))
     elif change == "rename":
         new = draw(st.sampled_from([key.upper(), key.capitalize(), f"{key} ", *NAMES]))
         container[new] = container.pop(key)
     elif change == "add":
-        container[draw(st.sampled_from(NAMES))] = copy.deepcopy(draw(st.sampled_from(NASTY)))
+        container[draw(st.sampled_from(NAMES))] = copy.deepcopy(draw(st.sampled_from(EDGE_CASES)))
     else:
         container[draw(st.sampled_from(NAMES))] = copy.deepcopy(container[key])

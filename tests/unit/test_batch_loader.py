@@ -26,7 +26,7 @@ class Library:
 
 
 async def started(together: BatchLoader[int, int], *questions: int) -> list[asyncio.Task[int]]:
-    tasks = [asyncio.create_task(together.load(each)) for each in questions]
+    tasks = [asyncio.create_task(together.load(item)) for item in questions]
     await asyncio.sleep(0.001)
     return tasks
 
@@ -47,9 +47,9 @@ async def test_failed_query_fails_only_for_its_callers() -> None:
     together = BatchLoader(library.ask)
     failing = [*await started(together, 1), *await started(together, 2, 13)]
     library.open.set()
-    found = await asyncio.gather(*failing, return_exceptions=True)
-    assert found[0] == 1
-    assert [type(each) for each in found[1:]] == [LookupError, LookupError]
+    result = await asyncio.gather(*failing, return_exceptions=True)
+    assert result[0] == 1
+    assert [type(item) for item in result[1:]] == [LookupError, LookupError]
     assert await together.load(3) == 3
 
 
@@ -69,25 +69,25 @@ async def test_query_has_at_most_a_hundred_keys() -> None:
     library.open.set()
     together = BatchLoader(library.ask)
     assert await asyncio.gather(*map(together.load, range(20, 270))) == list(range(20, 270))
-    assert [len(each) for each in library.asked] == [100, 100, 50]
+    assert [len(item) for item in library.asked] == [100, 100, 50]
 
 
 async def test_identical_concurrent_queries_run_once() -> None:
-    asked, may_answer = [], asyncio.Event()
+    requested, may_answer = [], asyncio.Event()
 
     async def ask(question: int) -> int:
-        asked.append(question)
+        requested.append(question)
         await may_answer.wait()
         return question // (question - 13)
 
     once = SingleFlight(ask)
-    answers = [asyncio.create_task(once.load(each)) for each in (14, 14, 26, 13, 13, 14)]
+    answers = [asyncio.create_task(once.load(item)) for item in (14, 14, 26, 13, 13, 14)]
     await asyncio.sleep(0.001)
     answers.pop().cancel()
     may_answer.set()
-    found = await asyncio.gather(*answers, return_exceptions=True)
-    assert found[:3] == [14, 14, 2]
-    assert [type(each) for each in found[3:]] == [ZeroDivisionError] * 2
-    assert asked == [14, 26, 13]
+    result = await asyncio.gather(*answers, return_exceptions=True)
+    assert result[:3] == [14, 14, 2]
+    assert [type(item) for item in result[3:]] == [ZeroDivisionError] * 2
+    assert requested == [14, 26, 13]
     assert await once.load(14) == 14
-    assert asked == [14, 26, 13, 14]
+    assert requested == [14, 26, 13, 14]

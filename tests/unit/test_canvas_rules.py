@@ -40,7 +40,7 @@ def test_duration_is_converted_to_seconds(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "payload"),
     [
         ("-PT1S", "must not be negative"),
         ("-P", "must not be negative"),
@@ -51,8 +51,8 @@ def test_duration_is_converted_to_seconds(text: str, seconds: int) -> None:
         (3, "must be an ISO 8601 duration such as PT3M0S"),
     ],
 )
-def test_malformed_duration_raises_invalid_duration(value: object, told: str) -> None:
-    with pytest.raises(InvalidDuration, match=f"^{told}$"):
+def test_malformed_duration_raises_invalid_duration(value: object, payload: str) -> None:
+    with pytest.raises(InvalidDuration, match=f"^{payload}$"):
         durations.seconds(value)
 
 
@@ -117,10 +117,10 @@ def test_signed_token_round_trips_the_launch(
 
 
 @given(st.integers(0, 10_000), st.characters(codec="ascii"))
-def test_changed_token_is_not_signed(place: int, letter: str) -> None:
+def test_changed_token_is_not_signed(position: int, letter: str) -> None:
     token = canvas_launches.sign_token(LAUNCH, KEY)
-    place %= len(token)
-    changed = token[:place] + letter + token[place + 1 :]
+    position %= len(token)
+    changed = token[:position] + letter + token[position + 1 :]
     if canvas_launches.is_signed(changed, KEY):
         assert canvas_launches.parse_token(changed) == LAUNCH  # the spare bits of base64, at most
 
@@ -170,8 +170,8 @@ def test_launch_variables_are_substituted() -> None:
 # Statements
 
 
-def report(told: Any) -> canvas_callbacks.CallbackReport:
-    return canvas_callbacks.parse_xapi(told, json.dumps(told).encode())
+def report(payload: Any) -> canvas_callbacks.CallbackReport:
+    return canvas_callbacks.parse_xapi(payload, json.dumps(payload).encode())
 
 
 json_values = st.recursive(
@@ -186,25 +186,25 @@ MEMBERS = ("id", "actor", "verb", "result", "context", "timestamp", "version", "
     st.fixed_dictionaries({}, optional=dict.fromkeys(MEMBERS, json_values)),
     st.text(min_size=1, max_size=40).filter(lambda url: "\0" not in url),
 )
-def test_any_callback_body_makes_a_valid_statement(told: dict[str, Any], url: str) -> None:
-    told["object"] = {"id": url, "definition": told.get("result")}
+def test_any_callback_body_makes_a_valid_statement(payload: dict[str, Any], url: str) -> None:
+    payload["object"] = {"id": url, "definition": payload.get("result")}
     try:
-        found = report(told)
+        result = report(payload)
     except InvalidDuration:
         return
-    made = canvas_callbacks.statement(found, LAUNCH, HOME, canvas_callbacks.reported_id(found))
+    made = canvas_callbacks.statement(result, LAUNCH, HOME, canvas_callbacks.reported_id(result))
     assert statement_violations(made, "1.0.3") == []
     assert statement_violations(made, "2.0.0") == []
     assert made["actor"]["account"]["name"] == "42"
     assert made["context"]["extensions"][canvas_callbacks.LAUNCH] == {
         "tool": "player", "user": "42", "course": "9",
     }  # fmt: skip
-    kept = made["context"]["extensions"][canvas_callbacks.ORIGINAL]
-    assert (json.loads(kept) if isinstance(kept, str) else kept) == told
+    remaining = made["context"]["extensions"][canvas_callbacks.ORIGINAL]
+    assert (json.loads(remaining) if isinstance(remaining, str) else remaining) == payload
 
 
 def test_invalid_member_is_dropped_and_valid_members_are_kept() -> None:
-    told = {
+    reported = {
         "verb": {"id": "http://example.com/verb", "display": "no language map"},
         "object": {"id": "http://example.com/"},
         "result": {"success": True, "completion": "perhaps", "duration": "PT1M"},
@@ -214,19 +214,19 @@ def test_invalid_member_is_dropped_and_valid_members_are_kept() -> None:
             "contextActivities": {"other": {"id": "http://example.com/o"}, "parent": "x"},
         },
     }
-    made = canvas_callbacks.statement(report(told), LAUNCH, HOME, None)
+    made = canvas_callbacks.statement(report(reported), LAUNCH, HOME, None)
     assert made["verb"] == {"id": "http://example.com/verb"}
     assert made["result"] == {"success": True, "duration": "PT1M"}
     assert made["context"]["platform"] == "player"
     assert "registration" not in made["context"]
     activities = made["context"]["contextActivities"]
     assert activities["other"] == [{"id": "http://example.com/o"}]
-    assert [each["id"] for each in activities["parent"]] == [f"{HOME}/courses/9"]
+    assert [item["id"] for item in activities["parent"]] == [f"{HOME}/courses/9"]
 
 
 def test_duration_outside_xapi_syntax_is_written_in_seconds() -> None:
-    told = {"object": {"id": "http://example.com/"}, "result": {"duration": "PT1.5H0M"}}
-    made = canvas_callbacks.statement(report(told), LAUNCH, HOME, None)
+    reported = {"object": {"id": "http://example.com/"}, "result": {"duration": "PT1.5H0M"}}
+    made = canvas_callbacks.statement(report(reported), LAUNCH, HOME, None)
     assert made["result"] == {"duration": "PT5400S"}
 
 
@@ -247,9 +247,9 @@ def test_statement_of_another_launch_is_not_a_retry() -> None:
     made = canvas_callbacks.statement(report({"object": {"id": "x:y"}}), LAUNCH, HOME, None)
     assert canvas_callbacks.is_from_launch(made, LAUNCH)
     for other in ({"user": "43"}, {"course": "8"}, {"tool": "editor"}):
-        told = {"tool": "player", "user": "42", "course": "9", **other}
+        reported = {"tool": "player", "user": "42", "course": "9", **other}
         assert not canvas_callbacks.is_from_launch(
-            made, Launch("partner", **told, issued_at=1, salt="")
+            made, Launch("partner", **reported, issued_at=1, salt="")
         )
     assert not canvas_callbacks.is_from_launch({"context": {"extensions": None}}, LAUNCH)
     assert not canvas_callbacks.is_from_launch({}, LAUNCH)

@@ -39,16 +39,16 @@ def named(kind: Kind, method: str, *parameters: tuple[str, str]) -> set[str]:
     """The parameters that the error names."""
     with pytest.raises(InvalidParameter) as caught:
         documents.parse(parameters, kind, method)
-    assert all(each.pointer in caught.value.detail for each in caught.value.violations)
-    return {each.pointer for each in caught.value.violations}
+    assert all(violation.pointer in caught.value.detail for violation in caught.value.violations)
+    return {violation.pointer for violation in caught.value.violations}
 
 
 def test_state_parameters_are_parsed() -> None:
-    asked = documents.parse([ACTIVITY, AGENT, REGISTRATION, STATE_ID], STATE, "GET")
-    assert asked.document_id == "bookmark"
-    assert asked.scope.activity == "http://example.com/a"
-    assert asked.scope.agent == "mbox mailto:a@example.com"
-    assert asked.scope.registration == REGISTRATION[1].lower()
+    requested = documents.parse([ACTIVITY, AGENT, REGISTRATION, STATE_ID], STATE, "GET")
+    assert requested.document_id == "bookmark"
+    assert requested.scope.activity == "http://example.com/a"
+    assert requested.scope.agent == "mbox mailto:a@example.com"
+    assert requested.scope.registration == REGISTRATION[1].lower()
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "GET"])
@@ -102,8 +102,8 @@ def test_unknown_repeated_and_misplaced_parameters_are_reported(
     ],
 )
 def test_malformed_parameter_is_reported(name: str, text: str) -> None:
-    given = dict([ACTIVITY, AGENT, REGISTRATION])
-    assert named(STATE, "GET", *{**given, name: text}.items()) == {name}
+    value = dict([ACTIVITY, AGENT, REGISTRATION])
+    assert named(STATE, "GET", *{**value, name: text}.items()) == {name}
 
 
 def test_agent_is_identified_by_its_identifier_alone() -> None:
@@ -146,24 +146,24 @@ def test_etag_is_the_sha1_of_the_bytes() -> None:
     ],
 )
 def test_entity_tags_are_compared(lines: list[str], holds: bool) -> None:
-    found = preconditions.parse(lines, [])
-    assert found
+    result = preconditions.parse(lines, [])
+    assert result
     if holds:
-        found.check(OBJECT.etag)
+        result.check(OBJECT.etag)
     else:
         with pytest.raises(PreconditionFailed):
-            found.check(OBJECT.etag)
+            result.check(OBJECT.etag)
     with pytest.raises(PreconditionFailed):
-        found.check(None)
+        result.check(None)
 
-    found = preconditions.parse([], lines)
-    found.check(None)
-    assert found.not_modified(OBJECT.etag) is holds
+    result = preconditions.parse([], lines)
+    result.check(None)
+    assert result.not_modified(OBJECT.etag) is holds
     if holds:
         with pytest.raises(PreconditionFailed, match=OBJECT.etag):
-            found.check(OBJECT.etag)
+            result.check(OBJECT.etag)
     else:
-        found.check(OBJECT.etag)
+        result.check(OBJECT.etag)
 
 
 def test_weak_etag_matches_only_if_none_match() -> None:
@@ -185,15 +185,15 @@ def test_long_etag_list_is_parsed_in_linear_time() -> None:
 
 
 def test_no_headers_mean_no_preconditions() -> None:
-    found = preconditions.parse([], [])
-    assert not found
-    found.check(None)
-    found.check(OBJECT.etag)
-    assert not found.not_modified(OBJECT.etag)
+    result = preconditions.parse([], [])
+    assert not result
+    result.check(None)
+    result.check(OBJECT.etag)
+    assert not result.not_modified(OBJECT.etag)
 
 
 @pytest.mark.parametrize(
-    ("version", "kind", "found", "refused"),
+    ("version", "kind", "result", "refused"),
     [
         ("1.0.3", STATE, None, None),
         ("1.0.3", STATE, PLAIN, None),
@@ -210,14 +210,14 @@ def test_no_headers_mean_no_preconditions() -> None:
     ],
 )
 def test_put_without_preconditions_is_checked_by_version_and_kind(
-    version: Version, kind: Kind, found: Document | None, refused: type[LRSError] | None
+    version: Version, kind: Kind, result: Document | None, refused: type[LRSError] | None
 ) -> None:
     nothing = preconditions.parse([], [])
     if refused is None:
-        documents.check_put(kind, version, nothing, found)
+        documents.check_put(kind, version, nothing, result)
         return
     with pytest.raises(refused, match="If-Match") as caught:
-        documents.check_put(kind, version, nothing, found)
+        documents.check_put(kind, version, nothing, result)
     assert type(caught.value) is refused
 
 
@@ -284,7 +284,7 @@ def test_merge_equals_dict_update(
     stored: dict[str, Any], sent: dict[str, Any], ascii_only: bool, indent: int | None
 ) -> None:
     texts = [
-        json.dumps(each, ensure_ascii=ascii_only, indent=indent).encode() for each in (stored, sent)
+        json.dumps(item, ensure_ascii=ascii_only, indent=indent).encode() for item in (stored, sent)
     ]
     merged = json.loads(merge(*texts))
     assert merged == {**stored, **sent}

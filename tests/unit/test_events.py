@@ -174,7 +174,7 @@ def test_own_vocabulary_adds_replaces_and_removes_terms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "position"),
     [
         (b"{", "invalid JSON"),
         (b"[]", "the document"),
@@ -188,7 +188,7 @@ def test_own_vocabulary_adds_replaces_and_removes_terms() -> None:
         ),
     ],
 )
-def test_invalid_vocabulary_is_refused_with_the_position(text: bytes, place: str) -> None:
+def test_invalid_vocabulary_is_refused_with_the_position(text: bytes, position: str) -> None:
     with pytest.raises(InvalidVocabulary) as refused:
         load_vocabulary(text)
-    assert str(refused.value).startswith(f"{place}: ")
+    assert str(refused.value).startswith(f"{position}: ")

@@ -78,9 +78,9 @@ def test_content_type_without_valid_boundary_is_refused(
 
 def test_body_is_parsed_into_json_and_attachments() -> None:
     content = bytes(range(256))
-    text, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
+    text, result = multipart.parse(body(JSON_PART, attached(content)), MIXED)
     assert text == b"{}"
-    assert found == {sha256(content): Attachment(content, "text/plain")}
+    assert result == {sha256(content): Attachment(content, "text/plain")}
 
 
 def test_irregular_line_ends_and_header_spaces_are_accepted() -> None:
@@ -93,9 +93,9 @@ def test_irregular_line_ends_and_header_spaces_are_accepted() -> None:
         f"\r\nX-Experience-API-Hash:{sha256(signature)}\r\n\r\n{signature.decode()}"
         f"\r\n--{DASHES}--"
     )
-    json_text, found = multipart.parse(text.encode(), MIXED)
+    json_text, result = multipart.parse(text.encode(), MIXED)
     assert json_text == b"{}"
-    assert found == {sha256(signature): Attachment(signature, "application/octet-stream")}
+    assert result == {sha256(signature): Attachment(signature, "application/octet-stream")}
 
 
 def test_preamble_epilogue_and_spaces_after_a_boundary_are_ignored() -> None:
@@ -113,8 +113,8 @@ def test_folded_headers_in_any_case_are_parsed() -> None:
         "content-transfer-encoding:\r\n  Binary",
         f"x-Experience-api-HASH : {sha256(content).upper()} ",
     )
-    _, found = multipart.parse(body(JSON_PART, odd), MIXED)
-    assert found == {sha256(content): Attachment(content, "text/plain; charset=utf-8")}
+    _, result = multipart.parse(body(JSON_PART, odd), MIXED)
+    assert result == {sha256(content): Attachment(content, "text/plain; charset=utf-8")}
 
 
 def test_body_with_lf_line_ends_is_parsed() -> None:
@@ -123,27 +123,27 @@ def test_body_with_lf_line_ends_is_parsed() -> None:
         b"--b\nContent-Type: application/json\n\n[]\n--b\nContent-Transfer-Encoding: binary\n"
         b"X-Experience-API-Hash: %s\n\n%s\n--b--\n" % (sha256(content).encode(), content)
     )
-    json_text, found = multipart.parse(text, "multipart/mixed; boundary=b")
+    json_text, result = multipart.parse(text, "multipart/mixed; boundary=b")
     assert json_text == b"[]"
-    assert found == {sha256(content): Attachment(content, "application/octet-stream")}
+    assert result == {sha256(content): Attachment(content, "application/octet-stream")}
 
 
 def test_lf_boundary_inside_content_does_not_split_a_crlf_body() -> None:
     content = f"\n--{DASHES}\nno\n--{DASHES}--\n\r\n--{DASHES}x\r\n\r\n-{DASHES}".encode()
-    _, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
-    assert found[sha256(content)].content == content
+    _, result = multipart.parse(body(JSON_PART, attached(content)), MIXED)
+    assert result[sha256(content)].content == content
 
 
 @pytest.mark.parametrize("content", [b"", b"\r\n", b"\r\n\r\n", b"--", b"\n", b"\r"])
 def test_line_ends_and_dashes_at_content_edges_are_kept(content: bytes) -> None:
-    _, found = multipart.parse(body(JSON_PART, attached(content)), MIXED)
-    assert found[sha256(content)].content == content
+    _, result = multipart.parse(body(JSON_PART, attached(content)), MIXED)
+    assert result[sha256(content)].content == content
 
 
 def test_parts_without_headers_or_content_are_parsed() -> None:
     text = b"--b\r\n\r\n\r\n--b\r\n\r\n--b\r\nA: b\r\n\r\n--b--"
     parts = multipart.split(text, "b")
-    assert [(each.headers, each.content) for each in parts] == [
+    assert [(item.headers, item.content) for item in parts] == [
         ({}, b""),
         ({}, b""),
         ({"a": "b"}, b""),
@@ -153,13 +153,13 @@ def test_parts_without_headers_or_content_are_parsed() -> None:
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
 def test_sha2_variant_is_recognised_by_its_length(algorithm: str) -> None:
     sha2 = hashlib.new(algorithm, b"x").hexdigest()
-    _, found = multipart.parse(body(JSON_PART, attached(b"x", sha2.upper())), MIXED)
-    assert list(found) == [sha2]
+    _, result = multipart.parse(body(JSON_PART, attached(b"x", sha2.upper())), MIXED)
+    assert list(result) == [sha2]
 
 
 def test_content_sent_twice_is_deduplicated() -> None:
-    _, found = multipart.parse(body(JSON_PART, attached(b"x"), attached(b"x")), MIXED)
-    assert list(found) == [sha256(b"x")]
+    _, result = multipart.parse(body(JSON_PART, attached(b"x"), attached(b"x")), MIXED)
+    assert list(result) == [sha256(b"x")]
 
 
 # Errors
@@ -248,10 +248,10 @@ def test_any_body_is_parsed_or_raises_bad_request(text: bytes) -> None:
 @example("multipart/mixed; boundary*=x''%ff")
 def test_any_content_type_has_a_boundary_or_raises_bad_request(header: str) -> None:
     try:
-        found = multipart.boundary(header)
+        result = multipart.boundary(header)
     except BadRequest:
         return
-    assert re.fullmatch("[ -~]{1,70}", found)
+    assert re.fullmatch("[ -~]{1,70}", result)
 
 
 # Attachments of statements
@@ -271,11 +271,11 @@ def missing_attachments(
 ) -> list[list[Violation]]:
     """Missing attachments of each statement, after every received part is missing_attachments."""
     multipart.require_declared(statements, came)
-    return [multipart.missing_attachments(each, came) for each in statements]
+    return [multipart.missing_attachments(item, came) for item in statements]
 
 
 def pointers(statements: list[dict[str, Any]], came: dict[str, Attachment]) -> list[list[str]]:
-    return [[each.pointer for each in some] for some in missing_attachments(statements, came)]
+    return [[item.pointer for item in some] for some in missing_attachments(statements, came)]
 
 
 def test_attachment_with_content_or_file_url_is_complete() -> None:
@@ -381,6 +381,6 @@ def test_written_body_is_parsed_to_the_same_attachments(data: st.DataObject, nam
         st.sampled_from([sha256, lambda content: hashlib.sha512(content).hexdigest()])
     )
     some = [(hashed(content), "image/png", content) for content in contents]
-    text, found = multipart.parse(written(some, name), f'multipart/mixed; boundary="{name}"')
+    text, result = multipart.parse(written(some, name), f'multipart/mixed; boundary="{name}"')
     assert text == b"{}"
-    assert found == {sha2: Attachment(content, kind) for sha2, kind, content in some}
+    assert result == {sha2: Attachment(content, kind) for sha2, kind, content in some}

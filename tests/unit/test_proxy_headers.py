@@ -18,29 +18,29 @@ HEADERS = [
 
 async def seen(client: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
     """The ASGI scope that the application receives for a request from `client`."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
-        found.update(scope, headers=dict(scope["headers"]))
+        result.update(scope, headers=dict(scope["headers"]))
 
     scope = {"type": "http", "scheme": "http", "client": (client, 1234), "headers": headers}
     await ProxyHeaders(application, "127.0.0.1,10.0.0.1")(scope, None, None)
-    return found
+    return result
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1", "10.0.0.1"])
 async def test_trusted_proxy_sets_scheme_host_and_client(proxy: str) -> None:
-    found = await seen(proxy, HEADERS)
-    assert (found["scheme"], found["headers"][b"host"]) == ("https", b"lrs.example.com")
-    assert found["client"][0] == "203.0.113.9"
+    result = await seen(proxy, HEADERS)
+    assert (result["scheme"], result["headers"][b"host"]) == ("https", b"lrs.example.com")
+    assert result["client"][0] == "203.0.113.9"
 
 
 async def test_headers_of_an_untrusted_client_are_ignored() -> None:
-    found = await seen("203.0.113.9", HEADERS)
-    assert (found["scheme"], found["headers"][b"host"]) == ("http", b"10.0.0.7:8080")
+    result = await seen("203.0.113.9", HEADERS)
+    assert (result["scheme"], result["headers"][b"host"]) == ("http", b"10.0.0.7:8080")
 
 
 async def test_proxy_without_forwarded_host_keeps_the_host() -> None:
-    for told in ([], [(b"x-forwarded-host", b"")], [(b"x-forwarded-host", b" , b")]):
-        found = await seen("127.0.0.1", [(b"host", b"10.0.0.7"), *told])
-        assert found["headers"][b"host"] == b"10.0.0.7"
+    for reported in ([], [(b"x-forwarded-host", b"")], [(b"x-forwarded-host", b" , b")]):
+        result = await seen("127.0.0.1", [(b"host", b"10.0.0.7"), *reported])
+        assert result["headers"][b"host"] == b"10.0.0.7"

@@ -48,8 +48,8 @@ def verify(content: bytes, received: Json = STATEMENT, now: datetime = NOW) -> S
     sha2 = hashlib.sha256(content).hexdigest()
     attachment = {"usageType": USAGE_TYPE, "sha2": sha2.upper()}
     received = received | {"attachments": [{"usageType": "http://example.com/other"}, attachment]}
-    [(index, found)] = signature_attachments(received)
-    return examine_signature(received, content, found, index, now)
+    [(index, result)] = signature_attachments(received)
+    return examine_signature(received, content, result, index, now)
 
 
 def refusal(content: bytes, received: Json = STATEMENT) -> str:
@@ -76,17 +76,17 @@ def test_signature_is_verified_with_its_certificate(algorithm: str) -> None:
 
 
 def test_signature_is_verified_with_its_jwk() -> None:
-    found = verify(jws(jwk=jwk(rsa_key()) | {"alg": "RS256", "use": "sig", "kid": "1"}))
+    result = verify(jws(jwk=jwk(rsa_key()) | {"alg": "RS256", "use": "sig", "kid": "1"}))
     thumbprint = RSAKey.import_key(rsa_key()).thumbprint()
-    assert (found.status, found.key, found.subject) == ("verified", thumbprint, None)
-    assert found.in_force is None
+    assert (result.status, result.key, result.subject) == ("verified", thumbprint, None)
+    assert result.in_force is None
 
 
 @pytest.mark.parametrize("algorithm", HASHES)
 def test_signature_without_key_has_status_no_key(algorithm: str) -> None:
     """ADL's conformance suite sends them."""
-    found = verify(jws(alg=algorithm, kid="1", jku="https://example.com", typ="JWT"))
-    assert (found.status, found.algorithm, found.key) == ("no key", algorithm, None)
+    result = verify(jws(alg=algorithm, kid="1", jku="https://example.com", typ="JWT"))
+    assert (result.status, result.algorithm, result.key) == ("no key", algorithm, None)
 
 
 def test_certificate_chain_is_verified() -> None:
@@ -114,8 +114,8 @@ def test_key_with_slow_verification_is_refused() -> None:
 def test_expired_certificate_verifies_with_in_force_false() -> None:
     content = jws(x5c=x5c(certificate(rsa_key(), years=1)))
     for year, in_force in ((2023, False), (2024, True), (2025, False)):
-        found = verify(content, now=datetime(year, 7, 1, tzinfo=UTC))
-        assert (found.status, found.in_force) == ("verified", in_force)
+        result = verify(content, now=datetime(year, 7, 1, tzinfo=UTC))
+        assert (result.status, result.in_force) == ("verified", in_force)
 
 
 def test_different_certificate_and_jwk_are_refused() -> None:
@@ -212,8 +212,8 @@ def test_forgery_with_certificate_is_refused() -> None:
 
 def test_forgery_with_bare_key_has_status_mismatch() -> None:
     for forged in forgeries(jwk=jwk(rsa_key())):
-        found = verify(forged)
-        assert (found.status, bool(found.key), found.subject) == ("mismatch", True, None)
+        result = verify(forged)
+        assert (result.status, bool(result.key), result.subject) == ("mismatch", True, None)
 
 
 @pytest.mark.parametrize(
@@ -324,8 +324,8 @@ def test_malformed_jws_is_refused(content: bytes, named: str) -> None:
 
 
 def replace_bytes(content: bytes, changes: Sequence[tuple[int, bytes]]) -> bytes:
-    for place, piece in changes:
-        at = place % (len(content) + 1)
+    for position, piece in changes:
+        at = position % (len(content) + 1)
         content = content[:at] + piece + content[at + len(piece) :]
     return content
 
@@ -338,10 +338,10 @@ def test_changed_certificate_is_refused_without_other_errors(some: list[tuple[in
     der = certificate(rsa_key())
     changed = replace_bytes(der, some)
     try:
-        found = verify(jws(x5c=x5c(changed, changed)))
+        result = verify(jws(x5c=x5c(changed, changed)))
     except InvalidStatement:
         return
-    assert (found.status, changed) == ("verified", der)
+    assert (result.status, changed) == ("verified", der)
 
 
 @given(changes)
@@ -349,12 +349,12 @@ def test_changed_signature_is_refused_without_other_errors(some: list[tuple[int,
     content = jws(x5c=x5c(certificate(rsa_key())))
     changed = replace_bytes(content, some)
     try:
-        found = verify(changed)
+        result = verify(changed)
     except InvalidStatement:
         assert changed != content
     else:
         # The change may hit the name of the member x5c.
-        assert (found.status == "verified") is (changed == content)
+        assert (result.status == "verified") is (changed == content)
 
 
 header_values = st.recursive(
@@ -369,7 +369,7 @@ header_values = st.recursive(
 @given(st.dictionaries(st.sampled_from(["x5c", "jwk", "b64", "crit", "kid"]), header_values))
 def test_any_header_is_accepted_or_refused(header: Json) -> None:
     try:
-        found = verify(jws(sign=lambda _: b"x", **header))
+        result = verify(jws(sign=lambda _: b"x", **header))
     except InvalidStatement:
         return
-    assert found.status == "no key"
+    assert result.status == "no key"

@@ -152,13 +152,13 @@ whole = st.builds(
 
 def nodes(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, tuple[Any, ...]]]:
     """Every container of a statement, with its path."""
-    found = []
+    result = []
     if isinstance(value, dict | list):
-        found.append((value, path))
+        result.append((value, path))
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in entries:
-            found += nodes(item, (*path, key))
-    return found
+            result += nodes(item, (*path, key))
+    return result
 
 
 def is_in_extension(path: tuple[Any, ...]) -> bool:

@@ -225,9 +225,9 @@ def test_best_matching_language_is_chosen(
 def test_long_header_and_map_are_matched_within_a_second() -> None:
     """As many tags and ranges as a statement and a header can contain."""
     letters = string.ascii_lowercase
-    tags = {"".join(each): "x" for each in itertools.product(letters, letters, letters)}
+    tags = {"".join(item): "x" for item in itertools.product(letters, letters, letters)}
     tags["-".join(["x"] * 300_000)] = "x"
-    ranges = ["".join(each) for each in itertools.product("q", letters, letters, letters)]
+    ranges = ["".join(item) for item in itertools.product("q", letters, letters, letters)]
     ranges[0] = "-".join(["y"] * 20_000)
     began = time.perf_counter()
     assert choose_language(tags, accepted_languages(",".join(ranges))) == {"aaa": "x"}

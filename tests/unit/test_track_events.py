@@ -70,9 +70,9 @@ def test_absent_members_are_omitted_from_the_statement(status: str, verb: str) -
 
 def test_original_event_is_kept_with_metadata_and_nulls() -> None:
     event = {**SAMPLE, "grade": {"letter": None}, "orgid": None}
-    kept = copy.deepcopy(event)
+    remaining = copy.deepcopy(event)
     statement = track_events.statement(event, organization=None, home_page=HOME)
-    assert statement["context"]["extensions"][track_events.ORIGINAL] == kept
+    assert statement["context"]["extensions"][track_events.ORIGINAL] == remaining
 
 
 @pytest.mark.parametrize(

@@ -254,9 +254,9 @@ def test_thousands_of_invalid_names_are_reported_up_to_the_limit() -> None:
     good = {f"http://example.com/{number}": "x" for number in range(200)}
     verb = {"id": "http://example.com/verbs/read", "display": {"en": "read", **names}}
     for where in ({"context": {"extensions": {**good, **names}}}, {"verb": verb}):
-        found = statement_violations(with_(**where), "1.0.3")
-        assert len(found) == MAX_VIOLATIONS
-        assert all("no iri, no language" in each.pointer for each in found)
+        result = statement_violations(with_(**where), "1.0.3")
+        assert len(result) == MAX_VIOLATIONS
+        assert all("no iri, no language" in item.pointer for item in result)
 
 
 def test_thousands_of_invalid_items_are_reported_within_half_a_second() -> None:
@@ -278,17 +278,17 @@ def test_thousands_of_invalid_items_are_reported_within_half_a_second() -> None:
         ),
     ):
         began = time.process_time()
-        found = statement_violations(statement, "2.0.0")
+        result = statement_violations(statement, "2.0.0")
         assert time.process_time() - began < 0.5
-        assert len(found) == MAX_VIOLATIONS
+        assert len(result) == MAX_VIOLATIONS
 
 
 def test_first_and_last_invalid_item_of_many_are_both_reported() -> None:
     bad = {"mbox": "example.com"}
     members = [bad, *[AGENT] * 5_000, bad]
     group = {"objectType": "Group", "member": members}
-    found = statement_violations(with_(actor=group, context={"team": group}), "1.0.3")
-    assert [each.pointer for each in found] == [
+    result = statement_violations(with_(actor=group, context={"team": group}), "1.0.3")
+    assert [item.pointer for item in result] == [
         "/actor/member/0/mbox",
         "/actor/member/5001/mbox",
         "/context/team/member/0/mbox",
@@ -299,8 +299,8 @@ def test_first_and_last_invalid_item_of_many_are_both_reported() -> None:
 def test_one_invalid_member_in_each_of_many_groups_is_reported() -> None:
     group = {"objectType": "Group", "member": [AGENT, {"mbox": "x"}]}
     groups = [{"objectType": "contextGroup", "group": group}] * (MAX_VIOLATIONS - 1)
-    found = statement_violations(with_(context={"contextGroups": groups}), "2.0.0")
-    assert len(found) == MAX_VIOLATIONS - 1
+    result = statement_violations(with_(context={"contextGroups": groups}), "2.0.0")
+    assert len(result) == MAX_VIOLATIONS - 1
 
 
 def test_omitted_items_cause_no_violation_of_their_own() -> None:
@@ -315,8 +315,8 @@ def test_omitted_items_cause_no_violation_of_their_own() -> None:
         authority={"objectType": "Group", "member": [AGENT] * 2},
         context={"contextAgents": [typed]},
     )
-    found = statement_violations(statement, "2.0.0")
-    assert {each.pointer.rpartition("/")[0] for each in found} == {"/actor/member"}
+    result = statement_violations(statement, "2.0.0")
+    assert {item.pointer.rpartition("/")[0] for item in result} == {"/actor/member"}
 
 
 def nested(levels: int) -> dict[str, Any]:

@@ -65,9 +65,9 @@ def passes(value: Any, version: str) -> bool:
     return meets(value, rules(version))
 
 
-def meets(value: Any, known: Any) -> bool:
-    sound = known.validator.is_valid(value) and not any(validation._unstorable(value))
-    return sound and not any(known.extra_rules(value))
+def meets(value: Any, existing: Any) -> bool:
+    sound = existing.validator.is_valid(value) and not any(validation._unstorable(value))
+    return sound and not any(existing.extra_rules(value))
 
 
 def resolve(value: Any, pointer: str) -> Any:
@@ -143,8 +143,8 @@ def test_any_json_is_valid_or_has_violations(value: Any) -> None:
 @few
 def test_every_invalid_track_event_has_violations(event: Any) -> None:
     violations = track_violations(event)
-    known = validation._rules("track-event", "", validation._track_rules)
-    assert (violations == []) == meets(event, known)
+    existing = validation._rules("track-event", "", validation._track_rules)
+    assert (violations == []) == meets(event, existing)
     well_formed(violations, event)
 
 

@@ -26,7 +26,7 @@ from tests.support.canvas import (
     Tool,
     accepted,
     body,
-    counted,
+    count_rows,
     instance,
     refused,
 )
@@ -40,14 +40,14 @@ class Hashing:
     """Signs with a given body hash."""
 
     @staticmethod
-    def request(tool: Tool, content: bytes, given: str | None, method: str) -> httpx.Request:
+    def request(tool: Tool, content: bytes, value: str | None, method: str) -> httpx.Request:
         from oauthlib.oauth1 import Client
 
         class Own(Client):  # type: ignore[misc]
             def get_oauth_params(self, request: Any) -> list[tuple[str, str]]:
                 params = super().get_oauth_params(request)
-                kept = [each for each in params if each[0] != "oauth_body_hash"]
-                return kept if given is None else [*kept, ("oauth_body_hash", given)]
+                remaining = [item for item in params if item[0] != "oauth_body_hash"]
+                return remaining if value is None else [*remaining, ("oauth_body_hash", value)]
 
         client = Own(tool.key, tool.secret, signature_method=method)
         headers = {"Content-Type": "application/json"}
@@ -59,7 +59,7 @@ CONTENT = json.dumps(BODY).encode()
 
 
 @pytest.mark.parametrize(
-    ("method", "given", "good"),
+    ("method", "value", "good"),
     [
         (SIGNATURE_HMAC_SHA1, hashed(CONTENT), True),
         (SIGNATURE_HMAC_SHA1, hashed(CONTENT, "sha256"), False),
@@ -73,24 +73,24 @@ CONTENT = json.dumps(BODY).encode()
 )
 @pytest.mark.parametrize("required", [False, True])
 async def test_body_hash_is_checked(
-    settings: Settings, tool: Tool, method: str, given: str, good: bool, required: bool
+    settings: Settings, tool: Tool, method: str, value: str, good: bool, required: bool
 ) -> None:
     async with instance(settings, require_callback_body_hash=required) as http:
-        answer = await http.send(Hashing.request(tool, CONTENT, given, method))
+        answer = await http.send(Hashing.request(tool, CONTENT, value, method))
     if good:
         accepted(answer)
     else:
         refused(answer, 401, INVALID_HEADER)
 
 
-@pytest.mark.parametrize("given", [None, "", EMPTY_HASH])
+@pytest.mark.parametrize("value", [None, "", EMPTY_HASH])
 @pytest.mark.parametrize("required", [False, True])
 async def test_absent_or_empty_body_hash_is_accepted_unless_required(
-    settings: Settings, tool: Tool, given: str | None, required: bool
+    settings: Settings, tool: Tool, value: str | None, required: bool
 ) -> None:
     """Canvas's test client sends the hash of an empty body."""
     async with instance(settings, require_callback_body_hash=required) as http:
-        answer = await http.send(Hashing.request(tool, CONTENT, given, SIGNATURE_HMAC_SHA1))
+        answer = await http.send(Hashing.request(tool, CONTENT, value, SIGNATURE_HMAC_SHA1))
     if required:
         refused(answer, 401, INVALID_HEADER)
     else:
@@ -103,7 +103,7 @@ async def test_changed_body_consumes_no_nonce(services: Services, tool: Tool) ->
     headers = {**request.headers, "content-length": str(len(forged))}
     answer = await tool.http.send(httpx.Request("POST", tool.url, headers=headers, content=forged))
     refused(answer, 401, INVALID_HEADER)
-    assert await counted(services, tool) == NOTHING
+    assert await count_rows(services, tool) == NOTHING
     accepted(await tool.http.send(request))
 
 
@@ -115,9 +115,9 @@ async def test_forged_request_consumes_no_nonce(tool: Tool, wrong: dict[str, str
 
 async def test_failed_retry_consumes_no_nonce(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a tool that uses one id for all learners: its retry is accepted once."""
-    told = json.dumps(body(id=str(uuid4()))).encode()
-    accepted(await tool.send(told))
-    request = (await tool.launch("another")).signed(told)
+    reported = json.dumps(body(id=str(uuid4()))).encode()
+    accepted(await tool.send(reported))
+    request = (await tool.launch("another")).signed(reported)
     submit, attempts = IngestPipeline.submit, iter((False, True))
 
     async def failing(*arguments: Any, **options: Any) -> list[Outcome]:
@@ -133,9 +133,9 @@ async def test_failed_retry_consumes_no_nonce(tool: Tool, monkeypatch: pytest.Mo
 
 
 async def test_retry_with_another_statement_consumes_its_nonce(tool: Tool) -> None:
-    told = body(id=str(uuid4()))
-    accepted(await tool.send(told))
-    request = tool.signed(json.dumps({**told, "verb": {"id": "http://example.com/v"}}).encode())
+    reported = body(id=str(uuid4()))
+    accepted(await tool.send(reported))
+    request = tool.signed(json.dumps({**reported, "verb": {"id": "http://example.com/v"}}).encode())
     accepted(await tool.http.send(request))
     refused(await tool.http.send(request), 401, DUPLICATE)
     assert len(await tool.partner.all()) == 1

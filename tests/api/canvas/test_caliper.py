@@ -15,7 +15,7 @@ from tests.support.canvas import (
     VIEW_EVENT,
     Tool,
     accepted,
-    counted,
+    count_rows,
     message,
     refused,
 )
@@ -36,8 +36,8 @@ async def test_view_event_stores_page_view_and_statement(
     services: Services, tool: Tool, content_type: str
 ) -> None:
     accepted(await tool.caliper(view_event(), content_type=content_type))
-    found = await counted(services, tool)
-    assert (found["seconds"], found["accesses"], found["views"]) == (600, 1, 1)
+    result = await count_rows(services, tool)
+    assert (result["seconds"], result["accesses"], result["views"]) == (600, 1, 1)
     (view,) = await tool.views()
     assert (view["url"], view["interaction_seconds"]) == ("http://example.com/", 300.0)
     (stored,) = await tool.partner.all()
@@ -48,25 +48,25 @@ async def test_view_event_stores_page_view_and_statement(
 async def test_view_event_without_duration_counts_five_seconds(
     services: Services, tool: Tool
 ) -> None:
-    told = view_event(id=f"urn:uuid:{uuid4()}", eventTime="2026-01-02T03:04:05.000Z")
-    del told["duration"]
+    reported = view_event(id=f"urn:uuid:{uuid4()}", eventTime="2026-01-02T03:04:05.000Z")
+    del reported["duration"]
     for _ in range(2):
-        accepted(await tool.caliper(told))
+        accepted(await tool.caliper(reported))
     (view,) = await tool.views()
     assert view["interaction_seconds"] == 5.0
     (stored,) = await tool.partner.all()
-    assert f"urn:uuid:{stored['id']}" == told["id"]
-    assert stored["timestamp"] == told["eventTime"]
+    assert f"urn:uuid:{stored['id']}" == reported["id"]
+    assert stored["timestamp"] == reported["eventTime"]
 
 
 @pytest.mark.parametrize(
-    "told", [view_event(**{"@type": "did_not_view"}), {}, [], b"", b"hello", [view_event()]]
+    "payload", [view_event(**{"@type": "did_not_view"}), {}, [], b"", b"hello", [view_event()]]
 )
 async def test_other_caliper_events_store_nothing(
-    services: Services, tool: Tool, told: Any
+    services: Services, tool: Tool, payload: Any
 ) -> None:
-    accepted(await tool.caliper(told, content_type="text/plain"))
-    assert await counted(services, tool) == NOTHING
+    accepted(await tool.caliper(payload, content_type="text/plain"))
+    assert await count_rows(services, tool) == NOTHING
 
 
 async def test_invalid_caliper_event_is_refused(services: Services, tool: Tool) -> None:
@@ -77,6 +77,6 @@ async def test_invalid_caliper_event_is_refused(services: Services, tool: Tool) 
     assert (await tool.caliper(view_event(object={}))).status_code == 400
     answer = await tool.caliper(b"{", nonce="mine")
     refused(answer, 400, "An error occurred.", error_code="bad_request")
-    assert await counted(services, tool) == NOTHING
+    assert await count_rows(services, tool) == NOTHING
     accepted(await tool.caliper({}, nonce="mine"))
     refused(await tool.caliper(view_event(), nonce="mine"), 401, DUPLICATE)

@@ -18,7 +18,7 @@ from tests.support.canvas import (
     accepted,
     authlib_signed,
     body,
-    counted,
+    count_rows,
     instance,
     new_tool,
 )
@@ -45,7 +45,7 @@ async def test_vendor_example_stores_page_view_summary_and_statement(
     (stored,) = await tool.partner.all()
     assert stored["id"] == view["id"] == BODY["id"]
     assert stored["result"] == {"duration": "PT3M0S"}
-    assert await counted(services, tool) == {
+    assert await count_rows(services, tool) == {
         "views": 1, "seconds": 180, "summed": 1, "accesses": 1, "days": 1, "statements": 1,
     }  # fmt: skip
 
@@ -55,9 +55,9 @@ async def test_canvas_example_counts_full_time_and_capped_page_view(
 ) -> None:
     """Ten minutes: the activity time counts in full, the page view is capped at five minutes."""
     accepted(await tool.send(body("PT10M0S")))
-    found = await counted(services, tool)
-    assert found["seconds"] == 600
-    assert found["accesses"] == 1
+    result = await count_rows(services, tool)
+    assert result["seconds"] == 600
+    assert result["accesses"] == 1
     (view,) = await tool.views()
     assert view["interaction_seconds"] == 300.0
     assert view["context_type"] == "Course"
@@ -71,15 +71,15 @@ async def test_page_view_cap_is_a_setting(settings: Settings, tool: Tool) -> Non
 
 
 async def test_callback_without_result_counts_five_seconds(services: Services, tool: Tool) -> None:
-    for told in ({}, {"result": None}, {"result": "soon"}, {"result": {"duration": None}}):
-        accepted(await tool.send({"object": {"id": "http://example.com/"}, **told}))
-    found = await counted(services, tool)
-    assert (found["views"], found["seconds"], found["accesses"]) == (4, 0, 4)
+    for reported in ({}, {"result": None}, {"result": "soon"}, {"result": {"duration": None}}):
+        accepted(await tool.send({"object": {"id": "http://example.com/"}, **reported}))
+    result = await count_rows(services, tool)
+    assert (result["views"], result["seconds"], result["accesses"]) == (4, 0, 4)
     assert {view["interaction_seconds"] for view in await tool.views()} == {5.0}
 
 
 @pytest.mark.parametrize(
-    ("duration", "seconds", "shown"),
+    ("duration", "seconds", "displayed"),
     [
         ("PT10M0S", 600, 300), ("PT3M0S", 180, 180), ("PT5M", 300, 300), ("PT5M1S", 301, 300),
         ("PT10M1S", 601, 300), ("PT1H", 3600, 300), ("P1D", 86400, 300), ("P1W", 604800, 300),
@@ -88,12 +88,12 @@ async def test_callback_without_result_counts_five_seconds(services: Services, t
     ],
 )  # fmt: skip
 async def test_callback_duration_is_added_and_capped(
-    services: Services, tool: Tool, duration: str, seconds: int, shown: int
+    services: Services, tool: Tool, duration: str, seconds: int, displayed: int
 ) -> None:
     accepted(await tool.send(body(duration)))
-    assert (await counted(services, tool))["seconds"] == seconds
+    assert (await count_rows(services, tool))["seconds"] == seconds
     (view,) = await tool.views()
-    assert view["interaction_seconds"] == shown
+    assert view["interaction_seconds"] == displayed
     (stored,) = await tool.partner.all()
     assert stored["result"]["duration"] == duration
 

@@ -30,7 +30,7 @@ from tests.support.canvas import (
     Tool,
     accepted,
     body,
-    counted,
+    count_rows,
     instance,
     message,
     new_tool,
@@ -62,9 +62,9 @@ async def test_token_of_an_unknown_tool_returns_404(tool: Tool) -> None:
 
 async def test_tampered_token_returns_401(tool: Tool) -> None:
     head, payload, mac = tool.url.rpartition("/")[2].split(".")
-    said = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    said[2] = "43"
-    forged = base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
+    output = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    output[2] = "43"
+    forged = base64.urlsafe_b64encode(json.dumps(output).encode()).decode().rstrip("=")
     none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
     flipped = ("B" if mac[0] == "A" else "A") + mac[1:]
     launch = Launch(tool.partner.name, tool.name, "42", "9", 1, "salt")
@@ -109,7 +109,7 @@ async def test_wrong_signature_returns_401(
     services: Services, tool: Tool, options: dict[str, Any]
 ) -> None:
     refused(await tool.send(**options), 401, INVALID_HEADER)
-    assert await counted(services, tool) == NOTHING
+    assert await count_rows(services, tool) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ async def test_tampered_parameter_returns_401(tool: Tool, member: str) -> None:
 async def test_repeated_parameter_returns_401(tool: Tool, name: str) -> None:
     request = tool.signed(json.dumps(body()).encode())
     header = request.headers["authorization"]
-    (pair,) = [each for each in header[6:].split(", ") if each.startswith(name + "=")]
+    (pair,) = [item for item in header[6:].split(", ") if item.startswith(name + "=")]
     request.headers["authorization"] = f"{header}, {pair}"
     refused(await tool.http.send(request), 401, INVALID_HEADER)
 
@@ -209,10 +209,10 @@ def test_nonce_window(offset: int, timely: bool) -> None:
 
 async def test_repeated_nonce_returns_401(services: Services, tool: Tool) -> None:
     accepted(await tool.send(nonce="once"))
-    before = await counted(services, tool)
+    before = await count_rows(services, tool)
     refused(await tool.send(nonce="once"), 401, DUPLICATE)
     refused(await tool.send(nonce="once", content_type="text/plain"), 401, DUPLICATE)
-    assert await counted(services, tool) == before
+    assert await count_rows(services, tool) == before
     other = await new_tool(services, tool.partner, "other")
     accepted(await other.send(nonce="once"))
 
@@ -232,11 +232,11 @@ async def test_other_content_type_returns_415_and_consumes_the_nonce(
     assert answer.status_code == 415
     assert answer.content == b""
     refused(await tool.send(nonce="burnt"), 401, DUPLICATE)
-    assert await counted(services, tool) == NOTHING
+    assert await count_rows(services, tool) == NOTHING
 
 
 @pytest.mark.parametrize(
-    "told",
+    "payload",
     [
         b"", b"{}", b"[]", b"null", b"7", b'"x"', {"object": "http://example.com/"},
         {"object": {}}, {"object": {"id": None}}, {"object": {"id": 7}}, {"object": {"id": ""}},
@@ -246,11 +246,11 @@ async def test_other_content_type_returns_415_and_consumes_the_nonce(
     ids=str,
 )  # fmt: skip
 async def test_missing_object_id_returns_400_and_consumes_the_nonce(
-    services: Services, tool: Tool, told: Any
+    services: Services, tool: Tool, payload: Any
 ) -> None:
-    answer = await tool.send(told, nonce="burnt")
+    answer = await tool.send(payload, nonce="burnt")
     refused(answer, 400, "object.id is required: the URL of the page that was viewed.")
-    assert await counted(services, tool) == NOTHING
+    assert await count_rows(services, tool) == NOTHING
     refused(await tool.send(nonce="burnt"), 401, DUPLICATE)
 
 
@@ -265,11 +265,11 @@ async def test_missing_object_id_returns_400_and_consumes_the_nonce(
 async def test_malformed_duration_returns_422(
     services: Services, tool: Tool, duration: Any
 ) -> None:
-    told = {"object": {"id": "http://example.com/"}, "result": {"duration": duration}}
-    answer = await tool.send(told)
+    reported = {"object": {"id": "http://example.com/"}, "result": {"duration": duration}}
+    answer = await tool.send(reported)
     assert answer.status_code == 422
     assert message(answer).startswith("result.duration must ")
-    assert await counted(services, tool) == NOTHING
+    assert await count_rows(services, tool) == NOTHING
 
 
 async def test_large_callback_returns_413(

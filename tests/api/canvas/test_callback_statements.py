@@ -11,13 +11,13 @@ import pytest
 from lrs.api.services import Services
 from lrs.settings import Settings
 from lrs.store import page_views, tools
-from tests.support.canvas import NOTHING, Tool, accepted, body, counted, instance, refused
+from tests.support.canvas import NOTHING, Tool, accepted, body, count_rows, instance, refused
 from tests.support.statements import statement
 
 
 async def test_actor_and_context_come_from_the_launch(tool: Tool) -> None:
-    told = body(actor={"mbox": "mailto:somebody.else@example.com"})
-    accepted(await tool.send(told))
+    reported = body(actor={"mbox": "mailto:somebody.else@example.com"})
+    accepted(await tool.send(reported))
     (stored,) = await tool.partner.all()
     home = tool.partner.home_page
     assert stored["actor"] == {
@@ -25,11 +25,11 @@ async def test_actor_and_context_come_from_the_launch(tool: Tool) -> None:
     }  # fmt: skip
     assert stored["authority"]["account"] == {"homePage": home, "name": "tools/player"}
     activities = stored["context"]["contextActivities"]
-    assert [each["id"] for each in activities["parent"]] == [f"{home}/courses/9"]
-    assert [each["id"] for each in activities["grouping"]] == [f"{home}/tools/player"]
+    assert [item["id"] for item in activities["parent"]] == [f"{home}/courses/9"]
+    assert [item["id"] for item in activities["grouping"]] == [f"{home}/tools/player"]
     assert stored["context"]["extensions"] == {
         "urn:x-lrs:launch": {"tool": "player", "user": "42", "course": "9"},
-        "urn:x-lrs:callback": told,
+        "urn:x-lrs:callback": reported,
     }
     agent = json.dumps({"account": {"homePage": home, "name": "42"}})
     assert len(await tool.partner.all(agent=agent)) == 1
@@ -38,7 +38,7 @@ async def test_actor_and_context_come_from_the_launch(tool: Tool) -> None:
 
 
 async def test_valid_members_of_the_callback_are_kept(tool: Tool) -> None:
-    told = body(
+    reported = body(
         verb={"id": "http://example.com/verbs/watched", "display": {"en": "watched"}},
         object={
             "id": "http://example.com/film",
@@ -53,25 +53,25 @@ async def test_valid_members_of_the_callback_are_kept(tool: Tool) -> None:
         },
         timestamp="2026-01-02T03:04:05Z",
     )
-    accepted(await tool.send(told))
+    accepted(await tool.send(reported))
     (stored,) = await tool.partner.all()
     for name in ("id", "verb", "result", "timestamp"):
-        assert stored[name] == told[name]
-    assert stored["object"]["definition"] == told["object"]["definition"]
-    assert stored["context"]["registration"] == told["context"]["registration"]
+        assert stored[name] == reported[name]
+    assert stored["object"]["definition"] == reported["object"]["definition"]
+    assert stored["context"]["registration"] == reported["context"]["registration"]
     assert stored["context"]["extensions"]["http://example.com/x"] == [1]
     parents = stored["context"]["contextActivities"]["parent"]
-    assert [each["id"] for each in parents][1:] == ["http://example.com/unit"]
+    assert [item["id"] for item in parents][1:] == ["http://example.com/unit"]
 
 
 async def test_repeated_callback_is_deduplicated(services: Services, tool: Tool) -> None:
-    told = body("PT1M")
-    accepted(await tool.send(told))
-    once = await counted(services, tool)
+    reported = body("PT1M")
+    accepted(await tool.send(reported))
+    once = await count_rows(services, tool)
     assert (once["views"], once["seconds"], once["accesses"]) == (1, 60, 1)
-    for again in (told, told, {**told, "result": {"duration": "PT2M"}}):
+    for again in (reported, reported, {**reported, "result": {"duration": "PT2M"}}):
         accepted(await tool.send(again))
-    assert await counted(services, tool) == once
+    assert await count_rows(services, tool) == once
     assert len(await tool.partner.all()) == 1
 
 
@@ -80,36 +80,36 @@ async def test_id_used_by_another_statement_is_replaced(services: Services, tool
     (taken,) = [statement(id=str(uuid4()))]
     assert (await tool.partner.send(taken)).status_code == 200
     other = await tool.launch("43")
-    told = body("PT1M", id=taken["id"].upper())
-    for each in (tool, other, tool, other):
-        accepted(await each.send(told))
-    for each in (tool, other):
-        found = await counted(services, each)
-        assert (found["views"], found["seconds"], found["statements"]) == (1, 60, 3)
+    reported = body("PT1M", id=taken["id"].upper())
+    for item in (tool, other, tool, other):
+        accepted(await item.send(reported))
+    for item in (tool, other):
+        result = await count_rows(services, item)
+        assert (result["views"], result["seconds"], result["statements"]) == (1, 60, 3)
         (stored,) = await tool.partner.all(
-            agent=json.dumps({"account": {"homePage": tool.partner.home_page, "name": each.user}})
+            agent=json.dumps({"account": {"homePage": tool.partner.home_page, "name": item.user}})
         )
         assert stored["id"] != taken["id"]
-        assert stored["context"]["extensions"]["urn:x-lrs:callback"]["id"] == told["id"]
+        assert stored["context"]["extensions"]["urn:x-lrs:callback"]["id"] == reported["id"]
 
 
 async def test_callback_without_id_counts_every_request(services: Services, tool: Tool) -> None:
     for number in range(3):
-        told = {"object": {"id": f"page {number}"}, "id": "not a UUID"}
-        accepted(await tool.send(told))
-    assert (await counted(services, tool))["views"] == 3
+        reported = {"object": {"id": f"page {number}"}, "id": "not a UUID"}
+        accepted(await tool.send(reported))
+    assert (await count_rows(services, tool))["views"] == 3
     assert {view["url"] for view in await tool.views()} == {"page 0", "page 1", "page 2"}
 
 
 def nested(depth: int) -> Any:
-    found: Any = "deep"
+    result: Any = "deep"
     for _ in range(depth):
-        found = {"x": found}
-    return found
+        result = {"x": result}
+    return result
 
 
 @pytest.mark.parametrize(
-    "told",
+    "payload",
     [
         {"verb": "did"}, {"verb": {"id": "not an iri"}}, {"verb": {"id": 7, "display": "x"}},
         {"verb": {"id": "http://adlnet.gov/expapi/verbs/voided"}},
@@ -128,17 +128,21 @@ def nested(depth: int) -> Any:
         {"context": {"extensions": {f"no iri {number}": number for number in range(3000)}}},
         {"actor": None}, {"actor": "\0"},
     ],
-    ids=lambda told: str(told)[:60],
+    ids=lambda payload: str(payload)[:60],
 )  # fmt: skip
-async def test_invalid_members_are_kept_in_an_extension(tool: Tool, told: dict[str, Any]) -> None:
-    content = json.dumps({"object": {"id": "http://example.com/"}, **told}).encode()
+async def test_invalid_members_are_kept_in_an_extension(
+    tool: Tool, payload: dict[str, Any]
+) -> None:
+    content = json.dumps({"object": {"id": "http://example.com/"}, **payload}).encode()
     accepted(await tool.send(content))
     (stored,) = await tool.partner.all()
     answer = await tool.partner.send({**stored, "id": str(uuid4())})
-    if len(content) < 5_000 and "stored" not in told:
+    if len(content) < 5_000 and "stored" not in payload:
         assert answer.status_code == 200, answer.text  # the stored statement is valid
-    kept = stored["context"]["extensions"]["urn:x-lrs:callback"]
-    assert (json.loads(kept) if isinstance(kept, str) else kept) == json.loads(content)
+    remaining = stored["context"]["extensions"]["urn:x-lrs:callback"]
+    assert (json.loads(remaining) if isinstance(remaining, str) else remaining) == json.loads(
+        content
+    )
     (view,) = await tool.views()
     assert view["url"] == json.loads(content)["object"]["id"]
 
@@ -156,7 +160,7 @@ async def test_failed_callback_stores_nothing(
     monkeypatch.setattr(page_views, "_RECORD", failing)
     answer = await tool.send(nonce="mine")
     refused(answer, 500, "An error occurred.", error_code="internal_server_error")
-    assert await counted(services, tool) == NOTHING
+    assert await count_rows(services, tool) == NOTHING
     monkeypatch.undo()
     accepted(await tool.send(nonce="mine"))
 
@@ -168,11 +172,11 @@ async def test_page_views_are_not_stored_when_disabled(
     async with instance(settings) as http:
         accepted(await http.send(tool.signed(json.dumps(body("PT1M")).encode())))
     off = {"views": 0, "seconds": 60, "summed": 0, "accesses": 1, "days": 0, "statements": 1}
-    assert await counted(services, tool) == off
+    assert await count_rows(services, tool) == off
     await tools.set_page_views(services.database, tool.partner.name, None)
     async with instance(settings, page_views_enabled=False) as http:
         accepted(await http.send(tool.signed(json.dumps(body("PT1M")).encode())))
-    assert (await counted(services, tool))["views"] == 0
+    assert (await count_rows(services, tool))["views"] == 0
     async with instance(settings) as http:
         accepted(await http.send(tool.signed(json.dumps(body("PT1M")).encode())))
-    assert (await counted(services, tool))["views"] == 1
+    assert (await count_rows(services, tool))["views"] == 1

@@ -16,7 +16,7 @@ from lrs.api.services import Services
 from lrs.settings import Settings
 from lrs.store import nonces
 from lrs.store.nonces import Nonce
-from tests.support.canvas import Tool, body, counted, instance, new_tool
+from tests.support.canvas import Tool, body, count_rows, instance, new_tool
 from tests.support.partners import Partner
 from tests.support.statements import statement
 
@@ -37,7 +37,7 @@ async def test_one_of_twenty_identical_requests_is_accepted(
     services: Services, tool: Tool, second: httpx.AsyncClient
 ) -> None:
     for _ in range(5):
-        before = await counted(services, tool)
+        before = await count_rows(services, tool)
         request = tool.signed(json.dumps(body("PT1M")).encode())
         copies = [
             httpx.Request("POST", request.url, headers=request.headers, content=request.content)
@@ -45,12 +45,12 @@ async def test_one_of_twenty_identical_requests_is_accepted(
         ]
         answers = await asyncio.gather(
             *(
-                (second if number % 2 else tool.http).send(each)
-                for number, each in enumerate(copies)
+                (second if number % 2 else tool.http).send(item)
+                for number, item in enumerate(copies)
             )
         )
-        assert Counter(each.status_code for each in answers) == {200: 1, 401: 19}
-        after = await counted(services, tool)
+        assert Counter(item.status_code for item in answers) == {200: 1, 401: 19}
+        after = await count_rows(services, tool)
         for name in ("views", "accesses", "statements", "days", "summed"):
             assert after[name] == before[name] + 1
         assert after["seconds"] == before["seconds"] + 60
@@ -72,9 +72,9 @@ async def test_concurrent_retries_are_deduplicated(
     answers = await asyncio.gather(
         *((second if number % 2 else tool.http).send(tool.signed(content)) for number in range(20))
     )
-    assert {each.status_code for each in answers} == {200}
-    found = await counted(services, tool)
-    assert found == {
+    assert {answer.status_code for answer in answers} == {200}
+    result = await count_rows(services, tool)
+    assert result == {
         "views": 1, "seconds": 60, "summed": 1, "accesses": 1, "days": 1, "statements": 1,
     }  # fmt: skip
 
@@ -84,14 +84,14 @@ async def test_concurrent_callbacks_of_many_learners_are_all_counted(
 ) -> None:
     """Overlapping counters of one course on two servers: no lost update, no deadlock."""
     launched = [await tool.launch(f"user {number}") for number in range(8)]
-    requests = [each.signed(json.dumps(body("PT1S")).encode()) for each in launched * 15]
+    requests = [item.signed(json.dumps(body("PT1S")).encode()) for item in launched * 15]
     answers = await asyncio.gather(
-        *((second if number % 2 else tool.http).send(each) for number, each in enumerate(requests))
+        *((second if number % 2 else tool.http).send(item) for number, item in enumerate(requests))
     )
-    assert {each.status_code for each in answers} == {200}
-    for each in launched:
-        found = await counted(services, each)
-        assert (found["views"], found["seconds"], found["accesses"]) == (15, 15, 15)
+    assert {item.status_code for item in answers} == {200}
+    for item in launched:
+        result = await count_rows(services, item)
+        assert (result["views"], result["seconds"], result["accesses"]) == (15, 15, 15)
     (day,) = (await tool.read("/api/v1/courses/9/analytics/activity")).json()
     assert day["views"] == 120
 
@@ -100,14 +100,14 @@ async def test_callbacks_and_statements_share_a_transaction(services: Services, 
     """Callbacks and statements of one partner, some refused, in one group commit."""
     replayed = tool.signed(json.dumps(body()).encode(), nonce="used")
     assert (await tool.send(nonce="used")).status_code == 200
-    before = await counted(services, tool)
+    before = await count_rows(services, tool)
     answers = await asyncio.gather(
         *(tool.send() for _ in range(5)),
         tool.http.send(replayed),
         *(tool.partner.send(statement()) for _ in range(5)),
     )
-    assert [each.status_code for each in answers] == [200] * 5 + [401] + [200] * 5
-    after = await counted(services, tool)
+    assert [answer.status_code for answer in answers] == [200] * 5 + [401] + [200] * 5
+    after = await count_rows(services, tool)
     assert after["views"] == before["views"] + 5
     assert after["statements"] == before["statements"] + 10
 
@@ -115,7 +115,7 @@ async def test_callbacks_and_statements_share_a_transaction(services: Services, 
 async def test_callback_is_one_transaction(
     settings: Settings, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noted: list[str] = []
+    recorded: list[str] = []
     async with instance(settings, max_database_write_connections=1) as http:
         application = http._transport.app  # type: ignore[attr-defined]
         pool = application.services.database.writers
@@ -125,23 +125,23 @@ async def test_callback_is_one_transaction(
             plain_connection: asyncpg.Connection = connection._con
 
         def note(record: Any) -> None:
-            noted.append(record.query)
+            recorded.append(record.query)
 
         plain_connection.add_query_logger(note)
         assert (await http.send(tool.signed(json.dumps(body()).encode()))).status_code == 200
         plain_connection.remove_query_logger(note)
-    assert sum(each.startswith("BEGIN") for each in noted) == 1
+    assert sum(item.startswith("BEGIN") for item in recorded) == 1
     # Background queries of the server may come before or after.
-    begin, commit = noted.index("BEGIN;"), noted.index("COMMIT;")
+    begin, commit = recorded.index("BEGIN;"), recorded.index("COMMIT;")
     assert commit - begin + 1 == 5  # begin, nonce, statement, effects, commit
 
 
 async def test_expired_nonces_are_deleted(services: Services, tool: Tool) -> None:
     partner_id = tool.partner.partner_id
     old, new = Nonce.of("player", "old"), Nonce.of("player", "new")
-    for each in (old, new):
-        assert await nonces.consume_one(services.database, partner_id, each)
-        assert not await nonces.consume_one(services.database, partner_id, each)
+    for item in (old, new):
+        assert await nonces.consume_one(services.database, partner_id, item)
+        assert not await nonces.consume_one(services.database, partner_id, item)
     await services.database.writers.execute(
         "update callback_nonce set expires_at = now() - interval '1 s'"
         " where partner_id = $1 and nonce = $2",

@@ -44,16 +44,16 @@ async def view(tool: Tool, number: int, *, ago: timedelta = timedelta(0)) -> Non
 
 
 def links(answer: httpx.Response) -> dict[str, str]:
-    found = re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["link"])
-    order = [relation for _, relation in found]
+    result = re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["link"])
+    order = [relation for _, relation in result]
     assert order == sorted(order, key=["current", "next", "prev", "first", "last"].index)
-    rendered = ",".join(f'<{url}>; rel="{relation}"' for url, relation in found)
+    rendered = ",".join(f'<{url}>; rel="{relation}"' for url, relation in result)
     assert rendered == answer.headers["link"]
-    return {relation: url for url, relation in found}
+    return {relation: url for url, relation in result}
 
 
 def urls(answer: httpx.Response) -> list[str]:
-    return [urlsplit(each["url"]).path for each in answer.json()]
+    return [urlsplit(item["url"]).path for item in answer.json()]
 
 
 # Page views
@@ -61,10 +61,10 @@ def urls(answer: httpx.Response) -> list[str]:
 
 async def test_page_view_has_all_members(tool: Tool) -> None:
     assert (await tool.send(body("PT10M0S"))).status_code == 200
-    (found,) = await tool.views()
-    assert datetime.fromisoformat(found.pop("created_at")) >= NOW
-    assert len(found.pop("id")) == 36
-    assert found == {
+    (result,) = await tool.views()
+    assert datetime.fromisoformat(result.pop("created_at")) >= NOW
+    assert len(result.pop("id")) == 36
+    assert result == {
         "app_name": None, "url": "http://example.com/", "context_type": "Course",
         "asset_type": None, "controller": None, "action": None, "contributed": False,
         "interaction_seconds": 300.0, "user_request": None, "render_time": None,
@@ -76,8 +76,8 @@ async def test_page_view_has_all_members(tool: Tool) -> None:
 async def test_non_numeric_ids_are_strings(tool: Tool) -> None:
     other = await tool.launch("u-1", "007")
     assert (await other.send()).status_code == 200
-    (found,) = await other.views()
-    assert (found["links"]["user"], found["links"]["context"]) == ("u-1", "007")
+    (result,) = await other.views()
+    assert (result["links"]["user"], result["links"]["context"]) == ("u-1", "007")
 
 
 async def test_pagination_by_bookmark_is_newest_first(tool: Tool) -> None:
@@ -112,12 +112,12 @@ async def test_pagination_by_page_number(tool: Tool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "count"), [(None, 10), ("1000", 12), ("0", 1), ("-3", 10), ("x", 10), ("11", 11)]
+    ("value", "count"), [(None, 10), ("1000", 12), ("0", 1), ("-3", 10), ("x", 10), ("11", 11)]
 )
-async def test_pagination_per_page_is_clamped(tool: Tool, given: str | None, count: int) -> None:
+async def test_pagination_per_page_is_clamped(tool: Tool, value: str | None, count: int) -> None:
     await asyncio.gather(*(view(tool, number) for number in range(12)))
-    asked = {} if given is None else {"per_page": given}
-    assert len(await tool.views(**asked)) == count
+    requested = {} if value is None else {"per_page": value}
+    assert len(await tool.views(**requested)) == count
 
 
 async def test_time_window_selects_page_views(tool: Tool) -> None:
@@ -143,7 +143,7 @@ async def test_time_window_selects_page_views(tool: Tool) -> None:
 @pytest.mark.parametrize("suffix", ["", ".csv"])
 async def test_invalid_time_returns_400(tool: Tool, suffix: str) -> None:
     path = f"/api/v1/users/42/page_views{suffix}"
-    for params, told in (
+    for params, reported in (
         ({"start_time": "2999-01-01"}, "start_time cannot be in the future"),
         (
             {"start_time": "2026-01-02", "end_time": "2026-01-01"},
@@ -152,7 +152,7 @@ async def test_invalid_time_returns_400(tool: Tool, suffix: str) -> None:
     ):
         answer = await tool.http.get(path, params=params, headers=tool.partner.headers)
         assert answer.status_code == 400
-        assert answer.json() == {"error": told}
+        assert answer.json() == {"error": reported}
 
 
 async def test_page_views_as_csv(tool: Tool) -> None:
@@ -162,11 +162,11 @@ async def test_page_views_as_csv(tool: Tool) -> None:
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.text.splitlines()[0] == COLUMNS
     (row,) = csv.DictReader(io.StringIO(answer.text))
-    (shown,) = await tool.views(per_page=1)
-    assert row["request_id"] == shown["id"]
+    (displayed,) = await tool.views(per_page=1)
+    assert row["request_id"] == displayed["id"]
     assert (row["user_id"], row["context_id"]) == ("42", "9")
     assert (row["url"], row["interaction_seconds"]) == ("http://example.com/2", "180.0")
-    assert row["created_at"] == shown["created_at"]
+    assert row["created_at"] == displayed["created_at"]
     assert "page_views.csv" in links(answer)["next"]
 
 
@@ -184,22 +184,22 @@ async def test_pagination_links_do_not_contain_the_token(tool: Tool) -> None:
 
 async def test_course_activity_is_counted_by_day(services: Services, tool: Tool) -> None:
     other = await tool.launch("43")
-    for each in (tool, tool, other):
-        assert (await each.send()).status_code == 200
+    for item in (tool, tool, other):
+        assert (await item.send()).status_code == 200
     path = "/api/v1/courses/9/analytics/activity"
     today = datetime.now(UTC).date().isoformat()
     assert (await tool.read(path)).json() == [{"date": today, "participations": 0, "views": 3}]
     for user, count in (("42", 2), ("43", 1)):
-        found = await tool.read(f"/api/v1/courses/9/analytics/users/{user}/activity")
-        assert found.json() == {"page_views": {today: count}, "participations": []}
+        result = await tool.read(f"/api/v1/courses/9/analytics/users/{user}/activity")
+        assert result.json() == {"page_views": {today: count}, "participations": []}
 
 
 async def test_unknown_user_or_course_has_empty_reports(tool: Tool) -> None:
     assert (await tool.read("/api/v1/users/nobody/page_views")).json() == []
     assert (await tool.read("/api/v1/courses/none/analytics/activity")).json() == []
     assert (await tool.read("/api/v1/courses/none/analytics/student_summaries")).json() == []
-    found = await tool.read("/api/v1/courses/none/analytics/users/nobody/activity")
-    assert found.json() == {"page_views": {}, "participations": []}
+    result = await tool.read("/api/v1/courses/none/analytics/users/nobody/activity")
+    assert result.json() == {"page_views": {}, "participations": []}
 
 
 SUMMARIES = "/api/v1/courses/9/analytics/student_summaries"
@@ -210,12 +210,12 @@ async def test_student_summaries_have_canvas_levels(services: Services, tool: To
     for number in range(1, 6):
         launched = await tool.launch(f"student {number}")
         await asyncio.gather(*(launched.send(body("PT1M")) for _ in range(2 * number)))
-    found = (await tool.read(SUMMARIES)).json()
-    assert [each["id"] for each in found] == [f"student {number}" for number in range(1, 6)]
-    assert [each["page_views"] for each in found] == [2, 4, 6, 8, 10]
-    assert [each["page_views_level"] for each in found] == [1, 2, 2, 2, 3]
-    assert {each["max_page_views"] for each in found} == {10}
-    assert found[0] == {
+    result = (await tool.read(SUMMARIES)).json()
+    assert [item["id"] for item in result] == [f"student {number}" for number in range(1, 6)]
+    assert [item["page_views"] for item in result] == [2, 4, 6, 8, 10]
+    assert [item["page_views_level"] for item in result] == [1, 2, 2, 2, 3]
+    assert {item["max_page_views"] for item in result} == {10}
+    assert result[0] == {
         "id": "student 1", "page_views": 2, "max_page_views": 10, "page_views_level": 1,
         "participations": 0, "max_participations": 0, "participations_level": 0,
         "tardiness_breakdown": {
@@ -231,14 +231,14 @@ async def test_student_summaries_have_canvas_levels(services: Services, tool: To
         ("whatever", [2, 4, 6, 8, 10]),
     ):
         answer = await tool.read(SUMMARIES, sort_column=column)
-        assert [each["page_views"] for each in answer.json()] == order
+        assert [item["page_views"] for item in answer.json()] == order
     (one,) = (await tool.read(SUMMARIES, student_id="student 5")).json()
     assert (one["page_views"], one["page_views_level"], one["max_page_views"]) == (10, 3, 10)
     page = await tool.read(SUMMARIES, per_page=2, page=2)
-    assert [each["page_views"] for each in page.json()] == [6, 8]
+    assert [item["page_views"] for item in page.json()] == [6, 8]
     assert set(links(page)) == {"current", "next", "prev", "first", "last"}
     last = await tool.http.get(links(page)["last"], headers=tool.partner.headers)
-    assert [each["page_views"] for each in last.json()] == [10]
+    assert [item["page_views"] for item in last.json()] == [10]
     assert set(links(last)) == {"current", "prev", "first", "last"}
     assert (await tool.read(SUMMARIES, page=9)).json() == []
 
@@ -261,8 +261,8 @@ async def test_page_view_level_follows_the_quartiles(
             str(number),
             count,
         )
-    found = (await tool.read(SUMMARIES)).json()
-    assert [each["page_views_level"] for each in found] == levels
+    result = (await tool.read(SUMMARIES)).json()
+    assert [item["page_views_level"] for item in result] == levels
 
 
 # Authorization
@@ -309,9 +309,9 @@ async def test_invalid_user_id_returns_404(tool: Tool, user: str) -> None:
 async def test_ids_with_slashes_are_escaped_in_links(tool: Tool) -> None:
     other = await tool.launch("a/b", "c/analytics/users/d")
     assert (await other.send()).status_code == 200
-    found = await tool.read("/api/v1/users/a%2Fb/page_views")
-    assert len(found.json()) == 1
-    assert "/users/a%2Fb/page_views?" in links(found)["current"]
+    result = await tool.read("/api/v1/users/a%2Fb/page_views")
+    assert len(result.json()) == 1
+    assert "/users/a%2Fb/page_views?" in links(result)["current"]
     path = "/api/v1/courses/c%2Fanalytics%2Fusers%2Fd/analytics/users/a%2Fb/activity"
     assert len((await tool.read(path)).json()["page_views"]) == 1
     answer = await tool.http.get("/api/v1/users/a/b/page_views", headers=tool.partner.headers)

@@ -70,11 +70,11 @@ async def test_tool_lifecycle(services: Services, operator: Partner) -> None:
 
 async def test_tools_are_listed_without_secrets(services: Services, operator: Partner) -> None:
     assert (await operator.send({"name": "b"}, resource="tools")).status_code == 201
-    given = {"name": "a", "consumer_key": "test_key", "secret": "test_secret"}
-    assert (await operator.send(given, resource="tools")).json() == given
+    value = {"name": "a", "consumer_key": "test_key", "secret": "test_secret"}
+    assert (await operator.send(value, resource="tools")).json() == value
     answer = await operator.http.get(operator.url("tools"), headers=operator.headers)
     listed = answer.json()["tools"]
-    assert [each["name"] for each in listed] == ["a", "b"]
+    assert [item["name"] for item in listed] == ["a", "b"]
     assert listed[0]["consumer_key"] == "test_key"
     assert "secret" not in answer.text
     rows = await services.database.readers.fetch("select * from tool")
@@ -82,7 +82,7 @@ async def test_tools_are_listed_without_secrets(services: Services, operator: Pa
 
 
 @pytest.mark.parametrize(
-    ("given", "status"),
+    ("value", "status"),
     [
         ({}, 400), ({"name": ""}, 400), ({"name": "a b"}, 400), ({"name": "x" * 64}, 400),
         ({"name": 7}, 400), ({"name": "a", "color": "red"}, 400), ([], 400), (b"{", 400),
@@ -93,11 +93,11 @@ async def test_tools_are_listed_without_secrets(services: Services, operator: Pa
     ids=str,
 )  # fmt: skip
 async def test_invalid_or_existing_tool_is_refused(
-    operator: Partner, given: Any, status: int
+    operator: Partner, value: Any, status: int
 ) -> None:
     taken = {"name": "taken", "consumer_key": "taken"}
     assert (await operator.send(taken, resource="tools")).status_code == 201
-    content = given if isinstance(given, bytes) else json.dumps(given).encode()
+    content = value if isinstance(value, bytes) else json.dumps(value).encode()
     answer = await operator.send(content, resource="tools")
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -107,9 +107,9 @@ async def test_another_partner_can_use_the_same_name_and_key(
     operator: Partner, services: Services, http: httpx.AsyncClient
 ) -> None:
     other = await new_partner(services, http, frozenset({"admin"}))
-    for each in (operator, other):
-        given = {"name": "player", "consumer_key": "test_key"}
-        assert (await each.send(given, resource="tools")).status_code == 201
+    for item in (operator, other):
+        value = {"name": "player", "consumer_key": "test_key"}
+        assert (await item.send(value, resource="tools")).status_code == 201
 
 
 async def test_tools_without_admin_scope_return_403(
@@ -118,17 +118,17 @@ async def test_tools_without_admin_scope_return_403(
     everything = await new_partner(services, http)
     lms = await new_partner(services, http, frozenset({"callbacks/write"}))
     nobody = await new_partner(services, http, frozenset({"reports/read"}))
-    for each in (everything, lms, nobody):
-        assert (await each.send({"name": "a"}, resource="tools")).status_code == 403
-        answer = await http.get(each.url("tools"), headers=each.headers)
+    for item in (everything, lms, nobody):
+        assert (await item.send({"name": "a"}, resource="tools")).status_code == 403
+        answer = await http.get(item.url("tools"), headers=item.headers)
         assert answer.status_code == 403
-        answer = await http.delete(each.url("tools/a"), headers=each.headers)
+        answer = await http.delete(item.url("tools/a"), headers=item.headers)
         assert answer.status_code == 403
-        assert (await each.send({}, resource="tools/a/rotate")).status_code == 403
-        await tools.add_tool(services.database, services.secret_box, each.partner_id, "a")
+        assert (await item.send({}, resource="tools/a/rotate")).status_code == 403
+        await tools.add_tool(services.database, services.secret_box, item.partner_id, "a")
     launched = {"user": "1", "course": "2"}
-    for each, status in ((everything, 200), (lms, 200), (nobody, 403)):
-        answer = await each.send(launched, resource="tools/a/callback-urls")
+    for item, status in ((everything, 200), (lms, 200), (nobody, 403)):
+        answer = await item.send(launched, resource="tools/a/callback-urls")
         assert answer.status_code == status
     path = everything.url("tools/a/callback-urls")
     assert (await http.post(path, json=launched, headers=lms.headers)).status_code == 403
@@ -157,11 +157,14 @@ async def test_callback_url_is_unique_and_without_expiry(tool: Tool) -> None:
 
 
 async def test_missing_launch_members_are_reported(tool: Tool) -> None:
-    for told, missing in (({}, ["/user", "/course"]), ({"user": "42", "course": ""}, ["/course"])):
-        answer = await tool.partner.send(told, resource="tools/player/callback-urls")
+    for reported, missing in (
+        ({}, ["/user", "/course"]),
+        ({"user": "42", "course": ""}, ["/course"]),
+    ):
+        answer = await tool.partner.send(reported, resource="tools/player/callback-urls")
         errors = answer.json()["errors"]
-        assert [each["pointer"] for each in errors] == missing
-        assert {each["detail"] for each in errors} == {"must be given"}
+        assert [error["pointer"] for error in errors] == missing
+        assert {error["detail"] for error in errors} == {"must be given"}
 
 
 async def test_numeric_ids_are_accepted(tool: Tool) -> None:
@@ -183,23 +186,23 @@ LAUNCH = {
 
 
 @pytest.mark.parametrize(
-    "told",
+    "payload",
     [
         {"parameters": LAUNCH},
         {"user": "u 1", "course": "c/1", "parameters": {**LAUNCH, "user_id": "7"}},
         {"user": "u 1", "parameters": LAUNCH},
     ],
 )
-async def test_launch_parameters_are_substituted(tool: Tool, told: dict[str, Any]) -> None:
-    answer = await tool.partner.send(told, resource="tools/player/callback-urls")
-    found = answer.json()["parameters"]
+async def test_launch_parameters_are_substituted(tool: Tool, payload: dict[str, Any]) -> None:
+    answer = await tool.partner.send(payload, resource="tools/player/callback-urls")
+    result = answer.json()["parameters"]
     urls = ("custom_canvas_xapi_url", "custom_caliper_url")
-    for name, value in told["parameters"].items():
-        assert name in urls or found[name] == value
-    assert (await tool.send(url=found["custom_canvas_xapi_url"])).status_code == 200
-    assert found["custom_caliper_url"].startswith("http://lrs.test/api/lti/v1/caliper/")
-    found = await tool.read("/api/v1/users/u%201/page_views")
-    assert found.json()[0]["links"]["context"] == "c/1"
+    for name, value in payload["parameters"].items():
+        assert name in urls or result[name] == value
+    assert (await tool.send(url=result["custom_canvas_xapi_url"])).status_code == 200
+    assert result["custom_caliper_url"].startswith("http://lrs.test/api/lti/v1/caliper/")
+    result = await tool.read("/api/v1/users/u%201/page_views")
+    assert result.json()[0]["links"]["context"] == "c/1"
 
 
 @pytest.mark.parametrize("missing", ["user_id", "context_id"])
@@ -207,16 +210,16 @@ async def test_variables_without_user_or_course_are_not_substituted(
     tool: Tool, missing: str
 ) -> None:
     parameters = {name: value for name, value in LAUNCH.items() if name != missing}
-    for given in (parameters, {**parameters, missing: ""}, {**parameters, missing: None}):
+    for argument in (parameters, {**parameters, missing: ""}, {**parameters, missing: None}):
         answer = await tool.partner.send(
-            {"parameters": given}, resource="tools/player/callback-urls"
+            {"parameters": argument}, resource="tools/player/callback-urls"
         )
         assert answer.status_code == 200
-        assert answer.json() == {"parameters": given}
+        assert answer.json() == {"parameters": argument}
 
 
 @pytest.mark.parametrize(
-    "told",
+    "payload",
     [
         {}, {"user": "42"}, {"course": "9"}, {"user": "", "course": "9"},
         {"user": 1.5, "course": 9}, {"user": "42", "parameters": {"context_id": True}},
@@ -226,17 +229,17 @@ async def test_variables_without_user_or_course_are_not_substituted(
     ],
     ids=str,
 )  # fmt: skip
-async def test_invalid_launch_is_refused(tool: Tool, told: Any) -> None:
-    answer = await tool.partner.send(told, resource="tools/player/callback-urls")
+async def test_invalid_launch_is_refused(tool: Tool, payload: Any) -> None:
+    answer = await tool.partner.send(payload, resource="tools/player/callback-urls")
     assert answer.status_code == 400
     assert answer.json()["code"] in ("invalid-parameter", "malformed-json")
 
 
 @pytest.mark.parametrize("name", ["other", "%00", "a b", "x" * 100])
 async def test_unknown_tool_returns_404(operator: Partner, name: str) -> None:
-    told = {"user": "1", "course": "2"}
-    for resource, given in (("callback-urls", told), ("rotate", {})):
-        answer = await operator.send(given, resource=f"tools/{name}/{resource}")
+    reported = {"user": "1", "course": "2"}
+    for resource, value in (("callback-urls", reported), ("rotate", {})):
+        answer = await operator.send(value, resource=f"tools/{name}/{resource}")
         assert answer.status_code == 404, answer.text
     path = operator.url(f"tools/{name}")
     assert (await operator.http.delete(path, headers=operator.headers)).status_code == 404
@@ -247,14 +250,14 @@ async def test_unknown_tool_returns_404(operator: Partner, name: str) -> None:
 
 def test_encrypted_secret_is_decrypted_with_its_key_only() -> None:
     secret_box = SecretBox("a" * 32)
-    sealed = secret_box.encrypt(b"secret")
-    assert secret_box.decrypt(sealed) == b"secret"
-    assert secret_box.encrypt(b"secret") != sealed
-    for wrong in (sealed[:-2], "", "x.y.z", "é"):
+    encrypted = secret_box.encrypt(b"secret")
+    assert secret_box.decrypt(encrypted) == b"secret"
+    assert secret_box.encrypt(b"secret") != encrypted
+    for wrong in (encrypted[:-2], "", "x.y.z", "é"):
         with pytest.raises(WrongSecretKey):
             secret_box.decrypt(wrong)
     with pytest.raises(WrongSecretKey):
-        SecretBox("b" * 32).decrypt(sealed)
+        SecretBox("b" * 32).decrypt(encrypted)
     assert (
         secret_box.derive_key("a")
         != secret_box.derive_key("b")
@@ -283,8 +286,8 @@ async def test_tool_command_adds_lists_rotates_and_revokes(
     async def tool(*arguments: str) -> str:
         result = await asyncio.to_thread(run, *arguments)
         assert result.exit_code == 0, result.output
-        found: str = result.stdout
-        return found
+        actual: str = result.stdout
+        return actual
 
     added = await tool("add", partner.name, "player", "--consumer-key", "test_key")
     assert "key     test_key" in added
@@ -307,7 +310,7 @@ async def test_tool_command_adds_lists_rotates_and_revokes(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "payload"),
     [
         (("add", "nobody", "player"), "Partner 'nobody' not found."),
         (("add", "PARTNER", "a b"), "is not a valid tool name"),
@@ -318,10 +321,10 @@ async def test_tool_command_adds_lists_rotates_and_revokes(
     ],
 )
 async def test_invalid_tool_command_is_refused(
-    partner: Partner, run: Callable[..., Any], arguments: tuple[str, ...], told: str
+    partner: Partner, run: Callable[..., Any], arguments: tuple[str, ...], payload: str
 ) -> None:
-    given = [partner.name if each == "PARTNER" else each for each in arguments]
-    result = await asyncio.to_thread(run, *given)
+    value = [partner.name if item == "PARTNER" else item for item in arguments]
+    result = await asyncio.to_thread(run, *value)
     assert result.exit_code == 1
     assert result.stderr.startswith("lrs: ")
-    assert told in result.stderr
+    assert payload in result.stderr

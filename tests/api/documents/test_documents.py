@@ -156,15 +156,15 @@ async def test_list_has_ids_and_the_latest_last_modified(resource: Resource) -> 
 async def test_since_is_exclusive(services: Services, resource: Resource) -> None:
     for name in ("a", "b"):
         await resource.store(BINARY, name)
-    found = await services.database.readers.fetchval(
+    result = await services.database.readers.fetchval(
         "select updated from document where partner_id = $1 and document_id = 'a'",
         resource.partner.partner_id,
     )
-    assert await resource.ids(since=found.isoformat()) == ["b"]
-    before = found - timedelta(microseconds=1)
+    assert await resource.ids(since=result.isoformat()) == ["b"]
+    before = result - timedelta(microseconds=1)
     assert await resource.ids(since=before.isoformat()) == ["a", "b"]
     await resource.ask("POST", "a", BINARY, {"If-Match": '"none"'})
-    assert await resource.ids(since=found.isoformat()) == ["b"]
+    assert await resource.ids(since=result.isoformat()) == ["b"]
 
 
 async def test_registration_has_its_own_documents(state: Resource) -> None:
@@ -219,11 +219,11 @@ async def test_agent_is_identified_by_its_identifier(profile: Resource) -> None:
 
 async def test_resources_are_isolated(make: Callable[..., Resource]) -> None:
     kinds = [make(kind) for kind in RESOURCES]
-    for each in kinds:
-        await each.store(each.path.encode())
-    for each in kinds:
-        assert await each.ids() == ["one"]
-        assert await each.content() == each.path.encode()
+    for item in kinds:
+        await item.store(item.path.encode())
+    for item in kinds:
+        assert await item.ids() == ["one"]
+        assert await item.content() == item.path.encode()
 
 
 async def test_documents_are_isolated_by_partner(

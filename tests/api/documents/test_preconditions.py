@@ -126,9 +126,9 @@ async def test_one_of_concurrent_conditional_deletes_succeeds(resource: Resource
 async def test_concurrent_puts_and_deletes_terminate(resource: Resource) -> None:
     answers = await asyncio.gather(
         *(
-            resource.ask(*asked)
+            resource.ask(*requested)
             for n in range(15)
-            for asked in (
+            for requested in (
                 ("POST", "one", {f"k{n}": n}),
                 ("DELETE", "one"),
                 ("DELETE", "one", None, {"If-Match": "*"}),

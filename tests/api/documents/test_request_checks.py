@@ -54,7 +54,7 @@ async def test_version_is_checked_before_credentials_before_parameters(
     assert (await http.get(path, headers=version)).status_code == 401
     answer = await http.get(path, headers={**version, **partner.headers})
     assert code(answer) == (400, "invalid-parameter")
-    assert [each["pointer"] for each in answer.json()["errors"]] == ["activityId", "agent"]
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["activityId", "agent"]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
@@ -62,13 +62,13 @@ async def test_unknown_or_missing_parameter_is_refused(resource: Resource, metho
     content = {"a": 1} if method in ("PUT", "POST") else None
     answer = await resource.ask(method, "one", content, foo="bar")
     assert code(answer) == (400, "invalid-parameter")
-    assert [each["pointer"] for each in answer.json()["errors"]] == ["foo"]
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["foo"]
     if "agent" in resource.scope:
         answer = await resource.ask(method, "one", content, agent="true")
-        assert [each["pointer"] for each in answer.json()["errors"]] == ["agent"]
+        assert [error["pointer"] for error in answer.json()["errors"]] == ["agent"]
     if method != "GET" and not (method == "DELETE" and resource.is_state):
         answer = await resource.ask(method, None, content)
-        assert [each["pointer"] for each in answer.json()["errors"]] == [resource.id_parameter]
+        assert [error["pointer"] for error in answer.json()["errors"]] == [resource.id_parameter]
 
 
 async def test_parameter_that_is_not_utf8_is_refused(partner: Partner, resource: Resource) -> None:

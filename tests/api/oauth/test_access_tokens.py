@@ -95,8 +95,8 @@ async def test_authlib_client_gets_and_renews_a_token(
         assert token["token_type"] == "Bearer"
         answer = await client.post(f"{server}{partner.url('statements')}", json=statement())
         assert answer.status_code == 200
-        found = await client.get(f"{server}{partner.url('statements')}")
-        assert [each["id"] for each in found.json()["statements"]] == answer.json()
+        result = await client.get(f"{server}{partner.url('statements')}")
+        assert [item["id"] for item in result.json()["statements"]] == answer.json()
         # The client renews an expired token itself.
         client.token = {**token, "expires_at": 1}
         renewed = await client.get(f"{server}{partner.url('statements')}")

@@ -15,7 +15,7 @@ import pytest
 from lrs.api.services import Services
 from lrs.auth import credentials
 from lrs.store import registry
-from tests.support.oauth import GRANT, TOKEN, bearer, issue, refused, settle
+from tests.support.oauth import GRANT, TOKEN, bearer, issue, refused, wait_for_cache_expiry
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, statement
 
@@ -43,12 +43,14 @@ async def requests_by_authentication(
 async def test_revoked_credential_returns_401_for_tokens_and_basic(
     partner: Partner, services: Services
 ) -> None:
-    ways = await requests_by_authentication(services, partner)
-    assert [(await use()).status_code for use in ways] == [200] * 3
+    methods = await requests_by_authentication(services, partner)
+    assert [(await use()).status_code for use in methods] == [200] * 3
     await registry.revoke_credential(services.database, partner.key)
-    await settle(services)
+    await wait_for_cache_expiry(services)
     invalid = 'Bearer error="invalid_token"'
-    for use, challenge in zip(ways, [invalid, 'Basic realm="lrs", Bearer', invalid], strict=True):
+    for use, challenge in zip(
+        methods, [invalid, 'Basic realm="lrs", Bearer', invalid], strict=True
+    ):
         answer = await use()
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
         assert answer.headers["www-authenticate"] == challenge
@@ -60,10 +62,10 @@ async def test_expired_credential_returns_401(partner: Partner, services: Servic
     issued = await issue(services, partner, expires_at=datetime.now(UTC) + timedelta(seconds=0.4))
     guest = Partner(partner.http, partner.name, 0, "", issued.key, issued.secret)
     await guest.authenticate()
-    ways = await requests_by_authentication(services, guest)
-    assert [(await use()).status_code for use in ways] == [200] * 3
+    methods = await requests_by_authentication(services, guest)
+    assert [(await use()).status_code for use in methods] == [200] * 3
     await asyncio.sleep(0.5)
-    assert [(await use()).status_code for use in ways] == [401] * 3
+    assert [(await use()).status_code for use in methods] == [401] * 3
 
 
 async def test_token_expires_with_its_credential(partner: Partner, services: Services) -> None:
@@ -80,7 +82,7 @@ async def test_clock_set_back_does_not_delay_a_revocation(
     assert (await partner.xapi(statement())).status_code == 200
     monkeypatch.setattr(time, "time", now)
     await registry.revoke_credential(services.database, partner.key)
-    await settle(services)
+    await wait_for_cache_expiry(services)
     assert (await partner.xapi(statement())).status_code == 401
 
 
@@ -112,7 +114,7 @@ async def test_rotation_without_overlap_invalidates_the_old_secret(
     assert (await partner.xapi(statement())).status_code == 200
     database = services.database
     await credentials.rotate_credential(database, partner.key, datetime.now(UTC))
-    await settle(services)
+    await wait_for_cache_expiry(services)
     assert (await partner.xapi(statement())).status_code == 401
 
 
@@ -125,9 +127,9 @@ async def test_static_token_is_accepted_on_both_interfaces(
     assert answer.status_code == 200
     answer = await partner.http.post("/xapi/statements", json=statement(), headers=headers | XAPI)
     assert answer.status_code == 200
-    for each in await partner.all():
-        assert each["authority"]["account"]["name"] == issued.key
-        assert each["authority"]["name"] == "DataCamp"
+    for item in await partner.all():
+        assert item["authority"]["account"]["name"] == issued.key
+        assert item["authority"]["name"] == "DataCamp"
     wrong = bearer(issued.token[:-1] + ("A" if issued.token[-1] != "A" else "B"))
     assert (await partner.get(headers=wrong)).status_code == 401
     basic = await partner.http.get(
@@ -137,17 +139,17 @@ async def test_static_token_is_accepted_on_both_interfaces(
     as_bearer = bearer(f"{partner.key}.{partner.secret}")
     assert (await partner.get(headers=as_bearer)).status_code == 401
     await registry.revoke_credential(services.database, issued.key)
-    await settle(services)
+    await wait_for_cache_expiry(services)
     assert (await partner.get(headers=headers)).status_code == 401
 
 
 async def test_secrets_are_stored_as_hashes_only(
     partner: Partner, services: Services, database_url: str
 ) -> None:
-    found = await registry.find_credential(services.database, partner.key)
-    assert found is not None
-    assert found.secret_hash == hashlib.sha256(partner.secret.encode()).digest()
-    assert partner.secret not in repr(found)
+    result = await registry.find_credential(services.database, partner.key)
+    assert result is not None
+    assert result.secret_hash == hashlib.sha256(partner.secret.encode()).digest()
+    assert partner.secret not in repr(result)
     for key in await registry.list_signing_keys(services.database):
         assert key.private_jwe.count(".") == 4
         assert '"d"' not in key.public_jwk

@@ -55,7 +55,7 @@ class ExternalIssuer:
 
     def token(self, key: RSAKey | None = None, alg: str = "RS256", **claims: Any) -> str:
         key = key or self.key
-        told = {
+        reported = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "exp": int(time.time()) + 60,
@@ -64,7 +64,7 @@ class ExternalIssuer:
         }
         return jwt.encode(
             {"alg": alg, "typ": "JWT", "kid": key.kid},
-            {name: value for name, value in told.items() if value is not None},
+            {name: value for name, value in reported.items() if value is not None},
             key,
             [alg],
         )
@@ -88,11 +88,11 @@ def trusting(settings: Settings, jwks: str) -> Settings:
     )
 
 
-@pytest.mark.parametrize("place", ["file", "url"])
+@pytest.mark.parametrize("position", ["file", "url"])
 async def test_token_of_a_configured_issuer_is_accepted(
-    settings: Settings, partner: Partner, issuer: ExternalIssuer, place: str
+    settings: Settings, partner: Partner, issuer: ExternalIssuer, position: str
 ) -> None:
-    jwks = str(issuer.file) if place == "file" else f"{issuer.url}/jwks"
+    jwks = str(issuer.file) if position == "file" else f"{issuer.url}/jwks"
     async with serving(trusting(settings, jwks)) as http:
 
         async def status(token: str) -> int:

@@ -19,24 +19,24 @@ from tests.support.statements import statement
 
 @pytest.mark.parametrize("path", [TOKEN, "/oauth2-provider/token"])
 @pytest.mark.parametrize("form", ["data", "json"])
-@pytest.mark.parametrize("way", ["basic", "body"])
+@pytest.mark.parametrize("method", ["basic", "body"])
 async def test_client_credentials_grant_returns_a_token(
-    partner: Partner, path: str, form: str, way: str
+    partner: Partner, path: str, form: str, method: str
 ) -> None:
-    told = dict(GRANT)
-    request: dict[str, Any] = {form: told}
-    if way == "basic":
+    reported = dict(GRANT)
+    request: dict[str, Any] = {form: reported}
+    if method == "basic":
         request["auth"] = (partner.key, partner.secret)
     else:
-        told |= {"client_id": partner.key, "client_secret": partner.secret}
+        reported |= {"client_id": partner.key, "client_secret": partner.secret}
     answer = await partner.http.post(path, **request)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["pragma"] == "no-cache"
     body = answer.json()
     assert (body["token_type"], body["expires_in"], body["scope"]) == ("Bearer", 3600, "all")
-    found = await partner.get(headers=bearer(body["access_token"]))
-    assert found.status_code == 200
+    result = await partner.get(headers=bearer(body["access_token"]))
+    assert result.status_code == 200
 
 
 async def test_percipio_token_request_returns_a_token(partner: Partner) -> None:
@@ -74,8 +74,8 @@ async def test_unknown_client_is_refused_with_invalid_client(partner: Partner) -
         {"headers": {"Authorization": f"Basic {base64.b64encode(bytes([255, 58])).decode()}"}},
         {},
     ]
-    for each in wrong:
-        refused(await partner.http.post(TOKEN, data=GRANT, **each), 401, "invalid_client")
+    for item in wrong:
+        refused(await partner.http.post(TOKEN, data=GRANT, **item), 401, "invalid_client")
     for key, secret in (("", ""), (partner.key, "wrong"), ("a\0b", "x"), ("ü", "ü")):
         form = {**GRANT, "client_id": key, "client_secret": secret}
         for sent in ({"data": form}, {"json": form}):
@@ -172,11 +172,11 @@ async def test_get_of_the_token_endpoint_returns_405(http: httpx.AsyncClient) ->
 # Scopes
 
 
-@pytest.mark.parametrize("asked", [None, "", "api", "all", "api all"])
+@pytest.mark.parametrize("requested", [None, "", "api", "all", "api all"])
 async def test_token_without_scope_has_the_granted_scopes(
-    partner: Partner, asked: str | None
+    partner: Partner, requested: str | None
 ) -> None:
-    form = GRANT if asked is None else {**GRANT, "scope": asked}
+    form = GRANT if requested is None else {**GRANT, "scope": requested}
     answer = await partner.http.post(TOKEN, data=form, auth=(partner.key, partner.secret))
     assert answer.json()["scope"] == "all"
 
@@ -198,9 +198,9 @@ async def test_scope_beyond_the_credential_is_an_invalid_scope(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     reader = await new_partner(services, http, frozenset({scopes.STATEMENTS_READ}))
-    for asked in ("all", "admin", "statements/write", "api statements/write"):
+    for requested in ("all", "admin", "statements/write", "api statements/write"):
         answer = await http.post(
-            TOKEN, data={**GRANT, "scope": asked}, auth=(reader.key, reader.secret)
+            TOKEN, data={**GRANT, "scope": requested}, auth=(reader.key, reader.secret)
         )
         refused(answer, 400, "invalid_scope")
     implied = await http.post(

@@ -126,7 +126,7 @@ async def test_read_mine_returns_own_statements_only(services: Services, partner
     await colleague.authenticate()
     (theirs,) = (await partner.send(statement())).json()
     (own,) = (await colleague.send(statement())).json()
-    assert [each["id"] for each in await colleague.all()] == [own]
+    assert [item["id"] for item in await colleague.all()] == [own]
     assert (await colleague.get(statementId=theirs)).status_code == 404
     assert (await colleague.get(statementId=own)).status_code == 200
-    assert {each["id"] for each in await partner.all()} == {theirs, own}
+    assert {item["id"] for item in await partner.all()} == {theirs, own}

@@ -30,10 +30,10 @@ async def test_invalid_statement_returns_every_violation(partner: Partner) -> No
 async def test_batch_with_invalid_items_returns_207_and_stores_the_valid_ones(
     partner: Partner,
 ) -> None:
-    good, known = statement(id=new_id()), statement(id=new_id())
-    await partner.send(known)
+    good, existing = statement(id=new_id()), statement(id=new_id())
+    await partner.send(existing)
     answer = await partner.send(
-        [good, BROKEN, known, 7, {**known, "actor": {"mbox": "mailto:a@b.c"}}]
+        [good, BROKEN, existing, 7, {**existing, "actor": {"mbox": "mailto:a@b.c"}}]
     )
     assert answer.status_code == 207
     assert answer.headers["content-type"] == "application/json"
@@ -52,16 +52,16 @@ async def test_batch_with_invalid_items_returns_207_and_stores_the_valid_ones(
     assert [result["id"] for result in results] == [
         good["id"],
         None,
-        known["id"],
+        existing["id"],
         None,
-        known["id"],
+        existing["id"],
     ]
     assert not any(result["retryable"] for result in results)
     assert results[0]["problem"] is None
     assert pointers(results[1]["problem"]) == ["", "/actor/mbox", "/surplus", "/verb/id"]
     assert pointers(results[3]["problem"]) == [""]
     assert pointers(results[4]["problem"]) == ["/actor/mbox"]
-    assert {each["id"] for each in await partner.all()} == {good["id"], known["id"]}
+    assert {item["id"] for item in await partner.all()} == {good["id"], existing["id"]}
 
 
 async def test_batch_of_invalid_items_returns_400_with_each_outcome(partner: Partner) -> None:
@@ -107,11 +107,11 @@ async def test_size_limit_counts_encoded_bytes(partner: Partner) -> None:
 async def test_invalid_item_in_any_position_refuses_that_item_only(
     partner: Partner,
 ) -> None:
-    for place in range(3):
+    for position in range(3):
         batch: list[Any] = [statement(), statement()]
-        batch.insert(place, BROKEN)
+        batch.insert(position, BROKEN)
         answer = await partner.send(batch)
-        assert [result["status"] for result in answer.json()["results"]].index(400) == place
+        assert [result["status"] for result in answer.json()["results"]].index(400) == position
     assert len(await partner.all()) == 6
 
 

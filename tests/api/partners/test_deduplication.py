@@ -57,8 +57,8 @@ async def test_first_of_repeated_ids_in_a_batch_is_stored(partner: Partner) -> N
     answer = await partner.send([first, {**first, "object": other}, first])
     assert answer.status_code == 207
     assert outcomes(answer) == ["stored", "conflict", "duplicate"]
-    (found,) = await partner.all()
-    assert found["object"] == first["object"]
+    (result,) = await partner.all()
+    assert result["object"] == first["object"]
 
 
 async def test_statement_id_is_case_insensitive(partner: Partner) -> None:
@@ -98,5 +98,5 @@ async def test_same_statement_of_two_organizations_is_stored_twice(partner: Part
 
 async def test_statement_without_id_and_timestamp_is_always_new(partner: Partner) -> None:
     ids = [(await partner.send(statement())).json()[0] for _ in range(2)]
-    assert [UUID(each).version for each in ids] == [4, 4]
+    assert [UUID(item).version for item in ids] == [4, 4]
     assert len(await partner.all()) == 2

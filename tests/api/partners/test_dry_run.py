@@ -12,13 +12,13 @@ from tests.support.statements import new_id, statement
 
 
 async def test_dry_run_returns_outcomes_and_stores_nothing(partner: Partner) -> None:
-    known = statement(id=new_id())
-    await partner.send(known)
+    existing = statement(id=new_id())
+    await partner.send(existing)
     new = statement(id=new_id())
     batch = [
         new,
-        known,
-        {**known, "verb": {"id": "http://example.com/verb"}},
+        existing,
+        {**existing, "verb": {"id": "http://example.com/verb"}},
         BROKEN,
         new,
         {**new, "verb": {"id": "http://example.com/verb"}},
@@ -35,7 +35,7 @@ async def test_dry_run_returns_outcomes_and_stores_nothing(partner: Partner) -> 
     ]
     assert answer.json()["dry_run"] is True
     assert pointers(answer.json()["results"][5]["problem"]) == ["/verb/id"]
-    assert [each["id"] for each in await partner.all()] == [known["id"]]
+    assert [item["id"] for item in await partner.all()] == [existing["id"]]
     real = await partner.send(batch, params={"validate": "false"})
     assert outcomes(real) == outcomes(answer)
     assert "dry_run" not in real.json()

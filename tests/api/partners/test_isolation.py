@@ -17,9 +17,9 @@ async def test_statements_are_isolated_by_partner(partner: Partner, stranger: Pa
     assert (await partner.send(ours)).status_code == 200
     assert (await stranger.get(statementId=statement_id)).status_code == 404
     assert (await stranger.send(theirs)).status_code == 200
-    for who, sent in ((partner, ours), (stranger, theirs)):
-        assert (await who.get(statementId=statement_id)).json()["object"] == sent["object"]
-        assert len(await who.all()) == 1
+    for client, sent in ((partner, ours), (stranger, theirs)):
+        assert (await client.get(statementId=statement_id)).json()["object"] == sent["object"]
+        assert len(await client.all()) == 1
     assert (await partner.send(ours)).json()["code"] == "duplicate"
 
 
@@ -32,8 +32,8 @@ async def test_pagination_cursor_of_another_partner_returns_own_statements_only(
     answer = await stranger.http.get(
         more.replace(partner.name, stranger.name), headers=stranger.headers
     )
-    own = {each["id"] for each in await stranger.all()}
-    assert {each["id"] for each in answer.json()["statements"]} <= own
+    own = {item["id"] for item in await stranger.all()}
+    assert {item["id"] for item in answer.json()["statements"]} <= own
     assert (await stranger.http.get(more, headers=stranger.headers)).status_code == 403
 
 
@@ -47,11 +47,11 @@ async def test_list_of_an_organization_has_its_own_statements_only(partner: Part
         assert organization is not None
         quoted = quote(organization, safe="")
         answer = await partner.get(quoted)
-        assert [each["id"] for each in answer.json()["statements"]] == [ids[organization]]
+        assert [item["id"] for item in answer.json()["statements"]] == [ids[organization]]
         one = await partner.get(quoted, statementId=ids[organization])
         assert one.status_code == 200
         assert (await partner.get(quoted, statementId=ids[None])).status_code == 404
-    assert {each["id"] for each in await partner.all()} == set(ids.values())
+    assert {item["id"] for item in await partner.all()} == set(ids.values())
     assert (await partner.get("ACME")).json()["statements"] == []
 
 
@@ -61,11 +61,11 @@ async def test_pagination_stays_within_the_organization(
 ) -> None:
     await partner.send([statement() for _ in range(3)])
     ids = (await partner.send([statement()] * 5, organization=organization)).json()
-    found = []
+    result = []
     answer = await partner.get(organization, limit=2)
     while True:
-        found += [each["id"] for each in answer.json()["statements"]]
+        result += [item["id"] for item in answer.json()["statements"]]
         if not answer.json()["more"]:
             break
         answer = await partner.http.get(answer.json()["more"], headers=partner.headers)
-    assert sorted(found) == sorted(ids)
+    assert sorted(result) == sorted(ids)

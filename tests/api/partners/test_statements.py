@@ -21,16 +21,16 @@ async def test_single_statement_returns_an_array_with_its_id(
     answer = await partner.send(statement(id=statement_id), organization=organization)
     assert (answer.status_code, answer.json()) == (200, [statement_id])
     assert answer.headers["content-type"] == "application/json"
-    (found,) = await partner.all()
-    assert found["id"] == statement_id
+    (result,) = await partner.all()
+    assert result["id"] == statement_id
 
 
 @pytest.mark.parametrize("organization", [None, "acme"])
 async def test_batch_returns_its_ids_in_order(partner: Partner, organization: str | None) -> None:
     ids = [new_id() for _ in range(20)]
-    answer = await partner.send([statement(id=each) for each in ids], organization=organization)
+    answer = await partner.send([statement(id=item) for item in ids], organization=organization)
     assert (answer.status_code, answer.json()) == (200, ids)
-    assert {each["id"] for each in await partner.all()} == set(ids)
+    assert {item["id"] for item in await partner.all()} == set(ids)
 
 
 async def test_empty_batch_returns_an_empty_array(partner: Partner) -> None:
@@ -46,8 +46,8 @@ async def test_vendor_example_is_stored_as_sent(
     sent = json.loads(seed)
     answer = await partner.send(seed, organization=organization)
     assert answer.status_code == 200, answer.text
-    found = (await partner.get(statementId=answer.json()[0])).json()
-    assert sent.items() <= found.items()
+    result = (await partner.get(statementId=answer.json()[0])).json()
+    assert sent.items() <= result.items()
 
 
 async def test_vendor_examples_are_stored_in_one_batch(partner: Partner) -> None:
@@ -85,10 +85,10 @@ async def test_stored_statement_has_stored_time_and_authority(partner: Partner) 
         "authority": {"mbox": "mailto:somebody.else@example.com"},
     }
     (statement_id,) = (await partner.send(statement(**claimed, timestamp=NOON))).json()
-    found = (await partner.get(statementId=statement_id)).json()
-    assert found["stored"] > "2025"
-    assert found["timestamp"] == NOON
-    assert found["authority"] == {
+    result = (await partner.get(statementId=statement_id)).json()
+    assert result["stored"] > "2025"
+    assert result["timestamp"] == NOON
+    assert result["authority"] == {
         "objectType": "Agent",
         "name": "tests",
         "account": {"homePage": partner.home_page, "name": partner.key},
@@ -97,22 +97,23 @@ async def test_stored_statement_has_stored_time_and_authority(partner: Partner) 
 
 async def test_missing_timestamp_and_version_are_set(partner: Partner) -> None:
     (statement_id,) = (await partner.send(statement())).json()
-    found = (await partner.get(statementId=statement_id)).json()
-    assert found["timestamp"] == found["stored"]
-    assert found["version"] == "1.0.0"
+    result = (await partner.get(statementId=statement_id)).json()
+    assert result["timestamp"] == result["stored"]
+    assert result["version"] == "1.0.0"
 
 
 @pytest.mark.parametrize(
-    ("header", "kept"), [("1.0.3", "1.0.0"), ("1.0", "1.0.0"), ("2.0.0", "2.0.0"), ("2.0", "2.0.0")]
+    ("header", "remaining"),
+    [("1.0.3", "1.0.0"), ("1.0", "1.0.0"), ("2.0.0", "2.0.0"), ("2.0", "2.0.0")],
 )
 @pytest.mark.parametrize("name", ["X-Experience-API-Version", "X-Experience-API"])
 async def test_version_header_is_optional_and_has_two_names(
-    partner: Partner, name: str, header: str, kept: str
+    partner: Partner, name: str, header: str, remaining: str
 ) -> None:
     answer = await partner.send(statement(), headers={name: header})
     assert answer.status_code == 200, answer.text
-    found = (await partner.get(statementId=answer.json()[0], headers={name: header})).json()
-    assert found["version"] == kept
+    result = (await partner.get(statementId=answer.json()[0], headers={name: header})).json()
+    assert result["version"] == remaining
 
 
 @pytest.mark.parametrize("name", ["X-Experience-API-Version", "X-Experience-API"])
@@ -147,16 +148,16 @@ async def test_single_context_activity_becomes_an_array(partner: Partner) -> Non
     within = {k: v for k, v in context.items() if k != "platform"}
     target = {"objectType": "SubStatement", **statement(context=within)}
     (statement_id,) = (await partner.send(statement(object=target, context=within))).json()
-    found = (await partner.get(statementId=statement_id)).json()
+    result = (await partner.get(statementId=statement_id)).json()
     expected = {
         "parent": [{"id": "http://example.com/parent"}],
         "other": [{"id": "http://example.com/other"}],
     }
-    assert found["context"]["contextActivities"] == expected
-    assert found["object"]["context"]["contextActivities"] == expected
+    assert result["context"]["contextActivities"] == expected
+    assert result["object"]["context"]["contextActivities"] == expected
     (statement_id,) = (await partner.send(statement(context=context))).json()
-    found = (await partner.get(statementId=statement_id)).json()
-    assert found["context"] == {"contextActivities": expected, "platform": "test"}
+    result = (await partner.get(statementId=statement_id)).json()
+    assert result["context"] == {"contextActivities": expected, "platform": "test"}
 
 
 async def test_text_around_a_single_context_activity_is_kept(
@@ -165,11 +166,13 @@ async def test_text_around_a_single_context_activity_is_kept(
     numbers = '{"http://example.com/n":[12345678901234567890123,1.50,1E2,"\\u0062"]}'
     activity = f'{{"id":"http://example.com/p","definition":{{"extensions":{numbers}}}}}'
     within = {"objectType": "SubStatement", **statement(context="HERE")}
-    told = json.dumps(statement(id=new_id(), object=within, context="HERE"), separators=(",", ":"))
+    reported = json.dumps(
+        statement(id=new_id(), object=within, context="HERE"), separators=(",", ":")
+    )
 
     def with_parent(parent: str) -> str:
         roles = f'{{"parent":{parent},"other":[]}}'
-        return told.replace('"HERE"', f'{{"contextActivities":{roles},"extensions":{numbers}}}')
+        return reported.replace('"HERE"', f'{{"contextActivities":{roles},"extensions":{numbers}}}')
 
     (statement_id,) = (await partner.send(with_parent(activity).encode())).json()
     served = (await partner.get(statementId=statement_id)).text

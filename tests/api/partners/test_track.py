@@ -36,9 +36,9 @@ async def track(
 
 async def stored(partner: Partner, answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
-    found = await partner.get(statementId=answer.json()["id"])
-    assert found.status_code == 200
-    return dict(found.json())
+    result = await partner.get(statementId=answer.json()["id"])
+    assert result.status_code == 200
+    return dict(result.json())
 
 
 @pytest.mark.parametrize("organization", [None, "acme"])
@@ -47,17 +47,17 @@ async def test_vendor_example_becomes_a_statement(
 ) -> None:
     answer = await track(partner, SEED, organization)
     assert answer.json() == {"id": answer.json()["id"], "outcome": "stored"}
-    found = await stored(partner, answer)
-    assert found["actor"] == {"objectType": "Agent", "mbox": "mailto:john.doe@company.com"}
-    assert found["verb"]["id"] == "http://adlnet.gov/expapi/verbs/completed"
-    assert found["object"]["id"] == f"{partner.home_page}/contents/ext-101-cloud-basics"
-    assert found["timestamp"] == "2024-05-13T14:25:00Z"
-    assert found["result"]["completion"] is True
-    assert found["result"]["duration"] == "PT1200S"
-    assert found["context"]["extensions"] == {ORIGINAL: json.loads(SEED)}
-    assert found["authority"]["account"]["name"] == partner.key
+    result = await stored(partner, answer)
+    assert result["actor"] == {"objectType": "Agent", "mbox": "mailto:john.doe@company.com"}
+    assert result["verb"]["id"] == "http://adlnet.gov/expapi/verbs/completed"
+    assert result["object"]["id"] == f"{partner.home_page}/contents/ext-101-cloud-basics"
+    assert result["timestamp"] == "2024-05-13T14:25:00Z"
+    assert result["result"]["completion"] is True
+    assert result["result"]["duration"] == "PT1200S"
+    assert result["context"]["extensions"] == {ORIGINAL: json.loads(SEED)}
+    assert result["authority"]["account"]["name"] == partner.key
     within = (await partner.get("acme")).json()["statements"]
-    assert [each["id"] for each in within] == ([found["id"]] if organization else [])
+    assert [item["id"] for item in within] == ([result["id"]] if organization else [])
 
 
 async def test_track_event_is_listed_like_any_statement(partner: Partner) -> None:
@@ -67,8 +67,8 @@ async def test_track_event_is_listed_like_any_statement(partner: Partner) -> Non
         {"agent": '{"mbox":"mailto:john.doe@company.com"}'},
         {"activity": f"{partner.home_page}/contents/ext-101-cloud-basics"},
     ):
-        (found,) = await partner.all(**query)
-        assert found["context"]["extensions"] == {ORIGINAL: event()}
+        (result,) = await partner.all(**query)
+        assert result["context"]["extensions"] == {ORIGINAL: event()}
     assert len(await partner.all(verb="http://adlnet.gov/expapi/verbs/completed")) == 2
 
 
@@ -82,9 +82,9 @@ async def test_track_event_is_listed_like_any_statement(partner: Partner) -> Non
     ],
 )
 async def test_status_determines_the_verb(partner: Partner, status: str, verb: str) -> None:
-    found = await stored(partner, await track(partner, event(status=status)))
-    assert found["verb"]["id"] == verb
-    assert found["context"]["extensions"][ORIGINAL]["status"] == status
+    result = await stored(partner, await track(partner, event(status=status)))
+    assert result["verb"]["id"] == verb
+    assert result["context"]["extensions"][ORIGINAL]["status"] == status
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ async def test_status_determines_the_verb(partner: Partner, status: str, verb: s
     ],
 )
 async def test_user_determines_the_actor(partner: Partner, user: str, account: bool) -> None:
-    found = await stored(partner, await track(partner, event(user=user)))
+    result = await stored(partner, await track(partner, event(user=user)))
     expected: dict[str, Any] = {"mbox": f"mailto:{user}"}
     if account:
         expected = {"account": {"homePage": partner.home_page, "name": user}}
-    assert found["actor"] == {"objectType": "Agent", **expected}
+    assert result["actor"] == {"objectType": "Agent", **expected}
 
 
 async def test_recorded_client_request_is_accepted(partner: Partner) -> None:
@@ -115,11 +115,11 @@ async def test_recorded_client_request_is_accepted(partner: Partner) -> None:
         "completion_percentage": 100,
         "duration_spent": None,
     }
-    found = await stored(partner, await track(partner, sent))
-    assert "duration" not in found["result"]
-    assert found["context"]["extensions"][ORIGINAL] == sent
+    result = await stored(partner, await track(partner, sent))
+    assert "duration" not in result["result"]
+    assert result["context"]["extensions"][ORIGINAL] == sent
     (listed,) = (await partner.get(organization)).json()["statements"]
-    assert listed["id"] == found["id"]
+    assert listed["id"] == result["id"]
 
 
 async def test_original_event_is_kept_in_an_extension(partner: Partner) -> None:
@@ -132,9 +132,9 @@ async def test_original_event_is_kept_in_an_extension(partner: Partner) -> None:
 
 async def test_nulls_count_as_absent_and_unknown_members_are_kept(partner: Partner) -> None:
     sent = event(completion_percentage=None, duration_spent=None, orgid=None, grade={"raw": [1.5]})
-    found = await stored(partner, await track(partner, sent))
-    assert found["result"] == {"completion": True}
-    assert found["context"]["extensions"][ORIGINAL]["grade"] == {"raw": [1.5]}
+    result = await stored(partner, await track(partner, sent))
+    assert result["result"] == {"completion": True}
+    assert result["context"]["extensions"][ORIGINAL]["grade"] == {"raw": [1.5]}
 
 
 @pytest.mark.parametrize("empty", [None, ""])
@@ -199,10 +199,10 @@ async def test_events_of_a_course_from_start_to_end_are_stored(partner: Partner)
     ]
     answer = await track(partner, statuses)
     assert answer.status_code == 200
-    assert [each["outcome"] for each in answer.json()] == ["stored"] * 4
-    found = {each["id"]: each for each in await partner.all()}
-    told = [found[each["id"]]["context"]["extensions"][ORIGINAL] for each in answer.json()]
-    assert told == statuses
+    assert [item["outcome"] for item in answer.json()] == ["stored"] * 4
+    result = {item["id"]: item for item in await partner.all()}
+    reported = [result[item["id"]]["context"]["extensions"][ORIGINAL] for item in answer.json()]
+    assert reported == statuses
 
 
 async def test_batch_with_different_outcomes_returns_207(partner: Partner) -> None:
@@ -265,7 +265,7 @@ async def test_invalid_event_returns_every_violation(partner: Partner) -> None:
 async def test_dry_run_stores_nothing(partner: Partner) -> None:
     answer = await track(partner, [event(), event(), {}], validate="true")
     assert answer.status_code == 207
-    assert [each["outcome"] for each in answer.json()["results"]] == [
+    assert [result["outcome"] for result in answer.json()["results"]] == [
         "stored",
         "duplicate",
         "invalid",

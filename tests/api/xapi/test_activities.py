@@ -24,7 +24,7 @@ from tests.support.statements import XAPI, new_id, statement
 
 
 async def test_definition_of_the_first_statement_is_returned(partner: Partner) -> None:
-    told: Json = {
+    reported: Json = {
         "name": {"en-US": "A question", "de": "Eine Frage"},
         "description": {"en-US": "Which?"},
         "type": "http://adlnet.gov/expapi/activities/cmi.interaction",
@@ -40,11 +40,11 @@ async def test_definition_of_the_first_statement_is_returned(partner: Partner) -
             "http://example.com/": {"name": {"en": "kept"}, "description": None},
         },
     }
-    await send(partner, defining(**told))
+    await send(partner, defining(**reported))
     assert await activity(partner) == {
         "objectType": "Activity",
         "id": ACTIVITY,
-        "definition": told,
+        "definition": reported,
     }
 
 
@@ -81,14 +81,14 @@ async def test_extensions_are_merged_by_key(partner: Partner) -> None:
     assert await definition(partner) == {"extensions": {**some, z: 1}}
 
 
-@pytest.mark.parametrize("face", ["xapi", "partner"])
-async def test_definitions_of_a_batch_are_merged_in_order(partner: Partner, face: str) -> None:
+@pytest.mark.parametrize("interface", ["xapi", "partner"])
+async def test_definitions_of_a_batch_are_merged_in_order(partner: Partner, interface: str) -> None:
     batch = [
         defining(name={"en": "One"}, type="http://example.com/x"),
         defining(name={"de": "Eins"}, type="http://example.com/y"),
         defining(name={"en": "First"}),
     ]
-    if face == "xapi":
+    if interface == "xapi":
         await send_batch(partner, *batch)
     else:
         assert (await partner.send(batch)).status_code == 200
@@ -122,8 +122,8 @@ async def test_definition_in_any_position_is_merged(partner: Partner) -> None:
     )
     await send(partner, sent)
     for number in range(9):
-        found = await definition(partner, f"{ACTIVITY}/{number}")
-        assert found == {"name": {"en": f"Activity {number}"}}
+        result = await definition(partner, f"{ACTIVITY}/{number}")
+        assert result == {"name": {"en": f"Activity {number}"}}
 
 
 async def test_two_definitions_in_one_statement_are_merged(partner: Partner) -> None:
@@ -138,10 +138,10 @@ async def test_two_definitions_in_one_statement_are_merged(partner: Partner) -> 
 
 
 async def test_refused_or_duplicate_statement_changes_no_definition(partner: Partner) -> None:
-    known = defining(name={"en": "One"})
-    await send(partner, known)
+    existing = defining(name={"en": "One"})
+    await send(partner, existing)
     other = defining(name={"en": "Two"})
-    other["id"] = known["id"]
+    other["id"] = existing["id"]
     await send(partner, {**other, "object": {**other["object"]}})  # equal except for definitions
     assert await definition(partner) == {"name": {"en": "One"}}
     conflict = {**other, "verb": {"id": "http://example.com/other"}}
@@ -154,9 +154,9 @@ async def test_refused_or_duplicate_statement_changes_no_definition(partner: Par
 
 
 async def test_only_stored_items_of_a_batch_change_definitions(partner: Partner) -> None:
-    known = defining(name={"en": "One"})
-    await send(partner, known)
-    again = {**known, "object": {"id": ACTIVITY, "definition": {"name": {"en": "Two"}}}}
+    existing = defining(name={"en": "One"})
+    await send(partner, existing)
+    again = {**existing, "object": {"id": ACTIVITY, "definition": {"name": {"en": "Two"}}}}
     answer = await partner.send([again, defining(name={"de": "Eins"})])
     assert answer.status_code == 207
     await send_batch(partner, again, defining(name={"fr": "Un"}))
@@ -172,8 +172,8 @@ async def test_alternating_definitions_are_each_written(partner: Partner) -> Non
 async def test_boolean_is_not_equal_to_number(partner: Partner) -> None:
     for value in (1, True, 1.5, False, 0):
         await send(partner, defining(extensions={"http://example.com/x": value}))
-        found = (await definition(partner))["extensions"]["http://example.com/x"]
-        assert (found, type(found)) == (value, type(value))
+        result = (await definition(partner))["extensions"]["http://example.com/x"]
+        assert (result, type(result)) == (value, type(value))
 
 
 @pytest.mark.parametrize(
@@ -228,9 +228,9 @@ async def test_canonical_format_has_the_merged_definition_in_the_accepted_langua
                 headers={**XAPI, **partner.headers, "Accept-Language": accepted},
             )
             assert answer.status_code == 200, answer.text
-            found = answer.json()
-            found = found["statements"][0] if "statements" in found else found
-            assert found["object"]["definition"] == {
+            result = answer.json()
+            result = result["statements"][0] if "statements" in result else result
+            assert result["object"]["definition"] == {
                 "name": name,
                 "type": "http://example.com/new",
                 "moreInfo": "http://m.example",

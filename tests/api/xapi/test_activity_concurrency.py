@@ -26,18 +26,18 @@ async def test_concurrent_definitions_are_all_merged(partner: Partner) -> None:
     async def tell(writer: int) -> None:
         ordered = ids if writer % 2 else ids[::-1]
         batch = [
-            defining(each, name={f"x-{writer}": str(writer)}, type=f"http://example.com/{writer}")
-            for each in ordered
+            defining(item, name={f"x-{writer}": str(writer)}, type=f"http://example.com/{writer}")
+            for item in ordered
         ]
-        for each in batch:
-            each["actor"] = {**LEARNER, "name": f"Name {writer:02}"}
+        for item in batch:
+            item["actor"] = {**LEARNER, "name": f"Name {writer:02}"}
         await send_batch(partner, *batch)
 
     await asyncio.gather(*map(tell, range(40)))
-    for each in ids:
-        found = await definition(partner, each)
-        assert found["name"] == {f"x-{writer}": str(writer) for writer in range(40)}
-        assert found["type"].startswith("http://example.com/")
+    for item in ids:
+        result = await definition(partner, item)
+        assert result["name"] == {f"x-{writer}": str(writer) for writer in range(40)}
+        assert result["type"].startswith("http://example.com/")
     assert await names(partner, LEARNER) == [f"Name {writer:02}" for writer in range(40)]
 
 
@@ -61,16 +61,16 @@ async def test_definitions_from_two_servers_are_merged(
 ) -> None:
     ids = [f"{ACTIVITY}/{number}" for number in range(5)]
 
-    async def tell(who: Partner, writer: int) -> None:
+    async def tell(client: Partner, writer: int) -> None:
         order = ids[writer % 5 :] + ids[: writer % 5]
-        batch = [defining(each, name={f"x-{writer}": str(writer)}) for each in order]
-        await send_batch(who, *batch)
+        batch = [defining(item, name={f"x-{writer}": str(writer)}) for item in order]
+        await send_batch(client, *batch)
 
     servers = itertools.cycle([partner, other_server])
     await asyncio.gather(*(tell(next(servers), writer) for writer in range(30)))
-    for each in ids:
-        found = await definition(other_server, each)
-        assert found["name"] == {f"x-{writer}": str(writer) for writer in range(30)}
+    for item in ids:
+        result = await definition(other_server, item)
+        assert result["name"] == {f"x-{writer}": str(writer) for writer in range(30)}
 
 
 async def test_cached_definition_does_not_undo_an_update_of_another_server(

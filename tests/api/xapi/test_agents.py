@@ -33,18 +33,18 @@ async def test_person_has_the_identifier_and_every_name(partner: Partner, agent:
     assert unknown == {"objectType": "Person", identifier: [agent[identifier]]}
     for name in ("Ann", "Ann Doe", "Ann", "\u5b89"):
         await send(partner, statement(actor={**agent, "name": name}))
-    known = await person(partner, agent)
-    assert known.pop("name") == sorted({"Ann", "Ann Doe", "\u5b89"})
-    assert known == unknown
+    existing = await person(partner, agent)
+    assert existing.pop("name") == sorted({"Ann", "Ann Doe", "\u5b89"})
+    assert existing == unknown
 
 
 async def test_names_are_collected_from_every_role(partner: Partner) -> None:
     numbers = itertools.count()
-    given: list[str] = []
+    value: list[str] = []
 
     def ann(**members: Any) -> Json:
-        given.append(f"Ann {next(numbers):02}")
-        return {**LEARNER, "name": given[-1], **members}
+        value.append(f"Ann {next(numbers):02}")
+        return {**LEARNER, "name": value[-1], **members}
 
     def group(*members: Json, **more: Any) -> Json:
         return {"objectType": "Group", "member": list(members), **more}
@@ -73,7 +73,7 @@ async def test_names_are_collected_from_every_role(partner: Partner) -> None:
         "contextGroups": [{"objectType": "contextGroup", "group": group(ann())}],
     }
     await send(partner, statement(context=in_2_0), version="2.0.0")
-    assert await names(partner, LEARNER) == given
+    assert await names(partner, LEARNER) == value
     assert "name" not in await person(partner, {"mbox": "mailto:team@example.com"})
 
 
@@ -145,7 +145,7 @@ async def test_invalid_agent_parameter_is_refused(partner: Partner, agent: str) 
 @pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
 async def test_unknown_or_missing_parameter_is_refused(partner: Partner, version: str) -> None:
     agent = json.dumps(LEARNER)
-    asked: list[tuple[str, dict[str, str], list[str]]] = [
+    requested: list[tuple[str, dict[str, str], list[str]]] = [
         ("agents", {}, ["agent"]),
         ("agents", {"Agent": agent}, ["Agent", "agent"]),
         ("agents", {"agent": agent, "activityId": ACTIVITY}, ["activityId"]),
@@ -154,7 +154,7 @@ async def test_unknown_or_missing_parameter_is_refused(partner: Partner, version
         ("activities", {"activityId": ""}, ["activityId"]),
         ("activities", {"activityid": ACTIVITY}, ["activityid", "activityId"]),
     ]
-    for resource, params, pointers in asked:
+    for resource, params, pointers in requested:
         answer = await get(partner, resource, version=version, **params)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
         assert [error["pointer"] for error in answer.json()["errors"]] == pointers
@@ -167,11 +167,11 @@ async def test_unknown_or_missing_parameter_is_refused(partner: Partner, version
 async def test_names_and_definitions_are_isolated_by_partner(
     partner: Partner, stranger: Partner
 ) -> None:
-    told = defining(name={"en": "Ours"})
-    await send(partner, {**told, "actor": {**LEARNER, "name": "Ours"}})
+    reported = defining(name={"en": "Ours"})
+    await send(partner, {**reported, "actor": {**LEARNER, "name": "Ours"}})
     assert await names(stranger, LEARNER) == []
     assert await definition(stranger) == {}
     # The cache of one partner does not apply to another.
-    await send(stranger, {**told, "actor": {**LEARNER, "name": "Ours"}})
+    await send(stranger, {**reported, "actor": {**LEARNER, "name": "Ours"}})
     assert await names(stranger, LEARNER) == ["Ours"]
     assert await definition(stranger) == {"name": {"en": "Ours"}}

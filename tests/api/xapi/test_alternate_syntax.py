@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.alternate_syntax import ask, authorization, credentials, stored
-from tests.support.attachments import EVERY_BYTE, described, having, post, read
+from tests.support.attachments import EVERY_BYTE, attachment_of, post, read, statement_with
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
 
@@ -51,15 +51,15 @@ async def test_get_in_a_form_accepts_every_parameter(partner: Partner) -> None:
     ids = [new_id() for _ in range(3)]
     sent = [
         statement(
-            id=each,
+            id=item,
             actor=json.loads(AGENT),
             object={"id": ACTIVITY, "definition": {"name": {"en": "one", "de": "eins"}}},
             context={"registration": registration},
         )
-        for each in ids
+        for item in ids
     ]
-    for each in [*sent, statement(verb={"id": "http://example.com/other"})]:
-        assert (await partner.xapi(each)).status_code == 200
+    for item in [*sent, statement(verb={"id": "http://example.com/other"})]:
+        assert (await partner.xapi(item)).status_code == 200
     parameters = {
         "agent": AGENT,
         "verb": "http://adlnet.gov/expapi/verbs/completed",
@@ -79,8 +79,8 @@ async def test_get_in_a_form_accepts_every_parameter(partner: Partner) -> None:
     assert answer.headers[VERSION] == "1.0.3"
     assert "X-Experience-API-Consistent-Through" in answer.headers
     page = answer.json()
-    assert [each["id"] for each in page["statements"]] == ids[:2]
-    names = [each["object"]["definition"]["name"] for each in page["statements"]]
+    assert [item["id"] for item in page["statements"]] == ids[:2]
+    names = [item["object"]["definition"]["name"] for item in page["statements"]]
     assert names == [{"de": "eins"}] * 2
     # The next page works with both syntaxes.
     path, _, query = page["more"].partition("?")
@@ -89,7 +89,7 @@ async def test_get_in_a_form_accepts_every_parameter(partner: Partner) -> None:
         await ask(partner, "GET", path, **fields),
         await partner.http.get(page["more"], headers=XAPI | partner.headers),
     ):
-        assert [each["id"] for each in rest.json()["statements"]] == ids[2:]
+        assert [item["id"] for item in rest.json()["statements"]] == ids[2:]
 
 
 async def test_document_methods_in_a_form(partner: Partner) -> None:
@@ -143,7 +143,7 @@ async def test_head_in_a_form_has_no_content_length(partner: Partner, server: st
 
 @pytest.mark.parametrize("live", [False, True])
 async def test_get_in_a_form_returns_attachments(partner: Partner, server: str, live: bool) -> None:
-    sent = having(described(EVERY_BYTE))
+    sent = statement_with(attachment_of(EVERY_BYTE))
     assert (await post(partner, sent, EVERY_BYTE)).status_code == 200
     fields = {**credentials(partner), "attachments": "true"}
     if live:
@@ -157,7 +157,7 @@ async def test_get_in_a_form_returns_attachments(partner: Partner, server: str, 
 
 async def test_multipart_content_in_a_form_is_accepted(partner: Partner) -> None:
     content = "naïve\r\ntext"
-    sent = having(described(content.encode(), contentType="text/plain"))
+    sent = statement_with(attachment_of(content.encode(), contentType="text/plain"))
     body = (
         f"--b\r\nContent-Type: application/json\r\n\r\n{json.dumps(sent)}\r\n"
         "--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: binary\r\n"
@@ -241,8 +241,8 @@ async def test_preconditions_in_the_form_are_checked(partner: Partner) -> None:
     assert await put("second", If_Match='"another"') == 412
     assert await put("second", If_Match=etag) == 204
     assert await put("third", If_Match=etag) == 412
-    found = await ask(partner, "GET", STATE, **ONE_STATE)
-    assert found.content == b"second"
+    result = await ask(partner, "GET", STATE, **ONE_STATE)
+    assert result.content == b"second"
     # Form fields override headers.
     answer = await partner.http.post(
         STATE,
@@ -250,7 +250,7 @@ async def test_preconditions_in_the_form_are_checked(partner: Partner) -> None:
         data={
             **credentials(partner),
             **ONE_STATE,
-            "If-Match": found.headers["etag"],
+            "If-Match": result.headers["etag"],
             "content": "third",
         },
         headers={"If-Match": etag},
@@ -273,11 +273,11 @@ async def test_content_type_defaults_to_json(partner: Partner) -> None:
     one, two = {**ONE_STATE, "stateId": "1"}, {**ONE_STATE, "stateId": "2"}
     await ask(partner, "PUT", STATE, **one, content="{}")
     await ask(partner, "PUT", STATE, **two, **{"Content-Type": "text/x-ü"}, content="grüße\r\n")
-    found = await ask(partner, "GET", STATE, **one)
-    assert found.headers["content-type"] == "application/json"
-    found = await ask(partner, "GET", STATE, **two)
-    assert found.headers["content-type"] == "text/x-ü"
-    assert found.content == "grüße\r\n".encode()
+    result = await ask(partner, "GET", STATE, **one)
+    assert result.headers["content-type"] == "application/json"
+    result = await ask(partner, "GET", STATE, **two)
+    assert result.headers["content-type"] == "text/x-ü"
+    assert result.content == "grüße\r\n".encode()
 
 
 async def test_missing_content_field_is_refused_and_empty_content_accepted(

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrs.api.services import Services
-from tests.support.attachments import MIXED, URL, described, get, multipart_body, read
+from tests.support.attachments import MIXED, URL, attachment_of, get, multipart_body, read
 from tests.support.examples import examples
 from tests.support.partners import Partner, new_partner
 from tests.support.signatures import attachment, certificate, jws, rsa_key, x5c
@@ -49,7 +49,7 @@ class Sent:
 
 def plain(statement_id: str, number: int = 0, **members: Any) -> Sent:
     """A statement with its own name for its learner and its own definition of its activity."""
-    told = {
+    reported = {
         "id": statement_id,
         "actor": {**AGENTS[number % 2], "name": f"Name {number:02}"},
         "verb": {"id": READ},
@@ -59,13 +59,14 @@ def plain(statement_id: str, number: int = 0, **members: Any) -> Sent:
         },
         "timestamp": f"2024-05-01T12:00:{number % 60:02}Z",
     }
-    return Sent(statement(**told | members))
+    return Sent(statement(**reported | members))
 
 
 def with_content(statement_id: str, number: int = 0) -> Sent:
     content = f"content {number % 2}".encode()
     return Sent(
-        {**plain(statement_id, number).statement, "attachments": [described(content)]}, (content,)
+        {**plain(statement_id, number).statement, "attachments": [attachment_of(content)]},
+        (content,),
     )
 
 
@@ -93,11 +94,11 @@ def voiding(statement_id: str, target: str, number: int = 0) -> Sent:
 # Requests
 
 
-async def send(partner: Partner, batch: Sequence[Sent], face: str) -> None:
+async def send(partner: Partner, batch: Sequence[Sent], interface: str) -> None:
     """One request; attachment contents are accepted on the xAPI interface only."""
-    statements = [each.statement for each in batch]
-    contents = list(dict.fromkeys(itertools.chain(*(each.contents for each in batch))))
-    if face == "partner" and not contents:
+    statements = [item.statement for item in batch]
+    contents = list(dict.fromkeys(itertools.chain(*(item.contents for item in batch))))
+    if interface == "partner" and not contents:
         answer = await partner.send(statements)
     elif contents:
         answer = await partner.http.post(
@@ -106,7 +107,7 @@ async def send(partner: Partner, batch: Sequence[Sent], face: str) -> None:
             headers={**XAPI, **MIXED},
             auth=(partner.key, partner.secret),
         )
-    elif face == "put" and len(batch) == 1:
+    elif interface == "put" and len(batch) == 1:
         answer = await partner.http.put(
             URL,
             params={"statementId": batch[0].id},
@@ -129,35 +130,35 @@ QUERIES: list[dict[str, str]] = [
     {"verb": VOIDED},
     {"registration": REGISTRATION},
     {"verb": READ, "registration": REGISTRATION},
-    *({"activity": each} for each in ACTIVITIES),
-    *({"activity": each, "related_activities": "true", "verb": SAW} for each in ACTIVITIES),
-    *({"agent": json.dumps(each)} for each in AGENTS),
-    *({"agent": json.dumps(each), "related_agents": "true", "verb": READ} for each in AGENTS),
+    *({"activity": item} for item in ACTIVITIES),
+    *({"activity": item, "related_activities": "true", "verb": SAW} for item in ACTIVITIES),
+    *({"agent": json.dumps(item)} for item in AGENTS),
+    *({"agent": json.dumps(item), "related_agents": "true", "verb": READ} for item in AGENTS),
     {"agent": json.dumps(AGENTS[0]), "activity": ACTIVITIES[1], "registration": REGISTRATION},
 ]
 
 
 async def answers(services: Services, partner: Partner, ids: Sequence[str]) -> Json:
     """The results of all queries, except for the order in which statements were stored."""
-    found: Json = {}
+    result: Json = {}
     for query in QUERIES:
-        found[str(query)] = await listed(partner, query)
-    for each in ids:
-        found[each] = await one(partner, each)
+        result[str(query)] = await listed(partner, query)
+    for item in ids:
+        result[item] = await one(partner, item)
     everything = read(await get(partner, attachments="true"))
-    found["contents"] = everything.contents
+    result["contents"] = everything.contents
     for agent in AGENTS:
         answer = await ask(partner, "agents", agent=json.dumps(agent))
-        found[f"person {agent}"] = answer.json()
+        result[f"person {agent}"] = answer.json()
     for activity in ACTIVITIES:
-        found[activity] = (await ask(partner, "activities", activityId=activity)).json()
-    found["signatures"] = await rows(
+        result[activity] = (await ask(partner, "activities", activityId=activity)).json()
+    result["signatures"] = await rows(
         services, partner, "select statement_id::text, status, encode(sha2, 'hex') from signature"
     )
-    found["unsettled"] = await rows(
+    result["unsettled"] = await rows(
         services, partner, "select statement_id::text from statement_reference", "and not resolved"
     )
-    return found
+    return result
 
 
 async def ask(partner: Partner, resource: str, **params: str) -> httpx.Response:
@@ -170,40 +171,40 @@ async def ask(partner: Partner, resource: str, **params: str) -> httpx.Response:
 
 async def listed(partner: Partner, query: dict[str, str]) -> set[str]:
     """All pages of a list, checked for repetitions and order."""
-    found: list[tuple[str, str]] = []
+    result: list[tuple[str, str]] = []
     answer = await get(partner, **query, limit="3")
     while True:
         page = answer.json()
-        found += [(each["stored"], each["id"]) for each in page["statements"]]
+        result += [(item["stored"], item["id"]) for item in page["statements"]]
         if not page["more"]:
             break
         answer = await get(partner, page["more"])
-    moments = [moment for moment, _ in found]
+    moments = [moment for moment, _ in result]
     assert moments == sorted(moments, reverse=True)
-    assert len(found) == len(set(found))
-    return {statement_id for _, statement_id in found}
+    assert len(result) == len(set(result))
+    return {statement_id for _, statement_id in result}
 
 
 async def one(partner: Partner, statement_id: str) -> tuple[int, int, Json]:
     """The responses for a statement id, and the statement."""
     plain = await get(partner, statementId=statement_id)
     voided = await get(partner, voidedStatementId=statement_id)
-    there = [each for each in (plain, voided) if each.status_code == 200]
-    assert len(there) <= 1
-    told = there[0].json() if there else {}
+    existing = [item for item in (plain, voided) if item.status_code == 200]
+    assert len(existing) <= 1
+    reported = existing[0].json() if existing else {}
     set_here = ("stored", "authority", "version")
     return (
         plain.status_code,
         voided.status_code,
-        {key: told[key] for key in told if key not in set_here},
+        {key: reported[key] for key in reported if key not in set_here},
     )
 
 
 async def rows(services: Services, partner: Partner, select: str, more: str = "") -> list[Any]:
-    found = await services.database.readers.fetch(
+    result = await services.database.readers.fetch(
         f"{select} where partner_id = $1 {more} order by 1", partner.partner_id
     )
-    return [tuple(row) for row in found]
+    return [tuple(row) for row in result]
 
 
 async def in_order(
@@ -211,8 +212,8 @@ async def in_order(
 ) -> Json:
     """The results for a partner that receives each statement after its targets."""
     partner = await new_partner(services, http)
-    for each in sent:
-        await send(partner, [each], "xapi")
+    for item in sent:
+        await send(partner, [item], "xapi")
     return await answers(services, partner, ids)
 
 
@@ -235,20 +236,20 @@ SOME_ORDERS = ORDERS[::5]
 """For the interfaces beside the first: all share one pipeline, in which the order matters."""
 
 
-@pytest.mark.parametrize("face", ["xapi", "partner", "put"])
+@pytest.mark.parametrize("interface", ["xapi", "partner", "put"])
 async def test_every_order_of_single_requests_gives_the_same_results(
-    services: Services, http: httpx.AsyncClient, face: str
+    services: Services, http: httpx.AsyncClient, interface: str
 ) -> None:
     sent = small_world()
-    ids = [each.id for each in sent]
+    ids = [item.id for item in sent]
     expected = await in_order(services, http, sent, ids)
     assert expected[ids[0]][:2] == (404, 200)
     assert expected[str({"verb": READ})] == set(ids[1:])
     assert expected["unsettled"] == []
-    for order in ORDERS if face == "xapi" else SOME_ORDERS:
+    for order in ORDERS if interface == "xapi" else SOME_ORDERS:
         partner = await new_partner(services, http)
-        for place in order:
-            await send(partner, [sent[place]], face)
+        for position in order:
+            await send(partner, [sent[position]], interface)
         assert await answers(services, partner, ids) == expected, order
 
 
@@ -256,17 +257,17 @@ async def test_every_order_in_a_batch_gives_the_same_results(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     sent = small_world()
-    ids = [each.id for each in sent]
+    ids = [item.id for item in sent]
     expected = await in_order(services, http, sent, ids)
     for order in ORDERS:
         partner = await new_partner(services, http)
-        await send(partner, [sent[place] for place in order], "xapi")
+        await send(partner, [sent[position] for position in order], "xapi")
         assert await answers(services, partner, ids) == expected, order
 
 
-@pytest.mark.parametrize("face", ["xapi", "partner"])
+@pytest.mark.parametrize("interface", ["xapi", "partner"])
 async def test_every_order_in_a_batch_without_attachments_gives_the_same_results(
-    services: Services, http: httpx.AsyncClient, face: str
+    services: Services, http: httpx.AsyncClient, interface: str
 ) -> None:
     ids = [new_id() for _ in range(4)]
     sent = [
@@ -277,9 +278,9 @@ async def test_every_order_in_a_batch_without_attachments_gives_the_same_results
     ]
     expected = await in_order(services, http, sent, ids)
     assert expected[ids[1]][:2] == (404, 200)
-    for order in ORDERS if face == "xapi" else SOME_ORDERS:
+    for order in ORDERS if interface == "xapi" else SOME_ORDERS:
         partner = await new_partner(services, http)
-        await send(partner, [sent[place] for place in order], face)
+        await send(partner, [sent[position] for position in order], interface)
         assert await answers(services, partner, ids) == expected, order
 
 
@@ -287,11 +288,11 @@ async def test_concurrent_requests_give_the_same_results(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     sent = small_world()
-    ids = [each.id for each in sent]
+    ids = [item.id for item in sent]
     expected = await in_order(services, http, sent, ids)
     for order in SOME_ORDERS:
         partner = await new_partner(services, http)
-        await asyncio.gather(*(send(partner, [sent[place]], "xapi") for place in order))
+        await asyncio.gather(*(send(partner, [sent[position]], "xapi") for position in order))
         assert await answers(services, partner, ids) == expected, order
 
 
@@ -300,11 +301,11 @@ async def test_repeated_statements_are_deduplicated(
     services: Services, http: httpx.AsyncClient, repeated: int
 ) -> None:
     sent = small_world()
-    ids = [each.id for each in sent]
+    ids = [item.id for item in sent]
     expected = await in_order(services, http, sent, ids)
     partner = await new_partner(services, http)
-    for each in [*reversed(sent), *sent * repeated]:
-        await send(partner, [each], "xapi")
+    for item in [*reversed(sent), *sent * repeated]:
+        await send(partner, [item], "xapi")
     await send(partner, sent, "xapi")
     assert await answers(services, partner, ids) == expected
 
@@ -348,8 +349,8 @@ def worlds(draw: st.DrawFn) -> World:
     batches = []
     while arriving:
         length = draw(st.integers(1, 4))
-        face = draw(st.sampled_from(["xapi", "partner", "put"]))
-        batches.append((face, arriving[:length]))
+        interface = draw(st.sampled_from(["xapi", "partner", "put"]))
+        batches.append((interface, arriving[:length]))
         arriving = arriving[length:]
     return World(sent, batches, draw(st.booleans()), ids)
 
@@ -365,10 +366,10 @@ async def test_any_order_and_grouping_gives_the_same_results(
 ) -> None:
     expected = await in_order(services, http, world.sent, world.ids)
     partner = await new_partner(services, http)
-    requests = (send(partner, batch, face) for face, batch in world.batches)
+    requests = (send(partner, batch, interface) for interface, batch in world.batches)
     if world.at_once:
         await asyncio.gather(*requests)
     else:
-        for each in requests:
-            await each
+        for item in requests:
+            await item
     assert await answers(services, partner, world.ids) == expected

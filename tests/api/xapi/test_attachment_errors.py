@@ -16,10 +16,9 @@ from tests.support.attachments import (
     MIXED,
     URL,
     Json,
-    described,
-    elsewhere,
+    attachment_of,
+    attachment_with_url,
     get,
-    having,
     ids,
     multipart_body,
     post,
@@ -28,8 +27,9 @@ from tests.support.attachments import (
     refused,
     rows,
     sha2_of,
+    statement_with,
     stored,
-    within,
+    substatement_with,
 )
 from tests.support.multipart import attached, body, part
 from tests.support.partners import Partner
@@ -39,9 +39,9 @@ from tests.support.statements import XAPI, new_id, statement
 @pytest.mark.parametrize(
     ("sent", "pointer"),
     [
-        (having(described(b"x")), "/attachments/0"),
-        (having(elsewhere(b"y"), described(b"x")), "/attachments/1"),
-        (within(described(b"x")), "/object/attachments/0"),
+        (statement_with(attachment_of(b"x")), "/attachments/0"),
+        (statement_with(attachment_with_url(b"y"), attachment_of(b"x")), "/attachments/1"),
+        (substatement_with(attachment_of(b"x")), "/object/attachments/0"),
     ],
 )
 async def test_json_request_with_attachment_without_file_url_is_refused(
@@ -52,19 +52,19 @@ async def test_json_request_with_attachment_without_file_url_is_refused(
     await refused(services, partner, await post(partner, sent), pointer)
 
 
-@pytest.mark.parametrize("make", [having, within])
+@pytest.mark.parametrize("make", [statement_with, substatement_with])
 async def test_json_request_with_file_urls_is_accepted(partner: Partner, make: Any) -> None:
-    one, other = make(elsewhere(b"x")), make(elsewhere(b"x"))
+    one, other = make(attachment_with_url(b"x")), make(attachment_with_url(b"x"))
     assert (await partner.xapi(one)).status_code == 200
     assert (await partner.send(other)).status_code == 200
-    found = read(await get(partner, attachments="true"))
-    assert (set(found.ids), found.contents) == ({one["id"], other["id"]}, {})
+    result = read(await get(partner, attachments="true"))
+    assert (set(result.ids), result.contents) == ({one["id"], other["id"]}, {})
 
 
 async def test_stored_content_does_not_replace_a_missing_part(partner: Partner) -> None:
     """Stored content does not prove that the sender has it."""
-    await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
-    again = having(described(EVERY_BYTE))
+    await stored(partner, statement_with(attachment_of(EVERY_BYTE)), EVERY_BYTE)
+    again = statement_with(attachment_of(EVERY_BYTE))
     for answer in (await partner.xapi(again), await post(partner, again)):
         assert answer.status_code == 400
         assert "/attachments/0" in answer.json()["detail"]
@@ -74,21 +74,25 @@ async def test_stored_content_does_not_replace_a_missing_part(partner: Partner) 
 async def test_stored_content_is_returned_with_file_url_attachments_of_its_hash(
     partner: Partner,
 ) -> None:
-    await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
-    other = having(elsewhere(EVERY_BYTE))
+    await stored(partner, statement_with(attachment_of(EVERY_BYTE)), EVERY_BYTE)
+    other = statement_with(attachment_with_url(EVERY_BYTE))
     assert (await partner.xapi(other)).status_code == 200
-    found = read(await get(partner, statementId=other["id"], attachments="true"))
-    assert found.contents == {sha2_of(EVERY_BYTE): EVERY_BYTE}
+    result = read(await get(partner, statementId=other["id"], attachments="true"))
+    assert result.contents == {sha2_of(EVERY_BYTE): EVERY_BYTE}
 
 
 async def test_surplus_part_is_refused(partner: Partner, services: Services) -> None:
-    for sent in (having(described(b"x")), statement(), [statement(), having(described(b"x"))]):
-        said = await refused(services, partner, await post(partner, sent, b"x", b"y"))
-        assert sha2_of(b"y") in said or sha2_of(b"x") in said
+    for sent in (
+        statement_with(attachment_of(b"x")),
+        statement(),
+        [statement(), statement_with(attachment_of(b"x"))],
+    ):
+        message = await refused(services, partner, await post(partner, sent, b"x", b"y"))
+        assert sha2_of(b"y") in message or sha2_of(b"x") in message
 
 
 async def test_part_with_a_wrong_hash_is_refused(partner: Partner, services: Services) -> None:
-    sent = having(described(b"x"))
+    sent = statement_with(attachment_of(b"x"))
     first = part(json.dumps(sent).encode(), "Content-Type: application/json")
     for second in (
         attached(b"y", sha2_of(b"x")),
@@ -109,39 +113,41 @@ async def test_part_with_a_wrong_hash_is_refused(partner: Partner, services: Ser
 async def test_part_with_another_sha2_variant_is_refused(
     partner: Partner, services: Services
 ) -> None:
-    sent = having(described(b"x", "sha512"))
+    sent = statement_with(attachment_of(b"x", "sha512"))
     await refused(services, partner, await post(partner, sent, b"x"))
 
 
 async def test_refused_batch_stores_no_content(partner: Partner, services: Services) -> None:
-    good = having(described(b"good"))
-    for bad in (statement(verb={}), having(described(b"absent")), {"actor": 7}, 7):
+    good = statement_with(attachment_of(b"good"))
+    for bad in (statement(verb={}), statement_with(attachment_of(b"absent")), {"actor": 7}, 7):
         await refused(services, partner, await post(partner, [good, bad], b"good"))
 
 
 async def test_conflict_stores_no_content(partner: Partner, services: Services) -> None:
-    known = statement(id=new_id())
-    assert (await partner.xapi(known)).status_code == 200
-    other = having(described(b"x"), id=known["id"], verb={"id": "http://example.com/other"})
-    for batch in (other, [other], [having(described(b"x")), other]):
+    existing = statement(id=new_id())
+    assert (await partner.xapi(existing)).status_code == 200
+    other = statement_with(
+        attachment_of(b"x"), id=existing["id"], verb={"id": "http://example.com/other"}
+    )
+    for batch in (other, [other], [statement_with(attachment_of(b"x")), other]):
         answer = await post(partner, batch, b"x")
         assert answer.status_code == 409
         assert await rows(services, partner) == 0
-    assert await ids(partner) == {known["id"]}
+    assert await ids(partner) == {existing["id"]}
 
 
 async def test_duplicate_statement_stores_no_content(partner: Partner, services: Services) -> None:
     """Attachments do not make a statement different, and stored statements do not change."""
-    known = having(elsewhere(b"x"))
-    assert (await partner.xapi(known)).status_code == 200
-    await stored(partner, {**known, "attachments": [described(b"x")]}, b"x")
+    existing = statement_with(attachment_with_url(b"x"))
+    assert (await partner.xapi(existing)).status_code == 200
+    await stored(partner, {**existing, "attachments": [attachment_of(b"x")]}, b"x")
     assert await rows(services, partner) == 0
-    (found,) = await partner.all()
-    assert found["attachments"] == known["attachments"]
+    (result,) = await partner.all()
+    assert result["attachments"] == existing["attachments"]
 
 
 async def test_invalid_multipart_put_is_refused(partner: Partner, services: Services) -> None:
-    sent = having(described(b"x"))
+    sent = statement_with(attachment_of(b"x"))
 
     async def put(statements: Any, *contents: bytes) -> httpx.Response:
         return await partner.http.put(
@@ -184,7 +190,7 @@ async def test_other_multipart_types_are_refused(partner: Partner, content_type:
 async def test_multipart_on_the_partner_interface_is_refused(
     partner: Partner, services: Services
 ) -> None:
-    sent = having(described(b"x"))
+    sent = statement_with(attachment_of(b"x"))
     answer = await partner.send(multipart_body(sent, b"x"), headers=MIXED)
     assert answer.json()["code"] == "unsupported-media-type"
     await refused(services, partner, answer)
@@ -193,9 +199,13 @@ async def test_multipart_on_the_partner_interface_is_refused(
 async def test_missing_attachment_refuses_only_its_item_on_the_partner_interface(
     partner: Partner, services: Services
 ) -> None:
-    batch = [having(elsewhere(b"x")), having(described(b"x")), statement(id=new_id())]
+    batch = [
+        statement_with(attachment_with_url(b"x")),
+        statement_with(attachment_of(b"x")),
+        statement(id=new_id()),
+    ]
     answer = await partner.send(batch)
     assert answer.status_code == 207
-    assert [each["status"] for each in answer.json()["results"]] == [200, 400, 200]
+    assert [result["status"] for result in answer.json()["results"]] == [200, 400, 200]
     assert await ids(partner) == {batch[0]["id"], batch[2]["id"]}
     assert await rows(services, partner) == 0

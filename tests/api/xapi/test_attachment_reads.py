@@ -14,27 +14,27 @@ from tests.support.attachments import (
     EVERY_BYTE,
     MIXED,
     URL,
-    described,
-    elsewhere,
+    attachment_of,
+    attachment_with_url,
     get,
-    having,
     multipart_body,
     post,
     read,
     refused,
     sha2_of,
+    statement_with,
     stored,
-    within,
+    substatement_with,
 )
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
 
 
 async def test_content_is_isolated_by_partner(partner: Partner, stranger: Partner) -> None:
-    secret = having(described(b"secret"))
+    secret = statement_with(attachment_of(b"secret"))
     await stored(partner, secret, b"secret")
     # The other partner uses the same hash and id.
-    curious = having(elsewhere(b"secret"), id=secret["id"])
+    curious = statement_with(attachment_with_url(b"secret"), id=secret["id"])
     assert (await stranger.xapi(curious)).status_code == 200
     for params in ({}, {"statementId": secret["id"]}):
         answer = await get(stranger, **params, attachments="true")
@@ -44,7 +44,7 @@ async def test_content_is_isolated_by_partner(partner: Partner, stranger: Partne
 
 
 async def test_content_is_sent_only_with_attachments_true(partner: Partner) -> None:
-    sent = having(described(EVERY_BYTE))
+    sent = statement_with(attachment_of(EVERY_BYTE))
     await stored(partner, sent, EVERY_BYTE)
     for wanted in ({}, {"attachments": "false"}):
         answer = await get(partner, statementId=sent["id"], **wanted)
@@ -63,8 +63,8 @@ async def test_response_without_attachments_is_multipart(partner: Partner) -> No
     sent = statement(id=new_id())
     await partner.xapi(sent)
     assert read(await get(partner, attachments="true")).ids == [sent["id"]]
-    found = read(await get(partner, statementId=sent["id"], attachments="true"))
-    assert (found.json["id"], found.contents) == (sent["id"], {})
+    result = read(await get(partner, statementId=sent["id"], attachments="true"))
+    assert (result.json["id"], result.contents) == (sent["id"], {})
 
 
 async def test_unknown_statement_returns_a_problem_not_multipart(partner: Partner) -> None:
@@ -78,38 +78,42 @@ async def test_contents_are_in_the_order_of_the_statements(partner: Partner) -> 
     contents = [bytes([number]) * 3 for number in range(30)]
     for start in range(0, 30, 3):
         some = contents[start : start + 3]
-        await stored(partner, having(*map(described, [*some, some[0]])), *reversed(some))
-    await stored(partner, having(described(contents[9])), contents[9])
-    found = read(await get(partner, attachments="true", ascending="true"))
-    assert list(found.contents.values()) == contents
-    found = read(await get(partner, attachments="true"))
-    named = [each["sha2"] for one in found.json["statements"] for each in one["attachments"]]
-    assert list(found.contents) == list(dict.fromkeys(named))
+        await stored(
+            partner, statement_with(*map(attachment_of, [*some, some[0]])), *reversed(some)
+        )
+    await stored(partner, statement_with(attachment_of(contents[9])), contents[9])
+    result = read(await get(partner, attachments="true", ascending="true"))
+    assert list(result.contents.values()) == contents
+    result = read(await get(partner, attachments="true"))
+    named = [
+        attachment["sha2"] for one in result.json["statements"] for attachment in one["attachments"]
+    ]
+    assert list(result.contents) == list(dict.fromkeys(named))
 
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
 async def test_pagination_continues_with_attachments(partner: Partner, ascending: str) -> None:
     contents = [f"content {number}".encode() for number in range(5)]
-    sent = [having(described(content)) for content in contents]
-    for each, content in zip(sent, contents, strict=True):
-        await stored(partner, each, content)
+    sent = [statement_with(attachment_of(content)) for content in contents]
+    for item, content in zip(sent, contents, strict=True):
+        await stored(partner, item, content)
     order: Sequence[int] = range(5) if ascending == "true" else range(4, -1, -1)
     answer = await get(partner, attachments="true", limit="2", ascending=ascending)
-    for places in (order[:2], order[2:4], order[4:]):
-        found = read(answer)
-        assert found.ids == [sent[place]["id"] for place in places]
-        assert list(found.contents.values()) == [contents[place] for place in places]
-        if found.json["more"]:
-            answer = await get(partner, found.json["more"])
-    assert found.json["more"] == ""
+    for positions in (order[:2], order[2:4], order[4:]):
+        result = read(answer)
+        assert result.ids == [sent[position]["id"] for position in positions]
+        assert list(result.contents.values()) == [contents[position] for position in positions]
+        if result.json["more"]:
+            answer = await get(partner, result.json["more"])
+    assert result.json["more"] == ""
 
 
 @pytest.mark.parametrize("form", ["ids", "canonical"])
 async def test_content_is_sent_with_every_format(partner: Partner, form: str) -> None:
-    sent = [having(described(b"x")), within(described(b"y"))]
+    sent = [statement_with(attachment_of(b"x")), substatement_with(attachment_of(b"y"))]
     await stored(partner, sent, b"x", b"y")
-    found = read(await get(partner, attachments="true", format=form))
-    assert set(found.contents.values()) == {b"x", b"y"}
+    result = read(await get(partner, attachments="true", format=form))
+    assert set(result.contents.values()) == {b"x", b"y"}
     one = read(await get(partner, statementId=sent[0]["id"], attachments="true", format=form))
     assert one.contents == {sha2_of(b"x"): b"x"}
     if form == "canonical":
@@ -117,27 +121,27 @@ async def test_content_is_sent_with_every_format(partner: Partner, form: str) ->
 
 
 async def test_attachments_of_a_voided_statement_are_returned(partner: Partner) -> None:
-    sent = having(described(b"x"))
+    sent = statement_with(attachment_of(b"x"))
     voiding = statement(
         verb={"id": "http://adlnet.gov/expapi/verbs/voided"},
         object={"objectType": "StatementRef", "id": sent["id"]},
     )
     await stored(partner, [voiding, sent], b"x")
     assert read(await get(partner, attachments="true")).contents == {}
-    found = read(await get(partner, voidedStatementId=sent["id"], attachments="true"))
-    assert found.contents == {sha2_of(b"x"): b"x"}
+    result = read(await get(partner, voidedStatementId=sent["id"], attachments="true"))
+    assert result.contents == {sha2_of(b"x"): b"x"}
 
 
 async def test_partner_interface_returns_attachments(partner: Partner) -> None:
-    await stored(partner, having(described(b"x")), b"x")
-    found = read(await partner.get(attachments="true"))
-    assert found.contents == {sha2_of(b"x"): b"x"}
+    await stored(partner, statement_with(attachment_of(b"x")), b"x")
+    result = read(await partner.get(attachments="true"))
+    assert result.contents == {sha2_of(b"x"): b"x"}
 
 
 async def test_head_with_attachments_has_headers_and_no_content(
     partner: Partner, server: str
 ) -> None:
-    await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
+    await stored(partner, statement_with(attachment_of(EVERY_BYTE)), EVERY_BYTE)
     async with httpx.AsyncClient(base_url=server) as http:
         for _ in range(2):  # on one connection
             answer = await http.head(
@@ -157,7 +161,7 @@ async def test_large_contents_are_streamed(
     large = [os.urandom(5_000_000), os.urandom(5_000_000)]
     small = [b"one", b"two", b"three"]
     contents = [small[0], large[0], small[1], large[1], small[2]]
-    sent = having(*map(described, contents))
+    sent = statement_with(*map(attachment_of, contents))
     async with httpx.AsyncClient(base_url=server, timeout=30) as http:
         auth = (partner.key, partner.secret)
         posted = await http.post(
@@ -172,18 +176,18 @@ async def test_large_contents_are_streamed(
         ) as answer:
             assert answer.headers["transfer-encoding"] == "chunked"
             whole = b"".join([chunk async for chunk in answer.aiter_raw()])
-    found = read(httpx.Response(200, headers=answer.headers, content=whole))
-    assert list(found.contents.values()) == contents
+    result = read(httpx.Response(200, headers=answer.headers, content=whole))
+    assert list(result.contents.values()) == contents
     hashes = list(map(sha2_of, contents))
-    asked = attachments.stream_contents(services.database, partner.partner_id, hashes)
-    assert [len(content) async for _, content in asked] == [len(each) for each in contents]
+    requested = attachments.stream_contents(services.database, partner.partner_id, hashes)
+    assert [len(content) async for _, content in requested] == [len(item) for item in contents]
 
 
 async def test_client_disconnect_during_a_stream_affects_no_other(
     partner: Partner, server: str
 ) -> None:
     content = os.urandom(5_000_000)
-    await stored(partner, having(described(content)), content)
+    await stored(partner, statement_with(attachment_of(content)), content)
     auth = (partner.key, partner.secret)
     for _ in range(3):
         async with (
@@ -201,5 +205,5 @@ async def test_client_disconnect_during_a_stream_affects_no_other(
 async def test_content_type_with_line_ends_is_refused(partner: Partner, services: Services) -> None:
     """Otherwise it would inject headers into the response."""
     nasty = "text/plain\r\nX-Experience-API-Hash: 0\r\n\r\n--"
-    sent = having(described(b"x", contentType=nasty))
+    sent = statement_with(attachment_of(b"x", contentType=nasty))
     await refused(services, partner, await post(partner, sent, b"x"), "/attachments/0/contentType")

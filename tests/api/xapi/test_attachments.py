@@ -9,22 +9,22 @@ import pytest
 from lrs.api.services import Services
 from tests.support.attachments import (
     BOUNDARY,
+    DELIMITER_LIKE,
     EVERY_BYTE,
     MIXED,
-    NASTY,
     URL,
-    described,
-    elsewhere,
+    attachment_of,
+    attachment_with_url,
     get,
-    having,
     ids,
     multipart_body,
     post_raw,
     read,
     rows,
     sha2_of,
+    statement_with,
     stored,
-    within,
+    substatement_with,
 )
 from tests.support.multipart import attached, body, part
 from tests.support.partners import Partner
@@ -32,11 +32,11 @@ from tests.support.statements import XAPI, new_id, statement
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-@pytest.mark.parametrize("content", [EVERY_BYTE, NASTY, b"", b"\r\n", b"\n"])
+@pytest.mark.parametrize("content", [EVERY_BYTE, DELIMITER_LIKE, b"", b"\r\n", b"\n"])
 async def test_content_round_trips_byte_for_byte(
     partner: Partner, method: str, content: bytes
 ) -> None:
-    sent = having(described(content))
+    sent = statement_with(attachment_of(content))
     sending = await partner.http.request(
         method,
         URL,
@@ -46,13 +46,13 @@ async def test_content_round_trips_byte_for_byte(
         auth=(partner.key, partner.secret),
     )
     assert sending.status_code == (204 if method == "PUT" else 200), sending.text
-    found = read(await get(partner, statementId=sent["id"], attachments="true"))
-    assert sent.items() <= found.json.items()
-    assert found.contents == {sha2_of(content): content}
+    result = read(await get(partner, statementId=sent["id"], attachments="true"))
+    assert sent.items() <= result.json.items()
+    assert result.contents == {sha2_of(content): content}
 
 
 async def test_part_has_content_type_hash_and_encoding(partner: Partner) -> None:
-    sent = having(described(EVERY_BYTE, contentType="image/png"))
+    sent = statement_with(attachment_of(EVERY_BYTE, contentType="image/png"))
     await stored(partner, sent, EVERY_BYTE)
     answer = await get(partner, statementId=sent["id"], attachments="true")
     assert read(answer).headers == [
@@ -73,59 +73,62 @@ async def test_every_sha2_variant_is_accepted(
     partner: Partner, algorithm: str, capitals: bool
 ) -> None:
     sha2 = sha2_of(EVERY_BYTE, algorithm)
-    sent = having(described(EVERY_BYTE, sha2=sha2.upper() if capitals else sha2))
+    sent = statement_with(attachment_of(EVERY_BYTE, sha2=sha2.upper() if capitals else sha2))
     first = part(json.dumps(sent).encode(), "Content-Type: application/json")
     second = attached(EVERY_BYTE, sha2)
     answer = await post_raw(partner, body(first, second, boundary=BOUNDARY))
     assert answer.status_code == 200, answer.text
-    found = read(await get(partner, statementId=sent["id"], attachments="true"))
-    assert found.contents == {sha2: EVERY_BYTE}
-    assert found.json["attachments"] == sent["attachments"]
+    result = read(await get(partner, statementId=sent["id"], attachments="true"))
+    assert result.contents == {sha2: EVERY_BYTE}
+    assert result.json["attachments"] == sent["attachments"]
 
 
 async def test_attachment_shared_by_a_batch_is_stored_once(
     partner: Partner, services: Services
 ) -> None:
-    batch = [having(described(b"shared")) for _ in range(3)]
-    batch += [within(described(b"shared")), having(described(b"own"), described(b"shared"))]
+    batch = [statement_with(attachment_of(b"shared")) for _ in range(3)]
+    batch += [
+        substatement_with(attachment_of(b"shared")),
+        statement_with(attachment_of(b"own"), attachment_of(b"shared")),
+    ]
     await stored(partner, batch, b"shared", b"own")
     assert await rows(services, partner) == 2
-    found = read(await get(partner, attachments="true"))
-    assert set(found.ids) == {each["id"] for each in batch}
-    assert found.contents == {sha2_of(b"shared"): b"shared", sha2_of(b"own"): b"own"}
+    result = read(await get(partner, attachments="true"))
+    assert set(result.ids) == {item["id"] for item in batch}
+    assert result.contents == {sha2_of(b"shared"): b"shared", sha2_of(b"own"): b"own"}
 
 
 async def test_repeated_content_is_deduplicated_per_partner(
     partner: Partner, stranger: Partner, services: Services
 ) -> None:
     for _ in range(3):
-        await stored(partner, having(described(EVERY_BYTE)), EVERY_BYTE)
+        await stored(partner, statement_with(attachment_of(EVERY_BYTE)), EVERY_BYTE)
     assert await rows(services, partner) == 1
     assert await rows(services, stranger) == 0
-    await stored(stranger, having(described(EVERY_BYTE)), EVERY_BYTE)
+    await stored(stranger, statement_with(attachment_of(EVERY_BYTE)), EVERY_BYTE)
     assert await rows(services, stranger) == 1
 
 
 async def test_repeated_multipart_request_is_idempotent(
     partner: Partner, services: Services
 ) -> None:
-    sent = [having(described(EVERY_BYTE)), having(elsewhere(b"far"))]
+    sent = [statement_with(attachment_of(EVERY_BYTE)), statement_with(attachment_with_url(b"far"))]
     for _ in range(2):
         await stored(partner, sent, EVERY_BYTE)
-    assert await ids(partner) == {each["id"] for each in sent}
+    assert await ids(partner) == {item["id"] for item in sent}
     assert await rows(services, partner) == 1
 
 
 async def test_part_sent_twice_is_deduplicated(partner: Partner, services: Services) -> None:
-    await stored(partner, having(described(b"x"), described(b"x")), b"x", b"x")
+    await stored(partner, statement_with(attachment_of(b"x"), attachment_of(b"x")), b"x", b"x")
     assert await rows(services, partner) == 1
 
 
 async def test_multipart_without_attachments_is_accepted(partner: Partner) -> None:
-    batch = [statement(id=new_id()), having(elsewhere(b"far"))]
+    batch = [statement(id=new_id()), statement_with(attachment_with_url(b"far"))]
     await stored(partner, batch)
-    assert await ids(partner) == {each["id"] for each in batch}
+    assert await ids(partner) == {item["id"] for item in batch}
 
 
 async def test_wrong_attachment_length_is_accepted(partner: Partner) -> None:
-    await stored(partner, having(described(EVERY_BYTE, length=7)), EVERY_BYTE)
+    await stored(partner, statement_with(attachment_of(EVERY_BYTE, length=7)), EVERY_BYTE)

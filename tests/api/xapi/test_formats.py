@@ -41,8 +41,8 @@ def activity(number: int = 1) -> Json:
 
 
 def question() -> Json:
-    told = activity(9)
-    told["definition"] |= {
+    reported = activity(9)
+    reported["definition"] |= {
         "interactionType": "choice",
         "correctResponsesPattern": ["a"],
         "choices": [
@@ -50,7 +50,7 @@ def question() -> Json:
             {"id": "b", "description": {"fr": "B\u00e9"}},
         ],
     }
-    return told
+    return reported
 
 
 ANN_ID = {"objectType": "Agent", "mbox": "mailto:ann@example.com"}
@@ -87,8 +87,8 @@ async def formatted(partner: Partner, sent: Json, form: str, languages: str | No
 
 async def parts(partner: Partner, sent: Json, form: str, languages: str | None = None) -> Json:
     """The same without the members that the server sets."""
-    found = await formatted(partner, sent, form, languages)
-    return {key: found[key] for key in found if key in sent}
+    result = await formatted(partner, sent, form, languages)
+    return {key: result[key] for key in result if key in sent}
 
 
 def everything() -> Json:
@@ -144,8 +144,8 @@ async def test_exact_format_adds_no_object_type(partner: Partner) -> None:
 
 async def test_ids_format_has_identifying_members_only(partner: Partner) -> None:
     sent = await send(partner, everything())
-    found = await parts(partner, sent, "ids")
-    assert found == {
+    result = await parts(partner, sent, "ids")
+    assert result == {
         **sent,
         "actor": ANONYMOUS_GROUP_ID,
         "verb": {"id": VERB["id"]},
@@ -199,8 +199,8 @@ async def test_ids_format_keeps_a_statement_ref(partner: Partner) -> None:
 
 async def test_ids_format_of_the_authority_is_its_account(partner: Partner) -> None:
     sent = await send(partner, statement())
-    found = await formatted(partner, sent, "ids")
-    assert found["authority"] == {
+    result = await formatted(partner, sent, "ids")
+    assert result["authority"] == {
         "objectType": "Agent",
         "account": {"homePage": partner.home_page, "name": partner.key},
     }
@@ -211,28 +211,28 @@ async def test_ids_format_of_the_authority_is_its_account(partner: Partner) -> N
 
 async def test_canonical_format_has_one_language_per_map(partner: Partner) -> None:
     sent = await send(partner, everything())
-    found = await parts(partner, sent, "canonical", "de, en;q=0.8")
+    result = await parts(partner, sent, "canonical", "de, en;q=0.8")
 
     def german(number: int) -> Json:
-        told = activity(number)
-        told["definition"]["name"] = {"de-DE": f"T\u00e4tigkeit {number}"}
-        told["definition"]["description"] = {"de-DE": "Eine Beschreibung"}
-        return told
+        reported = activity(number)
+        reported["definition"]["name"] = {"de-DE": f"T\u00e4tigkeit {number}"}
+        reported["definition"]["description"] = {"de-DE": "Eine Beschreibung"}
+        return reported
 
-    asked = german(9)
-    asked["definition"] = {**question()["definition"], **asked["definition"]}
-    asked["definition"]["choices"] = [
+    requested = german(9)
+    requested["definition"] = {**question()["definition"], **requested["definition"]}
+    requested["definition"]["choices"] = [
         {"id": "a", "description": {"de-DE": "Ah"}},
         {"id": "b", "description": {"fr": "B\u00e9"}},
     ]
     verb = {"id": VERB["id"], "display": {"de-DE": "tat"}}
-    assert found == {
+    assert result == {
         **sent,
         "verb": verb,
         "object": {
             **sent["object"],
             "verb": verb,
-            "object": asked,
+            "object": requested,
             "context": {
                 **sent["object"]["context"],
                 "contextActivities": {"parent": [german(2)], "other": [german(3)]},
@@ -267,8 +267,8 @@ async def test_canonical_format_has_the_accepted_language(
     partner: Partner, languages: str | None, chosen: str | None
 ) -> None:
     sent = await send(partner, {**statement(), "verb": VERB, "object": activity()})
-    found = await parts(partner, sent, "canonical", languages)
-    for language_map in (found["verb"]["display"], found["object"]["definition"]["name"]):
+    result = await parts(partner, sent, "canonical", languages)
+    for language_map in (result["verb"]["display"], result["object"]["definition"]["name"]):
         assert len(language_map) == 1
         assert chosen is None or chosen in language_map
 
@@ -304,15 +304,15 @@ async def test_context_agents_and_groups_are_formatted(
             ],
         }
 
-    told = context(ANN, TEAM, ANONYMOUS_GROUP)
+    reported = context(ANN, TEAM, ANONYMOUS_GROUP)
     if inside:
-        inner = statement(context=told, objectType="SubStatement")
+        inner = statement(context=reported, objectType="SubStatement")
         sent = await send(partner, statement(object=inner), "2.0.0")
     else:
-        sent = await send(partner, statement(context=told), "2.0.0")
-    found = await parts(partner, sent, form)
-    expected = context(ANN_ID, TEAM_ID, ANONYMOUS_GROUP_ID) if form == "ids" else told
-    assert (found["object"] if inside else found)["context"] == expected
+        sent = await send(partner, statement(context=reported), "2.0.0")
+    result = await parts(partner, sent, form)
+    expected = context(ANN_ID, TEAM_ID, ANONYMOUS_GROUP_ID) if form == "ids" else reported
+    assert (result["object"] if inside else result)["context"] == expected
 
 
 # All formats
@@ -324,12 +324,12 @@ async def test_pagination_keeps_the_format(partner: Partner, form: str) -> None:
         await send(partner, {**statement(), "verb": VERB, "object": activity(number)})
     answer = await get(partner, "de", format=form, limit="1", ascending="true")
     for number in range(3):
-        (found,) = answer.json()["statements"]
+        (result,) = answer.json()["statements"]
         keys = {"id"} if form == "ids" else {"id", "objectType", "definition"}
-        assert found["object"].keys() == keys
-        assert found["object"]["id"] == activity(number)["id"]
+        assert result["object"].keys() == keys
+        assert result["object"]["id"] == activity(number)["id"]
         if form == "canonical":
-            assert list(found["verb"]["display"]) == ["de-DE"]
+            assert list(result["verb"]["display"]) == ["de-DE"]
         if more := answer.json()["more"]:
             answer = await partner.http.get(
                 more,
@@ -347,9 +347,9 @@ async def test_voided_statement_has_every_format(partner: Partner, form: str) ->
         object={"objectType": "StatementRef", "id": sent["id"]},
     )
     await send(partner, voiding)
-    found = (await get(partner, "de", voidedStatementId=sent["id"], format=form)).json()
+    result = (await get(partner, "de", voidedStatementId=sent["id"], format=form)).json()
     displays = {"exact": VERB["display"], "ids": None, "canonical": {"de-DE": "tat"}}
-    assert found["verb"].get("display") == displays[form]
+    assert result["verb"].get("display") == displays[form]
 
 
 @pytest.mark.parametrize("form", ["exact", "ids", "canonical"])
@@ -386,5 +386,5 @@ async def test_numbers_keep_their_value_in_every_format(partner: Partner) -> Non
     sent = await send(partner, statement(result={"extensions": {"http://example.com/x": values}}))
     for form in ("exact", "ids", "canonical"):
         answer = await get(partner, statementId=sent["id"], format=form)
-        found = json.loads(answer.text)["result"]["extensions"]["http://example.com/x"]
-        assert [float(each) for each in found] == [float(each) for each in values]
+        actual = json.loads(answer.text)["result"]["extensions"]["http://example.com/x"]
+        assert [float(item) for item in actual] == [float(item) for item in values]

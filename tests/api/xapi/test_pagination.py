@@ -50,13 +50,13 @@ async def test_pagination_during_writes_skips_and_repeats_nothing(
             seen += answer.json()["statements"]
             through = through or bound(answer)
             assert bound(answer) == through
-    order = [stored(each) for each in seen]
+    order = [stored(item) for item in seen]
     assert order == sorted(order, reverse=ascending == "false")
-    assert len({each["id"] for each in seen}) == len(seen)
-    everything = {each["id"]: each for each in await partner.all()}
+    assert len({item["id"] for item in seen}) == len(seen)
+    everything = {item["id"]: item for item in await partner.all()}
     assert before <= everything.keys()
-    expected = {key for key, each in everything.items() if stored(each) <= through}
-    assert {each["id"] for each in seen} == expected
+    expected = {key for key, item in everything.items() if stored(item) <= through}
+    assert {item["id"] for item in seen} == expected
 
 
 @dataclass
@@ -71,9 +71,9 @@ class Poller:
     async def poll(self) -> None:
         since = {"since": self.since} if self.since else {}
         async for answer in pages(self.partner, **self.params, **since):
-            for each in answer.json()["statements"]:
-                assert stored(each) <= bound(answer)
-                self.seen[each["id"]] += 1
+            for item in answer.json()["statements"]:
+                assert stored(item) <= bound(answer)
+                self.seen[item["id"]] += 1
             self.since = answer.headers[THROUGH]
 
 
@@ -81,19 +81,19 @@ async def test_polling_by_watermark_returns_each_statement_once(
     writers: Writers, second_http: httpx.AsyncClient
 ) -> None:
     """In either order, from one server or alternating between two."""
-    here, there = writers.partner, replace(writers.partner, http=second_http)
+    current, existing = writers.partner, replace(writers.partner, http=second_http)
     pollers = [
-        Poller(here, {"ascending": "true", "limit": "20"}),
-        Poller(there, {"ascending": "true"}),
-        Poller(here, {"limit": "20"}),
-        Poller(there, {"agent": '{"mbox":"mailto:learner@example.com"}', "limit": "33"}),
+        Poller(current, {"ascending": "true", "limit": "20"}),
+        Poller(existing, {"ascending": "true"}),
+        Poller(current, {"limit": "20"}),
+        Poller(existing, {"agent": '{"mbox":"mailto:learner@example.com"}', "limit": "33"}),
     ]
 
     async def keep_polling(poller: Poller) -> None:
         while not writers.stop:
             await poller.poll()
             if poller is pollers[1]:
-                poller.partner = random.choice([here, there])
+                poller.partner = random.choice([current, existing])
 
     async with writers.writing():
         polling = asyncio.gather(*map(keep_polling, pollers))
@@ -112,10 +112,10 @@ async def test_acknowledged_statement_is_listed_at_once(
     monkeypatch.setattr(
         watermark, "_OPEN_WRITERS_TIMEOUT", 10
     )  # a transaction on a busy machine is not stuck
-    here, there = writers.partner, replace(writers.partner, http=second_http)
+    current, existing = writers.partner, replace(writers.partner, http=second_http)
 
     async def write_and_read(number: int) -> None:
-        writer, reader = (here, there) if number % 2 else (there, here)
+        writer, reader = (current, existing) if number % 2 else (existing, current)
         for _ in range(8):
             verb = f"http://example.com/verbs/{new_id()}"
             await send(writer, [statement(verb={"id": verb})])
@@ -129,23 +129,23 @@ async def test_no_statement_appears_at_or_before_a_sent_watermark(
     writers: Writers, second_http: httpx.AsyncClient
 ) -> None:
     """Every sent header is before all statements that appear later."""
-    here, there = writers.partner, replace(writers.partner, http=second_http)
+    current, existing = writers.partner, replace(writers.partner, http=second_http)
     promised: list[tuple[datetime, set[str]]] = []
 
     async def read(partner: Partner) -> None:
         while not writers.stop:
             early = await partner.get(statementId=new_id())  # a 404 has the same guarantee
-            listed = {each["id"] for each in await partner.all()}
+            listed = {item["id"] for item in await partner.all()}
             promised.append((bound(early), listed))
 
     async with writers.writing():
-        reading = asyncio.gather(read(here), read(there))
+        reading = asyncio.gather(read(current), read(existing))
         await asyncio.sleep(1)
     await reading
-    everything = await here.all()
+    everything = await current.all()
     assert promised
     for through, listed in promised:
-        assert listed.issuperset(each["id"] for each in everything if stored(each) <= through)
+        assert listed.issuperset(item["id"] for item in everything if stored(item) <= through)
 
 
 # Pages
@@ -154,17 +154,19 @@ async def test_no_statement_appears_at_or_before_a_sent_watermark(
 async def test_full_last_page_has_no_more(partner: Partner) -> None:
     await send(partner, fresh(6))
     for limit, lengths in (("3", [3, 3]), ("6", [6]), ("4", [4, 2]), ("0", [6]), ("9999", [6])):
-        found = [len(answer.json()["statements"]) async for answer in pages(partner, limit=limit)]
-        assert found == lengths
+        result = [len(answer.json()["statements"]) async for answer in pages(partner, limit=limit)]
+        assert result == lengths
 
 
 async def test_page_size_is_limited_by_the_server(partner: Partner, settings: Settings) -> None:
     async with another_server(msgspec.structs.replace(settings, max_page_size=2)) as client:
-        there = replace(partner, http=client)
-        await send(there, fresh(5))
+        existing = replace(partner, http=client)
+        await send(existing, fresh(5))
         for params in ({}, {"limit": "0"}, {"limit": "100"}):
-            found = [len(answer.json()["statements"]) async for answer in pages(there, **params)]
-            assert found == [2, 2, 1]
+            result = [
+                len(answer.json()["statements"]) async for answer in pages(existing, **params)
+            ]
+            assert result == [2, 2, 1]
 
 
 async def test_empty_list_returns_200(partner: Partner) -> None:
@@ -183,11 +185,11 @@ async def test_more_keeps_all_parameters(partner: Partner) -> None:
     }
     wanted = [statement(verb={"id": params["verb"]}) for _ in range(5)]
     await send(partner, wanted + fresh(5))
-    found = [answer.json()["statements"] async for answer in pages(partner, **params)]
-    assert [len(page) for page in found] == [2, 2, 1]
-    for each in itertools.chain(*found):
-        assert each["object"] == {"id": "http://example.com/course/1"}
-        assert each["verb"] == {"id": params["verb"]}
+    result = [answer.json()["statements"] async for answer in pages(partner, **params)]
+    assert [len(page) for page in result] == [2, 2, 1]
+    for item in itertools.chain(*result):
+        assert item["object"] == {"id": "http://example.com/course/1"}
+        assert item["verb"] == {"id": params["verb"]}
 
 
 @pytest.mark.parametrize("organization", ["north", "a b", "ü", "a?b", "a#b", "100%", "a%3Fb", "+"])
@@ -196,15 +198,15 @@ async def test_more_stays_within_the_organization(partner: Partner, organization
     path = quote(organization, safe="")
     answer = await partner.send(sent := fresh(3), organization=path)
     assert answer.status_code == 200
-    found: list[Json] = []
+    result: list[Json] = []
     answer = await partner.get(path, limit="1")
     while True:
-        found += answer.json()["statements"]
+        result += answer.json()["statements"]
         if not (more := answer.json()["more"]):
             break
         answer = await partner.http.get(more, headers=partner.headers)
         assert answer.status_code == 200, (more, answer.text)
-    assert {each["id"] for each in found} == {each["id"] for each in sent}
+    assert {item["id"] for item in result} == {item["id"] for item in sent}
 
 
 async def test_more_has_the_public_path_prefix(partner: Partner, settings: Settings) -> None:
@@ -212,9 +214,9 @@ async def test_more_has_the_public_path_prefix(partner: Partner, settings: Setti
     public = msgspec.structs.replace(settings, public_url="https://example.com/learning/lrs")
     async with another_server(public) as client:
         await send(partner, fresh(2))
-        there = replace(partner, http=client)
-        await there.authenticate()
-        answer = await there.get(limit="1")
+        existing = replace(partner, http=client)
+        await existing.authenticate()
+        answer = await existing.get(limit="1")
     assert answer.json()["more"].startswith(f"/learning/lrs/v1/partners/{partner.name}/statements?")
 
 
@@ -242,8 +244,8 @@ async def test_tampered_cursor_is_refused(partner: Partner, change: Callable[[st
 async def test_cursor_in_the_future_does_not_raise_the_watermark(partner: Partner) -> None:
     await send(partner, fresh(2))
     more = httpx.URL((await partner.get(limit="1")).json()["more"])
-    place, _ = more.params["cursor"].split(".")
-    cursor = f"{place}.{10**16}"
+    position, _ = more.params["cursor"].split(".")
+    cursor = f"{position}.{10**16}"
     answer = await partner.get(limit="1", cursor=cursor)
     assert answer.status_code == 200
     assert bound(answer) <= datetime.now(UTC)
@@ -252,6 +254,6 @@ async def test_cursor_in_the_future_does_not_raise_the_watermark(partner: Partne
 async def test_batch_is_listed_in_the_order_of_its_items(partner: Partner) -> None:
     sent = fresh(50)
     await partner.send(sent)
-    ids = [each["id"] for each in sent]
-    assert [each["id"] for each in await partner.all(ascending="true", limit=7)] == ids
-    assert [each["id"] for each in await partner.all(limit=7)] == ids[::-1]
+    ids = [item["id"] for item in sent]
+    assert [item["id"] for item in await partner.all(ascending="true", limit=7)] == ids
+    assert [item["id"] for item in await partner.all(limit=7)] == ids[::-1]

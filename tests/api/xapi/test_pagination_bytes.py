@@ -12,7 +12,7 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.store.statements import insert, page_loader
-from tests.support.attachments import described, having, post, read
+from tests.support.attachments import attachment_of, post, read, statement_with
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
 
@@ -34,14 +34,14 @@ async def send(partner: Partner, batch: Sequence[Json]) -> None:
 
 async def read_all(partner: Partner, **params: str) -> AsyncIterator[httpx.Response]:
     """Every page of a list on the xAPI interface."""
-    url, given = "/xapi/statements", dict(params)
+    url, value = "/xapi/statements", dict(params)
     while url:
         answer = await partner.http.get(
-            url, params=given or None, headers=XAPI, auth=(partner.key, partner.secret)
+            url, params=value or None, headers=XAPI, auth=(partner.key, partner.secret)
         )
         assert answer.status_code == 200, answer.text
         yield answer
-        url, given = more(answer), {}
+        url, value = more(answer), {}
 
 
 def more(answer: httpx.Response) -> str:
@@ -51,8 +51,8 @@ def more(answer: httpx.Response) -> str:
 
 async def lengths_and_ids(partner: Partner, **params: str) -> tuple[list[int], list[str]]:
     """The number of statements on each page, and all ids."""
-    found = [answer.json()["statements"] async for answer in read_all(partner, **params)]
-    return [len(page) for page in found], [each["id"] for page in found for each in page]
+    result = [answer.json()["statements"] async for answer in read_all(partner, **params)]
+    return [len(page) for page in result], [item["id"] for page in result for item in page]
 
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
@@ -62,11 +62,11 @@ async def test_page_of_large_statements_ends_at_the_byte_limit(
     sent = [large() for _ in range(12)]
     await send(partner, sent)
     answers = [answer async for answer in read_all(partner, limit="500", ascending=ascending)]
-    assert [len(each.json()["statements"]) for each in answers] == [8, 4]
-    assert all(len(each.content) < page_loader.MAX_PAGE_BYTES + 1000 for each in answers)
-    found = [each["id"] for answer in answers for each in answer.json()["statements"]]
-    wanted = [each["id"] for each in sent]
-    assert found == (wanted if ascending == "true" else wanted[::-1])
+    assert [len(item.json()["statements"]) for item in answers] == [8, 4]
+    assert all(len(item.content) < page_loader.MAX_PAGE_BYTES + 1000 for item in answers)
+    result = [item["id"] for answer in answers for item in answer.json()["statements"]]
+    wanted = [item["id"] for item in sent]
+    assert result == (wanted if ascending == "true" else wanted[::-1])
 
 
 async def test_one_large_statement_among_small_ones_ends_no_page_early(
@@ -74,10 +74,10 @@ async def test_one_large_statement_among_small_ones_ends_no_page_early(
 ) -> None:
     sent = [statement(id=new_id()), large(), *(statement(id=new_id()) for _ in range(48))]
     await send(partner, sent)
-    wanted = [each["id"] for each in sent]
+    wanted = [item["id"] for item in sent]
     for limit, lengths in (("500", [50]), ("20", [20, 20, 10]), ("1", [1] * 50)):
-        found = await lengths_and_ids(partner, limit=limit, ascending="true")
-        assert found == (lengths, wanted)
+        result = await lengths_and_ids(partner, limit=limit, ascending="true")
+        assert result == (lengths, wanted)
 
 
 async def test_statement_larger_than_a_page_has_its_own_page(
@@ -86,21 +86,21 @@ async def test_statement_larger_than_a_page_has_its_own_page(
     sent = [large(size) for size in (100, 20_000, 20_000, 100, 100, 20_000)]
     await send(partner, sent)
     monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    found = await lengths_and_ids(partner, limit="4", ascending="true")
-    assert found == ([1, 1, 1, 2, 1], [each["id"] for each in sent])
+    result = await lengths_and_ids(partner, limit="4", ascending="true")
+    assert result == ([1, 1, 1, 2, 1], [item["id"] for item in sent])
 
 
 async def test_voided_statements_do_not_count_towards_the_byte_limit(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, voided = [large(3000) for _ in range(4)], [large(9000) for _ in range(4)]
-    await send(partner, [each for pair in zip(kept, voided, strict=True) for each in pair])
-    target = [{"objectType": "StatementRef", "id": each["id"]} for each in voided]
-    voiding = [statement(id=new_id(), verb={"id": VOIDED}, object=each) for each in target]
+    remaining, voided = [large(3000) for _ in range(4)], [large(9000) for _ in range(4)]
+    await send(partner, [item for pair in zip(remaining, voided, strict=True) for item in pair])
+    target = [{"objectType": "StatementRef", "id": item["id"]} for item in voided]
+    voiding = [statement(id=new_id(), verb={"id": VOIDED}, object=item) for item in target]
     await send(partner, voiding)
     monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    lengths, found = await lengths_and_ids(partner, ascending="true")
-    assert found == [each["id"] for each in kept + voiding]
+    lengths, result = await lengths_and_ids(partner, ascending="true")
+    assert result == [item["id"] for item in remaining + voiding]
     assert lengths[0] == 2
 
 
@@ -126,9 +126,9 @@ async def test_page_ends_among_statements_with_equal_stored_time(
     await send(partner, sent)
     await services.database.writers.execute(_AT_ONE_MOMENT, partner.partner_id)
     monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    wanted = [each["id"] for each in sent]
-    found = await lengths_and_ids(partner, ascending=ascending)
-    assert found == ([4, 4], wanted if ascending == "true" else wanted[::-1])
+    wanted = [item["id"] for item in sent]
+    result = await lengths_and_ids(partner, ascending=ascending)
+    assert result == ([4, 4], wanted if ascending == "true" else wanted[::-1])
 
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
@@ -136,18 +136,20 @@ async def test_attachment_contents_are_on_the_page_of_their_statement(
     partner: Partner, ascending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = [f"content {number}".encode() for number in range(6)]
-    sent = [having(described(each), result={"response": "x" * 4000}) for each in contents]
+    sent = [
+        statement_with(attachment_of(item), result={"response": "x" * 4000}) for item in contents
+    ]
     answer = await post(partner, sent, *contents)
     assert answer.status_code == 200, answer.text
     monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    found = [
+    actual = [
         read(answer) async for answer in read_all(partner, attachments="true", ascending=ascending)
     ]
-    assert [len(each.ids) for each in found] == [2, 2, 2]
-    for each in found:
-        named = [one["attachments"][0]["sha2"] for one in each.json["statements"]]
-        assert list(each.contents) == named
-    assert sorted(content for each in found for content in each.contents.values()) == contents
+    assert [len(item.ids) for item in actual] == [2, 2, 2]
+    for item in actual:
+        named = [one["attachments"][0]["sha2"] for one in item.json["statements"]]
+        assert list(item.contents) == named
+    assert sorted(content for item in actual for content in item.contents.values()) == contents
 
 
 # Merged definitions and names
@@ -177,39 +179,39 @@ async def test_merged_definitions_count_towards_the_byte_limit(
     sent = [defining(activity, "x" * 3000), *(about(activity) for _ in range(7))]
     await send(partner, sent)
     monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    found = await canonical(partner)
-    assert [len(page) for page in found] == [2, 2, 2, 2]
-    shown = [each for page in found for each in page]
-    assert [each["id"] for each in shown] == [each["id"] for each in sent]
-    for each in shown:
-        assert each["object"]["definition"]["description"] == {"en": "x" * 3000}
+    result = await canonical(partner)
+    assert [len(page) for page in result] == [2, 2, 2, 2]
+    displayed = [item for page in result for item in page]
+    assert [item["id"] for item in displayed] == [item["id"] for item in sent]
+    for item in displayed:
+        assert item["object"]["definition"]["description"] == {"en": "x" * 3000}
 
 
 async def test_definitions_of_a_page_are_limited_in_bytes(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     activities = [f"http://example.com/long/{number}" for number in range(8)]
-    await send(partner, [defining(each, "x" * 4000) for each in activities])
-    await send(partner, [about(each) for each in activities])
+    await send(partner, [defining(item, "x" * 4000) for item in activities])
+    await send(partner, [about(item) for item in activities])
     monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    shown = [each for page in await canonical(partner) for each in page]
-    assert [each["object"]["id"] for each in shown] == activities * 2
-    for each in shown:
-        assert each["object"]["definition"]["description"] == {"en": "x" * 4000}
+    displayed = [item for page in await canonical(partner) for item in page]
+    assert [item["object"]["id"] for item in displayed] == activities * 2
+    for item in displayed:
+        assert item["object"]["definition"]["description"] == {"en": "x" * 4000}
 
 
 async def test_statement_keeps_its_own_definition_where_the_merged_one_is_too_large(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     activities = [f"http://example.com/long/{number}" for number in range(8)]
-    await send(partner, [defining(each, "x" * 4000) for each in activities])
-    target, *others = [{"id": each, "definition": {"name": {"en": "Short"}}} for each in activities]
+    await send(partner, [defining(item, "x" * 4000) for item in activities])
+    target, *others = [{"id": item, "definition": {"name": {"en": "Short"}}} for item in activities]
     spoken_of = {"contextActivities": {"other": others}}
     await send(partner, [statement(id=new_id(), object=target, context=spoken_of)])
     monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    *_, (found,) = await canonical(partner)
-    shown = [found["object"], *found["context"]["contextActivities"]["other"]]
-    own = [each["definition"] for each in shown if "description" not in each["definition"]]
+    *_, (result,) = await canonical(partner)
+    displayed = [result["object"], *result["context"]["contextActivities"]["other"]]
+    own = [item["definition"] for item in displayed if "description" not in item["definition"]]
     assert own == [{"name": {"en": "Short"}}] * 5
 
 
@@ -218,7 +220,7 @@ async def test_names_of_an_agent_are_limited_in_bytes(
 ) -> None:
     names = [f"{number} {'x' * 3000}" for number in range(8)]
     agent = {"mbox": "mailto:many@example.com"}
-    await send(partner, [statement(actor={**agent, "name": each}) for each in names])
+    await send(partner, [statement(actor={**agent, "name": name}) for name in names])
     monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     answer = await partner.http.get(
         "/xapi/agents",
@@ -236,10 +238,10 @@ async def test_differences_of_conflicts_are_limited_in_bytes(
     sent = [large(4000) for _ in range(8)]
     await send(partner, sent)
     monkeypatch.setattr(insert, "_MAX_COMPARED_BYTES", 10_000)
-    answer = await partner.send([statement(id=each["id"]) for each in sent])
+    answer = await partner.send([statement(id=item["id"]) for item in sent])
     assert answer.status_code == 409
     results = answer.json()["results"]
-    assert [each["outcome"] for each in results] == ["conflict"] * 8
-    told = [each["problem"].get("errors") for each in results]
-    assert [each for each in told if each] == [told[0]] * 3
-    assert told[0][0]["pointer"] == "/result"
+    assert [item["outcome"] for item in results] == ["conflict"] * 8
+    reported = [item["problem"].get("errors") for item in results]
+    assert [item for item in reported if item] == [reported[0]] * 3
+    assert reported[0][0]["pointer"] == "/result"

@@ -56,11 +56,11 @@ async def test_statement_is_stored_under_the_statement_id_parameter(
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer.headers[VERSION] == version
     assert "X-Experience-API-Consistent-Through" in answer.headers
-    found = await get(partner, statement_id)
-    assert (sent | {"id": statement_id}).items() <= found.items()
-    assert found["version"] == ("1.0.0" if version == "1.0.3" else "2.0.0")
-    assert found["authority"]["account"]["name"] == partner.key
-    assert found["timestamp"] == found["stored"]
+    actual = await get(partner, statement_id)
+    assert (sent | {"id": statement_id}).items() <= actual.items()
+    assert actual["version"] == ("1.0.0" if version == "1.0.3" else "2.0.0")
+    assert actual["authority"]["account"]["name"] == partner.key
+    assert actual["timestamp"] == actual["stored"]
 
 
 async def test_text_of_the_statement_is_kept(partner: Partner) -> None:
@@ -73,10 +73,10 @@ async def test_text_of_the_statement_is_kept(partner: Partner) -> None:
         '"actor":{"mbox":"mailto:a@example.com"} }'
     )
     assert (await put(partner, text.encode(), statement_id)).status_code == 204
-    kept = (await partner.get(statementId=statement_id)).text
+    remaining = (await partner.get(statementId=statement_id)).text
     for piece in ("1.50e1", "-0.0", "10000000000000000000000001", "1.000", '"\\u00e9 \\/"'):
-        assert piece in kept
-    assert kept.startswith(f'{{"id":"{statement_id}","verb":{{"id":"http://example.com/v"}},')
+        assert piece in remaining
+    assert remaining.startswith(f'{{"id":"{statement_id}","verb":{{"id":"http://example.com/v"}},')
 
 
 async def test_statement_id_is_case_insensitive(partner: Partner) -> None:
@@ -89,8 +89,8 @@ async def test_statement_id_is_case_insensitive(partner: Partner) -> None:
         await partner.xapi(statement(id=statement_id.upper())),
     ]
     assert [answer.status_code for answer in answers] == [204, 204, 204, 204, 200]
-    (found,) = await partner.all()
-    assert UUID(found["id"]) == UUID(statement_id)
+    (result,) = await partner.all()
+    assert UUID(result["id"]) == UUID(statement_id)
     for written in (statement_id, statement_id.upper()):
         assert UUID((await get(partner, written))["id"]) == UUID(statement_id)
 
@@ -252,11 +252,11 @@ async def test_put_of_a_voided_statement_is_idempotent(partner: Partner) -> None
 async def test_one_of_concurrent_conflicting_puts_is_stored(partner: Partner) -> None:
     statement_id = new_id()
     sent = [statement(verb={"id": f"http://example.com/{number}"}) for number in range(20)]
-    answers = await asyncio.gather(*(put(partner, each, statement_id) for each in sent))
+    answers = await asyncio.gather(*(put(partner, item, statement_id) for item in sent))
     codes = [answer.status_code for answer in answers]
     assert sorted(codes) == [204] + [409] * 19
-    (found,) = await partner.all()
-    assert found["verb"] == sent[codes.index(204)]["verb"]
+    (result,) = await partner.all()
+    assert result["verb"] == sent[codes.index(204)]["verb"]
 
 
 async def test_concurrent_equal_puts_are_deduplicated(partner: Partner) -> None:

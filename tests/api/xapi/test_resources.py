@@ -18,9 +18,9 @@ async def test_head_has_the_headers_of_get_and_no_content(
     async with httpx.AsyncClient(base_url=server) as http:
         wrong = 200 if resource == "about" else 400
         for params, status in ((RESOURCES[resource], 200), ({"foo": "1"}, wrong)):
-            asked: Json = {"params": params, "headers": XAPI, "auth": auth}
-            got = await http.get(f"/xapi/{resource}", **asked)
-            head = await http.head(f"/xapi/{resource}", **asked)
+            requested: Json = {"params": params, "headers": XAPI, "auth": auth}
+            got = await http.get(f"/xapi/{resource}", **requested)
+            head = await http.head(f"/xapi/{resource}", **requested)
             assert (head.status_code, head.content, got.status_code) == (status, b"", status)
             for name in ("content-type", "content-length", "x-experience-api-version"):
                 assert head.headers.get(name) == got.headers.get(name)
@@ -49,7 +49,7 @@ async def test_other_resources_require_version_and_credentials(
 @pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
 async def test_404_and_405_have_the_version_header(partner: Partner, version: str) -> None:
     headers = {VERSION: version, **partner.headers}
-    for resource in ("nothing", "", "statements/more", *(f"{each}/" for each in RESOURCES)):
+    for resource in ("nothing", "", "statements/more", *(f"{item}/" for item in RESOURCES)):
         for method in ("GET", "POST", "PUT", "HEAD"):
             answer = await partner.http.request(method, f"/xapi/{resource}", headers=headers)
             assert (answer.status_code, answer.headers[VERSION]) == (404, version), resource

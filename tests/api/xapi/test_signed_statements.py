@@ -31,7 +31,7 @@ def unsigned_statement(**members: Any) -> Json:
 
 
 def with_signature(unsigned: Json, *signatures: bytes, **members: Any) -> Json:
-    return {**unsigned, "attachments": [attachment(each, **members) for each in signatures]}
+    return {**unsigned, "attachments": [attachment(item, **members) for item in signatures]}
 
 
 def certified(unsigned: Json, algorithm: str = "RS256") -> bytes:
@@ -63,7 +63,7 @@ async def stored_signatures(services: Services, partner: Partner) -> list[Json]:
 
 
 async def ids(partner: Partner) -> set[str]:
-    return {each["id"] for each in await partner.all()}
+    return {item["id"] for item in await partner.all()}
 
 
 async def refused(services: Services, partner: Partner, answer: httpx.Response) -> str:
@@ -100,8 +100,8 @@ async def test_verified_signature_is_stored_with_its_key(
         "algorithm": algorithm,
         "subject": "CN=signer",
     }
-    found = read(await get(partner, statementId=unsigned["id"], attachments="true"))
-    assert list(found.contents.values()) == [signature]
+    result = read(await get(partner, statementId=unsigned["id"], attachments="true"))
+    assert list(result.contents.values()) == [signature]
 
 
 async def test_signature_is_verified_with_a_jwk(partner: Partner, services: Services) -> None:
@@ -172,16 +172,16 @@ async def test_repeated_signature_is_stored_once(partner: Partner, services: Ser
     assert len(await stored_signatures(services, partner)) == 1
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("position", [0, 1, 2])
 async def test_signed_statement_in_a_batch_is_verified(
-    partner: Partner, services: Services, place: int
+    partner: Partner, services: Services, position: int
 ) -> None:
     unsigned = unsigned_statement()
     signature = certified(unsigned)
     batch = [statement(id=new_id()), statement(id=new_id())]
-    batch.insert(place, with_signature(unsigned, signature))
+    batch.insert(position, with_signature(unsigned, signature))
     answer = await post(partner, batch, signature)
-    assert answer.json() == [each["id"] for each in batch]
+    assert answer.json() == [item["id"] for item in batch]
     (row,) = await stored_signatures(services, partner)
     assert row["statement_id"] == unsigned["id"]
 
@@ -202,14 +202,14 @@ async def test_signatures_of_a_batch_are_stored_with_their_statements(
     partner: Partner, services: Services
 ) -> None:
     batch = [unsigned_statement() for _ in range(4)]
-    signatures = [certified(each) for each in batch]
+    signatures = [certified(item) for item in batch]
     signed = [with_signature(*pair) for pair in zip(batch, signatures, strict=True)]
     assert (await post(partner, signed, *signatures)).status_code == 200
     assert {
         row["statement_id"]: row["sha2"] for row in await stored_signatures(services, partner)
     } == {
-        each["id"]: hashlib.sha256(signature).hexdigest()
-        for each, signature in zip(batch, signatures, strict=True)
+        item["id"]: hashlib.sha256(signature).hexdigest()
+        for item, signature in zip(batch, signatures, strict=True)
     }
 
 
@@ -264,8 +264,8 @@ async def test_duplicate_adds_no_signature_to_an_unsigned_statement(
 async def test_forged_signature_is_refused(partner: Partner, services: Services) -> None:
     unsigned = unsigned_statement()
     forged = jws(unsigned, sign=rs("RS256", rsa_key("forger")), x5c=x5c(certificate(rsa_key())))
-    said = await refused(services, partner, await sign_and_post(partner, unsigned, forged))
-    assert said == "the signature does not verify with the key in x5c"
+    message = await refused(services, partner, await sign_and_post(partner, unsigned, forged))
+    assert message == "the signature does not verify with the key in x5c"
 
 
 async def test_payload_that_differs_from_the_statement_is_refused(
@@ -280,8 +280,8 @@ async def test_payload_that_differs_from_the_statement_is_refused(
         ({"timestamp": "2024-05-01T12:00:01Z"}, "/timestamp"),
     ):
         answer = await sign_and_post(partner, {**unsigned, **changed}, certified(unsigned))
-        said = await refused(services, partner, answer)
-        assert said == f"the payload differs from the statement at {where}"
+        message = await refused(services, partner, answer)
+        assert message == f"the payload differs from the statement at {where}"
 
 
 async def test_other_algorithm_than_rsa_with_sha2_is_refused(
@@ -308,9 +308,11 @@ async def test_other_algorithm_than_rsa_with_sha2_is_refused(
             ),
         ),
     ):
-        said = await refused(services, partner, await sign_and_post(partner, unsigned, signature))
-        assert "expected the alg RS256, RS384 or RS512" in said
-        assert algorithm in said
+        message = await refused(
+            services, partner, await sign_and_post(partner, unsigned, signature)
+        )
+        assert "expected the alg RS256, RS384 or RS512" in message
+        assert algorithm in message
 
 
 async def test_malformed_signature_is_refused(partner: Partner, services: Services) -> None:
@@ -345,17 +347,17 @@ async def test_signature_with_other_media_type_or_without_content_is_refused(
     assert await ids(partner) == set()
 
 
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("position", [0, 1])
 async def test_invalid_signature_refuses_the_batch(
-    partner: Partner, services: Services, place: int
+    partner: Partner, services: Services, position: int
 ) -> None:
     good, bad = unsigned_statement(), unsigned_statement()
     signatures = [certified(good), certified({**bad, "id": new_id()})]
     batch = [with_signature(good, signatures[0]), with_signature(bad, signatures[1])]
-    answer = await post(partner, batch if place else batch[::-1], *signatures)
+    answer = await post(partner, batch if position else batch[::-1], *signatures)
     assert answer.status_code == 400
     (result,) = answer.json()["results"]
-    assert result["index"] == place
+    assert result["index"] == position
     assert await stored_signatures(services, partner) == []
     assert await ids(partner) == set()
 
@@ -363,9 +365,9 @@ async def test_invalid_signature_refuses_the_batch(
 async def test_signature_of_a_conflicting_statement_is_not_stored(
     partner: Partner, services: Services
 ) -> None:
-    known = statement(id=new_id(), verb={"id": "http://example.com/other"})
-    assert (await partner.xapi(known)).status_code == 200
-    unsigned = unsigned_statement(id=known["id"])
+    existing = statement(id=new_id(), verb={"id": "http://example.com/other"})
+    assert (await partner.xapi(existing)).status_code == 200
+    unsigned = unsigned_statement(id=existing["id"])
     signature = certified(unsigned)
     for batch in (
         with_signature(unsigned, signature),
@@ -376,8 +378,8 @@ async def test_signature_of_a_conflicting_statement_is_not_stored(
     # Nor one in the same batch as a conflict.
     signed = unsigned_statement()
     signature = certified(signed)
-    conflict = {**known, "verb": {"id": "http://example.com/third"}}
+    conflict = {**existing, "verb": {"id": "http://example.com/third"}}
     answer = await post(partner, [with_signature(signed, signature), conflict], signature)
     assert answer.status_code == 409
     assert await stored_signatures(services, partner) == []
-    assert await ids(partner) == {known["id"]}
+    assert await ids(partner) == {existing["id"]}

@@ -23,7 +23,7 @@ from lrs.store import registry
 from lrs.store.statements import page_loader, page_query
 from tests.support.examples import examples
 from tests.support.partners import Partner, new_partner
-from tests.support.statement_oracle import VOIDED, Asked, Json, Oracle, Stored, instant
+from tests.support.statement_oracle import VOIDED, Json, ListQuery, Oracle, Stored, instant
 
 AGENTS: list[Json] = [
     {"mbox": "mailto:ann@example.com"},
@@ -63,9 +63,9 @@ def contexts(draw: st.DrawFn) -> Json:
             entry = {"objectType": "contextGroup", "group": draw(st.sampled_from(GROUPS))}
             context["contextGroups"] = [entry]
         case 4 | 5:
-            places = st.sampled_from(["parent", "grouping", "category", "other"])
+            positions = st.sampled_from(["parent", "grouping", "category", "other"])
             some = activities | st.lists(activities, max_size=2)
-            context["contextActivities"] = draw(st.dictionaries(places, some, max_size=2))
+            context["contextActivities"] = draw(st.dictionaries(positions, some, max_size=2))
     return context
 
 
@@ -140,15 +140,15 @@ class Reader:
         self, organization: str | None, params: list[tuple[str, str]]
     ) -> tuple[list[Json], int]:
         """All results of a query, and the number of pages."""
-        found: list[Json] = []
+        result: list[Json] = []
         answer = await self._get(self.partner.url("statements", organization), params)
         for taken in itertools.count(1):
             assert answer.status_code == 200, answer.text
             page = answer.json()
             assert set(page) == {"statements", "more"}
-            found += page["statements"]
+            result += page["statements"]
             if page["more"] == "":
-                return found, taken
+                return result, taken
             answer = await self._get(page["more"])
         raise AssertionError
 
@@ -191,9 +191,9 @@ async def send(world: World, readers: list[Reader]) -> list[tuple[UUID, str | No
         for batch in world.batches:
             await post(batch)
     return [
-        (UUID(each["id"]), batch.organization)
+        (UUID(statement["id"]), batch.organization)
         for batch in world.batches
-        for each in batch.statements
+        for statement in batch.statements
     ]
 
 
@@ -203,22 +203,22 @@ async def stored(reader: Reader, sent: list[tuple[UUID, str | None]]) -> list[St
     Each is returned either by statementId or by voidedStatementId.
     """
     everything, _ = await reader.read(None, [("ascending", "true")])
-    listed = {UUID(each["id"]): each for each in everything}
-    found = []
+    listed = {UUID(item["id"]): item for item in everything}
+    result = []
     for statement_id, organization in sent:
         plain = await reader.one("statementId", statement_id)
         voided = await reader.one("voidedStatementId", statement_id)
         assert (plain is None) != (voided is None)
         assert listed.get(statement_id) == plain
-        found.append(Stored(plain or voided or {}, organization))
-    oracle = Oracle(found)
-    for each in found:
-        assert oracle.is_voided(each.id) == (each.id not in listed)
-    order = [*listed, *(each.id for each in found if each.id not in listed)]
-    return sorted(found, key=lambda each: order.index(each.id))
+        result.append(Stored(plain or voided or {}, organization))
+    oracle = Oracle(result)
+    for item in result:
+        assert oracle.is_voided(item.id) == (item.id not in listed)
+    order = [*listed, *(item.id for item in result if item.id not in listed)]
+    return sorted(result, key=lambda item: order.index(item.id))
 
 
-def every_filter(authority: Json) -> Iterator[Asked]:
+def every_filter(authority: Json) -> Iterator[ListQuery]:
     """All combinations of the filter parameters."""
     agents: list[Json | None] = [None, *AGENTS, TEAM, authority]
     for agent, verb, activity, registration in itertools.product(
@@ -226,44 +226,46 @@ def every_filter(authority: Json) -> Iterator[Asked]:
     ):
         for related_agents in (False, True) if agent else (False,):
             for related_activities in (False, True) if activity else (False,):
-                yield Asked(agent, related_agents, verb, activity, related_activities, registration)
+                yield ListQuery(
+                    agent, related_agents, verb, activity, related_activities, registration
+                )
 
 
-def bounded(asked: Asked, moments: list[str], draw: random.Random) -> Asked:
+def bounded(requested: ListQuery, moments: list[str], draw: random.Random) -> ListQuery:
     """The same with an order, and sometimes with since and until equal to a stored time."""
-    asked = replace(asked, ascending=draw.random() < 0.5)
+    requested = replace(requested, ascending=draw.random() < 0.5)
     if draw.random() < 0.25:
-        asked = replace(asked, organization=draw.choice(ORGANIZATIONS))
+        requested = replace(requested, organization=draw.choice(ORGANIZATIONS))
     for name in ("since", "until"):
         if draw.random() < 0.15:
             moment = instant(draw.choice(moments)) + timedelta(microseconds=draw.randint(-1, 1))
-            asked = replace(asked, **{name: moment.isoformat()})
-    return asked
+            requested = replace(requested, **{name: moment.isoformat()})
+    return requested
 
 
-def parameters(asked: Asked, limit: int | None) -> list[tuple[str, str]]:
-    given: dict[str, Any] = {
-        "agent": json.dumps(asked.agent) if asked.agent else None,
-        "related_agents": asked.related_agents and "true",
-        "verb": asked.verb,
-        "activity": asked.activity,
-        "related_activities": asked.related_activities and "true",
-        "registration": asked.registration,
-        "since": asked.since,
-        "until": asked.until,
-        "ascending": asked.ascending and "true",
+def parameters(requested: ListQuery, limit: int | None) -> list[tuple[str, str]]:
+    argument: dict[str, Any] = {
+        "agent": json.dumps(requested.agent) if requested.agent else None,
+        "related_agents": requested.related_agents and "true",
+        "verb": requested.verb,
+        "activity": requested.activity,
+        "related_activities": requested.related_activities and "true",
+        "registration": requested.registration,
+        "since": requested.since,
+        "until": requested.until,
+        "ascending": requested.ascending and "true",
         "limit": str(limit) if limit else None,
     }
-    return [(name, value) for name, value in given.items() if value]
+    return [(name, value) for name, value in argument.items() if value]
 
 
 async def compare(
-    reader: Reader, oracle: Oracle, asked: Asked, limit: int | None, *, full: bool
+    reader: Reader, oracle: Oracle, requested: ListQuery, limit: int | None, *, full: bool
 ) -> None:
-    expected = oracle.list(asked)
-    found, taken = await reader.read(asked.organization, parameters(asked, limit))
-    assert [each["id"] for each in found] == [each["id"] for each in expected], (asked, limit)
-    assert found == expected
+    expected = oracle.list(requested)
+    result, taken = await reader.read(requested.organization, parameters(requested, limit))
+    assert [item["id"] for item in result] == [item["id"] for item in expected], (requested, limit)
+    assert result == expected
     needed = max(1, -(-len(expected) // limit)) if limit else 1
     assert taken == needed if full else taken >= needed
 
@@ -285,16 +287,16 @@ async def compare_all(
     everything = await reader(services, owner, frozenset({scopes.ALL}))
     only_mine = frozenset({scopes.STATEMENTS_WRITE, scopes.STATEMENTS_READ_MINE})
     mine = await reader(services, owner, only_mine)
-    found = await stored(everything, await send(world, [everything, mine]))
-    oracle = Oracle(found)
-    moments = [each.statement["stored"] for each in found]
+    result = await stored(everything, await send(world, [everything, mine]))
+    oracle = Oracle(result)
+    moments = [item.statement["stored"] for item in result]
     draw = random.Random(world.seed)
 
-    async def check(asked: Asked) -> None:
-        asked, who = bounded(asked, moments, draw), everything
+    async def check(requested: ListQuery) -> None:
+        requested, client = bounded(requested, moments, draw), everything
         if draw.random() < 0.2:
-            asked, who = replace(asked, mine=mine.authority), mine
-        await compare(who, oracle, asked, draw.choice([None, None, 1, 2, 3]), full=full)
+            requested, client = replace(requested, mine=mine.authority), mine
+        await compare(client, oracle, requested, draw.choice([None, None, 1, 2, 3]), full=full)
 
     every = list(every_filter(everything.authority))
     draw.shuffle(every)

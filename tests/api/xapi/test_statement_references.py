@@ -12,11 +12,11 @@ from tests.support.references import (
     READ,
     SAW,
     chain,
-    found,
+    count_pending,
+    list_ids,
     reading,
     referring,
     send,
-    unsettled,
     voiding,
 )
 from tests.support.statements import new_id, statement
@@ -28,23 +28,23 @@ async def test_voided_target_is_still_inherited_from(partner: Partner) -> None:
     await send(partner, reading(read))
     await send(partner, referring(saw, read))
     await send(partner, voiding(void, read))
-    assert await found(partner, verb=READ) == [void, saw]
+    assert await list_ids(partner, verb=READ) == [void, saw]
     newest = (await partner.get(verb=READ, limit="1")).json()
-    assert [each["id"] for each in newest["statements"]] == [void]
+    assert [item["id"] for item in newest["statements"]] == [void]
     assert newest["more"]
 
 
 async def test_since_and_until_apply_to_the_referring_statement(partner: Partner) -> None:
     read, saw, void = new_id(), new_id(), new_id()
     stored = []
-    for each in (reading(read), referring(saw, read), voiding(void, read)):
-        await send(partner, each)
+    for item in (reading(read), referring(saw, read), voiding(void, read)):
+        await send(partner, item)
         stored.append((await partner.get(ascending="false")).json()["statements"][0]["stored"])
-    assert await found(partner, verb=READ, since=stored[0]) == [void, saw]
-    assert await found(partner, verb=READ, since=stored[1]) == [void]
-    assert await found(partner, verb=READ, until=stored[1]) == [saw]
-    assert await found(partner, verb=READ, until=stored[0]) == []
-    assert await found(partner, verb=READ, since=stored[2]) == []
+    assert await list_ids(partner, verb=READ, since=stored[0]) == [void, saw]
+    assert await list_ids(partner, verb=READ, since=stored[1]) == [void]
+    assert await list_ids(partner, verb=READ, until=stored[1]) == [saw]
+    assert await list_ids(partner, verb=READ, until=stored[0]) == []
+    assert await list_ids(partner, verb=READ, since=stored[2]) == []
 
 
 async def test_each_filter_matches_the_statement_or_a_target(partner: Partner) -> None:
@@ -53,8 +53,8 @@ async def test_each_filter_matches_the_statement_or_a_target(partner: Partner) -
     await send(partner, reading(read), referring(saw, read))
     witness = '{"mbox":"mailto:witness@example.com"}'
     activity = "http://example.com/course/1"
-    assert await found(partner, agent=witness, verb=READ, activity=activity) == [saw]
-    assert await found(partner, agent=witness, verb=SAW) == [saw]
+    assert await list_ids(partner, agent=witness, verb=READ, activity=activity) == [saw]
+    assert await list_ids(partner, agent=witness, verb=SAW) == [saw]
 
 
 async def test_reference_in_context_or_substatement_inherits_nothing(
@@ -69,7 +69,7 @@ async def test_reference_in_context_or_substatement_inherits_nothing(
         statement(id=mention, context={"statement": reference}),
         statement(id=part, object={"objectType": "SubStatement", **inner}),
     )
-    assert await found(partner, verb=READ) == [read]
+    assert await list_ids(partner, verb=READ) == [read]
 
 
 ORDERS = list(itertools.permutations(range(4)))
@@ -80,21 +80,23 @@ async def test_chain_inherits_in_every_arrival_order(
     partner: Partner, order: tuple[int, ...]
 ) -> None:
     sent = chain()
-    for count, place in enumerate(order, 1):
-        await send(partner, sent[place])
-        here = set(order[:count])
-        reached = [  # those with a complete chain down to the first
-            sent[place]["id"] for place in order[:count] if here.issuperset(range(place + 1))
+    for count, position in enumerate(order, 1):
+        await send(partner, sent[position])
+        current = set(order[:count])
+        resolved = [  # those with a complete chain down to the first
+            sent[position]["id"]
+            for position in order[:count]
+            if current.issuperset(range(position + 1))
         ]
-        assert await found(partner, verb=READ, ascending="true") == reached
+        assert await list_ids(partner, verb=READ, ascending="true") == resolved
 
 
 async def test_chain_in_one_batch_inherits(partner: Partner) -> None:
     for order in ORDERS:
         sent = chain()
-        await send(partner, *(sent[place] for place in order))
-        listed = await found(partner, verb=READ)
-        assert {each["id"] for each in sent} <= set(listed)
+        await send(partner, *(sent[position] for position in order))
+        listed = await list_ids(partner, verb=READ)
+        assert {item["id"] for item in sent} <= set(listed)
         assert len(listed) == len(set(listed))
 
 
@@ -103,14 +105,14 @@ async def test_chain_with_a_missing_end_inherits_from_the_middle(partner: Partne
     await send(partner, referring(ids[0], new_id()))
     await send(partner, referring(ids[1], ids[0], READ))
     await send(partner, referring(ids[2], ids[1]))
-    assert await found(partner, verb=READ) == [ids[2], ids[1]]
+    assert await list_ids(partner, verb=READ) == [ids[2], ids[1]]
 
 
 async def test_self_reference_is_resolved(partner: Partner, services: Services) -> None:
     own = new_id()
     await send(partner, referring(own, own))
-    assert await found(partner, verb=SAW) == [own]
-    assert await unsettled(services, partner) == 0
+    assert await list_ids(partner, verb=SAW) == [own]
+    assert await count_pending(services, partner) == 0
 
 
 @pytest.mark.parametrize("length", [2, 3])
@@ -123,11 +125,11 @@ async def test_cycle_inherits_from_all_of_its_statements(
     sent = [
         referring(own, ids[(number + 1) % length], verbs[number]) for number, own in enumerate(ids)
     ]
-    for batch in [sent] if at_once else [[each] for each in sent]:
+    for batch in [sent] if at_once else [[item] for item in sent]:
         await send(partner, *batch)
     for verb in verbs:
-        assert sorted(await found(partner, verb=verb)) == sorted(ids)
-    assert await unsettled(services, partner) == 0
+        assert sorted(await list_ids(partner, verb=verb)) == sorted(ids)
+    assert await count_pending(services, partner) == 0
 
 
 async def test_many_references_to_a_late_target_are_resolved(partner: Partner) -> None:
@@ -136,4 +138,4 @@ async def test_many_references_to_a_late_target_are_resolved(partner: Partner) -
     for batch in batches:
         await send(partner, *batch)
     await send(partner, reading(read))
-    assert len(await found(partner, verb=READ)) == 61
+    assert len(await list_ids(partner, verb=READ)) == 61

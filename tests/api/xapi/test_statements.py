@@ -36,7 +36,7 @@ DATACAMP = {
 
 
 async def stored(partner: Partner) -> list[str]:
-    return [each["id"] for each in await partner.all()]
+    return [item["id"] for item in await partner.all()]
 
 
 # Authentication
@@ -54,18 +54,18 @@ async def test_basic_static_token_and_oauth2_are_accepted(
         granted=frozenset({scopes.ALL}),
         expires_at=None,
     )
-    ways: list[dict[str, Any]] = [
+    methods: list[dict[str, Any]] = [
         {"auth": (partner.key, partner.secret), "headers": XAPI},
         {"headers": XAPI | {"Authorization": f"Bearer {static.token}"}},
         {"headers": XAPI | partner.headers},
         {"headers": XAPI | {"Authorization": f"bearer {partner.token}"}},
     ]
-    for way in ways:
-        answer = await partner.http.post(URL, json=statement(), **way)
+    for method in methods:
+        answer = await partner.http.post(URL, json=statement(), **method)
         assert answer.status_code == 200, answer.text
-        found = await partner.http.get(URL, params={"statementId": answer.json()[0]}, **way)
-        assert found.status_code == 200
-    assert len(await stored(partner)) == len(ways)
+        result = await partner.http.get(URL, params={"statementId": answer.json()[0]}, **method)
+        assert result.status_code == 200
+    assert len(await stored(partner)) == len(methods)
 
 
 async def test_invalid_credentials_return_401(partner: Partner) -> None:
@@ -73,9 +73,9 @@ async def test_invalid_credentials_return_401(partner: Partner) -> None:
         answer = await partner.http.post(URL, json=statement(), headers=XAPI | headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
         assert answer.headers["www-authenticate"]
-    asked = (await partner.http.get(URL, headers=XAPI)).headers["www-authenticate"]
-    assert "Basic realm=" in asked
-    assert "Bearer" in asked
+    requested = (await partner.http.get(URL, headers=XAPI)).headers["www-authenticate"]
+    assert "Basic realm=" in requested
+    assert "Bearer" in requested
 
 
 async def test_expired_token_returns_401(partner: Partner, services: Services) -> None:
@@ -134,24 +134,25 @@ async def test_every_response_has_version_and_watermark(partner: Partner) -> Non
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"), [("1.0", "1.0.3"), ("1.0.1", "1.0.3"), ("2.0.0", "2.0.0"), ("2.0", "2.0.0")]
+    ("requested", "expected"),
+    [("1.0", "1.0.3"), ("1.0.1", "1.0.3"), ("2.0.0", "2.0.0"), ("2.0", "2.0.0")],
 )
 async def test_response_has_the_version_of_the_request(
-    partner: Partner, asked: str, told: str
+    partner: Partner, requested: str, expected: str
 ) -> None:
-    answer = await partner.xapi(statement(), **{VERSION: asked})
-    assert (answer.status_code, answer.headers[VERSION]) == (200, told)
+    answer = await partner.xapi(statement(), **{VERSION: requested})
+    assert (answer.status_code, answer.headers[VERSION]) == (200, expected)
 
 
-@pytest.mark.parametrize("asked", [None, "", "0.95", "1.1", "3.0.0", "x"])
-async def test_unsupported_version_is_refused(partner: Partner, asked: str | None) -> None:
-    headers = {} if asked is None else {VERSION: asked}
+@pytest.mark.parametrize("requested", [None, "", "0.95", "1.1", "3.0.0", "x"])
+async def test_unsupported_version_is_refused(partner: Partner, requested: str | None) -> None:
+    headers = {} if requested is None else {VERSION: requested}
     for method in ("GET", "POST"):
         answer = await partner.http.request(
             method, URL, json=statement(), headers=headers, auth=(partner.key, partner.secret)
         )
         assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-version")
-        assert answer.headers[VERSION] == ("2.0.0" if asked else "0.95")
+        assert answer.headers[VERSION] == ("2.0.0" if requested else "0.95")
         assert WATERMARK in answer.headers
     assert await stored(partner) == []
 
@@ -159,9 +160,9 @@ async def test_unsupported_version_is_refused(partner: Partner, asked: str | Non
 async def test_watermark_covers_the_acknowledged_statement(partner: Partner) -> None:
     answer = await partner.xapi(statement())
     listed = await partner.http.get(URL, headers=XAPI, auth=(partner.key, partner.secret))
-    (found,) = listed.json()["statements"]
-    assert [found["id"]] == answer.json()
-    assert found["stored"] <= listed.headers[WATERMARK]
+    (result,) = listed.json()["statements"]
+    assert [result["id"]] == answer.json()
+    assert result["stored"] <= listed.headers[WATERMARK]
 
 
 # Single statements and batches
@@ -171,7 +172,7 @@ async def test_single_statement_and_batch_return_their_ids(partner: Partner) -> 
     one = await partner.xapi(statement())
     assert len(one.json()) == 1
     ids = [new_id() for _ in range(3)]
-    batch = await partner.xapi([statement(id=each) for each in ids])
+    batch = await partner.xapi([statement(id=item) for item in ids])
     assert batch.json() == ids
     assert sorted(await stored(partner)) == sorted([*ids, *one.json()])
 
@@ -185,29 +186,29 @@ async def test_repeated_statement_is_idempotent(partner: Partner) -> None:
         assert (answer.status_code, answer.json()) == (200, [sent[0]["id"]])
     assert await partner.all() == before
     answer = await partner.xapi(sent)
-    assert (answer.status_code, answer.json()) == (200, [each["id"] for each in sent])
+    assert (answer.status_code, answer.json()) == (200, [item["id"] for item in sent])
     assert len(await stored(partner)) == 2
 
 
 async def test_conflict_returns_409_and_stores_nothing_of_the_batch(partner: Partner) -> None:
-    known = statement(id=new_id())
-    await partner.xapi(known)
-    other = {**known, "object": {"id": "http://example.com/other"}}
+    existing = statement(id=new_id())
+    await partner.xapi(existing)
+    other = {**existing, "object": {"id": "http://example.com/other"}}
     one = await partner.xapi(other)
     assert (one.status_code, one.json()["code"]) == (409, "statement-conflict")
     batch = await partner.xapi([statement(id=new_id()), other, statement()])
     assert batch.status_code == 409
     assert batch.headers["content-type"] == "application/problem+json"
     (result,) = batch.json()["results"]
-    assert (result["index"], result["id"], result["outcome"]) == (1, known["id"], "conflict")
+    assert (result["index"], result["id"], result["outcome"]) == (1, existing["id"], "conflict")
     assert [error["pointer"] for error in result["problem"]["errors"]] == ["/object/id"]
-    assert await stored(partner) == [known["id"]]
+    assert await stored(partner) == [existing["id"]]
 
 
 async def test_refused_batch_reports_no_stored_item(partner: Partner) -> None:
-    known = statement(id=new_id())
-    await partner.xapi(known)
-    other = {**known, "object": {"id": "http://example.com/other"}}
+    existing = statement(id=new_id())
+    await partner.xapi(existing)
+    other = {**existing, "object": {"id": "http://example.com/other"}}
     for bad in (other, BROKEN):
         answer = await partner.xapi([statement(id=new_id()), bad])
         (result,) = answer.json()["results"]
@@ -263,8 +264,8 @@ async def test_datacamp_example_is_deduplicated(partner: Partner, name: str) -> 
             auth=(partner.key, partner.secret),
         )
         assert answer.status_code == 200, answer.text
-    (found,) = await partner.all()
-    assert json.loads(DATACAMP[name]).items() <= found.items()
+    (result,) = await partner.all()
+    assert json.loads(DATACAMP[name]).items() <= result.items()
 
 
 async def test_retried_batch_is_idempotent(partner: Partner) -> None:
@@ -290,13 +291,13 @@ async def test_retried_batch_is_idempotent(partner: Partner) -> None:
     ]
     for _ in range(2):
         answer = await partner.xapi(batch, **{VERSION: "1.0.0"})
-        assert (answer.status_code, answer.json()) == (200, [each["id"] for each in batch])
+        assert (answer.status_code, answer.json()) == (200, [item["id"] for item in batch])
     assert len(await stored(partner)) == len(batch)
     # After a refused batch, it sends the statements one by one.
     batch[3]["verb"] = {"display": {}}
-    batch = [{**each, "id": new_id()} for each in batch[:6]]
+    batch = [{**item, "id": new_id()} for item in batch[:6]]
     assert (await partner.xapi(batch)).status_code == 400
-    assert [(await partner.xapi(each)).status_code for each in batch] == [200] * 3 + [400] + [
+    assert [(await partner.xapi(item)).status_code for item in batch] == [200] * 3 + [400] + [
         200
     ] * 2
 
@@ -377,7 +378,7 @@ async def test_full_queue_returns_503_and_stores_nothing(
         async def post(ids: list[str]) -> httpx.Response:
             return await http.post(
                 URL,
-                json=[statement(id=each) for each in ids],
+                json=[statement(id=item) for item in ids],
                 headers=XAPI,
                 auth=(partner.key, partner.secret),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.partners import Partner
-from tests.support.references import READ, found, is_voided, reading, send, voiding
+from tests.support.references import READ, is_voided, list_ids, reading, send, voiding
 from tests.support.statements import XAPI, new_id
 
 
@@ -14,7 +14,7 @@ async def test_voided_statement_is_listed_by_voided_statement_id_only(partner: P
     await send(partner, reading(read))
     await send(partner, voiding(void, read))
     assert await is_voided(partner, read)
-    assert await found(partner) == [void]
+    assert await list_ids(partner) == [void]
 
 
 async def test_statement_response_is_not_cached(partner: Partner) -> None:
@@ -32,10 +32,10 @@ async def test_statement_response_is_not_cached(partner: Partner) -> None:
 async def test_statement_voided_before_arrival_is_voided(partner: Partner) -> None:
     read, void = new_id(), new_id()
     await send(partner, voiding(void, read))
-    assert await found(partner) == [void]
+    assert await list_ids(partner) == [void]
     await send(partner, reading(read))
     assert await is_voided(partner, read)
-    assert await found(partner) == [void]
+    assert await list_ids(partner) == [void]
 
 
 @pytest.mark.parametrize("voiding_first", [False, True])
@@ -46,7 +46,7 @@ async def test_statement_voided_in_the_same_batch_is_voided(
     batch = [reading(read), voiding(void, read)]
     await send(partner, *(reversed(batch) if voiding_first else batch))
     assert await is_voided(partner, read)
-    assert await found(partner, verb=READ) == [void]
+    assert await list_ids(partner, verb=READ) == [void]
 
 
 async def test_second_voiding_changes_nothing(partner: Partner) -> None:
@@ -55,7 +55,7 @@ async def test_second_voiding_changes_nothing(partner: Partner) -> None:
     await send(partner, voiding(first, read))
     await send(partner, voiding(second, read))
     assert await is_voided(partner, read)
-    assert await found(partner, verb=READ) == [second, first]
+    assert await list_ids(partner, verb=READ) == [second, first]
 
 
 async def test_voiding_statement_cannot_be_voided(partner: Partner) -> None:
@@ -65,7 +65,7 @@ async def test_voiding_statement_cannot_be_voided(partner: Partner) -> None:
     await send(partner, voiding(second, void))
     assert await is_voided(partner, read)
     assert not await is_voided(partner, void)
-    assert await found(partner) == [second, void]
+    assert await list_ids(partner) == [second, void]
 
 
 async def test_id_of_a_voided_statement_stays_in_use(partner: Partner) -> None:
@@ -82,7 +82,7 @@ async def test_voiding_by_another_partner_has_no_effect(
     await send(partner, reading(read))
     await send(stranger, voiding(new_id(), read))
     assert not await is_voided(partner, read)
-    assert await found(stranger, verb=READ) == []
+    assert await list_ids(stranger, verb=READ) == []
 
 
 async def test_voiding_by_upper_case_id_voids_the_statement(partner: Partner) -> None:
@@ -90,4 +90,4 @@ async def test_voiding_by_upper_case_id_voids_the_statement(partner: Partner) ->
     await send(partner, voiding(void, read.upper()))
     await send(partner, reading(read))
     assert await is_voided(partner, read)
-    assert await found(partner, verb=READ) == [void]
+    assert await list_ids(partner, verb=READ) == [void]

@@ -32,10 +32,10 @@ async def test_list_wait_for_an_open_transaction_times_out(
         began = asyncio.get_running_loop().time()
         answer = await partner.get()
         assert asyncio.get_running_loop().time() - began < 1
-        assert [each["id"] for each in answer.json()["statements"]] == [early[0]["id"]]
+        assert [item["id"] for item in answer.json()["statements"]] == [early[0]["id"]]
         through = answer.headers[THROUGH]
     rest = await partner.all(since=through, ascending="true")
-    assert {each["id"] for each in rest} == {late["id"], meanwhile[0]["id"]}
+    assert {item["id"] for item in rest} == {late["id"], meanwhile[0]["id"]}
     assert min(map(stored, rest)) > datetime.fromisoformat(through)
 
 
@@ -51,7 +51,7 @@ async def test_list_waits_for_a_transaction_that_commits_soon(
     assert not asking.done()
     await transaction.commit()
     answer = await asking
-    assert [each["id"] for each in answer.json()["statements"]] == [late["id"]]
+    assert [item["id"] for item in answer.json()["statements"]] == [late["id"]]
 
 
 async def test_rolled_back_transaction_does_not_hold_back_the_watermark(
@@ -62,7 +62,7 @@ async def test_rolled_back_transaction_does_not_hold_back_the_watermark(
     await store.insert_new(slow_writer, partner.partner_id, [prepared(fresh(1)[0])])
     await transaction.rollback()
     await send(partner, sent := fresh(1))
-    assert [each["id"] for each in await partner.all()] == [sent[0]["id"]]
+    assert [item["id"] for item in await partner.all()] == [sent[0]["id"]]
 
 
 async def end(connection: asyncpg.Connection, services: Services) -> None:
@@ -132,7 +132,7 @@ async def test_every_response_has_a_recent_watermark(partner: Partner) -> None:
     async def xapi(**params: str) -> httpx.Response:
         return await partner.http.get("/xapi/statements", params=params, headers=XAPI, auth=basic)
 
-    asked: list[tuple[int, Awaitable[httpx.Response]]] = [
+    requested: list[tuple[int, Awaitable[httpx.Response]]] = [
         (200, partner.get()),
         (200, partner.get(statementId=sent[0]["id"])),
         (404, partner.get(statementId=new_id())),
@@ -144,7 +144,7 @@ async def test_every_response_has_a_recent_watermark(partner: Partner) -> None:
         (200, partner.xapi(statement())),
         (400, partner.xapi({})),
     ]
-    for status, asking in asked:
+    for status, asking in requested:
         answer = await asking
         assert answer.status_code == status
         assert HEADER_FORM.fullmatch(answer.headers[THROUGH])
@@ -154,4 +154,4 @@ async def test_every_response_has_a_recent_watermark(partner: Partner) -> None:
 async def test_watermark_covers_the_listed_statements(partner: Partner) -> None:
     await send(partner, fresh(3))
     answer = await partner.get()
-    assert all(stored(each) <= bound(answer) for each in answer.json()["statements"])
+    assert all(stored(item) <= bound(answer) for item in answer.json()["statements"])
