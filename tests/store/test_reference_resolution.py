@@ -59,12 +59,12 @@ async def race(partners: Iterable[Partner], sent: Iterable[Json]) -> None:
 async def test_concurrent_target_and_reference_are_resolved(
     services: Services, http: httpx.AsyncClient, second_http: httpx.AsyncClient
 ) -> None:
-    current = await new_partner(services, http)
-    existing = replace(current, http=second_http)
-    for number in range(80):
+    first = await new_partner(services, http)
+    second = replace(first, http=second_http)
+    for number in range(30):
         both = chain(2)
-        await race([current, existing], both[:: -1 if number % 2 else 1])
-        listed = set(await list_ids(existing, verb=READ, limit="5"))
+        await race([first, second], both[:: -1 if number % 2 else 1])
+        listed = set(await list_ids(second, verb=READ, limit="5"))
         assert listed.issuperset(item["id"] for item in both)
 
 
@@ -73,22 +73,22 @@ async def test_concurrent_target_and_reference_are_resolved(
 async def test_concurrent_chain_is_resolved(
     partner: Partner, second_http: httpx.AsyncClient, order: tuple[int, ...]
 ) -> None:
-    existing = replace(partner, http=second_http)
+    second = replace(partner, http=second_http)
     sent = chain()
-    await race([partner, existing], (sent[position] for position in order))
+    await race([partner, second], (sent[position] for position in order))
     assert sorted(await list_ids(partner, verb=READ)) == sorted(item["id"] for item in sent)
 
 
 @pytest.mark.usefixtures("slow_resolution")
-@pytest.mark.parametrize("existing", range(4))
+@pytest.mark.parametrize("stored", range(4))
 async def test_concurrent_neighbours_of_a_stored_link_are_resolved(
-    partner: Partner, services: Services, second_http: httpx.AsyncClient, existing: int
+    partner: Partner, services: Services, second_http: httpx.AsyncClient, stored: int
 ) -> None:
     """One statement of the chain is stored already: its neighbours see it, but not each other."""
-    present = replace(partner, http=second_http)
+    second = replace(partner, http=second_http)
     sent = chain()
-    await send(partner, sent.pop(existing))
-    await race([partner, present], sent)
+    await send(partner, sent.pop(stored))
+    await race([partner, second], sent)
     assert len(await list_ids(partner, verb=READ)) == 4
     assert await count_pending(services, partner) == 0
 

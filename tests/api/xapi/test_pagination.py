@@ -81,19 +81,19 @@ async def test_polling_by_watermark_returns_each_statement_once(
     writers: Writers, second_http: httpx.AsyncClient
 ) -> None:
     """In either order, from one server or alternating between two."""
-    current, existing = writers.partner, replace(writers.partner, http=second_http)
+    first, second = writers.partner, replace(writers.partner, http=second_http)
     pollers = [
-        Poller(current, {"ascending": "true", "limit": "20"}),
-        Poller(existing, {"ascending": "true"}),
-        Poller(current, {"limit": "20"}),
-        Poller(existing, {"agent": '{"mbox":"mailto:learner@example.com"}', "limit": "33"}),
+        Poller(first, {"ascending": "true", "limit": "20"}),
+        Poller(second, {"ascending": "true"}),
+        Poller(first, {"limit": "20"}),
+        Poller(second, {"agent": '{"mbox":"mailto:learner@example.com"}', "limit": "33"}),
     ]
 
     async def keep_polling(poller: Poller) -> None:
         while not writers.stop:
             await poller.poll()
             if poller is pollers[1]:
-                poller.partner = random.choice([current, existing])
+                poller.partner = random.choice([first, second])
 
     async with writers.writing():
         polling = asyncio.gather(*map(keep_polling, pollers))
@@ -112,10 +112,10 @@ async def test_acknowledged_statement_is_listed_at_once(
     monkeypatch.setattr(
         watermark, "_OPEN_WRITERS_TIMEOUT", 10
     )  # a transaction on a busy machine is not stuck
-    current, existing = writers.partner, replace(writers.partner, http=second_http)
+    first, second = writers.partner, replace(writers.partner, http=second_http)
 
     async def write_and_read(number: int) -> None:
-        writer, reader = (current, existing) if number % 2 else (existing, current)
+        writer, reader = (first, second) if number % 2 else (second, first)
         for _ in range(8):
             verb = f"http://example.com/verbs/{new_id()}"
             await send(writer, [statement(verb={"id": verb})])
@@ -129,7 +129,7 @@ async def test_no_statement_appears_at_or_before_a_sent_watermark(
     writers: Writers, second_http: httpx.AsyncClient
 ) -> None:
     """Every sent header is before all statements that appear later."""
-    current, existing = writers.partner, replace(writers.partner, http=second_http)
+    first, second = writers.partner, replace(writers.partner, http=second_http)
     promised: list[tuple[datetime, set[str]]] = []
 
     async def read(partner: Partner) -> None:
@@ -139,10 +139,10 @@ async def test_no_statement_appears_at_or_before_a_sent_watermark(
             promised.append((bound(early), listed))
 
     async with writers.writing():
-        reading = asyncio.gather(read(current), read(existing))
+        reading = asyncio.gather(read(first), read(second))
         await asyncio.sleep(1)
     await reading
-    everything = await current.all()
+    everything = await first.all()
     assert promised
     for through, listed in promised:
         assert listed.issuperset(item["id"] for item in everything if stored(item) <= through)
@@ -160,12 +160,10 @@ async def test_full_last_page_has_no_more(partner: Partner) -> None:
 
 async def test_page_size_is_limited_by_the_server(partner: Partner, settings: Settings) -> None:
     async with another_server(msgspec.structs.replace(settings, max_page_size=2)) as client:
-        existing = replace(partner, http=client)
-        await send(existing, fresh(5))
+        second = replace(partner, http=client)
+        await send(second, fresh(5))
         for params in ({}, {"limit": "0"}, {"limit": "100"}):
-            result = [
-                len(answer.json()["statements"]) async for answer in pages(existing, **params)
-            ]
+            result = [len(answer.json()["statements"]) async for answer in pages(second, **params)]
             assert result == [2, 2, 1]
 
 
@@ -214,9 +212,9 @@ async def test_more_has_the_public_path_prefix(partner: Partner, settings: Setti
     public = msgspec.structs.replace(settings, public_url="https://example.com/learning/lrs")
     async with another_server(public) as client:
         await send(partner, fresh(2))
-        existing = replace(partner, http=client)
-        await existing.authenticate()
-        answer = await existing.get(limit="1")
+        second = replace(partner, http=client)
+        await second.authenticate()
+        answer = await second.get(limit="1")
     assert answer.json()["more"].startswith(f"/learning/lrs/v1/partners/{partner.name}/statements?")
 
 

@@ -82,11 +82,11 @@ async def test_chain_inherits_in_every_arrival_order(
     sent = chain()
     for count, position in enumerate(order, 1):
         await send(partner, sent[position])
-        current = set(order[:count])
+        arrived = set(order[:count])
         resolved = [  # those with a complete chain down to the first
             sent[position]["id"]
             for position in order[:count]
-            if current.issuperset(range(position + 1))
+            if arrived.issuperset(range(position + 1))
         ]
         assert await list_ids(partner, verb=READ, ascending="true") == resolved
 

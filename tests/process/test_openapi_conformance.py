@@ -1,4 +1,4 @@
-"""The server answers as the OpenAPI document describes."""
+"""The server answers as the OpenAPI document describes, over a socket."""
 
 from __future__ import annotations
 
