@@ -17,8 +17,6 @@ from lrs.errors import Unavailable
 
 _log = logging.getLogger("lrs.auth")
 
-_MIN_REFRESH_SECONDS = 10.0
-_MAX_AGE_SECONDS = 300.0
 _TIMEOUT_SECONDS = 5.0
 
 JWKS_ERRORS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, JoseError)
@@ -37,12 +35,20 @@ class ExternalIssuer:
 class ExternalKeys:
     """Caches the keys of an external issuer.
 
-    A known key is used for 5 minutes before the key set is fetched again, so that a withdrawn key
-    expires. An unknown key causes a fetch, but at most one in 10 seconds.
+    A known key is used for `max_age_seconds` before the key set is fetched again, so that a
+    withdrawn key expires. An unknown key causes a fetch, but at most one in `min_refresh_seconds`.
     """
 
-    def __init__(self, issuer: ExternalIssuer) -> None:
+    def __init__(
+        self,
+        issuer: ExternalIssuer,
+        *,
+        max_age_seconds: float = 300.0,
+        min_refresh_seconds: float = 10.0,
+    ) -> None:
         self._issuer = issuer
+        self._max_age_seconds = max_age_seconds
+        self._min_refresh_seconds = min_refresh_seconds
         self._keys = KeySet([])
         self._fetched_at = float("-inf")
         self._fetch_error: Unavailable | None = None
@@ -54,7 +60,7 @@ class ExternalKeys:
         Raises Unavailable if it cannot be fetched and no cached key has this id.
         """
         is_cached = any(key.kid == kid for key in self._keys.keys)
-        if is_cached and time.monotonic() - self._fetched_at < _MAX_AGE_SECONDS:
+        if is_cached and time.monotonic() - self._fetched_at < self._max_age_seconds:
             return self._keys
         try:
             await self._refresh()
@@ -66,7 +72,7 @@ class ExternalKeys:
 
     async def _refresh(self) -> None:
         async with self._fetching:
-            if time.monotonic() - self._fetched_at < _MIN_REFRESH_SECONDS:
+            if time.monotonic() - self._fetched_at < self._min_refresh_seconds:
                 if self._fetch_error:
                     raise self._fetch_error
                 return

@@ -149,26 +149,21 @@ async def test_unknown_key_does_not_fetch_the_key_set_again(
     assert issuer.asked == 1
 
 
-async def test_withdrawn_key_is_rejected_after_the_cache_expires(
-    settings: Settings, partner: Partner, issuer: ExternalIssuer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("max_age_seconds", "kid"), [(300.0, "issuer-1"), (0.0, "issuer-2")])
+async def test_withdrawn_key_is_dropped_after_the_cache_expires(
+    issuer: ExternalIssuer, max_age_seconds: float, kid: str
 ) -> None:
-    monkeypatch.setattr(jwks, "_MIN_REFRESH_SECONDS", 0.0)
-    async with serving(trusting(settings, str(issuer.file))) as http:
+    configured = jwks.ExternalIssuer(ISSUER, str(issuer.file), AUDIENCE)
+    keys = jwks.ExternalKeys(configured, max_age_seconds=max_age_seconds, min_refresh_seconds=0.0)
 
-        async def status() -> int:
-            """Of a token that was never seen."""
-            token = issuer.token(client_id=partner.key, jti=str(time.monotonic_ns()))
-            answer = await http.get(partner.url("statements"), headers=bearer(token))
-            return answer.status_code
+    async def cached() -> list[str | None]:
+        return [key.kid for key in (await keys.get("issuer-1")).keys]
 
-        assert await status() == 200
-        issuer.publish(RSAKey.generate_key(2048, {"kid": "issuer-2"}))
-        assert await status() == 200
-        monkeypatch.setattr(jwks, "_MAX_AGE_SECONDS", 0.0)
-        issuer.file.rename(issuer.file.with_suffix(".away"))
-        assert await status() == 200  # an unreachable issuer withdraws nothing
-        issuer.file.with_suffix(".away").rename(issuer.file)
-        assert await status() == 401
+    assert await cached() == ["issuer-1"]
+    issuer.file.rename(issuer.file.with_suffix(".away"))
+    assert await cached() == ["issuer-1"]  # an unreachable issuer withdraws nothing
+    issuer.publish(RSAKey.generate_key(2048, {"kid": "issuer-2"}))
+    assert await cached() == [kid]
 
 
 async def test_unreachable_key_set_returns_503_with_retry_after(
