@@ -178,7 +178,7 @@ async def test_failing_partner_does_not_delay_others(
         connection: asyncpg.Connection, partner_id: int, *more: object, limit: int
     ) -> int:
         if partner_id == partner.partner_id:
-            raise failure("told so")
+            raise failure("simulated failure")
         return await advance(connection, partner_id, *more, limit=limit)
 
     monkeypatch.setattr(projector, "advance", fail_for_one)

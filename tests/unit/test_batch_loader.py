@@ -14,19 +14,19 @@ class Library:
     """Answers each key with itself, once it is released."""
 
     def __init__(self) -> None:
-        self.asked: list[list[int]] = []
+        self.queries: list[list[int]] = []
         self.open = asyncio.Event()
 
-    async def ask(self, questions: Sequence[int]) -> Sequence[int]:
-        self.asked.append(list(questions))
+    async def ask(self, keys: Sequence[int]) -> Sequence[int]:
+        self.queries.append(list(keys))
         await self.open.wait()
-        if 13 in questions:
+        if 13 in keys:
             raise LookupError
-        return questions
+        return keys
 
 
-async def started(together: BatchLoader[int, int], *questions: int) -> list[asyncio.Task[int]]:
-    tasks = [asyncio.create_task(together.load(item)) for item in questions]
+async def started(together: BatchLoader[int, int], *keys: int) -> list[asyncio.Task[int]]:
+    tasks = [asyncio.create_task(together.load(item)) for item in keys]
     await asyncio.sleep(0.001)
     return tasks
 
@@ -36,10 +36,10 @@ async def test_keys_requested_during_a_query_share_the_next_query() -> None:
     together = BatchLoader(library.ask)
     first = await started(together, 1)
     later = await started(together, 2, 1, 3)
-    assert library.asked == [[1]]
+    assert library.queries == [[1]]
     library.open.set()
     assert await asyncio.gather(*first, *later) == [1, 2, 1, 3]
-    assert library.asked == [[1], [2, 1, 3]]
+    assert library.queries == [[1], [2, 1, 3]]
 
 
 async def test_failed_query_fails_only_for_its_callers() -> None:
@@ -69,7 +69,7 @@ async def test_query_has_at_most_a_hundred_keys() -> None:
     library.open.set()
     together = BatchLoader(library.ask)
     assert await asyncio.gather(*map(together.load, range(20, 270))) == list(range(20, 270))
-    assert [len(item) for item in library.asked] == [100, 100, 50]
+    assert [len(item) for item in library.queries] == [100, 100, 50]
 
 
 async def test_identical_concurrent_queries_run_once() -> None:

@@ -51,7 +51,7 @@ QUIZ: Json = {
 COURSE: Json = {"id": "http://example.com/course"}
 
 
-def told(actor: Json, target: Json, **more: Any) -> Json:
+def make_statement(actor: Json, target: Json, **more: Any) -> Json:
     verb = {"id": "http://example.com/did", "display": SHOWN}
     return {"actor": actor, "verb": verb, "object": target, **more}
 
@@ -64,8 +64,8 @@ CONTEXT: Json = {
     "contextGroups": [{"objectType": "contextGroup", "group": CREW}],
     "platform": "web",
 }
-INNER = {"objectType": "SubStatement", **told(CREW, QUIZ, context=CONTEXT)}
-FULL = told(
+INNER = {"objectType": "SubStatement", **make_statement(CREW, QUIZ, context=CONTEXT)}
+FULL = make_statement(
     ANA,
     INNER,
     id="6690e6c9-3ef0-4ed3-8b37-7f3964730bee",
@@ -122,8 +122,8 @@ def test_ids_format_keeps_identifying_members_only() -> None:
     ],
 )
 def test_ids_format_of_each_object_type(target: Json, form: Json) -> None:
-    assert ids(told(BEN, target))["object"] == form
-    assert ids(ids(told(BEN, target))) == ids(told(BEN, target))
+    assert ids(make_statement(BEN, target))["object"] == form
+    assert ids(ids(make_statement(BEN, target))) == ids(make_statement(BEN, target))
 
 
 def test_canonical_format_keeps_one_language_per_map() -> None:
@@ -159,7 +159,7 @@ def test_canonical_format_uses_the_merged_definition() -> None:
         QUIZ["id"]: merged,
         COURSE["id"]: {"type": "http://example.com/course-type"},
     }
-    form = canonical(told(ANA, QUIZ, context=CONTEXT), definitions, ["de"])
+    form = canonical(make_statement(ANA, QUIZ, context=CONTEXT), definitions, ["de"])
     assert form["object"] == {
         **QUIZ,
         "definition": {"name": {"de": "Vereint"}, "moreInfo": "http://example.com/more"},

@@ -27,12 +27,12 @@ SAMPLE: Event = {
 }
 
 
-def told(**changed: Any) -> dict[str, Any]:
+def convert(**changed: Any) -> dict[str, Any]:
     return track_events.statement({**SAMPLE, **changed}, organization=None, home_page=HOME)
 
 
 def test_vendor_example_becomes_a_statement() -> None:
-    assert told() == {
+    assert convert() == {
         "id": track_events.event_id(SAMPLE, None),
         "actor": {"objectType": "Agent", "mbox": "mailto:john.doe@company.com"},
         "verb": {
@@ -63,7 +63,7 @@ def test_vendor_example_becomes_a_statement() -> None:
     ],
 )
 def test_absent_members_are_omitted_from_the_statement(status: str, verb: str) -> None:
-    statement = told(status=status, completion_percentage=None, duration_spent=None)
+    statement = convert(status=status, completion_percentage=None, duration_spent=None)
     assert statement["verb"]["id"] == verb
     assert "result" not in statement
 
@@ -92,19 +92,19 @@ def test_original_event_is_kept_with_metadata_and_nulls() -> None:
     ],
 )
 def test_duration_spent_becomes_an_iso_duration(seconds: float, duration: str) -> None:
-    assert told(duration_spent=seconds)["result"]["duration"] == duration
+    assert convert(duration_spent=seconds)["result"]["duration"] == duration
 
 
 @pytest.mark.parametrize("seconds", [1e15, 2**64 - 1, 1e300])
 def test_absurd_duration_is_omitted(seconds: float) -> None:
-    assert "duration" not in told(duration_spent=seconds)["result"]
+    assert "duration" not in convert(duration_spent=seconds)["result"]
 
 
 @pytest.mark.parametrize(
     "user", ["john.doe+x@company.com", "o'neil@a-b.co.uk", "jörg@müller.example", "a_b@c.de"]
 )
 def test_email_user_becomes_an_mbox(user: str) -> None:
-    assert told(user=user)["actor"] == {"objectType": "Agent", "mbox": f"mailto:{user}"}
+    assert convert(user=user)["actor"] == {"objectType": "Agent", "mbox": f"mailto:{user}"}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_email_user_becomes_an_mbox(user: str) -> None:
 )
 def test_other_user_becomes_an_account(user: str) -> None:
     account = {"homePage": HOME, "name": user}
-    assert told(user=user)["actor"] == {"objectType": "Agent", "account": account}
+    assert convert(user=user)["actor"] == {"objectType": "Agent", "account": account}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_other_user_becomes_an_account(user: str) -> None:
     ],
 )
 def test_iri_content_id_is_the_activity_id(content_id: str) -> None:
-    assert told(content_id=content_id)["object"]["id"] == content_id
+    assert convert(content_id=content_id)["object"]["id"] == content_id
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_iri_content_id_is_the_activity_id(content_id: str) -> None:
     ],
 )
 def test_other_content_id_becomes_an_iri(content_id: str, escaped: str) -> None:
-    assert told(content_id=content_id)["object"]["id"] == f"{HOME}/contents/{escaped}"
+    assert convert(content_id=content_id)["object"]["id"] == f"{HOME}/contents/{escaped}"
 
 
 def test_equal_events_have_the_same_derived_id() -> None:

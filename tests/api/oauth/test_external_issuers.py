@@ -30,12 +30,12 @@ class ExternalIssuer:
         self.key = RSAKey.generate_key(2048, {"kid": "issuer-1"})
         self.file = directory / "jwks.json"
         self.publish(self.key)
-        self.asked = 0
+        self.fetches = 0
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                issuer.asked += 1
+                issuer.fetches += 1
                 content = issuer.file.read_bytes()
                 self.send_response(200 if self.path == "/jwks" else 404)
                 self.send_header("Content-Length", str(len(content)))
@@ -127,7 +127,7 @@ async def test_token_of_a_configured_issuer_is_accepted(
         assert await status(forged) == 401
         unsigned = f"{encoded({**head, 'alg': 'none'})}.{encoded(claims)}."
         assert await status(unsigned) == 401
-    assert issuer.asked <= 1
+    assert issuer.fetches <= 1
 
 
 async def test_token_of_an_unconfigured_issuer_returns_401(
@@ -146,7 +146,7 @@ async def test_unknown_key_does_not_fetch_the_key_set_again(
             token = issuer.token(client_id=partner.key, key=other)
             answer = await http.get(partner.url("statements"), headers=bearer(token))
             assert answer.status_code == 401
-    assert issuer.asked == 1
+    assert issuer.fetches == 1
 
 
 @pytest.mark.parametrize(("max_age_seconds", "kid"), [(300.0, "issuer-1"), (0.0, "issuer-2")])

@@ -99,7 +99,7 @@ async def test_definitions_of_a_batch_are_merged_in_order(partner: Partner, inte
 
 
 async def test_definition_in_any_position_is_merged(partner: Partner) -> None:
-    def told(number: int) -> Json:
+    def defined(number: int) -> Json:
         name = {"en": f"Activity {number}"}
         return {"id": f"{ACTIVITY}/{number}", "definition": {"name": name}}
 
@@ -108,15 +108,17 @@ async def test_definition_in_any_position_is_merged(partner: Partner) -> None:
             "objectType": "SubStatement",
             "actor": LEARNER,
             "verb": {"id": "http://example.com/v"},
-            "object": told(0),
-            "context": {"contextActivities": {"parent": told(1), "grouping": [told(2), told(3)]}},
+            "object": defined(0),
+            "context": {
+                "contextActivities": {"parent": defined(1), "grouping": [defined(2), defined(3)]}
+            },
         },
         context={
             "contextActivities": {
-                "parent": [told(4)],
-                "grouping": told(5),
-                "category": [told(6)],
-                "other": [told(7), told(8)],
+                "parent": [defined(4)],
+                "grouping": defined(5),
+                "category": [defined(6)],
+                "other": [defined(7), defined(8)],
             }
         },
     )
