@@ -22,6 +22,7 @@ from lrs.xapi.definitions import identity_hash
 from lrs.xapi.signatures import Signature
 
 _INSERT = resources.query("insert_statements")
+_INSERT_ONE = resources.query("insert_statement")
 _STORED_DIGESTS = resources.query("list_stored_digests")
 
 _MAX_COMPARED_BYTES = 8_388_608
@@ -126,6 +127,28 @@ async def insert_new(
     if stored == len(rows):
         ids = [row.statement_id for row in rows]
     return InsertedIds(frozenset(ids or ()), frozenset(referred or ()), frozenset(changed))
+
+
+async def _insert_one(connection: Connection, partner_id: int, row: StatementRow) -> InsertedIds:
+    salt = key_salt(partner_id)
+    (record,) = await connection.fetch(
+        _INSERT_ONE,
+        partner_id,
+        row.statement_id,
+        row.verb_key ^ salt,
+        row.authority_key ^ salt,
+        None if row.actor_key is None else row.actor_key ^ salt,
+        None if row.object_key is None else row.object_key ^ salt,
+        row.organization,
+        row.digest,
+        row.has_timestamp,
+        row.body,
+        [key ^ salt for key, _ in row.index_entries],
+        [roles for _, roles in row.index_entries],
+    )
+    stored, is_referred = record
+    ids = frozenset((row.statement_id,) if stored else ())
+    return InsertedIds(ids, ids if is_referred else frozenset(), frozenset())
 
 
 def _columns(partner_id: int, rows: Sequence[StatementRow]) -> tuple[Sequence[object], ...]:
