@@ -23,8 +23,9 @@ TABLES = {
     "statement": "select * from public.statement order by statement_id limit $1",
     "index_entry": """
         select index_entry.* from public.index_entry
-        join (select sequence from public.statement order by statement_id limit $1) as copied
-            using (sequence)
+        join (
+            select partner_id, sequence from public.statement order by statement_id limit $1
+        ) as copied using (partner_id, sequence)
     """,
 }
 
