@@ -143,7 +143,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=1,
             le=1000,
-            description="Maximum number of database connections for reads in one worker.",
+            description=(
+                "Maximum number of database connections for reads in one worker, half of them for "
+                "lists; an odd number is rounded up. Exports have their own connections."
+            ),
         ),
     ] = 8
     database_timeout_seconds: Annotated[
@@ -201,7 +204,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 16_384
     max_xapi_statement_bytes: Annotated[
-        int, Meta(ge=1024, description="Maximum size of a statement on the xAPI interface.")
+        int,
+        Meta(
+            ge=1024,
+            description=(
+                "Maximum size of a statement on the xAPI interface, and of the body of a callback "
+                "or a request about tools."
+            ),
+        ),
     ] = 1_048_576
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Maximum size of a request body.")] = (
         16_777_216
@@ -214,7 +224,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=1,
             le=10_000,
-            description="Maximum number of statements in one page, which also ends at 8 MiB.",
+            description=(
+                "Maximum number of statements, learner records or content items in one page. A "
+                "page of statements also ends at 8 MiB."
+            ),
         ),
     ] = 500
     max_concurrent_requests: Annotated[
@@ -233,7 +246,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ge=1024,
             description=(
                 "Maximum size of all request bodies that one worker processes at a time; others "
-                "are rejected with 503."
+                "are rejected with 503. A value below `LRS_MAX_BODY_BYTES` is raised to it."
             ),
         ),
     ] = 33_554_432
