@@ -311,8 +311,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         Meta(
             description=(
-                "Record page views from tool callbacks, for partners without a setting of their "
-                "own."
+                "Record page views from tool callbacks, for partners without their own setting."
             )
         ),
     ] = True
