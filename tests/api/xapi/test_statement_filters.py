@@ -274,7 +274,7 @@ AT_ONCE = 8
 
 ASYNC = settings(
     deadline=None,
-    max_examples=examples(20),
+    max_examples=examples(10),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
