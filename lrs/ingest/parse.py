@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -60,14 +59,12 @@ class StatementParser:
         )
 
     def _signatures(self, statement: dict[str, Any]) -> tuple[Signature, ...]:
-        now = datetime.now(UTC)
         return tuple(
             signatures.examine_signature(
                 statement,
                 self.attachments[attachment["sha2"].lower()].content,
                 attachment,
                 index,
-                now,
             )
             for index, attachment in signatures.signature_attachments(statement)
         )

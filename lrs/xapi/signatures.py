@@ -8,8 +8,8 @@ before signing. The payload must equal the statement, and the signature is verif
 - with neither, the status is `no key`.
 
 Trust is not evaluated: a certificate chain is verified link by link, but against no root, and no
-key is fetched (`kid`, `jku` and `x5u` are ignored). An expired certificate is accepted and
-recorded: statements are sent and copied long after they were signed.
+key is fetched (`kid`, `jku` and `x5u` are ignored). An expired certificate is accepted:
+statements are sent and copied long after they were signed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -59,8 +59,7 @@ class Signature:
     """The result of a verification.
 
     `key` is the SHA-256 thumbprint of the certificate (as in `x5t#S256`) or of the JWK (RFC 7638),
-    in base64url. `subject` is that of the certificate; `in_force` says whether the certificate was
-    valid at the time of the request.
+    in base64url. `subject` is that of the certificate.
     """
 
     status: Literal["verified", "no key", "mismatch"]
@@ -68,7 +67,6 @@ class Signature:
     algorithm: str
     key: str | None
     subject: str | None
-    in_force: bool | None = None
 
 
 def signature_attachments(statement: Json) -> Iterator[tuple[int, Json]]:
@@ -82,16 +80,14 @@ def signature_attachments(statement: Json) -> Iterator[tuple[int, Json]]:
             yield index, attachment
 
 
-def examine_signature(
-    statement: Json, content: bytes, attachment: Json, index: int, now: datetime
-) -> Signature:
+def examine_signature(statement: Json, content: bytes, attachment: Json, index: int) -> Signature:
     """Verifies a signature of a valid statement; `content` are the bytes of the attachment.
 
     Raises InvalidStatement if the signature is malformed, has another payload, or does not verify
     with its certificate.
     """
     try:
-        return _examine(statement, content, attachment["sha2"].lower(), now)
+        return _examine(statement, content, attachment["sha2"].lower())
     except _InvalidSignature as error:
         pointer = f"/attachments/{index}"
         violation = Violation(pointer, str(error), REQUIREMENT)
@@ -107,14 +103,13 @@ class _Key:
     public: RSAPublicKey
     thumbprint: str
     subject: str | None = None
-    in_force: bool | None = None
 
 
-def _examine(statement: Json, content: bytes, sha2: str, now: datetime) -> Signature:
+def _examine(statement: Json, content: bytes, sha2: str) -> Signature:
     header, payload, signature = _decoded(content)
     algorithm = _algorithm(header)
     _compare(_object(payload, "payload"), statement)
-    key = _key(header, algorithm, now)
+    key = _key(header, algorithm)
     if key is None:
         return Signature("no key", sha2, algorithm, None, None)
     status: Literal["verified", "mismatch"] = "verified"
@@ -125,7 +120,7 @@ def _examine(statement: Json, content: bytes, sha2: str, now: datetime) -> Signa
         if "x5c" in header:
             raise _InvalidSignature("the signature does not verify with the key in x5c") from None
         status = "mismatch"
-    return Signature(status, sha2, algorithm, key.thumbprint, key.subject, key.in_force)
+    return Signature(status, sha2, algorithm, key.thumbprint, key.subject)
 
 
 def _decoded(content: bytes) -> tuple[Json, bytes, bytes]:
@@ -192,21 +187,21 @@ def _changed(signed: Json, statement: Json) -> Iterator[str]:
     if "id" in both and signed["id"].lower() != statement["id"].lower():
         yield "/id"
     if "timestamp" in both:
-        then, now = (parse_timestamp(each["timestamp"]) for each in (signed, statement))
-        if abs(then - now) >= _PRECISION:
+        first, second = (parse_timestamp(item["timestamp"]) for item in (signed, statement))
+        if abs(first - second) >= _PRECISION:
             yield "/timestamp"
 
 
-def _key(header: Json, algorithm: str, now: datetime) -> _Key | None:
+def _key(header: Json, algorithm: str) -> _Key | None:
     """The key in the header: of the first certificate, or of the JWK; None without either."""
-    from_certificate = _certificate_key(header["x5c"], now) if "x5c" in header else None
+    from_certificate = _certificate_key(header["x5c"]) if "x5c" in header else None
     from_jwk = _jwk_key(header["jwk"], algorithm) if "jwk" in header else None
     if from_certificate and from_jwk and from_certificate.public != from_jwk.public:
         raise _InvalidSignature("x5c and jwk are different keys")
     return from_certificate or from_jwk
 
 
-def _certificate_key(x5c: Any, now: datetime) -> _Key:
+def _certificate_key(x5c: Any) -> _Key:
     """The key of a certificate chain; the signer's certificate comes first (RFC 7515 4.1.6)."""
     if not isinstance(x5c, list) or not 1 <= len(x5c) <= _MAX_CERTIFICATES:
         raise _InvalidSignature(
@@ -219,7 +214,7 @@ def _certificate_key(x5c: Any, now: datetime) -> _Key:
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, *_UNREADABLE):
             raise _InvalidSignature(f"x5c/{index} was not issued by x5c/{index + 1}") from None
-    return _read_certificate(chain[0], now)
+    return _read_certificate(chain[0])
 
 
 def _certificate(text: Any, index: int) -> x509.Certificate:
@@ -231,15 +226,14 @@ def _certificate(text: Any, index: int) -> x509.Certificate:
         ) from None
 
 
-def _read_certificate(certificate: x509.Certificate, now: datetime) -> _Key:
+def _read_certificate(certificate: x509.Certificate) -> _Key:
     try:
         public = certificate.public_key()
         subject = certificate.subject.rfc4514_string()[:_MAX_SUBJECT_LENGTH]
-        in_force = certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
     except _UNREADABLE:
-        raise _InvalidSignature("x5c/0 has a key, a subject or dates that cannot be read") from None
+        raise _InvalidSignature("x5c/0 has a key or a subject that cannot be read") from None
     thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256()))
-    return _Key(_require_rsa(public, "x5c/0"), thumbprint.rstrip(b"=").decode(), subject, in_force)
+    return _Key(_require_rsa(public, "x5c/0"), thumbprint.rstrip(b"=").decode(), subject)
 
 
 def _jwk_key(jwk: Any, algorithm: str) -> _Key:
