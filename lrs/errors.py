@@ -96,8 +96,11 @@ class InvalidParameter(BadRequest):
 
 
 class InvalidStatement(BadRequest):
+    """`statement_id` is the id of the refused item, None without a valid one."""
+
     code = "invalid-statement"
     title = "Invalid statement"
+    statement_id: str | None = None
 
 
 class InvalidImport(BadRequest):

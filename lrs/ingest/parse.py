@@ -16,7 +16,7 @@ from lrs.ingest.model import IngestContext, ParsedItem
 from lrs.xapi import multipart, signatures, strict_json, track_events
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.signatures import Signature
-from lrs.xapi.validation import Version, statement_violations, track_violations
+from lrs.xapi.validation import Version, is_uuid, statement_violations, track_violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,13 @@ class StatementParser:
 
     def __call__(self, text: bytes, context: IngestContext) -> ParsedItem:
         value, text = _parse_json(text, self.max_bytes)
+        try:
+            return self._parse_value(value, text, context)
+        except InvalidStatement as error:
+            error.statement_id = _valid_id(value)
+            raise
+
+    def _parse_value(self, value: Any, text: bytes, context: IngestContext) -> ParsedItem:
         version = context.version or _declared_version(value)
         if violations := statement_violations(value, version, text):
             raise invalid_statement(violations)
@@ -109,6 +116,11 @@ def _parse_json(text: bytes, max_bytes: int) -> tuple[Any, bytes]:
 def _declared_version(value: Any) -> Version:
     version = value.get("version") if isinstance(value, dict) else None
     return "2.0.0" if isinstance(version, str) and version.startswith("2.") else "1.0.3"
+
+
+def _valid_id(value: Any) -> str | None:
+    statement_id = value.get("id") if isinstance(value, dict) else None
+    return str(statement_id).lower() if is_uuid(statement_id) else None
 
 
 def _with_id(text: bytes, statement: dict[str, Any], statement_id: str) -> bytes:

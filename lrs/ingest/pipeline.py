@@ -134,7 +134,9 @@ def _prepare_item(
         return prepare(parser(item, context), context)
     except TooLarge as problem:
         return Outcome("too_large", None, problem)
-    except (InvalidStatement, MalformedJSON) as problem:
+    except InvalidStatement as problem:
+        return Outcome("invalid", problem.statement_id, problem)
+    except MalformedJSON as problem:
         return Outcome("invalid", None, problem)
 
 

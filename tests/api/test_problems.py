@@ -68,6 +68,14 @@ async def test_invalid_body_returns_malformed_json_or_invalid_statement(
     assert (await refused(await partner.send(body), code, 400))["id"] is None
 
 
+async def test_invalid_statement_with_valid_id_returns_the_id(partner: Partner) -> None:
+    statement_id = new_id()
+    single = await partner.send({"id": statement_id.upper()})
+    assert (await refused(single, "invalid-statement", 400))["id"] == statement_id
+    batch = await partner.send([{"id": statement_id}, {"id": "x"}])
+    assert [item["id"] for item in batch.json()["results"]] == [statement_id, None]
+
+
 async def test_other_media_type_returns_unsupported_media_type(partner: Partner) -> None:
     answer = await partner.send(statement(), headers={"Content-Type": "text/plain"})
     await refused(answer, "unsupported-media-type", 400)
