@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -33,10 +34,10 @@ class NotJSON(Exception):
     """The body of an xAPI callback has another media type than application/json."""
 
 
-ReportParser = Callable[[], CallbackReport | None]
-"""Parses the body; None for an event that is not recorded.
+ReportParser = Callable[[Any, bytes], CallbackReport | None]
+"""Turns the JSON value and the bytes of a body into a report; None for an unrecorded event.
 
-Raises NotJSON, MissingObjectId or InvalidDuration.
+Raises MissingObjectId or InvalidDuration.
 """
 
 
@@ -54,13 +55,24 @@ class CanvasReports:
     page_views: bool
     max_page_view_seconds: int
 
-    async def store(self, callback: SignedCallback, parse: ReportParser) -> None:
-        """Stores the report with its page view.
+    async def store(
+        self,
+        callback: SignedCallback,
+        parse: ReportParser,
+        value: Any,
+        body: bytes,
+        *,
+        is_json: bool,
+    ) -> None:
+        """Stores the report in a body with its page view; `value` is the JSON value of the body.
 
-        Raises what `parse` raises, NonceReused, Unavailable and Overloaded.
+        `is_json` is False if the interface requires JSON and the body has another media type.
+        Raises NotJSON, MissingObjectId, InvalidDuration, NonceReused, Unavailable and Overloaded.
         """
         try:
-            report = parse()
+            if not is_json:
+                raise NotJSON
+            report = parse(value, body)
         except (NotJSON, MissingObjectId, InvalidDuration):
             await self._consume_nonce(callback)
             raise
@@ -108,7 +120,7 @@ class CanvasReports:
         launch, tool = callback.launch, callback.tool
         has_page_views = self.page_views if tool.page_views is None else tool.page_views
         page_view = canvas_callbacks.page_view(
-            report, launch, cap=self.max_page_view_seconds, viewed=has_page_views
+            report, launch, cap=self.max_page_view_seconds, counts_as_view=has_page_views
         )
 
         def parse(_text: bytes, _context: IngestContext) -> ParsedItem:

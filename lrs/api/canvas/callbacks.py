@@ -6,7 +6,7 @@ The checks have Canvas's order, statuses, messages and bodies: `{"errors": [{"me
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -18,10 +18,10 @@ from lrs.api.canvas import urls
 from lrs.api.responses import json_response
 from lrs.auth.oauth1 import SignedRequest
 from lrs.errors import LRSError, MalformedJSON
-from lrs.ingest.canvas_report import NotJSON
+from lrs.ingest.canvas_report import NotJSON, ReportParser
 from lrs.store.nonces import NonceReused
 from lrs.xapi import canvas_callbacks
-from lrs.xapi.canvas_callbacks import CallbackReport, MissingObjectId
+from lrs.xapi.canvas_callbacks import MissingObjectId
 from lrs.xapi.durations import InvalidDuration
 
 _log = logging.getLogger("lrs.errors")
@@ -29,25 +29,18 @@ _log = logging.getLogger("lrs.errors")
 DUPLICATE_NONCE = "Duplicate nonce detected"
 _GENERIC_MESSAGE = "An error occurred."
 
-BodyParser = Callable[[Any, bytes], CallbackReport | None]
-
 
 async def post_xapi(request: Request) -> Response:
-    def parse(value: Any, body: bytes) -> CallbackReport:
-        if not _is_json(request):
-            raise NotJSON
-        return canvas_callbacks.parse_xapi(value, body)
-
-    return await _respond(request, parse)
+    return await _respond(request, canvas_callbacks.parse_xapi, requires_json=True)
 
 
 async def post_caliper(request: Request) -> Response:
-    return await _respond(request, canvas_callbacks.parse_caliper)
+    return await _respond(request, canvas_callbacks.parse_caliper, requires_json=False)
 
 
-async def _respond(request: Request, parse: BodyParser) -> Response:
+async def _respond(request: Request, parse: ReportParser, *, requires_json: bool) -> Response:
     try:
-        await _store(request, parse)
+        await _store(request, parse, requires_json=requires_json)
     except NotJSON:
         return Response(status_code=415)
     except MalformedJSON:
@@ -70,7 +63,7 @@ async def _respond(request: Request, parse: BodyParser) -> Response:
     return Response(status_code=200)
 
 
-async def _store(request: Request, parse: BodyParser) -> None:
+async def _store(request: Request, parse: ReportParser, *, requires_json: bool) -> None:
     services = request_parsing.services(request)
     body = await request_parsing.read_body(request, services.settings.max_xapi_statement_bytes)
     value = _json_value(request, body)
@@ -78,7 +71,8 @@ async def _store(request: Request, parse: BodyParser) -> None:
         request.path_params["token"], _signed_request(request, body)
     )
     services.rate_limit.check(f"{callback.tool.partner}/tools/{callback.tool.name}")
-    await services.canvas_reports.store(callback, lambda: parse(value, body))
+    is_json = _is_json(request) or not requires_json
+    await services.canvas_reports.store(callback, parse, value, body, is_json=is_json)
 
 
 def _json_value(request: Request, body: bytes) -> Any:
