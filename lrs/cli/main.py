@@ -10,10 +10,11 @@ import click
 import httpx
 
 from lrs import __version__, bootstrap
+from lrs.cli.content_items import content
 from lrs.cli.export import export
 from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.partners import credential, partner
-from lrs.cli.people import content, people
+from lrs.cli.people import people
 from lrs.cli.reports import reports
 from lrs.cli.tools import tool
 from lrs.errors import LRSError, OperatorError
