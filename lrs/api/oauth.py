@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from lrs.api import request_parsing
 from lrs.api.responses import json_response
-from lrs.auth import scopes, secrets
+from lrs.auth import credential_secrets, scopes
 from lrs.auth.authenticate import CredentialProof, parse_basic
 from lrs.errors import MalformedJSON, Unauthorized
 from lrs.store.registry import Credential
@@ -98,7 +98,7 @@ async def _authenticate_client(request: Request, form: dict[str, str]) -> Creden
                 raise InvalidRequestError("client_id differs from the user name of Basic.")
         else:
             key, secret = form.get("client_id", ""), form.get("client_secret", "")
-            proof = CredentialProof(key, "client", secrets.hash_secret(secret))
+            proof = CredentialProof(key, "client", credential_secrets.hash_secret(secret))
         return await request_parsing.services(request).authenticator.verify(proof)
     except Unauthorized as error:
         raise InvalidClientError(error.detail, status_code=401) from None

@@ -5,12 +5,12 @@ Requests:
     authenticate      Authorization header -> Caller (partner, scopes, authority)
       tokens            access tokens (JWT)
         jwks              keys of an external issuer
-      secrets           keys and secrets of credentials
+      credential_secrets  keys and secrets of credentials
     scopes            what a caller may do
     rate_limit        requests per credential
     callback_tokens   callback URLs of LTI tools
       oauth1            signatures of requests to them
 
-Use cases: `credentials` for partners and credentials, `tools` for LTI tools; both use `names`.
+Use cases: `credentials` for partners and credentials, `tools` for LTI tools; both use `name_rules`.
 `secret_box` encrypts with the secret key.
 """

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from lrs.auth import scopes, secrets
+from lrs.auth import credential_secrets, scopes
 from lrs.auth.tokens import EXPIRED_TOKEN, INVALID_TOKEN, AccessTokens
 from lrs.errors import TokenExpired, Unauthorized
 from lrs.store import registry
@@ -119,7 +119,7 @@ class Authenticator:
             raise _invalid_credentials()
         if proof.secret_hash is not None and not (
             credential.kind == proof.kind
-            and secrets.matches_any(proof.secret_hash, credential.secret_hashes(now))
+            and credential_secrets.matches_any(proof.secret_hash, credential.secret_hashes(now))
         ):
             raise _invalid_credentials()
         if not credential.is_active(now):
@@ -130,9 +130,9 @@ class Authenticator:
         value = authorization.partition(" ")[2].strip()
         if scheme == "basic":
             return parse_basic(value)
-        if static_token := secrets.split_bearer_token(value):
+        if static_token := credential_secrets.split_bearer_token(value):
             key, secret = static_token
-            return CredentialProof(key, "bearer", secrets.hash_secret(secret))
+            return CredentialProof(key, "bearer", credential_secrets.hash_secret(secret))
         claims = await self._tokens.verify(value)
         return CredentialProof(claims.key, "client", None, claims.scopes, claims.expires_at)
 
@@ -157,7 +157,7 @@ def parse_basic(value: str, decode: Callable[[str], str] = str) -> CredentialPro
     key, colon, secret = text.partition(":")
     if not colon:
         raise _invalid_credentials()
-    return CredentialProof(decode(key), "client", secrets.hash_secret(decode(secret)))
+    return CredentialProof(decode(key), "client", credential_secrets.hash_secret(decode(secret)))
 
 
 def _challenge(schemes: frozenset[str]) -> str:

@@ -63,7 +63,7 @@ class CallbackTokens:
         """Verifies the token, then the signature of its tool.
 
         Raises NotFound (malformed token, unknown or revoked tool), Unauthorized (forged or expired
-        token, wrong signature or timestamp) and NonceReused (too old to tell).
+        token, wrong signature or timestamp) and NonceReused (timestamp older than retained nonces).
         """
         launch = canvas_launches.parse_token(token)
         cached = await self._tool(launch.partner, launch.tool) if launch else None

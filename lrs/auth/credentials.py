@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from lrs.auth import names, scopes, secrets
+from lrs.auth import credential_secrets, name_rules, scopes
 from lrs.errors import InvalidParameter
 from lrs.store import registry
 from lrs.store.postgres import Database
@@ -27,7 +27,7 @@ class IssuedCredential:
     @property
     def token(self) -> str:
         """The static token of a `bearer` credential."""
-        return secrets.bearer_token(self.key, self.secret)
+        return credential_secrets.bearer_token(self.key, self.secret)
 
 
 def default_home_page(base_url: str, partner: str) -> str:
@@ -37,7 +37,7 @@ def default_home_page(base_url: str, partner: str) -> str:
 
 async def add_partner(database: Database, name: str, title: str, home_page: str) -> Partner:
     """Adds a partner. Raises InvalidParameter (malformed name or home page) and Conflict."""
-    names.require_valid(name, "partner")
+    name_rules.require_valid(name, "partner")
     home_page = home_page.rstrip("/")
     if not (_HOME_PAGE.fullmatch(home_page) and is_iri(home_page)):
         raise InvalidParameter(
@@ -62,7 +62,7 @@ async def add_credential(
             f"Unknown scope {', '.join(sorted(unknown))}; "
             f"the scopes are {', '.join(scopes.SUPPORTED)}."
         )
-    issued = IssuedCredential(secrets.new_key(), secrets.new_secret(), kind)
+    issued = IssuedCredential(credential_secrets.new_key(), credential_secrets.new_secret(), kind)
     await registry.add_credential(
         database,
         partner.partner_id,
@@ -70,7 +70,7 @@ async def add_credential(
         kind=kind,
         label=label,
         scopes=granted,
-        secret_hash=secrets.hash_secret(issued.secret),
+        secret_hash=credential_secrets.hash_secret(issued.secret),
         expires_at=expires_at,
     )
     return issued
@@ -82,9 +82,9 @@ async def rotate_credential(
     """Issues a new secret; the previous one stays valid until `overlap_until`. Raises NotFound."""
     credential = await registry.find_credential(database, key)
     issued = IssuedCredential(
-        key, secrets.new_secret(), credential.kind if credential else "client"
+        key, credential_secrets.new_secret(), credential.kind if credential else "client"
     )
     await registry.rotate_credential(
-        database, key, secrets.hash_secret(issued.secret), overlap_until
+        database, key, credential_secrets.hash_secret(issued.secret), overlap_until
     )
     return issued

@@ -54,7 +54,7 @@ class SignedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class OAuthSignature:
     """The nonce and the timestamp (seconds since 1970) of a valid signature."""
 
     nonce: str
@@ -63,7 +63,7 @@ class Signature:
 
 def verify(
     request: SignedRequest, key: str, secrets: Iterable[str], *, require_body_hash: bool
-) -> Signature:
+) -> OAuthSignature:
     """Verifies that the request is signed with this consumer key and one of the secrets.
 
     Raises Unauthorized, whatever is wrong with the request.
@@ -74,7 +74,7 @@ def verify(
     if verified is None or not _is_body_covered(request.body, verified, require_body_hash):
         raise Unauthorized(INVALID_HEADER)
     timestamp = verified.timestamp or ""
-    return Signature(verified.nonce, int(timestamp) if _TIMESTAMP.fullmatch(timestamp) else 0)
+    return OAuthSignature(verified.nonce, int(timestamp) if _TIMESTAMP.fullmatch(timestamp) else 0)
 
 
 def is_nonce_retained(timestamp: int, now: int) -> bool:

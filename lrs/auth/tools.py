@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lrs.auth import names, secrets
+from lrs.auth import credential_secrets, name_rules
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import InvalidParameter, NotFound
 from lrs.store import tools as store
@@ -25,7 +25,7 @@ class IssuedTool:
 
 def check_name(name: str) -> str:
     """The name, if it is a valid tool name. Raises NotFound."""
-    if not names.is_valid(name):
+    if not name_rules.is_valid(name):
         raise NotFound(f"Tool {name[:80]!r} not found.")
     return name
 
@@ -43,11 +43,11 @@ async def add_tool(
 
     Raises InvalidParameter (malformed name, key or secret) and Conflict (name or key exists).
     """
-    names.require_valid(name, "tool")
-    key = secrets.new_key() if consumer_key is None else consumer_key
+    name_rules.require_valid(name, "tool")
+    key = credential_secrets.new_key() if consumer_key is None else consumer_key
     if not (key.isprintable() and 1 <= len(key) <= 255):
         raise InvalidParameter("A consumer key must be 1 to 255 printable characters.")
-    secret = secrets.new_secret() if secret is None else secret
+    secret = credential_secrets.new_secret() if secret is None else secret
     if not (secret.isprintable() and _MIN_SECRET_LENGTH <= len(secret) <= 255):
         raise InvalidParameter(
             f"A shared secret must be {_MIN_SECRET_LENGTH} to 255 printable characters."
@@ -60,7 +60,7 @@ async def rotate_tool(
     database: Database, secret_box: SecretBox, partner_id: int, name: str, overlap_until: datetime
 ) -> IssuedTool:
     """Issues a new secret; the previous one stays valid until `overlap_until`. Raises NotFound."""
-    secret = secrets.new_secret()
+    secret = credential_secrets.new_secret()
     encrypted = secret_box.encrypt(secret.encode())
     key = await store.rotate_tool(database, partner_id, check_name(name), encrypted, overlap_until)
     return IssuedTool(name, key, secret)

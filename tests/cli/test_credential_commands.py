@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from lrs.auth import scopes, secrets
+from lrs.auth import credential_secrets, scopes
 from tests.support.cli import Lrs, new_name, printed_fields, refused
 from tests.support.statements import statement
 
@@ -33,7 +33,7 @@ def test_secret_is_printed_once_and_stored_as_a_hash(
     assert set(reported) == {"key", "secret"}
     assert result.stderr == "Store the secret now: it is not shown again.\n"
     remaining = fetch(database_url, reported["key"])
-    assert remaining["secret_hash"] == secrets.hash_secret(reported["secret"])
+    assert remaining["secret_hash"] == credential_secrets.hash_secret(reported["secret"])
     assert reported["secret"] not in repr(dict(remaining))
     listed = lrs("credential", "list", name).stdout
     assert listed == f"{name}\t{reported['key']}\tclient\tall\tactive\tTheir server\n"
