@@ -83,7 +83,9 @@ with item as materialized (
     from unnest(
         $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::integer[],
         $9::boolean[]
-    ) as item (statement_id, tool, user_id, course_id, url, seconds, interaction_seconds, viewed)
+    ) as item (
+        statement_id, tool, user_id, course_id, url, seconds, interaction_seconds, counts_as_view
+    )
     cross join clock_timestamp() as clock (received_at)
 ),
 views as (
@@ -91,14 +93,15 @@ views as (
         (partner_id, statement_id, created_at, user_id, course_id, tool, url, interaction_seconds)
     select $1, statement_id, received_at, user_id, course_id, tool, url, interaction_seconds
     from item
-    where viewed
+    where counts_as_view
     order by statement_id
 ),
 totals as (
     insert into course_activity as existing
         (partner_id, course_id, user_id, activity_seconds, page_views)
     select
-        $1, course_id, user_id, coalesce(sum(seconds), 0)::bigint, count(*) filter (where viewed)
+        $1, course_id, user_id, coalesce(sum(seconds), 0)::bigint,
+        count(*) filter (where counts_as_view)
     from item
     group by course_id, user_id
     order by course_id, user_id
@@ -111,7 +114,7 @@ course_days as (
     insert into course_day as existing (partner_id, course_id, day, page_views)
     select $1, course_id, day, count(*)
     from item
-    where viewed
+    where counts_as_view
     group by course_id, day
     order by course_id, day
     on conflict (partner_id, course_id, day) do update
@@ -121,7 +124,7 @@ user_days as (
     insert into user_day as existing (partner_id, course_id, user_id, day, page_views)
     select $1, course_id, user_id, day, count(*)
     from item
-    where viewed
+    where counts_as_view
     group by course_id, user_id, day
     order by course_id, user_id, day
     on conflict (partner_id, course_id, user_id, day) do update

@@ -31,7 +31,7 @@ select
             and statement.sequence > coalesce(projection.position, 0)
         order by statement.sequence
         limit 1
-    ) as since,
+    ) as oldest_pending_at,
     projection.consistent_through,
     clock_timestamp() as now
 from partner

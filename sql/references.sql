@@ -55,7 +55,7 @@ left join lateral (
 
 -- name: resolve_references
 -- Inserts inherited index entries and marks the references $5 as resolved. Rows that other
--- transactions may write are locked in one order, so that nobody deadlocks.
+-- transactions may write are locked in one order, which prevents deadlocks.
 with item as (
     select *
     from unnest($2::uuid[], $3::bigint[], $4::smallint[]) as item (statement_id, key, roles)

@@ -1,8 +1,8 @@
 -- Database roles that read the reports of one partner through a schema of views.
 
 -- name: get_role
--- The settings of a role, whether its connections are unlimited, and whether it is `unfit`: whether
--- it can read or do more than the reports of the partner whose schema has the comment $2.
+-- The settings of a role, whether its connections are unlimited, and `has_other_privileges`:
+-- whether it can do more than read the reports of the partner whose schema has the comment $2.
 select
     array(select split_part(setting, '=', 1) from unnest(rolconfig) as setting) as settings,
     rolconnlimit = -1 as unlimited,
@@ -19,7 +19,7 @@ select
             obj_description(pg_namespace.oid, 'pg_namespace') like 'lrs reports of partner %'
             and obj_description(pg_namespace.oid, 'pg_namespace') <> $2
             and has_schema_privilege(pg_roles.oid, pg_namespace.oid, 'usage')
-    ) as unfit
+    ) as has_other_privileges
 from pg_roles
 where rolname = $1;
 

@@ -229,12 +229,14 @@ where statement.partner_id = $1 and statement.statement_id = any($2::uuid[]);
 -- appear. A writer takes `stored` from the clock inside its transaction, after its xact_start is
 -- visible here: a writer that is not seen has committed, or stores after now(). Must be read before
 -- the page, in a statement of its own. Writers are recognized by application_name and the privilege
--- to insert, because a reporting role can choose any name. `blind`: the state of a writer cannot be
--- seen; `standby`: none can; in both cases there is no watermark.
+-- to insert, because a reporting role can choose any name. `writers_hidden`: the state of a
+-- writer cannot be seen; `standby`: none can. In both cases there is no watermark.
 select
     now(),
     least(now(), min(xact_start)) - interval '1 microsecond' as watermark,
-    coalesce(bool_or(state = 'disabled' or query = '<insufficient privilege>'), false) as blind,
+    coalesce(
+        bool_or(state = 'disabled' or query = '<insufficient privilege>'), false
+    ) as writers_hidden,
     pg_is_in_recovery() as standby
 from pg_stat_activity
 where

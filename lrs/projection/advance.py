@@ -14,7 +14,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from lrs import resources
 from lrs.projection import partner_lock
-from lrs.projection.event_batch import StoredStatement, extract_batch
+from lrs.projection.event_batch import ProjectedStatement, extract_batch
 from lrs.projection.event_writer import write_batch
 from lrs.projection.recompute import recompute
 from lrs.projection.vocabulary import Vocabulary
@@ -36,14 +36,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class StatementPage:
+class ProjectionPage:
     """Statements after a position.
 
     `position` is the sequence of the last one; no statement stored at or before `watermark` comes
     after it.
     """
 
-    statements: list[StoredStatement]
+    statements: list[ProjectedStatement]
     position: int
     watermark: datetime
 
@@ -82,7 +82,7 @@ async def read_page(
     limit: int,
     *,
     max_bytes: int = MAX_BATCH_BYTES,
-) -> StatementPage:
+) -> ProjectionPage:
     """The next statements after the position and up to the watermark.
 
     At most `limit` statements; the statement that reaches `max_bytes` is the last one.
@@ -90,15 +90,15 @@ async def read_page(
     end = sequence.first_after(watermark)
     rows = await connection.fetch(_PAGE, partner_id, position, end, limit, max_bytes)
     if not rows:
-        return StatementPage([], position, watermark)
-    statements = [StoredStatement(*fields) for _, _, *fields in rows]
+        return ProjectionPage([], position, watermark)
+    statements = [ProjectedStatement(*fields) for _, _, *fields in rows]
     last, total_bytes, *_ = rows[-1]
     if len(rows) == limit or total_bytes >= max_bytes:
         # More statements may have been stored in the same microsecond as the last one.
         watermark = sequence.stored_at(last) - _MICROSECOND
-    return StatementPage(statements, last, watermark)
+    return ProjectionPage(statements, last, watermark)
 
 
-async def commit_position(connection: Connection, partner_id: int, page: StatementPage) -> None:
+async def commit_position(connection: Connection, partner_id: int, page: ProjectionPage) -> None:
     """Set the position and the watermark of the projection to those of the page."""
     await connection.execute(_COMMIT_POSITION, partner_id, page.position, page.watermark)

@@ -17,7 +17,7 @@ from lrs.xapi.statement import as_list
 Json = dict[str, Any]
 
 
-class StoredStatement(NamedTuple):
+class ProjectedStatement(NamedTuple):
     """A statement as it is stored; `voided` if another statement voids it."""
 
     statement_id: UUID
@@ -68,7 +68,7 @@ class EventBatch:
         self.contents[activity] = content.merged_over(self.contents.get(activity))
 
 
-def extract_batch(statements: Iterable[StoredStatement], vocabulary: Vocabulary) -> EventBatch:
+def extract_batch(statements: Iterable[ProjectedStatement], vocabulary: Vocabulary) -> EventBatch:
     """The batch of these statements, which are in the order of their sequences."""
     batch = EventBatch()
     for stored in statements:
@@ -84,7 +84,7 @@ def extract_batch(statements: Iterable[StoredStatement], vocabulary: Vocabulary)
 
 
 def _add_event(
-    batch: EventBatch, stored: StoredStatement, statement: Json, vocabulary: Vocabulary
+    batch: EventBatch, stored: ProjectedStatement, statement: Json, vocabulary: Vocabulary
 ) -> None:
     extracted = extract_event(stored.statement_id, stored.organization, statement, vocabulary)
     if extracted is None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from lrs import resources
-from lrs.projection import dimensions
-from lrs.projection.event_batch import EventBatch, StoredStatement, extract_batch
+from lrs.projection import content_writer
+from lrs.projection.event_batch import EventBatch, ProjectedStatement, extract_batch
 from lrs.projection.events import Event, Measures
 from lrs.projection.persons import ensure_persons
 from lrs.projection.recompute import Pair, mark_contents_changed
@@ -36,14 +36,14 @@ async def write_batch(
 ) -> list[Pair]:
     """Write a batch, but not its facts and records; return the pairs to recompute."""
     persons = await ensure_persons(connection, partner_id, batch.agents)
-    changes = await dimensions.upsert_contents(
+    changes = await content_writer.upsert_contents(
         connection, partner_id, batch.contents, batch.other_activities, vocabulary
     )
     await mark_contents_changed(connection, partner_id, changes.retyped_contents)
     await insert_groups(connection, partner_id, batch.organizations)
     pairs = await _write_events(connection, partner_id, batch.events, persons)
     pairs += await _delete_voided(connection, partner_id, batch.voided, vocabulary)
-    await dimensions.update_track_contents(
+    await content_writer.update_track_contents(
         connection, partner_id, batch.context_pairs, changes.new_tracks
     )
     return pairs
@@ -55,7 +55,7 @@ async def _write_events(
     if not events:
         return []
     keys = {event.content_key for event in events}
-    contents = await dimensions.content_ids(connection, partner_id, keys)
+    contents = await content_writer.content_ids(connection, partner_id, keys)
     await insert_events(connection, partner_id, events, persons, contents)
     return [(persons[event.agent_key], contents[event.content_key]) for event in events]
 
@@ -96,7 +96,7 @@ async def _delete_voided(
     if not voided:
         return []
     rows = await connection.fetch(_STATEMENTS, partner_id, voided)
-    events = extract_batch((StoredStatement(*row) for row in rows), vocabulary).events
+    events = extract_batch((ProjectedStatement(*row) for row in rows), vocabulary).events
     deleted = await connection.fetch(
         _DELETE_VOIDED,
         partner_id,

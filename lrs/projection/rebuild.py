@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lrs import resources
-from lrs.projection import dimensions, event_writer, partner_lock
-from lrs.projection.advance import START_POSITION, StatementPage, commit_position, read_page
+from lrs.projection import content_writer, event_writer, partner_lock
+from lrs.projection.advance import START_POSITION, ProjectionPage, commit_position, read_page
 from lrs.projection.event_batch import EventBatch, InferredContent, extract_batch
 from lrs.projection.events import content_key
 from lrs.projection.persons import ensure_persons
@@ -93,7 +93,7 @@ async def _extract(
     vocabulary: Vocabulary,
     watermark: datetime,
     progress: Progress,
-) -> StatementPage:
+) -> ProjectionPage:
     """Write the events of all statements; return the last page.
 
     The next page is read and parsed while the events of this one are written.
@@ -101,11 +101,11 @@ async def _extract(
     total = await reader.fetchval(_COUNT_STATEMENTS, partner_id, sequence.first_after(watermark))
     written, done = _Written(), 0
 
-    async def read_after(page: StatementPage) -> tuple[StatementPage, EventBatch]:
+    async def read_after(page: ProjectionPage) -> tuple[ProjectionPage, EventBatch]:
         page = await read_page(reader, partner_id, page.position, watermark, _STATEMENTS_PER_PAGE)
         return page, await asyncio.to_thread(extract_batch, page.statements, vocabulary)
 
-    last = StatementPage([], START_POSITION, watermark)
+    last = ProjectionPage([], START_POSITION, watermark)
     page, batch = await read_after(last)
     while page.statements:
         next_page = asyncio.create_task(read_after(page))
@@ -159,14 +159,14 @@ async def _write_contents(
         if merged != before:
             changed[activity] = merged
     others = batch.other_activities - written.inferred.keys()
-    types = await dimensions.upsert_contents(writer, partner_id, changed, others, vocabulary)
+    types = await content_writer.upsert_contents(writer, partner_id, changed, others, vocabulary)
     written.inferred |= {**dict.fromkeys(others), **changed}
     written.tracks |= {content_key(activity) for activity in types.new_tracks}
     if new := [key for key in map(content_key, changed) if key not in written.contents]:
-        written.contents |= await dimensions.content_ids(writer, partner_id, new)
+        written.contents |= await content_writer.content_ids(writer, partner_id, new)
     pairs = {pair for pair in batch.context_pairs if pair[1] in written.tracks}
     pairs -= written.context_pairs
-    await dimensions.update_track_contents(writer, partner_id, pairs, [])
+    await content_writer.update_track_contents(writer, partner_id, pairs, [])
     written.context_pairs |= pairs
 
 

@@ -122,9 +122,9 @@ async def _existing_role(
 ) -> asyncpg.Record | None:
     """The role, None if there is none. Raises Conflict if it can do more than read the reports."""
     existing = await connection.fetchrow(_GET_ROLE, role, _schema_comment(partner_id))
-    if existing and existing["unfit"]:
+    if existing and existing["has_other_privileges"]:
         raise Conflict(
-            f"The role {role} has more privileges than to read the reports of this partner: "
+            f"The role {role} has other privileges than reading the reports of this partner: "
             "choose another one with --role."
         )
     return existing

@@ -88,7 +88,7 @@ async def record(
         [view.url for view in views],
         [view.seconds for view in views],
         [view.interaction_seconds for view in views],
-        [view.viewed for view in views],
+        [view.counts_as_view for view in views],
     )
 
 

@@ -51,7 +51,8 @@ class MissingObjectId(ValueError):
 class PageView:
     """The page view of a report. `seconds` is None without a duration.
 
-    `interaction_seconds` is the capped time. Without `viewed`, only time and accesses are counted.
+    `interaction_seconds` is the capped time. Without `counts_as_view`, only time and
+    accesses are counted.
     """
 
     tool: str
@@ -60,7 +61,7 @@ class PageView:
     url: str
     seconds: int | None
     interaction_seconds: int
-    viewed: bool
+    counts_as_view: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,9 @@ def parse_caliper(value: Any, text: bytes) -> CallbackReport | None:
     return CallbackReport(url, _seconds(duration, "duration"), statement, body, text)
 
 
-def page_view(report: CallbackReport, launch: Launch, *, cap: int, viewed: bool) -> PageView:
+def page_view(
+    report: CallbackReport, launch: Launch, *, cap: int, counts_as_view: bool
+) -> PageView:
     """The page view of a report, with at most `cap` seconds."""
     seconds = DEFAULT_SECONDS if report.seconds is None else report.seconds
     return PageView(
@@ -113,7 +116,7 @@ def page_view(report: CallbackReport, launch: Launch, *, cap: int, viewed: bool)
         report.url,
         report.seconds,
         min(seconds, cap),
-        viewed,
+        counts_as_view,
     )
 
 

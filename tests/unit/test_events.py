@@ -14,7 +14,7 @@ from hypothesis import given
 
 from lrs import resources
 from lrs.projection.content_attributes import describe
-from lrs.projection.event_batch import StoredStatement, extract_batch
+from lrs.projection.event_batch import ProjectedStatement, extract_batch
 from lrs.projection.events import ExtractedEvent, Measures, extract_event
 from lrs.projection.vocabulary import InvalidVocabulary, load_vocabulary
 from tests.support.statements import statement
@@ -116,7 +116,7 @@ def test_event_day_is_in_utc() -> None:
 def test_every_valid_statement_is_extracted(sent: Json) -> None:
     sent = {"timestamp": "2026-05-08T14:44:01Z", **sent}
     payload = orjson.dumps(sent).decode()
-    gathered = extract_batch([StoredStatement(ID, None, payload, False)], load_vocabulary())
+    gathered = extract_batch([ProjectedStatement(ID, None, payload, False)], load_vocabulary())
     assert len(gathered.events) <= 1
     for activity in {*gathered.contents, *gathered.other_activities}:
         assert ":" in activity

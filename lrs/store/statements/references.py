@@ -80,15 +80,15 @@ async def resolve(
         for row in rows
     }
     inherited = _inherit(nodes)
-    heirs = [str(row["statement_id"]) for row in rows if row["may_inherit"]]
+    referring_ids = [str(row["statement_id"]) for row in rows if row["may_inherit"]]
     entries = {
         (key, statement_id): roles
-        for statement_id in heirs
+        for statement_id in referring_ids
         for key, roles in inherited[statement_id].keys.items()
     }
     resolved = {
         statement_id
-        for statement_id in heirs
+        for statement_id in referring_ids
         if nodes[statement_id].target and inherited[statement_id].is_complete
     }
     if entries or resolved:

@@ -77,7 +77,7 @@ class WatermarkReader:
             (row,) = await self._database.readers.fetch(_SQL, WRITER)
         if row["standby"]:
             raise Unavailable("The database is a standby and has no watermark. Use the primary.")
-        if row["blind"]:
+        if row["writers_hidden"]:
             raise Unavailable(
                 "The transactions of other writers are hidden. All servers must connect as the "
                 "same role or as members of pg_read_all_stats, with track_activities on."
