@@ -96,7 +96,7 @@ def load_configured_vocabulary(settings: Settings) -> Vocabulary:
 
 
 @asynccontextmanager
-async def open_database(dsn: str) -> AsyncIterator[Database]:
+async def open_verified_database(dsn: str) -> AsyncIterator[Database]:
     """Open a database for a command and verify its schema. Raises Unavailable."""
     async with open_admin_database(dsn) as database:
         await migrations.verify(database.readers)

@@ -22,7 +22,7 @@ async def post_statements(request: Request) -> Response:
     services = request_parsing.services(request)
     parser = StatementParser(services.settings.max_statement_bytes)
     context = access.ingest_context(caller, organization, version)
-    outcomes = await services.ingest.submit(items, context, parser, dry_run=dry_run)
+    outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)
     ids = [outcome.statement_id for outcome in outcomes]
     return batch_results.response(outcomes, is_batch=is_batch, dry_run=dry_run, stored=ids)
 
@@ -43,7 +43,7 @@ async def post_track(request: Request) -> Response:
     services = request_parsing.services(request)
     parser = TrackEventParser(services.settings.max_statement_bytes)
     context = access.ingest_context(caller, organization, None)
-    outcomes = await services.ingest.submit(items, context, parser, dry_run=dry_run)
+    outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)
     stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in outcomes]
     return batch_results.response(
         outcomes, is_batch=is_batch, dry_run=dry_run, stored=stored if is_batch else stored[0]

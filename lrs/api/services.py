@@ -30,7 +30,7 @@ class Services:
     watermark_reader: WatermarkReader
     statement_loader: StatementLoader
     page_loader: PageLoader
-    ingest: IngestPipeline
+    pipeline: IngestPipeline
     secret_box: SecretBox
     callback_tokens: CallbackTokens
     canvas_reports: CanvasReports

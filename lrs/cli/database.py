@@ -1,4 +1,4 @@
-"""The one way for commands to open the configured database."""
+"""Opens the configured database for a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 def run_with_dsn(settings: Settings, work: Callable[[str], Awaitable[Result]]) -> Result:
     """Runs `work` with the URL of the database; starts the embedded one if it is not running.
 
-    Raises EmbeddedError.
+    Raises EmbeddedPostgresError.
     """
 
     async def run(dsn: str) -> Result:
@@ -29,11 +29,11 @@ def run_with_dsn(settings: Settings, work: Callable[[str], Awaitable[Result]]) -
 def run_with_database(settings: Settings, work: Callable[[Database], Awaitable[Result]]) -> Result:
     """Runs `work` on the database after its schema is verified.
 
-    Raises Unavailable if the schema is not that of this version, EmbeddedError.
+    Raises Unavailable if the schema is not that of this version, EmbeddedPostgresError.
     """
 
     async def run(dsn: str) -> Result:
-        async with bootstrap.open_database(dsn) as database:
+        async with bootstrap.open_verified_database(dsn) as database:
             return await work(database)
 
     return run_with_dsn(settings, run)

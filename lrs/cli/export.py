@@ -81,7 +81,7 @@ def export(
 
     async def write(dsn: str) -> Manifest:
         async with (
-            bootstrap.open_database(dsn) as database,
+            bootstrap.open_verified_database(dsn) as database,
             open_exports(
                 dsn, database, WatermarkReader(database), max_connections=1, timeout_seconds=0
             ) as exports,

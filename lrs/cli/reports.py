@@ -53,7 +53,7 @@ def reports_grant(
     password = token_urlsafe(24)
 
     async def grant(dsn: str) -> tuple[GrantResult, str]:
-        async with bootstrap.open_database(dsn) as database:
+        async with bootstrap.open_verified_database(dsn) as database:
             partner = await registry.get_partner(database, partner_name)
             result = await ReportRoles(database.writers).grant(
                 partner.partner_id,

@@ -14,7 +14,6 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from lrs.errors import RequestHeaderFieldsTooLarge
 from lrs.server.error_responses import (
     HEADER_TOO_LARGE,
     MALFORMED_REQUEST,
@@ -26,6 +25,10 @@ from lrs.server.error_responses import (
     TOO_MANY_CONNECTIONS,
 )
 from lrs.server.load_shedding import LoadShedder
+
+
+class _StopParsing(Exception):
+    """Raised in a callback of httptools: it stops the parser and becomes an HttpParserError."""
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
@@ -103,7 +106,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._parser_progressed = True
         if _header_size(self.url, self.headers) > MAX_HEADER_BYTES:
             self._respond_and_close(HEADER_TOO_LARGE)
-            raise RequestHeaderFieldsTooLarge("An exception stops the parser.")
+            raise _StopParsing
         if not self._is_upgrade():
             super().on_headers_complete()
 

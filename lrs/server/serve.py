@@ -122,7 +122,7 @@ async def _prepare_database(settings: Settings, *, embedded: bool) -> IssuedCred
     """
     if embedded:
         await migrations.migrate(settings.database_url)
-    async with bootstrap.open_database(settings.database_url) as database:
+    async with bootstrap.open_verified_database(settings.database_url) as database:
         await bootstrap.load_keys(settings, database)
         if embedded and settings.demo_partner:
             return await bootstrap.add_demo_partner(database, settings.base_url)

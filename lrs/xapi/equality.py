@@ -32,10 +32,10 @@ _FRACTION = re.compile(r"[.,](\d+)S$")
 
 def digest(statement: Json) -> bytes:
     """A 16-byte hash of the canonical form."""
-    return blake2b(_dumps(canonical(statement)), digest_size=16).digest()
+    return blake2b(_dumps(canonical_form(statement)), digest_size=16).digest()
 
 
-def canonical(statement: Json) -> Json:
+def canonical_form(statement: Json) -> Json:
     """The canonical form of a statement (xAPI 1.0.3 Data 2.3.1). It may share objects with it."""
     form = {
         "actor": _actor(statement["actor"]),
@@ -54,14 +54,18 @@ def differences(a: Json, b: Json) -> list[str]:
 
     A list that differs is named as a whole: most lists are unordered.
     """
-    return sorted(_differing(canonical(a), canonical(b), ""))[:_MAX_DIFFERENCES]
+    return sorted(_differing(canonical_form(a), canonical_form(b), ""))[:_MAX_DIFFERENCES]
 
 
 def derived_id(statement: Json, organization: str | None) -> str:
     """The id of a statement with a timestamp and without an id; equal for a retry."""
     hashes = sorted(attachment["sha2"].lower() for attachment in statement.get("attachments", ()))
     return derived_uuid(
-        "statement", canonical(statement), instant(statement["timestamp"]), hashes, organization
+        "statement",
+        canonical_form(statement),
+        instant(statement["timestamp"]),
+        hashes,
+        organization,
     )
 
 
@@ -103,7 +107,7 @@ def _object(target: Json) -> Json:
 
 
 def _sub_statement(target: Json) -> Json:
-    form = {**canonical(target), "objectType": "SubStatement"}
+    form = {**canonical_form(target), "objectType": "SubStatement"}
     if "timestamp" in target:
         form["timestamp"] = instant(target["timestamp"])
     return form

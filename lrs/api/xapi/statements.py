@@ -91,7 +91,7 @@ async def _store(
     if parser.attachments:
         multipart.require_declared([strict_json.loads(item) for item in items], parser.attachments)
     context = access.ingest_context(caller, None, version)
-    return await request_parsing.services(request).ingest.submit(
+    return await request_parsing.services(request).pipeline.submit(
         items, context, parser, atomic=True
     )
 

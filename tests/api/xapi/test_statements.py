@@ -437,7 +437,7 @@ async def test_unavailable_database_returns_503_until_it_is_back(
 
 
 async def _only_partner(dsn: str, http: httpx.AsyncClient) -> Partner:
-    async with bootstrap.open_database(dsn) as database:
+    async with bootstrap.open_verified_database(dsn) as database:
         added = await registry.add_partner(database, "only", "", "https://only.example")
         issued = await credentials.add_credential(
             database,
