@@ -1,1 +1,8 @@
-"""The Canvas interface: LTI tools, their callbacks, and page view reports."""
+"""The Canvas interface.
+
+tools             LTI tools, and the callback URLs of their launches
+callbacks         requests to callback URLs
+page_views        page view reports
+pagination        pages, time window and Link header
+urls              absolute URLs of this server
+"""
