@@ -18,7 +18,7 @@ from lrs.errors import (
     Violation,
 )
 from lrs.observability.server_timing import stage
-from lrs.xapi import strict_json
+from lrs.xapi import query_params, strict_json
 from lrs.xapi.validation import Version
 
 VERSION_HEADER = "X-Experience-API-Version"
@@ -31,6 +31,8 @@ _NO_ENCODING = frozenset({"identity", "utf-8", "utf8"})
 
 _VERSIONS = re.compile(r"([12])\.0(\.[0-9]+)?")
 _DIGITS = re.compile("[0-9]{1,18}")
+
+_DRY_RUN_PARSERS: dict[str, query_params.Parser] = {"validate": query_params.boolean}
 
 
 def services(request: Request) -> Services:
@@ -79,23 +81,9 @@ def parse_query(query_string: bytes) -> list[tuple[str, str]]:
 
 def is_dry_run(request: Request) -> bool:
     """The value of `validate`, the only parameter. Raises InvalidParameter."""
-    if not request.scope["query_string"]:
-        return False
-    parameters = request.query_params.multi_items()
-    for index, (name, value) in enumerate(parameters):
-        if name != "validate":
-            detail = "is not a parameter of this resource"
-        elif value not in ("true", "false"):
-            detail = "must be true or false"
-        elif index:
-            detail = "must be sent only once"
-        else:
-            continue
-        raise InvalidParameter(
-            f"{name[:80]!r} {detail}. The only parameter is validate, true or false.",
-            violations=[Violation(name, detail, "Partner API")],
-        )
-    return parameters == [("validate", "true")]
+    parameters = query_parameters(request)
+    values = query_params.parse(parameters, _DRY_RUN_PARSERS, section="Partner API")
+    return bool(values.get("validate", False))
 
 
 def xapi_version(request: Request, *, required: bool) -> Version | None:
