@@ -166,7 +166,7 @@ class Conflict(LRSError):
 
 class DuplicateStatement(Conflict):
     code = "duplicate"
-    title = "Duplicate item"
+    title = "Duplicate statement"
 
 
 class StatementConflict(Conflict):

@@ -1,4 +1,4 @@
-"""The files that travel with the code: JSON Schemas, named SQL, the vocabulary of reports.
+"""Data files shipped with the package: JSON Schemas, named SQL, the vocabulary of reports.
 
 A wheel carries them inside the package (`lrs/schemas`, `lrs/sql`, `lrs/vocabulary`); a checkout has
 them at its top level. Names are paths below those directories, without the suffix:
@@ -19,7 +19,7 @@ _QUERY_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 @cache
 def directory(kind: str) -> Path:
-    """Where the files of one kind (`schemas`, `sql`, `vocabulary`) lie."""
+    """The directory of the files of one kind: `schemas`, `sql` or `vocabulary`."""
     for parent in (_PACKAGE, _PACKAGE.parent):
         if (parent / kind).is_dir():
             return parent / kind

@@ -41,7 +41,7 @@ async def authenticate_partner(request: Request) -> Caller:
     caller = await authenticate(request, BEARER)
     partner = request.path_params["partner"]
     if partner != caller.partner:
-        raise Forbidden(f"The token belongs to another partner than {partner!r}.")
+        raise Forbidden(f"The token does not belong to partner {partner!r}.")
     return caller
 
 

@@ -16,7 +16,7 @@ _MAX_ID = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """The ways in which a text can identify a learner or a content item.
+    """The ways in which a string can identify a learner or a content item.
 
     text    the operator's id of a learner
     keys    agent keys or activity keys, in the order of precedence

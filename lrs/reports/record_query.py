@@ -74,7 +74,7 @@ def _decode_cursor(text: str) -> Position:
         if not 0 <= number < 2**31 or "\0" in organization:
             raise ValueError(number)
     except (ValueError, msgspec.MsgspecError):
-        raise ValueError("taken unchanged from a `more` of this server") from None
+        raise ValueError("the cursor of a `more` URL") from None
     return number, organization
 
 

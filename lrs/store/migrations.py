@@ -59,7 +59,7 @@ async def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> li
     with translate_errors():
         async with _connect(dsn) as connection:
             await _create_table(connection)
-            applied = [each for each in migrations if await _apply(connection, each, dsn)]
+            applied = [item for item in migrations if await _apply(connection, item, dsn)]
             await verify(connection, migrations[-1].version)
             return applied
 

@@ -135,7 +135,7 @@ async def revoke_credential(database: Database, key: str) -> None:
 
 
 async def list_signing_keys(database: Database) -> list[SigningKey]:
-    """Every signing key, newest first."""
+    """Every active signing key, newest first."""
     return [SigningKey(*row) for row in await _fetch(database.readers, "list_signing_keys")]
 
 

@@ -70,7 +70,7 @@ def is_signed(token: str, key: bytes) -> bool:
 
 
 def is_lms_id(value: object) -> bool:
-    """Whether this can be the id of a user or a course: a text of 1 to 255 characters."""
+    """Whether this can be the id of a user or a course: a string of 1 to 255 characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_LENGTH:
         return False
     return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)

@@ -160,9 +160,9 @@ def _with_attachments(statement: Json, languages: Sequence[str]) -> Json:
     return statement
 
 
-def _one_language(holder: Json, keys: Sequence[str], languages: Sequence[str]) -> Json:
-    chosen = {key: choose_language(holder[key], languages) for key in keys if key in holder}
-    return {**holder, **chosen}
+def _one_language(node: Json, keys: Sequence[str], languages: Sequence[str]) -> Json:
+    chosen = {key: choose_language(node[key], languages) for key in keys if key in node}
+    return {**node, **chosen}
 
 
 _IDS = Rewriter(actor=_identified, verb=_id_only, activity=_id_only)

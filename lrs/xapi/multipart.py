@@ -232,9 +232,9 @@ def attachment_hashes(statement: Json) -> list[tuple[str, str]]:
 def _attachments(statement: Json) -> Iterator[tuple[str, Json]]:
     """The attachments of a statement and its SubStatement, with JSON pointers."""
     inner = statement.get("object") if isinstance(statement, dict) else None
-    for holder, prefix in ((statement, "/attachments"), (inner, "/object/attachments")):
-        if isinstance(holder, dict) and isinstance(holder.get("attachments"), list):
-            for index, attachment in enumerate(holder["attachments"]):
+    for node, prefix in ((statement, "/attachments"), (inner, "/object/attachments")):
+        if isinstance(node, dict) and isinstance(node.get("attachments"), list):
+            for index, attachment in enumerate(node["attachments"]):
                 if isinstance(attachment, dict):
                     yield f"{prefix}/{index}", attachment
 

@@ -34,7 +34,7 @@ def parse(
         if name not in parsers:
             errors.append((name, "is not a parameter of this resource"))
         elif name in values:
-            errors.append((name, "must be given only once"))
+            errors.append((name, "must not be repeated"))
         else:
             values[name] = None
             try:
@@ -90,7 +90,7 @@ def boolean(text: str) -> bool:
 def limit(text: str) -> int:
     """The maximum number of results; 0 means the server's maximum."""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ValueError("a whole number, 0 or more")
+        raise ValueError("a non-negative integer")
     return int(text)
 
 
@@ -102,7 +102,7 @@ def timestamp(text: str) -> datetime:
 
 
 def text(value: str) -> str:
-    """Any text that PostgreSQL can store."""
+    """A non-empty string that PostgreSQL can store."""
     if not value or "\0" in value:
-        raise ValueError("a text without NUL, not empty")
+        raise ValueError("a non-empty string without NUL")
     return value

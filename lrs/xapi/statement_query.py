@@ -107,7 +107,7 @@ def _cursor(text: str) -> Cursor:
     try:
         return Cursor.parse(text)
     except ValueError:
-        raise ValueError("taken unchanged from a `more` of this server") from None
+        raise ValueError("the cursor of a `more` URL") from None
 
 
 _PARSERS: dict[str, query_params.Parser] = {

@@ -19,7 +19,8 @@ import orjson
 
 from lrs.errors import MalformedJSON
 
-MAX_DEPTH = 200  # jiter's
+MAX_DEPTH = 200
+"""Levels of nesting, the limit of jiter."""
 
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -58,7 +59,7 @@ def parse(item: bytes) -> tuple[Any, bytes]:
                 return value, written
         jiter.from_json(item, catch_duplicate_keys=True, cache_mode="keys")
     except (orjson.JSONDecodeError, ValueError) as error:
-        raise MalformedJSON(f"This is not JSON that can be kept: {error}.") from None
+        raise MalformedJSON(f"Invalid JSON: {error}.") from None
     return value, _compact(item)
 
 

@@ -40,6 +40,7 @@ Version = Literal["1.0.3", "2.0.0"]
 
 MAX_VIOLATIONS = 100
 MAX_DEPTH = 254
+"""Levels of nesting that orjson serializes. `strict_json.parse` accepts fewer."""
 
 _FILES: dict[str, str] = {"1.0.3": "xapi/statement-1.0.3", "2.0.0": "xapi/statement-2.0"}
 _DEFS: dict[str, Any] = schema("xapi/common")["$defs"]
@@ -266,9 +267,9 @@ def _unstorable(value: Any) -> Iterator[RuleViolation]:
             members = node.items() if isinstance(node, dict) else enumerate(node)
             stack.extend(((*path, name), child) for name, child in members)
         if isinstance(node, str) and "\0" in node:
-            yield path, "the text holds a NUL character (U+0000)", "Text: no NUL character"
+            yield path, "the string contains a NUL character (U+0000)", "Text: no NUL character"
         if path and isinstance(path[-1], str) and "\0" in path[-1]:
-            yield path, "the name holds a NUL character (U+0000)", "Text: no NUL character"
+            yield path, "the name contains a NUL character (U+0000)", "Text: no NUL character"
 
 
 def _object(value: Any) -> dict[str, Any]:

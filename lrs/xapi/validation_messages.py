@@ -25,12 +25,12 @@ Path = tuple[str | int, ...]
 _MAX_LENGTH = 80
 _INTO_THE_VALUE = frozenset({"properties", "items", "additionalProperties", "propertyNames"})
 _TYPES = {
-    "string": "a text",
+    "string": "a string",
     "object": "an object",
     "array": "an array",
     "boolean": "true or false",
     "number": "a number",
-    "integer": "a whole number",
+    "integer": "an integer",
 }
 
 
@@ -40,7 +40,7 @@ def pointer(path: Iterable[str | int]) -> str:
 
 
 def excerpt(value: Any) -> str:
-    """A value for a message: texts and numbers as JSON, truncated; objects and arrays by type."""
+    """A value for a message: strings and numbers as JSON, truncated; objects and arrays by type."""
     if isinstance(value, dict):
         return "an object" if value else "an empty object"
     if isinstance(value, list):

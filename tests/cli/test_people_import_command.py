@@ -85,7 +85,7 @@ async def test_json_array_is_imported(import_file: Import) -> None:
     [
         ("people.csv", b"user\nada\n", 'missing column "type"'),
         ("people.csv", b"type\n\xff\n", "cannot be read"),
-        ("people.json", b"{", "not JSON"),
+        ("people.json", b"{", "Invalid JSON"),
         ("people.json", b"{}", "must be an array of rows"),
     ],
 )

@@ -87,7 +87,7 @@ async def test_day_columns_are_pandas_datetimes(server: str, partner: Partner) -
     ("changed", "reason"),
     [
         ({"secret": "wrong"}, "Token request failed"),
-        ({"partner": "another"}, "another partner than 'another'"),
+        ({"partner": "another"}, "does not belong to partner 'another'"),
         ({"url": "http://127.0.0.1:1"}, "Cannot reach http://127.0.0.1:1"),
     ],
 )

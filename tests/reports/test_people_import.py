@@ -200,8 +200,8 @@ async def test_unreadable_table_is_refused(operator: Partner, table: str, detail
             (1, "/assignee", 'expected an existing team or one of this import, found "ada"'),
         ),
         ([user("ada", email=f"mailto:{ADA}")], (0, "/email", "expected an email address such as")),
-        ([user("a" * 256)], (0, "/user", "expected a text of 1 to 255 characters")),
-        ([user("a\0")], (0, "/user", "expected a text of 1 to 255 characters")),
+        ([user("a" * 256)], (0, "/user", "expected a string of 1 to 255 characters")),
+        ([user("a\0")], (0, "/user", "expected a string of 1 to 255 characters")),
         (["user"], (0, "", 'expected a row (an object), found "user"')),
     ],
 )  # fmt: skip

@@ -36,7 +36,7 @@ class Rotation(msgspec.Struct, forbid_unknown_fields=True):
     overlap_hours: Annotated[float, Meta(ge=0, le=8760)] = 24.0
 
 
-class Launch(msgspec.Struct):
+class LaunchRequest(msgspec.Struct):
     """The user and the course of a launch. With `parameters`, both are optional or among them."""
 
     user: str | int | None = None
@@ -89,7 +89,7 @@ async def delete_tool(request: Request) -> Response:
 
 async def post_callback_urls(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.CALLBACKS_WRITE)
-    launch = await _read(request, Launch)
+    launch = await _read(request, LaunchRequest)
     tool = await _active_tool(request, caller)
     callback_urls = _callback_urls(request, tool, launch)
     if launch.parameters is not None:
@@ -114,7 +114,7 @@ async def _active_tool(request: Request, caller: Caller) -> Tool:
     return tool
 
 
-def _callback_urls(request: Request, tool: Tool, launch: Launch) -> CallbackURLs | None:
+def _callback_urls(request: Request, tool: Tool, launch: LaunchRequest) -> CallbackURLs | None:
     """The URLs of a launch; None without a user or a course. Raises InvalidParameter."""
     parameters = launch.parameters or {}
     user = _parse_id("user", launch.user, parameters.get("user_id"))
@@ -141,11 +141,11 @@ def _parse_id(name: str, *candidates: Any) -> str | None:
     return str(text)
 
 
-def _missing_ids(launch: Launch) -> InvalidParameter:
+def _missing_ids(launch: LaunchRequest) -> InvalidParameter:
     missing = [name for name in ("user", "course") if getattr(launch, name) in (None, "")]
     return InvalidParameter(
         f"Missing: {', '.join(missing)}.",
-        violations=[Violation(f"/{name}", "must be given", _REQUIREMENT) for name in missing],
+        violations=[Violation(f"/{name}", "is missing", _REQUIREMENT) for name in missing],
     )
 
 

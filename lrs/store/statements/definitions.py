@@ -35,7 +35,7 @@ class _Row(Protocol):
 
 
 class PendingUpserts(NamedTuple):
-    """What an insert writes beside its statements, if the statement that says it is new.
+    """Definitions and names to write for the rows whose statement is inserted.
 
     `definitions` are triples of statement id, activity id and definitions as JSON texts, in the
     order in which they are merged; `names` triples of statement id, agent identity and name.

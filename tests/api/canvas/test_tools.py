@@ -164,7 +164,7 @@ async def test_missing_launch_members_are_reported(tool: Tool) -> None:
         answer = await tool.partner.send(reported, resource="tools/player/callback-urls")
         errors = answer.json()["errors"]
         assert [error["pointer"] for error in errors] == missing
-        assert {error["detail"] for error in errors} == {"must be given"}
+        assert {error["detail"] for error in errors} == {"is missing"}
 
 
 async def test_numeric_ids_are_accepted(tool: Tool) -> None:
