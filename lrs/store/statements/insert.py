@@ -113,6 +113,9 @@ async def insert_new(
     The ids of `rows` must be distinct. With `atomic`, raises BatchAborted unless all are new. Do
     not use `atomic` within a transaction, which it may abort.
     """
+    is_plain = not (atomic or pending.definitions or pending.names)
+    if is_plain and len(rows) == 1 and rows[0].target_id is None:
+        return await _insert_one(connection, partner_id, rows[0])
     columns = (*_columns(partner_id, rows), *_pending_columns(pending))
     try:
         # Null is the same as an empty array, and costs less to send and to receive.
