@@ -21,6 +21,7 @@ def json_response(
     return Response(orjson.dumps(content), status, headers=headers, media_type="application/json")
 
 
+@lru_cache(64)
 def http_date(moment: datetime) -> str:
     """The format of Last-Modified (RFC 9110 5.6.7)."""
     return format_datetime(moment.astimezone(UTC), usegmt=True)
