@@ -15,7 +15,7 @@ from click.testing import Result
 
 from lrs.api.services import Services
 from lrs.auth import scopes
-from lrs.cli import people
+from lrs.cli import content_items
 from tests.support.learner_records import content
 from tests.support.learning_history import project_all
 from tests.support.partners import Partner, new_partner
@@ -163,6 +163,6 @@ async def test_closed_pipe_ends_the_list_without_an_error(
     def stop(_: object) -> str:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr(people, "_format_item", stop)
+    monkeypatch.setattr(content_items, "_format_item", stop)
     result = await asyncio.to_thread(run, "content", "list", operator.name)
     assert result.stderr == ""
