@@ -17,9 +17,9 @@ test: ## Run the tests
 	@scripts/venv dev
 	.venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
-test-fast: ## Run the tests that start no processes, property tests with a tenth of the examples
+test-fast: ## Run the tests but processes and slow ones, property tests with a tenth of the examples
 	@scripts/venv dev
-	.venv/bin/python -m pytest -n auto --dist worksteal --ignore tests/process \
+	.venv/bin/python -m pytest -n auto --dist worksteal --ignore tests/process -m 'not slow' \
 		--hypothesis-profile fast $(ARGS)
 
 coverage: ## Print line and branch coverage per package, at least 95 % but for cli and server

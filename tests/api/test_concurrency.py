@@ -67,6 +67,7 @@ async def stored(partner: Partner) -> Counter[str]:
     return Counter(item["id"] for item in await partner.all())
 
 
+@pytest.mark.slow
 async def test_concurrent_duplicates_are_deduplicated_and_reported_stored_once(
     senders: list[Partner],
 ) -> None:
@@ -271,6 +272,7 @@ async def new_database(database_url: str) -> AsyncIterator[str]:
     await connection.close()
 
 
+@pytest.mark.slow
 async def test_instances_started_concurrently_share_one_signing_key(
     settings: Settings, new_database: str
 ) -> None:

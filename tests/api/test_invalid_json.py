@@ -178,6 +178,7 @@ async def test_detail_never_contains_a_whole_body(partner: Partner) -> None:
         assert len(answer.json()["detail"]) < 1_000 or long in json.dumps(body)[:20_000]
 
 
+@pytest.mark.slow
 async def test_event_loop_is_released_between_slow_items(partner: Partner) -> None:
     longest = 0.0
 
@@ -196,6 +197,7 @@ async def test_event_loop_is_released_between_slow_items(partner: Partner) -> No
     assert longest < 0.5  # all items together take twice as long
 
 
+@pytest.mark.slow
 async def test_slow_batch_does_not_delay_another_partner(
     partner: Partner, stranger: Partner
 ) -> None:

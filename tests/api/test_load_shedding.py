@@ -158,6 +158,7 @@ async def test_chunked_body_beyond_the_body_budget_returns_503() -> None:
         assert (await http.post("/", content=b"x" * 900_000)).status_code == 200
 
 
+@pytest.mark.slow
 async def test_whole_body_is_reserved_before_it_is_read() -> None:
     """Otherwise requests that hold parts of their bodies block each other."""
     work = Work()
@@ -215,6 +216,7 @@ async def test_rejection_is_valid_http(requests: bytes, heads: int, content: boo
     assert work.started == 1
 
 
+@pytest.mark.slow
 async def test_every_rejected_request_gets_a_response() -> None:
     """Also when rejections are sent together and some clients have disconnected."""
     work = Work()

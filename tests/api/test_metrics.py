@@ -88,6 +88,7 @@ async def test_outcomes_are_counted_by_partner(partner: Partner) -> None:
     }
 
 
+@pytest.mark.slow
 async def test_commits_queue_and_pools_are_measured(partner: Partner) -> None:
     http = partner.http
     names = [

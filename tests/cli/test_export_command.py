@@ -110,6 +110,7 @@ async def test_table_format_and_compression_options(
     assert text.splitlines()[1].endswith("Ann,,,," + text.splitlines()[1].split(",")[0])
 
 
+@pytest.mark.slow
 async def test_incremental_export_has_the_changes_only(
     export: Export, partner: Partner, world: World, tmp_path: Path
 ) -> None:
@@ -143,6 +144,7 @@ async def test_failed_export_keeps_the_previous_files(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 async def test_interrupted_replacement_leaves_no_manifest(
     export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +226,7 @@ with duckdb.connect() as duck:
 """
 
 
+@pytest.mark.slow
 async def test_vendor_query_in_duckdb_equals_postgresql(
     export: Export, services: Services, partner: Partner, world: World, tmp_path: Path
 ) -> None:

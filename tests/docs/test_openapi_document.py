@@ -34,6 +34,7 @@ from tests.support.openapi import (
 # The document
 
 
+@pytest.mark.slow
 def test_document_is_valid_openapi_3_1() -> None:
     document = copy.deepcopy(DOCUMENT)
     # The specification (4.7) allows a relative URL; its schema of 2022 does not yet.

@@ -61,6 +61,7 @@ async def changed_at(services: Services, operator: Partner) -> datetime:
     )
 
 
+@pytest.mark.slow
 async def test_facts_of_a_deleted_course_have_id_minus_one(
     services: Services, operator: Partner
 ) -> None:

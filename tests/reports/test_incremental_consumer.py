@@ -60,6 +60,7 @@ async def send(partner: Partner, sent: list[SentStatement]) -> None:
         assert answer.status_code in (200, 409), answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_sum_of_increments_equals_the_whole_table(
     services: Services, partner: Partner, run: Callable[..., Result], tmp_path: Any, seed: int

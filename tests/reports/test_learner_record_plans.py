@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from lrs.api.services import Services
 from lrs.reports import learner_records
 from tests.support.learner_records import NOON
@@ -40,6 +42,7 @@ where partner_id = $1 and (content_key = 1 or (content_key + person_id) % 50 = 0
 """
 
 
+@pytest.mark.slow
 async def test_page_of_records_is_one_index_range(services: Services, partner: Partner) -> None:
     """No more rows than the page are read, for every learner, content item and filter."""
     since = NOON - timedelta(days=1)

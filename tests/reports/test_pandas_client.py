@@ -40,6 +40,7 @@ def connector(server: str, credentials: Partner, **changed: str) -> DataConnecto
     return DataConnector(**variables | changed)
 
 
+@pytest.mark.slow
 async def test_vendor_snippet_runs_with_another_import_only(
     environment: None, services: Services, partner: Partner
 ) -> None:
@@ -60,6 +61,7 @@ async def test_vendor_snippet_runs_with_another_import_only(
     } == expected
 
 
+@pytest.mark.slow
 async def test_client_has_a_method_per_table(server: str, partner: Partner) -> None:
     dc = connector(server, partner)
     assert set(CLIENT_TABLES) == set(TABLES)
@@ -111,6 +113,7 @@ def test_client_variables_are_ignored_by_the_server() -> None:
     assert from_environment(dict.fromkeys(VARIABLES, "x")) == from_environment({})
 
 
+@pytest.mark.slow
 def test_client_does_not_import_the_server() -> None:
     """It is installed without it."""
     program = "import sys; import lrs_client; sys.exit('lrs' in sys.modules)"

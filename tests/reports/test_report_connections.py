@@ -17,6 +17,7 @@ from tests.support.report_downloads import get
 from tests.support.reports import World
 
 
+@pytest.mark.slow
 async def test_disconnected_client_releases_its_connection(
     settings: Settings, server: str, partner: Partner
 ) -> None:

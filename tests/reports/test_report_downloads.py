@@ -67,6 +67,7 @@ def test_openapi_pattern_lists_every_table_and_format() -> None:
 # Formats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", REPORTS, ids=lambda table: table.name)
 async def test_formats_of_a_table_have_equal_rows(
     partner: Partner, world: World, table: Any
@@ -151,6 +152,7 @@ async def test_format_determines_content_type_and_file_name(
 # Compression
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("accepted", "coding"),
     [

@@ -120,6 +120,7 @@ async def test_certification_fact_has_the_grant_time(vendor_partner: Partner) ->
     assert fact["certificate_granted_at"] == "2026-05-08T14:44:01.267000Z"
 
 
+@pytest.mark.slow
 async def test_vendor_query_and_snippet_have_equal_results(
     vendor_partner: Partner,
     run: Callable[..., Result],

@@ -70,6 +70,7 @@ def test_error_detail_hides_the_database_address(raised: Exception, expected: st
     assert result.value.detail == f"The database does not answer: {expected}."
 
 
+@pytest.mark.slow
 async def test_lost_connections_raise_unavailable_and_are_replaced(database_url: str) -> None:
     ended, met = asyncio.Event(), set[type[LRSError]]()
     operator = await asyncpg.connect(database_url)

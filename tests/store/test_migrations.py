@@ -60,6 +60,7 @@ async def test_second_migration_changes_nothing(empty: str) -> None:
     assert await migrations.migrate(empty) == []
 
 
+@pytest.mark.slow
 async def test_concurrent_migrations_run_once(empty: str) -> None:
     applied = await asyncio.gather(*(migrations.migrate(empty) for _ in range(6)))
     versions = [migration.version for item in applied for migration in item]
@@ -81,6 +82,7 @@ async def test_migration_outside_a_transaction_runs_once(empty: str) -> None:
     assert await value(empty, "select n from thing") == 2
 
 
+@pytest.mark.slow
 async def test_invalid_index_is_built_again(empty: str) -> None:
     await migrations.migrate(empty)
     await execute(empty, "create table thing (n integer); insert into thing values (1), (1)")

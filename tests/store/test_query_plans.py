@@ -202,6 +202,7 @@ async def reader(
         await undone.rollback()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_FILTER)
 async def test_page_is_read_in_index_order_up_to_its_end(
     library: int, reader: Any, name: str

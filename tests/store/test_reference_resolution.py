@@ -56,6 +56,7 @@ async def race(partners: Iterable[Partner], sent: Iterable[Json]) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_concurrent_target_and_reference_are_resolved(
     services: Services, http: httpx.AsyncClient, second_http: httpx.AsyncClient
 ) -> None:

@@ -58,6 +58,7 @@ class Hashing:
 CONTENT = json.dumps(BODY).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "value", "good"),
     [

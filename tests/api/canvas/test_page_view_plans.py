@@ -58,6 +58,7 @@ MIDDLE = "'2026-01-15'"
 LAST = "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments", "most"),
     [

@@ -58,6 +58,7 @@ async def test_revoked_credential_returns_401_for_tokens_and_basic(
     refused(answer, 401, "invalid_client")
 
 
+@pytest.mark.slow
 async def test_expired_credential_returns_401(partner: Partner, services: Services) -> None:
     issued = await issue(services, partner, expires_at=datetime.now(UTC) + timedelta(seconds=0.4))
     guest = Partner(partner.http, partner.name, 0, "", issued.key, issued.secret)
@@ -86,6 +87,7 @@ async def test_clock_set_back_does_not_delay_a_revocation(
     assert (await partner.xapi(statement())).status_code == 401
 
 
+@pytest.mark.slow
 async def test_rotated_secret_overlaps_with_the_old_one(
     partner: Partner, services: Services
 ) -> None:

@@ -73,6 +73,7 @@ async def test_expired_token_returns_403(partner: Partner, services: Services) -
     assert await partner.all() == []
 
 
+@pytest.mark.slow
 async def test_token_that_expires_while_cached_returns_403(
     partner: Partner, services: Services
 ) -> None:

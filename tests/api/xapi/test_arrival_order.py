@@ -236,6 +236,7 @@ SOME_ORDERS = ORDERS[::5]
 """For the interfaces beside the first: all share one pipeline, in which the order matters."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interface", ["xapi", "partner", "put"])
 async def test_every_order_of_single_requests_gives_the_same_results(
     services: Services, http: httpx.AsyncClient, interface: str
@@ -253,6 +254,7 @@ async def test_every_order_of_single_requests_gives_the_same_results(
         assert await answers(services, partner, ids) == expected, order
 
 
+@pytest.mark.slow
 async def test_every_order_in_a_batch_gives_the_same_results(
     services: Services, http: httpx.AsyncClient
 ) -> None:
@@ -265,6 +267,7 @@ async def test_every_order_in_a_batch_gives_the_same_results(
         assert await answers(services, partner, ids) == expected, order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interface", ["xapi", "partner"])
 async def test_every_order_in_a_batch_without_attachments_gives_the_same_results(
     services: Services, http: httpx.AsyncClient, interface: str

@@ -34,6 +34,7 @@ from tests.support.statements import new_id, statement
 # While others write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ascending", ["false", "true"])
 @pytest.mark.parametrize("limit", ["7", "50"])
 async def test_pagination_during_writes_skips_and_repeats_nothing(
@@ -77,6 +78,7 @@ class Poller:
             self.since = answer.headers[THROUGH]
 
 
+@pytest.mark.slow
 async def test_polling_by_watermark_returns_each_statement_once(
     writers: Writers, second_http: httpx.AsyncClient
 ) -> None:
@@ -105,6 +107,7 @@ async def test_polling_by_watermark_returns_each_statement_once(
         assert set(poller.seen.values()) == {1}
 
 
+@pytest.mark.slow
 async def test_acknowledged_statement_is_listed_at_once(
     writers: Writers, second_http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +128,7 @@ async def test_acknowledged_statement_is_listed_at_once(
         await asyncio.gather(*map(write_and_read, range(6)))
 
 
+@pytest.mark.slow
 async def test_no_statement_appears_at_or_before_a_sent_watermark(
     writers: Writers, second_http: httpx.AsyncClient
 ) -> None:
@@ -151,6 +155,7 @@ async def test_no_statement_appears_at_or_before_a_sent_watermark(
 # Pages
 
 
+@pytest.mark.slow
 async def test_full_last_page_has_no_more(partner: Partner) -> None:
     await send(partner, fresh(6))
     for limit, lengths in (("3", [3, 3]), ("6", [6]), ("4", [4, 2]), ("0", [6]), ("9999", [6])):

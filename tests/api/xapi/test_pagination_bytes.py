@@ -55,6 +55,7 @@ async def lengths_and_ids(partner: Partner, **params: str) -> tuple[list[int], l
     return [len(page) for page in result], [item["id"] for page in result for item in page]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ascending", ["false", "true"])
 async def test_page_of_large_statements_ends_at_the_byte_limit(
     partner: Partner, ascending: str

@@ -304,6 +304,7 @@ async def compare_all(
         await asyncio.gather(*map(check, every[start : start + AT_ONCE]))
 
 
+@pytest.mark.slow
 @ASYNC
 @given(world=worlds())
 async def test_every_filter_matches_the_oracle(
@@ -312,6 +313,7 @@ async def test_every_filter_matches_the_oracle(
     await compare_all(services, http, world, full=True)
 
 
+@pytest.mark.slow
 @settings(ASYNC, max_examples=examples(4))
 @given(world=worlds(), examined=st.integers(1, 5))
 async def test_pagination_with_a_row_limit_loses_nothing(
@@ -323,6 +325,7 @@ async def test_pagination_with_a_row_limit_loses_nothing(
         await compare_all(services, http, world, full=False)
 
 
+@pytest.mark.slow
 @settings(ASYNC, max_examples=examples(4))
 @given(world=worlds(), most_bytes=st.integers(1, 3000))
 async def test_pagination_with_a_byte_limit_loses_nothing(

@@ -403,6 +403,7 @@ def data() -> Iterator[Path]:
     shutil.rmtree(parent)
 
 
+@pytest.mark.slow
 async def test_unavailable_database_returns_503_until_it_is_back(
     settings: Settings, data: Path
 ) -> None:
