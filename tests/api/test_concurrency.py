@@ -287,6 +287,7 @@ async def test_instances_started_concurrently_share_one_signing_key(
     assert [key["kid"] for item in result for key in item] == [result[0][0]["kid"]] * 4
 
 
+@pytest.mark.slow
 async def test_one_of_concurrently_added_keys_is_kept(new_database: str) -> None:
     async with open_database(new_database) as database:
         keys = [SigningKey(new_id(), "sealed", "{}") for _ in range(8)]

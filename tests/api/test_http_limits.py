@@ -62,6 +62,7 @@ def port() -> Iterator[int]:
         yield number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -79,6 +80,7 @@ async def test_incomplete_request_returns_408(port: int, pieces: list[bytes]) ->
     assert b'"code":"request-timeout"' in answer
 
 
+@pytest.mark.slow
 async def test_idle_connection_returns_408(port: int) -> None:
     assert (await answer_to(port)).startswith(b"HTTP/1.1 408 ")
 

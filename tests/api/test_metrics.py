@@ -38,6 +38,7 @@ async def measured(http: httpx.AsyncClient, name: str, **labels: str) -> float:
     )
 
 
+@pytest.mark.slow
 async def test_requests_are_counted_by_route_and_status(partner: Partner) -> None:
     http = partner.http
     route = "/v1/partners/{partner}/statements"
@@ -67,6 +68,7 @@ async def test_unknown_paths_and_methods_share_one_label(
     assert not [method for method in result if method.startswith("X")]
 
 
+@pytest.mark.slow
 async def test_outcomes_are_counted_by_partner(partner: Partner) -> None:
     sent = statement(id=new_id())
     await partner.send(sent)

@@ -29,6 +29,7 @@ def test_check_reports_every_component(lrs: Lrs) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_check_reads_the_keys_of_an_external_issuer(lrs: Lrs, tmp_path: Path) -> None:
     def checked(position: Path | str) -> Result:
         issuer = "https://login.example.com/"

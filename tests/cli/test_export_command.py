@@ -64,6 +64,7 @@ def contents(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
+@pytest.mark.slow
 async def test_manifest_lists_tables_and_files(
     export: Export, partner: Partner, world: World, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ async def test_incremental_export_has_the_changes_only(
     assert (entries["statements"]["rows"], entries["course_fact"]["replaces"]) == (0, [])
 
 
+@pytest.mark.slow
 async def test_failed_export_keeps_the_previous_files(
     export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

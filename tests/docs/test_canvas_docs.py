@@ -44,6 +44,7 @@ def address(settings: Settings) -> Iterator[str]:
     thread.join(10)
 
 
+@pytest.mark.slow
 async def test_documented_program_sends_a_callback(
     services: Services, partner: Partner, address: str, tmp_path: Path
 ) -> None:

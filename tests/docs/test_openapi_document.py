@@ -45,6 +45,7 @@ def test_document_is_valid_openapi_3_1() -> None:
     assert DOCUMENT["info"]["version"] == __version__
 
 
+@pytest.mark.slow
 def test_schemas_are_json_schema_2020_12() -> None:
     for node in nodes(DOCUMENT["paths"] | {"components": COMPONENTS}):
         if "schema" in node and isinstance(node["schema"], dict):

@@ -6,6 +6,7 @@ from hashlib import sha1
 from typing import Any
 
 import httpx
+import pytest
 
 from lrs.api.services import Services
 from lrs.auth import scopes
@@ -140,6 +141,7 @@ async def report_rows(services: Services, operator: Partner) -> list[list[Any]]:
     return actual
 
 
+@pytest.mark.slow
 async def test_import_time_does_not_change_the_reports(
     services: Services, http: httpx.AsyncClient
 ) -> None:

@@ -84,6 +84,7 @@ async def facts(
     return actual
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 async def test_projection_of_any_history_matches_the_oracle(
     partner: Partner, services: Services, connection: asyncpg.Connection, seed: int

@@ -150,6 +150,7 @@ async def test_vendor_query_and_snippet_have_equal_results(
     ]
 
 
+@pytest.mark.slow
 async def test_rebuild_changes_no_table(
     vendor_partner: Partner, run: Callable[..., Result]
 ) -> None:

@@ -165,6 +165,7 @@ async def test_failed_callback_stores_nothing(
     accepted(await tool.send(nonce="mine"))
 
 
+@pytest.mark.slow
 async def test_page_views_are_not_stored_when_disabled(
     services: Services, settings: Settings, tool: Tool
 ) -> None:

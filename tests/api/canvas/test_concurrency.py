@@ -33,6 +33,7 @@ async def second(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
+@pytest.mark.slow
 async def test_one_of_twenty_identical_requests_is_accepted(
     services: Services, tool: Tool, second: httpx.AsyncClient
 ) -> None:

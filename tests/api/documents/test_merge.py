@@ -68,6 +68,7 @@ async def test_json_media_type_with_parameters_is_merged(resource: Resource) -> 
     assert await resource.content() == b'{"a":1,"b":2}'
 
 
+@pytest.mark.slow
 async def test_merge_beyond_the_size_limit_returns_413(
     services: Services, resource: Resource
 ) -> None:

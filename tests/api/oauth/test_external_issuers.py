@@ -88,6 +88,7 @@ def trusting(settings: Settings, jwks: str) -> Settings:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", ["file", "url"])
 async def test_token_of_a_configured_issuer_is_accepted(
     settings: Settings, partner: Partner, issuer: ExternalIssuer, position: str
@@ -166,6 +167,7 @@ async def test_withdrawn_key_is_dropped_after_the_cache_expires(
     assert await cached() == [kid]
 
 
+@pytest.mark.slow
 async def test_unreachable_key_set_returns_503_with_retry_after(
     settings: Settings, partner: Partner, issuer: ExternalIssuer
 ) -> None:

@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
@@ -63,6 +64,7 @@ async def forgeries(partner: Partner) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 async def test_forged_token_returns_401(partner: Partner) -> None:
     for name, token in (await forgeries(partner)).items():
         answer = await partner.get(headers=bearer(token))

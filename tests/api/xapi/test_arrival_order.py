@@ -287,6 +287,7 @@ async def test_every_order_in_a_batch_without_attachments_gives_the_same_results
         assert await answers(services, partner, ids) == expected, order
 
 
+@pytest.mark.slow
 async def test_concurrent_requests_give_the_same_results(
     services: Services, http: httpx.AsyncClient
 ) -> None:
@@ -358,6 +359,7 @@ def worlds(draw: st.DrawFn) -> World:
     return World(sent, batches, draw(st.booleans()), ids)
 
 
+@pytest.mark.slow
 @settings(
     deadline=None,
     max_examples=examples(30),
