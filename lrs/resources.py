@@ -61,14 +61,14 @@ def queries() -> dict[str, str]:
     A query keeps its name and comment, so that `pg_stat_activity` shows the name, and loses the
     semicolon, so that it can be a subquery. Raises ValueError if two queries have the same name.
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for path in sorted(directory("sql").glob("*.sql")):
         _, *parts = _QUERY_NAME.split(path.read_text(encoding="utf-8"))
         for name, text in zip(parts[::2], parts[1::2], strict=True):
-            if name in found:
+            if name in texts:
                 raise ValueError(f"{path.name} defines the query {name} again")
-            found[name] = f"-- name: {name}\n{text.strip().removesuffix(';')}"
-    return found
+            texts[name] = f"-- name: {name}\n{text.strip().removesuffix(';')}"
+    return texts
 
 
 def query(name: str) -> str:

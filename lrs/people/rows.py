@@ -101,11 +101,11 @@ def _table(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _check_header(header: list[str]) -> None:
     """Raise InvalidImport for unknown and repeated columns, and without a `type` column."""
-    known = dict.fromkeys(name for kind in KINDS for name in columns(kind))
+    supported = dict.fromkeys(name for kind in KINDS for name in columns(kind))
     details = {
-        name: "unknown column" if name not in known else "repeated column"
+        name: "unknown column" if name not in supported else "repeated column"
         for name in header
-        if name and (name not in known or header.count(name) > 1)
+        if name and (name not in supported or header.count(name) > 1)
     }
     if "type" not in header:
         details["type"] = "missing column"
@@ -113,7 +113,7 @@ def _check_header(header: list[str]) -> None:
         violations = [Violation(f"/{name}", details[name], "People: columns") for name in details]
         listed = ", ".join(f"{details[name]} {excerpt(name)}" for name in [*details][:5])
         raise InvalidImport(
-            f"Invalid header line: {listed}. The columns are {', '.join(known)}.",
+            f"Invalid header line: {listed}. The columns are {', '.join(supported)}.",
             violations=violations,
         )
 
@@ -158,9 +158,9 @@ def _in_terms_of_tables(violation: Violation) -> Violation:
 def _invalid_type(values: Any) -> Violation:
     if not isinstance(values, dict):
         return Violation("", f"expected a row (an object), found {excerpt(values)}", "People: row")
-    found = "no value" if values.get("type") is None else excerpt(values["type"])
+    actual = "no value" if values.get("type") is None else excerpt(values["type"])
     expected = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
-    return Violation("/type", f"expected {expected}, found {found}", "People: type")
+    return Violation("/type", f"expected {expected}, found {actual}", "People: type")
 
 
 def _typed(name: str, value: Any) -> Any:
