@@ -33,6 +33,7 @@ from lrs.store.postgres import Database, open_database
 from lrs.store.statements import references
 from lrs.store.statements.lookup import StatementLoader
 from lrs.store.statements.page_loader import PageLoader
+from lrs.store.statements.page_query import PAGE_LIMITS, PageLimits
 from lrs.store.statements.watermark import WatermarkReader
 
 _log = logging.getLogger("lrs")
@@ -45,11 +46,11 @@ _CLEANUP_INTERVAL_SECONDS = 60.0
 _TRANSACTIONS_PER_PARTNER = 2
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, page_limits: PageLimits = PAGE_LIMITS) -> Application:
     """The application; its services exist while its lifespan lasts."""
     return Application(
         ROUTES,
-        lambda: open_services(settings),
+        lambda: open_services(settings, page_limits),
         middleware=[
             Middleware(RequestLog, server_timing=settings.server_timing),
             *_cors(settings),
@@ -71,7 +72,9 @@ def _cors(settings: Settings) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, page_limits: PageLimits = PAGE_LIMITS
+) -> AsyncIterator[Services]:
     """The services of one worker.
 
     Raises Unavailable if the database is not reachable or has another schema version.
@@ -113,7 +116,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 RateLimit(settings.rate_limit),
                 watermark_reader,
                 statement_loader,
-                PageLoader(database),
+                PageLoader(database, page_limits),
                 pipeline,
                 secret_box,
                 _callback_tokens(settings, database, secret_box),

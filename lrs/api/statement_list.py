@@ -19,7 +19,7 @@ from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
-from lrs.store.statements import attachments, definitions, filters, page_loader
+from lrs.store.statements import attachments, definitions, filters
 from lrs.xapi import formats, multipart, statement_query
 from lrs.xapi.definitions import activity_ids
 from lrs.xapi.statement_query import Cursor, StatementQuery
@@ -141,9 +141,10 @@ async def _format_canonical(
     """The canonical format. It grows by definitions that come from other statements."""
     languages = formats.accepted_languages(request.headers.get("accept-language"))
     activities = {activity for statement in statements for activity in activity_ids(statement)}
-    database = request_parsing.services(request).database
+    services = request_parsing.services(request)
+    max_bytes = services.page_loader.limits.max_bytes
     merged = await definitions.definitions(
-        database, caller.partner_id, activities, page_loader.MAX_PAGE_BYTES
+        services.database, caller.partner_id, activities, max_bytes
     )
     if None in merged.values() and len(statements) > 1:
         return b"", len(statements) // 2
@@ -152,7 +153,7 @@ async def _format_canonical(
     for statement in statements:
         text = orjson.dumps(formats.canonical(statement, merged, languages))
         size += len(text)
-        if texts and size > page_loader.MAX_PAGE_BYTES:
+        if texts and size > max_bytes:
             return b"", len(texts)
         texts.append(text)
     return b",".join(texts), None

@@ -141,7 +141,7 @@ def test_name_of_another_agent_or_partner_is_pending() -> None:
 
 
 def test_least_recently_written_entries_are_dropped() -> None:
-    cache = DefinitionCache(max_entries=10)
+    cache = DefinitionCache(max_definitions=10, max_names=10)
     rows = [Row(str(n), [(f"urn:x:{n}", (b"{}",))], [("mbox a", str(n))]) for n in range(20)]
     for row in rows:
         cache.mark_written(1, cache.pending(1, [row]), {row.statement_id}, ())

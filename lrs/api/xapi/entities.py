@@ -11,7 +11,7 @@ from lrs.api import access, request_parsing
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
-from lrs.store.statements import definitions, page_loader
+from lrs.store.statements import definitions
 from lrs.xapi import index_keys, query_params
 from lrs.xapi.definitions import activity_object, person_object
 
@@ -27,7 +27,7 @@ async def get_agent(request: Request) -> Response:
         request_parsing.services(request).database,
         caller.partner_id,
         identity,
-        page_loader.MAX_PAGE_BYTES,
+        _max_bytes(request),
     )
     return json_response(person_object(agent, names))
 
@@ -40,13 +40,17 @@ async def get_activity(request: Request) -> Response:
         request_parsing.services(request).database,
         caller.partner_id,
         [activity_id],
-        page_loader.MAX_PAGE_BYTES,
+        _max_bytes(request),
     )
     return json_response(activity_object(activity_id, merged.get(activity_id)))
 
 
 async def get_about(_: Request) -> Response:
     return json_response({"version": VERSIONS})
+
+
+def _max_bytes(request: Request) -> int:
+    return request_parsing.services(request).page_loader.limits.max_bytes
 
 
 def _parse_parameter(request: Request, name: str, parser: query_params.Parser, section: str) -> Any:

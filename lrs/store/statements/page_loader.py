@@ -13,16 +13,19 @@ from asyncpg import Record
 from lrs.store.batching import SingleFlight
 from lrs.store.postgres import Database, translate_errors
 from lrs.store.statements.filters import StatementFilter
-from lrs.store.statements.page_query import NO_BYTE_LIMIT, build_page_query
-
-MAX_PAGE_BYTES = 8_388_608
+from lrs.store.statements.page_query import (
+    NO_BYTE_LIMIT,
+    PAGE_LIMITS,
+    PageLimits,
+    build_page_query,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StatementPage:
     """A page: `statements` are JSON texts in UTF-8, separated by commas.
 
-    They have at most `MAX_PAGE_BYTES` together, except for a page of one larger statement.
+    They have at most `max_bytes` of the limits together, except for a page of one larger statement.
     `last_sequence` is the end of the page, None if it is the end of the list.
     """
 
@@ -37,7 +40,8 @@ class PageLoader:
     query as without it.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: PageLimits = PAGE_LIMITS) -> None:
+        self.limits = limits
         self._database = database
         self._single_flight = SingleFlight(self._read)
 
@@ -57,10 +61,10 @@ class PageLoader:
         Most pages need one query: few statements are larger than their share.
         """
         partner_id, statement_filter, _ = key
-        share = MAX_PAGE_BYTES // statement_filter.limit
+        share = self.limits.max_bytes // statement_filter.limit
         statements, last, sizes = await self._fetch(partner_id, statement_filter, share)
         if sizes:
-            limit = _limit_by_bytes(sizes[: statement_filter.limit])
+            limit = _limit_by_bytes(sizes[: statement_filter.limit], self.limits.max_bytes)
             shorter = replace(statement_filter, limit=limit)
             statements, last, _ = await self._fetch(partner_id, shorter, NO_BYTE_LIMIT)
         return StatementPage(statements, last)
@@ -68,12 +72,17 @@ class PageLoader:
     async def _fetch(
         self, partner_id: int, statement_filter: StatementFilter, max_statement_bytes: int
     ) -> Record:
-        sql, arguments = build_page_query(partner_id, statement_filter, max_statement_bytes)
+        sql, arguments = build_page_query(
+            partner_id,
+            statement_filter,
+            max_statement_bytes,
+            max_examined=self.limits.max_examined_statements,
+        )
         with translate_errors():
             (row,) = await self._database.lists.fetch(sql, *arguments)
         return row
 
 
-def _limit_by_bytes(sizes: Sequence[int]) -> int:
+def _limit_by_bytes(sizes: Sequence[int], max_bytes: int) -> int:
     """How many of the first statements fit into a page; at least one."""
-    return max(1, bisect_right(list(accumulate(sizes)), MAX_PAGE_BYTES))
+    return max(1, bisect_right(list(accumulate(sizes)), max_bytes))

@@ -6,7 +6,7 @@ every set of predicates, whatever the sizes of the tables:
 - One predicate drives the scan: its index ranges are scanned in page order, and every statement
   found is probed against the other predicates. The query chooses the rarest predicate, by the
   distance of its 50th statement.
-- A scan ends when the page is full, or after `MAX_EXAMINED_STATEMENTS`. The page then ends early,
+- A scan ends when the page is full, or after `max_examined` statements. The page then ends early,
   and its cursor continues after the last examined statement.
 - The planner has no choice, because it cannot know how often a value occurs. A range is a row
   comparison that only one index can serve in order, `offset 0` keeps a look-up from becoming a
@@ -253,6 +253,7 @@ conditions; `(InitPlan n)` reads `driving_predicate`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain, count
 from typing import Any
@@ -262,12 +263,29 @@ from lrs.store.statements.page_sql import FIRST_VALUE, PageSQL, Range
 from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import index_keys
 
-MAX_EXAMINED_STATEMENTS = 10_000
 NO_BYTE_LIMIT = 2**31 - 1
 
 
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """`max_bytes` of the statements of a page, and of the definitions or names that are added.
+
+    `max_examined_statements` is the number after which a page ends early.
+    """
+
+    max_bytes: int = 8_388_608
+    max_examined_statements: int = 10_000
+
+
+PAGE_LIMITS = PageLimits()
+
+
 def build_page_query(
-    partner_id: int, statement_filter: StatementFilter, max_statement_bytes: int = NO_BYTE_LIMIT
+    partner_id: int,
+    statement_filter: StatementFilter,
+    max_statement_bytes: int = NO_BYTE_LIMIT,
+    *,
+    max_examined: int = PAGE_LIMITS.max_examined_statements,
 ) -> tuple[str, list[Any]]:
     """The SQL and its arguments. The query returns one row with three columns.
 
@@ -284,7 +302,7 @@ def build_page_query(
     return _sql(shape, statement_filter.ascending), [
         partner_id,
         statement_filter.limit,
-        MAX_EXAMINED_STATEMENTS,
+        max_examined,
         index_keys.VOIDED_KEY ^ salt,
         *statement_filter.sequence_range(),
         max_statement_bytes,

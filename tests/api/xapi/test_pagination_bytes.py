@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,7 +12,9 @@ import orjson
 import pytest
 
 from lrs.api.services import Services
-from lrs.store.statements import insert, page_loader
+from lrs.settings import Settings
+from lrs.store.statements.page_query import PAGE_LIMITS, PageLimits
+from tests.support.app import serving
 from tests.support.attachments import attachment_of, post, read, statement_with
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
@@ -55,6 +58,18 @@ async def lengths_and_ids(partner: Partner, **params: str) -> tuple[list[int], l
     return [len(page) for page in result], [item["id"] for page in result for item in page]
 
 
+@pytest.fixture(scope="module")
+async def small_pages_http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(settings, PageLimits(max_bytes=10_000)) as http:
+        yield http
+
+
+@pytest.fixture
+def small_pages(partner: Partner, small_pages_http: httpx.AsyncClient) -> Partner:
+    """The same partner on a server whose pages have at most 10,000 bytes."""
+    return replace(partner, http=small_pages_http)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ascending", ["false", "true"])
 async def test_page_of_large_statements_ends_at_the_byte_limit(
@@ -64,7 +79,7 @@ async def test_page_of_large_statements_ends_at_the_byte_limit(
     await send(partner, sent)
     answers = [answer async for answer in read_all(partner, limit="500", ascending=ascending)]
     assert [len(item.json()["statements"]) for item in answers] == [8, 4]
-    assert all(len(item.content) < page_loader.MAX_PAGE_BYTES + 1000 for item in answers)
+    assert all(len(item.content) < PAGE_LIMITS.max_bytes + 1000 for item in answers)
     result = [item["id"] for answer in answers for item in answer.json()["statements"]]
     wanted = [item["id"] for item in sent]
     assert result == (wanted if ascending == "true" else wanted[::-1])
@@ -82,25 +97,23 @@ async def test_one_large_statement_among_small_ones_ends_no_page_early(
 
 
 async def test_statement_larger_than_a_page_has_its_own_page(
-    partner: Partner, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, small_pages: Partner
 ) -> None:
     sent = [large(size) for size in (100, 20_000, 20_000, 100, 100, 20_000)]
     await send(partner, sent)
-    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    result = await lengths_and_ids(partner, limit="4", ascending="true")
+    result = await lengths_and_ids(small_pages, limit="4", ascending="true")
     assert result == ([1, 1, 1, 2, 1], [item["id"] for item in sent])
 
 
 async def test_voided_statements_do_not_count_towards_the_byte_limit(
-    partner: Partner, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, small_pages: Partner
 ) -> None:
     remaining, voided = [large(3000) for _ in range(4)], [large(9000) for _ in range(4)]
     await send(partner, [item for pair in zip(remaining, voided, strict=True) for item in pair])
     target = [{"objectType": "StatementRef", "id": item["id"]} for item in voided]
     voiding = [statement(id=new_id(), verb={"id": VOIDED}, object=item) for item in target]
     await send(partner, voiding)
-    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    lengths, result = await lengths_and_ids(partner, ascending="true")
+    lengths, result = await lengths_and_ids(small_pages, ascending="true")
     assert result == [item["id"] for item in remaining + voiding]
     assert lengths[0] == 2
 
@@ -121,20 +134,19 @@ where partner_id = $1 and statement.statement_id = placed.statement_id
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
 async def test_page_ends_among_statements_with_equal_stored_time(
-    partner: Partner, services: Services, ascending: str, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, services: Services, ascending: str, small_pages: Partner
 ) -> None:
     sent = [large(2000) for _ in range(8)]
     await send(partner, sent)
     await services.database.writers.execute(_AT_ONE_MOMENT, partner.partner_id)
-    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     wanted = [item["id"] for item in sent]
-    result = await lengths_and_ids(partner, ascending=ascending)
+    result = await lengths_and_ids(small_pages, ascending=ascending)
     assert result == ([4, 4], wanted if ascending == "true" else wanted[::-1])
 
 
 @pytest.mark.parametrize("ascending", ["false", "true"])
 async def test_attachment_contents_are_on_the_page_of_their_statement(
-    partner: Partner, ascending: str, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, ascending: str, small_pages: Partner
 ) -> None:
     contents = [f"content {number}".encode() for number in range(6)]
     sent = [
@@ -142,9 +154,9 @@ async def test_attachment_contents_are_on_the_page_of_their_statement(
     ]
     answer = await post(partner, sent, *contents)
     assert answer.status_code == 200, answer.text
-    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
     actual = [
-        read(answer) async for answer in read_all(partner, attachments="true", ascending=ascending)
+        read(answer)
+        async for answer in read_all(small_pages, attachments="true", ascending=ascending)
     ]
     assert [len(item.ids) for item in actual] == [2, 2, 2]
     for item in actual:
@@ -173,14 +185,13 @@ async def canonical(partner: Partner) -> list[list[Json]]:
 
 
 async def test_merged_definitions_count_towards_the_byte_limit(
-    partner: Partner, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, small_pages: Partner
 ) -> None:
     """Merged definitions can be larger than the statement."""
     activity = "http://example.com/long"
     sent = [defining(activity, "x" * 3000), *(about(activity) for _ in range(7))]
     await send(partner, sent)
-    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    result = await canonical(partner)
+    result = await canonical(small_pages)
     assert [len(page) for page in result] == [2, 2, 2, 2]
     displayed = [item for page in result for item in page]
     assert [item["id"] for item in displayed] == [item["id"] for item in sent]
@@ -189,41 +200,38 @@ async def test_merged_definitions_count_towards_the_byte_limit(
 
 
 async def test_definitions_of_a_page_are_limited_in_bytes(
-    partner: Partner, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, small_pages: Partner
 ) -> None:
     activities = [f"http://example.com/long/{number}" for number in range(8)]
     await send(partner, [defining(item, "x" * 4000) for item in activities])
     await send(partner, [about(item) for item in activities])
-    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    displayed = [item for page in await canonical(partner) for item in page]
+    displayed = [item for page in await canonical(small_pages) for item in page]
     assert [item["object"]["id"] for item in displayed] == activities * 2
     for item in displayed:
         assert item["object"]["definition"]["description"] == {"en": "x" * 4000}
 
 
 async def test_statement_keeps_its_own_definition_where_the_merged_one_is_too_large(
-    partner: Partner, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, small_pages: Partner
 ) -> None:
     activities = [f"http://example.com/long/{number}" for number in range(8)]
     await send(partner, [defining(item, "x" * 4000) for item in activities])
     target, *others = [{"id": item, "definition": {"name": {"en": "Short"}}} for item in activities]
     spoken_of = {"contextActivities": {"other": others}}
     await send(partner, [statement(id=new_id(), object=target, context=spoken_of)])
-    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    *_, (result,) = await canonical(partner)
+    *_, (result,) = await canonical(small_pages)
     displayed = [result["object"], *result["context"]["contextActivities"]["other"]]
     own = [item["definition"] for item in displayed if "description" not in item["definition"]]
     assert own == [{"name": {"en": "Short"}}] * 5
 
 
 async def test_names_of_an_agent_are_limited_in_bytes(
-    partner: Partner, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, small_pages: Partner
 ) -> None:
     names = [f"{number} {'x' * 3000}" for number in range(8)]
     agent = {"mbox": "mailto:many@example.com"}
     await send(partner, [statement(actor={**agent, "name": name}) for name in names])
-    monkeypatch.setattr(page_loader, "MAX_PAGE_BYTES", 10_000)
-    answer = await partner.http.get(
+    answer = await small_pages.http.get(
         "/xapi/agents",
         params={"agent": orjson.dumps(agent).decode()},
         headers=XAPI,
@@ -232,17 +240,15 @@ async def test_names_of_an_agent_are_limited_in_bytes(
     assert answer.json()["name"] == names[:4]
 
 
-async def test_differences_of_conflicts_are_limited_in_bytes(
-    partner: Partner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All are reported as conflicts; those beyond the limit without their differences."""
-    sent = [large(4000) for _ in range(8)]
+@pytest.mark.slow
+async def test_differences_of_conflicts_are_limited_in_bytes(partner: Partner) -> None:
+    """All are reported as conflicts; those beyond 8 MiB without their differences."""
+    sent = [large() for _ in range(11)]
     await send(partner, sent)
-    monkeypatch.setattr(insert, "_MAX_COMPARED_BYTES", 10_000)
     answer = await partner.send([statement(id=item["id"]) for item in sent])
     assert answer.status_code == 409
     results = answer.json()["results"]
-    assert [item["outcome"] for item in results] == ["conflict"] * 8
+    assert [item["outcome"] for item in results] == ["conflict"] * 11
     reported = [item["problem"].get("errors") for item in results]
-    assert [item for item in reported if item] == [reported[0]] * 3
+    assert [item for item in reported if item] == [reported[0]] * 9
     assert reported[0][0]["pointer"] == "/result"

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
+from lrs.settings import Settings
 from lrs.store import registry
-from lrs.store.statements import page_loader, page_query
+from lrs.store.statements.page_query import PageLimits
+from tests.support.app import serving
 from tests.support.examples import examples
 from tests.support.partners import Partner, new_partner
 from tests.support.statement_oracle import VOIDED, Json, ListQuery, Oracle, Stored, instant
@@ -317,20 +319,18 @@ async def test_every_filter_matches_the_oracle(
 @settings(ASYNC, max_examples=examples(4))
 @given(world=worlds(), examined=st.integers(1, 5))
 async def test_pagination_with_a_row_limit_loses_nothing(
-    services: Services, http: httpx.AsyncClient, world: World, examined: int
+    services: Services, settings: Settings, world: World, examined: int
 ) -> None:
     """A page ends early where a request would examine more rows than the limit."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_query, "MAX_EXAMINED_STATEMENTS", examined)
+    async with serving(settings, PageLimits(max_examined_statements=examined)) as http:
         await compare_all(services, http, world, full=False)
 
 
 @pytest.mark.slow
 @settings(ASYNC, max_examples=examples(4))
-@given(world=worlds(), most_bytes=st.integers(1, 3000))
+@given(world=worlds(), max_bytes=st.integers(1, 3000))
 async def test_pagination_with_a_byte_limit_loses_nothing(
-    services: Services, http: httpx.AsyncClient, world: World, most_bytes: int
+    services: Services, settings: Settings, world: World, max_bytes: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_loader, "MAX_PAGE_BYTES", most_bytes)
+    async with serving(settings, PageLimits(max_bytes=max_bytes)) as http:
         await compare_all(services, http, world, full=False)
