@@ -78,6 +78,15 @@ class LRSError(Exception):
         self.violations = tuple(violations)
         self.headers = dict(headers or {})
 
+    @property
+    def detail_with_cause(self) -> str:
+        """The detail and the first line of the cause, for logs and commands; not for clients."""
+        lines = str(self.__cause__ or "").strip().splitlines()
+        if self.__cause__ is None:
+            return self.detail
+        reason = lines[0].rstrip(".") if lines else type(self.__cause__).__name__
+        return f"{self.detail.rstrip('.')}: {reason}."
+
 
 class BadRequest(LRSError):
     status = 400

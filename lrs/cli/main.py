@@ -34,7 +34,7 @@ class Group(click.Group):
         except OperatorError as error:
             fail(str(error))
         except LRSError as error:
-            fail(error.detail)
+            fail(error.detail_with_cause)
 
 
 def fail(sentence: str) -> NoReturn:

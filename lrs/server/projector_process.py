@@ -104,7 +104,7 @@ def main() -> None:
     try:
         asyncio.run(_project_until_stdin_ends(settings))
     except LRSError as error:
-        _log.error("projection failed: %s", error.detail)
+        _log.error("projection failed: %s", error.detail_with_cause)
         sys.exit(1)
 
 

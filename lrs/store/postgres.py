@@ -203,7 +203,9 @@ def _pool(
 def translate_errors() -> Iterator[None]:
     """Raises Unavailable or InternalError for errors of PostgreSQL and of the connection.
 
-    The block counts as the stage `database` of Server-Timing.
+    The detail does not repeat the words of PostgreSQL, which may name addresses, tables and
+    values: they are the cause, which is logged. The block counts as the stage `database` of
+    Server-Timing.
     """
     try:
         with stage("database"):
@@ -211,17 +213,9 @@ def translate_errors() -> Iterator[None]:
     except LRSError:
         raise
     except _UNAVAILABLE_ERRORS as error:
-        raise Unavailable(
-            f"The database does not answer: {_first_sentence(error)}", headers={"Retry-After": "1"}
-        ) from error
+        raise Unavailable("The database does not answer.", headers={"Retry-After": "1"}) from error
     except asyncpg.PostgresError as error:
         raise InternalError("The database rejected a query of the server.") from error
-
-
-def _first_sentence(error: BaseException) -> str:
-    """The message without the address that follows it in parentheses: clients may read it."""
-    text = str(error).strip().partition(" (")[0].splitlines()
-    return text[0].rstrip(".") + "." if text else f"{type(error).__name__}."
 
 
 async def retry_transaction(attempt: Callable[[], Awaitable[Result]]) -> Result:
