@@ -103,11 +103,13 @@ where not statement_reference.resolved
 group by statement_reference.partner_id;
 
 -- name: has_open_writers
--- Whether another writer's transaction that was open at $2 still is.
+-- Whether another writer's transaction that was open at $2 still is. Writers are recognized as in
+-- get_watermark: a reporting role can choose any application_name.
 select exists (
     select from pg_stat_activity
     where datname = current_database()
         and application_name = $1
         and xact_start <= $2
         and pid <> pg_backend_pid()
+        and has_table_privilege(usesysid, 'statement', 'insert')
 );

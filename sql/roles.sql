@@ -33,3 +33,18 @@ select
     )::text[] as readers
 from pg_namespace
 where nspname = $1;
+
+-- name: list_excess_functions
+-- Functions that PUBLIC may execute and a reader does not need: they take locks that outlast a
+-- query, assign transaction ids, or write to the log, to disk or to shared memory. Drivers release
+-- advisory locks when they reset a connection: the functions for that remain.
+select oid::regprocedure::text as function
+from pg_proc
+where
+    pronamespace = 'pg_catalog'::regnamespace
+    and proname ~ (
+        '^(pg_(try_)?advisory_(xact_)?lock(_shared)?|pg_notify|pg_logical_emit_message'
+        '|pg_export_snapshot|pg_current_xact_id|txid_current|lo_\w+|loread|lowrite)$'
+    )
+    and has_function_privilege('public', oid, 'execute')
+order by function;

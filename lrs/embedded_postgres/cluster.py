@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lrs.embedded_postgres.account import Account, current_account, open_no_follow, user_name
 from lrs.embedded_postgres.errors import USE_OWN_POSTGRES, EmbeddedPostgresError, program_failed
+from lrs.embedded_postgres.privileges import PRIVILEGES
 from lrs.embedded_postgres.process import stop_processes
 from lrs.embedded_postgres.programs import MAJOR_VERSION
 from lrs.resources import directory
@@ -36,9 +37,6 @@ alter role lrs createdb createrole;
 grant pg_use_reserved_connections to lrs;
 select 'create database lrs owner lrs'
  where not exists (select from pg_database where datname = 'lrs') \\gexec
-revoke temporary on database lrs from public;
-\\connect lrs
-revoke execute on function lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) from public;
 """
 
 
@@ -111,6 +109,6 @@ def write_configuration(data: Path, account: Account, host: str, port: str) -> N
 
 def create_database(programs: Path, sockets: Path, port: str, data: Path) -> None:
     options = (*PSQL_OPTIONS, "-h", sockets, "-p", port)
-    psql = current_account().run(programs / "psql", *options, stdin=CREATE_DATABASE)
+    psql = current_account().run(programs / "psql", *options, stdin=CREATE_DATABASE + PRIVILEGES)
     if psql.returncode:
         raise program_failed("query", psql.stdout, data)

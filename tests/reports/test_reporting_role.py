@@ -2,81 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
-import httpx
 import pytest
-from click.testing import CliRunner, Result
 
 from lrs.api.services import Services
-from lrs.cli import main
 from lrs.reports.tables import REPORTS
-from lrs.store.postgres import WRITER
-from tests.support.app import SECRET_KEY
-from tests.support.partners import Partner, new_partner
+from tests.support.partners import Partner
+from tests.support.reporting_roles import Reports, connected, granted
 from tests.support.reports import DAY, VENDOR_QUERY, World
-from tests.support.statements import statement
-
-Reports = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def reports(database_url: str) -> Reports:
-    """Runs `lrs reports …` on the test database."""
-    environment: dict[str, str | None] = {
-        name: None for name in os.environ if name.startswith("LRS_")
-    }
-    environment |= {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY}
-
-    async def run(*arguments: str, **more: str) -> Result:
-        return await asyncio.to_thread(
-            CliRunner().invoke, main.main, ["reports", *arguments], env=environment | more
-        )
-
-    return run
-
-
-async def granted(reports: Reports, partner: Partner, *options: str) -> dict[str, str]:
-    """The output of the command, by the first word of each line."""
-    result = await reports("grant", partner.name, *options)
-    assert result.exit_code == 0, result.output
-    return dict(re.findall(r"^(\w+) {2,}(\S+)$", result.stdout, re.MULTILINE))
-
-
-@asynccontextmanager
-async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url, server_settings=settings)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@pytest.fixture(scope="module")
-async def address(
-    reports: Reports, services: Services, http: httpx.AsyncClient
-) -> AsyncIterator[str]:
-    """The connection URL of the role of a partner with reporting data."""
-    partner = await new_partner(services, http)
-    await World(services.database, partner.partner_id).classroom()
-    yield (await granted(reports, partner))["url"]
-    await reports("revoke", partner.name)
-
-
-@pytest.fixture
-async def reader(address: str) -> AsyncIterator[asyncpg.Connection]:
-    async with connected(address) as connection:
-        yield connection
-
 
 # Access
 
@@ -200,61 +139,6 @@ async def test_vendor_name_of_course_points_is_an_alias(reader: asyncpg.Connecti
 # Restrictions
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "select * from public.statement",
-        "select * from public.daily_fact",
-        "select * from public.credential",
-        "select * from public.reportable_event",
-        "select * from public.partner",
-        "delete from user_dim",
-        "create table public.mine (a int)",
-        "create schema mine",
-        "create view other as select 1",
-        "select pg_read_file('/etc/passwd')",
-        "copy (select 1) to program 'true'",
-        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()",
-        "set role SERVER",
-        "set session authorization SERVER",
-        "alter role current_user createrole",
-        "select nextval('public.person_person_id_seq')",
-    ],
-)
-async def test_other_statements_of_the_role_are_denied(
-    reader: asyncpg.Connection, services: Services, sql: str
-) -> None:
-    await reader.execute("set default_transaction_read_only = off")
-    server = await services.database.readers.fetchval("select quote_ident(current_user)")
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await reader.execute(sql.replace("SERVER", server))
-
-
-async def test_role_is_read_only(reader: asyncpg.Connection) -> None:
-    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-        await reader.execute("create temporary table mine (a int)")
-
-
-@pytest.mark.skipif("LRS_TEST_DATABASE_URL" in os.environ, reason="others may allow it to all")
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "create temporary table mine (a int)",
-        "create function pg_temp.leak(int) returns bool language plpgsql cost 0.0001"
-        " as $$ begin raise notice '%', $1; return true; end $$",
-        "select lo_create(0)",
-        "select lo_creat(0)",
-        "select lo_from_bytea(0, 'x')",
-    ],
-)
-async def test_role_cannot_create_temporary_objects_in_the_embedded_database(
-    reader: asyncpg.Connection, sql: str
-) -> None:
-    await reader.execute("set default_transaction_read_only = off")
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await reader.execute(sql)
-
-
 async def test_tables_of_another_partner_are_denied(
     reports: Reports, reader: asyncpg.Connection, services: Services, stranger: Partner
 ) -> None:
@@ -315,19 +199,6 @@ async def test_leaky_predicate_receives_rows_of_the_partner_only(
     assert "secret" not in str(message.value)
     plan = await reader.fetch("explain select 1 from user_dim where first_name::int = 1")
     assert any("Subquery Scan" in row[0] for row in plan)
-
-
-async def test_open_transaction_of_the_role_does_not_delay_the_watermark(
-    reports: Reports, services: Services, partner: Partner
-) -> None:
-    """With any application_name, its transactions do not count as writers."""
-    grant = await granted(reports, partner)
-    async with connected(grant["url"], application_name=WRITER) as reader, reader.transaction():
-        await reader.execute("select 1")
-        await partner.send(statement())
-        async with asyncio.timeout(10):
-            assert len(await partner.all()) == 1
-    await reports("revoke", partner.name)
 
 
 async def test_role_has_timeouts_and_limits(reader: asyncpg.Connection) -> None:
