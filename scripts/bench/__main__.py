@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.bench import load, parts, profile, results, servers
+from scripts.fairness.attacks import ATTACKS
 
 
 def main() -> int:
@@ -41,9 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, default=1, help="worker processes of the server")
     run.add_argument("--stored", type=int, default=500_000, help="statements for the part stored")
     run.add_argument(
-        "--only", type=_names, default=list(parts.PARTS), metavar="PARTS",
+        "--only", type=_names, default=list(parts.DEFAULT), metavar="PARTS",
         help=f"comma-separated: {','.join(parts.PARTS)}",
     )  # fmt: skip
+    run.add_argument(
+        "--attacks", type=_attacks, default=list(ATTACKS), metavar="ATTACKS",
+        help=f"of the part fairness: {','.join(ATTACKS)}",
+    )  # fmt: skip
+    run.add_argument(
+        "--attack-seconds", type=int, default=120, help="duration of an attack (part fairness)"
+    )
     run.add_argument("--output", type=Path, default=Path("bench"), help="directory of result.json")
     run.add_argument("--write-doc", action="store_true", help="update docs/performance.md")
     run.add_argument("--endpoint", help="xAPI endpoint of another LRS, to measure that one")
@@ -55,9 +64,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _names(text: str) -> list[str]:
+    return _choices(text, parts.PARTS)
+
+
+def _attacks(text: str) -> list[str]:
+    return _choices(text, ATTACKS)
+
+
+def _choices(text: str, allowed: Iterable[str]) -> list[str]:
     names = text.split(",")
-    if unknown := sorted(set(names) - set(parts.PARTS)):
-        raise argparse.ArgumentTypeError(f"unknown part: {', '.join(unknown)}")
+    if unknown := sorted(set(names) - set(allowed)):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
     return names
 
 
@@ -67,7 +84,15 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     if options.endpoint:
         external = servers.external(options.endpoint, options.authorization)
         options.only = [name for name in options.only if name in parts.EXTERNAL]
-    bench = parts.Bench(folder, options.seconds, options.workers, options.stored, external)
+    bench = parts.Bench(
+        folder,
+        options.seconds,
+        options.workers,
+        options.stored,
+        external,
+        options.attacks,
+        options.attack_seconds,
+    )
     rows, notes = [], [results.machine()]
     print(results.HEAD, flush=True)
     for name in options.only:

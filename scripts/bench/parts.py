@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -19,6 +21,9 @@ from scripts.bench.load import Measurement, Request
 from scripts.bench.results import Row
 from scripts.bench.samples import BUSY_COURSE, BUSY_LEARNER, RARE_COURSE, VERBS
 from scripts.bench.servers import Server
+from scripts.fairness import measure
+from scripts.fairness import partners as fairness_partners
+from scripts.fairness.attacks import ATTACKS
 
 Parameters = Mapping[str, str]
 
@@ -44,13 +49,18 @@ _LAG_TIMEOUT = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """`seconds` is the duration of a load, `stored` the size of the large store."""
+    """`seconds` is the duration of a load, `stored` the size of the large store.
+
+    `attacks`, of `attack_seconds` each, are those of the part fairness.
+    """
 
     folder: Path
     seconds: int
     workers: int
     stored: int
     external: Server | None = None
+    attacks: Sequence[str] = tuple(ATTACKS)
+    attack_seconds: int = 120
 
     @contextmanager
     def server(self, name: str, workers: int = 0, **settings: str) -> Iterator[Server]:
@@ -187,6 +197,24 @@ def overloaded(bench: Bench) -> Iterator[Row | str]:
         yield from overload.measure(server, bench.seconds)
 
 
+def fairness(bench: Bench) -> Iterator[Row | str]:
+    """The latency of one partner's requests while others attack the server."""
+
+    @contextmanager
+    def open_server(attack: str) -> Iterator[measure.Opponents]:
+        address = f"127.0.0.1:{servers.free_port()}"
+        settings = {"LRS_REPORTS_ADDRESS": address, "LRS_PROJECTION_ENABLED": "true"}
+        with servers.lrs(bench.folder / attack, bench.workers, **settings) as server:
+            run = partial(servers.run_command, server)
+            client, target = fairness_partners.add(run, server.url)
+            yield measure.Opponents(client, target, server.process_id)
+        shutil.rmtree(bench.folder / attack)
+
+    yield measure.HEAD
+    results = measure.measure(open_server, bench.attacks, bench.attack_seconds)
+    yield from (result.line() for result in results)
+
+
 PARTS: Mapping[str, Callable[[Bench], Iterator[Row | str]]] = {
     "singles": singles,
     "batches": batches,
@@ -195,7 +223,10 @@ PARTS: Mapping[str, Callable[[Bench], Iterator[Row | str]]] = {
     "workers": workers,
     "reports": reports,
     "stored": stored,
+    "fairness": fairness,
 }
+DEFAULT = tuple(name for name in PARTS if name != "fairness")
+"""The parts without a name on the command line: fairness takes three quarters of an hour."""
 EXTERNAL = ("singles", "batches", "reads")
 """The parts that can measure another LRS."""
 

@@ -41,6 +41,13 @@ class Server:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def process_id(self) -> int:
+        """Raises ValueError for an external server."""
+        if self.pid is None:
+            raise ValueError("An external server has no process id.")
+        return self.pid
+
+    @property
     def superuser_dsn(self) -> str:
         return self.dsn.replace("lrs@", "postgres@", 1)
 
@@ -61,7 +68,7 @@ def lrs(folder: Path, workers: int = 1, **settings: str) -> Iterator[Server]:
 
     The projection is off unless the settings enable it.
     """
-    port = _free_port()
+    port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LRS_")},
         "LRS_DATA_DIRECTORY": str(folder),
@@ -87,12 +94,12 @@ def lrs(folder: Path, workers: int = 1, **settings: str) -> Iterator[Server]:
 
 def add_partner(server: Server, name: str) -> Server:
     """The same server with the token of a new partner."""
-    _run(server, "partner", "add", name)
+    run_command(server, "partner", "add", name)
     return _as_partner(server, name)
 
 
 def _as_partner(server: Server, name: str) -> Server:
-    output = _run(
+    output = run_command(
         server, "credential", "add", name, "--label", "Bench", "--scope", "all", "--scope", "admin"
     )
     credential = dict(re.findall(r"^(key|secret)\s+(\S+)$", output, re.MULTILINE))
@@ -106,7 +113,7 @@ def _as_partner(server: Server, name: str) -> Server:
     return replace(server, path=f"/v1/partners/{name}/statements", headers=headers)
 
 
-def _run(server: Server, *arguments: str) -> str:
+def run_command(server: Server, *arguments: str) -> str:
     """The output of a command of lrs on the server's database."""
     command = [*_LRS, *arguments]
     return subprocess.run(
@@ -124,7 +131,7 @@ def external(endpoint: str, authorization: str) -> Server:
 @contextmanager
 def starlette(folder: Path, body: bytes, workers: int = 1) -> Iterator[Server]:
     """Starlette on uvicorn that reads every request and responds with `body`."""
-    port = _free_port()
+    port = free_port()
     path = folder / "response"
     path.write_bytes(body)
     command = [sys.executable, "-m", "uvicorn", "--factory", "scripts.bench.servers:starlette_app"]
@@ -171,7 +178,7 @@ def _await_response(url: str, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"No response from {url}.")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
