@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -12,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import access, request_parsing
-from lrs.api.responses import json_response, reports_through, timestamp
+from lrs.api.responses import csv_response, json_response, reports_through, timestamp
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
 from lrs.projection import lag
 from lrs.projection.lag import ReportWatermark
-from lrs.reports import identifiers, learner_records, record_query
+from lrs.reports import csv_cells, identifiers, learner_records, record_query
 from lrs.reports.learner_records import RecordPage
 from lrs.reports.record_query import RecordQuery
 
@@ -77,7 +75,7 @@ def _response(
     if more:
         headers["Link"] = f'<{more}>; rel="next"'
     if _accepts_csv(request):
-        return Response(_csv(page), headers=headers, media_type="text/csv")
+        return csv_response(_csv(page, raw=query.raw), f"{subject}_records.csv", headers)
     body = {
         subject: page.subject,
         "records": [_serialize(record) for record in page.records],
@@ -104,12 +102,9 @@ def _accepts_csv(request: Request) -> bool:
     return request["path"].endswith(".csv") or accepted.strip().lower() == "text/csv"
 
 
-def _csv(page: RecordPage) -> str:
-    text = io.StringIO()
-    table = csv.DictWriter(text, learner_records.COLUMNS)
-    table.writeheader()
-    table.writerows(_csv_row(record) for record in page.records)
-    return text.getvalue()
+def _csv(page: RecordPage, *, raw: bool) -> str:
+    rows = (_csv_row(record) for record in page.records)
+    return csv_cells.write_csv(learner_records.COLUMNS, rows, raw=raw)
 
 
 def _csv_row(record: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from lrs.api import access, request_parsing
-from lrs.api.responses import json_response, reports_through, timestamp
+from lrs.api.responses import download_headers, json_response, reports_through, timestamp
 from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -60,7 +60,8 @@ def _serialize(table: Table) -> dict[str, Any]:
 class TableRequest:
     """The requested table and format.
 
-    `compression` compresses the file, `content_encoding` only the transfer.
+    `compression` compresses the file, `content_encoding` only the transfer. `raw` is CSV with every
+    cell as stored.
     """
 
     table: Table
@@ -68,6 +69,7 @@ class TableRequest:
     since: datetime | None
     compression: Compression | None
     content_encoding: Compression | None
+    raw: bool
 
 
 async def get_table(request: Request) -> Response:
@@ -97,7 +99,8 @@ def _parse(request: Request, caller: Caller) -> TableRequest:
     content_encoding = None
     if not compress and table_format != "parquet":  # Parquet is compressed already
         content_encoding = compression.negotiate_compression(accepted)
-    return TableRequest(table, table_format, query.get("since"), compress, content_encoding)
+    since, raw = query.get("since"), query.get("raw", False)
+    return TableRequest(table, table_format, since, compress, content_encoding, raw)
 
 
 def _parse_name(name: str) -> tuple[Table, Format]:
@@ -121,7 +124,7 @@ async def _stream(
         compress = table_request.compression or table_request.content_encoding
         # In a thread: the first Parquet export imports pyarrow.
         export = await asyncio.to_thread(
-            ExportStream, snapshot, query, table_request.format, compress
+            ExportStream, snapshot, query, table_request.format, compress, raw=table_request.raw
         )
         yield query
         async with aclosing(aiter(export)) as content:
@@ -136,7 +139,7 @@ def _headers(export_query: ExportQuery, table_request: TableRequest) -> dict[str
     headers = {
         **reports_through(export_query.watermark.consistent_through),
         "Content-Type": compression.MEDIA_TYPES[compress] if compress else media_type,
-        "Content-Disposition": f'attachment; filename="{name}"',
+        **download_headers(name),
         "Vary": "Accept-Encoding",
         "Lrs-Reports-Lag": f"{values['lag_seconds']:.3f}",
         "Lrs-Cursor": values["cursor"],
@@ -156,4 +159,5 @@ def _compression(text: str) -> str:
 _PARSERS: dict[str, query_params.Parser] = {
     "since": query_params.timestamp,
     "compress": _compression,
+    "raw": query_params.boolean,
 }

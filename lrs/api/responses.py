@@ -1,4 +1,4 @@
-"""JSON responses, and timestamps in headers and bodies."""
+"""JSON and CSV responses, and timestamps in headers and bodies."""
 
 from __future__ import annotations
 
@@ -19,6 +19,18 @@ def json_response(
     content: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     return Response(orjson.dumps(content), status, headers=headers, media_type="application/json")
+
+
+def download_headers(file_name: str) -> dict[str, str]:
+    """Headers for a file that a browser saves and does not display."""
+    return {
+        "Content-Disposition": f'attachment; filename="{file_name}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def csv_response(text: str, file_name: str, headers: Mapping[str, str]) -> Response:
+    return Response(text, headers={**download_headers(file_name), **headers}, media_type="text/csv")
 
 
 @lru_cache(64)

@@ -59,6 +59,12 @@ Manifest = dict[str, Any]
     "--compress", type=click.Choice(get_args(Compression)), help="Compression of the files."
 )
 @click.option(
+    "--raw",
+    is_flag=True,
+    help="CSV with every text as stored; otherwise an apostrophe precedes what a spreadsheet would "
+    "take for a formula.",
+)
+@click.option(
     "--since",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Manifest of an earlier export: export only changes since then.",
@@ -70,6 +76,7 @@ def export(
     names: Sequence[str],
     format_: Format,
     compress: Compression | None,
+    raw: bool,
     since: Path | None,
     **options: Any,
 ) -> None:
@@ -88,7 +95,7 @@ def export(
         ):
             partner = await registry.get_partner(database, partner_name)
             async with exports.snapshot(partner.partner_id) as snapshot:
-                writer = _ExportWriter(snapshot, directory, format_, compress, cursors)
+                writer = _ExportWriter(snapshot, directory, format_, compress, raw, cursors)
                 return await writer.write_all(partner_name, tables)
 
     with _temporary_directory(out) as directory:
@@ -154,12 +161,14 @@ class _ExportWriter:
         directory: Path,
         format_: Format,
         compression: Compression | None,
+        raw: bool,
         cursors: dict[str, datetime],
     ) -> None:
         self._snapshot = snapshot
         self._directory = directory
         self._format = format_
         self._compression = compression
+        self._raw = raw
         self._cursors = cursors
 
     async def write_all(self, partner_name: str, tables: Sequence[Table]) -> Manifest:
@@ -186,7 +195,9 @@ class _ExportWriter:
     async def _write_table(self, table: Table, bar: Any) -> dict[str, Any]:
         """Writes one table. Returns its entry in the manifest."""
         portion = await self._snapshot.query(table, self._cursors.get(table.name))
-        content = ExportStream(self._snapshot, portion, self._format, self._compression)
+        content = ExportStream(
+            self._snapshot, portion, self._format, self._compression, raw=self._raw
+        )
         name = f"{table.name}.{self._format}{SUFFIXES[self._compression]}"
         digest, size = hashlib.sha256(), 0
         async with aclosing(aiter(content)) as parts:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from asyncpg.pool import PoolConnectionProxy
 
 from lrs import resources
+from lrs.reports import csv_cells
 from lrs.reports.compression import Compression, compressor
 from lrs.reports.encoders import CopyFormat, Format, create_encoder
 from lrs.reports.exports import ExportQuery, Snapshot
@@ -49,6 +50,8 @@ def format_timestamp(moment: datetime) -> str:
 class ExportStream:
     """The file of an export; iterate over its bytes once. Then `row_count` is known.
 
+    With `raw`, text cells of CSV are as stored; otherwise see csv_cells.
+
     Raises NotFound if the format is not available.
     """
 
@@ -58,10 +61,12 @@ class ExportStream:
         query: ExportQuery,
         format_: Format,
         compression: Compression | None = None,
+        *,
+        raw: bool = False,
     ) -> None:
         self._encoder = create_encoder(format_, query.table, metadata(query))
         copy_format = self._encoder.copy_format
-        sql = _copy_sql(query, copy_format)
+        sql = _copy_sql(query, copy_format, neutralized=format_ == "csv" and not raw)
         self._rows = CopyStream(snapshot.connection, sql, query.arguments, copy_format)
         self._compressor = compressor(compression)
 
@@ -146,18 +151,20 @@ class CopyStream:
         await queue.put(b"")
 
 
-def _copy_sql(query: ExportQuery, copy_format: CopyFormat) -> str:
+def _copy_sql(query: ExportQuery, copy_format: CopyFormat, *, neutralized: bool) -> str:
     """The query whose rows COPY writes: the columns for CSV, one JSON object for JSON."""
     if copy_format == "csv":
-        columns = ", ".join(map(_csv_expression, query.table.columns))
+        columns = ", ".join(_csv_expression(column, neutralized) for column in query.table.columns)
         return f"select {columns} from (\n{query.sql}\n) as report"
     if query.append_only:
         return _PAYLOADS
     return f"select row_to_json(report) from (\n{query.sql}\n) as report"
 
 
-def _csv_expression(column: Column) -> str:
+def _csv_expression(column: Column, neutralized: bool) -> str:
     """A column in CSV: timestamps in RFC 3339, booleans as true and false."""
+    if column.type == "text" and neutralized:
+        return csv_cells.neutralize_sql(f'"{column.name}"')
     if column.type == "timestamp":
         return f"""to_char("{column.name}", 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
     return f'"{column.name}"::text' if column.type == "boolean" else f'"{column.name}"'

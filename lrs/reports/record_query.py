@@ -25,7 +25,8 @@ class RecordQuery:
     """The filters of a query; None is no filter.
 
     `since` is exclusive, `until` inclusive; the organization "" is no organization. The page begins
-    after the position `after`. `parameters` are those of the request without the cursor.
+    after the position `after`. `raw` is CSV with every cell as stored. `parameters` are those of
+    the request without the cursor.
     """
 
     limit: int
@@ -36,6 +37,7 @@ class RecordQuery:
     since: datetime | None = None
     until: datetime | None = None
     after: Position = (0, "")
+    raw: bool = False
     parameters: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
@@ -103,5 +105,6 @@ _PARSERS: dict[str, Any] = {
     "since": query_params.timestamp,
     "until": query_params.timestamp,
     "limit": query_params.limit,
+    "raw": query_params.boolean,
     "cursor": _decode_cursor,
 }

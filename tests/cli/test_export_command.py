@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import errno
 import hashlib
 import io
@@ -109,6 +110,22 @@ async def test_table_format_and_compression_options(
     packed = (tmp_path / "user_dim.csv.zst").read_bytes()
     text = zstandard.ZstdDecompressor().stream_reader(packed).read().decode()
     assert text.splitlines()[1].endswith("Ann,,,," + text.splitlines()[1].split(",")[0])
+
+
+@pytest.mark.parametrize(("options", "name"), [((), "'=1+1"), (("--raw",), "=1+1")])
+async def test_texts_of_csv_are_neutralized_unless_raw(
+    services: Services,
+    export: Export,
+    partner: Partner,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    name: str,
+) -> None:
+    await World(services.database, partner.partner_id).person(first_name="=1+1")
+    result = await export(tmp_path, "--table", "user_dim", "--format", "csv", *options)
+    assert result.exit_code == 0, result.output
+    (row,) = csv.DictReader((tmp_path / "user_dim.csv").read_text().splitlines())
+    assert row["first_name"] == name
 
 
 @pytest.mark.slow

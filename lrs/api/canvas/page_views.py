@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from typing import Any
 
@@ -12,10 +10,11 @@ from starlette.responses import Response
 
 from lrs.api import access, request_parsing
 from lrs.api.canvas import pagination
-from lrs.api.responses import json_response, timestamp
+from lrs.api.responses import csv_response, json_response, timestamp
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
+from lrs.reports import csv_cells
 from lrs.store import page_views
 from lrs.store.page_views import Order, PageViewRow, UserSummary
 from lrs.store.postgres import Database
@@ -49,11 +48,9 @@ async def get_page_views_csv(request: Request) -> Response:
         views, headers = await _page(request)
     except pagination.InvalidTimeWindow as error:
         return json_response({"error": str(error)}, 400)
-    text = io.StringIO()
-    table = csv.DictWriter(text, _COLUMNS)
-    table.writeheader()
-    table.writerows(_csv_row(view) for view in views)
-    return Response(text.getvalue(), headers=headers, media_type="text/csv")
+    raw = request.query_params.get("raw") == "true"
+    text = csv_cells.write_csv(_COLUMNS, map(_csv_row, views), raw=raw)
+    return csv_response(text, "page_views.csv", headers)
 
 
 async def get_course_activity(request: Request) -> Response:

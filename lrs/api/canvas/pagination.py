@@ -23,7 +23,7 @@ _DEFAULT_PER_PAGE, _MAX_PER_PAGE = 10, 100
 _BOOKMARK = "bookmark:"
 _PAGE = re.compile("[1-9][0-9]{0,8}")
 _PER_PAGE = re.compile("[0-9]{1,18}")
-_ECHOED_PARAMETERS = ("start_time", "end_time", "sort_column", "student_id", "per_page")
+_ECHOED_PARAMETERS = ("start_time", "end_time", "sort_column", "student_id", "per_page", "raw")
 _LINK_ORDER = ("current", "next", "prev", "first", "last")
 # Proxies limit header fields to 8 KiB: of long links, the less important ones are left out.
 _LINK_PRIORITY = ("next", "last", "prev", "current", "first")
