@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from lrs import bootstrap
 from lrs.api.application import Application
 from lrs.api.cors import CORS
+from lrs.api.metrics import MetricsListener, open_exposition
 from lrs.api.request_log import RequestLog
 from lrs.api.routes import ROUTES
 from lrs.api.services import Services
@@ -25,6 +26,7 @@ from lrs.errors import LRSError
 from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
+from lrs.observability.exposition import CACHE_SECONDS
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports.exports import open_exports
 from lrs.settings import Settings
@@ -46,17 +48,28 @@ _CLEANUP_INTERVAL_SECONDS = 60.0
 _TRANSACTIONS_PER_PARTNER = 2
 
 
-def create_app(settings: Settings, page_limits: PageLimits = PAGE_LIMITS) -> Application:
+def create_app(
+    settings: Settings,
+    page_limits: PageLimits = PAGE_LIMITS,
+    metrics_cache_seconds: float = CACHE_SECONDS,
+) -> Application:
     """The application; its services exist while its lifespan lasts."""
     return Application(
         ROUTES,
-        lambda: open_services(settings, page_limits),
+        lambda: open_services(settings, page_limits, metrics_cache_seconds),
         middleware=[
             Middleware(RequestLog, server_timing=settings.server_timing),
+            *_metrics_listener(settings),
             *_cors(settings),
             Middleware(xapi.XAPIMiddleware),
         ],
     )
+
+
+def _metrics_listener(settings: Settings) -> list[Middleware]:
+    if settings.metrics_listener is None:
+        return []
+    return [Middleware(MetricsListener, port=settings.metrics_listener[1])]
 
 
 def _cors(settings: Settings) -> list[Middleware]:
@@ -73,7 +86,9 @@ def _cors(settings: Settings) -> list[Middleware]:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, page_limits: PageLimits = PAGE_LIMITS
+    settings: Settings,
+    page_limits: PageLimits = PAGE_LIMITS,
+    metrics_cache_seconds: float = CACHE_SECONDS,
 ) -> AsyncIterator[Services]:
     """The services of one worker.
 
@@ -93,6 +108,7 @@ async def open_services(
             max_connections=settings.max_concurrent_exports,
             timeout_seconds=settings.export_timeout_seconds,
         ) as exports,
+        open_exposition(database, exports, cache_seconds=metrics_cache_seconds) as exposition,
     ):
         await migrations.verify(database.readers)
         tokens = await bootstrap.load_keys(settings, database)
@@ -129,6 +145,7 @@ async def open_services(
                 ),
                 exports,
                 PartnerLock(database.readers),
+                exposition,
             )
         finally:
             cleanup.cancel()

@@ -15,7 +15,7 @@ from typing import Any
 import limits
 import msgspec
 
-from lrs.settings import PREFIX, Settings, SettingsError, settings_schema
+from lrs.settings import PREFIX, Settings, SettingsError, is_loopback, settings_schema
 
 _TEST_PREFIX = "LRS_TEST_"  # variables of the test suite
 _CLIENT_VARIABLES = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")  # of lrs_client
@@ -60,7 +60,8 @@ def convert(values: Mapping[str, Any]) -> Settings:
         raise SettingsError("LRS_SECRET_KEY: expected at least 32 characters.")
     if bool(settings.oauth_issuer) != bool(settings.oauth_jwks):
         raise SettingsError("LRS_OAUTH_ISSUER and LRS_OAUTH_JWKS must be set together.")
-    _check_port(settings.reports_address)
+    _check_port("LRS_REPORTS_ADDRESS", settings.reports_address)
+    _check_metrics(settings)
     _check_rate_limit(settings.rate_limit)
     _check_database_url(settings.database_url)
     return settings
@@ -89,10 +90,26 @@ def _check_database_url(url: str) -> None:
             raise SettingsError(f"LRS_DATABASE_URL: expected a host and a port, got {host!r}.")
 
 
-def _check_port(address: str) -> None:
+def _check_port(variable: str, address: str) -> None:
     if address and not 1 <= int(address.rpartition(":")[2]) <= 65535:
+        raise SettingsError(f"{variable}: expected a port from 1 to 65535, got {address!r}.")
+
+
+def _check_metrics(settings: Settings) -> None:
+    if settings.metrics_token and not re.fullmatch("[!-~]{16,}", settings.metrics_token):
         raise SettingsError(
-            f"LRS_REPORTS_ADDRESS: expected a port from 1 to 65535, got {address!r}."
+            "LRS_METRICS_TOKEN: expected at least 16 ASCII characters without spaces."
+        )
+    _check_port("LRS_METRICS_ADDRESS", settings.metrics_address)
+    if (listener := settings.metrics_listener) is None:
+        return
+    host, port = listener
+    if port == settings.port:
+        raise SettingsError("LRS_METRICS_ADDRESS: expected another port than LRS_PORT.")
+    if not settings.metrics_token and not is_loopback(host):
+        raise SettingsError(
+            f"LRS_METRICS_TOKEN must be set for LRS_METRICS_ADDRESS {settings.metrics_address}: "
+            "without it, only direct clients on the same host read metrics."
         )
 
 

@@ -7,6 +7,7 @@ compares both.
 from __future__ import annotations
 
 from functools import cache
+from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ PREFIX = "LRS_"
 # Seconds: the longest timeout that timers and PostgreSQL accept, and the longest lifetime.
 _THREE_WEEKS = 2_000_000
 _HUNDRED_YEARS = 3_000_000_000
+
+_ADDRESS = r"^(([0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$"
 
 
 class SettingsError(OperatorError):
@@ -91,6 +94,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         Meta(description="Add a `Server-Timing` header to each response."),
     ] = False
+    metrics_token: Annotated[
+        str,
+        Meta(
+            description=(
+                "Bearer token that `/metrics` requires, at least 16 characters. Empty: only direct "
+                "clients on the same host read metrics."
+            )
+        ),
+    ] = ""
+    metrics_address: Annotated[
+        str,
+        Meta(
+            pattern=_ADDRESS,
+            extra_json_schema=_expected("a host and a port such as 127.0.0.1:9100"),
+            description=(
+                "Host and port of a listener for `/metrics` alone, such as `127.0.0.1:9100`. "
+                "Empty: on the port of the server."
+            ),
+        ),
+    ] = ""
 
     data_directory: Annotated[
         str,
@@ -108,7 +131,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reports_address: Annotated[
         str,
         Meta(
-            pattern=r"^(([0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$",
+            pattern=_ADDRESS,
             extra_json_schema=_expected("a host and a port such as 127.0.0.1:5433"),
             description=(
                 "Host and port where the embedded PostgreSQL admits reporting roles, such as "
@@ -343,6 +366,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = False
 
     @property
+    def metrics_listener(self) -> tuple[str, int] | None:
+        """Host and port of the listener for metrics; None without one."""
+        if not self.metrics_address:
+            return None
+        host, _, port = self.metrics_address.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
     def base_url(self) -> str:
         """The public URL, or the one that this server listens on."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -353,6 +384,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def base_path(self) -> str:
         """The path of the public URL, the prefix of all paths that clients see; often empty."""
         return urlsplit(self.public_url).path
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the text is `localhost` or a loopback address, also one of IPv4 as IPv6 writes it."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 @cache

@@ -61,7 +61,7 @@ def settings(database_url: str) -> Settings:
 @pytest.fixture(scope="session")
 async def app(settings: Settings) -> AsyncIterator[Application]:
     """The application with its services running."""
-    application = create_app(settings)
+    application = create_app(settings, metrics_cache_seconds=0)
     async with application.lifespan():
         yield application
 

@@ -10,6 +10,7 @@ from lrs.api import (
     content_items,
     health,
     learner_records,
+    metrics,
     oauth,
     openapi,
     partners,
@@ -99,7 +100,7 @@ ROUTES: list[Route] = [
     # Operations and documentation
     Route("/healthz", health.get_health),
     Route("/readyz", health.get_ready),
-    Route("/metrics", health.get_metrics),
+    Route("/metrics", metrics.get_metrics),
     Route("/", openapi.get_root),
     Route("/openapi.json", openapi.get_openapi),
     Route("/schemas/{path:path}", openapi.get_schema),

@@ -11,6 +11,7 @@ from lrs.auth.secret_box import SecretBox
 from lrs.auth.tokens import AccessTokens
 from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.pipeline import IngestPipeline
+from lrs.observability.exposition import Exposition
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports.exports import Exports
 from lrs.settings import Settings
@@ -36,3 +37,4 @@ class Services:
     canvas_reports: CanvasReports
     exports: Exports
     partner_lock: PartnerLock
+    exposition: Exposition

@@ -204,4 +204,4 @@ def _count(partner: str, outcomes: Sequence[Outcome]) -> None:
 # Cached because the lookup of the labels takes longer than the increment.
 @lru_cache(maxsize=10_000)
 def _counter(partner: str, kind: OutcomeKind) -> prometheus_client.Counter:
-    return metrics.OUTCOMES.labels(partner, kind)
+    return metrics.OUTCOMES.labels(metrics.partner_label(partner), kind)

@@ -1,6 +1,25 @@
 """Prometheus metrics."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the text
+
+MAX_LABELED_PARTNERS = 1000
+OTHER_PARTNERS = "_other"
+"""The label of all further partners; no valid name of a partner."""
+
+_labeled_partners: set[str] = set()
+
+
+def partner_label(partner: str) -> str:
+    """The value of the label `partner`: the names of the first partners, then `_other`.
+
+    Each value is a time series for the life of the process.
+    """
+    if len(_labeled_partners) < MAX_LABELED_PARTNERS:
+        _labeled_partners.add(partner)
+    return partner if partner in _labeled_partners else OTHER_PARTNERS
+
 
 REQUESTS = Counter("lrs_requests_total", "Completed requests.", ["method", "route", "status"])
 REQUEST_DURATION = Histogram(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import logging.config
 import os
 import platform
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -34,8 +36,10 @@ from lrs.observability import logs
 from lrs.server import projector_process, sockets
 from lrs.server.http_protocol import LimitedHttpProtocol
 from lrs.server.uvicorn_check import check_uvicorn
-from lrs.settings import PREFIX, Settings, SettingsError
+from lrs.settings import PREFIX, Settings, SettingsError, is_loopback
 from lrs.store import migrations
+
+_log = logging.getLogger("lrs.server")
 
 SAMPLE_STATEMENT = {
     "actor": {
@@ -78,6 +82,7 @@ def run(settings: Settings) -> None:
     asyncio.run(check_uvicorn())
     bootstrap.load_configured_vocabulary(settings)
     settings = _with_port(settings)
+    _warn_about_public_address(settings)
     embedded = not settings.database_url
     with bootstrap.database_url(settings, exclusive=True) as dsn:
         settings = bootstrap.with_secret_key(settings)
@@ -104,15 +109,39 @@ def _stop(signum: int, frame: object) -> None:
 
 
 def _with_port(settings: Settings) -> Settings:
-    """The settings with a free port instead of 0. Raises SettingsError if the port is in use."""
+    """The settings with a free port instead of 0. Raises SettingsError if a port is in use."""
+    if settings.metrics_listener:
+        _find_port(*settings.metrics_listener, "LRS_METRICS_ADDRESS")
+    port = _find_port(settings.host, settings.port, "--port")
+    return msgspec.structs.replace(settings, port=port)
+
+
+def _find_port(host: str, port: int, setting: str) -> int:
     try:
-        port = sockets.find_port(settings.host, settings.port)
+        return sockets.find_port(host, port)
     except OSError as error:
         raise SettingsError(
-            f"Cannot listen on {settings.host} port {settings.port}: "
-            f"{(error.strerror or str(error)).lower()}; choose another with --port."
+            f"Cannot listen on {host} port {port}: "
+            f"{(error.strerror or str(error)).lower()}; choose another with {setting}."
         ) from None
-    return msgspec.structs.replace(settings, port=port)
+
+
+def _warn_about_public_address(settings: Settings) -> None:
+    if is_loopback(settings.host) or settings.public_url.startswith("https://"):
+        return
+    _log.warning(
+        "listening on %s without TLS: set LRS_PUBLIC_URL to the https URL of the reverse proxy in "
+        "front, or LRS_HOST to 127.0.0.1; see docs/deployment.md",
+        settings.host,
+    )
+
+
+def _bind_sockets(settings: Settings) -> list[socket.socket]:
+    """The sockets of the server, and those of the listener for metrics if there is one."""
+    bound = sockets.bind_sockets(settings.host, settings.port, settings.workers)
+    if settings.metrics_listener:
+        bound += sockets.bind_sockets(*settings.metrics_listener, settings.workers, count=1)
+    return bound
 
 
 async def _prepare_database(settings: Settings, *, embedded: bool) -> IssuedCredential | None:
@@ -160,7 +189,7 @@ def _remove_stale_metrics() -> None:
 
 def _run_workers(settings: Settings) -> None:
     config = _uvicorn_config(settings)
-    listening = sockets.bind_sockets(settings.host, settings.port, settings.workers)
+    listening = _bind_sockets(settings)
     if settings.workers > 1:
         Multiprocess(config, listening).run()
     else:

@@ -21,13 +21,15 @@ def find_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def bind_sockets(host: str, port: int, workers: int) -> list[socket.socket]:
-    """Bound sockets, to be inherited by all workers."""
+def bind_sockets(
+    host: str, port: int, workers: int, count: int = _SOCKETS_PER_PROCESS
+) -> list[socket.socket]:
+    """Bound sockets, `count` per process, to be inherited by all workers."""
     if workers > 1 and _BALANCED_REUSEPORT:
-        return [_bind_reuseport(host, port) for _ in range(_SOCKETS_PER_PROCESS)]
+        return [_bind_reuseport(host, port) for _ in range(count)]
     shared = _open_socket(host)
     shared.bind((host, port))
-    return [shared, *(shared.dup() for _ in range(1, _SOCKETS_PER_PROCESS))]
+    return [shared, *(shared.dup() for _ in range(1, count))]
 
 
 class _ReuseportSocket(socket.socket):

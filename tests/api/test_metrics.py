@@ -14,9 +14,9 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
-from lrs.api import health
 from lrs.app import open_services
 from lrs.errors import InternalError
+from lrs.observability import exposition
 from lrs.settings import Settings
 from lrs.store import nonces
 from lrs.store.postgres import Database
@@ -27,7 +27,7 @@ from tests.support.statements import new_id, statement
 
 async def measured(http: httpx.AsyncClient, name: str, **labels: str) -> float:
     """The sum of a metric's samples that have these labels."""
-    answer = await http.get("/metrics")
+    answer = await http.get("http://localhost/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     return sum(
@@ -62,7 +62,7 @@ async def test_unknown_paths_and_methods_share_one_label(
 ) -> None:
     for _ in range(3):
         await http.request(f"X{new_id()[:8].upper()}", f"/{new_id()}")
-    text = (await http.get("/metrics")).text
+    text = (await http.get("http://localhost/metrics")).text
     result = re.findall(r'lrs_requests_total\{method="(\w+)",route="none",status="404"\}', text)
     assert "other" in result
     assert not [method for method in result if method.startswith("X")]
@@ -120,7 +120,7 @@ def test_gauges_of_a_killed_worker_are_removed(
         values.write_value(mmap_key(name, name, [], [], "Waiting."), waiting, 0.0)
         values.close()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    assert health._registry().get_sample_value(name) == 2.0
+    assert exposition._registry().get_sample_value(name) == 2.0
 
 
 async def test_failing_sweep_stops_no_other_sweep(

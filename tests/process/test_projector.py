@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ from lrs.store import postgres
 from tests.support.app import SECRET_KEY
 from tests.support.learning_history import mailbox
 from tests.support.partners import Partner
-from tests.support.server_process import Server
+from tests.support.server_process import Server, wait_for
 from tests.support.statements import statement
 
 
@@ -38,13 +37,6 @@ def children(server: Server) -> list[psutil.Process]:
             if "lrs.server.projector_process" in item.cmdline():
                 result.append(item)
     return result
-
-
-def wait_for(result: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 20
-    while not result():
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
 
 
 @pytest.fixture

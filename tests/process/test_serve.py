@@ -18,7 +18,7 @@ import pytest
 from tests.support.app import SECRET_KEY
 from tests.support.cli import refused
 from tests.support.files import ROOT
-from tests.support.server_process import BARE, Server, run, wait_until_ready
+from tests.support.server_process import BARE, Server, run, wait_for, wait_until_ready
 from tests.support.statements import statement
 
 MODULES = """
@@ -101,7 +101,16 @@ def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None
 
 
 def test_workers_use_the_settings_of_the_command(data: Path) -> None:
-    server = Server(data, "--workers", "2", LRS_MAX_BATCH_ITEMS="2", LRS_DEMO_PARTNER="no")
+    token, metrics_address = "t" * 16, free_address()
+    server = Server(
+        data,
+        "--workers",
+        "2",
+        LRS_MAX_BATCH_ITEMS="2",
+        LRS_DEMO_PARTNER="no",
+        LRS_METRICS_ADDRESS=metrics_address,
+        LRS_METRICS_TOKEN=token,
+    )
     try:
         listed: Any = run("partner", "list", "--data-directory", str(data))
         assert listed.stdout == ""
@@ -123,15 +132,25 @@ def test_workers_use_the_settings_of_the_command(data: Path) -> None:
                 f"{server.url}/xapi/statements", json=statement(), auth=auth, headers=headers
             )
             assert answer.status_code == 200
-        # Every worker reports the counts of both.
-        text = httpx.get(f"{server.url}/metrics").text
+        # Every worker reports the counts of both, on the listener for metrics only.
+        metrics_url = f"http://{metrics_address}/metrics"
+        assert httpx.get(f"{server.url}/metrics").status_code == 404
+        assert httpx.get(metrics_url).status_code == 401
+
+        def read_metrics() -> str:
+            return httpx.get(metrics_url, headers={"Authorization": f"Bearer {token}"}).text
+
+        # Each worker has one connection for lists from the start.
+        wait_for(
+            lambda: 'lrs_database_connections{pool="lists",state="idle"} 2.0' in read_metrics()
+        )
+        text = read_metrics()
         assert 'lrs_outcomes_total{outcome="stored",partner="acme"} 12.0' in text
         (counted,) = re.findall(
             r'lrs_requests_total\{method="POST",route="/xapi/statements",status="(?:200)"\} (\S+)',
             text,
         )
         assert float(counted) == 12
-        assert re.search(r'lrs_database_connections\{pool="writers",state="idle"\} \d', text)
         assert "lrs_queued_statements 0.0" in text
         assert server.stop(signal.SIGINT) == 0, server.said()
     finally:
@@ -139,9 +158,13 @@ def test_workers_use_the_settings_of_the_command(data: Path) -> None:
     assert "Traceback" not in server.said()
 
 
-def test_grant_prints_the_reports_address(data: Path) -> None:
+def free_address() -> str:
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_grant_prints_the_reports_address(data: Path) -> None:
+    address = free_address()
     grant = ("reports", "grant", "demo", "--data-directory", str(data))
     server = Server(data, LRS_REPORTS_ADDRESS=address)
     try:

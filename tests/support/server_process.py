@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def wait_until_ready(url: str) -> None:
                 return
         assert time.monotonic() < give_up
         time.sleep(0.02)
+
+
+def wait_for(result: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 20
+    while not result():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

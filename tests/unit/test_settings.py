@@ -12,7 +12,7 @@ import pytest
 
 from lrs.bootstrap import with_secret_key
 from lrs.environment import from_environment
-from lrs.settings import Settings, SettingsError, settings_schema
+from lrs.settings import Settings, SettingsError, is_loopback, settings_schema
 from tests.support.settings_docs import variable
 
 KEY = "k" * 32
@@ -106,6 +106,13 @@ def test_base_url_of_listen_address_is_reachable(host: str, url: str) -> None:
         ("LRS_REPORTS_ADDRESS", "5433"),
         ("LRS_REPORTS_ADDRESS", "127.0.0.1:0"),
         ("LRS_REPORTS_ADDRESS", "127.0.0.1:65536"),
+        ("LRS_METRICS_ADDRESS", "9100"),
+        ("LRS_METRICS_ADDRESS", "127.0.0.1:0"),
+        ("LRS_METRICS_ADDRESS", "127.0.0.1:8080"),
+        ("LRS_METRICS_ADDRESS", "0.0.0.0:9100"),
+        ("LRS_METRICS_ADDRESS", "[::]:9100"),
+        ("LRS_METRICS_TOKEN", "k" * 15),
+        ("LRS_METRICS_TOKEN", "k" * 16 + " k"),
         ("LRS_MAX_PAGE_SIZE", "10001"),
         ("LRS_MAX_STATEMENT_BYTES", "1023"),
         ("LRS_DATABASE_TIMEOUT_SECONDS", "0"),
@@ -168,11 +175,37 @@ def test_valid_origins_are_accepted(origins: str) -> None:
     assert from_environment({"LRS_CORS_ORIGINS": origins}).cors_origins == origins
 
 
-def test_error_does_not_contain_the_secret() -> None:
-    secret = "not long enough"
+@pytest.mark.parametrize("name", ["LRS_SECRET_KEY", "LRS_METRICS_TOKEN"])
+def test_error_does_not_contain_the_secret(name: str) -> None:
+    secret = "not long"
     with pytest.raises(SettingsError) as refused:
-        from_environment({"LRS_SECRET_KEY": secret})
+        from_environment({name: secret})
     assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "listener"),
+    [("127.0.0.1:9100", ("127.0.0.1", 9100)), ("[::1]:9100", ("::1", 9100)), ("", None)],
+)
+def test_metrics_address_is_split(address: str, listener: tuple[str, int] | None) -> None:
+    assert from_environment({"LRS_METRICS_ADDRESS": address}).metrics_listener == listener
+
+
+def test_metrics_address_for_other_hosts_requires_a_token() -> None:
+    environ = {"LRS_METRICS_ADDRESS": "10.0.0.7:9100", "LRS_METRICS_TOKEN": "t" * 16}
+    assert from_environment(environ).metrics_listener == ("10.0.0.7", 9100)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True), ("127.0.0.1", True), ("127.1.2.3", True), ("::1", True),
+        ("::ffff:127.0.0.1", True), ("", False), ("0.0.0.0", False), ("::", False),
+        ("10.0.0.7", False), ("::ffff:10.0.0.7", False), ("lrs.example.com", False),
+    ],
+)  # fmt: skip
+def test_loopback_addresses(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
 
 
 def test_secret_key_of_32_characters_is_accepted() -> None:

@@ -1,0 +1,152 @@
+"""`/metrics`: the credentials or the client that it requires, its listener, and its gauges."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lrs.api import problem_details, request_parsing
+from lrs.errors import Forbidden, LRSError, NotFound, Unauthorized
+from lrs.observability import metrics
+from lrs.observability.exposition import CACHE_SECONDS, Exposition
+from lrs.projection import lag
+from lrs.reports.exports import Exports
+from lrs.settings import is_loopback
+from lrs.store.postgres import Database
+
+PATH = "/metrics"
+
+_POOL_GAUGES_INTERVAL_SECONDS = 5.0
+_LAG_TIMEOUT_SECONDS = 1.0
+
+_HOST = re.compile(r"(?:\[([^]]*)\]|([^:]*))(?::[0-9]*)?")
+
+# Sent by a proxy, or by a browser for a page of another origin.
+_INDIRECT = frozenset({b"forwarded", b"origin", b"via", b"x-forwarded-for"})
+
+
+async def get_metrics(request: Request) -> Response:
+    _require_access(request)
+    text = await request_parsing.services(request).exposition.text()
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def _require_access(request: Request) -> None:
+    """Raises Unauthorized without the token of the settings; Forbidden if there is none."""
+    token = request_parsing.services(request).settings.metrics_token
+    if not token and not _is_local(request):
+        raise Forbidden(
+            "Without LRS_METRICS_TOKEN, metrics are served to direct clients on the same host only."
+        )
+    if token and not _has_token(request, token):
+        raise Unauthorized(
+            "Send the value of LRS_METRICS_TOKEN as a Bearer token.",
+            headers={"WWW-Authenticate": 'Bearer realm="metrics"'},
+        )
+
+
+def _has_token(request: Request, token: str) -> bool:
+    scheme, _, sent = (request_parsing.header(request.scope, b"authorization") or "").partition(" ")
+    matches = hmac.compare_digest(sent.strip().encode(), token.encode())
+    return matches and scheme.lower() == "bearer"
+
+
+def _is_local(request: Request) -> bool:
+    """Whether the request comes from this host, and neither through a proxy nor from a page.
+
+    A proxy on the same host that adds no header still sends a `Host` of its clients, and so does a
+    browser whose page rebinds its own name to 127.0.0.1.
+    """
+    if not _INDIRECT.isdisjoint(name for name, _ in request.scope["headers"]):
+        return False
+    host = _HOST.fullmatch(request_parsing.header(request.scope, b"host") or "")
+    client = (request.scope.get("client") or ("",))[0]
+    return host is not None and is_loopback(client) and is_loopback(host[1] or host[2])
+
+
+class MetricsListener:
+    """Middleware for a listener of its own: `/metrics` is on that port only, and nothing else."""
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._app = app
+        self._port = port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            listening = scope.get("server") or ("", None)
+            if (listening[1] == self._port) != (scope["path"] == PATH):
+                error = NotFound(f"No resource at {scope['path']}.")
+                await problem_details.response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+@asynccontextmanager
+async def open_exposition(
+    database: Database, exports: Exports, *, cache_seconds: float = CACHE_SECONDS
+) -> AsyncIterator[Exposition]:
+    """The text of the metrics, and a task that keeps the gauges of this worker up to date.
+
+    The text of another worker includes them.
+    """
+    lag_gauge = _LagGauge(database)
+
+    async def update_gauges() -> None:
+        _set_pool_gauges(database, exports)
+        await lag_gauge.update()
+
+    task = asyncio.create_task(_set_pool_gauges_periodically(database, exports))
+    try:
+        yield Exposition(update_gauges, cache_seconds=cache_seconds)
+    finally:
+        lag_gauge.close()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _set_pool_gauges_periodically(database: Database, exports: Exports) -> None:
+    while True:
+        _set_pool_gauges(database, exports)
+        await asyncio.sleep(_POOL_GAUGES_INTERVAL_SECONDS)
+
+
+def _set_pool_gauges(database: Database, exports: Exports) -> None:
+    pools = {name: getattr(database, name) for name in ("writers", "readers", "lists")}
+    for name, pool in {**pools, "exports": exports.pool}.items():
+        idle = pool.get_idle_size()
+        metrics.DATABASE_CONNECTIONS.labels(name, "idle").set(idle)
+        metrics.DATABASE_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)
+
+
+class _LagGauge:
+    """Reads the projection lag. Without the database the gauge keeps its last value.
+
+    A query that hangs goes on in its task, and no second one is started.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._task: asyncio.Task[None] | None = None
+
+    async def update(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._read())
+        await asyncio.wait({self._task}, timeout=_LAG_TIMEOUT_SECONDS)
+
+    async def _read(self) -> None:
+        with suppress(LRSError):
+            lags = [backlog.lag_seconds for backlog in await lag.read_backlogs(self._database)]
+            metrics.PROJECTION_LAG.set(max(lags, default=0.0))
+
+    def close(self) -> None:
+        if self._task:
+            self._task.cancel()
