@@ -47,6 +47,9 @@ from lrs.xapi import equality
 _SMALL_BATCH = 10
 """Batches of more items than this are prepared one at a time for each partner."""
 
+_LARGE_ITEM_BYTES = 32_768
+"""A larger item is prepared in a thread: a statement of 1 MB takes up to 0.3 s."""
+
 _TIME_SLICE = 0.005
 """Seconds of preparation after which other tasks of the event loop run."""
 
@@ -101,11 +104,11 @@ class IngestPipeline:
     ) -> list[PreparedItem | Outcome]:
         """Parses and prepares the items. Raises Overloaded.
 
-        Of a partner's large batches, one is prepared at a time, and only while the queue has
-        capacity: then the first batch need not wait for the preparation of all others, and no
+        Of a partner's large batches and items, one is prepared at a time, and only while the queue
+        has capacity: then the first batch need not wait for the preparation of all others, and no
         batch is prepared only to be rejected.
         """
-        if len(items) <= _SMALL_BATCH:
+        if len(items) <= _SMALL_BATCH and not any(map(_is_large, items)):
             return await _prepare_in_slices(items, context, parser)
         received_at = time.monotonic()
         async with self._batch_locks[context.partner_id]:
@@ -123,8 +126,15 @@ async def _prepare_in_slices(
         if time.perf_counter() > deadline:
             await asyncio.sleep(0)
             deadline = time.perf_counter() + _TIME_SLICE
-        prepared.append(_prepare_item(item, context, parser))
+        if _is_large(item):
+            prepared.append(await asyncio.to_thread(_prepare_item, item, context, parser))
+        else:
+            prepared.append(_prepare_item(item, context, parser))
     return prepared
+
+
+def _is_large(item: bytes) -> bool:
+    return len(item) > _LARGE_ITEM_BYTES
 
 
 def _prepare_item(

@@ -6,6 +6,7 @@ import logging.config
 import multiprocessing.process
 import os
 import signal
+import sys
 import threading
 
 from starlette.types import ASGIApp
@@ -33,6 +34,9 @@ def create_worker() -> ASGIApp:
         max_body_bytes=max(settings.max_inflight_body_bytes, settings.max_body_bytes),
     )
     tune_gc()
+    # Large items are prepared in threads. With the default of 5 ms, the event loop waits for the
+    # interpreter lock that long at every turn: p99 of a round trip 19 ms instead of 0.8 ms.
+    sys.setswitchinterval(0.0005)
     return app
 
 

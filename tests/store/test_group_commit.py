@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ import pytest
 from lrs.api.services import Services
 from lrs.errors import Overloaded
 from lrs.ingest.group_commit import GroupCommit
+from lrs.ingest.model import IngestContext, ParsedItem
+from lrs.ingest.parse import StatementParser
 from lrs.ingest.write import Submission, SubmissionResults, Writer
 from lrs.store.statements import insert
 from tests.support.partners import Partner
@@ -199,3 +202,25 @@ async def test_batch_waits_only_while_commits_make_progress(
     goes_on.set()
     await commits.wait_for_capacity(time.monotonic())
     assert await asyncio.gather(*under_way) == [[None]] * 4
+
+
+async def test_large_item_is_prepared_outside_the_event_loop(
+    partner: Partner, services: Services
+) -> None:
+    """The validation of a statement of 1 MB takes a few tenths of a second."""
+    threads: list[int] = []
+
+    def parse(item: bytes, context: IngestContext) -> ParsedItem:
+        threads.append(threading.get_ident())
+        return parser(item, context)
+
+    parser = StatementParser(100_000)
+    context = IngestContext(
+        partner.partner_id, partner.name, partner.home_page, None, "{}", 0, False, "1.0.3"
+    )
+    small = orjson.dumps(statement())
+    large = orjson.dumps(statement(result={"response": "x" * 40_000}))
+    outcomes = await services.pipeline.submit([small, large], context, parse, dry_run=True)
+    assert [outcome.kind for outcome in outcomes] == ["stored", "stored"]
+    event_loop_thread = threading.get_ident()
+    assert [thread == event_loop_thread for thread in threads] == [True, False]
