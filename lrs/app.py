@@ -120,7 +120,10 @@ async def open_services(
         )
         pipeline = IngestPipeline(database, group_commit)
         statement_loader = StatementLoader(database)
-        cleanup = asyncio.create_task(_clean_up_periodically(database))
+        tasks = [
+            asyncio.create_task(_clean_up_periodically(database)),
+            asyncio.create_task(tokens.signing_keys.reload_periodically()),
+        ]
         try:
             yield Services(
                 settings,
@@ -148,9 +151,10 @@ async def open_services(
                 exposition,
             )
         finally:
-            cleanup.cancel()
-            with suppress(asyncio.CancelledError):
-                await cleanup
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await group_commit.drain()
 
 

@@ -209,6 +209,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(description="Required audience of external access tokens. Empty: the public URL."),
     ] = ""
+    oauth_client_claim: Annotated[
+        str,
+        Meta(
+            description=(
+                "Claim of external access tokens that holds the key of a credential. Empty: "
+                "`client_id`, else `azp`, else `sub`."
+            )
+        ),
+    ] = ""
 
     rate_limit: Annotated[
         str,
