@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from lrs.api import problem_details
+from lrs.api.admission import admission
 from lrs.api.request_parsing import raw_path
 from lrs.errors import MethodNotAllowed, NotFound
 
@@ -83,6 +84,8 @@ class Router(routing.Router):
         try:
             handler = self._resource(scope).handler(scope["method"])
             response = await handler(Request(scope, receive))
+            # The body of a streaming response is not there yet.
+            admission(scope).hold_response(len(getattr(response, "body", b"")))
         except Exception as error:
             response = problem_details.render(error)
             # Requests can share one error instance; without this its traceback grows.

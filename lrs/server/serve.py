@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import click
@@ -211,11 +210,8 @@ def _uvicorn_config(settings: Settings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # see lrs.server.proxy_headers
         timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
-        http=partial(  # type: ignore[arg-type]  # uvicorn only calls it
-            LimitedHttpProtocol,
-            request_timeout=settings.request_timeout_seconds,
-            max_connections=settings.max_connections,
-        ),
+        timeout_keep_alive=settings.keep_alive_timeout_seconds,
+        http=LimitedHttpProtocol,
     )
 
 
