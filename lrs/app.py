@@ -42,6 +42,12 @@ _log = logging.getLogger("lrs")
 
 _CLEANUP_INTERVAL_SECONDS = 60.0
 
+# A query that has not waited for anything ends by its own timeout, before the time limit.
+_TIME_LIMIT_MARGIN_SECONDS = 1.0
+
+# At the end, all requests have their responses: only transactions of lost clients are left.
+_DRAIN_TIMEOUT_SECONDS = 0.5
+
 # Concurrent transactions of one partner with a single worker: PostgreSQL prepares one while it
 # writes the other to disk. With several workers, each has one: more would hold fewer statements
 # each and wait for each other's row locks.
@@ -63,6 +69,7 @@ def create_app(
             *_cors(settings),
             Middleware(xapi.XAPIMiddleware),
         ],
+        time_limit_seconds=settings.database_timeout_seconds + _TIME_LIMIT_MARGIN_SECONDS,
     )
 
 
@@ -120,10 +127,7 @@ async def open_services(
         )
         pipeline = IngestPipeline(database, group_commit)
         statement_loader = StatementLoader(database)
-        tasks = [
-            asyncio.create_task(_clean_up_periodically(database)),
-            asyncio.create_task(tokens.signing_keys.reload_periodically()),
-        ]
+        cleanup = asyncio.create_task(_clean_up_periodically(database))
         try:
             yield Services(
                 settings,
@@ -151,11 +155,12 @@ async def open_services(
                 exposition,
             )
         finally:
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-            await group_commit.drain()
+            cleanup.cancel()
+            with suppress(asyncio.CancelledError):
+                await cleanup
+            with suppress(TimeoutError):  # a database that hangs
+                async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS):
+                    await group_commit.drain()
 
 
 def _callback_tokens(

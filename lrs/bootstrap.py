@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets as random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -14,8 +15,6 @@ import msgspec
 from lrs.auth import scopes
 from lrs.auth.credentials import IssuedCredential, add_credential, add_partner, default_home_page
 from lrs.auth.jwks import JWKS_ERRORS, ExternalIssuer, fetch_jwks
-from lrs.auth.secret_box import SecretBox
-from lrs.auth.signing_keys import SigningKeys
 from lrs.auth.tokens import AccessTokens
 from lrs.errors import Conflict
 from lrs.projection.vocabulary import InvalidVocabulary, Vocabulary, load_vocabulary
@@ -29,10 +28,13 @@ DEMO_SCOPES = frozenset({scopes.ALL})
 
 
 @contextmanager
-def database_url(settings: Settings, *, exclusive: bool = False) -> Iterator[str]:
+def database_url(
+    settings: Settings, *, exclusive: bool = False, **supervision: Callable[[], Any]
+) -> Iterator[str]:
     """The DSN of the configured database; the embedded one is started unless it runs already.
 
-    With `exclusive`, an embedded one must not run already. Raises EmbeddedPostgresError.
+    With `exclusive`, an embedded one must not run already. The process that starts it supervises
+    it: `supervision` are members of `embedded_postgres.Supervision`. Raises EmbeddedPostgresError.
     """
     if settings.database_url:
         yield settings.database_url
@@ -44,7 +46,8 @@ def database_url(settings: Settings, *, exclusive: bool = False) -> Iterator[str
     if running_dsn:
         yield running_dsn
     else:
-        with embedded_postgres.running(directory, settings.reports_address) as dsn:
+        options = embedded_postgres.Supervision(**supervision)  # type: ignore[arg-type]
+        with embedded_postgres.running(directory, settings.reports_address, options) as dsn:
             yield dsn
 
 
@@ -110,17 +113,16 @@ async def load_keys(settings: Settings, database: Database) -> AccessTokens:
     external_issuer = None
     if settings.oauth_issuer:
         audience = settings.oauth_audience or settings.base_url
-        external_issuer = ExternalIssuer(
-            settings.oauth_issuer, settings.oauth_jwks, audience, settings.oauth_client_claim
-        )
-    signing_keys = SigningKeys(database, SecretBox(settings.secret_key))
-    await signing_keys.load()
-    return AccessTokens(
-        signing_keys,
+        external_issuer = ExternalIssuer(settings.oauth_issuer, settings.oauth_jwks, audience)
+    tokens = AccessTokens(
+        database,
         issuer=settings.base_url,
+        secret_key=settings.secret_key,
         ttl_seconds=settings.access_token_ttl_seconds,
         external_issuer=external_issuer,
     )
+    await tokens.load()
+    return tokens
 
 
 async def count_external_keys(settings: Settings) -> int:

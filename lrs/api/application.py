@@ -25,10 +25,15 @@ class Application:
         open_services: Callable[[], AbstractAsyncContextManager[Services]],
         *,
         middleware: Sequence[Middleware] = (),
+        time_limit_seconds: float = 31.0,
     ) -> None:
         self.services: Services | None = None
         self._open_services = open_services
-        self._app: ASGIApp = Router(routes, lifespan=lambda _: self.lifespan())
+        self._app: ASGIApp = Router(
+            routes,
+            lifespan=lambda _: self.lifespan(),
+            time_limit_seconds=time_limit_seconds,
+        )
         for cls, args, kwargs in reversed(middleware):
             self._app = cls(self._app, *args, **kwargs)
 

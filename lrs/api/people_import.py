@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, problem_details, request_parsing
+from lrs.api import access, problem_details, request_parsing, time_limit
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.errors import InvalidImport, TooLarge, UnsupportedMediaType
@@ -29,6 +29,7 @@ async def post_import(request: Request) -> Response:
     is_preview = _is_preview(request)
     services = request_parsing.services(request)
     people = await _read_rows(request)
+    time_limit.suspend(request.scope)
     if is_preview:
         plan = await importer.preview_import(
             services.database.readers, caller.partner_id, caller.home_page, people

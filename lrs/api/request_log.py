@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -61,6 +62,9 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            status = 503
+            raise
         finally:
             _record(scope, status, time.perf_counter() - began)
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, quote
 from starlette.requests import Request
 from starlette.types import Scope
 
+from lrs.api import time_limit
 from lrs.api.services import Services
 from lrs.errors import (
     BadRequest,
@@ -143,6 +144,10 @@ async def read_body(request: Request, limit: int) -> bytes:
         if message["type"] == "http.disconnect":
             raise BadRequest("The connection was closed before the body was complete.")
         chunk, more = message.get("body", b""), message.get("more_body", False)
+        if more:
+            time_limit.suspend(request.scope)
+        elif chunks:
+            time_limit.restart(request.scope)
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)

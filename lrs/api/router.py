@@ -13,8 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from lrs.api import problem_details
-from lrs.api.admission import admission
+from lrs.api import problem_details, time_limit
 from lrs.api.request_parsing import raw_path
 from lrs.errors import MethodNotAllowed, NotFound
 
@@ -54,7 +53,8 @@ class Router(routing.Router):
 
     A path without parameters is a dictionary lookup. The other paths are matched in the order of
     the table. Handlers return a complete response, and one renderer turns exceptions into problem
-    details. A HEAD request runs the GET handler; the server omits the body.
+    details. A handler has a time limit. A HEAD request runs the GET handler; the server omits the
+    body.
     """
 
     def __init__(
@@ -62,8 +62,10 @@ class Router(routing.Router):
         routes: Sequence[Route],
         *,
         lifespan: Lifespan[Any] | None = None,
+        time_limit_seconds: float = 31.0,
     ) -> None:
         super().__init__(routes, redirect_slashes=False, lifespan=lifespan)
+        self._time_limit_seconds = time_limit_seconds
         resources: dict[str, Resource] = {}
         for route in routes:
             resource = resources.setdefault(route.path, Resource(route))
@@ -83,9 +85,10 @@ class Router(routing.Router):
             return
         try:
             handler = self._resource(scope).handler(scope["method"])
-            response = await handler(Request(scope, receive))
-            # The body of a streaming response is not there yet.
-            admission(scope).hold_response(len(getattr(response, "body", b"")))
+            async with time_limit.begin(scope, self._time_limit_seconds):
+                response = await handler(Request(scope, receive))
+        except TimeoutError:
+            response = problem_details.render(time_limit.exceeded())
         except Exception as error:
             response = problem_details.render(error)
             # Requests can share one error instance; without this its traceback grows.

@@ -37,32 +37,37 @@ from lrs.embedded_postgres.cluster import (
 )
 from lrs.embedded_postgres.errors import EmbeddedPostgresError, disk_full
 from lrs.embedded_postgres.process import (
+    PostgresProgram,
     find_running,
     remove_stale_locks,
-    running_process,
     socket_directory,
     stop_processes,
 )
 from lrs.embedded_postgres.programs import find_programs
+from lrs.embedded_postgres.supervisor import Supervision, running_process
 
-__all__ = ["EmbeddedPostgresError", "find_dsn", "running"]
+__all__ = ["EmbeddedPostgresError", "Supervision", "find_dsn", "running"]
 
 DEFAULT_PORT = "5432"  # names the socket only, unless there is a reports address
 
 
 @contextmanager
-def running(data_directory: Path, reports_address: str = "") -> Iterator[str]:
+def running(
+    data_directory: Path,
+    reports_address: str = "",
+    supervision: Supervision = Supervision(),  # noqa: B008  # immutable
+) -> Iterator[str]:
     """Run PostgreSQL on a data directory, created if need be; yields the DSN for asyncpg.
 
     `reports_address`, "host:port", is where roles that read reports connect over TCP.
-    Raises EmbeddedPostgresError.
+    PostgreSQL is started again when it ends: see `supervisor`. Raises EmbeddedPostgresError.
     """
     data = _resolve(data_directory)
     with ExitStack() as stack:
         with _os_errors_explained(data):
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             stack.enter_context(_data_directory_lock(data))
-            dsn = _start(data, reports_address, stack)
+            dsn = _start(data, reports_address, supervision, stack)
         yield dsn
 
 
@@ -74,7 +79,7 @@ def find_dsn(data_directory: Path) -> str | None:
         return _dsn(pid_file.sockets, pid_file.port) if pid_file else None
 
 
-def _start(data: Path, reports_address: str, stack: ExitStack) -> str:
+def _start(data: Path, reports_address: str, supervision: Supervision, stack: ExitStack) -> str:
     cluster = data / "postgres"
     host, _, port = reports_address.rpartition(":")
     host, port = host.strip("[]"), port or DEFAULT_PORT
@@ -87,7 +92,8 @@ def _start(data: Path, reports_address: str, stack: ExitStack) -> str:
     remove_stale_locks(cluster)
     sockets = stack.enter_context(socket_directory(cluster, account))
     write_configuration(data, account, host, port)
-    stack.enter_context(running_process(programs, data, sockets, account))
+    program = PostgresProgram(programs, data, sockets, account)
+    stack.enter_context(running_process(program, supervision))
     create_database(programs, sockets, port, data)
     return _dsn(str(sockets), port)
 

@@ -29,6 +29,9 @@ local lrs         all          scram-sha-256
 host  all         postgres,lrs all reject
 host  lrs         all          all scram-sha-256
 """
+# The least that PostgreSQL accepts; more than 4 GB makes a checkpoint and crash recovery long.
+MIN_WAL_MEGABYTES = 32
+MAX_WAL_MEGABYTES = 4096
 PSQL_OPTIONS = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres")
 CREATE_DATABASE = """\
 select 'create role lrs login'
@@ -90,9 +93,11 @@ def write_configuration(data: Path, account: Account, host: str, port: str) -> N
     """Write the configuration files beside the cluster, new at each start."""
     shipped = (directory("sql") / "embedded.conf").read_text(encoding="utf-8")
     listen = f"listen_addresses = '{host}'\nport = {port}\n"
+    max_wal = max_wal_megabytes(data)
+    wal = f"max_wal_size = {max_wal}MB\nmin_wal_size = {min(max_wal, 80)}MB\n"
     users = dict.fromkeys((user_name(os.geteuid()), "root"))
     files = {
-        "postgres.conf": "include 'postgres/postgresql.conf'\n" + shipped + listen,
+        "postgres.conf": "include 'postgres/postgresql.conf'\n" + shipped + wal + listen,
         "postgres.hba.conf": PG_HBA,
         "postgres.ident.conf": "".join(
             f'lrs "{user}" {role}\n' for user in users for role in ("lrs", "postgres")
@@ -105,6 +110,17 @@ def write_configuration(data: Path, account: Account, host: str, port: str) -> N
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
             account.own(descriptor)
+
+
+def max_wal_megabytes(data: Path) -> int:
+    """max_wal_size for the volume: a fifth of the space that is free, or used by the log itself.
+
+    PostgreSQL ends when it cannot write the next segment of its log.
+    """
+    segments = (data / "postgres" / "pg_wal").glob("*")
+    used = sum(segment.stat().st_size for segment in segments if segment.is_file())
+    available = (shutil.disk_usage(data).free + used) // 1_048_576
+    return max(MIN_WAL_MEGABYTES, min(available // 5, MAX_WAL_MEGABYTES))
 
 
 def create_database(programs: Path, sockets: Path, port: str, data: Path) -> None:

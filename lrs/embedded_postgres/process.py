@@ -1,4 +1,4 @@
-"""PostgreSQL's processes: start, stop, and their sockets."""
+"""PostgreSQL's processes: start, stop, their sockets and their log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from lrs.embedded_postgres.account import Account, open_no_follow
-from lrs.embedded_postgres.errors import program_failed
 
 MAX_LOG_BYTES = 10_000_000
 MAX_SOCKET_PATH_BYTES = 100
 SOCKET_PREFIX = ".s.PGSQL."  # followed by the port
-# Each signal and the seconds that PostgreSQL has to end after it.
-STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
+# The seconds that PostgreSQL has to end after SIGINT (fast shutdown), SIGQUIT and SIGKILL.
+PATIENT_STOP = (60.0, 10.0, 10.0)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
+_MAX_LOG_TEXT_BYTES = 65_536
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +66,12 @@ def find_running(cluster: Path) -> PidFile | None:
     return pid_file if pid_file.ready and pid_file.pid in pids else None
 
 
-def stop_processes(cluster: Path) -> None:
-    """Stop PostgreSQL on the cluster: fast shutdown first, then by force, orphans included."""
-    for number, timeout in STOP_SIGNALS:
+def stop_processes(cluster: Path, timeouts: tuple[float, float, float] = PATIENT_STOP) -> None:
+    """Stop PostgreSQL on the cluster: fast shutdown first, then by force, orphans included.
+
+    `timeouts` are in seconds, one for each signal.
+    """
+    for number, timeout in zip(_STOP_SIGNALS, timeouts, strict=True):
         targets = find_processes(cluster)
         if number == signal.SIGINT:
             postmaster = read_pid_file(cluster).pid
@@ -107,39 +111,59 @@ def socket_directory(cluster: Path, account: Account) -> Iterator[Path]:
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-@contextmanager
-def running_process(programs: Path, data: Path, sockets: Path, account: Account) -> Iterator[None]:
-    """PostgreSQL from the moment that it accepts connections to the end of the block.
+@dataclass(frozen=True, slots=True)
+class PostgresProgram:
+    """PostgreSQL's programs with the directories and the account that they run with."""
+
+    programs: Path
+    data: Path
+    sockets: Path
+    account: Account
+
+    @property
+    def cluster(self) -> Path:
+        return self.data / "postgres"
+
+    @property
+    def log_file(self) -> Path:
+        return self.data / "postgres.log"
+
+    def start(self) -> tuple[subprocess.Popen[bytes], int]:
+        """Start PostgreSQL; returns the process, and the length of the log before its first line.
+
+        Raises OSError if the log cannot be opened.
+        """
+        if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG_BYTES:
+            self.log_file.replace(self.data / "postgres.log.1")
+        settings = {
+            "config_file": self.data / "postgres.conf",
+            "hba_file": self.data / "postgres.hba.conf",
+            "ident_file": self.data / "postgres.ident.conf",
+            "unix_socket_directories": self.sockets,
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        with os.fdopen(open_no_follow(self.log_file, os.O_WRONLY | os.O_APPEND), "ab") as output:
+            self.account.own(output.fileno())
+            start = output.tell()
+            postgres = self.programs / "postgres"
+            return self.account.start(postgres, "-D", self.cluster, *options, output=output), start
+
+    def log_text(self, start: int) -> str:
+        """The log from an offset on, at most its last 64 kB; empty if it cannot be read."""
+        try:
+            with self.log_file.open("rb") as log_file:
+                size = log_file.seek(0, os.SEEK_END)
+                log_file.seek(max(start, size - _MAX_LOG_TEXT_BYTES) if size >= start else 0)
+                return log_file.read(_MAX_LOG_TEXT_BYTES).decode(errors="replace")
+        except OSError:
+            return ""
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], cluster: Path) -> bool:
+    """False when the process ends before it accepts connections.
 
     Crash recovery has no time limit.
     """
-    cluster, log_file = data / "postgres", data / "postgres.log"
-    if log_file.exists() and log_file.stat().st_size > MAX_LOG_BYTES:
-        log_file.replace(data / "postgres.log.1")
-    settings = {
-        "config_file": data / "postgres.conf",
-        "hba_file": data / "postgres.hba.conf",
-        "ident_file": data / "postgres.ident.conf",
-        "unix_socket_directories": sockets,
-    }
-    options = [f"--{name}={value}" for name, value in settings.items()]
-    with os.fdopen(open_no_follow(log_file, os.O_WRONLY | os.O_APPEND), "ab") as output:
-        account.own(output.fileno())
-        log_start = output.tell()
-        process = account.start(programs / "postgres", "-D", cluster, *options, output=output)
-    try:
-        if not _wait_until_ready(process, cluster):
-            log_text = log_file.read_bytes()[log_start:].decode(errors="replace")
-            raise program_failed("open", log_text, data)
-        yield
-    finally:
-        stop_processes(cluster)
-        process.kill()
-        process.wait()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], cluster: Path) -> bool:
-    """False when the process ends before it accepts connections."""
     started = warned = time.monotonic()
     while process.poll() is None:
         pid_file = read_pid_file(cluster)

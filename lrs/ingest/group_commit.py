@@ -124,6 +124,9 @@ class GroupCommit:
         size, now = 0, time.perf_counter()
         while queue and (not group or size + len(queue[0].rows) <= self._group_limit):
             submission = queue.popleft()
+            if submission.results.cancelled():  # its request has exceeded its time limit
+                self._add_queued(-len(submission.rows))
+                continue
             submission.dequeued_at = now
             size += len(submission.rows)
             group.append(submission)

@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 
 from lrs import bootstrap
 from lrs.environment import from_environment
-from lrs.errors import LRSError
+from lrs.errors import LRSError, Unavailable
 from lrs.observability import logs
 from lrs.projection.projector import Projector
 from lrs.server.garbage_collection import tune_gc
@@ -39,8 +39,10 @@ _NICENESS = 10
 _IDLE_SECONDS = 1.0
 _SLEEP_PER_WORK_SECOND = 2.0
 _LONG_LAG_SECONDS = 10.0
-_RESTART_DELAY_SECONDS = 2.0
-_STOP_TIMEOUT_SECONDS = 10.0
+_MIN_RETRY_DELAY_SECONDS = 1.0
+_MAX_RETRY_DELAY_SECONDS = 30.0
+_STABLE_SECONDS = 60.0
+_STOP_TIMEOUT_SECONDS = 2.0
 
 # Far longer than a batch takes; it ends the wait for a database that disappeared.
 _STATEMENT_TIMEOUT_SECONDS = 3600.0
@@ -61,7 +63,7 @@ def running(settings: Settings) -> Iterator[None]:
 
 
 class _Supervisor(threading.Thread):
-    """Starts the process, and restarts it when it fails."""
+    """Starts the process, and restarts it with backoff when it fails."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -69,13 +71,21 @@ class _Supervisor(threading.Thread):
         self._process = _start_process()
 
     def run(self) -> None:
+        delay = _MIN_RETRY_DELAY_SECONDS
         while True:
+            started = time.monotonic()
             status = self._process.wait()
+            if time.monotonic() - started >= _STABLE_SECONDS:
+                delay = _MIN_RETRY_DELAY_SECONDS
             if self._stopping.is_set():
                 return
-            _log.warning("projector stopped; restarting it", extra={"status": status})
-            if self._stopping.wait(_RESTART_DELAY_SECONDS):
+            _log.warning(
+                "projector process ended; it is restarted",
+                extra={"status": status, "delay_seconds": delay},
+            )
+            if self._stopping.wait(delay):
                 return
+            delay = _next_delay(delay)
             self._process = _start_process()
 
     def stop(self) -> None:
@@ -85,6 +95,10 @@ class _Supervisor(threading.Thread):
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_TIMEOUT_SECONDS)
         self._process.kill()
+
+
+def _next_delay(delay: float) -> float:
+    return min(2 * delay, _MAX_RETRY_DELAY_SECONDS)
 
 
 def _start_process() -> subprocess.Popen[bytes]:
@@ -121,7 +135,10 @@ async def _project_until_stdin_ends(settings: Settings) -> None:
 
 
 async def project(settings: Settings) -> None:
-    """Project the statements of all partners, without end. Raises Unavailable."""
+    """Project the statements of all partners, without end; retry while the database is unavailable.
+
+    Raises Unavailable at the start only.
+    """
     vocabulary = bootstrap.load_configured_vocabulary(settings)
     async with open_projector_database(
         settings.database_url, timeout=_STATEMENT_TIMEOUT_SECONDS
@@ -129,9 +146,17 @@ async def project(settings: Settings) -> None:
         await migrations.verify(database.readers)
         projector = Projector(database, vocabulary)
         tune_gc()
+        delay = _MIN_RETRY_DELAY_SECONDS
         while True:
             started = time.monotonic()
-            lag = await projector.run_once()
+            try:
+                lag = await projector.run_once()
+            except Unavailable as error:
+                _log.warning("projection waits for the database: %s", error.detail)
+                await asyncio.sleep(delay)
+                delay = _next_delay(delay)
+                continue
+            delay = _MIN_RETRY_DELAY_SECONDS
             await asyncio.sleep(sleep_seconds(lag, time.monotonic() - started))
 
 

@@ -9,19 +9,18 @@ import logging.config
 import os
 import platform
 import shutil
-import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import click
 import msgspec
 import psutil  # type: ignore[import-untyped]
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 try:
     import resource
@@ -34,7 +33,9 @@ from lrs.bootstrap import DEMO_PARTNER
 from lrs.observability import logs
 from lrs.server import projector_process, sockets
 from lrs.server.http_protocol import LimitedHttpProtocol
+from lrs.server.shutdown import Shutdown, request_seconds
 from lrs.server.uvicorn_check import check_uvicorn
+from lrs.server.worker_processes import run_workers
 from lrs.settings import PREFIX, Settings, SettingsError, is_loopback
 from lrs.store import migrations
 
@@ -67,29 +68,32 @@ SAMPLE_STATEMENT = {
 
 _METRICS_PREFIX = "lrs-metrics-"
 
-_STARTUP_FAILED = 3  # uvicorn's exit status
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 def run(settings: Settings) -> None:
-    """Serve until a stop signal. Raises OperatorError and LRSError."""
+    """Serve until a stop signal, then exit. Raises OperatorError and LRSError."""
     _raise_open_files_limit()
-    for number in _STOP_SIGNALS:
-        signal.signal(number, _stop)
+    shutdown = Shutdown(settings.shutdown_timeout_seconds)
+    shutdown.exit_on_signals()
     logging.config.dictConfig(logs.configuration(settings.log_level))
     asyncio.run(check_uvicorn())
     bootstrap.load_configured_vocabulary(settings)
     settings = _with_port(settings)
     _warn_about_public_address(settings)
     embedded = not settings.database_url
-    with bootstrap.database_url(settings, exclusive=True) as dsn:
+    with bootstrap.database_url(
+        settings,
+        exclusive=True,
+        on_failure=shutdown.fail,
+        stop_timeouts=shutdown.postgres_timeouts,
+    ) as dsn:
         settings = bootstrap.with_secret_key(settings)
         settings = msgspec.structs.replace(settings, database_url=dsn)
         demo_credential = asyncio.run(_prepare_database(settings, embedded=embedded))
         _print_welcome(settings, demo_credential)
         with _worker_environment(settings), projector_process.running(settings):
-            _run_workers(settings)
+            listening = _bind_sockets(settings)
+            run_workers(_uvicorn_config(settings), listening, shutdown)
+    sys.exit(shutdown.status)
 
 
 def _raise_open_files_limit() -> None:
@@ -98,13 +102,6 @@ def _raise_open_files_limit() -> None:
         _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         with suppress(ValueError):  # the hard limit may exceed the kernel's maximum
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
-
-
-def _stop(signum: int, frame: object) -> None:
-    """Exit through all `finally` blocks; further signals are ignored."""
-    for number in _STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    sys.exit(0)
 
 
 def _with_port(settings: Settings) -> Settings:
@@ -186,18 +183,6 @@ def _remove_stale_metrics() -> None:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _run_workers(settings: Settings) -> None:
-    config = _uvicorn_config(settings)
-    listening = _bind_sockets(settings)
-    if settings.workers > 1:
-        Multiprocess(config, listening).run()
-    else:
-        server = uvicorn.Server(config)
-        server.run(listening)
-        if not server.started:
-            sys.exit(_STARTUP_FAILED)
-
-
 def _uvicorn_config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         "lrs.server.worker:create_worker",
@@ -209,9 +194,12 @@ def _uvicorn_config(settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # see lrs.server.proxy_headers
-        timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
-        timeout_keep_alive=settings.keep_alive_timeout_seconds,
-        http=LimitedHttpProtocol,
+        timeout_graceful_shutdown=request_seconds(settings.shutdown_timeout_seconds),  # type: ignore[arg-type]
+        http=partial(  # type: ignore[arg-type]  # uvicorn only calls it
+            LimitedHttpProtocol,
+            request_timeout=settings.request_timeout_seconds,
+            max_connections=settings.max_connections,
+        ),
     )
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
+from asyncpg.transaction import Transaction
 
 from lrs.errors import InternalError, LRSError, Unavailable
 from lrs.observability.server_timing import stage
@@ -32,6 +33,7 @@ PROJECTOR = "lrs projection"
 
 _MAX_RETRIES = 5
 _PROJECTOR_TIMEOUT = 86_400.0
+_CLOSE_TIMEOUT = 0.5
 
 # A prepared statement keeps its plan while tables grow. Look-ups may therefore use indexes only,
 # which is the right plan at every size. The projector runs few, long queries and plans every one.
@@ -82,6 +84,29 @@ class _Connection(asyncpg.Connection):
     def get_reset_query(self) -> str:
         return ""
 
+    def transaction(
+        self,
+        *,
+        isolation: Any = None,
+        readonly: bool = False,
+        deferrable: bool = False,
+    ) -> Transaction:
+        return _Transaction(self, isolation, readonly, deferrable)
+
+
+class _Transaction(Transaction):
+    """Ends the connection instead of a rollback when a query timed out or was cancelled.
+
+    The rollback would wait for the end of that query, as long as a database hangs. PostgreSQL rolls
+    back the transaction of a lost connection.
+    """
+
+    async def __aexit__(self, extype: Any, ex: Any, tb: Any) -> None:
+        if extype is not None and issubclass(extype, (asyncio.CancelledError, TimeoutError)):
+            self._connection.terminate()  # type: ignore[attr-defined]
+        else:
+            await super().__aexit__(extype, ex, tb)
+
 
 class _Pool(asyncpg.Pool):
     """Applies the statement timeout to `acquire`, and releases connections in the background.
@@ -106,6 +131,11 @@ class _Pool(asyncpg.Pool):
         task = asyncio.create_task(super().release(connection, timeout=timeout))
         self._release_tasks.add(task)
         task.add_done_callback(self._on_released)
+
+    async def close(self) -> None:
+        """Close the connections; those still in use after half a second are terminated."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(super().close(), _CLOSE_TIMEOUT)
 
     def _on_released(self, task: asyncio.Task[None]) -> None:
         self._release_tasks.discard(task)
@@ -137,7 +167,10 @@ async def open_database(
             _pool(dsn, READER, (readers + 1) // 2, timeout) as reader_pool,
             _pool(dsn, READER, (readers + 1) // 2, timeout, _INDEX_SCANS_AND_LOOPS) as list_pool,
         ):
-            yield Database(writer_pool, reader_pool, list_pool)
+            try:
+                yield Database(writer_pool, reader_pool, list_pool)
+            finally:  # together: each may take a while
+                await asyncio.gather(writer_pool.close(), reader_pool.close(), list_pool.close())
 
 
 @asynccontextmanager

@@ -69,8 +69,7 @@ async def post_tools(request: Request) -> Response:
 async def rotate_tool(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     rotation = await _read(request, Rotation)
-    overlap = timedelta(hours=rotation.overlap_hours)
-    until = datetime.now(UTC) + overlap if overlap else None
+    until = datetime.now(UTC) + timedelta(hours=rotation.overlap_hours)
     services = request_parsing.services(request)
     name = request.path_params["tool"]
     issued = await tools.rotate_tool(

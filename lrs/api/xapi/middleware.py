@@ -91,6 +91,8 @@ async def _add_headers(scope: Scope, message: Message) -> None:
         return
     if any(name == _CONSISTENT_THROUGH for name, _ in headers):
         return
+    if message["status"] >= 500:
+        return  # The database may be unavailable: the response does not wait for it.
     services: Services = scope["services"]
     try:
         watermark = timestamp(await services.watermark_reader.cached_watermark())

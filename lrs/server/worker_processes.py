@@ -1,0 +1,173 @@
+"""The worker processes: one in the first process of `lrs serve`, or several below it.
+
+uvicorn's own supervisor waits without end for a worker that hangs, takes a worker that fails to
+start during an outage of the database for a reason to stop, and hides the exit status of workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import logging.config
+import multiprocessing
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+
+from lrs.server.shutdown import FAILED, STOP_SIGNALS, Shutdown
+
+_log = logging.getLogger("lrs.server")
+
+_POLL_SECONDS = 0.2
+_MAX_RESTART_DELAY_SECONDS = 30.0
+_STABLE_SECONDS = 60.0
+
+multiprocessing.allow_connection_pickling()  # of sockets
+_context = multiprocessing.get_context("spawn")
+
+
+def run_workers(config: uvicorn.Config, listening: list[socket.socket], shutdown: Shutdown) -> None:
+    """Serve until a stop signal; `shutdown.status` is then non-zero if requests were cut off."""
+    if config.workers == 1:
+        shutdown.status = _serve(config, listening, shutdown.begin) or shutdown.status
+    else:
+        _WorkerProcesses(config, listening, shutdown).run()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which reports its stop signal, and whether its end cut requests off."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+        self.cut_requests = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_stop()
+        super().handle_exit(sig, frame)
+
+    async def _wait_tasks_to_complete(self) -> None:
+        try:
+            await super()._wait_tasks_to_complete()
+        except asyncio.CancelledError:  # the timeout
+            self.cut_requests = bool(self.server_state.tasks)
+            raise
+        self.cut_requests = self.force_exit and bool(self.server_state.tasks)
+
+
+def _serve(
+    config: uvicorn.Config, listening: list[socket.socket], on_stop: Callable[[], None]
+) -> int:
+    """Serve until a stop signal in this process; returns its exit status."""
+    server = _Server(config, on_stop)
+    for number in STOP_SIGNALS:  # before uvicorn handles them, and after it has ended
+        signal.signal(number, server.handle_exit)
+    server.run(listening)
+    if not server.started:
+        return 0  # stopped during the start
+    return FAILED if server.cut_requests else 0
+
+
+def _serve_in_process(
+    config: uvicorn.Config, listening: list[socket.socket], log_configuration: dict[str, Any]
+) -> None:
+    logging.config.dictConfig(log_configuration)
+    sys.exit(_serve(config, listening, lambda: None))
+
+
+class _Worker:
+    """One worker process, and when it is started next if it has ended."""
+
+    def __init__(self, start: Callable[[], SpawnProcess]) -> None:
+        self._start = start
+        self._delay = 0.0
+        self._restart_at: float | None = None
+        self.restarted = False
+        self.begin()
+
+    def begin(self) -> None:
+        self._started_at = time.monotonic()
+        self.process = self._start()
+
+    def check(self) -> None:
+        """Start the process again after it ended: at once, then with backoff."""
+        now = time.monotonic()
+        if self.process.exitcode is None:
+            return
+        if self._restart_at is None:
+            stable = now - self._started_at >= _STABLE_SECONDS
+            self._delay = 0.0 if stable else min(2 * self._delay, _MAX_RESTART_DELAY_SECONDS)
+            self._restart_at = now + self._delay
+            self._delay = self._delay or 1.0
+            _log.error("worker process ended; it is restarted", extra=self._state())
+        if now >= self._restart_at:
+            self._restart_at = None
+            self.restarted = True
+            self.begin()
+
+    def _state(self) -> dict[str, Any]:
+        return {"pid": self.process.pid, "status": self.process.exitcode}
+
+
+class _WorkerProcesses:
+    """The workers below the first process: starts, restarts and stops them."""
+
+    def __init__(
+        self, config: uvicorn.Config, listening: list[socket.socket], shutdown: Shutdown
+    ) -> None:
+        self._config = config
+        self._listening = listening
+        self._shutdown = shutdown
+        self._stopping = False
+
+    def run(self) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._handle_stop)
+        workers = [_Worker(self._start) for _ in range(self._config.workers)]
+        try:
+            while not self._stopping:
+                wait([worker.process.sentinel for worker in workers], _POLL_SECONDS)
+                if any(_failed_first_start(worker) for worker in workers):
+                    self._shutdown.status = STARTUP_FAILURE
+                    self._shutdown.begin()
+                    break
+                for worker in workers:
+                    if not self._stopping:
+                        worker.check()
+        finally:
+            self._stop([worker.process for worker in workers])
+
+    def _handle_stop(self, number: int, frame: FrameType | None) -> None:
+        self._shutdown.begin()
+        self._stopping = True
+
+    def _start(self) -> SpawnProcess:
+        arguments = (self._config, self._listening, self._config.log_config)
+        process = _context.Process(target=_serve_in_process, args=arguments)
+        process.start()
+        return process
+
+    def _stop(self, processes: Sequence[SpawnProcess]) -> None:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(max(1.0, self._shutdown.remaining() - 2.0))
+            if process.exitcode is None:
+                _log.error("worker process did not stop in time; it is killed")
+                process.kill()
+                process.join()
+        if any(process.exitcode != 0 for process in processes):
+            self._shutdown.status = self._shutdown.status or FAILED
+
+
+def _failed_first_start(worker: _Worker) -> bool:
+    return not worker.restarted and worker.process.exitcode == STARTUP_FAILURE
