@@ -127,7 +127,10 @@ async def open_services(
         )
         pipeline = IngestPipeline(database, group_commit)
         statement_loader = StatementLoader(database)
-        cleanup = asyncio.create_task(_clean_up_periodically(database))
+        tasks = [
+            asyncio.create_task(_clean_up_periodically(database)),
+            asyncio.create_task(tokens.signing_keys.reload_periodically()),
+        ]
         try:
             yield Services(
                 settings,
@@ -155,9 +158,10 @@ async def open_services(
                 exposition,
             )
         finally:
-            cleanup.cancel()
-            with suppress(asyncio.CancelledError):
-                await cleanup
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             with suppress(TimeoutError):  # a database that hangs
                 async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS):
                     await group_commit.drain()

@@ -15,6 +15,8 @@ import msgspec
 from lrs.auth import scopes
 from lrs.auth.credentials import IssuedCredential, add_credential, add_partner, default_home_page
 from lrs.auth.jwks import JWKS_ERRORS, ExternalIssuer, fetch_jwks
+from lrs.auth.secret_box import SecretBox
+from lrs.auth.signing_keys import SigningKeys
 from lrs.auth.tokens import AccessTokens
 from lrs.errors import Conflict
 from lrs.projection.vocabulary import InvalidVocabulary, Vocabulary, load_vocabulary
@@ -113,16 +115,17 @@ async def load_keys(settings: Settings, database: Database) -> AccessTokens:
     external_issuer = None
     if settings.oauth_issuer:
         audience = settings.oauth_audience or settings.base_url
-        external_issuer = ExternalIssuer(settings.oauth_issuer, settings.oauth_jwks, audience)
-    tokens = AccessTokens(
-        database,
+        external_issuer = ExternalIssuer(
+            settings.oauth_issuer, settings.oauth_jwks, audience, settings.oauth_client_claim
+        )
+    signing_keys = SigningKeys(database, SecretBox(settings.secret_key))
+    await signing_keys.load()
+    return AccessTokens(
+        signing_keys,
         issuer=settings.base_url,
-        secret_key=settings.secret_key,
         ttl_seconds=settings.access_token_ttl_seconds,
         external_issuer=external_issuer,
     )
-    await tokens.load()
-    return tokens
 
 
 async def count_external_keys(settings: Settings) -> int:

@@ -29,8 +29,8 @@ where $1::text is null or partner.name = $1
 order by partner.name, tool.name;
 
 -- name: rotate_tool
--- The previous secret stays valid until $4. Returns no row if the tool does not exist or is
--- revoked.
+-- The previous secret stays valid until $4; null: it ends now. Returns no row if the tool does not
+-- exist or is revoked.
 update tool
 set previous_secret_jwe = secret_jwe, previous_secret_until = $4, secret_jwe = $3
 where partner_id = $1 and name = $2 and revoked_at is null

@@ -1,4 +1,4 @@
--- Partners, credentials and signing keys.
+-- Partners and credentials.
 
 -- name: insert_partner
 -- Returns no row if the name is taken.
@@ -15,9 +15,11 @@ select partner_id, name, title, home_page, created_at from partner where name = 
 select partner_id, name, title, home_page, created_at from partner order by name;
 
 -- name: insert_credential
--- A new credential; its key is random, so it cannot be taken.
+-- Returns no row if a credential of any partner has the key.
 insert into credential (key, partner_id, kind, label, scopes, secret_hash, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7);
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict do nothing
+returning key;
 
 -- name: get_credential
 -- Everything that authentication needs, in one lookup.
@@ -43,8 +45,8 @@ where $1::text is null or partner.name = $1
 order by partner.name, credential.created_at, credential.key;
 
 -- name: rotate_credential
--- The previous secret stays valid until $3. Returns no row if the credential does not exist or is
--- revoked.
+-- The previous secret stays valid until $3; null: it ends now. Returns no row if the credential
+-- does not exist or is revoked.
 update credential
 set previous_secret_hash = secret_hash, previous_secret_until = $3, secret_hash = $2
 where key = $1 and revoked_at is null
@@ -53,19 +55,3 @@ returning key;
 -- name: revoke_credential
 -- Returns no row if the credential does not exist or is revoked already.
 update credential set revoked_at = now() where key = $1 and revoked_at is null returning key;
-
--- name: list_signing_keys
--- The first key signs; all keys that are not retired verify.
-select kid, private_jwe, public_jwk from signing_key
-where retired_at is null
-order by created_at desc, kid;
-
--- name: lock_signing_keys
--- Serializes servers that would insert a key; readers are not blocked.
-lock table signing_key in share row exclusive mode;
-
--- name: insert_first_signing_key
--- Inserts only if no key is active, so that servers that start together agree on one key.
-insert into signing_key (kid, private_jwe, public_jwk)
-select $1, $2, $3
-where not exists (select from signing_key where retired_at is null);

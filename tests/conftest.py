@@ -97,7 +97,7 @@ def server(settings: Settings) -> Iterator[str]:
     """The base URL of the application behind uvicorn, for clients that need a socket."""
     application = create_app(msgspec.structs.replace(settings, public_url="http://127.0.0.1:1"))
     config = uvicorn.Config(
-        LoadShedder(application, max_requests=99, max_body_bytes=50_000_000),
+        LoadShedder(application),
         port=0,
         http=LimitedHttpProtocol,
         proxy_headers=False,

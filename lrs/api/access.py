@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from lrs.api.admission import admission
 from lrs.api.request_parsing import header, services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -19,13 +20,21 @@ BASIC_OR_BEARER = frozenset({"basic", "bearer"})
 async def authenticate(request: Request, schemes: frozenset[str]) -> Caller:
     """The caller, whose rate limit is charged.
 
-    Raises Unauthorized, TokenExpired, TooManyRequests.
+    Raises Unauthorized, TokenExpired, TooManyRequests, Overloaded.
+    """
+    caller = await identify(request, header(request.scope, b"authorization"), schemes)
+    services(request).rate_limit.check(caller.key)
+    return caller
+
+
+async def identify(request: Request, authorization: str | None, schemes: frozenset[str]) -> Caller:
+    """The caller, whose share of the worker the request takes from now on.
+
+    Raises Unauthorized, TokenExpired, Overloaded.
     """
     with stage("auth"):
-        caller = await services(request).authenticator.authenticate(
-            header(request.scope, b"authorization"), schemes
-        )
-    services(request).rate_limit.check(caller.key)
+        caller = await services(request).authenticator.authenticate(authorization, schemes)
+    admission(request.scope).identify(caller.key, caller.partner)
     return caller
 
 

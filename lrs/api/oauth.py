@@ -23,12 +23,23 @@ from starlette.responses import Response
 from lrs.api import request_parsing
 from lrs.api.responses import json_response
 from lrs.auth import credential_secrets, scopes
-from lrs.auth.authenticate import CredentialProof, parse_basic
+from lrs.auth.authenticate import REALM, CredentialProof, parse_basic
+from lrs.auth.signing_keys import CACHE_SECONDS
 from lrs.errors import MalformedJSON, Unauthorized
 from lrs.store.registry import Credential
 from lrs.xapi import strict_json
 
 _MAX_BODY_BYTES = 16_384
+
+
+class _InvalidClient(InvalidClientError):  # type: ignore[misc]
+    """invalid_client as 401, with the realm that RFC 7617 requires."""
+
+    def get_headers(self) -> list[tuple[str, str]]:
+        challenge = (
+            f'Basic realm="{REALM}", error="{self.error}", error_description="{self.description}"'
+        )
+        return [*OAuth2Error.get_headers(self), ("WWW-Authenticate", challenge)]
 
 
 async def post_token(request: Request) -> Response:
@@ -42,13 +53,13 @@ async def post_token(request: Request) -> Response:
 
 async def _issue(request: Request) -> Response:
     form = _parse_form(request, await request_parsing.read_body(request, _MAX_BODY_BYTES))
-    credential = await _authenticate_client(request, form)
+    secret_hash, credential = await _authenticate_client(request, form)
     services = request_parsing.services(request)
     services.rate_limit.check(credential.key)
     _check_grant_type(form.get("grant_type"))
     granted = _grant_scopes(credential, form.get("scope"))
     content = {
-        "access_token": services.tokens.issue(credential.key, granted),
+        "access_token": services.tokens.issue(credential.key, granted, secret_hash),
         "token_type": "Bearer",
         "expires_in": services.tokens.ttl_seconds,
         "scope": " ".join(sorted(granted)),
@@ -86,8 +97,11 @@ def _parse_form(request: Request, body: bytes) -> dict[str, str]:
     return form
 
 
-async def _authenticate_client(request: Request, form: dict[str, str]) -> Credential:
-    """The client, authenticated by client_secret_basic or client_secret_post (RFC 6749 2.3.1)."""
+async def _authenticate_client(request: Request, form: dict[str, str]) -> tuple[bytes, Credential]:
+    """The client and the hash of its secret (RFC 6749 2.3.1).
+
+    The methods are client_secret_basic and client_secret_post.
+    """
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     try:
         if scheme:
@@ -97,11 +111,23 @@ async def _authenticate_client(request: Request, form: dict[str, str]) -> Creden
             if form.get("client_id", proof.key) != proof.key:
                 raise InvalidRequestError("client_id differs from the user name of Basic.")
         else:
-            key, secret = form.get("client_id", ""), form.get("client_secret", "")
-            proof = CredentialProof(key, "client", credential_secrets.hash_secret(secret))
-        return await request_parsing.services(request).authenticator.verify(proof)
+            proof = _read_form_credentials(form)
+        secret_hash = proof.secret_hash or b""
+        return secret_hash, await request_parsing.services(request).authenticator.verify(proof)
     except Unauthorized as error:
-        raise InvalidClientError(error.detail, status_code=401) from None
+        raise _InvalidClient(error.detail, status_code=401) from None
+
+
+def _read_form_credentials(form: dict[str, str]) -> CredentialProof:
+    """The credentials of client_secret_post. Raises Unauthorized if there are none."""
+    missing = [name for name in ("client_id", "client_secret") if name not in form]
+    if missing:
+        raise Unauthorized(
+            f"The request has no {' and no '.join(missing)}: send both in the body, or Basic "
+            "credentials in the Authorization header."
+        )
+    secret_hash = credential_secrets.hash_secret(form["client_secret"])
+    return CredentialProof(form["client_id"], "client", secret_hash)
 
 
 def _grant_scopes(credential: Credential, requested: str | None) -> frozenset[str]:
@@ -121,8 +147,8 @@ def _printable(text: str) -> str:
 
 
 async def get_keys(request: Request) -> Response:
-    keys = request_parsing.services(request).tokens.public_keys()
-    return json_response(keys, headers={"Cache-Control": "public, max-age=300"})
+    keys = request_parsing.services(request).tokens.signing_keys.public_keys()
+    return json_response(keys, headers={"Cache-Control": f"public, max-age={CACHE_SECONDS}"})
 
 
 async def get_metadata(request: Request) -> Response:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from lrs.api import problem_details, time_limit
+from lrs.api.admission import admission
 from lrs.api.request_parsing import raw_path
 from lrs.errors import MethodNotAllowed, NotFound
 
@@ -87,6 +88,8 @@ class Router(routing.Router):
             handler = self._resource(scope).handler(scope["method"])
             async with time_limit.begin(scope, self._time_limit_seconds):
                 response = await handler(Request(scope, receive))
+            # The body of a streaming response is not there yet.
+            admission(scope).hold_response(len(getattr(response, "body", b"")))
         except TimeoutError:
             response = problem_details.render(time_limit.exceeded())
         except Exception as error:

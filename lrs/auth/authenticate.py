@@ -1,8 +1,9 @@
 """Authentication: from an Authorization header to the caller.
 
-What a header proves (knowledge of a secret, or the signature of a token) does not change, and is
-cached until it is evicted. The credential is read again after `cache_seconds`, so that a revocation
-or rotation takes effect.
+What a header proves (knowledge of a secret, or the signature of a token) is cached until it is
+evicted. The credential is read again after `cache_seconds`, so that a revocation or rotation takes
+effect. The signature of a token is verified again after `_PROOF_SECONDS`, so that the retirement of
+a signing key takes effect.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from datetime import UTC, datetime
 import orjson
 
 from lrs.auth import credential_secrets, scopes
-from lrs.auth.tokens import EXPIRED_TOKEN, INVALID_TOKEN, AccessTokens
+from lrs.auth.token_claims import EXPIRED_TOKEN, INVALID_TOKEN
+from lrs.auth.tokens import AccessTokens
 from lrs.errors import TokenExpired, Unauthorized
 from lrs.store import registry
 from lrs.store.postgres import Database
@@ -26,7 +28,9 @@ from lrs.store.registry import Credential
 from lrs.xapi import index_keys
 
 _MAX_CACHED_CALLERS = 10_000
-_CHALLENGES = {"basic": 'Basic realm="lrs"', "bearer": "Bearer"}
+_PROOF_SECONDS = 30.0
+REALM = "lrs"
+_CHALLENGES = {"basic": f'Basic realm="{REALM}"', "bearer": "Bearer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,21 @@ class CredentialProof:
     """What an Authorization header proves about the credential `key`.
 
     `secret_hash` is the hash of the secret in the header, None for an access token, whose scopes
-    are `scopes`. `expires_at` is in seconds since 1970.
+    are `scopes`. `secret_id` identifies the secret with which this server issued the token.
+    `expires_at` is in seconds since 1970, `verified_until` of time.monotonic.
     """
 
     key: str
     kind: str
     secret_hash: bytes | None = None
     scopes: frozenset[str] | None = None
+    secret_id: str | None = None
     expires_at: float = float("inf")
+    verified_until: float = float("inf")
+
+    @property
+    def is_verified(self) -> bool:
+        return self.verified_until > time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,10 @@ class Authenticator:
         if cached and cached.is_fresh:
             return cached.caller
         try:
-            proof = cached.proof if cached else await self._prove(scheme, authorization)
+            if cached and cached.proof.is_verified:
+                proof = cached.proof
+            else:
+                proof = await self._prove(scheme, authorization)
             if proof.expires_at <= time.time():
                 raise TokenExpired("The access token has expired.", headers=EXPIRED_TOKEN)
             credential = await self.verify(proof)
@@ -122,6 +136,10 @@ class Authenticator:
             and credential_secrets.matches_any(proof.secret_hash, credential.secret_hashes(now))
         ):
             raise _invalid_credentials()
+        if proof.secret_id is not None and not _is_secret_valid(proof.secret_id, credential, now):
+            raise Unauthorized(
+                "The access token ended with the secret it was issued with.", headers=INVALID_TOKEN
+            )
         if not credential.is_active(now):
             raise Unauthorized("The credential is revoked or expired.", headers=INVALID_TOKEN)
         return credential
@@ -134,10 +152,17 @@ class Authenticator:
             key, secret = static_token
             return CredentialProof(key, "bearer", credential_secrets.hash_secret(secret))
         claims = await self._tokens.verify(value)
-        return CredentialProof(claims.key, "client", None, claims.scopes, claims.expires_at)
+        return CredentialProof(
+            claims.key,
+            "client",
+            scopes=claims.scopes,
+            secret_id=claims.secret_id,
+            expires_at=claims.expires_at,
+            verified_until=time.monotonic() + _PROOF_SECONDS,
+        )
 
     def _cache(self, header_hash: bytes, caller: Caller, proof: CredentialProof) -> None:
-        fresh_until = time.monotonic() + self._cache_seconds
+        fresh_until = min(time.monotonic() + self._cache_seconds, proof.verified_until)
         self._caller_cache[header_hash] = _CachedCaller(caller, proof, fresh_until)
         self._caller_cache.move_to_end(header_hash)
         if len(self._caller_cache) > _MAX_CACHED_CALLERS:
@@ -158,6 +183,17 @@ def parse_basic(value: str, decode: Callable[[str], str] = str) -> CredentialPro
     if not colon:
         raise _invalid_credentials()
     return CredentialProof(decode(key), "client", credential_secrets.hash_secret(decode(secret)))
+
+
+def _is_secret_valid(secret_id: str, credential: Credential, now: datetime) -> bool:
+    """Whether the secret with this id is valid.
+
+    The id is empty in tokens of an earlier version: these count as issued with the oldest secret.
+    """
+    oldest = credential.previous_secret_hash or credential.secret_hash
+    issued_with = secret_id or credential_secrets.secret_id(oldest)
+    valid = map(credential_secrets.secret_id, credential.secret_hashes(now))
+    return issued_with in valid
 
 
 def _challenge(schemes: frozenset[str]) -> str:

@@ -27,6 +27,11 @@ def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
+def secret_id(secret_hash: bytes) -> str:
+    """An id of the secret, from which neither the secret nor its hash can be computed."""
+    return hashlib.sha256(b"secret id" + secret_hash).hexdigest()[:16]
+
+
 def matches_any(secret_hash: bytes, valid_hashes: Iterable[bytes]) -> bool:
     """Whether the hash is one of the valid ones, compared in constant time."""
     return any([hmac.compare_digest(secret_hash, valid) for valid in valid_hashes])  # noqa: C419

@@ -13,6 +13,9 @@ from lrs.store.postgres import Database
 from lrs.store.registry import Partner
 from lrs.xapi.validation import is_iri
 
+# No colon, which ends the key in Basic credentials, no slash, which is in the authorities of tools,
+# and no character that form encoding (RFC 6749, section 2.3.1) changes but "@" and "~".
+_KEY = re.compile("[A-Za-z0-9][A-Za-z0-9._~@-]{0,127}")
 _HOME_PAGE = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 
 
@@ -55,14 +58,20 @@ async def add_credential(
     label: str,
     granted: frozenset[str],
     expires_at: datetime | None,
+    key: str | None = None,
 ) -> IssuedCredential:
-    """Issues a credential with a random key and secret. Raises InvalidParameter (unknown scope)."""
+    """Issues a credential with a random secret; without a key, that is random too.
+
+    Raises InvalidParameter (unknown scope, malformed key) and Conflict (a credential of any partner
+    has the key).
+    """
     if unknown := granted - set(scopes.SUPPORTED):
         raise InvalidParameter(
             f"Unknown scope {', '.join(sorted(unknown))}; "
             f"the scopes are {', '.join(scopes.SUPPORTED)}."
         )
-    issued = IssuedCredential(credential_secrets.new_key(), credential_secrets.new_secret(), kind)
+    key = credential_secrets.new_key() if key is None else _valid_key(key, kind)
+    issued = IssuedCredential(key, credential_secrets.new_secret(), kind)
     await registry.add_credential(
         database,
         partner.partner_id,
@@ -76,10 +85,24 @@ async def add_credential(
     return issued
 
 
+def _valid_key(key: str, kind: str) -> str:
+    """The key that an operator has chosen. Raises InvalidParameter."""
+    if not _KEY.fullmatch(key):
+        raise InvalidParameter(
+            f"{key[:80]!r} is not a valid key: use 1 to 128 letters (A-Z, a-z), digits, dots, "
+            "hyphens, underscores, tildes and @, starting with a letter or digit."
+        )
+    if kind == "bearer" and credential_secrets.SEPARATOR in key:
+        raise InvalidParameter("The key of a bearer credential must not contain a dot.")
+    return key
+
+
 async def rotate_credential(
-    database: Database, key: str, overlap_until: datetime
+    database: Database, key: str, overlap_until: datetime | None
 ) -> IssuedCredential:
-    """Issues a new secret; the previous one stays valid until `overlap_until`. Raises NotFound."""
+    """Issues a new secret. The previous one, and the access tokens that were issued with it, stay
+    valid until `overlap_until`; None: they end now. Raises NotFound.
+    """
     credential = await registry.find_credential(database, key)
     issued = IssuedCredential(
         key, credential_secrets.new_secret(), credential.kind if credential else "client"

@@ -25,11 +25,15 @@ JWKS_ERRORS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, Jos
 
 @dataclass(frozen=True, slots=True)
 class ExternalIssuer:
-    """An issuer of access tokens beside this server; `jwks` is the URL or the path of its keys."""
+    """An issuer of access tokens beside this server; `jwks` is the URL or the path of its keys.
+
+    `client_claim` names the claim with the key of a credential; empty: see `token_claims.client`.
+    """
 
     issuer: str
     jwks: str
     audience: str
+    client_claim: str = ""
 
 
 class ExternalKeys:
@@ -46,12 +50,12 @@ class ExternalKeys:
         max_age_seconds: float = 300.0,
         min_refresh_seconds: float = 10.0,
     ) -> None:
-        self._issuer = issuer
+        self.issuer = issuer
         self._max_age_seconds = max_age_seconds
         self._min_refresh_seconds = min_refresh_seconds
         self._keys = KeySet([])
         self._fetched_at = float("-inf")
-        self._fetch_error: Unavailable | None = None
+        self._is_unavailable = False
         self._fetching = asyncio.Lock()
 
     async def get(self, kid: object) -> KeySet:
@@ -59,7 +63,7 @@ class ExternalKeys:
 
         Raises Unavailable if it cannot be fetched and no cached key has this id.
         """
-        is_cached = any(key.kid == kid for key in self._keys.keys)
+        is_cached = any(kid in (key.kid, None) for key in self._keys.keys)
         if is_cached and time.monotonic() - self._fetched_at < self._max_age_seconds:
             return self._keys
         try:
@@ -73,21 +77,24 @@ class ExternalKeys:
     async def _refresh(self) -> None:
         async with self._fetching:
             if time.monotonic() - self._fetched_at < self._min_refresh_seconds:
-                if self._fetch_error:
-                    raise self._fetch_error
+                # Requests that waited for a failed fetch do not repeat it.
+                if self._is_unavailable:
+                    raise self._unavailable()
                 return
             try:
-                self._keys = await fetch_jwks(self._issuer.jwks)
-                self._fetch_error = None
+                self._keys = await fetch_jwks(self.issuer.jwks)
+                self._is_unavailable = False
             except JWKS_ERRORS as error:
-                # Cached, so that requests which wait for this fetch do not repeat it.
-                self._fetch_error = Unavailable(
-                    f"Cannot read the keys of the issuer {self._issuer.issuer}.",
-                    headers={"Retry-After": "10"},
-                )
-                raise self._fetch_error from error
+                self._is_unavailable = True
+                raise self._unavailable() from error
             finally:
                 self._fetched_at = time.monotonic()
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(
+            f"Cannot read the keys of the issuer {self.issuer.issuer}.",
+            headers={"Retry-After": "10"},
+        )
 
 
 async def fetch_jwks(location: str) -> KeySet:

@@ -57,9 +57,16 @@ async def add_tool(
 
 
 async def rotate_tool(
-    database: Database, secret_box: SecretBox, partner_id: int, name: str, overlap_until: datetime
+    database: Database,
+    secret_box: SecretBox,
+    partner_id: int,
+    name: str,
+    overlap_until: datetime | None,
 ) -> IssuedTool:
-    """Issues a new secret; the previous one stays valid until `overlap_until`. Raises NotFound."""
+    """Issues a new secret. The previous one stays valid until `overlap_until`; None: it ends now.
+
+    Raises NotFound.
+    """
     secret = credential_secrets.new_secret()
     encrypted = secret_box.encrypt(secret.encode())
     key = await store.rotate_tool(database, partner_id, check_name(name), encrypted, overlap_until)

@@ -121,7 +121,7 @@ async def _check(settings: Settings, dsn: str) -> None:
         click.echo(f"database  ok: {await server_version(pool)}")
         click.echo(f"schema    ok: version {await migrations.verify(pool)}")
         tokens = await bootstrap.load_keys(settings, database)
-    click.echo(f"keys      ok: {len(tokens.public_keys()['keys'])} signing keys")
+    click.echo(f"keys      ok: {len(tokens.signing_keys.key_set.keys)} signing keys")
     if settings.oauth_issuer:
         count = await bootstrap.count_external_keys(settings)
         click.echo(f"issuer    ok: {count} keys of {settings.oauth_issuer}")

@@ -24,7 +24,7 @@ overlap_option = click.option(
     type=click.FloatRange(0, 8_760),
     default=24.0,
     show_default=True,
-    help="Hours that the old secret stays valid.",
+    help="Hours that the old secret stays valid. 0: it ends now.",
 )
 
 
@@ -51,6 +51,11 @@ def load_settings(options: dict[str, Any]) -> Settings:
 
 def from_now(span: timedelta) -> datetime:
     return datetime.now(UTC) + span
+
+
+def end_of_overlap(hours: float) -> datetime | None:
+    """When the old secret ends; None: now, whatever the clock of another server shows."""
+    return from_now(timedelta(hours=hours)) if hours else None
 
 
 def format_day(moment: datetime) -> str:

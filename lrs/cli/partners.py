@@ -12,6 +12,7 @@ from lrs.auth.credentials import IssuedCredential
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
     DATABASE,
+    end_of_overlap,
     format_day,
     from_now,
     load_settings,
@@ -73,6 +74,10 @@ def credential() -> None:
     show_default=True,
     help="client: key and secret, for OAuth2 and Basic. bearer: one static token.",
 )
+@click.option(
+    "--key",
+    help="Key, such as the client id at an external issuer; unique.  [default: generated]",
+)
 @click.option("--label", default="", help="Label shown in lists.")
 @click.option(
     "--scope",
@@ -86,6 +91,7 @@ def credential() -> None:
 def credential_add(
     partner_name: str,
     kind: str,
+    key: str | None,
     label: str,
     granted: tuple[str, ...],
     expires_in_days: int | None,
@@ -102,6 +108,7 @@ def credential_add(
             label=label,
             granted=frozenset(granted or (scopes.ALL,)),
             expires_at=expires_at,
+            key=key,
         )
 
     _show(run_with_database(load_settings(options), add))
@@ -135,8 +142,11 @@ def _state(row: Credential) -> str:
 @overlap_option
 @setting_options(*DATABASE)
 def credential_rotate(key: str, overlap_hours: float, **options: Any) -> None:
-    """Replace the secret of the credential KEY. The new secret is shown once."""
-    overlap_until = from_now(timedelta(hours=overlap_hours))
+    """Replace the secret of the credential KEY. The new secret is shown once.
+
+    Access tokens end together with the secret that they were issued with.
+    """
+    overlap_until = end_of_overlap(overlap_hours)
 
     async def rotate(database: Database) -> IssuedCredential:
         return await credentials.rotate_credential(database, key, overlap_until)

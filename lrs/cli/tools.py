@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import click
@@ -14,8 +13,8 @@ from lrs.auth.tools import IssuedTool
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
     DATABASE,
+    end_of_overlap,
     format_day,
-    from_now,
     load_settings,
     optional_partner_argument,
     overlap_option,
@@ -88,7 +87,7 @@ def tool_rotate(partner_name: str, name: str, overlap_hours: float, **options: A
     """Replace the secret of the tool NAME. The new secret is shown once."""
     settings = bootstrap.with_secret_key(load_settings(options))
     secret_box = SecretBox(settings.secret_key)
-    overlap_until = from_now(timedelta(hours=overlap_hours))
+    overlap_until = end_of_overlap(overlap_hours)
 
     async def rotate(database: Database) -> IssuedTool:
         partner = await registry.get_partner(database, partner_name)

@@ -6,8 +6,9 @@
       worker            one worker process: the ASGI application behind load shedding
         http_protocol     uvicorn's HTTP protocol with limits
           error_responses   responses that it writes itself
-        load_shedding     concurrency limit and body budget
-          rejection_queue   delayed 503 responses
+        load_shedding      shares of requests and bytes for each client
+        connection_limits  number of connections, timeouts
+        limits             the limits of both
         proxy_headers     X-Forwarded-*
       projector_process the process that keeps reports up to date
 

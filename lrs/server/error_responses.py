@@ -46,7 +46,18 @@ HEADER_TOO_LARGE = _closing_response(
         f"The header fields or the trailers exceed {MAX_HEADER_BYTES} bytes."
     )
 )
-REQUEST_TIMEOUT = _closing_response(RequestTimeout("The request was not complete in time."))
+INVALID_HOST = _closing_response(
+    BadRequest("The request must have one Host header field with a valid host.")
+)
+UNSUPPORTED_TRANSFER_ENCODING = _closing_response(
+    BadRequest("The only supported Transfer-Encoding is chunked.")
+)
+REQUEST_TIMEOUT = _closing_response(
+    RequestTimeout("The request was not complete in time, or arrived too slowly.")
+)
+EVICTED = _closing_response(
+    overloaded("The server is at its limit of connections or of unauthenticated requests")
+)
 TOO_MANY_CONNECTIONS = _closing_response(
     Overloaded("Too many connections.", headers={"Retry-After": "1"})
 )

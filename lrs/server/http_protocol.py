@@ -1,21 +1,22 @@
-"""uvicorn's HTTP protocol with limits: header size, request timeout, connections, load shedding.
+"""uvicorn's HTTP protocol with limits: header size, timeouts, connections, load shedding.
 
-A request goes to the application once it is complete, so that a slow client takes no slot from
-others; a body larger than uvicorn's buffer goes there as it arrives. A request that the load
-shedder rejects is answered here, usually after its header fields; its body is discarded.
+A request goes to the application after its header fields, which authenticates the client before it
+reads the body. A request that the load shedder rejects is answered here; its body is discarded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lrs.server.error_responses import (
+    EVICTED,
     HEADER_TOO_LARGE,
+    INVALID_HOST,
     MALFORMED_REQUEST,
     MAX_HEADER_BYTES,
     OVERLOADED_BODY,
@@ -23,8 +24,21 @@ from lrs.server.error_responses import (
     OVERLOADED_HEADER_CLOSE,
     REQUEST_TIMEOUT,
     TOO_MANY_CONNECTIONS,
+    UNSUPPORTED_TRANSFER_ENCODING,
 )
-from lrs.server.load_shedding import LoadShedder
+from lrs.server.load_shedding import CONNECTIONS, AcceptedRequest, Account, LoadShedder
+
+REJECTION_DELAY = 0.05
+"""Seconds before a rejection. A client that ignores Retry-After and retries immediately would
+otherwise take the processor from the requests that are accepted."""
+
+MIN_BYTES_PER_SECOND = 4096
+"""A client that sends less of a body than this, on average over the stall timeout, is cut."""
+
+_PIPELINED_REQUEST_BYTES = 2048
+"""Memory of a parsed request that waits for those before it."""
+
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 
 
 class _StopParsing(Exception):
@@ -37,40 +51,43 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     It uses private methods of uvicorn; `lrs.server.uvicorn_check` tests them at start.
     """
 
-    def __init__(
-        self,
-        *arguments: Any,
-        request_timeout: float = 60.0,
-        max_connections: int = 5000,
-        **options: Any,
-    ) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._request_timeout = request_timeout
-        self._max_connections = max_connections
+        self._shedder = cast(LoadShedder, self.app)
+        self._limits = self._shedder.limits
         self._connection_rejected = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._waiting_since: float | None = None
+        self._account: Account | None = None
+        self._rejection: asyncio.TimerHandle | None = None
+        # Times of the event loop: the request in the making began, the body was last measured, the
+        # client last stopped reading.
+        self._request_since: float | None = None
+        self._measured_at: float | None = None
         self._write_paused_since: float | None = None
+        self._reading_body = False
+        self._reading_header = False
         self._parser_progressed = False
-        self._buffered_bytes = 0
-        self._load_shedder = cast(LoadShedder, self.app)
-        self._pending_cycle: RequestResponseCycle | None = None
+        self._header_bytes = 0
+        self._body_bytes = self._measured_bytes = 0
+        self._accepted: AcceptedRequest | None = None
         self._rejected_cycle: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_CoalescingTransport(transport))  # type: ignore[arg-type]
-        self._waiting_since = self.loop.time()
-        self._connection_rejected = len(self.connections) > self._max_connections
+        self._request_since = self.loop.time()
+        self._connection_rejected = not self._shedder.connections.add(self)
         if self._connection_rejected:
-            delay = self._load_shedder.rejections.delay
-            self._timer = self.loop.call_later(delay, self._respond_and_close, TOO_MANY_CONNECTIONS)
-        else:
-            self._timer = self.loop.call_later(self._request_timeout, self._check_timeouts)
+            self._rejection = self.loop.call_later(
+                REJECTION_DELAY, self._respond_and_close, TOO_MANY_CONNECTIONS
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer:
-            self._timer.cancel()
-        self._pending_cycle = self._rejected_cycle = None
+        if self._rejection:
+            self._rejection.cancel()
+        self._rejected_cycle = None
+        self._shedder.connections.remove(self)
+        self._shedder.anonymous_bytes.release(self)
+        if self._account:
+            self._account.add(CONNECTIONS, -1)
         super().connection_lost(exc)
 
     # Parser: header fields, trailers, Upgrade
@@ -78,16 +95,32 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._connection_rejected:
             return
-        if self._waiting_since is None:
-            self._waiting_since = self.loop.time()
+        if self._request_since is None:
+            self._request_since = self.loop.time()
         self._parser_progressed = False
         self._unset_keepalive_if_required()
         self._parse(data)
         # The parser keeps incomplete header fields and trailers in memory: bytes that complete
         # neither them nor a message, and are no body, count against their limit.
-        self._buffered_bytes = 0 if self._parser_progressed else self._buffered_bytes + len(data)
-        if self._buffered_bytes > MAX_HEADER_BYTES:
+        if not self._parser_progressed:
+            self._header_bytes += len(data)
+        elif self._reading_header:
+            self._header_bytes = _header_size(self.url, self.headers)
+            self._request_since = self._request_since or self.loop.time()
+        else:
+            self._header_bytes = 0
+        if self._header_bytes > MAX_HEADER_BYTES:
             self._respond_and_close(HEADER_TOO_LARGE)
+        self._count_anonymous_bytes()
+
+    def _count_anonymous_bytes(self) -> None:
+        held = self._header_bytes + _PIPELINED_REQUEST_BYTES * len(self.pipeline)
+        if self.pipeline or (self._accepted and self._accepted.is_anonymous):
+            held += self._body_bytes
+        if held:
+            self._shedder.anonymous_bytes.set(self, held)
+        else:
+            self._shedder.anonymous_bytes.release(self)
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -102,13 +135,36 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
+    def on_message_begin(self) -> None:
+        self._reading_header = True
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         self._parser_progressed = True
-        if _header_size(self.url, self.headers) > MAX_HEADER_BYTES:
-            self._respond_and_close(HEADER_TOO_LARGE)
+        if refusal := self._refusal():
+            self._respond_and_close(refusal)
             raise _StopParsing
-        if not self._is_upgrade():
-            super().on_headers_complete()
+        if self._is_upgrade():
+            return
+        self._reading_header, self._reading_body = False, True
+        self._body_bytes, self._measured_at = 0, None
+        super().on_headers_complete()
+
+    def _refusal(self) -> bytes:
+        """The response that refuses a request for its header fields; empty for a valid request."""
+        hosts = 0
+        for name, value in self.headers:
+            if name == b"host":
+                hosts += 1
+                if not _HOST.fullmatch(value):
+                    return INVALID_HOST
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                return UNSUPPORTED_TRANSFER_ENCODING
+        if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+            return INVALID_HOST
+        if _header_size(self.url, self.headers) > MAX_HEADER_BYTES:
+            return HEADER_TOO_LARGE
+        return b""
 
     def _is_upgrade(self) -> bool:
         """Upgrade is ignored (RFC 9110, section 7.8); Java's HTTP client sends it by default.
@@ -126,43 +182,29 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._parser_progressed = True
-        if self.cycle is self._rejected_cycle:
-            return
-        super().on_body(body)
-        if self._pending_cycle and len(self.cycle.body) > HIGH_WATER_LIMIT:
-            self._start_or_reject()
+        self._body_bytes += len(body)
+        if self.cycle is not self._rejected_cycle:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._parser_progressed = True
         if self._is_upgrade():
             return
-        self._waiting_since = None
+        self._request_since = None
+        self._reading_body = False
+        self._set_evictable(False)
         super().on_message_complete()
-        if self._pending_cycle:
-            self._start_or_reject()
 
     # Load shedding
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """uvicorn calls this after the header fields; the task starts later, or not at all."""
-        self._pending_cycle = cycle
-        if (
-            not cycle.more_body
-            or cycle.waiting_for_100_continue
-            or not self._load_shedder.can_accept(cycle.scope)
-        ):
-            self._start_or_reject()
-
-    def _start_or_reject(self) -> None:
-        cycle, self._pending_cycle = self._pending_cycle, None
-        if not cycle:
-            return
-        if app := self._load_shedder.acquire(cycle.scope):
-            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        """uvicorn calls this after the header fields; a rejected request is no task."""
+        self._accepted = self._shedder.accept(cycle.scope, self)
+        if self._accepted:
+            super()._start_asgi_task(cycle, self._accepted)  # type: ignore[arg-type]
         else:
-            cycle.body.clear()
             self._rejected_cycle = cycle
-            self._load_shedder.rejections.add(self._reject)
+            self._rejection = self.loop.call_later(REJECTION_DELAY, self._reject)
 
     def _reject(self) -> None:
         """Send the 503 response without an ASGI task, which would cost several times as much."""
@@ -180,33 +222,76 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def on_response_complete(self) -> None:
+        self._accepted = None
+        self._set_evictable(True)
+        self._shedder.anonymous_bytes.release(self)
         self.transport.flush()  # type: ignore[attr-defined]
         super().on_response_complete()
 
+    def identified(self, account: Account) -> None:
+        """A request is authenticated: the connection cannot be evicted, within the share."""
+        if self._account is None and self in self.connections and not account.full(CONNECTIONS):
+            account.add(CONNECTIONS, 1)
+            self._set_evictable(False)
+            self._account = account
+
+    def _set_evictable(self, evictable: bool) -> None:
+        if self._account is None:
+            self._shedder.connections.set_evictable(self, evictable=evictable)
+
+    def evict(self) -> None:
+        self._respond_and_close(EVICTED)
+
     # Timeouts
+
+    @property
+    def is_write_paused(self) -> bool:
+        return self._write_paused_since is not None
 
     def pause_writing(self) -> None:
         self._write_paused_since = self.loop.time()
+        self._set_evictable(True)
         super().pause_writing()
 
     def resume_writing(self) -> None:
         self._write_paused_since = None
         super().resume_writing()
 
-    def _check_timeouts(self) -> None:
+    def check_timeouts(self, now: float) -> None:
         """Close the connection of a client that sends no request or does not read its response."""
-        now = self.loop.time()
-        waited = now - (self._waiting_since or now)
-        if self._write_paused_since and now - self._write_paused_since >= self._request_timeout:
-            self.transport.abort()
-        elif waited < self._request_timeout:
-            self._timer = self.loop.call_later(self._request_timeout - waited, self._check_timeouts)
-        else:
+        if self._write_paused_since is not None:
+            if now - self._write_paused_since >= self._limits.stall_timeout:
+                self.transport.abort()
+        elif self._request_since is None:
+            return
+        elif self.flow.read_paused:  # waits for the application, not for the client
+            self._request_since, self._measured_at = now, None
+        elif self._reading_body:
+            if now - self._request_since >= self._limits.request_timeout or self._is_stalled(now):
+                self._respond_and_close(REQUEST_TIMEOUT)
+        elif (
+            self.cycle is None or self.cycle.response_complete
+        ) and now - self._request_since >= self._limits.header_timeout:
             self._respond_and_close(REQUEST_TIMEOUT)
+
+    def _is_stalled(self, now: float) -> bool:
+        """Whether less of the body arrived in the last stall timeout than it has to."""
+        if self._measured_at is not None and now - self._measured_at < self._limits.stall_timeout:
+            return False
+        received = self._body_bytes - self._measured_bytes
+        is_stalled = (
+            self._measured_at is not None
+            and received < MIN_BYTES_PER_SECOND * self._limits.stall_timeout
+        )
+        self._measured_at, self._measured_bytes = now, self._body_bytes
+        return is_stalled
 
     def _respond_and_close(self, response: bytes) -> None:
         cycle = self.cycle
         if self.transport.is_closing():
+            return
+        if self._write_paused_since is not None:
+            self.transport.abort()
             return
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(response)

@@ -1,115 +1,372 @@
-"""Load shedding: limits on the requests, and on the bytes of their bodies, that are in flight.
+"""Load shedding: bounds of the requests in one worker, and of the bytes that they hold.
 
-An accepted request is served to its end. A request beyond the limits is rejected with 503 before
-the application sees it.
+    resource          what is counted
+    working           requests, except while they wait for their client: for more of the body, or
+                      until it reads the response
+    requests          authenticated requests, until the client has read the response
+    body bytes        of authenticated requests, as they arrive, after the first 64 KiB of each
+    response bytes    of responses of more than 64 KiB, until the client has read them
+    connections       with an authenticated request: they are never evicted
+    anonymous bytes   header fields and bodies before authentication, 64 KiB of each body
+
+A partner may hold half, a credential a quarter of the requests, connections and bytes.
+Unauthenticated requests are at most a quarter of those that are working. Beyond the limit of
+anonymous bytes the oldest incomplete request is evicted, instead of the newest rejected: clients
+that never complete their requests lock nobody out.
+
+The HTTP protocol calls `accept` after the header fields. Handlers reach the `AcceptedRequest` as
+`scope["admission"]`: `identify` after authentication, `hold_response` before they respond.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lrs.errors import Overloaded
-from lrs.server.rejection_queue import RejectionQueue
+from lrs.errors import Overloaded, TooLarge
+from lrs.observability import metrics
+from lrs.server.connection_limits import ConnectionLimits
+from lrs.server.limits import Limits
 
-# Health checks and metrics must work under load.
-_EXEMPT_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+T = TypeVar("T")
+
+FREE_BYTES = 65_536
+"""Bytes of a body that may be read before authentication, and that are not counted after it."""
+
+# Health checks and metrics must work under load: they have an account of their own.
+_PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+
+_MAX_ACCOUNTS = 10_000
+_CHUNK_BYTES = 524_288
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
-def overloaded() -> Overloaded:
-    return Overloaded(
-        "Too many concurrent requests; nothing was stored.", headers={"Retry-After": "1"}
-    )
+# Resources: indexes of the amounts and limits of an account.
+WORKING, REQUESTS, BODY_BYTES, RESPONSE_BYTES, CONNECTIONS = range(5)
+_NAMES = (
+    "concurrent requests",
+    "concurrent requests",
+    "bytes of request bodies",
+    "bytes of responses that are not read",
+    "connections",
+)
+_UNLIMITED = 1 << 62
+
+
+class Account:
+    """What a credential, a partner or the whole worker holds of each resource, and may hold.
+
+    What an account holds, its parent holds too.
+    """
+
+    def __init__(self, name: str, limits: tuple[int, ...], parent: Account | None = None) -> None:
+        self._name = name
+        self._limits = limits
+        self._held = [0] * len(limits)
+        self._chain: tuple[Account, ...] = (self, *(parent._chain if parent else ()))
+
+    @property
+    def is_idle(self) -> bool:
+        return not any(self._held)
+
+    def held(self, resource: int) -> int:
+        return self._held[resource]
+
+    def full(self, resource: int, amount: int = 1) -> str:
+        """The name of the account in the chain that has no room; empty if all have."""
+        for account in self._chain:
+            if account._held[resource] + amount > account._limits[resource]:
+                return account._name
+        return ""
+
+    def require_room(self, resource: int, amount: int) -> None:
+        """Raises Overloaded if the account may not hold that much more."""
+        if name := self.full(resource, amount):
+            metrics.SHED_REQUESTS.inc()
+            raise overloaded(f"Too many {_NAMES[resource]} of {name}")
+
+    def add(self, resource: int, amount: int) -> None:
+        """Hold more of a resource, or less if `amount` is negative, without a check."""
+        for account in self._chain:
+            account._held[resource] += amount
+
+
+def overloaded(reason: str = "Too many concurrent requests") -> Overloaded:
+    return Overloaded(f"{reason}; nothing was stored.", headers={"Retry-After": "1"})
+
+
+class Connection(Protocol):
+    """A client connection, as load shedding sees it."""
+
+    @property
+    def is_write_paused(self) -> bool:
+        """Whether the client has not read what was sent to it."""
+
+    def identified(self, account: Account) -> None:
+        """A request of the connection is authenticated."""
+
+    def evict(self) -> None:
+        """Reject the incomplete request of the connection with 503, and close it."""
+
+
+class AnonymousBytes:
+    """Bytes that connections hold for requests that are not authenticated."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: dict[Connection, int] = {}
+        self.total = 0
+
+    def set(self, connection: Connection, amount: int) -> None:
+        """Set what a connection holds; evict the oldest connections beyond the limit."""
+        self.total += amount - self._held.get(connection, 0)
+        self._held[connection] = amount
+        while self.total > self._limit:
+            oldest = next(iter(self._held))
+            self.release(oldest)
+            metrics.SHED_REQUESTS.inc()
+            oldest.evict()
+
+    def release(self, connection: Connection) -> None:
+        self.total -= self._held.pop(connection, 0)
 
 
 class LoadShedder:
-    """ASGI middleware around all others, with one slot for each request and a budget of body bytes.
+    """ASGI middleware around all others; the state of load shedding in one worker."""
 
-    The HTTP protocol calls `acquire` once a request is complete. The whole body is reserved at
-    once: if many requests held a part of their bodies each, none could finish.
-    """
-
-    def __init__(self, app: ASGIApp, *, max_requests: int, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits | None = None) -> None:
         self.app = app
-        self.free_slots = max_requests
-        self.free_body_bytes = self._max_body_bytes = max_body_bytes
-        self.rejections = RejectionQueue()
+        self.limits = limits = limits or Limits()
+        self.connections = ConnectionLimits(limits)
+        self.anonymous_bytes = AnonymousBytes(limits.max_anonymous_bytes)
+        share = limits.credential_share
+        max_requests = limits.max_requests
+        self._worker = Account("this server", self._limits_of(1.0, working=max_requests))
+        self._anonymous = Account(
+            "unauthenticated clients",
+            self._limits_of(share, working=max(1, int(max_requests * share))),
+            self._worker,
+        )
+        self._probes = Account("health checks", self._limits_of(share))
+        self.anonymous_accounts = (self._anonymous, self._probes)
+        self._partners: dict[str, Account] = {}
+        self._credentials: dict[tuple[str, str], Account] = {}
+        # Accounts by Authorization header: a request of a client that is over its share is
+        # rejected before the application sees it, and anonymous clients cannot delay others.
+        self._recognized: dict[bytes, Account] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lifespan events only; requests go to the application that `acquire` returns."""
+        """Lifespan events only; requests go to the application that `accept` returns."""
         await self.app(scope, receive, send)
 
-    def can_accept(self, scope: Mapping[str, Any]) -> bool:
-        return self.free_slots > 0 and self._content_length(scope) <= self.free_body_bytes
-
-    def acquire(self, scope: Mapping[str, Any]) -> ASGIApp | None:
-        """The application, with a slot that it releases at its end; None if there is none."""
-        if scope["path"] in _EXEMPT_PATHS:
-            return self.app
-        if not self.can_accept(scope):
+    def accept(self, scope: Mapping[str, Any], connection: Connection) -> AcceptedRequest | None:
+        """The application for a request; None if the request is to be rejected."""
+        authorization = _authorization(scope)
+        account = self._recognized.get(authorization, self._anonymous)
+        if scope["path"] in _PROBE_PATHS:
+            account = self._probes
+        elif account.full(WORKING) or account.full(REQUESTS) or _has_unread(account, scope):
+            metrics.SHED_REQUESTS.inc()
             return None
-        return _AcceptedRequest(self, self._content_length(scope))
+        return AcceptedRequest(self, connection, account, authorization)
 
-    def _content_length(self, scope: Mapping[str, Any]) -> int:
-        """Content-Length, cut at the whole budget; 0 without that header."""
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                return min(int(value), self._max_body_bytes)
-        return 0
+    def account(self, key: str, partner: str, authorization: bytes) -> Account:
+        """The account of a credential; the Authorization header is recognized from now on."""
+        account = self._credentials.get((key, partner)) or self._new_account(key, partner)
+        if authorization:
+            if len(self._recognized) >= _MAX_ACCOUNTS:
+                self._recognized.clear()
+            self._recognized[authorization] = account
+        return account
+
+    def _new_account(self, key: str, partner: str) -> Account:
+        if len(self._credentials) >= _MAX_ACCOUNTS:
+            self._forget_idle_accounts()
+        if partner not in self._partners:
+            limits = self._authenticated_limits(self.limits.partner_share)
+            self._partners[partner] = Account("this partner", limits, self._worker)
+        limits = self._authenticated_limits(self.limits.credential_share)
+        account = Account("this credential", limits, self._partners[partner])
+        self._credentials[key, partner] = account
+        return account
+
+    def _authenticated_limits(self, share: float) -> tuple[int, ...]:
+        return self._limits_of(share, requests=max(1, int(self.limits.max_requests * share)))
+
+    def _forget_idle_accounts(self) -> None:
+        self._recognized.clear()
+        self._credentials = _without_idle(self._credentials)
+        self._partners = _without_idle(self._partners)
+
+    def _limits_of(
+        self, share: float, *, working: int = _UNLIMITED, requests: int = _UNLIMITED
+    ) -> tuple[int, ...]:
+        """The limits of an account with a share of the worker."""
+        limits = self.limits
+        # With room for the chunk that makes a body larger than the maximum: that is refused as 413.
+        smallest = limits.max_request_bytes + _CHUNK_BYTES
+        return (
+            working,
+            requests,
+            max(smallest, int(limits.max_body_bytes * share)),
+            max(smallest, int(limits.max_response_bytes * share)),
+            max(1, int(limits.max_connections * share)),
+        )
 
 
-class _AcceptedRequest:
-    """One request: its slot and its reserved body bytes.
+def _without_idle(accounts: dict[T, Account]) -> dict[T, Account]:
+    return {key: account for key, account in accounts.items() if not account.is_idle}
 
-    It releases its slot while it waits for more of the body.
-    """
 
-    __slots__ = ("_more_body", "_receive", "_received_bytes", "_reserved_bytes", "_shedder")
+def _has_unread(account: Account, scope: Mapping[str, Any]) -> bool:
+    """Whether the client may request no more before it reads its responses."""
+    return scope["method"] in _SAFE_METHODS and bool(account.full(RESPONSE_BYTES))
 
+
+def _authorization(scope: Mapping[str, Any]) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return bytes(value)
+    return b""
+
+
+class AcceptedRequest:
+    """One request: what it holds, from its acceptance until its client has the response."""
+
+    __slots__ = (
+        "_account",
+        "_authorization",
+        "_connection",
+        "_free_bytes",
+        "_held_body",
+        "_held_response",
+        "_receive",
+        "_scope",
+        "_send",
+        "_shedder",
+        "_unread",
+    )
+
+    _scope: Scope
     _receive: Receive
+    _send: Send
 
-    def __init__(self, shedder: LoadShedder, reserved_bytes: int) -> None:
+    def __init__(
+        self, shedder: LoadShedder, connection: Connection, account: Account, authorization: bytes
+    ) -> None:
         self._shedder = shedder
-        self._reserved_bytes = reserved_bytes
-        self._received_bytes = 0
-        self._more_body = False
-        shedder.free_slots -= 1
-        shedder.free_body_bytes -= reserved_bytes
+        self._connection = connection
+        self._account = account
+        self._authorization = authorization
+        self._free_bytes = FREE_BYTES
+        self._held_body = self._held_response = 0
+        self._unread: Message | None = None
+        account.add(WORKING, 1)
+        account.add(REQUESTS, 1)
+        if not self.is_anonymous:
+            connection.identified(account)
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self._account in self._shedder.anonymous_accounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._receive = receive
-        self._shedder.rejections.flush()
+        scope["admission"] = self
+        self._scope, self._receive, self._send = scope, receive, send
         try:
-            await self._shedder.app(scope, self.receive, send)
+            await self._shedder.app(scope, self.receive, self.send)
         finally:
-            self._shedder.free_slots += 1
-            self._shedder.free_body_bytes += self._reserved_bytes
-            self._shedder.rejections.flush()
+            self._release()
+
+    def identify(self, key: str, partner: str) -> None:
+        """Charge the request to its credential. Raises Overloaded beyond a share."""
+        account = self._shedder.account(key, partner, self._authorization)
+        if account is self._account:
+            return
+        if self._scope["method"] in _SAFE_METHODS:
+            account.require_room(RESPONSE_BYTES, 1)
+        account.require_room(REQUESTS, 1)
+        self._release()
+        self._account = account
+        account.add(WORKING, 1)
+        account.add(REQUESTS, 1)
+        self._connection.identified(account)
+
+    def hold_response(self, size: int) -> None:
+        """Hold the bytes of a response. Raises Overloaded, unless the request may have written."""
+        if size <= FREE_BYTES:
+            return
+        if self._scope["method"] in _SAFE_METHODS:
+            self._account.require_room(RESPONSE_BYTES, size)
+        self._account.add(RESPONSE_BYTES, size)
+        self._held_response += size
 
     async def receive(self) -> Message:
-        # The first part of the body is there already: only later ones are waited for.
-        message = await (self._receive_without_slot() if self._more_body else self._receive())
-        self._more_body = message.get("more_body", False)
-        self._received_bytes += len(message.get("body", b""))
-        if (excess := self._received_bytes - self._reserved_bytes) > 0:
-            await self._reserve(excess)
+        """The next part of the body. Raises Overloaded, and TooLarge before authentication."""
+        message, self._unread = self._unread, None
+        if message is None:
+            message = await self._wait_for_client(self._receive())
+        body = message.get("body", b"")
+        excess = len(body) - self._free_bytes
+        if excess <= 0:
+            self._free_bytes -= len(body)
+        elif not self.is_anonymous:
+            self._free_bytes = 0
+            self._account.require_room(BODY_BYTES, excess)
+            self._account.add(BODY_BYTES, excess)
+            self._held_body += excess
+        elif self._free_bytes:
+            self._unread = {**message, "body": body[self._free_bytes :]}
+            message = {**message, "body": body[: self._free_bytes], "more_body": True}
+            self._free_bytes = 0
+        else:
+            raise TooLarge(
+                f"A request without valid credentials may have a body of {FREE_BYTES} bytes."
+            )
         return message
 
-    async def _reserve(self, size: int) -> None:
-        """Reserve more for a body without Content-Length. Raises Overloaded."""
-        if self._reserved_bytes and size > self._shedder.free_body_bytes:
-            await asyncio.sleep(self._shedder.rejections.delay)
-            raise overloaded()
-        self._reserved_bytes += size
-        self._shedder.free_body_bytes -= size
+    async def send(self, message: Message) -> None:
+        body = message.get("body", b"")
+        if len(body) > FREE_BYTES:
+            await self._send_slices(message, body)
+        elif self._connection.is_write_paused:
+            await self._wait_for_client(self._send(message))
+        else:
+            await self._send(message)
 
-    async def _receive_without_slot(self) -> Message:
-        """An accepted request takes a slot again at once, even if that exceeds the limit by one."""
-        self._shedder.free_slots += 1
+    async def _send_slices(self, message: Message, body: bytes) -> None:
+        """Send a large body in slices: the transport would keep all that the client has not read.
+
+        uvicorn sends a message only once the client has read most of those before it.
+        """
+        streamed = 0 if self._held_response else len(body)
+        self._account.add(RESPONSE_BYTES, streamed)
         try:
-            return await self._receive()
+            for start in range(0, len(body), FREE_BYTES):
+                part = {**message, "body": body[start : start + FREE_BYTES], "more_body": True}
+                await self._wait_for_client(self._send(part))
+            await self._wait_for_client(self._send({**message, "body": b""}))
         finally:
-            self._shedder.free_slots -= 1
+            self._account.add(RESPONSE_BYTES, -streamed)
+
+    async def _wait_for_client(self, transfer: Awaitable[T]) -> T:
+        account = self._account
+        account.add(WORKING, -1)
+        try:
+            return await transfer
+        finally:
+            account.add(WORKING, 1)
+
+    def _release(self) -> None:
+        account = self._account
+        account.add(WORKING, -1)
+        account.add(REQUESTS, -1)
+        if self._held_body:
+            account.add(BODY_BYTES, -self._held_body)
+        if self._held_response:
+            account.add(RESPONSE_BYTES, -self._held_response)
+        self._held_body = self._held_response = 0
+        if self.is_anonymous:
+            self._shedder.anonymous_bytes.release(self._connection)

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import click
@@ -195,11 +194,8 @@ def _uvicorn_config(settings: Settings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # see lrs.server.proxy_headers
         timeout_graceful_shutdown=request_seconds(settings.shutdown_timeout_seconds),  # type: ignore[arg-type]
-        http=partial(  # type: ignore[arg-type]  # uvicorn only calls it
-            LimitedHttpProtocol,
-            request_timeout=settings.request_timeout_seconds,
-            max_connections=settings.max_connections,
-        ),
+        timeout_keep_alive=settings.keep_alive_timeout_seconds,
+        http=LimitedHttpProtocol,
     )
 
 

@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 from lrs.errors import OperatorError
 from lrs.server.error_responses import OVERLOADED_BODY, OVERLOADED_HEADER
 from lrs.server.http_protocol import LimitedHttpProtocol
+from lrs.server.limits import Limits
 from lrs.server.load_shedding import LoadShedder
 
 
@@ -23,11 +24,11 @@ async def check_uvicorn() -> None:
     rejections = b"".join([OVERLOADED_HEADER, OVERLOADED_BODY] * 2)
     transport = _RecordingTransport()
     try:
-        shedder = LoadShedder(_unreachable, max_requests=0, max_body_bytes=0)
+        shedder = LoadShedder(_unreachable, Limits(max_requests=0))
         config = uvicorn.Config(shedder, log_config=None, proxy_headers=False)
         protocol = LimitedHttpProtocol(config, ServerState(), {})
         protocol.connection_made(transport)
-        protocol.data_received(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx" * 2)
+        protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx" * 2)
         protocol._reject()
         protocol._reject()
         protocol.connection_lost(None)

@@ -1,4 +1,4 @@
-"""Partners, their credentials, and the keys that sign access tokens."""
+"""Partners and their credentials."""
 
 from __future__ import annotations
 
@@ -54,15 +54,6 @@ class Credential:
         return hashes
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """An RSA key: `private_jwe` is the encrypted private JWK, `public_jwk` JSON text."""
-
-    kid: str
-    private_jwe: str
-    public_jwk: str
-
-
 async def add_partner(database: Database, name: str, title: str, home_page: str) -> Partner:
     """Raises Conflict if the name is taken."""
     rows = await _fetch(database.writers, "insert_partner", name, title, home_page)
@@ -95,8 +86,11 @@ async def add_credential(
     secret_hash: bytes,
     expires_at: datetime | None,
 ) -> None:
-    """Raises InvalidParameter if the label cannot be stored."""
-    await _fetch(
+    """Raises Conflict if a credential of any partner has the key.
+
+    Raises InvalidParameter if the label cannot be stored.
+    """
+    rows = await _fetch(
         database.writers,
         "insert_credential",
         key,
@@ -107,6 +101,8 @@ async def add_credential(
         secret_hash,
         expires_at,
     )
+    if not rows:
+        raise Conflict(f"A credential with the key {key!r} already exists.")
 
 
 async def find_credential(database: Database, key: str) -> Credential | None:
@@ -121,9 +117,12 @@ async def list_credentials(database: Database, partner: str | None) -> list[Cred
 
 
 async def rotate_credential(
-    database: Database, key: str, secret_hash: bytes, overlap_until: datetime
+    database: Database, key: str, secret_hash: bytes, overlap_until: datetime | None
 ) -> None:
-    """Sets a new secret; the previous one stays valid until `overlap_until`. Raises NotFound."""
+    """Sets a new secret. The previous one stays valid until `overlap_until`; None: it ends now.
+
+    Raises NotFound.
+    """
     if not await _fetch(database.writers, "rotate_credential", key, secret_hash, overlap_until):
         raise NotFound(f"Credential {key!r} not found, or revoked.")
 
@@ -132,22 +131,6 @@ async def revoke_credential(database: Database, key: str) -> None:
     """Raises NotFound if there is no such credential, or it is revoked already."""
     if not await _fetch(database.writers, "revoke_credential", key):
         raise NotFound(f"Credential {key!r} not found, or revoked.")
-
-
-async def list_signing_keys(database: Database) -> list[SigningKey]:
-    """Every active signing key, newest first."""
-    return [SigningKey(*row) for row in await _fetch(database.readers, "list_signing_keys")]
-
-
-async def add_first_signing_key(database: Database, key: SigningKey) -> None:
-    """Stores the key, unless there is one: of concurrent processes, one wins."""
-    with translate_errors():
-        async with database.writers.acquire() as connection, connection.transaction():
-            await connection.execute(resources.query("lock_signing_keys"))
-            await connection.execute(
-                resources.query("insert_first_signing_key"),
-                *(key.kid, key.private_jwe, key.public_jwk),
-            )
 
 
 async def _fetch(pool: asyncpg.Pool, query: str, *arguments: object) -> list[asyncpg.Record]:

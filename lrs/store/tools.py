@@ -64,9 +64,9 @@ async def find_tool(database: Database, partner: str, name: str) -> Tool | None:
 
 
 async def rotate_tool(
-    database: Database, partner_id: int, name: str, secret_jwe: str, overlap_until: datetime
+    database: Database, partner_id: int, name: str, secret_jwe: str, overlap_until: datetime | None
 ) -> str:
-    """Sets a new secret; the previous one stays valid until `overlap_until`.
+    """Sets a new secret. The previous one stays valid until `overlap_until`; None: it ends now.
 
     Returns the consumer key. Raises NotFound.
     """

@@ -19,9 +19,9 @@ from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.settings import Settings
-from lrs.store import migrations, registry
+from lrs.store import migrations, signing_keys
 from lrs.store.postgres import open_database
-from lrs.store.registry import SigningKey
+from lrs.store.signing_keys import SigningKey
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import XAPI, new_id, statement
 
@@ -281,7 +281,7 @@ async def test_instances_started_concurrently_share_one_signing_key(
     async def keys() -> Any:
         async with open_database(new_database) as database:
             tokens = await bootstrap.load_keys(own, database)
-            return tokens.public_keys()["keys"]
+            return tokens.signing_keys.public_keys()["keys"]
 
     result = await asyncio.gather(*(keys() for _ in range(4)))
     assert [key["kid"] for item in result for key in item] == [result[0][0]["kid"]] * 4
@@ -291,8 +291,8 @@ async def test_instances_started_concurrently_share_one_signing_key(
 async def test_one_of_concurrently_added_keys_is_kept(new_database: str) -> None:
     async with open_database(new_database) as database:
         keys = [SigningKey(new_id(), "sealed", "{}") for _ in range(8)]
-        await asyncio.gather(*(registry.add_first_signing_key(database, key) for key in keys))
-        assert len(await registry.list_signing_keys(database)) == 1
+        await asyncio.gather(*(signing_keys.add_first_key(database, key) for key in keys))
+        assert len(await signing_keys.list_active_keys(database, 0)) == 1
 
 
 async def test_basic_credential_works_on_both_instances(

@@ -1,64 +1,33 @@
-"""Limits of the HTTP protocol on real connections: request timeout, pipelining, trailers."""
+"""Limits of the HTTP protocol on real connections: timeouts, pipelining, trailers."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from lrs.server.http_protocol import LimitedHttpProtocol
-from lrs.server.load_shedding import LoadShedder
-from tests.support.load_shedding import answer_to
-
-POST = b"POST /slowly HTTP/1.1\r\nHost: x\r\n"
-
-
-@contextmanager
-def serving(app: ASGIApp, **options: float) -> Iterator[int]:
-    """The application behind uvicorn; yields its port."""
-    config = uvicorn.Config(
-        LoadShedder(app, max_requests=99, max_body_bytes=10_000_000),
-        port=0,
-        http=partial(LimitedHttpProtocol, **options),
-        log_config=None,
-        lifespan="off",
-        proxy_headers=False,
-    )
-    uvicorn_server = uvicorn.Server(config)
-    thread = threading.Thread(target=uvicorn_server.run, daemon=True)
-    thread.start()
-    while not uvicorn_server.started:
-        thread.join(0.02)
-        assert thread.is_alive()
-    yield uvicorn_server.servers[0].sockets[0].getsockname()[1]
-    uvicorn_server.should_exit = True
-    thread.join(10)
+from lrs.server.limits import Limits
+from tests.support.load_shedding import POST, answer_to, respond, serving
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Responds with the body of the request."""
+    scope["admission"].identify("key", "partner")
     body, more = b"", True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             return
         body, more = body + message["body"], message["more_body"]
-    length = str(len(body)).encode()
-    headers = [(b"content-length", length)]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await respond(send, 200, body)
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with serving(echo, request_timeout=0.3, max_connections=4) as number:
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    limits = Limits(header_timeout=0.3, request_timeout=0.3, max_connections=4)
+    async with serving(echo, limits) as number:
         yield number
 
 
@@ -122,14 +91,3 @@ async def test_large_trailers_return_431(port: int, trailer: bytes) -> None:
     pieces = [trailer[at : at + 20_000] for at in range(0, len(trailer), 20_000)]
     answer = await answer_to(port, chunked, *pieces, pause=0.002)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
-
-
-async def test_connection_beyond_the_limit_returns_503(port: int) -> None:
-    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
-    try:
-        answer = await answer_to(port, POST + b"Content-Length: 0\r\n\r\n", pause=0)
-    finally:
-        for _, writer in idle:
-            writer.close()
-    assert answer.startswith(b"HTTP/1.1 503 ")
-    assert b"\r\nretry-after: 1\r\n" in answer

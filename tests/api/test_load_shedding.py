@@ -4,90 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from functools import partial
+from collections.abc import AsyncIterator
 
-import httpx
 import msgspec
 import pytest
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.server import ServerState
 
 from lrs.errors import Overloaded
-from lrs.server.http_protocol import LimitedHttpProtocol
-from lrs.server.load_shedding import LoadShedder
-from lrs.server.rejection_queue import RejectionQueue
+from lrs.server.limits import Limits
 from lrs.settings import Settings
 from tests.support.app import serving as serving_lrs
-from tests.support.load_shedding import answer_to
+from tests.support.load_shedding import LAST, POST, Work, answer_to, client, serving, until
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
-POST = b"POST /slowly HTTP/1.1\r\nHost: x\r\n"
-LAST = POST + b"Connection: close\r\nContent-Length: 0\r\n\r\n"
-
-
-class Work:
-    """An application whose requests end when the test says so; it counts them."""
-
-    def __init__(self) -> None:
-        self.release = asyncio.Event()
-        self.started = 0
-        self.running = 0
-        self.max_running = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.started += 1
-        try:
-            while (await receive()).get("more_body"):
-                pass
-        except Overloaded as error:
-            await send({"type": "http.response.start", "status": error.status, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        self.running += 1
-        self.max_running = max(self.max_running, self.running)
-        await asyncio.sleep(0)
-        await self.release.wait()
-        self.running -= 1
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-
-@asynccontextmanager
-async def serving(
-    app: ASGIApp, *, max_requests: int = 99, max_body_bytes: int = 1_000_000
-) -> AsyncIterator[int]:
-    """The application behind a load shedder; yields the port."""
-    shedder = LoadShedder(app, max_requests=max_requests, max_body_bytes=max_body_bytes)
-    config = uvicorn.Config(shedder, log_config=None, lifespan="off", proxy_headers=False)
-    config.load()
-    connection = partial(LimitedHttpProtocol, config, ServerState(), {})
-    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-@asynccontextmanager
-async def client(app: ASGIApp, **limits: int) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(app, **limits) as port:
-        unlimited = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=unlimited) as http:
-            yield http
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+ONE = Limits(max_requests=1)
 
 
 async def test_request_beyond_the_concurrency_limit_returns_503() -> None:
     work = Work()
-    async with client(work, max_requests=3) as http:
+    async with client(work, Limits(max_requests=3, credential_share=1)) as http:
         accepted = [asyncio.create_task(http.post("/")) for _ in range(3)]
         await until(lambda: work.running == 3)
         for _ in range(2):
@@ -104,7 +39,7 @@ async def test_request_beyond_the_concurrency_limit_returns_503() -> None:
 
 async def test_slot_is_released_after_the_client_disconnects() -> None:
     work = Work()
-    async with client(work, max_requests=1) as http:
+    async with client(work, ONE) as http:
         first = asyncio.create_task(http.post("/"))
         await until(lambda: work.running == 1)
         first.cancel()
@@ -116,7 +51,7 @@ async def test_slot_is_released_after_the_client_disconnects() -> None:
 
 async def test_health_check_is_exempt_from_the_concurrency_limit() -> None:
     work = Work()
-    async with client(work, max_requests=1) as http:
+    async with client(work, ONE) as http:
         first = asyncio.create_task(http.post("/"))
         await until(lambda: work.running == 1)
         health = asyncio.create_task(http.get("/healthz"))
@@ -135,12 +70,14 @@ async def test_slot_is_released_while_a_body_is_received() -> None:
         await arrives.wait()
         yield b"and the end"
 
-    async with client(work, max_requests=1) as http:
+    async with client(work, ONE) as http:
         slow = []
-        for _ in range(5):
+        for number in range(5):
             started = work.started
+            http.headers["Authorization"] = f"partner{number}"
             slow.append(asyncio.create_task(http.post("/", content=body())))
             await until(lambda started=started: work.started > started)
+        http.headers["Authorization"] = "another partner"
         assert (await http.post("/")).status_code == 200
         arrives.set()
         assert {(await answer).status_code for answer in slow} == {200}
@@ -152,31 +89,18 @@ async def test_chunked_body_beyond_the_body_budget_returns_503() -> None:
             yield b"x" * 60_000
 
     work = Work()
-    async with client(work) as http:
+    async with client(work, Limits(max_body_bytes=1_000_000, max_request_bytes=1)) as http:
+        http.headers["Authorization"] = "someone"
         assert (await http.post("/", content=body())).status_code == 503
         work.release.set()
-        assert (await http.post("/", content=b"x" * 900_000)).status_code == 200
-
-
-@pytest.mark.slow
-async def test_whole_body_is_reserved_before_it_is_read() -> None:
-    """Otherwise requests that hold parts of their bodies block each other."""
-    work = Work()
-    async with client(work, max_body_bytes=1000) as http:
-        posts = [asyncio.create_task(http.post("/", content=b"x" * 400)) for _ in range(20)]
-        rejected, accepted = await asyncio.wait(posts, timeout=1)
-        assert {(await item).status_code for item in rejected} == {503}
-        assert len(accepted) == work.running == 2
-        work.release.set()
-        assert {(await item).status_code for item in accepted} == {200}
-        assert (await http.post("/", content=b"x" * 1000)).status_code == 200
+        assert (await http.post("/", content=b"x" * 300_000)).status_code == 200
 
 
 async def test_rejection_precedes_the_body_and_discards_it() -> None:
     """The connection stays usable."""
     work = Work()
     work.release.set()
-    async with serving(work, max_body_bytes=70_000, max_requests=1) as port:
+    async with serving(work, ONE) as port:
         work.release.clear()
         running_request = asyncio.create_task(answer_to(port, LAST))
         await until(lambda: work.running == 1)
@@ -204,7 +128,7 @@ async def test_rejection_precedes_the_body_and_discards_it() -> None:
 async def test_rejection_is_valid_http(requests: bytes, heads: int, content: bool) -> None:
     """Each case closes the connection."""
     work = Work()
-    async with serving(work, max_requests=1) as port:
+    async with serving(work, ONE) as port:
         running_request = asyncio.create_task(answer_to(port, LAST))
         await until(lambda: work.running == 1)
         answer = await answer_to(port, requests, pause=0)
@@ -236,7 +160,7 @@ async def test_every_rejected_request_gets_a_response() -> None:
             writer.close()
         return 1
 
-    async with serving(work, max_requests=1) as port:
+    async with serving(work, ONE) as port:
         running_request = asyncio.create_task(answer_to(port, LAST))
         await until(lambda: work.running == 1)
         async with asyncio.timeout(20):
@@ -250,7 +174,7 @@ async def test_every_rejected_request_gets_a_response() -> None:
 async def test_rejection_is_delayed() -> None:
     """A client without backoff then retries about ten times a second."""
     work = Work()
-    async with client(work, max_requests=1) as http:
+    async with client(work, ONE) as http:
         first = asyncio.create_task(http.post("/"))
         await until(lambda: work.running == 1)
         began = time.monotonic()
@@ -258,35 +182,6 @@ async def test_rejection_is_delayed() -> None:
         assert time.monotonic() - began > 0.04
         work.release.set()
         await first
-
-
-async def test_flush_sends_due_rejections_in_their_own_context() -> None:
-    variable = ContextVar("variable", default="default")
-    queue, sent = RejectionQueue(), list[str]()
-    queue.add(lambda: sent.append(variable.get()))
-    variable.set("of the caller")
-    queue.flush()
-    assert sent == []
-    time.sleep(queue.delay)  # noqa: ASYNC251
-    queue.flush()
-    assert sent == ["default"]
-
-
-async def test_delay_shrinks_while_the_event_loop_is_late() -> None:
-    """Otherwise the delay adds to the time that the loop takes to read a request."""
-    queue, sent = RejectionQueue(), asyncio.Event()
-    full = queue.delay
-    queue.add(sent.set)
-    time.sleep(full + 0.02)  # noqa: ASYNC251
-    await sent.wait()
-    late = queue.delay
-    assert 0.04 <= late <= full - 0.015
-    async with asyncio.timeout(5):
-        while queue.delay <= late:
-            sent.clear()
-            queue.add(sent.set)
-            await sent.wait()
-    assert queue.delay <= full
 
 
 async def test_concurrent_batches_beyond_the_queue_limit_wait(

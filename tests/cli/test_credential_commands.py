@@ -65,6 +65,18 @@ def test_credential_is_stored_with_scopes_and_expiry(
     assert "\tuntil 20" in lrs("credential", "list", name).stdout
 
 
+def test_chosen_key_is_unique_over_all_partners(lrs: Lrs, name: str) -> None:
+    key = f"{name}.client@issuer"
+    assert printed_fields(lrs("credential", "add", name, "--key", key))["key"] == key
+    other = new_name()
+    lrs("partner", "add", other)
+    sentence = refused(lrs("credential", "add", other, "--key", key))
+    assert sentence == f"A credential with the key {key!r} already exists."
+    assert "not a valid key" in refused(lrs("credential", "add", name, "--key", "a:b"))
+    dotted = ("credential", "add", name, "--kind", "bearer", "--key", "a.b")
+    assert "must not contain a dot" in refused(lrs(*dotted))
+
+
 def test_unknown_scope_is_a_usage_error(lrs: Lrs, name: str) -> None:
     result = lrs("credential", "add", name, "--scope", "everything")
     assert result.exit_code == 2

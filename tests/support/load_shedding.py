@@ -3,6 +3,88 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from lrs.errors import LRSError
+from lrs.server.http_protocol import LimitedHttpProtocol
+from lrs.server.limits import Limits
+from lrs.server.load_shedding import LoadShedder
+
+POST = b"POST /slowly HTTP/1.1\r\nHost: x\r\n"
+LAST = POST + b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class Work:
+    """An application whose requests end when the test says so; it counts them.
+
+    The Authorization header names the credential, and before a slash the partner.
+    """
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+        self.started = 0
+        self.running = 0
+        self.max_running = 0
+        self.received = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.started += 1
+        try:
+            if key := dict(scope["headers"]).get(b"authorization", b"").decode():
+                scope["admission"].identify(key, key.partition("/")[0])
+            more = True
+            while more:
+                message = await receive()
+                self.received += len(message.get("body", b""))
+                more = message.get("more_body", False)
+        except LRSError as error:
+            await respond(send, error.status)
+            return
+        self.running += 1
+        self.max_running = max(self.max_running, self.running)
+        await asyncio.sleep(0)
+        await self.release.wait()
+        self.running -= 1
+        await respond(send, 200)
+
+
+async def respond(send: Send, status: int, body: bytes = b"") -> None:
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, limits: Limits | None = None) -> AsyncIterator[int]:
+    """The application behind a load shedder; yields the port."""
+    shedder = LoadShedder(app, limits)
+    config = uvicorn.Config(shedder, log_config=None, lifespan="off", proxy_headers=False)
+    config.load()
+    connection = partial(LimitedHttpProtocol, config, ServerState(), {})
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@asynccontextmanager
+async def client(app: ASGIApp, limits: Limits | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(app, limits) as port:
+        unlimited = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=unlimited) as http:
+            yield http
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 async def answer_to(port: int, *pieces: bytes, pause: float = 0.05) -> bytes:

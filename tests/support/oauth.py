@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from lrs.api.services import Services
-from lrs.auth import credentials, scopes
+from lrs.auth import credential_secrets, credentials, scopes
+from lrs.auth.tokens import AccessTokens
 from lrs.store import registry
 from tests.support.partners import Partner
 
@@ -38,6 +39,12 @@ async def issue(
     )
 
 
+def issue_token(tokens: AccessTokens, partner: Partner) -> str:
+    """A token of the partner with all scopes."""
+    secret_hash = credential_secrets.hash_secret(partner.secret)
+    return tokens.issue(partner.key, frozenset({scopes.ALL}), secret_hash)
+
+
 async def wait_for_cache_expiry(services: Services) -> None:
     """Waits until a changed credential is in effect."""
     await asyncio.sleep(services.settings.credential_cache_ttl_seconds * 1.5)
@@ -56,7 +63,7 @@ def refused(answer: httpx.Response, status: int, error: str) -> None:
     assert answer.json()["error_description"].isascii()
     assert ("www-authenticate" in answer.headers) == (status == 401)
     if status == 401:
-        assert answer.headers["www-authenticate"].startswith("Basic ")
+        assert answer.headers["www-authenticate"].startswith('Basic realm="lrs", ')
 
 
 def segments(token: str) -> list[Any]:

@@ -69,7 +69,8 @@ async def post_tools(request: Request) -> Response:
 async def rotate_tool(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     rotation = await _read(request, Rotation)
-    until = datetime.now(UTC) + timedelta(hours=rotation.overlap_hours)
+    overlap = timedelta(hours=rotation.overlap_hours)
+    until = datetime.now(UTC) + overlap if overlap else None
     services = request_parsing.services(request)
     name = request.path_params["tool"]
     issued = await tools.rotate_tool(

@@ -12,7 +12,7 @@ from joserfc.jwk import KeySet
 
 from lrs.api.services import Services
 from lrs.app import open_services
-from lrs.auth.tokens import WrongSecretKey
+from lrs.auth.secret_box import WrongSecretKey
 from lrs.settings import Settings
 from tests.support.app import serving
 from tests.support.oauth import GRANT, TOKEN, WELL_KNOWN, bearer

@@ -11,11 +11,20 @@ from typing import Any
 
 import httpx
 import pytest
+from joserfc import jwt
 
 from lrs.api.services import Services
 from lrs.auth import credentials
-from lrs.store import registry
-from tests.support.oauth import GRANT, TOKEN, bearer, issue, refused, wait_for_cache_expiry
+from lrs.store import registry, signing_keys
+from tests.support.oauth import (
+    GRANT,
+    TOKEN,
+    bearer,
+    issue,
+    refused,
+    segments,
+    wait_for_cache_expiry,
+)
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, statement
 
@@ -107,7 +116,6 @@ async def test_rotated_secret_overlaps_with_the_old_one(
     await asyncio.sleep(0.6)
     assert not await works(partner.secret)
     assert await works(rotated.secret)
-    assert (await partner.get()).status_code == 200
 
 
 async def test_rotation_without_overlap_invalidates_the_old_secret(
@@ -118,6 +126,64 @@ async def test_rotation_without_overlap_invalidates_the_old_secret(
     await credentials.rotate_credential(database, partner.key, datetime.now(UTC))
     await wait_for_cache_expiry(services)
     assert (await partner.xapi(statement())).status_code == 401
+
+
+async def test_rotation_without_overlap_ends_tokens_of_the_old_secret(
+    partner: Partner, services: Services
+) -> None:
+    assert (await partner.get()).status_code == 200
+    rotated = await credentials.rotate_credential(services.database, partner.key, None)
+    await wait_for_cache_expiry(services)
+    answer = await partner.get()
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert "ended with the secret" in answer.json()["detail"]
+    renewed = Partner(partner.http, partner.name, 0, "", partner.key, rotated.secret)
+    assert (await renewed.get(headers=bearer(await renewed.authenticate()))).status_code == 200
+
+
+@pytest.mark.slow
+async def test_token_ends_with_the_overlap_of_its_secret(
+    partner: Partner, services: Services
+) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=0.6)
+    rotated = await credentials.rotate_credential(services.database, partner.key, until)
+    during = await partner.authenticate()  # the old secret is still valid
+    renewed = Partner(partner.http, partner.name, 0, "", partner.key, rotated.secret)
+    lasting = await renewed.authenticate()
+    for token in (during, lasting):
+        assert (await partner.get(headers=bearer(token))).status_code == 200
+    await asyncio.sleep(0.7)
+    assert (await partner.get(headers=bearer(during))).status_code == 401
+    assert (await partner.get(headers=bearer(lasting))).status_code == 200
+
+
+async def test_second_rotation_ends_tokens_of_the_first_secret(
+    partner: Partner, services: Services
+) -> None:
+    first = partner.token
+    until = datetime.now(UTC) + timedelta(hours=1)
+    for expected in (200, 401):
+        await credentials.rotate_credential(services.database, partner.key, until)
+        await wait_for_cache_expiry(services)
+        assert (await partner.get(headers=bearer(first))).status_code == expected
+
+
+async def test_token_without_a_secret_id_counts_as_of_the_oldest_secret(
+    partner: Partner, services: Services
+) -> None:
+    signing_key = services.tokens.signing_keys.newest
+    header, claims = segments(partner.token)
+    del claims["secret_id"]
+    headers = bearer(jwt.encode(header, claims, signing_key, ["RS256"]))
+    assert (await partner.get(headers=headers)).status_code == 200
+    until = datetime.now(UTC) + timedelta(hours=1)
+    await credentials.rotate_credential(services.database, partner.key, until)
+    await wait_for_cache_expiry(services)
+    assert (await partner.get(headers=headers)).status_code == 200
+    await credentials.rotate_credential(services.database, partner.key, None)
+    await wait_for_cache_expiry(services)
+    assert (await partner.get(headers=headers)).status_code == 401
 
 
 async def test_static_token_is_accepted_on_both_interfaces(
@@ -152,6 +218,6 @@ async def test_secrets_are_stored_as_hashes_only(
     assert result is not None
     assert result.secret_hash == hashlib.sha256(partner.secret.encode()).digest()
     assert partner.secret not in repr(result)
-    for key in await registry.list_signing_keys(services.database):
+    for key in await signing_keys.list_active_keys(services.database, 0):
         assert key.private_jwe.count(".") == 4
         assert '"d"' not in key.public_jwk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import time
@@ -60,6 +61,7 @@ class ExternalIssuer:
             "aud": AUDIENCE,
             "exp": int(time.time()) + 60,
             "sub": "someone",
+            "scope": "all",
             **claims,
         }
         return jwt.encode(
@@ -148,6 +150,35 @@ async def test_unknown_key_does_not_fetch_the_key_set_again(
             answer = await http.get(partner.url("statements"), headers=bearer(token))
             assert answer.status_code == 401
     assert issuer.fetches == 1
+
+
+async def test_flood_of_unknown_keys_fetches_the_key_set_once(
+    settings: Settings, partner: Partner, issuer: ExternalIssuer
+) -> None:
+    header, claims = segments(issuer.token(client_id=partner.key))
+    async with serving(trusting(settings, f"{issuer.url}/jwks")) as http:
+
+        async def status(kid: object) -> int:
+            forged = f"{encoded({**header, 'kid': kid})}.{encoded(claims)}.AAAA"
+            answer = await http.get(partner.url("statements"), headers=bearer(forged))
+            return answer.status_code
+
+        kids: list[Any] = [f"unknown-{number}" for number in range(50)]
+        kids += [None, 7, [], {}, "", "x" * 300]
+        assert set(await asyncio.gather(*map(status, kids))) == {401}
+    assert issuer.fetches == 1
+
+
+async def test_unsupported_token_fetches_no_key_set(
+    settings: Settings, partner: Partner, issuer: ExternalIssuer
+) -> None:
+    header, claims = segments(issuer.token(client_id=partner.key))
+    async with serving(trusting(settings, f"{issuer.url}/jwks")) as http:
+        for change in ({"alg": "none"}, {"alg": "HS256"}, {"alg": None}, {"typ": "logout+jwt"}):
+            forged = f"{encoded({**header, **change})}.{encoded(claims)}.AAAA"
+            answer = await http.get(partner.url("statements"), headers=bearer(forged))
+            assert answer.status_code == 401
+    assert issuer.fetches == 0
 
 
 @pytest.mark.parametrize(("max_age_seconds", "kid"), [(300.0, "issuer-1"), (0.0, "issuer-2")])

@@ -75,7 +75,7 @@ async def test_token_with_own_signature_and_wrong_claims_returns_401(
     partner: Partner, services: Services
 ) -> None:
     tokens = services.tokens
-    key = tokens._signing_keys.keys[0]
+    key = tokens.signing_keys.newest
     header, claims = segments(partner.token)
     now = int(time.time())
     for change in (

@@ -82,6 +82,19 @@ async def test_unknown_client_is_refused_with_invalid_client(partner: Partner) -
             refused(await partner.http.post(TOKEN, **sent), 401, "invalid_client")  # type: ignore[arg-type]
 
 
+async def test_missing_client_credentials_are_named(partner: Partner) -> None:
+    for form, missing in (
+        ({}, "no client_id and no client_secret"),
+        ({"client_id": ""}, "no client_id and no client_secret"),
+        ({"client_id": partner.key}, "no client_secret:"),
+        ({"client_secret": partner.secret}, "no client_id:"),
+    ):
+        answer = await partner.http.post(TOKEN, data=GRANT | form)
+        refused(answer, 401, "invalid_client")
+        assert missing in answer.json()["error_description"]
+        assert answer.headers["www-authenticate"].startswith('Basic realm="lrs", error=')
+
+
 async def test_bearer_credential_cannot_request_a_token(
     partner: Partner, services: Services
 ) -> None:

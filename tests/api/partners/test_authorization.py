@@ -12,6 +12,7 @@ from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
 from lrs.store import registry
+from tests.support.oauth import issue_token
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import statement
 
@@ -62,7 +63,7 @@ async def test_basic_credentials_return_401_also_when_cached(
 async def expired(services: Services, partner: Partner) -> dict[str, str]:
     tokens = await bootstrap.load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
-    token = tokens.issue(partner.key, frozenset({scopes.ALL}))
+    token = issue_token(tokens, partner)
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -79,7 +80,7 @@ async def test_token_that_expires_while_cached_returns_403(
 ) -> None:
     settings = msgspec.structs.replace(services.settings, access_token_ttl_seconds=1)
     tokens = await bootstrap.load_keys(settings, services.database)
-    headers = {"Authorization": f"Bearer {tokens.issue(partner.key, frozenset({scopes.ALL}))}"}
+    headers = {"Authorization": f"Bearer {issue_token(tokens, partner)}"}
     assert [answer.status_code for answer in await ask(partner, headers)] == [200, 200]
     await asyncio.sleep(1.1)
     assert [answer.status_code for answer in await ask(partner, headers)] == [403, 403]

@@ -12,6 +12,7 @@ from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import scopes
 from tests.support.files import FIXTURES
+from tests.support.oauth import issue_token
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import new_id, statement
 
@@ -291,7 +292,7 @@ async def test_long_organization_is_refused_in_path_and_orgid(partner: Partner) 
 async def test_expired_token_returns_401(partner: Partner, services: Services) -> None:
     tokens = await bootstrap.load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
-    token = tokens.issue(partner.key, frozenset({scopes.ALL}))
+    token = issue_token(tokens, partner)
     answer = await partner.send(
         event(), resource="track", headers={"Authorization": f"Bearer {token}"}
     )

@@ -23,6 +23,7 @@ from lrs.settings import Settings
 from lrs.store import migrations, registry
 from tests.support.app import serving
 from tests.support.files import FIXTURES
+from tests.support.oauth import issue_token
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import XAPI, new_id, statement
 
@@ -81,7 +82,7 @@ async def test_invalid_credentials_return_401(partner: Partner) -> None:
 async def test_expired_token_returns_401(partner: Partner, services: Services) -> None:
     tokens = await bootstrap.load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
-    token = tokens.issue(partner.key, frozenset({scopes.ALL}))
+    token = issue_token(tokens, partner)
     answer = await partner.http.get(URL, headers=XAPI | {"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["code"]) == (401, "token-expired")
     assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')

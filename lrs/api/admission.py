@@ -1,0 +1,38 @@
+"""Admission: what handlers report to load shedding, in `scope["admission"]`.
+
+`lrs.server.load_shedding` implements it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from starlette.types import Scope
+
+
+class Admission(Protocol):
+    """The admission of one request, which holds shares of the worker for its client."""
+
+    def identify(self, key: str, partner: str) -> None:
+        """Charge the request to its credential. Raises Overloaded beyond a share."""
+
+    def hold_response(self, size: int) -> None:
+        """Hold the bytes of a response. Raises Overloaded, unless the request may have written."""
+
+
+class _Unlimited:
+    """The admission of an application that is not behind load shedding."""
+
+    def identify(self, key: str, partner: str) -> None:
+        """Nothing is charged."""
+
+    def hold_response(self, size: int) -> None:
+        """Nothing is held."""
+
+
+_UNLIMITED = _Unlimited()
+
+
+def admission(scope: Scope) -> Admission:
+    value: Admission = scope.get("admission", _UNLIMITED)
+    return value
