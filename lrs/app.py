@@ -119,7 +119,7 @@ async def open_services(
     ):
         await migrations.verify(database.readers)
         tokens = await bootstrap.load_keys(settings, database)
-        secret_box = SecretBox(settings.secret_key)
+        secret_box = bootstrap.secret_box(settings)
         group_commit = GroupCommit(
             database,
             queue_limit=settings.max_queued_statements,

@@ -53,17 +53,18 @@ def database_url(
             yield dsn
 
 
-def with_secret_key(settings: Settings) -> Settings:
+def with_secret_key(settings: Settings, *, create: bool = True) -> Settings:
     """The settings with a secret key: the configured one, or one kept in the data directory.
 
-    Raises SettingsError.
+    With `create`, the file is created unless it exists. Raises SettingsError.
     """
     if settings.secret_key:
         return settings
     path = Path(settings.data_directory) / "secret.key"
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create_secret_key(path)
+        if create:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _create_secret_key(path)
     except OSError as error:
         raise SettingsError(f"The secret key cannot be written to {path}: {error}.") from None
     try:
@@ -73,6 +74,11 @@ def with_secret_key(settings: Settings) -> Settings:
     if len(key) < 32:
         raise SettingsError(f"The secret key in {path} is damaged: fewer than 32 characters.")
     return msgspec.structs.replace(settings, secret_key=key)
+
+
+def secret_box(settings: Settings) -> SecretBox:
+    """Encryption with the secret key of the settings."""
+    return SecretBox(settings.secret_key, settings.accepted_secret_key)
 
 
 def _create_secret_key(path: Path) -> None:
@@ -118,7 +124,7 @@ async def load_keys(settings: Settings, database: Database) -> AccessTokens:
         external_issuer = ExternalIssuer(
             settings.oauth_issuer, settings.oauth_jwks, audience, settings.oauth_client_claim
         )
-    signing_keys = SigningKeys(database, SecretBox(settings.secret_key))
+    signing_keys = SigningKeys(database, secret_box(settings))
     await signing_keys.load()
     return AccessTokens(
         signing_keys,

@@ -56,8 +56,9 @@ def convert(values: Mapping[str, Any]) -> Settings:
                 f"got {str(value)[:80]!r}."
             ) from None
     settings = msgspec.convert(values, Settings, strict=False)
-    if settings.secret_key and len(settings.secret_key) < 32:
-        raise SettingsError("LRS_SECRET_KEY: expected at least 32 characters.")
+    for name in ("secret_key", "accepted_secret_key"):
+        if 0 < len(getattr(settings, name)) < 32:
+            raise SettingsError(f"{PREFIX}{name.upper()}: expected at least 32 characters.")
     if bool(settings.oauth_issuer) != bool(settings.oauth_jwks):
         raise SettingsError("LRS_OAUTH_ISSUER and LRS_OAUTH_JWKS must be set together.")
     _check_port("LRS_REPORTS_ADDRESS", settings.reports_address)

@@ -149,6 +149,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         ),
     ] = ""
+    accepted_secret_key: Annotated[
+        str,
+        Meta(
+            description=(
+                "Second secret key, with which the database and callback URLs are read too, while "
+                "the secret key is replaced. Empty: none."
+            )
+        ),
+    ] = ""
     demo_partner: Annotated[
         bool,
         Meta(description="Create the partner `demo` in an empty embedded database."),

@@ -42,6 +42,30 @@ update tool set revoked_at = now()
 where partner_id = $1 and name = $2 and revoked_at is null
 returning name;
 
+-- name: list_tool_secrets
+-- Pages of the encrypted secrets of every tool, after the tool ($1, $2).
+select
+    tool.partner_id, partner.name as partner, tool.name, tool.secret_jwe, tool.previous_secret_jwe
+from tool
+join partner using (partner_id)
+where (tool.partner_id, tool.name) > ($1, $2)
+order by tool.partner_id, tool.name
+limit $3;
+
+-- name: replace_tool_secrets
+-- Compare and swap: returns the tools whose secrets were still the old ones.
+update tool
+set secret_jwe = item.new_secret, previous_secret_jwe = item.new_previous
+from unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) as item (
+    partner_id, name, secret, previous, new_secret, new_previous
+)
+where
+    tool.partner_id = item.partner_id
+    and tool.name = item.name
+    and tool.secret_jwe = item.secret
+    and tool.previous_secret_jwe is not distinct from item.previous
+returning tool.name;
+
 -- name: set_partner_page_views
 -- Enables or disables page views of a partner; null: as the settings say. Returns no row if the
 -- partner does not exist.

@@ -2,7 +2,7 @@
 
 What a header proves (knowledge of a secret, or the signature of a token) is cached until it is
 evicted. The credential is read again after `cache_seconds`, so that a revocation or rotation takes
-effect. The signature of a token is verified again after `_PROOF_SECONDS`, so that the retirement of
+effect. The signature of a token is verified again after `proof_seconds`, so that the retirement of
 a signing key takes effect.
 """
 
@@ -28,7 +28,7 @@ from lrs.store.registry import Credential
 from lrs.xapi import index_keys
 
 _MAX_CACHED_CALLERS = 10_000
-_PROOF_SECONDS = 30.0
+PROOF_SECONDS = 30.0
 REALM = "lrs"
 _CHALLENGES = {"basic": f'Basic realm="{REALM}"', "bearer": "Bearer"}
 
@@ -87,10 +87,18 @@ class _CachedCaller:
 class Authenticator:
     """Authenticates requests; caches callers, least recently verified ones evicted first."""
 
-    def __init__(self, database: Database, tokens: AccessTokens, *, cache_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tokens: AccessTokens,
+        *,
+        cache_seconds: float,
+        proof_seconds: float = PROOF_SECONDS,
+    ) -> None:
         self._database = database
         self._tokens = tokens
         self._cache_seconds = cache_seconds
+        self._proof_seconds = proof_seconds
         self._caller_cache: OrderedDict[bytes, _CachedCaller] = OrderedDict()
 
     async def authenticate(self, authorization: str | None, schemes: frozenset[str]) -> Caller:
@@ -158,7 +166,7 @@ class Authenticator:
             scopes=claims.scopes,
             secret_id=claims.secret_id,
             expires_at=claims.expires_at,
-            verified_until=time.monotonic() + _PROOF_SECONDS,
+            verified_until=time.monotonic() + self._proof_seconds,
         )
 
     def _cache(self, header_hash: bytes, caller: Caller, proof: CredentialProof) -> None:

@@ -44,7 +44,7 @@ class CallbackTokens:
         self._database = database
         self._ttl_seconds = ttl_seconds
         self._secret_box = secret_box
-        self._signing_key = secret_box.derive_key("callback token")
+        self._signing_keys = secret_box.derive_keys("callback token")
         self._require_body_hash = require_body_hash
         self._cache_seconds = cache_seconds
         self._tool_cache: dict[tuple[str, str], tuple[float, Tool, Sequence[str]]] = {}
@@ -53,7 +53,7 @@ class CallbackTokens:
         """A token for one launch; a salt makes every token unique."""
         salt = secrets.token_urlsafe(9)
         launch = Launch(partner, tool, user, course, int(time.time()), salt)
-        return canvas_launches.sign_token(launch, self._signing_key)
+        return canvas_launches.sign_token(launch, self._signing_keys[0])
 
     def expires_at(self, issued_at: datetime) -> datetime | None:
         """When a token issued at that time expires, if ever."""
@@ -62,15 +62,18 @@ class CallbackTokens:
     async def authenticate(self, token: str, request: SignedRequest) -> SignedCallback:
         """Verifies the token, then the signature of its tool.
 
-        Raises NotFound (malformed token, unknown or revoked tool), Unauthorized (forged or expired
+        Raises NotFound (malformed token, removed or revoked tool), Unauthorized (forged or expired
         token, wrong signature or timestamp) and NonceReused (timestamp older than retained nonces).
         """
         launch = canvas_launches.parse_token(token)
-        cached = await self._tool(launch.partner, launch.tool) if launch else None
-        if launch is None or cached is None:
+        if launch is None:
             raise NotFound(NO_SUCH_TOOL)
-        if not canvas_launches.is_signed(token, self._signing_key) or self._is_expired(launch):
+        # Before the tool is looked up: a forged token must not tell which partners and tools exist.
+        if not self._is_signed(token) or self._is_expired(launch):
             raise Unauthorized(INVALID_TOKEN)
+        cached = await self._tool(launch.partner, launch.tool)
+        if cached is None:
+            raise NotFound(NO_SUCH_TOOL)
         tool, shared_secrets = cached
         signature = oauth1.verify(
             request,
@@ -81,6 +84,9 @@ class CallbackTokens:
         if not oauth1.is_nonce_retained(signature.timestamp, int(time.time())):
             raise NonceReused
         return SignedCallback(launch, tool, Nonce.of(tool.name, signature.nonce))
+
+    def _is_signed(self, token: str) -> bool:
+        return any(canvas_launches.is_signed(token, key) for key in self._signing_keys)
 
     def _is_expired(self, launch: Launch) -> bool:
         return bool(self._ttl_seconds) and time.time() > launch.issued_at + self._ttl_seconds

@@ -91,11 +91,11 @@ class SigningKeys:
     def _is_loaded(self, kid: object) -> bool:
         return any(key.kid == kid for key in self.key_set.keys)
 
-    async def reload_periodically(self) -> None:
+    async def reload_periodically(self, interval: float = RELOAD_SECONDS) -> None:
         """Loads the keys until cancelled; logs the first of consecutive failures."""
         is_failing = False
         while True:
-            await asyncio.sleep(RELOAD_SECONDS)
+            await asyncio.sleep(interval)
             try:
                 async with self._loading:
                     await self.load()
@@ -140,7 +140,7 @@ async def rotate(database: Database, secret_box: SecretBox) -> str:
 
 async def retire(database: Database, kid: str) -> None:
     """Retires a key: its tokens become invalid. Raises NotFound, and Conflict (the only key)."""
-    if await store.retire_key(database, kid):
+    if kid.isascii() and kid.isprintable() and await store.retire_key(database, kid):
         return
     if kid in {key.kid for key in await store.list_active_keys(database, 0)}:
         raise Conflict(f"{kid} is the only signing key: run `lrs keys rotate` first.")

@@ -12,6 +12,7 @@ import httpx
 from lrs import __version__, bootstrap
 from lrs.cli.content_items import content
 from lrs.cli.export import export
+from lrs.cli.keys import keys
 from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.partners import credential, partner
 from lrs.cli.people import people
@@ -51,7 +52,7 @@ def main() -> None:
     """
 
 
-for _command in (partner, credential, tool, people, content, reports, export):
+for _command in (partner, credential, tool, people, content, reports, export, keys):
     main.add_command(_command)
 
 

@@ -8,7 +8,6 @@ import click
 
 from lrs import bootstrap
 from lrs.auth import tools
-from lrs.auth.secret_box import SecretBox
 from lrs.auth.tools import IssuedTool
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
@@ -45,7 +44,7 @@ def tool_add(
 ) -> None:
     """Add the tool NAME to PARTNER. Its secret is shown once."""
     settings = bootstrap.with_secret_key(load_settings(options))
-    secret_box = SecretBox(settings.secret_key)
+    secret_box = bootstrap.secret_box(settings)
 
     async def add(database: Database) -> IssuedTool:
         partner = await registry.get_partner(database, partner_name)
@@ -86,7 +85,7 @@ def tool_list(partner_name: str | None, **options: Any) -> None:
 def tool_rotate(partner_name: str, name: str, overlap_hours: float, **options: Any) -> None:
     """Replace the secret of the tool NAME. The new secret is shown once."""
     settings = bootstrap.with_secret_key(load_settings(options))
-    secret_box = SecretBox(settings.secret_key)
+    secret_box = bootstrap.secret_box(settings)
     overlap_until = end_of_overlap(overlap_hours)
 
     async def rotate(database: Database) -> IssuedTool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,6 +39,17 @@ class Tool:
         if self.previous_secret_jwe and until and now < until:
             encrypted.append(self.previous_secret_jwe)
         return encrypted
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSecrets:
+    """The encrypted secrets of a tool."""
+
+    partner_id: int
+    partner: str
+    name: str
+    secret_jwe: str
+    previous_secret_jwe: str | None
 
 
 async def add_tool(
@@ -82,6 +94,24 @@ async def revoke_tool(database: Database, partner_id: int, name: str) -> None:
     """Raises NotFound if there is no such tool, or it is revoked already."""
     if not await _fetch(database.writers, "revoke_tool", partner_id, name):
         raise NotFound(f"Tool {name!r} not found, or revoked.")
+
+
+async def list_secrets(database: Database, after: tuple[int, str], limit: int) -> list[ToolSecrets]:
+    """A page of the encrypted secrets of all tools, after a partner's id and a tool's name."""
+    rows = await _fetch(database.readers, "list_tool_secrets", *after, limit)
+    return [ToolSecrets(*row) for row in rows]
+
+
+async def replace_secrets(
+    database: Database, replacements: Sequence[tuple[ToolSecrets, ToolSecrets]]
+) -> int:
+    """Replaces secrets that are still the old ones, in one transaction. Returns their number."""
+    columns = [
+        (old.partner_id, old.name, old.secret_jwe, old.previous_secret_jwe,
+         new.secret_jwe, new.previous_secret_jwe)
+        for old, new in replacements
+    ]  # fmt: skip
+    return len(await _fetch(database.writers, "replace_tool_secrets", *zip(*columns, strict=True)))
 
 
 async def set_page_views(database: Database, partner: str, enabled: bool | None) -> None:

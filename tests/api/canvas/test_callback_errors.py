@@ -15,7 +15,7 @@ from lrs.api.services import Services
 from lrs.auth import oauth1
 from lrs.auth.secret_box import SecretBox
 from lrs.settings import Settings
-from lrs.store import nonces
+from lrs.store import nonces, tools
 from lrs.xapi import canvas_launches
 from lrs.xapi.canvas_launches import Launch
 from tests.support.app import SECRET_KEY
@@ -54,10 +54,44 @@ async def test_malformed_token_returns_404(tool: Tool, kind: str, token: str) ->
 
 
 async def test_token_of_an_unknown_tool_returns_404(tool: Tool) -> None:
-    key = SecretBox(SECRET_KEY).derive_key("callback token")
+    key = SecretBox(SECRET_KEY).derive_keys("callback token")[0]
     for partner, name in ((tool.partner.name, "other"), ("nobody", tool.name)):
         token = canvas_launches.sign_token(Launch(partner, name, "42", "9", 1, "salt"), key)
         refused(await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}"), 404, NOT_FOUND)
+
+
+async def test_forged_token_does_not_tell_whether_its_tool_exists(
+    services: Services, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_tool(*_: object) -> None:
+        raise AssertionError("the tool was looked up before the token was verified")
+
+    monkeypatch.setattr(tools, "find_tool", find_tool)
+    services.callback_tokens._tool_cache.clear()
+    for partner, name in ((tool.partner.name, tool.name), (tool.partner.name, "x"), ("x", "x")):
+        launch = Launch(partner, name, "42", "9", 1, "salt")
+        forged = canvas_launches.sign_token(launch, b"another key of thirty-two bytes.")
+        for token in (forged, forged[:-1], forged.rpartition(".")[0] + "."):
+            answer = await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}")
+            refused(answer, 401, INVALID_TOKEN)
+
+
+async def test_callback_url_of_the_accepted_secret_key_is_valid(
+    settings: Settings, tool: Tool
+) -> None:
+    changes = {"secret_key": "the new secret key of these tests, 2026"}
+    async with instance(settings, **changes, accepted_secret_key=SECRET_KEY) as http:
+        accepted(await http.send(tool.signed(json.dumps(body()).encode())))
+        answer = await http.post(
+            tool.partner.url(f"tools/{tool.name}/callback-urls"),
+            json={"user": "42", "course": "9"},
+            headers=tool.partner.headers,
+        )
+        url = answer.json()["url"]
+        accepted(await http.send(tool.signed(json.dumps(body()).encode(), url=url)))
+    refused(await tool.send(url=url), 401, INVALID_TOKEN)
+    async with instance(settings, accepted_secret_key=changes["secret_key"]) as http:
+        accepted(await http.send(tool.signed(json.dumps(body()).encode(), url=url)))
 
 
 async def test_tampered_token_returns_401(tool: Tool) -> None:
@@ -81,7 +115,7 @@ async def test_tampered_token_returns_401(tool: Tool) -> None:
 
 
 async def test_expired_token_returns_401(settings: Settings, tool: Tool) -> None:
-    key = SecretBox(SECRET_KEY).derive_key("callback token")
+    key = SecretBox(SECRET_KEY).derive_keys("callback token")[0]
     urls = []
     for age in (0, 100):
         launch = Launch(tool.partner.name, tool.name, "42", "9", int(time.time()) - age, "salt")

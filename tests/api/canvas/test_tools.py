@@ -259,9 +259,9 @@ def test_encrypted_secret_is_decrypted_with_its_key_only() -> None:
     with pytest.raises(WrongSecretKey):
         SecretBox("b" * 32).decrypt(encrypted)
     assert (
-        secret_box.derive_key("a")
-        != secret_box.derive_key("b")
-        != SecretBox("b" * 32).derive_key("b")
+        secret_box.derive_keys("a")
+        != secret_box.derive_keys("b")
+        != SecretBox("b" * 32).derive_keys("b")
     )
 
 

@@ -1,0 +1,91 @@
+"""`lrs keys`: the keys that sign access tokens, and the secret key that encrypts the database."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from lrs import bootstrap
+from lrs.auth import rekey, signing_keys
+from lrs.auth.rekey import RekeyResult
+from lrs.auth.signing_keys import ACTIVATION_SECONDS, RELOAD_SECONDS
+from lrs.cli.database import run_with_database
+from lrs.cli.options import DATABASE, format_day, load_settings, setting_options
+from lrs.store import signing_keys as stored_keys
+from lrs.store.postgres import Database
+from lrs.store.signing_keys import StoredKey
+
+# All workers have loaded a key by then, after which it signs.
+_TAKEN_UP_SECONDS = ACTIVATION_SECONDS + RELOAD_SECONDS
+
+
+@click.group()
+def keys() -> None:
+    """Manage the keys that sign access tokens, and replace the secret key."""
+
+
+@keys.command("list")
+@setting_options(*DATABASE)
+def keys_list(**options: Any) -> None:
+    """List the signing keys: which one signs, which verify tokens, which are retired."""
+
+    async def fetch(database: Database) -> list[StoredKey]:
+        return await stored_keys.list_keys(database, ACTIVATION_SECONDS)
+
+    for key in run_with_database(load_settings(options), fetch):
+        click.echo("\t".join((key.kid, _state(key), format_day(key.created_at))))
+
+
+def _state(key: StoredKey) -> str:
+    if key.retired_at:
+        return f"retired {format_day(key.retired_at)}"
+    return "signs" if key.signs else "verifies"
+
+
+@keys.command("rotate")
+@setting_options(*DATABASE)
+def keys_rotate(**options: Any) -> None:
+    """Add a signing key. The present one goes on verifying tokens until it is retired."""
+    settings = bootstrap.with_secret_key(load_settings(options), create=False)
+
+    async def rotate(database: Database) -> str:
+        return await signing_keys.rotate(database, bootstrap.secret_box(settings))
+
+    kid = run_with_database(settings, rotate)
+    click.echo(f"added {kid}: running servers sign with it within {_TAKEN_UP_SECONDS:.0f} seconds")
+
+
+@keys.command("retire")
+@click.argument("kid")
+@setting_options(*DATABASE)
+def keys_retire(kid: str, **options: Any) -> None:
+    """Retire the signing key KID: within a minute, tokens signed with it are refused."""
+
+    async def retire(database: Database) -> None:
+        await signing_keys.retire(database, kid)
+
+    run_with_database(load_settings(options), retire)
+    click.echo(f"retired {kid}")
+
+
+@keys.command("rekey")
+@setting_options(*DATABASE)
+def keys_rekey(**options: Any) -> None:
+    """Encrypt the database with LRS_SECRET_KEY again.
+
+    LRS_ACCEPTED_SECRET_KEY is the key with which it is encrypted so far. After an interruption, run
+    the command again.
+    """
+    settings = bootstrap.with_secret_key(load_settings(options), create=False)
+
+    async def run(database: Database) -> RekeyResult:
+        return await rekey.rekey(database, bootstrap.secret_box(settings))
+
+    result = run_with_database(settings, run)
+    click.echo(f"encrypted again {result.replaced} of {result.total} tools and signing keys")
+    for name in result.unreadable:
+        click.echo(f"encrypted with another key: {name}", err=True)
+    if result.unreadable:
+        sys.exit(1)
