@@ -32,10 +32,10 @@ from lrs.reports.exports import open_exports
 from lrs.settings import Settings
 from lrs.store import migrations, nonces
 from lrs.store.postgres import Database, open_database
-from lrs.store.statements import references
 from lrs.store.statements.lookup import StatementLoader
 from lrs.store.statements.page_loader import PageLoader
 from lrs.store.statements.page_query import PAGE_LIMITS, PageLimits
+from lrs.store.statements.reference_backlog import ReferenceBacklog
 from lrs.store.statements.watermark import WatermarkReader
 
 _log = logging.getLogger("lrs")
@@ -128,7 +128,8 @@ async def open_services(
         pipeline = IngestPipeline(database, group_commit)
         statement_loader = StatementLoader(database)
         tasks = [
-            asyncio.create_task(_clean_up_periodically(database)),
+            asyncio.create_task(_delete_expired_nonces(database)),
+            asyncio.create_task(ReferenceBacklog(database).run()),
             asyncio.create_task(tokens.signing_keys.reload_periodically()),
         ]
         try:
@@ -179,17 +180,10 @@ def _callback_tokens(
     )
 
 
-async def _clean_up_periodically(database: Database) -> None:
-    """Resolve StatementRefs that a crash left pending, which are few, and delete old nonces."""
+async def _delete_expired_nonces(database: Database) -> None:
     while True:
-        for clean_up in (_resolve_pending_references, nonces.delete_expired):
-            try:
-                await clean_up(database)
-            except LRSError as error:
-                _log.warning("cleanup failed: %s", error.detail, exc_info=error.__cause__)
+        try:
+            await nonces.delete_expired(database)
+        except LRSError as error:
+            _log.warning("cannot delete old nonces: %s", error.detail, exc_info=error.__cause__)
         await asyncio.sleep(_CLEANUP_INTERVAL_SECONDS)
-
-
-async def _resolve_pending_references(database: Database) -> None:
-    if count := await references.resolve_pending(database):
-        _log.warning("resolved references left pending by a crash", extra={"count": count})

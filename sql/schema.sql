@@ -133,11 +133,14 @@ create table statement_reference (
     resolved boolean not null,
     statement_id uuid not null,
     target_id uuid not null,
+    -- The first missing statement of the chain of targets; null: the target.
+    waits_for uuid,
     primary key (partner_id, statement_id)
 );
 create index statement_reference_by_target on statement_reference (partner_id, target_id);
 create index statement_reference_voiding on statement_reference (partner_id, target_id) where voids;
-create index statement_reference_pending on statement_reference (partner_id, target_id)
+create index statement_reference_waiting on statement_reference (partner_id, coalesce(waits_for,
+        target_id))
     where not resolved;
 
 -- State, agent profiles and activity profiles, byte for byte.
@@ -533,3 +536,14 @@ create table projection (
     partner_id integer not null,
     primary key (partner_id)
 );
+
+-- Stored statements that pending references still wait for; resolved in the background.
+create table reference_backlog (
+    -- The time of the next attempt; infinity: given up.
+    retry_at timestamptz not null default now(),
+    partner_id integer not null,
+    attempts integer not null default 0,
+    statement_id uuid not null,
+    primary key (partner_id, statement_id)
+);
+create index reference_backlog_by_retry on reference_backlog (partner_id, retry_at);

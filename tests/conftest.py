@@ -25,6 +25,7 @@ from lrs.server.load_shedding import LoadShedder
 from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.postgres import WRITER
+from lrs.store.statements import reference_backlog
 from tests.support import examples  # noqa: F401  registers the profiles
 from tests.support.app import SECRET_KEY
 from tests.support.database import embedded_database, external_database
@@ -56,6 +57,14 @@ def settings(database_url: str) -> Settings:
             "log_level": "warning",
         }
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def idle_backlog() -> Iterator[None]:
+    """Keeps servers from the backlog of references, which tests work off themselves."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reference_backlog, "_IDLE_INTERVAL", 3600.0)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def _row(item: ParsedItem, context: IngestContext) -> StatementRow:
         has_timestamp="timestamp" in statement,
         body=_body(item, statement_id, context),
         index_entries=tuple(keys.entries.items()),
-        target_id=target,
+        target_id=target and target.lower(),
         voids=target is not None and verb == index_keys.VOIDED,
         definitions=[
             (activity, tuple(map(orjson.dumps, texts))) for activity, texts in activities.items()

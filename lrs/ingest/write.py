@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from asyncpg import Record
@@ -23,6 +23,8 @@ from lrs.store.postgres import Connection, retry_transaction, translate_errors
 from lrs.store.statements import attachments, insert, references
 from lrs.store.statements.definitions import DefinitionCache
 from lrs.store.statements.insert import BatchAborted, InsertedIds, InsertResult, StatementRow
+from lrs.store.statements.reference_chains import Inherited
+from lrs.store.statements.references import Reference
 
 _log = logging.getLogger("lrs.ingest")
 
@@ -80,11 +82,12 @@ class Writer:
         """Commits new statements and returns the results of the group. Raises AtomicConflict."""
         rows = _distinct_rows(group)
         metrics.COMMIT_STATEMENTS.observe(len(rows))
-        if _fits_one_query(group, rows):
-            results = await self._write_in_one_query(connection, partner_id, group, rows)
+        inherited = await _load_inherited(connection, partner_id, rows)
+        if _fits_one_query(group, rows, inherited):
+            results = await self._write_in_one_query(connection, partner_id, group, rows, inherited)
             if results is not None:
                 return results
-        return await self._write_in_transaction(connection, partner_id, group)
+        return await self._write_in_transaction(connection, partner_id, group, inherited)
 
     async def _write_in_one_query(
         self,
@@ -92,6 +95,7 @@ class Writer:
         partner_id: int,
         group: Sequence[Submission],
         rows: dict[str, StatementRow],
+        inherited: Mapping[str, Inherited],
     ) -> SubmissionResults | None:
         """Writes the group in one round trip; None, with nothing written, if that is not possible.
 
@@ -103,7 +107,7 @@ class Writer:
         atomic = any(submission.may_need_rollback for submission in group)
         try:
             inserted = await insert.insert_new(
-                connection, partner_id, candidates, upserts, atomic=atomic
+                connection, partner_id, candidates, upserts, inherited, atomic=atomic
             )
         except BatchAborted:
             return None
@@ -111,10 +115,9 @@ class Writer:
             partner_id, upserts, inserted.ids, inserted.changed_activities
         )
         results = await _results(connection, partner_id, group, rows, inserted)
-        if inserted.referred:
-            await _run_after_commit(
-                lambda: references.resolve(connection, partner_id, inserted.referred)
-            )
+        pending = _pending(candidates, inserted, inherited)
+        if pending or inserted.waited_for:
+            await _resolve_after_commit(connection, partner_id, inserted.waited_for, pending)
         return {**results}
 
     async def _write_in_transaction(
@@ -122,6 +125,7 @@ class Writer:
         connection: PoolConnectionProxy[Record],
         partner_id: int,
         group: Sequence[Submission],
+        inherited: Mapping[str, Inherited],
     ) -> SubmissionResults:
         async with connection.transaction():
             replayed = await _consume_nonces(connection, partner_id, group)
@@ -129,7 +133,9 @@ class Writer:
             rows = _distinct_rows(group)
             candidates = list(rows.values())
             upserts = self._definition_cache.pending(partner_id, candidates)
-            inserted = await insert.insert_new(connection, partner_id, candidates, upserts)
+            inserted = await insert.insert_new(
+                connection, partner_id, candidates, upserts, inherited
+            )
             results = await _results(connection, partner_id, group, rows, inserted)
             conflicts = {
                 submission: result
@@ -149,14 +155,18 @@ class Writer:
             await attachments.insert(connection, partner_id, stored)
             viewed = [(row.statement_id, row.page_view) for row in stored if row.page_view]
             await page_views.record(connection, partner_id, viewed)
-            pending = await _resolve_references(connection, partner_id, stored, inserted)
+            pending = _pending(candidates, inserted, inherited)
+            within = {key: item for key, item in pending.items() if item.waits_for in rows}
+            if within or inserted.waited_for:
+                waiting = await references.resolve_stored(
+                    connection, partner_id, inserted.waited_for, within
+                )
+                pending = {key: pending[key] for key in pending.keys() - within.keys()} | waiting
         self._definition_cache.mark_written(
             partner_id, upserts, inserted.ids, inserted.changed_activities
         )
         if pending:
-            await _run_after_commit(
-                lambda: references.resolve_after_commit(connection, partner_id, pending)
-            )
+            await _resolve_after_commit(connection, partner_id, (), pending)
         return {**results, **{submission: NonceReused() for submission in replayed}}
 
 
@@ -169,9 +179,29 @@ def _distinct_rows(group: Sequence[Submission]) -> dict[str, StatementRow]:
     return rows
 
 
-def _fits_one_query(group: Sequence[Submission], rows: dict[str, StatementRow]) -> bool:
+async def _load_inherited(
+    connection: Connection, partner_id: int, rows: Mapping[str, StatementRow]
+) -> dict[str, Inherited]:
+    """What the StatementRefs of the group inherit from statements outside of the group."""
+    targets = {
+        row.statement_id: row.target_id
+        for row in rows.values()
+        if row.target_id and row.target_id not in rows
+    }
+    if not targets:
+        return {}
+    return await references.load_inherited(connection, partner_id, targets)
+
+
+def _fits_one_query(
+    group: Sequence[Submission],
+    rows: Mapping[str, StatementRow],
+    inherited: Mapping[str, Inherited],
+) -> bool:
     """Whether nothing is read or written between the insert of the statements and the commit."""
-    if any(row.target_id or row.contents or row.page_view for row in rows.values()):
+    if any(row.contents or row.page_view or row.target_id in rows for row in rows.values()):
+        return False
+    if any(item.waits_for in rows for item in inherited.values()):
         return False
     if any(submission.nonce for submission in group):
         return False
@@ -194,16 +224,18 @@ async def _consume_nonces(
     return replayed
 
 
-async def _resolve_references(
-    connection: Connection, partner_id: int, stored: Sequence[StatementRow], inserted: InsertedIds
-) -> frozenset[str]:
-    """Resolves StatementRefs from and to the stored rows; returns the ids that are pending."""
-    referring = frozenset(row.statement_id for row in stored if row.target_id)
-    if not referring and not inserted.referred:
-        return referring
-    return referring - await references.resolve(
-        connection, partner_id, referring | inserted.referred
-    )
+def _pending(
+    rows: Sequence[StatementRow], inserted: InsertedIds, inherited: Mapping[str, Inherited]
+) -> dict[str, Reference]:
+    """The StatementRefs of the group that its insert has not resolved."""
+    pending = {}
+    for row in rows:
+        if row.target_id and row.statement_id in inserted.ids:
+            item = inherited.get(row.statement_id)
+            if item is None or item.waits_for:
+                waits_for = (item and item.waits_for) or row.target_id
+                pending[row.statement_id] = Reference(row.target_id, waits_for)
+    return pending
 
 
 async def _results(
@@ -234,10 +266,21 @@ async def _results(
     return {submission: [result(row) for row in submission.rows] for submission in group}
 
 
-async def _run_after_commit(resolve: Callable[[], Awaitable[object]]) -> None:
-    """Resolves references. On an error they stay pending, for the periodic `resolve_pending`."""
+async def _resolve_after_commit(
+    connection: Connection,
+    partner_id: int,
+    stored: Collection[str],
+    pending: Mapping[str, Reference],
+) -> None:
+    """Resolves references. On an error they stay pending, for the backlog to find them."""
+
+    async def attempt() -> None:
+        waiting = await references.resolve_stored(connection, partner_id, stored, {})
+        if still_pending := {**waiting, **pending}:
+            await references.resolve_after_commit(connection, partner_id, still_pending)
+
     try:
         with translate_errors():
-            await retry_transaction(resolve)
+            await retry_transaction(attempt)
     except LRSError as error:
         _log.warning("cannot resolve StatementRefs, left pending: %s", error.detail)

@@ -45,6 +45,10 @@ QUEUED_STATEMENTS = Gauge(
     "Statements that wait for a transaction.",
     multiprocess_mode="livesum",
 )
+ABANDONED_REFERENCES = Counter(
+    "lrs_abandoned_references_total",
+    "Statements whose waiting references are given up after repeated failures.",
+)
 PROJECTION_LAG = Gauge(
     "lrs_projection_lag_seconds",
     "Age of the oldest statement that reports do not include; 0 if they include all.",

@@ -205,12 +205,19 @@ def _entries(statement: Statement, references: list[EntityReference]) -> dict[in
     return entries
 
 
-def inherited_entries(target: Statement) -> dict[int, int]:
-    """The index entries that a StatementRef inherits from its target (Communication 2.1.3)."""
-    own = _entries(target, entity_references(target))
-    entries = {hashed: roles | Role.INHERITED for hashed, roles in own.items()}
-    entries[verb_key(target["verb"]["id"])] = Role.VERB | Role.INHERITED
-    for _, identity, _, _ in _agent(target.get("authority", {}), Role.AUTHORITY):
+def inherited_entries(target: Statement, limit: int) -> dict[int, int]:
+    """The index entries that a StatementRef inherits from its target (Communication 2.1.3).
+
+    Of the agents and activities of a target, those count that stand before `limit` is reached: the
+    actor, the object, then those of the context.
+    """
+    entries = {verb_key(target["verb"]["id"]): Role.VERB | Role.INHERITED}
+    references = entity_references(target)
+    authority = _agent(target.get("authority", {}), Role.AUTHORITY)
+    own = _entries(target, references[: max(0, limit - len(entries) - len(authority) - 1)])
+    for hashed, roles in own.items():
+        entries[hashed] = roles | Role.INHERITED
+    for _, identity, _, _ in authority:
         if identity is not None and entity_key("agent", identity) not in entries:
             hashed = entity_key("related agent", identity)
             entries[hashed] = entries.get(hashed, 0) | Role.AUTHORITY | Role.INHERITED

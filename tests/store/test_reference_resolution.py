@@ -16,6 +16,9 @@ import pytest
 from lrs.api.services import Services
 from lrs.store.statements import insert as store
 from lrs.store.statements import references
+from lrs.store.statements.reference_backlog import ReferenceBacklog
+from lrs.store.statements.reference_chains import Inherited
+from lrs.store.statements.references import Resolution
 from lrs.xapi import index_keys
 from tests.support.partners import Partner, new_partner
 from tests.support.references import (
@@ -23,11 +26,13 @@ from tests.support.references import (
     THE_END,
     Json,
     chain,
+    count_backlog,
     count_pending,
     list_ids,
     reading,
     referring,
     send,
+    work_off_backlog,
 )
 from tests.support.statements import new_id, prepared, statement
 
@@ -39,15 +44,15 @@ ORDERS = list(itertools.permutations(range(4)))
 
 @pytest.fixture
 def slow_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps transactions open for a while after they query references."""
-    settle = references.resolve
+    """Waits for a while after each read of chains, in transactions and before them."""
+    load = references.load_inherited
 
-    async def settle_slowly(*arguments: Any) -> frozenset[str]:
-        resolved = await settle(*arguments)
+    async def load_slowly(*arguments: Any) -> dict[str, Inherited]:
+        inherited = await load(*arguments)
         await asyncio.sleep(0.02)
-        return resolved
+        return inherited
 
-    monkeypatch.setattr(references, "resolve", settle_slowly)
+    monkeypatch.setattr(references, "load_inherited", load_slowly)
 
 
 async def race(partners: Iterable[Partner], sent: Iterable[Json]) -> None:
@@ -130,10 +135,10 @@ async def test_sweep_resolves_references_left_by_a_crash(
         await store.insert_new(slow_writer, partner.partner_id, [prepared(item)])
     count = sum(index_keys.statement_ref(item) is not None for item in left)
     assert await count_pending(services, partner) == count
-    assert await references.resolve_pending(services.database) == count
+    await work_off_backlog(services)
     assert await count_pending(services, partner) == 0
+    assert await count_backlog(services, partner) == 0
     assert sorted(await list_ids(partner, verb=READ)) == sorted(item["id"] for item in left)
-    assert await references.resolve_pending(services.database) == 0
 
 
 async def test_sweep_resolves_a_chain_with_a_missing_end(
@@ -142,7 +147,7 @@ async def test_sweep_resolves_a_chain_with_a_missing_end(
     target, middle, top = new_id(), new_id(), new_id()
     for item in (referring(middle, target, READ), referring(top, middle)):
         await store.insert_new(slow_writer, partner.partner_id, [prepared(item)])
-    assert await references.resolve_pending(services.database) == 0
+    await work_off_backlog(services)
     assert await list_ids(partner, verb=READ, ascending="true") == [middle, top]
     assert await count_pending(services, partner) == 2
     await send(partner, reading(target))
@@ -151,21 +156,14 @@ async def test_sweep_resolves_a_chain_with_a_missing_end(
 
 
 async def test_sweep_skips_references_without_a_stored_target(
-    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, services: Services
 ) -> None:
     """Many references may be pending, and each sweep would read all of them."""
     target, middle, top = new_id(), new_id(), new_id()
     await send(partner, referring(middle, target, READ), referring(top, middle))
     assert await count_pending(services, partner) == 2
-    looked_at: list[str] = []
-
-    async def settle(connection: Any, partner_id: int, ids: Iterable[str]) -> frozenset[str]:
-        looked_at.extend(ids)
-        return frozenset()
-
-    monkeypatch.setattr(references, "resolve", settle)
-    await references.resolve_pending(services.database)
-    assert {middle, top}.isdisjoint(looked_at)
+    await ReferenceBacklog(services.database).scan()
+    assert await count_backlog(services, partner) == 0
 
 
 async def test_failure_after_commit_does_not_fail_the_request(
@@ -175,14 +173,14 @@ async def test_failure_after_commit_does_not_fail_the_request(
     read, saw = new_id(), new_id()
     await send(partner, referring(saw, read))
 
-    async def fail(*arguments: Any) -> frozenset[str]:
+    async def fail(*arguments: Any) -> Resolution:
         raise asyncpg.DeadlockDetectedError("deadlock detected")
 
     with monkeypatch.context() as patched:
         patched.setattr(references, "resolve", fail)
         await send(partner, reading(read))
     assert await list_ids(partner, verb=READ) == [read]
-    assert await references.resolve_pending(services.database) == 1
+    await work_off_backlog(services)
     assert await list_ids(partner, verb=READ) == [read, saw]
 
 
@@ -197,7 +195,7 @@ async def test_target_beyond_the_wait_timeout_is_left_to_the_sweep(
     async with slow_writer.transaction():
         await store.insert_new(slow_writer, partner.partner_id, [prepared(reading(read))])
         await send(partner, referring(saw, read))
-    assert await references.resolve_pending(services.database) == 1
+    await work_off_backlog(services)
     assert sorted(await list_ids(partner, verb=READ)) == sorted([read, saw])
 
 
@@ -224,11 +222,8 @@ async def test_long_chain_is_resolved_to_its_end(partner: Partner, order: str) -
     assert {item["id"] for item in list_ids} == {item["id"] for item in chain}
 
 
-async def test_chain_with_too_many_keys_inherits_the_nearest(
-    partner: Partner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_chain_with_too_many_keys_inherits_the_nearest(partner: Partner) -> None:
     """Without a limit, the index entries would grow with the square of the length."""
-    monkeypatch.setattr(references, "_MAX_INHERITED_KEYS_PER_CALL", 0)
     chain = chain_of(150)
     for number, item in enumerate(chain):
         item["actor"] = {"mbox": f"mailto:{number}@example.com"}

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 from lrs.api.services import Services
+from lrs.store.statements.reference_backlog import ReferenceBacklog
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
@@ -69,3 +70,19 @@ async def count_pending(services: Services, partner: Partner) -> int:
         partner.partner_id,
     )
     return count
+
+
+async def count_backlog(services: Services, partner: Partner) -> int:
+    """The number of entries of a partner in the backlog."""
+    count: int = await services.database.readers.fetchval(
+        "select count(*) from reference_backlog where partner_id = $1", partner.partner_id
+    )
+    return count
+
+
+async def work_off_backlog(services: Services) -> None:
+    """Scans all pending references, and works until the backlog has no entry that is due."""
+    backlog = ReferenceBacklog(services.database)
+    await backlog.scan()
+    while await backlog.work_round():
+        pass

@@ -3,6 +3,8 @@
     insert            inserts statements with index entries and references
       definitions       activity definitions and agent names
       references        index keys inherited through StatementRefs
+        reference_chains  which keys a statement inherits from its chain of targets
+        reference_backlog what a request leaves, resolved in the background
       attachments       contents of attachments, signatures
     lookup            statements by id
     page_loader       pages of a statement list

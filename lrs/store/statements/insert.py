@@ -7,7 +7,7 @@ arrive in any order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,6 +17,7 @@ from lrs import resources
 from lrs.store.postgres import Connection, Database, translate_errors
 from lrs.store.statements.definitions import NO_UPSERTS, PendingUpserts
 from lrs.store.statements.partner_keys import key_salt
+from lrs.store.statements.reference_chains import NOTHING, Inherited
 from lrs.xapi.canvas_callbacks import PageView
 from lrs.xapi.definitions import identity_hash
 from lrs.xapi.signatures import Signature
@@ -24,6 +25,8 @@ from lrs.xapi.signatures import Signature
 _INSERT = resources.query("insert_statements")
 _INSERT_ONE = resources.query("insert_statement")
 _STORED_DIGESTS = resources.query("list_stored_digests")
+
+NOTHING_INHERITED: Mapping[str, Inherited] = {}
 
 _MAX_COMPARED_BYTES = 8_388_608
 """Total size of the stored statements that are read to compare them with conflicting ones."""
@@ -87,12 +90,12 @@ InsertResult = ExistingStatement | None
 class InsertedIds:
     """The result of an insert.
 
-    `ids` were new; stored statements refer to `referred` of them; the stored definitions of
+    `ids` were new; pending references wait for `waited_for` of them; the stored definitions of
     `changed_activities` changed.
     """
 
     ids: frozenset[str]
-    referred: frozenset[str]
+    waited_for: frozenset[str]
     changed_activities: frozenset[str]
 
 
@@ -105,18 +108,24 @@ async def insert_new(
     partner_id: int,
     rows: Sequence[StatementRow],
     pending: PendingUpserts = NO_UPSERTS,
+    inherited: Mapping[str, Inherited] = NOTHING_INHERITED,
     *,
     atomic: bool = False,
 ) -> InsertedIds:
     """Inserts the rows whose ids are new, and what is pending of them, in one round trip.
 
-    The ids of `rows` must be distinct. With `atomic`, raises BatchAborted unless all are new. Do
-    not use `atomic` within a transaction, which it may abort.
+    The ids of `rows` must be distinct. `inherited` are the keys that statements inherit, by
+    statement id; a StatementRef without an item in it stays pending. With `atomic`, raises
+    BatchAborted unless all are new. Do not use `atomic` within a transaction, which it may abort.
     """
     is_plain = not (atomic or pending.definitions or pending.names)
     if is_plain and len(rows) == 1 and rows[0].target_id is None:
         return await _insert_one(connection, partner_id, rows[0])
-    columns = (*_columns(partner_id, rows), *_pending_columns(pending))
+    columns = (
+        *_columns(partner_id, rows, inherited),
+        *_pending_columns(pending),
+        *_resolution_columns(rows, inherited),
+    )
     try:
         # Null is the same as an empty array, and costs less to send and to receive.
         (record,) = await connection.fetch(
@@ -124,12 +133,12 @@ async def insert_new(
         )
     except RaiseError as error:
         raise BatchAborted from error
-    stored, ids, referred, changed = record
+    stored, ids, waited_for, changed = record
     if atomic and stored < len(rows):
         raise BatchAborted
     if stored == len(rows):
         ids = [row.statement_id for row in rows]
-    return InsertedIds(frozenset(ids or ()), frozenset(referred or ()), frozenset(changed))
+    return InsertedIds(frozenset(ids or ()), frozenset(waited_for or ()), frozenset(changed))
 
 
 async def _insert_one(connection: Connection, partner_id: int, row: StatementRow) -> InsertedIds:
@@ -149,16 +158,20 @@ async def _insert_one(connection: Connection, partner_id: int, row: StatementRow
         [key ^ salt for key, _ in row.index_entries],
         [roles for _, roles in row.index_entries],
     )
-    stored, is_referred = record
+    stored, has_waiting = record
     ids = frozenset((row.statement_id,) if stored else ())
-    return InsertedIds(ids, ids if is_referred else frozenset(), frozenset())
+    return InsertedIds(ids, ids if has_waiting else frozenset(), frozenset())
 
 
-def _columns(partner_id: int, rows: Sequence[StatementRow]) -> tuple[Sequence[object], ...]:
+def _columns(
+    partner_id: int, rows: Sequence[StatementRow], inherited: Mapping[str, Inherited]
+) -> tuple[Sequence[object], ...]:
     """Arrays of the columns of the rows, of their index entries and of their references."""
     salt = key_salt(partner_id)
     index_entries = [
-        (row.statement_id, key ^ salt, roles) for row in rows for key, roles in row.index_entries
+        (row.statement_id, key ^ salt, roles)
+        for row in rows
+        for key, roles in (_all_entries(row, inherited) if row.target_id else row.index_entries)
     ]
     references = [row for row in rows if row.target_id is not None]
     return (
@@ -177,6 +190,27 @@ def _columns(partner_id: int, rows: Sequence[StatementRow]) -> tuple[Sequence[ob
         [row.statement_id for row in references],
         [row.target_id for row in references],
         [row.voids for row in references],
+    )
+
+
+def _all_entries(
+    row: StatementRow, inherited: Mapping[str, Inherited]
+) -> Iterable[tuple[int, int]]:
+    """The index entries of a row, and those that it inherits."""
+    entries = dict(row.index_entries)
+    for key, roles in inherited.get(row.statement_id, NOTHING).keys.items():
+        entries[key] = entries.get(key, 0) | roles
+    return entries.items()
+
+
+def _resolution_columns(
+    rows: Sequence[StatementRow], inherited: Mapping[str, Inherited]
+) -> tuple[Sequence[object], ...]:
+    """Arrays of two columns of the references: `resolved`, and what pending ones wait for."""
+    items = [inherited.get(row.statement_id) for row in rows if row.target_id is not None]
+    return (
+        [item is not None and item.waits_for is None for item in items],
+        [item and item.waits_for for item in items],
     )
 
 

@@ -2,180 +2,190 @@
 
 A statement whose object is a StatementRef matches every filter that its target matches, through any
 number of references and in any order of arrival (xAPI 1.0.3 Communication 2.1.3). Inherited keys
-are index entries of the referring statement.
+are index entries of the referring statement; see reference_chains.py.
 
-A reference is resolved in the transaction that stores the later of the two statements. Two
-concurrent transactions do not see each other; `resolve_after_commit` runs once more when every
-transaction open at the commit has ended. `resolve_pending` repairs references left by a crash
-between the two. A reference stays pending while its target, or any target behind that, is
-missing.
+A reference whose chain of targets is stored is resolved by the insert of its statement
+(`load_inherited` before it). Otherwise it is pending, and waits for the first missing statement.
+The transaction that stores that statement resolves it (`resolve`). Two concurrent transactions do
+not see each other; `resolve_after_commit` runs once more when every transaction open at the commit
+has ended.
+
+One call inherits a bounded number of keys. The rest is left to the backlog; see
+reference_backlog.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-
-import orjson
 
 from lrs import resources
-from lrs.store.postgres import WRITER, Connection, Database, translate_errors
+from lrs.store.postgres import WRITER, Connection
+from lrs.store.statements import reference_chains
 from lrs.store.statements.partner_keys import key_salt
-from lrs.xapi import index_keys
+from lrs.store.statements.reference_chains import Inherited
 
-_CHAINS = resources.query("list_reference_chains")
-_INSERT_INHERITED = resources.query("resolve_references")
-_PENDING = resources.query("list_pending_references")
-_OPEN_SINCE = resources.query("has_open_writers")
+_WAITING = resources.query("list_waiting_references")
+_RESOLVE = resources.query("resolve_references")
+_ADD_TO_BACKLOG = resources.query("insert_reference_backlog")
+_OPEN_WRITERS = resources.query("has_open_writers")
 
-_OPEN_WRITERS_TIMEOUT = 2.0
+_OPEN_WRITERS_TIMEOUT = 0.25
 _POLL_INTERVAL = 0.002
 
-# A statement inherits the keys of every target in its chain. The number of index entries would grow
-# with the square of the length of the chain. A statement therefore takes keys of targets behind its
-# direct target only up to a limit: 100, or its share of 1,000,000 keys per call, if that is more.
-_MIN_KEY_LIMIT = 100
-_MAX_INHERITED_KEYS_PER_CALL = 1_000_000
-
-Keys = dict[int, int]
-"""Unsalted index key -> bit set of roles."""
+# Bounds of one call. A batch of 1,000 voiding statements inherits about 7,000 keys.
+MAX_REFERENCES = 1_000
+MAX_KEYS = 20_000
+_MAX_QUERIES = 10
+_REFERENCES_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
-    """A statement of a chain: its target, and its JSON text if it is stored."""
+class Reference:
+    """A pending reference: its target, and the missing statement that it waits for."""
 
-    target: str | None
-    payload: str | None
+    target: str
+    waits_for: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Inherited:
-    """The keys that a statement inherits, the nearest first.
+class Resolution:
+    """The result of a call.
 
-    `is_complete` is False while a target of the chain is missing.
+    `resolved` counts references, `pending` still wait for a missing statement, `left` are beyond
+    the bounds of one call.
     """
 
-    keys: Keys
-    is_complete: bool
+    resolved: int
+    pending: dict[str, Reference]
+    left: list[Reference]
 
 
-_NOTHING = _Inherited({}, is_complete=True)
+async def load_inherited(
+    connection: Connection, partner_id: int, targets: Mapping[str, str], max_keys: int = MAX_KEYS
+) -> dict[str, Inherited]:
+    """What statements inherit; `targets` are the targets by statement id.
 
-
-async def resolve(
-    connection: Connection, partner_id: int, statement_ids: Iterable[str]
-) -> frozenset[str]:
-    """Inserts the inherited index entries of the statements, and of those that refer to them.
-
-    Returns the ids of the references that are resolved: no target of their chain is missing.
-    Idempotent.
+    Omits statements beyond the bounds of one call.
     """
-    rows = await connection.fetch(_CHAINS, partner_id, sorted(statement_ids))
-    nodes = {
-        str(row["statement_id"]): _Node(row["target_id"] and str(row["target_id"]), row["payload"])
-        for row in rows
-    }
-    inherited = _inherit(nodes)
-    referring_ids = [str(row["statement_id"]) for row in rows if row["may_inherit"]]
-    entries = {
-        (key, statement_id): roles
-        for statement_id in referring_ids
-        for key, roles in inherited[statement_id].keys.items()
-    }
-    resolved = {
-        statement_id
-        for statement_id in referring_ids
-        if nodes[statement_id].target and inherited[statement_id].is_complete
-    }
-    if entries or resolved:
-        salt = key_salt(partner_id)
-        await connection.execute(
-            _INSERT_INHERITED,
-            partner_id,
-            [statement_id for _, statement_id in entries],
-            [key ^ salt for key, _ in entries],
-            list(entries.values()),
-            sorted(resolved),
-        )
-    return frozenset(resolved)
-
-
-def _inherit(nodes: dict[str, _Node]) -> dict[str, _Inherited]:
-    """What every statement inherits: the keys of its target, and what the target inherits."""
-    inherited: dict[str, _Inherited] = {}
-    payload_keys = cache(
-        lambda target: index_keys.inherited_entries(orjson.loads(str(nodes[target].payload)))
-    )
-    key_limit = max(_MIN_KEY_LIMIT, _MAX_INHERITED_KEYS_PER_CALL // max(1, len(nodes)))
-    for statement_id in nodes:
-        chain, passes = _unvisited_chain(nodes, statement_id, inherited)
-        for node_id in list(reversed(chain)) * passes:
-            inherited[node_id] = _from_target(
-                nodes, nodes[node_id].target, inherited, payload_keys, key_limit
-            )
+    inherited: dict[str, Inherited] = {}
+    remaining = list(targets)
+    key_count, size = 0, _REFERENCES_PER_QUERY
+    for _ in range(_MAX_QUERIES):
+        if not remaining or key_count >= max_keys:
+            break
+        chunk = {statement_id: targets[statement_id] for statement_id in remaining[:size]}
+        loaded = await reference_chains.load_inherited(connection, partner_id, chunk)
+        for statement_id, item in loaded.items():
+            if key_count < max_keys:
+                inherited[statement_id] = item
+                key_count += len(item.keys)
+        if len(loaded) < len(chunk):
+            size = max(1, len(chunk) // 8)
+        remaining = [statement_id for statement_id in remaining if statement_id not in inherited]
     return inherited
 
 
-def _unvisited_chain(
-    nodes: dict[str, _Node], start: str, visited: Container[str]
-) -> tuple[list[str], int]:
-    """The chain from `start` up to the first visited statement, and the number of passes over it.
+async def list_waiting(
+    connection: Connection, partner_id: int, statement_ids: Iterable[str], limit: int
+) -> dict[str, Reference]:
+    """The first pending references that wait for one of the statements, by statement id."""
+    rows = await connection.fetch(_WAITING, partner_id, sorted(statement_ids), limit)
+    return {statement_id: Reference(target, waits_for) for statement_id, target, waits_for in rows}
 
-    A cycle needs two passes until every statement has the keys of all others.
+
+async def resolve(
+    connection: Connection,
+    partner_id: int,
+    references: Mapping[str, Reference],
+    max_keys: int = MAX_KEYS,
+) -> Resolution:
+    """Inserts the inherited index entries of stored references. Idempotent."""
+    targets = {statement_id: item.target for statement_id, item in references.items()}
+    inherited = await load_inherited(connection, partner_id, targets, max_keys)
+    changed = {
+        statement_id: item
+        for statement_id, item in inherited.items()
+        if item.waits_for != references[statement_id].waits_for
+    }
+    if changed:
+        await _update(connection, partner_id, changed)
+    pending = {
+        statement_id: Reference(targets[statement_id], item.waits_for)
+        for statement_id, item in inherited.items()
+        if item.waits_for is not None
+    }
+    left = [item for key, item in references.items() if key not in inherited]
+    return Resolution(len(inherited) - len(pending), pending, left)
+
+
+async def _update(
+    connection: Connection, partner_id: int, changed: Mapping[str, Inherited]
+) -> None:
+    salt = key_salt(partner_id)
+    entries = [
+        (statement_id, key ^ salt, roles)
+        for statement_id, item in changed.items()
+        for key, roles in item.keys.items()
+    ]
+    ids = sorted(changed)
+    await connection.execute(
+        _RESOLVE,
+        partner_id,
+        [statement_id for statement_id, _, _ in entries],
+        [key for _, key, _ in entries],
+        [roles for _, _, roles in entries],
+        ids,
+        [changed[statement_id].waits_for for statement_id in ids],
+    )
+
+
+async def resolve_stored(
+    connection: Connection,
+    partner_id: int,
+    stored: Collection[str],
+    own: Mapping[str, Reference],
+) -> dict[str, Reference]:
+    """Resolves the references that wait for statements just `stored`, and `own` ones of those.
+
+    Returns those that wait for another statement now. References beyond the bounds of one call are
+    left to the backlog.
     """
-    chain: dict[str, None] = {}
-    current: str | None = start
-    while current in nodes and current not in visited and current not in chain:
-        chain[current] = None
-        current = nodes[current].target
-    return list(chain), 2 if current in chain else 1
-
-
-def _from_target(
-    nodes: dict[str, _Node],
-    target: str | None,
-    inherited: dict[str, _Inherited],
-    payload_keys: Callable[[str], Keys],
-    key_limit: int,
-) -> _Inherited:
-    if target is None:
-        return _NOTHING
-    if target not in nodes or nodes[target].payload is None:
-        return _Inherited({}, is_complete=False)
-    behind = inherited.get(target, _NOTHING)
-    keys = dict(payload_keys(target))
-    for key, roles in behind.keys.items():
-        if key in keys or len(keys) < key_limit:
-            keys[key] = keys.get(key, 0) | roles
-    return _Inherited(keys, behind.is_complete)
+    waiting = await list_waiting(connection, partner_id, stored, MAX_REFERENCES) if stored else {}
+    result = await resolve(connection, partner_id, {**waiting, **own})
+    left = [item.waits_for for item in result.left]
+    if len(waiting) == MAX_REFERENCES:
+        left += stored
+    await leave_to_backlog(connection, partner_id, left)
+    return result.pending
 
 
 async def resolve_after_commit(
-    connection: Connection, partner_id: int, statement_ids: frozenset[str]
+    connection: Connection, partner_id: int, pending: Mapping[str, Reference]
 ) -> None:
     """Resolves references whose targets concurrent transactions may have stored.
 
     Call it after the commit of the references: transactions that begin later see them. Waits up to
-    2 s for write transactions opened before that.
+    0.25 s for write transactions opened before that.
     """
-    committed_at = await connection.fetchval("select clock_timestamp()")
-    deadline = time.monotonic() + _OPEN_WRITERS_TIMEOUT
-    while time.monotonic() < deadline:
-        if not await connection.fetchval(_OPEN_SINCE, WRITER, committed_at):
-            break
+    await _wait_for_open_writers(connection)
+    result = await resolve(connection, partner_id, pending)
+    await leave_to_backlog(connection, partner_id, [item.waits_for for item in result.left])
+
+
+async def leave_to_backlog(
+    connection: Connection, partner_id: int, statement_ids: Collection[str]
+) -> None:
+    """Leaves the references that wait for the statements to the background."""
+    if statement_ids:
+        await connection.execute(_ADD_TO_BACKLOG, partner_id, sorted(set(statement_ids)))
+
+
+async def _wait_for_open_writers(connection: Connection) -> None:
+    (row,) = await connection.fetch(_OPEN_WRITERS, WRITER, None)
+    since, deadline = row["checked_at"], time.monotonic() + _OPEN_WRITERS_TIMEOUT
+    while row["has_open_writers"] and time.monotonic() < deadline:
         await asyncio.sleep(_POLL_INTERVAL)
-    await resolve(connection, partner_id, statement_ids)
-
-
-async def resolve_pending(database: Database) -> int:
-    """Resolves pending references of every partner whose target is stored; returns their number."""
-    resolved = 0
-    with translate_errors():
-        for row in await database.writers.fetch(_PENDING):
-            statement_ids = map(str, row["statement_ids"])
-            resolved += len(await resolve(database.writers, row["partner_id"], statement_ids))
-    return resolved
+        (row,) = await connection.fetch(_OPEN_WRITERS, WRITER, since)
