@@ -344,7 +344,7 @@ class AcceptedRequest:
 
         uvicorn sends a message only once the client has read most of those before it.
         """
-        streamed = 0 if self._held_response else len(body)
+        streamed = max(0, len(body) - self._held_response)
         self._account.add(RESPONSE_BYTES, streamed)
         try:
             for start in range(0, len(body), FREE_BYTES):
