@@ -144,19 +144,17 @@ async def body_chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
     if _DIGITS.fullmatch(declared) and int(declared) > limit:
         raise _too_large(limit)
     size, more = 0, True
+    time_limit.suspend(request.scope)
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise BadRequest("The connection was closed before the body was complete.")
         chunk, more = message.get("body", b""), message.get("more_body", False)
-        if more:
-            time_limit.suspend(request.scope)
-        elif chunks:
-            time_limit.restart(request.scope)
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
         yield chunk
+    time_limit.restart(request.scope)
 
 
 def _too_large(limit: int) -> TooLarge:
