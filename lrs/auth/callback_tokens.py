@@ -64,7 +64,7 @@ class CallbackTokens:
         launch = canvas_launches.parse_token(token)
         if launch is None or self._is_expired(launch):
             return None
-        return launch if canvas_launches.is_signed(token, self._signing_key) else None
+        return launch if self._is_signed(token) else None
 
     async def authenticate(self, token: str, request: SignedRequest) -> SignedCallback:
         """Verifies the token, then the signature of its tool.
