@@ -14,6 +14,7 @@ from lrs import bootstrap
 from lrs.api.application import Application
 from lrs.api.cors import CORS
 from lrs.api.metrics import MetricsListener, open_exposition
+from lrs.api.readiness import Readiness
 from lrs.api.request_log import RequestLog
 from lrs.api.routes import ROUTES
 from lrs.api.services import Services
@@ -127,6 +128,7 @@ async def open_services(
         )
         pipeline = IngestPipeline(database, group_commit)
         statement_loader = StatementLoader(database)
+        readiness = Readiness(database, has_capacity=group_commit.has_capacity)
         tasks = [
             asyncio.create_task(_delete_expired_nonces(database)),
             asyncio.create_task(ReferenceBacklog(database).run()),
@@ -157,8 +159,10 @@ async def open_services(
                 exports,
                 PartnerLock(database.readers),
                 exposition,
+                readiness,
             )
         finally:
+            await readiness.close()
             for task in tasks:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -185,5 +189,5 @@ async def _delete_expired_nonces(database: Database) -> None:
         try:
             await nonces.delete_expired(database)
         except LRSError as error:
-            _log.warning("cannot delete old nonces: %s", error.detail, exc_info=error.__cause__)
+            _log.warning("cannot delete old nonces: %s", error.detail_with_cause)
         await asyncio.sleep(_CLEANUP_INTERVAL_SECONDS)

@@ -77,7 +77,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = "*"
     shutdown_timeout_seconds: Annotated[
-        int, Meta(ge=0, description="Time for requests in flight to finish after a stop signal.")
+        int,
+        Meta(
+            ge=0,
+            description=(
+                "Time in which the server ends after a stop signal; requests in progress have all "
+                "of it but the last five seconds."
+            ),
+        ),
     ] = 30
     log_level: Annotated[
         str,
@@ -186,7 +193,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=0.001,
             le=_THREE_WEEKS,
-            description="Timeout of a database query, and of the wait for a connection.",
+            description=(
+                "Timeout of a database query, of the wait for a connection, and of all such waits "
+                "of a request together."
+            ),
         ),
     ] = 30.0
 
@@ -399,37 +409,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Timeout of an export, including the time in which the client reads it.",
         ),
     ] = 3600.0
-    report_transaction_timeout_seconds: Annotated[
-        float,
-        Meta(
-            ge=1,
-            le=_THREE_WEEKS,
-            description=(
-                "Timeout of a transaction of a reporting role, and so of a query; its session is "
-                "ended."
-            ),
-        ),
-    ] = 3600.0
-    max_report_memory_bytes: Annotated[
-        int,
-        Meta(
-            ge=67_108_864,
-            description=(
-                "Maximum memory of all sessions of a reporting role on the embedded PostgreSQL; "
-                "the largest are ended beyond it."
-            ),
-        ),
-    ] = 1_073_741_824
-    max_report_temp_file_bytes: Annotated[
-        int,
-        Meta(
-            ge=1_048_576,
-            description=(
-                "Maximum size of temporary files of all sessions of a reporting role on the "
-                "embedded PostgreSQL; the largest are ended beyond it."
-            ),
-        ),
-    ] = 4_294_967_296
 
     page_views_enabled: Annotated[
         bool,

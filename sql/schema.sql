@@ -547,3 +547,9 @@ create table reference_backlog (
     primary key (partner_id, statement_id)
 );
 create index reference_backlog_by_retry on reference_backlog (partner_id, retry_at);
+
+-- Rows that readiness checks write, and truncate when the table has a thousand pages.
+create table write_probe (
+    written_at timestamptz not null,
+    filler text not null
+);

@@ -6,10 +6,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from lrs import __version__
-from lrs.api import request_parsing
+from lrs.api import problem_details, request_parsing
+from lrs.api.readiness import not_ready
 from lrs.api.responses import json_response
-from lrs.store import migrations
-from lrs.store.postgres import translate_errors
 
 
 async def get_health(_: Request) -> Response:
@@ -17,7 +16,9 @@ async def get_health(_: Request) -> Response:
 
 
 async def get_ready(request: Request) -> Response:
-    """Whether the database is available and has the expected schema version."""
-    with translate_errors():
-        version = await migrations.verify(request_parsing.services(request).database.readers)
-    return json_response({"ready": True, "version": __version__, "schema": version})
+    """Whether a write would succeed, with the state of each check."""
+    result = await request_parsing.services(request).readiness.read()
+    if error := not_ready(result):
+        return problem_details.response(error, ready=False, checks=result.checks)
+    members = {"version": __version__, "schema": result.schema, "checks": result.checks}
+    return json_response({"ready": True, **members})

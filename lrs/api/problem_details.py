@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from lrs.errors import InternalError, LRSError, Violation
+from lrs.errors import InternalError, LRSError, Unavailable, Violation
 
 _log = logging.getLogger("lrs.errors")
 
@@ -50,8 +50,20 @@ def response(error: LRSError, **members: Any) -> Response:
 def render(error: Exception) -> Response:
     """The response for an exception of a handler. Logs unexpected ones, and the cause if any."""
     if isinstance(error, LRSError):
-        if error.__cause__ is not None:
-            _log.error(error.detail, exc_info=error.__cause__)
+        log_cause(error)
         return response(error)
     _log.exception("unexpected error", exc_info=error)
     return response(InternalError("An unexpected error occurred. The server log has details."))
+
+
+def log_cause(error: LRSError) -> None:
+    """Log why a request failed, if the detail does not say it.
+
+    An outage has one message, without a traceback: its records are grouped.
+    """
+    if error.__cause__ is None:
+        return
+    if isinstance(error, Unavailable):
+        _log.error("service unavailable: %s", error.detail_with_cause)
+    else:
+        _log.error(error.detail, exc_info=error.__cause__)

@@ -90,8 +90,8 @@ class Router(routing.Router):
                 response = await handler(Request(scope, receive))
             # The body of a streaming response is not there yet.
             admission(scope).hold_response(len(getattr(response, "body", b"")))
-        except TimeoutError:
-            response = problem_details.render(time_limit.exceeded())
+        except TimeoutError as error:
+            response = problem_details.render(time_limit.exceeded(error))
         except Exception as error:
             response = problem_details.render(error)
             # Requests can share one error instance; without this its traceback grows.

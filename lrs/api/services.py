@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lrs.api.readiness import Readiness
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callback_tokens import CallbackTokens
 from lrs.auth.rate_limit import RateLimit
@@ -38,3 +39,4 @@ class Services:
     exports: Exports
     partner_lock: PartnerLock
     exposition: Exposition
+    readiness: Readiness

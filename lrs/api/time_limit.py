@@ -41,5 +41,8 @@ def restart(scope: Scope) -> None:
 _NONE = (None, 0.0)
 
 
-def exceeded() -> Unavailable:
-    return Unavailable("The database does not answer.", headers={"Retry-After": "1"})
+def exceeded(cause: TimeoutError) -> Unavailable:
+    """The error of a request whose handler was cancelled."""
+    error = Unavailable("The database does not answer.", headers={"Retry-After": "1"})
+    error.__cause__ = cause
+    return error

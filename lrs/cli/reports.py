@@ -85,10 +85,7 @@ def reports_grant(
 @schema_option
 @setting_options(*DATABASE)
 def reports_revoke(partner_name: str, role: str | None, schema: str | None, **options: Any) -> None:
-    """Drop a role that reads PARTNER's tables, and end its sessions.
-
-    The tables are dropped with the last role.
-    """
+    """Drop a role that reads PARTNER's tables; the schema is dropped with the last role."""
     role, schema = role or _default_name(partner_name), schema or _default_name(partner_name)
 
     async def revoke(database: Database) -> bool:
@@ -100,9 +97,7 @@ def reports_revoke(partner_name: str, role: str | None, schema: str | None, **op
     dropped = run_with_database(load_settings(options), revoke)
     click.echo(f"revoked {role}")
     if not dropped:
-        click.echo(
-            f"The role {role} was not dropped: it has other privileges or owns objects.", err=True
-        )
+        click.echo(f"The role {role} was not dropped: it has other privileges.", err=True)
 
 
 @reports.command("rebuild")
@@ -177,21 +172,12 @@ def _warn(granted: GrantResult, role: str) -> None:
             "default were not set.",
             err=True,
         )
-    if not granted.sessions_limited:
+    if granted.can_create_temporary_tables:
         click.echo(
-            f"No privilege to see and end the sessions of {role}: their time is not limited. An "
-            "administrator can: grant pg_read_all_stats, pg_signal_backend to …, or grant the role "
-            "to the server's role.",
+            "PUBLIC, and so this role, may create temporary tables in this database. To prevent "
+            "it: revoke temporary on database … from public.",
             err=True,
         )
-    if granted.excess:
-        click.echo(
-            "The role may do more than a reader needs, mostly as every role of this database. A "
-            "superuser can change that:",
-            err=True,
-        )
-        for statement in granted.excess:
-            click.echo(f"  {statement};", err=True)
 
 
 class _ProgressBars(ExitStack):

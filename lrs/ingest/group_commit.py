@@ -91,6 +91,10 @@ class GroupCommit:
             except TimeoutError:
                 raise _queue_full() from None
 
+    def has_capacity(self) -> bool:
+        """Whether one more statement would be accepted."""
+        return self._queued < self._queue_limit
+
     async def drain(self) -> None:
         """Waits until all queues are empty and all transactions have ended."""
         while tasks := [task for running in self._tasks.values() for task in running]:

@@ -26,13 +26,16 @@ def configuration(level: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "lrs.observability.logs.RequestIdFilter"}},
+        "filters": {
+            "request_id": {"()": "lrs.observability.logs.RequestIdFilter"},
+            "repeats": {"()": "lrs.observability.repeats.RepeatFilter"},
+        },
         "formatters": {
             "json": {
                 "()": "pythonjsonlogger.orjson.OrjsonFormatter",
                 "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
                 # uvicorn adds a second, colored message for terminals.
-                "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
+                "reserved_attrs": [*RESERVED_ATTRS, "color_message", "repeats_summary"],
                 "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
             }
         },
@@ -41,7 +44,7 @@ def configuration(level: str) -> dict[str, Any]:
                 "class": "logging.StreamHandler",
                 "stream": "ext://sys.stderr",
                 "formatter": "json",
-                "filters": ["request_id"],
+                "filters": ["request_id", "repeats"],
             }
         },
         "root": {"level": level.upper(), "handlers": ["stderr"]},

@@ -20,7 +20,7 @@ from lrs.projection import lag
 from lrs.projection.lag import ReportWatermark
 from lrs.reports import tables
 from lrs.reports.tables import STATEMENTS, Table
-from lrs.store.postgres import READER, Database, translate_errors
+from lrs.store.postgres import READER, Database, close_pools, translate_errors
 from lrs.store.statements import sequence
 from lrs.store.statements.watermark import WatermarkReader
 
@@ -136,7 +136,10 @@ async def open_exports(
                 "statement_timeout": str(round(timeout_seconds * 1000)),
             },
         ) as pool:
-            yield Exports(pool, database, watermark_reader)
+            try:
+                yield Exports(pool, database, watermark_reader)
+            finally:
+                await close_pools(pool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from typing import Any, Protocol, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lrs.api.admission import MAX_ANONYMOUS_BODY_BYTES
 from lrs.errors import Overloaded, TooLarge
 from lrs.observability import metrics
 from lrs.server.connection_limits import ConnectionLimits
@@ -33,8 +32,8 @@ from lrs.server.limits import Limits
 
 T = TypeVar("T")
 
-FREE_BYTES = MAX_ANONYMOUS_BODY_BYTES
-"""Bytes of a body, and of a response, that are not counted after authentication."""
+FREE_BYTES = 65_536
+"""Bytes of a body that may be read before authentication, and that are not counted after it."""
 
 # Health checks and metrics must work under load: they have an account of their own.
 _PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -227,10 +226,9 @@ def _has_unread(account: Account, scope: Mapping[str, Any]) -> bool:
 
 
 def _authorization(scope: Mapping[str, Any]) -> bytes:
-    """The Authorization header; empty for OAuth 1.0 signatures, which differ in every request."""
     for name, value in scope["headers"]:
         if name == b"authorization":
-            return b"" if value[:6].lower() == b"oauth " else bytes(value)
+            return bytes(value)
     return b""
 
 
@@ -325,8 +323,7 @@ class AcceptedRequest:
             self._free_bytes = 0
         else:
             raise TooLarge(
-                "The body of a request that is not authenticated is larger than "
-                f"{MAX_ANONYMOUS_BODY_BYTES} bytes."
+                f"A request without valid credentials may have a body of {FREE_BYTES} bytes."
             )
         return message
 
@@ -344,7 +341,7 @@ class AcceptedRequest:
 
         uvicorn sends a message only once the client has read most of those before it.
         """
-        streamed = max(0, len(body) - self._held_response)
+        streamed = 0 if self._held_response else len(body)
         self._account.add(RESPONSE_BYTES, streamed)
         try:
             for start in range(0, len(body), FREE_BYTES):

@@ -152,7 +152,7 @@ async def project(settings: Settings) -> None:
             try:
                 lag = await projector.run_once()
             except Unavailable as error:
-                _log.warning("projection waits for the database: %s", error.detail)
+                _log.warning("projection waits for the database: %s", error.detail_with_cause)
                 await asyncio.sleep(delay)
                 delay = _next_delay(delay)
                 continue

@@ -132,11 +132,6 @@ class _Pool(asyncpg.Pool):
         self._release_tasks.add(task)
         task.add_done_callback(self._on_released)
 
-    async def close(self) -> None:
-        """Close the connections; those still in use after half a second are terminated."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(super().close(), _CLOSE_TIMEOUT)
-
     def _on_released(self, task: asyncio.Task[None]) -> None:
         self._release_tasks.discard(task)
         if not task.cancelled():
@@ -169,8 +164,8 @@ async def open_database(
         ):
             try:
                 yield Database(writer_pool, reader_pool, list_pool)
-            finally:  # together: each may take a while
-                await asyncio.gather(writer_pool.close(), reader_pool.close(), list_pool.close())
+            finally:
+                await close_pools(writer_pool, reader_pool, list_pool)
 
 
 @asynccontextmanager
@@ -194,7 +189,20 @@ async def open_projector_database(
     """
     with translate_errors():
         async with _pool(dsn, PROJECTOR, 2, timeout, _PLAN_EVERY_QUERY) as pool:
-            yield Database(pool, pool, pool)
+            try:
+                yield Database(pool, pool, pool)
+            finally:
+                await close_pools(pool)
+
+
+async def close_pools(*pools: asyncpg.Pool) -> None:
+    """Close the connections; those still in use after half a second are terminated."""
+
+    async def close(pool: asyncpg.Pool) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT)
+
+    await asyncio.gather(*map(close, pools))
 
 
 async def server_version(connection: Connection) -> str:

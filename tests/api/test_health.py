@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import asyncpg
 import httpx
+import msgspec
+import pytest
 
 from lrs import __version__
-from lrs.store import migrations
+from lrs.api.readiness import Readiness, not_ready
+from lrs.api.services import Services
+from lrs.settings import Settings
+from lrs.store import migrations, write_probe
+from tests.support.app import serving
 
 
 async def test_healthz_returns_200(http: httpx.AsyncClient) -> None:
@@ -21,21 +30,107 @@ async def test_readyz_returns_200(http: httpx.AsyncClient) -> None:
         "ready": True,
         "version": __version__,
         "schema": migrations.all_migrations()[-1].version,
+        "checks": {"database": "ok", "schema": "ok", "write": "ok", "queue": "ok"},
     }
 
 
 async def test_readyz_with_a_newer_schema_returns_503(
-    http: httpx.AsyncClient, database_url: str
+    settings: Settings, database_url: str
 ) -> None:
     connection = await asyncpg.connect(database_url)
     try:
-        await connection.execute("insert into schema_migration values (9999, 'from the future')")
-        answer = await http.get("/readyz")
-        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert "9999" in answer.json()["detail"]
-        assert (await http.get("/healthz")).status_code == 200
+        async with serving(settings) as http:
+            await connection.execute("insert into schema_migration values (9999, 'newer')")
+            answer = await http.get("/readyz")
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "9999" in answer.json()["detail"]
+            assert answer.json()["ready"] is False
+            assert (await http.get("/healthz")).status_code == 200
     finally:
         await connection.execute("delete from schema_migration where version = 9999")
         await connection.close()
-    assert (await http.get("/readyz")).status_code == 200
+
+
+async def test_readyz_in_a_read_only_database_returns_503(
+    settings: Settings, database_url: str
+) -> None:
+    """As on a standby: reads succeed, writes do not."""
+    separator = "&" if "?" in database_url else "?"
+    read_only = f"{database_url}{separator}options=-cdefault_transaction_read_only%3Don"
+    changed = msgspec.structs.replace(settings, database_url=read_only)
+    async with serving(changed) as http:
+        answer = await http.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {
+        "database": "ok",
+        "schema": "ok",
+        "write": "read-only",
+        "queue": "ok",
+    }
+    assert answer.json()["detail"] == "Not ready: write: read-only."
+
+
+async def test_readyz_with_a_full_queue_returns_503(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readiness = Readiness(services.database, has_capacity=lambda: False)
+    result = await readiness.read()
+    assert result.checks["queue"] == "full"
+    assert not_ready(result) is not None
+
+
+async def test_hanging_probe_is_answered_in_time_and_runs_once(
+    services: Services, database_url: str
+) -> None:
+    """Another session locks the table of the probe, as a database that hangs would."""
+    readiness = Readiness(services.database, has_capacity=lambda: True, timeout=0.2, max_age=0.0)
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("lock table write_probe")
+            began = time.monotonic()
+            results = await asyncio.gather(*(readiness.read() for _ in range(20)))
+            assert time.monotonic() - began < 1
+            assert {result.checks["database"] for result in results} == {"no answer"}
+            waiting = await connection.fetchval(
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+                " and query like '%write_probe%' and datname = current_database()"
+            )
+            assert waiting == 1
+        await asyncio.sleep(0.05)
+        assert not_ready(await readiness.read()) is None
+    finally:
+        await readiness.close()
+        await connection.close()
+
+
+async def test_probe_needs_room_for_a_page_and_frees_it(services: Services) -> None:
+    pool = services.database.writers
+
+    async def size() -> int:
+        return int(await pool.fetchval("select pg_relation_size('write_probe')"))
+
+    before = await size()
+    await write_probe.write(pool)
+    assert await size() - before >= 8192
+    await pool.execute(
+        "insert into write_probe select now(), repeat('.', 8000) from generate_series(1, 1025)"
+    )
+    await write_probe.write(pool)
+    assert await size() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (asyncpg.DiskFullError("could not extend file base/5/16401"), "disk full"),
+        (TimeoutError(), "no answer"),
+        (ConnectionRefusedError("/path/.s.PGSQL.5432"), "unreachable"),
+        (asyncpg.TooManyConnectionsError("sorry"), "too many connections"),
+        (asyncpg.UndefinedTableError("no table"), "query failed"),
+        (ZeroDivisionError(), "failed"),
+    ],
+)
+def test_reason_has_no_words_of_the_database(error: Exception, expected: str) -> None:
+    assert write_probe.reason(error) == expected

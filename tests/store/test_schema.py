@@ -12,8 +12,8 @@ from lrs.api.services import Services
 
 Json = dict[str, Any]
 
-REGISTRY = ("partner", "credential", "signing_key", "schema_migration")
-"""Read by every partner's requests, and small; on Citus, reference tables."""
+REGISTRY = ("partner", "credential", "signing_key", "schema_migration", "write_probe")
+"""Not of one partner, and small; on Citus, reference tables and a local one (write_probe)."""
 
 
 @pytest.fixture(scope="module")

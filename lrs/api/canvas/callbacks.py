@@ -13,8 +13,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import request_parsing
-from lrs.api.admission import admission
+from lrs.api import problem_details, request_parsing
 from lrs.api.canvas import urls
 from lrs.api.responses import json_response
 from lrs.auth.oauth1 import SignedRequest
@@ -53,8 +52,7 @@ async def _respond(request: Request, parse: ReportParser, *, requires_json: bool
     except NonceReused:
         return _error_response(401, DUPLICATE_NONCE)
     except LRSError as error:
-        if error.__cause__ is not None:
-            _log.error(error.detail, exc_info=error.__cause__)
+        problem_details.log_cause(error)
         if error.status == 500:
             return _internal_error()
         return _error_response(error.status, error.detail, headers=error.headers)
@@ -66,9 +64,6 @@ async def _respond(request: Request, parse: ReportParser, *, requires_json: bool
 
 async def _store(request: Request, parse: ReportParser, *, requires_json: bool) -> None:
     services = request_parsing.services(request)
-    # Before the body is read: without a signed token, 64 KiB of it at most.
-    if launch := services.callback_tokens.signed_launch(request.path_params["token"]):
-        admission(request.scope).identify(f"tools/{launch.tool}", launch.partner)
     body = await request_parsing.read_body(request, services.settings.max_xapi_statement_bytes)
     value = _json_value(request, body)
     callback = await services.callback_tokens.authenticate(
