@@ -42,10 +42,10 @@ def services(request: Request) -> Services:
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first value of a header; its name is in lower case."""
+    """The first value of a header, without surrounding blanks; its name is in lower case."""
     for key, value in scope["headers"]:
         if key == name:
-            return str(value, "latin-1")
+            return str(value, "latin-1").strip()
     return None
 
 

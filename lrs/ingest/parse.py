@@ -16,6 +16,7 @@ from lrs.ingest.model import IngestContext, ParsedItem
 from lrs.xapi import multipart, signatures, strict_json, track_events
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.signatures import Signature
+from lrs.xapi.statement import TRACK_EVENT
 from lrs.xapi.validation import Version, is_uuid, statement_violations, track_violations
 
 
@@ -92,7 +93,7 @@ class TrackEventParser:
             event, organization=organization, home_page=context.home_page
         )
         # As text, not as a value: a float may have fewer digits than its text.
-        original = {"extensions": {track_events.ORIGINAL: orjson.Fragment(text)}}
+        original = {"extensions": {TRACK_EVENT: orjson.Fragment(text)}}
         with_original = orjson.dumps({**statement, "context": original})
         return ParsedItem(statement, with_original, organization, "1.0.3")
 

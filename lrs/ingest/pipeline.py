@@ -42,13 +42,19 @@ from lrs.store.nonces import Nonce
 from lrs.store.postgres import Database
 from lrs.store.statements import insert
 from lrs.store.statements.insert import InsertResult, StatementRow
-from lrs.xapi import equality
+from lrs.xapi import equality, track_events
+from lrs.xapi.statement import TRACK_EVENT
+from lrs.xapi.validation import Version
 
 _SMALL_BATCH = 10
 """Batches of more items than this are prepared one at a time for each partner."""
 
 _LARGE_ITEM_BYTES = 32_768
 """A larger item is prepared in a thread: a statement of 1 MB takes up to 0.3 s."""
+
+_COMPARISON = {"1.0.3": "xAPI 1.0.3 Data 2.3.1", "2.0.0": "xAPI 2.0 4.2.3"}
+_REPEATED_ID = {"1.0.3": "xAPI 1.0.3 Communication 2.1.2", "2.0.0": "xAPI 2.0 4.1.6.1"}
+"""Requirements by version of the request."""
 
 _TIME_SLICE = 0.005
 """Seconds of preparation after which other tasks of the event loop run."""
@@ -82,7 +88,7 @@ class IngestPipeline:
         with stage("validate"):
             prepared = await self._prepare(items, context, parser)
         if atomic:
-            prepared = _reject_repeated_ids(prepared)
+            prepared = _reject_repeated_ids(prepared, context.version)
         rows = [item.row for item in prepared if isinstance(item, PreparedItem)]
         results: Sequence[InsertResult] = []
         if rows and not (atomic and len(rows) < len(prepared)):
@@ -92,7 +98,7 @@ class IngestPipeline:
                 results = await self._group_commit.submit(
                     context.partner_id, rows, atomic=atomic, nonce=nonce
                 )
-        outcomes = list(_outcomes(prepared, iter(results)))
+        outcomes = list(_outcomes(prepared, iter(results), context.version))
         if atomic and any(outcome.kind in REFUSED for outcome in outcomes):
             outcomes = [_abort(outcome) for outcome in outcomes]
         if not dry_run:
@@ -121,15 +127,18 @@ async def _prepare_in_slices(
 ) -> list[PreparedItem | Outcome]:
     """Prepares the items, and yields to the event loop after each time slice."""
     prepared: list[PreparedItem | Outcome] = []
+    derived_ids: Counter[str] = Counter()
     deadline = time.perf_counter() + _TIME_SLICE
     for item in items:
         if time.perf_counter() > deadline:
             await asyncio.sleep(0)
             deadline = time.perf_counter() + _TIME_SLICE
         if _is_large(item):
-            prepared.append(await asyncio.to_thread(_prepare_item, item, context, parser))
+            prepared.append(
+                await asyncio.to_thread(_prepare_item, item, context, parser, derived_ids)
+            )
         else:
-            prepared.append(_prepare_item(item, context, parser))
+            prepared.append(_prepare_item(item, context, parser, derived_ids))
     return prepared
 
 
@@ -138,10 +147,10 @@ def _is_large(item: bytes) -> bool:
 
 
 def _prepare_item(
-    item: bytes, context: IngestContext, parser: ItemParser
+    item: bytes, context: IngestContext, parser: ItemParser, derived_ids: Counter[str]
 ) -> PreparedItem | Outcome:
     try:
-        return prepare(parser(item, context), context)
+        return prepare(parser(item, context), context, derived_ids)
     except TooLarge as problem:
         return Outcome("too_large", None, problem)
     except InvalidStatement as problem:
@@ -151,16 +160,17 @@ def _prepare_item(
 
 
 def _reject_repeated_ids(
-    prepared: Sequence[PreparedItem | Outcome],
+    prepared: Sequence[PreparedItem | Outcome], version: Version | None
 ) -> list[PreparedItem | Outcome]:
     """Refuses items whose id an earlier item of the batch has (xAPI 2.0 4.1.6.1)."""
+    requirement = _REPEATED_ID[version or "1.0.3"]
     ids: set[str] = set()
     checked: list[PreparedItem | Outcome] = []
     for item in prepared:
         if isinstance(item, PreparedItem) and item.has_id:
             statement_id = item.row.statement_id
             if statement_id in ids:
-                violation = Violation("/id", "repeats an id of the batch", "xAPI 2.0 4.1.6.1")
+                violation = Violation("/id", "repeats an id of the batch", requirement)
                 checked.append(Outcome("invalid", statement_id, invalid_statement([violation])))
                 continue
             ids.add(statement_id)
@@ -169,7 +179,9 @@ def _reject_repeated_ids(
 
 
 def _outcomes(
-    prepared: Sequence[PreparedItem | Outcome], results: Iterator[InsertResult]
+    prepared: Sequence[PreparedItem | Outcome],
+    results: Iterator[InsertResult],
+    version: Version | None,
 ) -> Iterator[Outcome]:
     for item in prepared:
         if isinstance(item, Outcome):
@@ -185,22 +197,33 @@ def _outcomes(
             )
             yield Outcome("duplicate", row.statement_id, problem)
         else:
-            yield Outcome("conflict", row.statement_id, _conflict(row, existing.payload))
+            yield Outcome("conflict", row.statement_id, _conflict(row, existing.payload, version))
 
 
 def _abort(outcome: Outcome) -> Outcome:
     return Outcome("aborted", outcome.statement_id) if outcome.kind == "stored" else outcome
 
 
-def _conflict(row: StatementRow, payload: str | None) -> LRSError:
-    paths = equality.differences(orjson.loads(row.text), orjson.loads(payload)) if payload else ()
+def _conflict(row: StatementRow, payload: str | None, version: Version | None) -> LRSError:
     return StatementConflict(
         f"A different statement is stored under the id {row.statement_id}; nothing was changed.",
-        violations=[
-            Violation(path, "differs from the stored statement", "xAPI 1.0.3 Data 2.2")
-            for path in paths
-        ],
+        violations=_differences(row, payload, version) if payload else (),
     )
+
+
+def _differences(row: StatementRow, payload: str, version: Version | None) -> list[Violation]:
+    """The differences from the stored statement, in the fields of the item as it was sent."""
+    sent, stored = orjson.loads(row.text), orjson.loads(payload)
+    if all(TRACK_EVENT in item.get("context", {}).get("extensions", ()) for item in (sent, stored)):
+        return [
+            Violation(f"/{field}", "differs from the stored event", f"Track event: {field}")
+            for field in track_events.differing_fields(sent, stored)
+        ]
+    requirement = _COMPARISON[version or "1.0.3"]
+    return [
+        Violation(path, "differs from the stored statement", requirement)
+        for path in equality.differences(sent, stored)
+    ]
 
 
 def _count(partner: str, outcomes: Sequence[Outcome]) -> None:

@@ -5,6 +5,7 @@ Only `stored`, and a missing `timestamp`, are set by the insert.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ from lrs.ingest.model import IngestContext, ParsedItem, PreparedItem
 from lrs.store.statements.insert import StatementRow
 from lrs.xapi import definitions, equality, index_keys, strict_json
 from lrs.xapi.index_keys import EntityReference
+from lrs.xapi.statement import derived_uuid
 
 DEFAULT_VERSIONS = {"1.0.3": "1.0.0", "2.0.0": "2.0.0"}
 """The `version` of a statement received without one (xAPI 1.0.3 Data 2.4.10)."""
@@ -22,14 +24,17 @@ DEFAULT_VERSIONS = {"1.0.3": "1.0.0", "2.0.0": "2.0.0"}
 _SET_BY_LRS = frozenset({"stored", "authority"})
 
 
-def prepare(item: ParsedItem, context: IngestContext) -> PreparedItem:
-    """The item as a row, with id, authority, version, digest and index keys."""
-    return PreparedItem(_row(item, context), "id" in item.statement)
+def prepare(item: ParsedItem, context: IngestContext, derived_ids: Counter[str]) -> PreparedItem:
+    """The item as a row, with id, authority, version, digest and index keys.
+
+    `derived_ids` counts the ids that were derived for earlier items of the request.
+    """
+    statement_id = _statement_id(item.statement, item.organization, derived_ids)
+    return PreparedItem(_row(item, statement_id, context), "id" in item.statement)
 
 
-def _row(item: ParsedItem, context: IngestContext) -> StatementRow:
+def _row(item: ParsedItem, statement_id: str, context: IngestContext) -> StatementRow:
     statement = item.statement
-    statement_id = _statement_id(statement, item.organization)
     verb = statement["verb"]["id"]
     target = index_keys.statement_ref(statement)
     references = index_keys.entity_references(statement)
@@ -69,16 +74,22 @@ def _names_of_authority(authority: str) -> list[tuple[str, str]]:
     return definitions.agent_names([reference])
 
 
-def _statement_id(statement: dict[str, Any], organization: str | None) -> str:
+def _statement_id(
+    statement: dict[str, Any], organization: str | None, derived_ids: Counter[str]
+) -> str:
     """The id as received; or one derived from the content, so that a retry has the same id.
 
-    A statement without a timestamp gets a random id: equal ones may be different events.
+    Equal statements of one request are different events: the n-th one gets the n-th derived id. A
+    statement without a timestamp gets a random id for the same reason.
     """
     if "id" in statement:
         return str(statement["id"])
-    if "timestamp" in statement:
-        return equality.derived_id(statement, organization)
-    return str(uuid4())
+    if "timestamp" not in statement:
+        return str(uuid4())
+    derived_id = equality.derived_id(statement, organization)
+    derived_ids[derived_id] += 1
+    number = derived_ids[derived_id]
+    return derived_id if number == 1 else derived_uuid("repeated", derived_id, number)
 
 
 def _body(item: ParsedItem, statement_id: str, context: IngestContext) -> str:

@@ -15,9 +15,8 @@ from lrs.projection.vocabulary import TRACK, WORKED, Vocabulary
 from lrs.xapi import durations, index_keys
 from lrs.xapi.canvas_callbacks import LAUNCH
 from lrs.xapi.durations import InvalidDuration
-from lrs.xapi.statement import as_list
+from lrs.xapi.statement import TRACK_EVENT, as_list
 from lrs.xapi.timestamps import parse_timestamp
-from lrs.xapi.track_events import ORIGINAL
 
 Json = dict[str, Any]
 
@@ -93,7 +92,7 @@ def extract_event(
     if course:
         source, content, measures = "canvas", course, _duration_only(statement)
     else:
-        source, content = ("track" if ORIGINAL in extensions else "xapi"), target
+        source, content = ("track" if TRACK_EVENT in extensions else "xapi"), target
         measures = _measures(statement, vocabulary)
     identity = str(index_keys.agent_identity(actor))
     event = Event(

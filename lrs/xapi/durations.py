@@ -1,8 +1,7 @@
 """ISO 8601 durations, converted to whole seconds or milliseconds.
 
 A duration has years, months, days, hours, minutes and seconds, or weeks alone. Only the smallest
-non-zero component may have a fraction, and only hours, minutes, seconds or weeks. A year has 365
-days, a month a twelfth of a year.
+non-zero component may have a fraction. A year has 365 days, a month a twelfth of a year.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ _WHOLE = "[0-9]{1,18}"
 _NUMBER = rf"{_WHOLE}(?:[.,][0-9]{{1,18}})?"
 _FORM = re.compile(
     rf"P(?=[0-9T])(?:(?P<W>{_NUMBER})W"
-    rf"|(?:(?P<Y>{_WHOLE})Y)?(?:(?P<M>{_WHOLE})M)?(?:(?P<D>{_WHOLE})D)?"
+    rf"|(?:(?P<Y>{_NUMBER})Y)?(?:(?P<M>{_NUMBER})M)?(?:(?P<D>{_NUMBER})D)?"
     rf"(?:T(?=[0-9])(?:(?P<h>{_NUMBER})H)?(?:(?P<m>{_NUMBER})M)?(?:(?P<s>{_NUMBER})S)?)?)"
 )
 _SECONDS = {

@@ -5,8 +5,10 @@ Two statements are equal when their canonical forms are equal. The canonical for
 - omits what an LRS sets (id, stored, timestamp, authority, version), attachments, verb displays,
   activity definitions, and default object types;
 - sorts the members of a group and the activities of each role of contextActivities;
-- normalizes a single context activity to a list, UUIDs to lower case, durations to 0.01 s, equal
-  numbers to one form, and timestamps of a SubStatement to UTC.
+- omits the track event that a statement was made from: its fields are members of the statement;
+- normalizes a single context activity to a list, identifiers of agents, UUIDs and the language tag
+  to lower case where case has no meaning, durations to 0.01 s, equal numbers to one form, and
+  timestamps of a SubStatement to UTC.
 
 All other values are compared exactly; texts are case-sensitive.
 """
@@ -20,7 +22,8 @@ from typing import Any
 
 import orjson
 
-from lrs.xapi.statement import as_list, derived_uuid, instant
+from lrs.xapi.identifiers import normal_agent
+from lrs.xapi.statement import TRACK_EVENT, as_list, derived_uuid, instant
 
 Json = dict[str, Any]
 
@@ -86,6 +89,7 @@ def _differing(a: Any, b: Any, pointer: str) -> Iterator[str]:
 
 
 def _actor(actor: Json) -> Json:
+    actor = normal_agent(actor)
     kind = actor.get("objectType")
     if kind == "Agent":
         actor = {**actor}
@@ -142,6 +146,14 @@ def _context(context: Json) -> Json:
     return _rewritten(_CONTEXT, context)
 
 
+def _context_extensions(extensions: Json) -> Json:
+    if TRACK_EVENT in extensions:
+        extensions = {**extensions}
+        del extensions[TRACK_EVENT]
+    form: Json = _value(extensions)
+    return form
+
+
 def _rewritten(rules: dict[str, Callable[[Any], Any]], part: Json) -> Json:
     copy = {**part}
     for key in part:
@@ -179,6 +191,7 @@ _CONTEXT: dict[str, Callable[[Any], Any]] = {
     "contextAgents": _context_agents,
     "contextGroups": _context_agents,
     "statement": _reference,
-    "extensions": _value,
+    "language": str.lower,
+    "extensions": _context_extensions,
 }
 _CONTEXT_AGENT: dict[str, Callable[[Any], Any]] = {"agent": _actor, "group": _actor}

@@ -20,6 +20,7 @@ from functools import lru_cache
 from hashlib import blake2b, sha1
 from typing import Any, NamedTuple
 
+from lrs.xapi.identifiers import normal_mailbox
 from lrs.xapi.statement import as_list
 
 Statement = dict[str, Any]
@@ -99,9 +100,9 @@ def agent_key(agent: Statement) -> int | None:
 
 
 def agent_identity(agent: Statement) -> str | None:
-    """The inverse functional identifier as one string (xAPI 1.0.3 Data 2.4.2.3)."""
+    """The inverse functional identifier as one string, normalized (xAPI 1.0.3 Data 2.4.2.3)."""
     if (mbox := agent.get("mbox")) is not None:
-        return f"mbox {mbox}"
+        return f"mbox {normal_mailbox(mbox)}"
     if (account := agent.get("account")) is not None:
         return f"account {account['homePage']} {account['name']}"
     if (openid := agent.get("openid")) is not None:

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 from lrs.errors import InvalidParameter, MalformedJSON, Violation
 from lrs.xapi import index_keys, strict_json
 from lrs.xapi.validation import agent_violations, is_iri, is_uuid, parse_timestamp
+from lrs.xapi.validation_messages import excerpt
+
+# Every page has a maximum size: a larger limit only has to be a number.
+_MAX_DIGITS = 100
 
 Parser = Callable[[str], Any]
 """Parses a value. The message of its ValueError completes "must be …"."""
@@ -32,7 +37,7 @@ def parse(
     errors: list[tuple[str, str]] = []
     for name, text in parameters:
         if name not in parsers:
-            errors.append((name, "is not a parameter of this resource"))
+            errors.append((name, _unknown(name, parsers)))
         elif name in values:
             errors.append((name, "must not be repeated"))
         else:
@@ -40,10 +45,30 @@ def parse(
             try:
                 values[name] = parsers[name](text)
             except ValueError as error:
-                errors.append((name, f"must be {error}"))
+                errors.append((name, f"must be {error}, found {excerpt(text)}{_cause(name, text)}"))
     errors += [(name, "is missing") for name in required if name not in values]
     raise_if_invalid(errors, section=section)
     return values
+
+
+def reject_all(parameters: Iterable[tuple[str, str]], *, section: str) -> None:
+    """For a resource without parameters. Raises InvalidParameter with the name of each."""
+    raise_if_invalid([(name, _unknown(name, ())) for name, _ in parameters], section=section)
+
+
+def _unknown(name: str, names: Iterable[str]) -> str:
+    spellings = {item.lower(): item for item in names}
+    similar = get_close_matches(name.lower(), spellings, n=1)
+    suggestion = spellings[similar[0]] if similar else None
+    hint = f"; the parameter {suggestion} is similar" if suggestion else ""
+    return f"is not a parameter of this resource{hint}"
+
+
+def _cause(name: str, text: str) -> str:
+    """The likely cause of a malformed value."""
+    if " " in text.strip() and name != "agent":
+        return "; a + in a URL stands for a blank: send %2B"
+    return ""
 
 
 def raise_if_invalid(errors: Iterable[tuple[str, str]], *, section: str) -> None:
@@ -82,14 +107,15 @@ def agent(text: str) -> dict[str, Any]:
 
 
 def boolean(text: str) -> bool:
-    if text not in ("true", "false"):
+    """Case-insensitive: Python's clients send True and False."""
+    if text.lower() not in ("true", "false"):
         raise ValueError("true or false")
-    return text == "true"
+    return text.lower() == "true"
 
 
 def limit(text: str) -> int:
     """The maximum number of results; 0 means the server's maximum."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise ValueError("a non-negative integer")
     return int(text)
 

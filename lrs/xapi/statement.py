@@ -18,6 +18,9 @@ from lrs.xapi.timestamps import parse_timestamp
 Json = dict[str, Any]
 Rewrite = Callable[[Json], Json]
 
+TRACK_EVENT = "urn:x-lrs:track-event"
+"""The context extension with the track event that a statement was made from."""
+
 _DERIVED = uuid5(NAMESPACE_URL, "urn:x-lrs:derived")
 
 

@@ -11,12 +11,13 @@ from typing import Any
 from urllib.parse import quote
 
 from lrs.errors import InvalidStatement, Violation
-from lrs.xapi.statement import derived_uuid, instant
+from lrs.xapi.identifiers import normal_mailbox
+from lrs.xapi.statement import TRACK_EVENT, derived_uuid, instant
+from lrs.xapi.validation import is_uuid
 
 Event = dict[str, Any]
 
 COURSE = "http://adlnet.gov/expapi/activities/course"
-ORIGINAL = "urn:x-lrs:track-event"
 PROGRESS = "https://w3id.org/xapi/cmi5/result/extensions/progress"
 VERBS = {
     "started": ("https://activitystrea.ms/schema/1.0/start", "started"),
@@ -52,10 +53,10 @@ def statement(event: Event, *, organization: str | None, home_page: str) -> dict
         "verb": {"id": verb, "display": {"en-US": display}},
         "object": {
             "objectType": "Activity",
-            "id": activity_id(event["content_id"], home_page),
+            "id": activity_id(event["content_id"].strip(), home_page),
             "definition": {"type": COURSE},
         },
-        "context": {"extensions": {ORIGINAL: event}},
+        "context": {"extensions": {TRACK_EVENT: event}},
         "timestamp": event["event_date"],
     }
     if result := _result(event, status):
@@ -68,8 +69,8 @@ def event_id(event: Event, organization: str | None) -> str:
     return derived_uuid(
         "track",
         organization,
-        event["content_id"],
-        event["user"],
+        event["content_id"].strip(),
+        normal_user(event["user"]),
         _status(event),
         instant(event["event_date"]),
     )
@@ -90,10 +91,36 @@ def _status(event: Event) -> str:
 
 
 def identifier(user: str, home_page: str) -> dict[str, Any]:
-    """The inverse functional identifier of an event's `user`."""
+    """The inverse functional identifier of an event's `user`, normalized."""
+    user = normal_user(user)
     if _EMAIL.fullmatch(user):
         return {"mbox": f"mailto:{user}"}
     return {"account": {"homePage": home_page, "name": user}}
+
+
+def normal_user(user: str) -> str:
+    """The same text for all spellings of a user: an email address, a UUID or an external id.
+
+    Without surrounding blanks and the scheme `mailto:`; the domain of an address and a UUID are in
+    lower case.
+    """
+    user = user.strip()
+    address = user[7:] if user[:7].lower() == "mailto:" else user
+    if _EMAIL.fullmatch(address):
+        return normal_mailbox(f"mailto:{address}").removeprefix("mailto:")
+    return user.lower() if is_uuid(user) else user
+
+
+def differing_fields(sent: dict[str, Any], stored: dict[str, Any]) -> list[str]:
+    """The fields that differ between statements of two events with the same id."""
+    fields = ("duration_spent", "completion_percentage")
+    pairs = zip(fields, _measures(sent), _measures(stored), strict=True)
+    return [field for field, a, b in pairs if a != b]
+
+
+def _measures(statement: dict[str, Any]) -> tuple[Any, Any]:
+    result = statement.get("result", {})
+    return result.get("duration"), result.get("extensions", {}).get(PROGRESS)
 
 
 def activity_id(content_id: str, home_page: str) -> str:

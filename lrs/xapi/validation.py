@@ -190,10 +190,10 @@ def _dates(part: dict[str, Any], at: Path, name: str, rule: str) -> Iterable[Rul
 
 def _scores(score: dict[str, Any], at: Path) -> Iterator[RuleViolation]:
     low, raw, high = (_number(score.get(name)) for name in ("min", "raw", "max"))
-    if low is not None and high is not None and low >= high:
+    if low is not None and high is not None and low > high:
         yield (
             (*at, "min"),
-            f"expected less than max ({excerpt(high)}), found {excerpt(low)}",
+            f"expected at most max ({excerpt(high)}), found {excerpt(low)}",
             "score",
         )
     if raw is not None and low is not None and raw < low:

@@ -69,12 +69,68 @@ async def test_longest_organization_is_accepted(partner: Partner, length: int) -
 
 
 @pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        (
+            "since=2016-07-12T15:33:18.656000+00:00",
+            "since must be an ISO 8601 timestamp with an offset, found "
+            '"2016-07-12T15:33:18.656000 00:00"; a + in a URL stands for a blank: send %2B.',
+        ),
+        (
+            "activity=http://example.com/a+b",
+            'activity must be an IRI with a scheme, found "http://example.com/a b"; a + in a URL '
+            "stands for a blank: send %2B.",
+        ),
+        ("format=xml", 'format must be ids, exact or canonical, found "xml".'),
+        (
+            "Limit=1",
+            "Limit is not a parameter of this resource; the parameter limit is similar.",
+        ),
+        ("whatever=1", "whatever is not a parameter of this resource."),
+    ],
+)
+async def test_refusal_names_the_value_and_the_likely_cause(
+    partner: Partner, query: str, detail: str
+) -> None:
+    response = await get(partner, query, "xapi")
+    assert (response.status_code, response.json()["detail"]) == (400, detail)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=2147483648",
+        "limit=99999999999999999999",
+        "ascending=True",
+        "attachments=False",
+        "related_agents=TRUE",
+    ],
+)
+@pytest.mark.parametrize("interface", ["statements", "xapi"])
+async def test_spellings_of_real_clients_are_accepted(
+    partner: Partner, interface: str, query: str
+) -> None:
+    assert (await get(partner, query, interface)).status_code == 200
+
+
+async def test_parameters_of_a_post_are_named(partner: Partner) -> None:
+    response = await partner.http.post(
+        "/xapi/statements?foo=bar",
+        json=statement(),
+        headers=XAPI,
+        auth=(partner.key, partner.secret),
+    )
+    assert response.status_code == 400
+    assert [error["pointer"] for error in response.json()["errors"]] == ["foo"]
+
+
+@pytest.mark.parametrize(
     ("query", "at"),
     [
         ("limit=-1", ["limit"]),
         ("limit=1e3", ["limit"]),
         ("limit=%C2%B2", ["limit"]),
-        ("limit=99999999999999999999", ["limit"]),
+        ("limit=1.0", ["limit"]),
         ("limit=1&limit=1", ["limit"]),
         ("statementId=x", ["statementId"]),
         ("statementId=%00", ["statementId"]),

@@ -12,7 +12,7 @@ from lrs.api.access import BASIC_OR_BEARER
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
-from lrs.errors import InvalidParameter, LRSError, MalformedJSON
+from lrs.errors import LRSError, MalformedJSON
 from lrs.ingest.model import Outcome
 from lrs.ingest.parse import StatementParser
 from lrs.xapi import multipart, query_params, strict_json
@@ -26,8 +26,8 @@ async def post_statements(request: Request) -> Response:
     """Store statements (Communication 2.1.2)."""
     version = request_parsing.xapi_version(request, required=True)
     caller = await access.authorize(request, BASIC_OR_BEARER, scopes.STATEMENTS_WRITE)
-    if request.scope["query_string"] and request.query_params:
-        raise InvalidParameter("POST has no query parameters.")
+    if request.scope["query_string"]:
+        query_params.reject_all(request_parsing.query_parameters(request), section=SECTION)
     text, attachments = await _read_content(request)
     items, _ = request_parsing.split_items(request, text)
     parser = StatementParser(_max_bytes(request), attachments)

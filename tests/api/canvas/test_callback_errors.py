@@ -292,7 +292,7 @@ async def test_missing_object_id_returns_400_and_consumes_the_nonce(
     "duration",
     [
         "", "abc", "pt10m", "-PT10M", "600", 600, 600.9, -600, "P", "PT", "P1DT", "PT1.5H30M",
-        "P0.5D", "P1W2D", "PT10M ", "PT10M\n", True, False, [], {}, ["PT1M"], "+PT1M",
+        "P0.5DT1H", "P1W2D", "PT10M ", "PT10M\n", True, False, [], {}, ["PT1M"], "+PT1M",
         "P0003-06-04T12:30:05", "P٣D", "P" + "9" * 5000 + "Y", "PT" + "9" * 18 + "H",
     ],
 )  # fmt: skip

@@ -161,15 +161,60 @@ async def test_repeated_event_is_deduplicated(partner: Partner) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"event_date": "2024-05-13T16:25:00+02:00"}, {"completion_percentage": 99}]
+    "change",
+    [
+        {"event_date": "2024-05-13T16:25:00+02:00"},
+        {"event_date": "2024-05-13T14:25:00.000+00:00"},
+        {"orgid": None},
+        {"grade": "A"},
+        {"user": " mailto:John.Doe@Company.COM "},
+        {"content_id": "ext-101-cloud-basics "},
+        {"completion_percentage": 100.0, "duration_spent": 1200.0},
+    ],
 )
-async def test_same_event_with_other_members_returns_409_and_changes_nothing(
+async def test_other_spelling_of_an_event_is_a_duplicate(
     partner: Partner, change: dict[str, Any]
 ) -> None:
-    await track(partner, event())
+    sent = event(user="John.Doe@company.com", completion_percentage=100, duration_spent=1200)
+    await track(partner, sent)
     (before,) = await partner.all()
-    answer = await track(partner, event(**change))
-    assert answer.status_code == 409
+    response = await track(partner, {**sent, **change})
+    assert (response.status_code, response.json()["code"]) == (409, "duplicate")
+    assert await partner.all() == [before]
+
+
+async def test_null_is_the_same_as_an_absent_member(partner: Partner) -> None:
+    sent = event(status="in_progress")
+    await track(partner, sent)
+    for again in ({**sent, "duration_spent": None}, {**sent, "status": "in-progress"}):
+        response = await track(partner, again)
+        assert (response.status_code, response.json()["code"]) == (409, "duplicate")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointers"),
+    [
+        ({"completion_percentage": 99}, ["/completion_percentage"]),
+        ({"duration_spent": None}, ["/duration_spent"]),
+        (
+            {"completion_percentage": None, "duration_spent": 1},
+            ["/duration_spent", "/completion_percentage"],
+        ),
+    ],
+)
+async def test_event_with_other_measures_is_a_conflict_in_its_own_fields(
+    partner: Partner, change: dict[str, Any], pointers: list[str]
+) -> None:
+    sent = event(completion_percentage=100, duration_spent=1200)
+    await track(partner, sent)
+    (before,) = await partner.all()
+    response = await track(partner, {**sent, **change})
+    assert (response.status_code, response.json()["code"]) == (409, "statement-conflict")
+    errors = response.json()["errors"]
+    assert [error["pointer"] for error in errors] == pointers
+    assert [error["requirement"] for error in errors] == [
+        f"Track event: {pointer[1:]}" for pointer in pointers
+    ]
     assert await partner.all() == [before]
 
 
