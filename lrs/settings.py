@@ -409,6 +409,37 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Timeout of an export, including the time in which the client reads it.",
         ),
     ] = 3600.0
+    report_transaction_timeout_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=_THREE_WEEKS,
+            description=(
+                "Timeout of a transaction of a reporting role, and so of a query; its session is "
+                "ended."
+            ),
+        ),
+    ] = 3600.0
+    max_report_memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=67_108_864,
+            description=(
+                "Maximum memory of all sessions of a reporting role on the embedded PostgreSQL; "
+                "the largest are ended beyond it."
+            ),
+        ),
+    ] = 1_073_741_824
+    max_report_temp_file_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_048_576,
+            description=(
+                "Maximum size of temporary files of all sessions of a reporting role on the "
+                "embedded PostgreSQL; the largest are ended beyond it."
+            ),
+        ),
+    ] = 4_294_967_296
 
     page_views_enabled: Annotated[
         bool,

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from starlette.types import Scope
 
+MAX_ANONYMOUS_BODY_BYTES = 65_536
+"""Bytes of a body that may be read before the request is authenticated."""
+
 
 class Admission(Protocol):
     """The admission of one request, which holds shares of the worker for its client."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
@@ -128,6 +129,11 @@ def require_json(request: Request) -> None:
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The body, of at most `limit` bytes. Raises TooLarge and UnsupportedMediaType."""
+    return b"".join([chunk async for chunk in body_chunks(request, limit)])
+
+
+async def body_chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body in parts as they arrive. Raises TooLarge, UnsupportedMediaType, Overloaded."""
     encoding = header(request.scope, b"content-encoding")
     if encoding and encoding.lower() not in _NO_ENCODING:
         raise UnsupportedMediaType(
@@ -137,22 +143,18 @@ async def read_body(request: Request, limit: int) -> bytes:
     declared = header(request.scope, b"content-length") or ""
     if _DIGITS.fullmatch(declared) and int(declared) > limit:
         raise _too_large(limit)
-    chunks: list[bytes] = []
     size, more = 0, True
+    time_limit.suspend(request.scope)
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise BadRequest("The connection was closed before the body was complete.")
         chunk, more = message.get("body", b""), message.get("more_body", False)
-        if more:
-            time_limit.suspend(request.scope)
-        elif chunks:
-            time_limit.restart(request.scope)
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        yield chunk
+    time_limit.restart(request.scope)
 
 
 def _too_large(limit: int) -> TooLarge:

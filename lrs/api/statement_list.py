@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from lrs.api import request_parsing
+from lrs.api.admission import admission
 from lrs.api.responses import CONSISTENT_THROUGH, http_date, timestamp
-from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
@@ -44,7 +44,7 @@ async def response(request: Request, caller: Caller, organization: str | None) -
     load = _single if query.statement_id or query.voided_statement_id else _page
     result = await load(request, query, caller, organization)
     if query.attachments:
-        return _multipart_response(services, caller, result)
+        return await _multipart_response(request, caller, result)
     return Response(result.text, headers=result.headers, media_type="application/json")
 
 
@@ -164,22 +164,27 @@ def _parse_statements(statements: bytes) -> list[dict[str, Any]]:
     return parsed
 
 
-def _multipart_response(services: Services, caller: Caller, result: StatementResult) -> Response:
-    """The result and the content of its attachments, streamed (Communication 1.5.2)."""
+async def _multipart_response(
+    request: Request, caller: Caller, result: StatementResult
+) -> Response:
+    """The result and the content of its attachments, streamed (Communication 1.5.2).
+
+    Raises Overloaded if the client has too many responses to read.
+    """
+    database = request_parsing.services(request).database
     hashes: dict[str, str] = {}
     for statement in _parse_statements(result.statements):
         hashes.update(multipart.attachment_hashes(statement))
+    sizes = await attachments.list_sizes(database, caller.partner_id, [*hashes]) if hashes else {}
+    admission(request.scope).hold_response(len(result.text) + attachments.max_chunk_size(sizes))
     boundary = token_hex(20)  # too long to occur in the content
 
     async def parts() -> AsyncIterator[bytes]:
         yield multipart.statements_part(result.text, boundary)
-        if hashes:
-            contents = attachments.stream_contents(
-                services.database, caller.partner_id, list(hashes)
-            )
-            async for sha2, content in contents:
-                yield multipart.attachment_head(boundary, sha2, hashes[sha2])
-                yield content
+        contents = attachments.stream_contents(database, caller.partner_id, sizes)
+        async for sha2, content in contents:
+            yield multipart.attachment_head(boundary, sha2, hashes[sha2])
+            yield content
         yield multipart.closing_boundary(boundary)
 
     return StreamingResponse(

@@ -59,6 +59,13 @@ class CallbackTokens:
         """When a token issued at that time expires, if ever."""
         return issued_at + timedelta(seconds=self._ttl_seconds) if self._ttl_seconds else None
 
+    def signed_launch(self, token: str) -> Launch | None:
+        """The launch of a token that this server issued; None if it is forged or expired."""
+        launch = canvas_launches.parse_token(token)
+        if launch is None or self._is_expired(launch):
+            return None
+        return launch if self._is_signed(token) else None
+
     async def authenticate(self, token: str, request: SignedRequest) -> SignedCallback:
         """Verifies the token, then the signature of its tool.
 

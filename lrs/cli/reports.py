@@ -85,7 +85,10 @@ def reports_grant(
 @schema_option
 @setting_options(*DATABASE)
 def reports_revoke(partner_name: str, role: str | None, schema: str | None, **options: Any) -> None:
-    """Drop a role that reads PARTNER's tables; the schema is dropped with the last role."""
+    """Drop a role that reads PARTNER's tables, and end its sessions.
+
+    The tables are dropped with the last role.
+    """
     role, schema = role or _default_name(partner_name), schema or _default_name(partner_name)
 
     async def revoke(database: Database) -> bool:
@@ -97,7 +100,9 @@ def reports_revoke(partner_name: str, role: str | None, schema: str | None, **op
     dropped = run_with_database(load_settings(options), revoke)
     click.echo(f"revoked {role}")
     if not dropped:
-        click.echo(f"The role {role} was not dropped: it has other privileges.", err=True)
+        click.echo(
+            f"The role {role} was not dropped: it has other privileges or owns objects.", err=True
+        )
 
 
 @reports.command("rebuild")
@@ -172,12 +177,21 @@ def _warn(granted: GrantResult, role: str) -> None:
             "default were not set.",
             err=True,
         )
-    if granted.can_create_temporary_tables:
+    if not granted.sessions_limited:
         click.echo(
-            "PUBLIC, and so this role, may create temporary tables in this database. To prevent "
-            "it: revoke temporary on database … from public.",
+            f"No privilege to see and end the sessions of {role}: their time is not limited. An "
+            "administrator can: grant pg_read_all_stats, pg_signal_backend to …, or grant the role "
+            "to the server's role.",
             err=True,
         )
+    if granted.excess:
+        click.echo(
+            "The role may do more than a reader needs, mostly as every role of this database. A "
+            "superuser can change that:",
+            err=True,
+        )
+        for statement in granted.excess:
+            click.echo(f"  {statement};", err=True)
 
 
 class _ProgressBars(ExitStack):

@@ -1,31 +1,39 @@
-"""Database roles that read one partner's reports through a schema of views, and nothing else.
-
-A view runs with the privileges of the server's own role, contains the partner id as a constant, and
-is a security barrier: no function of the reader is evaluated on rows of other partners.
-"""
+"""Database roles that read one partner's reports, and nothing else: grant and revoke."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
+import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from lrs import resources
 from lrs.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unavailable
-from lrs.reports import tables
-from lrs.reports.tables import REPORTS
+from lrs.reports.report_schema import (
+    create_schema,
+    grant_read,
+    list_readers,
+    quoted,
+    revoke_read,
+    schema_comment,
+)
+from lrs.reports.scram import scram_verifier
 from lrs.store.postgres import translate_errors
 
+Result = TypeVar("Result")
+
 _GET_ROLE = resources.query("get_role")
-_GET_SCHEMA = resources.query("get_report_schema")
-_COLUMN_COMMENTS = resources.sql_file("report_comments")
+_GET_PRIVILEGES = resources.query("get_role_privileges")
+_MISSING_SETTINGS = resources.query("list_missing_settings")
+_EXCESS_FUNCTIONS = resources.query("list_excess_functions")
+_END_SESSIONS = resources.query("end_role_sessions")
+_END_READERS = resources.query("end_schema_readers")
 
 _ROLE_SETTINGS = {
     "default_transaction_read_only": "on",
@@ -34,37 +42,42 @@ _ROLE_SETTINGS = {
     "timezone": "'UTC'",
 }
 _ROLE_CONNECTION_LIMIT = 20
-_LOCK_TIMEOUT = "10s"
+_ROLE_COMMENT = "lrs reporting role"  # queries compare it
 
-_HAS_TEMPORARY = "select has_database_privilege($1, current_database(), 'temporary')"
+# A role cannot lift these for itself.
+_SUPERUSER_SETTINGS = {
+    "temp_file_limit": "'1GB'",
+    "log_min_messages": "panic",
+    "log_min_error_statement": "panic",
+}
 
-# The vendor's queries use `course_dim.xp`. As a column it would make an unqualified `xp` ambiguous
-# in a join with course_fact; a function of the row is called with the same notation.
-_COURSE_XP = (
-    "create function {schema}.xp({schema}.course_dim) returns double precision"
-    " language sql stable return ($1).course_xp"
-)
+_MAX_ATTEMPTS = 5
+_END_TIMEOUT_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class GrantResult:
     """The result of a grant.
 
-    password_set                 the role has the new password
-    limits_set                   the server's own role could change the role's settings
-    can_create_temporary_tables  as every role can, unless revoked for the database
+    password_set      the role has the new password
+    limits_set        the server's own role could change the role's settings
+    sessions_limited  the server can end the role's sessions: see lrs.reports.watchdog
+    excess            SQL by which an administrator takes from the role what a reader does not need
     """
 
     password_set: bool
     limits_set: bool
-    can_create_temporary_tables: bool
+    sessions_limited: bool
+    excess: tuple[str, ...]
 
 
 class ReportRoles:
     """Grants and revokes read access to reports, in the database of a pool."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, lock_timeout_seconds: float = 10.0) -> None:
         self._pool = pool
+        self._lock_timeout_seconds = lock_timeout_seconds
 
     async def grant(
         self,
@@ -77,51 +90,100 @@ class ReportRoles:
     ) -> GrantResult:
         """Create or replace the schema of views; create the role unless it exists.
 
-        A new role gets the password; an existing role gets it with `rotate_password` only. Raises
-        Conflict if schema or role exist for another purpose, Forbidden if the server's own role
-        lacks the privileges, Unavailable if a reader holds a lock on the views.
+        A new role gets the password; an existing role gets it with `rotate_password` only. Waits
+        for open transactions on the views, then ends their sessions. Raises Conflict if schema or
+        role exist for another purpose, Forbidden if the server's own role lacks the privileges,
+        Unavailable if another session holds a lock on the views.
         """
         _require_names(schema, role)
-        async with _transaction(self._pool) as connection:
+
+        async def change(connection: PoolConnectionProxy) -> GrantResult:
             existing = await _existing_role(connection, partner_id, role)
             set_password = existing is None or rotate_password
-            if set_password:
-                verb = "create" if existing is None else "alter"
-                verifier = _scram_verifier(password)
-                await connection.execute(f"{verb} role {_quoted(role)} login password '{verifier}'")
-            readers = await _schema_readers(connection, partner_id, schema)
+            await _create_or_alter_role(
+                connection, role, existing, password if set_password else ""
+            )
+            readers = await list_readers(connection, partner_id, schema)
             if readers is not None:
-                await connection.execute(f"drop schema {_quoted(schema)} cascade")
-            await connection.execute(_create_schema(partner_id, schema))
+                await connection.execute(f"drop schema {quoted(schema)} cascade")
+            await connection.execute(create_schema(partner_id, schema))
             for reader in {role, *(readers or ())}:
-                await connection.execute(_grant_read(schema, reader))
+                await connection.execute(grant_read(schema, reader))
             limits_set = await _set_limits(connection, schema, role, existing)
-            temporary = await connection.fetchval(_HAS_TEMPORARY, role)
-            return GrantResult(set_password, limits_set, temporary)
+            await _join(connection, role)
+            (privileges,) = await connection.fetch(_GET_PRIVILEGES, role)
+            excess = await _excess(connection, role, privileges)
+            return GrantResult(set_password, limits_set, privileges["sessions_limited"], excess)
+
+        return await self._change(schema, change)
 
     async def revoke(self, partner_id: int, *, schema: str, role: str) -> bool:
-        """Drop the role, and with its last reader the schema.
+        """End the role's sessions, drop the role, and with its last reader the schema.
 
-        False if the role cannot be dropped. Raises NotFound if the role does not read the schema,
-        Conflict if the schema exists for another purpose, and as `grant`.
+        A role that has another purpose keeps its sessions and only loses the schema. False if the
+        role cannot be dropped. Raises NotFound if the role does not read the schema, Conflict if
+        the schema exists for another purpose, and as `grant`.
         """
         _require_names(schema, role)
-        async with _transaction(self._pool) as connection:
-            readers = await _schema_readers(connection, partner_id, schema)
+
+        async def disable(connection: PoolConnectionProxy) -> asyncpg.Record | None:
+            """The role, which cannot log in any more; None if it has another purpose."""
+            readers = await list_readers(connection, partner_id, schema)
             if readers is None or (readers and role not in readers):
                 raise NotFound(f"No role {role} reads a schema {schema}.")
+            existing = await connection.fetchrow(_GET_ROLE, role, schema_comment(partner_id))
+            if not existing or existing["has_other_privileges"] or not existing["is_dedicated"]:
+                return None
+            await _join(connection, role)
+            await _try(connection, f"alter role {quoted(role)} nologin")
+            return existing
+
+        async def drop(connection: PoolConnectionProxy) -> bool:
+            readers = await list_readers(connection, partner_id, schema)
             if readers == [role] or not readers:
-                await connection.execute(f"drop schema {_quoted(schema)} cascade")
+                await connection.execute(f"drop schema if exists {quoted(schema)} cascade")
             else:
-                await connection.execute(_revoke_read(schema, role))
-            return await _drop_role(connection, role)
+                await connection.execute(revoke_read(schema, role))
+            if dedicated and not dedicated["owns_objects"]:
+                await _try(connection, f"drop owned by {quoted(role)} restrict")
+            return await _try(connection, f"drop role {quoted(role)}")
+
+        dedicated = await self._change(schema, disable)
+        if dedicated:
+            await self._end_sessions(role)
+        return await self._change(schema, drop)
+
+    async def _change(
+        self, schema: str, change: Callable[[PoolConnectionProxy], Awaitable[Result]]
+    ) -> Result:
+        """Run a transaction; if a reader's lock delays it, end the reader's session and retry."""
+        timeout = self._lock_timeout_seconds
+        for _ in range(_MAX_ATTEMPTS):
+            with translate_errors(), _explain_errors():
+                try:
+                    async with self._pool.acquire() as connection, connection.transaction():
+                        await connection.execute(f"set local lock_timeout = '{timeout}s'")
+                        return await change(connection)
+                except asyncpg.LockNotAvailableError:
+                    await self._pool.execute(_END_READERS, schema)
+            timeout = min(timeout, 1.0)
+        raise Unavailable("Another session holds a lock on these reports; retry when it ends.")
+
+    async def _end_sessions(self, role: str) -> None:
+        """End the sessions of a role, and wait for their end."""
+        with translate_errors(), suppress(asyncpg.InsufficientPrivilegeError):
+            deadline = time.monotonic() + _END_TIMEOUT_SECONDS
+            while await self._pool.fetchval(_END_SESSIONS, role):
+                if time.monotonic() > deadline:
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _existing_role(
     connection: PoolConnectionProxy, partner_id: int, role: str
 ) -> asyncpg.Record | None:
     """The role, None if there is none. Raises Conflict if it can do more than read the reports."""
-    existing = await connection.fetchrow(_GET_ROLE, role, _schema_comment(partner_id))
+    existing = await connection.fetchrow(_GET_ROLE, role, schema_comment(partner_id))
     if existing and existing["has_other_privileges"]:
         raise Conflict(
             f"The role {role} has other privileges than reading the reports of this partner: "
@@ -130,54 +192,21 @@ async def _existing_role(
     return existing
 
 
-async def _schema_readers(
-    connection: PoolConnectionProxy, partner_id: int, schema: str
-) -> list[str] | None:
-    """The roles that can read the schema, None without a schema. Raises Conflict if not ours."""
-    existing = await connection.fetchrow(_GET_SCHEMA, schema)
+async def _create_or_alter_role(
+    connection: PoolConnectionProxy, role: str, existing: asyncpg.Record | None, password: str
+) -> None:
+    """Create the role, or enable it again; a non-empty password is set."""
+    name = quoted(role)
+    options = (
+        f"login password '{scram_verifier(password, os.urandom(16))}'" if password else "login"
+    )
     if existing is None:
-        return None
-    if existing["comment"] != _schema_comment(partner_id):
-        raise Conflict(
-            f"The schema {schema} does not contain the reports of this partner: "
-            "choose another one with --schema."
-        )
-    return list(existing["readers"])
-
-
-def _create_schema(partner_id: int, schema: str) -> str:
-    """The SQL that creates the schema with its views and comments, in one round trip."""
-    name = _quoted(schema)
-    statements = [
-        f"create schema {name}",
-        f"comment on schema {name} is '{_schema_comment(partner_id)}'",
-    ]
-    for table in REPORTS:
-        view = f"{name}.{table.name}"
-        # A view has no parameters: the partner id becomes a constant.
-        rows = tables.select(table.name).replace("$1", str(partner_id))
-        statements.append(f"create view {view} with (security_barrier) as\n{rows}")
-        statements.append(f"comment on view {view} is '{table.description}'")
-    statements += [
-        _COURSE_XP.format(schema=name),
-        f"set local search_path = {name}",
-        _COLUMN_COMMENTS,
-    ]
-    return ";\n".join(statements)
-
-
-def _grant_read(schema: str, role: str) -> str:
-    return (
-        f"grant usage on schema {_quoted(schema)} to {_quoted(role)};"
-        f"grant select on all tables in schema {_quoted(schema)} to {_quoted(role)}"
-    )
-
-
-def _revoke_read(schema: str, role: str) -> str:
-    return (
-        f"revoke usage on schema {_quoted(schema)} from {_quoted(role)};"
-        f"revoke select on all tables in schema {_quoted(schema)} from {_quoted(role)}"
-    )
+        await connection.execute(f"create role {name} {options}")
+        await connection.execute(f"comment on role {name} is '{_ROLE_COMMENT}'")
+    elif password:
+        await connection.execute(f"alter role {name} {options}")
+    else:
+        await _try(connection, f"alter role {name} {options}")
 
 
 async def _set_limits(
@@ -190,23 +219,58 @@ async def _set_limits(
     """
     kept = existing["settings"] if existing else ()
     missing = {name: value for name, value in _ROLE_SETTINGS.items() if name not in kept}
-    settings = {**missing, "search_path": _quoted(schema)}
+    settings = {**missing, "search_path": quoted(schema)}
     changes = [f"set {name} = {value}" for name, value in settings.items()]
     if existing is None or existing["unlimited"]:
         changes.append(f"connection limit {_ROLE_CONNECTION_LIMIT}")
     try:
         async with connection.transaction():
             for change in changes:
-                await connection.execute(f"alter role {_quoted(role)} {change}")
+                await connection.execute(f"alter role {quoted(role)} {change}")
     except asyncpg.InsufficientPrivilegeError:
         return False
     return True
 
 
-async def _drop_role(connection: PoolConnectionProxy, role: str) -> bool:
+async def _join(connection: PoolConnectionProxy, role: str) -> None:
+    """Make the server's role a member of the role: it then sees and may end its sessions.
+
+    Without the privilege to do so, the server may still be allowed to see and end all sessions.
+    """
+    version = connection.get_server_version()
+    options = " with inherit true, set false" if version.major >= 16 else ""
+    await _try(connection, f"grant {quoted(role)} to current_user{options}")
+
+
+async def _excess(
+    connection: PoolConnectionProxy, role: str, privileges: asyncpg.Record
+) -> tuple[str, ...]:
+    """SQL by which an administrator takes from the role what a reader does not need.
+
+    On the embedded database PUBLIC has lost it already. Settings that the server may set are set.
+    """
+    excess = []
+    if privileges["temporary"]:
+        excess.append(f"revoke temporary on database {quoted(privileges['database'])} from public")
+    if functions := [row["function"] for row in await connection.fetch(_EXCESS_FUNCTIONS)]:
+        excess.append(f"revoke execute on function {', '.join(functions)} from public")
+    if privileges["plpgsql"]:
+        excess.append("revoke usage on language plpgsql from public")
+    if privileges["prepared_transactions"]:
+        excess.append("alter system set max_prepared_transactions = 0")
+    for row in await connection.fetch(_MISSING_SETTINGS, role, list(_SUPERUSER_SETTINGS)):
+        name = row["name"]
+        change = f"alter role {quoted(role)} set {name} = {_SUPERUSER_SETTINGS[name]}"
+        if not await _try(connection, change):
+            excess.append(change)
+    return tuple(excess)
+
+
+async def _try(connection: PoolConnectionProxy, sql: str) -> bool:
+    """Whether the statement succeeded; False without the privilege or with dependent objects."""
     try:
         async with connection.transaction():
-            await connection.execute(f"drop role {_quoted(role)}")
+            await connection.execute(sql)
     except (
         asyncpg.InsufficientPrivilegeError,
         asyncpg.DependentObjectsStillExistError,
@@ -214,14 +278,6 @@ async def _drop_role(connection: PoolConnectionProxy, role: str) -> bool:
     ):
         return False
     return True
-
-
-@asynccontextmanager
-async def _transaction(pool: asyncpg.Pool) -> AsyncIterator[PoolConnectionProxy]:
-    with translate_errors(), _explain_errors():
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
-            yield connection
 
 
 @contextmanager
@@ -234,8 +290,6 @@ def _explain_errors() -> Iterator[None]:
             "database can grant the creation of roles (alter role … createrole) and of schemas "
             "(grant create on database … to …)."
         ) from None
-    except asyncpg.LockNotAvailableError:
-        raise Unavailable("A query is reading these reports; retry when it ends.") from None
 
 
 def _require_names(*names: str) -> None:
@@ -245,26 +299,3 @@ def _require_names(*names: str) -> None:
                 f"Invalid name of a schema or role: {name[:80]!r}. Expected 1 to 63 bytes of "
                 "printable characters that do not begin with pg_. See --schema and --role."
             )
-
-
-def _schema_comment(partner_id: int) -> str:
-    """The comment that marks a schema as the reports of a partner."""
-    return f"lrs reports of partner {partner_id}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _scram_verifier(password: str) -> str:
-    """The SCRAM-SHA-256 verifier that PostgreSQL stores (RFC 5803).
-
-    It is sent in place of the password, which would otherwise appear in the database's logs.
-    """
-    salt, iterations = os.urandom(16), 4096
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    server_key = hmac.digest(salted, b"Server Key", "sha256")
-    parts = (salt, hashlib.sha256(client_key).digest(), server_key)
-    salt64, stored64, server64 = (base64.b64encode(part).decode() for part in parts)
-    return f"SCRAM-SHA-256${iterations}:{salt64}${stored64}:{server64}"

@@ -25,6 +25,7 @@ from typing import Any, Protocol, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lrs.api.admission import MAX_ANONYMOUS_BODY_BYTES
 from lrs.errors import Overloaded, TooLarge
 from lrs.observability import metrics
 from lrs.server.connection_limits import ConnectionLimits
@@ -32,8 +33,8 @@ from lrs.server.limits import Limits
 
 T = TypeVar("T")
 
-FREE_BYTES = 65_536
-"""Bytes of a body that may be read before authentication, and that are not counted after it."""
+FREE_BYTES = MAX_ANONYMOUS_BODY_BYTES
+"""Bytes of a body, and of a response, that are not counted after authentication."""
 
 # Health checks and metrics must work under load: they have an account of their own.
 _PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -226,9 +227,10 @@ def _has_unread(account: Account, scope: Mapping[str, Any]) -> bool:
 
 
 def _authorization(scope: Mapping[str, Any]) -> bytes:
+    """The Authorization header; empty for OAuth 1.0 signatures, which differ in every request."""
     for name, value in scope["headers"]:
         if name == b"authorization":
-            return bytes(value)
+            return b"" if value[:6].lower() == b"oauth " else bytes(value)
     return b""
 
 
@@ -323,7 +325,8 @@ class AcceptedRequest:
             self._free_bytes = 0
         else:
             raise TooLarge(
-                f"A request without valid credentials may have a body of {FREE_BYTES} bytes."
+                "The body of a request that is not authenticated is larger than "
+                f"{MAX_ANONYMOUS_BODY_BYTES} bytes."
             )
         return message
 
@@ -341,7 +344,7 @@ class AcceptedRequest:
 
         uvicorn sends a message only once the client has read most of those before it.
         """
-        streamed = 0 if self._held_response else len(body)
+        streamed = max(0, len(body) - self._held_response)
         self._account.add(RESPONSE_BYTES, streamed)
         try:
             for start in range(0, len(body), FREE_BYTES):

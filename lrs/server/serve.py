@@ -30,7 +30,7 @@ from lrs import bootstrap
 from lrs.auth.credentials import IssuedCredential
 from lrs.bootstrap import DEMO_PARTNER
 from lrs.observability import logs
-from lrs.server import projector_process, sockets
+from lrs.server import projector_process, report_watchdog, sockets
 from lrs.server.http_protocol import LimitedHttpProtocol
 from lrs.server.shutdown import Shutdown, request_seconds
 from lrs.server.uvicorn_check import check_uvicorn
@@ -89,7 +89,11 @@ def run(settings: Settings) -> None:
         settings = msgspec.structs.replace(settings, database_url=dsn)
         demo_credential = asyncio.run(_prepare_database(settings, embedded=embedded))
         _print_welcome(settings, demo_credential)
-        with _worker_environment(settings), projector_process.running(settings):
+        with (
+            _worker_environment(settings),
+            projector_process.running(settings),
+            report_watchdog.running(settings, embedded=embedded),
+        ):
             listening = _bind_sockets(settings)
             run_workers(_uvicorn_config(settings), listening, shutdown)
     sys.exit(shutdown.status)

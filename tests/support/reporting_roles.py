@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 from click.testing import Result
@@ -28,4 +28,5 @@ async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connecti
     try:
         yield connection
     finally:
-        await connection.close()
+        with suppress(OSError, asyncpg.InternalClientError):  # the server has ended the session
+            await connection.close()

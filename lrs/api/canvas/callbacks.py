@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import problem_details, request_parsing
+from lrs.api.admission import admission
 from lrs.api.canvas import urls
 from lrs.api.responses import json_response
 from lrs.auth.oauth1 import SignedRequest
@@ -64,6 +65,9 @@ async def _respond(request: Request, parse: ReportParser, *, requires_json: bool
 
 async def _store(request: Request, parse: ReportParser, *, requires_json: bool) -> None:
     services = request_parsing.services(request)
+    # Before the body is read: without a signed token, 64 KiB of it at most.
+    if launch := services.callback_tokens.signed_launch(request.path_params["token"]):
+        admission(request.scope).identify(f"tools/{launch.tool}", launch.partner)
     body = await request_parsing.read_body(request, services.settings.max_xapi_statement_bytes)
     value = _json_value(request, body)
     callback = await services.callback_tokens.authenticate(

@@ -13,8 +13,9 @@ from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from lrs.api import request_parsing
-from lrs.errors import BadRequest, InvalidParameter, MalformedJSON
+from lrs.api import access, request_parsing
+from lrs.api.admission import MAX_ANONYMOUS_BODY_BYTES
+from lrs.errors import BadRequest, InvalidParameter, MalformedJSON, Unauthorized
 
 _HEADERS = {
     name.lower(): name
@@ -82,8 +83,9 @@ async def _unwrap(request: Request) -> bytes:
         raise InvalidParameter("method must be GET, HEAD, PUT, POST or DELETE.")
     if len(parameters) > 1:
         raise InvalidParameter("method is the only query parameter of the alternate syntax.")
-    limit = request_parsing.services(request).settings.max_body_bytes
-    form, content = _parse_form(request, await request_parsing.read_body(request, limit))
+    if request_parsing.media_type(request) != request_parsing.FORM:
+        raise BadRequest(f"The alternate request syntax needs {request_parsing.FORM}.")
+    form, content = _parse_form(await _read_form(request))
     _rewrite(request.scope, method, form, has_content=content is not None)
     if request_parsing.xapi_version(request, required=True) != "1.0.3":
         raise BadRequest("xAPI 2.0 has no alternate request syntax.")
@@ -92,10 +94,41 @@ async def _unwrap(request: Request) -> bytes:
     return content or b""
 
 
-def _parse_form(request: Request, body: bytes) -> tuple[dict[str, str], bytes | None]:
+async def _read_form(request: Request) -> bytes:
+    """The form, of which a large one is authenticated first. Raises TooLarge, Unauthorized."""
+    limit = request_parsing.services(request).settings.max_body_bytes
+    chunks: list[bytes] = []
+    size, is_authenticated = 0, False
+    async for chunk in request_parsing.body_chunks(request, limit):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= MAX_ANONYMOUS_BODY_BYTES and not is_authenticated:
+            await _authenticate(request, b"".join(chunks)[:MAX_ANONYMOUS_BODY_BYTES])
+            is_authenticated = True
+    return b"".join(chunks)
+
+
+async def _authenticate(request: Request, beginning: bytes) -> None:
+    """Authenticate a form by its beginning, or by the Authorization header. Raises Unauthorized."""
+    authorization = request_parsing.header(request.scope, b"authorization")
+    complete_fields = beginning.split(b"&", _MAX_FIELDS)[:-1]
+    for field in complete_fields:
+        name, _, value = field.decode("latin-1").partition("=")
+        if unquote_plus(name).lower() == "authorization":
+            authorization = unquote_plus(value)
+    try:
+        await access.identify(request, authorization, access.BASIC_OR_BEARER)
+    except Unauthorized as error:
+        if authorization is None:
+            error.detail = (
+                "A form of this size needs the field Authorization within the first "
+                f"{MAX_ANONYMOUS_BODY_BYTES} bytes."
+            )
+        raise
+
+
+def _parse_form(body: bytes) -> tuple[dict[str, str], bytes | None]:
     """The fields, and the content, if any, still form-encoded."""
-    if request_parsing.media_type(request) != request_parsing.FORM:
-        raise BadRequest(f"The alternate request syntax needs {request_parsing.FORM}.")
     others, contents = _split_form(body)
     try:
         pairs = parse_qsl(

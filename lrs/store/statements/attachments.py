@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from lrs import resources
 from lrs.store.postgres import Connection, Database, translate_errors
@@ -37,19 +37,31 @@ async def insert(connection: Connection, partner_id: int, rows: Sequence[Stateme
         )
 
 
-async def stream_contents(
+async def list_sizes(
     database: Database, partner_id: int, hashes: Sequence[str]
-) -> AsyncIterator[tuple[str, bytes]]:
-    """Pairs of SHA-2 in hexadecimal and content, in the order of `hashes`, without missing ones.
-
-    Reads chunks of at most 4 MiB. No connection is held while a chunk is sent to the client, which
-    may be slow.
-    """
+) -> dict[bytes, int]:
+    """The sizes of the contents by SHA-2, in the order of `hashes`, without missing ones."""
     requested = [bytes.fromhex(sha2) for sha2 in hashes]
     with translate_errors():
         rows = await database.readers.fetch(_SIZES, partner_id, requested)
     sizes = {row["sha2"]: row["size"] for row in rows}
-    for chunk in _chunks((sha2, sizes[sha2]) for sha2 in requested if sha2 in sizes):
+    return {sha2: sizes[sha2] for sha2 in requested if sha2 in sizes}
+
+
+def max_chunk_size(sizes: Mapping[bytes, int]) -> int:
+    """The most bytes of contents that `stream_contents` holds at a time."""
+    return max((sum(sizes[sha2] for sha2 in chunk) for chunk in _chunks(sizes.items())), default=0)
+
+
+async def stream_contents(
+    database: Database, partner_id: int, sizes: Mapping[bytes, int]
+) -> AsyncIterator[tuple[str, bytes]]:
+    """Pairs of SHA-2 in hexadecimal and content, in the order of `sizes`.
+
+    Reads chunks of at most 4 MiB. No connection is held while a chunk is sent to the client, which
+    may be slow.
+    """
+    for chunk in _chunks(sizes.items()):
         with translate_errors():
             rows = await database.readers.fetch(_CONTENTS, partner_id, chunk)
         contents = {row["sha2"]: row["content"] for row in rows}

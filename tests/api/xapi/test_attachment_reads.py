@@ -179,7 +179,8 @@ async def test_large_contents_are_streamed(
     result = read(httpx.Response(200, headers=answer.headers, content=whole))
     assert list(result.contents.values()) == contents
     hashes = list(map(sha2_of, contents))
-    requested = attachments.stream_contents(services.database, partner.partner_id, hashes)
+    sizes = await attachments.list_sizes(services.database, partner.partner_id, hashes)
+    requested = attachments.stream_contents(services.database, partner.partner_id, sizes)
     assert [len(content) async for _, content in requested] == [len(item) for item in contents]
 
 
