@@ -158,3 +158,18 @@ where
                 select oid from pg_database where datname = current_database()
             )
     );
+
+-- name: end_blocking_readers
+-- Ends the sessions of reporting roles that block the process $1. The table may not exist yet.
+select count(pg_terminate_backend(pid)) from pg_stat_activity as activity
+where
+    pid = any(pg_blocking_pids($1))
+    and usename <> current_user
+    and has_table_privilege(usesysid, to_regclass('statement'), 'insert') is not true
+    and exists (
+        select from pg_namespace
+        cross join aclexplode(nspacl) as acl
+        where
+            acl.grantee = activity.usesysid
+            and obj_description(pg_namespace.oid, 'pg_namespace') like 'lrs reports of partner %'
+    );

@@ -9,6 +9,7 @@ exists` before `create index concurrently`, which may have left an invalid index
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import sqlparse
 
 from lrs import resources
 from lrs.errors import Unavailable
+from lrs.store.migration_locks import blocking_readers_ended
 from lrs.store.postgres import Connection, translate_errors
 
 _CREATE = resources.query("create_schema_migration")
@@ -28,6 +30,11 @@ _VERSION = resources.query("get_schema_version")
 
 _OUTSIDE_TRANSACTION = "-- outside a transaction"
 _POLL_SECONDS = 0.1
+
+# Requests wait behind a migration that waits for a lock.
+_LOCK_TIMEOUT_SECONDS = 2
+
+_log = logging.getLogger("lrs")
 
 
 class UnknownSchema(Unavailable):
@@ -104,7 +111,16 @@ async def _create_table(connection: asyncpg.Connection) -> None:
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration, dsn: str) -> bool:
-    """Applies the migration; False if it is applied already."""
+    """Applies the migration; False if it is applied already. Retries while a lock is not free."""
+    while True:
+        try:
+            return await _apply_once(connection, migration, dsn)
+        except asyncpg.LockNotAvailableError:
+            _log.warning("migration %s: a table is locked; retrying", migration.name)
+            await asyncio.sleep(_LOCK_TIMEOUT_SECONDS)
+
+
+async def _apply_once(connection: asyncpg.Connection, migration: Migration, dsn: str) -> bool:
     async with _exclusive_transaction(connection):
         status = await connection.execute(_INSERT, migration.version, migration.name)
         if status != "INSERT 0 1":
@@ -113,9 +129,10 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, dsn: str)
             # The transaction keeps the lock, idle, for as long as the migration takes.
             await connection.execute("set local idle_in_transaction_session_timeout = 0")
             async with _connect(dsn) as other:
-                await _execute(other, migration)
+                await _execute(other, migration, dsn)
         else:
-            await _execute(connection, migration)
+            await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT_SECONDS}s'")
+            await _execute(connection, migration, dsn)
     return True
 
 
@@ -139,6 +156,8 @@ async def _try_lock(connection: asyncpg.Connection) -> bool:
     return True
 
 
-async def _execute(connection: asyncpg.Connection, migration: Migration) -> None:
-    for statement in sqlparse.split(migration.sql):
-        await connection.execute(statement)
+async def _execute(connection: asyncpg.Connection, migration: Migration, dsn: str) -> None:
+    pid = connection.get_server_pid()
+    async with _connect(dsn) as other, blocking_readers_ended(other, pid):
+        for statement in sqlparse.split(migration.sql):
+            await connection.execute(statement)

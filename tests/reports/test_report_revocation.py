@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -107,42 +108,103 @@ async def test_grant_ends_a_reader_that_keeps_a_lock(
     await reports("revoke", partner.name)
 
 
+@pytest.fixture
+async def given(database_url: str) -> AsyncIterator[str]:
+    """A database on which PUBLIC has PostgreSQL's default privileges, with one partner, acme."""
+    name = f"given_{uuid4().hex[:8]}"
+    url = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+    async with connected(database_url) as server:
+        await server.execute(f"create database {name}")
+        await migrations.migrate(url)
+        async with connected(url) as owner:
+            await owner.execute(
+                "insert into partner (name, title, home_page)"
+                " values ('acme', '', 'http://acme.example')"
+            )
+        yield url
+        await server.execute(f"drop database {name} with (force)")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif("LRS_TEST_DATABASE_URL" in os.environ, reason="needs a superuser")
-async def test_grant_shows_how_to_remove_excess_privileges(
-    reports: Reports, database_url: str
-) -> None:
-    """A database on which PUBLIC has PostgreSQL's default privileges."""
-    name = f"given_{uuid4().hex[:8]}"
-    given = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
-    server = await asyncpg.connect(database_url)
-    await server.execute(f"create database {name}")
-    await migrations.migrate(given)
-    administrator = await asyncpg.connect(given, user="postgres")
-    await administrator.execute(
-        "insert into partner (name, title, home_page) values ('acme', '', 'http://acme.example')"
-    )
-    result = await reports("grant", "acme", "--role", name, LRS_DATABASE_URL=given)
+async def test_grant_shows_how_to_remove_excess_privileges(reports: Reports, given: str) -> None:
+    role = f"role_{uuid4().hex[:8]}"
+    result = await reports("grant", "acme", "--role", role, LRS_DATABASE_URL=given)
     assert result.exit_code == 0, result.output
     statements = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ")]
     assert [statement.partition(" on ")[0] for statement in statements] == [
         "revoke temporary",
         "revoke execute",
         "revoke usage",
-        *(
-            f'alter role "{name}" set {setting};'
-            for setting in (
-                "log_min_error_statement = panic",
-                "log_min_messages = panic",
-                "temp_file_limit = '1GB'",
-            )
-        ),
+        f'alter role "{role}" set log_min_error_statement = panic;',
+        f'alter role "{role}" set log_min_messages = panic;',
+        f"alter role \"{role}\" set temp_file_limit = '1GB';",
     ]
+    administrator = await asyncpg.connect(given, user="postgres")
     for statement in statements:
         await administrator.execute(statement)
-    result = await reports("grant", "acme", "--role", name, LRS_DATABASE_URL=given)
-    assert (result.exit_code, result.stderr) == (0, "")
-    await reports("revoke", "acme", "--role", name, LRS_DATABASE_URL=given)
     await administrator.close()
-    await server.execute(f"drop database {name} with (force)")
-    await server.close()
+    result = await reports("grant", "acme", "--role", role, LRS_DATABASE_URL=given)
+    assert (result.exit_code, result.stderr) == (0, "")
+    await reports("revoke", "acme", "--role", role, LRS_DATABASE_URL=given)
+
+
+@asynccontextmanager
+async def table_of_a_later_version(
+    pool: asyncpg.Pool, role: str = "current_user"
+) -> AsyncIterator[None]:
+    """A table that a migration changes and the role reads."""
+    await pool.execute(f"create table thing (n integer); grant select on thing to {role}")
+    try:
+        yield
+    finally:
+        await pool.execute("drop table thing")
+        version = migrations.all_migrations()[-1].version
+        await pool.execute("delete from schema_migration where version > $1", version)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "alter table thing add column more integer",
+        "-- outside a transaction\ncreate index concurrently on thing (n)",
+    ],
+)
+async def test_migration_ends_a_reader_that_holds_a_lock(
+    reports: Reports, partner: Partner, services: Services, database_url: str, sql: str
+) -> None:
+    grant = await granted(reports, partner)
+    current = migrations.all_migrations()
+    later = [*current, migrations.Migration(current[-1].version + 1, "more", sql)]
+    async with (
+        table_of_a_later_version(services.database.writers, f'"{grant["role"]}"'),
+        connected(grant["url"]) as reader,
+    ):
+        await reader.execute("begin isolation level repeatable read; select * from public.thing")
+        async with asyncio.timeout(5):
+            assert await migrations.migrate(database_url, later) == later[-1:]
+        with pytest.raises(ENDED):
+            await reader.execute("select 1")
+    await reports("revoke", partner.name)
+
+
+@pytest.mark.slow
+async def test_migration_retries_while_another_session_holds_a_lock(
+    services: Services, database_url: str
+) -> None:
+    """Requests do not wait behind it: it gives up its place in the queue, and tries again."""
+    current = migrations.all_migrations()
+    sql = "alter table thing add column more integer"
+    later = [*current, migrations.Migration(current[-1].version + 1, "more", sql)]
+    async with (
+        table_of_a_later_version(services.database.writers),
+        connected(database_url) as holder,
+    ):
+        await holder.execute("begin; lock table thing in access share mode")
+        migrating = asyncio.create_task(migrations.migrate(database_url, later))
+        await asyncio.sleep(2.2)
+        async with asyncio.timeout(1):
+            await services.database.readers.fetch("select * from thing")
+        assert not migrating.done()
+        await holder.execute("commit")
+        assert await migrating == later[-1:]
