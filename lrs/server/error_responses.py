@@ -50,7 +50,7 @@ INVALID_HOST = _closing_response(
     BadRequest("The request must have one Host header field with a valid host.")
 )
 UNSUPPORTED_TRANSFER_ENCODING = _closing_response(
-    BadRequest("The only supported Transfer-Encoding is chunked.")
+    BadRequest("The only supported Transfer-Encoding is chunked, once, in HTTP/1.1.")
 )
 REQUEST_TIMEOUT = _closing_response(
     RequestTimeout("The request was not complete in time, or arrived too slowly.")

@@ -38,7 +38,7 @@ MIN_BYTES_PER_SECOND = 4096
 _PIPELINED_REQUEST_BYTES = 2048
 """Memory of a parsed request that waits for those before it."""
 
-_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
 
 
 class _StopParsing(Exception):
@@ -152,16 +152,21 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def _refusal(self) -> bytes:
         """The response that refuses a request for its header fields; empty for a valid request."""
-        hosts = 0
+        hosts = codings = 0
         for name, value in self.headers:
             if name == b"host":
                 hosts += 1
                 if not _HOST.fullmatch(value):
                     return INVALID_HOST
-            elif name == b"transfer-encoding" and value.lower() != b"chunked":
-                return UNSUPPORTED_TRANSFER_ENCODING
-        if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+            elif name == b"transfer-encoding":
+                codings += 1
+                if value.lower() != b"chunked":
+                    return UNSUPPORTED_TRANSFER_ENCODING
+        is_http_1_0 = self.parser.get_http_version() == "1.0"
+        if hosts > 1 or not (hosts or is_http_1_0):
             return INVALID_HOST
+        if codings > 1 or (codings and is_http_1_0):
+            return UNSUPPORTED_TRANSFER_ENCODING
         if _header_size(self.url, self.headers) > MAX_HEADER_BYTES:
             return HEADER_TOO_LARGE
         return b""

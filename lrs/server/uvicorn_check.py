@@ -31,6 +31,8 @@ async def check_uvicorn() -> None:
         protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx" * 2)
         protocol._reject()
         protocol._reject()
+        protocol.data_received(b"POST / HTTP/1.1\r\n")
+        protocol.check_timeouts(protocol.loop.time())
         protocol.connection_lost(None)
     except Exception as error:
         raise OperatorError(_INCOMPATIBLE_UVICORN) from error

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -21,6 +19,7 @@ from tests.support.load_shedding import (
     Work,
     answer_to,
     client,
+    holding,
     respond,
     serving,
     until,
@@ -30,19 +29,6 @@ from tests.support.statements import new_id, statement
 
 LARGE = b"Content-Length: 16777216\r\n"
 CLOSE = b"Connection: close\r\n"
-
-
-@asynccontextmanager
-async def holding(port: int, *starts: bytes) -> AsyncIterator[list[asyncio.StreamReader]]:
-    """Connections that have sent these bytes and stay open."""
-    opened = [await asyncio.open_connection("127.0.0.1", port) for _ in starts]
-    for (_, writer), start in zip(opened, starts, strict=True):
-        writer.write(start)
-    try:
-        yield [reader for reader, _ in opened]
-    finally:
-        for _, writer in opened:
-            writer.close()
 
 
 async def post_statement(http: httpx.AsyncClient, partner: Partner) -> httpx.Response:

@@ -8,6 +8,7 @@ import base64
 import httpx
 import pytest
 
+from tests.support.load_shedding import answer_to
 from tests.support.partners import Partner
 
 POST = b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\n"
@@ -56,6 +57,48 @@ async def test_malformed_request_is_refused_and_the_server_survives(
     async with httpx.AsyncClient(base_url=server) as http:
         assert (await http.get("/healthz")).status_code == 200
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+REFUSED = {
+    "no Host": b"GET /healthz HTTP/1.1\r\n\r\n",
+    "two Host fields": b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+    "two Host fields in HTTP/1.0": b"GET /healthz HTTP/1.0\r\nHost: x\r\nhost: y\r\n\r\n",
+    "invalid Host": b"GET /healthz HTTP/1.1\r\nHost: x/y z\r\n\r\n",
+    "a list as Host": b"GET /healthz HTTP/1.1\r\nHost: x, y\r\n\r\n",
+    "user information in Host": b"GET /healthz HTTP/1.1\r\nHost: a@b\r\n\r\n",
+    "gzip, chunked": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "gzip and chunked": POST
+    + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunked twice": POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "chunked in two fields": POST
+    + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "identity": POST + b"Transfer-Encoding: identity\r\n\r\n",
+    "chunked in HTTP/1.0": POST.replace(b"1.1", b"1.0")
+    + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_", REFUSED.values(), ids=REFUSED)
+async def test_ambiguous_header_field_returns_400(server: str, request_: bytes) -> None:
+    """Otherwise a proxy and the server could see different requests."""
+    answer = await answer_to(int(server.rpartition(":")[2]), request_, pause=0)
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /healthz HTTP/1.0\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\nConnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n",
+        b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n"
+        b"Connection: close\r\n\r\n0\r\n\r\n",
+    ],
+)
+async def test_valid_header_field_is_accepted(server: str, request_: bytes) -> None:
+    answer = await answer_to(int(server.rpartition(":")[2]), request_, pause=0)
+    assert answer.split()[1] in (b"200", b"405"), answer
 
 
 CUTS = {"at once": [], "the body later": [b"\r\n\r\n"], "in pieces": [b"Upg", b": h2", b"\r\n\r"]}

@@ -103,3 +103,16 @@ async def answer_to(port: int, *pieces: bytes, pause: float = 0.05) -> bytes:
     finally:
         writer.close()
     return answer
+
+
+@asynccontextmanager
+async def holding(port: int, *starts: bytes) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """Connections that have sent these bytes and stay open."""
+    opened = [await asyncio.open_connection("127.0.0.1", port) for _ in starts]
+    for (_, writer), start in zip(opened, starts, strict=True):
+        writer.write(start)
+    try:
+        yield [reader for reader, _ in opened]
+    finally:
+        for _, writer in opened:
+            writer.close()

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
+import httpx
 import msgspec
 import pytest
 
@@ -202,3 +203,36 @@ async def test_method_parameter_on_the_partner_interface_is_refused(partner: Par
         headers=partner.headers,
     )
     assert answer.status_code == 400
+
+
+LARGE_CONTENT = "x" * 200_000
+
+
+async def _post_form(server: str, fields: dict[str, str]) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=server) as http:
+        return await http.post("/xapi/statements?method=POST", data=fields)
+
+
+async def test_large_form_without_credentials_returns_401(server: str) -> None:
+    answer = await _post_form(server, {VERSION: "1.0.3", "content": LARGE_CONTENT})
+    assert answer.status_code == 401
+    assert "field Authorization within the first 65536 bytes" in answer.json()["detail"]
+    assert answer.headers["WWW-Authenticate"]
+
+
+async def test_large_form_with_credentials_after_the_content_returns_401(
+    server: str, partner: Partner
+) -> None:
+    answer = await _post_form(server, {"content": LARGE_CONTENT, **credentials(partner)})
+    assert answer.status_code == 401
+
+
+async def test_large_form_with_wrong_credentials_returns_401(server: str, partner: Partner) -> None:
+    wrong = {**credentials(partner), "Authorization": "Basic eDp5"}
+    answer = await _post_form(server, {**wrong, "content": LARGE_CONTENT})
+    assert (answer.status_code, answer.json()["detail"]) == (401, "Invalid credentials.")
+
+
+async def test_large_form_with_credentials_is_read(server: str, partner: Partner) -> None:
+    answer = await _post_form(server, {**credentials(partner), "content": LARGE_CONTENT})
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-json"), answer.text
