@@ -38,6 +38,7 @@ from lrs.store.statements.page_loader import PageLoader
 from lrs.store.statements.page_query import PAGE_LIMITS, PageLimits
 from lrs.store.statements.reference_backlog import ReferenceBacklog
 from lrs.store.statements.watermark import WatermarkReader
+from lrs.threads import FairThread
 
 _log = logging.getLogger("lrs")
 
@@ -126,7 +127,8 @@ async def open_services(
             queue_limit=settings.max_queued_statements,
             transactions_per_partner=_TRANSACTIONS_PER_PARTNER if settings.workers == 1 else 1,
         )
-        pipeline = IngestPipeline(database, group_commit)
+        thread = FairThread()
+        pipeline = IngestPipeline(database, group_commit, thread)
         statement_loader = StatementLoader(database)
         readiness = Readiness(database, has_capacity=group_commit.has_capacity)
         tasks = [
@@ -160,6 +162,7 @@ async def open_services(
                 PartnerLock(database.readers),
                 exposition,
                 readiness,
+                thread,
             )
         finally:
             await readiness.close()

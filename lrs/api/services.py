@@ -20,6 +20,7 @@ from lrs.store.postgres import Database
 from lrs.store.statements.lookup import StatementLoader
 from lrs.store.statements.page_loader import PageLoader
 from lrs.store.statements.watermark import WatermarkReader
+from lrs.threads import FairThread
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +41,4 @@ class Services:
     partner_lock: PartnerLock
     exposition: Exposition
     readiness: Readiness
+    thread: FairThread

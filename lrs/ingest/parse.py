@@ -51,6 +51,8 @@ class StatementParser:
             return ParsedItem(value, text, organization, version)
         if violations := multipart.missing_attachments(value, self.attachments):
             raise invalid_statement(violations)
+        if violations := signatures.check_number(value):
+            raise invalid_statement(violations)
         return ParsedItem(
             value,
             text,

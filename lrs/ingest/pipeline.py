@@ -42,6 +42,7 @@ from lrs.store.nonces import Nonce
 from lrs.store.postgres import Database
 from lrs.store.statements import insert
 from lrs.store.statements.insert import InsertResult, StatementRow
+from lrs.threads import FairThread
 from lrs.xapi import equality, track_events
 from lrs.xapi.statement import TRACK_EVENT
 from lrs.xapi.validation import Version
@@ -63,9 +64,12 @@ _TIME_SLICE = 0.005
 class IngestPipeline:
     """Turns submitted items into stored statements; one instance per worker."""
 
-    def __init__(self, database: Database, group_commit: GroupCommit) -> None:
+    def __init__(
+        self, database: Database, group_commit: GroupCommit, thread: FairThread | None = None
+    ) -> None:
         self._database = database
         self._group_commit = group_commit
+        self._thread = thread or FairThread()
         self._batch_locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def submit(
@@ -77,16 +81,18 @@ class IngestPipeline:
         atomic: bool = False,
         dry_run: bool = False,
         nonce: Nonce | None = None,
+        in_thread: bool = False,
     ) -> list[Outcome]:
         """Stores the items that are valid and new; returns the outcome of each, in order.
 
         With `atomic`, one invalid or conflicting item aborts all others. With `dry_run`, nothing
         is stored. A `nonce` is consumed in the transaction of the insert, unless an item conflicts.
+        With `in_thread`, small items are prepared in a thread too, such as those with signatures.
 
         Raises Overloaded (queue full), Unavailable (no database) and NonceReused.
         """
         with stage("validate"):
-            prepared = await self._prepare(items, context, parser)
+            prepared = await self._prepare(items, context, parser, in_thread)
         if atomic:
             prepared = _reject_repeated_ids(prepared, context.version)
         rows = [item.row for item in prepared if isinstance(item, PreparedItem)]
@@ -106,7 +112,11 @@ class IngestPipeline:
         return outcomes
 
     async def _prepare(
-        self, items: Sequence[bytes], context: IngestContext, parser: ItemParser
+        self,
+        items: Sequence[bytes],
+        context: IngestContext,
+        parser: ItemParser,
+        in_thread: bool,
     ) -> list[PreparedItem | Outcome]:
         """Parses and prepares the items. Raises Overloaded.
 
@@ -114,32 +124,37 @@ class IngestPipeline:
         has capacity: then the first batch need not wait for the preparation of all others, and no
         batch is prepared only to be rejected.
         """
-        if len(items) <= _SMALL_BATCH and not any(map(_is_large, items)):
-            return await _prepare_in_slices(items, context, parser)
+        if len(items) <= _SMALL_BATCH and not in_thread and not any(map(_is_large, items)):
+            return await self._prepare_in_slices(items, context, parser)
         received_at = time.monotonic()
         async with self._batch_locks[context.partner_id]:
             await self._group_commit.wait_for_capacity(received_at)
-            return await _prepare_in_slices(items, context, parser)
+            return await self._prepare_in_slices(items, context, parser, in_thread)
 
-
-async def _prepare_in_slices(
-    items: Sequence[bytes], context: IngestContext, parser: ItemParser
-) -> list[PreparedItem | Outcome]:
-    """Prepares the items, and yields to the event loop after each time slice."""
-    prepared: list[PreparedItem | Outcome] = []
-    derived_ids: Counter[str] = Counter()
-    deadline = time.perf_counter() + _TIME_SLICE
-    for item in items:
-        if time.perf_counter() > deadline:
-            await asyncio.sleep(0)
-            deadline = time.perf_counter() + _TIME_SLICE
-        if _is_large(item):
-            prepared.append(
-                await asyncio.to_thread(_prepare_item, item, context, parser, derived_ids)
-            )
-        else:
-            prepared.append(_prepare_item(item, context, parser, derived_ids))
-    return prepared
+    async def _prepare_in_slices(
+        self,
+        items: Sequence[bytes],
+        context: IngestContext,
+        parser: ItemParser,
+        in_thread: bool = False,
+    ) -> list[PreparedItem | Outcome]:
+        """Prepares the items, and yields to the event loop after each time slice."""
+        prepared: list[PreparedItem | Outcome] = []
+        derived_ids: Counter[str] = Counter()
+        deadline = time.perf_counter() + _TIME_SLICE
+        for item in items:
+            if time.perf_counter() > deadline:
+                await asyncio.sleep(0)
+                deadline = time.perf_counter() + _TIME_SLICE
+            if in_thread or _is_large(item):
+                prepared.append(
+                    await self._thread.run(
+                        context.partner_id, _prepare_item, item, context, parser, derived_ids
+                    )
+                )
+            else:
+                prepared.append(_prepare_item(item, context, parser, derived_ids))
+        return prepared
 
 
 def _is_large(item: bytes) -> bool:

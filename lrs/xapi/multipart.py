@@ -203,6 +203,29 @@ def require_declared(statements: Iterable[Json], attachments: Mapping[str, Attac
         )
 
 
+def check_signatures(statements: Iterable[Json], attachments: Mapping[str, Attachment]) -> None:
+    """Raises BadRequest if the verification of the signatures of a request would take too long."""
+    count = size = 0
+    for index, statement in enumerate(statements):
+        signed = {
+            _sha2(item)
+            for _, item in _attachments(statement)
+            if item.get("usageType") == signatures.USAGE_TYPE
+        }
+        count += len(signed)
+        size += sum(len(attachments[sha2].content) for sha2 in signed if sha2 in attachments)
+        if count > signatures.MAX_PER_REQUEST:
+            raise BadRequest(
+                f"Expected at most {signatures.MAX_PER_REQUEST} signatures in a request, "
+                f"found {count} up to statement {index}; nothing was stored."
+            )
+        if size > signatures.MAX_BYTES_PER_REQUEST:
+            raise BadRequest(
+                f"Expected at most {signatures.MAX_BYTES_PER_REQUEST} bytes of signatures in a "
+                f"request, found {size} up to statement {index}; nothing was stored."
+            )
+
+
 def missing_attachments(statement: Json, attachments: Mapping[str, Attachment]) -> list[Violation]:
     """Violations for attachments that have neither a part nor a fileUrl (1.0.3 Data 2.4.11).
 

@@ -24,6 +24,9 @@ from typing import Any, Literal
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from joserfc.jwk import RSAKey
@@ -41,12 +44,19 @@ USAGE_TYPE = "http://adlnet.gov/expapi/attachments/signature"
 REQUIREMENT = "xAPI 1.0.3 Data 2.6, IEEE 9274.1.1 4.2.6"
 
 _HASHES = {"RS256": hashes.SHA256(), "RS384": hashes.SHA384(), "RS512": hashes.SHA512()}
+MAX_PER_STATEMENT = 5
+MAX_PER_REQUEST = 25
+MAX_BYTES_PER_REQUEST = 4_194_304
+"""Of the signatures of all statements of a request; a repeated one counts again."""
+
 _MAX_BYTES = 1_048_576
 _MAX_CERTIFICATES = 10
+_MAX_CERTIFICATE_BYTES = 16_384
 _MAX_SUBJECT_LENGTH = 1_000
-_MIN_KEY_BITS, _MAX_KEY_BITS = 2048, 8192
+_MIN_KEY_BITS, _MAX_KEY_BITS = 2048, 4096
 # Verification time grows with the exponent; the common one, 65537, has 17 bits.
 _MAX_EXPONENT_BITS = 64
+_FAST_KEYS = (EllipticCurvePublicKey, Ed25519PublicKey, Ed448PublicKey)
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 # What cryptography raises for malformed certificates, including warnings turned into errors.
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, Warning)
@@ -78,6 +88,16 @@ def signature_attachments(statement: Json) -> Iterator[tuple[int, Json]]:
         if (sha2 := attachment["sha2"].lower()) not in seen:
             seen.add(sha2)
             yield index, attachment
+
+
+def check_number(statement: Json) -> list[Violation]:
+    """The violation of a statement with more signatures than an LRS should verify."""
+    found = list(signature_attachments(statement))
+    if len(found) <= MAX_PER_STATEMENT:
+        return []
+    pointer = f"/attachments/{found[MAX_PER_STATEMENT][0]}"
+    detail = f"expected at most {MAX_PER_STATEMENT} signatures, found {len(found)}"
+    return [Violation(pointer, detail, REQUIREMENT)]
 
 
 def examine_signature(statement: Json, content: bytes, attachment: Json, index: int) -> Signature:
@@ -208,9 +228,10 @@ def _certificate_key(x5c: Any) -> _Key:
             f"expected x5c to be an array of 1 to {_MAX_CERTIFICATES} certificates"
         )
     chain = [_certificate(text, index) for index, text in enumerate(x5c)]
+    for index, issuer in enumerate(chain[1:], 1):
+        _require_accepted_size(_public_key(issuer, index), f"x5c/{index}")
     for index, (certificate, issuer) in enumerate(pairwise(chain)):
         try:
-            _require_short_exponent(issuer.public_key(), f"x5c/{index + 1}")
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, *_UNREADABLE):
             raise _InvalidSignature(f"x5c/{index} was not issued by x5c/{index + 1}") from None
@@ -218,6 +239,12 @@ def _certificate_key(x5c: Any) -> _Key:
 
 
 def _certificate(text: Any, index: int) -> x509.Certificate:
+    # Base64 has four characters for three bytes.
+    if isinstance(text, str) and len(text) > _MAX_CERTIFICATE_BYTES * 4 // 3 + 4:
+        raise _InvalidSignature(
+            f"x5c/{index} has about {len(text) * 3 // 4} bytes; "
+            f"expected at most {_MAX_CERTIFICATE_BYTES}"
+        )
     try:
         return x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
     except _UNREADABLE:
@@ -226,12 +253,19 @@ def _certificate(text: Any, index: int) -> x509.Certificate:
         ) from None
 
 
-def _read_certificate(certificate: x509.Certificate) -> _Key:
+def _public_key(certificate: x509.Certificate, index: int) -> Any:
     try:
-        public = certificate.public_key()
+        return certificate.public_key()
+    except _UNREADABLE:
+        raise _InvalidSignature(f"x5c/{index} has a key that cannot be read") from None
+
+
+def _read_certificate(certificate: x509.Certificate) -> _Key:
+    public = _public_key(certificate, 0)
+    try:
         subject = certificate.subject.rfc4514_string()[:_MAX_SUBJECT_LENGTH]
     except _UNREADABLE:
-        raise _InvalidSignature("x5c/0 has a key or a subject that cannot be read") from None
+        raise _InvalidSignature("x5c/0 has a subject that cannot be read") from None
     thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256()))
     return _Key(_require_rsa(public, "x5c/0"), thumbprint.rstrip(b"=").decode(), subject)
 
@@ -265,16 +299,25 @@ def _require_rsa(key: Any, name: str) -> RSAPublicKey:
     """The key, if it is an RSA key of an accepted size (RFC 7518 3.3)."""
     if not isinstance(key, RSAPublicKey):
         raise _InvalidSignature(f"the key of {name} is not an RSA key, which the alg requires")
-    if not _MIN_KEY_BITS <= key.key_size <= _MAX_KEY_BITS:
-        sizes = f"{_MIN_KEY_BITS} to {_MAX_KEY_BITS}"
-        raise _InvalidSignature(f"the key of {name} has {key.key_size} bits; expected {sizes}")
-    _require_short_exponent(key, name)
+    if key.key_size < _MIN_KEY_BITS:
+        raise _InvalidSignature(
+            f"the key of {name} has {key.key_size} bits; "
+            f"expected {_MIN_KEY_BITS} to {_MAX_KEY_BITS}"
+        )
+    _require_accepted_size(key, name)
     return key
 
 
-def _require_short_exponent(key: Any, name: str) -> None:
-    if not isinstance(key, RSAPublicKey):
+def _require_accepted_size(key: Any, name: str) -> None:
+    """Checks that a signature is verified with the key within about a millisecond."""
+    if isinstance(key, _FAST_KEYS):
         return
+    if not isinstance(key, RSAPublicKey):
+        raise _InvalidSignature(f"the key of {name} is not an RSA, EC or EdDSA key")
+    if key.key_size > _MAX_KEY_BITS:
+        raise _InvalidSignature(
+            f"the key of {name} has {key.key_size} bits; expected at most {_MAX_KEY_BITS}"
+        )
     if (bits := key.public_numbers().e.bit_length()) > _MAX_EXPONENT_BITS:
         raise _InvalidSignature(
             f"the exponent of {name} has {bits} bits; expected at most {_MAX_EXPONENT_BITS}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from joserfc.jwk import RSAKey
@@ -60,6 +60,11 @@ def rsa_public(key: PrivateKey, exponent: int) -> rsa.RSAPublicKey:
     return rsa.RSAPublicNumbers(exponent, key.public_key().public_numbers().n).public_key()
 
 
+def large_rsa_public(bits: int) -> rsa.RSAPublicKey:
+    """A public key without a private one, which takes long to generate."""
+    return rsa.RSAPublicNumbers(65537, 2 ** (bits - 1) + 1).public_key()
+
+
 def certificate(
     key: PrivateKey,
     name: str = "signer",
@@ -67,8 +72,12 @@ def certificate(
     *,
     years: int = 10,
     exponent: int | None = None,
+    public: dsa.DSAPublicKey | rsa.RSAPublicKey | None = None,
 ) -> bytes:
-    """A certificate in DER, valid from 2024, self-signed unless `issuer` is set."""
+    """A certificate in DER, valid from 2024, self-signed unless `issuer` is set.
+
+    `public` is the key in the certificate instead of the public one of `key`.
+    """
 
     def named(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -79,7 +88,7 @@ def certificate(
         x509.CertificateBuilder()
         .subject_name(named(name))
         .issuer_name(named(issuer_name))
-        .public_key(rsa_public(key, exponent) if exponent else key.public_key())
+        .public_key(public or (rsa_public(key, exponent) if exponent else key.public_key()))
         .serial_number(7)
         .not_valid_before(start)
         .not_valid_after(start + timedelta(days=365 * years))

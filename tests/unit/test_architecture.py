@@ -33,7 +33,7 @@ LAYERS = (
     {"xapi"},
     {"environment"},
     {"settings"},
-    {"errors", "observability", "resources"},
+    {"errors", "observability", "resources", "threads"},
 )
 STANDALONE = {"embedded_postgres"}
 """Imported where a server or a command needs them, and importing only the bottom layer."""

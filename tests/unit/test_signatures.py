@@ -7,18 +7,25 @@ import hashlib
 import hmac
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 
 from lrs.errors import InvalidStatement
-from lrs.xapi.signatures import USAGE_TYPE, Signature, examine_signature, signature_attachments
+from lrs.xapi.signatures import (
+    USAGE_TYPE,
+    Signature,
+    check_number,
+    examine_signature,
+    signature_attachments,
+)
 from tests.support.signatures import (
     STATEMENT,
     base64url,
@@ -26,6 +33,7 @@ from tests.support.signatures import (
     ec_key,
     jwk,
     jws,
+    large_rsa_public,
     rs,
     rsa_key,
     rsa_public,
@@ -106,6 +114,50 @@ def test_key_with_slow_verification_is_refused() -> None:
     assert expected.format("x5c/0") in refusal(jws(x5c=x5c(alone)))
     issuer = certificate(rsa_key("middle"), "middle", exponent=slow)
     assert expected.format("x5c/1") in refusal(jws(x5c=x5c(signer, issuer)))
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_certificate_with_a_large_key_is_refused(position: int) -> None:
+    """Of any certificate of a chain: verification takes 44 ms with 16,384 bits."""
+    chain = [
+        certificate(
+            rsa_key(),
+            name,
+            (issuer, rsa_key()),
+            public=large_rsa_public(4_104) if index == position else None,
+        )
+        for index, (name, issuer) in enumerate(pairwise(["signer", "middle", "root", "root"]))
+    ]
+    expected = f"x5c/{position} has 4104 bits; expected at most 4096"
+    assert expected in refusal(jws(x5c=x5c(*chain)))
+
+
+def test_jwk_with_a_large_key_is_refused() -> None:
+    bare = RSAKey.import_key(large_rsa_public(4_104)).as_dict()
+    assert "jwk has 4104 bits; expected at most 4096" in refusal(jws(jwk=bare))
+
+
+def test_issuer_with_a_dsa_key_is_refused() -> None:
+    public = dsa.generate_private_key(1024).public_key()
+    issuer = certificate(rsa_key("root"), "root", public=public)
+    signer = certificate(rsa_key(), "signer", ("root", rsa_key("root")))
+    expected = "the key of x5c/1 is not an RSA, EC or EdDSA key"
+    assert expected in refusal(jws(x5c=x5c(signer, issuer)))
+
+
+def test_large_certificate_is_refused() -> None:
+    chain = [*x5c(certificate(rsa_key())), "A" * 22_000]
+    expected = "x5c/1 has about 16500 bytes; expected at most 16384"
+    assert expected in refusal(jws(x5c=chain))
+
+
+def test_sixth_signature_of_a_statement_is_refused() -> None:
+    attachments = [{"usageType": USAGE_TYPE, "sha2": f"{number:064}"} for number in range(7)]
+    attachments.insert(2, {"usageType": "http://example.com/other", "sha2": "f" * 64})
+    [violation] = check_number({"attachments": attachments})
+    assert violation.pointer == "/attachments/6"
+    assert violation.detail == "expected at most 5 signatures, found 7"
+    assert check_number({"attachments": attachments[:6]}) == []
 
 
 def test_expired_certificate_is_accepted() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -78,7 +79,9 @@ async def _read_content(request: Request) -> tuple[bytes, dict[str, Attachment]]
         request_parsing.require_json(request)
     limit = request_parsing.services(request).settings.max_body_bytes
     body = await request_parsing.read_body(request, limit)
-    return multipart.parse(body, content_type) if is_multipart else (body, {})
+    if not is_multipart:
+        return body, {}
+    return await asyncio.to_thread(multipart.parse, body, content_type)
 
 
 async def _store(
@@ -88,12 +91,20 @@ async def _store(
     items: Sequence[bytes],
     parser: StatementParser,
 ) -> list[Outcome]:
-    if parser.attachments:
-        multipart.require_declared([strict_json.loads(item) for item in items], parser.attachments)
+    has_attachments = bool(parser.attachments)
+    services = request_parsing.services(request)
+    if has_attachments:
+        await services.thread.run(caller.partner_id, _check_attachments, items, parser.attachments)
     context = access.ingest_context(caller, None, version)
-    return await request_parsing.services(request).pipeline.submit(
-        items, context, parser, atomic=True
+    return await services.pipeline.submit(
+        items, context, parser, atomic=True, in_thread=has_attachments
     )
+
+
+def _check_attachments(items: Sequence[bytes], attachments: Mapping[str, Attachment]) -> None:
+    statements = [strict_json.loads(item) for item in items]
+    multipart.require_declared(statements, attachments)
+    multipart.check_signatures(statements, attachments)
 
 
 def _max_bytes(request: Request) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import threading
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lrs.api.services import Services
+from lrs.xapi import signatures
 from tests.support.attachments import MIXED, URL, get, multipart_body, read
 from tests.support.partners import Partner
 from tests.support.signatures import attachment, certificate, ec_key, jwk, jws, rs, rsa_key, x5c
@@ -383,3 +385,56 @@ async def test_signature_of_a_conflicting_statement_is_not_stored(
     assert answer.status_code == 409
     assert await stored_signatures(services, partner) == []
     assert await ids(partner) == {existing["id"]}
+
+
+# Bounds
+
+
+@pytest.mark.parametrize("repeated", [True, False])
+async def test_request_with_too_many_signatures_is_refused(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch, repeated: bool
+) -> None:
+    """Before any of them is verified, also if the statements share one signature."""
+    monkeypatch.setattr(signatures, "examine_signature", None)
+    contents = [b"%d" % (0 if repeated else number) for number in range(26)]
+    sent = [
+        with_signature(unsigned_statement(), content)
+        for content in (contents if repeated else contents[:26])
+    ]
+    response = await post(partner, sent, *dict.fromkeys(contents))
+    assert response.status_code == 400
+    expected = "Expected at most 25 signatures in a request, found 26 up to statement 25"
+    assert expected in response.json()["detail"]
+
+
+async def test_request_with_large_signatures_is_refused(partner: Partner) -> None:
+    content = b"x" * 1_000_000
+    sent = [with_signature(unsigned_statement(), content) for _ in range(5)]
+    response = await post(partner, sent, content)
+    assert response.status_code == 400
+    assert "found 5000000 up to statement 4" in response.json()["detail"]
+
+
+async def test_statement_with_six_signatures_is_refused(partner: Partner) -> None:
+    contents = [b"%d" % number for number in range(6)]
+    response = await post(partner, with_signature(unsigned_statement(), *contents), *contents)
+    assert response.status_code == 400
+    assert "expected at most 5 signatures, found 6" in response.text
+
+
+async def test_signature_is_verified_outside_the_event_loop(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    examine = signatures.examine_signature
+
+    def examine_in(*arguments: Any) -> signatures.Signature:
+        threads.append(threading.current_thread())
+        return examine(*arguments)
+
+    monkeypatch.setattr(signatures, "examine_signature", examine_in)
+    unsigned = unsigned_statement()
+    response = await sign_and_post(partner, unsigned, certified(unsigned))
+    assert response.status_code == 200
+    assert threads
+    assert threading.main_thread() not in threads
