@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import limits
 import msgspec
@@ -56,6 +57,9 @@ def convert(values: Mapping[str, Any]) -> Settings:
                 f"got {str(value)[:80]!r}."
             ) from None
     settings = msgspec.convert(values, Settings, strict=False)
+    _check_public_url(settings.public_url)
+    if "demo_partner" not in values and settings.is_public:
+        settings = msgspec.structs.replace(settings, demo_partner=False)
     for name in ("secret_key", "accepted_secret_key"):
         if 0 < len(getattr(settings, name)) < 32:
             raise SettingsError(f"{PREFIX}{name.upper()}: expected at least 32 characters.")
@@ -79,6 +83,16 @@ def _expectation(schema: Mapping[str, Any]) -> str:
     if "minimum" in schema:
         return f"{kind} of at least {schema['minimum']:g}"
     return kind
+
+
+def _check_public_url(url: str) -> None:
+    """Check the host in brackets, which the pattern of the setting does not."""
+    try:
+        urlsplit(url)
+    except ValueError:
+        raise SettingsError(
+            f"LRS_PUBLIC_URL: expected a URL such as https://lrs.example.com, got {url!r}."
+        ) from None
 
 
 def _check_database_url(url: str) -> None:

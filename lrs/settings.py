@@ -167,7 +167,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ""
     demo_partner: Annotated[
         bool,
-        Meta(description="Create the partner `demo` in an empty embedded database."),
+        Meta(
+            description=(
+                "Create the partner `demo` in an empty embedded database, and print its secret. On "
+                "an address or with a public URL that is not loopback, the default is `false`."
+            )
+        ),
     ] = True
     max_database_write_connections: Annotated[
         int,
@@ -490,6 +495,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         host = f"[{self.host}]" if ":" in self.host else self.host
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
         return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether other machines may reach the server, by its address or its public URL."""
+        public_host = urlsplit(self.public_url).hostname
+        return not (is_loopback(self.host) and is_loopback(public_host or self.host))
 
     @property
     def base_path(self) -> str:

@@ -14,6 +14,7 @@ from lrs.cli.options import (
     partner_argument,
     setting_options,
 )
+from lrs.cli.output import echo
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports import content_items, identifiers
 from lrs.reports.content_items import ContentItem
@@ -47,7 +48,7 @@ def content_list(partner_name: str, **options: Any) -> None:
         return items
 
     for item in run_with_database(load_settings(options), fetch):
-        click.echo(_format_item(item))
+        echo(*_columns(item))
 
 
 @content.command("delete")
@@ -57,7 +58,7 @@ def content_list(partner_name: str, **options: Any) -> None:
 def content_delete(partner_name: str, activity: str, **options: Any) -> None:
     """Mark ACTIVITY as deleted: reports show it with the id -1."""
     _set_deleted(partner_name, activity, options, deleted=True)
-    click.echo(f"deleted {activity}")
+    echo(f"deleted {activity}")
 
 
 @content.command("restore")
@@ -67,7 +68,7 @@ def content_delete(partner_name: str, activity: str, **options: Any) -> None:
 def content_restore(partner_name: str, activity: str, **options: Any) -> None:
     """Undo the deletion of ACTIVITY in reports."""
     _set_deleted(partner_name, activity, options, deleted=False)
-    click.echo(f"restored {activity}")
+    echo(f"restored {activity}")
 
 
 def _set_deleted(
@@ -82,7 +83,6 @@ def _set_deleted(
     run_with_database(load_settings(options), update)
 
 
-def _format_item(item: ContentItem) -> str:
+def _columns(item: ContentItem) -> tuple[object, ...]:
     state = f"deleted {format_day(item.deleted_at)}" if item.deleted_at else "active"
-    columns = (item.content_id, item.activity_id, item.type or "", state, item.title or "")
-    return "\t".join(map(str, columns))
+    return item.content_id, item.activity_id, item.type or "", state, item.title or ""

@@ -21,6 +21,7 @@ import click
 from lrs import bootstrap
 from lrs.cli.database import run_with_dsn
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
+from lrs.cli.output import echo
 from lrs.errors import Conflict, InvalidParameter
 from lrs.reports import export_stream
 from lrs.reports.compression import SUFFIXES, Compression
@@ -101,7 +102,7 @@ def export(
     with _temporary_directory(out) as directory:
         manifest = run_with_dsn(load_settings(options), write)
     rows = sum(table["rows"] for table in manifest["tables"].values())
-    click.echo(f"{len(manifest['tables'])} tables, {rows} rows: {out / MANIFEST}")
+    echo(f"{len(manifest['tables'])} tables, {rows} rows: {out / MANIFEST}")
 
 
 def _read_cursors(path: Path, partner_name: str) -> dict[str, datetime]:

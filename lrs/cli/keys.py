@@ -13,6 +13,7 @@ from lrs.auth.rekey import RekeyResult
 from lrs.auth.signing_keys import ACTIVATION_SECONDS, RELOAD_SECONDS
 from lrs.cli.database import run_with_database
 from lrs.cli.options import DATABASE, format_day, load_settings, setting_options
+from lrs.cli.output import echo
 from lrs.store import signing_keys as stored_keys
 from lrs.store.postgres import Database
 from lrs.store.signing_keys import StoredKey
@@ -35,7 +36,7 @@ def keys_list(**options: Any) -> None:
         return await stored_keys.list_keys(database, ACTIVATION_SECONDS)
 
     for key in run_with_database(load_settings(options), fetch):
-        click.echo("\t".join((key.kid, _state(key), format_day(key.created_at))))
+        echo(key.kid, _state(key), format_day(key.created_at))
 
 
 def _state(key: StoredKey) -> str:
@@ -54,7 +55,7 @@ def keys_rotate(**options: Any) -> None:
         return await signing_keys.rotate(database, bootstrap.secret_box(settings))
 
     kid = run_with_database(settings, rotate)
-    click.echo(f"added {kid}: running servers sign with it within {_TAKEN_UP_SECONDS:.0f} seconds")
+    echo(f"added {kid}: running servers sign with it within {_TAKEN_UP_SECONDS:.0f} seconds")
 
 
 @keys.command("retire")
@@ -67,7 +68,7 @@ def keys_retire(kid: str, **options: Any) -> None:
         await signing_keys.retire(database, kid)
 
     run_with_database(load_settings(options), retire)
-    click.echo(f"retired {kid}")
+    echo(f"retired {kid}")
 
 
 @keys.command("rekey")
@@ -84,8 +85,8 @@ def keys_rekey(**options: Any) -> None:
         return await rekey.rekey(database, bootstrap.secret_box(settings))
 
     result = run_with_database(settings, run)
-    click.echo(f"encrypted again {result.replaced} of {result.total} tools and signing keys")
+    echo(f"encrypted again {result.replaced} of {result.total} tools and signing keys")
     for name in result.unreadable:
-        click.echo(f"encrypted with another key: {name}", err=True)
+        echo(f"encrypted with another key: {name}", err=True)
     if result.unreadable:
         sys.exit(1)

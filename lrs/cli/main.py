@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 import httpx
@@ -13,7 +13,14 @@ from lrs import __version__, bootstrap
 from lrs.cli.content_items import content
 from lrs.cli.export import export
 from lrs.cli.keys import keys
-from lrs.cli.options import DATABASE, load_settings, setting_options
+from lrs.cli.options import (
+    DATABASE,
+    load_settings,
+    read_secret,
+    secret_file_option,
+    setting_options,
+)
+from lrs.cli.output import echo
 from lrs.cli.partners import credential, partner
 from lrs.cli.people import people
 from lrs.cli.reports import reports
@@ -39,7 +46,7 @@ class Group(click.Group):
 
 
 def fail(sentence: str) -> NoReturn:
-    click.echo(f"lrs: {sentence}", err=True)
+    echo(f"lrs: {sentence}", err=True)
     sys.exit(1)
 
 
@@ -72,19 +79,23 @@ def migrate(**options: Any) -> None:
     with bootstrap.database_url(load_settings(options)) as dsn:
         applied = asyncio.run(migrations.migrate(dsn))
     for migration in applied:
-        click.echo(f"applied {migration.version:04} {migration.name}")
-    click.echo(f"schema version {migrations.all_migrations()[-1].version}")
+        echo(f"applied {migration.version:04} {migration.name}")
+    echo(f"schema version {migrations.all_migrations()[-1].version}")
 
 
 @main.command()
 @click.option("--url", default=None, help="URL of the server.  [default: the configured base URL]")
 @click.option("--key", required=True, help="Key of the credential.")
-@click.option(
-    "--secret", prompt=True, hide_input=True, envvar="SECRET", help="Secret of the key [SECRET]"
-)
+@secret_file_option
 @click.option("--scope", default="", help="Limit the token to these scopes.")
-def token(url: str | None, key: str, secret: str, scope: str) -> None:
-    """Request an access token from a running server and print it."""
+def token(url: str | None, key: str, secret_file: TextIO | None, scope: str) -> None:
+    """Request an access token from a running server and print it.
+
+    Without --secret-file and SECRET, the command prompts for the secret.
+    """
+    secret = read_secret(secret_file)
+    if secret is None:
+        secret = click.prompt("Secret", hide_input=True)
     url = (url or load_settings({}).base_url).rstrip("/")
     form = {"grant_type": "client_credentials", "scope": scope}
     try:
@@ -94,7 +105,7 @@ def token(url: str | None, key: str, secret: str, scope: str) -> None:
         fail(f"Token request to {url} failed: {str(error).rstrip('.')}.")
     if not isinstance(content, dict) or "access_token" not in content:
         fail(f"{url} returned status {response.status_code}: {_reason(content)}")
-    click.echo(content["access_token"])
+    echo(content["access_token"])
 
 
 def _reason(content: Any) -> str:
@@ -111,7 +122,7 @@ def check(**options: Any) -> None:
     """Check settings, database, schema version and signing keys."""
     settings = load_settings(options)
     bootstrap.load_configured_vocabulary(settings)
-    click.echo(f"settings  ok: base URL {settings.base_url}")
+    echo(f"settings  ok: base URL {settings.base_url}")
     with bootstrap.database_url(settings) as dsn:
         asyncio.run(_check(bootstrap.with_secret_key(settings), dsn))
 
@@ -119,10 +130,10 @@ def check(**options: Any) -> None:
 async def _check(settings: Settings, dsn: str) -> None:
     async with open_admin_database(dsn) as database:
         pool = database.readers
-        click.echo(f"database  ok: {await server_version(pool)}")
-        click.echo(f"schema    ok: version {await migrations.verify(pool)}")
+        echo(f"database  ok: {await server_version(pool)}")
+        echo(f"schema    ok: version {await migrations.verify(pool)}")
         tokens = await bootstrap.load_keys(settings, database)
-    click.echo(f"keys      ok: {len(tokens.signing_keys.key_set.keys)} signing keys")
+    echo(f"keys      ok: {len(tokens.signing_keys.key_set.keys)} signing keys")
     if settings.oauth_issuer:
         count = await bootstrap.count_external_keys(settings)
-        click.echo(f"issuer    ok: {count} keys of {settings.oauth_issuer}")
+        echo(f"issuer    ok: {count} keys of {settings.oauth_issuer}")

@@ -21,6 +21,7 @@ from lrs.cli.options import (
     partner_argument,
     setting_options,
 )
+from lrs.cli.output import echo
 from lrs.store import registry
 from lrs.store.postgres import Database
 from lrs.store.registry import Credential, Partner
@@ -48,7 +49,7 @@ def partner_add(name: str, title: str, home_page: str | None, **options: Any) ->
         return await credentials.add_partner(database, name, title, home_page)
 
     added = run_with_database(settings, add)
-    click.echo(f"partner {added.name}, home page {added.home_page}")
+    echo(f"partner {added.name}, home page {added.home_page}")
 
 
 @partner.command("list")
@@ -57,7 +58,7 @@ def partner_list(**options: Any) -> None:
     """List all partners."""
 
     for row in run_with_database(load_settings(options), registry.list_partners):
-        click.echo(f"{row.name}\t{row.title}\t{row.home_page}\t{format_day(row.created_at)}")
+        echo(row.name, row.title, row.home_page, format_day(row.created_at))
 
 
 @click.group()
@@ -127,8 +128,7 @@ def credential_list(partner_name: str | None, **options: Any) -> None:
 
     for row in run_with_database(load_settings(options), fetch):
         granted = ",".join(sorted(row.scopes))
-        columns = (row.partner, row.key, row.kind, granted, _state(row), row.label)
-        click.echo("\t".join(columns))
+        echo(row.partner, row.key, row.kind, granted, _state(row), row.label)
 
 
 def _state(row: Credential) -> str:
@@ -164,12 +164,13 @@ def credential_revoke(key: str, **options: Any) -> None:
         await registry.revoke_credential(database, key)
 
     run_with_database(load_settings(options), revoke)
-    click.echo(f"revoked {key}")
+    echo(f"revoked {key}")
 
 
 def _show(issued: IssuedCredential) -> None:
+    echo(f"key     {issued.key}")
     if issued.kind == "bearer":
-        click.echo(f"key     {issued.key}\ntoken   {issued.token}")
+        echo(f"token   {issued.token}")
     else:
-        click.echo(f"key     {issued.key}\nsecret  {issued.secret}")
-    click.echo("Store the secret now: it is not shown again.", err=True)
+        echo(f"secret  {issued.secret}")
+    echo("Store the secret now: it is not shown again.", err=True)

@@ -18,6 +18,7 @@ from lrs.cli.options import (
     partner_argument,
     setting_options,
 )
+from lrs.cli.output import echo
 from lrs.errors import InvalidImport
 from lrs.people import importer, rows
 from lrs.people.checks import NAME_COLUMNS
@@ -55,12 +56,12 @@ def people_import(partner_name: str, file: Path, preview: bool, **options: Any) 
     plan = run_with_database(load_settings(options), plan_or_import)
     for outcome in plan.outcomes if preview else plan.refused:
         if outcome.kind != "unchanged":
-            click.echo(_format_outcome(outcome), err=outcome.kind == "refused")
+            echo(*_columns(outcome), err=outcome.kind == "refused")
     counts = Counter(outcome.kind for outcome in plan.outcomes)
     summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    click.echo(f"{len(plan.outcomes)} rows: {summary}" if counts else "no rows")
+    echo(f"{len(plan.outcomes)} rows: {summary}" if counts else "no rows")
     if plan.refused:
-        click.echo("No row was imported: at least one is invalid.", err=True)
+        echo("No row was imported: at least one is invalid.", err=True)
         sys.exit(1)
 
 
@@ -98,9 +99,10 @@ def _with_progress(parsed: Iterable[Row], estimated_count: int) -> list[Row]:
         return list(bar)
 
 
-def _format_outcome(outcome: RowOutcome) -> str:
+def _columns(outcome: RowOutcome) -> list[str]:
     row = outcome.row
     name = row.values.get(NAME_COLUMNS.get(row.kind, "user"), "")
     errors = [f"{item.pointer[1:]}: {item.detail}".lstrip(": ") for item in outcome.violations]
     details = "; ".join(errors) or ", ".join(outcome.changes)
-    return f"{row.location}\t{row.kind}\t{name}\t{outcome.kind}\t{details}".rstrip()
+    columns = [str(row.location), row.kind, name, outcome.kind]
+    return [*columns, details] if details else columns

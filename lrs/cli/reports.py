@@ -19,6 +19,7 @@ from lrs.cli.options import (
     partner_argument,
     setting_options,
 )
+from lrs.cli.output import echo
 from lrs.errors import NotFound
 from lrs.projection.lag import Backlog, read_backlogs
 from lrs.projection.rebuild import rebuild_partner
@@ -72,7 +73,7 @@ def reports_grant(
     _show(dsn, role, schema, password if granted.password_set else None)
     _warn(granted, role)
     if embedded and not settings.reports_address:
-        click.echo(
+        echo(
             "Only the user of the server can connect to this address. To allow others, set "
             "LRS_REPORTS_ADDRESS and restart the server.",
             err=True,
@@ -98,11 +99,9 @@ def reports_revoke(partner_name: str, role: str | None, schema: str | None, **op
         )
 
     dropped = run_with_database(load_settings(options), revoke)
-    click.echo(f"revoked {role}")
+    echo(f"revoked {role}")
     if not dropped:
-        click.echo(
-            f"The role {role} was not dropped: it has other privileges or owns objects.", err=True
-        )
+        echo(f"The role {role} was not dropped: it has other privileges or owns objects.", err=True)
 
 
 @reports.command("rebuild")
@@ -139,7 +138,7 @@ def reports_lag(partner_name: str | None, **options: Any) -> None:
     for backlog in run_with_database(load_settings(options), fetch):
         watermark = backlog.watermark.isoformat() if backlog.watermark else "no data yet"
         lag = f"lag {backlog.lag_seconds:.1f} s" if backlog.oldest_pending_at else "up to date"
-        click.echo(f"{backlog.partner}\t{watermark}\t{lag}")
+        echo(backlog.partner, watermark, lag)
 
 
 async def _backlogs(database: Database, partner_name: str | None) -> list[Backlog]:
@@ -162,36 +161,37 @@ def _show(dsn: str, role: str, schema: str, password: str | None) -> None:
     secret = f":{password}" if password else ""
     address = url.netloc.rpartition("@")[2]
     connection = urlunsplit(url._replace(netloc=f"{quote(role)}{secret}@{address}"))
-    click.echo(f"schema    {schema}\nrole      {role}")
+    echo(f"schema    {schema}")
+    echo(f"role      {role}")
     if password:
-        click.echo(f"password  {password}")
-    click.echo(f"url       {connection}")
+        echo(f"password  {password}")
+    echo(f"url       {connection}")
     if password:
-        click.echo("Store the password now: it is not shown again.", err=True)
+        echo("Store the password now: it is not shown again.", err=True)
 
 
 def _warn(granted: GrantResult, role: str) -> None:
     if not granted.limits_set:
-        click.echo(
+        echo(
             f"No privilege to alter the role {role}: its search_path, timeouts and read-only "
             "default were not set.",
             err=True,
         )
     if not granted.sessions_limited:
-        click.echo(
+        echo(
             f"No privilege to see and end the sessions of {role}: their time is not limited. An "
             "administrator can: grant pg_read_all_stats, pg_signal_backend to …, or grant the role "
             "to the server's role.",
             err=True,
         )
     if granted.excess:
-        click.echo(
+        echo(
             "The role may do more than a reader needs, mostly as every role of this database. A "
             "superuser can change that:",
             err=True,
         )
         for statement in granted.excess:
-            click.echo(f"  {statement};", err=True)
+            echo(f"  {statement};", err=True)
 
 
 class _ProgressBars(ExitStack):

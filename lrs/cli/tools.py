@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -18,8 +18,11 @@ from lrs.cli.options import (
     optional_partner_argument,
     overlap_option,
     partner_argument,
+    read_secret,
+    secret_file_option,
     setting_options,
 )
+from lrs.cli.output import echo
 from lrs.store import registry
 from lrs.store import tools as stored_tools
 from lrs.store.postgres import Database
@@ -37,12 +40,20 @@ def tool() -> None:
 @partner_argument
 @click.argument("name")
 @click.option("--consumer-key", help="LTI consumer key.  [default: generated]")
-@click.option("--secret", envvar="SECRET", help="Shared secret [SECRET].  [default: generated]")
+@secret_file_option
 @setting_options(*DATABASE)
 def tool_add(
-    partner_name: str, name: str, consumer_key: str | None, secret: str | None, **options: Any
+    partner_name: str,
+    name: str,
+    consumer_key: str | None,
+    secret_file: TextIO | None,
+    **options: Any,
 ) -> None:
-    """Add the tool NAME to PARTNER. Its secret is shown once."""
+    """Add the tool NAME to PARTNER. Its secret is shown once.
+
+    A secret has 8 to 255 printable characters. Without --secret-file and SECRET it is generated.
+    """
+    secret = read_secret(secret_file)
     settings = bootstrap.with_secret_key(load_settings(options))
     secret_box = bootstrap.secret_box(settings)
 
@@ -73,8 +84,7 @@ def tool_list(partner_name: str | None, **options: Any) -> None:
 
     for row in run_with_database(load_settings(options), fetch):
         state = "revoked" if row.revoked_at else "active"
-        columns = (row.partner, row.name, row.consumer_key, state, format_day(row.created_at))
-        click.echo("\t".join(columns))
+        echo(row.partner, row.name, row.consumer_key, state, format_day(row.created_at))
 
 
 @tool.command("rotate")
@@ -109,7 +119,7 @@ def tool_revoke(partner_name: str, name: str, **options: Any) -> None:
         await stored_tools.revoke_tool(database, partner.partner_id, tools.check_name(name))
 
     run_with_database(load_settings(options), revoke)
-    click.echo(f"revoked {name}")
+    echo(f"revoked {name}")
 
 
 @tool.command("page-views")
@@ -123,9 +133,10 @@ def tool_page_views(partner_name: str, switch: str, **options: Any) -> None:
         await stored_tools.set_page_views(database, partner_name, _SWITCH[switch])
 
     run_with_database(load_settings(options), set_page_views)
-    click.echo(f"page views of {partner_name}: {switch}")
+    echo(f"page views of {partner_name}: {switch}")
 
 
 def _show(issued: IssuedTool) -> None:
-    click.echo(f"key     {issued.consumer_key}\nsecret  {issued.secret}")
-    click.echo("Store the secret now: it is not shown again.", err=True)
+    echo(f"key     {issued.consumer_key}")
+    echo(f"secret  {issued.secret}")
+    echo("Store the secret now: it is not shown again.", err=True)

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import re
 from contextvars import ContextVar
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.orjson import OrjsonFormatter
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+# C1 control characters, line separators and characters that change the direction of text: some
+# terminals execute them, and JSON does not require escapes for them.
+_UNSAFE = re.compile("[\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+class JSONFormatter(OrjsonFormatter):
+    """Escapes every character of a request that could control the terminal of the operator."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        if line.isascii():
+            return line
+        return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
 class RequestIdFilter(logging.Filter):
@@ -32,7 +49,7 @@ def configuration(level: str) -> dict[str, Any]:
         },
         "formatters": {
             "json": {
-                "()": "pythonjsonlogger.orjson.OrjsonFormatter",
+                "()": "lrs.observability.logs.JSONFormatter",
                 "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
                 # uvicorn adds a second, colored message for terminals.
                 "reserved_attrs": [*RESERVED_ATTRS, "color_message", "repeats_summary"],

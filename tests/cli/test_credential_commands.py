@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
+import pytest
+from click.testing import CliRunner
 
 from lrs.auth import credential_secrets, scopes
+from lrs.cli import main
 from tests.support.cli import Lrs, new_name, printed_fields, refused
 from tests.support.statements import statement
 
@@ -128,7 +132,7 @@ def test_nul_character_in_an_argument_is_refused(lrs: Lrs, name: str) -> None:
 def test_token_is_requested_from_a_running_server(lrs: Lrs, name: str, server: str) -> None:
     reported = printed_fields(lrs("credential", "add", name))
     result = lrs(
-        "token", "--url", f"{server}/", "--key", reported["key"], "--secret", reported["secret"]
+        *("token", "--url", f"{server}/", "--key", reported["key"]), SECRET=reported["secret"]
     )
     assert result.exit_code == 0, result.output
     answer = httpx.post(
@@ -138,8 +142,8 @@ def test_token_is_requested_from_a_running_server(lrs: Lrs, name: str, server: s
     )
     assert answer.status_code == 200
     narrow = lrs(
-        *("token", "--url", server, "--key", reported["key"], "--secret", reported["secret"]),
-        *("--scope", "track/write"),
+        *("token", "--url", server, "--key", reported["key"], "--scope", "track/write"),
+        SECRET=reported["secret"],
     )
     answer = httpx.get(
         f"{server}/v1/partners/{name}/statements",
@@ -156,4 +160,57 @@ def test_failed_token_request_is_reported(lrs: Lrs, server: str) -> None:
         ("nonsense", "Token request to nonsense"),
         ("http://[", "Token request to"),
     ):
-        assert words in refused(lrs("token", "--url", url, "--key", "x", "--secret", "y"))
+        assert words in refused(lrs("token", "--url", url, "--key", "x", SECRET="y"))
+
+
+def test_secret_is_read_from_a_file_or_standard_input_or_prompt(
+    lrs: Lrs, name: str, server: str, tmp_path: Path
+) -> None:
+    reported = printed_fields(lrs("credential", "add", name))
+    path = tmp_path / "secret"
+    path.write_text(reported["secret"] + "\n")
+    arguments = ("token", "--url", server, "--key", reported["key"])
+    assert lrs(*arguments, "--secret-file", str(path), SECRET="wrong").exit_code == 0
+    environment = {"SECRET": None, "LRS_DATABASE_URL": None}
+    for more in (("--secret-file", "-"), ()):
+        result = CliRunner().invoke(
+            main.main, (*arguments, *more), input=reported["secret"] + "\n", env=environment
+        )
+        assert result.exit_code == 0, result.output
+        assert reported["secret"] not in result.output
+    path.write_bytes(b"\xff\xfe")
+    assert "is not UTF-8" in refused(lrs(*arguments, "--secret-file", str(path)))
+    assert lrs(*arguments, "--secret-file", str(tmp_path / "none")).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("token", "--key", "x", "--secret", "y"), ("tool", "add", "acme", "quiz", "--secret", "y")],
+    ids=lambda arguments: arguments[0],
+)
+def test_secret_as_an_argument_is_refused(lrs: Lrs, arguments: tuple[str, ...]) -> None:
+    result = lrs(*arguments)
+    assert result.exit_code == 2
+    assert "--secret-file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://lrs:hidden@127.0.0.1:1/lrs",
+        "postgresql://lrs:hidden@127.0.0.1:1,127.0.0.1:2/lrs",
+        "postgresql:///lrs?host=/nowhere&password=hidden",
+        "postgresql:///lrs?host=/nowhere&sslpassword=hidden",
+    ],
+)
+def test_database_password_as_an_argument_is_refused(lrs: Lrs, url: str) -> None:
+    for command in (("partner", "list"), ("serve",), ("migrate",)):
+        sentence = refused(lrs(*command, "--database-url", url))
+        assert sentence.startswith("--database-url: other users")
+        assert "hidden" not in sentence
+
+
+@pytest.mark.parametrize("url", ["postgresql://lrs@127.0.0.1:1/lrs", "postgresql://[::1/lrs"])
+def test_database_url_without_a_password_is_an_option(lrs: Lrs, url: str) -> None:
+    sentence = refused(lrs("partner", "list", "--database-url", url))
+    assert sentence.startswith(("The database does not answer: ", "LRS_DATABASE_URL: "))

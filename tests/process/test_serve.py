@@ -107,13 +107,14 @@ def test_workers_use_the_settings_of_the_command(data: Path) -> None:
         "--workers",
         "2",
         LRS_MAX_BATCH_ITEMS="2",
-        LRS_DEMO_PARTNER="no",
+        LRS_HOST="0.0.0.0",
         LRS_METRICS_ADDRESS=metrics_address,
         LRS_METRICS_TOKEN=token,
     )
     try:
         listed: Any = run("partner", "list", "--data-directory", str(data))
-        assert listed.stdout == ""
+        assert listed.stdout == ""  # no demo partner on a public address
+        assert "secret " not in server.greeting
         run("partner", "add", "acme", "--data-directory", str(data))
         issued = run("credential", "add", "acme", "--data-directory", str(data)).stdout.split()
         auth, headers = (issued[1], issued[3]), {"X-Experience-API-Version": "1.0.3"}

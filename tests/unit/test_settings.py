@@ -152,6 +152,8 @@ def test_invalid_variable_is_named_in_the_error(name: str, value: str) -> None:
             "9" * 20,
             "expected an integer from 1 to 1000, got '999",
         ),
+        ("LRS_PUBLIC_URL", "http://[::1", "expected a URL such as"),
+        ("LRS_ACCEPTED_SECRET_KEY", "short", "expected at least 32 characters"),
         ("LRS_DEMO_PARTNER", "perhaps", "expected true or false, got 'perhaps'"),
         ("LRS_LOG_LEVEL", "loud", "expected debug, info, warning or error, got 'loud'"),
         ("LRS_PUBLIC_URL", "https://a.b/", "without a trailing slash, got 'https://a.b/'"),
@@ -206,6 +208,36 @@ def test_metrics_address_for_other_hosts_requires_a_token() -> None:
 )  # fmt: skip
 def test_loopback_addresses(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, True),
+        ({"LRS_HOST": "localhost"}, True),
+        ({"LRS_HOST": "127.9.9.9"}, True),
+        ({"LRS_HOST": "::1", "LRS_PUBLIC_URL": "http://[::1]:8080"}, True),
+        ({"LRS_PUBLIC_URL": "http://localhost:8080/prefix"}, True),
+        ({"LRS_HOST": "0.0.0.0"}, False),
+        ({"LRS_HOST": "::"}, False),
+        ({"LRS_HOST": "192.0.2.1"}, False),
+        ({"LRS_HOST": "lrs.example.com"}, False),
+        ({"LRS_PUBLIC_URL": "https://lrs.example.com"}, False),
+        ({"LRS_HOST": "0.0.0.0", "LRS_PUBLIC_URL": "http://127.0.0.1:8080"}, False),
+        ({"LRS_HOST": "0.0.0.0", "LRS_DEMO_PARTNER": "true"}, True),
+        ({"LRS_PUBLIC_URL": "https://lrs.example.com", "LRS_DEMO_PARTNER": "on"}, True),
+        ({"LRS_DEMO_PARTNER": "no"}, False),
+    ],
+    ids=str,
+)
+def test_demo_partner_is_created_by_default_on_loopback_only(
+    environ: dict[str, str], expected: bool
+) -> None:
+    assert from_environment(environ).demo_partner is expected
+
+
+def test_host_of_the_flag_decides_on_the_demo_partner() -> None:
+    assert from_environment({}, {"host": "0.0.0.0"}).demo_partner is False
 
 
 def test_secret_key_of_32_characters_is_accepted() -> None:

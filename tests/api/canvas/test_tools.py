@@ -314,7 +314,7 @@ async def test_tool_command_adds_lists_rotates_and_revokes(
     [
         (("add", "nobody", "player"), "Partner 'nobody' not found."),
         (("add", "PARTNER", "a b"), "is not a valid tool name"),
-        (("add", "PARTNER", "a", "--secret", "x"), "8 to 255 printable"),
+        (("add", "PARTNER", "a", "--secret-file", "/dev/null"), "8 to 255 printable"),
         (("rotate", "PARTNER", "player"), "Tool 'player' not found"),
         (("revoke", "PARTNER", "player"), "Tool 'player' not found"),
         (("page-views", "nobody", "on"), "Partner 'nobody' not found."),
