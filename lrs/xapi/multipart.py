@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any
 
 from lrs.errors import BadRequest, TooLarge, UnsupportedMediaType, Violation
@@ -29,6 +30,8 @@ _HASH = "x-experience-api-hash"
 _OCTETS = "application/octet-stream"
 _ALGORITHMS = {64: "sha256", 96: "sha384", 128: "sha512"}
 _BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")
+_EOL = b"\r\n"
+_UNENCODED = ("binary", "8bit", "7bit")
 _HEX = re.compile(r"[0-9a-f]+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _FOLD = re.compile(r"\r?\n[ \t]+")
@@ -87,14 +90,66 @@ def parse(body: bytes, content_type: str) -> tuple[bytes, dict[str, Attachment]]
 
     Raises BadRequest, UnsupportedMediaType, TooLarge.
     """
-    first, *others = split(body, boundary(content_type))
+    mark = boundary(content_type)
+    first, *others = split(body, mark)
     _require_json(first)
     attachments: dict[str, Attachment] = {}
-    for number, part in enumerate(others, 2):
-        sha2 = _checked_hash(part, number)
+    for sha2, part in _verified(others, mark):
         kind = part.headers.get("content-type") or _OCTETS
         attachments.setdefault(sha2, Attachment(part.content, kind))
     return first.content, attachments
+
+
+def _verified(parts: Iterable[Part], boundary: str) -> Iterator[tuple[str, Part]]:
+    """The attachments with their SHA-2, verified with the bytes. Raises BadRequest.
+
+    TinCanJS, ADL's xAPIWrapper and @xapi/xapi write no line ending between an attachment and the
+    next boundary. A part whose hash does not fit is cut at such a boundary if the hash fits then.
+    """
+    for number, part in enumerate(parts, 2):
+        sha2, algorithm = _declared_hash(part.headers, number)
+        actual = hashlib.new(algorithm, part.content).hexdigest()
+        if actual == sha2:
+            yield sha2, part
+        elif separated := _separate(part, number, boundary):
+            yield from separated
+        else:
+            raise BadRequest(
+                f"Part {number}: X-Experience-API-Hash is not the {algorithm} of its "
+                f"{len(part.content)} bytes, which is {actual}."
+            )
+
+
+def _separate(part: Part, number: int, boundary: str) -> list[tuple[str, Part]]:
+    """The attachments in a part, cut at boundaries; none unless every hash fits.
+
+    Each byte is hashed once.
+    """
+    line = re.compile(rb"--%s(--)?[ \t]*+(\r?\n|\Z)" % re.escape(boundary.encode()))
+    text, stop = part.content + _EOL, len(part.content)
+    separated: list[tuple[str, Part]] = []
+    start, headers = 0, part.headers
+    sha2, algorithm = _declared_hash(part.headers, number)
+    hashed, position = hashlib.new(algorithm), 0
+    for mark in islice(line.finditer(text, 0, stop), MAX_PARTS):
+        if mark.start() < start:
+            continue
+        hashed.update(text[position : mark.start()])
+        position = mark.start()
+        if hashed.hexdigest() != sha2:
+            continue
+        separated.append((sha2, Part(headers, text[start:position])))
+        if mark[1]:
+            return separated
+        headers, start = _head(text, number, mark.end() - len(mark[2]), stop, mark[2])
+        sha2, algorithm = _declared_hash(headers, number)
+        hashed, position = hashlib.new(algorithm), start
+    for end in (stop, len(text)):  # the last line ending may be content
+        hashed.update(text[position:end])
+        position = end
+        if hashed.hexdigest() == sha2:
+            return [*separated, (sha2, Part(headers, text[start:end]))]
+    return []
 
 
 def _delimiters(body: bytes, boundary: str) -> tuple[bytes, list[re.Match[bytes]]]:
@@ -113,8 +168,19 @@ def _delimiters(body: bytes, boundary: str) -> tuple[bytes, list[re.Match[bytes]
             if len(delimiters) > MAX_PARTS:
                 raise TooLarge(f"The body has more than {MAX_PARTS} parts.")
         if delimiters:
-            raise BadRequest(f"The body ends without the closing line --{boundary}--.")
+            return eol, [*delimiters, _closing_without_line_ending(body, boundary, delimiters[-1])]
     raise BadRequest(f"The body has no line --{boundary}, the boundary in Content-Type.")
+
+
+def _closing_without_line_ending(
+    body: bytes, boundary: str, last: re.Match[bytes]
+) -> re.Match[bytes]:
+    """The last closing boundary, where a client omits the line ending before it."""
+    mark = re.compile(rb"--%s--[ \t]*+(?=\r?\n|\Z)" % re.escape(boundary.encode()))
+    closing = deque(mark.finditer(body, last.end()), maxlen=1)
+    if not closing:
+        raise BadRequest(f"The body ends without the closing line --{boundary}--.")
+    return closing[0]
 
 
 def _require_parts(delimiters: list[re.Match[bytes]]) -> list[re.Match[bytes]]:
@@ -125,14 +191,22 @@ def _require_parts(delimiters: list[re.Match[bytes]]) -> list[re.Match[bytes]]:
 
 def _part(body: bytes, number: int, start: int, stop: int, eol: bytes) -> Part:
     """The part between two delimiters; the line ending before a delimiter belongs to it."""
+    headers, content_start = _head(body, number, start, stop, eol)
+    return Part(headers, body[content_start:stop])
+
+
+def _head(
+    body: bytes, number: int, start: int, stop: int, eol: bytes
+) -> tuple[dict[str, str], int]:
+    """The headers after a delimiter, and the position of the content. Raises BadRequest."""
     header_limit = start + MAX_HEADER_BYTES + 3 * len(eol)
     blank = body.find(2 * eol, start, min(stop + len(eol), header_limit))
     if blank < 0:
         raise BadRequest(
             f"Part {number}: expected headers within {MAX_HEADER_BYTES} bytes and an empty line."
         )
-    headers = body[start + len(eol) : blank].decode(errors="replace")
-    return Part(_headers(headers, number), body[blank + 2 * len(eol) : stop])
+    text = body[start + len(eol) : blank].decode(errors="replace")
+    return _headers(text, number), blank + 2 * len(eol)
 
 
 def _headers(text: str, number: int) -> dict[str, str]:
@@ -155,37 +229,32 @@ def _require_json(part: Part) -> None:
             f"Part 1: expected the statements, as application/json, found {excerpt(kind)}."
         )
     encoding = part.headers.get("content-transfer-encoding", "binary")
-    if encoding.lower() not in ("binary", "8bit", "7bit"):
+    if encoding.lower() not in _UNENCODED:
         raise BadRequest(
             f"Part 1: expected no Content-Transfer-Encoding, found {excerpt(encoding)}."
         )
 
 
-def _checked_hash(part: Part, number: int) -> str:
-    """The value of X-Experience-API-Hash, verified with the bytes of the part."""
-    encoding = part.headers.get("content-transfer-encoding", "")
-    if encoding.lower() != "binary":
+def _declared_hash(headers: Mapping[str, str], number: int) -> tuple[str, str]:
+    """The value of X-Experience-API-Hash, and its algorithm."""
+    encoding = headers.get("content-transfer-encoding", "binary")
+    if encoding.lower() not in _UNENCODED:
         raise BadRequest(
             f"Part {number}: expected Content-Transfer-Encoding: binary, found {excerpt(encoding)}."
         )
-    if _HASH not in part.headers:
+    if _HASH not in headers:
         raise BadRequest(
             f"Part {number}: the header X-Experience-API-Hash is missing. "
             "Part 1 has all statements; every other part is an attachment."
         )
-    sha2 = part.headers[_HASH].lower()
+    sha2 = headers[_HASH].lower()
     algorithm = _ALGORITHMS.get(len(sha2)) if _HEX.fullmatch(sha2) else None
     if algorithm is None:
         raise BadRequest(
             f"Part {number}: expected X-Experience-API-Hash to be the hexadecimal digits "
             f"of a SHA-256, SHA-384 or SHA-512, found {excerpt(sha2)}."
         )
-    if (actual := hashlib.new(algorithm, part.content).hexdigest()) != sha2:
-        raise BadRequest(
-            f"Part {number}: X-Experience-API-Hash is not the {algorithm} of its "
-            f"{len(part.content)} bytes, which is {actual}."
-        )
-    return sha2
+    return sha2, algorithm
 
 
 # Matching
@@ -289,4 +358,5 @@ def attachment_head(boundary: str, sha2: str, kind: str) -> bytes:
 
 
 def closing_boundary(boundary: str) -> bytes:
-    return f"\r\n--{boundary}--\r\n".encode()
+    """The end of the body. TinCanPHP takes a line ending after it for another part."""
+    return f"\r\n--{boundary}--".encode()

@@ -104,7 +104,7 @@ def read(answer: httpx.Response) -> Answer:
     line = b"--" + boundary.encode()
     pieces = (b"\r\n" + answer.content).split(b"\r\n" + line)
     assert pieces[0] == b""
-    assert pieces[-1] == b"--\r\n"
+    assert pieces[-1] == b"--"
     contents: dict[str, bytes] = {}
     headers = []
     for piece in pieces[1:-1]:

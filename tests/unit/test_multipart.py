@@ -185,7 +185,7 @@ HASHLESS = part(b"x", "Content-Transfer-Encoding: binary")
         (JSON_PART + b"\r\n" + body(attached(b"x")), 'Part 1: .*"text/plain"'),
         (body(part(b"e30=", "Content-Type: application/json", "Content-Transfer-Encoding: base64")),
          "Part 1: expected no Content-Transfer-Encoding"),
-        (body(JSON_PART, JSON_PART), "Part 2: expected Content-Transfer-Encoding: binary"),
+        (body(JSON_PART, JSON_PART), "Part 2: .*X-Experience-API-Hash is missing"),
         (body(JSON_PART, attached(b"x"), ENCODED), 'Part 3: .*binary, found "base64"'),
         (body(JSON_PART, HASHLESS), "Part 2: .*X-Experience-API-Hash is missing"),
         (body(JSON_PART, attached(b"x", sha256(b"y"))), f"Part 2: .*{sha256(b'x')}"),
@@ -326,6 +326,56 @@ def test_attachment_hashes_are_distinct_and_lower_case() -> None:
     assert multipart.attachment_hashes(statement()) == []
 
 
+# Boundaries without a line ending before them
+
+
+CONTENTS = [
+    [b"first", b"second"],
+    [bytes(range(256)), b""],
+    [b"ends with\r\n", b"\r\n", b"x" * 70_000],
+    [f"a --{DASHES}\r\n b".encode(), b"after a boundary inside"],
+]
+
+
+def without_line_endings(contents: list[bytes]) -> bytes:
+    """A body as TinCanJS writes it: no line ending between an attachment and the boundary."""
+    mark = f"--{DASHES}".encode()
+    text = mark + b"\r\nContent-Type: application/json\r\n\r\n{}\r\n"
+    for content in contents:
+        text += mark + b"\r\n" + attached(content)
+    return text + mark + b"--"
+
+
+@pytest.mark.parametrize("contents", CONTENTS)
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\nepilogue"])
+def test_missing_line_ending_before_a_boundary_is_accepted(
+    contents: list[bytes], end: bytes
+) -> None:
+    _, attachments = multipart.parse(without_line_endings(contents) + end, MIXED)
+    assert [item.content for item in attachments.values()] == contents
+
+
+@given(contents=st.lists(st.binary(max_size=40), unique=True, max_size=5), ends=st.booleans())
+def test_contents_with_and_without_line_endings_are_the_same(
+    contents: list[bytes], ends: bool
+) -> None:
+    text = body(JSON_PART, *map(attached, contents)) if ends else without_line_endings(contents)
+    _, attachments = multipart.parse(text, MIXED)
+    assert [item.content for item in attachments.values()] == contents
+
+
+def test_boundary_inside_a_content_with_another_hash_is_refused() -> None:
+    text = without_line_endings([b"first", b"second"]).replace(b"first", b"First")
+    with pytest.raises(BadRequest, match="Part 2: X-Experience-API-Hash"):
+        multipart.parse(text, MIXED)
+
+
+def test_part_without_transfer_encoding_is_accepted() -> None:
+    text = body(JSON_PART, part(b"x", f"X-Experience-API-Hash: {sha256(b'x')}"))
+    _, attachments = multipart.parse(text, MIXED)
+    assert [item.content for item in attachments.values()] == [b"x"]
+
+
 # Writing
 
 
@@ -353,7 +403,6 @@ def test_multipart_body_is_written_byte_for_byte() -> None:
         b"",
         b"x",
         b"--b--",
-        b"",
     ]
     assert written([(sha2.upper(), "text/plain", b"x")], "b") == b"\r\n".join(lines)
 
