@@ -21,12 +21,12 @@ from lrs.api.services import Services
 from lrs.api.xapi import middleware as xapi
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callback_tokens import CallbackTokens
-from lrs.auth.rate_limit import RateLimit
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import LRSError
 from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
+from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports.exports import open_exports
@@ -117,6 +117,7 @@ async def open_services(
             max_connections=settings.max_concurrent_exports,
             timeout_seconds=settings.export_timeout_seconds,
         ) as exports,
+        open_limits(settings, database) as limits,
         open_exposition(database, exports, cache_seconds=metrics_cache_seconds) as exposition,
     ):
         await migrations.verify(database.readers)
@@ -128,7 +129,7 @@ async def open_services(
             transactions_per_partner=_TRANSACTIONS_PER_PARTNER if settings.workers == 1 else 1,
         )
         thread = FairThread()
-        pipeline = IngestPipeline(database, group_commit, thread)
+        pipeline = IngestPipeline(database, group_commit, limits.quotas, thread)
         statement_loader = StatementLoader(database)
         readiness = Readiness(database, has_capacity=group_commit.has_capacity)
         tasks = [
@@ -142,15 +143,18 @@ async def open_services(
                 database,
                 tokens,
                 Authenticator(
-                    database, tokens, cache_seconds=settings.credential_cache_ttl_seconds
+                    database,
+                    tokens,
+                    limits,
+                    cache_seconds=settings.credential_cache_ttl_seconds,
                 ),
-                RateLimit(settings.rate_limit),
+                limits,
                 watermark_reader,
                 statement_loader,
                 PageLoader(database, page_limits),
                 pipeline,
                 secret_box,
-                _callback_tokens(settings, database, secret_box),
+                _callback_tokens(settings, database, secret_box, limits),
                 CanvasReports(
                     pipeline,
                     statement_loader,
@@ -176,11 +180,12 @@ async def open_services(
 
 
 def _callback_tokens(
-    settings: Settings, database: Database, secret_box: SecretBox
+    settings: Settings, database: Database, secret_box: SecretBox, limits: LimitServices
 ) -> CallbackTokens:
     return CallbackTokens(
         database,
         secret_box,
+        limits,
         ttl_seconds=settings.callback_url_ttl_seconds,
         require_body_hash=settings.require_callback_body_hash,
         cache_seconds=settings.credential_cache_ttl_seconds,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import limits
 import msgspec
 
 from lrs.settings import PREFIX, Settings, SettingsError, is_loopback, settings_schema
@@ -67,7 +66,6 @@ def convert(values: Mapping[str, Any]) -> Settings:
         raise SettingsError("LRS_OAUTH_ISSUER and LRS_OAUTH_JWKS must be set together.")
     _check_port("LRS_REPORTS_ADDRESS", settings.reports_address)
     _check_metrics(settings)
-    _check_rate_limit(settings.rate_limit)
     _check_database_url(settings.database_url)
     return settings
 
@@ -126,16 +124,6 @@ def _check_metrics(settings: Settings) -> None:
             f"LRS_METRICS_TOKEN must be set for LRS_METRICS_ADDRESS {settings.metrics_address}: "
             "without it, only direct clients on the same host read metrics."
         )
-
-
-def _check_rate_limit(rate: str) -> None:
-    try:
-        if rate and len(limits.parse_many(rate)) != 1:
-            raise ValueError(rate)
-    except ValueError:
-        raise SettingsError(
-            f"LRS_RATE_LIMIT: expected one rate such as 100/second, got {rate!r}."
-        ) from None
 
 
 def _boolean_text(name: str, value: Any) -> Any:

@@ -22,10 +22,12 @@
     ├── PreconditionFailed           412
     ├── TooLarge                     413
     ├── TooManyRequests              429
+    │   └── QuotaExceeded            429
     ├── RequestHeaderFieldsTooLarge  431
     ├── InternalError                500
-    └── Unavailable                  503
-        └── Overloaded               503
+    ├── Unavailable                  503
+    │   └── Overloaded               503
+    └── StorageQuotaExceeded         507
 
 Any module may raise these. `lrs.api.problem_details` renders them (RFC 9457); only callbacks are
 rendered in Canvas's own format.
@@ -202,8 +204,13 @@ class TooLarge(LRSError):
 
 class TooManyRequests(LRSError):
     status = 429
-    code = "too-many-requests"
+    code = "rate-limit-exceeded"
     title = "Rate limit exceeded"
+
+
+class QuotaExceeded(TooManyRequests):
+    code = "quota-exceeded"
+    title = "Quota exceeded"
 
 
 class RequestHeaderFieldsTooLarge(LRSError):
@@ -225,3 +232,9 @@ class Unavailable(LRSError):
 class Overloaded(Unavailable):
     code = "overloaded"
     title = "Server overloaded"
+
+
+class StorageQuotaExceeded(LRSError):
+    status = 507
+    code = "quota-exceeded"
+    title = "Quota exceeded"

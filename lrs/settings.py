@@ -18,11 +18,18 @@ from lrs.errors import OperatorError
 
 PREFIX = "LRS_"
 
+RATE_PATTERN = (
+    "((?P<quota>[1-9][0-9]{0,8})(/| per )((?P<count>[1-9][0-9]{0,2}) )?"
+    "(?P<unit>second|minute|hour|day)s?)?"
+)
+"""A rate such as 100/second or 500/10 seconds, or an empty text: no limit."""
+
 # Seconds: the longest timeout that timers and PostgreSQL accept, and the longest lifetime.
 _THREE_WEEKS = 2_000_000
 _HUNDRED_YEARS = 3_000_000_000
 
 _ADDRESS = r"^(([0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$"
+_MAX_BIGINT = 2**63 - 1
 
 
 class SettingsError(OperatorError):
@@ -246,12 +253,68 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_limit: Annotated[
         str,
         Meta(
+            pattern=f"^{RATE_PATTERN}$",
+            extra_json_schema=_expected("a rate such as 100/second or 500/10 seconds"),
             description=(
-                "Rate limit of one credential on one worker, such as `100/second` or "
-                "`5000/minute`. Empty: no limit."
-            )
+                "Rate limit of one credential or tool on all servers, such as `100/second` or "
+                "`500/10 seconds`. Empty: no limit."
+            ),
         ),
     ] = ""
+    partner_rate_limit: Annotated[
+        str,
+        Meta(
+            pattern=f"^{RATE_PATTERN}$",
+            extra_json_schema=_expected("a rate such as 100/second or 500/10 seconds"),
+            description=(
+                "Rate limit of one partner, all its credentials and tools together, on all "
+                "servers. Empty: no limit."
+            ),
+        ),
+    ] = ""
+    max_statements_per_day: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=_MAX_BIGINT,
+            description=(
+                "Maximum number of statements that one partner stores in a UTC day. 0: unlimited."
+            ),
+        ),
+    ] = 0
+    max_stored_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=_MAX_BIGINT,
+            description=(
+                "Maximum size of the statements, documents and attachments of one partner. 0: "
+                "unlimited."
+            ),
+        ),
+    ] = 0
+    max_concurrent_requests_per_partner: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description=(
+                "Maximum number of authenticated requests of one partner that one worker processes "
+                "at a time; others are rejected with 429. 0: unlimited."
+            ),
+        ),
+    ] = 256
+    max_authentication_failures: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description=(
+                "Maximum number of failed authentications per minute of one client address, and of "
+                "one key, on one worker; others are rejected with 429. 0: unlimited."
+            ),
+        ),
+    ] = 20
     max_statement_bytes: Annotated[
         int,
         Meta(

@@ -47,7 +47,8 @@ where pronamespace = 'public'::regnamespace
 """
 _RELATIONS = """
 select oid, relname as name, relkind = 'v' as is_view, obj_description(oid, 'pg_class') as comment,
-    pg_get_viewdef(oid, true) as view, array_to_string(reloptions, ', ') as options
+    pg_get_viewdef(oid, true) as view, array_to_string(reloptions, ', ') as options,
+    relpersistence = 'u' as is_unlogged
 from pg_class
 where relnamespace = 'public'::regnamespace and relkind in ('r', 'v')
 order by oid
@@ -105,7 +106,8 @@ async def describe(connection: asyncpg.Connection) -> str:
         lines += [_constraint(constraint) for constraint in constraints[row["oid"]]]
         body = ",\n".join(lines)
         options = f" with ({row['options']})" if row["options"] else ""
-        table = f"{head}create table {row['name']} (\n{body}\n){options};\n"
+        kind = "unlogged table" if row["is_unlogged"] else "table"
+        table = f"{head}create {kind} {row['name']} (\n{body}\n){options};\n"
         parts.append(table + "".join(_index(index) for index in indexes[row["oid"]]))
     return "\n".join(parts)
 

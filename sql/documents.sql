@@ -48,8 +48,9 @@ do update set
     updated = greatest(document.updated, excluded.updated);
 
 -- name: delete_document
--- Deletes the document unconditionally.
-delete from document where partner_id = $1 and scope_key = $2 and document_key = $3;
+-- Deletes the document unconditionally; returns its size.
+delete from document where partner_id = $1 and scope_key = $2 and document_key = $3
+returning octet_length(content);
 
 -- name: delete_document_if_unchanged
 -- Compare-and-swap: deletes nothing unless the document still has the ETag $4 and content type $5.
@@ -58,12 +59,16 @@ where partner_id = $1 and scope_key = $2 and document_key = $3 and etag = $4 and
 
 -- name: delete_documents
 -- Deletes all documents of a scope, or of one of its registrations. Rows are locked in key order,
--- so that two of these cannot deadlock.
+-- so that two of these cannot deadlock. Returns the size of the documents.
 with locked as materialized (
     select document_key from document
     where partner_id = $1 and scope_key = $2 and ($3::uuid is null or registration = $3)
     order by document_key
     for update
+),
+deleted as (
+    delete from document
+    where partner_id = $1 and scope_key = $2 and document_key in (select document_key from locked)
+    returning octet_length(content) as size
 )
-delete from document
-where partner_id = $1 and scope_key = $2 and document_key in (select document_key from locked);
+select coalesce(sum(size), 0) from deleted;

@@ -4,15 +4,23 @@
 -- Returns no row if the name is taken.
 insert into partner (name, title, home_page) values ($1, $2, $3)
 on conflict do nothing
-returning partner_id, name, title, home_page, created_at;
+returning partner_id, name, title, home_page, created_at, limits;
 
 -- name: get_partner
 -- A partner by name.
-select partner_id, name, title, home_page, created_at from partner where name = $1;
+select partner_id, name, title, home_page, created_at, limits from partner where name = $1;
 
 -- name: list_partners
 -- Every partner, ordered by name.
-select partner_id, name, title, home_page, created_at from partner order by name;
+select partner_id, name, title, home_page, created_at, limits from partner order by name;
+
+-- name: set_partner_limits
+-- Returns no row if there is no such partner.
+update partner set limits = $2::jsonb where name = $1 returning partner_id;
+
+-- name: set_credential_limits
+-- Returns no row if there is no such credential.
+update credential set limits = $2::jsonb where key = $1 returning key;
 
 -- name: insert_credential
 -- Returns no row if a credential of any partner has the key.
@@ -27,7 +35,8 @@ select
     credential.key, credential.partner_id, partner.name as partner, partner.home_page,
     credential.kind, credential.label, credential.scopes, credential.secret_hash,
     credential.previous_secret_hash, credential.previous_secret_until, credential.created_at,
-    credential.expires_at, credential.revoked_at
+    credential.expires_at, credential.revoked_at, credential.limits,
+    partner.limits as partner_limits
 from credential
 join partner using (partner_id)
 where credential.key = $1;
@@ -38,7 +47,8 @@ select
     credential.key, credential.partner_id, partner.name as partner, partner.home_page,
     credential.kind, credential.label, credential.scopes, credential.secret_hash,
     credential.previous_secret_hash, credential.previous_secret_until, credential.created_at,
-    credential.expires_at, credential.revoked_at
+    credential.expires_at, credential.revoked_at, credential.limits,
+    partner.limits as partner_limits
 from credential
 join partner using (partner_id)
 where $1::text is null or partner.name = $1

@@ -49,6 +49,8 @@ create table partner (
     created_at timestamptz not null default now(),
     -- Whether callbacks record page views; null: as the settings say.
     page_views boolean,
+    -- Limits that differ from the settings; 0 or an empty text is no limit. Null: none differs.
+    limits jsonb,
     primary key (partner_id),
     constraint partner_name_is_unique unique (name),
     constraint partner_name_is_url_safe check (name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$')
@@ -68,6 +70,8 @@ create table credential (
     created_at timestamptz not null default now(),
     expires_at timestamptz,
     revoked_at timestamptz,
+    -- Limits that differ from the settings; 0 or an empty text is no limit. Null: none differs.
+    limits jsonb,
     primary key (key),
     foreign key (partner_id) references partner(partner_id),
     constraint credential_kind_is_client_or_bearer check (kind = any (array['client', 'bearer']))
@@ -553,3 +557,29 @@ create table write_probe (
     written_at timestamptz not null,
     filler text not null
 );
+
+-- Rate limits (GCRA), shared by all servers. Unlogged: a crash of the database resets them.
+create unlogged table rate_limit (
+    partner_id integer not null,
+    -- Empty for the partner itself, or the key of a credential, or "tool" and the name of a tool.
+    subject text not null,
+    -- When the quota is whole again, in seconds since 1970; see lrs/limits/gcra.py.
+    arrival double precision not null,
+    primary key (partner_id, subject)
+) with (fillfactor=50);
+
+-- What partners and credentials have used of their quotas, with what servers have leased.
+create table quota_usage (
+    partner_id integer not null,
+    -- Empty for the partner itself, or the key of a credential, or "tool" and the name of a tool.
+    subject text not null,
+    resource text not null,
+    -- The UTC day on which the statements are counted; 1970-01-01 for stored bytes.
+    day date not null,
+    used bigint not null,
+    -- When the stored bytes were counted last; null: never.
+    counted_at timestamptz,
+    primary key (partner_id, subject, resource),
+    constraint quota_usage_resource_is_statements_or_bytes check (resource = any
+        (array['statements', 'bytes']))
+) with (fillfactor=50);

@@ -55,6 +55,7 @@ def settings(database_url: str) -> Settings:
             "secret_key": SECRET_KEY,
             "credential_cache_ttl_seconds": 0.05,
             "log_level": "warning",
+            "max_authentication_failures": 0,  # all tests share one client address
         }
     )
 

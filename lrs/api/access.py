@@ -1,6 +1,8 @@
-"""Authentication and authorization of a request: rate limit, scopes and partner."""
+"""Authentication and authorization of a request: limits, scopes and partner."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from starlette.requests import Request
 
@@ -10,6 +12,7 @@ from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import Forbidden
 from lrs.ingest.model import IngestContext
+from lrs.limits.model import Subject
 from lrs.observability.server_timing import stage
 from lrs.xapi.validation import Version
 
@@ -18,12 +21,12 @@ BASIC_OR_BEARER = frozenset({"basic", "bearer"})
 
 
 async def authenticate(request: Request, schemes: frozenset[str]) -> Caller:
-    """The caller, whose rate limit is charged.
+    """The caller, to whose limits the request is charged.
 
     Raises Unauthorized, TokenExpired, TooManyRequests, Overloaded.
     """
     caller = await identify(request, header(request.scope, b"authorization"), schemes)
-    services(request).rate_limit.check(caller.key)
+    await charge(request, caller.subjects)
     return caller
 
 
@@ -33,9 +36,28 @@ async def identify(request: Request, authorization: str | None, schemes: frozens
     Raises Unauthorized, TokenExpired, Overloaded.
     """
     with stage("auth"):
-        caller = await services(request).authenticator.authenticate(authorization, schemes)
+        caller = await services(request).authenticator.authenticate(
+            authorization, schemes, client_address(request)
+        )
     admission(request.scope).identify(caller.key, caller.partner)
     return caller
+
+
+async def charge(request: Request, subjects: Sequence[Subject]) -> None:
+    """Charges the request to the subjects, once; the router ends it and adds its headers.
+
+    Raises TooManyRequests.
+    """
+    if "charge" not in request.scope:
+        request_charge = services(request).limits.requests.charge(subjects)
+        request.scope["charge"] = request_charge
+        await request_charge.take()
+
+
+def client_address(request: Request) -> str:
+    """The address of the client, from a trusted proxy if there is one; empty if unknown."""
+    client = request.scope.get("client")
+    return client[0] if client else ""
 
 
 async def authorize(request: Request, schemes: frozenset[str], *sufficient: str) -> Caller:
@@ -76,4 +98,5 @@ def ingest_context(
         caller.authority_key,
         scopes.DEFINE in caller.scopes,
         version,
+        caller.subjects,
     )

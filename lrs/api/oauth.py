@@ -20,7 +20,7 @@ from authlib.oauth2.rfc6749 import (
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import request_parsing
+from lrs.api import access, request_parsing
 from lrs.api.responses import json_response
 from lrs.auth import credential_secrets, scopes
 from lrs.auth.authenticate import REALM, CredentialProof, parse_basic
@@ -55,7 +55,7 @@ async def _issue(request: Request) -> Response:
     form = _parse_form(request, await request_parsing.read_body(request, _MAX_BODY_BYTES))
     secret_hash, credential = await _authenticate_client(request, form)
     services = request_parsing.services(request)
-    services.rate_limit.check(credential.key)
+    await access.charge(request, services.authenticator.subjects(credential))
     _check_grant_type(form.get("grant_type"))
     granted = _grant_scopes(credential, form.get("scope"))
     content = {
@@ -113,7 +113,9 @@ async def _authenticate_client(request: Request, form: dict[str, str]) -> tuple[
         else:
             proof = _read_form_credentials(form)
         secret_hash = proof.secret_hash or b""
-        return secret_hash, await request_parsing.services(request).authenticator.verify(proof)
+        authenticator = request_parsing.services(request).authenticator
+        address = access.client_address(request)
+        return secret_hash, await authenticator.authenticate_client(proof, address)
     except Unauthorized as error:
         raise _InvalidClient(error.detail, status_code=401) from None
 

@@ -54,8 +54,8 @@ class Router(routing.Router):
 
     A path without parameters is a dictionary lookup. The other paths are matched in the order of
     the table. Handlers return a complete response, and one renderer turns exceptions into problem
-    details. A handler has a time limit. A HEAD request runs the GET handler; the server omits the
-    body.
+    details. A handler has a time limit. The charge of a request to its limits (`access.charge`)
+    ends with the request. A HEAD request runs the GET handler; the server omits the body.
     """
 
     def __init__(
@@ -85,18 +85,29 @@ class Router(routing.Router):
             await super().__call__(scope, receive, send)
             return
         try:
+            response = await self._response(scope, receive)
+            if (charge := scope.get("charge")) is not None:
+                response.raw_headers += charge.headers()
+            await response(scope, receive, send)
+        finally:
+            if (charge := scope.pop("charge", None)) is not None:
+                charge.release()
+
+    async def _response(self, scope: Scope, receive: Receive) -> Response:
+        try:
             handler = self._resource(scope).handler(scope["method"])
             async with time_limit.begin(scope, self._time_limit_seconds):
                 response = await handler(Request(scope, receive))
             # The body of a streaming response is not there yet.
             admission(scope).hold_response(len(getattr(response, "body", b"")))
+            return response
         except TimeoutError as error:
-            response = problem_details.render(time_limit.exceeded(error))
+            return problem_details.render(time_limit.exceeded(error))
         except Exception as error:
             response = problem_details.render(error)
             # Requests can share one error instance; without this its traceback grows.
             error.__traceback__ = None
-        await response(scope, receive, send)
+            return response
 
     def _resource(self, scope: Scope) -> Resource:
         """The resource of a path; its route and parameters go into the scope. Raises NotFound."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from lrs.api.readiness import Readiness
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callback_tokens import CallbackTokens
-from lrs.auth.rate_limit import RateLimit
 from lrs.auth.secret_box import SecretBox
 from lrs.auth.tokens import AccessTokens
 from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.pipeline import IngestPipeline
+from lrs.limits.services import LimitServices
 from lrs.observability.exposition import Exposition
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports.exports import Exports
@@ -29,7 +29,7 @@ class Services:
     database: Database
     tokens: AccessTokens
     authenticator: Authenticator
-    rate_limit: RateLimit
+    limits: LimitServices
     watermark_reader: WatermarkReader
     statement_loader: StatementLoader
     page_loader: PageLoader

@@ -1,4 +1,4 @@
-"""Authentication, authorization, rate limits, and the use cases of credentials and tools.
+"""Authentication, authorization, and the use cases of credentials and tools.
 
 Requests:
 
@@ -7,7 +7,6 @@ Requests:
         jwks              keys of an external issuer
       credential_secrets  keys and secrets of credentials
     scopes            what a caller may do
-    rate_limit        requests per credential
     callback_tokens   callback URLs of LTI tools
       oauth1            signatures of requests to them
 

@@ -22,6 +22,8 @@ from lrs.auth import credential_secrets, scopes
 from lrs.auth.token_claims import EXPIRED_TOKEN, INVALID_TOKEN
 from lrs.auth.tokens import AccessTokens
 from lrs.errors import TokenExpired, Unauthorized
+from lrs.limits.model import Subject
+from lrs.limits.services import LimitServices
 from lrs.store import registry
 from lrs.store.postgres import Database
 from lrs.store.registry import Credential
@@ -37,7 +39,8 @@ _CHALLENGES = {"basic": f'Basic realm="{REALM}"', "bearer": "Bearer"}
 class Caller:
     """An authenticated client: its credential's key, its partner, scopes and authority.
 
-    `scopes` include the implied ones; `authority` is an agent as JSON text.
+    `scopes` include the implied ones; `authority` is an agent as JSON text. `subjects` have the
+    limits that apply: those of the partner and of the credential.
     """
 
     key: str
@@ -47,6 +50,7 @@ class Caller:
     scopes: frozenset[str]
     authority: str
     authority_key: int
+    subjects: tuple[Subject, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +95,26 @@ class Authenticator:
         self,
         database: Database,
         tokens: AccessTokens,
+        limits: LimitServices,
         *,
         cache_seconds: float,
         proof_seconds: float = PROOF_SECONDS,
     ) -> None:
         self._database = database
         self._tokens = tokens
+        self._failure_throttle = limits.failures
+        self._default_limits = limits.default
         self._cache_seconds = cache_seconds
         self._proof_seconds = proof_seconds
         self._caller_cache: OrderedDict[bytes, _CachedCaller] = OrderedDict()
 
-    async def authenticate(self, authorization: str | None, schemes: frozenset[str]) -> Caller:
+    async def authenticate(
+        self, authorization: str | None, schemes: frozenset[str], address: str
+    ) -> Caller:
         """The caller that the header authenticates; `schemes` are "basic", "bearer" or both.
 
-        Raises Unauthorized, TokenExpired, and Unavailable.
+        `address` is that of the client. Raises Unauthorized, TokenExpired, TooManyRequests (failed
+        authentications), and Unavailable.
         """
         scheme = (authorization or "").partition(" ")[0].lower()
         if authorization is None or scheme not in schemes:
@@ -119,19 +129,48 @@ class Authenticator:
             return cached.caller
         try:
             if cached and cached.proof.is_verified:
-                proof = cached.proof
+                proof, credential = cached.proof, await self._renew(header_hash, cached.proof)
             else:
-                proof = await self._prove(scheme, authorization)
-            if proof.expires_at <= time.time():
-                raise TokenExpired("The access token has expired.", headers=EXPIRED_TOKEN)
-            credential = await self.verify(proof)
+                proof = await self._prove(scheme, authorization, address)
+                credential = await self.authenticate_client(proof, address)
         except Unauthorized as error:
             if scheme == "basic":
                 error.headers["WWW-Authenticate"] = _challenge(schemes)
             raise
-        caller = _caller(credential, proof.scopes)
+        caller = _caller(credential, proof.scopes, self.subjects(credential))
         self._cache(header_hash, caller, proof)
         return caller
+
+    async def authenticate_client(self, proof: CredentialProof, address: str) -> Credential:
+        """The credential to which a new proof applies, unless too many failed.
+
+        Raises Unauthorized and TooManyRequests.
+        """
+        throttle = self._failure_throttle
+        if proof.secret_hash is not None:
+            throttle.check(address, proof.key)
+        try:
+            credential = await self.verify(proof)
+        except Unauthorized:
+            throttle.failed(address, proof.key)
+            raise
+        throttle.succeeded(proof.key)
+        return credential
+
+    def subjects(self, credential: Credential) -> tuple[Subject, ...]:
+        """Whose limits apply to a request with this credential."""
+        return self._default_limits.subjects(
+            credential.partner_id, credential.key, credential.partner_limits, credential.limits
+        )
+
+    async def _renew(self, header_hash: bytes, proof: CredentialProof) -> Credential:
+        """The credential of a cached proof."""
+        _check_expiry(proof)
+        try:
+            return await self.verify(proof)
+        except Unauthorized:
+            self._caller_cache.pop(header_hash, None)
+            raise
 
     async def verify(self, proof: CredentialProof) -> Credential:
         """The active credential to which the proof still applies. Raises Unauthorized."""
@@ -152,15 +191,27 @@ class Authenticator:
             raise Unauthorized("The credential is revoked or expired.", headers=INVALID_TOKEN)
         return credential
 
-    async def _prove(self, scheme: str, authorization: str) -> CredentialProof:
+    async def _prove(self, scheme: str, authorization: str, address: str) -> CredentialProof:
+        """What a new header proves; a token is verified, a secret is not.
+
+        A valid access token is accepted from an address with any number of failures: it cannot be
+        guessed, and other clients may share the address.
+        """
         value = authorization.partition(" ")[2].strip()
-        if scheme == "basic":
-            return parse_basic(value)
-        if static_token := credential_secrets.split_bearer_token(value):
-            key, secret = static_token
-            return CredentialProof(key, "bearer", credential_secrets.hash_secret(secret))
-        claims = await self._tokens.verify(value)
-        return CredentialProof(
+        try:
+            if scheme == "basic":
+                return parse_basic(value)
+            if static_token := credential_secrets.split_bearer_token(value):
+                key, secret = static_token
+                return CredentialProof(key, "bearer", credential_secrets.hash_secret(secret))
+            claims = await self._tokens.verify(value)
+        except TokenExpired:
+            raise
+        except Unauthorized:
+            self._failure_throttle.check(address, None)
+            self._failure_throttle.failed(address, None)
+            raise
+        proof = CredentialProof(
             claims.key,
             "client",
             scopes=claims.scopes,
@@ -168,6 +219,8 @@ class Authenticator:
             expires_at=claims.expires_at,
             verified_until=time.monotonic() + self._proof_seconds,
         )
+        _check_expiry(proof)
+        return proof
 
     def _cache(self, header_hash: bytes, caller: Caller, proof: CredentialProof) -> None:
         fresh_until = min(time.monotonic() + self._cache_seconds, proof.verified_until)
@@ -204,6 +257,11 @@ def _is_secret_valid(secret_id: str, credential: Credential, now: datetime) -> b
     return issued_with in valid
 
 
+def _check_expiry(proof: CredentialProof) -> None:
+    if proof.expires_at <= time.time():
+        raise TokenExpired("The access token has expired.", headers=EXPIRED_TOKEN)
+
+
 def _challenge(schemes: frozenset[str]) -> str:
     return ", ".join(_CHALLENGES[scheme] for scheme in sorted(schemes))
 
@@ -212,7 +270,9 @@ def _invalid_credentials() -> Unauthorized:
     return Unauthorized("Invalid credentials.", headers=INVALID_TOKEN)
 
 
-def _caller(credential: Credential, token_scopes: frozenset[str] | None) -> Caller:
+def _caller(
+    credential: Credential, token_scopes: frozenset[str] | None, subjects: tuple[Subject, ...]
+) -> Caller:
     granted = scopes.expand(credential.scopes)
     if token_scopes is not None and scopes.ALL_GRANTED not in token_scopes:
         granted &= scopes.expand(token_scopes)
@@ -231,4 +291,5 @@ def _caller(credential: Credential, token_scopes: frozenset[str] | None) -> Call
         granted,
         orjson.dumps(authority).decode(),
         authority_key,
+        subjects,
     )

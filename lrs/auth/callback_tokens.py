@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from lrs.auth import oauth1
-from lrs.auth.oauth1 import SignedRequest
+from lrs.auth.oauth1 import OAuthSignature, SignedRequest
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import NotFound, Unauthorized
 from lrs.ingest.model import SignedCallback
+from lrs.limits.model import Subject
+from lrs.limits.services import LimitServices
 from lrs.store import tools
 from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Database
+from lrs.store.registry import NO_OVERRIDES
 from lrs.store.tools import Tool
 from lrs.xapi import canvas_launches
 from lrs.xapi.canvas_launches import Launch
@@ -36,12 +39,15 @@ class CallbackTokens:
         self,
         database: Database,
         secret_box: SecretBox,
+        limits: LimitServices,
         *,
         ttl_seconds: int,
         require_body_hash: bool,
         cache_seconds: float,
     ) -> None:
         self._database = database
+        self._failure_throttle = limits.failures
+        self._default_limits = limits.default
         self._ttl_seconds = ttl_seconds
         self._secret_box = secret_box
         self._signing_keys = secret_box.derive_keys("callback token")
@@ -66,13 +72,32 @@ class CallbackTokens:
             return None
         return launch if self._is_signed(token) else None
 
-    async def authenticate(self, token: str, request: SignedRequest) -> SignedCallback:
-        """Verifies the token, then the signature of its tool.
+    async def authenticate(
+        self, token: str, request: SignedRequest, address: str
+    ) -> SignedCallback:
+        """Verifies the token, then the signature of its tool; `address` is that of the client.
 
         Raises NotFound (malformed token, removed or revoked tool), Unauthorized (forged or expired
-        token, wrong signature or timestamp) and NonceReused (timestamp older than retained nonces).
+        token, wrong signature or timestamp), TooManyRequests (failed authentications) and
+        NonceReused (timestamp older than retained nonces).
         """
         launch = canvas_launches.parse_token(token)
+        key = f"tool {launch.partner}/{launch.tool}" if launch else None
+        self._failure_throttle.check(address, key)
+        try:
+            launch, tool, signature = await self._verify(token, launch, request)
+        except (NotFound, Unauthorized):
+            self._failure_throttle.failed(address, key)
+            raise
+        self._failure_throttle.succeeded(f"tool {launch.partner}/{launch.tool}")
+        if not oauth1.is_nonce_retained(signature.timestamp, int(time.time())):
+            raise NonceReused
+        nonce = Nonce.of(tool.name, signature.nonce)
+        return SignedCallback(launch, tool, nonce, self._subjects(tool))
+
+    async def _verify(
+        self, token: str, launch: Launch | None, request: SignedRequest
+    ) -> tuple[Launch, Tool, OAuthSignature]:
         if launch is None:
             raise NotFound(NO_SUCH_TOOL)
         # Before the tool is looked up: a forged token must not tell which partners and tools exist.
@@ -88,9 +113,13 @@ class CallbackTokens:
             shared_secrets,
             require_body_hash=self._require_body_hash,
         )
-        if not oauth1.is_nonce_retained(signature.timestamp, int(time.time())):
-            raise NonceReused
-        return SignedCallback(launch, tool, Nonce.of(tool.name, signature.nonce))
+        return launch, tool, signature
+
+    def _subjects(self, tool: Tool) -> tuple[Subject, ...]:
+        """Whose limits apply: those of the partner, and of the tool like those of a credential."""
+        return self._default_limits.subjects(
+            tool.partner_id, f"tool {tool.name}", tool.partner_limits, NO_OVERRIDES
+        )
 
     def _is_signed(self, token: str) -> bool:
         return any(canvas_launches.is_signed(token, key) for key in self._signing_keys)

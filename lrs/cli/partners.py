@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import click
+import msgspec
 
 from lrs.auth import credentials, scopes
 from lrs.auth.credentials import IssuedCredential
+from lrs.cli import limit_options
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
     DATABASE,
@@ -22,9 +24,11 @@ from lrs.cli.options import (
     setting_options,
 )
 from lrs.cli.output import echo
-from lrs.store import registry
+from lrs.errors import NotFound
+from lrs.store import limits, registry
+from lrs.store.limits import QuotaUsage
 from lrs.store.postgres import Database
-from lrs.store.registry import Credential, Partner
+from lrs.store.registry import Credential, LimitOverrides, Partner
 
 
 @click.group()
@@ -58,7 +62,48 @@ def partner_list(**options: Any) -> None:
     """List all partners."""
 
     for row in run_with_database(load_settings(options), registry.list_partners):
-        echo(row.name, row.title, row.home_page, format_day(row.created_at))
+        columns = (row.name, row.title, row.home_page, format_day(row.created_at))
+        echo(*columns, *limit_options.column(row.limits))
+
+
+@partner.command("set")
+@click.argument("name")
+@limit_options.options(*limit_options.OF_PARTNER)
+@setting_options(*DATABASE)
+def partner_set(name: str, **options: Any) -> None:
+    """Set limits of the partner NAME. Running servers apply them within seconds."""
+    changes = limit_options.pop_changes(options)
+
+    async def change(database: Database) -> LimitOverrides:
+        present = await registry.get_partner(database, name)
+        changed = msgspec.structs.replace(present.limits, **changes)
+        await registry.set_partner_limits(database, name, changed)
+        if changes.get("max_stored_bytes"):
+            echo("counting the stored bytes", err=True)
+            await limits.recount_stored_bytes(database, present.partner_id)
+        return changed
+
+    changed = run_with_database(load_settings(options), change)
+    echo(f"partner {name}", limit_options.format_overrides(changed))
+
+
+@partner.command("show")
+@click.argument("name")
+@setting_options(*DATABASE)
+def partner_show(name: str, **options: Any) -> None:
+    """Show the partner NAME, its limits and what it has used of its quotas."""
+    settings = load_settings(options)
+
+    async def fetch(database: Database) -> tuple[Partner, list[QuotaUsage]]:
+        row = await registry.get_partner(database, name)
+        return row, await limits.list_usage(database, row.partner_id)
+
+    row, usage = run_with_database(settings, fetch)
+    echo("partner", row.name)
+    echo("title", row.title)
+    echo("home page", row.home_page)
+    for columns in limit_options.describe(settings, row.limits, usage):
+        echo(*columns)
 
 
 @click.group()
@@ -128,13 +173,34 @@ def credential_list(partner_name: str | None, **options: Any) -> None:
 
     for row in run_with_database(load_settings(options), fetch):
         granted = ",".join(sorted(row.scopes))
-        echo(row.partner, row.key, row.kind, granted, _state(row), row.label)
+        columns = (row.partner, row.key, row.kind, granted, _state(row), row.label)
+        echo(*columns, *limit_options.column(row.limits))
 
 
 def _state(row: Credential) -> str:
     if row.revoked_at:
         return "revoked"
     return f"until {format_day(row.expires_at)}" if row.expires_at else "active"
+
+
+@credential.command("set")
+@click.argument("key")
+@limit_options.options(*limit_options.OF_CREDENTIAL)
+@setting_options(*DATABASE)
+def credential_set(key: str, **options: Any) -> None:
+    """Set limits of the credential KEY. Running servers apply them within seconds."""
+    changes = limit_options.pop_changes(options)
+
+    async def change(database: Database) -> LimitOverrides:
+        present = await registry.find_credential(database, key)
+        if present is None:
+            raise NotFound(f"Credential {key!r} not found.")
+        changed = msgspec.structs.replace(present.limits, **changes)
+        await registry.set_credential_limits(database, key, changed)
+        return changed
+
+    changed = run_with_database(load_settings(options), change)
+    echo(f"credential {key}", limit_options.format_overrides(changed))
 
 
 @credential.command("rotate")

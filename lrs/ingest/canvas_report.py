@@ -24,7 +24,6 @@ from lrs.store import nonces
 from lrs.store.nonces import NonceReused
 from lrs.store.postgres import Database
 from lrs.store.statements.lookup import StatementLoader
-from lrs.store.tools import Tool
 from lrs.xapi import canvas_callbacks, canvas_launches, index_keys
 from lrs.xapi.canvas_callbacks import CallbackReport, MissingObjectId
 from lrs.xapi.durations import InvalidDuration
@@ -108,7 +107,7 @@ class CanvasReports:
     ) -> Outcome:
         (outcome,) = await self.pipeline.submit(
             [report.text],
-            _context(callback.tool),
+            _context(callback),
             self._item_parser(callback, report, statement_id),
             nonce=callback.nonce,
         )
@@ -131,7 +130,8 @@ class CanvasReports:
         return parse
 
 
-def _context(tool: Tool) -> IngestContext:
+def _context(callback: SignedCallback) -> IngestContext:
+    tool = callback.tool
     authority = canvas_launches.authority(tool.home_page, tool.name)
     authority_key = index_keys.agent_key(authority)
     assert authority_key is not None  # noqa: S101 - the authority has an account
@@ -144,4 +144,5 @@ def _context(tool: Tool) -> IngestContext:
         authority_key=authority_key,
         defines=False,
         version="1.0.3",
+        subjects=callback.subjects,
     )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from lrs.errors import LRSError
+from lrs.limits.model import Subject
 from lrs.store.nonces import Nonce
 from lrs.store.statements.insert import StatementRow
 from lrs.store.tools import Tool
@@ -27,7 +28,8 @@ class IngestContext:
 
     `home_page` is the base URL for the partner's ids, `authority` an agent as JSON text. Without
     `defines` (scope `define`), definitions of activities and names of agents are not updated.
-    Without `version`, each item is read as the version that it names, or else as 1.0.3.
+    Without `version`, each item is read as the version that it names, or else as 1.0.3. `subjects`
+    have the quotas that apply.
     """
 
     partner_id: int
@@ -38,6 +40,7 @@ class IngestContext:
     authority_key: int
     defines: bool
     version: Version | None = None
+    subjects: tuple[Subject, ...] = ()
 
 
 class ParsedItem(msgspec.Struct, frozen=True, gc=False):
@@ -93,8 +96,12 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class SignedCallback:
-    """An authenticated request to a callback URL: its launch, its tool, the nonce to consume."""
+    """An authenticated request to a callback URL: its launch, its tool, the nonce to consume.
+
+    `subjects` have the limits that apply: those of the partner and of the tool.
+    """
 
     launch: Launch
     tool: Tool
     nonce: Nonce
+    subjects: tuple[Subject, ...]

@@ -36,6 +36,8 @@ from lrs.ingest.model import (
 )
 from lrs.ingest.parse import invalid_statement
 from lrs.ingest.prepare import prepare
+from lrs.ingest.quota_check import insert_within_quota
+from lrs.limits.quotas import Quotas
 from lrs.observability import metrics
 from lrs.observability.server_timing import stage
 from lrs.store.nonces import Nonce
@@ -65,10 +67,15 @@ class IngestPipeline:
     """Turns submitted items into stored statements; one instance per worker."""
 
     def __init__(
-        self, database: Database, group_commit: GroupCommit, thread: FairThread | None = None
+        self,
+        database: Database,
+        group_commit: GroupCommit,
+        quotas: Quotas,
+        thread: FairThread | None = None,
     ) -> None:
         self._database = database
         self._group_commit = group_commit
+        self._quotas = quotas
         self._thread = thread or FairThread()
         self._batch_locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -89,7 +96,8 @@ class IngestPipeline:
         is stored. A `nonce` is consumed in the transaction of the insert, unless an item conflicts.
         With `in_thread`, small items are prepared in a thread too, such as those with signatures.
 
-        Raises Overloaded (queue full), Unavailable (no database) and NonceReused.
+        Raises Overloaded (queue full), Unavailable (no database), QuotaExceeded,
+        StorageQuotaExceeded and NonceReused.
         """
         with stage("validate"):
             prepared = await self._prepare(items, context, parser, in_thread)
@@ -101,8 +109,14 @@ class IngestPipeline:
             if dry_run:
                 results = await insert.preview(self._database, context.partner_id, rows)
             else:
-                results = await self._group_commit.submit(
-                    context.partner_id, rows, atomic=atomic, nonce=nonce
+                results = await insert_within_quota(
+                    self._quotas,
+                    self._database,
+                    context,
+                    rows,
+                    lambda: self._group_commit.submit(
+                        context.partner_id, rows, atomic=atomic, nonce=nonce
+                    ),
                 )
         outcomes = list(_outcomes(prepared, iter(results), context.version))
         if atomic and any(outcome.kind in REFUSED for outcome in outcomes):

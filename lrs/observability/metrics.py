@@ -29,6 +29,11 @@ REQUEST_DURATION = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 SHED_REQUESTS = Counter("lrs_shed_requests_total", "Requests rejected by load shedding.")
+LIMITED_REQUESTS = Counter(
+    "lrs_limited_requests_total",
+    "Requests rejected by a limit of their partner, credential or client address.",
+    ["limit"],
+)
 OUTCOMES = Counter("lrs_outcomes_total", "Submitted items by outcome.", ["partner", "outcome"])
 COMMIT_STATEMENTS = Histogram(
     "lrs_commit_statements",

@@ -104,16 +104,20 @@ async def put(database: Database, partner_id: int, key: DocumentKey, document: D
         await database.writers.execute(_UPSERT, *_row(partner_id, key, document))
 
 
-async def delete(database: Database, partner_id: int, key: DocumentKey) -> None:
-    """Deletes the document, if there is one."""
+async def delete(database: Database, partner_id: int, key: DocumentKey) -> int:
+    """Deletes the document, if there is one; returns its size in bytes."""
     with translate_errors():
-        await database.writers.execute(_DELETE, *key.columns(partner_id))
+        size = await database.writers.fetchval(_DELETE, *key.columns(partner_id))
+    return size or 0
 
 
-async def delete_all(database: Database, partner_id: int, scope: Scope) -> None:
-    """Deletes every document of a scope."""
+async def delete_all(database: Database, partner_id: int, scope: Scope) -> int:
+    """Deletes every document of a scope; returns their size in bytes."""
     with translate_errors():
-        await database.writers.execute(_DELETE_ALL, partner_id, scope.key, scope.registration)
+        size = await database.writers.fetchval(
+            _DELETE_ALL, partner_id, scope.key, scope.registration
+        )
+    return int(size)
 
 
 async def _read(

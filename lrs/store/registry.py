@@ -6,10 +6,27 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
+import msgspec
 
 from lrs import resources
 from lrs.errors import Conflict, InvalidParameter, NotFound
 from lrs.store.postgres import Database, translate_errors
+
+
+class LimitOverrides(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Limits of a partner or credential instead of those of the settings; None is the setting.
+
+    `rate_limit` is a text such as "100/second". 0 and the empty text are no limit. Stored bytes are
+    limited for partners only.
+    """
+
+    rate_limit: str | None = None
+    max_concurrent_requests: int | None = None
+    max_statements_per_day: int | None = None
+    max_stored_bytes: int | None = None
+
+
+NO_OVERRIDES = LimitOverrides()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +38,7 @@ class Partner:
     title: str
     home_page: str
     created_at: datetime
+    limits: LimitOverrides = NO_OVERRIDES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +58,8 @@ class Credential:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    limits: LimitOverrides = NO_OVERRIDES
+    partner_limits: LimitOverrides = NO_OVERRIDES
 
     def is_active(self, now: datetime) -> bool:
         """Whether the credential is neither revoked nor expired."""
@@ -59,12 +79,12 @@ async def add_partner(database: Database, name: str, title: str, home_page: str)
     rows = await _fetch(database.writers, "insert_partner", name, title, home_page)
     if not rows:
         raise Conflict(f"Partner {name!r} already exists.")
-    return Partner(*rows[0])
+    return _partner(rows[0])
 
 
 async def list_partners(database: Database) -> list[Partner]:
     """Every partner, by name."""
-    return [Partner(*row) for row in await _fetch(database.readers, "list_partners")]
+    return [_partner(row) for row in await _fetch(database.readers, "list_partners")]
 
 
 async def get_partner(database: Database, name: str) -> Partner:
@@ -72,7 +92,19 @@ async def get_partner(database: Database, name: str) -> Partner:
     rows = await _fetch(database.readers, "get_partner", name)
     if not rows:
         raise NotFound(f"Partner {name!r} not found.")
-    return Partner(*rows[0])
+    return _partner(rows[0])
+
+
+async def set_partner_limits(database: Database, name: str, limits: LimitOverrides) -> None:
+    """Replaces the limits of a partner. Raises NotFound."""
+    if not await _fetch(database.writers, "set_partner_limits", name, encode_limits(limits)):
+        raise NotFound(f"Partner {name!r} not found.")
+
+
+async def set_credential_limits(database: Database, key: str, limits: LimitOverrides) -> None:
+    """Replaces the limits of a credential. Raises NotFound."""
+    if not await _fetch(database.writers, "set_credential_limits", key, encode_limits(limits)):
+        raise NotFound(f"Credential {key!r} not found.")
 
 
 async def add_credential(
@@ -148,5 +180,25 @@ def _is_storable(argument: object) -> bool:
     return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in argument)
 
 
+def decode_limits(text: str | None) -> LimitOverrides:
+    """The limits in a column; members of later versions are ignored."""
+    return msgspec.json.decode(text, type=LimitOverrides) if text else NO_OVERRIDES
+
+
+def encode_limits(limits: LimitOverrides) -> str:
+    return msgspec.json.encode(limits).decode()
+
+
+def _partner(row: asyncpg.Record) -> Partner:
+    return Partner(**{**row, "limits": decode_limits(row["limits"])})
+
+
 def _credential(row: asyncpg.Record) -> Credential:
-    return Credential(**{**row, "scopes": frozenset(row["scopes"])})
+    return Credential(
+        **{
+            **row,
+            "scopes": frozenset(row["scopes"]),
+            "limits": decode_limits(row["limits"]),
+            "partner_limits": decode_limits(row["partner_limits"]),
+        }
+    )

@@ -11,6 +11,7 @@ import asyncpg
 from lrs import resources
 from lrs.errors import Conflict, NotFound
 from lrs.store.postgres import Database, translate_errors
+from lrs.store.registry import LimitOverrides, decode_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Tool:
     previous_secret_until: datetime | None
     created_at: datetime
     revoked_at: datetime | None
+    partner_limits: LimitOverrides
 
     def encrypted_secrets(self, now: datetime) -> list[str]:
         """The valid secrets: two during the overlap of a rotation."""
@@ -64,7 +66,7 @@ async def add_tool(
 
 async def list_tools(database: Database, partner: str | None) -> list[Tool]:
     """The tools of the partner with this name, or of every partner."""
-    return [Tool(**row) for row in await _fetch(database.readers, "list_tools", partner)]
+    return [_tool(row) for row in await _fetch(database.readers, "list_tools", partner)]
 
 
 async def find_tool(database: Database, partner: str, name: str) -> Tool | None:
@@ -72,7 +74,7 @@ async def find_tool(database: Database, partner: str, name: str) -> Tool | None:
     if "\0" in partner + name:
         return None
     rows = await _fetch(database.readers, "get_tool", partner, name)
-    return Tool(**rows[0]) if rows else None
+    return _tool(rows[0]) if rows else None
 
 
 async def rotate_tool(
@@ -127,3 +129,7 @@ async def _fetch(pool: asyncpg.Pool, query: str, *arguments: object) -> list[asy
     with translate_errors():
         rows: list[asyncpg.Record] = await pool.fetch(resources.query(query), *arguments)
     return rows
+
+
+def _tool(row: asyncpg.Record) -> Tool:
+    return Tool(**{**row, "partner_limits": decode_limits(row["partner_limits"])})

@@ -1,14 +1,34 @@
-"""Rate limit per credential."""
+"""Rate limits and concurrent requests of partners and credentials."""
 
 from __future__ import annotations
 
-import msgspec
+import asyncio
+import re
+from collections.abc import AsyncIterator
 
+import httpx
+import msgspec
+import pytest
+
+from lrs.api.services import Services
+from lrs.auth import credentials, scopes
+from lrs.errors import Unavailable
 from lrs.settings import Settings
+from lrs.store import limits, registry
+from lrs.store.registry import LimitOverrides
 from tests.support.app import serving
 from tests.support.oauth import GRANT, TOKEN
 from tests.support.partners import Partner
 from tests.support.statements import XAPI
+
+
+def statuses(answers: list[httpx.Response]) -> list[int]:
+    return [answer.status_code for answer in answers]
+
+
+async def get(http: httpx.AsyncClient, partner: Partner, count: int) -> list[httpx.Response]:
+    url = partner.url("statements")
+    return [await http.get(url, headers=partner.headers) for _ in range(count)]
 
 
 async def test_request_beyond_the_rate_limit_returns_429_with_retry_after(
@@ -16,10 +36,9 @@ async def test_request_beyond_the_rate_limit_returns_429_with_retry_after(
 ) -> None:
     limited = msgspec.structs.replace(settings, rate_limit="3/minute")
     async with serving(limited) as http:
-        url = partner.url("statements")
-        answers = [await http.get(url, headers=partner.headers) for _ in range(5)]
-        assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
-        assert answers[3].json()["code"] == "too-many-requests"
+        answers = await get(http, partner, 5)
+        assert statuses(answers) == [200, 200, 200, 429, 429]
+        assert answers[3].json()["code"] == "rate-limit-exceeded"
         assert 1 <= int(answers[3].headers["retry-after"]) <= 60
         # The limit counts the credential, whatever the authentication method.
         basic = await http.get("/xapi/statements", headers=XAPI, auth=(partner.key, partner.secret))
@@ -33,7 +52,150 @@ async def test_rate_limit_is_per_credential(
 ) -> None:
     async with serving(msgspec.structs.replace(settings, rate_limit="1/minute")) as http:
         for client in (partner, stranger):
-            answers = [
-                await http.get(client.url("statements"), headers=client.headers) for _ in "12"
-            ]
-            assert [answer.status_code for answer in answers] == [200, 429]
+            assert statuses(await get(http, client, 2)) == [200, 429]
+
+
+async def test_rate_limit_of_a_partner_counts_all_credentials(
+    settings: Settings, services: Services, partner: Partner
+) -> None:
+    row = await registry.get_partner(services.database, partner.name)
+    second = await credentials.add_credential(
+        services.database, row, kind="bearer", label="", granted=frozenset({scopes.ALL}),
+        expires_at=None,
+    )  # fmt: skip
+    limited = msgspec.structs.replace(settings, partner_rate_limit="3/minute")
+    async with serving(limited) as http:
+        assert statuses(await get(http, partner, 2)) == [200, 200]
+        other = {"Authorization": f"Bearer {second.token}"}
+        url = partner.url("statements")
+        answers = [await http.get(url, headers=other) for _ in range(2)]
+        assert statuses(answers) == [200, 429]
+        assert "The limit of the partner is 3/minute" in answers[1].json()["detail"]
+
+
+async def test_rate_limit_is_shared_by_servers(settings: Settings, partner: Partner) -> None:
+    limited = msgspec.structs.replace(settings, rate_limit="3/minute")
+    async with serving(limited) as first, serving(limited) as second:
+        answers = [*await get(first, partner, 2), *await get(second, partner, 2)]
+        assert statuses(answers) == [200, 200, 200, 429]
+
+
+async def test_every_authenticated_answer_has_rate_limit_headers(
+    settings: Settings, partner: Partner
+) -> None:
+    limited = msgspec.structs.replace(settings, rate_limit="4/minute", partner_rate_limit="9/hour")
+    async with serving(limited) as http:
+        found = await http.get(partner.url("statements"), headers=partner.headers)
+        forbidden = await http.get("/v1/partners/other/statements", headers=partner.headers)
+        invalid = await http.post(
+            partner.url("statements"), headers=partner.headers, json={"actor": 1}
+        )
+        token = await http.post(TOKEN, data=GRANT, auth=(partner.key, partner.secret))
+        refused = await http.get(partner.url("statements"), headers=partner.headers)
+        answers = [found, forbidden, invalid, token, refused]
+        assert statuses(answers) == [200, 403, 400, 200, 429]
+        for remaining, answer in zip((3, 2, 1, 0, 0), answers, strict=True):
+            assert answer.headers["ratelimit-policy"] == (
+                '"partner";q=9;w=3600, "credential";q=4;w=60'
+            )
+            pattern = rf'"partner";r=[0-8];t=\d+, "credential";r={remaining};t=\d+'
+            assert re.fullmatch(pattern, answer.headers["ratelimit"])
+        anonymous = await http.get(partner.url("statements"))
+        assert "ratelimit" not in anonymous.headers
+
+
+async def test_answer_has_no_rate_limit_headers_without_a_rate(partner: Partner) -> None:
+    answer = await partner.get()
+    assert not {"ratelimit", "ratelimit-policy"} & set(answer.headers)
+
+
+async def test_override_takes_effect_in_a_running_server(
+    services: Services, http: httpx.AsyncClient, partner: Partner
+) -> None:
+    database = services.database
+    assert statuses(await get(http, partner, 3)) == [200, 200, 200]
+    limit = LimitOverrides(rate_limit="1/minute")
+    await registry.set_partner_limits(database, partner.name, limit)
+    await asyncio.sleep(0.06)
+    assert statuses(await get(http, partner, 2)) == [200, 429]
+    await registry.set_partner_limits(database, partner.name, LimitOverrides())
+    await registry.set_credential_limits(database, partner.key, limit)
+    await asyncio.sleep(0.06)
+    answers = await get(http, partner, 2)
+    assert statuses(answers) == [200, 429]
+    assert "of the credential" in answers[1].json()["detail"]
+
+
+async def test_override_lifts_the_limit_of_the_settings(
+    settings: Settings, services: Services, partner: Partner
+) -> None:
+    await registry.set_credential_limits(
+        services.database, partner.key, LimitOverrides(rate_limit="")
+    )
+    async with serving(msgspec.structs.replace(settings, rate_limit="1/minute")) as http:
+        assert statuses(await get(http, partner, 3)) == [200, 200, 200]
+
+
+async def test_unavailable_database_leaves_the_limit_of_the_worker(
+    settings: Settings, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise Unavailable("The database does not answer.")
+
+    monkeypatch.setattr(limits, "take_tokens", fail)
+    async with serving(msgspec.structs.replace(settings, rate_limit="2/minute")) as http:
+        assert statuses(await get(http, partner, 3)) == [200, 200, 429]
+
+
+async def test_concurrent_request_beyond_the_limit_returns_429(
+    settings: Settings, partner: Partner, stranger: Partner
+) -> None:
+    limited = msgspec.structs.replace(settings, max_concurrent_requests_per_partner=2)
+    async with serving(limited) as http:
+        waiting = asyncio.Event()
+
+        async def body() -> AsyncIterator[bytes]:
+            await waiting.wait()
+            yield b"{}"
+
+        def slow(client: Partner) -> asyncio.Task[httpx.Response]:
+            return asyncio.create_task(
+                http.post(
+                    client.url("statements"),
+                    content=body(),
+                    headers={**client.headers, "Content-Type": "application/json"},
+                )
+            )
+
+        slow_requests = [slow(partner), slow(partner)]
+        await asyncio.sleep(0.05)
+        (refused,) = await get(http, partner, 1)
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        assert "2 concurrent requests" in refused.json()["detail"]
+        assert statuses(await get(http, stranger, 1)) == [200]
+        waiting.set()
+        assert statuses([await request for request in slow_requests]) == [400, 400]
+        assert statuses(await get(http, partner, 3)) == [200, 200, 200]
+
+
+async def test_cancelled_request_no_longer_counts(settings: Settings, partner: Partner) -> None:
+    limited = msgspec.structs.replace(settings, max_concurrent_requests_per_partner=1)
+    async with serving(limited) as http:
+
+        async def body() -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+        request = asyncio.create_task(
+            http.post(
+                partner.url("statements"),
+                content=body(),
+                headers={**partner.headers, "Content-Type": "application/json"},
+            )
+        )
+        await asyncio.sleep(0.05)
+        assert statuses(await get(http, partner, 1)) == [429]
+        request.cancel()
+        await asyncio.sleep(0.01)
+        assert statuses(await get(http, partner, 1)) == [200]

@@ -214,3 +214,11 @@ def test_database_password_as_an_argument_is_refused(lrs: Lrs, url: str) -> None
 def test_database_url_without_a_password_is_an_option(lrs: Lrs, url: str) -> None:
     sentence = refused(lrs("partner", "list", "--database-url", url))
     assert sentence.startswith(("The database does not answer: ", "LRS_DATABASE_URL: "))
+
+
+def test_limits_of_a_credential_are_listed(lrs: Lrs, name: str) -> None:
+    key = printed_fields(lrs("credential", "add", name))["key"]
+    result = lrs("credential", "set", key, "--rate-limit", "5/second")
+    assert result.stdout == f"credential {key}\trate_limit=5/second\n"
+    (line,) = lrs("credential", "list", name).stdout.splitlines()
+    assert line.endswith("\trate_limit=5/second")

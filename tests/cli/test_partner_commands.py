@@ -75,3 +75,52 @@ def test_partner_name_unsafe_in_a_url_is_refused(lrs: Lrs, name: str) -> None:
 def test_home_page_without_absolute_url_is_refused(lrs: Lrs, page: str) -> None:
     sentence = refused(lrs("partner", "add", new_name(), "--home-page", page))
     assert "use an absolute URL" in sentence
+
+
+# Limits
+
+
+def test_limits_of_a_partner_are_set_listed_and_reset(lrs: Lrs) -> None:
+    name = new_name()
+    lrs("partner", "add", name)
+    result = lrs(
+        "partner", "set", name, "--rate-limit", "500/10 seconds", "--max-stored-bytes", "2GiB",
+        "--max-statements-per-day", "none",
+    )  # fmt: skip
+    expected = "rate_limit=500/10_seconds max_statements_per_day=none max_stored_bytes=2147483648"
+    assert result.stdout == f"partner {name}\t{expected}\n"
+    (line,) = [line for line in lrs("partner", "list").stdout.splitlines() if name in line]
+    assert line.split("\t")[-1] == expected
+    shown = lrs("partner", "show", name, LRS_MAX_STATEMENTS_PER_DAY="7").stdout.splitlines()
+    assert "rate limit\t500/10 seconds\t(partner)" in shown
+    assert "max statements per day\tnone\t(partner)" in shown
+    assert "max concurrent requests\t256\t(setting)" in shown
+    assert "stored bytes\t0" in [line.partition("\t(")[0] for line in shown]
+    reset = ("--rate-limit", "default", "--max-statements-per-day", "default")
+    result = lrs("partner", "set", name, *reset, "--max-stored-bytes", "default")
+    assert result.stdout == f"partner {name}\t\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--rate-limit", "often", "expected a rate such as 100/second"),
+        ("--max-stored-bytes", "1 box", "expected a number of bytes such as 500MB"),
+        ("--max-statements-per-day", "-1", "expected a number"),
+        ("--max-concurrent-requests", "many", "expected a number"),
+    ],
+)
+def test_malformed_limit_is_refused(lrs: Lrs, option: str, value: str, expected: str) -> None:
+    result = lrs("partner", "set", "acme", option, value)
+    assert result.exit_code == 2
+    assert expected in result.stderr
+
+
+def test_set_without_a_limit_is_refused(lrs: Lrs) -> None:
+    result = lrs("partner", "set", "acme")
+    assert (result.exit_code, "Set at least one limit." in result.stderr) == (2, True)
+
+
+def test_limits_of_an_unknown_partner_or_credential_are_refused(lrs: Lrs) -> None:
+    for kind in ("partner", "credential"):
+        assert "not found" in refused(lrs(kind, "set", "nobody", "--rate-limit", "1/second"))

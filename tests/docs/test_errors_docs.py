@@ -25,10 +25,17 @@ def test_every_problem_is_documented_with_its_status() -> None:
     assert len(ROWS) == len(CLASSES)
 
 
-def test_every_error_class_has_its_own_code() -> None:
+def test_every_error_class_has_its_own_code_and_status() -> None:
+    """One code has two statuses: a quota of statements opens again (429), one of bytes does not."""
     codes = [class_.code for class_ in CLASSES]
-    assert len(codes) == len(set(codes))
+    assert len(CLASSES) == len({(class_.code, class_.status) for class_ in CLASSES})
+    assert [code for code in codes if codes.count(code) > 1] == ["quota-exceeded"] * 2
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", code) for code in codes)
+
+
+def test_code_has_one_title() -> None:
+    titles = {class_.code: class_.title for class_ in CLASSES}
+    assert all(class_.title == titles[class_.code] for class_ in CLASSES)
 
 
 def test_error_class_has_the_status_of_its_parent() -> None:

@@ -119,7 +119,7 @@ INDEX = re.compile(
 )
 DROP = re.compile(r"drop index concurrently if exists (\w+);?$")
 HARMLESS = (
-    r"create table \w+ \(",
+    r"create (unlogged )?table \w+ \(",
     r"create (or replace )?(view|function|aggregate) ",
     r"comment on ",
     r"insert into (?!statement|index_entry)",

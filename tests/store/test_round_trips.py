@@ -14,6 +14,7 @@ from lrs.ingest.model import IngestContext
 from lrs.ingest.parse import StatementParser
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.store.postgres import Database
+from tests.support.limits import unlimited_quotas
 from tests.support.partners import Partner
 from tests.support.statements import statement
 from tests.support.store import defining_statements, plain_statements
@@ -64,7 +65,7 @@ async def test_round_trips_do_not_depend_on_batch_size(
     partner: Partner, counted: tuple[Database, list[str]], make: Any, atomic: bool
 ) -> None:
     database, recorded = counted
-    ingest = IngestPipeline(database, GroupCommit(database))
+    ingest = IngestPipeline(database, GroupCommit(database), unlimited_quotas())
     counts = []
     for count in (3, 2, 20, 100):
         sent = make(count)
@@ -85,7 +86,7 @@ async def test_single_statement_takes_one_round_trip(
     partner: Partner, counted: tuple[Database, list[str]]
 ) -> None:
     database, recorded = counted
-    ingest = IngestPipeline(database, GroupCommit(database))
+    ingest = IngestPipeline(database, GroupCommit(database), unlimited_quotas())
     for _ in range(2):  # the driver queries types the first time
         recorded.clear()
         item = orjson.dumps(statement())
@@ -100,7 +101,7 @@ async def test_batch_takes_one_round_trip(
 ) -> None:
     """With definitions and names, and as an atomic batch."""
     database, recorded = counted
-    ingest = IngestPipeline(database, GroupCommit(database))
+    ingest = IngestPipeline(database, GroupCommit(database), unlimited_quotas())
     for count in (2, 1, 20):  # the driver queries types the first time
         recorded.clear()
         items = [orjson.dumps(item) for item in make(count)]

@@ -48,7 +48,8 @@ def classes(of: type[errors.LRSError] = errors.LRSError) -> Iterator[type[errors
         yield from classes(item)
 
 
-STATUS_BY_CODE = {class_.code: class_.status for class_ in classes()}
+STATUSES = {(class_.code, class_.status) for class_ in classes()}
+"""Pairs of code and status."""
 
 
 def validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:

@@ -29,6 +29,7 @@ LAYERS = (
     {"people"},
     {"reports"},
     {"projection"},
+    {"limits"},
     {"store"},
     {"xapi"},
     {"environment"},

@@ -13,7 +13,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import problem_details, request_parsing
+from lrs.api import access, problem_details, request_parsing
 from lrs.api.admission import admission
 from lrs.api.canvas import urls
 from lrs.api.responses import json_response
@@ -71,9 +71,11 @@ async def _store(request: Request, parse: ReportParser, *, requires_json: bool) 
     body = await request_parsing.read_body(request, services.settings.max_xapi_statement_bytes)
     value = _json_value(request, body)
     callback = await services.callback_tokens.authenticate(
-        request.path_params["token"], _signed_request(request, body)
+        request.path_params["token"],
+        _signed_request(request, body),
+        access.client_address(request),
     )
-    services.rate_limit.check(f"{callback.tool.partner}/tools/{callback.tool.name}")
+    await access.charge(request, callback.subjects)
     is_json = _is_json(request) or not requires_json
     await services.canvas_reports.store(callback, parse, value, body, is_json=is_json)
 

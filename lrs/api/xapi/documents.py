@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -10,7 +11,9 @@ from starlette.responses import Response
 from lrs.api import access, request_parsing
 from lrs.api.responses import http_date, json_response
 from lrs.auth import scopes
-from lrs.errors import BadRequest, NotFound, PreconditionFailed
+from lrs.errors import BadRequest, LRSError, NotFound, PreconditionFailed, Unavailable
+from lrs.limits.model import Subject
+from lrs.limits.quotas import Quotas, have_quota
 from lrs.store import documents as store
 from lrs.store.documents import DocumentKey
 from lrs.store.postgres import Database
@@ -39,6 +42,8 @@ class _DocumentRequest:
     """A request with its parsed parameters and preconditions; the body is not read."""
 
     database: Database
+    quotas: Quotas
+    subjects: Sequence[Subject]
     max_bytes: int
     kind: Kind
     version: Version
@@ -71,15 +76,17 @@ async def put_document(request: Request) -> Response:
     """Replace or create a document (preconditions: Communication 3.1)."""
     call = await _parse(request, "PUT")
     document = await _read_document(request, call.max_bytes)
-    if not call.preconditions and rules.replaces_unconditionally(call.kind, call.version):
+    is_unconditional = rules.replaces_unconditionally(call.kind, call.version)
+    if is_unconditional and not call.preconditions and not have_quota(call.subjects, "bytes"):
         await store.put(call.database, call.partner_id, call.key, document)
         return _no_content(document)
 
     def replace(stored: Document | None) -> Document:
-        rules.check_put(call.kind, call.version, call.preconditions, stored)
+        if call.preconditions or not is_unconditional:
+            rules.check_put(call.kind, call.version, call.preconditions, stored)
         return document
 
-    await store.compare_and_swap(call.database, call.partner_id, call.key, replace)
+    await _compare_and_swap(call, replace, len(document.content))
     return _no_content(document)
 
 
@@ -93,7 +100,7 @@ async def post_document(request: Request) -> Response:
         call.preconditions.check(stored.etag if stored else None)
         return rules.merge(stored, document, call.max_bytes) if stored else document
 
-    merged = await store.compare_and_swap(call.database, call.partner_id, call.key, merge)
+    merged = await _compare_and_swap(call, merge, len(document.content))
     return _no_content(merged)
 
 
@@ -105,7 +112,8 @@ async def delete_document(request: Request) -> Response:
     elif call.preconditions:
         await _delete_conditionally(call)
     else:
-        await store.delete(call.database, call.partner_id, call.key)
+        size = await store.delete(call.database, call.partner_id, call.key)
+        call.quotas.release(call.subjects, {"bytes": size})
     return _no_content(None)
 
 
@@ -121,13 +129,40 @@ async def _delete_conditionally(call: _DocumentRequest) -> None:
     def delete(stored: Document | None) -> None:
         call.preconditions.check(stored.etag if stored else None)
 
-    await store.compare_and_swap(call.database, call.partner_id, call.key, delete)
+    await _compare_and_swap(call, delete, 0)
 
 
 async def _delete_all(call: _DocumentRequest) -> None:
     if call.preconditions:
         raise PreconditionFailed("If-Match and If-None-Match need the stateId of one document.")
-    await store.delete_all(call.database, call.partner_id, call.query.scope)
+    size = await store.delete_all(call.database, call.partner_id, call.query.scope)
+    call.quotas.release(call.subjects, {"bytes": size})
+
+
+async def _compare_and_swap(
+    call: _DocumentRequest, update: store.Update, added_bytes: int
+) -> Document | None:
+    """The result of `store.compare_and_swap`, which may add some bytes to the stored document.
+
+    Raises StorageQuotaExceeded.
+    """
+    present_size = 0
+
+    def measure(stored: Document | None) -> Document | None:
+        nonlocal present_size
+        present_size = len(stored.content) if stored else 0
+        return update(stored)
+
+    reservation = await call.quotas.reserve(call.subjects, {"bytes": added_bytes})
+    try:
+        new = await store.compare_and_swap(call.database, call.partner_id, call.key, measure)
+    except LRSError as error:
+        if not isinstance(error, Unavailable):
+            reservation.settle({})
+        raise
+    new_size = len(new.content) if new else 0
+    reservation.settle({"bytes": new_size - present_size})
+    return new
 
 
 async def _parse(request: Request, method: str) -> _DocumentRequest:
@@ -140,6 +175,8 @@ async def _parse(request: Request, method: str) -> _DocumentRequest:
     services = request_parsing.services(request)
     return _DocumentRequest(
         services.database,
+        services.limits.quotas,
+        caller.subjects,
         services.settings.max_body_bytes,
         kind,
         version or "1.0.3",

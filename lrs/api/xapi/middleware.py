@@ -34,6 +34,8 @@ EXPOSED_HEADERS = [
     "Lrs-Cursor",
     "Lrs-Replaces",
     "Lrs-Reports-Lag",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     "WWW-Authenticate",
     request_parsing.VERSION_HEADER,

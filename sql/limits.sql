@@ -1,0 +1,161 @@
+-- Rate limits and quotas that all workers of all servers share.
+
+-- name: insert_rate_limits
+-- The rows that take_tokens updates, with a whole quota. Sorted, as all locks on these rows.
+insert into rate_limit (partner_id, subject, arrival)
+select $1, subject, 0 from unnest($2::text[]) as item (subject)
+order by subject
+on conflict (partner_id, subject) do nothing;
+
+-- name: take_tokens
+-- The generic cell rate algorithm (lrs/limits/gcra.py) for several subjects of a partner. Every
+-- time comes from the clock of the database; a clock that steps back costs at most one window.
+with request as (
+    select subject, kept, wanted, window_seconds, window_seconds / quota as emission_interval
+    from unnest(
+        $2::text[], $3::double precision[], $4::double precision[], $5::integer[], $6::integer[]
+    ) as item (subject, quota, window_seconds, kept, wanted)
+),
+locked as (
+    select subject, arrival from rate_limit
+    where partner_id = $1 and subject = any($2::text[])
+    order by subject
+    for update
+),
+clock as materialized (
+    select extract(epoch from clock_timestamp())::double precision as now
+    from (select count(*) from locked) as after_lock
+),
+renewed as (
+    select
+        subject, wanted, emission_interval, window_seconds, now,
+        greatest(least(arrival - now, window_seconds) - kept * emission_interval, 0)
+            + kept * emission_interval as ahead
+    from locked
+    join request using (subject)
+    cross join clock
+),
+granted as (
+    select
+        *,
+        floor((window_seconds - ahead) / emission_interval + 0.001)::integer as available
+    from renewed
+)
+update rate_limit
+set arrival = now + ahead + least(wanted, available) * emission_interval
+from granted
+where rate_limit.partner_id = $1 and rate_limit.subject = granted.subject
+returning
+    granted.subject,
+    least(wanted, available) as tokens,
+    greatest(available - wanted, 0) as remaining,
+    greatest(ahead + (least(wanted, available) + 1) * emission_interval - window_seconds, 0)
+        as retry_after;
+
+-- name: insert_quota_usage
+-- The rows that take_quota updates. Stored bytes are counted later: see recount_stored_bytes.
+insert into quota_usage (partner_id, subject, resource, day, used)
+select $1, item.subject, item.resource, '1970-01-01', 0
+from unnest($2::text[], $3::text[]) as item (subject, resource)
+order by item.subject, item.resource
+on conflict (partner_id, subject, resource) do nothing;
+
+-- name: take_quota
+-- Leases parts of quotas. `kept` was leased on the day `leased_on` and is not used yet: it is
+-- returned, unless that day is over. Of each quota `needed` to `wanted` are leased, or nothing if
+-- less than `needed` is left. Statements are counted by UTC day; a clock that steps back opens no
+-- new day. Stored bytes have one day, 1970-01-01.
+with request as (
+    select * from unnest(
+        $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::date[], $7::bigint[], $8::bigint[]
+    ) as item (subject, resource, quota, kept, leased_on, needed, wanted)
+),
+locked as (
+    select subject, resource, day, used from quota_usage
+    where partner_id = $1 and subject = any($2::text[])
+    order by subject, resource
+    for update
+),
+clock as materialized (
+    select clock_timestamp() at time zone 'UTC' as now
+    from (select count(*) from locked) as after_lock
+),
+dated as (
+    select
+        subject, resource, used, day as counted_on, quota, kept, leased_on, needed, wanted, now,
+        case when resource = 'bytes' then day else greatest(day, now::date) end as day
+    from locked
+    join request using (subject, resource)
+    cross join clock
+),
+returned as (
+    select
+        *,
+        case when day = counted_on
+            then greatest(used - case when day = leased_on then kept else 0 end, 0)
+            else 0
+        end as in_use
+    from dated
+),
+granted as (
+    select
+        *,
+        case when quota - in_use >= needed then least(wanted, quota - in_use) else 0 end as amount
+    from returned
+)
+update quota_usage
+set day = granted.day, used = in_use + amount
+from granted
+where quota_usage.partner_id = $1
+    and quota_usage.subject = granted.subject
+    and quota_usage.resource = granted.resource
+returning
+    granted.subject, granted.resource, granted.day, amount, in_use,
+    extract(epoch from granted.day + 1 - now)::double precision as seconds_left;
+
+-- name: get_quota_usage
+-- What a partner has used of its quotas, with what its servers have leased.
+select subject, resource, day, used, counted_at from quota_usage
+where partner_id = $1
+order by subject, resource;
+
+-- name: claim_byte_count
+-- A partner with a quota of stored bytes that was not counted for a day, marked as counted. $1 is
+-- the quota of partners without an override.
+update quota_usage
+set counted_at = now()
+where resource = 'bytes' and subject = '' and partner_id = (
+    select quota_usage.partner_id
+    from quota_usage
+    join partner using (partner_id)
+    where quota_usage.resource = 'bytes' and quota_usage.subject = ''
+        and coalesce((partner.limits ->> 'max_stored_bytes')::bigint, $1) > 0
+        and coalesce(quota_usage.counted_at < now() - interval '1 day', true)
+    order by quota_usage.counted_at nulls first
+    limit 1
+    for update of quota_usage skip locked
+)
+returning partner_id;
+
+-- name: recount_stored_bytes
+-- Counts what a partner stores. Counter and tables are read in one snapshot; what is leased during
+-- the count is added to its result. What servers have leased before and not used is not counted.
+with counted as materialized (
+    select
+        (
+            select coalesce(sum(octet_length(payload)), 0) from statement where partner_id = $1
+        ) + (
+            select coalesce(sum(octet_length(content)), 0) from document where partner_id = $1
+        ) + (
+            select coalesce(sum(octet_length(content)), 0) from attachment where partner_id = $1
+        ) as bytes,
+        (
+            select used from quota_usage
+            where partner_id = $1 and subject = '' and resource = 'bytes'
+        ) as used_before
+)
+update quota_usage
+set used = greatest(used + counted.bytes - counted.used_before, 0), counted_at = now()
+from counted
+where partner_id = $1 and subject = '' and resource = 'bytes'
+returning used;
