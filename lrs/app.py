@@ -7,12 +7,14 @@ import logging
 import logging.config
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from starlette.middleware import Middleware
 
 from lrs import bootstrap
 from lrs.api.application import Application
 from lrs.api.cors import CORS
+from lrs.api.downloads import Downloads
 from lrs.api.metrics import MetricsListener, open_exposition
 from lrs.api.readiness import Readiness
 from lrs.api.request_log import RequestLog
@@ -29,7 +31,7 @@ from lrs.ingest.pipeline import IngestPipeline
 from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
 from lrs.projection.partner_lock import PartnerLock
-from lrs.reports.exports import open_exports
+from lrs.reports.exports import Exports, open_exports
 from lrs.settings import Settings
 from lrs.store import migrations, nonces
 from lrs.store.postgres import Database, open_database
@@ -163,6 +165,7 @@ async def open_services(
                     max_page_view_seconds=settings.max_page_view_seconds,
                 ),
                 exports,
+                _downloads(settings, exports),
                 PartnerLock(database.readers),
                 exposition,
                 readiness,
@@ -177,6 +180,17 @@ async def open_services(
             with suppress(TimeoutError):  # a database that hangs
                 async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS):
                     await group_commit.drain()
+
+
+def _downloads(settings: Settings, exports: Exports) -> Downloads:
+    """Spooled in the data directory, if there is one: temporary files may be in memory."""
+    is_directory = Path(settings.data_directory).is_dir()
+    return Downloads(
+        exports,
+        timeout_seconds=settings.export_timeout_seconds,
+        max_spool_bytes=settings.max_export_spool_bytes,
+        spool_directory=settings.data_directory if is_directory else None,
+    )
 
 
 def _callback_tokens(

@@ -467,8 +467,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ""
     max_concurrent_exports: Annotated[
         int,
-        Meta(ge=1, le=1000, description="Maximum number of concurrent exports in one worker."),
-    ] = 2
+        Meta(
+            ge=1,
+            le=1000,
+            description=(
+                "Maximum number of concurrent exports in one worker that read from the database; "
+                "one of each partner."
+            ),
+        ),
+    ] = 4
+    max_export_spool_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_048_576,
+            description=(
+                "Maximum size of the part of an export that its client has not read yet; it is in "
+                "a temporary file."
+            ),
+        ),
+    ] = 268_435_456
     export_timeout_seconds: Annotated[
         float,
         Meta(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, cast, get_args
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from lrs.api import access, request_parsing
+from lrs.api.download_response import DownloadResponse
+from lrs.api.downloads import FileRequest
 from lrs.api.responses import download_headers, json_response, reports_through, timestamp
-from lrs.api.services import Services
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
@@ -22,7 +20,7 @@ from lrs.projection import lag
 from lrs.reports import compression, encoders
 from lrs.reports.compression import Compression
 from lrs.reports.encoders import Format
-from lrs.reports.export_stream import ExportStream, metadata
+from lrs.reports.export_stream import metadata
 from lrs.reports.exports import ExportQuery
 from lrs.reports.tables import STATEMENTS, TABLES, Table
 from lrs.xapi import query_params
@@ -58,33 +56,31 @@ def _serialize(table: Table) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class TableRequest:
-    """The requested table and format.
+    """The requested file.
 
-    `compression` compresses the file, `content_encoding` only the transfer. `raw` is CSV with every
-    cell as stored.
+    `compression` compresses the file, `content_encoding` only the transfer.
     """
 
-    table: Table
-    format: Format
-    since: datetime | None
+    file: FileRequest
     compression: Compression | None
     content_encoding: Compression | None
-    raw: bool
 
 
 async def get_table(request: Request) -> Response:
-    """One table, streamed; `since` limits it to what changed after a cursor."""
+    """One table; `since` limits it to what changed after a cursor."""
     caller = await access.authenticate_partner(request)
     table_request = _parse(request, caller)
-    stream = _stream(request_parsing.services(request), caller, table_request)
-    export_query = cast(ExportQuery, await anext(stream))
-    headers = _headers(export_query, table_request)
+    file = table_request.file
+    stack = AsyncExitStack()
+    downloads = request_parsing.services(request).downloads
+    download = await stack.enter_async_context(downloads.open(caller.partner_id, file))
+    headers = _headers(download.query, table_request)
     if request.method == "HEAD":
-        await stream.aclose()
+        await stack.aclose()
         response = Response(headers=headers)
         del response.headers["content-length"]  # unknown before the table is sent
         return response
-    return StreamingResponse(cast(AsyncIterator[bytes], stream), headers=headers)
+    return DownloadResponse(download, stack, headers)
 
 
 def _parse(request: Request, caller: Caller) -> TableRequest:
@@ -99,8 +95,14 @@ def _parse(request: Request, caller: Caller) -> TableRequest:
     content_encoding = None
     if not compress and table_format != "parquet":  # Parquet is compressed already
         content_encoding = compression.negotiate_compression(accepted)
-    since, raw = query.get("since"), query.get("raw", False)
-    return TableRequest(table, table_format, since, compress, content_encoding, raw)
+    file = FileRequest(
+        table,
+        query.get("since"),
+        table_format,
+        compress or content_encoding,
+        query.get("raw", False),
+    )
+    return TableRequest(file, compress, content_encoding)
 
 
 def _parse_name(name: str) -> tuple[Table, Format]:
@@ -115,27 +117,11 @@ def _parse_name(name: str) -> tuple[Table, Format]:
     return TABLES[stem], cast(Format, suffix)
 
 
-async def _stream(
-    services: Services, caller: Caller, table_request: TableRequest
-) -> AsyncGenerator[ExportQuery | bytes, None]:
-    """The query, then the bytes of the file. Closing the generator releases the connection."""
-    async with services.exports.snapshot(caller.partner_id) as snapshot:
-        query = await snapshot.query(table_request.table, table_request.since)
-        compress = table_request.compression or table_request.content_encoding
-        # In a thread: the first Parquet export imports pyarrow.
-        export = await asyncio.to_thread(
-            ExportStream, snapshot, query, table_request.format, compress, raw=table_request.raw
-        )
-        yield query
-        async with aclosing(aiter(export)) as content:
-            async for part in content:
-                yield part
-
-
 def _headers(export_query: ExportQuery, table_request: TableRequest) -> dict[str, str]:
-    values, media_type = metadata(export_query), encoders.MEDIA_TYPES[table_request.format]
+    file, values = table_request.file, metadata(export_query)
     replaces, compress = values["replaces"], table_request.compression
-    name = f"{table_request.table.name}.{table_request.format}{compression.SUFFIXES[compress]}"
+    media_type = encoders.MEDIA_TYPES[file.format]
+    name = f"{file.table.name}.{file.format}{compression.SUFFIXES[compress]}"
     headers = {
         **reports_through(export_query.watermark.consistent_through),
         "Content-Type": compression.MEDIA_TYPES[compress] if compress else media_type,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lrs.api.downloads import Downloads
 from lrs.api.readiness import Readiness
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callback_tokens import CallbackTokens
@@ -38,6 +39,7 @@ class Services:
     callback_tokens: CallbackTokens
     canvas_reports: CanvasReports
     exports: Exports
+    downloads: Downloads
     partner_lock: PartnerLock
     exposition: Exposition
     readiness: Readiness

@@ -1,6 +1,6 @@
 """Exports: which rows of a table to send, read from one snapshot of the database.
 
-Exports have their own connections, because one lasts as long as its reader takes.
+Exports have their own connections, because one may last as long as its reader takes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # its length.
 _MAX_CHANGED_DAYS = 100
 
-_RETRY_AFTER_SECONDS = 30
+RETRY_AFTER_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ class Exports:
                 connection = await self.pool.acquire(timeout=self.acquire_timeout_seconds)
             except TimeoutError:
                 raise Overloaded(
-                    f"Too many concurrent exports; retry after {_RETRY_AFTER_SECONDS} s.",
-                    headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+                    f"Too many concurrent exports; retry after {RETRY_AFTER_SECONDS} s.",
+                    headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
                 ) from None
         try:
             yield connection
