@@ -35,6 +35,7 @@ from lrs.reports.exports import Exports, open_exports
 from lrs.settings import Settings
 from lrs.store import migrations, nonces
 from lrs.store.postgres import Database, open_database
+from lrs.store.statements import watermark
 from lrs.store.statements.lookup import StatementLoader
 from lrs.store.statements.page_loader import PageLoader
 from lrs.store.statements.page_query import PAGE_LIMITS, PageLimits
@@ -135,7 +136,7 @@ async def open_services(
         statement_loader = StatementLoader(database)
         readiness = Readiness(database, has_capacity=group_commit.has_capacity)
         tasks = [
-            asyncio.create_task(_delete_expired_nonces(database)),
+            asyncio.create_task(_clean_up_periodically(database)),
             asyncio.create_task(ReferenceBacklog(database).run()),
             asyncio.create_task(tokens.signing_keys.reload_periodically()),
         ]
@@ -206,10 +207,11 @@ def _callback_tokens(
     )
 
 
-async def _delete_expired_nonces(database: Database) -> None:
+async def _clean_up_periodically(database: Database) -> None:
     while True:
-        try:
-            await nonces.delete_expired(database)
-        except LRSError as error:
-            _log.warning("cannot delete old nonces: %s", error.detail_with_cause)
+        for clean_up in (nonces.delete_expired, watermark.delete_old_floors):
+            try:
+                await clean_up(database)
+            except LRSError as error:
+                _log.warning("cleanup failed: %s", error.detail_with_cause)
         await asyncio.sleep(_CLEANUP_INTERVAL_SECONDS)

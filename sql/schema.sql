@@ -583,3 +583,10 @@ create table quota_usage (
     constraint quota_usage_resource_is_statements_or_bytes check (resource = any
         (array['statements', 'bytes']))
 ) with (fillfactor=50);
+
+-- Times that were sent as a watermark or soon will be. New statements are stored after the greatest
+-- one, also if the clock is set back.
+create table statement_clock (
+    floor timestamptz not null,
+    primary key (floor)
+);

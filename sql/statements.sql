@@ -2,6 +2,7 @@
 --
 -- `between x and x … order by … offset 0` is a lookup by the whole primary key under any plan.
 -- While a table is new, the planner takes any other index that begins with the partner for as good.
+-- For the same reason, the last statement is looked up with `sequence > 0`.
 
 -- name: insert_statement
 -- Stores one statement and its index entries if its id is new. The same as insert_statements for a
@@ -11,8 +12,22 @@
 -- Returns the number of new statements (0 or 1), and whether pending references wait for it.
 with clock as materialized (
     select
-        (extract(epoch from clock_timestamp()) * 1000000)::bigint << 10 | (pg_backend_pid() & 1023)
-            as sequence
+        greatest(
+            (extract(epoch from greatest(clock_timestamp(), now())) * 1000000)::bigint,
+            (
+                select (extract(epoch from floor) * 1000000)::bigint + 1
+                from statement_clock
+                order by floor desc
+                limit 1
+            ),
+            (
+                select (sequence >> 10) + 1
+                from statement
+                where partner_id = $1 and sequence > 0
+                order by sequence desc
+                limit 1
+            )
+        ) << 10 | (pg_backend_pid() & 1023) as sequence
 ),
 stamped as (
     select
@@ -61,7 +76,8 @@ from inserted;
 -- definitions and agent names, in one round trip. Of an atomic batch ($2) all or none: nothing if
 -- one id exists, and an error if another transaction stores one meanwhile.
 --
--- `stored` is taken from the clock inside the transaction, because the watermark relies on it.
+-- `stored` is the latest of the clock, the start of the transaction, and the microsecond after both
+-- the partner's last statement and the floor of statement_clock: get_watermark relies on each.
 -- Statements of a batch are stored a microsecond apart, so that lists keep their order; the low
 -- bits of a sequence tell writers apart. Of two writers that collide in statement_by_sequence, the
 -- later one is retried.
@@ -70,7 +86,23 @@ from inserted;
 -- batches cannot deadlock. Returns the number of new statements, their ids unless all are new,
 -- those that pending references wait for, and the activities whose stored definition changed.
 with clock as materialized (
-    select (extract(epoch from clock_timestamp()) * 1000000)::bigint as microseconds
+    select
+        greatest(
+            (extract(epoch from greatest(clock_timestamp(), now())) * 1000000)::bigint,
+            (
+                select (extract(epoch from floor) * 1000000)::bigint
+                from statement_clock
+                order by floor desc
+                limit 1
+            ),
+            (
+                select sequence >> 10
+                from statement
+                where partner_id = $1 and sequence > 0
+                order by sequence desc
+                limit 1
+            )
+        ) as microseconds
 ),
 item as (
     select
@@ -232,21 +264,56 @@ from statement
 where statement.partner_id = $1 and statement.statement_id = any($2::uuid[]);
 
 -- name: get_watermark
--- The time up to which the store is complete: no statement with `stored` at or before it can still
--- appear. A writer takes `stored` from the clock inside its transaction, after its xact_start is
--- visible here: a writer that is not seen has committed, or stores after now(). Must be read before
--- the page, in a statement of its own. Writers are recognized by application_name and the privilege
--- to insert, because a reporting role can choose any name. `writers_hidden`: the state of a
--- writer cannot be seen; `standby`: none can. In both cases there is no watermark.
+-- Candidates for the watermarks of partners ($2, null for none): the last `stored`, or the floor if
+-- it is later. A writer whose snapshot is later than this one stores after the candidate, whatever
+-- the clock does. So the candidate is a watermark once the writers that are open now have ended.
+-- PostgreSQL takes the snapshot before it reads pg_stat_activity, and `now` afterwards. A writer is
+-- open from before its snapshot until its rows are visible; it stores at xact_start or later.
+--
+-- Writers are recognized by application_name ($1) and the privilege to insert, because a reporting
+-- role can choose any name. `writers_hidden`: the state of a writer cannot be seen; `standby`: none
+-- can. In both cases there is no watermark.
 select
-    now(),
-    least(now(), min(xact_start)) - interval '1 microsecond' as watermark,
-    coalesce(
-        bool_or(state = 'disabled' or query = '<insufficient privilege>'), false
-    ) as writers_hidden,
-    pg_is_in_recovery() as standby
-from pg_stat_activity
-where
-    datname = current_database()
-    and application_name = $1
-    and has_table_privilege(usesysid, 'statement', 'insert');
+    array(
+        select
+            greatest(
+                (select floor from statement_clock order by floor desc limit 1),
+                (
+                    select stored_at(sequence)
+                    from statement
+                    where statement.partner_id = item.partner_id and statement.sequence > 0
+                    order by sequence desc
+                    limit 1
+                ),
+                'epoch'::timestamptz
+            )
+        from unnest($2::integer[]) with ordinality as item (partner_id, ordinal)
+        order by item.ordinal
+    ) as candidates,
+    activity.pids,
+    activity.xact_starts,
+    activity.writers_hidden,
+    pg_is_in_recovery() as standby,
+    clock_timestamp() as now
+from (
+    select
+        array_agg(pid) filter (where xact_start is not null) as pids,
+        array_agg(xact_start) filter (where xact_start is not null) as xact_starts,
+        coalesce(
+            bool_or(state = 'disabled' or query = '<insufficient privilege>'), false
+        ) as writers_hidden
+    from pg_stat_activity
+    where
+        datname = current_database()
+        and application_name = $1
+        and has_table_privilege(usesysid, 'statement', 'insert')
+) as activity;
+
+-- name: raise_floor
+-- Lets the watermark follow the clock while no statements arrive. A new row instead of an update:
+-- an insert finds the greatest row first, however many dead ones a long transaction retains.
+insert into statement_clock (floor) values (clock_timestamp()) on conflict do nothing;
+
+-- name: delete_old_floors
+-- Only the greatest row counts.
+delete from statement_clock where floor < (select max(floor) from statement_clock);

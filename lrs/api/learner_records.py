@@ -63,7 +63,7 @@ def _path_name(request: Request, parameter: str) -> str:
 async def _report_watermark(request: Request, caller: Caller) -> ReportWatermark:
     """The watermark of the reports; records that are read after it are at least as recent."""
     services = request_parsing.services(request)
-    watermark = await services.watermark_reader.cached_watermark()
+    watermark = await services.watermark_reader.cached_watermark(caller.partner_id)
     return await lag.report_watermark(services.database, caller.partner_id, watermark)
 
 

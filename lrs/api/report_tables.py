@@ -34,7 +34,9 @@ async def get_tables(request: Request) -> Response:
     query_params.parse(request_parsing.query_parameters(request), {}, section=_SECTION)
     services = request_parsing.services(request)
     watermark = await lag.report_watermark(
-        services.database, caller.partner_id, await services.watermark_reader.cached_watermark()
+        services.database,
+        caller.partner_id,
+        await services.watermark_reader.cached_watermark(caller.partner_id),
     )
     body = {
         "tables": [_serialize(table) for table in TABLES.values()],

@@ -85,7 +85,7 @@ async def _page(
     request: Request, query: StatementQuery, caller: Caller, organization: str | None
 ) -> StatementResult:
     services = request_parsing.services(request)
-    reading = await services.watermark_reader.take_reading()
+    reading = await services.watermark_reader.take_reading(caller.partner_id)
     watermark = reading.watermark
     if query.cursor:
         watermark = min(watermark, query.cursor.consistent_through)
@@ -98,7 +98,7 @@ async def _page(
     limit: int | None = statement_filter.limit
     while limit:
         statement_filter = replace(statement_filter, limit=limit)
-        page = await services.page_loader.load(caller.partner_id, statement_filter, reading.now)
+        page = await services.page_loader.load(caller.partner_id, statement_filter, reading.read_at)
         text, limit = await _format(page.statements, query, request, caller)
     cursor = Cursor(page.last_sequence, watermark) if page.last_sequence is not None else None
     more = orjson.dumps(_more(request, query, cursor) if cursor else "")

@@ -59,6 +59,11 @@ PROJECTION_LAG = Gauge(
     "Age of the oldest statement that reports do not include; 0 if they include all.",
     multiprocess_mode="livemostrecent",
 )
+CLOCK_BEHIND = Gauge(
+    "lrs_database_clock_behind_seconds",
+    "How far `stored` runs ahead of the database's clock, after it was set back; usually 0.",
+    multiprocess_mode="livemax",
+)
 DATABASE_CONNECTIONS = Gauge(
     "lrs_database_connections",
     "Database connections by pool and state (idle, busy).",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from datetime import datetime
@@ -38,19 +39,22 @@ class Projector:
 
         Returns the largest lag, in seconds, of the partners with a full batch; 0 without any.
         """
-        watermark = await self._watermark_reader.cached_watermark()
-        lag_left = 0.0
         with translate_errors():
             partners = await backlogs(self._pool)
-        for backlog in partners:
-            if self._is_due(backlog, watermark):
+        pending = [backlog for backlog in partners if self._is_due(backlog)]
+        watermarks = await asyncio.gather(
+            *(self._watermark_reader.cached_watermark(backlog.partner_id) for backlog in pending)
+        )
+        lag_left = 0.0
+        for backlog, watermark in zip(pending, watermarks, strict=True):
+            if backlog.oldest_pending_at and backlog.oldest_pending_at <= watermark:
                 count = await self._advance(backlog, watermark)
                 if count == self._batch_size:
                     lag_left = max(lag_left, backlog.lag_seconds)
         return lag_left
 
-    def _is_due(self, backlog: Backlog, watermark: datetime) -> bool:
-        if backlog.oldest_pending_at is None or backlog.oldest_pending_at > watermark:
+    def _is_due(self, backlog: Backlog) -> bool:
+        if backlog.oldest_pending_at is None:
             return False
         return self._retry_at.get(backlog.partner_id, 0.0) <= time.monotonic()
 

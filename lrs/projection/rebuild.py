@@ -72,7 +72,7 @@ async def rebuild_partner(
         async with database.readers.acquire() as writer, writer.transaction():
             await partner_lock.acquire(writer, partner_id)
             # After the lock, because the projection may have advanced during the wait.
-            watermark = await WatermarkReader(database).read_watermark()
+            watermark = await WatermarkReader(database).read_watermark(partner_id)
             await writer.execute(_CREATE_EXTRACTED)
             types_before = set(await writer.fetch(_CONTENT_TYPES, partner_id))
             await writer.execute(_CLEAR_CONTENTS, partner_id)

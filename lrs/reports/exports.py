@@ -80,7 +80,7 @@ class Exports:
 
         Raises Overloaded if no connection is free within the timeout, Unavailable on a failure.
         """
-        watermark = await self._watermark_reader.read_watermark()
+        watermark = await self._watermark_reader.read_watermark(partner_id)
         report_watermark = await lag.report_watermark(self._database, partner_id, watermark)
         async with self._connection() as connection:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)

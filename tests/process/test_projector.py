@@ -74,7 +74,7 @@ async def test_killed_projector_is_restarted(
         return float(line.split()[-1])
 
     wait_for(lambda: measured_lag() == 0)
-    watermark = await services.watermark_reader.read_watermark()
+    watermark = await services.watermark_reader.read_watermark(partner.partner_id)
     result = await lag.report_watermark(services.database, partner.partner_id, watermark)
     assert result == lag.ReportWatermark(watermark, 0.0)
     (first,) = children(server)
@@ -106,7 +106,7 @@ async def test_run_once_returns_lag_until_all_is_projected(
 ) -> None:
     for _ in range(3):
         await partner.send(statement())
-    await services.watermark_reader.read_watermark()
+    await services.watermark_reader.read_watermark(partner.partner_id)
     async with postgres.open_projector_database(database_url) as connections:
         follows = Projector(connections, load_vocabulary(), batch_size=2)
         assert await follows.run_once() > 0
@@ -163,7 +163,7 @@ async def test_failing_partner_does_not_delay_others(
 ) -> None:
     for item in (partner, stranger):
         await item.send(statement(actor=mailbox("ada")))
-    await services.watermark_reader.read_watermark()
+    await services.watermark_reader.read_watermark(partner.partner_id)
     advance = projector.advance
 
     async def fail_for_one(

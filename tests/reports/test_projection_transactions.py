@@ -22,7 +22,7 @@ async def test_concurrent_projectors_count_each_statement_once(
     partner: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
     await partner.send([lesson(number % 5) for number in range(60)])
-    watermark = await services.watermark_reader.read_watermark()
+    watermark = await services.watermark_reader.read_watermark(partner.partner_id)
 
     async def advance_all() -> int:
         projected = 0
@@ -42,7 +42,7 @@ async def test_concurrent_projectors_count_each_statement_once(
 async def test_batch_is_limited_in_bytes(partner: Partner, services: Services) -> None:
     statements = [statement(result={"response": "x" * 1000}) for _ in range(5)]
     assert (await partner.send(statements)).status_code == 200
-    watermark = await services.watermark_reader.read_watermark()
+    watermark = await services.watermark_reader.read_watermark(partner.partner_id)
     position, watermarks, counts = advance.START_POSITION, [], []
     async with services.database.readers.acquire() as connection:
         for _ in range(4):
@@ -60,7 +60,7 @@ async def test_batch_is_limited_in_bytes(partner: Partner, services: Services) -
 async def test_projector_skips_a_locked_partner(partner: Partner, services: Services) -> None:
     await project_all(services, partner.partner_id)
     await partner.send(lesson(1))
-    watermark = await services.watermark_reader.read_watermark()
+    watermark = await services.watermark_reader.read_watermark(partner.partner_id)
     async with (
         services.database.readers.acquire() as holder,
         services.database.readers.acquire() as other,
@@ -115,7 +115,7 @@ async def test_round_trips_do_not_depend_on_batch_size(
     async with services.database.readers.acquire() as connection:
         for first, last in ((0, 3), (3, 6), (6, 40), (40, 140)):
             await partner.send([lesson(number) for number in range(first, last)])
-            watermark = await services.watermark_reader.read_watermark()
+            watermark = await services.watermark_reader.read_watermark(partner.partner_id)
             recorded.clear()
             with connection.query_logger(lambda record: recorded.append(record.query)):
                 await advance.advance(connection, partner.partner_id, load_vocabulary(), watermark)

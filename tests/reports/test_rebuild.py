@@ -92,7 +92,7 @@ async def test_rebuild_applies_another_vocabulary(
 async def test_lag_and_watermark_of_the_projection(partner: Partner, services: Services) -> None:
     stored = datetime.now(UTC)
     await partner.send(lesson(1))
-    watermark = await services.watermark_reader.read_watermark()
+    watermark = await services.watermark_reader.read_watermark(partner.partner_id)
     behind = await lag.report_watermark(services.database, partner.partner_id, watermark)
     assert behind.lag_seconds > 0
     (item,) = await partner.all()

@@ -71,6 +71,10 @@ async def test_read_by_id_looks_up_whole_keys(store: Database) -> None:
     await assert_whole_key_lookups(store.lists, resources.query("get_statements"))
 
 
+async def test_watermark_looks_up_whole_keys(store: Database) -> None:
+    await assert_whole_key_lookups(store.readers, resources.query("get_watermark"))
+
+
 async def assert_whole_key_lookups(pool: asyncpg.Pool, sql: str) -> None:
     for node in await generic_plan(pool, sql):
         if node.get("Relation Name") not in TABLES or node["Node Type"] == "ModifyTable":

@@ -12,7 +12,14 @@ from lrs.api.services import Services
 
 Json = dict[str, Any]
 
-REGISTRY = ("partner", "credential", "signing_key", "schema_migration", "write_probe")
+REGISTRY = (
+    "partner",
+    "credential",
+    "signing_key",
+    "schema_migration",
+    "write_probe",
+    "statement_clock",
+)
 """Not of one partner, and small; on Citus, reference tables and a local one (write_probe)."""
 
 

@@ -49,7 +49,7 @@ class SentStatement:
 
 async def project_all(services: Services, partner_id: int, limit: int = 1000) -> int:
     """Project all stored statements of a partner; return their number."""
-    watermark = await services.watermark_reader.read_watermark()
+    watermark = await services.watermark_reader.read_watermark(partner_id)
     projected = 0
     async with services.database.readers.acquire() as connection:
         while count := await advance.advance(

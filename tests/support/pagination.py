@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -107,3 +108,21 @@ async def pages(partner: Partner, **params: str) -> AsyncIterator[httpx.Response
         if not answer.json()["more"]:
             return
         answer = await partner.http.get(answer.json()["more"], headers=partner.headers)
+
+
+@dataclass
+class Poller:
+    """A consumer that keeps only the last watermark."""
+
+    partner: Partner
+    params: dict[str, str]
+    since: str | None = None
+    seen: Counter[str] = field(default_factory=Counter)
+
+    async def poll(self) -> None:
+        since = {"since": self.since} if self.since else {}
+        async for answer in pages(self.partner, **self.params, **since):
+            for item in answer.json()["statements"]:
+                assert stored(item) <= bound(answer)
+                self.seen[item["id"]] += 1
+            self.since = answer.headers[THROUGH]

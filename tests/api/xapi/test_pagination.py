@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -18,8 +17,8 @@ import pytest
 from lrs.settings import Settings
 from lrs.store.statements import watermark
 from tests.support.pagination import (
-    THROUGH,
     Json,
+    Poller,
     Writers,
     another_server,
     bound,
@@ -58,24 +57,6 @@ async def test_pagination_during_writes_skips_and_repeats_nothing(
     assert before <= everything.keys()
     expected = {key for key, item in everything.items() if stored(item) <= through}
     assert {item["id"] for item in seen} == expected
-
-
-@dataclass
-class Poller:
-    """A consumer that keeps only the last watermark."""
-
-    partner: Partner
-    params: dict[str, str]
-    since: str | None = None
-    seen: Counter[str] = field(default_factory=Counter)
-
-    async def poll(self) -> None:
-        since = {"since": self.since} if self.since else {}
-        async for answer in pages(self.partner, **self.params, **since):
-            for item in answer.json()["statements"]:
-                assert stored(item) <= bound(answer)
-                self.seen[item["id"]] += 1
-            self.since = answer.headers[THROUGH]
 
 
 @pytest.mark.slow
