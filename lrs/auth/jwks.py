@@ -18,6 +18,7 @@ from lrs.errors import Unavailable
 _log = logging.getLogger("lrs.auth")
 
 _TIMEOUT_SECONDS = 5.0
+_MAX_BYTES = 1_048_576
 
 JWKS_ERRORS = (httpx.HTTPError, OSError, ValueError, TypeError, LookupError, JoseError)
 """What `fetch_jwks` raises if there is no document, or not a key set."""
@@ -105,6 +106,14 @@ async def fetch_jwks(location: str) -> KeySet:
 async def _read(location: str) -> bytes:
     if not location.startswith(("http://", "https://")):
         return await asyncio.to_thread(Path(location).read_bytes)
-    async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
-        response = await client.get(location)
-        return response.raise_for_status().content
+    content = bytearray()
+    async with (
+        asyncio.timeout(_TIMEOUT_SECONDS),
+        httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client,
+        client.stream("GET", location) as response,
+    ):
+        async for part in response.raise_for_status().aiter_bytes():
+            content += part
+            if len(content) > _MAX_BYTES:
+                raise ValueError(f"the key set has more than {_MAX_BYTES} bytes")
+    return bytes(content)

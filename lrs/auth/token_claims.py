@@ -15,6 +15,7 @@ from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 
+from lrs.auth.scopes import ALL_GRANTED, SUPPORTED
 from lrs.errors import TokenExpired, Unauthorized
 
 ACCESS_TOKEN = "at+jwt"  # noqa: S105 - a media type
@@ -26,7 +27,11 @@ _OTHER_TOKENS_CLAIMS = ("at_hash", "c_hash", "s_hash", "events")
 # The kind of a token at issuers that name it in a claim (Amazon Cognito, Keycloak).
 _KIND_CLAIMS = {"token_use": ("access",), "typ": ("bearer", "jwt", ACCESS_TOKEN)}
 
+# How far the clock of an issuer, or of another server, may be ahead in `nbf` and `iat`.
+_CLOCK_SKEW_SECONDS = 60
+
 _CLIENT_CLAIMS = ("client_id", "azp", "sub")
+_SCOPES = frozenset({*SUPPORTED, ALL_GRANTED})
 
 INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 EXPIRED_TOKEN = {
@@ -64,7 +69,7 @@ def verify(
     Raises Unauthorized and TokenExpired.
     """
     claims_registry = jwt.JWTClaimsRegistry(
-        leeway=0,
+        leeway=_CLOCK_SKEW_SECONDS,
         iss={"essential": True, "value": issuer},
         aud={"essential": True, "value": audience},
         exp={"essential": True},
@@ -72,6 +77,7 @@ def verify(
     try:
         claims = jwt.decode(token, keys, algorithms).claims
         claims_registry.validate(claims)
+        jwt.JWTClaimsRegistry().validate({"exp": claims["exp"]})  # without leeway
         float(claims["exp"])  # an integer may exceed the range of a float
     except ExpiredTokenError:
         raise TokenExpired("The access token has expired.", headers=EXPIRED_TOKEN) from None
@@ -106,12 +112,13 @@ def scopes(claims: Mapping[str, Any]) -> frozenset[str]:
     """The scopes in `scope` (RFC 9068, section 2.2.3), else in `scp`: a string or an array.
 
     A claim with another value grants nothing, and neither does a token without these claims.
+    Scopes that the server does not know are left out.
     """
     value = claims["scope"] if "scope" in claims else claims.get("scp")
     if isinstance(value, str):
-        return frozenset(value.split())
+        return _SCOPES.intersection(value.split())
     if isinstance(value, list) and all(isinstance(scope, str) for scope in value):
-        return frozenset(value)
+        return _SCOPES.intersection(value)
     return frozenset()
 
 

@@ -58,6 +58,7 @@ def tool_add(
     secret_box = bootstrap.secret_box(settings)
 
     async def add(database: Database) -> IssuedTool:
+        await bootstrap.load_keys(settings, database)  # verifies the secret key
         partner = await registry.get_partner(database, partner_name)
         return await tools.add_tool(
             database,
@@ -99,6 +100,7 @@ def tool_rotate(partner_name: str, name: str, overlap_hours: float, **options: A
     overlap_until = end_of_overlap(overlap_hours)
 
     async def rotate(database: Database) -> IssuedTool:
+        await bootstrap.load_keys(settings, database)  # verifies the secret key
         partner = await registry.get_partner(database, partner_name)
         return await tools.rotate_tool(
             database, secret_box, partner.partner_id, name, overlap_until

@@ -97,6 +97,13 @@ def test_rotation_with_another_secret_key_is_refused(lrs: Lrs, url: str, keys: L
     assert len(rows(keys("list"))) == 1
 
 
+def test_tool_with_another_secret_key_is_refused(lrs: Lrs, url: str) -> None:
+    assert lrs("tool", "add", "acme", "player", LRS_DATABASE_URL=url).exit_code == 0
+    for command in (("add", "acme", "quiz"), ("rotate", "acme", "player")):
+        result = lrs("tool", *command, LRS_DATABASE_URL=url, LRS_SECRET_KEY=NEW_KEY)
+        assert "encrypted with another secret key" in refused(result)
+
+
 # The secret key
 
 

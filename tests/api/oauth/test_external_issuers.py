@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -208,6 +209,37 @@ async def test_unreachable_key_set_returns_503_with_retry_after(
             answer = await http.get(partner.url("statements"), headers=bearer(token))
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
             assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", [b" " * 1_100_000, None], ids=["large", "endless"])
+async def test_large_or_endless_key_set_returns_503(
+    settings: Settings,
+    partner: Partner,
+    issuer: ExternalIssuer,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+) -> None:
+    monkeypatch.setattr(jwks, "_TIMEOUT_SECONDS", 0.3)
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + (content or b""))
+        with suppress(ConnectionError, asyncio.CancelledError):
+            while content is None:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with serving(trusting(settings, f"http://127.0.0.1:{port}/")) as http:
+        token = issuer.token(client_id=partner.key)
+        answer = await asyncio.wait_for(
+            http.get(partner.url("statements"), headers=bearer(token)), 3
+        )
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    server.close()
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,17 @@ async def test_claim_of_a_wrong_type_returns_401(
     assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
 
 
+@pytest.mark.parametrize(
+    ("claim", "offset", "status"),
+    [("iat", 30, 200), ("nbf", 30, 200), ("iat", 90, 401), ("nbf", 90, 401), ("exp", -1, 401)],
+)
+async def test_clock_of_the_issuer_may_be_a_minute_ahead(
+    trusting: httpx.AsyncClient, partner: Partner, claim: str, offset: int, status: int
+) -> None:
+    sent = token(client_id=partner.key, scope="all", **{claim: int(time.time()) + offset})
+    assert await read(trusting, sent) == status
+
+
 async def test_deeply_nested_claim_is_no_internal_error(
     trusting: httpx.AsyncClient, partner: Partner
 ) -> None:
