@@ -7,21 +7,31 @@ select activity_id, definition from activity
 where partner_id = $1 and activity_hash = any($2::bytea[]);
 
 -- name: get_definitions_within_bytes
--- Merged definitions by activity hash. Once they exceed $3 bytes in sum, the others are null, so
--- that the size of a response is bounded.
+-- Merged definitions by activity hash, in the order of $2. Once they exceed $3 bytes in sum, the
+-- others are null, so that the size of a response is bounded. The size of a definition that is
+-- stored without compression is read without the definition.
 select activity_id, case when bytes_before < $3 then definition end as definition
 from (
     select
-        activity_id,
-        definition,
+        existing.activity_id,
+        existing.definition,
         coalesce(
-            sum(octet_length(definition::text)) over (
-                rows between unbounded preceding and 1 preceding
-            ),
+            sum(
+                case
+                    when pg_column_compression(existing.definition) is null
+                    then pg_column_size(existing.definition)
+                    else octet_length(existing.definition::text)
+                end
+            ) over (order by item.ordinal rows between unbounded preceding and 1 preceding),
             0
         ) as bytes_before
-    from activity
-    where partner_id = $1 and activity_hash = any($2::bytea[])
+    from unnest($2::bytea[]) with ordinality as item (activity_hash, ordinal)
+    cross join lateral (
+        select activity_id, definition from activity
+        where partner_id = $1 and activity_hash between item.activity_hash and item.activity_hash
+        order by activity_hash
+        limit 1
+    ) as existing
 ) as existing;
 
 -- name: list_agent_names

@@ -174,7 +174,7 @@ create table activity (
     activity_hash bytea not null,
     activity_id text not null,
     -- Merged from all statements; see merge_definition.
-    definition jsonb not null,
+    definition jsonb storage external not null,
     primary key (partner_id, activity_hash)
 );
 

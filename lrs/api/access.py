@@ -99,4 +99,5 @@ def ingest_context(
         scopes.DEFINE in caller.scopes,
         version,
         caller.subjects,
+        scopes.STATEMENTS_READ in caller.scopes,
     )

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from secrets import token_hex
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -16,12 +15,12 @@ from starlette.responses import Response, StreamingResponse
 from lrs.api import request_parsing
 from lrs.api.admission import admission
 from lrs.api.responses import CONSISTENT_THROUGH, http_date, timestamp
+from lrs.api.statement_formats import Formatter, parse
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
-from lrs.store.statements import attachments, definitions, filters
+from lrs.store.statements import attachments, filters
 from lrs.xapi import formats, multipart, statement_query
-from lrs.xapi.definitions import activity_ids
 from lrs.xapi.statement_query import Cursor, StatementQuery
 
 SCOPES = (scopes.STATEMENTS_READ, scopes.STATEMENTS_READ_MINE)
@@ -129,39 +128,15 @@ async def _format(
     """The statements in the requested format; if that exceeds the page size, a smaller limit."""
     if query.format == "exact":
         return statements, None
-    parsed = _parse_statements(statements)
-    if query.format == "ids":
-        return b",".join(orjson.dumps(formats.ids(statement)) for statement in parsed), None
-    return await _format_canonical(parsed, request, caller)
-
-
-async def _format_canonical(
-    statements: list[dict[str, Any]], request: Request, caller: Caller
-) -> tuple[bytes, int | None]:
-    """The canonical format. It grows by definitions that come from other statements."""
-    languages = formats.accepted_languages(request.headers.get("accept-language"))
-    activities = {activity for statement in statements for activity in activity_ids(statement)}
-    services = request_parsing.services(request)
-    max_bytes = services.page_loader.limits.max_bytes
-    merged = await definitions.definitions(
-        services.database, caller.partner_id, activities, max_bytes
+    formatter = Formatter(
+        request_parsing.services(request),
+        caller.partner_id,
+        formats.accepted_languages(request.headers.get("accept-language")),
+        reads_all=_only_authority(caller) is None,
     )
-    if None in merged.values() and len(statements) > 1:
-        return b"", len(statements) // 2
-    texts: list[bytes] = []
-    size = 0
-    for statement in statements:
-        text = orjson.dumps(formats.canonical(statement, merged, languages))
-        size += len(text)
-        if texts and size > max_bytes:
-            return b"", len(texts)
-        texts.append(text)
-    return b",".join(texts), None
-
-
-def _parse_statements(statements: bytes) -> list[dict[str, Any]]:
-    parsed: list[dict[str, Any]] = orjson.loads(b"[%b]" % statements)
-    return parsed
+    if query.format == "ids":
+        return await formatter.ids(statements), None
+    return await formatter.canonical(statements)
 
 
 async def _multipart_response(
@@ -171,10 +146,11 @@ async def _multipart_response(
 
     Raises Overloaded if the client has too many responses to read.
     """
-    database = request_parsing.services(request).database
-    hashes: dict[str, str] = {}
-    for statement in _parse_statements(result.statements):
-        hashes.update(multipart.attachment_hashes(statement))
+    services = request_parsing.services(request)
+    database = services.database
+    hashes = await services.thread.run(
+        caller.partner_id, _attachment_hashes, result.statements, _only_authority(caller) is None
+    )
     sizes = await attachments.list_sizes(database, caller.partner_id, [*hashes]) if hashes else {}
     admission(request.scope).hold_response(len(result.text) + attachments.max_chunk_size(sizes))
     boundary = token_hex(20)  # too long to occur in the content
@@ -190,3 +166,17 @@ async def _multipart_response(
     return StreamingResponse(
         parts(), headers=result.headers, media_type=multipart.content_type(boundary)
     )
+
+
+def _attachment_hashes(statements: bytes, reads_all: bool) -> dict[str, str]:
+    """Pairs of SHA-2 and content type of the attachments of statements.
+
+    A caller that may read only its own statements gets only contents that it has sent: those
+    without a fileUrl, for which the LRS requires the bytes. A fileUrl with the SHA-2 of another
+    authority's attachment would return that.
+    """
+    return {
+        sha2: content_type
+        for statement in parse(statements)
+        for sha2, content_type in multipart.attachment_hashes(statement, with_url=reads_all)
+    }

@@ -29,7 +29,8 @@ class IngestContext:
     `home_page` is the base URL for the partner's ids, `authority` an agent as JSON text. Without
     `defines` (scope `define`), definitions of activities and names of agents are not updated.
     Without `version`, each item is read as the version that it names, or else as 1.0.3. `subjects`
-    have the quotas that apply.
+    have the quotas that apply. Without `reads_all`, a conflict does not name differences from
+    statements of other authorities.
     """
 
     partner_id: int
@@ -41,6 +42,7 @@ class IngestContext:
     defines: bool
     version: Version | None = None
     subjects: tuple[Subject, ...] = ()
+    reads_all: bool = False
 
 
 class ParsedItem(msgspec.Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import orjson
@@ -45,7 +45,7 @@ from lrs.store.postgres import Database
 from lrs.store.statements import insert
 from lrs.store.statements.insert import InsertResult, StatementRow
 from lrs.threads import FairThread
-from lrs.xapi import equality, track_events
+from lrs.xapi import equality, index_keys, track_events
 from lrs.xapi.statement import TRACK_EVENT
 from lrs.xapi.validation import Version
 
@@ -118,12 +118,24 @@ class IngestPipeline:
                         context.partner_id, rows, atomic=atomic, nonce=nonce
                     ),
                 )
-        outcomes = list(_outcomes(prepared, iter(results), context.version))
+        outcomes = await self._compare(prepared, results, context)
         if atomic and any(outcome.kind in REFUSED for outcome in outcomes):
             outcomes = [_abort(outcome) for outcome in outcomes]
         if not dry_run:
             _count(context.partner, outcomes)
         return outcomes
+
+    async def _compare(
+        self,
+        prepared: Sequence[PreparedItem | Outcome],
+        results: Sequence[InsertResult],
+        context: IngestContext,
+    ) -> list[Outcome]:
+        """The outcomes, with the differences from stored statements; large ones in a thread."""
+        size = sum(len(existing.payload or "") for existing in results if existing)
+        if size <= _LARGE_ITEM_BYTES:
+            return _outcomes(prepared, results, context)
+        return await self._thread.run(context.partner_id, _outcomes, prepared, results, context)
 
     async def _prepare(
         self,
@@ -209,46 +221,52 @@ def _reject_repeated_ids(
 
 def _outcomes(
     prepared: Sequence[PreparedItem | Outcome],
-    results: Iterator[InsertResult],
-    version: Version | None,
-) -> Iterator[Outcome]:
-    for item in prepared:
-        if isinstance(item, Outcome):
-            yield item
-            continue
-        row = item.row
-        existing = next(results, None)
-        if existing is None:
-            yield Outcome("stored", row.statement_id)
-        elif existing.digest == row.digest:
-            problem = DuplicateStatement(
-                f"The statement {row.statement_id} is already stored; nothing was changed."
-            )
-            yield Outcome("duplicate", row.statement_id, problem)
-        else:
-            yield Outcome("conflict", row.statement_id, _conflict(row, existing.payload, version))
+    results: Sequence[InsertResult],
+    context: IngestContext,
+) -> list[Outcome]:
+    remaining = iter(results)
+    return [
+        item if isinstance(item, Outcome) else _outcome(item.row, next(remaining, None), context)
+        for item in prepared
+    ]
+
+
+def _outcome(row: StatementRow, existing: InsertResult, context: IngestContext) -> Outcome:
+    if existing is None:
+        return Outcome("stored", row.statement_id)
+    if existing.digest == row.digest:
+        problem = DuplicateStatement(
+            f"The statement {row.statement_id} is already stored; nothing was changed."
+        )
+        return Outcome("duplicate", row.statement_id, problem)
+    return Outcome("conflict", row.statement_id, _conflict(row, existing.payload, context))
 
 
 def _abort(outcome: Outcome) -> Outcome:
     return Outcome("aborted", outcome.statement_id) if outcome.kind == "stored" else outcome
 
 
-def _conflict(row: StatementRow, payload: str | None, version: Version | None) -> LRSError:
+def _conflict(row: StatementRow, payload: str | None, context: IngestContext) -> LRSError:
     return StatementConflict(
         f"A different statement is stored under the id {row.statement_id}; nothing was changed.",
-        violations=_differences(row, payload, version) if payload else (),
+        violations=_differences(row, payload, context) if payload else (),
     )
 
 
-def _differences(row: StatementRow, payload: str, version: Version | None) -> list[Violation]:
-    """The differences from the stored statement, in the fields of the item as it was sent."""
+def _differences(row: StatementRow, payload: str, context: IngestContext) -> list[Violation]:
+    """The differences from the stored statement, in the fields of the item as it was sent.
+
+    None if the caller may not read the stored statement.
+    """
     sent, stored = orjson.loads(row.text), orjson.loads(payload)
+    if not context.reads_all and index_keys.agent_key(stored["authority"]) != context.authority_key:
+        return []
     if all(TRACK_EVENT in item.get("context", {}).get("extensions", ()) for item in (sent, stored)):
         return [
             Violation(f"/{field}", "differs from the stored event", f"Track event: {field}")
             for field in track_events.differing_fields(sent, stored)
         ]
-    requirement = _COMPARISON[version or "1.0.3"]
+    requirement = _COMPARISON[context.version or "1.0.3"]
     return [
         Violation(path, "differs from the stored statement", requirement)
         for path in equality.differences(sent, stored)

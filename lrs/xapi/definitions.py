@@ -32,12 +32,12 @@ def activity_definitions(references: Iterable[EntityReference]) -> dict[str, lis
     return definitions
 
 
-def activity_ids(statement: Json) -> set[str]:
-    """The ids of all activities in a statement."""
-    ids: set[str] = set()
+def activity_ids(statement: Json) -> list[str]:
+    """The ids of all activities in a statement, as often as they occur."""
+    ids: list[str] = []
 
     def collect(activity: Json) -> Json:
-        ids.add(activity["id"])
+        ids.append(activity["id"])
         return activity
 
     Rewriter(actor=_unchanged, verb=_unchanged, activity=collect).statement(statement)

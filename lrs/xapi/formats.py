@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
+
+from orjson import Fragment
 
 from lrs.xapi.statement import Rewriter
 
@@ -29,13 +31,17 @@ def ids(statement: Json) -> Json:
     return _IDS.statement(statement)
 
 
-def canonical(
-    statement: Json, definitions: Mapping[str, Json | None], languages: Sequence[str]
-) -> Json:
+class Definitions(Protocol):
+    """Merged definitions by activity id; a Fragment is the JSON text of a localized one."""
+
+    def get(self, activity: str, /) -> Json | Fragment | None: ...
+
+
+def canonical(statement: Json, definitions: Definitions, languages: Sequence[str]) -> Json:
     """The statement with the merged definitions and one language in each language map.
 
-    `definitions` are by activity id; an activity without one keeps its own. The language of each
-    map is chosen independently (xAPI 1.0.3 Communication 2.1.3).
+    An activity that is not in `definitions` keeps its own. The language of each map is chosen
+    independently (xAPI 1.0.3 Communication 2.1.3).
     """
 
     def verb(verb: Json) -> Json:
@@ -47,7 +53,9 @@ def canonical(
             definition = activity.get("definition")
         if definition is None:
             return activity
-        return {**activity, "definition": _localised(definition, languages)}
+        if not isinstance(definition, Fragment):
+            definition = localized(definition, languages)
+        return {**activity, "definition": definition}
 
     form = Rewriter(actor=_unchanged, verb=verb, activity=activity).statement(statement)
     return _with_attachments(form, languages)
@@ -140,15 +148,16 @@ def _identified(actor: Json) -> Json:
     return identifying
 
 
-def _localised(definition: Json, languages: Sequence[str]) -> Json:
-    localised = _one_language(definition, ("name", "description"), languages)
+def localized(definition: Json, languages: Sequence[str]) -> Json:
+    """An activity definition with one language in each language map."""
+    result = _one_language(definition, ("name", "description"), languages)
     for key in _COMPONENTS:
         if key in definition:
-            localised[key] = [
+            result[key] = [
                 _one_language(component, ("description",), languages)
                 for component in definition[key]
             ]
-    return localised
+    return result
 
 
 def _with_attachments(statement: Json, languages: Sequence[str]) -> Json:

@@ -313,11 +313,15 @@ def missing_attachments(statement: Json, attachments: Mapping[str, Attachment]) 
     return violations
 
 
-def attachment_hashes(statement: Json) -> list[tuple[str, str]]:
-    """Distinct pairs of sha2 in lower case and contentType of a statement's attachments."""
+def attachment_hashes(statement: Json, *, with_url: bool = True) -> list[tuple[str, str]]:
+    """Distinct pairs of sha2 in lower case and contentType of a statement's attachments.
+
+    Without `with_url`, only of those without a fileUrl.
+    """
     hashes: dict[str, str] = {}
     for _, attachment in _attachments(statement):
-        hashes.setdefault(_sha2(attachment), attachment["contentType"])
+        if with_url or "fileUrl" not in attachment:
+            hashes.setdefault(_sha2(attachment), attachment["contentType"])
     return list(hashes.items())
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.settings import Settings
+from lrs.store.statements import definitions
 from lrs.store.statements.page_query import PAGE_LIMITS, PageLimits
 from tests.support.app import serving
 from tests.support.attachments import attachment_of, post, read, statement_with
@@ -222,7 +223,34 @@ async def test_statement_keeps_its_own_definition_where_the_merged_one_is_too_la
     *_, (result,) = await canonical(small_pages)
     displayed = [result["object"], *result["context"]["contextActivities"]["other"]]
     own = [item["definition"] for item in displayed if "description" not in item["definition"]]
-    assert own == [{"name": {"en": "Short"}}] * 5
+    assert own == [{"name": {"en": "Short"}}] * 6
+
+
+async def test_repeated_mentions_of_an_activity_are_limited_in_bytes(
+    partner: Partner, small_pages: Partner
+) -> None:
+    """A few kilobytes of mentions would become megabytes of definitions."""
+    activity = {"id": "http://example.com/long"}
+    await send(partner, [defining(activity["id"], "x" * 3000)])
+    mentions = {"contextActivities": {"other": [activity] * 200}}
+    await send(partner, [statement(id=new_id(), context=mentions) for _ in range(3)])
+    answers = [item async for item in read_all(small_pages, format="canonical", ascending="true")]
+    assert [len(item.json()["statements"]) for item in answers] == [1, 1, 1, 1]
+    for answer in answers:
+        assert len(answer.content) < 2 * 10_000 + 200 * 40
+
+
+async def test_repetitive_definitions_are_limited_in_bytes(
+    partner: Partner, services: Services
+) -> None:
+    """Compressed, a hundred megabytes of them would seem to be one."""
+    activities = [f"http://example.com/long/{number}" for number in range(3)]
+    await send(partner, [defining(item, "x" * 300_000) for item in activities])
+    merged = await definitions.definitions(
+        services.database, partner.partner_id, [*activities, "http://example.com/none"], 400_000
+    )
+    assert [item for item, definition in merged.items() if definition] == activities[:2]
+    assert list(merged) == activities
 
 
 async def test_names_of_an_agent_are_limited_in_bytes(

@@ -1,0 +1,119 @@
+"""The formats `ids` and `canonical` of statements, within the byte limit of a page.
+
+Large pages are parsed and formatted in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+
+from lrs.api.services import Services
+from lrs.store.statements import definitions
+from lrs.xapi import formats
+from lrs.xapi.definitions import activity_ids
+
+_MAX_BYTES_ON_EVENT_LOOP = 32_768
+
+Json = dict[str, Any]
+Result = TypeVar("Result")
+
+
+class Formatter:
+    """Formats statements of a partner; texts are comma-separated.
+
+    Only with `reads_all` the canonical format includes definitions that come from statements of
+    others. Languages are ranges by preference.
+    """
+
+    def __init__(
+        self, services: Services, partner_id: int, languages: Sequence[str], *, reads_all: bool
+    ) -> None:
+        self._services = services
+        self._partner_id = partner_id
+        self._languages = languages
+        self._reads_all = reads_all
+
+    async def ids(self, statements: bytes) -> bytes:
+        return await self._run(_ids, statements)
+
+    async def canonical(self, statements: bytes) -> tuple[bytes, int | None]:
+        """The statements, or a limit: how many of them fit into a page.
+
+        Definitions can make a page a thousand times as large. Their bytes are counted before a
+        statement is formatted. If a single statement exceeds the limit, activities beyond it keep
+        the definitions of the statement.
+        """
+        limits = self._services.page_loader.limits
+        activities = await self._run(_activities, statements) if self._reads_all else []
+        merged = await definitions.definitions(
+            self._services.database,
+            self._partner_id,
+            dict.fromkeys(activity for ids in activities for activity in ids),
+            limits.max_bytes,
+        )
+        for number, ids in enumerate(activities):
+            if number and any(merged.get(activity, True) is None for activity in ids):
+                return b"", number
+        return await self._run(_canonical, statements, merged, self._languages, limits.max_bytes)
+
+    async def _run(
+        self, function: Callable[..., Result], statements: bytes, *arguments: object
+    ) -> Result:
+        if len(statements) <= _MAX_BYTES_ON_EVENT_LOOP:
+            return function(statements, *arguments)
+        return await self._services.thread.run(self._partner_id, function, statements, *arguments)
+
+
+def parse(statements: bytes) -> list[Json]:
+    parsed: list[Json] = orjson.loads(b"[%b]" % statements)
+    return parsed
+
+
+def _ids(statements: bytes) -> bytes:
+    return b",".join(orjson.dumps(formats.ids(statement)) for statement in parse(statements))
+
+
+def _activities(statements: bytes) -> list[list[str]]:
+    """The ids of the activities of each statement."""
+    return [list(dict.fromkeys(activity_ids(statement))) for statement in parse(statements)]
+
+
+def _canonical(
+    statements: bytes, merged: Mapping[str, Json | None], languages: Sequence[str], max_bytes: int
+) -> tuple[bytes, int | None]:
+    shared = {
+        activity: orjson.dumps(formats.localized(definition, languages))
+        for activity, definition in merged.items()
+        if definition
+    }
+    texts: list[bytes] = []
+    size = 0
+    for statement in parse(statements):
+        added = sum(len(shared.get(activity, b"")) for activity in activity_ids(statement))
+        if texts and size + added > max_bytes:
+            return b"", len(texts)
+        within = _Within(shared, max_bytes - size)
+        text = orjson.dumps(formats.canonical(statement, within, languages))
+        size += len(text)
+        if texts and size > max_bytes:
+            return b"", len(texts)
+        texts.append(text)
+    return b",".join(texts), None
+
+
+class _Within:
+    """Definitions as JSON texts, up to a number of bytes in sum."""
+
+    def __init__(self, texts: Mapping[str, bytes], max_bytes: int) -> None:
+        self._texts = texts
+        self._left = max_bytes
+
+    def get(self, activity: str) -> orjson.Fragment | None:
+        text = self._texts.get(activity)
+        if text is None or len(text) > self._left:
+            return None
+        self._left -= len(text)
+        return orjson.Fragment(text)
