@@ -30,7 +30,7 @@ from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
-from lrs.projection.partner_lock import PartnerLock
+from lrs.projection.partner_lock import open_partner_lock
 from lrs.reports.exports import Exports, open_exports
 from lrs.settings import Settings
 from lrs.store import migrations, nonces
@@ -121,6 +121,9 @@ async def open_services(
             timeout_seconds=settings.export_timeout_seconds,
         ) as exports,
         open_limits(settings, database) as limits,
+        open_partner_lock(
+            settings.database_url, timeout=settings.database_timeout_seconds
+        ) as partner_lock,
         open_exposition(database, exports, cache_seconds=metrics_cache_seconds) as exposition,
     ):
         await migrations.verify(database.readers)
@@ -167,7 +170,7 @@ async def open_services(
                 ),
                 exports,
                 _downloads(settings, exports),
-                PartnerLock(database.readers),
+                partner_lock,
                 exposition,
                 readiness,
                 thread,

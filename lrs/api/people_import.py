@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -27,17 +26,10 @@ _MAX_ROWS = 100_000
 async def post_import(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     is_preview = _is_preview(request)
-    services = request_parsing.services(request)
-    people = await _read_rows(request)
-    time_limit.suspend(request.scope)
-    if is_preview:
-        plan = await importer.preview_import(
-            services.database.readers, caller.partner_id, caller.home_page, people
-        )
-    else:
-        plan = await importer.import_rows(
-            services.partner_lock, caller.partner_id, caller.home_page, people
-        )
+    people = await _read_rows(request, caller.partner_id)
+    run = importer.preview_import if is_preview else importer.import_rows
+    partner_lock = request_parsing.services(request).partner_lock
+    plan = await run(partner_lock, caller.partner_id, caller.home_page, people)
     return _response(plan, is_preview=is_preview)
 
 
@@ -50,16 +42,17 @@ def _is_preview(request: Request) -> bool:
     return bool(query.get("preview", False))
 
 
-async def _read_rows(request: Request) -> list[Row]:
+async def _read_rows(request: Request, partner_id: int) -> list[Row]:
     """The rows in the body, parsed in a thread because there may be many."""
     media_type = request_parsing.media_type(request)
     if media_type not in ("text/csv", request_parsing.JSON):
         raise UnsupportedMediaType(
             f"The Content-Type must be text/csv or application/json, not {media_type!r}."
         )
-    limit = request_parsing.services(request).settings.max_body_bytes
-    body = await request_parsing.read_body(request, limit)
-    return await asyncio.to_thread(_parse, media_type, body)
+    services = request_parsing.services(request)
+    body = await request_parsing.read_body(request, services.settings.max_body_bytes)
+    time_limit.suspend(request.scope)
+    return await services.partner_lock.thread.run(partner_id, _parse, media_type, body)
 
 
 def _parse(media_type: str, body: bytes) -> list[Row]:

@@ -49,7 +49,7 @@ def people_import(partner_name: str, file: Path, preview: bool, **options: Any) 
         partner = await registry.get_partner(database, partner_name)
         if preview:
             return await importer.preview_import(
-                database.writers, partner.partner_id, partner.home_page, parsed
+                PartnerLock(database.writers), partner.partner_id, partner.home_page, parsed
             )
         return await _import(database, partner, parsed)
 

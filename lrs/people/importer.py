@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from itertools import islice, starmap
@@ -17,7 +16,8 @@ from lrs.people.rows import Row, Values
 from lrs.projection import event_writer
 from lrs.projection.partner_lock import PartnerLock
 from lrs.projection.recompute import recompute
-from lrs.store.postgres import Connection, Pool, retry_transaction, translate_errors
+from lrs.store.postgres import Connection, retry_transaction, translate_errors
+from lrs.threads import FairThread
 from lrs.xapi import index_keys
 
 _ENTITIES = {
@@ -50,19 +50,18 @@ Progress = Callable[[int, int], None]
 
 
 async def preview_import(
-    pool: Pool, partner_id: int, home_page: str, rows: Sequence[Row]
+    partner_lock: PartnerLock, partner_id: int, home_page: str, rows: Sequence[Row]
 ) -> ImportPlan:
-    """The plan of an import, which is not carried out. Raises Unavailable.
+    """The plan of an import, which is not carried out. Raises Unavailable and Overloaded.
 
     `home_page` is the partner's base URL for its own ids.
     """
     with translate_errors():
-        async with (
-            pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            stored = await _fetch_stored(connection, partner_id, home_page, rows)
-    return await asyncio.to_thread(make_plan, rows, stored)
+        async with partner_lock.snapshot(partner_id) as connection:
+            stored = await _fetch_stored(
+                connection, partner_id, home_page, rows, partner_lock.thread
+            )
+    return await partner_lock.thread.run(partner_id, make_plan, rows, stored)
 
 
 async def import_rows(
@@ -74,14 +73,15 @@ async def import_rows(
 ) -> ImportPlan:
     """Import these rows, or none if one is refused.
 
-    Raises Unavailable if the partner's lock is not free within its timeout.
+    Raises Unavailable if the partner's lock is not free within its timeout, and Overloaded.
     """
+    thread = partner_lock.thread
 
     async def attempt() -> ImportPlan:
         async with partner_lock.transaction(partner_id) as connection:
-            stored = await _fetch_stored(connection, partner_id, home_page, rows)
+            stored = await _fetch_stored(connection, partner_id, home_page, rows, thread)
             # In a thread: a long import must not block the event loop.
-            plan = await asyncio.to_thread(make_plan, rows, stored)
+            plan = await thread.run(partner_id, make_plan, rows, stored)
             if not plan.refused:
                 if any(outcome.kind != "unchanged" for outcome in plan.outcomes):
                     progress(0, 0)
@@ -93,9 +93,13 @@ async def import_rows(
 
 
 async def _fetch_stored(
-    connection: Connection, partner_id: int, home_page: str, rows: Sequence[Row]
+    connection: Connection,
+    partner_id: int,
+    home_page: str,
+    rows: Sequence[Row],
+    thread: FairThread,
 ) -> StoredPeople:
-    names, agent_keys = await asyncio.to_thread(_references, rows, home_page)
+    names, agent_keys = await thread.run(partner_id, _references, rows, home_page)
     stored = StoredPeople(home_page)
     for kind, column in NAME_COLUMNS.items():
         for row in await connection.fetch(_ENTITIES[kind], partner_id, list(names[kind])):

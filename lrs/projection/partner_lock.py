@@ -6,14 +6,17 @@ It is a row lock: it ends with the transaction that holds it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from weakref import WeakValueDictionary
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from lrs import resources
-from lrs.errors import Unavailable
-from lrs.store.postgres import Connection, Pool
+from lrs.errors import LRSError, Overloaded, Unavailable
+from lrs.store.postgres import Connection, Pool, open_change_pool
+from lrs.threads import FairThread
 
 _REGISTER = resources.query("register_projection")
 _LOCK = resources.query("lock_projection")
@@ -21,7 +24,11 @@ _TRY_LOCK = resources.query("try_lock_projection")
 
 LOCK_TIMEOUT_SECONDS = 5.0
 
+MAX_TRANSACTIONS = 4
+"""Of all partners together; a transaction occupies a connection, and at times a thread."""
+
 _RETRY_AFTER_SECONDS = 30
+_RETRY_AFTER = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
 
 
 async def register(connection: Connection, partner_id: int) -> None:
@@ -49,40 +56,72 @@ async def try_acquire(connection: Connection, partner_id: int) -> int | None:
 
 
 class PartnerLock:
-    """Transactions of this process that change derived rows, one at a time.
+    """Transactions of this process that change derived rows: imports, and changes of content items.
 
-    One at a time, because each holds a connection of the pool while it waits. The pool is not that
-    of the writers: the watermark does not pass the start of an open write transaction.
+    Each partner has one at a time, and all partners together `max_transactions`, each with a
+    connection of `pool`. Of several waiting partners, the one that waits longest is next, so that
+    a partner with one import after the other does not keep the others waiting. `thread` is for
+    what they compute; it may take seconds.
     """
 
-    def __init__(self, pool: Pool, *, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        max_transactions: int = MAX_TRANSACTIONS,
+        timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
+    ) -> None:
         self._pool = pool
-        self._process_lock = asyncio.Lock()
+        self._locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
+        self._free_transactions = asyncio.Semaphore(max_transactions)
         self.timeout_seconds = timeout_seconds
+        self.thread = FairThread()
 
     @asynccontextmanager
     async def transaction(self, partner_id: int) -> AsyncIterator[Connection]:
         """A transaction that holds the partner's lock.
 
-        Raises Unavailable if either lock is not free within the timeout.
+        Raises Unavailable if a lock of the partner is not free within the timeout, Overloaded if no
+        transaction is free within several times the timeout.
         """
-        await self._acquire_process_lock()
-        try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                await self._acquire_row_lock(connection, partner_id)
-                yield connection
-        finally:
-            self._process_lock.release()
+        async with self._connection(partner_id, "change") as connection, connection.transaction():
+            await self._acquire_row_lock(connection, partner_id)
+            yield connection
 
-    async def _acquire_process_lock(self) -> None:
+    @asynccontextmanager
+    async def snapshot(self, partner_id: int) -> AsyncIterator[Connection]:
+        """A transaction that reads, beside one that holds the lock. Raises as `transaction`."""
+        async with (
+            self._connection(partner_id, "preview") as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(
+        self, partner_id: int, purpose: str
+    ) -> AsyncIterator[PoolConnectionProxy[asyncpg.Record]]:
+        async with AsyncExitStack() as stack:
+            lock = self._locks.setdefault((partner_id, purpose), asyncio.Lock())
+            await self._acquire(lock, self.timeout_seconds, stack, _partner_is_busy)
+            await self._acquire(
+                self._free_transactions, 4 * self.timeout_seconds, stack, _all_are_busy
+            )
+            yield await stack.enter_async_context(self._pool.acquire())
+
+    async def _acquire(
+        self,
+        lock: asyncio.Lock | asyncio.Semaphore,
+        timeout_seconds: float,
+        stack: AsyncExitStack,
+        error: Callable[[], LRSError],
+    ) -> None:
         try:
-            async with asyncio.timeout(self.timeout_seconds):
-                await self._process_lock.acquire()
+            async with asyncio.timeout(timeout_seconds):
+                await lock.acquire()
         except TimeoutError:
-            raise Unavailable(
-                f"Another import or change is in progress; retry after {_RETRY_AFTER_SECONDS} s.",
-                headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
-            ) from None
+            raise error() from None
+        stack.callback(lock.release)
 
     async def _acquire_row_lock(self, connection: Connection, partner_id: int) -> None:
         await connection.execute(f"set local lock_timeout = '{self.timeout_seconds}s'")
@@ -92,6 +131,28 @@ class PartnerLock:
             raise Unavailable(
                 "Reports of this partner are being rebuilt or changed; "
                 f"retry after {_RETRY_AFTER_SECONDS} s.",
-                headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+                headers=_RETRY_AFTER,
             ) from None
         await connection.execute("set local lock_timeout = 0")
+
+
+@asynccontextmanager
+async def open_partner_lock(dsn: str, *, timeout: float) -> AsyncIterator[PartnerLock]:
+    """The lock, with connections of its own; `timeout` limits every query, in seconds."""
+    async with open_change_pool(dsn, size=MAX_TRANSACTIONS, timeout=timeout) as pool:
+        yield PartnerLock(pool)
+
+
+def _partner_is_busy() -> Unavailable:
+    return Unavailable(
+        "Another import or change of this partner is in progress; "
+        f"retry after {_RETRY_AFTER_SECONDS} s.",
+        headers=_RETRY_AFTER,
+    )
+
+
+def _all_are_busy() -> Overloaded:
+    return Overloaded(
+        f"Too many imports and changes are in progress; retry after {_RETRY_AFTER_SECONDS} s.",
+        headers=_RETRY_AFTER,
+    )

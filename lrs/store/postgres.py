@@ -195,6 +195,21 @@ async def open_projector_database(
                 await close_pools(pool)
 
 
+@asynccontextmanager
+async def open_change_pool(dsn: str, *, size: int, timeout: float) -> AsyncIterator[asyncpg.Pool]:
+    """Opens a pool for long changes of derived data; it has no connections while there are none.
+
+    The pool is not that of the writers: the watermark does not pass the start of an open write
+    transaction. `timeout` limits every statement and every acquire, in seconds.
+    """
+    with translate_errors():
+        async with _pool(dsn, READER, size, timeout, min_size=0) as pool:
+            try:
+                yield pool
+            finally:
+                await close_pools(pool)
+
+
 async def close_pools(*pools: asyncpg.Pool) -> None:
     """Close the connections; those still in use after half a second are terminated."""
 
@@ -216,12 +231,14 @@ def _pool(
     size: int,
     timeout: float,
     settings: Mapping[str, str] | None = None,
+    *,
+    min_size: int = 1,
 ) -> asyncpg.Pool:
     return _Pool(
         dsn,
         acquire_timeout=timeout,
         loop=None,
-        min_size=1,
+        min_size=min_size,
         max_size=size,
         max_queries=50_000,
         max_inactive_connection_lifetime=300.0,

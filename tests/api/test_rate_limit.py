@@ -147,55 +147,52 @@ async def test_unavailable_database_leaves_the_limit_of_the_worker(
         assert statuses(await get(http, partner, 3)) == [200, 200, 429]
 
 
+class SlowRequest:
+    """A POST whose body the server waits for, until it is finished."""
+
+    def __init__(self, http: httpx.AsyncClient, partner: Partner) -> None:
+        self._is_read = asyncio.Event()
+        self._is_complete = asyncio.Event()
+        headers = {**partner.headers, "Content-Type": "application/json"}
+        self.task = asyncio.create_task(
+            http.post(partner.url("statements"), content=self._body(), headers=headers)
+        )
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        self._is_read.set()
+        await self._is_complete.wait()
+        yield b"{}"
+
+    async def started(self) -> SlowRequest:
+        await asyncio.wait_for(self._is_read.wait(), 10)
+        return self
+
+    async def finish(self) -> httpx.Response:
+        self._is_complete.set()
+        return await self.task
+
+
 async def test_concurrent_request_beyond_the_limit_returns_429(
     settings: Settings, partner: Partner, stranger: Partner
 ) -> None:
     limited = msgspec.structs.replace(settings, max_concurrent_requests_per_partner=2)
     async with serving(limited) as http:
-        waiting = asyncio.Event()
-
-        async def body() -> AsyncIterator[bytes]:
-            await waiting.wait()
-            yield b"{}"
-
-        def slow(client: Partner) -> asyncio.Task[httpx.Response]:
-            return asyncio.create_task(
-                http.post(
-                    client.url("statements"),
-                    content=body(),
-                    headers={**client.headers, "Content-Type": "application/json"},
-                )
-            )
-
-        slow_requests = [slow(partner), slow(partner)]
-        await asyncio.sleep(0.05)
+        slow = [await SlowRequest(http, partner).started() for _ in "12"]
         (refused,) = await get(http, partner, 1)
         assert refused.status_code == 429
         assert refused.headers["retry-after"] == "1"
         assert "2 concurrent requests" in refused.json()["detail"]
         assert statuses(await get(http, stranger, 1)) == [200]
-        waiting.set()
-        assert statuses([await request for request in slow_requests]) == [400, 400]
+        assert statuses([await request.finish() for request in slow]) == [400, 400]
         assert statuses(await get(http, partner, 3)) == [200, 200, 200]
 
 
 async def test_cancelled_request_no_longer_counts(settings: Settings, partner: Partner) -> None:
     limited = msgspec.structs.replace(settings, max_concurrent_requests_per_partner=1)
     async with serving(limited) as http:
-
-        async def body() -> AsyncIterator[bytes]:
-            await asyncio.Event().wait()
-            yield b""
-
-        request = asyncio.create_task(
-            http.post(
-                partner.url("statements"),
-                content=body(),
-                headers={**partner.headers, "Content-Type": "application/json"},
-            )
-        )
-        await asyncio.sleep(0.05)
+        slow = await SlowRequest(http, partner).started()
         assert statuses(await get(http, partner, 1)) == [429]
-        request.cancel()
-        await asyncio.sleep(0.01)
+        slow.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow.task
         assert statuses(await get(http, partner, 1)) == [200]

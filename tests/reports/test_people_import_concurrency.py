@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
@@ -11,6 +12,8 @@ import httpx
 import pytest
 
 from lrs.api.services import Services
+from lrs.auth import scopes
+from lrs.errors import Overloaded
 from lrs.people import importer, rows
 from lrs.projection import partner_lock
 from lrs.projection.partner_lock import PartnerLock
@@ -82,15 +85,71 @@ async def test_import_blocked_by_the_projection_returns_503_after_a_timeout(
 
 
 async def test_import_blocked_by_another_change_returns_503_after_a_timeout(
-    services: Services, operator: Partner, partner: Partner, monkeypatch: pytest.MonkeyPatch
+    services: Services, operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also by a change of another partner: a worker runs one after the other."""
     monkeypatch.setattr(services.partner_lock, "timeout_seconds", 0.05)
-    async with services.partner_lock.transaction(partner.partner_id):
+    async with services.partner_lock.transaction(operator.partner_id):
         answer = await post(operator, [user("ada")])
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert answer.headers["retry-after"] == "30"
+        assert (await preview(operator, user("ada")))[0]["outcome"] == "added"
     assert outcomes(await import_rows(operator, user("ada"))) == ["added"]
+
+
+async def test_change_of_another_partner_does_not_block_an_import(
+    services: Services,
+    http: httpx.AsyncClient,
+    operator: Partner,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = await new_partner(services, http, frozenset({scopes.ADMIN}))
+    monkeypatch.setattr(services.partner_lock, "timeout_seconds", 0.2)
+    async with services.partner_lock.transaction(other.partner_id):
+        waiting = [asyncio.create_task(post(other, [user("eve")])) for _ in range(3)]
+        assert outcomes(await import_rows(operator, user("ada"))) == ["added"]
+        assert [(await answer).status_code for answer in waiting] == [503] * 3
+
+
+async def test_imports_leave_connections_of_readers_free(
+    services: Services, operator: Partner, stranger: Partner
+) -> None:
+    """A look-up does not wait for imports, however many partners have one."""
+    async with AsyncExitStack() as stack:
+        for partner_id in (operator.partner_id, stranger.partner_id, -1, -2):
+            await stack.enter_async_context(services.partner_lock.snapshot(partner_id))
+        idle = services.database.readers.get_idle_size()
+        assert services.database.readers.get_size() - idle == 0
+        assert (await operator.get()).status_code == 200
+
+
+async def test_transactions_beyond_the_bound_return_503(
+    services: Services, http: httpx.AsyncClient
+) -> None:
+    lock = PartnerLock(services.database.readers, max_transactions=1, timeout_seconds=0.02)
+    first, second = [await new_partner(services, http) for _ in "12"]
+    async with lock.transaction(first.partner_id):
+        with pytest.raises(Overloaded, match="Too many imports") as refused:
+            async with lock.transaction(second.partner_id):
+                pass
+    assert refused.value.headers == {"Retry-After": "30"}
+
+
+async def test_partner_with_many_imports_lets_others_pass(
+    services: Services, http: httpx.AsyncClient
+) -> None:
+    """With one transaction at a time, the other partner is second, not last."""
+    lock = PartnerLock(services.database.readers, max_transactions=1)
+    busy, other = [await new_partner(services, http) for _ in "12"]
+    order: list[str] = []
+
+    async def change(partner: Partner, name: str) -> None:
+        async with lock.transaction(partner.partner_id):
+            order.append(name)
+            await asyncio.sleep(0.01)
+
+    changes = [change(busy, "busy") for _ in range(5)]
+    await asyncio.gather(*changes, change(other, "other"))
+    assert order == ["busy", "other", *["busy"] * 4]
 
 
 async def test_concurrent_imports_are_deduplicated(operator: Partner) -> None:

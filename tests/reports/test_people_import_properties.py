@@ -154,12 +154,12 @@ async def test_import_matches_its_preview_and_is_idempotent(
 
     async def done(value: list[Json]) -> None:
         taken = list(rows.read_json(value))
-        expected = await importer.preview_import(pool, partner_id, HOME, taken)
+        expected = await importer.preview_import(PartnerLock(pool), partner_id, HOME, taken)
         while expected.refused:
             plan = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
             assert plan.outcomes == expected.outcomes
             taken = [item.row for item in expected.outcomes if item.kind != "refused"]
-            expected = await importer.preview_import(pool, partner_id, HOME, taken)
+            expected = await importer.preview_import(PartnerLock(pool), partner_id, HOME, taken)
         plan = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
         assert plan.outcomes == expected.outcomes
         again = await importer.import_rows(PartnerLock(pool), partner_id, HOME, taken)
