@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -21,6 +21,9 @@ from lrs.xapi import query_params, strict_json
 
 # A row of a few bytes takes a kilobyte or more in the memory of the worker.
 _MAX_ROWS = 100_000
+_MAX_VALUES = 2_000_000
+_MAX_ROW_BYTES = 65_536
+_SPLIT = "Split it, with rows that others refer to first, or use the command `lrs people import`."
 
 
 async def post_import(request: Request) -> Response:
@@ -56,8 +59,10 @@ async def _read_rows(request: Request, partner_id: int) -> list[Row]:
 
 
 def _parse(media_type: str, body: bytes) -> list[Row]:
+    if body.count(b",") > _MAX_VALUES:
+        raise TooLarge(f"The import has more than {_MAX_VALUES} values. {_SPLIT}")
     if media_type == request_parsing.JSON:
-        return _limited(rows.read_json(strict_json.loads(body)))
+        return _limited(_read_json(body))
     try:
         return _limited(rows.read_csv(body.decode()))
     except UnicodeDecodeError as error:
@@ -66,13 +71,22 @@ def _parse(media_type: str, body: bytes) -> list[Row]:
         ) from None
 
 
+def _read_json(body: bytes) -> Iterator[Row]:
+    """The rows of a JSON array, which is parsed one row at a time."""
+    items, is_array = strict_json.split_batch(body, _MAX_ROWS)
+    for index, item in enumerate(items):
+        if len(item) > _MAX_ROW_BYTES:
+            kind = f"Row {index}" if is_array else "The body is not an array; it"
+            raise TooLarge(f"{kind} has more than {_MAX_ROW_BYTES} bytes.")
+    if not is_array:
+        return rows.read_json(strict_json.loads(body))
+    return rows.json_rows(map(strict_json.loads, items))
+
+
 def _limited(parsed: Iterable[Row]) -> list[Row]:
     limited = list(islice(parsed, _MAX_ROWS + 1))
     if len(limited) > _MAX_ROWS:
-        raise TooLarge(
-            f"The import has more than {_MAX_ROWS} rows. Split it, with rows that others refer to "
-            "first, or use the command `lrs people import`."
-        )
+        raise TooLarge(f"The import has more than {_MAX_ROWS} rows. {_SPLIT}")
     return limited
 
 

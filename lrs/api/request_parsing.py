@@ -171,8 +171,4 @@ async def read_items(request: Request) -> tuple[list[bytes], bool]:
 def split_items(request: Request, text: bytes) -> tuple[list[bytes], bool]:
     """The items of a JSON text, and whether it is a batch. Raises BadRequest and TooLarge."""
     with stage("parse"):
-        items, is_batch = strict_json.split_batch(text)
-    limit = services(request).settings.max_batch_items
-    if len(items) > limit:
-        raise TooLarge(f"The batch has {len(items)} items; at most {limit} are allowed.")
-    return items, is_batch
+        return strict_json.split_batch(text, services(request).settings.max_batch_items)

@@ -6,7 +6,7 @@ An empty cell clears the stored value; a missing column leaves it unchanged.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -24,6 +24,8 @@ from lrs.xapi.validation_messages import excerpt
 Values = dict[str, Any]
 
 KINDS = ("user", "identifier", "group", "team", "membership", "assignment")
+
+_MAX_COLUMNS = 1000
 
 _DATES = frozenset({"from", "to", "created_date", "updated_date", "deleted_date"})
 _TIMESTAMPS = frozenset({"due_at", "created_at", "updated_at", "deleted_at"})
@@ -78,7 +80,12 @@ def read_json(document: Any) -> Iterator[Row]:
     """The rows of an array of objects. Raises InvalidImport."""
     if not isinstance(document, list):
         raise InvalidImport(f"The body must be an array of rows, not {excerpt(document)}.")
-    for index, value in enumerate(document):
+    yield from json_rows(document)
+
+
+def json_rows(values: Iterable[Any]) -> Iterator[Row]:
+    """The rows of the elements of an array."""
+    for index, value in enumerate(values):
         yield _row(index, None, value)
 
 
@@ -101,6 +108,10 @@ def _table(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _check_header(header: list[str]) -> None:
     """Raise InvalidImport for unknown and repeated columns, and without a `type` column."""
+    if len(header) > _MAX_COLUMNS:
+        raise InvalidImport(
+            f"The header line has {len(header)} columns; at most {_MAX_COLUMNS} are expected."
+        )
     supported = dict.fromkeys(name for kind in KINDS for name in columns(kind))
     details = {
         name: "unknown column" if name not in supported else "repeated column"

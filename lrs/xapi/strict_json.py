@@ -2,7 +2,8 @@
 
 Three libraries share the work:
 
-- msgspec splits a batch into items without parsing them; the bytes of each item are kept;
+- msgspec splits a batch into items without parsing them, and stops at the maximum number; the bytes
+  of each item are kept;
 - orjson parses values and rejects what is not JSON (NaN, lone surrogates, numbers beyond a double);
 - jiter rejects duplicate keys and nesting beyond 200 levels. It is the slowest of the three and is
   skipped when orjson would serialize the value to the same bytes: then no key was dropped.
@@ -11,34 +12,64 @@ Three libraries share the work:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import jiter
 import msgspec
 import orjson
 
-from lrs.errors import MalformedJSON
+from lrs.errors import MalformedJSON, TooLarge
 
 MAX_DEPTH = 200
 """Levels of nesting, the limit of jiter."""
 
+_SMALL_BYTES = 65_536
+"""Of a smaller body all items are split before they are counted, which takes half the time."""
+
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NO_ITEM = msgspec.Raw(b"")
 
 
-def split_batch(body: bytes) -> tuple[list[bytes], bool]:
+def split_batch(body: bytes, max_items: int) -> tuple[list[bytes], bool]:
     """The items of a body as sent, and whether the body was an array.
 
-    Raises MalformedJSON if the body is not one JSON value.
+    Raises TooLarge for more items, and MalformedJSON if the body is not one JSON value.
     """
     body = body.strip(b" \t\r\n")
     if not body.startswith(b"["):
         return [body], False
     try:
-        return [bytes(item) for item in _items.decode(body)], True
+        items = _split(body) if len(body) <= _SMALL_BYTES else _split_limited(body, max_items)
+    except msgspec.ValidationError:
+        raise TooLarge(f"The body has more than {max_items} items.") from None
     except (msgspec.DecodeError, RecursionError) as error:
-        loads(body)  # raises the more precise error
+        if len(body) <= _SMALL_BYTES:
+            loads(body)  # raises the more precise error
         raise MalformedJSON(f"The body is not JSON: {error}.") from None
+    if len(items) > max_items:
+        raise TooLarge(f"The body has {len(items)} items; at most {max_items} are allowed.")
+    return items, True
+
+
+def _split(body: bytes) -> list[bytes]:
+    return [bytes(item) for item in _items.decode(body)]
+
+
+def _split_limited(body: bytes, max_items: int) -> list[bytes]:
+    """Raises ValidationError at the first item beyond the maximum: each costs 100 bytes."""
+    batch = _limited_items(max_items).decode(body)
+    return [bytes(item) for item in msgspec.structs.astuple(batch) if item is not _NO_ITEM]
+
+
+@cache
+def _limited_items(max_items: int) -> msgspec.json.Decoder[Any]:
+    """A decoder of arrays as structs, because msgspec stops where an array exceeds its struct."""
+    fields = [(f"item_{index}", msgspec.Raw, _NO_ITEM) for index in range(max_items)]
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Items", fields, array_like=True, forbid_unknown_fields=True)
+    )
 
 
 def loads(item: bytes) -> Any:

@@ -7,7 +7,7 @@ contained request; the form has its headers, parameters and content. xAPI 2.0 ha
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import parse_qsl, quote_plus, unquote_plus, urlencode
+from urllib.parse import parse_qsl, quote_plus, unquote_plus, unquote_to_bytes, urlencode
 
 from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.requests import Request
@@ -32,6 +32,7 @@ _HEADERS = {
 # The form is parsed before authentication: its credentials may be in it.
 _MAX_FIELDS = 100
 _MAX_BYTES = 65_536
+_PART_BYTES = 65_536
 _CONTENT = b"content="
 _FORM_HEADERS = (b"content-type", b"content-length")
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
@@ -53,7 +54,7 @@ async def unwrap(request: Request) -> Receive:
 
     async def receive() -> Message:
         if pending:
-            content = await asyncio.to_thread(_decode, pending.pop())
+            content = await asyncio.to_thread(decode, pending.pop())
             return {"type": "http.request", "body": content, "more_body": False}
         return await request.receive()  # waits for the disconnect
 
@@ -158,11 +159,21 @@ def _split_form(body: bytes) -> tuple[bytes, list[bytes]]:
     return others, contents
 
 
-def _decode(content: bytes) -> bytes:
+def decode(content: bytes, part_bytes: int = _PART_BYTES) -> bytes:
+    """The decoded content. In parts: decoding takes 25 times the memory of its input."""
+    decoded = bytearray()
+    start = 0
+    while start < len(content):
+        end = start + part_bytes
+        escape = content.rfind(b"%", end - 2, end)  # an escape that the part would cut
+        end = end if escape < 0 else escape
+        decoded += unquote_to_bytes(content[start:end].replace(b"+", b" "))
+        start = end
     try:
-        return unquote_plus(content.decode(), errors="strict").encode()
+        decoded.decode()
     except UnicodeDecodeError:
         raise _malformed() from None
+    return bytes(decoded)
 
 
 def _malformed() -> MalformedJSON:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -94,17 +94,19 @@ async def _store(
     has_attachments = bool(parser.attachments)
     services = request_parsing.services(request)
     if has_attachments:
-        await services.thread.run(caller.partner_id, _check_attachments, items, parser.attachments)
+        await services.thread.run(caller.partner_id, _check_attachments, items, parser)
     context = access.ingest_context(caller, None, version)
     return await services.pipeline.submit(
         items, context, parser, atomic=True, in_thread=has_attachments
     )
 
 
-def _check_attachments(items: Sequence[bytes], attachments: Mapping[str, Attachment]) -> None:
-    statements = [strict_json.loads(item) for item in items]
-    multipart.require_declared(statements, attachments)
-    multipart.check_signatures(statements, attachments)
+def _check_attachments(items: Sequence[bytes], parser: StatementParser) -> None:
+    """Raises BadRequest. Items are parsed one at a time: together they can take 25 times 16 MiB."""
+    if any(len(item) > parser.max_bytes for item in items):
+        return  # the parser refuses the item
+    multipart.require_declared(map(strict_json.loads, items), parser.attachments)
+    multipart.check_signatures(map(strict_json.loads, items), parser.attachments)
 
 
 def _max_bytes(request: Request) -> int:
