@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from lrs.api import paths
 from lrs.api.router import Router
 from lrs.api.services import Services
 
@@ -44,4 +45,6 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["services"] = self.services
+        if scope["type"] == "http":
+            paths.normalize(scope)
         await self._app(scope, receive, send)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs.api.request_parsing import header
@@ -12,10 +14,21 @@ from lrs.api.request_parsing import header
 _CACHEABLE = frozenset({"GET", "HEAD"})
 
 
+class _CORSMiddleware(CORSMiddleware):
+    """A preflight of an allowed origin is 200: the browser compares what it names as allowed."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if self.is_allowed_origin(request_headers["origin"]):
+            response.status_code = 200
+        return response
+
+
 class CORS:
     """Clients other than browsers send no Origin and skip the cost of Starlette's middleware.
 
-    Their GET responses still have `Vary: Origin`: a cache must not reuse one for a page.
+    Their GET responses still have `Vary: Origin`: a cache must not reuse one for a page. If every
+    origin is allowed, so is every request header.
     """
 
     def __init__(
@@ -27,11 +40,11 @@ class CORS:
         expose_headers: Sequence[str],
     ) -> None:
         self._app = app
-        self._cors_app = CORSMiddleware(
+        self._cors_app = _CORSMiddleware(
             app,
             allow_origins=allow_origins,
             allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
-            allow_headers=allow_headers,
+            allow_headers=["*"] if "*" in allow_origins else allow_headers,
             expose_headers=expose_headers,
             max_age=3600,
         )

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from lrs.api import problem_details, time_limit
+from lrs.api import paths, problem_details, time_limit
 from lrs.api.admission import admission
 from lrs.api.request_parsing import raw_path
 from lrs.errors import MethodNotAllowed, NotFound
@@ -71,6 +71,7 @@ class Router(routing.Router):
         for route in routes:
             resource = resources.setdefault(route.path, Resource(route))
             resource.handlers.update(dict.fromkeys(route.methods or (), route.endpoint))
+        self._paths = list(resources)
         self._fixed = {
             path: resource
             for path, resource in resources.items()
@@ -109,6 +110,11 @@ class Router(routing.Router):
             error.__traceback__ = None
             return response
 
+    def _not_found(self, path: str) -> NotFound:
+        similar = paths.similar_path(path, self._paths)
+        hint = f" The path {similar} is similar." if similar else ""
+        return NotFound(f"No resource at {path[:500]}.{hint}")
+
     def _resource(self, scope: Scope) -> Resource:
         """The resource of a path; its route and parameters go into the scope. Raises NotFound."""
         resource = self._fixed.get(scope["path"])
@@ -119,6 +125,6 @@ class Router(routing.Router):
                     scope["path_params"] = params
                     break
             else:
-                raise NotFound(f"No resource at {scope['path']}.")
+                raise self._not_found(scope["path"])
         scope["route"] = resource.route
         return resource

@@ -9,22 +9,19 @@ from dataclasses import dataclass
 from lrs.errors import BadRequest, PreconditionFailed
 
 # Invalid without quotes, but sent by clients that compute the hash of a document themselves.
-_TAG = re.compile(r'\s*+(?:(W/)?(?:"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"*]+)))?\s*+(?:,|$)')
+_TAG = re.compile(r'\s*+(?:(?:W/)?(?:"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"*]+)))?\s*+(?:,|$)')
 
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The entity tags of If-Match or If-None-Match: pairs of tag and weakness, or `*`."""
+    """The entity tags of If-Match or If-None-Match, weak ones included, or `*`."""
 
     any: bool
-    tags: frozenset[tuple[str, bool]]
+    tags: frozenset[str]
 
-    def match(self, etag: str | None, *, weakly: bool) -> bool:
+    def match(self, etag: str | None) -> bool:
         """Whether they match the ETag; None for a document that does not exist."""
-        if etag is None:
-            return False
-        tags = {(etag, False), (etag, True)} if weakly else {(etag, False)}
-        return self.any or not self.tags.isdisjoint(tags)
+        return etag is not None and (self.any or etag in self.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +37,20 @@ class Preconditions:
     def not_modified(self, etag: str) -> bool:
         """Whether GET returns 304. Raises PreconditionFailed for If-Match."""
         self._check_match(etag)
-        return self.if_none_match is not None and self.if_none_match.match(etag, weakly=True)
+        return self.if_none_match is not None and self.if_none_match.match(etag)
 
     def check(self, etag: str | None) -> None:
         """Raises PreconditionFailed unless the document may be changed."""
         self._check_match(etag)
-        if etag and self.if_none_match is not None and self.if_none_match.match(etag, weakly=True):
+        if etag and self.if_none_match is not None and self.if_none_match.match(etag):
             raise PreconditionFailed(
                 f'The document has the ETag "{etag}", which If-None-Match excludes.'
             )
 
     def _check_match(self, etag: str | None) -> None:
-        if self.if_match is not None and not self.if_match.match(etag, weakly=False):
+        # A proxy that compresses marks an ETag as weak. It is a hash of the content: the comparison
+        # is as good as a strong one.
+        if self.if_match is not None and not self.if_match.match(etag):
             state = f'has the ETag "{etag}"' if etag else "does not exist"
             raise PreconditionFailed(f"The document {state}, which does not satisfy If-Match.")
 
@@ -67,13 +66,13 @@ def _tags(name: str, lines: Sequence[str]) -> Tags | None:
         return None
     if text == "*":
         return Tags(True, frozenset())
-    tags: set[tuple[str, bool]] = set()
+    tags: set[str] = set()
     position = 0
     while position < len(text):
         match = _TAG.match(text, position)
         if match is None:
             raise BadRequest(f'{name} must be * or a list of entity tags like "0a1b".')
-        if match[2] is not None or match[3] is not None:
-            tags.add((match[2] or match[3] or "", match[1] is not None))
+        if match[1] is not None or match[2] is not None:
+            tags.add(match[1] or match[2] or "")
         position = match.end()
     return Tags(False, frozenset(tags))

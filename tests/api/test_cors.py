@@ -78,7 +78,9 @@ async def test_cors_allows_configured_origins_only(settings: Settings, partner: 
 # Origins
 
 
-async def preflight(origins: str) -> httpx.Response:
+async def preflight(
+    origins: str, headers: str = "authorization,x-experience-api-version"
+) -> httpx.Response:
     app = create_app(Settings(cors_origins=origins))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as http:
@@ -87,7 +89,7 @@ async def preflight(origins: str) -> httpx.Response:
             headers={
                 "Origin": "https://courses.example",
                 "Access-Control-Request-Method": "PUT",
-                "Access-Control-Request-Headers": "authorization,x-experience-api-version",
+                "Access-Control-Request-Headers": headers,
             },
         )
 
@@ -105,6 +107,17 @@ async def test_cors_preflight_of_an_allowed_origin_succeeds(origins: str, allowe
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == allowed
     assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(("origins", "allowed"), [("*", True), ("https://courses.example", False)])
+async def test_cors_preflight_with_another_header_names_the_allowed_ones(
+    origins: str, allowed: bool
+) -> None:
+    response = await preflight(origins, "authorization,x-requested-with")
+    assert response.status_code == 200
+    headers = response.headers["access-control-allow-headers"].lower()
+    assert "authorization" in headers
+    assert ("x-requested-with" in headers) is allowed
 
 
 @pytest.mark.parametrize("origins", ["", "https://a.example", "https://courses.example/"])

@@ -11,14 +11,54 @@ import pytest
 
 from lrs.app import create_app
 from lrs.settings import Settings
+from tests.support.partners import Partner
+from tests.support.statements import statement
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/partners", "/xapi", "/healthz/", "/nothing"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/partners", "/xapi", "/healthzz", "/nothing"])
 async def test_unknown_path_returns_a_404_problem(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
     assert answer.headers["content-type"] == "application/problem+json"
     assert path in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "similar"),
+    [
+        ("/xAPI", "/xapi/about"),
+        ("/data/xAPI/statements", "/xapi/statements"),
+        ("/xAPI/Activities/State", "/xapi/activities/state"),
+        ("/statements", "/xapi/statements"),
+        ("/activities/state", "/xapi/activities/state"),
+        ("/v1/statements", "/v1/partners/{partner}/statements"),
+        ("/v1/partners/statements", "/v1/partners/{partner}/statements"),
+        ("/v1/partner/demo/track", "/v1/partners/{partner}/track"),
+        ("/oauth/token", "/oauth2/token"),
+    ],
+)
+async def test_404_names_a_similar_path(http: httpx.AsyncClient, path: str, similar: str) -> None:
+    response = await http.get(path)
+    assert response.status_code == 404
+    assert response.json()["detail"] == f"No resource at {path}. The path {similar} is similar."
+
+
+@pytest.mark.parametrize(
+    "path", ["/xapi//about", "//xapi/about", "/xapi/about/", "/xapi///about//"]
+)
+async def test_superfluous_slashes_are_ignored(http: httpx.AsyncClient, path: str) -> None:
+    response = await http.get(f"http://lrs.test{path}")
+    assert response.status_code == 200
+    assert response.headers["x-experience-api-version"]
+
+
+async def test_base_path_of_percipio_is_served(partner: Partner) -> None:
+    response = await partner.http.post(
+        f"/content-aggregation{partner.url('statements')}",
+        json=statement(),
+        headers=partner.headers,
+    )
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(

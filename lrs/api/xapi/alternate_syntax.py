@@ -34,6 +34,8 @@ _MAX_FIELDS = 100
 _MAX_BYTES = 65_536
 _PART_BYTES = 65_536
 _CONTENT = b"content="
+# navigator.sendBeacon sends a string as text/plain.
+_FORM_TYPES = (request_parsing.FORM, "text/plain")
 _FORM_HEADERS = (b"content-type", b"content-length")
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 
@@ -84,7 +86,7 @@ async def _unwrap(request: Request) -> bytes:
         raise InvalidParameter("method must be GET, HEAD, PUT, POST or DELETE.")
     if len(parameters) > 1:
         raise InvalidParameter("method is the only query parameter of the alternate syntax.")
-    if request_parsing.media_type(request) != request_parsing.FORM:
+    if request_parsing.media_type(request) not in _FORM_TYPES:
         raise BadRequest(f"The alternate request syntax needs {request_parsing.FORM}.")
     form, content = _parse_form(await _read_form(request))
     _rewrite(request.scope, method, form, has_content=content is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -298,3 +299,20 @@ async def test_line_ends_in_a_header_field_inject_no_headers(partner: Partner) -
         answer = await ask(partner, "PUT", STATE, **ONE_STATE, content="x", **fields)
         assert answer.status_code in (400, 401, 412), name
         assert "X-Evil" not in answer.headers
+
+
+async def test_form_sent_as_text_is_accepted(partner: Partner) -> None:
+    """As navigator.sendBeacon sends a string."""
+    statement_id = new_id()
+    fields = {
+        **credentials(partner),
+        "statementId": statement_id,
+        "content": json.dumps(statement()),
+    }
+    response = await partner.http.post(
+        "/xapi/statements?method=PUT",
+        content=urlencode(fields),
+        headers={"Content-Type": "text/plain;charset=UTF-8"},
+    )
+    assert response.status_code == 204
+    assert await stored(partner) == [statement_id]
