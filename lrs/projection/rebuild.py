@@ -41,6 +41,9 @@ _PAIRS = resources.query("list_event_pairs")
 _COUNT_PERSONS = resources.query("count_persons")
 _PERSON_RANGE = resources.query("get_person_range")
 
+# The transaction waits while statements are counted, read and parsed.
+_ALLOW_IDLE = "set local idle_in_transaction_session_timeout = '1h'"
+
 _STATEMENTS_PER_PAGE = 10_000
 _PERSONS_PER_RANGE = 500
 
@@ -70,6 +73,7 @@ async def rebuild_partner(
     with translate_errors():
         await partner_lock.register(database.readers, partner_id)
         async with database.readers.acquire() as writer, writer.transaction():
+            await writer.execute(_ALLOW_IDLE)
             await partner_lock.acquire(writer, partner_id)
             # After the lock, because the projection may have advanced during the wait.
             watermark = await WatermarkReader(database).read_watermark(partner_id)

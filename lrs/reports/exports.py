@@ -20,6 +20,7 @@ from lrs.projection import lag
 from lrs.projection.lag import ReportWatermark
 from lrs.reports import tables
 from lrs.reports.tables import STATEMENTS, Table
+from lrs.store.keepalive import KeepaliveConnection, session_settings
 from lrs.store.postgres import READER, Database, close_pools, translate_errors
 from lrs.store.statements import sequence
 from lrs.store.statements.watermark import WatermarkReader
@@ -128,8 +129,9 @@ async def open_exports(
             dsn,
             min_size=0,
             max_size=max_connections,
+            connection_class=KeepaliveConnection,
             server_settings={
-                "application_name": READER,
+                **session_settings(READER),
                 "jit": "off",
                 "timezone": "UTC",
                 "datestyle": "ISO",

@@ -19,6 +19,7 @@ import sqlparse
 
 from lrs import resources
 from lrs.errors import Unavailable
+from lrs.store.keepalive import KeepaliveConnection, session_settings
 from lrs.store.migration_locks import blocking_readers_ended
 from lrs.store.postgres import Connection, translate_errors
 
@@ -92,7 +93,11 @@ async def verify(connection: Connection, version: int | None = None) -> int:
 
 @asynccontextmanager
 async def _connect(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(dsn, server_settings={"application_name": "lrs migrate"})
+    connection = await asyncpg.connect(
+        dsn,
+        connection_class=KeepaliveConnection,
+        server_settings=session_settings("lrs migrate"),
+    )
     try:
         yield connection
     finally:

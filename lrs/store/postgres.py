@@ -20,6 +20,12 @@ from asyncpg.transaction import Transaction
 
 from lrs.errors import InternalError, LRSError, Unavailable
 from lrs.observability.server_timing import stage
+from lrs.store.keepalive import (
+    IDLE_TRANSACTION_SECONDS,
+    WRITER_IDLE_TRANSACTION_SECONDS,
+    KeepaliveConnection,
+    session_settings,
+)
 
 Result = TypeVar("Result")
 
@@ -72,13 +78,14 @@ _UNAVAILABLE_ERRORS = (
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     *_CONTENTION_ERRORS,
 )
 
 
-class _Connection(asyncpg.Connection):
+class _Connection(KeepaliveConnection):
     """Skips the reset query, a round trip per release: no code changes session state."""
 
     def get_reset_query(self) -> str:
@@ -149,16 +156,23 @@ class Database:
 
 @asynccontextmanager
 async def open_database(
-    dsn: str, *, writers: int = 4, readers: int = 8, timeout: float = 30.0
+    dsn: str,
+    *,
+    writers: int = 4,
+    readers: int = 8,
+    timeout: float = 30.0,
+    idle_transaction_timeout: float = WRITER_IDLE_TRANSACTION_SECONDS,
 ) -> AsyncIterator[Database]:
     """Opens the pools of a server; half of the `readers` connections are for lists.
 
-    `timeout` limits every statement and every acquire, in seconds. Raises Unavailable if the
-    database cannot be reached.
+    `timeout` limits every statement and every acquire, in seconds. PostgreSQL ends a writer whose
+    transaction waits for its next statement longer than `idle_transaction_timeout`. Raises
+    Unavailable if the database cannot be reached.
     """
+    idle = idle_transaction_timeout
     with translate_errors():
         async with (
-            _pool(dsn, WRITER, writers, timeout, _INDEX_LOOKUPS) as writer_pool,
+            _pool(dsn, WRITER, writers, timeout, _INDEX_LOOKUPS, idle) as writer_pool,
             _pool(dsn, READER, (readers + 1) // 2, timeout) as reader_pool,
             _pool(dsn, READER, (readers + 1) // 2, timeout, _INDEX_SCANS_AND_LOOPS) as list_pool,
         ):
@@ -173,7 +187,11 @@ async def open_admin_database(dsn: str) -> AsyncIterator[Database]:
     """Opens a single connection for a command. Raises Unavailable as `open_database`."""
     with translate_errors():
         async with asyncpg.create_pool(
-            dsn, min_size=1, max_size=1, server_settings={"application_name": "lrs admin"}
+            dsn,
+            min_size=1,
+            max_size=1,
+            connection_class=KeepaliveConnection,
+            server_settings=session_settings("lrs admin"),
         ) as pool:
             yield Database(pool, pool, pool)
 
@@ -231,6 +249,7 @@ def _pool(
     size: int,
     timeout: float,
     settings: Mapping[str, str] | None = None,
+    idle_transaction_timeout: float = IDLE_TRANSACTION_SECONDS,
     *,
     min_size: int = 1,
 ) -> asyncpg.Pool:
@@ -248,7 +267,7 @@ def _pool(
         connection_class=_Connection,
         max_cacheable_statement_size=0,  # no limit: a page query with many predicates is long
         server_settings={
-            "application_name": application_name,
+            **session_settings(application_name, idle_transaction_timeout),
             "jit": "off",
             "default_transaction_isolation": "read committed",
             "timezone": "UTC",

@@ -42,6 +42,7 @@ async def test_acquire_of_a_connection_times_out(database_url: str) -> None:
         (asyncpg.DiskFullError("said so"), Unavailable),
         (asyncpg.InternalClientError("cannot switch to state 12"), Unavailable),
         (asyncpg.DeadlockDetectedError("said so"), Unavailable),
+        (asyncpg.IdleInTransactionSessionTimeoutError("said so"), Unavailable),
         (asyncpg.UniqueViolationError("said so"), InternalError),
         (asyncpg.UndefinedTableError("said so"), InternalError),
     ],
