@@ -131,7 +131,8 @@ class Authenticator:
             if cached and cached.proof.is_verified:
                 proof, credential = cached.proof, await self._renew(header_hash, cached.proof)
             else:
-                proof = await self._prove(scheme, authorization, address)
+                # The token of a retired key is no guess: it was valid.
+                proof = await self._prove(scheme, authorization, None if cached else address)
                 credential = await self.authenticate_client(proof, address)
         except Unauthorized as error:
             if scheme == "basic":
@@ -152,7 +153,9 @@ class Authenticator:
         try:
             credential = await self.verify(proof)
         except Unauthorized:
-            throttle.failed(address, proof.key)
+            # A signed token is not guessed: it may have ended with its secret or credential.
+            if proof.secret_hash is not None:
+                throttle.failed(address, proof.key)
             raise
         throttle.succeeded(proof.key)
         return credential
@@ -191,8 +194,10 @@ class Authenticator:
             raise Unauthorized("The credential is revoked or expired.", headers=INVALID_TOKEN)
         return credential
 
-    async def _prove(self, scheme: str, authorization: str, address: str) -> CredentialProof:
-        """What a new header proves; a token is verified, a secret is not.
+    async def _prove(self, scheme: str, authorization: str, address: str | None) -> CredentialProof:
+        """What a header proves; a token is verified, a secret is not.
+
+        A failure counts for the address unless that is None.
 
         A valid access token is accepted from an address with any number of failures: it cannot be
         guessed, and other clients may share the address.
@@ -208,8 +213,9 @@ class Authenticator:
         except TokenExpired:
             raise
         except Unauthorized:
-            self._failure_throttle.check(address, None)
-            self._failure_throttle.failed(address, None)
+            if address is not None:
+                self._failure_throttle.check(address, None)
+                self._failure_throttle.failed(address, None)
             raise
         proof = CredentialProof(
             claims.key,

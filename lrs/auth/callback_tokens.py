@@ -81,11 +81,15 @@ class CallbackTokens:
         token, wrong signature or timestamp), TooManyRequests (failed authentications) and
         NonceReused (timestamp older than retained nonces).
         """
-        launch = canvas_launches.parse_token(token)
+        # A forged token counts for its address only, and its tool is not looked up: the response
+        # must not tell which partners and tools exist.
+        launch = self.signed_launch(token)
         key = f"tool {launch.partner}/{launch.tool}" if launch else None
         self._failure_throttle.check(address, key)
         try:
-            launch, tool, signature = await self._verify(token, launch, request)
+            if launch is None:
+                raise _refusal(token)
+            tool, signature = await self._verify(launch, request)
         except (NotFound, Unauthorized):
             self._failure_throttle.failed(address, key)
             raise
@@ -95,14 +99,7 @@ class CallbackTokens:
         nonce = Nonce.of(tool.name, signature.nonce)
         return SignedCallback(launch, tool, nonce, self._subjects(tool))
 
-    async def _verify(
-        self, token: str, launch: Launch | None, request: SignedRequest
-    ) -> tuple[Launch, Tool, OAuthSignature]:
-        if launch is None:
-            raise NotFound(NO_SUCH_TOOL)
-        # Before the tool is looked up: a forged token must not tell which partners and tools exist.
-        if not self._is_signed(token) or self._is_expired(launch):
-            raise Unauthorized(INVALID_TOKEN)
+    async def _verify(self, launch: Launch, request: SignedRequest) -> tuple[Tool, OAuthSignature]:
         cached = await self._tool(launch.partner, launch.tool)
         if cached is None:
             raise NotFound(NO_SUCH_TOOL)
@@ -113,7 +110,7 @@ class CallbackTokens:
             shared_secrets,
             require_body_hash=self._require_body_hash,
         )
-        return launch, tool, signature
+        return tool, signature
 
     def _subjects(self, tool: Tool) -> tuple[Subject, ...]:
         """Whose limits apply: those of the partner, and of the tool like those of a credential."""
@@ -142,3 +139,10 @@ class CallbackTokens:
         expires_at = time.monotonic() + self._cache_seconds
         self._tool_cache[partner, name] = (expires_at, tool, shared_secrets)
         return tool, shared_secrets
+
+
+def _refusal(token: str) -> NotFound | Unauthorized:
+    """The error for a token without a signed launch."""
+    if canvas_launches.parse_token(token) is None:
+        return NotFound(NO_SUCH_TOOL)
+    return Unauthorized(INVALID_TOKEN)

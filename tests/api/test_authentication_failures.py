@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator
 import httpx
 import msgspec
 import pytest
+from joserfc.jwk import KeySet, RSAKey
 
 from lrs.api.application import Application
 from lrs.api.services import Services
 from lrs.app import create_app
+from lrs.auth import credentials
 from lrs.errors import TooManyRequests
 from lrs.limits.failures import FailureThrottle
 from lrs.settings import Settings
+from lrs.xapi import canvas_launches
+from lrs.xapi.canvas_launches import Launch
 from tests.support.canvas import Tool, message, new_tool
 from tests.support.limits import Clock
 from tests.support.oauth import GRANT, TOKEN
@@ -167,3 +171,47 @@ def test_memory_of_failures_is_bounded() -> None:
         throttle.failed(f"10.0.0.{number}", f"key-{number}")
         throttle.succeeded(f"key-{number}")
     assert throttle.size == 40
+
+
+async def test_forged_callback_tokens_of_used_and_unknown_tools_have_equal_responses(
+    throttled: Application, services: Services, partner: Partner
+) -> None:
+    tool: Tool = await new_tool(services, partner)
+    attacker = client(throttled, ATTACKER)
+    await client(throttled, HOLDER).send(tool.signed(b'{"id": "1"}'))  # the tool is in use
+    statuses = {}
+    for _ in range(8):
+        for names in ((partner.name, tool.name), (partner.name, "unknown"), ("x", "unknown")):
+            launch = Launch(*names, "42", "9", 1, "salt")
+            forged = canvas_launches.sign_token(launch, b"another key of thirty-two bytes.")
+            request = tool.signed(b"{}", url=f"http://lrs.test/api/lti/v1/xapi/{forged}")
+            statuses.setdefault(names, []).append((await attacker.send(request)).status_code)
+    assert {tuple(given[2:]) for given in statuses.values()} == {(429,) * 6}
+
+
+async def test_token_that_ended_with_its_secret_is_no_failure(
+    throttled: Application, partner: Partner
+) -> None:
+    assert throttled.services
+    holder = client(throttled, HOLDER)
+    database = throttled.services.database
+    rotated = await credentials.rotate_credential(database, partner.key, None)
+    for _ in range(8):
+        assert (await bearer(holder, partner, partner.token)).status_code == 401
+    answer = await holder.post(TOKEN, data=GRANT, auth=(partner.key, rotated.secret))
+    assert answer.status_code == 200
+
+
+async def test_token_of_a_retired_key_is_no_failure_where_it_was_valid(
+    throttled: Application, partner: Partner
+) -> None:
+    assert throttled.services
+    holder = client(throttled, HOLDER)
+    throttled.services.authenticator._proof_seconds = 0.0
+    assert (await bearer(holder, partner, partner.token)).status_code == 200
+    throttled.services.tokens.signing_keys.key_set = KeySet([RSAKey.generate_key(2048)])
+    throttled.services.tokens.signing_keys._loaded_at = float("inf")
+    for _ in range(8):
+        assert (await bearer(holder, partner, partner.token)).status_code == 401
+    answer = await holder.post(TOKEN, data=GRANT, auth=(partner.key, partner.secret))
+    assert answer.status_code == 200
