@@ -21,7 +21,6 @@ from lrs.xapi import query_params, strict_json
 
 # A row of a few bytes takes a kilobyte or more in the memory of the worker.
 _MAX_ROWS = 100_000
-_MAX_VALUES = 2_000_000
 _MAX_ROW_BYTES = 65_536
 _SPLIT = "Split it, with rows that others refer to first, or use the command `lrs people import`."
 
@@ -59,8 +58,8 @@ async def _read_rows(request: Request, partner_id: int) -> list[Row]:
 
 
 def _parse(media_type: str, body: bytes) -> list[Row]:
-    if body.count(b",") > _MAX_VALUES:
-        raise TooLarge(f"The import has more than {_MAX_VALUES} values. {_SPLIT}")
+    if body.count(b",") > strict_json.MAX_VALUES:
+        raise TooLarge(f"The import has more than {strict_json.MAX_VALUES} values. {_SPLIT}")
     if media_type == request_parsing.JSON:
         return _limited(_read_json(body))
     try:

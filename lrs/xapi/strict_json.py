@@ -27,6 +27,12 @@ MAX_DEPTH = 200
 _SMALL_BYTES = 65_536
 """Of a smaller body all items are split before they are counted, which takes half the time."""
 
+_MAX_FIELDS = 10_000
+"""More items are counted after the split: it takes 0.2 s to make a struct of 100,000 fields."""
+
+MAX_VALUES = 2_000_000
+"""Commas in a body that is split before its items are counted: each item costs 70 bytes or more."""
+
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NO_ITEM = msgspec.Raw(b"")
@@ -41,7 +47,8 @@ def split_batch(body: bytes, max_items: int) -> tuple[list[bytes], bool]:
     if not body.startswith(b"["):
         return [body], False
     try:
-        items = _split(body) if len(body) <= _SMALL_BYTES else _split_limited(body, max_items)
+        is_limited = len(body) > _SMALL_BYTES and max_items <= _MAX_FIELDS
+        items = _split_limited(body, max_items) if is_limited else _split(body)
     except msgspec.ValidationError:
         raise TooLarge(f"The body has more than {max_items} items.") from None
     except (msgspec.DecodeError, RecursionError) as error:
@@ -54,6 +61,8 @@ def split_batch(body: bytes, max_items: int) -> tuple[list[bytes], bool]:
 
 
 def _split(body: bytes) -> list[bytes]:
+    if body.count(b",") > MAX_VALUES:
+        raise TooLarge(f"The body has more than {MAX_VALUES} values.")
     return [bytes(item) for item in _items.decode(body)]
 
 
