@@ -335,6 +335,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Maximum size of a request body.")] = (
         16_777_216
     )
+    max_document_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description=(
+                "Maximum size of a state or profile document, as sent and after a merge; at most "
+                "`LRS_MAX_BODY_BYTES` as sent."
+            ),
+        ),
+    ] = 1_048_576
     max_batch_items: Annotated[
         int, Meta(ge=1, description="Maximum number of items in one request.")
     ] = 1000

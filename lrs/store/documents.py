@@ -6,7 +6,7 @@ ETag and content type are still the same. A lost swap is repeated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,7 +25,9 @@ _DELETE = resources.query("delete_document")
 _SWAP_DELETE = resources.query("delete_document_if_unchanged")
 _DELETE_ALL = resources.query("delete_documents")
 
-_MAX_LOCKED_ATTEMPTS = 10
+_MAX_ATTEMPTS = 10
+_MAX_LOCKED_BYTES = 16_384
+"""A connection is held for a lock, and an update of more bytes may wait for a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class StoredDocument:
     updated: datetime
 
 
-Update = Callable[[Document | None], Document | None]
+Update = Callable[[Document | None], Awaitable[Document | None]]
 """Computes the new document from the present one; None is no document. May raise to refuse."""
 
 
@@ -71,29 +73,43 @@ async def list_ids(
 
 
 async def compare_and_swap(
-    database: Database, partner_id: int, key: DocumentKey, update: Update
+    database: Database, partner_id: int, key: DocumentKey, update: Update, *, sent_bytes: int = 0
 ) -> Document | None:
     """Replaces the document by the result of `update`, atomically, and returns that result.
 
-    `update` runs again if another transaction changed the document in between. Raises what
-    `update` raises, with nothing changed; ConcurrencyConflict after 10 lost swaps.
+    `update` runs again if another transaction changed the document in between. No connection is
+    held while it runs, unless the stored document and what was sent are small. Raises what `update`
+    raises, with nothing changed; ConcurrencyConflict after 10 lost swaps.
     """
     columns = key.columns(partner_id)
     with translate_errors():
-        async with database.writers.acquire() as connection:
-            present = await _read(connection, _ONE, columns)
-            new = update(present)
-            if await _swap(connection, partner_id, key, present, new):
+        for _ in range(_MAX_ATTEMPTS):
+            present = await _read(database.writers, _ONE, columns)
+            new = await update(present)
+            if await _swap(database.writers, partner_id, key, present, new):
                 return new
-            # The document is locked from now on: only its insert or delete can lose a swap.
-            for _ in range(_MAX_LOCKED_ATTEMPTS):
-                async with connection.transaction():
-                    present = await _read(connection, _ONE_LOCKED, columns)
-                    new = update(present)
-                    if await _swap(connection, partner_id, key, present, new):
-                        return new
-    raise ConcurrencyConflict(
-        "Concurrent requests create and delete this document; nothing was changed. Retry.",
+            if sent_bytes + (len(present.content) if present else 0) <= _MAX_LOCKED_BYTES:
+                return await _lock_and_swap(database, partner_id, key, update)
+    raise _lost_swaps()
+
+
+async def _lock_and_swap(
+    database: Database, partner_id: int, key: DocumentKey, update: Update
+) -> Document | None:
+    """As compare_and_swap, but only an insert or a delete of the document can lose a swap."""
+    async with database.writers.acquire() as connection:
+        for _ in range(_MAX_ATTEMPTS):
+            async with connection.transaction():
+                present = await _read(connection, _ONE_LOCKED, key.columns(partner_id))
+                new = await update(present)
+                if await _swap(connection, partner_id, key, present, new):
+                    return new
+    raise _lost_swaps()
+
+
+def _lost_swaps() -> ConcurrencyConflict:
+    return ConcurrencyConflict(
+        "Concurrent requests change this document; nothing was changed. Retry.",
         headers={"Retry-After": "1"},
     )
 

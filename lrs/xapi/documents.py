@@ -162,7 +162,7 @@ def replaces_unconditionally(kind: Kind, version: Version) -> bool:
 def check_post(sent: Document) -> None:
     """Raises MalformedJSON if a JSON document is not an object (Communication 2.2)."""
     if sent.is_json:
-        _object(sent.content, "The sent document")
+        _require_object(sent.content, "The sent document")
 
 
 def merge(stored: Document, sent: Document, limit: int) -> Document:
@@ -187,10 +187,14 @@ def merge(stored: Document, sent: Document, limit: int) -> Document:
 
 
 def _object(content: bytes, name: str) -> dict[str, bytes]:
+    _require_object(content, name)
+    return strict_json.members(content)
+
+
+def _require_object(content: bytes, name: str) -> None:
     try:
         value = strict_json.loads(content)
     except MalformedJSON as error:
         raise MalformedJSON(f"{name} cannot be merged. {error.detail}") from None
     if not isinstance(value, dict):
         raise MalformedJSON(f"{name} is not a JSON object and cannot be merged.")
-    return strict_json.members(content)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from lrs.limits.quotas import Quotas, have_quota
 from lrs.store import documents as store
 from lrs.store.documents import DocumentKey
 from lrs.store.postgres import Database
+from lrs.threads import FairThread
 from lrs.xapi import documents as rules
 from lrs.xapi import preconditions
 from lrs.xapi.documents import ANY_BYTES, Document, DocumentQuery, Kind
@@ -28,6 +30,12 @@ _KINDS = {
     "/xapi/agents/profile": rules.AGENT_PROFILE,
     "/xapi/activities/profile": rules.ACTIVITY_PROFILE,
 }
+
+# Parsing and merging takes up to a microsecond per byte.
+_MAX_BYTES_ON_EVENT_LOOP = 16_384
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 # A browser revalidates its copy, and runs no script in a document.
 _HEADERS = {
@@ -44,6 +52,7 @@ class _DocumentRequest:
     database: Database
     quotas: Quotas
     subjects: Sequence[Subject]
+    thread: FairThread
     max_bytes: int
     kind: Kind
     version: Version
@@ -81,7 +90,7 @@ async def put_document(request: Request) -> Response:
         await store.put(call.database, call.partner_id, call.key, document)
         return _no_content(document)
 
-    def replace(stored: Document | None) -> Document:
+    async def replace(stored: Document | None) -> Document:
         if call.preconditions or not is_unconditional:
             rules.check_put(call.kind, call.version, call.preconditions, stored)
         return document
@@ -94,13 +103,17 @@ async def post_document(request: Request) -> Response:
     """Merge JSON into a document, or create it (Communication 2.2)."""
     call = await _parse(request, "POST")
     document = await _read_document(request, call.max_bytes)
-    rules.check_post(document)
+    size = len(document.content)
+    await _run(call, size, rules.check_post, document)
 
-    def merge(stored: Document | None) -> Document:
+    async def merge(stored: Document | None) -> Document:
         call.preconditions.check(stored.etag if stored else None)
-        return rules.merge(stored, document, call.max_bytes) if stored else document
+        if stored is None:
+            return document
+        total = size + len(stored.content)
+        return await _run(call, total, rules.merge, stored, document, call.max_bytes)
 
-    merged = await _compare_and_swap(call, merge, len(document.content))
+    merged = await _compare_and_swap(call, merge, size)
     return _no_content(merged)
 
 
@@ -126,7 +139,7 @@ async def _ids_response(call: _DocumentRequest) -> Response:
 
 
 async def _delete_conditionally(call: _DocumentRequest) -> None:
-    def delete(stored: Document | None) -> None:
+    async def delete(stored: Document | None) -> None:
         call.preconditions.check(stored.etag if stored else None)
 
     await _compare_and_swap(call, delete, 0)
@@ -139,8 +152,21 @@ async def _delete_all(call: _DocumentRequest) -> None:
     call.quotas.release(call.subjects, {"bytes": size})
 
 
+async def _run(
+    call: _DocumentRequest,
+    size: int,
+    function: Callable[Parameters, Result],
+    *args: Parameters.args,
+    **kwargs: Parameters.kwargs,
+) -> Result:
+    """Calls a function that parses `size` bytes; in a thread if they are many."""
+    if size <= _MAX_BYTES_ON_EVENT_LOOP:
+        return function(*args, **kwargs)
+    return await call.thread.run(call.partner_id, function, *args, **kwargs)
+
+
 async def _compare_and_swap(
-    call: _DocumentRequest, update: store.Update, added_bytes: int
+    call: _DocumentRequest, update: store.Update, sent_bytes: int
 ) -> Document | None:
     """The result of `store.compare_and_swap`, which may add some bytes to the stored document.
 
@@ -148,14 +174,16 @@ async def _compare_and_swap(
     """
     present_size = 0
 
-    def measure(stored: Document | None) -> Document | None:
+    async def measure(stored: Document | None) -> Document | None:
         nonlocal present_size
         present_size = len(stored.content) if stored else 0
-        return update(stored)
+        return await update(stored)
 
-    reservation = await call.quotas.reserve(call.subjects, {"bytes": added_bytes})
+    reservation = await call.quotas.reserve(call.subjects, {"bytes": sent_bytes})
     try:
-        new = await store.compare_and_swap(call.database, call.partner_id, call.key, measure)
+        new = await store.compare_and_swap(
+            call.database, call.partner_id, call.key, measure, sent_bytes=sent_bytes
+        )
     except LRSError as error:
         if not isinstance(error, Unavailable):
             reservation.settle({})
@@ -177,7 +205,8 @@ async def _parse(request: Request, method: str) -> _DocumentRequest:
         services.database,
         services.limits.quotas,
         caller.subjects,
-        services.settings.max_body_bytes,
+        services.thread,
+        services.settings.max_document_bytes,
         kind,
         version or "1.0.3",
         caller.partner_id,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from lrs.api.services import Services
+from lrs.xapi import documents as rules
 from tests.support.documents import BINARY, JSON, NONE_YET, Resource, code
+from tests.support.partners import Partner
 
 
 async def test_post_of_a_new_document_stores_it(resource: Resource) -> None:
@@ -72,8 +78,58 @@ async def test_json_media_type_with_parameters_is_merged(resource: Resource) -> 
 async def test_merge_beyond_the_size_limit_returns_413(
     services: Services, resource: Resource
 ) -> None:
-    half = "x" * (services.settings.max_body_bytes // 2)
+    half = "x" * (services.settings.max_document_bytes // 2)
     await resource.store({"a": half})
     assert code(await resource.ask("POST", "one", {"b": half})) == (413, "too-large")
     assert list(json.loads(await resource.content())) == ["a"]
     assert code(await resource.ask("POST", "two", half.encode() * 3)) == (413, "too-large")
+
+
+async def test_large_document_is_merged_outside_the_event_loop(
+    state: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A merge of 14 MB takes more than a second."""
+    threads = {}
+    for name in ("check_post", "merge"):
+        function = getattr(rules, name)
+
+        def called(*arguments: Any, _name: str = name, _function: Any = function) -> Any:
+            threads[_name] = threading.current_thread()
+            return _function(*arguments)
+
+        monkeypatch.setattr(rules, name, called)
+    await state.store({"a": "x" * 20_000})
+    assert (await state.ask("POST", "one", {"b": "x" * 20_000})).status_code == 204
+    assert threads.keys() == {"check_post", "merge"}
+    assert threading.main_thread() not in threads.values()
+    assert list(json.loads(await state.content())) == ["a", "b"]
+
+
+async def test_large_merges_hold_no_connections_while_they_wait(
+    services: Services, make: Callable[..., Resource], partner: Partner, stranger: Partner
+) -> None:
+    large = make("state")
+    await large.store({"a": "x" * 20_000})
+    release = threading.Event()
+    blocked = asyncio.create_task(services.thread.run(0, release.wait, 10))
+    merges = [
+        asyncio.create_task(large.ask("POST", "one", {"b": f"{number}"})) for number in range(8)
+    ]
+    try:
+        async with asyncio.timeout(5):
+            for number in range(4):
+                small = await make("state", stranger).ask("POST", f"{number}", {"a": 1})
+                assert small.status_code == 204
+        assert not any(merge.done() for merge in merges)
+    finally:
+        release.set()
+        await blocked
+    assert {(await merge).status_code for merge in merges} <= {204, 409}
+
+
+async def test_document_beyond_its_limit_returns_413(services: Services, state: Resource) -> None:
+    content = b"x" * (services.settings.max_document_bytes + 1)
+    for method in ("PUT", "POST"):
+        answer = await state.ask(method, "one", content, NONE_YET)
+        assert code(answer) == (413, "too-large")
+        assert "1048576" in answer.json()["detail"]
