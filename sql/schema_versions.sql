@@ -24,3 +24,7 @@ select to_regclass('schema_migration') is not null;
 -- name: get_schema_version
 -- The latest version that is applied.
 select coalesce(max(version), 0) from schema_migration;
+
+-- name: list_schema_versions
+-- All versions that are applied.
+select version from schema_migration;

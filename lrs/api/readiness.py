@@ -1,8 +1,8 @@
 """Readiness: what a client that writes would meet now.
 
-A probe reads the schema version and commits a page. It runs only when asked, at most once a second,
-and one at a time: an anonymous client cannot load the database with it. A request waits for a probe
-for a limited time. A probe that hangs is the answer of later requests until it ends.
+A probe reads the schema version and commits a page. It runs only when asked, at most twice a
+second, and one at a time: an anonymous client cannot load the database with it. Requests share the
+next probe that begins, and wait for it for a limited time. While a probe hangs, they do not wait.
 """
 
 from __future__ import annotations
@@ -29,40 +29,52 @@ class ProbeResult:
 
 
 class Readiness:
-    """The probe of one worker. `max_age` and `timeout` are in seconds."""
+    """The probe of one worker. `interval` and `timeout` are in seconds."""
 
     def __init__(
         self,
         database: Database,
         *,
         has_capacity: Callable[[], bool],
-        max_age: float = 1.0,
+        interval: float = 0.5,
         timeout: float = 1.5,
     ) -> None:
         self._database = database
         self._has_capacity = has_capacity
-        self._max_age = max_age
+        self._interval = interval
         self._timeout = timeout
-        self._probe: asyncio.Task[ProbeResult] | None = None
+        self._next: asyncio.Task[ProbeResult] | None = None
+        self._current: asyncio.Task[ProbeResult] | None = None
         self._started_at = 0.0
 
     async def read(self) -> ProbeResult:
-        """The result of the last probe, or of a new one."""
-        result = await self._last_probe()
+        """The result of a probe that begins after this call."""
+        result = await self._probe()
         queue = OK if self._has_capacity() else "full"
         return ProbeResult({**result.checks, "queue": queue}, result.schema)
 
-    async def _last_probe(self) -> ProbeResult:
-        now = time.monotonic()
-        probe = self._probe
-        if probe is None or (probe.done() and now - self._started_at >= self._max_age):
-            probe = self._probe = asyncio.create_task(self._run())
-            self._started_at = now
-        if not probe.done():
-            await asyncio.wait([probe], timeout=max(0.0, self._started_at + self._timeout - now))
-        if probe.done():
-            return probe.result()
+    async def _probe(self) -> ProbeResult:
+        if not self._hangs():
+            if self._next is None:
+                self._next = asyncio.create_task(self._run_next())
+            probe = self._next
+            await asyncio.wait([probe], timeout=self._timeout)
+            if probe.done():
+                return probe.result()
         return ProbeResult({"database": "no answer", "schema": _UNKNOWN, "write": _UNKNOWN})
+
+    def _hangs(self) -> bool:
+        if self._current is None or self._current.done():
+            return False
+        return time.monotonic() - self._started_at > self._timeout
+
+    async def _run_next(self) -> ProbeResult:
+        await asyncio.sleep(self._started_at + self._interval - time.monotonic())
+        if self._current is not None:
+            await asyncio.wait([self._current])
+        self._current, self._next = self._next, None
+        self._started_at = time.monotonic()
+        return await self._run()
 
     async def _run(self) -> ProbeResult:
         try:
@@ -80,9 +92,10 @@ class Readiness:
         return ProbeResult({"database": OK, "schema": OK, "write": write}, schema)
 
     async def close(self) -> None:
-        if self._probe and not self._probe.done():
-            self._probe.cancel()
-            await asyncio.wait([self._probe])
+        tasks = [task for task in (self._next, self._current) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def not_ready(result: ProbeResult) -> Unavailable | None:

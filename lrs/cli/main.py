@@ -77,10 +77,14 @@ def serve(**options: Any) -> None:
 def migrate(**options: Any) -> None:
     """Apply pending schema migrations."""
     with bootstrap.database_url(load_settings(options)) as dsn:
-        applied = asyncio.run(migrations.migrate(dsn))
+        applied = asyncio.run(migrations.migrate(dsn, report=_echo_progress))
     for migration in applied:
         echo(f"applied {migration.version:04} {migration.name}")
     echo(f"schema version {migrations.all_migrations()[-1].version}")
+
+
+def _echo_progress(line: str) -> None:
+    click.echo(line, err=True)
 
 
 @main.command()

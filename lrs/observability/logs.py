@@ -69,5 +69,7 @@ def configuration(level: str) -> dict[str, Any]:
             # lrs.requests logs the same with a request id.
             "uvicorn.access": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
+            # Its pools log a traceback for each attempt to connect; requests log the outage.
+            "asyncpg": {"level": "ERROR"},
         },
     }

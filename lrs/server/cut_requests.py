@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import ClassVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,8 +15,11 @@ from lrs.errors import Unavailable
 class CutRequests:
     """ASGI middleware that answers a cancelled request with 503, if its response has not begun.
 
-    uvicorn would answer 500 and log a traceback for each.
+    uvicorn would answer 500 and log a traceback for each. `count` is the number of those in this
+    process that were complete.
     """
+
+    count: ClassVar[int] = 0
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -23,16 +28,25 @@ class CutRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        started = receiving = False
 
-        async def watched_send(message: Message) -> None:
+        async def watched_receive() -> Message:
+            nonlocal receiving
+            receiving = True
+            message = await receive()
+            receiving = False
+            return message
+
+        def watched_send(message: Message) -> Awaitable[None]:
             nonlocal started
             started = True
-            await send(message)
+            return send(message)
 
         try:
-            await self._app(scope, receive, watched_send)
+            await self._app(scope, watched_receive, watched_send)
         except asyncio.CancelledError:
+            if not receiving:
+                CutRequests.count += 1
             if not started:
                 await problem_details.response(_stopping())(scope, receive, send)
 

@@ -19,6 +19,7 @@ _log = logging.getLogger("lrs.reports")
 _INTERVAL_SECONDS = 0.5
 _RETRY_SECONDS = 2.0
 _TIMEOUT_SECONDS = 10.0
+_STOP_TIMEOUT_SECONDS = 1.0
 
 
 @contextmanager
@@ -52,14 +53,14 @@ class _WatchdogThread(threading.Thread):
 
     def stop(self) -> None:
         self._stopping.set()
-        self.join(_RETRY_SECONDS)
+        self.join(_STOP_TIMEOUT_SECONDS)
 
     def run(self) -> None:
         while not self._stopping.is_set():
             try:
                 asyncio.run(self._watch())
             except Exception as error:
-                if not self._failing:
+                if not self._failing and not self._stopping.is_set():
                     _log.warning("watchdog of reporting roles failed; it retries: %s", error)
                 self._failing = True
             self._stopping.wait(_RETRY_SECONDS)

@@ -13,7 +13,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -33,6 +33,7 @@ from lrs.observability import logs
 from lrs.server import projector_process, report_watchdog, sockets
 from lrs.server.http_protocol import LimitedHttpProtocol
 from lrs.server.shutdown import Shutdown, request_seconds
+from lrs.server.startup_responder import StartupResponder
 from lrs.server.uvicorn_check import check_uvicorn
 from lrs.server.worker_processes import run_workers
 from lrs.settings import PREFIX, Settings, SettingsError, is_loopback
@@ -79,16 +80,21 @@ def run(settings: Settings) -> None:
     settings = _with_port(settings)
     _warn_about_public_address(settings)
     embedded = not settings.database_url
-    with bootstrap.database_url(
-        settings,
-        exclusive=True,
-        on_failure=shutdown.fail,
-        stop_timeouts=shutdown.postgres_timeouts,
-    ) as dsn:
+    responder = StartupResponder(settings.host, settings.port)
+    with (
+        closing(responder),
+        bootstrap.database_url(
+            settings,
+            exclusive=True,
+            on_failure=shutdown.fail,
+            stop_timeouts=shutdown.postgres_timeouts,
+        ) as dsn,
+    ):
         settings = bootstrap.with_secret_key(settings)
         settings = msgspec.structs.replace(settings, database_url=dsn)
-        demo_credential = asyncio.run(_prepare_database(settings, embedded=embedded))
+        demo_credential = asyncio.run(_prepare_database(settings, responder, embedded=embedded))
         _print_welcome(settings, demo_credential)
+        responder.close()
         with (
             _worker_environment(settings),
             projector_process.running(settings),
@@ -143,13 +149,20 @@ def _bind_sockets(settings: Settings) -> list[socket.socket]:
     return bound
 
 
-async def _prepare_database(settings: Settings, *, embedded: bool) -> IssuedCredential | None:
+async def _prepare_database(
+    settings: Settings, responder: StartupResponder, *, embedded: bool
+) -> IssuedCredential | None:
     """Migrate the embedded database; only verify the schema of an external one.
 
     Returns the credential of the demo partner if that is created.
     """
     if embedded:
-        await migrations.migrate(settings.database_url)
+
+        def report(line: str) -> None:
+            responder.step = line
+            _log.info(line)
+
+        await migrations.migrate(settings.database_url, report=report)
     async with bootstrap.open_verified_database(settings.database_url) as database:
         await bootstrap.load_keys(settings, database)
         if embedded and settings.demo_partner:

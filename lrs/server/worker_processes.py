@@ -6,7 +6,6 @@ start during an outage of the database for a reason to stop, and hides the exit 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import logging.config
 import multiprocessing
@@ -23,6 +22,7 @@ from typing import Any
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from lrs.server.cut_requests import CutRequests
 from lrs.server.shutdown import FAILED, STOP_SIGNALS, Shutdown
 
 _log = logging.getLogger("lrs.server")
@@ -44,24 +44,15 @@ def run_workers(config: uvicorn.Config, listening: list[socket.socket], shutdown
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which reports its stop signal, and whether its end cut requests off."""
+    """uvicorn's server, which reports its stop signal."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_stop = on_stop
-        self.cut_requests = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._on_stop()
         super().handle_exit(sig, frame)
-
-    async def _wait_tasks_to_complete(self) -> None:
-        try:
-            await super()._wait_tasks_to_complete()
-        except asyncio.CancelledError:  # the timeout
-            self.cut_requests = bool(self.server_state.tasks)
-            raise
-        self.cut_requests = self.force_exit and bool(self.server_state.tasks)
 
 
 def _serve(
@@ -74,7 +65,7 @@ def _serve(
     server.run(listening)
     if not server.started:
         return 0  # stopped during the start
-    return FAILED if server.cut_requests else 0
+    return FAILED if CutRequests.count else 0
 
 
 def _serve_in_process(
@@ -85,14 +76,24 @@ def _serve_in_process(
 
 
 class _Worker:
-    """One worker process, and when it is started next if it has ended."""
+    """One worker process, and when it is started next if it has ended.
+
+    `start_failed` says that the process could not start, soon after the start of the server. When
+    that is so for all workers, the server stops: they will not start later either.
+    """
 
     def __init__(self, start: Callable[[], SpawnProcess]) -> None:
         self._start = start
         self._delay = 0.0
+        self._has_ended = False
         self._restart_at: float | None = None
-        self.restarted = False
+        self._created_at = time.monotonic()
+        self.start_failed = False
         self.begin()
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.exitcode is None
 
     def begin(self) -> None:
         self._started_at = time.monotonic()
@@ -101,21 +102,31 @@ class _Worker:
     def check(self) -> None:
         """Start the process again after it ended: at once, then with backoff."""
         now = time.monotonic()
-        if self.process.exitcode is None:
+        if self.is_running:
             return
         if self._restart_at is None:
-            stable = now - self._started_at >= _STABLE_SECONDS
-            self._delay = 0.0 if stable else min(2 * self._delay, _MAX_RESTART_DELAY_SECONDS)
+            self._delay = self._next_delay(now)
             self._restart_at = now + self._delay
-            self._delay = self._delay or 1.0
-            _log.error("worker process ended; it is restarted", extra=self._state())
+            is_new = now - self._created_at < _STABLE_SECONDS
+            self.start_failed = is_new and self.process.exitcode == STARTUP_FAILURE
+            _log.error(
+                "worker process ended; it is restarted",
+                extra={
+                    "pid": self.process.pid,
+                    "status": self.process.exitcode,
+                    "delay_seconds": self._delay,
+                },
+            )
         if now >= self._restart_at:
-            self._restart_at = None
-            self.restarted = True
+            self._restart_at, self.start_failed = None, False
             self.begin()
 
-    def _state(self) -> dict[str, Any]:
-        return {"pid": self.process.pid, "status": self.process.exitcode}
+    def _next_delay(self, now: float) -> float:
+        is_first_end, self._has_ended = not self._has_ended, True
+        stable = now - self._started_at >= _STABLE_SECONDS
+        if stable or (is_first_end and self.process.exitcode != STARTUP_FAILURE):
+            return 0.0
+        return min(2 * self._delay, _MAX_RESTART_DELAY_SECONDS) or 1.0
 
 
 class _WorkerProcesses:
@@ -135,14 +146,17 @@ class _WorkerProcesses:
         workers = [_Worker(self._start) for _ in range(self._config.workers)]
         try:
             while not self._stopping:
-                wait([worker.process.sentinel for worker in workers], _POLL_SECONDS)
-                if any(_failed_first_start(worker) for worker in workers):
-                    self._shutdown.status = STARTUP_FAILURE
-                    self._shutdown.begin()
-                    break
+                wait(
+                    [worker.process.sentinel for worker in workers if worker.is_running],
+                    _POLL_SECONDS,
+                )
                 for worker in workers:
                     if not self._stopping:
                         worker.check()
+                if all(worker.start_failed for worker in workers):
+                    self._shutdown.status = STARTUP_FAILURE
+                    self._shutdown.begin()
+                    break
         finally:
             self._stop([worker.process for worker in workers])
 
@@ -160,14 +174,10 @@ class _WorkerProcesses:
         for process in processes:
             process.terminate()
         for process in processes:
-            process.join(max(1.0, self._shutdown.remaining() - 2.0))
+            process.join(max(2.0, self._shutdown.remaining() - 1.5))
             if process.exitcode is None:
                 _log.error("worker process did not stop in time; it is killed")
                 process.kill()
                 process.join()
         if any(process.exitcode != 0 for process in processes):
             self._shutdown.status = self._shutdown.status or FAILED
-
-
-def _failed_first_start(worker: _Worker) -> bool:
-    return not worker.restarted and worker.process.exitcode == STARTUP_FAILURE

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -28,14 +29,19 @@ _LOCK = resources.query("lock_schema_migration")
 _INSERT = resources.query("insert_schema_migration")
 _EXISTS = resources.query("has_schema_migration")
 _VERSION = resources.query("get_schema_version")
+_VERSIONS = resources.query("list_schema_versions")
 
 _OUTSIDE_TRANSACTION = "-- outside a transaction"
 _POLL_SECONDS = 0.1
+_CLOSE_TIMEOUT_SECONDS = 1.0
+_REPORT_INTERVAL_SECONDS = 10.0
+
+_log = logging.getLogger("lrs.migrations")
+
+Report = Callable[[str], None]
 
 # Requests wait behind a migration that waits for a lock.
 _LOCK_TIMEOUT_SECONDS = 2
-
-_log = logging.getLogger("lrs")
 
 
 class UnknownSchema(Unavailable):
@@ -57,19 +63,64 @@ def all_migrations() -> list[Migration]:
     ]
 
 
-async def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> list[Migration]:
+async def migrate(
+    dsn: str,
+    migrations: Sequence[Migration] | None = None,
+    report: Report = _log.info,
+    *,
+    report_interval: float = _REPORT_INTERVAL_SECONDS,
+) -> list[Migration]:
     """Applies the migrations that are not applied yet, and returns them; by default, of all.
 
-    Servers that start together wait for each other. Raises UnknownSchema if the database has a
-    later version than the last migration.
+    Each is committed by itself: after an interruption the next call continues with the first one
+    that is missing. `report` gets a line at the start and the end of each migration, and every
+    `report_interval` seconds between. Servers that start together wait for each other. Raises
+    UnknownSchema if the database has a later version than the last migration.
     """
     migrations = all_migrations() if migrations is None else migrations
     with translate_errors():
         async with _connect(dsn) as connection:
             await _create_table(connection)
-            applied = [item for item in migrations if await _apply(connection, item, dsn)]
+            known = {row["version"] for row in await connection.fetch(_VERSIONS)}
+            pending = [item for item in migrations if item.version not in known]
+            applied = []
+            for number, item in enumerate(pending, start=1):
+                label = f"migration {number} of {len(pending)}, {item.version:04} {item.name}"
+                async with _Progress(label, report, report_interval) as progress:
+                    if await _apply(connection, item, dsn, progress):
+                        applied.append(item)
             await verify(connection, migrations[-1].version)
             return applied
+
+
+class _Progress:
+    """Reports how far a migration is, and how long it has been running."""
+
+    def __init__(self, label: str, report: Report, interval: float) -> None:
+        self._label = label
+        self._report = report
+        self._interval = interval
+        self.step = "waiting for another server that migrates"
+
+    async def __aenter__(self) -> _Progress:
+        self._began = time.monotonic()
+        self._report(f"{self._label}: started")
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+        self._task.cancel()
+        self._report(
+            f"{self._label}: {'failed' if error else 'done'} after {self._seconds():.1f} s"
+        )
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            self._report(f"{self._label}: {self.step}, {self._seconds():.0f} s")
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
 
 
 async def verify(connection: Connection, version: int | None = None) -> int:
@@ -101,7 +152,8 @@ async def _connect(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     try:
         yield connection
     finally:
-        await connection.close()
+        with suppress(TimeoutError):  # a database that hangs
+            await connection.close(timeout=_CLOSE_TIMEOUT_SECONDS)
 
 
 async def _create_table(connection: asyncpg.Connection) -> None:
@@ -115,17 +167,21 @@ async def _create_table(connection: asyncpg.Connection) -> None:
         return  # another server has just created it
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration, dsn: str) -> bool:
+async def _apply(
+    connection: asyncpg.Connection, migration: Migration, dsn: str, progress: _Progress
+) -> bool:
     """Applies the migration; False if it is applied already. Retries while a lock is not free."""
     while True:
         try:
-            return await _apply_once(connection, migration, dsn)
+            return await _apply_once(connection, migration, dsn, progress)
         except asyncpg.LockNotAvailableError:
             _log.warning("migration %s: a table is locked; retrying", migration.name)
             await asyncio.sleep(_LOCK_TIMEOUT_SECONDS)
 
 
-async def _apply_once(connection: asyncpg.Connection, migration: Migration, dsn: str) -> bool:
+async def _apply_once(
+    connection: asyncpg.Connection, migration: Migration, dsn: str, progress: _Progress
+) -> bool:
     async with _exclusive_transaction(connection):
         status = await connection.execute(_INSERT, migration.version, migration.name)
         if status != "INSERT 0 1":
@@ -134,10 +190,10 @@ async def _apply_once(connection: asyncpg.Connection, migration: Migration, dsn:
             # The transaction keeps the lock, idle, for as long as the migration takes.
             await connection.execute("set local idle_in_transaction_session_timeout = 0")
             async with _connect(dsn) as other:
-                await _execute(other, migration, dsn)
+                await _execute(other, migration, dsn, progress)
         else:
             await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT_SECONDS}s'")
-            await _execute(connection, migration, dsn)
+            await _execute(connection, migration, dsn, progress)
     return True
 
 
@@ -161,8 +217,12 @@ async def _try_lock(connection: asyncpg.Connection) -> bool:
     return True
 
 
-async def _execute(connection: asyncpg.Connection, migration: Migration, dsn: str) -> None:
+async def _execute(
+    connection: asyncpg.Connection, migration: Migration, dsn: str, progress: _Progress
+) -> None:
     pid = connection.get_server_pid()
+    statements = sqlparse.split(migration.sql)
     async with _connect(dsn) as other, blocking_readers_ended(other, pid):
-        for statement in sqlparse.split(migration.sql):
+        for number, statement in enumerate(statements, start=1):
+            progress.step = f"statement {number} of {len(statements)}"
             await connection.execute(statement)

@@ -84,7 +84,7 @@ async def test_hanging_probe_is_answered_in_time_and_runs_once(
     services: Services, database_url: str
 ) -> None:
     """Another session locks the table of the probe, as a database that hangs would."""
-    readiness = Readiness(services.database, has_capacity=lambda: True, timeout=0.2, max_age=0.0)
+    readiness = Readiness(services.database, has_capacity=lambda: True, timeout=0.2, interval=0.0)
     connection = await asyncpg.connect(database_url)
     try:
         async with connection.transaction():

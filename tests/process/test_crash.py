@@ -3,72 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import asyncpg
-import httpx
 import psutil
 import pytest
 
 from lrs import embedded_postgres
 from tests.support.files import ROOT
-from tests.support.server_process import BARE, LRS, Server, run
-from tests.support.statements import XAPI, new_id, statement
-
-AUTH: list[str] = []
-
-
-@pytest.fixture(scope="module")
-def pattern() -> Iterator[Path]:
-    """A data directory with a partner and its credential, of a stopped server."""
-    parent = Path(tempfile.mkdtemp(prefix="lrs-test-")).resolve()
-    server = Server(parent / "data", LRS_LOG_LEVEL="warning")
-    data = ("--data-directory", str(parent / "data"))
-    assert run("partner", "add", "acme", *data).returncode == 0
-    AUTH[:] = run("credential", "add", "acme", *data).stdout.split()[1::2]
-    server.close()
-    yield parent / "data"
-    shutil.rmtree(parent)
+from tests.support.senders import Senders, postgres, stored
+from tests.support.server_process import BARE, LRS, Server
 
 
 @pytest.fixture
-def data(pattern: Path) -> Iterator[Path]:
-    parent = Path(tempfile.mkdtemp(prefix="lrs-test-")).resolve()
-    shutil.copytree(pattern, parent / "data")
-    yield parent / "data"
-    for process in postgres(parent / "data"):
-        process.kill()
-    shutil.rmtree(parent)
-
-
-@pytest.fixture
-def auth(pattern: Path) -> tuple[str, str]:
-    """The credential in the data directory."""
-    key, secret = AUTH
-    return key, secret
-
-
-def postgres(data: Path) -> list[psutil.Process]:
-    """The processes of the embedded PostgreSQL on this directory."""
-    result = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.name() == "postgres" and Path(process.cwd()) == data / "postgres":
-                result.append(process)
-    return result
+def data(partner_data: Path) -> Path:
+    return partner_data
 
 
 def workers(server: Server) -> list[psutil.Process]:
@@ -77,65 +34,6 @@ def workers(server: Server) -> list[psutil.Process]:
         with suppress(psutil.Error):
             if "spawn_main" in " ".join(child.cmdline()):
                 result.append(child)
-    return result
-
-
-class Senders:
-    """Clients that send statements and batches in a loop, and record the outcome of each."""
-
-    def __init__(self, url: str, auth: tuple[str, str], count: int = 6) -> None:
-        self.url, self.auth = url, auth
-        self.sent: set[str] = set()
-        self.acknowledged: list[str] = []
-        self.cut: list[str] = []
-        self.unexpected: list[Any] = []
-        self.ended = threading.Event()
-        self.threads = [threading.Thread(target=self.send, args=(n,)) for n in range(count)]
-        for thread in self.threads:
-            thread.start()
-
-    def send(self, number: int) -> None:
-        with httpx.Client(auth=self.auth, headers=XAPI, timeout=15) as client:
-            while not self.ended.is_set():
-                ids = [new_id() for _ in range((1, 10)[number % 2])]
-                self.sent.update(ids)
-                batch = [statement(id=item) for item in ids]
-                try:
-                    answer = client.post(
-                        f"{self.url}/xapi/statements", json=batch if number % 2 else batch[0]
-                    )
-                except httpx.ConnectError:
-                    time.sleep(0.02)
-                except httpx.HTTPError:
-                    self.cut += ids
-                else:
-                    if answer.status_code == 200:
-                        self.acknowledged += ids
-                    elif answer.status_code != 503:
-                        self.unexpected.append(answer.text)
-
-    def wait_for(self, more: int) -> None:
-        """Returns after `count` more statements are acknowledged."""
-        wanted, give_up = len(self.acknowledged) + more, time.monotonic() + 20
-        while len(self.acknowledged) < wanted:
-            assert time.monotonic() < give_up
-            time.sleep(0.005)
-
-    def end(self) -> None:
-        self.ended.set()
-        for thread in self.threads:
-            thread.join()
-        assert self.unexpected == []
-
-
-def stored(url: str, auth: tuple[str, str]) -> Counter[str]:
-    result: Counter[str] = Counter()
-    with httpx.Client(auth=auth, headers=XAPI, base_url=url) as client:
-        more = "/xapi/statements?format=ids"
-        while more:
-            page = client.get(more).json()
-            result.update(item["id"] for item in page["statements"])
-            more = page["more"]
     return result
 
 

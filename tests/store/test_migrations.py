@@ -82,6 +82,36 @@ async def test_migration_outside_a_transaction_runs_once(empty: str) -> None:
     assert await value(empty, "select n from thing") == 2
 
 
+async def test_interrupted_migrations_continue_and_report_progress(empty: str) -> None:
+    migrated = await migrations.migrate(empty)
+    last = migrated[-1].version
+    first = migrations.Migration(last + 1, "first", "create table thing (n integer);")
+    second = migrations.Migration(
+        last + 2, "second", "insert into thing values (1);\nselect pg_sleep(0.3);\n"
+    )
+    later = [*migrated, first, second]
+    lines: list[str] = []
+    half_done = asyncio.Event()
+
+    def report(line: str) -> None:
+        lines.append(line)
+        if "statement 2 of 2" in line:
+            half_done.set()
+
+    task = asyncio.create_task(migrations.migrate(empty, later, report, report_interval=0.05))
+    await half_done.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert lines[0] == f"migration 1 of 2, {last + 1:04} first: started"
+    assert lines[1].startswith(f"migration 1 of 2, {last + 1:04} first: done after ")
+    assert lines[-1].startswith(f"migration 2 of 2, {last + 2:04} second: failed after ")
+    lines.clear()
+    assert await migrations.migrate(empty, later, lines.append) == [second]
+    assert lines[0] == f"migration 1 of 1, {last + 2:04} second: started"
+    assert await value(empty, "select count(*) from thing") == 1
+
+
 @pytest.mark.slow
 async def test_invalid_index_is_built_again(empty: str) -> None:
     await migrations.migrate(empty)

@@ -1,0 +1,88 @@
+"""Responses while the server starts: crash recovery and migrations may take minutes.
+
+`/healthz` is 200, since a restart would start over. Everything else is 503 with the present step.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+
+from lrs.api import problem_details
+from lrs.errors import Unavailable
+
+_CLIENT_TIMEOUT_SECONDS = 2.0
+_POLL_SECONDS = 0.02
+
+
+class StartupResponder:
+    """Listens until `close`, which frees the port for the workers. Raises OSError."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.step = "the database starts"
+        responder = self
+
+        class Handler(_Handler):
+            startup = responder
+
+        kind = _Server6 if ":" in host else _Server
+        self._server = kind((host, port), Handler)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that disconnects is no error."""
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(BaseHTTPRequestHandler):
+    startup: StartupResponder
+    timeout = _CLIENT_TIMEOUT_SECONDS
+    protocol_version = "HTTP/1.1"
+
+    def handle_one_request(self) -> None:
+        """Respond to the header of any method, and close the connection."""
+        self.close_connection = True
+        self.raw_requestline = self.rfile.readline(65_537)
+        if not self.raw_requestline or not self.parse_request():
+            return
+        self.close_connection = True
+        if self.path.partition("?")[0] == "/healthz":
+            self._respond(200, "text/plain; charset=utf-8", b"ok\n")
+        else:
+            error = Unavailable(f"The server is starting: {self.startup.step}.")
+            body = orjson.dumps(problem_details.problem(error) | {"ready": False})
+            self._respond(503, problem_details.MEDIA_TYPE, body)
+
+    def _respond(self, status: int, media_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Retry-After", "1")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        """Not logged: the request log begins with the workers."""

@@ -1,0 +1,50 @@
+"""Responses while the server starts."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from lrs.server.sockets import find_port
+from lrs.server.startup_responder import StartupResponder
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    port = find_port("127.0.0.1", 0)
+    responder = StartupResponder("127.0.0.1", port)
+    responder.step = "migration 2 of 3, 0007_index"
+    yield f"http://127.0.0.1:{port}"
+    responder.close()
+    responder.close()
+    assert find_port("127.0.0.1", port) == port
+
+
+def test_startup_is_alive_but_not_ready(url: str) -> None:
+    assert httpx.get(f"{url}/healthz").text == "ok\n"
+    answer = httpx.get(f"{url}/readyz?x=1")
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+    assert answer.json()["detail"] == "The server is starting: migration 2 of 3, 0007_index."
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PROPFIND"])
+def test_other_requests_return_503(url: str, method: str) -> None:
+    answer = httpx.request(method, f"{url}/xapi/statements", content=b"[]")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+def test_head_has_no_body(url: str) -> None:
+    answer = httpx.head(f"{url}/xapi/statements")
+    assert (answer.status_code, answer.content) == (503, b"")
+
+
+def test_silent_and_malformed_clients_do_not_delay_others(url: str) -> None:
+    address = ("127.0.0.1", int(url.rpartition(":")[2]))
+    with socket.create_connection(address), socket.create_connection(address) as malformed:
+        malformed.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
+        assert httpx.get(f"{url}/healthz").status_code == 200
