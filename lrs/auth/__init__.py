@@ -4,6 +4,8 @@ Requests:
 
     authenticate      Authorization header -> Caller (partner, scopes, authority)
       tokens            access tokens (JWT)
+        token_claims      verification of a token and of the shapes of its claims
+        signing_keys      keys of this server: load, rotation, retirement
         jwks              keys of an external issuer
       credential_secrets  keys and secrets of credentials
     scopes            what a caller may do
@@ -11,5 +13,5 @@ Requests:
       oauth1            signatures of requests to them
 
 Use cases: `credentials` for partners and credentials, `tools` for LTI tools; both use `name_rules`.
-`secret_box` encrypts with the secret key.
+`secret_box` encrypts with the secret key; `rekey` replaces it.
 """

@@ -3,7 +3,8 @@
     postgres      pools, retries of transactions, translation of database errors
     migrations    versions of the schema
     batching      BatchLoader and SingleFlight, which deduplicate concurrent reads
-    registry      partners, credentials, signing keys
+    registry      partners, credentials
+    signing_keys  keys that sign access tokens
     tools         LTI tools and their secrets
     documents     documents of the State and Profile resources
     nonces        nonces of signed tool requests
