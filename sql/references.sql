@@ -150,8 +150,24 @@ order by item.statement_id
 on conflict do nothing;
 
 -- name: list_backlog_partners
--- Partners with a backlog that is due.
-select distinct partner_id from reference_backlog where retry_at <= now() order by partner_id;
+-- Partners with a backlog that is due. Reads one entry of each partner, however many there are.
+with recursive partner (partner_id) as (
+    (select partner_id from reference_backlog order by partner_id limit 1)
+    union all
+    select (
+        select entry.partner_id from reference_backlog as entry
+        where entry.partner_id > partner.partner_id
+        order by entry.partner_id
+        limit 1
+    )
+    from partner
+    where partner.partner_id is not null
+)
+select partner.partner_id from partner
+where exists (
+    select from reference_backlog as entry
+    where entry.partner_id = partner.partner_id and entry.retry_at <= now()
+);
 
 -- name: lock_backlog_entry
 -- The entry of a partner that is due for the longest time, unless another server is resolving it.

@@ -17,6 +17,9 @@ from lrs.xapi.definitions import activity_ids
 
 _MAX_BYTES_ON_EVENT_LOOP = 32_768
 
+_MAX_ACTIVITIES = 5_000
+"""Of a page: a statement of 1 MB can mention 20,000."""
+
 Json = dict[str, Any]
 Result = TypeVar("Result")
 
@@ -47,7 +50,11 @@ class Formatter:
         the definitions of the statement.
         """
         limits = self._services.page_loader.limits
-        activities = await self._run(_activities, statements) if self._reads_all else []
+        activities: list[list[str]] = []
+        if self._reads_all:
+            activities, is_whole = await self._run(_activities, statements)
+            if not is_whole:
+                return b"", len(activities)
         merged = await definitions.definitions(
             self._services.database,
             self._partner_id,
@@ -76,9 +83,21 @@ def _ids(statements: bytes) -> bytes:
     return b",".join(orjson.dumps(formats.ids(statement)) for statement in parse(statements))
 
 
-def _activities(statements: bytes) -> list[list[str]]:
-    """The ids of the activities of each statement."""
-    return [list(dict.fromkeys(activity_ids(statement))) for statement in parse(statements)]
+def _activities(statements: bytes) -> tuple[list[list[str]], bool]:
+    """The ids of the activities of the first statements, and whether these are all.
+
+    They have at most 5,000 activities together; of a single statement, the first 5,000.
+    """
+    parsed = parse(statements)
+    activities: list[list[str]] = []
+    count = 0
+    for statement in parsed:
+        ids = list(dict.fromkeys(activity_ids(statement)))[:_MAX_ACTIVITIES]
+        count += len(ids)
+        if count > _MAX_ACTIVITIES:
+            break
+        activities.append(ids)
+    return activities, len(activities) == len(parsed)
 
 
 def _canonical(

@@ -33,8 +33,8 @@ _REFERENCES_PER_TRANSACTION = 200
 _KEYS_PER_TRANSACTION = 2_000
 
 _MAX_ATTEMPTS = 10
-_SCAN_LIMIT = 20_000
-_SCAN_INTERVAL = 60.0
+_SCAN_LIMIT = 5_000
+_SCAN_INTERVAL = 20.0
 _IDLE_INTERVAL = 2.0
 
 _Position = tuple[int, UUID]
@@ -65,7 +65,7 @@ class ReferenceBacklog:
             await asyncio.sleep(elapsed if worked_on else _IDLE_INTERVAL)
 
     async def scan(self) -> None:
-        """Adds statements to the backlog that a crash has left, from the next 20,000 references.
+        """Adds statements to the backlog that a crash has left, from the next 5,000 references.
 
         A scan that reaches the end starts over next time.
         """

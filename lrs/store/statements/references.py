@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lrs import resources
@@ -40,6 +40,7 @@ MAX_REFERENCES = 1_000
 MAX_KEYS = 20_000
 _MAX_QUERIES = 10
 _REFERENCES_PER_QUERY = 500
+_KEYS_PER_QUERY = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +125,37 @@ async def resolve(
 async def _update(
     connection: Connection, partner_id: int, changed: Mapping[str, Inherited]
 ) -> None:
+    """Writes what references inherit, in short queries: lists wait for open transactions."""
     salt = key_salt(partner_id)
-    entries = [
-        (statement_id, key ^ salt, roles)
-        for statement_id, item in changed.items()
-        for key, roles in item.keys.items()
-    ]
-    ids = sorted(changed)
-    await connection.execute(
-        _RESOLVE,
-        partner_id,
-        [statement_id for statement_id, _, _ in entries],
-        [key for _, key, _ in entries],
-        [roles for _, _, roles in entries],
-        ids,
-        [changed[statement_id].waits_for for statement_id in ids],
-    )
+    for ids in _parts(changed):
+        entries = [
+            (statement_id, key ^ salt, roles)
+            for statement_id in ids
+            for key, roles in changed[statement_id].keys.items()
+        ]
+        await connection.execute(
+            _RESOLVE,
+            partner_id,
+            [statement_id for statement_id, _, _ in entries],
+            [key for _, key, _ in entries],
+            [roles for _, _, roles in entries],
+            ids,
+            [changed[statement_id].waits_for for statement_id in ids],
+        )
+
+
+def _parts(changed: Mapping[str, Inherited]) -> Iterator[list[str]]:
+    """The sorted statement ids, in parts with about 2,000 keys."""
+    part: list[str] = []
+    key_count = 0
+    for statement_id in sorted(changed):
+        part.append(statement_id)
+        key_count += len(changed[statement_id].keys)
+        if key_count >= _KEYS_PER_QUERY:
+            yield part
+            part, key_count = [], 0
+    if part:
+        yield part
 
 
 async def resolve_stored(

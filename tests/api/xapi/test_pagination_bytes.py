@@ -11,6 +11,7 @@ import httpx
 import orjson
 import pytest
 
+from lrs.api import statement_formats
 from lrs.api.services import Services
 from lrs.settings import Settings
 from lrs.store.statements import definitions
@@ -238,6 +239,22 @@ async def test_repeated_mentions_of_an_activity_are_limited_in_bytes(
     assert [len(item.json()["statements"]) for item in answers] == [1, 1, 1, 1]
     for answer in answers:
         assert len(answer.content) < 2 * 10_000 + 200 * 40
+
+
+async def test_canonical_page_looks_up_a_limited_number_of_activities(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statement_formats, "_MAX_ACTIVITIES", 3)
+    activities = [f"http://example.com/{number}" for number in range(4)]
+    await send(partner, [defining(item, "merged") for item in activities])
+    mentions = {"contextActivities": {"other": [{"id": item} for item in activities]}}
+    await send(partner, [about(activities[3]) | {"context": mentions}])
+    *pages, (last,) = await canonical(partner)
+    assert [len(page) for page in pages] == [3, 1]
+    shown = [item.get("definition") for item in last["context"]["contextActivities"]["other"]]
+    merged = {"description": {"en": "merged"}}
+    assert shown == [merged, merged, None, merged]
+    assert last["object"]["definition"] == merged
 
 
 async def test_repetitive_definitions_are_limited_in_bytes(
