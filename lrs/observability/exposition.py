@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 from prometheus_client import REGISTRY as LOCAL
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+from prometheus_client.mmap_dict import MmapedDict
 
 CACHE_SECONDS = 1.0
+
+_MERGED = "0"
+"""In place of a process id, in the names of the files with the counters of dead workers."""
 
 
 class Exposition:
@@ -45,23 +50,39 @@ class Exposition:
 
 def render() -> bytes:
     """The metrics of this process, or of all workers if there are several."""
-    return generate_latest(_registry())
-
-
-def _registry() -> CollectorRegistry:
     directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if directory is None:
-        return LOCAL
-    _remove_dead_workers(directory)
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry
+        return generate_latest(LOCAL)
+    with _locked(Path(directory)):
+        _merge_dead_workers(directory)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
 
-def _remove_dead_workers(directory: str) -> None:
-    """Remove the gauges of killed workers, which would be part of every sum from then on."""
-    for path in Path(directory).glob("gauge_live*.db"):
-        pid = int(path.stem.rpartition("_")[2])
-        if not psutil.pid_exists(pid):
-            with suppress(FileNotFoundError):  # removed by another worker
-                multiprocess.mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """One worker at a time reads the files: no other one counts a file that is being merged."""
+    with (directory / "lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _merge_dead_workers(directory: str) -> None:
+    """Merge the counters of workers that ended into one file per type, and remove their gauges.
+
+    Gauges would be part of every sum from then on; each file of counters costs milliseconds.
+    """
+    for path in Path(directory).glob("*.db"):
+        kind, _, pid = path.stem.rpartition("_")
+        if pid == _MERGED or psutil.pid_exists(int(pid)):
+            continue
+        if kind.startswith("gauge"):
+            multiprocess.mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
+            continue
+        merged = MmapedDict(str(path.with_name(f"{kind}_{_MERGED}.db")))  # type: ignore[no-untyped-call]
+        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
+            total = merged.read_value(key)[0] + value  # type: ignore[no-untyped-call]
+            merged.write_value(key, total, 0.0)  # type: ignore[no-untyped-call]
+        merged.close()  # type: ignore[no-untyped-call]
+        path.unlink()

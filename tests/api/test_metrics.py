@@ -20,7 +20,7 @@ from lrs.observability import exposition
 from lrs.settings import Settings
 from lrs.store import nonces
 from lrs.store.postgres import Database
-from lrs.store.statements import references
+from lrs.store.statements import watermark
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
@@ -120,7 +120,30 @@ def test_gauges_of_a_killed_worker_are_removed(
         values.write_value(mmap_key(name, name, [], [], "Waiting."), waiting, 0.0)
         values.close()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    assert exposition._registry().get_sample_value(name) == 2.0
+    assert f"{name} 2.0" in exposition.render().decode()
+
+
+def test_counters_of_dead_workers_are_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file takes milliseconds to read, and workers may end often."""
+    name = "lrs_shed_requests_total"
+    dead = []
+    for _ in range(2):
+        with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+            ended.wait()
+        dead.append(ended.pid)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    for pid in (*dead, os.getpid()):
+        values = MmapedDict(str(tmp_path / f"counter_{pid}.db"))
+        values.write_value(mmap_key("lrs_shed_requests", name, [], [], "Shed."), 5.0, 0.0)
+        values.close()
+    for _ in range(2):
+        assert f"{name} 15.0" in exposition.render().decode()
+    assert {path.name for path in tmp_path.glob("*.db")} == {
+        "counter_0.db",
+        f"counter_{os.getpid()}.db",
+    }
 
 
 async def test_failing_sweep_stops_no_other_sweep(
@@ -131,18 +154,18 @@ async def test_failing_sweep_stops_no_other_sweep(
     again = asyncio.Event()
 
     async def fail(_: Database) -> int:
-        swept.append("references")
+        swept.append("nonces")
         raise InternalError("The database rejected a query of the server.")
 
     async def forget(_: Database) -> int:
-        swept.append("nonces")
+        swept.append("floors")
         if len(swept) > 2:
             again.set()
         return 0
 
-    monkeypatch.setattr(references, "resolve_pending", fail)
-    monkeypatch.setattr(nonces, "delete_expired", forget)
+    monkeypatch.setattr(nonces, "delete_expired", fail)
+    monkeypatch.setattr(watermark, "delete_old_floors", forget)
     monkeypatch.setattr("lrs.app._CLEANUP_INTERVAL_SECONDS", 0.01)
     async with open_services(settings), asyncio.timeout(10):
         await again.wait()
-    assert swept[:4] == ["references", "nonces"] * 2
+    assert swept[:4] == ["nonces", "floors"] * 2
