@@ -96,6 +96,23 @@ def remove_stale_locks(cluster: Path) -> None:
                 lock.unlink()
 
 
+def limit_log(data: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
+    """Move the content of a log over `max_bytes` to postgres.log.1; PostgreSQL keeps it open.
+
+    Lines that PostgreSQL writes at the same moment are lost. A client whose connection is refused
+    causes lines, as often as it likes.
+    """
+    with suppress(OSError), (data / "postgres.log").open("r+b") as log_file:
+        if os.fstat(log_file.fileno()).st_size <= max_bytes:
+            return
+        old = data / "postgres.log.1"
+        old.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_EXCL
+        with os.fdopen(open_no_follow(old, flags), "wb") as old_file:
+            shutil.copyfileobj(log_file, old_file)
+        log_file.truncate(0)
+
+
 @contextmanager
 def socket_directory(cluster: Path, account: Account) -> Iterator[Path]:
     """The cluster, or a temporary directory where a socket path cannot hold the cluster's path."""

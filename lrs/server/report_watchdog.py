@@ -1,12 +1,16 @@
-"""The thread that watches reporting roles: it runs beside the workers, in the server's process."""
+"""The thread that watches reporting roles: it runs beside the workers, in the server's process.
+
+It also limits the log of the embedded PostgreSQL, to which refused connections write.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from lrs.reports.session_limits import SessionLimits
@@ -26,13 +30,16 @@ _STOP_TIMEOUT_SECONDS = 1.0
 def running(settings: Settings, *, embedded: bool) -> Iterator[None]:
     """Run the watchdog in the block, on `settings.database_url`."""
     processes: Processes | None = None
+    limit_log: Callable[[], None] | None = None
     if embedded:
         from lrs.embedded_postgres.backends import Backends
+        from lrs.embedded_postgres.process import limit_log as limit_postgres_log
 
+        data = Path(settings.data_directory).expanduser()
         # One session may use half of what its role may use.
-        max_memory_bytes = settings.max_report_memory_bytes // 2
-        processes = Backends(Path(settings.data_directory), max_memory_bytes)
-    thread = _WatchdogThread(settings, processes)
+        processes = Backends(data, settings.max_report_memory_bytes // 2)
+        limit_log = partial(limit_postgres_log, data)
+    thread = _WatchdogThread(settings, processes, limit_log)
     thread.start()
     try:
         yield
@@ -43,11 +50,14 @@ def running(settings: Settings, *, embedded: bool) -> Iterator[None]:
 class _WatchdogThread(threading.Thread):
     """A daemon with an event loop of its own: a busy worker does not delay it."""
 
-    def __init__(self, settings: Settings, processes: Processes | None) -> None:
+    def __init__(
+        self, settings: Settings, processes: Processes | None, limit_log: Callable[[], None] | None
+    ) -> None:
         super().__init__(name="report-watchdog", daemon=True)
         self._dsn = settings.database_url
         self._limits = session_limits(settings)
         self._processes = processes
+        self._limit_log = limit_log
         self._stopping = threading.Event()
         self._failing = False
 
@@ -72,6 +82,8 @@ class _WatchdogThread(threading.Thread):
             while not self._stopping.is_set():
                 async with asyncio.timeout(_TIMEOUT_SECONDS):
                     await watchdog.run_once()
+                if self._limit_log:
+                    self._limit_log()
                 self._failing = False
                 await asyncio.sleep(_INTERVAL_SECONDS)
 
