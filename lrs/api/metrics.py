@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lrs.api import problem_details, request_parsing
+from lrs.api import access, problem_details, request_parsing
 from lrs.errors import Forbidden, LRSError, NotFound, Unauthorized
 from lrs.observability import metrics
 from lrs.observability.exposition import CACHE_SECONDS, Exposition
@@ -26,6 +26,8 @@ PATH = "/metrics"
 
 _POOL_GAUGES_INTERVAL_SECONDS = 5.0
 _LAG_TIMEOUT_SECONDS = 1.0
+
+_THROTTLE_KEY = "metrics token"
 
 _HOST = re.compile(r"(?:\[([^]]*)\]|([^:]*))(?::[0-9]*)?")
 
@@ -40,13 +42,21 @@ async def get_metrics(request: Request) -> Response:
 
 
 def _require_access(request: Request) -> None:
-    """Raises Unauthorized without the token of the settings; Forbidden if there is none."""
-    token = request_parsing.services(request).settings.metrics_token
+    """Raises Unauthorized without the token of the settings; Forbidden if there is none.
+
+    Raises TooManyRequests after many failures.
+    """
+    services = request_parsing.services(request)
+    token = services.settings.metrics_token
     if not token and not _is_local(request):
         raise Forbidden(
             "Without LRS_METRICS_TOKEN, metrics are served to direct clients on the same host only."
         )
+    address, throttle = access.client_address(request), services.limits.failures
+    if token:
+        throttle.check(address, _THROTTLE_KEY)
     if token and not _has_token(request, token):
+        throttle.failed(address, _THROTTLE_KEY)
         raise Unauthorized(
             "Send the value of LRS_METRICS_TOKEN as a Bearer token.",
             headers={"WWW-Authenticate": 'Bearer realm="metrics"'},

@@ -117,6 +117,7 @@ class IngestPipeline:
                     lambda: self._group_commit.submit(
                         context.partner_id, rows, atomic=atomic, nonce=nonce
                     ),
+                    atomic=atomic,
                 )
         outcomes = await self._compare(prepared, results, context)
         if atomic and any(outcome.kind in REFUSED for outcome in outcomes):

@@ -24,8 +24,12 @@ async def insert_within_quota(
     context: IngestContext,
     rows: Sequence[StatementRow],
     insert: Insert,
+    *,
+    atomic: bool,
 ) -> list[InsertResult]:
     """The results of `insert`, which stores the rows, unless they exceed a quota.
+
+    With `atomic`, a conflict of one row prevents the insert of all.
 
     Raises QuotaExceeded and StorageQuotaExceeded. If the outcome of the insert is unknown, the rows
     count as stored.
@@ -43,9 +47,19 @@ async def insert_within_quota(
     except (Overloaded, NonceReused):
         reservation.settle({})
         raise
+    if atomic and _has_conflict(rows, results):
+        reservation.settle({})
+        return results
     stored = [size for size, existing in zip(sizes, results, strict=True) if existing is None]
     reservation.settle({"statements": len(stored), "bytes": sum(stored)})
     return results
+
+
+def _has_conflict(rows: Sequence[StatementRow], results: Sequence[InsertResult]) -> bool:
+    return any(
+        existing is not None and existing.digest != row.digest
+        for row, existing in zip(rows, results, strict=True)
+    )
 
 
 async def _sizes(database: Database, partner_id: int, rows: Sequence[StatementRow]) -> list[int]:

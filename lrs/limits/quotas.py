@@ -30,6 +30,7 @@ _SHARE = {"statements": 100, "bytes": 1000}
 """A lease is this part of the quota: a hundredth of the statements of a day."""
 
 _IDLE_SECONDS = 5.0
+_FORGET_SECONDS = 60.0
 _REFUSAL_SECONDS = 1.0
 """The time for which a worker refuses what the database has refused."""
 
@@ -237,9 +238,15 @@ class Quotas:
         return True
 
     async def return_idle(self) -> None:
-        """Returns what has not been used for some seconds."""
+        """Returns what has not been used for some seconds, and forgets idle subjects."""
         now = self._clock()
         await self._return(lambda lease: lease.is_idle(now))
+        for partner_id, partner in list(self._partners.items()):
+            for key, lease in list(partner.leases.items()):
+                if lease.available == 0 and lease.used_at < now - _FORGET_SECONDS:
+                    del partner.leases[key]
+            if not partner.leases and not partner.lock.locked():
+                del self._partners[partner_id]
 
     async def return_all(self) -> None:
         """Returns everything, at the end of the worker."""

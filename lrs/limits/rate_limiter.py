@@ -47,8 +47,11 @@ class TokenLease:
         "_arrival",
         "_remaining",
         "expires_at",
+        "low_tokens",
+        "policy",
         "rate",
         "refused_until",
+        "renew_at",
         "requests",
         "subject",
         "tokens",
@@ -59,25 +62,28 @@ class TokenLease:
 
     def __init__(self, subject: Subject, rate: Rate, now: float) -> None:
         self.subject = subject
-        self.rate = rate
-        self.tokens = 0
-        self.expires_at = 0.0
-        self.refused_until = 0.0
+        self.set_rate(rate)
+        self.tokens = self.low_tokens = 0
+        self.renew_at = self.expires_at = 0.0
         self.requests = 0
         self.waiting = 0
         self.updated_at = self.used_at = now
         self._remaining = rate.quota
         self._arrival = 0.0
 
+    def set_rate(self, rate: Rate) -> None:
+        self.rate = rate
+        self.policy = f'"{self.subject.kind}";q={rate.quota};w={rate.window_seconds}'
+        self.refused_until = 0.0
+
     def has_token(self, now: float) -> bool:
         return self.tokens > 0 and now < self.expires_at
 
     def is_due(self, now: float) -> bool:
         """Whether a renewal should begin, before requests wait for it."""
-        prefetch = self.prefetch(now)
-        return (prefetch > 0 and now >= self.refused_until) and (
-            now > self.expires_at - LEASE_SECONDS / 2 or self.tokens <= prefetch // 2
-        )
+        if now < self.renew_at and self.tokens > self.low_tokens:
+            return False
+        return now >= self.refused_until and self.prefetch(now) > self.low_tokens
 
     def prefetch(self, now: float) -> int:
         """The tokens of the demand during one lease; none for a rate of few requests per second."""
@@ -100,6 +106,8 @@ class TokenLease:
 
     def renew(self, request: TokenRequest, grant: TokenGrant, now: float) -> None:
         self.tokens += grant.tokens - min(request.wanted, 0)
+        self.low_tokens = max(self.tokens, 0) // 3
+        self.renew_at = now + LEASE_SECONDS / 2
         self.expires_at = now + LEASE_SECONDS
         self.updated_at = now
         self.requests = 0
@@ -160,23 +168,25 @@ class RateLimiter:
             if lease is None:
                 lease = TokenLease(subject, rate, self._clock())
                 partner.by_subject[subject.name] = lease
-            elif lease.rate != rate:
-                lease.rate = rate
-                lease.refused_until = 0.0
+            elif lease.rate is not rate and lease.rate != rate:
+                lease.set_rate(rate)
             leases.append(lease)
         return leases
 
     async def charge(self, partner_id: int, leases: Sequence[TokenLease]) -> None:
         """Takes one token of each lease, or none. Raises TooManyRequests."""
         now = self._clock()
+        is_waiting = is_due = False
         for lease in leases:
             lease.requests += 1
             lease.used_at = now
-        if not all(lease.has_token(now) for lease in leases):
+            is_waiting |= not lease.has_token(now)
+        if is_waiting:
             await self._wait_for_tokens(partner_id, leases)
         for lease in leases:
             lease.tokens -= 1
-        if any(lease.is_due(now) for lease in leases):
+            is_due |= lease.is_due(now)
+        if is_due:
             self._renew_in_background(partner_id)
 
     async def _wait_for_tokens(self, partner_id: int, leases: Sequence[TokenLease]) -> None:

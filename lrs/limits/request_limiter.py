@@ -6,10 +6,9 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 
 from lrs.errors import TooManyRequests
-from lrs.limits.model import Rate, Subject
+from lrs.limits.model import Subject
 from lrs.limits.rate_limiter import RateLimiter, TokenLease
 from lrs.observability import metrics
 
@@ -86,9 +85,9 @@ class RequestCharge:
         if not self._leases:
             return []
         now = time.monotonic()
-        policy = _policy(tuple((lease.subject.kind, lease.rate) for lease in self._leases))
+        policies = ", ".join([lease.policy for lease in self._leases])
         limits = ", ".join([_limit(lease, now) for lease in self._leases])
-        return [(b"ratelimit-policy", policy), (b"ratelimit", limits.encode())]
+        return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", limits.encode())]
 
 
 class RequestLimiter:
@@ -103,13 +102,7 @@ class RequestLimiter:
         return RequestCharge(subjects, self._rate_limiter, self._running)
 
 
-@lru_cache(maxsize=1000)
-def _policy(rates: tuple[tuple[str, Rate], ...]) -> bytes:
-    policies = (f'"{kind}";q={rate.quota};w={rate.window_seconds}' for kind, rate in rates)
-    return ", ".join(policies).encode()
-
-
 def _limit(lease: TokenLease, now: float) -> str:
-    remaining = lease.remaining(now)
-    reset = math.ceil((lease.rate.quota - remaining) / lease.rate.per_second)
+    rate, remaining = lease.rate, lease.remaining(now)
+    reset = math.ceil((rate.quota - remaining) * rate.window_seconds / rate.quota)
     return f'"{lease.subject.kind}";r={remaining};t={reset}'

@@ -143,6 +143,20 @@ async def test_failures_of_a_callback_return_429_in_its_format(
     assert (await holder.send(tool.signed(b'{"id": "1"}'))).status_code == 400
 
 
+async def test_wrong_metrics_tokens_are_throttled(settings: Settings) -> None:
+    limited = msgspec.structs.replace(
+        settings, max_authentication_failures=2, metrics_token="a token of the metrics"
+    )
+    application = create_app(limited)
+    async with application.lifespan():
+        attacker, holder = client(application, ATTACKER), client(application, HOLDER)
+        wrong = {"Authorization": "Bearer wrong"}
+        answers = [await attacker.get("/metrics", headers=wrong) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [401, 401, 429]
+        right = {"Authorization": "Bearer a token of the metrics"}
+        assert (await holder.get("/metrics", headers=right)).status_code == 200
+
+
 def test_ipv6_network_counts_as_one_address() -> None:
     throttle = FailureThrottle(2, clock=Clock())
     throttle.failed("2001:db8::1", None)

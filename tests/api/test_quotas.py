@@ -75,6 +75,23 @@ async def test_refused_and_repeated_statements_do_not_count(
     assert (await post(limited, partner, statements(4))).status_code == 200
 
 
+async def test_atomic_batch_with_a_conflict_does_not_count(
+    limited: httpx.AsyncClient, services: Services, partner: Partner
+) -> None:
+    auth = (partner.key, partner.secret)
+    first, *others = statements(5)
+    assert (await post(limited, partner, first)).status_code == 200
+    changed = {**first, "result": {"completion": True}}
+    refused = await limited.post(
+        "/xapi/statements", headers=XAPI, auth=auth, json=[*others, changed]
+    )
+    assert refused.status_code == 409
+    assert (await post(limited, partner, statements(9))).status_code == 200
+    leased = (await used(services, partner))["bytes"] - await counted(services, partner)
+    assert 0 <= leased <= 2 * 20_000 // 1000
+    assert (await post(limited, partner, statements(1))).status_code == 429
+
+
 async def test_validation_and_reads_need_no_quota(
     limited: httpx.AsyncClient, partner: Partner
 ) -> None:

@@ -164,3 +164,12 @@ async def test_refusal_says_when_to_retry() -> None:
     with pytest.raises(TooManyRequests, match="partner is 1/20 seconds; retry in 20 s") as refused:
         await limiter.charge(1, leases)
     assert refused.value.headers == {"Retry-After": "20"}
+
+
+async def test_idle_subjects_are_forgotten() -> None:
+    clock = Clock()
+    limiter = SharedRates(clock).worker()
+    leases = limiter.leases([partner_subject(Rate(1, 20), number) for number in range(5)])
+    clock.now += 61
+    await limiter.return_idle_tokens()
+    assert limiter.leases([partner_subject(Rate(1, 20))])[0] not in leases
