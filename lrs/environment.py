@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +67,7 @@ def convert(values: Mapping[str, Any]) -> Settings:
         raise SettingsError("LRS_OAUTH_ISSUER and LRS_OAUTH_JWKS must be set together.")
     _check_port("LRS_REPORTS_ADDRESS", settings.reports_address)
     _check_metrics(settings)
+    _check_trusted_proxies(settings.trusted_proxies)
     _check_database_url(settings.database_url)
     return settings
 
@@ -124,6 +126,19 @@ def _check_metrics(settings: Settings) -> None:
             f"LRS_METRICS_TOKEN must be set for LRS_METRICS_ADDRESS {settings.metrics_address}: "
             "without it, only direct clients on the same host read metrics."
         )
+
+
+def _check_trusted_proxies(text: str) -> None:
+    """uvicorn ignores what it cannot parse, such as 10.0.0.1/8 with bits beyond the prefix."""
+    for item in (item.strip() for item in text.split(",")):
+        try:
+            if item and text != "*":
+                ip_network(item)
+        except ValueError:
+            raise SettingsError(
+                "LRS_TRUSTED_PROXIES: expected IP addresses and networks such as 10.0.0.0/8, "
+                f"got {item!r}."
+            ) from None
 
 
 def _boolean_text(name: str, value: Any) -> Any:

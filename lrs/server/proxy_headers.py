@@ -8,6 +8,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _HEADERS = frozenset({b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
 
+# An IPv4 client of a server that listens on `::`: the settings name it as IPv4.
+_IPV4_MAPPED = "::ffff:"
+
 
 class ProxyHeaders(ProxyHeadersMiddleware):
     """uvicorn's middleware for X-Forwarded-Proto and X-Forwarded-For, with X-Forwarded-Host.
@@ -19,10 +22,12 @@ class ProxyHeaders(ProxyHeadersMiddleware):
         super().__init__(app, trusted_proxies)  # app: Starlette and uvicorn differ in its type
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        client = scope.get("client")
+        if client and client[0].startswith(_IPV4_MAPPED):
+            client = scope["client"] = (client[0].removeprefix(_IPV4_MAPPED), client[1])
         if scope["type"] != "http" or _HEADERS.isdisjoint(dict(scope["headers"])):
             await self.app(scope, receive, send)
             return
-        client = scope.get("client")
         if client and client[0] in self.trusted_hosts:
             _replace_host(scope)
         await super().__call__(scope, receive, send)

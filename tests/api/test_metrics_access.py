@@ -108,9 +108,10 @@ async def test_missing_or_wrong_token_returns_401(
 async def test_metrics_are_on_their_listener_only(token_app: Application) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     main, listener = client(token_app, **headers), client(token_app, url=LISTENER, **headers)
-    assert (await main.get("/metrics")).status_code == 404
+    for path in ("/metrics", "/metrics/", f"{LOCAL}//metrics", "/content-aggregation/metrics"):
+        assert (await main.get(path)).status_code == 404, path
     assert (await main.get("/healthz")).status_code == 200
-    for path in ("/healthz", "/", "/docs", "/xapi/about", "/oauth2/token", "/metrics/"):
+    for path in ("/healthz", "/", "/docs", "/xapi/about", "/oauth2/token"):
         assert (await listener.get(path)).status_code == 404, path
     assert (await listener.post("/metrics")).status_code == 405
     assert (await listener.head("/metrics")).status_code == 200

@@ -21,15 +21,15 @@ BARE = {key: value for key, value in os.environ.items() if not key.startswith("L
 
 
 class Server:
-    """`lrs serve` in its own process, on a free port."""
+    """`lrs serve` in its own process, on a free port; name one if the server has a public URL."""
 
-    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, data: Path, *arguments: str, port: int = 0, **environment: str) -> None:
         self.data = data
         data.parent.mkdir(exist_ok=True)
         self.log = data.parent / "stderr.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*LRS, "serve", "--port", "0", "--data-directory", str(data), *arguments],
+                [*LRS, "serve", "--port", str(port), "--data-directory", str(data), *arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -43,7 +43,7 @@ class Server:
             line = self.process.stdout.readline()
             assert line, self.said()
             self.greeting += line
-        self.url = result[1]
+        self.url = f"http://127.0.0.1:{port}" if port else result[1]
         wait_until_ready(self.url)
 
     def said(self) -> str:

@@ -106,6 +106,9 @@ def test_base_url_of_listen_address_is_reachable(host: str, url: str) -> None:
         ("LRS_REPORTS_ADDRESS", "5433"),
         ("LRS_REPORTS_ADDRESS", "127.0.0.1:0"),
         ("LRS_REPORTS_ADDRESS", "127.0.0.1:65536"),
+        ("LRS_TRUSTED_PROXIES", "proxy.internal"),
+        ("LRS_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("LRS_TRUSTED_PROXIES", "127.0.0.1,*"),
         ("LRS_METRICS_ADDRESS", "9100"),
         ("LRS_METRICS_ADDRESS", "127.0.0.1:0"),
         ("LRS_METRICS_ADDRESS", "127.0.0.1:8080"),
@@ -175,6 +178,11 @@ def test_setting_with_a_pattern_has_an_expectation(name: str) -> None:
 )
 def test_valid_origins_are_accepted(origins: str) -> None:
     assert from_environment({"LRS_CORS_ORIGINS": origins}).cors_origins == origins
+
+
+@pytest.mark.parametrize("proxies", ["", "*", "127.0.0.1, ::1", "10.0.0.0/8,fd00::/8"])
+def test_valid_proxies_are_accepted(proxies: str) -> None:
+    assert from_environment({"LRS_TRUSTED_PROXIES": proxies}).trusted_proxies == proxies
 
 
 @pytest.mark.parametrize("name", ["LRS_SECRET_KEY", "LRS_METRICS_TOKEN"])
