@@ -110,6 +110,8 @@ async def _authenticate_client(request: Request, form: dict[str, str]) -> tuple[
             proof = parse_basic(value.strip(), decode=unquote_plus)
             if form.get("client_id", proof.key) != proof.key:
                 raise InvalidRequestError("client_id differs from the user name of Basic.")
+            if not proof.key:
+                raise Unauthorized("The Basic credentials have no user name, the client_id.")
         else:
             proof = _read_form_credentials(form)
         secret_hash = proof.secret_hash or b""

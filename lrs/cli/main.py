@@ -84,7 +84,7 @@ def migrate(**options: Any) -> None:
 
 
 def _echo_progress(line: str) -> None:
-    click.echo(line, err=True)
+    echo(line, err=True)
 
 
 @main.command()

@@ -16,6 +16,7 @@ from click.testing import Result
 
 from lrs.auth import rekey, tools
 from lrs.auth.secret_box import SecretBox
+from lrs.store import migrations
 from lrs.store import tools as stored_tools
 from lrs.store.postgres import Database, open_admin_database
 from lrs.store.tools import ToolSecrets
@@ -26,17 +27,26 @@ from tests.support.statements import new_id
 NEW_KEY = "the new secret key of these tests, 2026"
 
 
-@pytest.fixture
-def url(lrs: Lrs, database_url: str) -> Iterator[str]:
-    """A migrated database of its own, with two partners."""
+@pytest.fixture(scope="module")
+def own_url(database_url: str) -> Iterator[str]:
+    """A database of this module, which is encrypted with other keys."""
     name = f"keys_{new_id()[:8]}"
     asyncio.run(_execute(database_url, f"create database {name}"))
     url = urlsplit(database_url)._replace(path=f"/{name}").geturl()
-    assert lrs("migrate", LRS_DATABASE_URL=url).exit_code == 0
-    for partner in ("acme", "other"):
-        assert lrs("partner", "add", partner, LRS_DATABASE_URL=url).exit_code == 0
+    asyncio.run(migrations.migrate(url))
     yield url
     asyncio.run(_execute(database_url, f"drop database {name} with (force)"))
+
+
+@pytest.fixture
+def url(own_url: str) -> str:
+    """The database with two partners, without tools and keys."""
+    asyncio.run(_execute(own_url, "truncate partner, tool, signing_key restart identity cascade"))
+    insert = (
+        "insert into partner (name, title, home_page) values ('acme', '', ''), ('other', '', '')"
+    )
+    asyncio.run(_execute(own_url, insert))
+    return own_url
 
 
 async def _execute(url: str, command: str) -> None:

@@ -127,7 +127,9 @@ async def published(http: httpx.AsyncClient) -> list[str]:
 async def test_running_servers_take_up_rotation_and_retirement(
     settings: Settings, database: Database, other_url: str
 ) -> None:
-    configured = msgspec.structs.replace(settings, database_url=other_url)
+    configured = msgspec.structs.replace(
+        settings, database_url=other_url, credential_cache_ttl_seconds=1000
+    )
     async with serving(configured) as (http, services), serving(configured) as (second_http, _):
         partner = await new_partner(services, http)
         old = segments(partner.token)[0]["kid"]

@@ -95,6 +95,12 @@ async def test_missing_client_credentials_are_named(partner: Partner) -> None:
         assert answer.headers["www-authenticate"].startswith('Basic realm="lrs", error=')
 
 
+async def test_basic_credentials_without_a_client_id_are_named(partner: Partner) -> None:
+    answer = await partner.http.post(TOKEN, data=GRANT, auth=("", partner.secret))
+    refused(answer, 401, "invalid_client")
+    assert "no user name" in answer.json()["error_description"]
+
+
 async def test_bearer_credential_cannot_request_a_token(
     partner: Partner, services: Services
 ) -> None:
