@@ -20,7 +20,14 @@ from tests.support.app import SECRET_KEY
 from tests.support.attachments import MIXED, attachment_of, multipart_body, statement_with
 from tests.support.canvas import accepted, new_tool
 from tests.support.partners import Partner, new_partner
-from tests.support.reverse_proxies import BASE_URLS, CLIENT_ADDRESS, Proxy, free_port, running_proxy
+from tests.support.reverse_proxies import (
+    BASE_URLS,
+    CLIENT_ADDRESS,
+    HAS_IPV6,
+    Proxy,
+    free_port,
+    running_proxy,
+)
 from tests.support.server_process import Server, wait_for
 from tests.support.statements import XAPI, statement
 
@@ -222,7 +229,28 @@ async def test_etag_stays_strong(proxied: Partner) -> None:
     assert (await proxied.http.put(url, content=b"y", headers=headers)).status_code == 412
 
 
+async def test_export_is_compressed_by_the_server_only(proxied: Partner) -> None:
+    for accepted_encoding, encoding in (("gzip", "gzip"), ("identity", None)):
+        answer = await proxied.http.get(
+            proxied.url("reports/user_dim.csv"),
+            headers=proxied.headers | {"Accept-Encoding": accepted_encoding},
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.headers.get("content-encoding") == encoding
+        assert answer.text.startswith("user_id,")
+
+
 # Connections
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this system has no IPv6")
+async def test_address_of_an_ipv6_client_is_logged(site: Site, proxied: Partner) -> None:
+    request_id = f"ipv6-{proxied.name}"
+    async with site.proxy.client(site.base_url, address="::1") as http:
+        await http.get("/xapi/about", headers={"X-Request-ID": request_id})
+    wait_for(lambda: request_id in site.server.said())
+    (line,) = [line for line in site.server.said().splitlines() if request_id in line]
+    assert json.loads(line)["client"] == "::1"
 
 
 async def test_connections_to_the_server_are_kept(site: Site) -> None:

@@ -56,22 +56,25 @@ class Proxy:
     certificate: Path
     upstream_ports: dict[str, int]
 
-    def client(self, base_url: str = "") -> httpx.AsyncClient:
+    def client(self, base_url: str = "", address: str = "127.0.0.1") -> httpx.AsyncClient:
         """A client that reaches the proxy under the host names of the document."""
-        return httpx.AsyncClient(transport=_Transport(self), base_url=base_url, timeout=20)
+        transport = _Transport(self, address)
+        return httpx.AsyncClient(transport=transport, base_url=base_url, timeout=20)
 
 
 class _Transport(httpx.AsyncHTTPTransport):
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy, address: str) -> None:
         context = ssl.create_default_context(cafile=str(proxy.certificate))
-        super().__init__(verify=context, local_address=CLIENT_ADDRESS)
+        source = CLIENT_ADDRESS if address == "127.0.0.1" else None
+        super().__init__(verify=context, local_address=source)
+        self._address = address
         self._ports = {"http": proxy.http_port, "https": proxy.https_port}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         moved = httpx.Request(
             request.method,
-            url.copy_with(host="127.0.0.1", port=self._ports[url.scheme]),
+            url.copy_with(host=self._address, port=self._ports[url.scheme]),
             headers=request.headers,
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": url.host},
