@@ -142,6 +142,11 @@ select
 select count(pg_terminate_backend(pid)) from pg_stat_activity
 where usename = $1 and coalesce(leader_pid, pid) = pid;
 
+-- name: list_prepared_transactions
+-- The prepared transactions of the role $1 in this database, quoted. They outlast its sessions.
+select quote_literal(gid) as gid from pg_prepared_xacts
+where owner = $1 and database = current_database();
+
 -- name: end_schema_readers
 -- Ends the sessions of reporting roles that hold a lock in the schema $1.
 select count(pg_terminate_backend(pid)) from pg_stat_activity

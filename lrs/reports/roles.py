@@ -33,6 +33,7 @@ _GET_PRIVILEGES = resources.query("get_role_privileges")
 _MISSING_SETTINGS = resources.query("list_missing_settings")
 _EXCESS_FUNCTIONS = resources.query("list_excess_functions")
 _END_SESSIONS = resources.query("end_role_sessions")
+_PREPARED_TRANSACTIONS = resources.query("list_prepared_transactions")
 _END_READERS = resources.query("end_schema_readers")
 
 _ROLE_SETTINGS = {
@@ -151,6 +152,7 @@ class ReportRoles:
         dedicated = await self._change(schema, disable)
         if dedicated:
             await self._end_sessions(role)
+            await self._roll_back_prepared(role)
         return await self._change(schema, drop)
 
     async def _change(
@@ -177,6 +179,17 @@ class ReportRoles:
                 if time.monotonic() > deadline:
                     return
                 await asyncio.sleep(_POLL_SECONDS)
+
+    async def _roll_back_prepared(self, role: str) -> None:
+        """Roll back the prepared transactions of a role, which only itself and a superuser can."""
+        with translate_errors(), suppress(asyncpg.InsufficientPrivilegeError):
+            async with self._pool.acquire() as connection:
+                for row in await connection.fetch(_PREPARED_TRANSACTIONS, role):
+                    await connection.execute(f"set role {quoted(role)}")
+                    try:
+                        await connection.execute(f"rollback prepared {row['gid']}")
+                    finally:
+                        await connection.execute("reset role")
 
 
 async def _existing_role(
@@ -238,7 +251,7 @@ async def _join(connection: PoolConnectionProxy, role: str) -> None:
     Without the privilege to do so, the server may still be allowed to see and end all sessions.
     """
     version = connection.get_server_version()
-    options = " with inherit true, set false" if version.major >= 16 else ""
+    options = " with inherit true, set true" if version.major >= 16 else ""
     await _try(connection, f"grant {quoted(role)} to current_user{options}")
 
 

@@ -56,6 +56,22 @@ async def test_revoke_ends_the_sessions_of_the_role(
         assert not await services.database.readers.fetchval(catalogue, grant["role"])
 
 
+async def test_revoke_removes_what_outlasts_the_sessions_of_the_role(
+    reports: Reports, partner: Partner
+) -> None:
+    """Possible on an external PostgreSQL only, with the privileges of PUBLIC."""
+    grant = await granted(reports, partner)
+    async with connected(grant["url"]) as reader:
+        await reader.execute("set default_transaction_read_only = off")
+        try:
+            await reader.execute("select lo_create(0)")
+            await reader.execute("begin; select * from user_dim; prepare transaction 'kept'")
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError):
+            pytest.skip("large objects or prepared transactions are disabled")
+    result = await reports("revoke", partner.name)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 async def test_revoke_leaves_other_readers_of_the_schema(
     reports: Reports, partner: Partner
 ) -> None:
