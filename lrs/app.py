@@ -34,6 +34,7 @@ from lrs.projection.partner_lock import open_partner_lock
 from lrs.reports.exports import Exports, open_exports
 from lrs.settings import Settings
 from lrs.store import migrations, nonces
+from lrs.store.nonces import NonceRecovery
 from lrs.store.postgres import Database, open_database
 from lrs.store.statements import watermark
 from lrs.store.statements.lookup import StatementLoader
@@ -129,8 +130,10 @@ async def open_services(
         await migrations.verify(database.readers)
         tokens = await bootstrap.load_keys(settings, database)
         secret_box = bootstrap.secret_box(settings)
+        nonce_recovery = NonceRecovery(database)
         group_commit = GroupCommit(
             database,
+            nonce_recovery=nonce_recovery,
             queue_limit=settings.max_queued_statements,
             transactions_per_partner=_TRANSACTIONS_PER_PARTNER if settings.workers == 1 else 1,
         )
@@ -164,7 +167,7 @@ async def open_services(
                 CanvasReports(
                     pipeline,
                     statement_loader,
-                    database,
+                    nonce_recovery,
                     page_views=settings.page_views_enabled,
                     max_page_view_seconds=settings.max_page_view_seconds,
                 ),
@@ -181,6 +184,7 @@ async def open_services(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            nonce_recovery.close()
             with suppress(TimeoutError):  # a database that hangs
                 async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS):
                     await group_commit.drain()

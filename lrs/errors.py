@@ -26,6 +26,7 @@
     ├── RequestHeaderFieldsTooLarge  431
     ├── InternalError                500
     ├── Unavailable                  503
+    │   ├── OutcomeUnknown           503
     │   └── Overloaded               503
     └── StorageQuotaExceeded         507
 
@@ -227,6 +228,13 @@ class Unavailable(LRSError):
     status = 503
     code = "unavailable"
     title = "Service unavailable"
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection was lost while a change was written: it may have taken effect."""
+
+    code = "outcome-unknown"
+    title = "Unknown outcome"
 
 
 class Overloaded(Unavailable):

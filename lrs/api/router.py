@@ -103,7 +103,7 @@ class Router(routing.Router):
             admission(scope).hold_response(len(getattr(response, "body", b"")))
             return response
         except TimeoutError as error:
-            return problem_details.render(time_limit.exceeded(error))
+            return problem_details.render(time_limit.exceeded(scope, error))
         except Exception as error:
             response = problem_details.render(error)
             # Requests can share one error instance; without this its traceback grows.

@@ -12,7 +12,7 @@ import asyncio
 
 from starlette.types import Scope
 
-from lrs.errors import Unavailable
+from lrs.errors import OutcomeUnknown, Unavailable
 
 _KEY = "time_limit"
 
@@ -41,8 +41,13 @@ def restart(scope: Scope) -> None:
 _NONE = (None, 0.0)
 
 
-def exceeded(cause: TimeoutError) -> Unavailable:
+def exceeded(scope: Scope, cause: TimeoutError) -> Unavailable:
     """The error of a request whose handler was cancelled."""
-    error = Unavailable("The database does not answer.", headers={"Retry-After": "1"})
+    headers = {"Retry-After": "1"}
+    error = Unavailable("The database does not answer.", headers=headers)
+    if scope["method"] not in ("GET", "HEAD"):
+        error = OutcomeUnknown(
+            "The database does not answer: the request may have taken effect.", headers=headers
+        )
     error.__cause__ = cause
     return error

@@ -97,7 +97,7 @@ class CallbackTokens:
         if not oauth1.is_nonce_retained(signature.timestamp, int(time.time())):
             raise NonceReused
         nonce = Nonce.of(tool.name, signature.nonce)
-        return SignedCallback(launch, tool, nonce, self._subjects(tool))
+        return SignedCallback(launch, tool, nonce, signature.timestamp, self._subjects(tool))
 
     async def _verify(self, launch: Launch, request: SignedRequest) -> tuple[Tool, OAuthSignature]:
         cached = await self._tool(launch.partner, launch.tool)

@@ -20,13 +20,12 @@ import orjson
 
 from lrs.ingest.model import IngestContext, ItemParser, Outcome, ParsedItem, SignedCallback
 from lrs.ingest.pipeline import IngestPipeline
-from lrs.store import nonces
-from lrs.store.nonces import NonceReused
-from lrs.store.postgres import Database
+from lrs.store.nonces import NonceRecovery, NonceReused
 from lrs.store.statements.lookup import StatementLoader
 from lrs.xapi import canvas_callbacks, canvas_launches, index_keys
 from lrs.xapi.canvas_callbacks import CallbackReport, MissingObjectId
 from lrs.xapi.durations import InvalidDuration
+from lrs.xapi.statement import derived_uuid
 
 
 class NotJSON(Exception):
@@ -50,7 +49,7 @@ class CanvasReports:
 
     pipeline: IngestPipeline
     statement_loader: StatementLoader
-    database: Database
+    nonce_recovery: NonceRecovery
     page_views: bool
     max_page_view_seconds: int
 
@@ -80,13 +79,15 @@ class CanvasReports:
 
     async def _consume_nonce(self, callback: SignedCallback) -> None:
         partner_id = callback.tool.partner_id
-        if not await nonces.consume_one(self.database, partner_id, callback.nonce):
+        if not await self.nonce_recovery.consume_one(partner_id, callback.nonce):
             raise NonceReused
 
     async def _insert(self, callback: SignedCallback, report: CallbackReport) -> bool:
         """Stores the report, if need be under the id of its launch; False on a conflict."""
         statement_id = canvas_callbacks.reported_id(report)
-        outcome = await self._submit(callback, report, statement_id)
+        outcome = await self._submit(
+            callback, report, statement_id or _request_id(callback, report)
+        )
         if (
             outcome.kind == "conflict"
             and statement_id is not None
@@ -103,7 +104,7 @@ class CanvasReports:
         )
 
     async def _submit(
-        self, callback: SignedCallback, report: CallbackReport, statement_id: str | None
+        self, callback: SignedCallback, report: CallbackReport, statement_id: str
     ) -> Outcome:
         (outcome,) = await self.pipeline.submit(
             [report.text],
@@ -114,7 +115,7 @@ class CanvasReports:
         return outcome
 
     def _item_parser(
-        self, callback: SignedCallback, report: CallbackReport, statement_id: str | None
+        self, callback: SignedCallback, report: CallbackReport, statement_id: str
     ) -> ItemParser:
         launch, tool = callback.launch, callback.tool
         has_page_views = self.page_views if tool.page_views is None else tool.page_views
@@ -128,6 +129,20 @@ class CanvasReports:
             return ParsedItem(statement, text, None, "1.0.3", page_view=page_view)
 
         return parse
+
+
+def _request_id(callback: SignedCallback, report: CallbackReport) -> str:
+    """The id of a report without one: the same for a request that is sent again."""
+    launch = callback.launch
+    return derived_uuid(
+        "callback request",
+        launch.tool,
+        launch.user,
+        launch.course,
+        str(callback.timestamp),
+        callback.nonce.hash.hex(),
+        report.text.decode("latin-1"),
+    )
 
 
 def _context(callback: SignedCallback) -> IngestContext:

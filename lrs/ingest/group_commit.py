@@ -12,13 +12,25 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextvars import Context
 
-from lrs.errors import LRSError, Overloaded, Unavailable
+from lrs.errors import LRSError, OutcomeUnknown, Overloaded, Unavailable
 from lrs.ingest.write import AtomicConflict, Submission, SubmissionResults, Writer
 from lrs.observability import metrics, server_timing
-from lrs.store.nonces import Nonce, NonceReused
-from lrs.store.postgres import Database, retry_transaction, translate_errors
+from lrs.store.nonces import Nonce, NonceRecovery, NonceReused
+from lrs.store.postgres import (
+    Database,
+    lost_connection_is_unknown_outcome,
+    retry_transaction,
+    translate_errors,
+)
 from lrs.store.statements.definitions import DefinitionCache
 from lrs.store.statements.insert import InsertResult, StatementRow
+
+_RECONNECT_INTERVAL = 0.05
+
+_UNKNOWN = (
+    "The connection to the database was lost during the commit: the statements may be stored. "
+    "Send the request again: an item with an id or a timestamp is stored once."
+)
 
 
 class GroupCommit:
@@ -36,7 +48,9 @@ class GroupCommit:
         group_limit: int = 500,
         transactions_per_partner: int = 2,
         capacity_timeout: float = 5.0,
+        reconnect_timeout: float = 3.0,
         definition_ttl_seconds: float = 60.0,
+        nonce_recovery: NonceRecovery | None = None,
     ) -> None:
         self._connections = database.writers
         self._writer = Writer(DefinitionCache(ttl_seconds=definition_ttl_seconds))
@@ -44,6 +58,8 @@ class GroupCommit:
         self._group_limit = group_limit
         self._transactions_per_partner = transactions_per_partner
         self._capacity_timeout = capacity_timeout
+        self._reconnect_timeout = reconnect_timeout
+        self._nonce_recovery = nonce_recovery or NonceRecovery(database)
         self._queued = 0
         self._dequeued = asyncio.Event()
         self._dequeued_at = 0.0
@@ -62,8 +78,10 @@ class GroupCommit:
 
         With `atomic`, nothing is inserted if a row conflicts with a stored statement. The nonce is
         consumed in the same transaction. Raises Overloaded (queue full), Unavailable (no answer of
-        the database) and NonceReused.
+        the database; nothing was stored), OutcomeUnknown and NonceReused.
         """
+        if nonce:
+            await self._nonce_recovery.recovered(partner_id, nonce)
         if self._queued and self._queued + len(rows) > self._queue_limit:
             raise _queue_full()
         submission = Submission(rows, atomic, asyncio.get_running_loop().create_future(), nonce)
@@ -71,7 +89,12 @@ class GroupCommit:
         self._add_queued(len(rows))
         self._start_task(partner_id)
         queued_at = time.perf_counter()
-        results = await submission.results
+        try:
+            results = await submission.results
+        except asyncio.CancelledError:  # the request has exceeded its time limit
+            if nonce:
+                self._nonce_recovery.hold(partner_id, nonce)
+            raise
         if (timing := server_timing.stage_times.get()) is not None:
             timing.add("queue", submission.dequeued_at - queued_at)
             timing.add("database", time.perf_counter() - submission.dequeued_at)
@@ -121,6 +144,13 @@ class GroupCommit:
     async def _commit_queue(self, partner_id: int) -> None:
         while group := self._dequeue_group(partner_id):
             await self._commit(partner_id, group)
+            for submission in group:
+                if submission.results.cancelled():
+                    self._free_nonce(partner_id, submission)
+
+    def _free_nonce(self, partner_id: int, submission: Submission) -> None:
+        if submission.nonce:
+            self._nonce_recovery.free(partner_id, submission.nonce)
 
     def _dequeue_group(self, partner_id: int) -> list[Submission]:
         queue = self._queues[partner_id]
@@ -130,6 +160,7 @@ class GroupCommit:
             submission = queue.popleft()
             if submission.results.cancelled():  # its request has exceeded its time limit
                 self._add_queued(-len(submission.rows))
+                self._free_nonce(partner_id, submission)
                 continue
             submission.dequeued_at = now
             size += len(submission.rows)
@@ -145,13 +176,7 @@ class GroupCommit:
         Never raises: every submission gets its results or an error.
         """
         try:
-            with metrics.COMMIT_DURATION.time(), translate_errors():
-                async with self._connections.acquire() as connection:
-                    _set_results(
-                        await retry_transaction(
-                            lambda: self._writer.write(connection, partner_id, group)
-                        )
-                    )
+            _set_results(await self._write_until_known(partner_id, group))
         except AtomicConflict as conflict:
             if len(group) == 1:
                 _set_results({**conflict.results})
@@ -162,6 +187,10 @@ class GroupCommit:
             await self._commit_each(
                 partner_id, [others, *([submission] for submission in conflict.results)]
             )
+        except OutcomeUnknown as error:
+            _set_error(group, error)
+            for submission in group:
+                self._free_nonce(partner_id, submission)
         except LRSError as error:
             if len(group) == 1 or isinstance(error, Unavailable):
                 _set_error(group, error)
@@ -170,6 +199,38 @@ class GroupCommit:
             await self._commit_each(partner_id, [[submission] for submission in group])
         except Exception as error:
             _set_error(group, error)
+
+    async def _write_until_known(
+        self, partner_id: int, group: list[Submission]
+    ) -> SubmissionResults:
+        """Writes the group. If the connection is lost, writes it again, which is idempotent.
+
+        The insert waits for a lost transaction that is still open; a lookup would not see its rows.
+        Raises OutcomeUnknown if no connection is available within the timeout.
+        """
+        unknown: OutcomeUnknown | None = None
+        deadline = 0.0
+        while True:
+            try:
+                return await self._write(partner_id, group)
+            except Unavailable as error:
+                if isinstance(error, OutcomeUnknown) and unknown is None:
+                    unknown, deadline = error, time.monotonic() + self._reconnect_timeout
+                if unknown is None:
+                    raise
+                if time.monotonic() > deadline or isinstance(error.__cause__, TimeoutError):
+                    raise unknown from error.__cause__
+            for submission in group:
+                submission.is_repeated = True
+            await asyncio.sleep(_RECONNECT_INTERVAL)
+
+    async def _write(self, partner_id: int, group: list[Submission]) -> SubmissionResults:
+        with metrics.COMMIT_DURATION.time(), translate_errors():
+            async with self._connections.acquire() as connection:
+                with lost_connection_is_unknown_outcome(_UNKNOWN):
+                    return await retry_transaction(
+                        lambda: self._writer.write(connection, partner_id, group)
+                    )
 
     async def _commit_each(self, partner_id: int, groups: list[list[Submission]]) -> None:
         for group in filter(None, groups):

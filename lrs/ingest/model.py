@@ -100,10 +100,12 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 class SignedCallback:
     """An authenticated request to a callback URL: its launch, its tool, the nonce to consume.
 
+    `timestamp` is that of the signature, in seconds since 1970.
     `subjects` have the limits that apply: those of the partner and of the tool.
     """
 
     launch: Launch
     tool: Tool
     nonce: Nonce
+    timestamp: int
     subjects: tuple[Subject, ...]

@@ -35,7 +35,8 @@ class Submission:
 
     With `atomic`, a conflict of one row prevents the insert of all. With a `nonce`, the rows are
     inserted only if the nonce is new; a conflict releases it, because the caller may retry under
-    another statement id. `dequeued_at` is in seconds of time.perf_counter.
+    another statement id. `dequeued_at` is in seconds of time.perf_counter. `is_repeated`: an
+    earlier transaction may have written the rows, but its connection was lost.
     """
 
     rows: Sequence[StatementRow]
@@ -43,6 +44,7 @@ class Submission:
     results: asyncio.Future[list[InsertResult]]
     nonce: Nonce | None = None
     dequeued_at: float = 0.0
+    is_repeated: bool = False
 
     @property
     def may_need_rollback(self) -> bool:
@@ -80,6 +82,17 @@ class Writer:
         group: Sequence[Submission],
     ) -> SubmissionResults:
         """Commits new statements and returns the results of the group. Raises AtomicConflict."""
+        results = await self._write(connection, partner_id, group)
+        if not any(submission.is_repeated for submission in group):
+            return results
+        return await _results_of_repeated(connection, partner_id, results)
+
+    async def _write(
+        self,
+        connection: PoolConnectionProxy[Record],
+        partner_id: int,
+        group: Sequence[Submission],
+    ) -> SubmissionResults:
         rows = _distinct_rows(group)
         metrics.COMMIT_STATEMENTS.observe(len(rows))
         inherited = await _load_inherited(connection, partner_id, rows)
@@ -168,6 +181,33 @@ class Writer:
         if pending:
             await _resolve_after_commit(connection, partner_id, (), pending)
         return {**results, **{submission: NonceReused() for submission in replayed}}
+
+
+async def _results_of_repeated(
+    connection: Connection, partner_id: int, results: SubmissionResults
+) -> SubmissionResults:
+    """The results of a group whose rows an earlier transaction may have written.
+
+    Equal statements that are stored count as written, also those whose nonce is consumed.
+    """
+    reused = [item for item, result in results.items() if isinstance(result, NonceReused)]
+    rows = [row for submission in reused for row in submission.rows]
+    existing = await insert.find_existing(connection, partner_id, rows) if rows else {}
+    known: SubmissionResults = {}
+    for submission, result in results.items():
+        if isinstance(result, NonceReused):
+            stored = [existing.get((row.statement_id, row.digest)) for row in submission.rows]
+            is_written = all(
+                item and item.digest == row.digest
+                for row, item in zip(submission.rows, stored, strict=True)
+            )
+            known[submission] = [None] * len(stored) if is_written else result
+        else:
+            known[submission] = [
+                None if item and item.digest == row.digest else item
+                for row, item in zip(submission.rows, result, strict=True)
+            ]
+    return known
 
 
 def _distinct_rows(group: Sequence[Submission]) -> dict[str, StatementRow]:

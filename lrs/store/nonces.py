@@ -6,13 +6,21 @@ frees it, and of two concurrent requests with one nonce only one commits.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 
 from lrs import resources
-from lrs.store.postgres import Connection, Database, translate_errors
+from lrs.errors import LRSError, OutcomeUnknown, Unavailable
+from lrs.store.postgres import (
+    Connection,
+    Database,
+    lost_connection_is_unknown_outcome,
+    translate_errors,
+)
 
 _CONSUME = resources.query("insert_nonces")
 _RELEASE = resources.query("delete_nonces")
@@ -63,9 +71,90 @@ async def release(connection: Connection, partner_id: int, nonces: Sequence[Nonc
 
 
 async def consume_one(database: Database, partner_id: int, nonce: Nonce) -> bool:
-    """Consumes the nonce of a request that stores nothing; False if it was consumed before."""
+    """Consumes the nonce of a request that stores nothing; False if it was consumed before.
+
+    Raises OutcomeUnknown if the connection is lost.
+    """
     with translate_errors():
-        return bool(await consume(database.writers, partner_id, [nonce]))
+        async with database.writers.acquire() as connection:
+            with lost_connection_is_unknown_outcome(
+                "The connection to the database was lost. Send the request again."
+            ):
+                return bool(await consume(connection, partner_id, [nonce]))
+
+
+class NonceRecovery:
+    """Frees nonces that may have been consumed by a request whose outcome is unknown.
+
+    Then a retry of that request is accepted. One instance per worker.
+    """
+
+    def __init__(self, database: Database, *, interval: float = 0.1) -> None:
+        self._database = database
+        self._interval = interval
+        self._lost: dict[tuple[int, Nonce], asyncio.Event] = {}
+        self._to_free: list[tuple[int, Nonce]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def consume_one(self, partner_id: int, nonce: Nonce) -> bool:
+        """The same as the function. If the connection is lost, tries again, on another one.
+
+        Raises OutcomeUnknown if that fails.
+        """
+        await self.recovered(partner_id, nonce)
+        try:
+            return await consume_one(self._database, partner_id, nonce)
+        except OutcomeUnknown as error:
+            try:
+                await consume_one(self._database, partner_id, nonce)
+            except Unavailable:
+                self.free(partner_id, nonce)
+                raise error from None
+            return True
+
+    def hold(self, partner_id: int, nonce: Nonce) -> None:
+        """Delays retries until `free`: the request is cancelled, its transaction is not."""
+        self._lost.setdefault((partner_id, nonce), asyncio.Event())
+
+    def free(self, partner_id: int, nonce: Nonce) -> None:
+        """Frees the nonce as soon as the database answers."""
+        self.hold(partner_id, nonce)
+        self._to_free.append((partner_id, nonce))
+        if self._task is None:
+            self._task = asyncio.create_task(self._free_all(), context=Context())
+
+    async def recovered(self, partner_id: int, nonce: Nonce) -> None:
+        """Waits until the nonce is free, if its outcome is unknown."""
+        if freed := self._lost.get((partner_id, nonce)):
+            await freed.wait()
+
+    def close(self) -> None:
+        if self._task:
+            self._task.cancel()
+
+    async def _free_all(self) -> None:
+        while self._to_free:
+            partner_id, nonce = self._to_free[-1]
+            try:
+                await _free(self._database, partner_id, nonce)
+            except LRSError:
+                await asyncio.sleep(self._interval)
+            else:
+                self._to_free.remove((partner_id, nonce))
+                if freed := self._lost.pop((partner_id, nonce), None):
+                    freed.set()
+        self._task = None
+
+
+async def _free(database: Database, partner_id: int, nonce: Nonce) -> None:
+    """Releases a nonce after the transaction that may have consumed it has ended.
+
+    Consuming it first waits for that transaction.
+    """
+    with translate_errors():
+        async with database.writers.acquire() as connection, connection.transaction():
+            await consume(connection, partner_id, [nonce])
+            await release(connection, partner_id, [nonce])
 
 
 async def delete_expired(database: Database) -> int:

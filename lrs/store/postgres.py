@@ -18,7 +18,7 @@ import asyncpg
 from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
-from lrs.errors import InternalError, LRSError, Unavailable
+from lrs.errors import InternalError, LRSError, OutcomeUnknown, Unavailable
 from lrs.observability.server_timing import stage
 from lrs.store.keepalive import (
     IDLE_TRANSACTION_SECONDS,
@@ -68,12 +68,18 @@ _INDEX_SCANS_AND_LOOPS = {
 _CONTENTION_ERRORS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 RETRYABLE_ERRORS = (*_CONTENTION_ERRORS, asyncpg.UniqueViolationError)
 
-_UNAVAILABLE_ERRORS = (
+_LOST_CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the connection was lost within a protocol exchange
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+
+_UNAVAILABLE_ERRORS = (
+    *_LOST_CONNECTION_ERRORS,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
@@ -293,6 +299,21 @@ def translate_errors() -> Iterator[None]:
         raise Unavailable("The database does not answer.", headers={"Retry-After": "1"}) from error
     except asyncpg.PostgresError as error:
         raise InternalError("The database rejected a query of the server.") from error
+
+
+@contextmanager
+def lost_connection_is_unknown_outcome(detail: str) -> Iterator[None]:
+    """Raises OutcomeUnknown if the connection is lost in the block, which writes.
+
+    An error that PostgreSQL reports is none of these: the transaction was rolled back. A connection
+    is acquired before the block, because without one nothing is written.
+    """
+    try:
+        yield
+    except ConnectionRefusedError:
+        raise  # of a pool that connects: nothing was sent
+    except _LOST_CONNECTION_ERRORS as error:
+        raise OutcomeUnknown(detail, headers={"Retry-After": "1"}) from error
 
 
 async def retry_transaction(attempt: Callable[[], Awaitable[Result]]) -> Result:

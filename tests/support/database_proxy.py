@@ -13,15 +13,17 @@ Forward = Callable[[bytes], bool]
 class DatabaseProxy:
     """Forwards between clients and PostgreSQL.
 
-    After `silence`, nothing is forwarded in either direction, and all connections stay open. A
-    chunk of a client for which `lose_response` is true is forwarded; then the client's connection
-    is closed once PostgreSQL has answered, without the response.
+    While it `refuses`, new connections are closed. After `silence`, nothing is forwarded in either
+    direction, and all connections stay open. A chunk of a client for which `lose_response` is true
+    is forwarded; then the client's connection is closed once PostgreSQL has answered, without the
+    response.
     """
 
     def __init__(self, url: str) -> None:
         self.url = ""
         self.lose_response: Forward = lambda _: False
         self.lost = 0
+        self.refuses = False
         self._target = url
         self._speaks = asyncio.Event()
         self._speaks.set()
@@ -33,6 +35,9 @@ class DatabaseProxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
+        if self.refuses:
+            writer.transport.abort()
+            return
         self._tasks.add(task)
         answers, requests = await self._connect()
         losing = asyncio.Event()
@@ -42,6 +47,8 @@ class DatabaseProxy:
         ]
         try:
             await asyncio.wait(directions, return_when="FIRST_COMPLETED")
+        except asyncio.CancelledError:
+            pass  # the proxy is closed; asyncio logs a cancelled task
         finally:
             for direction in directions:
                 direction.cancel()
