@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -169,12 +169,10 @@ def _await_response(url: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(1200):
         if process.poll() is not None:
             raise SystemExit(f"The server of {url} exited with {process.returncode}.")
-        try:
-            httpx.get(url, timeout=5)
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
+        with suppress(httpx.TransportError):
+            if httpx.get(url, timeout=5).status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return  # 503: the server is still starting
+        time.sleep(0.05)
     raise SystemExit(f"No response from {url}.")
 
 
