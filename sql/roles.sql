@@ -80,9 +80,9 @@ where
 order by function;
 
 -- name: list_reporting_sessions
--- Sessions of reporting roles in any database of the cluster, with parallel workers. A role reports
--- if a schema of reports, whose owner is the server's role, is readable for it. `hidden`: the
--- server's role may neither see nor end the session.
+-- Sessions of reporting roles, with parallel workers. A role reports if a schema of reports, whose
+-- owner is the server's role, is readable for it. A role that a grant created has no sessions in
+-- another database for another purpose. `hidden`: the server's role may neither see nor end it.
 select
     activity.pid,
     coalesce(activity.leader_pid, activity.pid) as leader_pid,
@@ -98,6 +98,10 @@ select
 from pg_stat_activity as activity
 where
     activity.usename <> current_user
+    and (
+        activity.datname = current_database()
+        or shobj_description(activity.usesysid, 'pg_authid') = 'lrs reporting role'
+    )
     and exists (
         select from pg_namespace
         cross join aclexplode(nspacl) as acl

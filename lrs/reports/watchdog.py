@@ -62,15 +62,14 @@ class ReportWatchdog:
             reasons = exceeding(sessions, self._limits, self._memory(sessions), self._temp_files())
             for role in self._writers.observe(sessions, time.monotonic()):
                 reasons |= await self._disable(role, sessions)
-            await self._end(session for session in sessions if session.pid in reasons)
-        for session in sessions:
-            if session.pid in reasons:
-                _log.warning(
-                    "session of a reporting role ended: %s",
-                    reasons[session.pid],
-                    extra={"role": session.role},
-                )
-        return reasons
+            exceeding_limits = [session for session in sessions if session.pid in reasons]
+            ended = [session for session in exceeding_limits if await self._end(session)]
+        for session in ended:
+            reason = reasons[session.pid]
+            _log.warning(
+                "session of a reporting role ended: %s", reason, extra={"role": session.role}
+            )
+        return {session.pid: reasons[session.pid] for session in ended}
 
     def _restrain(self, pids: set[int]) -> None:
         if self._processes:
@@ -104,12 +103,13 @@ class ReportWatchdog:
             if session.role == role and session.pid == session.leader_pid
         }
 
-    async def _end(self, sessions: Iterable[Session]) -> None:
-        for session in sessions:
-            try:
-                await self._pool.execute(_END_SESSION, session.pid, session.started_at)
-            except asyncpg.InsufficientPrivilegeError:
-                self._warn_of_hidden_roles({session.role})
+    async def _end(self, session: Session) -> bool:
+        try:
+            await self._pool.execute(_END_SESSION, session.pid, session.started_at)
+        except asyncpg.InsufficientPrivilegeError:
+            self._warn_of_hidden_roles({session.role})
+            return False
+        return True
 
     def _warn_of_hidden_roles(self, roles: set[str]) -> None:
         for role in roles - self._hidden_roles:
