@@ -68,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 "comma-separated."
             )
         ),
-    ] = "127.0.0.1"
+    ] = "127.0.0.1,::1"
     cors_origins: Annotated[
         str,
         Meta(
