@@ -137,6 +137,17 @@ async def test_concurrent_requests_share_one_rendering() -> None:
     assert renderings == 3
 
 
+async def test_refused_request_renders_nothing(
+    app: Application, token_app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Exposition, "text", None)
+    statuses = {
+        (await client(token_app, url=LISTENER, address="198.51.100.1").get("/metrics")).status_code,
+        (await client(app, address="198.51.100.1").get("/metrics")).status_code,
+    }
+    assert statuses == {401, 403}
+
+
 async def test_metrics_are_cached(token_app: Application) -> None:
     http = client(token_app, url=LISTENER, Authorization=f"Bearer {TOKEN}")
     first = (await http.get("/metrics")).text
