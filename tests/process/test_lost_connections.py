@@ -55,6 +55,7 @@ async def lossy(
                 settings,
                 database_url=proxy.url,
                 max_database_write_connections=1,
+                database_timeout_seconds=1,
                 credential_cache_ttl_seconds=60,
             )
         )
@@ -162,6 +163,33 @@ async def test_retry_of_a_callback_with_unknown_outcome_counts_once(
     assert (await send()).status_code == 401
     counted = await count_rows(services, lossy.tool)
     assert (counted["views"], counted["seconds"], counted["statements"]) == (1, 60, 1)
+
+
+@pytest.mark.slow
+async def test_retry_of_a_callback_that_timed_out_counts_once(
+    lossy: LossyServer, services: Services
+) -> None:
+    """The database hangs at COMMIT for longer than the request may take."""
+    request = lossy.tool.signed(json.dumps(BODY).encode())
+
+    async def send() -> httpx.Response:
+        return await lossy.tool.http.send(
+            httpx.Request("POST", request.url, headers=request.headers, content=request.content)
+        )
+
+    def hang(chunk: bytes) -> bool:
+        if b"COMMIT" in chunk:
+            lossy.proxy.silence()
+        return False
+
+    lossy.proxy.lose_response = hang
+    answer = await send()
+    assert answer.status_code == 503, answer.text
+    lossy.proxy.lose_response = lambda _: False
+    lossy.proxy.speak()
+    assert (await send()).status_code == 200
+    assert (await send()).status_code == 401
+    assert (await count_rows(services, lossy.tool))["views"] == 1
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/json"])

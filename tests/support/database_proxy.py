@@ -32,13 +32,23 @@ class DatabaseProxy:
     def silence(self) -> None:
         self._speaks.clear()
 
+    def speak(self) -> None:
+        self._speaks.set()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
-        if self.refuses:
-            writer.transport.abort()
-            return
         self._tasks.add(task)
+        try:
+            if not self.refuses:
+                await self._forward(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the proxy is closed; asyncio logs a cancelled task
+        finally:
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, requests = await self._connect()
         losing = asyncio.Event()
         directions = [
@@ -47,15 +57,11 @@ class DatabaseProxy:
         ]
         try:
             await asyncio.wait(directions, return_when="FIRST_COMPLETED")
-        except asyncio.CancelledError:
-            pass  # the proxy is closed; asyncio logs a cancelled task
         finally:
             for direction in directions:
                 direction.cancel()
             await asyncio.gather(*directions, return_exceptions=True)
-            for stream in (requests, writer):
-                stream.transport.abort()
-            self._tasks.discard(task)
+            requests.transport.abort()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         parts = urlsplit(self._target)
