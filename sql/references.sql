@@ -150,7 +150,8 @@ order by item.statement_id
 on conflict do nothing;
 
 -- name: list_backlog_partners
--- Partners with a backlog that is due. Reads one entry of each partner, however many there are.
+-- Partners with a backlog that is due. Reads one entry of each partner, however many there are. An
+-- entry is also due if its time is farther away than any backoff: the clock was set back.
 with recursive partner (partner_id) as (
     (select partner_id from reference_backlog order by partner_id limit 1)
     union all
@@ -166,13 +167,17 @@ with recursive partner (partner_id) as (
 select partner.partner_id from partner
 where exists (
     select from reference_backlog as entry
-    where entry.partner_id = partner.partner_id and entry.retry_at <= now()
+    where entry.partner_id = partner.partner_id
+        and not entry.retry_at between now() and now() + interval '2 hours'
+        and entry.retry_at < 'infinity'
 );
 
 -- name: lock_backlog_entry
 -- The entry of a partner that is due for the longest time, unless another server is resolving it.
 select statement_id::text from reference_backlog
-where partner_id = $1 and retry_at <= now()
+where partner_id = $1
+    and not retry_at between now() and now() + interval '2 hours'
+    and retry_at < 'infinity'
 order by retry_at, statement_id
 limit 1
 for update skip locked;
@@ -199,16 +204,12 @@ returning attempts;
 -- No reference waits for the statement any more.
 delete from reference_backlog where partner_id = $1 and statement_id = $2;
 
--- name: has_open_writers
--- Whether another writer's transaction that was open at $2 (null: now) still is, and the time.
--- Writers are recognized as in get_watermark: a reporting role can choose any application_name.
-select
-    clock_timestamp() as checked_at,
-    exists (
-        select from pg_stat_activity
-        where datname = current_database()
-            and application_name = $1
-            and xact_start <= coalesce($2, clock_timestamp())
-            and pid <> pg_backend_pid()
-            and has_table_privilege(usesysid, 'statement', 'insert')
-    ) as has_open_writers;
+-- name: list_open_writers
+-- The open transactions of other writers, each with its start, which identifies it. Writers are
+-- recognized as in get_watermark: a reporting role can choose any application_name.
+select pid, xact_start from pg_stat_activity
+where datname = current_database()
+    and application_name = $1
+    and xact_start is not null
+    and pid <> pg_backend_pid()
+    and has_table_privilege(usesysid, 'statement', 'insert');

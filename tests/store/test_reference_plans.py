@@ -31,6 +31,9 @@ INDEXES = {
     "index_entry_pkey",
 }
 
+LAST_ROW_INDEXES = {"statement_by_sequence", "statement_clock_pkey"}
+"""For the last statement and the floor, of which an insert reads one row each."""
+
 WHOLE_KEY = re.compile(r"partner_id.* AND .*(statement_id|waits_for)")
 
 # Half of the references wait for a statement that is not stored.
@@ -88,6 +91,9 @@ async def test_reference_queries_cost_the_same_with_many_references(
         await connection.execute(f"set local plan_cache_mode = {mode}")
         query = resources.query(name)
         for node in await explained(connection, query, _arguments(name, partner)):
+            if node.get("Index Name") in LAST_ROW_INDEXES:
+                assert node["Scan Direction"] == "Backward", (name, node)
+                continue
             assert node["Plan Rows"] <= 20_000, (name, node)
             assert node["Node Type"] != "Seq Scan", (name, node)
             if "Index Name" in node:

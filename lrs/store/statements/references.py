@@ -20,6 +20,7 @@ import asyncio
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from lrs import resources
 from lrs.store.postgres import WRITER, Connection
@@ -30,7 +31,7 @@ from lrs.store.statements.reference_chains import Inherited
 _WAITING = resources.query("list_waiting_references")
 _RESOLVE = resources.query("resolve_references")
 _ADD_TO_BACKLOG = resources.query("insert_reference_backlog")
-_OPEN_WRITERS = resources.query("has_open_writers")
+_OPEN_WRITERS = resources.query("list_open_writers")
 
 _OPEN_WRITERS_TIMEOUT = 0.25
 _POLL_INTERVAL = 0.002
@@ -200,8 +201,15 @@ async def leave_to_backlog(
 
 
 async def _wait_for_open_writers(connection: Connection) -> None:
-    (row,) = await connection.fetch(_OPEN_WRITERS, WRITER, None)
-    since, deadline = row["checked_at"], time.monotonic() + _OPEN_WRITERS_TIMEOUT
-    while row["has_open_writers"] and time.monotonic() < deadline:
+    deadline = time.monotonic() + _OPEN_WRITERS_TIMEOUT
+    open_writers = await _list_open_writers(connection)
+    while open_writers and time.monotonic() < deadline:
         await asyncio.sleep(_POLL_INTERVAL)
-        (row,) = await connection.fetch(_OPEN_WRITERS, WRITER, since)
+        open_writers &= await _list_open_writers(connection)
+
+
+async def _list_open_writers(connection: Connection) -> set[tuple[int, datetime]]:
+    """Process id and start of the open transactions of other writers."""
+    return {
+        (row["pid"], row["xact_start"]) for row in await connection.fetch(_OPEN_WRITERS, WRITER)
+    }
