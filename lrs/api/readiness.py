@@ -37,7 +37,7 @@ class Readiness:
         *,
         has_capacity: Callable[[], bool],
         interval: float = 0.5,
-        timeout: float = 1.5,
+        timeout: float = 1.3,
     ) -> None:
         self._database = database
         self._has_capacity = has_capacity

@@ -80,7 +80,7 @@ def test_hanging_database_delays_neither_responses_nor_shutdown(
         "--workers",
         workers,
         LRS_LOG_LEVEL="warning",
-        LRS_DATABASE_TIMEOUT_SECONDS="1",
+        LRS_DATABASE_TIMEOUT_SECONDS="2",
         LRS_SHUTDOWN_TIMEOUT_SECONDS="1",
     )
     try:
@@ -96,14 +96,15 @@ def test_hanging_database_delays_neither_responses_nor_shutdown(
         threads = [threading.Thread(target=send) for _ in range(6)]
         for thread in threads:
             thread.start()
-        began = time.monotonic()
-        answer = httpx.get(f"{server.url}/readyz", timeout=20)
-        assert time.monotonic() - began < 2
+        with httpx.Client(timeout=20) as client:
+            began = time.monotonic()
+            answer = client.get(f"{server.url}/readyz")
+            assert time.monotonic() - began < 2
         assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "no answer")
         for thread in threads:
             thread.join()
         assert {status for status, _ in statuses} == {503}
-        assert max(seconds for _, seconds in statuses) < 3
+        assert max(seconds for _, seconds in statuses) < 6
         # A request that is still running is cut off.
         cut = threading.Thread(target=send)
         cut.start()
