@@ -17,7 +17,7 @@ class EmbeddedPostgresError(OperatorError):
 
 def disk_full(data: Path) -> EmbeddedPostgresError:
     return EmbeddedPostgresError(
-        f"The file system of the data directory {data} is full; free some space and start again."
+        f"The file system of the data directory {data} is full; free some space."
     )
 
 

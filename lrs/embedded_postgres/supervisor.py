@@ -27,7 +27,7 @@ from lrs.embedded_postgres.process import (
 
 log = logging.getLogger("lrs.postgres")
 
-_MAX_REASON_LINES = 4
+_MAX_REASON_LINES = 3
 _MAX_REASON_CHARACTERS = 600
 
 
@@ -44,7 +44,7 @@ class Supervision:
     on_failure: Callable[[], None] = lambda: None
     stop_timeouts: Callable[[], tuple[float, float, float]] = lambda: PATIENT_STOP
     min_delay: float = 1.0
-    max_delay: float = 30.0
+    max_delay: float = 10.0
     stable_seconds: float = 60.0
     give_up_seconds: float = 600.0
 
@@ -141,8 +141,10 @@ class _Supervisor(threading.Thread):
         return self._program.log_text(self._log_start)
 
     def _last_lines(self) -> str:
+        """The last lines of PostgreSQL's log; before them the last PANIC, which is the cause."""
         lines = [line for line in self._log_text().splitlines() if line.strip()]
-        return " | ".join(lines[-_MAX_REASON_LINES:])[-_MAX_REASON_CHARACTERS:] or "none"
+        shown = [line for line in lines if " PANIC: " in line][-1:] + lines[-_MAX_REASON_LINES:]
+        return " | ".join(dict.fromkeys(shown))[:_MAX_REASON_CHARACTERS] or "none"
 
 
 def _cause(status: int) -> str:
