@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import logging.config
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -192,12 +193,13 @@ async def open_services(
 
 def _downloads(settings: Settings, exports: Exports) -> Downloads:
     """Spooled in the data directory, if there is one: temporary files may be in memory."""
-    is_directory = Path(settings.data_directory).is_dir()
+    directory = Path(settings.data_directory).expanduser()
+    is_writable = os.access(directory, os.W_OK | os.X_OK)
     return Downloads(
         exports,
         timeout_seconds=settings.export_timeout_seconds,
         max_spool_bytes=settings.max_export_spool_bytes,
-        spool_directory=settings.data_directory if is_directory else None,
+        spool_directory=str(directory) if is_writable else None,
     )
 
 

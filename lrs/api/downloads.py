@@ -105,6 +105,7 @@ class Downloads:
             stream = await asyncio.to_thread(
                 ExportStream, snapshot, query, file.format, file.compression, raw=file.raw
             )
+            await download.spool.open()
             await download.start(query)
             async with aclosing(aiter(stream)) as content:
                 async for part in content:

@@ -7,10 +7,10 @@ and not a connection to the database.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from lrs.errors import Unavailable
@@ -34,8 +34,13 @@ class Spool:
         self._error: Exception | None = None
         self._changed = asyncio.Condition()
 
+    async def open(self) -> None:
+        """Create the file, before the first write. Raises Unavailable."""
+        with _os_errors_translated():
+            self._file = await asyncio.to_thread(self._open)
+
     async def write(self, data: bytes) -> None:
-        """Append bytes; waits while the buffer is full. Raises Unavailable without disk space."""
+        """Append bytes; waits while the buffer is full. Raises Unavailable, as on a full disk."""
         rest = memoryview(data)
         while rest:
             await self._wait_until(lambda: self._written - self._read < self._max_bytes)
@@ -73,15 +78,12 @@ class Spool:
         if self._file:
             self._file.close()
 
+    def _open(self) -> IO[bytes]:
+        return tempfile.TemporaryFile(buffering=0, dir=self._directory)
+
     def _write_at(self, data: memoryview, position: int) -> int:
-        try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(buffering=0, dir=self._directory)  # noqa: SIM115
-            return os.pwrite(self._file.fileno(), data, position)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            raise Unavailable("There is no disk space for the export.") from error
+        with _os_errors_translated():
+            return os.pwrite(self._file.fileno(), data, position) if self._file else 0
 
     def _read_at(self, size: int, position: int) -> bytes:
         return os.pread(self._file.fileno(), size, position) if self._file else b""
@@ -96,3 +98,11 @@ class Spool:
             self._written += written
             self._read += read
             self._changed.notify_all()
+
+
+@contextmanager
+def _os_errors_translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable("The export cannot be written to a temporary file.") from error

@@ -45,6 +45,7 @@ async def test_spool_returns_the_bytes_in_order(max_bytes: int) -> None:
     """Also where reader and writer go around the end of the file many times."""
     sent = random.Random(1).randbytes(100 * max_bytes if max_bytes < 100 else 300_000)
     spool, received = Spool(max_bytes), bytearray()
+    await spool.open()
 
     async def write() -> None:
         for start in range(0, len(sent), 40_000):
@@ -61,6 +62,7 @@ async def test_spool_returns_the_bytes_in_order(max_bytes: int) -> None:
 
 async def test_spool_error_follows_the_bytes() -> None:
     spool = Spool(100)
+    await spool.open()
     await spool.write(b"some")
     await spool.finish(Unavailable("lost"))
     assert await spool.read() == b"some"
@@ -71,6 +73,7 @@ async def test_spool_error_follows_the_bytes() -> None:
 
 async def test_spool_file_has_no_name_and_at_most_the_maximum_size(tmp_path: Path) -> None:
     spool = Spool(1000, str(tmp_path))
+    await spool.open()
     for _ in range(5):
         await spool.write(bytes(1000))
         assert len(await spool.read()) == 1000
@@ -88,13 +91,22 @@ async def test_full_disk_ends_the_export_with_503(
 
     monkeypatch.setattr("os.pwrite", fail)
     async with downloads(services).open(partner.partner_id, DATES) as download:
-        with pytest.raises(Unavailable, match="no disk space"):
+        with pytest.raises(Unavailable, match="cannot be written"):
             await read_all(download.parts())
+
+
+async def test_missing_directory_fails_before_the_response(
+    services: Services, partner: Partner, tmp_path: Path
+) -> None:
+    opened = downloads(services, spool_directory=str(tmp_path / "missing"))
+    with pytest.raises(Unavailable, match="cannot be written"):
+        await opened.open(partner.partner_id, DATES).__aenter__()
 
 
 # Downloads
 
 
+@pytest.mark.slow
 async def test_second_download_of_a_partner_waits_then_returns_429(
     settings: Settings, services: Services, partner: Partner, stranger: Partner
 ) -> None:
@@ -116,6 +128,7 @@ async def test_second_download_of_a_partner_waits_then_returns_429(
         assert {answer.status_code for answer in answers} == {200}
 
 
+@pytest.mark.slow
 async def test_spooled_download_releases_its_connection_before_it_is_read(
     services: Services, partner: Partner
 ) -> None:
@@ -159,6 +172,7 @@ async def test_failed_download_does_not_keep_the_turn(
         pass
 
 
+@pytest.mark.slow
 async def test_download_over_its_time_limit_fails(services: Services, partner: Partner) -> None:
     opened = downloads(services, timeout_seconds=0.3, max_spool_bytes=100_000)
     async with opened.open(partner.partner_id, DATES) as download:
@@ -188,6 +202,7 @@ async def receive() -> Message:
 SCOPE = {"type": "http", "asgi": {"spec_version": "2.3"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.05, 60.0])
 async def test_client_below_the_minimum_rate_is_cut_off(
     services: Services, partner: Partner, seconds: float
@@ -209,6 +224,7 @@ async def test_client_below_the_minimum_rate_is_cut_off(
         pass
 
 
+@pytest.mark.slow
 async def test_client_above_the_minimum_rate_may_pause(
     services: Services, partner: Partner
 ) -> None:

@@ -134,6 +134,7 @@ async def test_temporary_files_over_the_limit_end_the_session(
     assert reader.get_server_pid() not in processes.temp_file_bytes()
 
 
+@pytest.mark.slow
 @embedded_only
 async def test_memory_over_the_limit_ends_the_session(
     address: str, watch: Watch, database_url: str
