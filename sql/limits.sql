@@ -159,3 +159,38 @@ set used = greatest(used + counted.bytes - counted.used_before, 0), counted_at =
 from counted
 where partner_id = $1 and subject = '' and resource = 'bytes'
 returning used;
+
+-- name: insert_concurrency_limit
+-- The row that take_slots updates.
+insert into concurrency_limit (partner_id, subject, slots) values ($1, $2, '{}')
+on conflict (partner_id, subject) do nothing;
+
+-- name: take_slots
+-- Leases up to $5 of the $4 slots of a subject to the worker $3, for $6 seconds, instead of what it
+-- has leased before. Leases of workers that have ended expire.
+with locked as (
+    select slots from concurrency_limit where partner_id = $1 and subject = $2 for update
+),
+clock as materialized (
+    select extract(epoch from clock_timestamp())::double precision as now
+    from (select count(*) from locked) as after_lock
+),
+others as (
+    select
+        coalesce(jsonb_object_agg(worker, lease), '{}') as slots,
+        coalesce(sum((lease ->> 0)::integer), 0)::integer as leased
+    from locked
+    cross join clock
+    cross join jsonb_each(locked.slots) as leases (worker, lease)
+    -- A lease that ends later than a new one was taken before the clock stepped back.
+    where worker <> $3 and (lease ->> 1)::double precision between now and now + $6
+),
+granted as (
+    select greatest(least($5, $4 - leased), 0) as amount from others
+)
+update concurrency_limit
+set slots = others.slots
+    || jsonb_build_object($3::text, jsonb_build_array(amount, now + $6::double precision))
+from others, granted, clock
+where concurrency_limit.partner_id = $1 and concurrency_limit.subject = $2
+returning amount;

@@ -590,3 +590,14 @@ create table statement_clock (
     floor timestamptz not null,
     primary key (floor)
 );
+
+-- Slots for concurrent requests that workers have leased. Unlogged: a crash of the database ends
+-- all leases.
+create unlogged table concurrency_limit (
+    partner_id integer not null,
+    -- Empty for the partner itself, or the key of a credential.
+    subject text not null,
+    -- By worker: the number of leased slots, and when the lease ends, in seconds since 1970.
+    slots jsonb not null,
+    primary key (partner_id, subject)
+) with (fillfactor=50);

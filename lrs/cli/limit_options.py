@@ -73,7 +73,7 @@ _OPTIONS = {
         _Limit("RATE", _parse_rate, ""),
         "Requests per time on all servers, such as 100/second or 500/10 seconds.",
     ),
-    "max_concurrent_requests": (_COUNT, "Requests that one worker processes at a time."),
+    "max_concurrent_requests": (_COUNT, "Requests processed at a time on all servers."),
     "max_statements_per_day": (_COUNT, "Statements stored in a UTC day."),
     "max_stored_bytes": (
         _Limit("SIZE", _parse_size, 0),

@@ -51,12 +51,16 @@ def parse_rate(text: str) -> Rate | None:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one subject; 0 and None are no limit."""
+    """The limits of one subject; 0 and None are no limit.
+
+    Concurrent requests are limited on each worker, and on all servers together.
+    """
 
     rate: Rate | None = None
     max_concurrent_requests: int = 0
     max_statements_per_day: int = 0
     max_stored_bytes: int = 0
+    shared_concurrent_requests: int = 0
 
     def overridden(self, overrides: LimitOverrides) -> Limits:
         """The limits with those of the operator for this subject."""
@@ -66,6 +70,8 @@ class Limits:
             _or_default(overrides.max_concurrent_requests, self.max_concurrent_requests),
             _or_default(overrides.max_statements_per_day, self.max_statements_per_day),
             _or_default(overrides.max_stored_bytes, self.max_stored_bytes),
+            # The setting protects a worker; the limit that an operator sets is for all of them.
+            shared_concurrent_requests=overrides.max_concurrent_requests or 0,
         )
 
 

@@ -1,4 +1,4 @@
-"""Admits authenticated requests: concurrent requests and rates of partner and credential."""
+"""Charges authenticated requests to partner and credential: concurrent requests and rates."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from lrs.errors import TooManyRequests
 from lrs.limits.model import Subject
 from lrs.limits.rate_limiter import RateLimiter, TokenLease
+from lrs.limits.shared_slots import SharedSlots, TakeSlots
 from lrs.observability import metrics
 
 _REFUSAL_DELAY_SECONDS = 0.05
@@ -23,18 +24,12 @@ SubjectKey = tuple[int, str]
 class RequestCharge:
     """The share of one request in the limits of its subjects, until it is released."""
 
-    __slots__ = ("_counted", "_leases", "_rate_limiter", "_running", "_subjects")
+    __slots__ = ("_counted", "_leases", "_limiter", "_subjects")
 
-    def __init__(
-        self,
-        subjects: Sequence[Subject],
-        rate_limiter: RateLimiter,
-        running: dict[SubjectKey, int],
-    ) -> None:
+    def __init__(self, subjects: Sequence[Subject], limiter: RequestLimiter) -> None:
         self._subjects = subjects
-        self._rate_limiter = rate_limiter
-        self._running = running
-        self._leases = rate_limiter.leases(subjects)
+        self._limiter = limiter
+        self._leases = limiter.rates.leases(subjects)
         self._counted: list[SubjectKey] = []
 
     async def take(self) -> None:
@@ -43,38 +38,36 @@ class RequestCharge:
         Raises TooManyRequests, with a delay.
         """
         try:
-            self._count()
+            for subject in self._subjects:
+                if subject.limits.max_concurrent_requests:
+                    await self._count(subject)
             if self._leases:
-                await self._rate_limiter.charge(self._subjects[0].partner_id, self._leases)
+                await self._limiter.rates.charge(self._subjects[0].partner_id, self._leases)
         except TooManyRequests:
             self.release()
             await asyncio.sleep(_REFUSAL_DELAY_SECONDS)
             raise
 
-    def _count(self) -> None:
-        for subject in self._subjects:
-            limit = subject.limits.max_concurrent_requests
-            if not limit:
-                continue
-            key = subject.partner_id, subject.name
-            running = self._running.get(key, 0)
-            if running >= limit:
-                metrics.LIMITED_REQUESTS.labels("concurrency").inc()
-                raise TooManyRequests(
-                    f"The limit of the {subject.kind} is {limit} concurrent requests.",
-                    headers={"Retry-After": "1"},
-                )
-            self._running[key] = running + 1
-            self._counted.append(key)
+    async def _count(self, subject: Subject) -> None:
+        limits, key = subject.limits, (subject.partner_id, subject.name)
+        running = self._limiter.running.get(key, 0) + 1
+        if running > limits.max_concurrent_requests:
+            raise _too_many_concurrent(subject)
+        self._limiter.running[key] = running
+        self._counted.append(key)
+        if not limits.shared_concurrent_requests:
+            return
+        if not await self._limiter.slots.has_slot(subject, running):
+            raise _too_many_concurrent(subject)
 
     def release(self) -> None:
         """Ends the request."""
-        running = self._running
+        running = self._limiter.running
         for key in self._counted:
-            if running[key] > 1:
+            if running.get(key, 0) > 1:
                 running[key] -= 1
             else:
-                del running[key]
+                running.pop(key, None)
         self._counted = []
 
     def headers(self) -> list[Header]:
@@ -93,13 +86,23 @@ class RequestCharge:
 class RequestLimiter:
     """The running requests and the rates of one worker."""
 
-    def __init__(self, rate_limiter: RateLimiter) -> None:
-        self._rate_limiter = rate_limiter
-        self._running: dict[SubjectKey, int] = {}
+    def __init__(self, rates: RateLimiter, take_slots: TakeSlots) -> None:
+        self.rates = rates
+        self.running: dict[SubjectKey, int] = {}
+        self.slots = SharedSlots(take_slots, self.running)
 
     def charge(self, subjects: Sequence[Subject]) -> RequestCharge:
         """The charge of a request, which is not made yet."""
-        return RequestCharge(subjects, self._rate_limiter, self._running)
+        return RequestCharge(subjects, self)
+
+
+def _too_many_concurrent(subject: Subject) -> TooManyRequests:
+    metrics.LIMITED_REQUESTS.labels("concurrency").inc()
+    limit = subject.limits.max_concurrent_requests
+    return TooManyRequests(
+        f"The limit of the {subject.kind} is {limit} concurrent requests.",
+        headers={"Retry-After": "1"},
+    )
 
 
 def _limit(lease: TokenLease, now: float) -> str:

@@ -38,15 +38,16 @@ async def open_limits(settings: Settings, database: Database) -> AsyncIterator[L
     """The limits of one worker; at the end, what it has leased is returned."""
     rates = RateLimiter(partial(store.take_tokens, database))
     quotas = Quotas(partial(store.take_quota, database))
+    requests = RequestLimiter(rates, partial(store.take_slots, database))
     tasks = [
-        asyncio.create_task(_return_leases(rates, quotas)),
+        asyncio.create_task(_return_leases(requests, quotas)),
         asyncio.create_task(_count_stored_bytes(settings, database)),
     ]
     try:
         yield LimitServices(
             DefaultLimits.of(settings),
             FailureThrottle(settings.max_authentication_failures),
-            RequestLimiter(rates),
+            requests,
             quotas,
         )
     finally:
@@ -54,13 +55,15 @@ async def open_limits(settings: Settings, database: Database) -> AsyncIterator[L
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await quotas.return_all()
+        await requests.slots.return_all()
 
 
-async def _return_leases(rates: RateLimiter, quotas: Quotas) -> None:
+async def _return_leases(requests: RequestLimiter, quotas: Quotas) -> None:
     while True:
         await asyncio.sleep(_RETURN_INTERVAL_SECONDS)
         try:
-            await rates.return_idle_tokens()
+            await requests.rates.return_idle_tokens()
+            await requests.slots.return_idle_slots()
             await quotas.return_idle()
         except Exception as error:
             _log.exception("cannot return leases", exc_info=error)

@@ -16,6 +16,8 @@ from lrs.store.postgres import Database, translate_errors
 
 _INSERT_RATES = resources.query("insert_rate_limits")
 _TAKE_TOKENS = resources.query("take_tokens")
+_INSERT_SLOTS = resources.query("insert_concurrency_limit")
+_TAKE_SLOTS = resources.query("take_slots")
 _INSERT_USAGE = resources.query("insert_quota_usage")
 _TAKE_QUOTA = resources.query("take_quota")
 _USAGE = resources.query("get_quota_usage")
@@ -115,6 +117,29 @@ async def _take_tokens(
         row["subject"]: TokenGrant(row["tokens"], row["remaining"], row["retry_after"])
         for row in rows
     }
+
+
+async def take_slots(
+    database: Database,
+    partner_id: int,
+    subject: str,
+    worker: str,
+    limit: int,
+    wanted: int,
+    seconds: float,
+) -> int:
+    """Leases slots for concurrent requests to a worker, instead of those that it has.
+
+    Returns their number. Raises Unavailable.
+    """
+    arguments = (partner_id, subject, worker, limit, wanted, seconds)
+    with translate_errors():
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            amount = await database.readers.fetchval(_TAKE_SLOTS, *arguments)
+            if amount is None:
+                await database.readers.execute(_INSERT_SLOTS, partner_id, subject)
+                amount = await database.readers.fetchval(_TAKE_SLOTS, *arguments)
+    return amount or 0
 
 
 async def take_quota(

@@ -196,3 +196,17 @@ async def test_cancelled_request_no_longer_counts(settings: Settings, partner: P
         with pytest.raises(asyncio.CancelledError):
             await slow.task
         assert statuses(await get(http, partner, 1)) == [200]
+
+
+async def test_concurrent_requests_of_an_override_are_shared_by_servers(
+    settings: Settings, services: Services, partner: Partner
+) -> None:
+    limit = LimitOverrides(max_concurrent_requests=2)
+    await registry.set_partner_limits(services.database, partner.name, limit)
+    async with serving(settings) as first, serving(settings) as second:
+        slow = [await SlowRequest(http, partner).started() for http in (first, second)]
+        for http in (first, second):
+            assert statuses(await get(http, partner, 1)) == [429]
+        assert (await slow[0].finish()).status_code == 400
+        assert statuses(await get(first, partner, 2)) == [200, 200]
+        assert (await slow[1].finish()).status_code == 400

@@ -92,3 +92,24 @@ async def test_new_subject_takes_no_token_of_others_twice(
     await limits.take_tokens(database, partner_id, requests[:1])
     grants = await limits.take_tokens(database, partner_id, requests)
     assert {name: grant.remaining for name, grant in grants.items()} == {"": 8, "key": 9}
+
+
+async def test_slots_are_leased_once(services: Services, partner: Partner) -> None:
+    async def take(worker: str, wanted: int, seconds: float = 10.0) -> int:
+        return await limits.take_slots(
+            services.database, partner.partner_id, "", worker, 10, wanted, seconds
+        )
+
+    assert await take("a", 6) == 6
+    assert await take("b", 6) == 4
+    assert await take("a", 8) == 6
+    assert await take("a", 1) == 1
+    assert await take("b", 20) == 9
+    assert await take("b", 2, 0.01) == 2
+    await asyncio.sleep(0.02)
+    assert await take("a", 20) == 10
+    counts = await asyncio.gather(*(take(f"worker {number}", 3) for number in range(8)))
+    assert counts == [0] * 8
+    assert await take("a", 0) == 0
+    counts = await asyncio.gather(*(take(f"worker {number}", 3) for number in range(8)))
+    assert sum(counts) == 10
