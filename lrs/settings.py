@@ -531,7 +531,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ge=1_048_576,
             description=(
                 "Maximum size of temporary files of all sessions of a reporting role on the "
-                "embedded PostgreSQL; the largest are ended beyond it."
+                "embedded PostgreSQL, and at most a quarter of the free space; the largest are "
+                "ended beyond it."
             ),
         ),
     ] = 4_294_967_296

@@ -17,6 +17,9 @@ from lrs.errors import Unavailable
 
 READ_BYTES = 65_536
 
+# The database may be on the same volume, and stops without space.
+_MIN_FREE_BYTES = 268_435_456
+
 
 class Spool:
     """Bytes from one writer to one reader, at most `max_bytes` unread, in a file without a name.
@@ -40,7 +43,7 @@ class Spool:
             self._file = await asyncio.to_thread(self._open)
 
     async def write(self, data: bytes) -> None:
-        """Append bytes; waits while the buffer is full. Raises Unavailable, as on a full disk."""
+        """Append bytes; waits while the buffer is full. Raises Unavailable on a full disk."""
         rest = memoryview(data)
         while rest:
             await self._wait_until(lambda: self._written - self._read < self._max_bytes)
@@ -82,8 +85,13 @@ class Spool:
         return tempfile.TemporaryFile(buffering=0, dir=self._directory)
 
     def _write_at(self, data: memoryview, position: int) -> int:
+        if self._file is None:
+            return 0
         with _os_errors_translated():
-            return os.pwrite(self._file.fileno(), data, position) if self._file else 0
+            volume = os.fstatvfs(self._file.fileno())
+            if volume.f_bavail * volume.f_frsize < _MIN_FREE_BYTES:
+                raise Unavailable("The server has too little disk space for the export.")
+            return os.pwrite(self._file.fileno(), data, position)
 
     def _read_at(self, size: int, position: int) -> bytes:
         return os.pread(self._file.fileno(), size, position) if self._file else b""

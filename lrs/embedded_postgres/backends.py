@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,7 +27,8 @@ class Backends:
     """
 
     def __init__(self, data_directory: Path, max_memory_bytes: int) -> None:
-        self._temp_directory = data_directory.expanduser() / "postgres" / "base" / "pgsql_tmp"
+        self._base_directory = data_directory.expanduser() / "postgres" / "base"
+        self._temp_directory = self._base_directory / "pgsql_tmp"
         self._max_memory_bytes = max_memory_bytes
 
     def restrain(self, pid: int) -> None:
@@ -57,6 +59,9 @@ class Backends:
             with suppress(OSError):
                 sizes[pid] += file.stat().st_size
         return sizes
+
+    def free_disk_bytes(self) -> int:
+        return shutil.disk_usage(self._base_directory).free
 
 
 def _temp_files(directory: Path) -> Iterator[tuple[int, os.DirEntry[str]]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol
 
 import asyncpg
@@ -35,6 +36,9 @@ class Processes(Protocol):
 
     def temp_file_bytes(self) -> dict[int, int]: ...
 
+    def free_disk_bytes(self) -> int:
+        """The free space of the volume with the temporary files."""
+
 
 class ReportWatchdog:
     """Ends the sessions of reporting roles over `limits`; `processes` on the embedded database."""
@@ -59,7 +63,9 @@ class ReportWatchdog:
             self._warn_of_hidden_roles({row["role"] for row in rows if row["hidden"]})
             sessions = [_session(row) for row in rows if not row["hidden"]]
             self._restrain({session.pid for session in sessions})
-            reasons = exceeding(sessions, self._limits, self._memory(sessions), self._temp_files())
+            temp_files = self._processes.temp_file_bytes() if self._processes else {}
+            limits = self._limits_on_disk(sum(temp_files.values()))
+            reasons = exceeding(sessions, limits, self._memory(sessions), temp_files)
             for role in self._writers.observe(sessions, time.monotonic()):
                 reasons |= await self._disable(role, sessions)
             exceeding_limits = [session for session in sessions if session.pid in reasons]
@@ -82,8 +88,13 @@ class ReportWatchdog:
             return {}
         return {session.pid: self._processes.memory_bytes(session.pid) for session in sessions}
 
-    def _temp_files(self) -> dict[int, int]:
-        return self._processes.temp_file_bytes() if self._processes else {}
+    def _limits_on_disk(self, used: int) -> SessionLimits:
+        """The limits, with at most a quarter of the space that is free or used temporarily."""
+        if not self._processes:
+            return self._limits
+        quarter = (self._processes.free_disk_bytes() + used) // 4
+        temp_file_bytes = min(self._limits.temp_file_bytes, quarter)
+        return replace(self._limits, temp_file_bytes=temp_file_bytes)
 
     async def _disable(self, role: str, sessions: Iterable[Session]) -> dict[int, str]:
         """Disable a role that keeps writing. Returns its sessions, which are to be ended."""

@@ -134,6 +134,23 @@ async def test_temporary_files_over_the_limit_end_the_session(
     assert reader.get_server_pid() not in processes.temp_file_bytes()
 
 
+@embedded_only
+async def test_temporary_files_over_a_quarter_of_the_free_space_end_the_session(
+    address: str, watch: Watch, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = backends(database_url, 1 << 30)
+    monkeypatch.setattr(processes, "free_disk_bytes", lambda: 10_000_000)
+    async with connected(address) as reader:
+        await reader.execute(
+            "begin; declare large cursor with hold for"
+            " select repeat(i::text, 100) from generate_series(1, 200000) as i; commit"
+        )
+        size = processes.temp_file_bytes()[reader.get_server_pid()]
+        (reason,) = (await watch(processes).run_once()).values()
+        limit = (10_000_000 + size) // 4
+        assert reason == f"the role has more than {limit} bytes of temporary files"
+
+
 @pytest.mark.slow
 @embedded_only
 async def test_memory_over_the_limit_ends_the_session(
