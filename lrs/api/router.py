@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +67,7 @@ class Router(routing.Router):
         time_limit_seconds: float = 31.0,
     ) -> None:
         super().__init__(routes, redirect_slashes=False, lifespan=lifespan)
-        self._time_limit_seconds = time_limit_seconds
+        self._time_limits = time_limit.TimeLimits(time_limit_seconds)
         resources: dict[str, Resource] = {}
         for route in routes:
             resource = resources.setdefault(route.path, Resource(route))
@@ -95,20 +96,25 @@ class Router(routing.Router):
                 charge.release()
 
     async def _response(self, scope: Scope, receive: Receive) -> Response:
+        limit = self._time_limits.begin(scope)
         try:
             handler = self._resource(scope).handler(scope["method"])
-            async with time_limit.begin(scope, self._time_limit_seconds):
-                response = await handler(Request(scope, receive))
+            response = await handler(Request(scope, receive))
             # The body of a streaming response is not there yet.
             admission(scope).hold_response(len(getattr(response, "body", b"")))
             return response
-        except TimeoutError as error:
-            return problem_details.render(time_limit.exceeded(scope, error))
+        except asyncio.CancelledError:
+            if not limit.is_exceeded:
+                raise
+            limit.task.uncancel()
+            return problem_details.render(time_limit.exceeded(scope, TimeoutError()))
         except Exception as error:
             response = problem_details.render(error)
             # Requests can share one error instance; without this its traceback grows.
             error.__traceback__ = None
             return response
+        finally:
+            self._time_limits.end(limit)
 
     def _not_found(self, path: str) -> NotFound:
         similar = paths.similar_path(path, self._paths)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs.api import problem_details
-from lrs.errors import Unavailable
+from lrs.errors import OutcomeUnknown
 
 
 class CutRequests:
@@ -51,9 +51,7 @@ class CutRequests:
                 await problem_details.response(_stopping())(scope, receive, send)
 
 
-def _stopping() -> Unavailable:
-    return Unavailable(
-        "The server is stopping. Whether the request was carried out is unknown; "
-        "to send it again is safe.",
-        headers={"Retry-After": "1"},
+def _stopping() -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "The server is stopping: the request may have taken effect.", headers={"Retry-After": "1"}
     )
