@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import click
@@ -22,6 +23,9 @@ _UNITS = {"": 1} | {
     for power, letter in enumerate("KMGT", start=1)
     for suffix, base in (("B", 1000), ("IB", 1024))
 }
+
+_MOST = 10**18
+_MOST_REQUESTS = 1_000_000
 
 DEFAULT = "default"
 
@@ -52,9 +56,9 @@ def _parse_rate(text: str) -> str:
     return str(parse_rate(text) or "")
 
 
-def _parse_count(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,15}", text):
-        raise ValueError(f"expected a number, got {text!r}")
+def _parse_count(text: str, most: int = _MOST) -> int:
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > most:
+        raise ValueError(f"expected a number up to {most}, got {text!r}")
     return int(text)
 
 
@@ -63,17 +67,18 @@ def _parse_size(text: str) -> int:
     if match is None:
         raise ValueError(f"expected a number of bytes such as 500MB or 20GiB, got {text!r}")
     factor: int = _UNITS[match[2].upper()]
-    return int(match[1]) * factor
+    return min(int(match[1]) * factor, _MOST)
 
 
 _COUNT = _Limit("COUNT", _parse_count, 0)
+_SMALL_COUNT = _Limit("COUNT", partial(_parse_count, most=_MOST_REQUESTS), 0)
 
 _OPTIONS = {
     "rate_limit": (
         _Limit("RATE", _parse_rate, ""),
         "Requests per time on all servers, such as 100/second or 500/10 seconds.",
     ),
-    "max_concurrent_requests": (_COUNT, "Requests processed at a time on all servers."),
+    "max_concurrent_requests": (_SMALL_COUNT, "Requests processed at a time on all servers."),
     "max_statements_per_day": (_COUNT, "Statements stored in a UTC day."),
     "max_stored_bytes": (
         _Limit("SIZE", _parse_size, 0),

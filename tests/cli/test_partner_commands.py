@@ -108,6 +108,7 @@ def test_limits_of_a_partner_are_set_listed_and_reset(lrs: Lrs) -> None:
         ("--max-stored-bytes", "1 box", "expected a number of bytes such as 500MB"),
         ("--max-statements-per-day", "-1", "expected a number"),
         ("--max-concurrent-requests", "many", "expected a number"),
+        ("--max-concurrent-requests", "9999999999", "expected a number up to 1000000"),
     ],
 )
 def test_malformed_limit_is_refused(lrs: Lrs, option: str, value: str, expected: str) -> None:
