@@ -19,12 +19,18 @@ class Admission(Protocol):
     def identify(self, key: str, partner: str) -> None:
         """Charge the request to its credential. Raises Overloaded beyond a share."""
 
+    @property
+    def is_worker_full(self) -> bool:
+        """Whether the worker rejects the requests of all clients."""
+
     def hold_response(self, size: int) -> None:
         """Hold the bytes of a response. Raises Overloaded, unless the request may have written."""
 
 
 class _Unlimited:
     """The admission of an application that is not behind load shedding."""
+
+    is_worker_full = False
 
     def identify(self, key: str, partner: str) -> None:
         """Nothing is charged."""

@@ -7,6 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from lrs import __version__
 from lrs.api import problem_details, request_parsing
+from lrs.api.admission import admission
 from lrs.api.readiness import not_ready
 from lrs.api.responses import json_response
 
@@ -17,7 +18,8 @@ async def get_health(_: Request) -> Response:
 
 async def get_ready(request: Request) -> Response:
     """Whether a write would succeed, with the state of each check."""
-    result = await request_parsing.services(request).readiness.read()
+    readiness = request_parsing.services(request).readiness
+    result = await readiness.read(is_worker_full=admission(request.scope).is_worker_full)
     if error := not_ready(result):
         return problem_details.response(error, ready=False, checks=result.checks)
     members = {"version": __version__, "schema": result.schema, "checks": result.checks}

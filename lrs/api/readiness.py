@@ -47,11 +47,14 @@ class Readiness:
         self._current: asyncio.Task[ProbeResult] | None = None
         self._started_at = 0.0
 
-    async def read(self) -> ProbeResult:
+    async def read(self, *, is_worker_full: bool = False) -> ProbeResult:
         """The result of a probe that begins after this call."""
         result = await self._probe()
-        queue = OK if self._has_capacity() else "full"
-        return ProbeResult({**result.checks, "queue": queue}, result.schema)
+        load = {
+            "queue": OK if self._has_capacity() else "full",
+            "requests": "full" if is_worker_full else OK,
+        }
+        return ProbeResult(result.checks | load, result.schema)
 
     async def _probe(self) -> ProbeResult:
         if not self._hangs():

@@ -173,6 +173,11 @@ class LoadShedder:
             return None
         return AcceptedRequest(self, connection, account, authorization)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the requests of all clients are rejected."""
+        return bool(self._worker.full(WORKING))
+
     def account(self, key: str, partner: str, authorization: bytes) -> Account:
         """The account of a credential; the Authorization header is recognized from now on."""
         account = self._credentials.get((key, partner)) or self._new_account(key, partner)
@@ -273,6 +278,10 @@ class AcceptedRequest:
     @property
     def is_anonymous(self) -> bool:
         return self._account in self._shedder.anonymous_accounts
+
+    @property
+    def is_worker_full(self) -> bool:
+        return self._shedder.is_full
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["admission"] = self

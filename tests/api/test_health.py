@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import asyncpg
 import httpx
 import msgspec
 import pytest
+from starlette.responses import PlainTextResponse
 
 from lrs import __version__
 from lrs.api.readiness import Readiness, not_ready
 from lrs.api.services import Services
+from lrs.server.limits import Limits
+from lrs.server.load_shedding import LoadShedder
 from lrs.settings import Settings
 from lrs.store import migrations, write_probe
 from tests.support.app import serving
@@ -30,7 +34,13 @@ async def test_readyz_returns_200(http: httpx.AsyncClient) -> None:
         "ready": True,
         "version": __version__,
         "schema": migrations.all_migrations()[-1].version,
-        "checks": {"database": "ok", "schema": "ok", "write": "ok", "queue": "ok"},
+        "checks": {
+            "database": "ok",
+            "schema": "ok",
+            "write": "ok",
+            "queue": "ok",
+            "requests": "ok",
+        },
     }
 
 
@@ -67,17 +77,29 @@ async def test_readyz_in_a_read_only_database_returns_503(
         "schema": "ok",
         "write": "read-only",
         "queue": "ok",
+        "requests": "ok",
     }
     assert answer.json()["detail"] == "Not ready: write: read-only."
 
 
-async def test_readyz_with_a_full_queue_returns_503(
-    services: Services, monkeypatch: pytest.MonkeyPatch
+async def test_worker_without_capacity_is_not_ready(
+    services: Services,
 ) -> None:
     readiness = Readiness(services.database, has_capacity=lambda: False)
-    result = await readiness.read()
-    assert result.checks["queue"] == "full"
+    result = await readiness.read(is_worker_full=True)
+    assert (result.checks["queue"], result.checks["requests"]) == ("full", "full")
     assert not_ready(result) is not None
+
+
+def test_worker_is_full_with_the_maximum_of_requests() -> None:
+    shedder = LoadShedder(PlainTextResponse(), Limits(max_requests=1))
+    connection: Any = None
+    probe = {"path": "/readyz", "method": "GET", "headers": []}
+    accepted = shedder.accept(probe, connection)
+    assert accepted is not None
+    assert not accepted.is_worker_full
+    shedder.accept(probe | {"path": "/xapi/statements"}, connection)
+    assert accepted.is_worker_full
 
 
 async def test_hanging_probe_is_answered_in_time_and_runs_once(
