@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, which starts and stops with the server.
+"""The embedded PostgreSQL, which starts and stops with the server, and is restarted when it ends.
 
     <data>/lock                  held by the server process while it runs
     <data>/postgres/             the cluster
