@@ -30,7 +30,7 @@ _log = logging.getLogger("lrs.references")
 
 # One transaction: short, because lists wait for open ones.
 _REFERENCES_PER_TRANSACTION = 200
-_KEYS_PER_TRANSACTION = 2_000
+_KEYS_PER_TRANSACTION = 5_000
 
 _MAX_ATTEMPTS = 10
 _SCAN_LIMIT = 5_000
