@@ -68,22 +68,15 @@ cross join lateral (
 limit $3::integer;
 
 -- name: resolve_references
--- Inserts the inherited index entries ($2, $3, $4) and updates the references $5: each waits for
--- the statement in $6, or is resolved if that is null. `on conflict` is a lookup by the whole key
--- under any plan. Rows that other transactions may write are written in one order, which prevents
--- deadlocks.
-with item as (
-    select *
-    from unnest($2::uuid[], $3::bigint[], $4::smallint[]) as item (statement_id, key, roles)
-),
-updated as (
-    insert into statement_reference as existing (
-        partner_id, statement_id, target_id, sequence, voids, resolved, waits_for
-    )
+-- The references $2 inherit the keys of the sets $3 as index entries; $4, $5 and $6 are the keys of
+-- the sets. Each then waits for the statement in $7, or is resolved if that is null. `on conflict`
+-- is a lookup by the whole key under any plan. Rows that other transactions may write are written
+-- in one order, which prevents deadlocks.
+with stored as materialized (
     select
-        $1, item.statement_id, reference.target_id, reference.sequence, reference.voids,
-        item.waits_for is null, item.waits_for
-    from unnest($5::uuid[], $6::uuid[]) as item (statement_id, waits_for)
+        item.statement_id, item.key_set, item.waits_for,
+        reference.target_id, reference.sequence, reference.voids
+    from unnest($2::uuid[], $3::integer[], $7::uuid[]) as item (statement_id, key_set, waits_for)
     cross join lateral (
         select target_id, sequence, voids from statement_reference
         where partner_id = $1
@@ -91,22 +84,24 @@ updated as (
         order by statement_id
         limit 1
     ) as reference
-    order by item.statement_id
+),
+updated as (
+    insert into statement_reference as existing (
+        partner_id, statement_id, target_id, sequence, voids, resolved, waits_for
+    )
+    select $1, statement_id, target_id, sequence, voids, waits_for is null, waits_for
+    from stored
+    order by statement_id
     on conflict (partner_id, statement_id) do update
     set resolved = excluded.resolved, waits_for = excluded.waits_for
     where not existing.resolved
 )
 insert into index_entry (partner_id, key, sequence, roles)
-select $1, item.key, reference.sequence, item.roles
-from item
-cross join lateral (
-    select sequence from statement_reference
-    where partner_id = $1
-        and statement_id between item.statement_id and item.statement_id
-    order by statement_id
-    limit 1
-) as reference
-order by item.key, reference.sequence
+select $1, inherited.key, stored.sequence, inherited.roles
+from stored
+join unnest($4::integer[], $5::bigint[], $6::smallint[]) as inherited (key_set, key, roles)
+    using (key_set)
+order by inherited.key, stored.sequence
 on conflict (partner_id, key, sequence)
 do update set roles = index_entry.roles | excluded.roles
 where index_entry.roles | excluded.roles <> index_entry.roles;

@@ -63,8 +63,10 @@ select
                 select from statement_reference
                 where statement_reference.partner_id = $1
                     and not statement_reference.resolved
-                    and coalesce(statement_reference.waits_for, statement_reference.target_id)
-                        = inserted.statement_id
+                    and coalesce(waits_for, target_id)
+                        between inserted.statement_id and inserted.statement_id
+                order by coalesce(waits_for, target_id)
+                offset 0
             )
         ),
         false
@@ -153,7 +155,14 @@ inserted as (
 index_entries as (
     insert into index_entry (partner_id, key, sequence, roles)
     select $1, item.key, inserted.sequence, item.roles
-    from unnest($12::uuid[], $13::bigint[], $14::smallint[]) as item (statement_id, key, roles)
+    from (
+        select * from unnest($12::uuid[], $13::bigint[], $14::smallint[])
+        union all
+        select reference.statement_id, inherited.key, inherited.roles
+        from unnest($28::uuid[], $29::integer[]) as reference (statement_id, key_set)
+        join unnest($30::integer[], $31::bigint[], $32::smallint[])
+            as inherited (key_set, key, roles) using (key_set)
+    ) as item (statement_id, key, roles)
     join inserted using (statement_id)
 ),
 statement_references as (
@@ -205,8 +214,10 @@ select
             select from statement_reference
             where statement_reference.partner_id = $1
                 and not statement_reference.resolved
-                and coalesce(statement_reference.waits_for, statement_reference.target_id)
-                    = inserted.statement_id
+                and coalesce(waits_for, target_id)
+                    between inserted.statement_id and inserted.statement_id
+            order by coalesce(waits_for, target_id)
+            offset 0
         )
     ) as waited_for,
     array(select activity_id from definitions) as changed_activities

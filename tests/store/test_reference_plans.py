@@ -106,8 +106,8 @@ def _arguments(name: str, partner_id: int) -> list[str]:
     arguments = {
         "list_reference_chains": [one, "4194304"],
         "list_waiting_references": [one, "1000"],
-        "resolve_references": [one, "array[1]", "array[1]", one, "array[null]::uuid[]"],
+        "resolve_references": [one, *["array[1]"] * 4, "array[null]::uuid[]"],
         "insert_statement": [one[6:-9], *["null"] * 10],
-        "insert_statements": ["false", one, *["null"] * 24],
+        "insert_statements": ["false", one, *["null"] * 29],
     }
     return [str(partner_id), *arguments[name]]

@@ -17,7 +17,7 @@ from lrs import resources
 from lrs.store.postgres import Connection, Database, translate_errors
 from lrs.store.statements.definitions import NO_UPSERTS, PendingUpserts
 from lrs.store.statements.partner_keys import key_salt
-from lrs.store.statements.reference_chains import NOTHING, Inherited
+from lrs.store.statements.reference_chains import NOTHING, Inherited, key_set_columns
 from lrs.xapi.canvas_callbacks import PageView
 from lrs.xapi.definitions import identity_hash
 from lrs.xapi.signatures import Signature
@@ -125,6 +125,7 @@ async def insert_new(
         *_columns(partner_id, rows, inherited),
         *_pending_columns(pending),
         *_resolution_columns(rows, inherited),
+        *key_set_columns(inherited, key_salt(partner_id)),
     )
     try:
         # Null is the same as an empty array, and costs less to send and to receive.
@@ -171,7 +172,7 @@ def _columns(
     index_entries = [
         (row.statement_id, key ^ salt, roles)
         for row in rows
-        for key, roles in (_all_entries(row, inherited) if row.target_id else row.index_entries)
+        for key, roles in (_own_entries(row, inherited) if row.target_id else row.index_entries)
     ]
     references = [row for row in rows if row.target_id is not None]
     return (
@@ -193,14 +194,12 @@ def _columns(
     )
 
 
-def _all_entries(
+def _own_entries(
     row: StatementRow, inherited: Mapping[str, Inherited]
 ) -> Iterable[tuple[int, int]]:
-    """The index entries of a row, and those that it inherits."""
-    entries = dict(row.index_entries)
-    for key, roles in inherited.get(row.statement_id, NOTHING).keys.items():
-        entries[key] = entries.get(key, 0) | roles
-    return entries.items()
+    """The index entries of a row, without keys that it inherits too: a key is inserted once."""
+    keys = inherited.get(row.statement_id, NOTHING).keys
+    return [(key, roles) for key, roles in row.index_entries if key not in keys]
 
 
 def _resolution_columns(

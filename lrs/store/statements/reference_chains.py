@@ -62,6 +62,28 @@ class _Node:
     payload: str | None
 
 
+def key_set_columns(
+    inherited: Mapping[str, Inherited], salt: int
+) -> tuple[list[str], list[int], list[int], list[int], list[int]]:
+    """Arrays for a query: statement ids with the number of their set of keys, and these sets.
+
+    Thousands of statements can inherit the same keys; to encode each of them takes long.
+    """
+    numbers: dict[int, int] = {}
+    keys: list[tuple[int, int, int]] = []
+    for item in inherited.values():
+        if id(item.keys) not in numbers:
+            number = numbers[id(item.keys)] = len(numbers)
+            keys += [(number, key ^ salt, roles) for key, roles in item.keys.items()]
+    return (
+        list(inherited),
+        [numbers[id(item.keys)] for item in inherited.values()],
+        [number for number, _, _ in keys],
+        [key for _, key, _ in keys],
+        [roles for _, _, roles in keys],
+    )
+
+
 async def load_inherited(
     connection: Connection, partner_id: int, targets: Mapping[str, str]
 ) -> dict[str, Inherited]:
@@ -98,10 +120,16 @@ class _Inheritance:
     def __init__(self, nodes: Mapping[str, _Node]) -> None:
         self._nodes = nodes
         self._inherited: dict[str, Inherited] = {}
+        self._by_target: dict[str, Inherited] = {}
         self._keys: Callable[[str], Keys] = cache(self._payload_keys)
 
     def from_target(self, target: str) -> Inherited:
-        """What a statement with this target inherits."""
+        """What a statement with this target inherits; the same object for all of them."""
+        if target not in self._by_target:
+            self._by_target[target] = self._resolve(target)
+        return self._by_target[target]
+
+    def _resolve(self, target: str) -> Inherited:
         chain, passes = self._unvisited_chain(target)
         for node_id in list(reversed(chain)) * passes:
             if next_target := self._nodes[node_id].target:

@@ -127,21 +127,13 @@ async def _update(
     connection: Connection, partner_id: int, changed: Mapping[str, Inherited]
 ) -> None:
     """Writes what references inherit, in short queries: lists wait for open transactions."""
-    salt = key_salt(partner_id)
     for ids in _parts(changed):
-        entries = [
-            (statement_id, key ^ salt, roles)
-            for statement_id in ids
-            for key, roles in changed[statement_id].keys.items()
-        ]
+        part = {statement_id: changed[statement_id] for statement_id in ids}
         await connection.execute(
             _RESOLVE,
             partner_id,
-            [statement_id for statement_id, _, _ in entries],
-            [key for _, key, _ in entries],
-            [roles for _, _, roles in entries],
-            ids,
-            [changed[statement_id].waits_for for statement_id in ids],
+            *reference_chains.key_set_columns(part, key_salt(partner_id)),
+            [item.waits_for for item in part.values()],
         )
 
 
