@@ -12,7 +12,7 @@ import orjson
 
 from lrs.api.services import Services
 from lrs.store.statements import definitions
-from lrs.xapi import formats
+from lrs.xapi import formats, strict_json
 from lrs.xapi.definitions import activity_ids
 
 _MAX_BYTES_ON_EVENT_LOOP = 32_768
@@ -75,12 +75,15 @@ class Formatter:
 
 
 def parse(statements: bytes) -> list[Json]:
-    parsed: list[Json] = orjson.loads(b"[%b]" % statements)
+    """The statements, whose numbers keep their digits."""
+    parsed: list[Json] = strict_json.loads_exact(b"[%b]" % statements)
     return parsed
 
 
 def _ids(statements: bytes) -> bytes:
-    return b",".join(orjson.dumps(formats.ids(statement)) for statement in parse(statements))
+    return b",".join(
+        strict_json.dumps_exact(formats.ids(statement)) for statement in parse(statements)
+    )
 
 
 def _activities(statements: bytes) -> tuple[list[list[str]], bool]:
@@ -104,7 +107,7 @@ def _canonical(
     statements: bytes, merged: Mapping[str, Json | None], languages: Sequence[str], max_bytes: int
 ) -> tuple[bytes, int | None]:
     shared = {
-        activity: orjson.dumps(formats.localized(definition, languages))
+        activity: strict_json.dumps_exact(formats.localized(definition, languages))
         for activity, definition in merged.items()
         if definition
     }
@@ -115,7 +118,7 @@ def _canonical(
         if texts and size + added > max_bytes:
             return b"", len(texts)
         within = _Within(shared, max_bytes - size)
-        text = orjson.dumps(formats.canonical(statement, within, languages))
+        text = strict_json.dumps_exact(formats.canonical(statement, within, languages))
         size += len(text)
         if texts and size > max_bytes:
             return b"", len(texts)

@@ -103,6 +103,41 @@ def parse(item: bytes) -> tuple[Any, bytes]:
     return value, _compact(item)
 
 
+def loads_exact(text: bytes) -> Any:
+    """The value of a stored text; its floats keep their digits for `dumps_exact`.
+
+    In a text with more levels than jiter reads, they are rounded to doubles.
+    """
+    try:
+        return jiter.from_json(text, float_mode="lossless-float", cache_mode="keys")
+    except ValueError:
+        return orjson.loads(text)
+
+
+def dumps_exact(value: Any) -> bytes:
+    """The JSON text of a value of `loads_exact`, with the numbers as they were sent."""
+    try:
+        return orjson.dumps(value, default=_exact_float)
+    except TypeError:  # an integer of more than 64 bits
+        return orjson.dumps(_with_exact_integers(value), default=_exact_float)
+
+
+def _exact_float(value: Any) -> orjson.Fragment:
+    if isinstance(value, jiter.LosslessFloat):
+        return orjson.Fragment(bytes(value))
+    raise TypeError(f"Expected a JSON value, found {type(value).__name__}.")
+
+
+def _with_exact_integers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_exact_integers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_exact_integers(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return orjson.Fragment(str(value))
+    return value
+
+
 def _compact(item: bytes) -> bytes:
     return msgspec.json.format(item, indent=-1)
 

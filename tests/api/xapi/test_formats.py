@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from lrs.xapi import strict_json
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, statement
 
@@ -388,3 +389,43 @@ async def test_numbers_keep_their_value_in_every_format(partner: Partner) -> Non
         answer = await get(partner, statementId=sent["id"], format=form)
         actual = json.loads(answer.text)["result"]["extensions"]["http://example.com/x"]
         assert [float(item) for item in actual] == [float(item) for item in values]
+
+
+@pytest.mark.parametrize("format_", ["exact", "ids", "canonical"])
+async def test_numbers_are_returned_as_they_were_sent(partner: Partner, format_: str) -> None:
+    numbers = "[123456789012345678901234567890,1.50,-0.0,1e5,0.1000000000000000055511151231257827]"
+    sub = '{"objectType":"SubStatement","actor":%s,"verb":%s,"object":{"id":"http://e.org/a"},'
+    agent, verb = '{"mbox":"mailto:a@b.c"}', '{"id":"http://e.org/v"}'
+    context = f'"context":{{"extensions":{{"http://e.org/x":{numbers}}}}}'
+    text = f'{{"actor":{agent},"verb":{verb},"object":{sub % (agent, verb)}{context}}}}}'
+    sent = await partner.http.post(
+        "/xapi/statements",
+        content=text,
+        headers={**XAPI, "Content-Type": "application/json"},
+        auth=(partner.key, partner.secret),
+    )
+    assert sent.status_code == 200, sent.text
+    response = await partner.http.get(
+        "/xapi/statements",
+        params={"format": format_},
+        headers=XAPI,
+        auth=(partner.key, partner.secret),
+    )
+    assert f'"http://e.org/x":{numbers}' in response.text
+
+
+@pytest.mark.parametrize("format_", ["ids", "canonical"])
+async def test_deeply_nested_statement_is_formatted(partner: Partner, format_: str) -> None:
+    depth = strict_json.MAX_DEPTH - 4
+    nested = "[" * depth + "1.5" + "]" * depth
+    sent = await partner.xapi(
+        statement(context={"extensions": {"http://e.org/x": json.loads(nested)}})
+    )
+    assert sent.status_code == 200, sent.text
+    response = await partner.http.get(
+        "/xapi/statements",
+        params={"format": format_},
+        headers=XAPI,
+        auth=(partner.key, partner.secret),
+    )
+    assert nested in response.text
