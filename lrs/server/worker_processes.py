@@ -7,7 +7,6 @@ start during an outage of the database for a reason to stop, and hides the exit 
 from __future__ import annotations
 
 import logging
-import logging.config
 import multiprocessing
 import signal
 import socket
@@ -38,17 +37,24 @@ _context = multiprocessing.get_context("spawn")
 def run_workers(config: uvicorn.Config, listening: list[socket.socket], shutdown: Shutdown) -> None:
     """Serve until a stop signal; `shutdown.status` is then non-zero if requests were cut off."""
     if config.workers == 1:
-        shutdown.status = _serve(config, listening, shutdown.begin) or shutdown.status
+        shutdown.status = _serve(config, listening, on_stop=shutdown.begin) or shutdown.status
     else:
         _WorkerProcesses(config, listening, shutdown).run()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which reports its stop signal."""
+    """uvicorn's server, which reports that it has started, and its stop signal."""
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_start: Callable[[], None], on_stop: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._on_start = on_start
         self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._on_stop()
@@ -56,10 +62,14 @@ class _Server(uvicorn.Server):
 
 
 def _serve(
-    config: uvicorn.Config, listening: list[socket.socket], on_stop: Callable[[], None]
+    config: uvicorn.Config,
+    listening: list[socket.socket],
+    *,
+    on_start: Callable[[], None] = lambda: None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> int:
     """Serve until a stop signal in this process; returns its exit status."""
-    server = _Server(config, on_stop)
+    server = _Server(config, on_start, on_stop)
     for number in STOP_SIGNALS:  # before uvicorn handles them, and after it has ended
         signal.signal(number, server.handle_exit)
     server.run(listening)
@@ -69,17 +79,20 @@ def _serve(
 
 
 def _serve_in_process(
-    config: uvicorn.Config, listening: list[socket.socket], log_configuration: dict[str, Any]
+    config: uvicorn.Config, listening: list[socket.socket], has_served: Any
 ) -> None:
-    logging.config.dictConfig(log_configuration)
-    sys.exit(_serve(config, listening, lambda: None))
+    config.configure_logging()
+
+    def on_start() -> None:
+        has_served.value = 1
+
+    sys.exit(_serve(config, listening, on_start=on_start))
 
 
 class _Worker:
     """One worker process, and when it is started next if it has ended.
 
-    `start_failed` says that the process could not start, soon after the start of the server. When
-    that is so for all workers, the server stops: they will not start later either.
+    `start_failed` says that the last process could not start.
     """
 
     def __init__(self, start: Callable[[], SpawnProcess]) -> None:
@@ -87,7 +100,6 @@ class _Worker:
         self._delay = 0.0
         self._has_ended = False
         self._restart_at: float | None = None
-        self._created_at = time.monotonic()
         self.start_failed = False
         self.begin()
 
@@ -107,8 +119,7 @@ class _Worker:
         if self._restart_at is None:
             self._delay = self._next_delay(now)
             self._restart_at = now + self._delay
-            is_new = now - self._created_at < _STABLE_SECONDS
-            self.start_failed = is_new and self.process.exitcode == STARTUP_FAILURE
+            self.start_failed = self.process.exitcode == STARTUP_FAILURE
             _log.error(
                 "worker process ended; it is restarted",
                 extra={
@@ -139,6 +150,8 @@ class _WorkerProcesses:
         self._listening = listening
         self._shutdown = shutdown
         self._stopping = False
+        # Set by the first worker that has started. Without a lock: workers may be killed.
+        self._has_served = _context.RawValue("b", 0)
 
     def run(self) -> None:
         for number in STOP_SIGNALS:
@@ -153,7 +166,7 @@ class _WorkerProcesses:
                 for worker in workers:
                     if not self._stopping:
                         worker.check()
-                if all(worker.start_failed for worker in workers):
+                if not self._has_served.value and all(item.start_failed for item in workers):
                     self._shutdown.status = STARTUP_FAILURE
                     self._shutdown.begin()
                     break
@@ -165,7 +178,7 @@ class _WorkerProcesses:
         self._stopping = True
 
     def _start(self) -> SpawnProcess:
-        arguments = (self._config, self._listening, self._config.log_config)
+        arguments = (self._config, self._listening, self._has_served)
         process = _context.Process(target=_serve_in_process, args=arguments)
         process.start()
         return process
