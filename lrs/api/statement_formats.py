@@ -64,7 +64,11 @@ class Formatter:
         for number, ids in enumerate(activities):
             if number and any(merged.get(activity, True) is None for activity in ids):
                 return b"", number
-        return await self._run(_canonical, statements, merged, self._languages, limits.max_bytes)
+        arguments = (statements, merged, self._languages, limits.max_bytes)
+        if not merged:
+            return await self._run(_canonical, *arguments)
+        # Definitions make the text of a small statement as large as a page.
+        return await self._services.thread.run(self._partner_id, _canonical, *arguments)
 
     async def _run(
         self, function: Callable[..., Result], statements: bytes, *arguments: object

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from lrs.api.services import Services
 from lrs.settings import Settings
 from lrs.store.statements import definitions
 from lrs.store.statements.page_query import PAGE_LIMITS, PageLimits
+from lrs.xapi import formats
 from tests.support.app import serving
 from tests.support.attachments import attachment_of, post, read, statement_with
 from tests.support.partners import Partner
@@ -239,6 +241,22 @@ async def test_repeated_mentions_of_an_activity_are_limited_in_bytes(
     assert [len(item.json()["statements"]) for item in answers] == [1, 1, 1, 1]
     for answer in answers:
         assert len(answer.content) < 2 * 10_000 + 200 * 40
+
+
+async def test_definitions_are_added_outside_the_event_loop(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def localized(definition: Json, languages: Sequence[str]) -> Json:
+        threads.append(threading.current_thread())
+        return definition
+
+    monkeypatch.setattr(formats, "localized", localized)
+    await send(partner, [defining("http://example.com/short", "x")])
+    await canonical(partner)
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_canonical_page_looks_up_a_limited_number_of_activities(
