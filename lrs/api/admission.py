@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from starlette.types import Scope
+from starlette.types import Scope, Send
+
+MAX_UNSLICED_BYTES = 65_536
+"""A larger response is sent in slices."""
 
 MAX_ANONYMOUS_BODY_BYTES = 65_536
 """Bytes of a body that may be read before the request is authenticated."""
@@ -26,6 +29,9 @@ class Admission(Protocol):
     def hold_response(self, size: int) -> None:
         """Hold the bytes of a response. Raises Overloaded, unless the request may have written."""
 
+    def in_slices(self, send: Send) -> Send:
+        """A function that sends large bodies in slices, as the client reads them."""
+
 
 class _Unlimited:
     """The admission of an application that is not behind load shedding."""
@@ -37,6 +43,9 @@ class _Unlimited:
 
     def hold_response(self, size: int) -> None:
         """Nothing is held."""
+
+    def in_slices(self, send: Send) -> Send:
+        return send
 
 
 _UNLIMITED = _Unlimited()

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from lrs.api import paths, problem_details, time_limit
-from lrs.api.admission import admission
+from lrs.api.admission import MAX_UNSLICED_BYTES, admission
 from lrs.api.request_parsing import raw_path
 from lrs.errors import MethodNotAllowed, NotFound
 
@@ -90,6 +90,9 @@ class Router(routing.Router):
             response = await self._response(scope, receive)
             if (charge := scope.get("charge")) is not None:
                 response.raw_headers += charge.headers()
+            body = getattr(response, "body", None)
+            if body is None or len(body) > MAX_UNSLICED_BYTES:
+                send = admission(scope).in_slices(send)
             await response(scope, receive, send)
         finally:
             if (charge := scope.pop("charge", None)) is not None:

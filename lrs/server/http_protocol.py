@@ -26,7 +26,13 @@ from lrs.server.error_responses import (
     TOO_MANY_CONNECTIONS,
     UNSUPPORTED_TRANSFER_ENCODING,
 )
-from lrs.server.load_shedding import CONNECTIONS, AcceptedRequest, Account, LoadShedder
+from lrs.server.load_shedding import (
+    AUTHORIZATION,
+    CONNECTIONS,
+    AcceptedRequest,
+    Account,
+    LoadShedder,
+)
 
 REJECTION_DELAY = 0.05
 """Seconds before a rejection. A client that ignores Retry-After and retries immediately would
@@ -64,7 +70,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._measured_at: float | None = None
         self._write_paused_since: float | None = None
         self._reading_body = False
-        self._reading_header = False
         self._parser_progressed = False
         self._header_bytes = 0
         self._body_bytes = self._measured_bytes = 0
@@ -104,7 +109,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         # neither them nor a message, and are no body, count against their limit.
         if not self._parser_progressed:
             self._header_bytes += len(data)
-        elif self._reading_header:
+        elif not self._reading_body and self.scope is not self.cycle.scope:  # the next header
             self._header_bytes = _header_size(self.url, self.headers)
             self._request_since = self._request_since or self.loop.time()
         else:
@@ -119,7 +124,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             held += self._body_bytes
         if held:
             self._shedder.anonymous_bytes.set(self, held)
-        else:
+        elif self._shedder.anonymous_bytes.total:
             self._shedder.anonymous_bytes.release(self)
 
     def _parse(self, data: bytes) -> None:
@@ -135,10 +140,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
-    def on_message_begin(self) -> None:
-        self._reading_header = True
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
         self._parser_progressed = True
         if refusal := self._refusal():
@@ -146,30 +147,38 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             raise _StopParsing
         if self._is_upgrade():
             return
-        self._reading_header, self._reading_body = False, True
+        self._reading_body = True
         self._body_bytes, self._measured_at = 0, None
         super().on_headers_complete()
 
     def _refusal(self) -> bytes:
         """The response that refuses a request for its header fields; empty for a valid request."""
-        hosts = codings = 0
+        size, hosts, codings, authorization = len(self.url), 0, 0, b""
         for name, value in self.headers:
+            size += len(name) + len(value)
             if name == b"host":
                 hosts += 1
                 if not _HOST.fullmatch(value):
                     return INVALID_HOST
+            elif name == b"authorization":
+                authorization = authorization or value
             elif name == b"transfer-encoding":
                 codings += 1
                 if value.lower() != b"chunked":
                     return UNSUPPORTED_TRANSFER_ENCODING
-        is_http_1_0 = self.parser.get_http_version() == "1.0"
-        if hosts > 1 or not (hosts or is_http_1_0):
-            return INVALID_HOST
-        if codings > 1 or (codings and is_http_1_0):
-            return UNSUPPORTED_TRANSFER_ENCODING
-        if _header_size(self.url, self.headers) > MAX_HEADER_BYTES:
+        if (hosts != 1 or codings) and not self._is_unambiguous(hosts, codings):
+            return INVALID_HOST if hosts != 1 else UNSUPPORTED_TRANSFER_ENCODING
+        if size > MAX_HEADER_BYTES:
             return HEADER_TOO_LARGE
+        is_signature = authorization[:6].lower() == b"oauth "
+        self.scope[AUTHORIZATION] = b"" if is_signature else authorization  # type: ignore[literal-required]
         return b""
+
+    def _is_unambiguous(self, hosts: int, codings: int) -> bool:
+        """Whether header fields occur as often as the version of HTTP allows."""
+        if self.parser.get_http_version() == "1.0":
+            return hosts <= 1 and codings == 0
+        return hosts == 1 and codings <= 1
 
     def _is_upgrade(self) -> bool:
         """Upgrade is ignored (RFC 9110, section 7.8); Java's HTTP client sends it by default.
@@ -197,7 +206,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             return
         self._request_since = None
         self._reading_body = False
-        self._set_evictable(False)
+        if self._account is None:
+            self._set_evictable(False)
         super().on_message_complete()
 
     # Load shedding
@@ -228,8 +238,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._accepted = None
-        self._set_evictable(True)
-        self._shedder.anonymous_bytes.release(self)
+        if self._account is None:
+            self._set_evictable(True)
+        if self._shedder.anonymous_bytes.total:
+            self._shedder.anonymous_bytes.release(self)
         self.transport.flush()  # type: ignore[attr-defined]
         super().on_response_complete()
 
@@ -249,17 +261,17 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     # Timeouts
 
-    @property
-    def is_write_paused(self) -> bool:
-        return self._write_paused_since is not None
-
     def pause_writing(self) -> None:
         self._write_paused_since = self.loop.time()
+        if self._accepted:
+            self._accepted.set_waiting(True)
         self._set_evictable(True)
         super().pause_writing()
 
     def resume_writing(self) -> None:
         self._write_paused_since = None
+        if self._accepted:
+            self._accepted.set_waiting(False)
         super().resume_writing()
 
     def check_timeouts(self, now: float) -> None:

@@ -20,7 +20,8 @@ The HTTP protocol calls `accept` after the header fields. Handlers reach the `Ac
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,6 +36,9 @@ T = TypeVar("T")
 
 FREE_BYTES = MAX_ANONYMOUS_BODY_BYTES
 """Bytes of a body, and of a response, that are not counted after authentication."""
+
+AUTHORIZATION = "lrs.authorization"
+"""The key in a scope of the Authorization header; empty for OAuth 1.0, which differs every time."""
 
 # Health checks and metrics must work under load: they have an account of their own.
 _PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -59,10 +63,17 @@ _UNLIMITED = 1 << 62
 class Account:
     """What a credential, a partner or the whole worker holds of each resource, and may hold.
 
-    What an account holds, its parent holds too.
+    What an account holds, its parent holds too. `owner` is the key and the partner of a credential.
     """
 
-    def __init__(self, name: str, limits: tuple[int, ...], parent: Account | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        limits: tuple[int, ...],
+        parent: Account | None = None,
+        owner: tuple[str, str] | None = None,
+    ) -> None:
+        self.owner = owner
         self._name = name
         self._limits = limits
         self._held = [0] * len(limits)
@@ -72,15 +83,22 @@ class Account:
     def is_idle(self) -> bool:
         return not any(self._held)
 
-    def held(self, resource: int) -> int:
-        return self._held[resource]
-
     def full(self, resource: int, amount: int = 1) -> str:
         """The name of the account in the chain that has no room; empty if all have."""
         for account in self._chain:
             if account._held[resource] + amount > account._limits[resource]:
                 return account._name
         return ""
+
+    def accepts(self, *, is_read: bool) -> bool:
+        """Whether there is room for another request; for a read, also for its response."""
+        for account in self._chain:
+            held, limits = account._held, account._limits
+            if held[WORKING] >= limits[WORKING] or held[REQUESTS] >= limits[REQUESTS]:
+                return False
+            if is_read and held[RESPONSE_BYTES] >= limits[RESPONSE_BYTES]:
+                return False
+        return True
 
     def require_room(self, resource: int, amount: int) -> None:
         """Raises Overloaded if the account may not hold that much more."""
@@ -93,6 +111,13 @@ class Account:
         for account in self._chain:
             account._held[resource] += amount
 
+    def add_requests(self, count: int) -> None:
+        """Hold so many more requests that are being worked on."""
+        for account in self._chain:
+            held = account._held
+            held[WORKING] += count
+            held[REQUESTS] += count
+
 
 def overloaded(reason: str = "Too many concurrent requests") -> Overloaded:
     return Overloaded(f"{reason}; nothing was stored.", headers={"Retry-After": "1"})
@@ -100,10 +125,6 @@ def overloaded(reason: str = "Too many concurrent requests") -> Overloaded:
 
 class Connection(Protocol):
     """A client connection, as load shedding sees it."""
-
-    @property
-    def is_write_paused(self) -> bool:
-        """Whether the client has not read what was sent to it."""
 
     def identified(self, account: Account) -> None:
         """A request of the connection is authenticated."""
@@ -151,7 +172,6 @@ class LoadShedder:
             self._worker,
         )
         self._probes = Account("health checks", self._limits_of(share))
-        self.anonymous_accounts = (self._anonymous, self._probes)
         self._partners: dict[str, Account] = {}
         self._credentials: dict[tuple[str, str], Account] = {}
         # Accounts by Authorization header: a request of a client that is over its share is
@@ -164,14 +184,14 @@ class LoadShedder:
 
     def accept(self, scope: Mapping[str, Any], connection: Connection) -> AcceptedRequest | None:
         """The application for a request; None if the request is to be rejected."""
-        authorization = _authorization(scope)
-        account = self._recognized.get(authorization, self._anonymous)
+        account = self._recognized.get(scope[AUTHORIZATION], self._anonymous)
         if scope["path"] in _PROBE_PATHS:
             account = self._probes
-        elif account.full(WORKING) or account.full(REQUESTS) or _has_unread(account, scope):
+        elif not account.accepts(is_read=scope["method"] in _SAFE_METHODS):
             metrics.SHED_REQUESTS.inc()
             return None
-        return AcceptedRequest(self, connection, account, authorization)
+        is_anonymous = account is self._anonymous or account is self._probes
+        return AcceptedRequest(self, connection, account, is_anonymous=is_anonymous)
 
     @property
     def is_full(self) -> bool:
@@ -194,7 +214,7 @@ class LoadShedder:
             limits = self._authenticated_limits(self.limits.partner_share)
             self._partners[partner] = Account("this partner", limits, self._worker)
         limits = self._authenticated_limits(self.limits.credential_share)
-        account = Account("this credential", limits, self._partners[partner])
+        account = Account("this credential", limits, self._partners[partner], (key, partner))
         self._credentials[key, partner] = account
         return account
 
@@ -226,58 +246,28 @@ def _without_idle(accounts: dict[T, Account]) -> dict[T, Account]:
     return {key: account for key, account in accounts.items() if not account.is_idle}
 
 
-def _has_unread(account: Account, scope: Mapping[str, Any]) -> bool:
-    """Whether the client may request no more before it reads its responses."""
-    return scope["method"] in _SAFE_METHODS and bool(account.full(RESPONSE_BYTES))
-
-
-def _authorization(scope: Mapping[str, Any]) -> bytes:
-    """The Authorization header; empty for OAuth 1.0 signatures, which differ in every request."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return b"" if value[:6].lower() == b"oauth " else bytes(value)
-    return b""
-
-
 class AcceptedRequest:
     """One request: what it holds, from its acceptance until its client has the response."""
 
-    __slots__ = (
-        "_account",
-        "_authorization",
-        "_connection",
-        "_free_bytes",
-        "_held_body",
-        "_held_response",
-        "_receive",
-        "_scope",
-        "_send",
-        "_shedder",
-        "_unread",
-    )
-
+    _free_bytes = FREE_BYTES
+    _held_body = 0
+    _held_response = 0
+    _is_waiting = False
+    _has_ended = False
+    _unread: Message | None = None
     _scope: Scope
     _receive: Receive
-    _send: Send
 
     def __init__(
-        self, shedder: LoadShedder, connection: Connection, account: Account, authorization: bytes
+        self, shedder: LoadShedder, connection: Connection, account: Account, *, is_anonymous: bool
     ) -> None:
         self._shedder = shedder
         self._connection = connection
         self._account = account
-        self._authorization = authorization
-        self._free_bytes = FREE_BYTES
-        self._held_body = self._held_response = 0
-        self._unread: Message | None = None
-        account.add(WORKING, 1)
-        account.add(REQUESTS, 1)
-        if not self.is_anonymous:
+        self.is_anonymous = is_anonymous
+        account.add_requests(1)
+        if not is_anonymous:
             connection.identified(account)
-
-    @property
-    def is_anonymous(self) -> bool:
-        return self._account in self._shedder.anonymous_accounts
 
     @property
     def is_worker_full(self) -> bool:
@@ -285,24 +275,24 @@ class AcceptedRequest:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["admission"] = self
-        self._scope, self._receive, self._send = scope, receive, send
+        self._scope, self._receive = scope, receive
         try:
-            await self._shedder.app(scope, self.receive, self.send)
+            await self._shedder.app(scope, self.receive, send)
         finally:
             self._release()
+            self._has_ended = True
 
     def identify(self, key: str, partner: str) -> None:
         """Charge the request to its credential. Raises Overloaded beyond a share."""
-        account = self._shedder.account(key, partner, self._authorization)
-        if account is self._account:
+        if self._account.owner == (key, partner):
             return
+        account = self._shedder.account(key, partner, self._scope[AUTHORIZATION])
         if self._scope["method"] in _SAFE_METHODS:
             account.require_room(RESPONSE_BYTES, 1)
         account.require_room(REQUESTS, 1)
         self._release()
-        self._account = account
-        account.add(WORKING, 1)
-        account.add(REQUESTS, 1)
+        self._account, self.is_anonymous = account, False
+        account.add_requests(1)
         self._connection.identified(account)
 
     def hold_response(self, size: int) -> None:
@@ -314,11 +304,23 @@ class AcceptedRequest:
         self._account.add(RESPONSE_BYTES, size)
         self._held_response += size
 
+    def in_slices(self, send: Send) -> Send:
+        """A function that sends large bodies in slices.
+
+        The transport would keep all that the client has not read. uvicorn sends a message only once
+        the client has read most of those before it.
+        """
+        return partial(self._send_slices, send)
+
     async def receive(self) -> Message:
         """The next part of the body. Raises Overloaded, and TooLarge before authentication."""
         message, self._unread = self._unread, None
         if message is None:
-            message = await self._wait_for_client(self._receive())
+            self.set_waiting(True)
+            try:
+                message = await self._receive()
+            finally:
+                self.set_waiting(False)
         body = message.get("body", b"")
         excess = len(body) - self._free_bytes
         if excess <= 0:
@@ -339,42 +341,31 @@ class AcceptedRequest:
             )
         return message
 
-    async def send(self, message: Message) -> None:
+    async def _send_slices(self, send: Send, message: Message) -> None:
         body = message.get("body", b"")
-        if len(body) > FREE_BYTES:
-            await self._send_slices(message, body)
-        elif self._connection.is_write_paused:
-            await self._wait_for_client(self._send(message))
-        else:
-            await self._send(message)
-
-    async def _send_slices(self, message: Message, body: bytes) -> None:
-        """Send a large body in slices: the transport would keep all that the client has not read.
-
-        uvicorn sends a message only once the client has read most of those before it.
-        """
+        if len(body) <= FREE_BYTES:
+            await send(message)
+            return
         streamed = max(0, len(body) - self._held_response)
         self._account.add(RESPONSE_BYTES, streamed)
         try:
             for start in range(0, len(body), FREE_BYTES):
-                part = {**message, "body": body[start : start + FREE_BYTES], "more_body": True}
-                await self._wait_for_client(self._send(part))
-            await self._wait_for_client(self._send({**message, "body": b""}))
+                part = body[start : start + FREE_BYTES]
+                await send({**message, "body": part, "more_body": True})
+            await send({**message, "body": b""})
         finally:
             self._account.add(RESPONSE_BYTES, -streamed)
 
-    async def _wait_for_client(self, transfer: Awaitable[T]) -> T:
-        account = self._account
-        account.add(WORKING, -1)
-        try:
-            return await transfer
-        finally:
-            account.add(WORKING, 1)
+    def set_waiting(self, is_waiting: bool) -> None:
+        """Whether the request waits for its client: then it does not count as working."""
+        if is_waiting != self._is_waiting and not self._has_ended:
+            self._is_waiting = is_waiting
+            self._account.add(WORKING, -1 if is_waiting else 1)
 
     def _release(self) -> None:
+        self.set_waiting(False)
         account = self._account
-        account.add(WORKING, -1)
-        account.add(REQUESTS, -1)
+        account.add_requests(-1)
         if self._held_body:
             account.add(BODY_BYTES, -self._held_body)
         if self._held_response:

@@ -211,7 +211,7 @@ class Pages:
             await respond(send, error.status)
             return
         self.built += 1
-        await respond(send, 200, b"x" * self.size)
+        await respond(admission.in_slices(send), 200, b"x" * self.size)
 
 
 def silent_client(port: int, key: str) -> socket.socket:

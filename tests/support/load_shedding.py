@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import httpx
@@ -42,6 +42,8 @@ class Work:
             more = True
             while more:
                 message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
                 self.received += len(message.get("body", b""))
                 more = message.get("more_body", False)
         except LRSError as error:
@@ -67,10 +69,15 @@ async def serving(app: ASGIApp, limits: Limits | None = None) -> AsyncIterator[i
     shedder = LoadShedder(app, limits)
     config = uvicorn.Config(shedder, log_config=None, lifespan="off", proxy_headers=False)
     config.load()
-    connection = partial(LimitedHttpProtocol, config, ServerState(), {})
+    state = ServerState()
+    connection = partial(LimitedHttpProtocol, config, state, {})
     server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+    for open_connection in list(state.connections):
+        open_connection.transport.abort()
+    with suppress(TimeoutError):
+        await until(lambda: not state.tasks, seconds=0.5)
 
 
 @asynccontextmanager
@@ -81,8 +88,8 @@ async def client(app: ASGIApp, limits: Limits | None = None) -> AsyncIterator[ht
             yield http
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
