@@ -281,6 +281,7 @@ class AcceptedRequest:
         finally:
             self._release()
             self._has_ended = True
+            del scope["admission"]  # a reference cycle, which only the garbage collector would free
 
     def identify(self, key: str, partner: str) -> None:
         """Charge the request to its credential. Raises Overloaded beyond a share."""

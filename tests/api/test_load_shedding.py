@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from lrs.errors import Overloaded
 from lrs.server.limits import Limits
 from lrs.settings import Settings
 from tests.support.app import serving as serving_lrs
-from tests.support.load_shedding import LAST, POST, Work, answer_to, client, serving, until
+from tests.support.load_shedding import (
+    LAST,
+    POST,
+    Work,
+    answer_to,
+    client,
+    respond,
+    serving,
+    until,
+)
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
@@ -197,3 +209,22 @@ async def test_concurrent_batches_beyond_the_queue_limit_wait(
             )
         )
     assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_request_is_freed_without_the_garbage_collector() -> None:
+    """It runs rarely: reference cycles would keep the memory of thousands of requests."""
+    requests: list[weakref.ref[object]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        requests.append(weakref.ref(scope["admission"]))
+        scope["admission"].identify("key", "partner")
+        await respond(send, 200)
+
+    async with client(app) as http:
+        gc.disable()
+        try:
+            await http.get("/")
+            await http.get("/")
+            assert requests[0]() is None
+        finally:
+            gc.enable()
