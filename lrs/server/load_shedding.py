@@ -184,7 +184,7 @@ class LoadShedder:
 
     def accept(self, scope: Mapping[str, Any], connection: Connection) -> AcceptedRequest | None:
         """The application for a request; None if the request is to be rejected."""
-        account = self._recognized.get(scope[AUTHORIZATION], self._anonymous)
+        account = self._recognized.get(scope.get(AUTHORIZATION, b""), self._anonymous)
         if scope["path"] in _PROBE_PATHS:
             account = self._probes
         elif not account.accepts(is_read=scope["method"] in _SAFE_METHODS):
@@ -287,7 +287,7 @@ class AcceptedRequest:
         """Charge the request to its credential. Raises Overloaded beyond a share."""
         if self._account.owner == (key, partner):
             return
-        account = self._shedder.account(key, partner, self._scope[AUTHORIZATION])
+        account = self._shedder.account(key, partner, self._scope.get(AUTHORIZATION, b""))
         if self._scope["method"] in _SAFE_METHODS:
             account.require_room(RESPONSE_BYTES, 1)
         account.require_room(REQUESTS, 1)
