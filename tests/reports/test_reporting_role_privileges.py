@@ -138,11 +138,11 @@ async def test_open_transaction_of_the_role_does_not_delay_references(
 ) -> None:
     """Only a role that may insert statements counts as another open writer."""
     grant = await granted(reports, partner)
-    query, pool = resources.query("has_open_writers"), services.database.readers
+    query, pool = resources.query("list_open_writers"), services.database.readers
     async with connected(grant["url"], application_name=WRITER) as reader, reader.transaction():
         await reader.execute("select 1")
-        assert not (await pool.fetchrow(query, WRITER, None))["has_open_writers"]
+        assert not await pool.fetch(query, WRITER)
         async with slow_writer.transaction():
             await slow_writer.execute("select 1")
-            assert (await pool.fetchrow(query, WRITER, None))["has_open_writers"]
+            assert await pool.fetch(query, WRITER)
     await reports("revoke", partner.name)
