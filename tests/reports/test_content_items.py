@@ -161,9 +161,9 @@ async def test_closed_pipe_ends_the_list_without_an_error(
 ) -> None:
     await content(services, operator, COURSE)
 
-    def stop(_: object) -> str:
+    def stop(_: object) -> tuple[object, ...]:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr(content_items, "_format_item", stop)
+    monkeypatch.setattr(content_items, "_columns", stop)
     result = await asyncio.to_thread(run, "content", "list", operator.name)
     assert result.stderr == ""
