@@ -37,6 +37,7 @@ _POLL_INTERVAL = 0.002
 _MAX_FLOOR_AGE = timedelta(seconds=0.25)
 """The watermark of a partner without new statements is at most this much older than its reading."""
 _REPORTED_STEP = timedelta(seconds=0.1)
+_WARNING_INTERVAL = 60.0
 _MICROSECOND = timedelta(microseconds=1)
 
 _log = logging.getLogger("lrs.store")
@@ -85,7 +86,7 @@ class WatermarkReader:
         self._cache: dict[int | None, tuple[float, datetime]] = {}
         self._loader: BatchLoader[int | None, _Snapshot] = BatchLoader(self._fetch)
         self._raises: SingleFlight[None, None] = SingleFlight(self._raise_floor)
-        self._clock_behind = False
+        self._next_warning = 0.0
 
     async def cached_watermark(self, partner_id: int | None = None) -> datetime:
         """A watermark that was read at most `max_age` ago. For responses that are not lists.
@@ -167,12 +168,12 @@ class WatermarkReader:
     def _report_clock(self, step: timedelta) -> None:
         seconds = max(0.0, step.total_seconds())
         metrics.CLOCK_BEHIND.set(seconds)
-        if step > _REPORTED_STEP and not self._clock_behind:
+        if step > _REPORTED_STEP and time.monotonic() > self._next_warning:
             _log.warning(
                 "the clock of the database is behind the last statement: `stored` runs ahead of it",
                 extra={"seconds": round(seconds, 3)},
             )
-        self._clock_behind = step > _REPORTED_STEP
+            self._next_warning = time.monotonic() + _WARNING_INTERVAL
 
     async def _raise_floor(self, _: None) -> None:
         with translate_errors():
