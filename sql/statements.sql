@@ -275,32 +275,28 @@ from statement
 where statement.partner_id = $1 and statement.statement_id = any($2::uuid[]);
 
 -- name: get_watermark
--- Candidates for the watermarks of partners ($2, null for none): the last `stored`, or the floor if
--- it is later. A writer whose snapshot is later than this one stores after the candidate, whatever
--- the clock does. So the candidate is a watermark once the writers that are open now have ended.
--- PostgreSQL takes the snapshot before it reads pg_stat_activity, and `now` afterwards. A writer is
--- open from before its snapshot until its rows are visible; it stores at xact_start or later.
+-- A candidate for the watermark of a partner ($2, null for none): the last `stored`, or the floor
+-- if it is later. A writer whose snapshot is later than this one stores after the candidate,
+-- whatever the clock does. So the candidate is a watermark once the writers that are open now have
+-- ended. PostgreSQL takes the snapshot before it reads pg_stat_activity, and `now` afterwards. A
+-- writer is open from before its snapshot until its rows are visible; it stores at xact_start or
+-- later.
 --
 -- Writers are recognized by application_name ($1) and the privilege to insert, because a reporting
 -- role can choose any name. `writers_hidden`: the state of a writer cannot be seen; `standby`: none
 -- can. In both cases there is no watermark.
 select
-    array(
-        select
-            greatest(
-                (select floor from statement_clock order by floor desc limit 1),
-                (
-                    select stored_at(sequence)
-                    from statement
-                    where statement.partner_id = item.partner_id and statement.sequence > 0
-                    order by sequence desc
-                    limit 1
-                ),
-                'epoch'::timestamptz
-            )
-        from unnest($2::integer[]) with ordinality as item (partner_id, ordinal)
-        order by item.ordinal
-    ) as candidates,
+    greatest(
+        (select floor from statement_clock order by floor desc limit 1),
+        (
+            select stored_at(sequence)
+            from statement
+            where partner_id = $2 and sequence > 0
+            order by sequence desc
+            limit 1
+        ),
+        'epoch'
+    ) as candidate,
     activity.pids,
     activity.xact_starts,
     activity.writers_hidden,

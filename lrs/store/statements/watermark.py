@@ -16,11 +16,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lrs import resources
-from lrs.errors import Unavailable
+from lrs.errors import LRSError, Unavailable
 from lrs.observability import metrics
 from lrs.store.batching import BatchLoader, SingleFlight
 from lrs.store.postgres import WRITER, Database, translate_errors
@@ -34,11 +35,13 @@ _OPEN_WRITERS_TIMEOUT = 0.25
 _CLOCK_BEHIND_TIMEOUT = 5.0
 """The same, while the clock is behind the candidate: then starts cannot be compared."""
 _POLL_INTERVAL = 0.002
-_MAX_FLOOR_AGE = timedelta(seconds=0.25)
+_MAX_CANDIDATE_AGE = timedelta(seconds=1)
 """The watermark of a partner without new statements is at most this much older than its reading."""
-_REPORTED_STEP = timedelta(seconds=0.1)
+_REPORTED_SECONDS = 0.1
 _WARNING_INTERVAL = 60.0
 _MICROSECOND = timedelta(microseconds=1)
+
+_NO_WRITERS: frozenset[tuple[int, datetime]] = frozenset()
 
 _log = logging.getLogger("lrs.store")
 
@@ -85,7 +88,9 @@ class WatermarkReader:
         self._max_age = max_age
         self._cache: dict[int | None, tuple[float, datetime]] = {}
         self._loader: BatchLoader[int | None, _Snapshot] = BatchLoader(self._fetch)
+        self._raise: asyncio.Task[None] | None = None
         self._raises: SingleFlight[None, None] = SingleFlight(self._raise_floor)
+        self._clock_is_behind = True
         self._next_warning = 0.0
 
     async def cached_watermark(self, partner_id: int | None = None) -> datetime:
@@ -116,9 +121,12 @@ class WatermarkReader:
     async def _load_recent(self, partner_id: int | None) -> _Snapshot:
         """A snapshot with a recent candidate, also of a partner without new statements."""
         snapshot = await self._loader.load(partner_id)
-        if snapshot.now - snapshot.candidate > _MAX_FLOOR_AGE:
+        age = snapshot.now - snapshot.candidate
+        if age > _MAX_CANDIDATE_AGE:
             await self._raises.load(None)
-            snapshot = await self._loader.load(partner_id)
+            return await self._loader.load(partner_id)
+        if age > _MAX_CANDIDATE_AGE / 4 and self._raise is None:
+            self._raise = asyncio.create_task(self._raise_in_background(), context=Context())
         return snapshot
 
     async def _wait_for_writers(self, partner_id: int | None, first: _Snapshot) -> WatermarkReading:
@@ -152,28 +160,47 @@ class WatermarkReader:
         return max(watermark, last)
 
     async def _fetch(self, partner_ids: Sequence[int | None]) -> Sequence[_Snapshot]:
+        first, *others = distinct = list(dict.fromkeys(partner_ids))
+        if not others:
+            return [await self._read(first)] * len(partner_ids)
+        snapshots = dict(
+            zip(distinct, await asyncio.gather(*map(self._read, distinct)), strict=True)
+        )
+        return [snapshots[partner_id] for partner_id in partner_ids]
+
+    async def _read(self, partner_id: int | None) -> _Snapshot:
         with translate_errors():
-            (row,) = await self._database.readers.fetch(_SQL, WRITER, partner_ids)
-        if row["standby"]:
+            (row,) = await self._database.readers.fetch(_SQL, WRITER, partner_id)
+        candidate, pids, starts, writers_hidden, is_standby, now = row
+        if is_standby:
             raise Unavailable("The database is a standby and has no watermark. Use the primary.")
-        if row["writers_hidden"]:
+        if writers_hidden:
             raise Unavailable(
                 "The transactions of other writers are hidden. All servers must connect as the "
                 "same role or as members of pg_read_all_stats, with track_activities on."
             )
-        writers = frozenset(zip(row["pids"] or (), row["xact_starts"] or (), strict=True))
-        self._report_clock(max(row["candidates"]) - row["now"])
-        return [_Snapshot(row["now"], candidate, writers) for candidate in row["candidates"]]
+        if self._clock_is_behind or now <= candidate:
+            self._report_clock(max(0.0, (candidate - now).total_seconds()))
+        writers = frozenset(zip(pids, starts, strict=True)) if pids else _NO_WRITERS
+        return _Snapshot(now, candidate, writers)
 
-    def _report_clock(self, step: timedelta) -> None:
-        seconds = max(0.0, step.total_seconds())
-        metrics.CLOCK_BEHIND.set(seconds)
-        if step > _REPORTED_STEP and time.monotonic() > self._next_warning:
+    def _report_clock(self, seconds_behind: float) -> None:
+        self._clock_is_behind = seconds_behind > 0
+        metrics.CLOCK_BEHIND.set(seconds_behind)
+        if seconds_behind > _REPORTED_SECONDS and time.monotonic() > self._next_warning:
+            self._next_warning = time.monotonic() + _WARNING_INTERVAL
             _log.warning(
                 "the clock of the database is behind the last statement: `stored` runs ahead of it",
-                extra={"seconds": round(seconds, 3)},
+                extra={"seconds": round(seconds_behind, 3)},
             )
-            self._next_warning = time.monotonic() + _WARNING_INTERVAL
+
+    async def _raise_in_background(self) -> None:
+        """So that readings which follow each other need not wait for it."""
+        try:
+            await self._raises.load(None)
+        except LRSError as error:
+            _log.warning("cannot raise the floor of `stored`: %s", error.detail_with_cause)
+        self._raise = None
 
     async def _raise_floor(self, _: None) -> None:
         with translate_errors():
