@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
-from lrs.server.limits import Limits
+from lrs.server.worker_limits import Limits
 
 
 class ClientConnection(Protocol):

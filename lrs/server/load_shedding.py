@@ -30,7 +30,7 @@ from lrs.api.admission import MAX_ANONYMOUS_BODY_BYTES
 from lrs.errors import Overloaded, TooLarge
 from lrs.observability import metrics
 from lrs.server.connection_limits import ConnectionLimits
-from lrs.server.limits import Limits
+from lrs.server.worker_limits import Limits
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from uvicorn.server import ServerState
 from lrs.errors import OperatorError
 from lrs.server.error_responses import OVERLOADED_BODY, OVERLOADED_HEADER
 from lrs.server.http_protocol import LimitedHttpProtocol
-from lrs.server.limits import Limits
 from lrs.server.load_shedding import LoadShedder
+from lrs.server.worker_limits import Limits
 
 
 async def check_uvicorn() -> None:

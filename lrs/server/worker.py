@@ -16,9 +16,9 @@ from lrs.environment import from_environment
 from lrs.observability import logs
 from lrs.server.cut_requests import CutRequests
 from lrs.server.garbage_collection import tune_gc
-from lrs.server.limits import Limits
 from lrs.server.load_shedding import LoadShedder
 from lrs.server.proxy_headers import ProxyHeaders
+from lrs.server.worker_limits import Limits
 from lrs.settings import Settings
 
 

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from lrs.errors import Overloaded
-from lrs.server.limits import Limits
+from lrs.server.worker_limits import Limits
 from tests.support.alternate_syntax import authorization
 from tests.support.load_shedding import (
     LAST,

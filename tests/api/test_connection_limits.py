@@ -8,8 +8,8 @@ import time
 import pytest
 
 from lrs.server.connection_limits import ConnectionLimits, address_of
-from lrs.server.limits import Limits
 from lrs.server.serve import _uvicorn_config
+from lrs.server.worker_limits import Limits
 from lrs.settings import Settings
 from tests.support.load_shedding import LAST, POST, Work, answer_to, holding, serving, until
 

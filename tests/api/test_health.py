@@ -15,8 +15,8 @@ from starlette.responses import PlainTextResponse
 from lrs import __version__
 from lrs.api.readiness import Readiness, not_ready
 from lrs.api.services import Services
-from lrs.server.limits import Limits
 from lrs.server.load_shedding import LoadShedder
+from lrs.server.worker_limits import Limits
 from lrs.settings import Settings
 from lrs.store import migrations, write_probe
 from tests.support.app import serving

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from lrs.server.limits import Limits
+from lrs.server.worker_limits import Limits
 from tests.support.load_shedding import POST, answer_to, respond, serving
 
 

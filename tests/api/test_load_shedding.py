@@ -13,7 +13,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from lrs.errors import Overloaded
-from lrs.server.limits import Limits
+from lrs.server.worker_limits import Limits
 from lrs.settings import Settings
 from tests.support.app import serving as serving_lrs
 from tests.support.load_shedding import (

@@ -14,8 +14,8 @@ from uvicorn.server import ServerState
 
 from lrs.errors import LRSError
 from lrs.server.http_protocol import LimitedHttpProtocol
-from lrs.server.limits import Limits
 from lrs.server.load_shedding import LoadShedder
+from lrs.server.worker_limits import Limits
 
 POST = b"POST /slowly HTTP/1.1\r\nHost: x\r\n"
 LAST = POST + b"Connection: close\r\nContent-Length: 0\r\n\r\n"

@@ -32,7 +32,16 @@ from tests.support.partners import Partner
 from tests.support.statements import XAPI, statement
 
 KEY = ECKey.generate_key("P-256", {"kid": "issuer-1"})
-ABSENT = object()
+
+
+class _Absent:
+    """The value of a header or claim that is left out; its text is the same in every process."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = _Absent()
 
 
 def token(header: dict[str, Any] | None = None, **claims: Any) -> str:
