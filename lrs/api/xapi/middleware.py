@@ -62,7 +62,7 @@ class XAPIMiddleware:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or not scope["path"].startswith("/xapi/"):
+        if scope["type"] != "http" or not _is_xapi(scope["path"]):
             return self._app(scope, receive, send)
 
         async def send_with_headers(message: Message) -> None:
@@ -84,6 +84,10 @@ class XAPIMiddleware:
         if scope["method"] == "HEAD":
             send = alternate_syntax.without_body(send)
         await self._app(scope, receive, send)
+
+
+def _is_xapi(path: str) -> bool:
+    return path.startswith("/xapi/") or path == "/xapi"
 
 
 async def _add_headers(scope: Scope, message: Message) -> None:

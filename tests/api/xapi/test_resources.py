@@ -49,7 +49,7 @@ async def test_other_resources_require_version_and_credentials(
 @pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
 async def test_404_and_405_have_the_version_header(partner: Partner, version: str) -> None:
     headers = {VERSION: version, **partner.headers}
-    for resource in ("nothing", "", "statements/more", *(f"{item}/" for item in RESOURCES)):
+    for resource in ("nothing", "", "statements/more"):
         for method in ("GET", "POST", "PUT", "HEAD"):
             answer = await partner.http.request(method, f"/xapi/{resource}", headers=headers)
             assert (answer.status_code, answer.headers[VERSION]) == (404, version), resource

@@ -428,7 +428,9 @@ async def test_unavailable_database_returns_503_until_it_is_back(
                 await http.post("/oauth2/token", auth=("x", "y"), data={"grant_type": "x"}),
                 await http.get("/readyz"),
             ):
-                assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+                assert answer.status_code == 503
+                # The first write may notice only then that its connection is lost.
+                assert answer.json()["code"] in ("unavailable", "outcome-unknown")
                 assert answer.headers["content-type"] == "application/problem+json"
                 assert int(answer.headers["retry-after"]) >= 1
                 assert str(data) not in answer.text
