@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
-from starlette.types import Scope
+from starlette.types import Message, Scope
 
 from lrs.api import time_limit
 from lrs.api.services import Services
@@ -128,33 +128,53 @@ def require_json(request: Request) -> None:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body, of at most `limit` bytes. Raises TooLarge and UnsupportedMediaType."""
-    return b"".join([chunk async for chunk in body_chunks(request, limit)])
-
-
-async def body_chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body in parts as they arrive. Raises TooLarge, UnsupportedMediaType, Overloaded."""
-    encoding = header(request.scope, b"content-encoding")
-    if encoding and encoding.lower() not in _NO_ENCODING:
-        raise UnsupportedMediaType(
-            f"The Content-Encoding {encoding[:80]!r} is not supported. Send the body without one.",
-            headers={"Accept-Encoding": "identity"},
-        )
-    declared = header(request.scope, b"content-length") or ""
-    if _DIGITS.fullmatch(declared) and int(declared) > limit:
-        raise _too_large(limit)
+    """The body, of at most `limit` bytes. Raises TooLarge, UnsupportedMediaType, Overloaded."""
+    _require_acceptable_body(request.scope, limit)
+    chunks: list[bytes] = []
     size, more = 0, True
     time_limit.suspend(request.scope)
     while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise BadRequest("The connection was closed before the body was complete.")
-        chunk, more = message.get("body", b""), message.get("more_body", False)
+        chunk, more = _chunk(await request.receive())
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+    time_limit.restart(request.scope)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def body_chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body in parts as they arrive. Raises the same errors as `read_body`."""
+    _require_acceptable_body(request.scope, limit)
+    size, more = 0, True
+    time_limit.suspend(request.scope)
+    while more:
+        chunk, more = _chunk(await request.receive())
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
         yield chunk
     time_limit.restart(request.scope)
+
+
+def _require_acceptable_body(scope: Scope, limit: int) -> None:
+    """Raises UnsupportedMediaType for an encoded body, TooLarge for one declared larger."""
+    encoding = header(scope, b"content-encoding")
+    if encoding and encoding.lower() not in _NO_ENCODING:
+        raise UnsupportedMediaType(
+            f"The Content-Encoding {encoding[:80]!r} is not supported. Send the body without one.",
+            headers={"Accept-Encoding": "identity"},
+        )
+    declared = header(scope, b"content-length") or ""
+    if _DIGITS.fullmatch(declared) and int(declared) > limit:
+        raise _too_large(limit)
+
+
+def _chunk(message: Message) -> tuple[bytes, bool]:
+    """The part of the body in a message, and whether more follows. Raises BadRequest."""
+    if message["type"] == "http.disconnect":
+        raise BadRequest("The connection was closed before the body was complete.")
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(limit: int) -> TooLarge:

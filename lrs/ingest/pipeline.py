@@ -194,11 +194,21 @@ def _prepare_item(
     try:
         return prepare(parser(item, context), context, derived_ids)
     except TooLarge as problem:
-        return Outcome("too_large", None, problem)
+        return _refusal("too_large", None, problem)
     except InvalidStatement as problem:
-        return Outcome("invalid", problem.statement_id, problem)
+        return _refusal("invalid", problem.statement_id, problem)
     except MalformedJSON as problem:
-        return Outcome("invalid", None, problem)
+        return _refusal("invalid", None, problem)
+
+
+def _refusal(kind: OutcomeKind, statement_id: str | None, problem: LRSError) -> Outcome:
+    """The outcome of a refused item.
+
+    A traceback refers to its frames, and they to the item and to the outcome: a cycle that the
+    garbage collector does not see, because it does not track outcomes.
+    """
+    problem.__traceback__ = problem.__context__ = None
+    return Outcome(kind, statement_id, problem)
 
 
 def _reject_repeated_ids(

@@ -1,54 +1,31 @@
-"""Requests that are still running at the end of the shutdown timeout: they get 503."""
+"""Requests that are still running at the end of the shutdown timeout: they get 503.
+
+uvicorn cancels them. It would answer 500 and log a traceback for each.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
-from typing import ClassVar
+from contextlib import suppress
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from lrs.api import problem_details
 from lrs.errors import OutcomeUnknown
 
+_counted = 0
 
-class CutRequests:
-    """ASGI middleware that answers a cancelled request with 503, if its response has not begun.
 
-    uvicorn would answer 500 and log a traceback for each. `count` is the number of those in this
-    process that were complete.
-    """
+async def respond(scope: Scope, receive: Receive, send: Send, *, is_complete: bool) -> None:
+    """Answer a cancelled request with 503, unless its response has begun."""
+    global _counted
+    _counted += is_complete
+    with suppress(RuntimeError):  # the response has begun
+        await problem_details.response(_stopping())(scope, receive, send)
 
-    count: ClassVar[int] = 0
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = receiving = False
-
-        async def watched_receive() -> Message:
-            nonlocal receiving
-            receiving = True
-            message = await receive()
-            receiving = False
-            return message
-
-        def watched_send(message: Message) -> Awaitable[None]:
-            nonlocal started
-            started = True
-            return send(message)
-
-        try:
-            await self._app(scope, watched_receive, watched_send)
-        except asyncio.CancelledError:
-            if not receiving:
-                CutRequests.count += 1
-            if not started:
-                await problem_details.response(_stopping())(scope, receive, send)
+def count() -> int:
+    """The number of requests of this process that were cut; an unfinished upload is not one."""
+    return _counted
 
 
 def _stopping() -> OutcomeUnknown:

@@ -20,6 +20,7 @@ The HTTP protocol calls `accept` after the header fields. Handlers reach the `Ac
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -29,6 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lrs.api.admission import MAX_ANONYMOUS_BODY_BYTES
 from lrs.errors import Overloaded, TooLarge
 from lrs.observability import metrics
+from lrs.server import cut_requests
 from lrs.server.connection_limits import ConnectionLimits
 from lrs.server.worker_limits import Limits
 
@@ -254,6 +256,7 @@ class AcceptedRequest:
     _held_response = 0
     _is_waiting = False
     _has_ended = False
+    _is_incomplete = False
     _unread: Message | None = None
     _scope: Scope
     _receive: Receive
@@ -278,6 +281,8 @@ class AcceptedRequest:
         self._scope, self._receive = scope, receive
         try:
             await self._shedder.app(scope, self.receive, send)
+        except asyncio.CancelledError:
+            await cut_requests.respond(scope, receive, send, is_complete=not self._is_incomplete)
         finally:
             self._release()
             self._has_ended = True
@@ -320,6 +325,9 @@ class AcceptedRequest:
             self.set_waiting(True)
             try:
                 message = await self._receive()
+            except asyncio.CancelledError:
+                self._is_incomplete = True
+                raise
             finally:
                 self.set_waiting(False)
         body = message.get("body", b"")

@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 from lrs.app import create_app
 from lrs.environment import from_environment
 from lrs.observability import logs
-from lrs.server.cut_requests import CutRequests
 from lrs.server.garbage_collection import tune_gc
 from lrs.server.load_shedding import LoadShedder
 from lrs.server.proxy_headers import ProxyHeaders
@@ -32,7 +31,7 @@ def create_worker() -> ASGIApp:
     settings = from_environment()
     logging.config.dictConfig(logs.configuration(settings.log_level))
     app = LoadShedder(
-        CutRequests(ProxyHeaders(create_app(settings), settings.trusted_proxies)),
+        ProxyHeaders(create_app(settings), settings.trusted_proxies),
         _limits(settings),
     )
     tune_gc()

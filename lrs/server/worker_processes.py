@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from lrs.server.cut_requests import CutRequests
+from lrs.server import cut_requests
 from lrs.server.shutdown import FAILED, STOP_SIGNALS, Shutdown
 
 _log = logging.getLogger("lrs.server")
@@ -75,7 +75,7 @@ def _serve(
     server.run(listening)
     if not server.started:
         return 0  # stopped during the start
-    return FAILED if CutRequests.count else 0
+    return FAILED if cut_requests.count() else 0
 
 
 def _serve_in_process(

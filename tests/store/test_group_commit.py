@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -224,3 +226,26 @@ async def test_large_item_is_prepared_outside_the_event_loop(
     assert [outcome.kind for outcome in outcomes] == ["stored", "stored"]
     event_loop_thread = threading.get_ident()
     assert [thread == event_loop_thread for thread in threads] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "item", [b"{", b"{}", b'{"actor":"%b"}' % (b"x" * 1000), b'["%b"]' % (b"x" * 40_000)]
+)
+async def test_memory_of_a_refused_item_is_freed_without_the_garbage_collector(
+    partner: Partner, services: Services, item: bytes
+) -> None:
+    """Also of a large item, which is prepared in a thread."""
+    context = IngestContext(
+        partner.partner_id, partner.name, partner.home_page, None, "{}", 0, False, "1.0.3"
+    )
+    parser = StatementParser(500)
+    gc.disable()
+    try:
+        (outcome,) = await services.pipeline.submit([item], context, parser)
+        assert outcome.problem
+        problem = weakref.ref(outcome.problem)
+        del outcome
+        await asyncio.sleep(0.01)
+        assert problem() is None
+    finally:
+        gc.enable()

@@ -20,7 +20,7 @@ QUERIES = (
     "list_reference_chains",
     "list_waiting_references",
     "resolve_references",
-    "insert_statement",
+    "insert_plain_statements",
     "insert_statements",
 )
 MODES = ("force_generic_plan", "force_custom_plan")
@@ -107,7 +107,7 @@ def _arguments(name: str, partner_id: int) -> list[str]:
         "list_reference_chains": [one, "4194304"],
         "list_waiting_references": [one, "1000"],
         "resolve_references": [one, *["array[1]"] * 4, "array[null]::uuid[]"],
-        "insert_statement": [one[6:-9], *["null"] * 10],
+        "insert_plain_statements": [one, *["null"] * 11],
         "insert_statements": ["false", one, *["null"] * 29],
     }
     return [str(partner_id), *arguments[name]]

@@ -23,7 +23,7 @@ from lrs.xapi.definitions import identity_hash
 from lrs.xapi.signatures import Signature
 
 _INSERT = resources.query("insert_statements")
-_INSERT_ONE = resources.query("insert_statement")
+_INSERT_PLAIN = resources.query("insert_plain_statements")
 _STORED_DIGESTS = resources.query("list_stored_digests")
 
 NOTHING_INHERITED: Mapping[str, Inherited] = {}
@@ -118,11 +118,13 @@ async def insert_new(
     statement id; a StatementRef without an item in it stays pending. With `atomic`, raises
     BatchAborted unless all are new. Do not use `atomic` within a transaction, which it may abort.
     """
-    is_plain = not (atomic or pending.definitions or pending.names)
-    if is_plain and len(rows) == 1 and rows[0].target_id is None:
-        return await _insert_one(connection, partner_id, rows[0])
+    own = _columns(partner_id, rows, inherited)
+    references = _reference_columns(rows)
+    if not (atomic or pending.definitions or pending.names or references[0]):
+        return await _insert_plain(connection, partner_id, rows, own)
     columns = (
-        *_columns(partner_id, rows, inherited),
+        *own,
+        *references,
         *_pending_columns(pending),
         *_resolution_columns(rows, inherited),
         *key_set_columns(inherited, key_salt(partner_id)),
@@ -142,39 +144,31 @@ async def insert_new(
     return InsertedIds(frozenset(ids or ()), frozenset(waited_for or ()), frozenset(changed))
 
 
-async def _insert_one(connection: Connection, partner_id: int, row: StatementRow) -> InsertedIds:
-    salt = key_salt(partner_id)
+async def _insert_plain(
+    connection: Connection,
+    partner_id: int,
+    rows: Sequence[StatementRow],
+    columns: Sequence[Sequence[object]],
+) -> InsertedIds:
     (record,) = await connection.fetch(
-        _INSERT_ONE,
-        partner_id,
-        row.statement_id,
-        row.verb_key ^ salt,
-        row.authority_key ^ salt,
-        None if row.actor_key is None else row.actor_key ^ salt,
-        None if row.object_key is None else row.object_key ^ salt,
-        row.organization,
-        row.digest,
-        row.has_timestamp,
-        row.body,
-        [key ^ salt for key, _ in row.index_entries],
-        [roles for _, roles in row.index_entries],
+        _INSERT_PLAIN, partner_id, *(column or None for column in columns)
     )
-    stored, has_waiting = record
-    ids = frozenset((row.statement_id,) if stored else ())
-    return InsertedIds(ids, ids if has_waiting else frozenset(), frozenset())
+    stored, ids, waited_for = record
+    if stored == len(rows):
+        ids = [row.statement_id for row in rows]
+    return InsertedIds(frozenset(ids or ()), frozenset(waited_for or ()), frozenset())
 
 
 def _columns(
     partner_id: int, rows: Sequence[StatementRow], inherited: Mapping[str, Inherited]
 ) -> tuple[Sequence[object], ...]:
-    """Arrays of the columns of the rows, of their index entries and of their references."""
+    """Arrays of the columns of the rows and of their index entries."""
     salt = key_salt(partner_id)
     index_entries = [
         (row.statement_id, key ^ salt, roles)
         for row in rows
         for key, roles in (_own_entries(row, inherited) if row.target_id else row.index_entries)
     ]
-    references = [row for row in rows if row.target_id is not None]
     return (
         [row.statement_id for row in rows],
         [row.verb_key ^ salt for row in rows],
@@ -188,6 +182,12 @@ def _columns(
         [statement_id for statement_id, _, _ in index_entries],
         [key for _, key, _ in index_entries],
         [roles for _, _, roles in index_entries],
+    )
+
+
+def _reference_columns(rows: Sequence[StatementRow]) -> tuple[Sequence[object], ...]:
+    references = [row for row in rows if row.target_id is not None]
+    return (
         [row.statement_id for row in references],
         [row.target_id for row in references],
         [row.voids for row in references],
