@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from datetime import datetime
+from functools import lru_cache, partial
 from secrets import token_hex
 from urllib.parse import quote, urlencode
 
@@ -20,8 +22,12 @@ from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
 from lrs.store.statements import attachments, filters
+from lrs.store.statements.filters import StatementFilter
+from lrs.store.statements.page_loader import StatementPage
 from lrs.xapi import formats, multipart, statement_query
 from lrs.xapi.statement_query import Cursor, StatementQuery
+
+_MAX_SEARCH_SECONDS = 2.0
 
 SCOPES = (scopes.STATEMENTS_READ, scopes.STATEMENTS_READ_MINE)
 """The scopes of which a caller needs one."""
@@ -88,21 +94,42 @@ async def _page(
     watermark = reading.watermark
     if query.cursor:
         watermark = min(watermark, query.cursor.consistent_through)
-    statement_filter = filters.build_filter(
-        query,
+    load = partial(services.page_loader.load, caller.partner_id, read_at=reading.read_at)
+    build_filter = partial(
+        filters.build_filter,
         watermark=watermark,
         authority_key=_only_authority(caller),
         organization=organization,
     )
-    limit: int | None = statement_filter.limit
+    statement_filter, page = await _first_page_with_statements(query, build_filter, load, watermark)
+    text, limit = await _format(page.statements, query, request, caller)
     while limit:
-        statement_filter = replace(statement_filter, limit=limit)
-        page = await services.page_loader.load(caller.partner_id, statement_filter, reading.read_at)
+        page = await load(replace(statement_filter, limit=limit))
         text, limit = await _format(page.statements, query, request, caller)
     cursor = Cursor(page.last_sequence, watermark) if page.last_sequence is not None else None
     more = orjson.dumps(_more(request, query, cursor) if cursor else "")
     text = b"".join((b'{"statements":[', text, b'],"more":', more, b"}"))
     return StatementResult(text, page.statements, {CONSISTENT_THROUGH: timestamp(watermark)})
+
+
+async def _first_page_with_statements(
+    query: StatementQuery,
+    build_filter: Callable[[StatementQuery], StatementFilter],
+    load: Callable[[StatementFilter], Awaitable[StatementPage]],
+    watermark: datetime,
+) -> tuple[StatementFilter, StatementPage]:
+    """The page of a query, and its filter.
+
+    A page ends after a number of examined statements. While it is empty, the next one is searched,
+    for two seconds: some clients take an empty page for the end of the list.
+    """
+    deadline = time.monotonic() + _MAX_SEARCH_SECONDS
+    while True:
+        statement_filter = build_filter(query)
+        page = await load(statement_filter)
+        if page.statements or page.last_sequence is None or time.monotonic() > deadline:
+            return statement_filter, page
+        query = replace(query, cursor=Cursor(page.last_sequence, watermark))
 
 
 def _only_authority(caller: Caller) -> int | None:
