@@ -193,7 +193,7 @@ async def _results_of_repeated(
     reused = [item for item, result in results.items() if isinstance(result, NonceReused)]
     rows = [row for submission in reused for row in submission.rows]
     existing = await insert.find_existing(connection, partner_id, rows) if rows else {}
-    known: SubmissionResults = {}
+    resolved: SubmissionResults = {}
     for submission, result in results.items():
         if isinstance(result, NonceReused):
             stored = [existing.get((row.statement_id, row.digest)) for row in submission.rows]
@@ -201,13 +201,13 @@ async def _results_of_repeated(
                 item and item.digest == row.digest
                 for row, item in zip(submission.rows, stored, strict=True)
             )
-            known[submission] = [None] * len(stored) if is_written else result
+            resolved[submission] = [None] * len(stored) if is_written else result
         else:
-            known[submission] = [
+            resolved[submission] = [
                 None if item and item.digest == row.digest else item
                 for row, item in zip(submission.rows, result, strict=True)
             ]
-    return known
+    return resolved
 
 
 def _distinct_rows(group: Sequence[Submission]) -> dict[str, StatementRow]:

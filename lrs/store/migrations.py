@@ -81,8 +81,8 @@ async def migrate(
     with translate_errors():
         async with _connect(dsn) as connection:
             await _create_table(connection)
-            known = {row["version"] for row in await connection.fetch(_VERSIONS)}
-            pending = [item for item in migrations if item.version not in known]
+            recorded = {row["version"] for row in await connection.fetch(_VERSIONS)}
+            pending = [item for item in migrations if item.version not in recorded]
             applied = []
             for number, item in enumerate(pending, start=1):
                 label = f"migration {number} of {len(pending)}, {item.version:04} {item.name}"

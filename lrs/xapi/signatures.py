@@ -92,11 +92,11 @@ def signature_attachments(statement: Json) -> Iterator[tuple[int, Json]]:
 
 def check_number(statement: Json) -> list[Violation]:
     """The violation of a statement with more signatures than an LRS should verify."""
-    found = list(signature_attachments(statement))
-    if len(found) <= MAX_PER_STATEMENT:
+    present = list(signature_attachments(statement))
+    if len(present) <= MAX_PER_STATEMENT:
         return []
-    pointer = f"/attachments/{found[MAX_PER_STATEMENT][0]}"
-    detail = f"expected at most {MAX_PER_STATEMENT} signatures, found {len(found)}"
+    pointer = f"/attachments/{present[MAX_PER_STATEMENT][0]}"
+    detail = f"expected at most {MAX_PER_STATEMENT} signatures, found {len(present)}"
     return [Violation(pointer, detail, REQUIREMENT)]
 
 
