@@ -74,14 +74,17 @@ async def migrate(
 
     Each is committed by itself: after an interruption the next call continues with the first one
     that is missing. `report` gets a line at the start and the end of each migration, and every
-    `report_interval` seconds between. Servers that start together wait for each other. Raises
-    UnknownSchema if the database has a later version than the last migration.
+    `report_interval` seconds between; those of a new database are logged at level DEBUG. Servers
+    that start together wait for each other. Raises UnknownSchema if the database has a later
+    version than the last migration.
     """
     migrations = all_migrations() if migrations is None else migrations
     with translate_errors():
         async with _connect(dsn) as connection:
             await _create_table(connection)
             recorded = {row["version"] for row in await connection.fetch(_VERSIONS)}
+            if not recorded:  # a new database takes less than a second
+                report = _log.debug
             pending = [item for item in migrations if item.version not in recorded]
             applied = []
             for number, item in enumerate(pending, start=1):
