@@ -386,9 +386,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=1024,
             description=(
-                "Maximum size of all responses of more than 64 KiB that clients of one worker have "
-                "not read; others are rejected with 503. One partner may hold half, one credential "
-                "a quarter, or `LRS_MAX_BODY_BYTES` if that is larger."
+                "Maximum size of all responses of more than 128 KiB that clients of one worker "
+                "have not read; others are rejected with 503. One partner may hold half, one "
+                "credential a quarter, or `LRS_MAX_BODY_BYTES` if that is larger."
             ),
         ),
     ] = 134_217_728

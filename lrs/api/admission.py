@@ -9,8 +9,8 @@ from typing import Protocol
 
 from starlette.types import Scope, Send
 
-MAX_UNSLICED_BYTES = 65_536
-"""A larger response is sent in slices."""
+MAX_UNSLICED_BYTES = 131_072
+"""A larger response is counted, and sent in slices. An ordinary page of 100 statements is not."""
 
 MAX_ANONYMOUS_BODY_BYTES = 65_536
 """Bytes of a body that may be read before the request is authenticated."""

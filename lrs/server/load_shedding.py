@@ -5,7 +5,7 @@
                       until it reads the response
     requests          authenticated requests, until the client has read the response
     body bytes        of authenticated requests, as they arrive, after the first 64 KiB of each
-    response bytes    of responses of more than 64 KiB, until the client has read them
+    response bytes    of responses of more than 128 KiB, until the client has read them
     connections       with an authenticated request: they are never evicted
     anonymous bytes   header fields and bodies before authentication, 64 KiB of each body
 
@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lrs.api.admission import MAX_ANONYMOUS_BODY_BYTES
+from lrs.api.admission import MAX_ANONYMOUS_BODY_BYTES, MAX_UNSLICED_BYTES
 from lrs.errors import Overloaded, TooLarge
 from lrs.observability import metrics
 from lrs.server import cut_requests
@@ -37,7 +37,7 @@ from lrs.server.worker_limits import Limits
 T = TypeVar("T")
 
 FREE_BYTES = MAX_ANONYMOUS_BODY_BYTES
-"""Bytes of a body, and of a response, that are not counted after authentication."""
+"""Bytes of a body that are not counted after authentication, and the size of a slice."""
 
 AUTHORIZATION = "lrs.authorization"
 """The key in a scope of the Authorization header; empty for OAuth 1.0, which differs every time."""
@@ -303,7 +303,7 @@ class AcceptedRequest:
 
     def hold_response(self, size: int) -> None:
         """Hold the bytes of a response. Raises Overloaded, unless the request may have written."""
-        if size <= FREE_BYTES:
+        if size <= MAX_UNSLICED_BYTES:
             return
         if self._scope["method"] in _SAFE_METHODS:
             self._account.require_room(RESPONSE_BYTES, size)
@@ -352,7 +352,7 @@ class AcceptedRequest:
 
     async def _send_slices(self, send: Send, message: Message) -> None:
         body = message.get("body", b"")
-        if len(body) <= FREE_BYTES:
+        if len(body) <= MAX_UNSLICED_BYTES:
             await send(message)
             return
         streamed = max(0, len(body) - self._held_response)
