@@ -85,14 +85,14 @@ async def test_every_authenticated_answer_has_rate_limit_headers(
 ) -> None:
     limited = msgspec.structs.replace(settings, rate_limit="4/minute", partner_rate_limit="9/hour")
     async with serving(limited) as http:
-        found = await http.get(partner.url("statements"), headers=partner.headers)
+        listed = await http.get(partner.url("statements"), headers=partner.headers)
         forbidden = await http.get("/v1/partners/other/statements", headers=partner.headers)
         invalid = await http.post(
             partner.url("statements"), headers=partner.headers, json={"actor": 1}
         )
         token = await http.post(TOKEN, data=GRANT, auth=(partner.key, partner.secret))
         refused = await http.get(partner.url("statements"), headers=partner.headers)
-        answers = [found, forbidden, invalid, token, refused]
+        answers = [listed, forbidden, invalid, token, refused]
         assert statuses(answers) == [200, 403, 400, 200, 429]
         for remaining, answer in zip((3, 2, 1, 0, 0), answers, strict=True):
             assert answer.headers["ratelimit-policy"] == (

@@ -40,9 +40,9 @@ class Clients:
 @pytest.fixture
 async def clients(partner: Partner, services: Services) -> Clients:
     async def client(granted: frozenset[str]) -> Partner:
-        found = await registry.get_partner(services.database, partner.name)
+        stored = await registry.get_partner(services.database, partner.name)
         issued = await credentials.add_credential(
-            services.database, found, kind="client", label="", granted=granted, expires_at=None
+            services.database, stored, kind="client", label="", granted=granted, expires_at=None
         )
         added = replace(partner, key=issued.key, secret=issued.secret)
         await added.authenticate()
@@ -172,10 +172,10 @@ async def test_conflict_of_track_events_names_no_differences_from_others(
 
 
 async def _with_scope(client: Partner, services: Services, scope: str) -> Partner:
-    found = await registry.get_partner(services.database, client.name)
+    stored = await registry.get_partner(services.database, client.name)
     issued = await credentials.add_credential(
         services.database,
-        found,
+        stored,
         kind="client",
         label="",
         granted=frozenset({scope}),

@@ -19,9 +19,9 @@ MEBIBYTE = 1024 * 1024
 
 
 def numbers(pattern: str, text: str) -> set[int]:
-    found = {int(number) for number in re.findall(pattern, text, re.MULTILINE)}
-    assert found, pattern
-    return found
+    numbers = {int(number) for number in re.findall(pattern, text, re.MULTILINE)}
+    assert numbers, pattern
+    return numbers
 
 
 def test_named_settings_exist() -> None:
