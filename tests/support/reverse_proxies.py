@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -17,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.support.doc_examples import blocks
 from tests.support.files import DOCS
+from tests.support.programs import find_program
 
 DOCUMENT = DOCS / "deployment.md"
 ROOT_HOST, PREFIX_HOST = "lrs.example.com", "www.example.com"
@@ -32,17 +31,6 @@ BASE_URLS = {"root": f"https://{ROOT_HOST}", "prefix": f"https://{PREFIX_HOST}/l
 
 # Requests come from another loopback address than the proxy's, where the system has one.
 CLIENT_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
-
-
-def find_program(name: str) -> str:
-    """The path of nginx or caddy. Skips the test without it, or fails in CI."""
-    directories = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
-    if program := shutil.which(name, path=directories):
-        return program
-    message = f"{name} is not installed: the configuration in docs/deployment.md is not tested"
-    if "CI" in os.environ:
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @dataclass(frozen=True)
