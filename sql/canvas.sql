@@ -12,7 +12,8 @@ returning name;
 select
     tool.partner_id, partner.name as partner, partner.home_page, partner.page_views, tool.name,
     tool.consumer_key, tool.secret_jwe, tool.previous_secret_jwe, tool.previous_secret_until,
-    tool.created_at, tool.revoked_at, partner.limits as partner_limits
+    tool.created_at, tool.revoked_at, partner.limits as partner_limits,
+    partner.settings as partner_settings
 from tool
 join partner using (partner_id)
 where partner.name = $1 and tool.name = $2;
@@ -22,7 +23,8 @@ where partner.name = $1 and tool.name = $2;
 select
     tool.partner_id, partner.name as partner, partner.home_page, partner.page_views, tool.name,
     tool.consumer_key, tool.secret_jwe, tool.previous_secret_jwe, tool.previous_secret_until,
-    tool.created_at, tool.revoked_at, partner.limits as partner_limits
+    tool.created_at, tool.revoked_at, partner.limits as partner_limits,
+    partner.settings as partner_settings
 from tool
 join partner using (partner_id)
 where $1::text is null or partner.name = $1

@@ -4,19 +4,23 @@
 -- Returns no row if the name is taken.
 insert into partner (name, title, home_page) values ($1, $2, $3)
 on conflict do nothing
-returning partner_id, name, title, home_page, created_at, limits;
+returning partner_id, name, title, home_page, created_at, limits, settings;
 
 -- name: get_partner
 -- A partner by name.
-select partner_id, name, title, home_page, created_at, limits from partner where name = $1;
+select partner_id, name, title, home_page, created_at, limits, settings from partner where name = $1;
 
 -- name: list_partners
 -- Every partner, ordered by name.
-select partner_id, name, title, home_page, created_at, limits from partner order by name;
+select partner_id, name, title, home_page, created_at, limits, settings from partner order by name;
 
 -- name: set_partner_limits
 -- Returns no row if there is no such partner.
 update partner set limits = $2::jsonb where name = $1 returning partner_id;
+
+-- name: set_partner_settings
+-- Returns no row if there is no such partner.
+update partner set settings = $2::jsonb where name = $1 returning partner_id;
 
 -- name: set_credential_limits
 -- Returns no row if there is no such credential.
@@ -36,7 +40,7 @@ select
     credential.kind, credential.label, credential.scopes, credential.secret_hash,
     credential.previous_secret_hash, credential.previous_secret_until, credential.created_at,
     credential.expires_at, credential.revoked_at, credential.limits,
-    partner.limits as partner_limits
+    partner.limits as partner_limits, partner.settings as partner_settings
 from credential
 join partner using (partner_id)
 where credential.key = $1;
@@ -48,7 +52,7 @@ select
     credential.kind, credential.label, credential.scopes, credential.secret_hash,
     credential.previous_secret_hash, credential.previous_secret_until, credential.created_at,
     credential.expires_at, credential.revoked_at, credential.limits,
-    partner.limits as partner_limits
+    partner.limits as partner_limits, partner.settings as partner_settings
 from credential
 join partner using (partner_id)
 where $1::text is null or partner.name = $1

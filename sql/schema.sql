@@ -51,6 +51,9 @@ create table partner (
     page_views boolean,
     -- Limits that differ from the settings; 0 or an empty text is no limit. Null: none differs.
     limits jsonb,
+    -- Settings that differ from the defaults; see lrs/store/partner_settings.py. Null: none
+    -- differs.
+    settings jsonb,
     primary key (partner_id),
     constraint partner_name_is_unique unique (name),
     constraint partner_name_is_url_safe check (name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$')

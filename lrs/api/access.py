@@ -87,7 +87,11 @@ async def authorize_partner(request: Request, *sufficient: str) -> Caller:
 
 
 def ingest_context(
-    caller: Caller, organization: str | None, version: Version | None
+    caller: Caller,
+    organization: str | None,
+    version: Version | None,
+    *,
+    accepts_duplicates: bool = False,
 ) -> IngestContext:
     return IngestContext(
         caller.partner_id,
@@ -100,4 +104,5 @@ def ingest_context(
         version,
         caller.subjects,
         scopes.STATEMENTS_READ in caller.scopes,
+        accepts_duplicates,
     )

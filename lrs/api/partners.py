@@ -42,7 +42,12 @@ async def post_track(request: Request) -> Response:
     items, is_batch = await request_parsing.read_items(request)
     services = request_parsing.services(request)
     parser = TrackEventParser(services.settings.max_statement_bytes)
-    context = access.ingest_context(caller, organization, None)
+    context = access.ingest_context(
+        caller,
+        organization,
+        None,
+        accepts_duplicates=caller.partner_settings.duplicate_track_event_status == 200,
+    )
     outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)
     stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in outcomes]
     return batch_results.response(

@@ -25,6 +25,7 @@ from lrs.errors import TokenExpired, Unauthorized
 from lrs.limits.model import Subject
 from lrs.limits.services import LimitServices
 from lrs.store import registry
+from lrs.store.partner_settings import PartnerSettings
 from lrs.store.postgres import Database
 from lrs.store.registry import Credential
 from lrs.xapi import index_keys
@@ -51,6 +52,7 @@ class Caller:
     authority: str
     authority_key: int
     subjects: tuple[Subject, ...]
+    partner_settings: PartnerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,4 +300,5 @@ def _caller(
         orjson.dumps(authority).decode(),
         authority_key,
         subjects,
+        credential.partner_settings,
     )

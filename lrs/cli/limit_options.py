@@ -109,19 +109,13 @@ def options(*names: str) -> Callable[[Command], Command]:
 
 
 def pop_changes(values: dict[str, Any]) -> dict[str, Any]:
-    """Removes the limits from the options of a command; returns those that were set.
-
-    Raises UsageError if there is none.
-    """
+    """Removes the limits from the options of a command; returns those that were set."""
     limits = {name: values.pop(name, None) for name in _OPTIONS}
-    changes = {
+    return {
         name: None if value == DEFAULT else value
         for name, value in limits.items()
         if value is not None
     }
-    if not changes:
-        raise click.UsageError("Set at least one limit.")
-    return changes
 
 
 def format_overrides(limits: LimitOverrides) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from lrs.auth import credentials, scopes
 from lrs.auth.credentials import IssuedCredential
-from lrs.cli import limit_options
+from lrs.cli import limit_options, partner_setting_options
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
     DATABASE,
@@ -25,7 +25,7 @@ from lrs.cli.options import (
 )
 from lrs.cli.output import echo
 from lrs.errors import NotFound
-from lrs.store import limits, registry
+from lrs.store import limits, partner_settings, registry
 from lrs.store.limits import QuotaUsage
 from lrs.store.postgres import Database
 from lrs.store.registry import Credential, LimitOverrides, Partner
@@ -63,35 +63,54 @@ def partner_list(**options: Any) -> None:
 
     for row in run_with_database(load_settings(options), registry.list_partners):
         columns = (row.name, row.title, row.home_page, format_day(row.created_at))
-        echo(*columns, *limit_options.column(row.limits))
+        settings = partner_setting_options.column(row.settings)
+        echo(*columns, *limit_options.column(row.limits), *settings)
 
 
 @partner.command("set")
 @click.argument("name")
 @limit_options.options(*limit_options.OF_PARTNER)
+@partner_setting_options.option
 @setting_options(*DATABASE)
-def partner_set(name: str, **options: Any) -> None:
-    """Set limits of the partner NAME. Running servers apply them within seconds."""
-    changes = limit_options.pop_changes(options)
+def partner_set(name: str, changed_settings: tuple[str, ...], **options: Any) -> None:
+    """Set limits and settings of the partner NAME. Running servers apply them within seconds."""
+    limit_changes = limit_options.pop_changes(options)
+    setting_changes = partner_setting_options.parse(changed_settings)
+    if not limit_changes and not setting_changes:
+        raise click.UsageError("Set at least one limit or setting.")
 
-    async def change(database: Database) -> LimitOverrides:
+    async def change(database: Database) -> Partner:
         present = await registry.get_partner(database, name)
-        changed = msgspec.structs.replace(present.limits, **changes)
-        await registry.set_partner_limits(database, name, changed)
-        if changes.get("max_stored_bytes"):
-            echo("counting the stored bytes", err=True)
-            await limits.recount_stored_bytes(database, present.partner_id)
-        return changed
+        changed = partner_settings.change(present.settings, setting_changes)
+        if limit_changes:
+            await _set_partner_limits(database, present, limit_changes)
+        if setting_changes:
+            await registry.set_partner_settings(database, name, changed)
+        return await registry.get_partner(database, name)
 
     changed = run_with_database(load_settings(options), change)
-    echo(f"partner {name}", limit_options.format_overrides(changed))
+    echo(
+        f"partner {name}",
+        *limit_options.column(changed.limits),
+        *partner_setting_options.column(changed.settings),
+    )
+
+
+async def _set_partner_limits(
+    database: Database, partner: Partner, changes: dict[str, Any]
+) -> None:
+    changed = msgspec.structs.replace(partner.limits, **changes)
+    await registry.set_partner_limits(database, partner.name, changed)
+    if changes.get("max_stored_bytes"):
+        echo("counting the stored bytes", err=True)
+        await limits.recount_stored_bytes(database, partner.partner_id)
 
 
 @partner.command("show")
 @click.argument("name")
 @setting_options(*DATABASE)
 def partner_show(name: str, **options: Any) -> None:
-    """Show the partner NAME, its limits and what it has used of its quotas."""
+    """Show the partner NAME, its limits, its settings and what it has used of its quotas."""
     settings = load_settings(options)
 
     async def fetch(database: Database) -> tuple[Partner, list[QuotaUsage]]:
@@ -103,6 +122,8 @@ def partner_show(name: str, **options: Any) -> None:
     echo("title", row.title)
     echo("home page", row.home_page)
     for columns in limit_options.describe(settings, row.limits, usage):
+        echo(*columns)
+    for columns in partner_setting_options.describe(row.settings):
         echo(*columns)
 
 
@@ -190,6 +211,8 @@ def _state(row: Credential) -> str:
 def credential_set(key: str, **options: Any) -> None:
     """Set limits of the credential KEY. Running servers apply them within seconds."""
     changes = limit_options.pop_changes(options)
+    if not changes:
+        raise click.UsageError("Set at least one limit.")
 
     async def change(database: Database) -> LimitOverrides:
         present = await registry.find_credential(database, key)

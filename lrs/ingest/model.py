@@ -30,7 +30,7 @@ class IngestContext:
     `defines` (scope `define`), definitions of activities and names of agents are not updated.
     Without `version`, each item is read as the version that it names, or else as 1.0.3. `subjects`
     have the quotas that apply. Without `reads_all`, a conflict does not name differences from
-    statements of other authorities.
+    statements of other authorities. With `accepts_duplicates`, a duplicate is not refused.
     """
 
     partner_id: int
@@ -43,6 +43,7 @@ class IngestContext:
     version: Version | None = None
     subjects: tuple[Subject, ...] = ()
     reads_all: bool = False
+    accepts_duplicates: bool = False
 
 
 class ParsedItem(msgspec.Struct, frozen=True, gc=False):

@@ -246,6 +246,8 @@ def _outcome(row: StatementRow, existing: InsertResult, context: IngestContext) 
     if existing is None:
         return Outcome("stored", row.statement_id)
     if existing.digest == row.digest:
+        if context.accepts_duplicates:
+            return Outcome("duplicate", row.statement_id)
         problem = DuplicateStatement(
             f"The statement {row.statement_id} is already stored; nothing was changed."
         )

@@ -10,6 +10,8 @@ import msgspec
 
 from lrs import resources
 from lrs.errors import Conflict, InvalidParameter, NotFound
+from lrs.store import partner_settings
+from lrs.store.partner_settings import PartnerSettings
 from lrs.store.postgres import Database, translate_errors
 
 
@@ -39,6 +41,7 @@ class Partner:
     home_page: str
     created_at: datetime
     limits: LimitOverrides = NO_OVERRIDES
+    settings: PartnerSettings = partner_settings.DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Credential:
     revoked_at: datetime | None
     limits: LimitOverrides = NO_OVERRIDES
     partner_limits: LimitOverrides = NO_OVERRIDES
+    partner_settings: PartnerSettings = partner_settings.DEFAULTS
 
     def is_active(self, now: datetime) -> bool:
         """Whether the credential is neither revoked nor expired."""
@@ -98,6 +102,13 @@ async def get_partner(database: Database, name: str) -> Partner:
 async def set_partner_limits(database: Database, name: str, limits: LimitOverrides) -> None:
     """Replaces the limits of a partner. Raises NotFound."""
     if not await _fetch(database.writers, "set_partner_limits", name, encode_limits(limits)):
+        raise NotFound(f"Partner {name!r} not found.")
+
+
+async def set_partner_settings(database: Database, name: str, settings: PartnerSettings) -> None:
+    """Replaces the settings of a partner. Raises NotFound."""
+    text = partner_settings.encode(settings)
+    if not await _fetch(database.writers, "set_partner_settings", name, text):
         raise NotFound(f"Partner {name!r} not found.")
 
 
@@ -190,7 +201,13 @@ def encode_limits(limits: LimitOverrides) -> str:
 
 
 def _partner(row: asyncpg.Record) -> Partner:
-    return Partner(**{**row, "limits": decode_limits(row["limits"])})
+    return Partner(
+        **{
+            **row,
+            "limits": decode_limits(row["limits"]),
+            "settings": partner_settings.decode(row["settings"]),
+        }
+    )
 
 
 def _credential(row: asyncpg.Record) -> Credential:
@@ -200,5 +217,6 @@ def _credential(row: asyncpg.Record) -> Credential:
             "scopes": frozenset(row["scopes"]),
             "limits": decode_limits(row["limits"]),
             "partner_limits": decode_limits(row["partner_limits"]),
+            "partner_settings": partner_settings.decode(row["partner_settings"]),
         }
     )

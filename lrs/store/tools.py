@@ -10,6 +10,8 @@ import asyncpg
 
 from lrs import resources
 from lrs.errors import Conflict, NotFound
+from lrs.store import partner_settings
+from lrs.store.partner_settings import PartnerSettings
 from lrs.store.postgres import Database, translate_errors
 from lrs.store.registry import LimitOverrides, decode_limits
 
@@ -33,6 +35,7 @@ class Tool:
     created_at: datetime
     revoked_at: datetime | None
     partner_limits: LimitOverrides
+    partner_settings: PartnerSettings
 
     def encrypted_secrets(self, now: datetime) -> list[str]:
         """The valid secrets: two during the overlap of a rotation."""
@@ -132,4 +135,10 @@ async def _fetch(pool: asyncpg.Pool, query: str, *arguments: object) -> list[asy
 
 
 def _tool(row: asyncpg.Record) -> Tool:
-    return Tool(**{**row, "partner_limits": decode_limits(row["partner_limits"])})
+    return Tool(
+        **{
+            **row,
+            "partner_limits": decode_limits(row["partner_limits"]),
+            "partner_settings": partner_settings.decode(row["partner_settings"]),
+        }
+    )

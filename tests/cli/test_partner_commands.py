@@ -98,7 +98,7 @@ def test_limits_of_a_partner_are_set_listed_and_reset(lrs: Lrs) -> None:
     assert "stored bytes\t0" in [line.partition("\t(")[0] for line in shown]
     reset = ("--rate-limit", "default", "--max-statements-per-day", "default")
     result = lrs("partner", "set", name, *reset, "--max-stored-bytes", "default")
-    assert result.stdout == f"partner {name}\t\n"
+    assert result.stdout == f"partner {name}\n"
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,47 @@ def test_malformed_limit_is_refused(lrs: Lrs, option: str, value: str, expected:
     assert expected in result.stderr
 
 
-def test_set_without_a_limit_is_refused(lrs: Lrs) -> None:
+def test_set_without_a_limit_or_setting_is_refused(lrs: Lrs) -> None:
     result = lrs("partner", "set", "acme")
-    assert (result.exit_code, "Set at least one limit." in result.stderr) == (2, True)
+    assert (result.exit_code, "Set at least one limit or setting." in result.stderr) == (2, True)
+
+
+# Settings
+
+
+def test_setting_of_a_partner_is_set_listed_and_reset(lrs: Lrs) -> None:
+    name = new_name()
+    lrs("partner", "add", name)
+    result = lrs("partner", "set", name, "--setting", "duplicate-track-event-status=200")
+    assert result.stdout == f"partner {name}\tduplicate_track_event_status=200\n"
+    (line,) = [line for line in lrs("partner", "list").stdout.splitlines() if name in line]
+    assert line.split("\t")[-1] == "duplicate_track_event_status=200"
+    shown = lrs("partner", "show", name).stdout.splitlines()
+    assert "duplicate track event status\t200\t(partner)" in shown
+    reset = lrs("partner", "set", name, "--setting", "duplicate_track_event_status=default")
+    assert reset.stdout == f"partner {name}\n"
+    shown = lrs("partner", "show", name).stdout.splitlines()
+    assert "duplicate track event status\t409\t(default)" in shown
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        (
+            "duplicate_track_event_status=500",
+            "duplicate_track_event_status: Expected 200 or 409, got '500'.",
+        ),
+        ("colour=blue", "Unknown setting 'colour'; the settings are "),
+        ("blue", "expected KEY=VALUE, got 'blue'"),
+    ],
+    ids=["value", "name", "no value"],
+)
+def test_malformed_setting_is_refused(lrs: Lrs, pair: str, expected: str) -> None:
+    name = new_name()
+    lrs("partner", "add", name)
+    result = lrs("partner", "set", name, "--setting", pair)
+    assert result.exit_code != 0
+    assert expected in result.stderr
 
 
 def test_limits_of_an_unknown_partner_or_credential_are_refused(lrs: Lrs) -> None:

@@ -11,6 +11,8 @@ import pytest
 from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import scopes
+from lrs.store import registry
+from lrs.store.partner_settings import PartnerSettings
 from tests.support.files import FIXTURES
 from tests.support.oauth import issue_token
 from tests.support.partners import Partner, new_partner
@@ -150,6 +152,33 @@ async def test_orgid_is_the_organization_unless_the_path_has_one(
     other = await track(partner, event(orgid="zenith"), "acme")
     assert (other.status_code, other.json()["errors"][0]["pointer"]) == (400, "/orgid")
     assert len(await partner.all()) == 1
+
+
+async def test_duplicate_event_returns_200_with_the_setting_of_the_partner(
+    services: Services, partner: Partner
+) -> None:
+    settings = PartnerSettings(duplicate_track_event_status=200)
+    await registry.set_partner_settings(services.database, partner.name, settings)
+    first = await track(partner, event())
+    again = await track(partner, event())
+    assert again.status_code == 200
+    assert again.json() == {"id": first.json()["id"], "outcome": "duplicate"}
+    batch = await track(partner, [event(), event(status="started"), event()])
+    assert batch.status_code == 200
+    assert [item["outcome"] for item in batch.json()] == ["duplicate", "stored", "duplicate"]
+    conflict = await track(partner, event(completion_percentage=40))
+    assert (conflict.status_code, conflict.json()["code"]) == (409, "statement-conflict")
+    assert len(await partner.all()) == 2
+
+
+async def test_duplicate_statement_returns_409_with_the_setting_for_track_events(
+    services: Services, partner: Partner
+) -> None:
+    settings = PartnerSettings(duplicate_track_event_status=200)
+    await registry.set_partner_settings(services.database, partner.name, settings)
+    sent = statement(id=new_id())
+    await partner.send(sent)
+    assert (await partner.send(sent)).status_code == 409
 
 
 async def test_repeated_event_is_deduplicated(partner: Partner) -> None:

@@ -421,13 +421,14 @@ async def test_unavailable_database_returns_503_until_it_is_back(
             partner = await _only_partner(dsn, http)
             assert (await partner.xapi(statement())).status_code == 200
             database.close()
-            for answer in (
+            answers = (
                 await partner.xapi(statement()),
                 await http.get(URL, headers=XAPI, auth=(partner.key, partner.secret)),
                 await partner.send(statement()),
                 await http.post("/oauth2/token", auth=("x", "y"), data={"grant_type": "x"}),
                 await http.get("/readyz"),
-            ):
+            )
+            for answer in answers:
                 assert answer.status_code == 503
                 # The first write may notice only then that its connection is lost.
                 assert answer.json()["code"] in ("unavailable", "outcome-unknown")
@@ -437,7 +438,9 @@ async def test_unavailable_database_returns_503_until_it_is_back(
             assert (await http.get("/healthz")).status_code == 200
             database.enter_context(embedded_postgres.running(data))
             assert (await partner.xapi(statement())).status_code == 200
-            assert len(await partner.all()) == 2
+            # A statement whose outcome is unknown may be stored.
+            codes = [answer.json()["code"] for answer in answers]
+            assert 0 <= len(await partner.all()) - 2 <= codes.count("outcome-unknown")
 
 
 async def _only_partner(dsn: str, http: httpx.AsyncClient) -> Partner:

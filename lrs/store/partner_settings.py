@@ -1,0 +1,89 @@
+"""Settings of a partner: behaviour that differs between partners, in one column of `partner`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from lrs.errors import InvalidParameter
+
+DEFAULT = "default"
+"""The value that removes a setting, so that the default applies."""
+
+
+class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The settings of one partner; each field has a default and a description for `lrs partner`.
+
+    Values are written as text on the command line and as JSON in the column.
+    """
+
+    duplicate_track_event_status: Annotated[
+        Literal[200, 409],
+        msgspec.Meta(description="HTTP status of a track event that is already stored."),
+    ] = 409
+
+
+DEFAULTS = PartnerSettings()
+_FIELDS = {field.encode_name: field for field in msgspec.structs.fields(PartnerSettings)}
+
+
+def names() -> list[str]:
+    """The names of all settings."""
+    return list(_FIELDS)
+
+
+def description(name: str) -> str:
+    """The description of a setting, for help and docs."""
+    info = msgspec.inspect.type_info(_FIELDS[name].type)
+    assert isinstance(info, msgspec.inspect.Metadata), f"{name} has no description"  # noqa: S101
+    return str((info.extra_json_schema or {})["description"])
+
+
+def decode(text: str | None) -> PartnerSettings:
+    """The settings in the column; members of later versions are ignored."""
+    return msgspec.json.decode(text, type=PartnerSettings) if text else DEFAULTS
+
+
+def encode(settings: PartnerSettings) -> str:
+    """The text for the column: what differs from the defaults."""
+    return msgspec.json.encode(settings).decode()
+
+
+def change(settings: PartnerSettings, changes: Mapping[str, Any]) -> PartnerSettings:
+    """The settings with the changes, whose values are text or JSON values; see `DEFAULT`.
+
+    Raises InvalidParameter, which names the setting and what was expected.
+    """
+    values = {name: getattr(settings, name) for name in _FIELDS}
+    for name, value in changes.items():
+        field = _FIELDS.get(name)
+        if field is None:
+            raise InvalidParameter(
+                f"Unknown setting {name[:80]!r}; the settings are {', '.join(_FIELDS)}."
+            )
+        values[name] = field.default if value == DEFAULT else _convert(name, value, field.type)
+    return PartnerSettings(**values)
+
+
+def _convert(name: str, value: Any, expected: Any) -> Any:
+    """The value of the type; a text is read as JSON where it holds an object or array."""
+    try:
+        if isinstance(value, str) and value[:1] in ("{", "["):
+            return msgspec.json.decode(value, type=expected)
+        return msgspec.convert(value, expected, strict=False)
+    except msgspec.DecodeError as error:
+        info = msgspec.inspect.type_info(expected)
+        if isinstance(info, msgspec.inspect.Metadata):
+            info = info.type
+        reason = str(error)
+        if isinstance(info, msgspec.inspect.LiteralType):
+            reason = f"Expected {' or '.join(map(str, info.values))}"
+        raise InvalidParameter(f"{name}: {reason}, got {str(value)[:80]!r}.") from None
+
+
+def differing(settings: PartnerSettings) -> dict[str, Any]:
+    """The settings that differ from the defaults, by name, as JSON values."""
+    values: dict[str, Any] = msgspec.to_builtins(settings)
+    return values
