@@ -19,6 +19,10 @@ select position from projection where partner_id = $1 for update skip locked;
 -- Commits the position in the transaction that derived rows up to it.
 update projection set position = $2, consistent_through = $3 where partner_id = $1;
 
+-- name: get_projection_settings
+-- The settings of a partner, by which its statements are projected.
+select settings from partner where partner_id = $1;
+
 -- name: list_projection_lag
 -- Per partner, or for one: when the oldest statement that is not projected was stored.
 select
@@ -104,66 +108,70 @@ where person.partner_id = $1 and person.person_id = item.person_id
 
 -- name: upsert_content_items
 -- Updates the attributes of content items and inserts those that have events. The type in the
--- definition takes precedence over the type extracted from statements; of extracted types and of
--- parents the last one wins. Returns the items whose type changes. Update and insert instead of an
--- upsert, because an insert that conflicts would use up an id.
+-- definition takes precedence over the type extracted from statements, and that over the default
+-- type; of extracted types and of parents the last one wins. Returns the items whose type changes.
+-- Update and insert instead of an upsert, because an insert that conflicts would use up an id.
 with item as (
-    select *
+    select
+        item.*,
+        existing.content_id,
+        existing.type as existing_type,
+        coalesce(
+            item.type, item.extracted_type, existing.extracted_type, item.default_type
+        ) as reported_type
     from unnest(
         $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::text[], $10::jsonb[], $11::bigint[]
+        $9::text[], $10::text[], $11::text[], $12::jsonb[], $13::bigint[]
     ) with ordinality as item (
-        content_key, activity_id, has_events, type, extracted_type, title, technology, topic,
-        attributes, parent_key, ordinal
+        content_key, activity_id, has_events, type, extracted_type, default_type, defined_type,
+        title, technology, topic, attributes, parent_key, ordinal
     )
+    left join lateral (
+        select content_id, type, extracted_type
+        from content_item
+        where partner_id = $1 and content_key = item.content_key
+        offset 0
+    ) as existing on true
 ),
 updated as (
     update content_item
     set
-        type = coalesce(item.type, item.extracted_type, content_item.extracted_type),
+        type = item.reported_type,
         extracted_type = coalesce(item.extracted_type, content_item.extracted_type),
+        defined_type = item.defined_type,
         title = item.title,
         technology = item.technology,
         topic = item.topic,
         attributes = item.attributes,
         parent_key = coalesce(item.parent_key, content_item.parent_key)
     from item
-    where content_item.partner_id = $1 and content_item.content_key = item.content_key
+    where content_item.partner_id = $1 and content_item.content_id = item.content_id
         and (
-            content_item.type, content_item.extracted_type, content_item.title,
-            content_item.technology, content_item.topic, content_item.attributes,
-            content_item.parent_key
+            content_item.type, content_item.extracted_type, content_item.defined_type,
+            content_item.title, content_item.technology, content_item.topic,
+            content_item.attributes, content_item.parent_key
         ) is distinct from (
-            coalesce(item.type, item.extracted_type, content_item.extracted_type),
-            coalesce(item.extracted_type, content_item.extracted_type), item.title, item.technology,
-            item.topic, item.attributes, coalesce(item.parent_key, content_item.parent_key)
+            item.reported_type, coalesce(item.extracted_type, content_item.extracted_type),
+            item.defined_type, item.title, item.technology, item.topic, item.attributes,
+            coalesce(item.parent_key, content_item.parent_key)
         )
 ),
 inserted as (
     insert into content_item
-        (partner_id, content_key, activity_id, type, extracted_type, title, technology, topic,
-        attributes, parent_key)
+        (partner_id, content_key, activity_id, type, extracted_type, defined_type, title,
+        technology, topic, attributes, parent_key)
     select
-        $1, item.content_key, item.activity_id, coalesce(item.type, item.extracted_type),
-        item.extracted_type, item.title, item.technology, item.topic, item.attributes,
+        $1, item.content_key, item.activity_id, item.reported_type, item.extracted_type,
+        item.defined_type, item.title, item.technology, item.topic, item.attributes,
         item.parent_key
     from item
-    where item.has_events and not exists (
-        select from content_item
-        where content_item.partner_id = $1 and content_item.content_key = item.content_key
-    )
+    where item.has_events and item.content_id is null
     order by item.ordinal
 )
-select
-    item.activity_id,
-    existing.content_id,
-    coalesce(item.type, item.extracted_type, existing.extracted_type) as type
+select item.activity_id, item.content_id, item.reported_type as type
 from item
-left join content_item as existing
-    on existing.partner_id = $1 and existing.content_key = item.content_key
-where coalesce(item.type, item.extracted_type, existing.extracted_type)
-        is distinct from existing.type
-    and (item.has_events or existing.content_id is not null);
+where item.reported_type is distinct from item.existing_type
+    and (item.has_events or item.content_id is not null);
 
 -- name: list_content_item_ids
 -- Content item ids by key.
@@ -176,7 +184,9 @@ select content_id, type from content_item where partner_id = $1;
 
 -- name: clear_content_items
 -- Clears what a rebuild extracts from statements again.
-update content_item set type = null, extracted_type = null, parent_key = null where partner_id = $1;
+update content_item
+set type = null, extracted_type = null, defined_type = null, parent_key = null
+where partner_id = $1;
 
 -- name: insert_track_contents
 -- Adds content items to the tracks in whose context they were worked on, as far as those are known

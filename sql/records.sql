@@ -49,7 +49,7 @@ left join lateral (
     select learner_record.*, content_item.activity_id, content_item.title, content_item.type
     from learner_record
     cross join lateral (
-        select activity_id, title, type
+        select activity_id, title, type, defined_type
         from content_item
         where partner_id = learner_record.partner_id and content_id = learner_record.content_id
         offset 0
@@ -60,7 +60,7 @@ left join lateral (
         and ($7::text is null or learner_record.organization = $7)
         and ($8::text is null or learner_record.status = $8)
         and ($9::boolean is null or learner_record.success = $9)
-        and ($10::text is null or content_item.type = $10)
+        and ($10::text is null or $10 in (content_item.type, content_item.defined_type))
         and ($11::timestamptz is null or learner_record.last_activity_at > $11)
         and ($12::timestamptz is null or learner_record.last_activity_at <= $12)
     order by learner_record.content_id, learner_record.organization
@@ -73,7 +73,9 @@ order by record.content_id, record.organization;
 -- is one row without a record; no row: the item does not exist. Each `offset 0` keeps a subquery an
 -- index lookup.
 with item as materialized (
-    select content_item.content_id, content_item.activity_id, content_item.title, content_item.type
+    select
+        content_item.content_id, content_item.activity_id, content_item.title, content_item.type,
+        content_item.defined_type
     from (
         select content_item.content_id, key.ordinal
         from unnest($2::bigint[]) with ordinality as key (content_key, ordinal)
@@ -117,7 +119,7 @@ left join lateral (
             where partner_id = $1 and content_id = item.content_id))
         and ($7::text is null or learner_record.status = $7)
         and ($8::boolean is null or learner_record.success = $8)
-        and ($9::text is null or item.type = $9)
+        and ($9::text is null or $9 in (item.type, item.defined_type))
         and ($10::timestamptz is null or learner_record.last_activity_at > $10)
         and ($11::timestamptz is null or learner_record.last_activity_at <= $11)
     order by learner_record.organization, learner_record.person_id

@@ -16,6 +16,7 @@ from lrs import resources
 from lrs.projection import partner_lock
 from lrs.projection.event_batch import ProjectedStatement, extract_batch
 from lrs.projection.event_writer import write_batch
+from lrs.projection.partner_rules import load_rules
 from lrs.projection.recompute import recompute
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection
@@ -67,8 +68,9 @@ async def advance(
             return 0
         page = await read_page(connection, partner_id, position, watermark, limit)
         if page.statements:
+            rules = await load_rules(connection, partner_id, vocabulary)
             batch = extract_batch(page.statements, vocabulary)
-            pairs = await write_batch(connection, partner_id, batch, vocabulary)
+            pairs = await write_batch(connection, partner_id, batch, rules)
             await recompute(connection, partner_id, pairs)
             await commit_position(connection, partner_id, page)
         return len(page.statements)

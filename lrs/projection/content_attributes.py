@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
-from lrs.projection.vocabulary import Attribute, Vocabulary
+from lrs.projection.vocabulary import REPORTED_TYPES, Attribute, Vocabulary
 from lrs.xapi.timestamps import parse_timestamp
 
 Json = Mapping[str, Any]
@@ -15,10 +15,12 @@ Json = Mapping[str, Any]
 class Description(NamedTuple):
     """The attributes of a content item; None is a value that the definition lacks.
 
+    `type` has report tables; `defined_type` is any type, as IRI if the vocabulary lacks it.
     `attributes` has the other ones by name, without None.
     """
 
     type: str | None
+    defined_type: str | None
     title: str | None
     technology: str | None
     topic: str | None
@@ -41,8 +43,11 @@ def describe(definition: Json, vocabulary: Vocabulary) -> Description:
         value = _typed(_first(extensions, attribute.extensions), attribute)
         if value is not None:
             attributes[attribute.name] = value
+    iri = definition.get("type")
+    defined_type = vocabulary.types.get(iri, iri) if iri else None
     return Description(
-        vocabulary.types.get(definition.get("type", "")),
+        defined_type if defined_type in REPORTED_TYPES else None,
+        defined_type,
         _text(definition.get("name")),
         technology,
         topic,

@@ -11,7 +11,8 @@ from lrs import resources
 from lrs.projection.content_attributes import describe
 from lrs.projection.event_batch import InferredContent
 from lrs.projection.events import content_key
-from lrs.projection.vocabulary import TRACK, Vocabulary
+from lrs.projection.partner_rules import PartnerRules
+from lrs.projection.vocabulary import TRACK
 from lrs.store.postgres import Connection
 from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi.definitions import identity_hash
@@ -38,7 +39,7 @@ async def upsert_contents(
     partner_id: int,
     contents: Mapping[str, InferredContent],
     other_activities: Iterable[str],
-    vocabulary: Vocabulary,
+    rules: PartnerRules,
 ) -> TypeChanges:
     """Insert new content items and update the attributes of existing ones.
 
@@ -50,14 +51,17 @@ async def upsert_contents(
     definitions = await _definitions(connection, partner_id, inferred)
     items = []
     for activity, (inferred_type, parent) in inferred.items():
-        description = describe(definitions.get(activity, {}), vocabulary)
+        description = describe(definitions.get(activity, {}), rules.vocabulary)
+        default_type = rules.default_type(activity)
         items.append(
             (
                 content_key(activity),
                 activity,
-                activity in contents or description.type == TRACK,
+                activity in contents or TRACK in (description.type, default_type),
                 description.type,
                 inferred_type,
+                default_type or description.defined_type,
+                description.defined_type,
                 description.title,
                 description.technology,
                 description.topic,

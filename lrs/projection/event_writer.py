@@ -9,9 +9,9 @@ from lrs import resources
 from lrs.projection import content_writer
 from lrs.projection.event_batch import EventBatch, ProjectedStatement, extract_batch
 from lrs.projection.events import Event, Measures
+from lrs.projection.partner_rules import PartnerRules
 from lrs.projection.persons import ensure_persons
 from lrs.projection.recompute import Pair, mark_contents_changed
-from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection
 
 _INSERT_GROUPS = resources.query("insert_missing_groups")
@@ -32,17 +32,17 @@ _MAX_TIME = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
 
 
 async def write_batch(
-    connection: Connection, partner_id: int, batch: EventBatch, vocabulary: Vocabulary
+    connection: Connection, partner_id: int, batch: EventBatch, rules: PartnerRules
 ) -> list[Pair]:
     """Write a batch, but not its facts and records; return the pairs to recompute."""
     persons = await ensure_persons(connection, partner_id, batch.agents)
     changes = await content_writer.upsert_contents(
-        connection, partner_id, batch.contents, batch.other_activities, vocabulary
+        connection, partner_id, batch.contents, batch.other_activities, rules
     )
     await mark_contents_changed(connection, partner_id, changes.retyped_contents)
     await insert_groups(connection, partner_id, batch.organizations)
     pairs = await _write_events(connection, partner_id, batch.events, persons)
-    pairs += await _delete_voided(connection, partner_id, batch.voided, vocabulary)
+    pairs += await _delete_voided(connection, partner_id, batch.voided, rules)
     await content_writer.update_track_contents(
         connection, partner_id, batch.context_pairs, changes.new_tracks
     )
@@ -90,13 +90,13 @@ async def insert_events(
 
 
 async def _delete_voided(
-    connection: Connection, partner_id: int, voided: Sequence[str], vocabulary: Vocabulary
+    connection: Connection, partner_id: int, voided: Sequence[str], rules: PartnerRules
 ) -> list[Pair]:
     """Delete the events of voided statements; return the pairs they belonged to."""
     if not voided:
         return []
     rows = await connection.fetch(_STATEMENTS, partner_id, voided)
-    events = extract_batch((ProjectedStatement(*row) for row in rows), vocabulary).events
+    events = extract_batch((ProjectedStatement(*row) for row in rows), rules.vocabulary).events
     deleted = await connection.fetch(
         _DELETE_VOIDED,
         partner_id,

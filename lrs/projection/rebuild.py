@@ -19,6 +19,7 @@ from lrs.projection import content_writer, event_writer, partner_lock
 from lrs.projection.advance import START_POSITION, ProjectionPage, commit_position, read_page
 from lrs.projection.event_batch import EventBatch, InferredContent, extract_batch
 from lrs.projection.events import content_key
+from lrs.projection.partner_rules import PartnerRules, load_rules
 from lrs.projection.persons import ensure_persons
 from lrs.projection.recompute import mark_contents_changed, recompute
 from lrs.projection.vocabulary import Vocabulary
@@ -77,11 +78,12 @@ async def rebuild_partner(
             await partner_lock.acquire(writer, partner_id)
             # After the lock, because the projection may have advanced during the wait.
             watermark = await WatermarkReader(database).read_watermark(partner_id)
+            rules = await load_rules(writer, partner_id, vocabulary)
             await writer.execute(_CREATE_EXTRACTED)
             types_before = set(await writer.fetch(_CONTENT_TYPES, partner_id))
             await writer.execute(_CLEAR_CONTENTS, partner_id)
             async with database.readers.acquire() as reader:
-                last = await _extract(reader, writer, partner_id, vocabulary, watermark, progress)
+                last = await _extract(reader, writer, partner_id, rules, watermark, progress)
             await commit_position(writer, partner_id, last)
             retyped = types_before - set(await writer.fetch(_CONTENT_TYPES, partner_id))
             await mark_contents_changed(writer, partner_id, [row["content_id"] for row in retyped])
@@ -94,7 +96,7 @@ async def _extract(
     reader: Connection,
     writer: Connection,
     partner_id: int,
-    vocabulary: Vocabulary,
+    rules: PartnerRules,
     watermark: datetime,
     progress: Progress,
 ) -> ProjectionPage:
@@ -107,14 +109,14 @@ async def _extract(
 
     async def read_after(page: ProjectionPage) -> tuple[ProjectionPage, EventBatch]:
         page = await read_page(reader, partner_id, page.position, watermark, _STATEMENTS_PER_PAGE)
-        return page, await asyncio.to_thread(extract_batch, page.statements, vocabulary)
+        return page, await asyncio.to_thread(extract_batch, page.statements, rules.vocabulary)
 
     last = ProjectionPage([], START_POSITION, watermark)
     page, batch = await read_after(last)
     while page.statements:
         next_page = asyncio.create_task(read_after(page))
         try:
-            await _write_batch(writer, partner_id, batch, written, vocabulary)
+            await _write_batch(writer, partner_id, batch, written, rules)
             done += len(page.statements)
             progress("statements", done, total)
         except BaseException:
@@ -130,12 +132,12 @@ async def _write_batch(
     partner_id: int,
     batch: EventBatch,
     written: _Written,
-    vocabulary: Vocabulary,
+    rules: PartnerRules,
 ) -> None:
     """Write a batch to the temporary table; events of voided statements are not in it."""
     agents = {key: value for key, value in batch.agents.items() if key not in written.persons}
     written.persons |= await ensure_persons(writer, partner_id, agents)
-    await _write_contents(writer, partner_id, batch, written, vocabulary)
+    await _write_contents(writer, partner_id, batch, written, rules)
     if organizations := batch.organizations - written.organizations:
         await event_writer.insert_groups(writer, partner_id, organizations)
         written.organizations |= organizations
@@ -154,7 +156,7 @@ async def _write_contents(
     partner_id: int,
     batch: EventBatch,
     written: _Written,
-    vocabulary: Vocabulary,
+    rules: PartnerRules,
 ) -> None:
     changed = {}
     for activity, content in batch.contents.items():
@@ -163,7 +165,7 @@ async def _write_contents(
         if merged != before:
             changed[activity] = merged
     others = batch.other_activities - written.inferred.keys()
-    types = await content_writer.upsert_contents(writer, partner_id, changed, others, vocabulary)
+    types = await content_writer.upsert_contents(writer, partner_id, changed, others, rules)
     written.inferred |= {**dict.fromkeys(others), **changed}
     written.tracks |= {content_key(activity) for activity in types.new_tracks}
     if new := [key for key in map(content_key, changed) if key not in written.contents]:

@@ -9,6 +9,20 @@ import msgspec
 
 from lrs.errors import InvalidParameter
 
+ContentType = Literal[
+    "course",
+    "chapter",
+    "exercise",
+    "practice",
+    "project",
+    "assessment",
+    "certification",
+    "track",
+    "workspace",
+    "none",
+]
+"""A type of content items that has report tables, or none."""
+
 DEFAULT = "default"
 """The value that removes a setting, so that the default applies."""
 
@@ -23,6 +37,20 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         Literal[200, 409],
         msgspec.Meta(description="HTTP status of a track event that is already stored."),
     ] = 409
+    default_content_type: Annotated[
+        ContentType,
+        msgspec.Meta(
+            description="Type in reports of an activity whose definition has no type with report "
+            "tables; none: it is in no table of the vendor's."
+        ),
+    ] = "course"
+    content_types_by_prefix: Annotated[
+        dict[Annotated[str, msgspec.Meta(min_length=1)], ContentType],
+        msgspec.Meta(
+            description="The same by the beginning of the activity's IRI, as JSON object; the "
+            "longest one counts."
+        ),
+    ] = {}
 
 
 DEFAULTS = PartnerSettings()

@@ -1,0 +1,39 @@
+"""The rules by which the statements of one partner are projected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lrs import resources
+from lrs.projection.vocabulary import Vocabulary
+from lrs.store import partner_settings
+from lrs.store.partner_settings import PartnerSettings
+from lrs.store.postgres import Connection
+
+_SETTINGS = resources.query("get_projection_settings")
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerRules:
+    """The server's vocabulary and the partner's settings."""
+
+    vocabulary: Vocabulary
+    settings: PartnerSettings = partner_settings.DEFAULTS
+
+    def default_type(self, activity_id: str) -> str | None:
+        """The type of an activity that has none of the report tables; None: it is in no table.
+
+        The longest prefix in `content_types_by_prefix` that the IRI begins with decides.
+        """
+        by_prefix = self.settings.content_types_by_prefix
+        longest = max(filter(activity_id.startswith, by_prefix), key=len, default=None)
+        name = by_prefix[longest] if longest else self.settings.default_content_type
+        return None if name == "none" else name
+
+
+async def load_rules(
+    connection: Connection, partner_id: int, vocabulary: Vocabulary
+) -> PartnerRules:
+    """The rules of a partner at present."""
+    text = await connection.fetchval(_SETTINGS, partner_id)
+    return PartnerRules(vocabulary, partner_settings.decode(text))
