@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 import orjson
 from jsonschema_rs import Draft202012Validator
 
 from lrs import resources
-from lrs.store.partner_settings import ContentType
 from lrs.xapi.validation_messages import pointer
 
 Json = dict[str, Any]
@@ -26,7 +25,19 @@ WORKED = "worked"
 TRACK = "track"
 """The type of content items that consist of other content items."""
 
-REPORTED_TYPES = frozenset(get_args(ContentType)) - {"none"}
+REPORTED_TYPES = frozenset(
+    [
+        "course",
+        "chapter",
+        "exercise",
+        "practice",
+        "project",
+        "assessment",
+        "certification",
+        "track",
+        "workspace",
+    ]
+)
 """The types of content items that have report tables."""
 
 _SUCCESS_OF_KIND = {"passed": True, "failed": False}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import asyncpg
 import orjson
 import pytest
 
 from lrs.api.services import Services
+from lrs.projection import vocabulary
 from lrs.store import partner_settings, registry
 from tests.support.files import FIXTURES
 from tests.support.learning_history import project_all
@@ -51,6 +54,10 @@ async def test_activity_without_a_reported_type_is_a_course_by_default(
 ) -> None:
     await send_activity(services, partner, defined)
     assert await types(connection, partner) == ("course", expected)
+
+
+def test_default_types_are_those_with_report_tables() -> None:
+    assert set(get_args(partner_settings.ContentType)) - {"none"} == vocabulary.REPORTED_TYPES
 
 
 async def test_sample_statement_of_percipio_is_in_the_course_tables(
