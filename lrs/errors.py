@@ -21,6 +21,7 @@
     │   └── ConcurrencyConflict      409
     ├── PreconditionFailed           412
     ├── TooLarge                     413
+    ├── UnsupportedContentEncoding   415
     ├── TooManyRequests              429
     │   └── QuotaExceeded            429
     ├── RequestHeaderFieldsTooLarge  431
@@ -201,6 +202,12 @@ class TooLarge(LRSError):
     status = 413
     code = "too-large"
     title = "Content too large"
+
+
+class UnsupportedContentEncoding(LRSError):
+    status = 415
+    code = "unsupported-content-encoding"
+    title = "Unsupported content encoding"
 
 
 class TooManyRequests(LRSError):

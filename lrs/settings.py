@@ -332,9 +332,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ),
         ),
     ] = 1_048_576
-    max_body_bytes: Annotated[int, Meta(ge=1024, description="Maximum size of a request body.")] = (
-        16_777_216
-    )
+    max_body_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="Maximum size of a request body, also of a compressed one as decompressed.",
+        ),
+    ] = 16_777_216
     max_document_bytes: Annotated[
         int,
         Meta(

@@ -26,6 +26,9 @@ class Admission(Protocol):
     def is_worker_full(self) -> bool:
         """Whether the worker rejects the requests of all clients."""
 
+    def hold_body(self, size: int) -> None:
+        """Hold bytes of a body in addition to those received. Raises Overloaded."""
+
     def hold_response(self, size: int) -> None:
         """Hold the bytes of a response. Raises Overloaded, unless the request may have written."""
 
@@ -33,13 +36,16 @@ class Admission(Protocol):
         """A function that sends large bodies in slices, as the client reads them."""
 
 
-class _Unlimited:
+class Unlimited:
     """The admission of an application that is not behind load shedding."""
 
     is_worker_full = False
 
     def identify(self, key: str, partner: str) -> None:
         """Nothing is charged."""
+
+    def hold_body(self, size: int) -> None:
+        """Nothing is held."""
 
     def hold_response(self, size: int) -> None:
         """Nothing is held."""
@@ -48,7 +54,7 @@ class _Unlimited:
         return send
 
 
-_UNLIMITED = _Unlimited()
+_UNLIMITED = Unlimited()
 
 
 def admission(scope: Scope) -> Admission:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, batch_results, request_parsing, statement_list
+from lrs.api import access, batch_results, content_coding, request_parsing, statement_list
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import Forbidden, TokenExpired
@@ -18,7 +18,7 @@ async def post_statements(request: Request) -> Response:
     dry_run = request_parsing.is_dry_run(request)
     organization = request_parsing.organization(request)
     version = request_parsing.xapi_version(request, required=False)
-    items, is_batch = await request_parsing.read_items(request)
+    items, is_batch = await content_coding.read_items(request, caller.partner_id)
     services = request_parsing.services(request)
     parser = StatementParser(services.settings.max_statement_bytes)
     context = access.ingest_context(caller, organization, version)
@@ -39,7 +39,7 @@ async def post_track(request: Request) -> Response:
     request_parsing.require_json(request)
     dry_run = request_parsing.is_dry_run(request)
     organization = request_parsing.organization(request)
-    items, is_batch = await request_parsing.read_items(request)
+    items, is_batch = await content_coding.read_items(request, caller.partner_id)
     services = request_parsing.services(request)
     parser = TrackEventParser(services.settings.max_statement_bytes)
     context = access.ingest_context(

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, problem_details, request_parsing, time_limit
+from lrs.api import access, content_coding, problem_details, request_parsing, time_limit
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.errors import InvalidImport, TooLarge, UnsupportedMediaType
@@ -52,7 +52,7 @@ async def _read_rows(request: Request, partner_id: int) -> list[Row]:
             f"The Content-Type must be text/csv or application/json, not {media_type!r}."
         )
     services = request_parsing.services(request)
-    body = await request_parsing.read_body(request, services.settings.max_body_bytes)
+    body = await content_coding.read_body(request, partner_id, services.settings.max_body_bytes)
     time_limit.suspend(request.scope)
     return await services.partner_lock.thread.run(partner_id, _parse, media_type, body)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from lrs.errors import (
     BadRequest,
     InvalidParameter,
     TooLarge,
+    UnsupportedContentEncoding,
     UnsupportedMediaType,
     UnsupportedVersion,
     Violation,
@@ -127,9 +128,12 @@ def require_json(request: Request) -> None:
         raise UnsupportedMediaType(f"The Content-Type must be {JSON}, not {sent!r}.")
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body, of at most `limit` bytes. Raises TooLarge, UnsupportedMediaType, Overloaded."""
-    _require_acceptable_body(request.scope, limit)
+async def read_body(request: Request, limit: int, codings: Collection[str] = ()) -> bytes:
+    """The body as sent, of at most `limit` bytes. Its content coding must be one of `codings`.
+
+    Raises TooLarge, UnsupportedContentEncoding, Overloaded.
+    """
+    _require_acceptable_body(request.scope, limit, codings)
     chunks: list[bytes] = []
     size, more = 0, True
     time_limit.suspend(request.scope)
@@ -138,7 +142,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
     time_limit.restart(request.scope)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -152,22 +156,38 @@ async def body_chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
         chunk, more = _chunk(await request.receive())
         size += len(chunk)
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         yield chunk
     time_limit.restart(request.scope)
 
 
-def _require_acceptable_body(scope: Scope, limit: int) -> None:
-    """Raises UnsupportedMediaType for an encoded body, TooLarge for one declared larger."""
-    encoding = header(scope, b"content-encoding")
-    if encoding and encoding.lower() not in _NO_ENCODING:
-        raise UnsupportedMediaType(
-            f"The Content-Encoding {encoding[:80]!r} is not supported. Send the body without one.",
-            headers={"Accept-Encoding": "identity"},
+def content_coding(scope: Scope, codings: Collection[str] = ()) -> str:
+    """The content coding of the body in lower case; empty for none (RFC 9110 8.4).
+
+    Raises UnsupportedContentEncoding unless it is one of `codings`.
+    """
+    sent = header(scope, b"content-encoding")
+    if not sent:
+        return ""
+    names = [name.strip() for name in sent.lower().split(",")]
+    applied = [name.removeprefix("x-") for name in names if name and name not in _NO_ENCODING]
+    if not applied:
+        return ""
+    if len(applied) > 1 or applied[0] not in codings:
+        accepted = ", ".join((*codings, "identity"))
+        raise UnsupportedContentEncoding(
+            f"The Content-Encoding {sent[:80]!r} is not supported; expected one of: {accepted}.",
+            headers={"Accept-Encoding": accepted},
         )
+    return applied[0]
+
+
+def _require_acceptable_body(scope: Scope, limit: int, codings: Collection[str] = ()) -> None:
+    """Raises UnsupportedContentEncoding, and TooLarge for a body that is declared larger."""
+    content_coding(scope, codings)
     declared = header(scope, b"content-length") or ""
     if _DIGITS.fullmatch(declared) and int(declared) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
 
 
 def _chunk(message: Message) -> tuple[bytes, bool]:
@@ -177,15 +197,10 @@ def _chunk(message: Message) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-def _too_large(limit: int) -> TooLarge:
+def too_large(limit: int) -> TooLarge:
     # The connection stays open and the rest of the body is discarded: a client that is still
     # sending would not read a response on a closed connection.
     return TooLarge(f"The body is larger than {limit} bytes.")
-
-
-async def read_items(request: Request) -> tuple[list[bytes], bool]:
-    """The items of a JSON body, and whether it is a batch. Raises BadRequest and TooLarge."""
-    return split_items(request, await read_body(request, services(request).settings.max_body_bytes))
 
 
 def split_items(request: Request, text: bytes) -> tuple[list[bytes], bool]:

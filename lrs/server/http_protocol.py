@@ -71,6 +71,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._write_paused_since: float | None = None
         self._reading_body = False
         self._parser_progressed = False
+        self._in_request_line = True  # the next bytes that arrive belong to a request line
         self._header_bytes = 0
         self._body_bytes = self._measured_bytes = 0
         self._accepted: AcceptedRequest | None = None
@@ -104,7 +105,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._request_since = self.loop.time()
         self._parser_progressed = False
         self._unset_keepalive_if_required()
+        is_incomplete = False
+        if self._in_request_line:
+            data, is_incomplete = _with_ascii_request_line(data)
         self._parse(data)
+        self._in_request_line = is_incomplete or self._is_between_requests()
         # The parser keeps incomplete header fields and trailers in memory: bytes that complete
         # neither them nor a message, and are no body, count against their limit.
         if not self._parser_progressed:
@@ -117,6 +122,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._header_bytes > MAX_HEADER_BYTES:
             self._respond_and_close(HEADER_TOO_LARGE)
         self._count_anonymous_bytes()
+
+    def _is_between_requests(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and not self._reading_body and self.scope is cycle.scope
 
     def _count_anonymous_bytes(self) -> None:
         held = self._header_bytes + _PIPELINED_REQUEST_BYTES * len(self.pipeline)
@@ -313,6 +322,19 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(response)
         self.transport.close()
+
+
+def _with_ascii_request_line(data: bytes) -> tuple[bytes, bool]:
+    """The data with the other bytes of its first line percent-encoded, and whether it has no end.
+
+    Clients that do not encode a URL send UTF-8. httptools refuses it.
+    """
+    end = data.find(b"\n", 2) + 1  # an empty line may precede a request (RFC 9112 2.2)
+    line = data[:end] if end else data
+    if line.isascii():
+        return data, not end
+    ascii_line = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in line).encode()
+    return ascii_line + data[end:] if end else ascii_line, not end
 
 
 def _header_size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:

@@ -301,6 +301,15 @@ class AcceptedRequest:
         account.add_requests(1)
         self._connection.identified(account)
 
+    def hold_body(self, size: int) -> None:
+        """Hold bytes of a body in addition to those received. Raises Overloaded."""
+        excess = max(0, size - self._free_bytes)
+        self._free_bytes -= size - excess
+        if excess:
+            self._account.require_room(BODY_BYTES, excess)
+            self._account.add(BODY_BYTES, excess)
+            self._held_body += excess
+
     def hold_response(self, size: int) -> None:
         """Hold the bytes of a response. Raises Overloaded, unless the request may have written."""
         if size <= MAX_UNSLICED_BYTES:
@@ -335,10 +344,7 @@ class AcceptedRequest:
         if excess <= 0:
             self._free_bytes -= len(body)
         elif not self.is_anonymous:
-            self._free_bytes = 0
-            self._account.require_room(BODY_BYTES, excess)
-            self._account.add(BODY_BYTES, excess)
-            self._held_body += excess
+            self.hold_body(len(body))
         elif self._free_bytes:
             self._unread = {**message, "body": body[self._free_bytes :]}
             message = {**message, "body": body[: self._free_bytes], "more_body": True}

@@ -142,3 +142,59 @@ async def test_many_pipelined_upgrade_requests_are_ignored(server: str) -> None:
     answer = await asyncio.wait_for(reader.read(), 20)
     writer.close()
     assert answer.count(b"HTTP/1.1 200 OK") == 2_001
+
+
+STATE = "/xapi/activities/state?stateId=zuständig&activityId=http://example.com/übung&agent="
+AGENT = '{"name":"Zoë","mbox":"mailto:zoe@example.com"}'
+
+
+@pytest.mark.parametrize("cut", [None, "zust", "\xe4ndig", "HTTP", "\r\n"])
+async def test_utf8_in_the_request_line_is_the_percent_encoded_url(
+    server: str, partner: Partner, cut: str | None
+) -> None:
+    """Clients that do not encode a URL send UTF-8, also in several packets."""
+    port = int(server.rpartition(":")[2])
+    secret = base64.b64encode(f"{partner.key}:{partner.secret}".encode()).decode()
+    fields = (
+        f" HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {secret}\r\nX-Experience-API-Version: 1.0.3"
+        "\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    )
+    content = "ä é\r\nü"
+    put = (
+        f"PUT {STATE}{AGENT}{fields}Content-Length: {len(content.encode())}\r\n\r\n{content}"
+    ).encode()
+    position = put.index((cut or "PUT").encode())
+    if cut and not cut.isascii():
+        position += 1  # within a character
+    raw_get = f"GET {STATE}{AGENT}{fields}Connection: close\r\n\r\n".encode()
+    answer = await answer_to(port, put[:position], put[position:], raw_get)
+    assert answer.startswith(b"HTTP/1.1 204 "), answer
+    assert answer.endswith(f"\r\n\r\n{content}".encode()), answer
+    async with httpx.AsyncClient(base_url=server) as http:
+        encoded = await http.get(
+            f"{STATE}{AGENT}",
+            headers={"X-Experience-API-Version": "1.0.3"},
+            auth=(partner.key, partner.secret),
+        )
+    assert encoded.text == content
+
+
+async def test_body_after_a_pipelined_request_keeps_its_bytes(
+    server: str, partner: Partner
+) -> None:
+    port = int(server.rpartition(":")[2])
+    secret = base64.b64encode(f"{partner.key}:{partner.secret}".encode()).decode()
+    url = "/xapi/activities/state?stateId=s&activityId=http://a.b/c&agent=%7B%22mbox%22:%22mailto:a@b.c%22%7D"
+    fields = f"Host: x\r\nAuthorization: Basic {secret}\r\nX-Experience-API-Version: 1.0.3\r\n"
+    content = "äöü\nß".encode()
+    first = f"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nPUT {url} HTTP/1.1\r\n{fields}".encode()
+    rest = b"Content-Length: %d\r\n\r\n" % len(content)
+    get = f"GET {url} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n".encode()
+    for pieces in (
+        (first, rest, content),
+        (first + rest, content),
+        (first + rest + content[:1], content[1:]),
+    ):
+        answer = await answer_to(port, *pieces, get)
+        assert answer.count(b"HTTP/1.1 204 ") == 1
+        assert answer.endswith(b"\r\n\r\n" + content), answer

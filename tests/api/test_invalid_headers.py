@@ -1,8 +1,7 @@
-"""Invalid Content-Type, Content-Encoding, Authorization and Content-Length."""
+"""Invalid Content-Type, Authorization and Content-Length."""
 
 from __future__ import annotations
 
-import gzip
 from typing import Any
 
 import pytest
@@ -26,27 +25,6 @@ async def test_unsupported_content_type_is_refused(
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
     assert await partner.all() == []
-
-
-@pytest.mark.parametrize("interface", INTERFACES)
-@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "identity, gzip", "é", "x" * 1000])
-async def test_content_encoding_is_refused(partner: Partner, interface: str, coding: str) -> None:
-    headers: Any = {"Content-Encoding": coding.encode()}
-    answer = await post(partner, interface, gzip.compress(text().encode()), headers)
-    check(answer)
-    assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
-    assert answer.headers["accept-encoding"] == "identity"
-    assert "Content-Encoding" in answer.json()["detail"]
-    assert len(answer.json()["detail"]) < 200
-    assert await partner.all() == []
-
-
-@pytest.mark.parametrize("coding", ["Identity", "", "UTF-8", "utf8"])
-async def test_identity_or_charset_content_encoding_is_accepted(
-    partner: Partner, coding: str
-) -> None:
-    answer = await post(partner, "xapi", text().encode(), {"Content-Encoding": coding})
-    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, request_parsing
+from lrs.api import access, content_coding, request_parsing
 from lrs.api.responses import http_date, json_response
 from lrs.auth import scopes
 from lrs.errors import BadRequest, LRSError, NotFound, PreconditionFailed, Unavailable
@@ -84,7 +84,7 @@ async def get_document(request: Request) -> Response:
 async def put_document(request: Request) -> Response:
     """Replace or create a document (preconditions: Communication 3.1)."""
     call = await _parse(request, "PUT")
-    document = await _read_document(request, call.max_bytes)
+    document = await _read_document(request, call.partner_id, call.max_bytes)
     is_unconditional = rules.replaces_unconditionally(call.kind, call.version)
     if is_unconditional and not call.preconditions and not have_quota(call.subjects, "bytes"):
         await store.put(call.database, call.partner_id, call.key, document)
@@ -102,7 +102,7 @@ async def put_document(request: Request) -> Response:
 async def post_document(request: Request) -> Response:
     """Merge JSON into a document, or create it (Communication 2.2)."""
     call = await _parse(request, "POST")
-    document = await _read_document(request, call.max_bytes)
+    document = await _read_document(request, call.partner_id, call.max_bytes)
     size = len(document.content)
     await _run(call, size, rules.check_post, document)
 
@@ -217,11 +217,12 @@ async def _parse(request: Request, method: str) -> _DocumentRequest:
     )
 
 
-async def _read_document(request: Request, max_bytes: int) -> Document:
+async def _read_document(request: Request, partner_id: int, max_bytes: int) -> Document:
     content_type = request.headers.get("content-type", "").strip() or ANY_BYTES
     if not content_type.isprintable():
         raise BadRequest("The Content-Type contains unprintable characters.")
-    return Document.of(await request_parsing.read_body(request, max_bytes), content_type)
+    content = await content_coding.read_body(request, partner_id, max_bytes)
+    return Document.of(content, content_type)
 
 
 def _no_content(document: Document | None) -> Response:

@@ -16,6 +16,7 @@ from lrs.errors import LRSError
 ALLOWED_HEADERS = [
     "Accept-Language",
     "Authorization",
+    "Content-Encoding",
     "Content-Type",
     "If-Match",
     "If-None-Match",

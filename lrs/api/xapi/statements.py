@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, batch_results, problem_details, request_parsing, statement_list
+from lrs.api import (
+    access,
+    batch_results,
+    content_coding,
+    problem_details,
+    request_parsing,
+    statement_list,
+)
 from lrs.api.access import BASIC_OR_BEARER
 from lrs.api.responses import json_response
 from lrs.auth import scopes
@@ -29,7 +36,7 @@ async def post_statements(request: Request) -> Response:
     caller = await access.authorize(request, BASIC_OR_BEARER, scopes.STATEMENTS_WRITE)
     if request.scope["query_string"]:
         query_params.reject_all(request_parsing.query_parameters(request), section=SECTION)
-    text, attachments = await _read_content(request)
+    text, attachments = await _read_content(request, caller.partner_id)
     items, _ = request_parsing.split_items(request, text)
     parser = StatementParser(_max_bytes(request), attachments)
     outcomes = await _store(request, caller, version, items, parser)
@@ -43,7 +50,7 @@ async def put_statement(request: Request) -> Response:
     version = request_parsing.xapi_version(request, required=True)
     caller = await access.authorize(request, BASIC_OR_BEARER, scopes.STATEMENTS_WRITE)
     statement_id = _statement_id(request)
-    text, attachments = await _read_content(request)
+    text, attachments = await _read_content(request, caller.partner_id)
     items, is_batch = request_parsing.split_items(request, text)
     if is_batch:
         raise MalformedJSON("The body of a PUT is one statement, not an array.")
@@ -71,14 +78,14 @@ def _statement_id(request: Request) -> str:
     return str(parameters["statementId"])
 
 
-async def _read_content(request: Request) -> tuple[bytes, dict[str, Attachment]]:
+async def _read_content(request: Request, partner_id: int) -> tuple[bytes, dict[str, Attachment]]:
     """The JSON text of the request, and its attachments by SHA-2 (Communication 1.5)."""
     content_type = request_parsing.header(request.scope, b"content-type") or ""
     is_multipart = content_type.lower().startswith("multipart/mixed")
     if not is_multipart:
         request_parsing.require_json(request)
     limit = request_parsing.services(request).settings.max_body_bytes
-    body = await request_parsing.read_body(request, limit)
+    body = await content_coding.read_body(request, partner_id, limit)
     if not is_multipart:
         return body, {}
     return await asyncio.to_thread(multipart.parse, body, content_type)

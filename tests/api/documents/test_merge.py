@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import threading
 from collections.abc import Callable
@@ -57,14 +56,6 @@ async def test_merge_with_another_media_type_is_refused(
     await resource.ask("PUT", "two", b'{"a":1}', {**NONE_YET, **other})
     assert code(await resource.ask("POST", "two", {"b": 2})) == refused
     assert await resource.content("two") == b'{"a":1}'
-
-
-async def test_post_with_content_encoding_is_refused(resource: Resource) -> None:
-    headers = {**NONE_YET, **JSON, "Content-Encoding": "gzip"}
-    for method in ("PUT", "POST"):
-        answer = await resource.ask(method, "one", gzip.compress(b"{}"), headers)
-        assert code(answer) == (400, "unsupported-media-type")
-    assert (await resource.ask("GET")).status_code == 404
 
 
 async def test_json_media_type_with_parameters_is_merged(resource: Resource) -> None:

@@ -1,0 +1,116 @@
+"""Compressed request bodies: gzip and zstd (RFC 9110 8.4, RFC 1952, RFC 8878).
+
+A body is decompressed in parts, so that a small body that expands to gigabytes holds no more than
+the limit of a plain one. All limits apply to the decompressed bytes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import zstandard
+from starlette.requests import Request
+
+from lrs.api import request_parsing
+from lrs.api.admission import admission
+from lrs.errors import BadRequest
+
+_MAX_BYTES_ON_EVENT_LOOP = 65_536
+_THREAD_BYTES = 1_048_576
+"""Decompressed bytes of one call of the thread: other partners take turns after it."""
+
+_INPUT_BYTES = 256
+"""A zstd block of 4 bytes can expand to 128 KiB: this many bytes expand to at most 8 MiB."""
+
+_MAX_MEMBERS = 1_000
+"""Each member of a gzip body, and each zstd frame, costs some microseconds, an empty one too."""
+
+# The largest window that a decoder of this content coding has to support (RFC 9659).
+_MAX_WINDOW_BYTES = 8_388_608
+
+
+class _Decompressor(Protocol):
+    """Decompresses one gzip member or one zstd frame."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def _gzip() -> _Decompressor:
+    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+
+def _zstd() -> _Decompressor:
+    return zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES).decompressobj()
+
+
+_DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {"gzip": _gzip, "zstd": _zstd}
+
+
+async def read_body(request: Request, partner_id: int, limit: int) -> bytes:
+    """The body without its content coding, of at most `limit` bytes.
+
+    Raises TooLarge, UnsupportedContentEncoding, Overloaded, and BadRequest for an invalid stream.
+    """
+    body = await request_parsing.read_body(request, limit, _DECOMPRESSORS.keys())
+    coding = request_parsing.content_coding(request.scope, _DECOMPRESSORS.keys())
+    if not coding:
+        return body
+    thread = request_parsing.services(request).thread
+    decompressed = _decompress(body, coding)
+    part, is_last = _take(decompressed, _MAX_BYTES_ON_EVENT_LOOP)
+    parts, size, held = [part], len(part), len(body)
+    while not is_last and size <= limit:
+        part, is_last = await thread.run(partner_id, _take, decompressed, _THREAD_BYTES)
+        parts.append(part)
+        size += len(part)
+        if size > held:
+            admission(request.scope).hold_body(size - held)
+            held = size
+    if size > limit:
+        raise request_parsing.too_large(limit)
+    return b"".join(parts)
+
+
+async def read_items(request: Request, partner_id: int) -> tuple[list[bytes], bool]:
+    """The items of a JSON body, and whether it is a batch. Raises BadRequest and TooLarge."""
+    limit = request_parsing.services(request).settings.max_body_bytes
+    return request_parsing.split_items(request, await read_body(request, partner_id, limit))
+
+
+def _take(parts: Iterator[bytes], size: int) -> tuple[bytes, bool]:
+    """The next parts, until they have `size` bytes, and whether they are the last ones."""
+    taken: list[bytes] = []
+    for part in parts:
+        taken.append(part)
+        size -= len(part)
+        if size <= 0:
+            return b"".join(taken), False
+    return b"".join(taken), True
+
+
+def _decompress(body: bytes, coding: str) -> Iterator[bytes]:
+    """The decompressed parts of a body. Raises BadRequest if it is invalid or ends early."""
+    members = 0
+    stream: _Decompressor | None = None
+    for start in range(0, len(body), _INPUT_BYTES):
+        data = body[start : start + _INPUT_BYTES]
+        while data:
+            if stream is None or stream.eof:
+                stream = _DECOMPRESSORS[coding]()
+                members += 1
+                if members > _MAX_MEMBERS:
+                    raise BadRequest(f"The {coding} body has more than {_MAX_MEMBERS} members.")
+            try:
+                part = stream.decompress(data)
+            except (zlib.error, zstandard.ZstdError) as error:
+                raise BadRequest(f"The body is not valid {coding}: {error}.") from None
+            yield part
+            data = stream.unused_data if stream.eof else b""
+    if stream is None or not stream.eof:
+        raise BadRequest(f"The body is not valid {coding}: it ends before the end of the stream.")

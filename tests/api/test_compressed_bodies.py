@@ -1,0 +1,210 @@
+"""Request bodies with Content-Encoding gzip and zstd."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from typing import Any
+
+import httpx
+import pytest
+import zstandard
+
+from lrs.api.admission import Unlimited
+from lrs.api.application import Application
+from tests.support.attachments import BOUNDARY, attachment_of, multipart_body, statement_with
+from tests.support.invalid_input import EVENT, INTERFACES, check, post, text
+from tests.support.partners import Partner
+from tests.support.statements import JSON, XAPI, new_id, statement
+
+COMPRESS = {"gzip": gzip.compress, "x-gzip": gzip.compress, "zstd": zstandard.compress}
+MIB = b"\0" * 1_048_576
+
+
+def in_frames(content: bytes) -> bytes:
+    """zstd as a streaming encoder sends it: without the size of the content."""
+    encoder = zstandard.ZstdCompressor().compressobj()
+    return b"".join([encoder.compress(content), encoder.flush()])
+
+
+def body(interface: str) -> bytes:
+    return json.dumps(EVENT).encode() if interface == "track" else text().encode()
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("coding", [*COMPRESS, "GZIP", "identity, gzip", "gzip,"])
+async def test_compressed_body_is_stored(partner: Partner, interface: str, coding: str) -> None:
+    compress = COMPRESS.get(coding, gzip.compress)
+    headers = {"Content-Encoding": coding}
+    answer = await post(partner, interface, compress(body(interface)), headers)
+    assert answer.status_code == 200, answer.text
+    assert len(await partner.all()) == 1
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+async def test_compressed_batch_has_one_result_per_item(partner: Partner, coding: str) -> None:
+    sent = [statement(id=new_id(), result={"response": "ü" * 2_000}) for _ in range(40)]
+    content = json.dumps([*sent, {}]).encode()
+    halves = content[:200_000], content[200_000:]  # two gzip members, two zstd frames
+    compress = gzip.compress if coding == "gzip" else in_frames
+    compressed = b"".join(map(compress, halves))
+    answer = await post(partner, "statements", compressed, {"Content-Encoding": coding})
+    assert answer.status_code == 207
+    outcomes = [result["outcome"] for result in answer.json()["results"]]
+    assert outcomes == ["stored"] * 40 + ["invalid"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+@pytest.mark.parametrize("interface", INTERFACES)
+async def test_body_that_expands_beyond_the_limit_returns_413(
+    partner: Partner, interface: str, coding: str
+) -> None:
+    if coding == "gzip":
+        encoder: Any = zlib.compressobj(wbits=31)
+    else:
+        encoder = zstandard.ZstdCompressor().compressobj()
+    bomb = b"".join([*(encoder.compress(MIB) for _ in range(200)), encoder.flush()])
+    assert len(bomb) < 300_000
+    answer = await post(partner, interface, bomb, {"Content-Encoding": coding})
+    check(answer)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert "16777216" in answer.json()["detail"]
+
+
+async def test_item_limit_applies_to_decompressed_bytes(partner: Partner) -> None:
+    item = json.dumps(statement(result={"response": "a" * 20_000})).encode()
+    answer = await post(partner, "statements", gzip.compress(item), {"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert "16384" in answer.json()["detail"]
+
+
+CORRUPT = {
+    "plain JSON": lambda compress: text().encode(),
+    "empty": lambda compress: b"",
+    "truncated": lambda compress: compress(text().encode())[:-5],
+    "only a header": lambda compress: compress(text().encode())[:6],
+    "flipped bits": lambda compress: compress(text().encode())[:30] + b"\xff" * 30,
+    "trailing bytes": lambda compress: compress(text().encode()) + b"{}",
+    "many members": lambda compress: compress(b"") * 2_000,
+}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+@pytest.mark.parametrize("corrupt", CORRUPT.values(), ids=CORRUPT)
+async def test_corrupt_stream_returns_400(partner: Partner, coding: str, corrupt: Any) -> None:
+    for interface in INTERFACES:
+        content = corrupt(COMPRESS[coding])
+        answer = await post(partner, interface, content, {"Content-Encoding": coding})
+        check(answer)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
+        assert coding in answer.json()["detail"]
+    assert await partner.all() == []
+
+
+async def test_zstd_window_beyond_8_mib_is_refused(partner: Partner) -> None:
+    parameters = zstandard.ZstdCompressionParameters(window_log=27)
+    encoder = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    content = encoder.compress(text().encode()) + encoder.flush()
+    answer = await post(partner, "xapi", content, {"Content-Encoding": "zstd"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
+
+
+async def test_compressed_multipart_body_is_stored(partner: Partner) -> None:
+    sent = statement_with(attachment_of(b"hello"), id=new_id())
+    answer = await partner.http.post(
+        "/xapi/statements",
+        content=gzip.compress(multipart_body(sent, b"hello")),
+        headers={
+            **XAPI,
+            **partner.headers,
+            "Content-Type": f"multipart/mixed; boundary={BOUNDARY}",
+            "Content-Encoding": "gzip",
+        },
+    )
+    assert (answer.status_code, answer.json()) == (200, [sent["id"]])
+
+
+async def test_compressed_document_is_stored_decompressed(partner: Partner) -> None:
+    url = "/xapi/activities/state?activityId=http://a.b/c&stateId=s&agent=" + json.dumps(
+        {"mbox": "mailto:a@b.c"}
+    )
+    headers = {**JSON, **XAPI, **partner.headers}
+    for method, coding in (("PUT", "gzip"), ("POST", "zstd")):
+        content = COMPRESS[coding](b'{"a":1}' if method == "PUT" else b'{"b":2}')
+        answer = await partner.http.request(
+            method, url, content=content, headers={**headers, "Content-Encoding": coding}
+        )
+        assert answer.status_code == 204
+    answer = await partner.http.get(url, headers=headers)
+    assert (answer.content, "content-encoding" in answer.headers) == (b'{"a":1,"b":2}', False)
+
+
+async def test_compressed_import_of_people_is_read(partner: Partner) -> None:
+    answer = await partner.http.post(
+        partner.url("people/imports?preview=true"),
+        content=gzip.compress(b"user_id,email\nu1,a@b.c\n"),
+        headers={**partner.headers, "Content-Type": "text/csv", "Content-Encoding": "gzip"},
+    )
+    assert answer.status_code == 200, answer.text
+
+
+class CountingAdmission(Unlimited):
+    """Counts the bytes of bodies that are held in addition to those received."""
+
+    held = 0
+
+    def hold_body(self, size: int) -> None:
+        self.held += size
+
+
+async def test_decompressed_bytes_are_held(app: Application, partner: Partner) -> None:
+    """A body that expands takes as much of the shares of its credential as a plain one."""
+    counted = CountingAdmission()
+
+    async def counting_app(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "admission": counted}, receive, send)
+
+    content = json.dumps([statement(result={"response": "a" * 10_000}) for _ in range(300)])
+    compressed = gzip.compress(content.encode())
+    transport = httpx.ASGITransport(app=counting_app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as http:
+        answer = await http.post(
+            partner.url("statements?validate=true"),
+            content=compressed,
+            headers={**JSON, **partner.headers, "Content-Encoding": "gzip"},
+        )
+    assert answer.status_code == 200
+    assert counted.held == len(content) - len(compressed)
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip", "zstd, gzip", "é", "x" * 1000])
+async def test_unsupported_content_encoding_returns_415(
+    partner: Partner, interface: str, coding: str
+) -> None:
+    headers: Any = {"Content-Encoding": coding.encode()}
+    answer = await post(partner, interface, gzip.compress(text().encode()), headers)
+    check(answer)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-content-encoding")
+    assert answer.headers["accept-encoding"] == "gzip, zstd, identity"
+    assert "gzip, zstd, identity" in answer.json()["detail"]
+    assert len(answer.json()["detail"]) < 200
+    assert await partner.all() == []
+
+
+async def test_token_request_accepts_no_content_encoding(partner: Partner) -> None:
+    form = gzip.compress(b"grant_type=client_credentials")
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
+    answer = await partner.http.post(
+        "/oauth2/token", content=form, headers=headers, auth=(partner.key, partner.secret)
+    )
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+
+
+@pytest.mark.parametrize("coding", ["Identity", "", "UTF-8", "utf8"])
+async def test_identity_or_charset_content_encoding_is_accepted(
+    partner: Partner, coding: str
+) -> None:
+    answer = await post(partner, "xapi", text().encode(), {"Content-Encoding": coding})
+    assert answer.status_code == 200
