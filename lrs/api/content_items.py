@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, request_parsing
+from lrs.api import access, request_parsing, urls
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes
 from lrs.errors import NotFound
@@ -61,14 +61,13 @@ async def _set_deleted(request: Request, *, deleted: bool) -> Response:
 
 def _more(request: Request, last: ContentItem) -> str:
     """The relative URL of the next page, with the parameters of this one."""
-    base_path = request_parsing.services(request).settings.base_path
     parameters = [
         (name, value)
         for name, value in request_parsing.query_parameters(request)
         if name != "cursor"
     ]
     query = urlencode([*parameters, ("cursor", str(last.content_id))])
-    return f"{base_path}{request_parsing.raw_path(request.scope)}?{query}"
+    return f"{urls.base_path(request.scope)}{request_parsing.raw_path(request.scope)}?{query}"
 
 
 def _serialize(item: ContentItem) -> dict[str, Any]:

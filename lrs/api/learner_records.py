@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, request_parsing
+from lrs.api import access, request_parsing, urls
 from lrs.api.responses import csv_response, json_response, reports_through, timestamp
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -90,10 +90,9 @@ def _more(request: Request, query: RecordQuery, page: RecordPage) -> str:
     """The relative URL of the next page, with the parameters of this one; "" on the last page."""
     if page.last_position is None:
         return ""
-    base_path = request_parsing.services(request).settings.base_path
     cursor = record_query.encode_cursor(page.last_position)
     parameters = urlencode([*query.parameters, ("cursor", cursor)])
-    return f"{base_path}{request_parsing.raw_path(request.scope)}?{parameters}"
+    return f"{urls.base_path(request.scope)}{request_parsing.raw_path(request.scope)}?{parameters}"
 
 
 def _accepts_csv(request: Request) -> bool:

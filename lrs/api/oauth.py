@@ -20,7 +20,7 @@ from authlib.oauth2.rfc6749 import (
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, request_parsing
+from lrs.api import access, request_parsing, urls
 from lrs.api.responses import json_response
 from lrs.auth import credential_secrets, scopes
 from lrs.auth.authenticate import REALM, CredentialProof, parse_basic
@@ -156,17 +156,19 @@ async def get_keys(request: Request) -> Response:
 
 
 async def get_metadata(request: Request) -> Response:
-    return json_response(metadata(request_parsing.services(request).tokens.issuer))
+    issuer = request_parsing.services(request).tokens.issuer
+    return json_response(metadata(issuer, urls.base_url(request)))
 
 
-def metadata(issuer: str) -> dict[str, Any]:
+def metadata(issuer: str, base_url: str) -> dict[str, Any]:
+    """The metadata; without `LRS_PUBLIC_URL`, the base URL is that of the request."""
     return {
         "issuer": issuer,
-        "token_endpoint": f"{issuer}/oauth2/token",
-        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        "token_endpoint": f"{base_url}/oauth2/token",
+        "jwks_uri": f"{base_url}/.well-known/jwks.json",
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "scopes_supported": [*scopes.SUPPORTED, scopes.ALL_GRANTED],
-        "service_documentation": f"{issuer}/docs",
+        "service_documentation": f"{base_url}/docs",
     }

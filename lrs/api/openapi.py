@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import Any
@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from lrs import __version__
-from lrs.api import request_parsing
+from lrs.api import urls
 from lrs.errors import NotFound
 from lrs.resources import schema_files
 
@@ -81,13 +81,16 @@ def _reference(reference: str, file: str, base: str) -> str:
 
 
 async def get_openapi(request: Request) -> Response:
-    base_path = request_parsing.services(request).settings.base_path
-    return _response(request, _openapi(base_path), "application/json")
+    content = _openapi(urls.base_path(request.scope))
+    return _response(request, content, "application/json")
 
 
-@cache
+@lru_cache(16)  # a proxy may pass a prefix on that a client chose
 def _openapi(base_path: str) -> bytes:
-    return orjson.dumps({**bundled(), "servers": [{"url": base_path or "/"}]})
+    document = bundled()
+    flow = document["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    flow["tokenUrl"] = base_path + flow["tokenUrl"]
+    return orjson.dumps({**document, "servers": [{"url": base_path or "/"}]})
 
 
 async def get_schema(request: Request) -> Response:
@@ -132,6 +135,6 @@ def _response(
     return Response(content, headers=headers, media_type=media_type)
 
 
-@cache
+@lru_cache(256)
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]

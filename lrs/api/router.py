@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from lrs.api import paths, problem_details, time_limit
+from lrs.api import paths, problem_details, time_limit, urls
 from lrs.api.admission import MAX_UNSLICED_BYTES, admission
 from lrs.api.request_parsing import raw_path
 from lrs.errors import MethodNotAllowed, NotFound
@@ -119,10 +119,11 @@ class Router(routing.Router):
         finally:
             self._time_limits.end(limit)
 
-    def _not_found(self, path: str) -> NotFound:
+    def _not_found(self, scope: Scope) -> NotFound:
+        path, base_path = scope["path"], urls.base_path(scope)
         similar = paths.similar_path(path, self._paths)
-        hint = f" The path {similar} is similar." if similar else ""
-        return NotFound(f"No resource at {path[:500]}.{hint}")
+        hint = f" The path {base_path}{similar} is similar." if similar else ""
+        return NotFound(f"No resource at {base_path}{path[:500]}.{hint}")
 
     def _resource(self, scope: Scope) -> Resource:
         """The resource of a path; its route and parameters go into the scope. Raises NotFound."""
@@ -134,6 +135,6 @@ class Router(routing.Router):
                     scope["path_params"] = params
                     break
             else:
-                raise self._not_found(scope["path"])
+                raise self._not_found(scope)
         scope["route"] = resource.route
         return resource

@@ -14,7 +14,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from lrs.api import request_parsing
+from lrs.api import request_parsing, urls
 from lrs.api.admission import admission
 from lrs.api.responses import CONSISTENT_THROUGH, http_date, timestamp
 from lrs.api.statement_formats import Formatter, parse
@@ -139,8 +139,9 @@ def _only_authority(caller: Caller) -> int | None:
 
 def _more(request: Request, query: StatementQuery, cursor: Cursor) -> str:
     """The relative IRL of the next page, with the parameters of this one."""
-    base_path = request_parsing.services(request).settings.base_path
-    return f"{base_path}{_more_prefix(request['path'], query.parameters)}{cursor}"
+    return (
+        f"{urls.base_path(request.scope)}{_more_prefix(request['path'], query.parameters)}{cursor}"
+    )
 
 
 @lru_cache(128)

@@ -13,9 +13,11 @@ import zstandard
 
 from lrs.api.admission import Unlimited
 from lrs.api.application import Application
+from lrs.api.services import Services
+from lrs.auth import scopes
 from tests.support.attachments import BOUNDARY, attachment_of, multipart_body, statement_with
 from tests.support.invalid_input import EVENT, INTERFACES, check, post, text
-from tests.support.partners import Partner
+from tests.support.partners import Partner, new_partner
 from tests.support.statements import JSON, XAPI, new_id, statement
 
 COMPRESS = {"gzip": gzip.compress, "x-gzip": gzip.compress, "zstd": zstandard.compress}
@@ -140,11 +142,14 @@ async def test_compressed_document_is_stored_decompressed(partner: Partner) -> N
     assert (answer.content, "content-encoding" in answer.headers) == (b'{"a":1,"b":2}', False)
 
 
-async def test_compressed_import_of_people_is_read(partner: Partner) -> None:
-    answer = await partner.http.post(
-        partner.url("people/imports?preview=true"),
-        content=gzip.compress(b"user_id,email\nu1,a@b.c\n"),
-        headers={**partner.headers, "Content-Type": "text/csv", "Content-Encoding": "gzip"},
+async def test_compressed_import_of_people_is_read(
+    services: Services, http: httpx.AsyncClient
+) -> None:
+    operator = await new_partner(services, http, frozenset({scopes.ADMIN}))
+    answer = await http.post(
+        operator.url("people/imports?preview=true"),
+        content=gzip.compress(b"type,user,email\nuser,1,a@b.c\n"),
+        headers={**operator.headers, "Content-Type": "text/csv", "Content-Encoding": "gzip"},
     )
     assert answer.status_code == 200, answer.text
 

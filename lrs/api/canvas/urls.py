@@ -5,18 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from lrs.api import request_parsing
-
-
-def base_url(request: Request) -> str:
-    """Scheme, host and base path: the setting `LRS_PUBLIC_URL`, or those of the request.
-
-    A trusted proxy's forwarded scheme and host are already in the request.
-    """
-    settings = request_parsing.services(request).settings
-    host = request.headers.get("host")
-    if settings.public_url or not host:
-        return settings.base_url
-    return f"{request.scope['scheme']}://{host}"
+from lrs.api.urls import base_url as base_url
 
 
 def path(request: Request) -> str:

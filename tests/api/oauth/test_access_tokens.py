@@ -53,8 +53,8 @@ async def test_metadata_follows_rfc_8414(http: httpx.AsyncClient, services: Serv
     metadata = answer.json()
     issuer = services.settings.base_url
     assert metadata["issuer"] == issuer
-    assert metadata["token_endpoint"] == f"{issuer}/oauth2/token"
-    assert metadata["jwks_uri"] == f"{issuer}/.well-known/jwks.json"
+    assert metadata["token_endpoint"] == "http://lrs.test/oauth2/token"
+    assert metadata["jwks_uri"] == "http://lrs.test/.well-known/jwks.json"
     assert metadata["grant_types_supported"] == ["client_credentials"]
     assert metadata["token_endpoint_auth_methods_supported"] == [
         "client_secret_basic",
