@@ -76,6 +76,8 @@ def query_parameters(request: Request) -> list[tuple[str, str]]:
 
 def parse_query(query_string: bytes) -> list[tuple[str, str]]:
     """The parameters of a query string in their order. Raises InvalidParameter."""
+    if not query_string:
+        return []
     try:
         return parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
@@ -85,6 +87,8 @@ def parse_query(query_string: bytes) -> list[tuple[str, str]]:
 def is_dry_run(request: Request) -> bool:
     """The value of `validate`, the only parameter. Raises InvalidParameter."""
     parameters = query_parameters(request)
+    if not parameters:
+        return False
     values = query_params.parse(parameters, _DRY_RUN_PARSERS, section="Partner API")
     return bool(values.get("validate", False))
 
