@@ -98,6 +98,14 @@ insert into identifier (partner_id, agent_key, identity, person_id, imported)
 select $1, item.agent_key, item.identity, item.person_id, false
 from unnest($2::bigint[], $3::text[], $4::integer[]) as item (agent_key, identity, person_id);
 
+-- name: set_identifier_names
+-- The names that statements have beside identifiers; only rows that differ are written.
+update identifier
+set name = item.name
+from unnest($2::bigint[], $3::text[]) as item (agent_key, name)
+where identifier.partner_id = $1 and identifier.agent_key = item.agent_key
+    and identifier.name is distinct from item.name;
+
 -- name: set_missing_emails
 -- The email of persons who were known only by its digest; imported persons keep their own.
 update person
@@ -109,8 +117,9 @@ where person.partner_id = $1 and person.person_id = item.person_id
 -- name: upsert_content_items
 -- Updates the attributes of content items and inserts those that have events. The type in the
 -- definition takes precedence over the type extracted from statements, and that over the default
--- type; of extracted types and of parents the last one wins. Returns the items whose type changes.
--- Update and insert instead of an upsert, because an insert that conflicts would use up an id.
+-- type; of extracted types, extracted titles, parents and sources the last one wins. Without a
+-- title, the item has the default title. Returns the items whose type changes. Update and insert
+-- instead of an upsert, because an insert that conflicts would use up an id.
 with item as (
     select
         item.*,
@@ -121,10 +130,12 @@ with item as (
         ) as reported_type
     from unnest(
         $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::text[], $10::text[], $11::text[], $12::jsonb[], $13::bigint[]
+        $9::text[], $10::text[], $11::text[], $12::jsonb[], $13::bigint[], $14::text[], $15::text[],
+        $16::text[]
     ) with ordinality as item (
         content_key, activity_id, has_events, type, extracted_type, default_type, defined_type,
-        title, technology, topic, attributes, parent_key, ordinal
+        title, technology, topic, attributes, parent_key, extracted_title, default_title, source,
+        ordinal
     )
     left join lateral (
         select content_id, type, extracted_type
@@ -139,7 +150,11 @@ updated as (
         type = item.reported_type,
         extracted_type = coalesce(item.extracted_type, content_item.extracted_type),
         defined_type = item.defined_type,
-        title = item.title,
+        title = coalesce(
+            item.title, item.extracted_title, content_item.extracted_title, item.default_title
+        ),
+        extracted_title = coalesce(item.extracted_title, content_item.extracted_title),
+        source = coalesce(item.source, content_item.source),
         technology = item.technology,
         topic = item.topic,
         attributes = item.attributes,
@@ -149,21 +164,29 @@ updated as (
         and (
             content_item.type, content_item.extracted_type, content_item.defined_type,
             content_item.title, content_item.technology, content_item.topic,
-            content_item.attributes, content_item.parent_key
+            content_item.attributes, content_item.parent_key, content_item.extracted_title,
+            content_item.source
         ) is distinct from (
             item.reported_type, coalesce(item.extracted_type, content_item.extracted_type),
-            item.defined_type, item.title, item.technology, item.topic, item.attributes,
-            coalesce(item.parent_key, content_item.parent_key)
+            item.defined_type,
+            coalesce(
+                item.title, item.extracted_title, content_item.extracted_title, item.default_title
+            ),
+            item.technology, item.topic, item.attributes,
+            coalesce(item.parent_key, content_item.parent_key),
+            coalesce(item.extracted_title, content_item.extracted_title),
+            coalesce(item.source, content_item.source)
         )
 ),
 inserted as (
     insert into content_item
         (partner_id, content_key, activity_id, type, extracted_type, defined_type, title,
-        technology, topic, attributes, parent_key)
+        technology, topic, attributes, parent_key, extracted_title, source)
     select
         $1, item.content_key, item.activity_id, item.reported_type, item.extracted_type,
-        item.defined_type, item.title, item.technology, item.topic, item.attributes,
-        item.parent_key
+        item.defined_type, coalesce(item.title, item.extracted_title, item.default_title),
+        item.technology, item.topic, item.attributes, item.parent_key, item.extracted_title,
+        item.source
     from item
     where item.has_events and item.content_id is null
     order by item.ordinal
@@ -185,7 +208,13 @@ select content_id, type from content_item where partner_id = $1;
 -- name: clear_content_items
 -- Clears what a rebuild extracts from statements again.
 update content_item
-set type = null, extracted_type = null, defined_type = null, parent_key = null
+set
+    type = null,
+    extracted_type = null,
+    defined_type = null,
+    extracted_title = null,
+    source = null,
+    parent_key = null
 where partner_id = $1;
 
 -- name: insert_track_contents
@@ -248,3 +277,18 @@ where partner_id = $1 and ctid = any(array(
     ) as event
 ))
 returning person_id, content_id;
+
+-- name: insert_statements_without_event
+-- Statements that are in no fact, with the reason.
+insert into statement_without_event (partner_id, statement_id, reason)
+select $1, item.statement_id, item.reason
+from unnest($2::uuid[], $3::text[]) as item (statement_id, reason)
+on conflict do nothing;
+
+-- name: delete_statements_without_event
+-- Statements that are voided.
+delete from statement_without_event where partner_id = $1 and statement_id = any($2::uuid[]);
+
+-- name: clear_statements_without_event
+-- What a rebuild extracts again.
+delete from statement_without_event where partner_id = $1;

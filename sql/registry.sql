@@ -8,7 +8,9 @@ returning partner_id, name, title, home_page, created_at, limits, settings;
 
 -- name: get_partner
 -- A partner by name.
-select partner_id, name, title, home_page, created_at, limits, settings from partner where name = $1;
+select partner_id, name, title, home_page, created_at, limits, settings
+from partner
+where name = $1;
 
 -- name: list_partners
 -- Every partner, ordered by name.

@@ -317,6 +317,8 @@ create table identifier (
     -- Imported identifiers stay with their person; others follow the rules of the standard.
     imported boolean not null,
     identity text not null,
+    -- The name in the newest statement that has one beside this identifier.
+    name text,
     primary key (partner_id, agent_key)
 );
 create index identifier_by_person on identifier (partner_id, person_id);
@@ -414,6 +416,10 @@ create table content_item (
     attributes jsonb not null,
     -- The type in its definition, by the vocabulary, else as IRI; null without one.
     defined_type text,
+    -- The title that track events have; counts only while the definition has no name.
+    extracted_title text,
+    -- The source of its newest statement: xapi, track or canvas; null without one.
+    source text,
     primary key (partner_id, content_id)
 );
 create unique index content_item_by_key on content_item (partner_id, content_key);
@@ -503,12 +509,16 @@ create table learner_record (
     status text not null,
     source text not null,
     organization text not null,
+    -- When the record last changed, after all changes committed before: what an increment contains.
+    updated_at timestamptz not null default now(),
     primary key (partner_id, person_id, content_id, organization),
     constraint learner_record_status_is_progress check (status = any (array['not_started',
         'in_progress', 'completed']))
 );
 create index learner_record_by_content_item on learner_record (partner_id, content_id,
         organization, person_id);
+create index learner_record_by_update on learner_record (partner_id, updated_at, person_id,
+        content_id, organization);
 
 -- One learner, one content item, one day (UTC), on days on which reports count the learner's
 -- events.
@@ -608,3 +618,113 @@ create unlogged table concurrency_limit (
     slots jsonb not null,
     primary key (partner_id, subject)
 ) with (fillfactor=50);
+
+-- Tombstones of learner records: what an incremental reader must delete.
+create table deleted_record (
+    deleted_at timestamptz not null,
+    partner_id integer not null,
+    person_id integer not null,
+    content_id integer not null,
+    organization text not null,
+    primary key (partner_id, person_id, content_id, organization)
+);
+create index deleted_record_by_time on deleted_record (partner_id, deleted_at);
+
+-- One learner, one content item of any type, one organization, one day, also outside memberships.
+create table content_day (
+    time_spent double precision,
+    xp double precision,
+    score double precision,
+    progress double precision,
+    partner_id integer not null,
+    person_id integer not null,
+    content_id integer not null,
+    day date not null,
+    date_id integer not null generated always as (date_part('year', day)::integer * 10000 +
+        date_part('month', day)::integer * 100 + date_part('day', day)::integer) stored,
+    statements integer not null,
+    -- The statements of the day that enrol the learner and have no measure.
+    enrolments integer not null,
+    -- Whether daily_fact has the day: whether the learner was a member, or is in no group.
+    is_member boolean not null,
+    status text not null,
+    organization text not null,
+    primary key (partner_id, person_id, content_id, organization, day)
+);
+create index content_day_by_content_item on content_day (partner_id, content_id, day);
+
+-- Sums of content_day by content item.
+create table content_count (
+    statements bigint not null,
+    -- Of days on which the learner was a member.
+    enrolments bigint not null,
+    -- Of days on which the learner was not a member.
+    outside_membership bigint not null,
+    partner_id integer not null,
+    content_id integer not null,
+    primary key (partner_id, content_id)
+) with (fillfactor=70);
+
+-- Statements that are no work of one learner on one content item, without voided and voiding ones.
+create table statement_without_event (
+    partner_id integer not null,
+    statement_id uuid not null,
+    reason text not null,
+    primary key (partner_id, statement_id)
+);
+
+-- Persons with the names that are known: as imported, or else as statements have them.
+create view learner as
+select person.partner_id,
+   person.person_id,
+   person.external_id,
+   coalesce(person.email, mailbox.email) as email,
+   coalesce(imported.name, reported.name, person.email, mailbox.email, person.external_id,
+        account.name, 'learner ' || person.person_id) as name,
+       case
+           when imported.name is not null then person.first_name
+           when reported.name ~~ '%, %' then split_part(reported.name, ', ', 2)
+           else regexp_replace(reported.name, '\s+\S+$', '')
+       end as first_name,
+       case
+           when imported.name is not null then person.last_name
+           when reported.name ~~ '%, %' then split_part(reported.name, ', ', 1)
+           else "substring"(reported.name, '\s(\S+)$')
+       end as last_name,
+   person.slug
+  from person
+    cross join lateral ( select nullif(trim(both from concat_ws(' ', person.first_name,
+        person.last_name)), '') as name
+        offset 0) imported
+    cross join lateral ( select
+               case
+                   when imported.name is null then ( select identifier.name
+                      from identifier
+                     where identifier.partner_id = person.partner_id and identifier.person_id =
+        person.person_id and identifier.name is not null
+                     order by identifier.imported desc, identifier.identity
+                    limit 1)
+                   else null::text
+               end as name
+        offset 0) reported
+    cross join lateral ( select
+               case
+                   when person.email is null then ( select min(substring(identifier.identity
+        from 13)) as min
+                      from identifier
+                     where identifier.partner_id = person.partner_id and identifier.person_id =
+        person.person_id and identifier.identity ~~ 'mbox mailto:%')
+                   else null::text
+               end as email
+        offset 0) mailbox
+    cross join lateral ( select
+               case
+                   when coalesce(imported.name, reported.name, person.email, mailbox.email,
+        person.external_id) is null then ( select min("substring"(identifier.identity,
+        '^(?:account )?[^ ]+ (.*)$')) as min
+                      from identifier
+                     where identifier.partner_id = person.partner_id and identifier.person_id =
+        person.person_id)
+                   else null::text
+               end as name
+        offset 0) account;

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from lrs.projection.vocabulary import REPORTED_TYPES, Attribute, Vocabulary
 from lrs.xapi.timestamps import parse_timestamp
@@ -27,17 +29,19 @@ class Description(NamedTuple):
     attributes: dict[str, Any]
 
 
-def describe(definition: Json, vocabulary: Vocabulary) -> Description:
+def describe(definition: Json, vocabulary: Vocabulary, language: str = "en") -> Description:
     """The attributes in an activity definition; values of another type than expected are left out.
 
+    `language` is the tag of the preferred language of texts (RFC 5646).
     `technology` is the first topic that is a technology, `topic` the first that is not.
     """
     extensions = definition.get("extensions", {})
     topics = _first(extensions, vocabulary.extensions["topics"])
     technology, topic = _split_topics(topics, vocabulary)
     attributes = {
-        "description": _text(definition.get("description")),
+        "description": text_in(definition.get("description"), language),
         "exercise_type": definition.get("interactionType"),
+        "url": definition.get("moreInfo") or None,
     }
     for attribute in vocabulary.attributes:
         value = _typed(_first(extensions, attribute.extensions), attribute)
@@ -48,23 +52,43 @@ def describe(definition: Json, vocabulary: Vocabulary) -> Description:
     return Description(
         defined_type if defined_type in REPORTED_TYPES else None,
         defined_type,
-        _text(definition.get("name")),
+        text_in(definition.get("name"), language),
         technology,
         topic,
         {name: value for name, value in attributes.items() if value is not None},
     )
 
 
+def title_of_iri(activity_id: str) -> str:
+    """The last part of an activity id, decoded: the title of a content item that nothing names.
+
+    That is what follows the last `/` or `#`, or the last `:` of an id without them.
+    """
+    text = activity_id.rstrip("/#")
+    part = re.split("[/#]" if re.search("[/#]", text) else ":", text)[-1]
+    decoded = "".join(letter if letter.isprintable() else " " for letter in unquote(part))
+    return decoded.strip() or activity_id
+
+
 def _first(extensions: Json, iris: tuple[str, ...]) -> Any:
     return next((extensions[iri] for iri in iris if iri in extensions), None)
 
 
-def _text(language_map: Json | None) -> str | None:
-    """The English text of a language map, or else the first one."""
-    if not language_map:
-        return None
-    english = (tag for tag in language_map if tag.lower().split("-")[0] == "en")
-    return str(language_map[next(english, next(iter(language_map)))])
+def text_in(language_map: Json | None, language: str) -> str | None:
+    """The text of a language map in a language (RFC 4647 3.4, Lookup), and in any other way.
+
+    Without the language or a variety of it: the English text, else that of no language, else the
+    first one. A text of blanks is none.
+    """
+    texts = {tag.lower(): text for tag, text in (language_map or {}).items() if text.strip()}
+    ranges = language.lower().split("-")
+    for wanted in ("-".join(ranges[:length]) for length in range(len(ranges), 0, -1)):
+        for tag, text in texts.items():
+            if tag == wanted or tag.startswith(f"{wanted}-"):
+                return str(text)
+    if language != "en":
+        return text_in(texts, "en")
+    return texts.get("und") or next(iter(texts.values()), None)
 
 
 def _split_topics(topics: Any, vocabulary: Vocabulary) -> tuple[str | None, str | None]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from lrs import resources
-from lrs.projection.content_attributes import describe
+from lrs.projection.content_attributes import describe, title_of_iri
 from lrs.projection.event_batch import InferredContent
 from lrs.projection.events import content_key
 from lrs.projection.partner_rules import PartnerRules
@@ -50,8 +50,11 @@ async def upsert_contents(
     inferred = {**contents, **dict.fromkeys(others, InferredContent())}
     definitions = await _definitions(connection, partner_id, inferred)
     items = []
-    for activity, (inferred_type, parent) in inferred.items():
-        description = describe(definitions.get(activity, {}), rules.vocabulary)
+    for activity, inferred_content in inferred.items():
+        parent = inferred_content.parent
+        description = describe(
+            definitions.get(activity, {}), rules.vocabulary, rules.settings.language
+        )
         default_type = rules.default_type(activity)
         items.append(
             (
@@ -59,7 +62,7 @@ async def upsert_contents(
                 activity,
                 activity in contents or TRACK in (description.type, default_type),
                 description.type,
-                inferred_type,
+                inferred_content.type,
                 default_type or description.defined_type,
                 description.defined_type,
                 description.title,
@@ -67,6 +70,9 @@ async def upsert_contents(
                 description.topic,
                 orjson.dumps(description.attributes).decode(),
                 content_key(parent) if parent else None,
+                inferred_content.title,
+                title_of_iri(activity),
+                inferred_content.source,
             )
         )
     if not items:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from lrs.projection.events import Event, content_key, extract_event
+from lrs.projection.events import Event, content_key, extract_event, reason_without_event
 from lrs.projection.vocabulary import Vocabulary
 from lrs.xapi import definitions, index_keys
 from lrs.xapi.statement import as_list
@@ -27,16 +27,21 @@ class ProjectedStatement(NamedTuple):
 
 
 class InferredContent(NamedTuple):
-    """The type and the parent of a content item as statements have them, without its definition."""
+    """What statements say of a content item beside its definition.
+
+    `title` is that of track events, `source` the source of the newest statement.
+    """
 
     type: str | None = None
     parent: str | None = None
+    title: str | None = None
+    source: str | None = None
 
     def merged_over(self, earlier: InferredContent | None) -> InferredContent:
         """These values, and the earlier ones where these are None."""
         if earlier is None:
             return self
-        return InferredContent(self.type or earlier.type, self.parent or earlier.parent)
+        return InferredContent(*(new or old for new, old in zip(self, earlier, strict=True)))
 
 
 @dataclass(slots=True)
@@ -45,19 +50,23 @@ class EventBatch:
 
     events            of statements that are not voided
     voided            ids of the statements that this batch voids
+    without_event     ids of statements that are no event, with the reason; none is voided
     agents            identities by agent key
+    agent_names       the newest name of agents that have one, by agent key
     contents          inferred content by activity id, in the order of first appearance
     other_activities  ids of activities that may be tracks, or are defined in a statement
     context_pairs     content keys of a content item and of an activity in its context
     organizations     "" is no organization
 
-    All but `events` include voided statements: the result must not depend on whether a statement
-    or its voiding is stored first.
+    All but `events` and `without_event` include voided statements: the result must not depend on
+    whether a statement or its voiding is stored first.
     """
 
     events: list[Event] = field(default_factory=list)
     voided: list[str] = field(default_factory=list)
+    without_event: list[tuple[UUID, str]] = field(default_factory=list)
     agents: dict[int, str] = field(default_factory=dict)
+    agent_names: dict[int, str] = field(default_factory=dict)
     contents: dict[str, InferredContent] = field(default_factory=dict)
     other_activities: set[str] = field(default_factory=set)
     context_pairs: set[tuple[int, int]] = field(default_factory=set)
@@ -88,11 +97,18 @@ def _add_event(
 ) -> None:
     extracted = extract_event(stored.statement_id, stored.organization, statement, vocabulary)
     if extracted is None:
+        if not stored.voided:
+            batch.without_event.append((stored.statement_id, reason_without_event(statement)))
         return
     event = extracted.event
     batch.agents[event.agent_key] = extracted.identity
+    if extracted.name:
+        batch.agent_names[event.agent_key] = extracted.name
     batch.organizations.add(event.organization)
-    batch.record(extracted.content, InferredContent(extracted.type, extracted.parent))
+    batch.record(
+        extracted.content,
+        InferredContent(extracted.type, extracted.parent, extracted.title, event.source),
+    )
     if extracted.parent:
         batch.record(extracted.parent, InferredContent(extracted.parent_type))
     batch.other_activities.update(extracted.context_activities)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from lrs import resources
 from lrs.projection import content_writer
 from lrs.projection.event_batch import EventBatch, ProjectedStatement, extract_batch
 from lrs.projection.events import Event, Measures
 from lrs.projection.partner_rules import PartnerRules
-from lrs.projection.persons import ensure_persons
+from lrs.projection.persons import ensure_persons, set_names
 from lrs.projection.recompute import Pair, mark_contents_changed
 from lrs.store.postgres import Connection
 
 _INSERT_GROUPS = resources.query("insert_missing_groups")
 _STATEMENTS = resources.query("get_statements_to_project")
 _DELETE_VOIDED = resources.query("delete_voided_events")
+_INSERT_WITHOUT_EVENT = resources.query("insert_statements_without_event")
+_DELETE_WITHOUT_EVENT = resources.query("delete_statements_without_event")
 
 _EVENT_COLUMNS = (
     *("partner_id", "person_id", "content_id"),
@@ -36,12 +39,14 @@ async def write_batch(
 ) -> list[Pair]:
     """Write a batch, but not its facts and records; return the pairs to recompute."""
     persons = await ensure_persons(connection, partner_id, batch.agents)
+    await set_names(connection, partner_id, batch.agent_names)
     changes = await content_writer.upsert_contents(
         connection, partner_id, batch.contents, batch.other_activities, rules
     )
     await mark_contents_changed(connection, partner_id, changes.retyped_contents)
     await insert_groups(connection, partner_id, batch.organizations)
     pairs = await _write_events(connection, partner_id, batch.events, persons)
+    await insert_without_event(connection, partner_id, batch.without_event)
     pairs += await _delete_voided(connection, partner_id, batch.voided, rules)
     await content_writer.update_track_contents(
         connection, partner_id, batch.context_pairs, changes.new_tracks
@@ -95,6 +100,7 @@ async def _delete_voided(
     """Delete the events of voided statements; return the pairs they belonged to."""
     if not voided:
         return []
+    await connection.execute(_DELETE_WITHOUT_EVENT, partner_id, voided)
     rows = await connection.fetch(_STATEMENTS, partner_id, voided)
     events = extract_batch((ProjectedStatement(*row) for row in rows), rules.vocabulary).events
     deleted = await connection.fetch(
@@ -105,6 +111,15 @@ async def _delete_voided(
         [event.content_key for event in events],
     )
     return [(row["person_id"], row["content_id"]) for row in deleted]
+
+
+async def insert_without_event(
+    connection: Connection, partner_id: int, statements: Sequence[tuple[UUID, str]]
+) -> None:
+    """Insert the ids of statements without an event, with the reason of each."""
+    if statements:
+        columns = map(list, zip(*statements, strict=True))
+        await connection.execute(_INSERT_WITHOUT_EVENT, partner_id, *columns)
 
 
 async def insert_groups(

@@ -22,6 +22,8 @@ Json = dict[str, Any]
 
 # Larger numbers are taken for errors: their sums would exceed the columns.
 _MAX_NUMBER = 10**12
+# In letters; a longer name is none of a person.
+_MAX_NAME = 255
 _EMPTY: Json = {}
 
 agent_key = lru_cache(100_000)(lambda identity: index_keys.entity_key("agent", identity))
@@ -65,14 +67,17 @@ class Event(NamedTuple):
 class ExtractedEvent(NamedTuple):
     """An event, and what its statement contains about its learner and content item.
 
-    `identity` identifies the learner, `content` and `parent` are activity ids. `type` and
-    `parent_type` apply until a definition has a type; only a definition makes a track.
-    `context_activities` are the activities in the context, which may be tracks.
+    `identity` identifies the learner, `name` is the learner's in this statement. `content` and
+    `parent` are activity ids. `title` is that of a track event; it applies until a definition has a
+    name, as `type` and `parent_type` until a definition has a type; only a definition makes a
+    track. `context_activities` are the activities in the context, which may be tracks.
     """
 
     event: Event
     identity: str
     content: str
+    name: str | None = None
+    title: str | None = None
     type: str | None = None
     parent: str | None = None
     parent_type: str | None = None
@@ -94,7 +99,7 @@ def extract_event(
     else:
         source, content = ("track" if TRACK_EVENT in extensions else "xapi"), target
         measures = _measures(statement, vocabulary)
-    identity = str(index_keys.agent_identity(actor))
+    identity, name = str(index_keys.agent_identity(actor)), person_name(actor)
     event = Event(
         statement_id,
         organization or "",
@@ -106,11 +111,44 @@ def extract_event(
         measures,
     )
     if source != "xapi":
-        activity_type = content.get("definition", _EMPTY).get("type")
-        return ExtractedEvent(event, identity, content["id"], vocabulary.types.get(activity_type))
-    return ExtractedEvent(
-        event, identity, target["id"], None, *_relations(target, context, vocabulary)
-    )
+        activity_type = vocabulary.types.get(content.get("definition", _EMPTY).get("type"))
+        title = _title(extensions[TRACK_EVENT]) if source == "track" else None
+        return ExtractedEvent(event, identity, content["id"], name, title, activity_type)
+    relations = _relations(target, context, vocabulary)
+    return ExtractedEvent(event, identity, target["id"], name, None, None, *relations)
+
+
+def reason_without_event(statement: Json) -> str:
+    """Why a statement has no event: what its actor or its object is."""
+    if statement["actor"].get("objectType") == "Group":
+        return "group as actor"
+    return {
+        "Agent": "agent as object",
+        "Group": "group as object",
+        "StatementRef": "statement as object",
+        "SubStatement": "sub-statement as object",
+    }[statement["object"]["objectType"]]
+
+
+@lru_cache(100_000)
+def _normal_name(name: str) -> str | None:
+    text = " ".join(name.split())
+    return text if text and "@" not in text and len(text) <= _MAX_NAME else None
+
+
+def person_name(actor: Json) -> str | None:
+    """The name of an agent with single blanks; None without one, or for an address."""
+    name = actor.get("name")
+    return _normal_name(name) if name and len(name) <= 4 * _MAX_NAME else None
+
+
+def _title(event: Any) -> str | None:
+    """The title in a track event: its property `title`, or else `name`."""
+    for member in ("title", "name") if isinstance(event, dict) else ():
+        text = event.get(member)
+        if isinstance(text, str) and text.strip():
+            return " ".join(text.split())
+    return None
 
 
 def _launching_course(context: Json) -> Json | None:

@@ -17,6 +17,7 @@ _PERSONS = resources.query("list_persons_of_identifiers")
 _INSERT_PERSONS = resources.query("insert_persons")
 _INSERT_IDENTIFIERS = resources.query("insert_identifiers")
 _SET_MISSING_EMAILS = resources.query("set_missing_emails")
+_SET_NAMES = resources.query("set_identifier_names")
 
 _MBOX = "mbox mailto:"
 
@@ -60,6 +61,12 @@ async def ensure_persons(
         list(owners.values()),
     )
     return persons | owners
+
+
+async def set_names(connection: Connection, partner_id: int, names: Mapping[int, str]) -> None:
+    """Set the names that statements have beside identifiers; `names` are by agent key."""
+    if names:
+        await connection.execute(_SET_NAMES, partner_id, list(names), list(names.values()))
 
 
 async def _fetch_persons(

@@ -20,7 +20,7 @@ from lrs.projection.advance import START_POSITION, ProjectionPage, commit_positi
 from lrs.projection.event_batch import EventBatch, InferredContent, extract_batch
 from lrs.projection.events import content_key
 from lrs.projection.partner_rules import PartnerRules, load_rules
-from lrs.projection.persons import ensure_persons
+from lrs.projection.persons import ensure_persons, set_names
 from lrs.projection.recompute import mark_contents_changed, recompute
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection, Database, translate_errors
@@ -28,6 +28,8 @@ from lrs.store.statements import sequence
 from lrs.store.statements.watermark import WatermarkReader
 
 _CLEAR_CONTENTS = resources.query("clear_content_items")
+_CLEAR_WITHOUT_EVENT = resources.query("clear_statements_without_event")
+_RECOMPUTE_COUNTS = resources.query("recompute_content_counts")
 _CONTENT_TYPES = resources.query("list_content_item_types")
 _COUNT_STATEMENTS = resources.query("count_statements_before")
 _CREATE_EXTRACTED = resources.query("create_extracted_events")
@@ -62,6 +64,7 @@ class _Written:
     tracks: set[int] = field(default_factory=set)
     context_pairs: set[tuple[int, int]] = field(default_factory=set)
     organizations: set[str] = field(default_factory=set)
+    names: dict[int, str] = field(default_factory=dict)
 
 
 async def rebuild_partner(
@@ -82,6 +85,7 @@ async def rebuild_partner(
             await writer.execute(_CREATE_EXTRACTED)
             types_before = set(await writer.fetch(_CONTENT_TYPES, partner_id))
             await writer.execute(_CLEAR_CONTENTS, partner_id)
+            await writer.execute(_CLEAR_WITHOUT_EVENT, partner_id)
             async with database.readers.acquire() as reader:
                 last = await _extract(reader, writer, partner_id, rules, watermark, progress)
             await commit_position(writer, partner_id, last)
@@ -90,6 +94,7 @@ async def rebuild_partner(
             for query in _SORT_EXTRACTED:
                 await writer.execute(query)
             await _apply(writer, partner_id, progress)
+            await writer.execute(_RECOMPUTE_COUNTS, partner_id)
 
 
 async def _extract(
@@ -124,6 +129,7 @@ async def _extract(
             await asyncio.wait([next_page])
             raise
         last, (page, batch) = page, await next_page
+    await set_names(writer, partner_id, written.names)
     return last
 
 
@@ -137,7 +143,9 @@ async def _write_batch(
     """Write a batch to the temporary table; events of voided statements are not in it."""
     agents = {key: value for key, value in batch.agents.items() if key not in written.persons}
     written.persons |= await ensure_persons(writer, partner_id, agents)
+    written.names |= batch.agent_names
     await _write_contents(writer, partner_id, batch, written, rules)
+    await event_writer.insert_without_event(writer, partner_id, batch.without_event)
     if organizations := batch.organizations - written.organizations:
         await event_writer.insert_groups(writer, partner_id, organizations)
         written.organizations |= organizations

@@ -51,6 +51,12 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             "longest one counts."
         ),
     ] = {}
+    language: Annotated[
+        Annotated[str, msgspec.Meta(pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)],
+        msgspec.Meta(
+            description="Preferred language of titles and descriptions in reports, as language tag."
+        ),
+    ] = "en"
 
 
 DEFAULTS = PartnerSettings()

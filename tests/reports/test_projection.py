@@ -78,7 +78,7 @@ async def facts(
             contents[row.pop("content_id")],
             *(row.pop(item) for item in keys),
         )
-        for column in ("partner_id", "date_id"):
+        for column in ("partner_id", "date_id", "updated_at"):
             row.pop(column, None)
         actual[key] = row
     return actual
@@ -110,7 +110,17 @@ async def test_projection_of_any_history_matches_the_oracle(
     assert await facts(connection, partner, "daily_fact", "day") == oracle.days(
         expected, memberships
     )
-    names = ("learning_event", "learner_record", "daily_fact")
+    content_days = await facts(connection, partner, "content_day", "organization", "day")
+    assert content_days == oracle.content_days(expected, memberships)
+    _, contents = await names_by_id(connection, partner)
+    assert {
+        contents[row["content_id"]]: (
+            row["statements"], row["enrolments"], row["outside_membership"]
+        )
+        for row in followed["content_count"]
+        if row["statements"]
+    } == oracle.content_counts(content_days)  # fmt: skip
+    names = ("learning_event", "learner_record", "daily_fact", "content_day", "content_count")
     before = [await written(connection, partner, name) for name in names]
     await rebuild(services, partner)
     assert await tables(connection, partner) == followed

@@ -63,7 +63,7 @@ async def test_content_items_are_described_by_their_definitions(
     assert actual[chapter["id"]]["type"] == "chapter"
     assert actual[chapter["id"]]["title"] == "Hello Python!"
     assert actual[chapter["id"]]["parent_key"] == actual[COURSES[0]]["content_key"]
-    assert (actual[COURSES[0]]["type"], actual[COURSES[0]]["title"]) == ("course", None)
+    assert (actual[COURSES[0]]["type"], actual[COURSES[0]]["title"]) == ("course", "1")
     course = {
         "id": COURSES[0],
         "definition": {

@@ -153,7 +153,7 @@ async def test_content_item_with_a_new_type_marks_its_days_as_changed(
     await partner.send({**lesson(0), "timestamp": "2026-05-01T10:00:00Z"})
     await project_all(services, partner.partner_id)
     (before,) = (await changed_days(connection, partner)).values()
-    defined = {"id": COURSES[0], "definition": {"type": "http://datacamp.com/course"}}
+    defined = {"id": COURSES[0], "definition": {"type": "http://datacamp.com/project"}}
     group = {"objectType": "Group", "member": [mailbox("ada")]}
     await partner.send(statement(actor=group, object=defined))
     await project_all(services, partner.partner_id)

@@ -18,6 +18,10 @@ Json = dict[str, Any]
 TABLES = {
     "learner_record": "person_id, content_id, organization",
     "daily_fact": "person_id, content_id, day",
+    "content_day": "person_id, content_id, organization, day",
+    "content_count": "content_id",
+    "deleted_record": "person_id, content_id, organization",
+    "statement_without_event": "statement_id",
     "learning_event": "statement_id",
     "person": "person_id",
     "identifier": "agent_key",

@@ -91,19 +91,8 @@ def days(
     history: list[OracleEvent], memberships: list[Membership]
 ) -> dict[tuple[str, str, date], Row]:
     """By learner, content and day."""
-    gained: dict[str, int | None] = {}
-    for some in _grouped(
-        history, lambda item: (item.learner, item.content, item.organization)
-    ).values():
-        for item, gain in zip(some, _gains(some), strict=True):
-            gained[item.statement_id] = gain
-    members = {item.learner for item in memberships}
-    visible = [
-        item
-        for item in history
-        if item.learner not in members
-        or any(one.learner == item.learner and one.covers(item) for one in memberships)
-    ]
+    gained = _all_gains(history)
+    visible = [item for item in history if _is_member(item, memberships)]
     actual = {}
     for (learner, content), some in _grouped(
         visible, lambda item: (item.learner, item.content)
@@ -112,6 +101,87 @@ def days(
             until = [item for item in some if item.day <= day]
             actual[learner, content, day] = _fact(until, day, gained)
     return actual
+
+
+def content_days(
+    history: list[OracleEvent], memberships: list[Membership]
+) -> dict[tuple[str, str, str, date], Row]:
+    """By learner, content, organization and day; also outside memberships."""
+    gained = _all_gains(history)
+    actual = {}
+    for (learner, content, organization), some in _grouped(
+        history, lambda item: (item.learner, item.content, item.organization)
+    ).items():
+        for day in {item.day for item in some}:
+            until = [item for item in some if item.day <= day]
+            actual[learner, content, organization, day] = _content_day(
+                until, day, gained, memberships
+            )
+    return actual
+
+
+def _content_day(
+    until: list[OracleEvent],
+    day: date,
+    gained: dict[str, int | None],
+    memberships: list[Membership],
+) -> Row:
+    today = [item for item in until if item.day == day]
+    kinds = {item.kind for item in until}
+    completed, spent = "completed" in kinds, _sum([gained[item.statement_id] for item in today])
+    xp = _sum([item.xp for item in today])
+    empty = [
+        item
+        for item in today
+        if item.kind == "registered"
+        and item.milliseconds is item.xp is item.score is item.progress is None
+    ]
+    return {
+        "time_spent": None if spent is None else spent / 1000,
+        "xp": None if xp is None else float(xp),
+        "score": _last(today, "score"),
+        "progress": 100.0 if completed else _last(today, "progress"),
+        "status": "completed"
+        if completed
+        else "not_started"
+        if kinds == {"registered"}
+        else "in_progress",
+        "statements": len(today),
+        "enrolments": len(empty),
+        "is_member": _is_member(today[0], memberships),
+    }
+
+
+def content_counts(
+    days_of_contents: dict[tuple[str, str, str, date], Row],
+) -> dict[str, tuple[int, int, int]]:
+    """Statements, enrolments of members, and statements outside memberships, by content."""
+    counts: dict[str, tuple[int, int, int]] = {}
+    for (_, content, _, _), row in days_of_contents.items():
+        statements, enrolments, outside = counts.get(content, (0, 0, 0))
+        inside = row["is_member"]
+        counts[content] = (
+            statements + row["statements"],
+            enrolments + (row["enrolments"] if inside else 0),
+            outside + (0 if inside else row["statements"]),
+        )
+    return counts
+
+
+def _is_member(item: OracleEvent, memberships: list[Membership]) -> bool:
+    """Whether the learner was a member on the day of the event, or is in no group."""
+    own = [one for one in memberships if one.learner == item.learner]
+    return not own or any(one.covers(item) for one in own)
+
+
+def _all_gains(history: list[OracleEvent]) -> dict[str, int | None]:
+    """The time that each event adds, by statement id."""
+    gained: dict[str, int | None] = {}
+    for some in _grouped(
+        history, lambda item: (item.learner, item.content, item.organization)
+    ).values():
+        gained |= zip([item.statement_id for item in some], _gains(some), strict=True)
+    return gained
 
 
 def _fact(until: list[OracleEvent], day: date, gained: dict[str, int | None]) -> Row:
