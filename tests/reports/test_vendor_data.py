@@ -93,9 +93,9 @@ async def test_facts_of_all_sources_are_in_one_table(vendor_partner: Partner) ->
     ]
     done = ("2026-05-08T14:44:01.267000Z", "2024-05-13T14:25:00.000000Z")
     assert ("learner@example.com", "Introduction to Python", "", done[0]) in facts
-    assert ("john.doe@company.com", "", "600", "") in facts
-    assert ("john.doe@company.com", "", "600", done[1]) in facts
-    assert ("learner@example.com", "", "1380", "") in facts
+    assert ("john.doe@company.com", "ext-101-cloud-basics", "600", "") in facts
+    assert ("john.doe@company.com", "ext-101-cloud-basics", "600", done[1]) in facts
+    assert ("learner@example.com", "9", "1380", "") in facts
     assert len(facts) == 4
     days = {row["date_id"] for row in await table(vendor_partner, "course_fact")}
     assert days == {"20240512", "20240513", "20260508", "20260509"}

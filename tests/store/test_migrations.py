@@ -155,6 +155,7 @@ HARMLESS = (
     r"insert into (?!statement|index_entry)",
     r"update content_item ",
     r"alter table \w+ add column (if not exists )?\w+ [\w\[\]]+( default '?\w*'?)?;?$",
+    r"alter table \w+ add column \w+ timestamptz not null default now\(\);?$",
     r"alter table \w+ alter (column )?\w+ set (statistics \d+|storage \w+);?$",
     r"alter table \w+ add constraint .* not valid;?$",
     r"alter table \w+ drop constraint \w+;?$",
