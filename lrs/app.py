@@ -29,6 +29,7 @@ from lrs.errors import LRSError
 from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
+from lrs.ledger.worker import open_ledger
 from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
 from lrs.projection.partner_lock import open_partner_lock
@@ -123,6 +124,7 @@ async def open_services(
             timeout_seconds=settings.export_timeout_seconds,
         ) as exports,
         open_limits(settings, database) as limits,
+        open_ledger(settings, database, watermark_reader) as ledger,
         open_partner_lock(
             settings.database_url, timeout=settings.database_timeout_seconds
         ) as partner_lock,
@@ -139,7 +141,7 @@ async def open_services(
             transactions_per_partner=_TRANSACTIONS_PER_PARTNER if settings.workers == 1 else 1,
         )
         thread = FairThread()
-        pipeline = IngestPipeline(database, group_commit, limits.quotas, thread)
+        pipeline = IngestPipeline(database, group_commit, limits.quotas, thread, ledger)
         statement_loader = StatementLoader(database)
         readiness = Readiness(database, has_capacity=group_commit.has_capacity)
         tasks = [
@@ -159,6 +161,7 @@ async def open_services(
                     cache_seconds=settings.credential_cache_ttl_seconds,
                 ),
                 limits,
+                ledger,
                 watermark_reader,
                 statement_loader,
                 PageLoader(database, page_limits),

@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class Violation:
     pointer: str
     detail: str
     requirement: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The violation as a member of problem details."""
+        return {"pointer": self.pointer, "detail": self.detail, "requirement": self.requirement}
 
 
 class OperatorError(Exception):
@@ -81,6 +85,19 @@ class LRSError(Exception):
         self.detail = detail
         self.violations = tuple(violations)
         self.headers = dict(headers or {})
+
+    def problem(self) -> dict[str, Any]:
+        """Problem details (RFC 9457): type, title, status, detail and code; errors if there are."""
+        members: dict[str, Any] = {
+            "type": f"urn:lrs:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.violations:
+            members["errors"] = [violation.as_dict() for violation in self.violations]
+        return members
 
     @property
     def detail_with_cause(self) -> str:

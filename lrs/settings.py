@@ -352,6 +352,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_batch_items: Annotated[
         int, Meta(ge=1, description="Maximum number of items in one request.")
     ] = 1000
+    max_refusals_per_partner: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Maximum number of refused items that are kept of one partner. 0: none.",
+        ),
+    ] = 10_000
+    max_refusal_item_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_048_576,
+            description=(
+                "Maximum size of the text that is kept of a refused item; of a larger one, the "
+                "beginning. 0: the text is not kept, only its errors."
+            ),
+        ),
+    ] = 16_384
+    refusal_ttl_seconds: Annotated[
+        int,
+        Meta(ge=60, le=_HUNDRED_YEARS, description="Time for which refused items are kept."),
+    ] = 604_800
     max_page_size: Annotated[
         int,
         Meta(

@@ -110,6 +110,8 @@ create table statement (
     digest bytea not null,
     organization text,
     payload text not null,
+    -- The interface that received it (lrs/store/intake.py); null before version 0.2.
+    source smallint,
     primary key (partner_id, statement_id)
 );
 create unique index statement_by_sequence on statement (partner_id, sequence);
@@ -728,3 +730,105 @@ select person.partner_id,
                    else null::text
                end as name
         offset 0) account;
+
+-- Items that arrived, by hour (UTC). Stored ones are counted from the statements themselves.
+create table intake_count (
+    hour timestamptz not null,
+    last_at timestamptz not null,
+    items bigint not null,
+    -- Of stored items the stored text, of others the text as received.
+    bytes bigint not null,
+    partner_id integer not null,
+    source text not null,
+    -- The key of a credential, or "tool" and the name of a tool; empty: of neither.
+    credential text not null,
+    -- Empty: none.
+    organization text not null,
+    outcome text not null,
+    code text not null,
+    -- The place of the first violation, with * for indexes.
+    pointer text not null,
+    primary key (partner_id, hour, source, credential, organization, outcome, code, pointer)
+);
+
+-- How far statements are counted. A lock on the row is the right to add counts of the partner.
+create table intake_position (
+    -- Sequence of the last counted statement; 0 before the first.
+    position bigint not null default 0,
+    partner_id integer not null,
+    primary key (partner_id)
+);
+
+-- When a credential or tool was last used, and when an item of it was last refused.
+create table credential_use (
+    last_used_at timestamptz,
+    last_refused_at timestamptz,
+    partner_id integer not null,
+    credential text not null,
+    primary key (partner_id, credential)
+) with (fillfactor=50);
+
+-- Refused items and requests, for some days.
+create table refusal (
+    refused_at timestamptz not null,
+    resubmitted_at timestamptz,
+    partner_id integer not null,
+    -- The index in its request; null: the request as a whole was refused.
+    item_index integer,
+    -- The size as received; larger than that of the item if only its beginning is kept.
+    item_bytes integer not null,
+    -- UUID version 7: the order of ids is that of time.
+    refusal_id uuid not null,
+    source text not null,
+    credential text not null,
+    organization text not null,
+    outcome text not null,
+    code text not null,
+    pointer text not null,
+    statement_id text,
+    -- The id in the query of a PUT request.
+    requested_id text,
+    version text,
+    request_id text not null,
+    -- The problem details (RFC 9457) as JSON, with all errors.
+    problem text not null,
+    -- The text as received; null if it is not kept.
+    item bytea,
+    primary key (partner_id, refusal_id)
+);
+
+-- Requests with status 401, 403 or 404, equal ones as one row. Partner 0: of no partner.
+create table access_attempt (
+    first_at timestamptz not null,
+    last_at timestamptz not null,
+    attempts bigint not null,
+    partner_id integer not null,
+    status smallint not null,
+    attempt_hash bytea not null,
+    code text not null,
+    reason text not null,
+    method text not null,
+    path text not null,
+    -- The key or client id as sent, not verified; null: none, or not recognized as one.
+    key text,
+    address text not null,
+    request_id text not null,
+    primary key (partner_id, attempt_hash)
+);
+create index access_attempt_by_time on access_attempt (partner_id, last_at);
+
+-- Alarms of partners, firing or resolved, and what the webhook has been sent of them.
+create table alarm (
+    since timestamptz not null,
+    notified_at timestamptz,
+    -- The earliest time to send. The server that sends moves it forward: a lease.
+    retry_at timestamptz not null default now(),
+    partner_id integer not null,
+    failures integer not null default 0,
+    firing boolean not null,
+    -- Whether the webhook was last sent that the alarm is firing.
+    notified boolean not null default false,
+    kind text not null,
+    details text not null,
+    primary key (partner_id, kind)
+);

@@ -36,10 +36,10 @@ item as (
         (clock.microseconds + item.ordinal) << 10 | (pg_backend_pid() & 1023) as sequence
     from unnest(
         $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],
-        $8::bytea[], $9::boolean[], $10::text[]
+        $8::bytea[], $9::boolean[], $10::text[], $14::smallint[]
     ) with ordinality as item (
         statement_id, verb_key, authority_key, actor_key, object_key, organization, digest,
-        has_timestamp, body, ordinal
+        has_timestamp, body, source, ordinal
     )
     cross join clock
 ),
@@ -53,11 +53,11 @@ stamped as (
 inserted as (
     insert into statement (
         partner_id, statement_id, sequence, verb_key, authority_key, actor_key, object_key,
-        organization, digest, payload
+        organization, digest, source, payload
     )
     select
         $1, statement_id, sequence, verb_key, authority_key, actor_key, object_key, organization,
-        digest,
+        digest, source,
         body
             || case when has_timestamp then '' else '"timestamp":"' || stored || '",' end
             || '"stored":"' || stored || '"}'
@@ -129,10 +129,10 @@ item as (
         (clock.microseconds + item.ordinal) << 10 | (pg_backend_pid() & 1023) as sequence
     from unnest(
         $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
-        $9::bytea[], $10::boolean[], $11::text[]
+        $9::bytea[], $10::boolean[], $11::text[], $33::smallint[]
     ) with ordinality as item (
         statement_id, verb_key, authority_key, actor_key, object_key, organization, digest,
-        has_timestamp, body, ordinal
+        has_timestamp, body, source, ordinal
     )
     cross join clock
 ),
@@ -146,11 +146,11 @@ stamped as (
 inserted as (
     insert into statement (
         partner_id, statement_id, sequence, verb_key, authority_key, actor_key, object_key,
-        organization, digest, payload
+        organization, digest, source, payload
     )
     select
         $1, statement_id, sequence, verb_key, authority_key, actor_key, object_key, organization,
-        digest,
+        digest, source,
         body
             || case when has_timestamp then '' else '"timestamp":"' || stored || '",' end
             || '"stored":"' || stored || '"}'

@@ -40,6 +40,7 @@ async def identify(request: Request, authorization: str | None, schemes: frozens
             authorization, schemes, client_address(request)
         )
     admission(request.scope).identify(caller.key, caller.partner)
+    services(request).ledger.used(caller.partner_id, caller.key)
     return caller
 
 
@@ -91,6 +92,7 @@ def ingest_context(
     organization: str | None,
     version: Version | None,
     *,
+    source: str,
     accepts_duplicates: bool = False,
 ) -> IngestContext:
     return IngestContext(
@@ -105,4 +107,7 @@ def ingest_context(
         caller.subjects,
         scopes.STATEMENTS_READ in caller.scopes,
         accepts_duplicates,
+        source,
+        caller.key,
+        keeps_items=caller.partner_settings.keep_refused_items,
     )

@@ -21,7 +21,7 @@ async def post_statements(request: Request) -> Response:
     items, is_batch = await content_coding.read_items(request, caller.partner_id)
     services = request_parsing.services(request)
     parser = StatementParser(services.settings.max_statement_bytes)
-    context = access.ingest_context(caller, organization, version)
+    context = access.ingest_context(caller, organization, version, source="statements")
     outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)
     ids = [outcome.statement_id for outcome in outcomes]
     return batch_results.response(outcomes, is_batch=is_batch, dry_run=dry_run, stored=ids)
@@ -46,6 +46,7 @@ async def post_track(request: Request) -> Response:
         caller,
         organization,
         None,
+        source="track",
         accepts_duplicates=caller.partner_settings.duplicate_track_event_status == 200,
     )
     outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)

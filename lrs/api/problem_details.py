@@ -18,23 +18,11 @@ MEDIA_TYPE = "application/problem+json"
 
 def problem(error: LRSError) -> dict[str, Any]:
     """The members type, title, status, detail and code; errors if there are violations."""
-    members: dict[str, Any] = {
-        "type": f"urn:lrs:problem:{error.code}",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "code": error.code,
-    }
-    if error.violations:
-        members["errors"] = violations(error.violations)
-    return members
+    return error.problem()
 
 
 def violations(items: Iterable[Violation]) -> list[dict[str, str]]:
-    return [
-        {"pointer": item.pointer, "detail": item.detail, "requirement": item.requirement}
-        for item in items
-    ]
+    return [item.as_dict() for item in items]
 
 
 def response(error: LRSError, **members: Any) -> Response:

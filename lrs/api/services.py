@@ -12,6 +12,7 @@ from lrs.auth.secret_box import SecretBox
 from lrs.auth.tokens import AccessTokens
 from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.pipeline import IngestPipeline
+from lrs.ledger.worker import Ledger
 from lrs.limits.services import LimitServices
 from lrs.observability.exposition import Exposition
 from lrs.projection.partner_lock import PartnerLock
@@ -31,6 +32,7 @@ class Services:
     tokens: AccessTokens
     authenticator: Authenticator
     limits: LimitServices
+    ledger: Ledger
     watermark_reader: WatermarkReader
     statement_loader: StatementLoader
     page_loader: PageLoader

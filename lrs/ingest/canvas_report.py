@@ -20,6 +20,7 @@ import orjson
 
 from lrs.ingest.model import IngestContext, ItemParser, Outcome, ParsedItem, SignedCallback
 from lrs.ingest.pipeline import IngestPipeline
+from lrs.store.intake import subject_name
 from lrs.store.nonces import NonceRecovery, NonceReused
 from lrs.store.statements.lookup import StatementLoader
 from lrs.xapi import canvas_callbacks, canvas_launches, index_keys
@@ -95,6 +96,7 @@ class CanvasReports:
         ):
             launch_id = canvas_callbacks.launch_id(statement_id, callback.launch)
             outcome = await self._submit(callback, report, launch_id)
+        self.pipeline.record(_context(callback), [report.text], [outcome])
         return outcome.kind != "conflict"
 
     async def _is_from_other_launch(self, callback: SignedCallback, statement_id: str) -> bool:
@@ -111,6 +113,7 @@ class CanvasReports:
             _context(callback),
             self._item_parser(callback, report, statement_id),
             nonce=callback.nonce,
+            is_final=False,
         )
         return outcome
 
@@ -160,4 +163,7 @@ def _context(callback: SignedCallback) -> IngestContext:
         defines=False,
         version="1.0.3",
         subjects=callback.subjects,
+        source="canvas",
+        credential=subject_name(tool.name, is_tool=True),
+        keeps_items=tool.partner_settings.keep_refused_items,
     )

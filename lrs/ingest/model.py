@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from lrs.errors import LRSError
+from lrs.ledger.refusals import Origin
 from lrs.limits.model import Subject
 from lrs.store.nonces import Nonce
 from lrs.store.statements.insert import StatementRow
@@ -31,6 +32,9 @@ class IngestContext:
     Without `version`, each item is read as the version that it names, or else as 1.0.3. `subjects`
     have the quotas that apply. Without `reads_all`, a conflict does not name differences from
     statements of other authorities. With `accepts_duplicates`, a duplicate is not refused.
+
+    For the ledger: `source` is the interface, `credential` the name of the credential or tool, and
+    `requested_id` the id in the query of a PUT. `keeps_items`: the text of refused items is kept.
     """
 
     partner_id: int
@@ -44,6 +48,23 @@ class IngestContext:
     subjects: tuple[Subject, ...] = ()
     reads_all: bool = False
     accepts_duplicates: bool = False
+    source: str = "statements"
+    credential: str = ""
+    requested_id: str | None = None
+    keeps_items: bool = True
+
+    @property
+    def origin(self) -> Origin:
+        """The origin of the items in the ledger."""
+        return Origin(
+            self.partner_id,
+            self.source,
+            self.credential,
+            self.organization or "",
+            self.version,
+            self.requested_id,
+            self.keeps_items,
+        )
 
 
 class ParsedItem(msgspec.Struct, frozen=True, gc=False):

@@ -21,7 +21,9 @@ from lrs.errors import (
     InvalidStatement,
     LRSError,
     MalformedJSON,
+    QuotaExceeded,
     StatementConflict,
+    StorageQuotaExceeded,
     TooLarge,
     Violation,
 )
@@ -37,6 +39,8 @@ from lrs.ingest.model import (
 from lrs.ingest.parse import invalid_statement
 from lrs.ingest.prepare import prepare
 from lrs.ingest.quota_check import insert_within_quota
+from lrs.ingest.record_outcomes import record_outcomes
+from lrs.ledger.worker import Ledger
 from lrs.limits.quotas import Quotas
 from lrs.observability import metrics
 from lrs.observability.server_timing import stage
@@ -72,11 +76,13 @@ class IngestPipeline:
         group_commit: GroupCommit,
         quotas: Quotas,
         thread: FairThread | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self._database = database
         self._group_commit = group_commit
         self._quotas = quotas
         self._thread = thread or FairThread()
+        self._ledger = ledger
         self._batch_locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def submit(
@@ -89,12 +95,14 @@ class IngestPipeline:
         dry_run: bool = False,
         nonce: Nonce | None = None,
         in_thread: bool = False,
+        is_final: bool = True,
     ) -> list[Outcome]:
         """Stores the items that are valid and new; returns the outcome of each, in order.
 
         With `atomic`, one invalid or conflicting item aborts all others. With `dry_run`, nothing
         is stored. A `nonce` is consumed in the transaction of the insert, unless an item conflicts.
         With `in_thread`, small items are prepared in a thread too, such as those with signatures.
+        Unless `is_final`, the caller records the outcomes.
 
         Raises Overloaded (queue full), Unavailable (no database), QuotaExceeded,
         StorageQuotaExceeded and NonceReused.
@@ -109,22 +117,41 @@ class IngestPipeline:
             if dry_run:
                 results = await insert.preview(self._database, context.partner_id, rows)
             else:
-                results = await insert_within_quota(
-                    self._quotas,
-                    self._database,
-                    context,
-                    rows,
-                    lambda: self._group_commit.submit(
-                        context.partner_id, rows, atomic=atomic, nonce=nonce
-                    ),
-                    atomic=atomic,
-                )
+                try:
+                    results = await insert_within_quota(
+                        self._quotas,
+                        self._database,
+                        context,
+                        rows,
+                        lambda: self._group_commit.submit(
+                            context.partner_id, rows, atomic=atomic, nonce=nonce
+                        ),
+                        atomic=atomic,
+                    )
+                except (QuotaExceeded, StorageQuotaExceeded) as error:
+                    self._record_limited(context, items, error)
+                    raise
         outcomes = await self._compare(prepared, results, context)
         if atomic and any(outcome.kind in REFUSED for outcome in outcomes):
             outcomes = [_abort(outcome) for outcome in outcomes]
-        if not dry_run:
-            _count(context.partner, outcomes)
+        if is_final and not dry_run:
+            self.record(context, items, outcomes)
         return outcomes
+
+    def record(
+        self, context: IngestContext, items: Sequence[bytes], outcomes: Sequence[Outcome]
+    ) -> None:
+        """Counts the outcomes of items in the metrics and in the ledger."""
+        _count(context.partner, outcomes)
+        if self._ledger is not None:
+            record_outcomes(self._ledger, context, items, outcomes)
+
+    def _record_limited(
+        self, context: IngestContext, items: Sequence[bytes], error: LRSError
+    ) -> None:
+        if self._ledger is not None:
+            for index, item in enumerate(items):
+                self._ledger.refuse(context.origin, "limited", error, item, index=index)
 
     async def _compare(
         self,

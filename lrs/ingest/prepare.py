@@ -13,6 +13,7 @@ from uuid import uuid4
 import orjson
 
 from lrs.ingest.model import IngestContext, ParsedItem, PreparedItem
+from lrs.store.intake import SOURCES
 from lrs.store.statements.insert import StatementRow
 from lrs.xapi import definitions, equality, index_keys, strict_json
 from lrs.xapi.index_keys import EntityReference
@@ -60,6 +61,7 @@ def _row(item: ParsedItem, statement_id: str, context: IngestContext) -> Stateme
         contents=item.contents,
         signatures=item.signatures,
         page_view=item.page_view,
+        source=SOURCES[context.source],
     )
 
 

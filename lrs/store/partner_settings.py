@@ -57,6 +57,12 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             description="Preferred language of titles and descriptions in reports, as language tag."
         ),
     ] = "en"
+    keep_refused_items: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether the text of refused items is kept, not only their errors."
+        ),
+    ] = True
 
 
 DEFAULTS = PartnerSettings()

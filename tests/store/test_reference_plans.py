@@ -107,7 +107,7 @@ def _arguments(name: str, partner_id: int) -> list[str]:
         "list_reference_chains": [one, "4194304"],
         "list_waiting_references": [one, "1000"],
         "resolve_references": [one, *["array[1]"] * 4, "array[null]::uuid[]"],
-        "insert_plain_statements": [one, *["null"] * 11],
-        "insert_statements": ["false", one, *["null"] * 29],
+        "insert_plain_statements": [one, *["null"] * 12],
+        "insert_statements": ["false", one, *["null"] * 30],
     }
     return [str(partner_id), *arguments[name]]

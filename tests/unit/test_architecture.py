@@ -29,6 +29,7 @@ LAYERS = (
     {"people"},
     {"reports"},
     {"projection"},
+    {"ledger"},
     {"limits"},
     {"store"},
     {"xapi"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -102,7 +103,9 @@ async def _store(
     services = request_parsing.services(request)
     if has_attachments:
         await services.thread.run(caller.partner_id, _check_attachments, items, parser)
-    context = access.ingest_context(caller, None, version)
+    context = access.ingest_context(caller, None, version, source="xapi")
+    if parser.statement_id:
+        context = replace(context, requested_id=parser.statement_id)
     return await services.pipeline.submit(
         items, context, parser, atomic=True, in_thread=has_attachments
     )

@@ -44,7 +44,7 @@ class StatementRow(msgspec.Struct, frozen=True, gc=False):
     Parts of other tables: `definitions`, pairs of activity id and its definitions as JSON texts;
     `names`, pairs of agent identity and name; `contents` of attachments, pairs of SHA-2 in
     hexadecimal and bytes; `signatures`, the results of their verification; the `page_view` of a
-    callback.
+    callback. `source` is the code of the interface that received it (`lrs.store.intake`).
     """
 
     statement_id: str
@@ -64,6 +64,7 @@ class StatementRow(msgspec.Struct, frozen=True, gc=False):
     contents: tuple[tuple[str, bytes], ...] = ()
     signatures: tuple[Signature, ...] = ()
     page_view: PageView | None = None
+    source: int | None = None
 
     @property
     def text(self) -> str:
@@ -128,6 +129,7 @@ async def insert_new(
         *_pending_columns(pending),
         *_resolution_columns(rows, inherited),
         *key_set_columns(inherited, key_salt(partner_id)),
+        [row.source for row in rows],
     )
     try:
         # Null is the same as an empty array, and costs less to send and to receive.
@@ -150,8 +152,9 @@ async def _insert_plain(
     rows: Sequence[StatementRow],
     columns: Sequence[Sequence[object]],
 ) -> InsertedIds:
+    sources = [row.source for row in rows]
     (record,) = await connection.fetch(
-        _INSERT_PLAIN, partner_id, *(column or None for column in columns)
+        _INSERT_PLAIN, partner_id, *(column or None for column in columns), sources
     )
     stored, ids, waited_for = record
     if stored == len(rows):

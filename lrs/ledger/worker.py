@@ -1,0 +1,249 @@
+"""The ledger of one worker: requests add to memory, a task writes every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+from lrs.errors import LRSError
+from lrs.ledger.counters import Counters, hour_of, limit_names
+from lrs.ledger.refusals import (
+    Origin,
+    RefusalBuffer,
+    excess_by_reason,
+    reason_of,
+    remove_expired,
+)
+from lrs.observability import logs
+from lrs.settings import Settings
+from lrs.store import intake
+from lrs.store import refusals as refusal_store
+from lrs.store.intake import CredentialUse, IntakeKey
+from lrs.store.postgres import Database
+from lrs.store.statements.watermark import WatermarkReader
+
+_log = logging.getLogger("lrs.ledger")
+
+_WRITE_INTERVAL_SECONDS = 2.0
+_SWEEP_INTERVAL_SECONDS = 60.0
+_CLOSE_TIMEOUT_SECONDS = 2.0
+_PAGE_SIZE = 5000
+_COUNTS_TTL = timedelta(days=400)
+_MAX_DELETED_COUNTS = 10_000
+
+UseKey = tuple[int, str]
+"""Partner id, and the name of a credential or tool."""
+
+
+class Ledger:
+    """What one worker has received since its last write.
+
+    Of refused items, `max_item_bytes` of the text are kept, at most `max_refusals` of a partner,
+    for `refusal_ttl_seconds`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        watermark_reader: WatermarkReader,
+        *,
+        max_item_bytes: int = 16_384,
+        max_refusals: int = 10_000,
+        refusal_ttl_seconds: int = 604_800,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._watermark_reader = watermark_reader
+        self._clock = clock
+        self._counters = Counters()
+        self._refusals = RefusalBuffer(max_item_bytes)
+        self._last_used: dict[UseKey, float] = {}
+        self._last_refused: dict[UseKey, float] = {}
+        self._changed: set[int] = set()
+        self._authority_names: dict[int, dict[int, str]] = {}
+        self._max_refusals = max_refusals
+        self._refusal_ttl_seconds = refusal_ttl_seconds
+        self._lock = asyncio.Lock()
+
+    def used(self, partner_id: int, credential: str) -> None:
+        """A credential or tool has authenticated a request."""
+        self._last_used[partner_id, credential] = self._clock()
+
+    def stored(self, partner_id: int) -> None:
+        """The partner has new statements to count."""
+        self._changed.add(partner_id)
+
+    def count(
+        self, origin: Origin, outcome: str, items: int, size: int, reason: tuple[str, str]
+    ) -> None:
+        """Counts items that were not stored; `reason` is a code and a generalized pointer."""
+        now = self._clock()
+        partner_id, source, credential, organization, *_ = origin
+        key = IntakeKey(
+            partner_id, hour_of(now), source, credential, organization, outcome, *reason
+        )
+        self._counters.add(key, items, size, now)
+
+    def refuse(
+        self,
+        origin: Origin,
+        outcome: str,
+        error: LRSError,
+        item: bytes,
+        *,
+        index: int | None = None,
+        statement_id: str | None = None,
+    ) -> None:
+        """Counts and keeps a refused item; without an index, the request as a whole."""
+        now, reason = self._clock(), reason_of(error)
+        self.count(origin, outcome, 1, len(item), reason)
+        self._last_refused[origin.partner_id, origin.credential] = now
+        self._refusals.add(
+            origin,
+            outcome,
+            error,
+            reason,
+            item,
+            index=index,
+            statement_id=statement_id,
+            request_id=logs.request_id.get() or "",
+            at=now,
+        )
+
+    def last_refused(self, partner_id: int, credential: str) -> datetime | None:
+        """When this worker last refused an item of the credential, since its last write."""
+        seconds = self._last_refused.get((partner_id, credential))
+        return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+    async def write(self) -> None:
+        """Writes what has been collected, and counts the statements stored meanwhile.
+
+        What cannot be written is kept for the next time.
+        """
+        async with self._lock:
+            await _attempt("write counts", self._write_counts)
+            await _attempt("write the use of credentials", self._write_uses)
+            await _attempt("write refusals", self._write_refusals)
+            await _attempt("count statements", self._count_changed)
+
+    async def sweep(self) -> None:
+        """Counts statements that another process has stored and not counted."""
+        async with self._lock:
+            self._changed.update(await intake.list_uncounted(self._database))
+            await self._count_changed()
+
+    async def _write_counts(self) -> None:
+        if counts := self._counters.take():
+            try:
+                await intake.add_counts(self._database, counts, limit_names)
+            except BaseException:
+                self._counters.put_back(counts)
+                raise
+
+    async def _write_uses(self) -> None:
+        keys = sorted(self._last_used.keys() | self._last_refused.keys())
+        if not keys:
+            return
+        used, self._last_used = self._last_used, {}
+        refused, self._last_refused = self._last_refused, {}
+        uses = [CredentialUse(*key, _time(used.get(key)), _time(refused.get(key))) for key in keys]
+        try:
+            await intake.write_uses(self._database, uses)
+        except BaseException:
+            self._last_used = {**used, **self._last_used}
+            self._last_refused = {**refused, **self._last_refused}
+            raise
+
+    async def _write_refusals(self) -> None:
+        taken = self._refusals.take()
+        for partner_id in list(taken):
+            try:
+                await refusal_store.insert(self._database, partner_id, taken[partner_id])
+            except BaseException:
+                for unwritten, refusals in taken.items():
+                    self._refusals.put_back(unwritten, refusals)
+                raise
+            del taken[partner_id]
+            await refusal_store.remove_excess(
+                self._database,
+                partner_id,
+                lambda kept: excess_by_reason(kept, self._max_refusals),
+            )
+
+    async def _count_changed(self) -> None:
+        changed, self._changed = self._changed, set()
+        while changed:
+            partner_id = changed.pop()
+            try:
+                await self._count_statements(partner_id)
+            except BaseException:
+                self._changed |= changed | {partner_id}
+                raise
+
+    async def _count_statements(self, partner_id: int) -> None:
+        watermark = await self._watermark_reader.read_watermark(partner_id)
+        names = self._authority_names.setdefault(partner_id, {})
+        counted = _PAGE_SIZE
+        while counted == _PAGE_SIZE:
+            counted = await intake.count_statements(
+                self._database, partner_id, watermark, names, limit_names, page_size=_PAGE_SIZE
+            )
+
+    async def remove_expired(self) -> None:
+        """Removes refusals and counts of refused items that are too old."""
+        await remove_expired(self._database, self._refusal_ttl_seconds)
+        before = datetime.now(UTC) - _COUNTS_TTL
+        await intake.delete_old_counts(self._database, before, _MAX_DELETED_COUNTS)
+
+
+@asynccontextmanager
+async def open_ledger(
+    settings: Settings, database: Database, watermark_reader: WatermarkReader
+) -> AsyncIterator[Ledger]:
+    """The ledger of one worker; at the end, what it has collected is written."""
+    ledger = Ledger(
+        database,
+        watermark_reader,
+        max_item_bytes=settings.max_refusal_item_bytes,
+        max_refusals=settings.max_refusals_per_partner,
+        refusal_ttl_seconds=settings.refusal_ttl_seconds,
+    )
+    tasks = [
+        asyncio.create_task(_repeat(ledger.write, _WRITE_INTERVAL_SECONDS)),
+        asyncio.create_task(_repeat(ledger.sweep, _SWEEP_INTERVAL_SECONDS)),
+        asyncio.create_task(_repeat(ledger.remove_expired, _SWEEP_INTERVAL_SECONDS)),
+    ]
+    try:
+        yield ledger
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(TimeoutError):  # a database that hangs
+            async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
+                await ledger.write()
+
+
+async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Runs the step at once and then after every pause; errors are logged."""
+    while True:
+        try:
+            await _attempt("maintain the ledger", step)
+        except Exception as error:
+            _log.exception("cannot maintain the ledger", exc_info=error)
+        await asyncio.sleep(seconds)
+
+
+async def _attempt(what: str, step: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await step()
+    except LRSError as error:
+        _log.warning("cannot %s: %s", what, error.detail_with_cause)
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,206 @@
+"""Refused items: what is kept of them, for how long, and how many."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import asyncpg
+import orjson
+import pytest
+
+from lrs.api.services import Services
+from lrs.errors import InvalidStatement, Violation
+from lrs.ledger import refusals
+from lrs.ledger.refusals import MAX_PER_SECOND, Origin, RefusalBuffer
+from lrs.ledger.worker import Ledger
+from lrs.store import registry
+from lrs.store.partner_settings import PartnerSettings
+from lrs.store.registry import LimitOverrides
+from tests.support.ledger import kept, outcomes
+from tests.support.partners import Partner
+from tests.support.statements import XAPI, new_id, statement
+
+ORIGIN = Origin(1, "statements", "key", "", None)
+ERROR = InvalidStatement("wrong", violations=[Violation("/verb", "is wrong", "Data 2.4.3")])
+
+
+def add(buffer: RefusalBuffer, pointer: str = "/verb", at: float = 1e9, size: int = 10) -> None:
+    buffer.add(
+        ORIGIN, "invalid", ERROR, ("invalid-statement", pointer), b"x" * size,
+        index=0, statement_id=None, request_id="r", at=at,
+    )  # fmt: skip
+
+
+async def test_refused_item_is_kept_with_all_its_errors(
+    services: Services, partner: Partner
+) -> None:
+    sent = {**statement(id=new_id()), "verb": 1, "actor": {}}
+    response = await partner.send(
+        [statement(), sent], organization="north", headers={"X-Request-ID": "request-1"}
+    )
+    (refusal,) = await kept(services, partner)
+    assert json.loads(refusal.problem) == response.json()["results"][1]["problem"]
+    assert len(json.loads(refusal.problem)["errors"]) > 1
+    assert refusal.item is not None
+    assert json.loads(refusal.item) == sent
+    assert refusal.is_complete
+    assert (refusal.statement_id, refusal.item_index) == (sent["id"], 1)
+    assert (refusal.credential, refusal.organization) == (partner.key, "north")
+    assert (refusal.source, refusal.outcome, refusal.code) == (
+        "statements",
+        "invalid",
+        "invalid-statement",
+    )
+    assert refusal.request_id == "request-1"
+
+
+async def test_refusal_of_a_put_keeps_the_requested_id(
+    services: Services, partner: Partner
+) -> None:
+    statement_id = new_id()
+    await partner.http.put(
+        "/xapi/statements",
+        params={"statementId": statement_id},
+        json={**statement(), "verb": 1},
+        headers=XAPI,
+        auth=(partner.key, partner.secret),
+    )
+    (refusal,) = await kept(services, partner)
+    assert (refusal.source, refusal.requested_id) == ("xapi", statement_id)
+    assert refusal.version == "1.0.3"
+
+
+async def test_item_beyond_a_quota_is_kept(services: Services, partner: Partner) -> None:
+    limits = LimitOverrides(max_statements_per_day=1)
+    await registry.set_partner_limits(services.database, partner.name, limits)
+    services.authenticator._caller_cache.clear()
+    assert (await partner.send([statement(), statement()])).status_code == 429
+    assert [refusal.code for refusal in await kept(services, partner)] == ["quota-exceeded"] * 2
+    assert await outcomes(services, partner) == {"limited": 2}
+
+
+async def test_duplicates_are_not_kept(services: Services, partner: Partner) -> None:
+    sent = statement(id=new_id())
+    await partner.send(sent)
+    await partner.send(sent)
+    assert await kept(services, partner) == []
+
+
+async def test_large_item_is_kept_in_part(services: Services, partner: Partner) -> None:
+    await partner.send(statement(id=new_id(), context={"statement": "x" * 20_000}))
+    (refusal,) = await kept(services, partner)
+    assert refusal.item is not None
+    assert (len(refusal.item), refusal.outcome) == (16_384, "too_large")
+    assert refusal.item_bytes > 20_000
+    assert not refusal.is_complete
+
+
+async def test_partner_setting_switches_contents_off(services: Services, partner: Partner) -> None:
+    settings = PartnerSettings(keep_refused_items=False)
+    await registry.set_partner_settings(services.database, partner.name, settings)
+    services.authenticator._caller_cache.clear()
+    await partner.send({**statement(), "verb": 1})
+    (refusal,) = await kept(services, partner)
+    assert refusal.item is None
+    assert refusal.item_bytes > 0
+    assert "/verb" in refusal.problem
+
+
+def test_setting_switches_contents_off() -> None:
+    buffer = RefusalBuffer(max_item_bytes=0)
+    add(buffer)
+    ((refusal,),) = buffer.take().values()
+    assert refusal.item is None
+
+
+async def test_nul_in_an_item_is_kept(services: Services, partner: Partner) -> None:
+    sent = b'{"a\\u0000b":"\\u0000"}'
+    await partner.send(sent)
+    (refusal,) = await kept(services, partner)
+    assert refusal.item == sent
+
+
+def test_hundred_refusals_of_a_reason_are_kept_in_a_second() -> None:
+    buffer = RefusalBuffer(16_384)
+    for _ in range(150):
+        add(buffer)
+        add(buffer, "/actor")
+    for _ in range(10):
+        add(buffer, at=1e9 + 1)
+    assert len(buffer.take()[1]) == 2 * MAX_PER_SECOND + 10
+
+
+def test_buffer_of_a_partner_is_bounded() -> None:
+    buffer = RefusalBuffer(1_048_576)
+    for number in range(200):
+        add(buffer, f"/{number}", size=1_048_576)
+    taken = buffer.take()[1]
+    assert sum(len(item.item or b"") for item in taken) <= 8_388_608
+    for number in range(5000):
+        add(buffer, f"/{number}")
+    assert len(buffer.take()[1]) == 2000
+
+
+def test_ids_follow_time() -> None:
+    moments = [1e9 + number / 1000 for number in range(100)]
+    ids = [refusals.new_id(at) for at in moments]
+    assert ids == sorted(ids)
+    assert {item.version for item in ids} == {7}
+    assert refusals.lowest_id(moments[50]) <= ids[50]
+    assert refusals.lowest_id(moments[50]) > ids[49]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "limit", "expected"),
+    [
+        ({"a": 5}, 10, {}),
+        ({"a": 15}, 10, {"a": 5}),
+        ({"a": 100, "b": 3}, 10, {"a": 93}),
+        ({"a": 100, "b": 50, "c": 2}, 12, {"a": 95, "b": 45}),
+        ({"a": 1, "b": 1}, 0, {"a": 1, "b": 1}),
+    ],
+)
+def test_most_frequent_reasons_are_cut_first(
+    numbers: dict[str, int], limit: int, expected: dict[str, int]
+) -> None:
+    excess = refusals.excess_by_reason({(code, ""): n for code, n in numbers.items()}, limit)
+    assert {code: count for (code, _), count in excess.items()} == expected
+
+
+async def test_refusals_beyond_the_limit_of_a_partner_are_removed(
+    services: Services, partner: Partner, stranger: Partner
+) -> None:
+    ledger = Ledger(services.database, services.watermark_reader, max_refusals=5)
+    for owner, pointer, count in ((partner, "/a", 20), (partner, "/b", 2), (stranger, "/a", 5)):
+        origin = ORIGIN._replace(partner_id=owner.partner_id)
+        error = InvalidStatement("wrong", violations=[Violation(pointer, "is wrong", "x")])
+        for number in range(count):
+            ledger.refuse(origin, "invalid", error, b"%d" % number)
+    await ledger.write()
+    remaining = await kept(services, partner)
+    assert sorted(item.pointer for item in remaining) == ["/a", "/a", "/a", "/b", "/b"]
+    assert {item.item for item in remaining if item.pointer == "/a"} == {b"17", b"18", b"19"}
+    assert len(await kept(services, stranger)) == 5
+    assert (await outcomes(services, partner)) == {"invalid": 22}
+
+
+async def test_old_refusals_are_removed(
+    services: Services, partner: Partner, connection: asyncpg.Connection
+) -> None:
+    await partner.send([1, 2])
+    first, second = await kept(services, partner)
+    old = refusals.new_id(time.time() - 700_000)
+    await connection.execute(
+        "update refusal set refusal_id = $1 where refusal_id = $2", old, first.refusal_id
+    )
+    await services.ledger.remove_expired()
+    assert [item.refusal_id for item in await kept(services, partner)] == [second.refusal_id]
+
+
+def test_problem_with_many_violations_is_bounded() -> None:
+    violations = [Violation("/x" * 500, "y" * 500, "z") for _ in range(1000)]
+    text = refusals.problem_text(InvalidStatement("wrong", violations=violations))
+    assert len(text) < 65_536
+    problem = orjson.loads(text)
+    assert problem["omitted_errors"] + len(problem["errors"]) == 1000

@@ -1,0 +1,42 @@
+"""What the ledger has of a partner."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from lrs.api.services import Services
+from lrs.store import intake_lists, refusals
+from lrs.store.intake import IntakeCount
+from lrs.store.refusals import Refusal
+from tests.support.partners import Partner
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def counts(services: Services, partner: Partner) -> list[IntakeCount]:
+    """The counts of a partner, after this worker has written what it has."""
+    await services.ledger.write()
+    until = datetime.now(UTC) + timedelta(days=1)
+    return await intake_lists.list_counts(
+        services.database, partner.partner_id, EPOCH, until, 10_000
+    )
+
+
+async def outcomes(services: Services, partner: Partner) -> dict[str, int]:
+    """The number of items by outcome."""
+    result: Counter[str] = Counter()
+    for count in await counts(services, partner):
+        result[count.key.outcome] += count.items
+    return dict(result)
+
+
+async def kept(services: Services, partner: Partner) -> list[Refusal]:
+    """The kept refusals with their items, oldest first."""
+    await services.ledger.write()
+    page = await refusals.fetch_page(services.database, partner.partner_id, limit=10_000)
+    result = [
+        await refusals.get(services.database, partner.partner_id, row.refusal_id)
+        for row in reversed(page)
+    ]
+    return [refusal for refusal in result if refusal]
