@@ -69,12 +69,12 @@ cross join lateral (
 -- The persons to whom the identifiers $2 belong.
 select
     identifier.agent_key, identifier.person_id, person.external_id as user, identifier.imported,
-    person.email
+    person.email, person.deleted_at is not null as deleted
 from (
     select * from identifier where partner_id = $1 and agent_key = any($2::bigint[]) offset 0
 ) as identifier
 cross join lateral (
-    select external_id, email from person
+    select external_id, email, deleted_at from person
     where partner_id = $1 and person_id = identifier.person_id
     offset 0
 ) as person;
@@ -278,6 +278,13 @@ from identifier
 where learning_event.partner_id = $1 and learning_event.person_id = any($2::integer[])
     and learning_event.agent_key = any($3::bigint[])
     and identifier.partner_id = $1 and identifier.agent_key = learning_event.agent_key;
+
+-- name: count_events_of_identifiers
+-- The number of events of each of the identifiers $3, which belong to the persons $2.
+select agent_key, count(*) as events
+from learning_event
+where partner_id = $1 and person_id = any($2::integer[]) and agent_key = any($3::bigint[])
+group by agent_key;
 
 -- name: list_affected_pairs
 -- Pairs of learner and content item whose facts and records must be recomputed: of persons who lost

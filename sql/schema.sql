@@ -306,6 +306,8 @@ create table person (
     first_name text,
     last_name text,
     slug text,
+    -- Reports show nothing of a deleted person; the identifiers stay, also for new statements.
+    deleted_at timestamptz,
     primary key (partner_id, person_id)
 );
 create unique index person_by_external_id on person (partner_id, external_id)
@@ -319,14 +321,21 @@ create table identifier (
     -- Imported identifiers stay with their person; others follow the rules of the standard.
     imported boolean not null,
     identity text not null,
+<<<<<<< HEAD
     -- The name in the newest statement that has one beside this identifier.
     name text,
+=======
+    -- The agent key of the address in lower case, whose person has this spelling too; null: none.
+    folded_key bigint,
+>>>>>>> be92377 (Read people tables of other systems; refuse identifiers of other users unless merged)
     primary key (partner_id, agent_key)
 );
 create index identifier_by_person on identifier (partner_id, person_id);
 create index identifier_by_account_name on identifier (partner_id, md5("substring"(identity,
         '^account [^ ]+ (.*)$')))
     where identity ~~ 'account %';
+create index identifier_by_folded_key on identifier (partner_id, folded_key)
+    where folded_key is not null;
 
 -- Organizations, which the vendor's model calls groups; the partner itself has an empty name.
 create table learner_group (
@@ -557,6 +566,8 @@ create table projection (
     -- Sequence of the last statement; 0 before the first.
     position bigint not null,
     partner_id integer not null,
+    -- Whether learners are grouped without regard to the case of addresses; null: as before 0.2.
+    folds_mail_case boolean,
     primary key (partner_id)
 );
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, content_coding, problem_details, request_parsing, time_limit
+from lrs.api import (
+    access,
+    content_coding,
+    problem_details,
+    request_parsing,
+    table_parameters,
+    time_limit,
+)
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.errors import InvalidImport, TooLarge, UnsupportedMediaType
+from lrs.imports import encodings
+from lrs.imports.rows import Row
+from lrs.imports.tables import TableOptions
 from lrs.people import importer, rows
 from lrs.people.plan import ImportPlan, RowOutcome
-from lrs.people.rows import Row
 from lrs.xapi import query_params, strict_json
 
 # A row of a few bytes takes a kilobyte or more in the memory of the worker.
@@ -25,26 +34,25 @@ _MAX_ROW_BYTES = 65_536
 _SPLIT = "Split it, with rows that others refer to first, or use the command `lrs people import`."
 
 
+class _Import(NamedTuple):
+    """The rows of a request, and notes on how its table was read."""
+
+    rows: list[Row]
+    notes: list[str]
+
+
 async def post_import(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
-    is_preview = _is_preview(request)
-    people = await _read_rows(request, caller.partner_id)
+    query = table_parameters.parse(request, {"merge": query_params.boolean}, section="People")
+    sent = await _read_rows(request, caller.partner_id, query.table)
+    is_preview, merge = query.is_preview, bool(query.values.get("merge", False))
     run = importer.preview_import if is_preview else importer.import_rows
     partner_lock = request_parsing.services(request).partner_lock
-    plan = await run(partner_lock, caller.partner_id, caller.home_page, people)
-    return _response(plan, is_preview=is_preview)
+    plan = await run(partner_lock, caller.partner_id, caller.home_page, sent.rows, merge=merge)
+    return _response(plan, sent.notes, is_preview=is_preview)
 
 
-def _is_preview(request: Request) -> bool:
-    query = query_params.parse(
-        request_parsing.query_parameters(request),
-        {"preview": query_params.boolean},
-        section="People",
-    )
-    return bool(query.get("preview", False))
-
-
-async def _read_rows(request: Request, partner_id: int) -> list[Row]:
+async def _read_rows(request: Request, partner_id: int, options: TableOptions) -> _Import:
     """The rows in the body, parsed in a thread because there may be many."""
     media_type = request_parsing.media_type(request)
     if media_type not in ("text/csv", request_parsing.JSON):
@@ -54,20 +62,17 @@ async def _read_rows(request: Request, partner_id: int) -> list[Row]:
     services = request_parsing.services(request)
     body = await content_coding.read_body(request, partner_id, services.settings.max_body_bytes)
     time_limit.suspend(request.scope)
-    return await services.partner_lock.thread.run(partner_id, _parse, media_type, body)
+    return await services.partner_lock.thread.run(partner_id, _parse, media_type, body, options)
 
 
-def _parse(media_type: str, body: bytes) -> list[Row]:
-    if body.count(b",") > strict_json.MAX_VALUES:
+def _parse(media_type: str, body: bytes, options: TableOptions) -> _Import:
+    if max(map(body.count, (b",", b";", b"\t", b"|"))) > strict_json.MAX_VALUES:
         raise TooLarge(f"The import has more than {strict_json.MAX_VALUES} values. {_SPLIT}")
     if media_type == request_parsing.JSON:
-        return _limited(_read_json(body))
-    try:
-        return _limited(rows.read_csv(body.decode()))
-    except UnicodeDecodeError as error:
-        raise InvalidImport(
-            f"The table is not UTF-8: {error.reason} at byte {error.start}."
-        ) from None
+        return _Import(_limited(_read_json(body)), [])
+    decoded = encodings.decode(body, options.encoding)
+    table = rows.ROWS.read_csv(decoded.text, options)
+    return _Import(_limited(table.rows), [*decoded.notes, *table.notes])
 
 
 def _read_json(body: bytes) -> Iterator[Row]:
@@ -79,7 +84,7 @@ def _read_json(body: bytes) -> Iterator[Row]:
             raise TooLarge(f"{kind} has more than {_MAX_ROW_BYTES} bytes.")
     if not is_array:
         return rows.read_json(strict_json.loads(body))
-    return rows.json_rows(map(strict_json.loads, items))
+    return rows.ROWS.json_rows(map(strict_json.loads, items))
 
 
 def _limited(parsed: Iterable[Row]) -> list[Row]:
@@ -89,16 +94,17 @@ def _limited(parsed: Iterable[Row]) -> list[Row]:
     return limited
 
 
-def _response(plan: ImportPlan, *, is_preview: bool) -> Response:
+def _response(plan: ImportPlan, notes: list[str], *, is_preview: bool) -> Response:
     if plan.refused and not is_preview:
         error = InvalidImport(refusal(plan.refused))
         return problem_details.response(
-            error, results=[_result(outcome) for outcome in plan.refused]
+            error, results=[_result(outcome) for outcome in plan.refused], notes=notes
         )
     counts = Counter(outcome.kind for outcome in plan.outcomes)
     return json_response(
         {
             "preview": is_preview,
+            "notes": notes,
             "results": [_result(outcome) for outcome in plan.outcomes],
             "summary": {"received": len(plan.outcomes), **counts},
         }
@@ -120,5 +126,6 @@ def _result(outcome: RowOutcome) -> dict[str, Any]:
         "type": outcome.row.kind or None,
         "outcome": outcome.kind,
         "changes": list(outcome.changes),
+        "moved_events": outcome.moved_events,
         "errors": problem_details.violations(outcome.violations),
     }

@@ -19,11 +19,13 @@ from lrs.cli.options import (
     setting_options,
 )
 from lrs.cli.output import echo
-from lrs.errors import InvalidImport
+from lrs.cli.table_options import read_file, read_table_options, table_options
+from lrs.imports import encodings
+from lrs.imports.rows import Row
+from lrs.imports.tables import TableOptions
 from lrs.people import importer, rows
 from lrs.people.checks import NAME_COLUMNS
 from lrs.people.plan import ImportPlan, RowOutcome
-from lrs.people.rows import Row
 from lrs.projection.partner_lock import PartnerLock
 from lrs.store import registry
 from lrs.store.postgres import Database
@@ -40,18 +42,32 @@ def people() -> None:
 @partner_argument
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--preview", is_flag=True, help="Dry run: show the outcome of each row.")
+@click.option(
+    "--merge",
+    is_flag=True,
+    help="Move identifiers of other users, with their events, to the users of the rows.",
+)
+@table_options
 @setting_options(*DATABASE)
-def people_import(partner_name: str, file: Path, preview: bool, **options: Any) -> None:
+def people_import(
+    partner_name: str, file: Path, preview: bool, merge: bool, **options: Any
+) -> None:
     """Import FILE in one transaction: CSV, or a JSON array of rows if its name ends in .json."""
-    parsed = _parse_file(file)
+    parsed, notes = _parse_file(file, read_table_options(options))
+    for note in notes:
+        echo(note, err=True)
 
     async def plan_or_import(database: Database) -> ImportPlan:
         partner = await registry.get_partner(database, partner_name)
         if preview:
             return await importer.preview_import(
-                PartnerLock(database.writers), partner.partner_id, partner.home_page, parsed
+                PartnerLock(database.writers),
+                partner.partner_id,
+                partner.home_page,
+                parsed,
+                merge=merge,
             )
-        return await _import(database, partner, parsed)
+        return await _import(database, partner, parsed, merge=merge)
 
     plan = run_with_database(load_settings(options), plan_or_import)
     for outcome in plan.outcomes if preview else plan.refused:
@@ -59,13 +75,17 @@ def people_import(partner_name: str, file: Path, preview: bool, **options: Any) 
             echo(*_columns(outcome), err=outcome.kind == "refused")
     counts = Counter(outcome.kind for outcome in plan.outcomes)
     summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    echo(f"{len(plan.outcomes)} rows: {summary}" if counts else "no rows")
+    moved = sum(outcome.moved_events for outcome in plan.outcomes if outcome.kind != "refused")
+    events = f"; {moved} events move to another learner" if moved else ""
+    echo(f"{len(plan.outcomes)} rows: {summary}{events}" if counts else "no rows")
     if plan.refused:
         echo("No row was imported: at least one is invalid.", err=True)
         sys.exit(1)
 
 
-async def _import(database: Database, partner: Partner, parsed: list[Row]) -> ImportPlan:
+async def _import(
+    database: Database, partner: Partner, parsed: list[Row], *, merge: bool
+) -> ImportPlan:
     with ExitStack() as stack:
         bars: list[Any] = []
 
@@ -78,18 +98,24 @@ async def _import(database: Database, partner: Partner, parsed: list[Row]) -> Im
             bar.update(done - bar.pos)
 
         return await importer.import_rows(
-            PartnerLock(database.writers), partner.partner_id, partner.home_page, parsed, progress
+            PartnerLock(database.writers),
+            partner.partner_id,
+            partner.home_page,
+            parsed,
+            progress,
+            merge=merge,
         )
 
 
-def _parse_file(file: Path) -> list[Row]:
-    try:
-        if file.suffix == ".json":
-            return _with_progress(rows.read_json(strict_json.loads(file.read_bytes())), 0)
-        text = file.read_bytes().decode()
-        return _with_progress(rows.read_csv(text), text.count("\n"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidImport(f"{file} cannot be read: {error}.") from None
+def _parse_file(file: Path, options: TableOptions) -> tuple[list[Row], list[str]]:
+    """The rows of a file, and notes on how it was read."""
+    data = read_file(file)
+    if file.suffix == ".json":
+        return _with_progress(rows.read_json(strict_json.loads(data)), 0), []
+    decoded = encodings.decode(data, options.encoding)
+    table = rows.ROWS.read_csv(decoded.text, options)
+    parsed = _with_progress(table.rows, decoded.text.count("\n"))
+    return parsed, [*decoded.notes, *table.notes]
 
 
 def _with_progress(parsed: Iterable[Row], estimated_count: int) -> list[Row]:
@@ -103,6 +129,7 @@ def _columns(outcome: RowOutcome) -> list[str]:
     row = outcome.row
     name = row.values.get(NAME_COLUMNS.get(row.kind, "user"), "")
     errors = [f"{item.pointer[1:]}: {item.detail}".lstrip(": ") for item in outcome.violations]
+    moves = [f"{outcome.moved_events} events"] if outcome.moved_events else []
     details = "; ".join(errors) or ", ".join(outcome.changes)
     columns = [str(row.location), row.kind, name, outcome.kind]
-    return [*columns, details] if details else columns
+    return [*columns, details, *moves] if details or moves else columns

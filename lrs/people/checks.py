@@ -12,8 +12,9 @@ from datetime import date
 from typing import Any
 
 from lrs.errors import Violation
+from lrs.imports.rows import Row, Values
 from lrs.people.identifier_assignments import IdentifierOwner, assigned_identifiers, duplicates
-from lrs.people.rows import Row, Values, columns
+from lrs.people.rows import ROWS
 from lrs.xapi.validation_messages import excerpt
 
 NAME_COLUMNS = {
@@ -140,7 +141,7 @@ def _key(row: Row) -> Key:
         return row.kind, row.values[NAME_COLUMNS[row.kind]]
     if row.kind == "membership":
         return row.kind, *membership_key(row)
-    return row.kind, *(row.values.get(name) for name in columns(row.kind))
+    return row.kind, *(row.values.get(name) for name in ROWS.columns(row.kind))
 
 
 def _references(row: Row) -> Iterator[tuple[str, str, str]]:

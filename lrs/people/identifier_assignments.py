@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lrs.errors import Violation
-from lrs.people.rows import Row, Values
+from lrs.imports.rows import Row, Values
 from lrs.xapi import index_keys, track_events
 from lrs.xapi.validation_messages import excerpt
 
@@ -22,13 +22,14 @@ class IdentifierOwner(NamedTuple):
     """The person whom a stored identifier belongs to.
 
     `user` is the operator's name, None for a person only seen in statements. `imported` if an
-    import assigned the identifier explicitly.
+    import assigned the identifier explicitly; `deleted` if reports do not show the person.
     """
 
     person_id: int
     user: str | None
     imported: bool
     email: str | None
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,36 @@ def duplicates(identifiers: Iterable[IdentifierAssignment]) -> Iterator[tuple[Ro
                 f"{first.row.location}"
             )
             yield row, Violation(f"/{column}", detail, f"People: {row.kind}.{column}")
+
+
+def foreign_identifiers(
+    identifiers: Iterable[IdentifierAssignment],
+    owners: Mapping[int, IdentifierOwner],
+    *,
+    merge: bool,
+) -> list[tuple[IdentifierAssignment, Violation]]:
+    """Assignments of identifiers that belong to another user, unless they merge.
+
+    An identifier of a learner who is only seen in statements is nobody else's. That of a deleted
+    learner is refused always: the import would bring back what was deleted.
+    """
+    foreign = []
+    for identifier in identifiers:
+        owner = owners.get(identifier.agent_key)
+        if owner is None or owner.user == identifier.user:
+            continue
+        if owner.deleted:
+            found = f"that of the deleted learner id:{owner.person_id}; restore the learner first"
+        elif owner.user is not None and not merge:
+            found = f"that of {excerpt(owner.user)}; a merge moves it with its events"
+        else:
+            continue
+        row = identifier.row
+        column = "email" if row.kind == "user" else "value"
+        detail = f"expected an identifier of no other learner, found {found}"
+        violation = Violation(f"/{column}", detail, f"People: {row.kind}.{column}")
+        foreign.append((identifier, violation))
+    return foreign
 
 
 def resolve(

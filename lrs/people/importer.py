@@ -9,10 +9,10 @@ from itertools import islice, starmap
 import orjson
 
 from lrs import resources
+from lrs.imports.rows import Row, Values
 from lrs.people.checks import NAME_COLUMNS, MembershipKey, StoredPeople, referenced_names
 from lrs.people.identifier_assignments import IdentifierOwner, assigned_identifiers
 from lrs.people.plan import ImportPlan, make_plan
-from lrs.people.rows import Row, Values
 from lrs.projection import event_writer
 from lrs.projection.partner_lock import PartnerLock
 from lrs.projection.recompute import recompute
@@ -39,6 +39,7 @@ _INSERT_CONTENTS = resources.query("insert_assigned_content_items")
 _UPSERT_ASSIGNMENTS = resources.query("upsert_assignments")
 _REASSIGN_EVENTS = resources.query("reassign_events")
 _AFFECTED_PAIRS = resources.query("list_affected_pairs")
+_COUNT_EVENTS = resources.query("count_events_of_identifiers")
 _DELETE_PERSONS = resources.query("delete_anonymous_persons")
 
 # A JSON parameter of PostgreSQL holds at most a quarter of a GB.
@@ -50,18 +51,22 @@ Progress = Callable[[int, int], None]
 
 
 async def preview_import(
-    partner_lock: PartnerLock, partner_id: int, home_page: str, rows: Sequence[Row]
+    partner_lock: PartnerLock,
+    partner_id: int,
+    home_page: str,
+    rows: Sequence[Row],
+    *,
+    merge: bool = False,
 ) -> ImportPlan:
     """The plan of an import, which is not carried out. Raises Unavailable and Overloaded.
 
-    `home_page` is the partner's base URL for its own ids.
+    `home_page` is the partner's base URL for its own ids; `merge` is that of `make_plan`.
     """
     with translate_errors():
         async with partner_lock.snapshot(partner_id) as connection:
-            stored = await _fetch_stored(
-                connection, partner_id, home_page, rows, partner_lock.thread
+            return await _plan(
+                connection, partner_id, home_page, rows, partner_lock.thread, merge=merge
             )
-    return await partner_lock.thread.run(partner_id, make_plan, rows, stored)
 
 
 async def import_rows(
@@ -70,8 +75,10 @@ async def import_rows(
     home_page: str,
     rows: Sequence[Row],
     progress: Progress = lambda done, total: None,
+    *,
+    merge: bool = False,
 ) -> ImportPlan:
-    """Import these rows, or none if one is refused.
+    """Import these rows, or none if one is refused; `merge` is that of `make_plan`.
 
     Raises Unavailable if the partner's lock is not free within its timeout, and Overloaded.
     """
@@ -79,9 +86,7 @@ async def import_rows(
 
     async def attempt() -> ImportPlan:
         async with partner_lock.transaction(partner_id) as connection:
-            stored = await _fetch_stored(connection, partner_id, home_page, rows, thread)
-            # In a thread: a long import must not block the event loop.
-            plan = await thread.run(partner_id, make_plan, rows, stored)
+            plan = await _plan(connection, partner_id, home_page, rows, thread, merge=merge)
             if not plan.refused:
                 if any(outcome.kind != "unchanged" for outcome in plan.outcomes):
                     progress(0, 0)
@@ -90,6 +95,26 @@ async def import_rows(
 
     with translate_errors():
         return await retry_transaction(attempt)
+
+
+async def _plan(
+    connection: Connection,
+    partner_id: int,
+    home_page: str,
+    rows: Sequence[Row],
+    thread: FairThread,
+    *,
+    merge: bool,
+) -> ImportPlan:
+    stored = await _fetch_stored(connection, partner_id, home_page, rows, thread)
+    # In a thread: a long import must not block the event loop.
+    plan = await thread.run(partner_id, make_plan, rows, stored, merge=merge)
+    if plan.moving_keys:
+        counts = await connection.fetch(
+            _COUNT_EVENTS, partner_id, sorted(plan.moving_from), list(plan.moving_keys)
+        )
+        plan.count_moved_events({row["agent_key"]: row["events"] for row in counts})
+    return plan
 
 
 async def _fetch_stored(

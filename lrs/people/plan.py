@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
 from lrs.errors import Violation
+from lrs.imports.rows import Row, Values
 from lrs.people import checks
 from lrs.people.checks import NAME_COLUMNS, MembershipKey, StoredPeople
-from lrs.people.identifier_assignments import IdentifierAssignment, assigned_identifiers, resolve
-from lrs.people.rows import Row, Values
+from lrs.people.identifier_assignments import (
+    IdentifierAssignment,
+    assigned_identifiers,
+    foreign_identifiers,
+    resolve,
+)
 from lrs.xapi import track_events
 
 Kind = Literal["added", "changed", "removed", "unchanged", "refused"]
@@ -32,12 +37,17 @@ _DEFAULTS: dict[str, Values] = {
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """The outcome of a row; `changes` are the columns that change."""
+    """The outcome of a row; `changes` are the columns that change.
+
+    `moved_events` counts the events that move from another learner to the user of the row; of a
+    refused row, those that a merge would move.
+    """
 
     row: Row
     kind: Kind
     changes: tuple[str, ...] = ()
     violations: tuple[Violation, ...] = ()
+    moved_events: int = 0
 
 
 @dataclass(slots=True)
@@ -51,6 +61,8 @@ class ImportPlan:
     identifiers          to insert or update
     reassigned_keys      agent keys that move from one person to another
     previous_owners      persons who lose an identifier
+    moving_keys          agent keys that move, or would with a merge: the index of their row
+    moving_from          the owners of these
     """
 
     outcomes: list[RowOutcome] = field(default_factory=list)
@@ -63,6 +75,20 @@ class ImportPlan:
     identifiers: list[IdentifierAssignment] = field(default_factory=list)
     reassigned_keys: list[int] = field(default_factory=list)
     previous_owners: set[int] = field(default_factory=set)
+    moving_keys: dict[int, int] = field(default_factory=dict)
+    moving_from: set[int] = field(default_factory=set)
+
+    def count_moved_events(self, counts: Mapping[int, int]) -> None:
+        """Add the numbers of events of moving identifiers, by agent key, to the outcomes."""
+        events: Counter[int] = Counter()
+        for agent_key, count in counts.items():
+            events[self.moving_keys[agent_key]] += count
+        self.outcomes = [
+            replace(outcome, moved_events=events[outcome.row.index])
+            if outcome.row.index in events
+            else outcome
+            for outcome in self.outcomes
+        ]
 
     @property
     def refused(self) -> list[RowOutcome]:
@@ -70,12 +96,23 @@ class ImportPlan:
         return [outcome for outcome in self.outcomes if outcome.kind == "refused"]
 
 
-def make_plan(rows: Sequence[Row], stored: StoredPeople) -> ImportPlan:
-    """The plan for importing these rows; nothing is to be written if one is refused."""
+def make_plan(rows: Sequence[Row], stored: StoredPeople, *, merge: bool = False) -> ImportPlan:
+    """The plan for importing these rows; nothing is to be written if one is refused.
+
+    With `merge`, identifiers of other users move to the users of the rows; else they are refused.
+    """
     invalid = checks.violations(rows, stored)
     valid = [row for row in rows if row.index not in invalid]
-    identifiers = resolve(assigned_identifiers(valid, stored.home_page), stored.owners)
     plan = ImportPlan()
+    identifiers = resolve(assigned_identifiers(valid, stored.home_page), stored.owners)
+    if foreign := foreign_identifiers(identifiers, stored.owners, merge=merge):
+        for identifier, violation in foreign:
+            index = identifier.row.index
+            # An address and its SHA-1 have the same violation.
+            invalid[index] = tuple(dict.fromkeys((*invalid.get(index, ()), violation)))
+            _add_move(identifier, stored, plan)
+        valid = [row for row in valid if row.index not in invalid]
+        identifiers = resolve(assigned_identifiers(valid, stored.home_page), stored.owners)
     outcomes = {row.index: _plan_row(row, stored, plan) for row in checks.without_repeats(valid)}
     _match_persons(valid, identifiers, stored, plan)
     for identifier in identifiers:
@@ -172,6 +209,7 @@ def _plan_identifier(
     if owner and not is_own:
         plan.reassigned_keys.append(identifier.agent_key)
         plan.previous_owners.add(owner.person_id)
+        _add_move(identifier, stored, plan)
     row = identifier.row
     outcome = outcomes.get(row.index)
     if outcome and outcome.kind == "unchanged":
@@ -180,3 +218,8 @@ def _plan_identifier(
         else:
             column = "email" if row.kind == "user" else "value"
             outcomes[row.index] = RowOutcome(row, "changed", (column,))
+
+
+def _add_move(identifier: IdentifierAssignment, stored: StoredPeople, plan: ImportPlan) -> None:
+    plan.moving_keys[identifier.agent_key] = identifier.row.index
+    plan.moving_from.add(stored.owners[identifier.agent_key].person_id)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
+from tests.support.files import DOCS
 from tests.support.partners import Partner
 
 TABLE = """type,user,email,from,organization
@@ -83,8 +86,8 @@ async def test_json_array_is_imported(import_file: Import) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("people.csv", b"user\nada\n", 'missing column "type"'),
-        ("people.csv", b"type\n\xff\n", "cannot be read"),
+        ("people.csv", b"name\nada\n", 'missing column "user"'),
+        ("people.csv", "type,Zoë\n".encode() + b"\xff\n", "The table is not UTF-8"),
         ("people.json", b"{", "Invalid JSON"),
         ("people.json", b"{}", "must be an array of rows"),
     ],
@@ -95,3 +98,44 @@ async def test_unreadable_file_is_reported(
     done = await asyncio.to_thread(import_file, content, name=name)
     assert done.exit_code == 1
     assert sentence in done.stderr
+
+
+async def test_documented_table_of_another_system_is_imported(import_file: Import) -> None:
+    """With the options in docs/people.md."""
+    document = (DOCS / "people.md").read_text(encoding="utf-8")
+    _, table = re.findall(r"```csv\n(.*?)```", document, re.DOTALL)
+    team = "type,team,name\nteam,analytics,Analytics\n"
+    assert (await asyncio.to_thread(import_file, team)).exit_code == 0
+    commands = [
+        shlex.split(command)[5:]
+        for command in re.findall(
+            r"^lrs people import acme hr.csv (?:.|\\\n)*",
+            document.replace("\\\n", " "),
+            re.MULTILINE,
+        )
+    ]
+    done = [await asyncio.to_thread(import_file, table, *options) for options in commands]
+    assert [item.stdout for item in done] == ["2 rows: 2 added\n", "1 rows: 1 added\n"]
+    assert 'Ignored columns: "Department", "Hired".' in done[0].stderr
+    assert "are left out: 1." in done[1].stderr
+    again = await asyncio.to_thread(import_file, table, *commands[0])
+    assert again.stdout == "2 rows: 2 unchanged\n"
+
+
+async def test_identifier_of_another_user_needs_the_option_merge(import_file: Import) -> None:
+    await asyncio.to_thread(import_file, TABLE)
+    other = "type,user,email\nuser,cyd,ada@example.com\n"
+    refusal = await asyncio.to_thread(import_file, other, "--preview")
+    assert refusal.exit_code == 1
+    assert "email: expected an identifier of no other learner" in refusal.stderr
+    done = await asyncio.to_thread(import_file, other, "--merge")
+    assert done.stdout == "1 rows: 1 added\n"
+
+
+@pytest.mark.parametrize("option", [("--map", "email"), ("--set", "=x"), ("--delimiter", ";")])
+async def test_invalid_table_option_is_refused(
+    import_file: Import, option: tuple[str, str]
+) -> None:
+    done = await asyncio.to_thread(import_file, TABLE, *option)
+    assert done.exit_code != 0
+    assert option[0] in done.stderr

@@ -25,6 +25,7 @@ from tests.support.people_import import (
     membership,
     outcomes,
     post,
+    preview,
     user,
 )
 from tests.support.statements import statement
@@ -82,10 +83,20 @@ async def test_reassigned_identifier_moves_its_records(
         operator, user("ada", email=ADA), identifier("ada", "account", "shared", **shared)
     )
     assert await records(operator, "ada") == {"one", "two"}
-    answer = await import_rows(
-        operator, user("ben"), identifier("ben", "account", "shared", **shared)
+    rows = user("ben"), identifier("ben", "account", "shared", **shared)
+    refusal = await preview(operator, *rows)
+    assert [item["outcome"] for item in refusal] == ["added", "refused"]
+    assert refusal[1]["moved_events"] == 1
+    assert refusal[1]["errors"][0]["detail"] == (
+        'expected an identifier of no other learner, found that of "ada"; '
+        "a merge moves it with its events"
     )
+    assert (await post(operator, list(rows))).status_code == 400
+    expected = await preview(operator, *rows, merge="true")
+    answer = await import_rows(operator, *rows, merge="true")
+    assert answer["results"] == expected
     assert outcomes(answer) == ["added", "changed"]
+    assert [item["moved_events"] for item in expected] == [0, 1]
     assert await records(operator, "ada") == {"one"}
     assert await records(operator, "ben") == {"two"}
     await complete_content(services, operator, three=account("shared"))
@@ -98,10 +109,10 @@ async def test_email_assignment_includes_its_sha1sum(services: Services, operato
     await import_rows(operator, user("ada", email=ADA))
     assert await records(operator, "ada") == {"one"}
     # It moves with the address,
-    await import_rows(operator, user("ada", email=None), user("ben", email=ADA))
+    await import_rows(operator, user("ada", email=None), user("ben", email=ADA), merge="true")
     assert (await records(operator, "ada"), await records(operator, "ben")) == (set(), {"one"})
     # unless an import assigns it separately.
-    await import_rows(operator, identifier("ada", "mbox_sha1sum", digest.upper()))
+    await import_rows(operator, identifier("ada", "mbox_sha1sum", digest.upper()), merge="true")
     await import_rows(operator, user("ben", email=ADA))
     assert (await records(operator, "ada"), await records(operator, "ben")) == ({"one"}, set())
 

@@ -88,11 +88,11 @@ def test_csv_table_is_parsed_like_the_json_array(documents: list[Json]) -> None:
     table.writeheader()
     table.writerows(documents)
     complete = [
-        dict.fromkeys(name for name in columns if name in rows.columns(item["type"])) | item
+        dict.fromkeys(name for name in columns if name in rows.ROWS.columns(item["type"])) | item
         for item in documents
     ]
     parsed = list(rows.read_json(complete))
-    read = list(rows.read_csv(text.getvalue()))
+    read = list(rows.ROWS.read_csv(text.getvalue()).rows)
     assert [(item.kind, item.values) for item in read] == [
         (item.kind, item.values) for item in parsed
     ]
@@ -103,8 +103,8 @@ def test_csv_table_is_parsed_like_the_json_array(documents: list[Json]) -> None:
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     for table in (text, f"type,user,email,from,xp\n{text}", f"type,user\nuser,{text}"):
         with suppress(InvalidImport):
-            for row in rows.read_csv(table):
-                assert row.violations or rows.columns(row.kind)
+            for row in rows.ROWS.read_csv(table).rows:
+                assert row.violations or rows.ROWS.columns(row.kind)
 
 
 anything = st.recursive(
@@ -122,7 +122,9 @@ anything = st.recursive(
             lambda kind, values: {"type": kind, **values},
             st.sampled_from(rows.KINDS),
             st.dictionaries(
-                st.sampled_from([name for kind in rows.KINDS for name in rows.columns(kind)[1:]]),
+                st.sampled_from(
+                    [name for kind in rows.KINDS for name in rows.ROWS.columns(kind)[1:]]
+                ),
                 anything,
             ),
         )

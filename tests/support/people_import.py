@@ -19,11 +19,14 @@ COURSE = "http://datacamp.com/course/123"
 ADA = "ada@example.com"
 
 
-async def post(operator: Partner, body: str | list[Json], **params: str) -> httpx.Response:
+async def post(
+    operator: Partner, body: str | bytes | list[Json], **params: str | list[str]
+) -> httpx.Response:
     headers: dict[str, str] = {}
     content: Json = {"json": body}
-    if isinstance(body, str):
-        headers, content = {"Content-Type": "text/csv"}, {"content": body.encode()}
+    if not isinstance(body, list):
+        content = {"content": body.encode() if isinstance(body, str) else body}
+        headers = {"Content-Type": "text/csv"}
     return await operator.http.post(
         operator.url("people/imports"),
         params=params,
@@ -32,15 +35,15 @@ async def post(operator: Partner, body: str | list[Json], **params: str) -> http
     )
 
 
-async def import_rows(operator: Partner, *rows_sent: Any) -> Json:
+async def import_rows(operator: Partner, *rows_sent: Any, **params: str) -> Json:
     """Imports rows, or a table."""
-    answer = await post(operator, _body(rows_sent))
+    answer = await post(operator, _body(rows_sent), **params)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
-async def preview(operator: Partner, *rows_sent: Any) -> list[Json]:
-    answer = await post(operator, _body(rows_sent), preview="true")
+async def preview(operator: Partner, *rows_sent: Any, **params: str) -> list[Json]:
+    answer = await post(operator, _body(rows_sent), preview="true", **params)
     assert answer.status_code == 200, answer.text
     return list(answer.json()["results"])
 

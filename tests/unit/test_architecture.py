@@ -27,6 +27,7 @@ LAYERS = (
     {"auth"},
     {"ingest"},
     {"people"},
+    {"imports"},
     {"reports"},
     {"projection"},
     {"ledger"},
