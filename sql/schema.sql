@@ -321,13 +321,10 @@ create table identifier (
     -- Imported identifiers stay with their person; others follow the rules of the standard.
     imported boolean not null,
     identity text not null,
-<<<<<<< HEAD
     -- The name in the newest statement that has one beside this identifier.
     name text,
-=======
     -- The agent key of the address in lower case, whose person has this spelling too; null: none.
     folded_key bigint,
->>>>>>> be92377 (Read people tables of other systems; refuse identifiers of other users unless merged)
     primary key (partner_id, agent_key)
 );
 create index identifier_by_person on identifier (partner_id, person_id);
