@@ -90,12 +90,13 @@ Raises TooLarge, MalformedJSON or InvalidStatement.
 
 
 class PreparedItem(msgspec.Struct, frozen=True, gc=False):
-    """The row to insert. `has_id` is False if the LRS set the id.
+    """The row to insert, and the id as sent. `has_id` is False if the LRS set the id.
 
     The parsed value is not kept: the next item reuses its memory, which is still in the CPU cache.
     """
 
     row: StatementRow
+    statement_id: str
     has_id: bool
 
 

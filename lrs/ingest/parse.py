@@ -123,7 +123,7 @@ def _declared_version(value: Any) -> Version:
 
 def _valid_id(value: Any) -> str | None:
     statement_id = value.get("id") if isinstance(value, dict) else None
-    return str(statement_id).lower() if is_uuid(statement_id) else None
+    return str(statement_id) if is_uuid(statement_id) else None
 
 
 def _with_id(text: bytes, statement: dict[str, Any], statement_id: str) -> bytes:

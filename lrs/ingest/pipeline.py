@@ -247,12 +247,12 @@ def _reject_repeated_ids(
     checked: list[PreparedItem | Outcome] = []
     for item in prepared:
         if isinstance(item, PreparedItem) and item.has_id:
-            statement_id = item.row.statement_id
-            if statement_id in ids:
+            if item.row.statement_id in ids:
                 violation = Violation("/id", "repeats an id of the batch", requirement)
-                checked.append(Outcome("invalid", statement_id, invalid_statement([violation])))
+                problem = invalid_statement([violation])
+                checked.append(Outcome("invalid", item.statement_id, problem))
                 continue
-            ids.add(statement_id)
+            ids.add(item.row.statement_id)
         checked.append(item)
     return checked
 
@@ -264,32 +264,32 @@ def _outcomes(
 ) -> list[Outcome]:
     remaining = iter(results)
     return [
-        item if isinstance(item, Outcome) else _outcome(item.row, next(remaining, None), context)
+        item if isinstance(item, Outcome) else _outcome(item, next(remaining, None), context)
         for item in prepared
     ]
 
 
-def _outcome(row: StatementRow, existing: InsertResult, context: IngestContext) -> Outcome:
+def _outcome(item: PreparedItem, existing: InsertResult, context: IngestContext) -> Outcome:
     if existing is None:
-        return Outcome("stored", row.statement_id)
-    if existing.digest == row.digest:
+        return Outcome("stored", item.statement_id)
+    if existing.digest == item.row.digest:
         if context.accepts_duplicates:
-            return Outcome("duplicate", row.statement_id)
+            return Outcome("duplicate", item.statement_id)
         problem = DuplicateStatement(
-            f"The statement {row.statement_id} is already stored; nothing was changed."
+            f"The statement {item.statement_id} is already stored; nothing was changed."
         )
-        return Outcome("duplicate", row.statement_id, problem)
-    return Outcome("conflict", row.statement_id, _conflict(row, existing.payload, context))
+        return Outcome("duplicate", item.statement_id, problem)
+    return Outcome("conflict", item.statement_id, _conflict(item, existing.payload, context))
 
 
 def _abort(outcome: Outcome) -> Outcome:
     return Outcome("aborted", outcome.statement_id) if outcome.kind == "stored" else outcome
 
 
-def _conflict(row: StatementRow, payload: str | None, context: IngestContext) -> LRSError:
+def _conflict(item: PreparedItem, payload: str | None, context: IngestContext) -> LRSError:
     return StatementConflict(
-        f"A different statement is stored under the id {row.statement_id}; nothing was changed.",
-        violations=_differences(row, payload, context) if payload else (),
+        f"A different statement is stored under the id {item.statement_id}; nothing was changed.",
+        violations=_differences(item.row, payload, context) if payload else (),
     )
 
 

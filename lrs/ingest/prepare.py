@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
+from itertools import chain, starmap
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ import orjson
 from lrs.ingest.model import IngestContext, ParsedItem, PreparedItem
 from lrs.store.intake import SOURCES
 from lrs.store.statements.insert import StatementRow
-from lrs.xapi import definitions, equality, index_keys, strict_json
+from lrs.xapi import definitions, equality, index_keys, stored_numbers, strict_json
 from lrs.xapi.index_keys import EntityReference
 from lrs.xapi.statement import derived_uuid
 
@@ -31,7 +32,7 @@ def prepare(item: ParsedItem, context: IngestContext, derived_ids: Counter[str])
     `derived_ids` counts the ids that were derived for earlier items of the request.
     """
     statement_id = _statement_id(item.statement, item.organization, derived_ids)
-    return PreparedItem(_row(item, statement_id, context), "id" in item.statement)
+    return PreparedItem(_row(item, statement_id, context), statement_id, "id" in item.statement)
 
 
 def _row(item: ParsedItem, statement_id: str, context: IngestContext) -> StatementRow:
@@ -40,7 +41,6 @@ def _row(item: ParsedItem, statement_id: str, context: IngestContext) -> Stateme
     target = index_keys.statement_ref(statement)
     references = index_keys.entity_references(statement)
     keys = index_keys.statement_keys(statement, references)
-    activities = definitions.activity_definitions(references) if context.defines else {}
     return StatementRow(
         statement_id=statement_id.lower(),
         digest=equality.digest(statement),
@@ -54,15 +54,29 @@ def _row(item: ParsedItem, statement_id: str, context: IngestContext) -> Stateme
         index_entries=tuple(keys.entries.items()),
         target_id=target and target.lower(),
         voids=target is not None and verb == index_keys.VOIDED,
-        definitions=[
-            (activity, tuple(map(orjson.dumps, texts))) for activity, texts in activities.items()
-        ],
+        definitions=_definitions(references, item.text) if context.defines else (),
         names=_names(references, context) if context.defines else (),
         contents=item.contents,
         signatures=item.signatures,
         page_view=item.page_view,
         source=SOURCES[context.source],
     )
+
+
+def _definitions(
+    references: list[EntityReference], text: bytes
+) -> list[tuple[str, tuple[bytes, ...]]]:
+    """The definitions in a statement with this text, by activity, as texts for the store."""
+    activities = definitions.activity_definitions(references)
+    texts = [(activity, tuple(map(orjson.dumps, found))) for activity, found in activities.items()]
+    written = zip(chain(*activities.values()), chain(*(found for _, found in texts)), strict=True)
+    if all(starmap(stored_numbers.is_stored_as_is, written)):
+        return texts
+    exact = index_keys.entity_references(strict_json.loads_exact(text))
+    return [
+        (activity, tuple(map(stored_numbers.dump, found)))
+        for activity, found in definitions.activity_definitions(exact).items()
+    ]
 
 
 def _names(references: list[EntityReference], context: IngestContext) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from lrs.projection.partner_rules import PartnerRules
 from lrs.projection.vocabulary import TRACK
 from lrs.store.postgres import Connection
 from lrs.store.statements.partner_keys import key_salt
+from lrs.xapi import stored_numbers
 from lrs.xapi.definitions import identity_hash
 from lrs.xapi.index_keys import Role, related_activity_key
 
@@ -90,7 +91,7 @@ async def _definitions(
 ) -> dict[str, dict[str, object]]:
     hashes = [identity_hash(activity) for activity in activities]
     rows = await connection.fetch(_DEFINITIONS, partner_id, hashes)
-    return {row["activity_id"]: orjson.loads(row["definition"]) for row in rows}
+    return {row["activity_id"]: stored_numbers.load_rounded(row["definition"]) for row in rows}
 
 
 async def content_ids(

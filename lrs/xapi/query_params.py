@@ -80,9 +80,13 @@ def raise_if_invalid(errors: Iterable[tuple[str, str]], *, section: str) -> None
 
 
 def uuid(text: str) -> str:
+    return uuid_as_sent(text).lower()
+
+
+def uuid_as_sent(text: str) -> str:
     if not is_uuid(text):
         raise ValueError("a UUID")
-    return text.lower()
+    return text
 
 
 def iri(text: str) -> str:

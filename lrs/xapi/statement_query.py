@@ -13,6 +13,8 @@ SECTION = "xAPI 1.0.3 Communication 2.1.3"
 
 Format = Literal["exact", "ids", "canonical"]
 
+# jxapi takes a URL for that of a next page only if it contains the word.
+_CURSOR_PREFIX = "more-"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 
@@ -29,12 +31,14 @@ class Cursor:
     consistent_through: datetime
 
     def __str__(self) -> str:
-        return f"{self.sequence}.{(self.consistent_through - _EPOCH) // _TICK}"
+        microseconds = (self.consistent_through - _EPOCH) // _TICK
+        return f"{_CURSOR_PREFIX}{self.sequence}.{microseconds}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """Raises ValueError."""
-        sequence, microseconds = map(_bigint, text.split("."))
+        """Raises ValueError. Cursors of earlier versions have no prefix."""
+        numbers = text.removeprefix(_CURSOR_PREFIX).split(".")
+        sequence, microseconds = map(_bigint, numbers)
         try:
             return cls(sequence, _EPOCH + microseconds * _TICK)
         except OverflowError:

@@ -71,7 +71,7 @@ async def test_invalid_body_returns_malformed_json_or_invalid_statement(
 async def test_invalid_statement_with_valid_id_returns_the_id(partner: Partner) -> None:
     statement_id = new_id()
     single = await partner.send({"id": statement_id.upper()})
-    assert (await refused(single, "invalid-statement", 400))["id"] == statement_id
+    assert (await refused(single, "invalid-statement", 400))["id"] == statement_id.upper()
     batch = await partner.send([{"id": statement_id}, {"id": "x"}])
     assert [item["id"] for item in batch.json()["results"]] == [statement_id, None]
 

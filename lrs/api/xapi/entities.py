@@ -12,7 +12,7 @@ from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.store.statements import definitions
-from lrs.xapi import index_keys, query_params
+from lrs.xapi import index_keys, query_params, strict_json
 from lrs.xapi.definitions import activity_object, person_object
 
 VERSIONS = ["1.0.0", "1.0.1", "1.0.2", "1.0.3", "2.0.0"]
@@ -42,7 +42,8 @@ async def get_activity(request: Request) -> Response:
         [activity_id],
         _max_bytes(request),
     )
-    return json_response(activity_object(activity_id, merged.get(activity_id)))
+    content = strict_json.dumps_exact(activity_object(activity_id, merged.get(activity_id)))
+    return Response(content, media_type="application/json")
 
 
 async def get_about(_: Request) -> Response:

@@ -72,7 +72,7 @@ async def get_statements(request: Request) -> Response:
 def _statement_id(request: Request) -> str:
     parameters = query_params.parse(
         request_parsing.query_parameters(request),
-        {"statementId": query_params.uuid},
+        {"statementId": query_params.uuid_as_sent},
         required=["statementId"],
         section=SECTION,
     )

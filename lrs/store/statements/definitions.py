@@ -11,10 +11,9 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-import orjson
-
 from lrs import resources
 from lrs.store.postgres import Database, translate_errors
+from lrs.xapi import stored_numbers
 from lrs.xapi.definitions import identity_hash
 from lrs.xapi.statement import Json
 
@@ -140,7 +139,7 @@ class DefinitionCache:
 async def definitions(
     database: Database, partner_id: int, activities: Iterable[str], most_bytes: int
 ) -> Mapping[str, Json | None]:
-    """The merged definitions of the activities that have one.
+    """The merged definitions of the activities that have one; their numbers keep their digits.
 
     Once they exceed `most_bytes` in sum, the others are None.
     """
@@ -148,7 +147,8 @@ async def definitions(
     with translate_errors():
         rows = await database.readers.fetch(_DEFINITIONS, partner_id, hashes, most_bytes)
     return {
-        row["activity_id"]: row["definition"] and orjson.loads(row["definition"]) for row in rows
+        row["activity_id"]: row["definition"] and stored_numbers.load(row["definition"])
+        for row in rows
     }
 
 

@@ -124,3 +124,11 @@ async def test_document_beyond_its_limit_returns_413(services: Services, state: 
         answer = await state.ask(method, "one", content, NONE_YET)
         assert code(answer) == (413, "too-large")
         assert "1048576" in answer.json()["detail"]
+
+
+async def test_merged_document_keeps_numbers(resource: Resource) -> None:
+    assert (await resource.ask("POST", "one", b'{"a":1.50,"b":1E5}', JSON)).status_code == 204
+    added = b'{"b":{"c":[123456789012345678901234567890, 2.0]},"d":1e2}'
+    assert (await resource.ask("POST", "one", added, JSON)).status_code == 204
+    expected = b'{"a":1.50,"b":{"c":[123456789012345678901234567890, 2.0]},"d":1e2}'
+    assert await resource.content() == expected

@@ -210,10 +210,12 @@ async def test_more_has_the_public_path_prefix(partner: Partner, settings: Setti
         lambda cursor: "",
         lambda cursor: cursor[1:] + ".",
         lambda cursor: cursor.replace(".", ".x", 1),
-        lambda cursor: "9" * 30 + cursor[cursor.index(".") :],
+        lambda cursor: "more-" + "9" * 30 + cursor[cursor.index(".") :],
         lambda cursor: "9" * 5000 + cursor[cursor.index(".") :],
         lambda cursor: "-" + cursor,
-        lambda cursor: "²" + cursor,
+        lambda cursor: "more-" + cursor,
+        lambda cursor: cursor.replace("more-", "more--"),
+        lambda cursor: cursor.replace("more-", "²"),
         lambda cursor: cursor + "." + cursor,
     ],
 )
@@ -223,6 +225,23 @@ async def test_tampered_cursor_is_refused(partner: Partner, change: Callable[[st
     answer = await partner.get(limit="1", cursor=change(more.params["cursor"]))
     assert answer.status_code == 400, answer.text
     assert answer.json()["errors"][0]["pointer"] == "cursor"
+
+
+async def test_more_has_the_word_that_jxapi_looks_for(partner: Partner) -> None:
+    """It removes the path of its endpoint from a URL with the words `statements` and `more`."""
+    await send(partner, fresh(2))
+    assert "more" in (await partner.get(limit="1")).json()["more"]
+
+
+async def test_cursor_of_an_earlier_version_is_accepted(partner: Partner) -> None:
+    await send(partner, fresh(2))
+    more = httpx.URL((await partner.get(limit="1")).json()["more"])
+    cursor = more.params["cursor"].removeprefix("more-")
+    new, old = [
+        await partner.get(limit="1", cursor=text) for text in (more.params["cursor"], cursor)
+    ]
+    assert old.json() == new.json()
+    assert len(old.json()["statements"]) == 1
 
 
 async def test_cursor_in_the_future_does_not_raise_the_watermark(partner: Partner) -> None:
