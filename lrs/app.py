@@ -24,7 +24,9 @@ from lrs.api.services import Services
 from lrs.api.xapi import middleware as xapi
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callback_tokens import CallbackTokens
+from lrs.auth.operators import Operators
 from lrs.auth.secret_box import SecretBox
+from lrs.console.routes import CONSOLE_ROUTES
 from lrs.errors import LRSError
 from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.group_commit import GroupCommit
@@ -36,8 +38,9 @@ from lrs.projection.partner_lock import open_partner_lock
 from lrs.reports.exports import Exports, open_exports
 from lrs.settings import Settings
 from lrs.store import migrations, nonces
+from lrs.store import operators as stored_operators
 from lrs.store.nonces import NonceRecovery
-from lrs.store.postgres import Database, open_database
+from lrs.store.postgres import Database, open_database, open_operator_database
 from lrs.store.statements import watermark
 from lrs.store.statements.lookup import StatementLoader
 from lrs.store.statements.page_loader import PageLoader
@@ -69,7 +72,7 @@ def create_app(
 ) -> Application:
     """The application; its services exist while its lifespan lasts."""
     return Application(
-        ROUTES,
+        [*ROUTES, *CONSOLE_ROUTES],
         lambda: open_services(settings, page_limits, metrics_cache_seconds),
         middleware=[
             Middleware(RequestLog, server_timing=settings.server_timing),
@@ -129,6 +132,7 @@ async def open_services(
             settings.database_url, timeout=settings.database_timeout_seconds
         ) as partner_lock,
         open_exposition(database, exports, cache_seconds=metrics_cache_seconds) as exposition,
+        open_operator_database(settings.database_url) as admin_database,
     ):
         await migrations.verify(database.readers)
         tokens = await bootstrap.load_keys(settings, database)
@@ -181,6 +185,8 @@ async def open_services(
                 exposition,
                 readiness,
                 thread,
+                admin_database,
+                Operators(admin_database, limits.failures),
             )
         finally:
             await readiness.close()
@@ -221,7 +227,11 @@ def _callback_tokens(
 
 async def _clean_up_periodically(database: Database) -> None:
     while True:
-        for clean_up in (nonces.delete_expired, watermark.delete_old_floors):
+        for clean_up in (
+            nonces.delete_expired,
+            watermark.delete_old_floors,
+            stored_operators.delete_expired_sessions,
+        ):
             try:
                 await clean_up(database)
             except LRSError as error:

@@ -6,12 +6,14 @@ import os
 import secrets as random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 
+from lrs.admin.operators import IssuedLink, add_demo_owner
 from lrs.auth import scopes
 from lrs.auth.credentials import IssuedCredential, add_credential, add_partner, default_home_page
 from lrs.auth.jwks import JWKS_ERRORS, ExternalIssuer, fetch_jwks
@@ -143,6 +145,20 @@ async def count_external_keys(settings: Settings) -> int:
     except JWKS_ERRORS:
         reason = "not a JWK Set with keys"
     raise SettingsError(f"LRS_OAUTH_JWKS: the keys cannot be read: {reason}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What a new server is tried with; `link` is None if there is an operator already."""
+
+    credential: IssuedCredential
+    link: IssuedLink | None
+
+
+async def add_demo(database: Database, base_url: str) -> Demo | None:
+    """Add the demo partner with a credential, and the demo owner; None if a partner exists."""
+    credential = await add_demo_partner(database, base_url)
+    return Demo(credential, await add_demo_owner(database)) if credential else None
 
 
 async def add_demo_partner(database: Database, base_url: str) -> IssuedCredential | None:

@@ -840,3 +840,64 @@ create table alarm (
     details text not null,
     primary key (partner_id, kind)
 );
+
+-- Persons who run the server. A credential of a partner is never an operator.
+create table operator (
+    email text not null,
+    role text not null,
+    -- The partners that the operator sees; null: all.
+    partner_ids integer[],
+    -- Argon2id; null: no password is set.
+    password_hash text,
+    created_at timestamptz not null default now(),
+    disabled_at timestamptz,
+    last_login_at timestamptz,
+    primary key (email),
+    constraint operator_role_is_viewer_operator_or_owner check (role = any (array['viewer',
+        'operator', 'owner']))
+);
+
+-- One-time links, sessions of browsers and tokens of scripts. Revocation deletes the row.
+create table operator_session (
+    -- SHA-256 of 256 random bits.
+    token_hash bytea not null,
+    email text not null,
+    kind text not null,
+    label text not null default '',
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null,
+    last_used_at timestamptz not null default now(),
+    primary key (token_hash),
+    foreign key (email) references operator(email),
+    constraint operator_session_kind_is_link_session_or_token check (kind = any (array['link',
+        'session', 'token']))
+);
+create index operator_session_by_email on operator_session (email, kind);
+
+-- Changes by operators, and what they have seen of learners. Append-only: update and delete are
+-- revoked.
+create table audit_entry (
+    at timestamptz not null default clock_timestamp(),
+    -- 0: an entry of no partner.
+    partner_id integer not null,
+    entry_id uuid not null default gen_random_uuid(),
+    operator text not null,
+    via text not null,
+    action text not null,
+    object text not null,
+    -- The changed members before the change; null: the object did not exist.
+    before jsonb,
+    after jsonb,
+    request_id text,
+    primary key (partner_id, at, entry_id),
+    constraint audit_entry_via_is_console_api_or_cli check (via = any (array['console', 'api', 'cli']))
+);
+create index audit_entry_by_time on audit_entry (at, entry_id, partner_id);
+
+-- What a server records for commands, such as its base URL.
+create table server_property (
+    name text not null,
+    value text not null,
+    updated_at timestamptz not null default now(),
+    primary key (name)
+);

@@ -24,6 +24,11 @@ class _CORSMiddleware(CORSMiddleware):
         return response
 
 
+def _is_for_operators(path: str) -> bool:
+    """Whether only pages of this server may send the request."""
+    return path.startswith(("/v1/admin/", "/console"))
+
+
 class CORS:
     """Clients other than browsers send no Origin and skip the cost of Starlette's middleware.
 
@@ -52,7 +57,7 @@ class CORS:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
-        if header(scope, b"origin") is not None:
+        if header(scope, b"origin") is not None and not _is_for_operators(scope["path"]):
             return self._cors_app(scope, receive, send)
         if scope["method"] not in _CACHEABLE:
             return self._app(scope, receive, send)

@@ -23,8 +23,9 @@ from lrs.api import urls
 from lrs.errors import NotFound
 from lrs.resources import schema_files
 
-SOURCE = "openapi.json"
-"""The file in `schemas/` that is an OpenAPI document and not a schema."""
+SOURCES = ("openapi.json", "openapi-admin.json")
+"""The files in `schemas/` that are an OpenAPI document and not schemas; the second one is added
+to the first."""
 
 _STATIC = Path(__file__).resolve().parent / "static"
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".png": "image/png"}
@@ -42,12 +43,21 @@ _PAGE_HEADERS = {
 
 def bundled() -> dict[str, Any]:
     """The OpenAPI document, with the schema files as components."""
-    document: dict[str, Any] = _rewrite(orjson.loads(schema_files()[SOURCE]), SOURCE)
+    document, admin = (_source(name) for name in SOURCES)
+    document["tags"] += admin["tags"]
+    document["paths"] |= admin["paths"]
+    for kind, components in admin["components"].items():
+        document["components"][kind] |= components
     document["info"]["version"] = __version__
     schemas = document["components"]["schemas"]
     for name, content in schema_files().items():
-        if name != SOURCE:
+        if name not in SOURCES:
             schemas[_component(name)] = _embed(orjson.loads(content), name)
+    return document
+
+
+def _source(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = _rewrite(orjson.loads(schema_files()[name]), name)
     return document
 
 
@@ -95,7 +105,7 @@ def _openapi(base_path: str) -> bytes:
 
 async def get_schema(request: Request) -> Response:
     name = request.path_params["path"]
-    if name == SOURCE or name not in schema_files():
+    if name in SOURCES or name not in schema_files():
         raise NotFound(f"Schema {name[:80]!r} not found.")
     return _response(request, schema_files()[name], "application/schema+json")
 

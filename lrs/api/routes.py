@@ -17,6 +17,7 @@ from lrs.api import (
     people_import,
     report_tables,
 )
+from lrs.api.admin import session
 from lrs.api.canvas import callbacks, page_views, tools
 from lrs.api.router import EncodedPathRoute
 from lrs.api.xapi import documents, entities, statements
@@ -92,6 +93,11 @@ ROUTES: list[Route] = [
     EncodedPathRoute(_COURSE + "/activity", page_views.get_course_activity),
     EncodedPathRoute(_COURSE + "/student_summaries", page_views.get_student_summaries),
     EncodedPathRoute(_COURSE + "/users/{user}/activity", page_views.get_user_activity),
+    # Operators
+    Route("/v1/admin/session", session.get_session),
+    Route("/v1/admin/session", session.post_session, methods=["POST"]),
+    Route("/v1/admin/session", session.delete_session, methods=["DELETE"]),
+    Route("/v1/admin/session/link", session.post_link, methods=["POST"]),
     # OAuth 2.0
     Route("/oauth2/token", oauth.post_token, methods=["POST"]),
     Route("/oauth2-provider/token", oauth.post_token, methods=["POST"]),

@@ -8,6 +8,7 @@ from lrs.api.downloads import Downloads
 from lrs.api.readiness import Readiness
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callback_tokens import CallbackTokens
+from lrs.auth.operators import Operators
 from lrs.auth.secret_box import SecretBox
 from lrs.auth.tokens import AccessTokens
 from lrs.ingest.canvas_report import CanvasReports
@@ -46,3 +47,5 @@ class Services:
     exposition: Exposition
     readiness: Readiness
     thread: FairThread
+    admin_database: Database
+    operators: Operators

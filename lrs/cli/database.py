@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from lrs import bootstrap
 from lrs.settings import Settings
+from lrs.store import server_properties
 from lrs.store.postgres import Database
 
 Result = TypeVar("Result")
@@ -37,3 +38,13 @@ def run_with_database(settings: Settings, work: Callable[[Database], Awaitable[R
             return await work(database)
 
     return run_with_dsn(settings, run)
+
+
+async def known_base_url(database: Database, settings: Settings) -> str | None:
+    """The configured public URL, or the one that the server has recorded at its start."""
+    return settings.public_url or await server_properties.recorded_base_url(database)
+
+
+async def server_base_url(database: Database, settings: Settings) -> str:
+    """The known URL of the server, or that of a server with the configured address."""
+    return await known_base_url(database, settings) or settings.base_url

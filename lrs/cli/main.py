@@ -13,6 +13,7 @@ from lrs import __version__, bootstrap
 from lrs.cli.content_items import content
 from lrs.cli.export import export
 from lrs.cli.keys import keys
+from lrs.cli.operators import operator
 from lrs.cli.options import (
     DATABASE,
     load_settings,
@@ -59,7 +60,7 @@ def main() -> None:
     """
 
 
-for _command in (partner, credential, tool, people, content, reports, export, keys):
+for _command in (operator, partner, credential, tool, people, content, reports, export, keys):
     main.add_command(_command)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from lrs.auth import credentials, scopes
 from lrs.auth.credentials import IssuedCredential
 from lrs.cli import limit_options, partner_setting_options
-from lrs.cli.database import run_with_database
+from lrs.cli.database import known_base_url, run_with_database
 from lrs.cli.options import (
     DATABASE,
     end_of_overlap,
@@ -24,7 +24,7 @@ from lrs.cli.options import (
     setting_options,
 )
 from lrs.cli.output import echo
-from lrs.errors import NotFound
+from lrs.errors import NotFound, OperatorError
 from lrs.store import limits, partner_settings, registry
 from lrs.store.limits import QuotaUsage
 from lrs.store.postgres import Database
@@ -46,11 +46,18 @@ def partner() -> None:
 def partner_add(name: str, title: str, home_page: str | None, **options: Any) -> None:
     """Add a partner. NAME is part of its URLs."""
     settings = load_settings(options)
-    if home_page is None:
-        home_page = credentials.default_home_page(settings.base_url, name)
 
     async def add(database: Database) -> Partner:
-        return await credentials.add_partner(database, name, title, home_page)
+        page = home_page
+        if page is None:
+            base_url = await known_base_url(database, settings)
+            if base_url is None:
+                raise OperatorError(
+                    "The URL of the server is not known: set --home-page or LRS_PUBLIC_URL, or "
+                    "start the server first."
+                )
+            page = credentials.default_home_page(base_url, name)
+        return await credentials.add_partner(database, name, title, page)
 
     added = run_with_database(settings, add)
     echo(f"partner {added.name}, home page {added.home_page}")

@@ -27,8 +27,8 @@ except ImportError:  # Windows, which has no such limit
     resource = None  # type: ignore[assignment]
 
 from lrs import bootstrap
-from lrs.auth.credentials import IssuedCredential
-from lrs.bootstrap import DEMO_PARTNER
+from lrs.auth.operators import LINK_SECONDS
+from lrs.bootstrap import DEMO_PARTNER, Demo
 from lrs.observability import logs
 from lrs.server import projector_process, report_watchdog, sockets
 from lrs.server.http_protocol import LimitedHttpProtocol
@@ -37,7 +37,7 @@ from lrs.server.startup_responder import StartupResponder
 from lrs.server.uvicorn_check import check_uvicorn
 from lrs.server.worker_processes import run_workers
 from lrs.settings import PREFIX, Settings, SettingsError, is_loopback
-from lrs.store import migrations
+from lrs.store import migrations, server_properties
 
 _log = logging.getLogger("lrs.server")
 
@@ -92,8 +92,8 @@ def run(settings: Settings) -> None:
     ):
         settings = bootstrap.with_secret_key(settings)
         settings = msgspec.structs.replace(settings, database_url=dsn)
-        demo_credential = asyncio.run(_prepare_database(settings, responder, embedded=embedded))
-        _print_welcome(settings, demo_credential)
+        demo = asyncio.run(_prepare_database(settings, responder, embedded=embedded))
+        _print_welcome(settings, demo)
         responder.close()
         with (
             _worker_environment(settings),
@@ -151,10 +151,10 @@ def _bind_sockets(settings: Settings) -> list[socket.socket]:
 
 async def _prepare_database(
     settings: Settings, responder: StartupResponder, *, embedded: bool
-) -> IssuedCredential | None:
+) -> Demo | None:
     """Migrate the embedded database; only verify the schema of an external one.
 
-    Returns the credential of the demo partner if that is created.
+    Returns the credential of the demo partner and the link of the demo owner if they are created.
     """
     if embedded:
 
@@ -165,8 +165,9 @@ async def _prepare_database(
         await migrations.migrate(settings.database_url, report=report)
     async with bootstrap.open_verified_database(settings.database_url) as database:
         await bootstrap.load_keys(settings, database)
+        await server_properties.record_base_url(database, settings.base_url)
         if embedded and settings.demo_partner:
-            return await bootstrap.add_demo_partner(database, settings.base_url)
+            return await bootstrap.add_demo(database, settings.base_url)
     return None
 
 
@@ -216,16 +217,26 @@ def _uvicorn_config(settings: Settings) -> uvicorn.Config:
     )
 
 
-def _print_welcome(settings: Settings, demo: IssuedCredential | None) -> None:
-    """Print the URL, and the credential of a new demo partner, whose secret is stored hashed."""
+def _print_welcome(settings: Settings, demo: Demo | None) -> None:
+    """Print the URL, and what a new demo partner and owner log in with: it is stored hashed."""
     url = settings.base_url
-    click.echo(f"Learning Record Store at {url} (API reference: {url}/docs)")
+    click.echo(f"Learning Record Store at {url} (console: {url}/console, API: {url}/docs)")
     if demo is None:
         click.echo("To create a credential: lrs credential add PARTNER")
+        click.echo("To log in to the console: lrs operator add EMAIL --role owner")
         return
-    click.echo(_WELCOME.format(url=url, key=demo.key, secret=demo.secret, partner=DEMO_PARTNER))
+    issued = demo.credential
+    click.echo(_WELCOME.format(url=url, key=issued.key, secret=issued.secret, partner=DEMO_PARTNER))
     click.echo(f"  -d '{json.dumps(SAMPLE_STATEMENT, separators=(',', ':'))}'\n")
+    if demo.link:
+        minutes = LINK_SECONDS // 60
+        click.echo(_CONSOLE.format(link=demo.link.url(url), minutes=minutes, email=demo.link.email))
 
+
+_CONSOLE = """Log in to the console as {email}; the link works once, for {minutes} minutes:
+
+  {link}
+"""
 
 _WELCOME = """
 A demo partner was created. Its credential is shown only once:

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg
 from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
@@ -36,6 +36,8 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy | asyncpg.Poo
 WRITER = "lrs writer"
 READER = "lrs reader"
 PROJECTOR = "lrs projection"
+
+OPERATOR_TIMEOUT_SECONDS = 5.0
 
 _MAX_RETRIES = 5
 _PROJECTOR_TIMEOUT = 86_400.0
@@ -203,6 +205,18 @@ async def open_admin_database(dsn: str) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
+async def open_transaction(database: Database) -> AsyncIterator[Database]:
+    """A database all of whose queries run in one transaction, on a connection of the readers.
+
+    Not for statements: the watermark is computed from the transactions of writers.
+    """
+    with translate_errors():
+        async with database.readers.acquire() as connection, connection.transaction():
+            pool = cast(asyncpg.Pool, connection)
+            yield Database(pool, pool, pool)
+
+
+@asynccontextmanager
 async def open_projector_database(
     dsn: str, *, timeout: float = _PROJECTOR_TIMEOUT
 ) -> AsyncIterator[Database]:
@@ -230,6 +244,23 @@ async def open_change_pool(dsn: str, *, size: int, timeout: float) -> AsyncItera
         async with _pool(dsn, READER, size, timeout, min_size=0) as pool:
             try:
                 yield pool
+            finally:
+                await close_pools(pool)
+
+
+@asynccontextmanager
+async def open_operator_database(
+    dsn: str, *, timeout: float = OPERATOR_TIMEOUT_SECONDS
+) -> AsyncIterator[Database]:
+    """Opens two connections for operators, so that their queries take none of the requests'.
+
+    They have no connections while nobody uses them. `timeout` limits every statement and every
+    acquire, in seconds.
+    """
+    with translate_errors():
+        async with _pool(dsn, READER, 2, timeout, _PLAN_EVERY_QUERY, min_size=0) as pool:
+            try:
+                yield Database(pool, pool, pool)
             finally:
                 await close_pools(pool)
 

@@ -22,6 +22,7 @@ def lrs(database_url: str) -> Iterator[Lrs]:
         name: None for name in os.environ if name.startswith("LRS_")
     }
     environment |= {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY}
+    environment["LRS_PUBLIC_URL"] = "https://lrs.example"
 
     def run(*arguments: str, **more: str) -> Result:
         return CliRunner().invoke(main.main, arguments, env=environment | more)

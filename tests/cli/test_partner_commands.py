@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
+import asyncpg
 import click
 import pytest
 
 from lrs import __version__
+from lrs.api.services import Services
 from lrs.cli import main
+from lrs.store import server_properties
 from tests.support.cli import Lrs, new_name, refused
 
 # Help
@@ -163,3 +167,50 @@ def test_malformed_setting_is_refused(lrs: Lrs, pair: str, expected: str) -> Non
 def test_limits_of_an_unknown_partner_or_credential_are_refused(lrs: Lrs) -> None:
     for kind in ("partner", "credential"):
         assert "not found" in refused(lrs(kind, "set", "nobody", "--rate-limit", "1/second"))
+
+
+# The URL of the server
+
+
+async def test_recorded_url_is_that_of_the_last_started_server(services: Services) -> None:
+    for url in ("http://127.0.0.1:18115", "https://lrs.example/learning"):
+        await server_properties.record_base_url(services.database, url)
+        assert await server_properties.recorded_base_url(services.database) == url
+
+
+def test_home_page_begins_with_the_recorded_url(lrs: Lrs, recorded: str) -> None:
+    name = new_name()
+    result = lrs("partner", "add", name, LRS_PUBLIC_URL="")
+    assert result.stdout == f"partner {name}, home page {recorded}/partners/{name}\n"
+    link = lrs("operator", "add", f"{name}@x.example", "--role", "owner", LRS_PUBLIC_URL="").stdout
+    assert link.startswith(f"{recorded}/console/link?token=")
+
+
+def test_partner_without_a_known_url_is_refused(lrs: Lrs, unrecorded: None) -> None:
+    name = new_name()
+    sentence = refused(lrs("partner", "add", name, LRS_PUBLIC_URL=""))
+    assert sentence.startswith("The URL of the server is not known: set --home-page")
+    page = "https://x.example"
+    result = lrs("partner", "add", name, "--home-page", page, LRS_PUBLIC_URL="")
+    assert result.exit_code == 0, result.output
+
+
+def execute(url: str, command: str, *arguments: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(command, *arguments)
+        await connection.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def unrecorded(database_url: str) -> None:
+    execute(database_url, "delete from server_property")
+
+
+@pytest.fixture
+def recorded(database_url: str, unrecorded: None) -> str:
+    url = "http://127.0.0.1:18115"
+    execute(database_url, "insert into server_property values ('base_url', $1)", url)
+    return url

@@ -65,7 +65,7 @@ def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None
         second = run("serve", "--port", "0", "--data-directory", str(data))
         assert "in use by another lrs server" in refused(second)
         added = run("partner", "add", "acme", "--data-directory", str(data))
-        assert added.returncode == 0, added.stderr
+        assert added.stdout == f"partner acme, home page {server.url}/partners/acme\n", added
         issued = run("credential", "add", "acme", "--data-directory", str(data)).stdout.split()
         assert server.stop() == 0, server.said()
         greeting = server.rest_of_greeting()
@@ -98,6 +98,30 @@ def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None
     finally:
         server.close()
     assert "secret" not in rest.greeting
+    assert "/console/link" not in rest.greeting
+
+
+def test_first_start_prints_a_console_link_that_works_once(data: Path) -> None:
+    server = Server(data)
+    try:
+        assert run("operator", "list", "--data-directory", str(data)).stdout.count("\n") == 2
+        assert server.stop() == 0, server.said()
+        link = re.search(r"/console/link\?token=(\w+)", server.rest_of_greeting())
+    finally:
+        server.close()
+    assert link
+    server = Server(data)
+    try:
+        with httpx.Client(base_url=server.url, follow_redirects=True) as browser:
+            assert "owner@localhost" in browser.get(link[0]).text
+            password = "correct horse battery"
+            form = {"token": link[1], "password": password, "repeated": password}
+            page = browser.post("/console/link", data=form)
+            assert (page.status_code, page.url.path) == (200, "/console")
+            assert "owner@localhost" in page.text
+            assert browser.get(link[0]).status_code == 401
+    finally:
+        server.close()
 
 
 def test_workers_use_the_settings_of_the_command(data: Path) -> None:

@@ -21,7 +21,7 @@ LEASE = RATE * 0.5
 @pytest.mark.slow
 def test_workers_exceed_the_rate_by_at_most_one_lease(database_url: str, data: Path) -> None:
     environment = {"LRS_DATABASE_URL": database_url, "LRS_SECRET_KEY": SECRET_KEY}
-    run("partner", "add", "shared-rate", **environment)
+    run("partner", "add", "shared-rate", "--home-page", "https://x.example", **environment)
     run("partner", "set", "shared-rate", "--rate-limit", f"{RATE}/second", **environment)
     issued = run("credential", "add", "shared-rate", **environment).stdout
     key, secret = re.findall(r"(?:key|secret) +(\S+)", issued)

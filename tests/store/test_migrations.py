@@ -159,6 +159,7 @@ HARMLESS = (
     r"alter table \w+ alter (column )?\w+ set (statistics \d+|storage \w+);?$",
     r"alter table \w+ add constraint .* not valid;?$",
     r"alter table \w+ drop constraint \w+;?$",
+    r"revoke [\w, ]+ on \w+ from current_user;?$",
 )
 """What neither rewrites a table nor holds a lock for as long as it has rows."""
 

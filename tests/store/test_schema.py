@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from lrs.api.services import Services
@@ -19,6 +20,9 @@ REGISTRY = (
     "schema_migration",
     "write_probe",
     "statement_clock",
+    "operator",
+    "operator_session",
+    "server_property",
 )
 """Not of one partner, and small; on Citus, reference tables and a local one (write_probe)."""
 
@@ -132,3 +136,13 @@ async def test_every_list_has_an_index_in_page_order(catalogue: Any) -> None:
         "(partner_id, target_id)",
         "(partner_id, target_id) WHERE voids",
     }
+
+
+async def test_audit_entries_cannot_be_changed(services: Services) -> None:
+    """By the role of the server; a superuser may do everything."""
+    async with services.database.readers.acquire() as connection:
+        if await connection.fetchval("select rolsuper from pg_roles where rolname = current_user"):
+            pytest.skip("the role of the tests is a superuser")
+        for command in ("delete from audit_entry", "update audit_entry set via = 'api'"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(command)

@@ -23,7 +23,9 @@ LAYERS = (
     {"server"},
     {"app"},
     {"bootstrap"},
+    {"console"},
     {"api"},
+    {"admin"},
     {"auth"},
     {"ingest"},
     {"people"},
@@ -104,7 +106,12 @@ def test_only_persistence_imports_asyncpg() -> None:
 
 
 def test_only_http_layers_import_starlette() -> None:
-    assert {package(module) for module in importers("starlette")} <= {"api", "app", "server"}
+    assert {package(module) for module in importers("starlette")} <= {
+        "api",
+        "app",
+        "console",
+        "server",
+    }
 
 
 @pytest.mark.parametrize("module", sorted(name for name in FILES if is_within(name, "lrs.xapi")))

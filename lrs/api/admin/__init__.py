@@ -1,0 +1,1 @@
+"""The interface of operators under /v1/admin. A credential of a partner has no access."""

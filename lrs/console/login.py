@@ -1,0 +1,103 @@
+"""Log-in, one-time links and log-out in a browser."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lrs.api import request_parsing
+from lrs.api.access import client_address
+from lrs.api.admin import access
+from lrs.api.request_parsing import services
+from lrs.auth.operators import IssuedSession
+from lrs.console.pages import errors_as_page, page, redirect
+from lrs.errors import InvalidParameter, LRSError, Unauthorized
+from lrs.store import operators as stored_operators
+
+_MAX_BODY_BYTES = 16_384
+_HOME = "/console"
+
+
+@errors_as_page
+async def get_home(request: Request) -> Response:
+    try:
+        operator = await access.authenticate_operator(request, "console")
+    except Unauthorized:
+        return redirect(request, "/console/login")
+    return page(request, "home.html", operator=operator)
+
+
+@errors_as_page
+async def get_login(request: Request) -> Response:
+    has_operators = await stored_operators.exist(services(request).admin_database)
+    return page(request, "login.html", has_operators=has_operators, error=None, email="")
+
+
+@errors_as_page
+async def post_login(request: Request) -> Response:
+    form = await _read_form(request)
+    email = form.get("email", "")
+    try:
+        issued = await services(request).operators.log_in(
+            email, form.get("password", ""), client_address(request), "console"
+        )
+    except LRSError as error:
+        return page(
+            request, "login.html", error.status, has_operators=True, error=error, email=email
+        )
+    return _started(request, issued)
+
+
+@errors_as_page
+async def get_link(request: Request) -> Response:
+    token = request.query_params.get("token", "")
+    email = await services(request).operators.check_link(token, client_address(request))
+    return page(request, "link.html", token=token, email=email, error=None)
+
+
+@errors_as_page
+async def post_link(request: Request) -> Response:
+    form = await _read_form(request)
+    token, password = form.get("token", ""), form.get("password", "")
+    operators, address = services(request).operators, client_address(request)
+    try:
+        if password != form.get("repeated", ""):
+            raise InvalidParameter("The two passwords differ.")
+        issued = await operators.redeem_link(token, password, address, "console")
+    except InvalidParameter as error:
+        email = await operators.check_link(token, address)
+        return page(request, "link.html", error.status, token=token, email=email, error=error)
+    return _started(request, issued)
+
+
+@errors_as_page
+async def post_logout(request: Request) -> Response:
+    response = redirect(request, "/console/login")
+    token = access.session_token(request)
+    try:
+        operator = await access.authenticate_operator(request, "console")
+    except Unauthorized:
+        return response
+    if token:
+        await services(request).operators.log_out(token, operator)
+    access.delete_session(request, response)
+    return response
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """The form of a page of this server. Raises Forbidden, TooLarge, InvalidParameter."""
+    access.require_same_origin(request)
+    access.require_secure_transport(request)
+    body = await request_parsing.read_body(request, _MAX_BODY_BYTES)
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
+    except ValueError:
+        raise InvalidParameter("The form is not UTF-8.") from None
+
+
+def _started(request: Request, issued: IssuedSession) -> Response:
+    response = redirect(request, _HOME)
+    access.set_session(request, response, issued.token)
+    return response
