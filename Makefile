@@ -68,5 +68,5 @@ lock: ## Resolve the dependencies into the lock files (ARGS=--upgrade for newer 
 	@! grep -n '://' requirements*.lock
 
 clean: ## Remove the virtual environment, caches and build output, but no data
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
@@ -14,24 +15,37 @@ from playwright.async_api import Page
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # No name is resolved: a page that loads anything from elsewhere fails.
 CHROMIUM_ARGUMENTS = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-MEDIA_TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+MEDIA_TYPES = {
+    "json": "application/json",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
+}
 
 
 @contextmanager
 def static_site(files: Mapping[str, bytes]) -> Iterator[str]:
-    """The base URL of another origin that serves these files by path, such as `/page.html`."""
+    """The base URL of another origin that serves these files by path, such as `/page.html`.
+
+    A POST is answered like a GET.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            content = files.get(self.path)
+            path = urlsplit(self.path).path
+            content = files.get(path)
             if content is None:
                 self.send_error(404)
                 return
             self.send_response(200)
-            self.send_header("Content-Type", MEDIA_TYPES[self.path.rpartition(".")[2]])
+            self.send_header("Content-Type", MEDIA_TYPES[path.rpartition(".")[2]])
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.do_GET()
 
         def log_message(self, *arguments: Any) -> None:
             pass

@@ -1,13 +1,10 @@
-"""xAPI clients of others against a running server."""
+"""tincan, by Rustici Software, in Python."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,19 +12,12 @@ import pytest
 import tincan
 from tincan.documents import ActivityProfileDocument, AgentProfileDocument, StateDocument
 
-from tests.support.files import ROOT
 from tests.support.partners import Partner
 from tests.support.statements import XAPI
 
-Json = dict[str, Any]
-
-CLIENTS = ROOT / "tests" / "clients"
 ACTIVITY = "http://example.com/course/1?a=b&c=d"
 VERB = "http://adlnet.gov/expapi/verbs/experienced"
 FIRST, SECOND = '{"page":1}', "page 2\r\n"  # the client encodes other text in Latin-1
-
-
-# tincan, by Rustici Software, in Python
 
 
 @pytest.fixture(params=["1.0.3", "1.0.0"])
@@ -240,104 +230,3 @@ def test_tincan_reads_about(lrs: Any) -> None:
     """The client itself refuses versions later than its own."""
     with pytest.raises(ValueError, match=r"2\.0\.0"):
         lrs.about()
-
-
-# @xapi/xapi, in JavaScript, run by Node
-
-
-@pytest.fixture(scope="session")
-def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script and its client, installed from the lock file."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are needed to run a client in JavaScript")
-    folder = tmp_path_factory.mktemp("clients")
-    for file in CLIENTS.iterdir():
-        if file.is_file():
-            shutil.copy(file, folder)
-    options = [
-        "--prefer-offline",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel=error",
-    ]
-    installed = run([npm, "ci", *options, "--fetch-retries=0", "--fetch-timeout=10000"], folder)
-    if installed.returncode:
-        pytest.skip(f"the client cannot be installed: {installed.stderr.strip()[:500]}")
-    return folder
-
-
-def run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, encoding="utf-8", timeout=60, check=False
-    )
-
-
-@pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
-@pytest.mark.parametrize("adapter", ["fetch", "axios"])
-def test_xapi_js_client_round_trips(
-    partner: Partner, server: str, node_client: Path, version: str, adapter: str
-) -> None:
-    node = str(shutil.which("node"))
-    endpoint = f"{server}/xapi/"
-    command = [node, "use_xapi.mjs", endpoint, partner.key, partner.secret, version, adapter]
-    ran = run(command, node_client)
-    assert ran.returncode == 0, ran.stderr[:2000]
-    result = json.loads(ran.stdout)
-    assert {"1.0.3", "2.0.0"} <= set(result["about"])
-    assert result["person"]["name"] == ["J\u00fcrgen"]
-    name = {"en-US": "A course", "de-DE": "Ein Kurs"}
-    assert result["activity"]["definition"] == {"name": name}
-    if adapter == "fetch":
-        assert result["attachments"] == {
-            "one": [True, "Gr\u00fc\u00dfe"],
-            "many": [True, "Gr\u00fc\u00dfe"],
-        }
-    check_statements(result["statements"], version)
-    check_states(result["states"])
-    for kind in ("agentProfiles", "activityProfiles"):
-        assert result[kind] == {
-            "created": {"language": "de"},
-            "stale": 412,
-            "found": {"language": "fr"},
-            "listed": ["preferences", "second"],
-            "gone": 404,
-        }
-
-
-def check_statements(result: Json, version: str) -> None:
-    one, *batch = result["order"]
-    first, rest, more = result["pages"]
-    assert result["answers"] == [[one], [one], batch]
-    assert result["same"]
-    assert (len(first), len(rest), more) == (3, 1, "")
-    assert first[0] == one
-    assert sorted(first + rest) == sorted(result["order"])
-    assert result["passed"] == [batch[1]]
-    assert sorted(result["since"]) == sorted(batch)
-    assert result["voided"] == batch[0]
-    assert result["left"] == 4  # with the voiding statement, without the voided one
-    assert (result["conflict"], result["broken"]) == (409, 400)
-    assert result["version"] == version
-
-
-def check_states(result: Json) -> None:
-    assert result == {
-        "created": {"page": 1, "seen": ["\u00fc"]},
-        "merged": {"page": 2, "seen": ["\u00fc"]},
-        "stale": 412,
-        "replaced": "page 3",
-        "listed": ["a/b?c&d", "bookmark"],
-        "registered": ["a/b?c&d"],
-        "gone": 404,
-        "none": [],
-    }
-
-
-def test_lock_file_has_hashes_and_no_urls() -> None:
-    """npm's configuration decides the registry; hashes identify the packages."""
-    text = (CLIENTS / "package-lock.json").read_text()
-    assert "://" not in text
-    packages = json.loads(text)["packages"]
-    assert all("integrity" in package for path, package in packages.items() if path)
