@@ -30,6 +30,7 @@ _HASH = "x-experience-api-hash"
 _OCTETS = "application/octet-stream"
 _ALGORITHMS = {64: "sha256", 96: "sha384", 128: "sha512"}
 _BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")
+_FIRST_LINE = re.compile(rb"--([0-9A-Za-z'+_.-]{1,70})\r\nContent-Type:", re.IGNORECASE)
 _EOL = b"\r\n"
 _UNENCODED = ("binary", "8bit", "7bit")
 _HEX = re.compile(r"[0-9a-f]+")
@@ -74,6 +75,12 @@ def boundary(content_type: str) -> str:
     if not _BOUNDARY.fullmatch(value):
         raise BadRequest("The boundary must be 1 to 70 printable ASCII characters (RFC 2046).")
     return value
+
+
+def inferred_content_type(body: bytes) -> str | None:
+    """The Content-Type of a body that begins with a boundary line; None for any other body."""
+    first = _FIRST_LINE.match(body)
+    return content_type(first[1].decode()) if first else None
 
 
 def split(body: bytes, boundary: str) -> list[Part]:

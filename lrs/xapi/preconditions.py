@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from lrs.errors import BadRequest, PreconditionFailed
 
-# Invalid without quotes, but sent by clients that compute the hash of a document themselves.
-_TAG = re.compile(r'\s*+(?:(?:W/)?(?:"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"*]+)))?\s*+(?:,|$)')
+# Clients that compute the hash of a document themselves send no quotes. xAPIWrapper sends two pairs
+# if it has the value of the header ETag.
+_TAG = re.compile(
+    r'\s*+(?:(?:W/)?(?:"{2}([^\s,"*]+)"{2}|"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"*]+)))?\s*+(?:,|$)'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def _tags(name: str, lines: Sequence[str]) -> Tags | None:
         match = _TAG.match(text, position)
         if match is None:
             raise BadRequest(f'{name} must be * or a list of entity tags like "0a1b".')
-        if match[1] is not None or match[2] is not None:
-            tags.add(match[1] or match[2] or "")
+        if match.lastindex:
+            tags.add(match[match.lastindex])
         position = match.end()
     return Tags(False, frozenset(tags))

@@ -18,6 +18,9 @@ from lrs.xapi.validation_messages import excerpt
 # Every page has a maximum size: a larger limit only has to be a number.
 _MAX_DIGITS = 100
 
+# Sent by @xapi/xapi with a fresh value, so that no cache responds.
+_IGNORED = frozenset({"cachebuster"})
+
 Parser = Callable[[str], Any]
 """Parses a value. The message of its ValueError completes "must be …"."""
 
@@ -36,6 +39,8 @@ def parse(
     values: dict[str, Any] = {}
     errors: list[tuple[str, str]] = []
     for name, text in parameters:
+        if name in _IGNORED:
+            continue
         if name not in parsers:
             errors.append((name, _unknown(name, parsers)))
         elif name in values:
@@ -53,7 +58,10 @@ def parse(
 
 def reject_all(parameters: Iterable[tuple[str, str]], *, section: str) -> None:
     """For a resource without parameters. Raises InvalidParameter with the name of each."""
-    raise_if_invalid([(name, _unknown(name, ())) for name, _ in parameters], section=section)
+    raise_if_invalid(
+        [(name, _unknown(name, ())) for name, _ in parameters if name not in _IGNORED],
+        section=section,
+    )
 
 
 def _unknown(name: str, names: Iterable[str]) -> str:

@@ -104,6 +104,7 @@ async def test_refusal_names_the_value_and_the_likely_cause(
         "ascending=True",
         "attachments=False",
         "related_agents=TRUE",
+        "cachebuster=1700000000000",
     ],
 )
 @pytest.mark.parametrize("interface", ["statements", "xapi"])

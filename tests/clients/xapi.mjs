@@ -18,8 +18,8 @@ export async function run(XAPI, { endpoint, key, secret, version, adapter, conte
       await xapi.sendStatement({ statement: first }), // a retry
       await xapi.sendStatements({ statements: batch }),
     ];
-    const one = await xapi.getStatement({ statementId: first.id });
-    const pages = [await xapi.getStatements({ agent, limit: 3 })];
+    const one = await xapi.getStatement({ statementId: first.id, useCacheBuster: true });
+    const pages = [await xapi.getStatements({ agent, limit: 3, useCacheBuster: true })];
     while (pages.at(-1).data.more) {
       pages.push(await xapi.getMoreStatements({ more: pages.at(-1).data.more }));
     }
@@ -81,7 +81,7 @@ export async function run(XAPI, { endpoint, key, secret, version, adapter, conte
     const stale = await failure(xapi.setState({ ...document, state: {}, ...current }));
     const other = { ...document, stateId: "a/b?c&d", contentType: "text/plain" };
     await xapi.setState({ ...other, state: "text", etag: "*", matchHeader: "If-None-Match" });
-    const listed = await xapi.getStates({ agent, activityId });
+    const listed = await xapi.getStates({ agent, activityId, useCacheBuster: true });
     await xapi.deleteState(document);
     const dropped = await failure(xapi.getState(document));
     return { created: created.data, merged: merged.data, stale, listed: listed.data.sort(), dropped };
@@ -120,15 +120,15 @@ export async function run(XAPI, { endpoint, key, secret, version, adapter, conte
   }
 
   return {
-    about: (await xapi.getAbout()).data.version,
+    about: (await xapi.getAbout({ useCacheBuster: true })).data.version,
     statements: await statements(),
-    attachments: contents ? await attachments() : null,
-    textAttachment: contents ? await textAttachment() : null,
+    attachments: await attachments(),
+    textAttachment: await textAttachment(),
     state: await state(),
     deletedStates: await deletedStates(),
     activityProfile: await profile("ActivityProfile", { activityId }),
     agentProfile: await profile("AgentProfile", { agent }),
-    person: (await xapi.getAgent({ agent })).data,
-    activity: (await xapi.getActivity({ activityId })).data,
+    person: (await xapi.getAgent({ agent, useCacheBuster: true })).data,
+    activity: (await xapi.getActivity({ activityId, useCacheBuster: true })).data,
   };
 }

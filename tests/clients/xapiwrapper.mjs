@@ -48,7 +48,7 @@ export async function run(ADL, { endpoint, key, secret, contents }) {
   }
 
   // The ids that precede the document's id are the first arguments. An object is sent by POST, any
-  // other value by PUT. A condition is the SHA-1 of the document.
+  // other value by PUT. A condition is the SHA-1 of the document, or its ETag.
   async function document(kind, subject, registration = []) {
     const send = (id, value, match, noneMatch) =>
       call(`send${kind}`, [...subject, id, ...registration, value, match, noneMatch]);
@@ -59,15 +59,17 @@ export async function run(ADL, { endpoint, key, secret, contents }) {
     await send("bookmark", { seen: ["ü"] }, sha1, null);
     const merged = await get("bookmark");
     const stale = await send("bookmark", { page: 2 }, sha1, null);
+    const quoted = merged.getResponseHeader("ETag"); // the client quotes it again
+    const current = await send("bookmark", { page: 1 }, quoted, null);
     await send("a/b?c&d", "text", null, "*");
     const listed = await get(null);
-    const current = lrs.hash(merged.responseText);
-    await call(`delete${kind}`, [...subject, "bookmark", ...registration, current, null]);
+    await call(`delete${kind}`, [...subject, "bookmark", ...registration, null, null]);
     const dropped = await get("bookmark");
     return {
       created: json(created),
       merged: json(merged),
       stale: stale.status,
+      current: current.status,
       listed: json(listed).sort(),
       dropped: dropped.status,
     };

@@ -174,6 +174,15 @@ def test_weak_etag_matches_like_a_strong_one() -> None:
     assert preconditions.parse([], [f"W/{ETAG}"]).not_modified(OBJECT.etag)
 
 
+@pytest.mark.parametrize("form", ["{}", '"{}"', '""{}""', 'W/""{}""', '"x", ""{}"" ,""'])
+def test_etag_with_any_number_of_quotes_matches(form: str) -> None:
+    """Clients send the SHA-1 of a document without quotes, or quote the header ETag again."""
+    tags = preconditions.parse([form.format(OBJECT.etag)], [])
+    tags.check(OBJECT.etag)
+    with pytest.raises(PreconditionFailed):
+        tags.check("another")
+
+
 @pytest.mark.parametrize("line", ['"', 'a"b"', '"a" "b"', '*, "a"', '"a", *', "**", '"a\u20acb"'])
 def test_malformed_etag_list_is_refused(line: str) -> None:
     with pytest.raises(BadRequest, match="If-Match"):

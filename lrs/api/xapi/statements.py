@@ -83,11 +83,16 @@ async def _read_content(request: Request, partner_id: int) -> tuple[bytes, dict[
     """The JSON text of the request, and its attachments by SHA-2 (Communication 1.5)."""
     content_type = request_parsing.header(request.scope, b"content-type") or ""
     is_multipart = content_type.lower().startswith("multipart/mixed")
-    if not is_multipart:
+    # axios in Node, which @xapi/xapi uses, replaces the type of a multipart body with this one.
+    is_untyped = content_type.lower() == "application/octet-stream"
+    if not is_multipart and not is_untyped:
         request_parsing.require_json(request)
     limit = request_parsing.services(request).settings.max_body_bytes
     body = await content_coding.read_body(request, partner_id, limit)
+    if is_untyped and (inferred := multipart.inferred_content_type(body)):
+        is_multipart, content_type = True, inferred
     if not is_multipart:
+        request_parsing.require_json(request)
         return body, {}
     return await asyncio.to_thread(multipart.parse, body, content_type)
 

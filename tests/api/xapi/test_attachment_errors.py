@@ -187,6 +187,17 @@ async def test_other_multipart_types_are_refused(partner: Partner, content_type:
     assert await ids(partner) == set()
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", b"-", b"--x", b"--x\r\n\r\n{}", b"--" + b"x" * 90])
+async def test_untyped_body_without_parts_is_refused(partner: Partner, content: bytes) -> None:
+    answer = await partner.http.post(
+        URL,
+        content=content,
+        headers={**XAPI, "Content-Type": "application/octet-stream"},
+        auth=(partner.key, partner.secret),
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
+
+
 async def test_multipart_on_the_partner_interface_is_refused(
     partner: Partner, services: Services
 ) -> None:

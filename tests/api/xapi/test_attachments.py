@@ -132,3 +132,20 @@ async def test_multipart_without_attachments_is_accepted(partner: Partner) -> No
 
 async def test_wrong_attachment_length_is_accepted(partner: Partner) -> None:
     await stored(partner, statement_with(attachment_of(EVERY_BYTE, length=7)), EVERY_BYTE)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_multipart_body_without_its_type_is_accepted(partner: Partner, method: str) -> None:
+    """axios in Node replaces the Content-Type of a Blob."""
+    sent = statement_with(attachment_of(EVERY_BYTE), attachment_of(DELIMITER_LIKE))
+    answer = await partner.http.request(
+        method,
+        URL,
+        params={"statementId": sent["id"]} if method == "PUT" else None,
+        content=multipart_body(sent, EVERY_BYTE, DELIMITER_LIKE),
+        headers={**XAPI, "Content-Type": "application/octet-stream"},
+        auth=(partner.key, partner.secret),
+    )
+    assert answer.is_success, answer.text
+    received = read(await get(partner, statementId=sent["id"], attachments="true"))
+    assert set(received.contents.values()) == {EVERY_BYTE, DELIMITER_LIKE}
