@@ -24,9 +24,11 @@ select
     tool.partner_id, partner.name as partner, partner.home_page, partner.page_views, tool.name,
     tool.consumer_key, tool.secret_jwe, tool.previous_secret_jwe, tool.previous_secret_until,
     tool.created_at, tool.revoked_at, partner.limits as partner_limits,
-    partner.settings as partner_settings
+    partner.settings as partner_settings, coalesce(tool_counter.reused_ids, 0) as reused_ids
 from tool
 join partner using (partner_id)
+left join tool_counter
+    on tool_counter.partner_id = tool.partner_id and tool_counter.tool = tool.name
 where $1::text is null or partner.name = $1
 order by partner.name, tool.name;
 
@@ -74,14 +76,16 @@ returning tool.name;
 update partner set page_views = $2 where name = $1 returning name;
 
 -- name: insert_nonces
--- Consumes nonces and returns those that are new. Of two transactions with the same nonce, the
--- later one waits for the earlier. Sorted, so that they cannot deadlock.
-insert into callback_nonce (partner_id, tool, nonce, expires_at)
-select $1, item.tool, item.nonce, now() + $4::interval
-from unnest($2::text[], $3::bytea[]) as item (tool, nonce)
+-- Consumes nonces and returns those that are new or expired. Of two transactions with the same
+-- nonce, the later one waits for the earlier. Sorted, so that they cannot deadlock.
+insert into callback_nonce as existing (partner_id, tool, nonce, expires_at)
+select $1, item.tool, item.nonce, now() + item.ttl
+from unnest($2::text[], $3::bytea[], $4::interval[]) as item (tool, nonce, ttl)
 order by item.tool, item.nonce
-on conflict do nothing
-returning tool, nonce;
+on conflict (partner_id, tool, nonce) do update
+set expires_at = excluded.expires_at
+where existing.expires_at < now()
+returning existing.tool, existing.nonce;
 
 -- name: delete_nonces
 -- Releases nonces that this transaction has consumed.
@@ -108,9 +112,10 @@ with item as materialized (
     select item.*, clock.received_at, (clock.received_at at time zone 'UTC')::date as day
     from unnest(
         $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::integer[],
-        $9::boolean[]
+        $9::boolean[], $10::boolean[]
     ) as item (
-        statement_id, tool, user_id, course_id, url, seconds, interaction_seconds, counts_as_view
+        statement_id, tool, user_id, course_id, url, seconds, interaction_seconds, counts_as_view,
+        reuses_id
     )
     cross join clock_timestamp() as clock (received_at)
 ),
@@ -155,6 +160,16 @@ user_days as (
     order by course_id, user_id, day
     on conflict (partner_id, course_id, user_id, day) do update
     set page_views = existing.page_views + excluded.page_views
+),
+reused_ids as (
+    insert into tool_counter as existing (partner_id, tool, reused_ids)
+    select $1, tool, count(*)
+    from item
+    where reuses_id
+    group by tool
+    order by tool
+    on conflict (partner_id, tool) do update
+    set reused_ids = existing.reused_ids + excluded.reused_ids
 )
 insert into tool_access as existing (partner_id, course_id, user_id, tool, accesses, last_access)
 select $1, course_id, user_id, tool, count(*), max(received_at)
@@ -191,26 +206,33 @@ where partner_id = $1 and course_id = $2 and user_id = $3
 order by day;
 
 -- name: list_course_summaries
--- A page of the users of a course with their views, the maximum, and a level by quartile. The
--- quartiles are the medians of the lower and the upper half; the middle user belongs to neither.
+-- A page of the users of a course with their views, the maximum, and a level by quartile. As in
+-- Canvas, the quartiles of n users are at the ranks (n + 1) / 4 and 3 (n + 1) / 4, within 1 and n,
+-- interpolated between the users of the two nearest ranks.
 with ranked as materialized (
     select
         user_id, page_views, activity_seconds,
-        row_number() over (order by page_views, user_id) as rank,
-        count(*) over () as users
+        row_number() over (order by page_views, user_id) as rank
     from course_activity
     where partner_id = $1 and course_id = $2
+),
+position as (
+    select
+        greatest((count(*) + 1) / 4.0, 1) as lower_rank,
+        least((count(*) + 1) * 3 / 4.0, count(*)) as upper_rank
+    from ranked
 ),
 quartile as (
     select
         max(page_views) as max_page_views,
-        avg(page_views) filter (
-            where rank in ((users / 2 + 1) / 2, users / 4 + 1)
+        sum(page_views * (1 - abs(rank - lower_rank))) filter (
+            where abs(rank - lower_rank) < 1
         ) as lower_quartile,
-        avg(page_views) filter (
-            where rank - (users - users / 2) in ((users / 2 + 1) / 2, users / 4 + 1)
+        sum(page_views * (1 - abs(rank - upper_rank))) filter (
+            where abs(rank - upper_rank) < 1
         ) as upper_quartile
     from ranked
+    cross join position
 ),
 selected as (
     select *, count(*) over () as total from ranked where $3::text is null or user_id = $3

@@ -232,7 +232,7 @@ create table tool (
     constraint tool_name_is_url_safe check (name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$')
 );
 
--- Hashes of the nonces of signed requests, to refuse replays.
+-- Hashes of the nonces of signed requests, to refuse replays, and of reports, to recognize retries.
 create table callback_nonce (
     expires_at timestamptz not null,
     partner_id integer not null,
@@ -901,3 +901,12 @@ create table server_property (
     updated_at timestamptz not null default now(),
     primary key (name)
 );
+
+-- Counters of tools that have any.
+create table tool_counter (
+    partner_id integer not null,
+    tool text not null,
+    -- Reports that were stored under another id because theirs was taken.
+    reused_ids bigint not null,
+    primary key (partner_id, tool)
+) with (fillfactor=70);

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ from typing import Any
 from urllib.request import parse_http_list
 
 from oauthlib.oauth1 import RequestValidator, SignatureOnlyEndpoint
+from oauthlib.oauth1.rfc5849 import signature
 from oauthlib.oauth1.rfc5849.errors import OAuth1Error
 
 from lrs.errors import Unauthorized
+
+_log = logging.getLogger("lrs.auth")
 
 INVALID_HEADER = "Invalid authorization header"
 TOO_OLD = "Timestamp too old or too far in the future, request has expired"
@@ -66,12 +70,16 @@ def verify(
 ) -> OAuthSignature:
     """Verifies that the request is signed with this consumer key and one of the secrets.
 
-    Raises Unauthorized, whatever is wrong with the request.
+    Raises Unauthorized, whatever is wrong with the request; the log of level DEBUG says it.
     """
-    verified = None
-    for secret in secrets:
-        verified = verified or _verify_signature(request, _Validator(key, secret))
-    if verified is None or not _is_body_covered(request.body, verified, require_body_hash):
+    verified, validators = None, [_Validator(key, secret) for secret in secrets]
+    for validator in validators:
+        verified = verified or _verify_signature(request, validator)
+    if verified is None:
+        _log_invalid_signature(validators)
+        raise Unauthorized(INVALID_HEADER)
+    if not _is_body_covered(request.body, verified, require_body_hash):
+        _log.debug("invalid callback: oauth_body_hash is missing, or not that of the body")
         raise Unauthorized(INVALID_HEADER)
     timestamp = verified.timestamp or ""
     return OAuthSignature(verified.nonce, int(timestamp) if _TIMESTAMP.fullmatch(timestamp) else 0)
@@ -97,11 +105,13 @@ class _Validator(RequestValidator):  # type: ignore[misc]
         super().__init__()
         self._key = key
         self._secret = secret
+        self.parsed_request: Any = None
 
     def validate_client_key(self, client_key: str, request: Any) -> bool:
         return hmac.compare_digest(client_key.encode("utf-8", "surrogatepass"), self._key.encode())
 
     def get_client_secret(self, client_key: str, request: Any) -> str:
+        self.parsed_request = request
         return self._secret
 
     def get_access_token_secret(self, client_key: str, token: str, request: Any) -> str:
@@ -137,6 +147,26 @@ def _verify_signature(request: SignedRequest, validator: _Validator) -> Any:
     except (OAuth1Error, ValueError, TypeError, AttributeError, KeyError):
         return None  # oauthlib raises any of these for malformed requests
     return verified if is_valid else None
+
+
+def _log_invalid_signature(validators: Sequence[_Validator]) -> None:
+    """Logs the signature base string, which a developer compares with that of the tool."""
+    if not _log.isEnabledFor(logging.DEBUG):
+        return
+    parsed = next((item.parsed_request for item in validators if item.parsed_request), None)
+    if parsed is None:
+        _log.debug("invalid callback signature: unreadable OAuth parameters")
+        return
+    base_string = signature.signature_base_string(
+        parsed.http_method,
+        signature.base_string_uri(parsed.uri),
+        signature.normalize_parameters(parsed.params),
+    )
+    has_key = any(item.validate_client_key(parsed.client_key, parsed) for item in validators)
+    _log.debug(
+        "invalid callback signature",
+        extra={"base_string": base_string, "is_consumer_key_right": has_key},
+    )
 
 
 def _is_large_form(form: bytes) -> bool:

@@ -76,7 +76,10 @@ def tool_add(
 @optional_partner_argument
 @setting_options(*DATABASE)
 def tool_list(partner_name: str | None, **options: Any) -> None:
-    """List the tools of PARTNER, or of all partners."""
+    """List the tools of PARTNER, or of all partners.
+
+    Reused ids are reports that were stored under another id because theirs was taken.
+    """
 
     async def fetch(database: Database) -> list[Tool]:
         if partner_name is not None:
@@ -85,7 +88,8 @@ def tool_list(partner_name: str | None, **options: Any) -> None:
 
     for row in run_with_database(load_settings(options), fetch):
         state = "revoked" if row.revoked_at else "active"
-        echo(row.partner, row.name, row.consumer_key, state, format_day(row.created_at))
+        created, reused = format_day(row.created_at), f"{row.reused_ids} reused ids"
+        echo(row.partner, row.name, row.consumer_key, state, created, reused)
 
 
 @tool.command("rotate")

@@ -2,12 +2,15 @@
 
 Every accepted request consumes its nonce, whether or not it stores a statement:
 
-- The report is stored: the nonce is consumed in the transaction of the insert.
-- Its id belongs to a statement of another launch (some tools send one id for all users): the nonce
-  is released, and the report is stored under an id derived from the launch.
-- Its id belongs to an equal statement (a retry), or to a different one of the same launch: nothing
-  is stored, the nonce is consumed.
+- The report is stored: the nonce is consumed in the transaction of the insert. If its id belongs to
+  a stored statement (some tools send one id for all reports), it is stored under an id derived from
+  the request.
+- The same launch has sent the same id and content within ten minutes (a retry): nothing is stored.
 - The body is not a report, or of an event that is not recorded: the nonce is consumed.
+
+With the partner setting `strict_callback_idempotency`, a report whose id belongs to a statement of
+the same launch is not stored, whatever its content. If it belongs to another statement, the nonce
+is released, and the report is stored under an id derived from the launch.
 """
 
 from __future__ import annotations
@@ -18,13 +21,13 @@ from typing import Any
 
 import orjson
 
-from lrs.ingest.model import IngestContext, ItemParser, Outcome, ParsedItem, SignedCallback
+from lrs.ingest.model import IngestContext, Outcome, ParsedItem, SignedCallback
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.store.intake import subject_name
-from lrs.store.nonces import NonceRecovery, NonceReused
+from lrs.store.nonces import Nonce, NonceRecovery, NonceReused
 from lrs.store.statements.lookup import StatementLoader
 from lrs.xapi import canvas_callbacks, canvas_launches, index_keys
-from lrs.xapi.canvas_callbacks import CallbackReport, MissingObjectId
+from lrs.xapi.canvas_callbacks import CallbackReport, NothingToCount
 from lrs.xapi.durations import InvalidDuration
 from lrs.xapi.statement import derived_uuid
 
@@ -36,7 +39,7 @@ class NotJSON(Exception):
 ReportParser = Callable[[Any, bytes], CallbackReport | None]
 """Turns the JSON value and the bytes of a body into a report; None for an unrecorded event.
 
-Raises MissingObjectId or InvalidDuration.
+Raises NothingToCount or InvalidDuration.
 """
 
 
@@ -66,13 +69,13 @@ class CanvasReports:
         """Stores the report in a body with its page view; `value` is the JSON value of the body.
 
         `is_json` is False if the interface requires JSON and the body has another media type.
-        Raises NotJSON, MissingObjectId, InvalidDuration, NonceReused, Unavailable and Overloaded.
+        Raises NotJSON, NothingToCount, InvalidDuration, NonceReused, Unavailable and Overloaded.
         """
         try:
             if not is_json:
                 raise NotJSON
             report = parse(value, body)
-        except (NotJSON, MissingObjectId, InvalidDuration):
+        except (NotJSON, NothingToCount, InvalidDuration):
             await self._consume_nonce(callback)
             raise
         if report is None or not await self._insert(callback, report):
@@ -84,18 +87,35 @@ class CanvasReports:
             raise NonceReused
 
     async def _insert(self, callback: SignedCallback, report: CallbackReport) -> bool:
-        """Stores the report, if need be under the id of its launch; False on a conflict."""
+        """Stores the report unless it is counted already; False if its nonce is not consumed."""
+        if not callback.tool.partner_settings.strict_callback_idempotency:
+            statement_id = canvas_callbacks.reported_id(report)
+            request_id = _request_id(callback, report)
+            outcome = await self._submit(
+                callback,
+                report,
+                statement_id or request_id,
+                fallback_id=request_id if statement_id else None,
+                report_key=_report_key(callback, report),
+            )
+            self.pipeline.record(_context(callback), [report.text], [outcome])
+            return True
+        return await self._insert_once(callback, report)
+
+    async def _insert_once(self, callback: SignedCallback, report: CallbackReport) -> bool:
+        """Stores the report unless a report of its launch has its id; False on a conflict."""
         statement_id = canvas_callbacks.reported_id(report)
-        outcome = await self._submit(
-            callback, report, statement_id or _request_id(callback, report)
-        )
-        if (
-            outcome.kind == "conflict"
-            and statement_id is not None
-            and await self._is_from_other_launch(callback, statement_id)
-        ):
+        if statement_id is None:
+            value = report.statement.get("id")
+            statement_id = (
+                canvas_callbacks.launch_id(str(value), callback.launch)
+                if canvas_callbacks.has_id(report)
+                else _request_id(callback, report)
+            )
+        outcome = await self._submit(callback, report, statement_id)
+        if outcome.kind == "conflict" and await self._is_from_other_launch(callback, statement_id):
             launch_id = canvas_callbacks.launch_id(statement_id, callback.launch)
-            outcome = await self._submit(callback, report, launch_id)
+            outcome = await self._submit(callback, report, launch_id, reuses_id=True)
         self.pipeline.record(_context(callback), [report.text], [outcome])
         return outcome.kind != "conflict"
 
@@ -106,32 +126,52 @@ class CanvasReports:
         )
 
     async def _submit(
-        self, callback: SignedCallback, report: CallbackReport, statement_id: str
+        self,
+        callback: SignedCallback,
+        report: CallbackReport,
+        statement_id: str,
+        *,
+        fallback_id: str | None = None,
+        report_key: Nonce | None = None,
+        reuses_id: bool = False,
     ) -> Outcome:
+        launch, tool = callback.launch, callback.tool
+        has_page_views = self.page_views if tool.page_views is None else tool.page_views
+        page_view = canvas_callbacks.page_view(
+            report,
+            launch,
+            cap=self.max_page_view_seconds,
+            counts_as_view=has_page_views,
+            reuses_id=reuses_id,
+        )
+
+        def parse(_text: bytes, _context: IngestContext) -> ParsedItem:
+            statement = canvas_callbacks.statement(report, launch, tool.home_page)
+            return ParsedItem(
+                statement,
+                orjson.dumps(statement),
+                None,
+                "1.0.3",
+                page_view=page_view,
+                statement_id=statement_id,
+                fallback_id=fallback_id,
+            )
+
         (outcome,) = await self.pipeline.submit(
             [report.text],
             _context(callback),
-            self._item_parser(callback, report, statement_id),
+            parse,
             nonce=callback.nonce,
+            report_key=report_key,
             is_final=False,
         )
         return outcome
 
-    def _item_parser(
-        self, callback: SignedCallback, report: CallbackReport, statement_id: str
-    ) -> ItemParser:
-        launch, tool = callback.launch, callback.tool
-        has_page_views = self.page_views if tool.page_views is None else tool.page_views
-        page_view = canvas_callbacks.page_view(
-            report, launch, cap=self.max_page_view_seconds, counts_as_view=has_page_views
-        )
 
-        def parse(_text: bytes, _context: IngestContext) -> ParsedItem:
-            statement = canvas_callbacks.statement(report, launch, tool.home_page, statement_id)
-            text = orjson.dumps(statement)
-            return ParsedItem(statement, text, None, "1.0.3", page_view=page_view)
-
-        return parse
+def _report_key(callback: SignedCallback, report: CallbackReport) -> Nonce | None:
+    if not canvas_callbacks.has_id(report):
+        return None
+    return Nonce.of_report(callback.tool.name, canvas_callbacks.retry_key(report, callback.launch))
 
 
 def _request_id(callback: SignedCallback, report: CallbackReport) -> str:

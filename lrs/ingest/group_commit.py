@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from contextvars import Context
 
 from lrs.errors import LRSError, OutcomeUnknown, Overloaded, Unavailable
-from lrs.ingest.write import AtomicConflict, Submission, SubmissionResults, Writer
+from lrs.ingest.submission import Submission, SubmissionResults
+from lrs.ingest.write import AtomicConflict, Writer
 from lrs.observability import metrics, server_timing
 from lrs.store.nonces import Nonce, NonceRecovery, NonceReused
 from lrs.store.postgres import (
@@ -73,18 +74,21 @@ class GroupCommit:
         *,
         atomic: bool,
         nonce: Nonce | None = None,
+        report_key: Nonce | None = None,
     ) -> list[InsertResult]:
         """Inserts the rows whose ids are new; returns a result for each row, in order.
 
         With `atomic`, nothing is inserted if a row conflicts with a stored statement. The nonce is
-        consumed in the same transaction. Raises Overloaded (queue full), Unavailable (no answer of
+        consumed in the same transaction, and so is the report key, unless it is consumed already:
+        then no row is inserted. Raises Overloaded (queue full), Unavailable (no answer of
         the database; nothing was stored), OutcomeUnknown and NonceReused.
         """
         if nonce:
             await self._nonce_recovery.recovered(partner_id, nonce)
         if self._queued and self._queued + len(rows) > self._queue_limit:
             raise _queue_full()
-        submission = Submission(rows, atomic, asyncio.get_running_loop().create_future(), nonce)
+        future = asyncio.get_running_loop().create_future()
+        submission = Submission(rows, atomic, future, nonce, report_key)
         self._queues[partner_id].append(submission)
         self._add_queued(len(rows))
         self._start_task(partner_id)

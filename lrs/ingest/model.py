@@ -70,7 +70,8 @@ class IngestContext:
 class ParsedItem(msgspec.Struct, frozen=True, gc=False):
     """A valid statement, as a value and as compact JSON text, with what is stored beside it.
 
-    `contents` are pairs of SHA-2 in hexadecimal and the bytes of an attachment.
+    `contents` are pairs of SHA-2 in hexadecimal and the bytes of an attachment. A statement without
+    an id gets `statement_id`, or `fallback_id` if that one is taken.
     """
 
     statement: dict[str, Any]
@@ -80,6 +81,8 @@ class ParsedItem(msgspec.Struct, frozen=True, gc=False):
     contents: tuple[tuple[str, bytes], ...] = ()
     signatures: tuple[Signature, ...] = ()
     page_view: PageView | None = None
+    statement_id: str | None = None
+    fallback_id: str | None = None
 
 
 ItemParser = Callable[[bytes, IngestContext], ParsedItem]

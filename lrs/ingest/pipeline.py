@@ -94,6 +94,7 @@ class IngestPipeline:
         atomic: bool = False,
         dry_run: bool = False,
         nonce: Nonce | None = None,
+        report_key: Nonce | None = None,
         in_thread: bool = False,
         is_final: bool = True,
     ) -> list[Outcome]:
@@ -101,7 +102,8 @@ class IngestPipeline:
 
         With `atomic`, one invalid or conflicting item aborts all others. With `dry_run`, nothing
         is stored. A `nonce` is consumed in the transaction of the insert, unless an item conflicts.
-        With `in_thread`, small items are prepared in a thread too, such as those with signatures.
+        A `report_key` is consumed with it; items whose key is consumed already are duplicates. With
+        `in_thread`, small items are prepared in a thread too, such as those with signatures.
         Unless `is_final`, the caller records the outcomes.
 
         Raises Overloaded (queue full), Unavailable (no database), QuotaExceeded,
@@ -124,7 +126,11 @@ class IngestPipeline:
                         context,
                         rows,
                         lambda: self._group_commit.submit(
-                            context.partner_id, rows, atomic=atomic, nonce=nonce
+                            context.partner_id,
+                            rows,
+                            atomic=atomic,
+                            nonce=nonce,
+                            report_key=report_key,
                         ),
                         atomic=atomic,
                     )

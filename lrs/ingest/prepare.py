@@ -31,7 +31,9 @@ def prepare(item: ParsedItem, context: IngestContext, derived_ids: Counter[str])
 
     `derived_ids` counts the ids that were derived for earlier items of the request.
     """
-    statement_id = _statement_id(item.statement, item.organization, derived_ids)
+    statement_id = item.statement_id or _statement_id(
+        item.statement, item.organization, derived_ids
+    )
     return PreparedItem(_row(item, statement_id, context), statement_id, "id" in item.statement)
 
 
@@ -60,6 +62,7 @@ def _row(item: ParsedItem, statement_id: str, context: IngestContext) -> Stateme
         signatures=item.signatures,
         page_view=item.page_view,
         source=SOURCES[context.source],
+        fallback_id=item.fallback_id,
     )
 
 

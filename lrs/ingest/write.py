@@ -7,59 +7,32 @@ table are sorted by key, so that concurrent transactions do not deadlock.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from asyncpg import Record
 from asyncpg.pool import PoolConnectionProxy
 
 from lrs.errors import LRSError
+from lrs.ingest import callback_rows
+from lrs.ingest.submission import Submission, SubmissionResults
 from lrs.observability import metrics
 from lrs.store import nonces, page_views
-from lrs.store.nonces import Nonce, NonceReused
+from lrs.store.nonces import NonceReused
 from lrs.store.postgres import Connection, retry_transaction, translate_errors
 from lrs.store.statements import attachments, insert, references
 from lrs.store.statements.definitions import DefinitionCache
-from lrs.store.statements.insert import BatchAborted, InsertedIds, InsertResult, StatementRow
+from lrs.store.statements.insert import (
+    BatchAborted,
+    ExistingStatement,
+    InsertedIds,
+    InsertResult,
+    StatementRow,
+)
 from lrs.store.statements.reference_chains import Inherited
 from lrs.store.statements.references import Reference
 
 _log = logging.getLogger("lrs.ingest")
-
-
-@dataclass(eq=False, slots=True)
-class Submission:
-    """The rows of one request and the future of their results, one per row.
-
-    With `atomic`, a conflict of one row prevents the insert of all. With a `nonce`, the rows are
-    inserted only if the nonce is new; a conflict releases it, because the caller may retry under
-    another statement id. `dequeued_at` is in seconds of time.perf_counter. `is_repeated`: an
-    earlier transaction may have written the rows, but its connection was lost.
-    """
-
-    rows: Sequence[StatementRow]
-    atomic: bool
-    results: asyncio.Future[list[InsertResult]]
-    nonce: Nonce | None = None
-    dequeued_at: float = 0.0
-    is_repeated: bool = False
-
-    @property
-    def may_need_rollback(self) -> bool:
-        """Whether a conflict of one row must undo the insert of others."""
-        return self.atomic and len(self.rows) > 1
-
-    def has_conflict(self, results: list[InsertResult]) -> bool:
-        """Whether a different statement is stored under the id of a row."""
-        return any(
-            existing is not None and existing.digest != row.digest
-            for row, existing in zip(self.rows, results, strict=True)
-        )
-
-
-SubmissionResults = dict[Submission, list[InsertResult] | NonceReused]
 
 
 class AtomicConflict(Exception):
@@ -141,15 +114,18 @@ class Writer:
         inherited: Mapping[str, Inherited],
     ) -> SubmissionResults:
         async with connection.transaction():
-            replayed = await _consume_nonces(connection, partner_id, group)
-            group = [submission for submission in group if submission not in replayed]
+            replayed, retried = await callback_rows.consume_nonces(connection, partner_id, group)
+            group = [item for item in group if item not in replayed and item not in retried]
             rows = _distinct_rows(group)
             candidates = list(rows.values())
             upserts = self._definition_cache.pending(partner_id, candidates)
             inserted = await insert.insert_new(
                 connection, partner_id, candidates, upserts, inherited
             )
-            results = await _results(connection, partner_id, group, rows, inserted)
+            moved = callback_rows.moved_rows(group, rows, inserted)
+            moved_ids = await callback_rows.insert_moved(connection, partner_id, moved)
+            remaining = [submission for submission in group if submission not in moved]
+            results = await _results(connection, partner_id, remaining, rows, inserted)
             conflicts = {
                 submission: result
                 for submission, result in results.items()
@@ -166,6 +142,7 @@ class Writer:
             await nonces.release(connection, partner_id, released)
             stored = [row for row in candidates if row.statement_id in inserted.ids]
             await attachments.insert(connection, partner_id, stored)
+            stored += [row for row in moved.values() if row.statement_id in moved_ids]
             viewed = [(row.statement_id, row.page_view) for row in stored if row.page_view]
             await page_views.record(connection, partner_id, viewed)
             pending = _pending(candidates, inserted, inherited)
@@ -180,7 +157,15 @@ class Writer:
         )
         if pending:
             await _resolve_after_commit(connection, partner_id, (), pending)
-        return {**results, **{submission: NonceReused() for submission in replayed}}
+        return {
+            **results,
+            **{
+                item: [None if row.statement_id in moved_ids else callback_rows.duplicate(row)]
+                for item, row in moved.items()
+            },
+            **{item: [callback_rows.duplicate(row) for row in item.rows] for item in retried},
+            **{item: NonceReused() for item in replayed},
+        }
 
 
 async def _results_of_repeated(
@@ -191,23 +176,32 @@ async def _results_of_repeated(
     Equal statements that are stored count as written, also those whose nonce is consumed.
     """
     reused = [item for item, result in results.items() if isinstance(result, NonceReused)]
-    rows = [row for submission in reused for row in submission.rows]
+    rows = [same for item in reused for row in item.rows for same in _alternatives(row)]
     existing = await insert.find_existing(connection, partner_id, rows) if rows else {}
     resolved: SubmissionResults = {}
     for submission, result in results.items():
         if isinstance(result, NonceReused):
-            stored = [existing.get((row.statement_id, row.digest)) for row in submission.rows]
             is_written = all(
-                item and item.digest == row.digest
-                for row, item in zip(submission.rows, stored, strict=True)
+                any(_is_stored(same, existing) for same in _alternatives(row))
+                for row in submission.rows
             )
-            resolved[submission] = [None] * len(stored) if is_written else result
+            resolved[submission] = [None] * len(submission.rows) if is_written else result
         else:
             resolved[submission] = [
                 None if item and item.digest == row.digest else item
                 for row, item in zip(submission.rows, result, strict=True)
             ]
     return resolved
+
+
+def _alternatives(row: StatementRow) -> list[StatementRow]:
+    """The row under each id that it may be stored under."""
+    return [row, row.with_fallback_id()] if row.fallback_id else [row]
+
+
+def _is_stored(row: StatementRow, existing: Mapping[tuple[str, bytes], ExistingStatement]) -> bool:
+    stored = existing.get((row.statement_id, row.digest))
+    return stored is not None and stored.digest == row.digest
 
 
 def _distinct_rows(group: Sequence[Submission]) -> dict[str, StatementRow]:
@@ -247,21 +241,6 @@ def _fits_one_query(
         return False
     row_count = sum(len(submission.rows) for submission in group)
     return len(rows) == row_count or not any(submission.may_need_rollback for submission in group)
-
-
-async def _consume_nonces(
-    connection: Connection, partner_id: int, group: Sequence[Submission]
-) -> set[Submission]:
-    """Consumes the nonces of the group; returns the submissions whose nonce is already used."""
-    requested = [submission.nonce for submission in group if submission.nonce]
-    consumed = await nonces.consume(connection, partner_id, requested) if requested else set()
-    replayed = set()
-    for submission in group:
-        if submission.nonce in consumed:
-            consumed.remove(submission.nonce)  # of two equal nonces in a group, the first wins
-        elif submission.nonce:
-            replayed.add(submission)
-    return replayed
 
 
 def _pending(

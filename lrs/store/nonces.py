@@ -1,7 +1,8 @@
 """Nonces of signed tool requests: each is accepted once.
 
 A nonce is consumed in the transaction that stores the statement, before the statement. A rollback
-frees it, and of two concurrent requests with one nonce only one commits.
+frees it, and of two concurrent requests with one nonce only one commits. A report key is consumed
+in the same way: it marks a report as counted until a repeated one is no longer a retry.
 """
 
 from __future__ import annotations
@@ -30,33 +31,48 @@ _TTL = timedelta(minutes=92)
 """Longer than the age (90 minutes) and the clock skew (1 minute) that a request may have."""
 
 
+RETRY_WINDOW = timedelta(minutes=10)
+"""A report that is sent again within this time, with a new nonce, is a retry."""
+
+
 class NonceReused(Exception):
     """The nonce of a signed request was consumed before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nonce:
-    """The nonce of a signed request of one tool; `hash` is 16 bytes of BLAKE2b."""
+    """The nonce of a signed request of one tool, or the key of a report.
+
+    `hash` is 16 bytes of BLAKE2b. After `ttl` it is forgotten.
+    """
 
     tool: str
     hash: bytes
+    ttl: timedelta = _TTL
 
     @classmethod
     def of(cls, tool: str, nonce: str) -> Nonce:
         text = nonce.encode("utf-8", "surrogatepass")
         return cls(tool, blake2b(text, digest_size=16).digest())
 
+    @classmethod
+    def of_report(cls, tool: str, content: bytes) -> Nonce:
+        """The key of a report; `content` identifies its launch, id and content."""
+        key = blake2b(content, digest_size=16, person=b"report").digest()
+        return cls(tool, key, RETRY_WINDOW)
+
 
 async def consume(connection: Connection, partner_id: int, nonces: Sequence[Nonce]) -> set[Nonce]:
-    """Stores the nonces that are new, and returns these."""
+    """Stores the nonces that are new or expired, and returns these."""
+    distinct = {(nonce.tool, nonce.hash): nonce for nonce in nonces}
     rows = await connection.fetch(
         _CONSUME,
         partner_id,
-        [nonce.tool for nonce in nonces],
-        [nonce.hash for nonce in nonces],
-        _TTL,
+        [nonce.tool for nonce in distinct.values()],
+        [nonce.hash for nonce in distinct.values()],
+        [nonce.ttl for nonce in distinct.values()],
     )
-    return {Nonce(row["tool"], row["nonce"]) for row in rows}
+    return {distinct[row["tool"], row["nonce"]] for row in rows}
 
 
 async def release(connection: Connection, partner_id: int, nonces: Sequence[Nonce]) -> None:

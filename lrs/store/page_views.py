@@ -29,7 +29,7 @@ Order = Literal["name", "name_descending", "page_views", "page_views_descending"
 
 @dataclass(frozen=True, slots=True)
 class PageViewRow:
-    """A stored page view; its id is that of its statement."""
+    """A stored page view; its id is that of its statement. The URL is empty if it was not sent."""
 
     statement_id: str
     created_at: datetime
@@ -89,6 +89,7 @@ async def record(
         [view.seconds for view in views],
         [view.interaction_seconds for view in views],
         [view.counts_as_view for view in views],
+        [view.reuses_id for view in views],
     )
 
 

@@ -63,6 +63,15 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             description="Whether the text of refused items is kept, not only their errors."
         ),
     ] = True
+    strict_callback_idempotency: Annotated[
+        bool,
+        msgspec.Meta(
+            description=(
+                "Whether a callback with the id of an earlier one of its launch is never counted, "
+                "also with another content or after ten minutes."
+            )
+        ),
+    ] = False
 
 
 DEFAULTS = PartnerSettings()

@@ -20,7 +20,8 @@ from lrs.store.registry import LimitOverrides, decode_limits
 class Tool:
     """A tool of a partner. Its secrets are encrypted (JWE, see `lrs.auth.secret_box`).
 
-    `page_views` is the partner's setting, None for the server's default.
+    `page_views` is the partner's setting, None for the server's default. `reused_ids` is the number
+    of reports that were counted under another id because theirs was taken; only lists have it.
     """
 
     partner_id: int
@@ -36,6 +37,7 @@ class Tool:
     revoked_at: datetime | None
     partner_limits: LimitOverrides
     partner_settings: PartnerSettings
+    reused_ids: int = 0
 
     def encrypted_secrets(self, now: datetime) -> list[str]:
         """The valid secrets: two during the overlap of a rotation."""

@@ -22,7 +22,7 @@ from lrs.app import create_app
 from lrs.auth import callback_tokens, oauth1
 from lrs.cli import main
 from lrs.settings import Settings
-from tests.support.canvas import BODY, authlib_signed, new_tool
+from tests.support.canvas import authlib_signed, new_tool
 from tests.support.files import DOCS
 from tests.support.partners import Partner
 
@@ -55,15 +55,16 @@ async def test_documented_program_sends_a_callback(
         tool = await new_tool(services, replace(partner, http=http))
         assert tool.url.startswith(f"{address}/api/lti/v1/xapi/")
         command = [sys.executable, str(program), tool.url, tool.key, tool.secret]
-        done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, timeout=30
-        )
-        assert (done.stdout.strip(), done.stderr) == ("200", "")
-        (view,) = await tool.views()
-        assert (view["id"], view["interaction_seconds"]) == (BODY["id"], 180.0)
+        for _ in range(2):
+            done = await asyncio.to_thread(
+                subprocess.run, command, capture_output=True, text=True, timeout=30
+            )
+            assert (done.stdout.strip(), done.stderr) == ("200", "")
+        views = await tool.views()
+        assert [view["interaction_seconds"] for view in views] == [180.0, 180.0]
         request = authlib_signed(tool, b'{"object": {"id": "x"}}', with_body_hash=True)
         assert (await http.send(request)).status_code == 200
-        assert len(await tool.views()) == 2
+        assert len(await tool.views()) == 3
 
 
 def test_documented_commands_exist() -> None:

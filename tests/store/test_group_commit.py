@@ -22,7 +22,8 @@ from lrs.errors import Overloaded
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.model import IngestContext, ParsedItem
 from lrs.ingest.parse import StatementParser
-from lrs.ingest.write import Submission, SubmissionResults, Writer
+from lrs.ingest.submission import Submission, SubmissionResults
+from lrs.ingest.write import Writer
 from lrs.store.statements import insert
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, prepared, statement

@@ -24,6 +24,7 @@ from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import tools
 from lrs.settings import Settings
+from lrs.store import partner_settings, registry
 from tests.support.files import SEEDS
 from tests.support.partners import Partner
 from tests.support.statements import JSON
@@ -155,6 +156,12 @@ async def new_tool(
         services.database, services.secret_box, partner.partner_id, name, **value
     )
     return await Tool(partner, name, issued.consumer_key, issued.secret).launch()
+
+
+async def enable_strict_idempotency(services: Services, tool: Tool) -> None:
+    """Sets the partner setting; call it before the first report of the tool, which is cached."""
+    changed = partner_settings.PartnerSettings(strict_callback_idempotency=True)
+    await registry.set_partner_settings(services.database, tool.partner.name, changed)
 
 
 def message(answer: httpx.Response) -> str:

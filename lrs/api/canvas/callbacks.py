@@ -22,7 +22,7 @@ from lrs.errors import LRSError, MalformedJSON
 from lrs.ingest.canvas_report import NotJSON, ReportParser
 from lrs.store.nonces import NonceReused
 from lrs.xapi import canvas_callbacks
-from lrs.xapi.canvas_callbacks import MissingObjectId
+from lrs.xapi.canvas_callbacks import NothingToCount
 from lrs.xapi.durations import InvalidDuration
 
 _log = logging.getLogger("lrs.errors")
@@ -46,7 +46,7 @@ async def _respond(request: Request, parse: ReportParser, *, requires_json: bool
         return Response(status_code=415)
     except MalformedJSON:
         return _error_response(400, _GENERIC_MESSAGE, error_code="bad_request")
-    except MissingObjectId as error:
+    except NothingToCount as error:
         return _error_response(400, str(error))
     except InvalidDuration as error:
         return _error_response(422, str(error))

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import access, request_parsing
-from lrs.api.canvas import pagination
+from lrs.api.canvas import page_urls, pagination
 from lrs.api.responses import csv_response, json_response, timestamp
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
-from lrs.errors import NotFound
+from lrs.errors import InvalidParameter, NotFound
 from lrs.reports import csv_cells
 from lrs.store import page_views
 from lrs.store.page_views import Order, PageViewRow, UserSummary
@@ -44,8 +44,9 @@ async def get_page_views(request: Request) -> Response:
 
 
 async def get_page_views_csv(request: Request) -> Response:
+    """Canvas's download of the newest page views of a user."""
     try:
-        views, headers = await _page(request)
+        views, headers = await _page(request, pagination.CSV_ROWS)
     except pagination.InvalidTimeWindow as error:
         return json_response({"error": str(error)}, 400)
     raw = request.query_params.get("raw") == "true"
@@ -111,6 +112,8 @@ def _path_id(request: Request, parameter: str) -> str:
     value: str = request.path_params[parameter]
     if not canvas_launches.is_lms_id(value):
         raise NotFound(f"Invalid {parameter} id.")
+    if parameter == "user":
+        _refuse_self(value, parameter)
     return value
 
 
@@ -118,14 +121,26 @@ def _student_id(request: Request) -> str | None:
     value = request.query_params.get("student_id")
     if value and not canvas_launches.is_lms_id(value):
         raise NotFound("Invalid student id.")
+    _refuse_self(value, "student_id")
     return value or None
 
 
-async def _page(request: Request) -> tuple[list[PageViewRow], dict[str, str]]:
+def _refuse_self(user: str | None, parameter: str) -> None:
+    """Raises InvalidParameter for Canvas's name of the user of an access token."""
+    if user == "self":
+        raise InvalidParameter(
+            f"{parameter}: expected the id of a user, found 'self'. An access token of this server "
+            "belongs to a partner and not to a user."
+        )
+
+
+async def _page(
+    request: Request, sizes: pagination.PageSizes = pagination.JSON_ROWS
+) -> tuple[list[PageViewRow], dict[str, str]]:
     """A page of page views, and the Link header. Raises InvalidTimeWindow."""
     caller = await _authorize(request)
     user = _path_id(request, "user")
-    page = pagination.bookmarked_page(request)
+    page = pagination.bookmarked_page(request, sizes)
     views, has_more = await page_views.list_page_views(
         _database(request), caller.partner_id, user, page.filter
     )
@@ -142,7 +157,7 @@ def _page_view(view: PageViewRow) -> dict[str, Any]:
     return {
         "id": view.statement_id,
         "app_name": None,
-        "url": view.url,
+        "url": page_urls.mask_secrets(view.url) or None,
         "context_type": "Course",
         "asset_type": None,
         "controller": None,
@@ -170,7 +185,7 @@ def _csv_row(view: PageViewRow) -> dict[str, Any]:
     return {
         "request_id": view.statement_id,
         "user_id": view.user,
-        "url": view.url,
+        "url": page_urls.mask_secrets(view.url),
         "context_id": view.course,
         "context_type": "Course",
         "interaction_seconds": float(view.interaction_seconds),

@@ -19,7 +19,6 @@ from lrs.api.canvas import urls
 from lrs.store.page_views import EARLIEST, LATEST, PageViewFilter
 from lrs.xapi.query_params import uuid
 
-_DEFAULT_PER_PAGE, _MAX_PER_PAGE = 10, 100
 _BOOKMARK = "bookmark:"
 _PAGE = re.compile("[1-9][0-9]{0,8}")
 _PER_PAGE = re.compile("[0-9]{1,18}")
@@ -29,6 +28,18 @@ _LINK_ORDER = ("current", "next", "prev", "first", "last")
 _LINK_PRIORITY = ("next", "last", "prev", "current", "first")
 _MAX_LINK_BYTES = 6_000
 _MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSizes:
+    """The number of rows of a page: without `per_page`, and at most."""
+
+    default: int
+    maximum: int
+
+
+JSON_ROWS = PageSizes(10, 100)
+CSV_ROWS = PageSizes(300, 300)
 
 
 class InvalidTimeWindow(ValueError):
@@ -55,7 +66,7 @@ class NumberedPage:
         return (self.number - 1) * self.limit
 
 
-def bookmarked_page(request: Request) -> BookmarkedPage:
+def bookmarked_page(request: Request, sizes: PageSizes) -> BookmarkedPage:
     """The requested page of page views. Raises InvalidTimeWindow."""
     start, end = (_time(request.query_params.get(name)) for name in ("start_time", "end_time"))
     if start and start > datetime.now(UTC):
@@ -63,7 +74,7 @@ def bookmarked_page(request: Request) -> BookmarkedPage:
     if start and end and end <= start:
         raise InvalidTimeWindow("end_time must be after start_time")
     start, end = start or EARLIEST, end or LATEST
-    limit, page = _per_page(request), request.query_params.get("page", "")
+    limit, page = _per_page(request, sizes), request.query_params.get("page", "")
     if after := _parse_bookmark(page):
         return BookmarkedPage(PageViewFilter(limit, start, end, after), page)
     number = int(page) if _PAGE.fullmatch(page) else 1
@@ -74,7 +85,7 @@ def bookmarked_page(request: Request) -> BookmarkedPage:
 def numbered_page(request: Request) -> NumberedPage:
     """The requested page of a list without bookmarks."""
     page = request.query_params.get("page", "")
-    return NumberedPage(int(page) if _PAGE.fullmatch(page) else 1, _per_page(request))
+    return NumberedPage(int(page) if _PAGE.fullmatch(page) else 1, _per_page(request, JSON_ROWS))
 
 
 def link_of_bookmarked_page(
@@ -131,10 +142,10 @@ def _fitting(links: Iterable[tuple[str, str]]) -> set[str]:
     return fitting
 
 
-def _per_page(request: Request) -> int:
+def _per_page(request: Request, sizes: PageSizes) -> int:
     text = request.query_params.get("per_page", "")
-    value = int(text) if _PER_PAGE.fullmatch(text) else _DEFAULT_PER_PAGE
-    return min(max(value, 1), _MAX_PER_PAGE)
+    value = int(text) if _PER_PAGE.fullmatch(text) else sizes.default
+    return min(max(value, 1), sizes.maximum)
 
 
 def _time(value: str | None) -> datetime | None:

@@ -169,6 +169,7 @@ def _serialize(tool: Tool) -> dict[str, Any]:
         "consumer_key": tool.consumer_key,
         "created_at": timestamp(tool.created_at),
         "revoked_at": timestamp(tool.revoked_at) if tool.revoked_at else None,
+        "reused_ids": tool.reused_ids,
     }
 
 

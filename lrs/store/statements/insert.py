@@ -8,7 +8,7 @@ arrive in any order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from asyncpg import RaiseError
@@ -28,6 +28,8 @@ _STORED_DIGESTS = resources.query("list_stored_digests")
 
 NOTHING_INHERITED: Mapping[str, Inherited] = {}
 
+_ID_MEMBER_LENGTH = len('{"id":"00000000-0000-0000-0000-000000000000"')
+
 _MAX_COMPARED_BYTES = 8_388_608
 """Total size of the stored statements that are read to compare them with conflicting ones."""
 
@@ -44,7 +46,8 @@ class StatementRow(msgspec.Struct, frozen=True, gc=False):
     Parts of other tables: `definitions`, pairs of activity id and its definitions as JSON texts;
     `names`, pairs of agent identity and name; `contents` of attachments, pairs of SHA-2 in
     hexadecimal and bytes; `signatures`, the results of their verification; the `page_view` of a
-    callback. `source` is the code of the interface that received it (`lrs.store.intake`).
+    callback. `source` is the code of the interface that received it (`lrs.store.intake`). If its id
+    is taken, a callback with a `fallback_id` is stored under that.
     """
 
     statement_id: str
@@ -65,11 +68,25 @@ class StatementRow(msgspec.Struct, frozen=True, gc=False):
     signatures: tuple[Signature, ...] = ()
     page_view: PageView | None = None
     source: int | None = None
+    fallback_id: str | None = None
 
     @property
     def text(self) -> str:
         """The JSON text without the members that the insert appends."""
         return self.body.rstrip(",") + "}"
+
+    def with_fallback_id(self) -> StatementRow:
+        """The row of a callback under its other id; its body begins with the id."""
+        assert self.fallback_id  # noqa: S101 - the caller has checked it
+        assert self.page_view  # noqa: S101 - the row is that of a callback
+        body = f'{{"id":"{self.fallback_id}"{self.body[_ID_MEMBER_LENGTH:]}'
+        return msgspec.structs.replace(
+            self,
+            statement_id=self.fallback_id,
+            body=body,
+            page_view=replace(self.page_view, reuses_id=True),
+            fallback_id=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

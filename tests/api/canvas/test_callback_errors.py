@@ -20,7 +20,6 @@ from lrs.xapi import canvas_launches
 from lrs.xapi.canvas_launches import Launch
 from tests.support.app import SECRET_KEY
 from tests.support.canvas import (
-    BODY,
     DUPLICATE,
     INVALID_HEADER,
     INVALID_TOKEN,
@@ -275,15 +274,16 @@ async def test_other_content_type_returns_415_and_consumes_the_nonce(
         b"", b"{}", b"[]", b"null", b"7", b'"x"', {"object": "http://example.com/"},
         {"object": {}}, {"object": {"id": None}}, {"object": {"id": 7}}, {"object": {"id": ""}},
         {"object": {"id": ["x"]}}, {"object": [{"id": "x"}]}, {"object": {"id": "a\0b"}},
-        [BODY],
+        {"object": {"id": " "}}, [1, "x"], {"sensor": "x", "data": []},
     ],
     ids=str,
 )  # fmt: skip
-async def test_missing_object_id_returns_400_and_consumes_the_nonce(
+async def test_report_with_nothing_to_count_returns_400_and_consumes_the_nonce(
     services: Services, tool: Tool, payload: Any
 ) -> None:
     answer = await tool.send(payload, nonce="burnt")
-    refused(answer, 400, "object.id is required: the URL of the page that was viewed.")
+    detail = "object.id or result.duration is required: the URL of the page, or the time spent."
+    refused(answer, 400, detail)
     assert await count_rows(services, tool) == NOTHING
     refused(await tool.send(nonce="burnt"), 401, DUPLICATE)
 

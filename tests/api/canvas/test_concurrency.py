@@ -157,7 +157,7 @@ async def test_expired_nonces_are_deleted(services: Services, tool: Tool) -> Non
 async def test_nonce_outlives_the_timestamp_window(services: Services, tool: Tool) -> None:
     assert (await tool.send()).status_code == 200
     left = await services.database.readers.fetchval(
-        "select min(expires_at - now()) from callback_nonce where partner_id = $1",
+        "select max(expires_at - now()) from callback_nonce where partner_id = $1",
         tool.partner.partner_id,
     )
     assert left.total_seconds() > 91 * 60

@@ -43,6 +43,17 @@ async def view(tool: Tool, number: int, *, ago: timedelta = timedelta(0)) -> Non
         )
 
 
+async def insert_views(services: Services, tool: Tool, count: int) -> None:
+    """Page views 1 to `count`, the last one the newest."""
+    await services.database.writers.execute(
+        "insert into page_view (partner_id, statement_id, created_at, user_id, course_id, tool,"
+        " url, interaction_seconds)"
+        " select $1, gen_random_uuid(), now() + n * interval '1 s', $2, $3, $4,"
+        " 'http://example.com/' || n, 5 from generate_series(1, $5) as n",
+        tool.partner.partner_id, tool.user, tool.course, tool.name, count,
+    )  # fmt: skip
+
+
 def links(answer: httpx.Response) -> dict[str, str]:
     result = re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["link"])
     order = [relation for _, relation in result]
@@ -170,6 +181,44 @@ async def test_page_views_as_csv(tool: Tool) -> None:
     assert "page_views.csv" in links(answer)["next"]
 
 
+async def test_page_views_as_csv_are_an_attachment_of_300_rows(
+    services: Services, tool: Tool
+) -> None:
+    await insert_views(services, tool, 305)
+    path = "/api/v1/users/42/page_views.csv"
+    answer = await tool.read(path)
+    assert re.match('attachment; filename="?page_views.csv', answer.headers["content-disposition"])
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["url"] for row in rows] == [f"http://example.com/{n}" for n in range(305, 5, -1)]
+    after = await tool.http.get(links(answer)["next"], headers=tool.partner.headers)
+    assert len(after.text.splitlines()) == 1 + 5
+    assert len((await tool.read(path, per_page=1000)).text.splitlines()) == 1 + 300
+    assert len((await tool.read(path, per_page=20)).text.splitlines()) == 1 + 20
+
+
+async def test_secrets_in_urls_are_masked(tool: Tool) -> None:
+    page = "https://example.com/p?page=2&access_token=s3cret&x=1#id_token=s3cret"
+    assert (await tool.send(body(object={"id": page}))).status_code == 200
+    masked = "https://example.com/p?page=2&access_token=[FILTERED]&x=1#id_token=[FILTERED]"
+    (displayed,) = await tool.views()
+    assert displayed["url"] == masked
+    (row,) = csv.DictReader(io.StringIO((await tool.read("/api/v1/users/42/page_views.csv")).text))
+    assert row["url"] == masked
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["users/self/page_views", "users/self/page_views.csv",
+     "courses/9/analytics/users/self/activity",
+     "courses/9/analytics/student_summaries?student_id=self"],
+)  # fmt: skip
+async def test_self_is_refused_with_the_reason(tool: Tool, path: str) -> None:
+    answer = await tool.http.get(f"/api/v1/{path}", headers=tool.partner.headers)
+    assert answer.status_code == 400
+    assert "found 'self'" in answer.json()["detail"]
+    assert "belongs to a partner" in answer.json()["detail"]
+
+
 async def test_pagination_links_do_not_contain_the_token(tool: Tool) -> None:
     answer = await tool.read("/api/v1/users/42/page_views", access_token="x", api_key="y", a="b")
     assert "access_token" not in answer.headers["link"]
@@ -247,7 +296,9 @@ async def test_student_summaries_have_canvas_levels(services: Services, tool: To
     ("views", "levels"),
     [
         ([5], [3]), ([0], [0]), ([1, 3], [2, 3]), ([0, 0, 4], [0, 0, 3]),
-        ([1, 2, 3, 4], [1, 2, 2, 3]), ([2, 4, 6, 8, 10, 12], [1, 2, 2, 2, 3, 3]),
+        ([1, 2, 3, 4], [1, 2, 2, 3]), ([2, 4, 6, 8, 10, 12], [1, 2, 2, 2, 2, 3]),
+        ([1, 1, 3, 3, 5, 5], [2, 2, 2, 2, 3, 3]), ([2, 4, 8, 16, 32], [1, 2, 2, 2, 3]),
+        ([1, 2, 4, 8, 16, 32, 64], [1, 2, 2, 2, 2, 3, 3]), ([3, 3, 3], [3, 3, 3]),
     ],
 )  # fmt: skip
 async def test_page_view_level_follows_the_quartiles(
