@@ -67,7 +67,8 @@ class OperatorError(Exception):
 class LRSError(Exception):
     """A request that fails; `detail` is one or two sentences for the client's developer.
 
-    `headers` are response headers, for example Retry-After.
+    `headers` are response headers, for example Retry-After. `reason` is for operators only: what a
+    client must not learn, such as whether a key exists.
     """
 
     status: ClassVar[int] = 500
@@ -84,6 +85,7 @@ class LRSError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.violations = tuple(violations)
+        self.reason = ""
         self.headers = dict(headers or {})
 
     def problem(self) -> dict[str, Any]:

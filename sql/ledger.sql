@@ -293,3 +293,61 @@ from statement
 where partner_id = $1 and sequence > $2 and sequence < $3
 order by sequence desc
 limit $4;
+
+-- name: upsert_attempts
+-- Adds attempts of partners; equal ones are counted in one row.
+insert into access_attempt as existing (
+    partner_id, attempt_hash, status, code, reason, method, path, key, address, request_id,
+    attempts, first_at, last_at
+)
+select *
+from unnest(
+    $1::integer[], $2::bytea[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::timestamptz[]
+) as item (
+    partner_id, attempt_hash, status, code, reason, method, path, key, address, request_id,
+    attempts, first_at, last_at
+)
+order by partner_id, attempt_hash
+on conflict (partner_id, attempt_hash) do update set
+    attempts = existing.attempts + excluded.attempts,
+    last_at = greatest(existing.last_at, excluded.last_at),
+    request_id = excluded.request_id;
+
+-- name: list_attempts
+-- Newest first, before the time and hash of the last row of a page.
+select
+    status, code, reason, method, path, key, address, request_id, attempts, first_at, last_at,
+    attempt_hash
+from access_attempt
+where partner_id = $1
+    and (last_at, attempt_hash)
+        < (coalesce($2::timestamptz, 'infinity'), coalesce($3::bytea, '\x'::bytea))
+order by last_at desc, attempt_hash desc
+limit $4;
+
+-- name: delete_excess_attempts
+-- Keeps the last $2 attempts of a partner, of one client address the last $3.
+delete from access_attempt
+where partner_id = $1
+    and attempt_hash in (
+        select attempt_hash
+        from (
+            select
+                attempt_hash,
+                row_number() over (order by last_at desc, attempt_hash) as number,
+                row_number() over (partition by address order by last_at desc, attempt_hash)
+                    as number_of_address
+            from access_attempt
+            where partner_id = $1
+        ) as attempt
+        where number > $2 or number_of_address > $3
+    );
+
+-- name: list_partners_of_keys
+-- The partners of credentials, by key.
+select key, partner_id from credential where key = any($1::text[]);
+
+-- name: list_partners_of_names
+-- The partners with these names.
+select name, partner_id from partner where name = any($1::text[]);

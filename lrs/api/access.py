@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from lrs.api.admission import admission
 from lrs.api.request_parsing import header, services
+from lrs.api.request_record import record_of
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import Forbidden
@@ -40,6 +41,7 @@ async def identify(request: Request, authorization: str | None, schemes: frozens
             authorization, schemes, client_address(request)
         )
     admission(request.scope).identify(caller.key, caller.partner)
+    record_of(request.scope).identify(caller, caller.key)
     services(request).ledger.used(caller.partner_id, caller.key)
     return caller
 

@@ -21,11 +21,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import access, request_parsing, urls
+from lrs.api.request_record import record_of
 from lrs.api.responses import json_response
-from lrs.auth import credential_secrets, scopes
+from lrs.auth import credential_secrets, scopes, tried_key
 from lrs.auth.authenticate import REALM, CredentialProof, parse_basic
 from lrs.auth.signing_keys import CACHE_SECONDS
-from lrs.errors import MalformedJSON, Unauthorized
+from lrs.errors import BadRequest, LRSError, MalformedJSON, Unauthorized
 from lrs.store.registry import Credential
 from lrs.xapi import strict_json
 
@@ -47,6 +48,8 @@ async def post_token(request: Request) -> Response:
     try:
         return await _issue(request)
     except OAuth2Error as error:
+        record = record_of(request.scope)
+        record.error = record.error or _as_error(error)
         status, content, headers = error()
         return json_response(content, status, dict(headers))
 
@@ -55,6 +58,8 @@ async def _issue(request: Request) -> Response:
     form = _parse_form(request, await request_parsing.read_body(request, _MAX_BODY_BYTES))
     secret_hash, credential = await _authenticate_client(request, form)
     services = request_parsing.services(request)
+    record_of(request.scope).identify(credential, credential.key)
+    services.ledger.used(credential.partner_id, credential.key)
     await access.charge(request, services.authenticator.subjects(credential))
     _check_grant_type(form.get("grant_type"))
     granted = _grant_scopes(credential, form.get("scope"))
@@ -65,6 +70,12 @@ async def _issue(request: Request) -> Response:
         "scope": " ".join(sorted(granted)),
     }
     return json_response(content, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
+
+
+def _as_error(error: OAuth2Error) -> LRSError:
+    """An error of the token endpoint for log and ledger."""
+    kind = Unauthorized if error.status_code == 401 else BadRequest
+    return kind(error.description or error.error)
 
 
 def _check_grant_type(grant_type: str | None) -> None:
@@ -103,6 +114,7 @@ async def _authenticate_client(request: Request, form: dict[str, str]) -> tuple[
     The methods are client_secret_basic and client_secret_post.
     """
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    proof: CredentialProof | None = None
     try:
         if scheme:
             if scheme.lower() != "basic" or "client_secret" in form:
@@ -119,6 +131,8 @@ async def _authenticate_client(request: Request, form: dict[str, str]) -> tuple[
         address = access.client_address(request)
         return secret_hash, await authenticator.authenticate_client(proof, address)
     except Unauthorized as error:
+        record = record_of(request.scope)
+        record.error, record.tried_key = error, tried_key.mask(proof.key) if proof else None
         raise _InvalidClient(error.detail, status_code=401) from None
 
 

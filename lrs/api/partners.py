@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import access, batch_results, content_coding, request_parsing, statement_list
+from lrs.api.request_record import record_of
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import Forbidden, TokenExpired
@@ -23,6 +24,7 @@ async def post_statements(request: Request) -> Response:
     parser = StatementParser(services.settings.max_statement_bytes)
     context = access.ingest_context(caller, organization, version, source="statements")
     outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)
+    record_of(request.scope).outcomes = outcomes
     ids = [outcome.statement_id for outcome in outcomes]
     return batch_results.response(outcomes, is_batch=is_batch, dry_run=dry_run, stored=ids)
 
@@ -50,6 +52,7 @@ async def post_track(request: Request) -> Response:
         accepts_duplicates=caller.partner_settings.duplicate_track_event_status == 200,
     )
     outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)
+    record_of(request.scope).outcomes = outcomes
     stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in outcomes]
     return batch_results.response(
         outcomes, is_batch=is_batch, dry_run=dry_run, stored=stored if is_batch else stored[0]

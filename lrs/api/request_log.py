@@ -14,6 +14,7 @@ from secrets import token_hex
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lrs.api import request_ledger
 from lrs.api.request_parsing import header
 from lrs.observability import metrics
 from lrs.observability.logs import request_id
@@ -89,6 +90,9 @@ def _request_histogram(path: str) -> Histogram:
 
 
 def _record(scope: Scope, status: int, seconds: float) -> None:
+    services = scope.get("services")
+    if status >= 400 and services is not None:
+        request_ledger.add(scope, status, services.ledger)
     route = scope.get("route")
     path = route.path if route else "none"
     method = scope["method"] if scope["method"] in _METHODS else "other"
@@ -103,5 +107,6 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
                 "status": status,
                 "ms": round(seconds * 1000, 2),
                 "client": (scope.get("client") or ("",))[0],
+                **request_ledger.log_fields(scope, status),
             },
         )

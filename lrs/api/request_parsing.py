@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.types import Message, Scope
 
 from lrs.api import time_limit
+from lrs.api.request_record import record_of
 from lrs.api.services import Services
 from lrs.errors import (
     BadRequest,
@@ -31,6 +32,9 @@ FORM = "application/x-www-form-urlencoded"
 
 # Some clients send the charset as Content-Encoding.
 _NO_ENCODING = frozenset({"identity", "utf-8", "utf8"})
+
+MAX_RECORDED_BYTES = 16_384
+"""A body up to this size is kept for the ledger until the request ends."""
 
 _VERSIONS = re.compile(r"([12])\.0(\.[0-9]+)?")
 _DIGITS = re.compile("[0-9]{1,18}")
@@ -148,7 +152,12 @@ async def read_body(request: Request, limit: int, codings: Collection[str] = ())
         if size > limit:
             raise too_large(limit)
     time_limit.restart(request.scope)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    record = record_of(request.scope)
+    record.body_size = size
+    if size <= MAX_RECORDED_BYTES:
+        record.body = body
+    return body
 
 
 async def body_chunks(request: Request, limit: int) -> AsyncIterator[bytes]:

@@ -17,7 +17,8 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from lrs.api import paths, problem_details, time_limit, urls
 from lrs.api.admission import MAX_UNSLICED_BYTES, admission
 from lrs.api.request_parsing import raw_path
-from lrs.errors import MethodNotAllowed, NotFound
+from lrs.api.request_record import record_of
+from lrs.errors import LRSError, MethodNotAllowed, NotFound
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -110,8 +111,11 @@ class Router(routing.Router):
             if not limit.is_exceeded:
                 raise
             limit.task.uncancel()
-            return problem_details.render(time_limit.exceeded(scope, TimeoutError()))
+            record_of(scope).error = exceeded = time_limit.exceeded(scope, TimeoutError())
+            return problem_details.render(exceeded)
         except Exception as error:
+            if isinstance(error, LRSError):
+                record_of(scope).error = error
             response = problem_details.render(error)
             # Requests can share one error instance; without this its traceback grows.
             error.__traceback__ = None

@@ -182,18 +182,20 @@ class Authenticator:
         credential = await registry.find_credential(self._database, proof.key)
         now = datetime.now(UTC)
         if credential is None:
-            raise _invalid_credentials()
+            raise _invalid_credentials("no credential has this key")
         if proof.secret_hash is not None and not (
             credential.kind == proof.kind
             and credential_secrets.matches_any(proof.secret_hash, credential.secret_hashes(now))
         ):
-            raise _invalid_credentials()
+            raise _invalid_credentials(_mismatch(proof, credential))
         if proof.secret_id is not None and not _is_secret_valid(proof.secret_id, credential, now):
             raise Unauthorized(
                 "The access token ended with the secret it was issued with.", headers=INVALID_TOKEN
             )
         if not credential.is_active(now):
-            raise Unauthorized("The credential is revoked or expired.", headers=INVALID_TOKEN)
+            error = Unauthorized("The credential is revoked or expired.", headers=INVALID_TOKEN)
+            error.reason = f"the credential is {'revoked' if credential.revoked_at else 'expired'}"
+            raise error
         return credential
 
     async def _prove(self, scheme: str, authorization: str, address: str | None) -> CredentialProof:
@@ -247,10 +249,10 @@ def parse_basic(value: str, decode: Callable[[str], str] = str) -> CredentialPro
     try:
         text = base64.b64decode(value, validate=True).decode()
     except ValueError:
-        raise _invalid_credentials() from None
+        raise _invalid_credentials("the Basic credentials are not base64") from None
     key, colon, secret = text.partition(":")
     if not colon:
-        raise _invalid_credentials()
+        raise _invalid_credentials("the Basic credentials have no colon after the key")
     return CredentialProof(decode(key), "client", credential_secrets.hash_secret(decode(secret)))
 
 
@@ -274,8 +276,22 @@ def _challenge(schemes: frozenset[str]) -> str:
     return ", ".join(_CHALLENGES[scheme] for scheme in sorted(schemes))
 
 
-def _invalid_credentials() -> Unauthorized:
-    return Unauthorized("Invalid credentials.", headers=INVALID_TOKEN)
+def _invalid_credentials(reason: str) -> Unauthorized:
+    """The error for a client, which does not learn the reason."""
+    error = Unauthorized("Invalid credentials.", headers=INVALID_TOKEN)
+    error.reason = reason
+    return error
+
+
+def _mismatch(proof: CredentialProof, credential: Credential) -> str:
+    """Why the secret of a proof is refused, for operators."""
+    if credential.kind != proof.kind:
+        expected = {"client": "key and secret", "bearer": "a static token"}[credential.kind]
+        return f"the credential is of kind {credential.kind}: it needs {expected}"
+    previous = credential.previous_secret_hash
+    if previous and credential_secrets.matches_any(proof.secret_hash or b"", [previous]):
+        return "the secret was replaced by a rotation"
+    return "wrong secret"
 
 
 def _caller(

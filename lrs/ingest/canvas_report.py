@@ -98,7 +98,7 @@ class CanvasReports:
                 fallback_id=request_id if statement_id else None,
                 report_key=_report_key(callback, report),
             )
-            self.pipeline.record(_context(callback), [report.text], [outcome])
+            self.pipeline.record(report_context(callback), [report.text], [outcome])
             return True
         return await self._insert_once(callback, report)
 
@@ -116,7 +116,7 @@ class CanvasReports:
         if outcome.kind == "conflict" and await self._is_from_other_launch(callback, statement_id):
             launch_id = canvas_callbacks.launch_id(statement_id, callback.launch)
             outcome = await self._submit(callback, report, launch_id, reuses_id=True)
-        self.pipeline.record(_context(callback), [report.text], [outcome])
+        self.pipeline.record(report_context(callback), [report.text], [outcome])
         return outcome.kind != "conflict"
 
     async def _is_from_other_launch(self, callback: SignedCallback, statement_id: str) -> bool:
@@ -159,7 +159,7 @@ class CanvasReports:
 
         (outcome,) = await self.pipeline.submit(
             [report.text],
-            _context(callback),
+            report_context(callback),
             parse,
             nonce=callback.nonce,
             report_key=report_key,
@@ -188,7 +188,8 @@ def _request_id(callback: SignedCallback, report: CallbackReport) -> str:
     )
 
 
-def _context(callback: SignedCallback) -> IngestContext:
+def report_context(callback: SignedCallback) -> IngestContext:
+    """What the statement of a report takes from its tool."""
     tool = callback.tool
     authority = canvas_launches.authority(tool.home_page, tool.name)
     authority_key = index_keys.agent_key(authority)

@@ -99,22 +99,26 @@ class RefusalBuffer:
         outcome: str,
         error: LRSError,
         reason: tuple[str, str],
-        item: bytes,
+        item: bytes | None,
         *,
+        size: int,
         index: int | None,
         statement_id: str | None,
         request_id: str,
         at: float,
     ) -> None:
-        """Keeps a refused item, unless its partner has too many; `at` in seconds since 1970."""
+        """Keeps a refused item of `size` bytes, unless its partner has too many.
+
+        `at` is in seconds since 1970.
+        """
         if not self._is_sampled(origin.partner_id, reason, int(at)):
             return
         buffer = self._partners.setdefault(origin.partner_id, _PartnerBuffer([]))
         kept = None
-        if origin.keeps_items and self._max_item_bytes:
+        if item is not None and origin.keeps_items and self._max_item_bytes:
             kept = bytes(item[: self._max_item_bytes])
-        size = 1000 + len(kept or b"") + 200 * len(error.violations)
-        if not self._has_room(buffer, size):
+        buffered = 1000 + len(kept or b"") + 200 * len(error.violations)
+        if not self._has_room(buffer, buffered):
             return
         buffer.refusals.append(
             NewRefusal(
@@ -133,11 +137,11 @@ class RefusalBuffer:
                 request_id,
                 problem_text(error),
                 kept,
-                len(item),
+                size,
             )
         )
-        buffer.bytes += size
-        self._bytes += size
+        buffer.bytes += buffered
+        self._bytes += buffered
 
     def _is_sampled(self, partner_id: int, reason: tuple[str, str], second: int) -> bool:
         if second != self._second:

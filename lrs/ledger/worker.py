@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from lrs.errors import LRSError
+from lrs.ledger.attempts import AttemptBuffer
 from lrs.ledger.counters import Counters, hour_of, limit_names
 from lrs.ledger.refusals import (
     Origin,
@@ -64,10 +65,15 @@ class Ledger:
         self._last_used: dict[UseKey, float] = {}
         self._last_refused: dict[UseKey, float] = {}
         self._changed: set[int] = set()
+        self.attempts = AttemptBuffer()
         self._authority_names: dict[int, dict[int, str]] = {}
         self._max_refusals = max_refusals
         self._refusal_ttl_seconds = refusal_ttl_seconds
         self._lock = asyncio.Lock()
+
+    def now(self) -> float:
+        """The time, in seconds since 1970."""
+        return self._clock()
 
     def used(self, partner_id: int, credential: str) -> None:
         """A credential or tool has authenticated a request."""
@@ -93,14 +99,19 @@ class Ledger:
         origin: Origin,
         outcome: str,
         error: LRSError,
-        item: bytes,
+        item: bytes | None,
         *,
+        size: int | None = None,
         index: int | None = None,
         statement_id: str | None = None,
     ) -> None:
-        """Counts and keeps a refused item; without an index, the request as a whole."""
+        """Counts and keeps a refused item; without an index, the request as a whole.
+
+        `size` is that of the item if it is not there or not complete.
+        """
         now, reason = self._clock(), reason_of(error)
-        self.count(origin, outcome, 1, len(item), reason)
+        size = len(item or b"") if size is None else size
+        self.count(origin, outcome, 1, size, reason)
         self._last_refused[origin.partner_id, origin.credential] = now
         self._refusals.add(
             origin,
@@ -108,6 +119,7 @@ class Ledger:
             error,
             reason,
             item,
+            size=size,
             index=index,
             statement_id=statement_id,
             request_id=logs.request_id.get() or "",
@@ -128,6 +140,7 @@ class Ledger:
             await _attempt("write counts", self._write_counts)
             await _attempt("write the use of credentials", self._write_uses)
             await _attempt("write refusals", self._write_refusals)
+            await _attempt("write attempts", lambda: self.attempts.write(self._database))
             await _attempt("count statements", self._count_changed)
 
     async def sweep(self) -> None:

@@ -6,7 +6,9 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from lrs.api.services import Services
+from lrs.store import attempts as attempt_store
 from lrs.store import intake_lists, refusals
+from lrs.store.attempts import AttemptCount
 from lrs.store.intake import IntakeCount
 from lrs.store.refusals import Refusal
 from tests.support.partners import Partner
@@ -40,3 +42,9 @@ async def kept(services: Services, partner: Partner) -> list[Refusal]:
         for row in reversed(page)
     ]
     return [refusal for refusal in result if refusal]
+
+
+async def attempts(services: Services, partner_id: int) -> list[AttemptCount]:
+    """The denied requests of a partner, the last one first."""
+    await services.ledger.write()
+    return await attempt_store.fetch_page(services.database, partner_id, limit=10_000)

@@ -16,10 +16,12 @@ from starlette.responses import Response
 from lrs.api import access, problem_details, request_parsing
 from lrs.api.admission import admission
 from lrs.api.canvas import urls
+from lrs.api.request_record import record_of
 from lrs.api.responses import json_response
 from lrs.auth.oauth1 import SignedRequest
-from lrs.errors import LRSError, MalformedJSON
-from lrs.ingest.canvas_report import NotJSON, ReportParser
+from lrs.errors import BadRequest, LRSError, MalformedJSON, Unauthorized
+from lrs.ingest.canvas_report import NotJSON, ReportParser, report_context
+from lrs.store.intake import subject_name
 from lrs.store.nonces import NonceReused
 from lrs.xapi import canvas_callbacks
 from lrs.xapi.canvas_callbacks import NothingToCount
@@ -51,8 +53,10 @@ async def _respond(request: Request, parse: ReportParser, *, requires_json: bool
     except InvalidDuration as error:
         return _error_response(422, str(error))
     except NonceReused:
+        record_of(request.scope).error = Unauthorized(DUPLICATE_NONCE)
         return _error_response(401, DUPLICATE_NONCE)
     except LRSError as error:
+        record_of(request.scope).error = error
         problem_details.log_cause(error)
         if error.status == 500:
             return _internal_error()
@@ -75,9 +79,17 @@ async def _store(request: Request, parse: ReportParser, *, requires_json: bool) 
         _signed_request(request, body),
         access.client_address(request),
     )
+    tool = subject_name(callback.tool.name, is_tool=True)
+    record_of(request.scope).identify(callback.tool, tool)
+    services.ledger.used(callback.tool.partner_id, tool)
     await access.charge(request, callback.subjects)
     is_json = _is_json(request) or not requires_json
-    await services.canvas_reports.store(callback, parse, value, body, is_json=is_json)
+    try:
+        await services.canvas_reports.store(callback, parse, value, body, is_json=is_json)
+    except (NotJSON, NothingToCount, InvalidDuration) as error:
+        problem = BadRequest(str(error) or "The body must be application/json.")
+        services.ledger.refuse(report_context(callback).origin, "invalid", problem, body)
+        raise
 
 
 def _json_value(request: Request, body: bytes) -> Any:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs.api import problem_details, request_parsing
+from lrs.api.request_record import record_of
 from lrs.api.responses import CONSISTENT_THROUGH, REPORTS_THROUGH, timestamp
 from lrs.api.services import Services
 from lrs.api.xapi import alternate_syntax
@@ -80,6 +81,7 @@ class XAPIMiddleware:
         try:
             receive = await alternate_syntax.unwrap(Request(scope, receive))
         except LRSError as error:
+            record_of(scope).error = error
             await problem_details.response(error)(scope, receive, send)
             return
         if scope["method"] == "HEAD":

@@ -18,6 +18,7 @@ from lrs.api import (
     statement_list,
 )
 from lrs.api.access import BASIC_OR_BEARER
+from lrs.api.request_record import record_of
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -111,9 +112,11 @@ async def _store(
     context = access.ingest_context(caller, None, version, source="xapi")
     if parser.statement_id:
         context = replace(context, requested_id=parser.statement_id)
-    return await services.pipeline.submit(
+    outcomes = await services.pipeline.submit(
         items, context, parser, atomic=True, in_thread=has_attachments
     )
+    record_of(request.scope).outcomes = outcomes
+    return outcomes
 
 
 def _check_attachments(items: Sequence[bytes], parser: StatementParser) -> None:

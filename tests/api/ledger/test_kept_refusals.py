@@ -28,7 +28,7 @@ ERROR = InvalidStatement("wrong", violations=[Violation("/verb", "is wrong", "Da
 def add(buffer: RefusalBuffer, pointer: str = "/verb", at: float = 1e9, size: int = 10) -> None:
     buffer.add(
         ORIGIN, "invalid", ERROR, ("invalid-statement", pointer), b"x" * size,
-        index=0, statement_id=None, request_id="r", at=at,
+        size=size, index=0, statement_id=None, request_id="r", at=at,
     )  # fmt: skip
 
 
