@@ -131,11 +131,11 @@ with item as (
     from unnest(
         $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::text[], $11::text[], $12::jsonb[], $13::bigint[], $14::text[], $15::text[],
-        $16::text[]
+        $16::text[], $17::text[]
     ) with ordinality as item (
         content_key, activity_id, has_events, type, extracted_type, default_type, defined_type,
         title, technology, topic, attributes, parent_key, extracted_title, default_title, source,
-        ordinal
+        track_content_id, ordinal
     )
     left join lateral (
         select content_id, type, extracted_type
@@ -155,6 +155,7 @@ updated as (
         ),
         extracted_title = coalesce(item.extracted_title, content_item.extracted_title),
         source = coalesce(item.source, content_item.source),
+        track_content_id = coalesce(item.track_content_id, content_item.track_content_id),
         technology = item.technology,
         topic = item.topic,
         attributes = item.attributes,
@@ -165,7 +166,7 @@ updated as (
             content_item.type, content_item.extracted_type, content_item.defined_type,
             content_item.title, content_item.technology, content_item.topic,
             content_item.attributes, content_item.parent_key, content_item.extracted_title,
-            content_item.source
+            content_item.source, content_item.track_content_id
         ) is distinct from (
             item.reported_type, coalesce(item.extracted_type, content_item.extracted_type),
             item.defined_type,
@@ -175,18 +176,19 @@ updated as (
             item.technology, item.topic, item.attributes,
             coalesce(item.parent_key, content_item.parent_key),
             coalesce(item.extracted_title, content_item.extracted_title),
-            coalesce(item.source, content_item.source)
+            coalesce(item.source, content_item.source),
+            coalesce(item.track_content_id, content_item.track_content_id)
         )
 ),
 inserted as (
     insert into content_item
         (partner_id, content_key, activity_id, type, extracted_type, defined_type, title,
-        technology, topic, attributes, parent_key, extracted_title, source)
+        technology, topic, attributes, parent_key, extracted_title, source, track_content_id)
     select
         $1, item.content_key, item.activity_id, item.reported_type, item.extracted_type,
         item.defined_type, coalesce(item.title, item.extracted_title, item.default_title),
         item.technology, item.topic, item.attributes, item.parent_key, item.extracted_title,
-        item.source
+        item.source, item.track_content_id
     from item
     where item.has_events and item.content_id is null
     order by item.ordinal
@@ -214,6 +216,7 @@ set
     defined_type = null,
     extracted_title = null,
     source = null,
+    track_content_id = null,
     parent_key = null
 where partner_id = $1;
 

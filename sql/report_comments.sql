@@ -2,7 +2,7 @@
 -- which a test holds this to. The names are those of the schema that the search path names.
 
 comment on column assessment_dim.assessment_id is 'assigned at the first appearance of the assessment; stable';
-comment on column assessment_dim.title is 'definition, name: English if present';
+comment on column assessment_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column assessment_dim.slug is 'definition, extension http://datacamp.com/slug';
 comment on column assessment_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column assessment_dim.id is 'assessment_id';
@@ -44,7 +44,7 @@ comment on column assignment_fact.email_sent_at is 'no source: null';
 comment on column assignment_fact.reminder_sent_at is 'no source: null';
 
 comment on column certification_dim.certification_id is 'assigned at the first appearance of the certification; stable';
-comment on column certification_dim.certification_name is 'definition, name: English if present';
+comment on column certification_dim.certification_name is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column certification_dim.certification_version is 'definition, extension http://datacamp.com/version';
 
 comment on column certification_fact.group_id is 'the group of the statements'' organization';
@@ -67,7 +67,7 @@ comment on column certification_fact.is_passed_challenges is 'no source: null';
 comment on column certification_fact.is_passed_exams is 'no source: null';
 
 comment on column exercise_dim.exercise_id is 'assigned at the first appearance of the exercise; stable';
-comment on column exercise_dim.title is 'definition, name: English if present';
+comment on column exercise_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column exercise_dim.type is 'definition, extension http://datacamp.com/exerciseType, else interactionType';
 comment on column exercise_dim.number is 'definition, extension http://datacamp.com/number';
 comment on column exercise_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
@@ -94,7 +94,7 @@ comment on column exercise_fact.time_spent is 'result.duration of the day, in se
 comment on column exercise_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
 comment on column chapter_dim.chapter_id is 'assigned at the first appearance of the chapter; stable';
-comment on column chapter_dim.title is 'definition, name: English if present';
+comment on column chapter_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column chapter_dim.slug is 'definition, extension http://datacamp.com/slug';
 comment on column chapter_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
 comment on column chapter_dim.technology is 'the course''s, else the chapter''s own';
@@ -117,7 +117,7 @@ comment on column chapter_fact.time_spent is 'result.duration of the day, in sec
 comment on column chapter_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
 comment on column course_dim.course_id is 'assigned at the first appearance of the course; stable';
-comment on column course_dim.title is 'definition, name: English if present';
+comment on column course_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column course_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column course_dim.topic is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary does not list as a technology';
 comment on column course_dim.course_xp is 'definition, extension http://datacamp.com/xp: the maximum; the vendor''s xp';
@@ -137,7 +137,7 @@ comment on column course_fact.time_spent is 'result.duration of the day; of trac
 comment on column course_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
 comment on column practice_dim.practice_id is 'assigned at the first appearance of the practice; stable';
-comment on column practice_dim.title is 'definition, name: English if present';
+comment on column practice_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column practice_dim.status is 'definition, extension http://datacamp.com/status';
 comment on column practice_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column practice_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
@@ -153,7 +153,7 @@ comment on column practice_fact.time_spent is 'result.duration of the day, in se
 comment on column practice_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
 comment on column project_dim.project_id is 'assigned at the first appearance of the project; stable';
-comment on column project_dim.title is 'definition, name: English if present';
+comment on column project_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column project_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column project_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
 comment on column project_dim.nb_hours_needed is 'definition, extension http://datacamp.com/nbHoursNeeded';
@@ -192,7 +192,7 @@ comment on column track_content_fact.nb_seconds is 'the learner''s time on the c
 comment on column track_dim.track_version_id is 'the track''s id: a track has one version';
 comment on column track_dim.track_id is 'assigned at the first appearance of the track; stable';
 comment on column track_dim.version_number is 'definition, extension http://datacamp.com/versionNumber';
-comment on column track_dim.title is 'definition, name: English if present';
+comment on column track_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column track_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column track_dim.category is 'definition, extension http://datacamp.com/category';
 comment on column track_dim.short_description is 'definition, extension http://datacamp.com/shortDescription';
@@ -221,7 +221,7 @@ comment on column publication_fact.nb_seconds is 'result.duration of viewed on t
 comment on column publication_fact.viewer_type is 'creator if actor is who created it, else viewer';
 
 comment on column workspace_dim.workspace_id is 'assigned at the first appearance of the workspace; stable';
-comment on column workspace_dim.workspace_title is 'definition, name: English if present';
+comment on column workspace_dim.workspace_title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column workspace_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column workspace_dim.owner_type is 'definition, extension http://datacamp.com/ownerType';
 comment on column workspace_dim.category is 'definition, extension http://datacamp.com/category';
@@ -263,9 +263,9 @@ comment on column team_dim.deleted_date is 'people import, team rows: deleted_da
 comment on column team_dim.id is 'team_id';
 
 comment on column user_dim.user_id is 'assigned at the first appearance or import; stable';
-comment on column user_dim.first_name is 'people import, user rows: first_name';
-comment on column user_dim.last_name is 'people import, user rows: last_name';
-comment on column user_dim.email is 'people import, user rows: email; of others, from actor.mbox';
+comment on column user_dim.first_name is 'people import, user rows: first_name; without any name there, from actor.name';
+comment on column user_dim.last_name is 'people import, user rows: last_name; without any name there, the last word of actor.name, or what precedes its comma';
+comment on column user_dim.email is 'people import, user rows: email; else any mbox of the learner';
 comment on column user_dim.slug is 'people import, user rows: slug';
 comment on column user_dim.id is 'user_id';
 
@@ -290,3 +290,74 @@ comment on column date_dim.id is 'date_id';
 
 comment on column user_team_bridge.user_id is 'people import, membership rows: user';
 comment on column user_team_bridge.team_id is 'people import, membership rows: team, if today is within from and to';
+
+comment on column content_dim.content_id is 'assigned at the first appearance of the content item; stable. Equals course_id and its like in the vendor''s tables';
+comment on column content_dim.activity_id is 'object.id: the activity''s IRI; for a callback, the course of the launch';
+comment on column content_dim.track_content_id is 'content_id of a track event';
+comment on column content_dim.type is 'definition, type: by the vocabulary, else as IRI; without one, reported_type';
+comment on column content_dim.reported_type is 'the type of the vendor''s tables that have the content item: that of the definition, of the statement or the default of the partner; null for none';
+comment on column content_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
+comment on column content_dim.parent_id is 'content_id of the parent: definition, extension parentId; else the first of context.contextActivities.parent';
+comment on column content_dim.parent_title is 'title of the parent';
+comment on column content_dim.source is 'the source of the newest statement: xapi, track or canvas';
+comment on column content_dim.url is 'definition, moreInfo; else the activity''s IRI, if it is an address';
+comment on column content_dim.deleted_at is 'when the content item was deleted; the vendor''s tables have -1 for it';
+
+comment on column content_fact.user_id is 'the learner: actor; user of a track event';
+comment on column content_fact.content_id is 'as in content_dim';
+comment on column content_fact.date_id is 'the day of timestamp, as yyyymmdd';
+comment on column content_fact.group_id is 'the group of the organization; without one, the partner''s';
+comment on column content_fact.organization is 'the organization: path of the statements, or orgid of a track event; null for none';
+comment on column content_fact.time_spent is 'result.duration of the day, in seconds';
+comment on column content_fact.xp is 'result or context, extension http://datacamp.com/xp: the sum of the day';
+comment on column content_fact.score is 'result.score: the last of the day';
+comment on column content_fact.progress is 'progress in percent: the last of the day; 100 once completed';
+comment on column content_fact.status is 'by the end of the day: completed, in_progress or not_started';
+comment on column content_fact.is_member is 'whether the learner was a member of the group on the day, or is in no group: the vendor''s facts have these days only';
+
+comment on column learner_dim.user_id is 'as in user_dim';
+comment on column learner_dim.external_id is 'people import, user rows: user';
+comment on column learner_dim.name is 'the imported first and last name; else actor.name; else email, external_id or another identifier. Never null';
+comment on column learner_dim.first_name is 'as in user_dim';
+comment on column learner_dim.last_name is 'as in user_dim';
+comment on column learner_dim.email is 'as in user_dim';
+comment on column learner_dim.organization is 'the groups of today''s memberships; without any, the organizations of the learner''s records. Several are separated by a comma';
+comment on column learner_dim.identifiers is 'all identifiers, as JSON array of objects with kind, value and home_page';
+
+comment on column learner_identifier_dim.user_id is 'as in user_dim';
+comment on column learner_identifier_dim.kind is 'mbox, mbox_sha1sum, openid, account, or track: an account at the partner''s own home page';
+comment on column learner_identifier_dim.identifier is 'the address, digest, OpenID, or name of the account';
+comment on column learner_identifier_dim.home_page is 'of an account';
+comment on column learner_identifier_dim.name is 'actor.name in the newest statement with this identifier that has one';
+comment on column learner_identifier_dim.is_imported is 'whether a people import assigned it';
+
+comment on column learner_record.user_id is 'as in user_dim';
+comment on column learner_record.external_id is 'as in learner_dim; user over HTTP';
+comment on column learner_record.name is 'as in learner_dim';
+comment on column learner_record.email is 'as in user_dim';
+comment on column learner_record.content_id is 'as in content_dim';
+comment on column learner_record.activity_id is 'as in content_dim';
+comment on column learner_record.title is 'as in content_dim';
+comment on column learner_record.type is 'as in content_dim';
+comment on column learner_record.group_id is 'as in content_fact';
+comment on column learner_record.organization is 'as in content_fact';
+comment on column learner_record.status is 'not_started, in_progress or completed; deleted in an increment';
+comment on column learner_record.success is 'result.success, or by the verb: the last value';
+comment on column learner_record.progress is 'progress in percent: the last value; 100 once completed';
+comment on column learner_record.started_at is 'timestamp of the first started, else of the first statement but registered';
+comment on column learner_record.last_activity_at is 'timestamp of the last statement';
+comment on column learner_record.completed_at is 'timestamp of the first completed';
+comment on column learner_record.time_spent is 'result.duration of all statements, in seconds';
+comment on column learner_record.best_score is 'result.score: the highest';
+comment on column learner_record.last_score is 'result.score: the last';
+comment on column learner_record.attempts is 'registrations, and starts without one';
+comment on column learner_record.source is 'the source of the last statement: xapi, track or canvas';
+comment on column learner_record.updated_at is 'when the record last changed';
+
+comment on column uncounted.reason is 'no table for the type, outside the membership, enrolment only; group as actor; agent, group, statement or sub-statement as object';
+comment on column uncounted.statement_id is 'id of a statement that is no work of one learner on one content item; null in a row of a content item';
+comment on column uncounted.content_id is 'as in content_dim';
+comment on column uncounted.activity_id is 'as in content_dim';
+comment on column uncounted.type is 'as in content_dim';
+comment on column uncounted.title is 'as in content_dim';
+comment on column uncounted.statements is 'the number of statements';

@@ -298,7 +298,7 @@ select
     email,
     slug,
     person_id as id
-from person
+from learner
 where partner_id = $1;
 
 -- name: user_team_bridge

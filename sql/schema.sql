@@ -428,11 +428,14 @@ create table content_item (
     extracted_title text,
     -- The source of its newest statement: xapi, track or canvas; null without one.
     source text,
+    -- The content_id in the newest track event of the content item; null without one.
+    track_content_id text,
     primary key (partner_id, content_id)
 );
 create unique index content_item_by_key on content_item (partner_id, content_key);
 create index content_item_by_parent on content_item (partner_id, parent_key)
     where parent_key is not null;
+create index content_item_without_table on content_item (partner_id, content_id) where type is null;
 
 -- The content items of tracks.
 create table track_content (
@@ -674,6 +677,8 @@ create table content_count (
     content_id integer not null,
     primary key (partner_id, content_id)
 ) with (fillfactor=70);
+create index content_count_uncounted on content_count (partner_id, content_id)
+    where enrolments > 0 or outside_membership > 0;
 
 -- Statements that are no work of one learner on one content item, without voided and voiding ones.
 create table statement_without_event (
@@ -910,3 +915,25 @@ create table tool_counter (
     reused_ids bigint not null,
     primary key (partner_id, tool)
 ) with (fillfactor=70);
+
+-- Identifiers in their parts; an account at the home page of the partner is a track user.
+create view learner_identifier as
+select identifier.partner_id,
+   identifier.person_id,
+       case
+           when account.parts is null then split_part(identifier.identity, ' ', 1)
+           when account.parts[1] = partner.home_page then 'track'
+           else 'account'
+       end as kind,
+       case
+           when account.parts is not null then account.parts[2]
+           when identifier.identity ~~ 'mbox mailto:%' then substring(identifier.identity from 13)
+           else "substring"(identifier.identity, '^[^ ]+ (.*)$')
+       end as value,
+   account.parts[1] as home_page,
+   identifier.name,
+   identifier.imported
+  from identifier
+    join partner on partner.partner_id = identifier.partner_id
+    cross join lateral ( select regexp_match(identifier.identity, '^account ([^ ]+) (.*)$') as parts
+        offset 0) account;

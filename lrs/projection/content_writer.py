@@ -74,6 +74,7 @@ async def upsert_contents(
                 inferred_content.title,
                 title_of_iri(activity),
                 inferred_content.source,
+                inferred_content.track_content_id,
             )
         )
     if not items:

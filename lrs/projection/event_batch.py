@@ -29,13 +29,15 @@ class ProjectedStatement(NamedTuple):
 class InferredContent(NamedTuple):
     """What statements say of a content item beside its definition.
 
-    `title` is that of track events, `source` the source of the newest statement.
+    `title` and `track_content_id` are those of track events, `source` is the source of the newest
+    statement.
     """
 
     type: str | None = None
     parent: str | None = None
     title: str | None = None
     source: str | None = None
+    track_content_id: str | None = None
 
     def merged_over(self, earlier: InferredContent | None) -> InferredContent:
         """These values, and the earlier ones where these are None."""
@@ -107,7 +109,13 @@ def _add_event(
     batch.organizations.add(event.organization)
     batch.record(
         extracted.content,
-        InferredContent(extracted.type, extracted.parent, extracted.title, event.source),
+        InferredContent(
+            extracted.type,
+            extracted.parent,
+            extracted.title,
+            event.source,
+            extracted.track_content_id,
+        ),
     )
     if extracted.parent:
         batch.record(extracted.parent, InferredContent(extracted.parent_type))

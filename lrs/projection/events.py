@@ -68,9 +68,10 @@ class ExtractedEvent(NamedTuple):
     """An event, and what its statement contains about its learner and content item.
 
     `identity` identifies the learner, `name` is the learner's in this statement. `content` and
-    `parent` are activity ids. `title` is that of a track event; it applies until a definition has a
-    name, as `type` and `parent_type` until a definition has a type; only a definition makes a
-    track. `context_activities` are the activities in the context, which may be tracks.
+    `parent` are activity ids. `title` and `track_content_id` are those of a track event. `title`
+    applies until a definition has a name, `type` and `parent_type` until a definition has a type;
+    only a definition makes a track. `context_activities` are the activities in the context, which
+    may be tracks.
     """
 
     event: Event
@@ -82,6 +83,7 @@ class ExtractedEvent(NamedTuple):
     parent: str | None = None
     parent_type: str | None = None
     context_activities: tuple[str, ...] = ()
+    track_content_id: str | None = None
 
 
 def extract_event(
@@ -112,8 +114,19 @@ def extract_event(
     )
     if source != "xapi":
         activity_type = vocabulary.types.get(content.get("definition", _EMPTY).get("type"))
-        title = _title(extensions[TRACK_EVENT]) if source == "track" else None
-        return ExtractedEvent(event, identity, content["id"], name, title, activity_type)
+        title = content_id = None
+        if source == "track" and isinstance(tracked := extensions[TRACK_EVENT], dict):
+            title = _text_member(tracked, "title") or _text_member(tracked, "name")
+            content_id = _text_member(tracked, "content_id")
+        return ExtractedEvent(
+            event,
+            identity,
+            content["id"],
+            name,
+            title,
+            activity_type,
+            track_content_id=content_id,
+        )
     relations = _relations(target, context, vocabulary)
     return ExtractedEvent(event, identity, target["id"], name, None, None, *relations)
 
@@ -142,13 +155,10 @@ def person_name(actor: Json) -> str | None:
     return _normal_name(name) if name and len(name) <= 4 * _MAX_NAME else None
 
 
-def _title(event: Any) -> str | None:
-    """The title in a track event: its property `title`, or else `name`."""
-    for member in ("title", "name") if isinstance(event, dict) else ():
-        text = event.get(member)
-        if isinstance(text, str) and text.strip():
-            return " ".join(text.split())
-    return None
+def _text_member(track_event: Json, member: str) -> str | None:
+    """A text in a track event without surrounding blanks; None without one."""
+    text = track_event.get(member)
+    return text.strip() or None if isinstance(text, str) else None
 
 
 def _launching_course(context: Json) -> Json | None:

@@ -37,6 +37,8 @@ def metadata(query: ExportQuery) -> dict[str, Any]:
 def _replaces(query: ExportQuery) -> str | list[str]:
     if query.append_only:
         return []
+    if query.by_record:
+        return "records"
     if query.replaced_days is None:
         return "all"
     return [day.isoformat() for day in query.replaced_days]

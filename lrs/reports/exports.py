@@ -19,13 +19,16 @@ from lrs.errors import Overloaded
 from lrs.projection import lag
 from lrs.projection.lag import ReportWatermark
 from lrs.reports import tables
-from lrs.reports.tables import STATEMENTS, Table
+from lrs.reports.tables import LEARNER_RECORD, STATEMENTS, Table
 from lrs.store.keepalive import KeepaliveConnection, session_settings
 from lrs.store.postgres import READER, Database, close_pools, translate_errors
 from lrs.store.statements import sequence
+from lrs.store.statements.partner_keys import key_salt
 from lrs.store.statements.watermark import WatermarkReader
 
 _CHANGED = resources.query("get_last_change")
+_RECORDS_CHANGED = resources.query("get_last_record_change")
+_DELETED_RECORDS = resources.query("list_deleted_records")
 _CHANGED_DAYS = resources.query("list_changed_days")
 _STATEMENTS = resources.query("export_statements")
 
@@ -48,6 +51,7 @@ class ExportQuery:
     watermark       of the rows
     replaced_days   the rows replace those of these days; None replaces the whole table
     append_only     the rows are appended and replace nothing
+    by_record       the rows replace those of the same learner, content item and organization
     """
 
     table: Table
@@ -57,6 +61,7 @@ class ExportQuery:
     watermark: ReportWatermark
     replaced_days: tuple[date, ...] | None = None
     append_only: bool = False
+    by_record: bool = False
 
 
 class Exports:
@@ -162,6 +167,8 @@ class Snapshot:
         """The query for a table; with `since`, for the changes after that cursor."""
         if table is STATEMENTS:
             return self._statements_query(since or EPOCH)
+        if table is LEARNER_RECORD:
+            return await self._records_query(since)
         days = await self._changed_days(since) if since and table.daily else None
         sql = tables.select(table.name)
         arguments: tuple[Any, ...] = (self.partner_id,)
@@ -176,10 +183,29 @@ class Snapshot:
         return ExportQuery(
             STATEMENTS,
             _STATEMENTS,
-            (self.partner_id, start, end),
+            (self.partner_id, start, end, key_salt(self.partner_id)),
             cursor=self.watermark,
             watermark=ReportWatermark(self.watermark, 0.0),
             append_only=True,
+        )
+
+    async def _records_query(self, since: datetime | None) -> ExportQuery:
+        """All records; with `since`, those that changed, and tombstones of the deleted ones."""
+        with translate_errors():
+            changed_at = await self.connection.fetchval(_RECORDS_CHANGED, self.partner_id)
+        cursor, sql = changed_at or since or EPOCH, tables.select(LEARNER_RECORD.name)
+        if since is None:
+            return ExportQuery(
+                LEARNER_RECORD, sql, (self.partner_id,), cursor, self.report_watermark
+            )
+        changed = f"select * from (\n{sql}\n) as record where updated_at > $2"
+        return ExportQuery(
+            LEARNER_RECORD,
+            f"{changed}\nunion all\n({_DELETED_RECORDS})",
+            (self.partner_id, since),
+            cursor,
+            self.report_watermark,
+            by_record=True,
         )
 
     async def _changed_days(self, since: datetime) -> tuple[date, ...] | None:

@@ -1,8 +1,8 @@
-"""The report tables: facts, dimensions and bridges of the vendor's data model, and `statements`.
+"""The report tables: those of the vendor's data model, those of all contents, and `statements`.
 
-`sql/report_facts.sql` and `sql/report_dimensions.sql` have the query of each table,
-docs/report-tables.md the source of each column. A test compares the three with each other and with
-the vendor's document.
+`sql/report_facts.sql` and `sql/report_dimensions.sql` have the query of each of the vendor's
+tables, `sql/report_contents.sql` those of the others, docs/report-tables.md the source of each
+column. A test compares the three with each other and with the vendor's document.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 from lrs import resources
 
 Type = Literal["integer", "double", "text", "boolean", "date", "timestamp"]
-Kind = Literal["fact", "dimension", "bridge", "statements"]
+Kind = Literal["fact", "dimension", "bridge", "records", "list", "statements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table. Rows of a `daily` table belong to a day: an export can contain changed days only."""
+    """A table.
+
+    Rows of a `daily` table belong to a day: an export can contain changed days only.
+    """
 
     name: str
     kind: Kind
@@ -45,8 +48,15 @@ def _table(name: str, description: str, *groups: str, daily: bool = False) -> Ta
 
 
 def _kind(name: str) -> Kind:
-    kinds: dict[str, Kind] = {"fact": "fact", "dim": "dimension", "bridge": "bridge"}
-    return kinds.get(name.rpartition("_")[2], "statements")
+    kinds: dict[str, Kind] = {
+        "fact": "fact",
+        "dim": "dimension",
+        "bridge": "bridge",
+        "record": "records",
+        "uncounted": "list",
+        "statements": "statements",
+    }
+    return kinds[name.rpartition("_")[2]]
 
 
 _WORK = ("timestamp: started_at completed_at", "double: time_spent xp")
@@ -57,7 +67,7 @@ _COURSE = (
     "date: course_launched_date",
 )
 
-REPORTS = (
+_VENDOR = (
     _table(
         "assessment_dim",
         "The assessments.",
@@ -313,11 +323,76 @@ REPORTS = (
     ),
 )
 
+LEARNER_RECORD = _table(
+    "learner_record",
+    "The learner records: status, progress, dates, time and score.",
+    "integer: user_id",
+    "text: external_id name email",
+    "integer: content_id",
+    "text: activity_id title type",
+    "integer: group_id",
+    "text: organization status",
+    "boolean: success",
+    "double: progress",
+    "timestamp: started_at last_activity_at completed_at",
+    "double: time_spent best_score last_score",
+    "integer: attempts",
+    "text: source",
+    "timestamp: updated_at",
+)
+
+_CONTENTS = (
+    _table(
+        "content_dim",
+        "The content items of all types.",
+        "integer: content_id",
+        "text: activity_id track_content_id type reported_type title",
+        "integer: parent_id",
+        "text: parent_title source url",
+        "timestamp: deleted_at",
+    ),
+    _table(
+        "content_fact",
+        "Work on content items of all types, by learner, organization and day.",
+        "integer: user_id content_id date_id group_id",
+        "text: organization",
+        "double: time_spent xp score progress",
+        "text: status",
+        "boolean: is_member",
+        daily=True,
+    ),
+    _table(
+        "learner_dim",
+        "The learners with their names, organizations and identifiers.",
+        "integer: user_id",
+        "text: external_id name first_name last_name email organization identifiers",
+    ),
+    _table(
+        "learner_identifier_dim",
+        "The identifiers of the learners.",
+        "integer: user_id",
+        "text: kind identifier home_page name",
+        "boolean: is_imported",
+    ),
+    LEARNER_RECORD,
+    _table(
+        "uncounted",
+        "Statements that are in none of the tables of the vendor, with the reason.",
+        "text: reason statement_id",
+        "integer: content_id",
+        "text: activity_id type title",
+        "integer: statements",
+    ),
+)
+
+REPORTS = (*_VENDOR, *_CONTENTS)
+
 STATEMENTS = _table(
     "statements",
     "The statements in the order of `stored`.",
     "text: id",
     "timestamp: stored",
+    "integer: user_id content_id",
     "text: timestamp organization actor verb object result context payload",
 )
 
