@@ -61,7 +61,7 @@ _SUPERUSER_SETTINGS = [
         "select * from public.credential",
         "select * from public.reportable_event",
         "select * from public.partner",
-        "delete from user_dim",
+        "delete from group_dim",
         "create table public.mine (a int)",
         "create schema mine",
         "create view other as select 1",
