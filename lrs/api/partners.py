@@ -18,7 +18,7 @@ async def post_statements(request: Request) -> Response:
     request_parsing.require_json(request)
     dry_run = request_parsing.is_dry_run(request)
     organization = request_parsing.organization(request)
-    version = request_parsing.xapi_version(request, required=False)
+    version = request_parsing.optional_version(request)
     items, is_batch = await content_coding.read_items(request, caller.partner_id)
     services = request_parsing.services(request)
     parser = StatementParser(services.settings.max_statement_bytes)
@@ -31,9 +31,9 @@ async def post_statements(request: Request) -> Response:
 
 async def get_statements(request: Request) -> Response:
     caller = await _authorize(request, *statement_list.SCOPES)
-    request_parsing.xapi_version(request, required=False)
+    version = request_parsing.optional_version(request) or "1.0.3"
     organization = request_parsing.organization(request)
-    return await statement_list.response(request, caller, organization)
+    return await statement_list.response(request, caller, organization, version)
 
 
 async def post_track(request: Request) -> Response:

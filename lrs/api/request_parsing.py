@@ -97,19 +97,28 @@ def is_dry_run(request: Request) -> bool:
     return bool(values.get("validate", False))
 
 
-def xapi_version(request: Request, *, required: bool) -> Version | None:
+def required_version(request: Request) -> Version:
     """The xAPI version that the request names (xAPI 1.0.3 Communication 3.3).
 
-    Raises UnsupportedVersion; a missing header is an error only if it is required. Where it is not
-    required, Percipio's X-Experience-API is read too.
+    Raises UnsupportedVersion.
+    """
+    sent = header(request.scope, b"x-experience-api-version")
+    if sent is None:
+        raise UnsupportedVersion(f"The header {VERSION_HEADER} is missing.")
+    return _parse_version(sent)
+
+
+def optional_version(request: Request) -> Version | None:
+    """The xAPI version that the request names, if any, also as Percipio's X-Experience-API.
+
+    Raises UnsupportedVersion.
     """
     scope = request.scope
-    sent = header(scope, b"x-experience-api-version")
-    sent = sent or (None if required else header(scope, b"x-experience-api"))
-    if sent is None:
-        if required:
-            raise UnsupportedVersion(f"The header {VERSION_HEADER} is missing.")
-        return None
+    sent = header(scope, b"x-experience-api-version") or header(scope, b"x-experience-api")
+    return None if sent is None else _parse_version(sent)
+
+
+def _parse_version(sent: str) -> Version:
     if version := supported_version(sent):
         return version
     raise UnsupportedVersion(f"xAPI {sent[:20]} is not supported. Send 1.0.3 or 2.0.0.")

@@ -26,6 +26,7 @@ from lrs.store.statements.filters import StatementFilter
 from lrs.store.statements.page_loader import StatementPage
 from lrs.xapi import formats, multipart, statement_query
 from lrs.xapi.statement_query import Cursor, StatementQuery
+from lrs.xapi.validation import Version
 
 _MAX_SEARCH_SECONDS = 2.0
 
@@ -42,10 +43,13 @@ class StatementResult:
     headers: Mapping[str, str]
 
 
-async def response(request: Request, caller: Caller, organization: str | None) -> Response:
+async def response(
+    request: Request, caller: Caller, organization: str | None, version: Version
+) -> Response:
     """One statement or a page of statements (xAPI 1.0.3 Communication 2.1.3)."""
     services = request_parsing.services(request)
-    query = _parse(request.scope["query_string"], services.settings.max_page_size)
+    page_size = services.settings.max_page_size
+    query = _parse(request.scope["query_string"], page_size, version)
     load = _single if query.statement_id or query.voided_statement_id else _page
     result = await load(request, query, caller, organization)
     if query.attachments:
@@ -54,9 +58,10 @@ async def response(request: Request, caller: Caller, organization: str | None) -
 
 
 @lru_cache(256)
-def _parse(query_string: bytes, page_size: int) -> StatementQuery:
+def _parse(query_string: bytes, page_size: int, version: Version) -> StatementQuery:
     """The parsed query, cached: clients that poll repeat the same one."""
-    return statement_query.parse(request_parsing.parse_query(query_string), page_size=page_size)
+    pairs = request_parsing.parse_query(query_string)
+    return statement_query.parse(pairs, page_size=page_size, version=version)
 
 
 async def _single(

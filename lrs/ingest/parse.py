@@ -13,11 +13,17 @@ import orjson
 
 from lrs.errors import InvalidStatement, TooLarge, Violation
 from lrs.ingest.model import IngestContext, ParsedItem
-from lrs.xapi import multipart, signatures, strict_json, track_events
+from lrs.xapi import multipart, requirements, signatures, strict_json, track_events
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.signatures import Signature
 from lrs.xapi.statement import TRACK_EVENT
-from lrs.xapi.validation import Version, is_uuid, statement_violations, track_violations
+from lrs.xapi.validation import (
+    Version,
+    declared_version,
+    is_uuid,
+    statement_violations,
+    track_violations,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +47,17 @@ class StatementParser:
             raise
 
     def _parse_value(self, value: Any, text: bytes, context: IngestContext) -> ParsedItem:
-        version = context.version or _declared_version(value)
+        version = context.version or declared_version(value)
         if violations := statement_violations(value, version, text):
             raise invalid_statement(violations)
         if self.statement_id:
-            text = _with_id(text, value, self.statement_id)
+            text = _with_id(text, value, self.statement_id, version)
         organization = context.organization
         if "attachments" not in value and "attachments" not in value["object"]:
             return ParsedItem(value, text, organization, version)
-        if violations := multipart.missing_attachments(value, self.attachments):
+        if violations := multipart.missing_attachments(value, self.attachments, version):
             raise invalid_statement(violations)
-        if violations := signatures.check_number(value):
+        if violations := signatures.check_number(value, version):
             raise invalid_statement(violations)
         return ParsedItem(
             value,
@@ -59,7 +65,7 @@ class StatementParser:
             organization,
             version,
             contents=self._contents(value),
-            signatures=self._signatures(value),
+            signatures=self._signatures(value, version),
         )
 
     def _contents(self, statement: dict[str, Any]) -> tuple[tuple[str, bytes], ...]:
@@ -68,13 +74,14 @@ class StatementParser:
             (sha2, self.attachments[sha2].content) for sha2 in hashes if sha2 in self.attachments
         )
 
-    def _signatures(self, statement: dict[str, Any]) -> tuple[Signature, ...]:
+    def _signatures(self, statement: dict[str, Any], version: Version) -> tuple[Signature, ...]:
         return tuple(
             signatures.examine_signature(
                 statement,
                 self.attachments[attachment["sha2"].lower()].content,
                 attachment,
                 index,
+                version,
             )
             for index, attachment in signatures.signature_attachments(statement)
         )
@@ -116,22 +123,18 @@ def _parse_json(text: bytes, max_bytes: int) -> tuple[Any, bytes]:
     return strict_json.parse(text)
 
 
-def _declared_version(value: Any) -> Version:
-    version = value.get("version") if isinstance(value, dict) else None
-    return "2.0.0" if isinstance(version, str) and version.startswith("2.") else "1.0.3"
-
-
 def _valid_id(value: Any) -> str | None:
     statement_id = value.get("id") if isinstance(value, dict) else None
     return str(statement_id) if is_uuid(statement_id) else None
 
 
-def _with_id(text: bytes, statement: dict[str, Any], statement_id: str) -> bytes:
+def _with_id(text: bytes, statement: dict[str, Any], statement_id: str, version: Version) -> bytes:
     """Adds the id of a PUT to the statement and its text. Raises InvalidStatement on a mismatch."""
     if "id" not in statement:
         statement["id"] = statement_id
         return b'{"id":"%b",%b' % (statement_id.encode(), text[1:])
     if statement["id"].lower() != statement_id.lower():
         detail = f"expected the id of the request, {statement_id}"
-        raise invalid_statement([Violation("/id", detail, "xAPI 1.0.3 Communication 2.1.1")])
+        requirement = requirements.PUT_STATEMENT[version]
+        raise invalid_statement([Violation("/id", detail, requirement)])
     return text

@@ -49,19 +49,15 @@ from lrs.store.postgres import Database
 from lrs.store.statements import insert
 from lrs.store.statements.insert import InsertResult, StatementRow
 from lrs.threads import FairThread
-from lrs.xapi import equality, index_keys, track_events
+from lrs.xapi import equality, index_keys, requirements, track_events
 from lrs.xapi.statement import TRACK_EVENT
-from lrs.xapi.validation import Version
+from lrs.xapi.validation import Version, declared_version
 
 _SMALL_BATCH = 10
 """Batches of more items than this are prepared one at a time for each partner."""
 
 _LARGE_ITEM_BYTES = 32_768
 """A larger item is prepared in a thread: a statement of 1 MB takes up to 0.3 s."""
-
-_COMPARISON = {"1.0.3": "xAPI 1.0.3 Data 2.3.1", "2.0.0": "xAPI 2.0 4.2.3"}
-_REPEATED_ID = {"1.0.3": "xAPI 1.0.3 Communication 2.1.2", "2.0.0": "xAPI 2.0 4.1.6.1"}
-"""Requirements by version of the request."""
 
 _TIME_SLICE = 0.005
 """Seconds of preparation after which other tasks of the event loop run."""
@@ -247,8 +243,8 @@ def _refusal(kind: OutcomeKind, statement_id: str | None, problem: LRSError) -> 
 def _reject_repeated_ids(
     prepared: Sequence[PreparedItem | Outcome], version: Version | None
 ) -> list[PreparedItem | Outcome]:
-    """Refuses items whose id an earlier item of the batch has (xAPI 2.0 4.1.6.1)."""
-    requirement = _REPEATED_ID[version or "1.0.3"]
+    """Refuses items whose id an earlier item of the batch has (xAPI 1.0.3 Communication 2.1.2)."""
+    requirement = requirements.POST_STATEMENTS[version or "1.0.3"]
     ids: set[str] = set()
     checked: list[PreparedItem | Outcome] = []
     for item in prepared:
@@ -312,7 +308,7 @@ def _differences(row: StatementRow, payload: str, context: IngestContext) -> lis
             Violation(f"/{field}", "differs from the stored event", f"Track event: {field}")
             for field in track_events.differing_fields(sent, stored)
         ]
-    requirement = _COMPARISON[context.version or "1.0.3"]
+    requirement = requirements.STATEMENT_COMPARISON[context.version or declared_version(sent)]
     return [
         Violation(path, "differs from the stored statement", requirement)
         for path in equality.differences(sent, stored)

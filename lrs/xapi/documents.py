@@ -19,8 +19,9 @@ from lrs.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from lrs.xapi import index_keys, query_params, strict_json
+from lrs.xapi import index_keys, query_params, requirements, strict_json
 from lrs.xapi.preconditions import Preconditions
+from lrs.xapi.requirements import Requirement
 from lrs.xapi.validation import Version
 
 ANY_BYTES = "application/octet-stream"
@@ -35,12 +36,14 @@ class Kind:
     id_parameter: str
     required: tuple[str, ...]
     optional: tuple[str, ...]
-    section: str
+    requirement: Requirement
 
 
-STATE = Kind("state", "stateId", ("activityId", "agent"), ("registration",), "2.3")
-AGENT_PROFILE = Kind("agent profile", "profileId", ("agent",), (), "2.6")
-ACTIVITY_PROFILE = Kind("activity profile", "profileId", ("activityId",), (), "2.7")
+STATE = Kind("state", "stateId", ("activityId", "agent"), ("registration",), requirements.STATE)
+AGENT_PROFILE = Kind("agent profile", "profileId", ("agent",), (), requirements.AGENT_PROFILE)
+ACTIVITY_PROFILE = Kind(
+    "activity profile", "profileId", ("activityId",), (), requirements.ACTIVITY_PROFILE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +100,15 @@ def _hash(*parts: str | None) -> bytes:
     return blake2b(orjson.dumps(parts), digest_size=16).digest()
 
 
-def parse(pairs: Iterable[tuple[str, str]], kind: Kind, method: str) -> DocumentQuery:
+def parse(
+    pairs: Iterable[tuple[str, str]], kind: Kind, method: str, version: Version = "1.0.3"
+) -> DocumentQuery:
     """The query in the parameters (tables of xAPI 1.0.3 Communication 2.3, 2.6 and 2.7).
 
     Raises InvalidParameter with every parameter that is unknown, repeated, malformed, missing or
     not allowed.
     """
-    section = f"xAPI 1.0.3 Communication {kind.section}"
+    section = kind.requirement[version]
     since = ("since",) if method == "GET" else ()
     allowed = (*kind.required, *kind.optional, kind.id_parameter, *since)
     single = method in ("PUT", "POST") or (method == "DELETE" and kind is not STATE)

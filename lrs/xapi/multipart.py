@@ -16,7 +16,8 @@ from itertools import chain, islice, pairwise
 from typing import Any
 
 from lrs.errors import BadRequest, TooLarge, UnsupportedMediaType, Violation
-from lrs.xapi import signatures
+from lrs.xapi import requirements, signatures
+from lrs.xapi.validation import Version
 from lrs.xapi.validation_messages import excerpt
 
 Json = dict[str, Any]
@@ -24,7 +25,6 @@ Json = dict[str, Any]
 MAX_PARTS = 1_000
 MAX_HEADER_BYTES = 8_192
 MAX_CONTENT_TYPE_LENGTH = 1_000
-REQUIREMENT = "xAPI 1.0.3 Communication 1.5, IEEE 9274.1.1 4.1.3"
 
 _HASH = "x-experience-api-hash"
 _OCTETS = "application/octet-stream"
@@ -302,7 +302,9 @@ def check_signatures(statements: Iterable[Json], attachments: Mapping[str, Attac
             )
 
 
-def missing_attachments(statement: Json, attachments: Mapping[str, Attachment]) -> list[Violation]:
+def missing_attachments(
+    statement: Json, attachments: Mapping[str, Attachment], version: Version = "1.0.3"
+) -> list[Violation]:
     """Violations for attachments that have neither a part nor a fileUrl (1.0.3 Data 2.4.11).
 
     A signature needs a part. `length` is not compared.
@@ -313,10 +315,11 @@ def missing_attachments(statement: Json, attachments: Mapping[str, Attachment]) 
             continue
         if attachment.get("usageType") == signatures.USAGE_TYPE:
             detail = "expected a part with this signature in the same request"
-            violations.append(Violation(pointer, detail, signatures.REQUIREMENT))
+            violations.append(Violation(pointer, detail, requirements.SIGNATURE[version]))
         elif "fileUrl" not in attachment:
             detail = "expected a fileUrl, or a part with these bytes in the same request"
-            violations.append(Violation(pointer, detail, REQUIREMENT))
+            requirement = requirements.ATTACHMENT_CONTENT[version]
+            violations.append(Violation(pointer, detail, requirement))
     return violations
 
 

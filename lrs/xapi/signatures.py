@@ -33,15 +33,14 @@ from joserfc.jwk import RSAKey
 from joserfc.util import base64_to_int, urlsafe_b64decode
 
 from lrs.errors import InvalidStatement, MalformedJSON, Violation
-from lrs.xapi import equality, strict_json
+from lrs.xapi import equality, requirements, strict_json
 from lrs.xapi.timestamps import parse_timestamp
-from lrs.xapi.validation import statement_violations
+from lrs.xapi.validation import Version, statement_violations
 from lrs.xapi.validation_messages import excerpt
 
 Json = dict[str, Any]
 
 USAGE_TYPE = "http://adlnet.gov/expapi/attachments/signature"
-REQUIREMENT = "xAPI 1.0.3 Data 2.6, IEEE 9274.1.1 4.2.6"
 
 _HASHES = {"RS256": hashes.SHA256(), "RS384": hashes.SHA384(), "RS512": hashes.SHA512()}
 MAX_PER_STATEMENT = 5
@@ -90,17 +89,19 @@ def signature_attachments(statement: Json) -> Iterator[tuple[int, Json]]:
             yield index, attachment
 
 
-def check_number(statement: Json) -> list[Violation]:
+def check_number(statement: Json, version: Version = "1.0.3") -> list[Violation]:
     """The violation of a statement with more signatures than an LRS should verify."""
     present = list(signature_attachments(statement))
     if len(present) <= MAX_PER_STATEMENT:
         return []
     pointer = f"/attachments/{present[MAX_PER_STATEMENT][0]}"
     detail = f"expected at most {MAX_PER_STATEMENT} signatures, found {len(present)}"
-    return [Violation(pointer, detail, REQUIREMENT)]
+    return [Violation(pointer, detail, requirements.SIGNATURE[version])]
 
 
-def examine_signature(statement: Json, content: bytes, attachment: Json, index: int) -> Signature:
+def examine_signature(
+    statement: Json, content: bytes, attachment: Json, index: int, version: Version = "1.0.3"
+) -> Signature:
     """Verifies a signature of a valid statement; `content` are the bytes of the attachment.
 
     Raises InvalidStatement if the signature is malformed, has another payload, or does not verify
@@ -110,7 +111,7 @@ def examine_signature(statement: Json, content: bytes, attachment: Json, index: 
         return _examine(statement, content, attachment["sha2"].lower())
     except _InvalidSignature as error:
         pointer = f"/attachments/{index}"
-        violation = Violation(pointer, str(error), REQUIREMENT)
+        violation = Violation(pointer, str(error), requirements.SIGNATURE[version])
         raise InvalidStatement(f"{pointer}: {error}", violations=[violation]) from None
 
 

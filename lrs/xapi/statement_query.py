@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from lrs.xapi import query_params
-
-SECTION = "xAPI 1.0.3 Communication 2.1.3"
+from lrs.xapi import query_params, requirements
+from lrs.xapi.validation import Version
 
 Format = Literal["exact", "ids", "canonical"]
 
@@ -77,15 +76,17 @@ class StatementQuery:
     parameters: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
-def parse(pairs: Iterable[tuple[str, str]], *, page_size: int) -> StatementQuery:
-    """The query with pages of at most `page_size` statements.
+def parse(
+    pairs: Iterable[tuple[str, str]], *, page_size: int, version: Version = "1.0.3"
+) -> StatementQuery:
+    """The query with pages of at most `page_size` statements. Errors name a section of `version`.
 
     Raises InvalidParameter with every parameter that is unknown, repeated, malformed or not
     allowed beside another one.
     """
-    pairs = tuple(pairs)
-    values = query_params.parse(pairs, _PARSERS, section=SECTION)
-    query_params.raise_if_invalid(_conflicts(values), section=SECTION)
+    pairs, section = tuple(pairs), requirements.GET_STATEMENTS[version]
+    values = query_params.parse(pairs, _PARSERS, section=section)
+    query_params.raise_if_invalid(_conflicts(values), section=section)
     limit = min(values.pop("limit", 0) or page_size, page_size)
     fields = {_FIELDS.get(name, name): value for name, value in values.items()}
     parameters = tuple((name, text) for name, text in pairs if name != "cursor")

@@ -28,6 +28,7 @@ __all__ = [
     "RuleViolation",
     "Version",
     "agent_violations",
+    "declared_version",
     "is_iri",
     "is_uuid",
     "parse_timestamp",
@@ -59,6 +60,12 @@ def statement_violations(
     Returns at most `MAX_VIOLATIONS`. `text` is the JSON text of the statement; it saves a dump.
     """
     return _rules(_FILES[version], version, _statement_rules).violations(statement, text)
+
+
+def declared_version(statement: Any) -> Version:
+    """The version that a statement names, if it is 2.x; otherwise 1.0.3."""
+    version = statement.get("version") if isinstance(statement, dict) else None
+    return "2.0.0" if isinstance(version, str) and version.startswith("2.") else "1.0.3"
 
 
 def agent_violations(agent: Any, version: Version = "2.0.0") -> list[Violation]:

@@ -90,7 +90,7 @@ async def _unwrap(request: Request) -> bytes:
         raise BadRequest(f"The alternate request syntax needs {request_parsing.FORM}.")
     form, content = _parse_form(await _read_form(request))
     _rewrite(request.scope, method, form, has_content=content is not None)
-    if request_parsing.xapi_version(request, required=True) != "1.0.3":
+    if request_parsing.required_version(request) != "1.0.3":
         raise BadRequest("xAPI 2.0 has no alternate request syntax.")
     if content is None and method == "PUT":
         raise BadRequest("A PUT needs the form field content.")

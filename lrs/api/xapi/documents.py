@@ -196,7 +196,7 @@ async def _compare_and_swap(
 async def _parse(request: Request, method: str) -> _DocumentRequest:
     """Authorize and parse a request. `method` is GET for HEAD too."""
     kind = _KINDS[request.scope["path"]]
-    version = request_parsing.xapi_version(request, required=True)
+    version = request_parsing.required_version(request)
     write_scope = scopes.STATE if kind is rules.STATE else scopes.PROFILE
     sufficient = (write_scope, scopes.ALL_READ) if method == "GET" else (write_scope,)
     caller = await access.authorize(request, access.BASIC_OR_BEARER, *sufficient)
@@ -208,9 +208,9 @@ async def _parse(request: Request, method: str) -> _DocumentRequest:
         services.thread,
         services.settings.max_document_bytes,
         kind,
-        version or "1.0.3",
+        version,
         caller.partner_id,
-        rules.parse(request_parsing.query_parameters(request), kind, method),
+        rules.parse(request_parsing.query_parameters(request), kind, method, version),
         preconditions.parse(
             request.headers.getlist("if-match"), request.headers.getlist("if-none-match")
         ),

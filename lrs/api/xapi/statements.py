@@ -25,19 +25,18 @@ from lrs.auth.authenticate import Caller
 from lrs.errors import LRSError, MalformedJSON
 from lrs.ingest.model import Outcome
 from lrs.ingest.parse import StatementParser
-from lrs.xapi import multipart, query_params, strict_json
+from lrs.xapi import multipart, query_params, requirements, strict_json
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.validation import Version
-
-SECTION = "xAPI 1.0.3 Communication 2.1"
 
 
 async def post_statements(request: Request) -> Response:
     """Store statements (Communication 2.1.2)."""
-    version = request_parsing.xapi_version(request, required=True)
+    version = request_parsing.required_version(request)
     caller = await access.authorize(request, BASIC_OR_BEARER, scopes.STATEMENTS_WRITE)
     if request.scope["query_string"]:
-        query_params.reject_all(request_parsing.query_parameters(request), section=SECTION)
+        section = requirements.POST_STATEMENTS[version]
+        query_params.reject_all(request_parsing.query_parameters(request), section=section)
     text, attachments = await _read_content(request, caller.partner_id)
     items, _ = request_parsing.split_items(request, text)
     parser = StatementParser(_max_bytes(request), attachments)
@@ -49,9 +48,9 @@ async def post_statements(request: Request) -> Response:
 
 async def put_statement(request: Request) -> Response:
     """Store one statement under the id in the query (Communication 2.1.1)."""
-    version = request_parsing.xapi_version(request, required=True)
+    version = request_parsing.required_version(request)
     caller = await access.authorize(request, BASIC_OR_BEARER, scopes.STATEMENTS_WRITE)
-    statement_id = _statement_id(request)
+    statement_id = _statement_id(request, version)
     text, attachments = await _read_content(request, caller.partner_id)
     items, is_batch = request_parsing.split_items(request, text)
     if is_batch:
@@ -65,17 +64,17 @@ async def put_statement(request: Request) -> Response:
 
 async def get_statements(request: Request) -> Response:
     """One statement or a page of statements (Communication 2.1.3)."""
-    request_parsing.xapi_version(request, required=True)
+    version = request_parsing.required_version(request)
     caller = await access.authorize(request, BASIC_OR_BEARER, *statement_list.SCOPES)
-    return await statement_list.response(request, caller, None)
+    return await statement_list.response(request, caller, None, version)
 
 
-def _statement_id(request: Request) -> str:
+def _statement_id(request: Request, version: Version) -> str:
     parameters = query_params.parse(
         request_parsing.query_parameters(request),
         {"statementId": query_params.uuid_as_sent},
         required=["statementId"],
-        section=SECTION,
+        section=requirements.PUT_STATEMENT[version],
     )
     return str(parameters["statementId"])
 
@@ -101,7 +100,7 @@ async def _read_content(request: Request, partner_id: int) -> tuple[bytes, dict[
 async def _store(
     request: Request,
     caller: Caller,
-    version: Version | None,
+    version: Version,
     items: Sequence[bytes],
     parser: StatementParser,
 ) -> list[Outcome]:
