@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 SCRIPTS = {
     "tincanjs": ("tincanjs/build/tincan-min.js", "TinCan"),
     "cmi5": ("@xapi/cmi5/dist/Cmi5.umd.js", "Cmi5"),
+    "rustici-cmi5": ("@rusticisoftware/cmi5/dist/cmi5.js", "Cmi5"),
     "xapi": ("@xapi/xapi/dist/XAPI.umd.js", "XAPI"),
     "xapiwrapper": ("xapiwrapper/dist/xapiwrapper.min.js", "ADL"),
 }
@@ -117,3 +118,22 @@ async def test_cmi5_session_is_stored(
     cmi5.check_session(result)
     attachments = result["attachments"]
     assert stored_attachments(server, partner, attachments["id"]) == attachments["sent"]
+
+
+async def test_rustici_cmi5_session_is_stored(
+    page: Page, site_files: dict[str, bytes], content_origin: str, server: str, partner: Partner
+) -> None:
+    """With a slash at the end of the endpoint, the client sends two in its paths."""
+    site_files["/fetch.json"] = cmi5.fetch_response(partner)
+    launch = cmi5.launch(server, partner, f"{content_origin}/fetch.json")
+    result = await run(page, content_origin, "rustici-cmi5", {}, f"?{urlencode(launch)}")
+    assert result == {
+        "mode": "Normal",
+        "masteryScore": cmi5.LAUNCH_DATA["masteryScore"],
+        "session": "session-1",
+        "preference": cmi5.PREFERENCES["languagePreference"],
+    }
+    assert cmi5.stored_verbs(server, partner, launch["registration"]) == [
+        *("initialized", "experienced", "experienced", "passed", "completed", "terminated")
+    ]
+    assert cmi5.stored_preferences(server, partner)["languagePreference"] == "fr-FR"

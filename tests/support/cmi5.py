@@ -31,6 +31,7 @@ LAUNCH_DATA: Json = {
     "moveOn": "CompletedAndPassed",
 }
 PREFERENCES = {"languagePreference": "de-DE,en-US", "audioPreference": "on"}
+PROFILE = {"profileId": "cmi5LearnerPreferences", "agent": json.dumps(ACTOR)}
 VERBS = [
     *("initialized", "progressed", "answered", "answered", "answered", "answered"),
     *("passed", "completed", "experienced", "terminated"),
@@ -43,12 +44,15 @@ def fetch_response(partner: Partner) -> bytes:
     return json.dumps({"auth-token": token}).encode()
 
 
+def _client(server: str, partner: Partner) -> httpx.Client:
+    auth = (partner.key, partner.secret)
+    return httpx.Client(base_url=f"{server}/xapi", headers=XAPI, auth=auth)
+
+
 def launch(server: str, partner: Partner, fetch_url: str) -> dict[str, str]:
     """The launch parameters, after the launch data and preferences are stored."""
     registration = str(uuid.uuid4())
-    with httpx.Client(
-        base_url=f"{server}/xapi", headers=XAPI, auth=(partner.key, partner.secret)
-    ) as client:
+    with _client(server, partner) as client:
         state = {
             "stateId": "LMS.LaunchData",
             "activityId": ACTIVITY_ID,
@@ -56,9 +60,8 @@ def launch(server: str, partner: Partner, fetch_url: str) -> dict[str, str]:
             "registration": registration,
         }
         assert client.put("/activities/state", params=state, json=LAUNCH_DATA).is_success
-        profile = {"profileId": "cmi5LearnerPreferences", "agent": json.dumps(ACTOR)}
         new = {"If-None-Match": "*"}
-        stored = client.put("/agents/profile", params=profile, json=PREFERENCES, headers=new)
+        stored = client.put("/agents/profile", params=PROFILE, json=PREFERENCES, headers=new)
         assert stored.is_success, stored.text
     return {
         "endpoint": f"{server}/xapi/",
@@ -67,6 +70,20 @@ def launch(server: str, partner: Partner, fetch_url: str) -> dict[str, str]:
         "registration": registration,
         "activityId": ACTIVITY_ID,
     }
+
+
+def stored_verbs(server: str, partner: Partner, registration: str) -> list[str]:
+    """The last segments of the verbs of a registration, in order."""
+    params = {"registration": registration, "ascending": "true"}
+    with _client(server, partner) as client:
+        statements = client.get("/statements", params=params).json()["statements"]
+    return [statement["verb"]["id"].rpartition("/")[2] for statement in statements]
+
+
+def stored_preferences(server: str, partner: Partner) -> Json:
+    with _client(server, partner) as client:
+        preferences: Json = client.get("/agents/profile", params=PROFILE).json()
+    return preferences
 
 
 def check_session(result: Json) -> None:
