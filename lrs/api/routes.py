@@ -15,7 +15,9 @@ from lrs.api import (
     openapi,
     partners,
     people_import,
+    refusals,
     report_tables,
+    whoami,
 )
 from lrs.api.admin import session
 from lrs.api.canvas import callbacks, page_views, tools
@@ -38,6 +40,11 @@ ROUTES: list[Route] = [
     Route(_ORGANIZATION + "/statements", partners.post_statements, methods=["POST"]),
     Route(_PARTNER + "/track", partners.post_track, methods=["POST"]),
     Route(_ORGANIZATION + "/track", partners.post_track, methods=["POST"]),
+    # Partners: what arrived
+    Route(_PARTNER + "/whoami", whoami.get_whoami),
+    Route(_PARTNER + "/refusals", refusals.get_refusals),
+    Route(_PARTNER + "/refusals/{refusal}", refusals.get_refusal),
+    Route(_PARTNER + "/refusals/{refusal}/resubmit", refusals.resubmit_refusal, methods=["POST"]),
     # Canvas: callbacks of LTI tools
     Route("/api/lti/v1/xapi/{token}", callbacks.post_xapi, methods=["POST"]),
     Route("/api/lti/v1/caliper/{token}", callbacks.post_caliper, methods=["POST"]),

@@ -41,7 +41,8 @@ class Caller:
     """An authenticated client: its credential's key, its partner, scopes and authority.
 
     `scopes` include the implied ones; `authority` is an agent as JSON text. `subjects` have the
-    limits that apply: those of the partner and of the credential.
+    limits that apply: those of the partner and of the credential. `token_expires_at` is that of an
+    access token, in seconds since 1970.
     """
 
     key: str
@@ -53,6 +54,7 @@ class Caller:
     authority_key: int
     subjects: tuple[Subject, ...]
     partner_settings: PartnerSettings
+    token_expires_at: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class Authenticator:
             if scheme == "basic":
                 error.headers["WWW-Authenticate"] = _challenge(schemes)
             raise
-        caller = _caller(credential, proof.scopes, self.subjects(credential))
+        caller = _caller(credential, proof, self.subjects(credential))
         self._cache(header_hash, caller, proof)
         return caller
 
@@ -295,8 +297,9 @@ def _mismatch(proof: CredentialProof, credential: Credential) -> str:
 
 
 def _caller(
-    credential: Credential, token_scopes: frozenset[str] | None, subjects: tuple[Subject, ...]
+    credential: Credential, proof: CredentialProof, subjects: tuple[Subject, ...]
 ) -> Caller:
+    token_scopes = proof.scopes
     granted = scopes.expand(credential.scopes)
     if token_scopes is not None and scopes.ALL_GRANTED not in token_scopes:
         granted &= scopes.expand(token_scopes)
@@ -317,4 +320,5 @@ def _caller(
         authority_key,
         subjects,
         credential.partner_settings,
+        proof.expires_at,
     )

@@ -156,10 +156,15 @@ class RefusalBuffer:
         limit = _SMALL_SHARE_BYTES if is_full else _MAX_BUFFERED_BYTES
         return len(buffer.refusals) < _MAX_BUFFERED and buffer.bytes + size <= limit
 
-    def take(self) -> dict[int, list[NewRefusal]]:
-        """Removes and returns the refusals by partner."""
-        taken, self._partners, self._bytes = self._partners, {}, 0
-        return {partner_id: buffer.refusals for partner_id, buffer in taken.items()}
+    def take(self, partner_id: int | None = None) -> dict[int, list[NewRefusal]]:
+        """Removes and returns the refusals of one partner, or of all, by partner."""
+        if partner_id is None:
+            taken, self._partners = self._partners, {}
+        else:
+            buffer = self._partners.pop(partner_id, None)
+            taken = {partner_id: buffer} if buffer else {}
+        self._bytes -= sum(buffer.bytes for buffer in taken.values())
+        return {number: buffer.refusals for number, buffer in taken.items()}
 
     def put_back(self, partner_id: int, refusals: list[NewRefusal]) -> None:
         """Keeps refusals that could not be written, as far as there is room."""

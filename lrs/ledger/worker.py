@@ -25,6 +25,7 @@ from lrs.store import intake
 from lrs.store import refusals as refusal_store
 from lrs.store.intake import CredentialUse, IntakeKey
 from lrs.store.postgres import Database
+from lrs.store.refusals import NewRefusal
 from lrs.store.statements.watermark import WatermarkReader
 
 _log = logging.getLogger("lrs.ledger")
@@ -143,6 +144,13 @@ class Ledger:
             await _attempt("write attempts", lambda: self.attempts.write(self._database))
             await _attempt("count statements", self._count_changed)
 
+    async def write_refusals(self, partner_id: int) -> None:
+        """Writes the refusals of a partner, so that a list has those of this worker.
+
+        Raises Unavailable.
+        """
+        await self._write_taken(self._refusals.take(partner_id))
+
     async def sweep(self) -> None:
         """Counts statements that another process has stored and not counted."""
         async with self._lock:
@@ -172,7 +180,9 @@ class Ledger:
             raise
 
     async def _write_refusals(self) -> None:
-        taken = self._refusals.take()
+        await self._write_taken(self._refusals.take())
+
+    async def _write_taken(self, taken: dict[int, list[NewRefusal]]) -> None:
         for partner_id in list(taken):
             try:
                 await refusal_store.insert(self._database, partner_id, taken[partner_id])

@@ -1,0 +1,176 @@
+"""Refused items of a partner: list, read, send again."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lrs.api import access, batch_results, request_parsing, urls
+from lrs.api.request_record import record_of
+from lrs.api.responses import json_response, timestamp
+from lrs.auth import scopes
+from lrs.auth.authenticate import Caller
+from lrs.errors import NotFound
+from lrs.ingest import resubmit
+from lrs.store import refusals
+from lrs.store.intake import SOURCES
+from lrs.store.refusals import Refusal, RefusalFilter
+from lrs.xapi import query_params
+
+_SECTION = "Refusals"
+_MAX_PAGE_SIZE = 100
+_WRITE_SCOPES = {"track": scopes.TRACK_WRITE}
+
+
+async def get_refusals(request: Request) -> Response:
+    caller = await access.authenticate_partner(request)
+    services = request_parsing.services(request)
+    query = query_params.parse(
+        request_parsing.query_parameters(request), _PARSERS, section=_SECTION
+    )
+    limit = min(query.pop("limit", 0) or _MAX_PAGE_SIZE, _MAX_PAGE_SIZE)
+    before = query.pop("cursor", None)
+    selection = RefusalFilter(**{**query, **_visible(caller)})
+    await services.ledger.write_refusals(caller.partner_id)
+    page = await refusals.fetch_page(
+        services.database, caller.partner_id, selection, before=before, limit=limit + 1
+    )
+    more = _more(request, page[limit - 1]) if len(page) > limit else ""
+    return json_response({"refusals": [serialize(item) for item in page[:limit]], "more": more})
+
+
+async def get_refusal(request: Request) -> Response:
+    refusal = await _find(request, await access.authenticate_partner(request))
+    query_params.reject_all(request_parsing.query_parameters(request), section=_SECTION)
+    return json_response(serialize(refusal) | serialize_item(refusal))
+
+
+async def resubmit_refusal(request: Request) -> Response:
+    caller = await access.authenticate_partner(request)
+    query_params.reject_all(request_parsing.query_parameters(request), section=_SECTION)
+    refusal = await _find(request, caller)
+    scopes.require(caller.scopes, _WRITE_SCOPES.get(refusal.source, scopes.STATEMENTS_WRITE))
+    services = request_parsing.services(request)
+    body = await request_parsing.read_body(request, services.settings.max_body_bytes)
+    if body:
+        request_parsing.require_json(request)
+    is_accepted = caller.partner_settings.duplicate_track_event_status == 200
+    context = access.ingest_context(
+        caller,
+        None,
+        None,
+        source=refusal.source,
+        accepts_duplicates=is_accepted and refusal.source == "track",
+    )
+    sent = await resubmit.resubmit(
+        services.pipeline, services.database, services.settings, refusal, context, body or None
+    )
+    record_of(request.scope).outcomes = sent.outcomes
+    return response(sent)
+
+
+def response(sent: resubmit.Resubmission) -> Response:
+    """Id and outcome of the item, or of each item of a request; or the problem."""
+    stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in sent.outcomes]
+    return batch_results.response(
+        sent.outcomes,
+        is_batch=sent.is_batch,
+        dry_run=False,
+        stored=stored if sent.is_batch else stored[0],
+    )
+
+
+async def _find(request: Request, caller: Caller) -> Refusal:
+    """The refusal in the path. Raises NotFound, also for one that the caller may not read."""
+    try:
+        refusal_id = UUID(query_params.uuid(request.path_params["refusal"]))
+    except ValueError:
+        raise NotFound(f"Refusal {request.path_params['refusal'][:80]!r} not found.") from None
+    services = request_parsing.services(request)
+    await services.ledger.write_refusals(caller.partner_id)
+    refusal = await resubmit.find(services.database, caller.partner_id, refusal_id)
+    own = _visible(caller)
+    if own and refusal.credential != own["credential"]:
+        raise NotFound(f"Refusal {refusal_id} not found.")
+    return refusal
+
+
+def _visible(caller: Caller) -> dict[str, str]:
+    """The selection of the caller's own refusals, or none if it reads all statements."""
+    return {} if scopes.STATEMENTS_READ in caller.scopes else {"credential": caller.key}
+
+
+def serialize(refusal: Refusal) -> dict[str, Any]:
+    """A refusal as a member of a list."""
+    resubmitted_at = refusal.resubmitted_at
+    return {
+        "id": str(refusal.refusal_id),
+        "refused_at": timestamp(refusal.refused_at),
+        "source": refusal.source,
+        "credential": refusal.credential,
+        "organization": refusal.organization or None,
+        "outcome": refusal.outcome,
+        "code": refusal.code,
+        "pointer": refusal.pointer,
+        "index": refusal.item_index,
+        "statement_id": refusal.statement_id,
+        "request_id": refusal.request_id,
+        "bytes": refusal.item_bytes,
+        "has_item": refusal.has_item,
+        "resubmitted_at": timestamp(resubmitted_at) if resubmitted_at else None,
+        "problem": orjson.Fragment(refusal.problem),
+    }
+
+
+def serialize_item(refusal: Refusal) -> dict[str, Any]:
+    """The text of the item as received; null if it is not kept."""
+    text = None if refusal.item is None else refusal.item.decode("utf-8", "replace")
+    return {"item": text, "is_complete": refusal.is_complete}
+
+
+def _more(request: Request, last: Refusal) -> str:
+    """The relative URL of the next page, with the parameters of this one."""
+    parameters = [
+        (name, value)
+        for name, value in request_parsing.query_parameters(request)
+        if name != "cursor"
+    ]
+    query = urlencode([*parameters, ("cursor", str(last.refusal_id))])
+    return f"{urls.base_path(request.scope)}{request_parsing.raw_path(request.scope)}?{query}"
+
+
+def _cursor(text: str) -> UUID:
+    try:
+        return UUID(query_params.uuid(text))
+    except ValueError:
+        raise ValueError("a cursor from `more`, unchanged") from None
+
+
+def _source(text: str) -> str:
+    if text not in SOURCES:
+        raise ValueError(f"one of {', '.join(SOURCES)}")
+    return text
+
+
+def _pointer(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a JSON pointer")
+    return text
+
+
+_PARSERS = {
+    "code": query_params.text,
+    "pointer": _pointer,
+    "source": _source,
+    "organization": query_params.text,
+    "credential": query_params.text,
+    "since": query_params.timestamp,
+    "until": query_params.timestamp,
+    "limit": query_params.limit,
+    "cursor": _cursor,
+}
