@@ -44,7 +44,14 @@ def similar_path(path: str, paths: Collection[str]) -> str | None:
     if lower.startswith("/v1"):
         last = lower.rpartition("/")[2]
         return _closest(f"{_PARTNERS}/{last}", paths) or _closest(path, paths)
-    return _closest(_XAPI + lower, paths) or _closest(lower, paths)
+    return _closest(_XAPI + lower, paths) or _closest(lower, paths) or _same_end(lower, paths)
+
+
+def _same_end(path: str, paths: Collection[str]) -> str | None:
+    """The shortest path with the same last segment, such as /oauth2/token for /token."""
+    _, _, last = path.rpartition("/")
+    with_last = [candidate for candidate in paths if candidate.endswith(f"/{last}")] if last else ()
+    return min(with_last, key=len, default=None)
 
 
 def _closest(path: str, paths: Collection[str]) -> str | None:

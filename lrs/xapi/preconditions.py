@@ -11,8 +11,10 @@ from lrs.errors import BadRequest, PreconditionFailed
 # Clients that compute the hash of a document themselves send no quotes. xAPIWrapper sends two pairs
 # if it has the value of the header ETag.
 _TAG = re.compile(
-    r'\s*+(?:(?:W/)?(?:"{2}([^\s,"*]+)"{2}|"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"*]+)))?\s*+(?:,|$)'
+    r'\s*+(?:(?:[Ww]/)?(?:"{2}([^\s,"*]+)"{2}|"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"*]+)))?\s*+(?:,|$)'
 )
+# Proxies that compress add their encoding to an ETag: Apache -gzip, Jetty --gzip. Ours are hashes.
+_ENCODING_SUFFIX = re.compile(r"(?<=[0-9a-fA-F])(?:--?|[;:.+])(?:gzip|gz|br|zstd|deflate|df)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,6 @@ def _tags(name: str, lines: Sequence[str]) -> Tags | None:
         if match is None:
             raise BadRequest(f'{name} must be * or a list of entity tags like "0a1b".')
         if match.lastindex:
-            tags.add(match[match.lastindex])
+            tags.add(_ENCODING_SUFFIX.sub("", match[match.lastindex]))
         position = match.end()
     return Tags(False, frozenset(tags))

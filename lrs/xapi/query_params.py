@@ -5,6 +5,7 @@ Names are case-sensitive. An unknown parameter is an error (xAPI 1.0.3 Communica
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
@@ -20,6 +21,8 @@ _MAX_DIGITS = 100
 
 # Sent by @xapi/xapi with a fresh value, so that no cache responds.
 _IGNORED = frozenset({"cachebuster"})
+
+_MAILBOX_WITH_BLANK = re.compile(r'"mailto:[^"@]* [^"@]*@')
 
 Parser = Callable[[str], Any]
 """Parses a value. The message of its ValueError completes "must be …"."""
@@ -74,7 +77,7 @@ def _unknown(name: str, names: Iterable[str]) -> str:
 
 def _cause(name: str, text: str) -> str:
     """The likely cause of a malformed value."""
-    if " " in text.strip() and name != "agent":
+    if _MAILBOX_WITH_BLANK.search(text) if name == "agent" else " " in text.strip():
         return "; a + in a URL stands for a blank: send %2B"
     return ""
 

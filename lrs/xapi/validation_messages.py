@@ -14,6 +14,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from jsonschema_rs import ValidationError, ValidationErrorKind
@@ -23,6 +25,7 @@ from lrs.errors import Violation
 Path = tuple[str | int, ...]
 
 _MAX_LENGTH = 80
+_MAX_NAMES = 50
 _INTO_THE_VALUE = frozenset({"properties", "items", "additionalProperties", "propertyNames"})
 _TYPES = {
     "string": "a string",
@@ -137,7 +140,7 @@ def _details(
             name = str(error.instance)
             yield (*path, name), f"expected {annotations.expected}, found {excerpt(name)}"
         case ValidationErrorKind.Required(name):
-            yield path, annotations.missing or f"the member {excerpt(name)} is missing"
+            yield path, annotations.missing or _missing_member(name, annotations, instance)
         case ValidationErrorKind.Type(types):
             expected = annotations.expected or " or ".join(_TYPES[name] for name in types)
             yield path, f"expected {expected}, found {excerpt(instance)}"
@@ -157,6 +160,14 @@ def _unknown_member(name: str, annotations: _Annotations) -> str:
     if similar:
         return f"{text}: names are case-sensitive, expected {excerpt(similar[0])}"
     return f"{text}; its members are {', '.join(annotations.members)}"
+
+
+def _missing_member(name: str, annotations: _Annotations, instance: Any) -> str:
+    names = [key for key in islice(instance, _MAX_NAMES) if key not in annotations.members]
+    spellings = {key.lower(): key for key in names if len(key) <= _MAX_LENGTH}
+    similar = [spellings[key] for key in get_close_matches(name, spellings, n=1)]
+    hint = "".join(f"; {excerpt(key)} is similar" for key in similar)
+    return f"the member {excerpt(name)} is missing{hint}"
 
 
 def _identifiers(instance: Any) -> str:

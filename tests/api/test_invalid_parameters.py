@@ -81,6 +81,12 @@ async def test_longest_organization_is_accepted(partner: Partner, length: int) -
             'activity must be an IRI with a scheme, found "http://example.com/a b"; a + in a URL '
             "stands for a blank: send %2B.",
         ),
+        (
+            'agent={"mbox":"mailto:a+b@c.d"}',
+            "agent must be an Agent or identified Group: /mbox expected a mailto IRI such as "
+            'mailto:learner@example.com, found "mailto:a b@c.d", found '
+            '"{\\"mbox\\":\\"mailto:a b@c.d\\"}"; a + in a URL stands for a blank: send %2B.',
+        ),
         ("format=xml", 'format must be ids, exact or canonical, found "xml".'),
         (
             "Limit=1",

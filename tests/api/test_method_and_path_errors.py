@@ -163,3 +163,19 @@ async def test_large_body_is_not_counted_as_header_fields(server: str) -> None:
             answer = await client.post("/oauth2/token", content=b"x" * 2_000_000)
             assert answer.status_code == 413
             assert (await client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "similar"),
+    [
+        ("/token", "/oauth2/token"),
+        ("/auth/oauth/token", "/oauth2/token"),
+        ("/lrs/v2/statements", "/xapi/statements"),
+    ],
+)
+async def test_path_with_another_prefix_names_the_path_with_the_same_end(
+    http: httpx.AsyncClient, path: str, similar: str
+) -> None:
+    answer = await http.get(path)
+    assert answer.status_code == 404
+    assert f"The path {similar} is similar." in answer.json()["detail"]

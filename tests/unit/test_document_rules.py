@@ -174,6 +174,19 @@ def test_weak_etag_matches_like_a_strong_one() -> None:
     assert preconditions.parse([], [f"W/{ETAG}"]).not_modified(OBJECT.etag)
 
 
+@pytest.mark.parametrize(
+    "form",
+    ['"{}-gzip"', 'W/"{}-gzip"', '"{}--gzip"', '"{};gzip"', '"{}-br"', 'w/"{}"', '"x", "{}-zstd"'],
+)
+def test_etag_with_the_suffix_of_a_compressing_proxy_matches(form: str) -> None:
+    """Apache's mod_deflate adds -gzip, Jetty --gzip."""
+    tag = form.format(OBJECT.etag)
+    preconditions.parse([tag], []).check(OBJECT.etag)
+    assert preconditions.parse([], [tag]).not_modified(OBJECT.etag)
+    with pytest.raises(PreconditionFailed):
+        preconditions.parse([form.format("0" * 40)], []).check(OBJECT.etag)
+
+
 @pytest.mark.parametrize("form", ["{}", '"{}"', '""{}""', 'W/""{}""', '"x", ""{}"" ,""'])
 def test_etag_with_any_number_of_quotes_matches(form: str) -> None:
     """Clients send the SHA-1 of a document without quotes, or quote the header ETag again."""

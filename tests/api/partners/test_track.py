@@ -405,3 +405,22 @@ async def test_get_of_track_returns_405(partner: Partner) -> None:
     answer = await partner.http.get(partner.url("track"), headers=partner.headers)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["code"] == "method-not-allowed"
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ("userid", "user"),
+        ("contentId", "content_id"),
+        ("Event_Date", "event_date"),
+        ("State", "status"),
+    ],
+)
+async def test_missing_field_names_a_similar_one(
+    partner: Partner, sent: str, expected: str
+) -> None:
+    body = event()
+    body[sent] = body.pop(expected)
+    answer = await track(partner, body)
+    (error,) = answer.json()["errors"]
+    assert error["detail"] == f'the member "{expected}" is missing; "{sent}" is similar'
