@@ -8,6 +8,7 @@ import logging.config
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from starlette.middleware import Middleware
@@ -37,7 +38,7 @@ from lrs.observability.exposition import CACHE_SECONDS
 from lrs.projection.partner_lock import open_partner_lock
 from lrs.reports.exports import Exports, open_exports
 from lrs.settings import Settings
-from lrs.store import migrations, nonces
+from lrs.store import callback_tokens, migrations, nonces
 from lrs.store import operators as stored_operators
 from lrs.store.nonces import NonceRecovery
 from lrs.store.postgres import Database, open_database, open_operator_database
@@ -149,7 +150,9 @@ async def open_services(
         statement_loader = StatementLoader(database)
         readiness = Readiness(database, has_capacity=group_commit.has_capacity)
         tasks = [
-            asyncio.create_task(_clean_up_periodically(database)),
+            asyncio.create_task(
+                _clean_up_periodically(database, settings.callback_url_ttl_seconds)
+            ),
             asyncio.create_task(ReferenceBacklog(database).run()),
             asyncio.create_task(tokens.signing_keys.reload_periodically()),
         ]
@@ -225,12 +228,13 @@ def _callback_tokens(
     )
 
 
-async def _clean_up_periodically(database: Database) -> None:
+async def _clean_up_periodically(database: Database, callback_url_ttl_seconds: int) -> None:
     while True:
         for clean_up in (
             nonces.delete_expired,
             watermark.delete_old_floors,
             stored_operators.delete_expired_sessions,
+            partial(callback_tokens.delete_unused, ttl_seconds=callback_url_ttl_seconds),
         ):
             try:
                 await clean_up(database)

@@ -75,6 +75,46 @@ returning tool.name;
 -- partner does not exist.
 update partner set page_views = $2 where name = $1 returning name;
 
+-- name: issue_callback_token
+-- Stores a launch, or that its token is issued again.
+insert into callback_token as existing
+    (issued_at, partner_id, token_id, tool, user_id, course_id)
+values (now(), $1, $2, $3, $4, $5)
+on conflict (partner_id, token_id) do update set issued_at = excluded.issued_at;
+
+-- name: get_callback_tokens
+-- The launches of tokens, with the time of their issue in seconds since 1970.
+select
+    callback_token.partner_id, callback_token.token_id, partner.name, callback_token.tool,
+    callback_token.user_id, callback_token.course_id,
+    floor(extract(epoch from callback_token.issued_at))::bigint
+from unnest($1::integer[], $2::bytea[]) as item (partner_id, token_id)
+join callback_token
+    on callback_token.partner_id = item.partner_id and callback_token.token_id = item.token_id
+join partner on partner.partner_id = callback_token.partner_id;
+
+-- name: delete_callback_tokens
+-- Deletes the tokens of revoked tools, and those issued before $1, at most $2 of each tool. The
+-- order and the limit make each tool a scan of the index that begins with it.
+delete from callback_token as existing
+using (
+    select item.partner_id, item.token_id
+    from tool
+    cross join lateral (
+        select callback_token.partner_id, callback_token.token_id
+        from callback_token
+        where
+            callback_token.partner_id = tool.partner_id
+            and callback_token.tool = tool.name
+            and callback_token.issued_at
+            < case when tool.revoked_at is null then $1 else 'infinity'::timestamptz end
+        order by callback_token.issued_at
+        limit $2
+        for update skip locked
+    ) as item
+) as unused
+where existing.partner_id = unused.partner_id and existing.token_id = unused.token_id;
+
 -- name: insert_nonces
 -- Consumes nonces and returns those that are new or expired. Of two transactions with the same
 -- nonce, the later one waits for the earlier. Sorted, so that they cannot deadlock.

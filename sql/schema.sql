@@ -937,3 +937,18 @@ select identifier.partner_id,
     join partner on partner.partner_id = identifier.partner_id
     cross join lateral ( select regexp_match(identifier.identity, '^account ([^ ]+) (.*)$') as parts
         offset 0) account;
+
+-- Launches with callback URLs, one row each. Deleted after the lifetime of the URLs, or when the
+-- tool is revoked.
+create table callback_token (
+    -- When the URL was last issued.
+    issued_at timestamptz not null,
+    partner_id integer not null,
+    -- The hash of tool, user and course; the token is this and a signature.
+    token_id bytea not null,
+    tool text not null,
+    user_id text not null,
+    course_id text not null,
+    primary key (partner_id, token_id)
+);
+create index callback_token_by_tool on callback_token (partner_id, tool, issued_at);

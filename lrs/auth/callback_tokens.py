@@ -1,20 +1,24 @@
-"""Callback tokens: the token in a callback URL names a launch; its tool signs the requests."""
+"""Callback tokens: the token in a callback URL names a launch; its tool signs the requests.
+
+A token is the key of a row with the launch. Earlier versions issued signed tokens that contain the
+launch; these stay valid.
+"""
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from lrs.auth import oauth1
+from lrs.auth import oauth1, opaque_tokens
 from lrs.auth.oauth1 import OAuthSignature, SignedRequest
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import NotFound, Unauthorized
 from lrs.ingest.model import SignedCallback
 from lrs.limits.model import Subject
 from lrs.limits.services import LimitServices
-from lrs.store import tools
+from lrs.store import callback_tokens, tools
+from lrs.store.callback_tokens import LaunchLoader
 from lrs.store.nonces import Nonce, NonceReused
 from lrs.store.postgres import Database
 from lrs.store.registry import NO_OVERRIDES
@@ -26,6 +30,7 @@ NO_SUCH_TOOL = "The specified resource does not exist."
 INVALID_TOKEN = "Invalid analytics service token"  # noqa: S105
 
 _MAX_CACHED_TOOLS = 10_000
+_MAX_CACHED_LAUNCHES = 50_000
 
 
 class CallbackTokens:
@@ -50,45 +55,65 @@ class CallbackTokens:
         self._default_limits = limits.default
         self._ttl_seconds = ttl_seconds
         self._secret_box = secret_box
+        self._keys = secret_box.derive_keys("opaque callback token")
         self._signing_keys = secret_box.derive_keys("callback token")
+        self._launches = LaunchLoader(database, max_entries=_MAX_CACHED_LAUNCHES)
         self._require_body_hash = require_body_hash
         self._cache_seconds = cache_seconds
         self._tool_cache: dict[tuple[str, str], tuple[float, Tool, Sequence[str]]] = {}
 
-    def issue(self, partner: str, tool: str, user: str, course: str) -> str:
-        """A token for one launch; a salt makes every token unique."""
-        salt = secrets.token_urlsafe(9)
-        launch = Launch(partner, tool, user, course, int(time.time()), salt)
-        return canvas_launches.sign_token(launch, self._signing_keys[0])
+    async def issue(self, tool: Tool, user: str, course: str) -> str:
+        """The token of a launch: the same for equal ones, whose lifetime begins again.
+
+        Raises Unavailable.
+        """
+        key = opaque_tokens.token_key(tool.partner_id, tool.name, user, course)
+        await callback_tokens.issue(self._database, key, tool.name, user, course)
+        return opaque_tokens.encode(key, self._keys[0])
 
     def expires_at(self, issued_at: datetime) -> datetime | None:
         """When a token issued at that time expires, if ever."""
         return issued_at + timedelta(seconds=self._ttl_seconds) if self._ttl_seconds else None
 
-    def signed_launch(self, token: str) -> Launch | None:
-        """The launch of a token that this server issued; None if it is forged or expired."""
-        launch = canvas_launches.parse_token(token)
-        if launch is None or self._is_expired(launch):
-            return None
-        return launch if self._is_signed(token) else None
+    async def find_launch(self, token: str) -> Launch | NotFound | Unauthorized:
+        """The launch of a token that this server issued, or the error for the token.
+
+        Raises Unavailable.
+        """
+        try:
+            key = opaque_tokens.decode(token, self._keys)
+        except opaque_tokens.NotSigned:
+            return Unauthorized(INVALID_TOKEN)
+        if key is None:
+            launch = canvas_launches.parse_token(token)
+            is_signed = launch is not None and self._is_signed(token)
+        else:
+            launch = await self._launches.load(key, self._issued_since())
+            is_signed = True
+        if launch is None:
+            return NotFound(NO_SUCH_TOOL)
+        if not is_signed or launch.issued_at < self._issued_since():
+            return Unauthorized(INVALID_TOKEN)
+        return launch
 
     async def authenticate(
-        self, token: str, request: SignedRequest, address: str
+        self, found: Launch | NotFound | Unauthorized, request: SignedRequest, address: str
     ) -> SignedCallback:
-        """Verifies the token, then the signature of its tool; `address` is that of the client.
+        """Verifies the signature of the tool; `found` is the result of `find_launch`.
 
-        Raises NotFound (malformed token, removed or revoked tool), Unauthorized (forged or expired
-        token, wrong signature or timestamp), TooManyRequests (failed authentications) and
-        NonceReused (timestamp older than retained nonces).
+        `address` is that of the client. Raises NotFound (malformed or deleted token, revoked tool),
+        Unauthorized (forged or expired token, wrong signature or timestamp), TooManyRequests
+        (failed authentications) and NonceReused (timestamp older than retained nonces).
         """
         # A forged token counts for its address only, and its tool is not looked up: the response
         # must not tell which partners and tools exist.
-        launch = self.signed_launch(token)
+        launch = found if isinstance(found, Launch) else None
         key = f"tool {launch.partner}/{launch.tool}" if launch else None
         self._failure_throttle.check(address, key)
         try:
-            if launch is None:
-                raise _refusal(token)
+            if not isinstance(found, Launch):
+                raise found
+            launch = found
             tool, signature = await self._verify(launch, request)
         except (NotFound, Unauthorized):
             self._failure_throttle.failed(address, key)
@@ -121,8 +146,9 @@ class CallbackTokens:
     def _is_signed(self, token: str) -> bool:
         return any(canvas_launches.is_signed(token, key) for key in self._signing_keys)
 
-    def _is_expired(self, launch: Launch) -> bool:
-        return bool(self._ttl_seconds) and time.time() > launch.issued_at + self._ttl_seconds
+    def _issued_since(self) -> float:
+        """Seconds since 1970; a token issued before has expired."""
+        return time.time() - self._ttl_seconds if self._ttl_seconds else 0
 
     async def _tool(self, partner: str, name: str) -> tuple[Tool, Sequence[str]] | None:
         """The tool with its decrypted secrets; None if it does not exist or is revoked."""
@@ -139,10 +165,3 @@ class CallbackTokens:
         expires_at = time.monotonic() + self._cache_seconds
         self._tool_cache[partner, name] = (expires_at, tool, shared_secrets)
         return tool, shared_secrets
-
-
-def _refusal(token: str) -> NotFound | Unauthorized:
-    """The error for a token without a signed launch."""
-    if canvas_launches.parse_token(token) is None:
-        return NotFound(NO_SUCH_TOOL)
-    return Unauthorized(INVALID_TOKEN)

@@ -1,7 +1,8 @@
-"""Launches of LTI tools: callback tokens, and URLs in launch parameters.
+"""Launches of LTI tools: signed callback tokens, and URLs in launch parameters.
 
-A callback token is a compact JWS (RFC 7515, HS256). Its payload is a JSON array: `[partner, tool,
-user, course, issued at, salt]`. User and course are ids of the LMS, any text.
+A signed token, as earlier versions issued it, is a compact JWS (RFC 7515, HS256). Its payload is a
+JSON array: `[partner, tool, user, course, issued at, salt]`. User and course are ids of the LMS,
+any text.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ CALIPER_URL = "$Caliper.url"
 
 
 class Launch(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """The payload of a token: names of partner and tool, ids of the LMS, Unix time in seconds."""
+    """Names of partner and tool, ids of the LMS, and the time of issue in seconds since 1970.
+
+    It is the payload of a signed token, which a salt makes unique; the salt of other launches is
+    empty.
+    """
 
     partner: str
     tool: str
@@ -41,13 +46,6 @@ class CallbackURLs:
 
     xapi: str
     caliper: str
-
-
-def sign_token(launch: Launch, key: bytes) -> str:
-    """The signed token of a launch, safe in a URL."""
-    return jws.serialize_compact(
-        {"alg": ALGORITHM}, msgspec.json.encode(launch), OctKey.import_key(key)
-    )
 
 
 def parse_token(token: str) -> Launch | None:

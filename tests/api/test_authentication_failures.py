@@ -16,9 +16,8 @@ from lrs.auth import credentials
 from lrs.errors import TooManyRequests
 from lrs.limits.failures import FailureThrottle
 from lrs.settings import Settings
-from lrs.xapi import canvas_launches
 from lrs.xapi.canvas_launches import Launch
-from tests.support.canvas import Tool, message, new_tool
+from tests.support.canvas import Tool, message, new_tool, sign_token
 from tests.support.limits import Clock
 from tests.support.oauth import GRANT, TOKEN
 from tests.support.partners import Partner
@@ -197,7 +196,7 @@ async def test_forged_callback_tokens_of_used_and_unknown_tools_have_equal_respo
     for _ in range(8):
         for names in ((partner.name, tool.name), (partner.name, "unknown"), ("x", "unknown")):
             launch = Launch(*names, "42", "9", 1, "salt")
-            forged = canvas_launches.sign_token(launch, b"another key of thirty-two bytes.")
+            forged = sign_token(launch, b"another key of thirty-two bytes.")
             request = tool.signed(b"{}", url=f"http://lrs.test/api/lti/v1/xapi/{forged}")
             statuses.setdefault(names, []).append((await attacker.send(request)).status_code)
     assert {tuple(given[2:]) for given in statuses.values()} == {(429,) * 6}

@@ -17,6 +17,8 @@ import msgspec
 from authlib.oauth1 import ClientAuth
 from authlib.oauth1.rfc5849.signature import generate_signature_base_string
 from authlib.oauth1.rfc5849.util import escape
+from joserfc import jws
+from joserfc.jwk import OctKey
 from oauthlib.common import extract_params
 from oauthlib.oauth1 import SIGNATURE_HMAC_SHA1, SIGNATURE_TYPE_QUERY, Client
 
@@ -25,6 +27,8 @@ from lrs.app import create_app
 from lrs.auth import tools
 from lrs.settings import Settings
 from lrs.store import partner_settings, registry
+from lrs.xapi import canvas_launches
+from lrs.xapi.canvas_launches import Launch
 from tests.support.files import SEEDS
 from tests.support.partners import Partner
 from tests.support.statements import JSON
@@ -156,6 +160,13 @@ async def new_tool(
         services.database, services.secret_box, partner.partner_id, name, **value
     )
     return await Tool(partner, name, issued.consumer_key, issued.secret).launch()
+
+
+def sign_token(launch: Launch, key: bytes) -> str:
+    """A signed token, as earlier versions issued it."""
+    return jws.serialize_compact(
+        {"alg": canvas_launches.ALGORITHM}, msgspec.json.encode(launch), OctKey.import_key(key)
+    )
 
 
 async def enable_strict_idempotency(services: Services, tool: Tool) -> None:

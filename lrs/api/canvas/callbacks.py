@@ -25,6 +25,7 @@ from lrs.store.intake import subject_name
 from lrs.store.nonces import NonceReused
 from lrs.xapi import canvas_callbacks
 from lrs.xapi.canvas_callbacks import NothingToCount
+from lrs.xapi.canvas_launches import Launch
 from lrs.xapi.durations import InvalidDuration
 
 _log = logging.getLogger("lrs.errors")
@@ -69,15 +70,14 @@ async def _respond(request: Request, parse: ReportParser, *, requires_json: bool
 
 async def _store(request: Request, parse: ReportParser, *, requires_json: bool) -> None:
     services = request_parsing.services(request)
-    # Before the body is read: without a signed token, 64 KiB of it at most.
-    if launch := services.callback_tokens.signed_launch(request.path_params["token"]):
+    # Before the body is read: without a valid token, 64 KiB of it at most.
+    launch = await services.callback_tokens.find_launch(request.path_params["token"])
+    if isinstance(launch, Launch):
         admission(request.scope).identify(f"tools/{launch.tool}", launch.partner)
     body = await request_parsing.read_body(request, services.settings.max_xapi_statement_bytes)
     value = _json_value(request, body)
     callback = await services.callback_tokens.authenticate(
-        request.path_params["token"],
-        _signed_request(request, body),
-        access.client_address(request),
+        launch, _signed_request(request, body), access.client_address(request)
     )
     tool = subject_name(callback.tool.name, is_tool=True)
     record_of(request.scope).identify(callback.tool, tool)

@@ -92,7 +92,7 @@ async def post_callback_urls(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.CALLBACKS_WRITE)
     launch = await _read(request, LaunchRequest)
     tool = await _active_tool(request, caller)
-    callback_urls = _callback_urls(request, tool, launch)
+    callback_urls = await _callback_urls(request, tool, launch)
     if launch.parameters is not None:
         parameters = canvas_launches.substitute_urls(launch.parameters, callback_urls)
         return _secret_response({"parameters": parameters})
@@ -115,7 +115,9 @@ async def _active_tool(request: Request, caller: Caller) -> Tool:
     return tool
 
 
-def _callback_urls(request: Request, tool: Tool, launch: LaunchRequest) -> CallbackURLs | None:
+async def _callback_urls(
+    request: Request, tool: Tool, launch: LaunchRequest
+) -> CallbackURLs | None:
     """The URLs of a launch; None without a user or a course. Raises InvalidParameter."""
     parameters = launch.parameters or {}
     user = _parse_id("user", launch.user, parameters.get("user_id"))
@@ -123,7 +125,7 @@ def _callback_urls(request: Request, tool: Tool, launch: LaunchRequest) -> Callb
     if user is None or course is None:
         return None
     callback_tokens = request_parsing.services(request).callback_tokens
-    token = callback_tokens.issue(tool.partner, tool.name, user, course)
+    token = await callback_tokens.issue(tool, user, course)
     base = urls.base_url(request)
     return CallbackURLs(f"{base}/api/lti/v1/xapi/{token}", f"{base}/api/lti/v1/caliper/{token}")
 
