@@ -11,7 +11,7 @@ from lrs.projection import content_writer
 from lrs.projection.event_batch import EventBatch, ProjectedStatement, extract_batch
 from lrs.projection.events import Event, Measures
 from lrs.projection.partner_rules import PartnerRules
-from lrs.projection.persons import ensure_persons, set_names
+from lrs.projection.persons import Persons, ensure_persons, set_names
 from lrs.projection.recompute import Pair, mark_contents_changed
 from lrs.store.postgres import Connection
 
@@ -20,6 +20,9 @@ _STATEMENTS = resources.query("get_statements_to_project")
 _DELETE_VOIDED = resources.query("delete_voided_events")
 _INSERT_WITHOUT_EVENT = resources.query("insert_statements_without_event")
 _DELETE_WITHOUT_EVENT = resources.query("delete_statements_without_event")
+
+DELETED_LEARNER = "deleted learner"
+"""Why a statement of a deleted person has no event."""
 
 _EVENT_COLUMNS = (
     *("partner_id", "person_id", "content_id"),
@@ -45,8 +48,9 @@ async def write_batch(
     )
     await mark_contents_changed(connection, partner_id, changes.retyped_contents)
     await insert_groups(connection, partner_id, batch.organizations)
-    pairs = await _write_events(connection, partner_id, batch.events, persons)
-    await insert_without_event(connection, partner_id, batch.without_event)
+    events, hidden = split_deleted(batch.events, persons)
+    pairs = await _write_events(connection, partner_id, events, persons)
+    await insert_without_event(connection, partner_id, [*batch.without_event, *hidden])
     pairs += await _delete_voided(connection, partner_id, batch.voided, rules)
     await content_writer.update_track_contents(
         connection, partner_id, batch.context_pairs, changes.new_tracks
@@ -55,21 +59,39 @@ async def write_batch(
 
 
 async def _write_events(
-    connection: Connection, partner_id: int, events: list[Event], persons: Mapping[int, int]
+    connection: Connection, partner_id: int, events: list[Event], persons: Persons
 ) -> list[Pair]:
     if not events:
         return []
     keys = {event.content_key for event in events}
     contents = await content_writer.content_ids(connection, partner_id, keys)
     await insert_events(connection, partner_id, events, persons, contents)
-    return [(persons[event.agent_key], contents[event.content_key]) for event in events]
+    return [
+        (person_id, contents[event.content_key])
+        for event in events
+        if (person_id := persons[event.agent_key]) is not None
+    ]
+
+
+def split_deleted(
+    events: Iterable[Event], persons: Persons
+) -> tuple[list[Event], list[tuple[UUID, str]]]:
+    """The events of persons who are not deleted; the statements of others, with the reason."""
+    visible: list[Event] = []
+    hidden: list[tuple[UUID, str]] = []
+    for event in events:
+        if persons[event.agent_key] is None:
+            hidden.append((event.statement_id, DELETED_LEARNER))
+        else:
+            visible.append(event)
+    return visible, hidden
 
 
 async def insert_events(
     connection: Connection,
     partner_id: int,
     events: Iterable[Event],
-    persons: Mapping[int, int],
+    persons: Persons,
     contents: Mapping[int, int],
     *,
     table: str = "learning_event",

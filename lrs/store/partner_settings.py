@@ -72,6 +72,13 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             )
         ),
     ] = False
+    fold_mail_case: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether mail addresses that differ in letter case only are one learner in "
+            "reports and look-ups. After a change, the projector regroups the learners."
+        ),
+    ] = True
 
 
 DEFAULTS = PartnerSettings()
