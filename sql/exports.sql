@@ -33,6 +33,8 @@ select
     null::double precision as time_spent,
     null::double precision as best_score,
     null::double precision as last_score,
+    null::double precision as best_raw_score,
+    null::double precision as last_raw_score,
     null::integer as attempts,
     null::text as source,
     record.deleted_at as updated_at

@@ -2,12 +2,9 @@
 -- lets one transaction at a time write the derived rows of a partner. See docs/reporting.md.
 
 -- name: register_projection
--- A partner without a projection starts at the first statement, with the setting of the partner.
-insert into projection (partner_id, consistent_through, position, folds_mail_case)
-select
-    partner_id, 'epoch', 0, coalesce((settings ->> 'fold_mail_case')::boolean, true)
-from partner
-where partner_id = $1
+-- A partner without a projection starts at the first statement.
+insert into projection (partner_id, consistent_through, position)
+values ($1, 'epoch', 0)
 on conflict do nothing;
 
 -- name: lock_projection
@@ -75,7 +72,7 @@ order by statement.sequence;
 
 -- name: get_statements_to_project
 -- Statements by id, for those whose events come back when their voiding is undone.
-select statement_id, organization, payload, false as voided
+select sequence, statement_id, organization, payload, false as voided
 from statement
 where partner_id = $1 and statement_id = any($2::uuid[]);
 
@@ -83,32 +80,52 @@ where partner_id = $1 and statement_id = any($2::uuid[]);
 -- The number of statements that a rebuild reads.
 select count(*) from statement where partner_id = $1 and sequence < $2;
 
--- name: list_persons_of_identifiers
--- The owners of identifiers, and whether reports do not show them.
-select identifier.agent_key, identifier.person_id, person.deleted
-from (
-    select agent_key, person_id from identifier
-    where partner_id = $1 and agent_key = any($2::bigint[])
-    offset 0
-) as identifier
+-- name: list_organizations_of_persons
+-- The memberships of the persons $2 in organizations. Each `offset 0` keeps a subquery an index
+-- lookup.
+select member.person_id, learner_group.name, member.from_day, member.to_day
+from unnest($2::integer[]) as item (person_id)
 cross join lateral (
-    select deleted_at is not null as deleted from person
-    where partner_id = $1 and person_id = identifier.person_id
-    offset 0
-) as person;
+    select * from group_membership where partner_id = $1 and person_id = item.person_id offset 0
+) as member
+cross join lateral (
+    select name from learner_group where partner_id = $1 and group_id = member.group_id offset 0
+) as learner_group;
 
--- name: folds_mail_case
--- Whether the identifiers of a partner are assigned without regard to letter case. Without a
--- projection, there are none: the setting of the partner decides.
-select
-    case
-        when projection.partner_id is null
-            then coalesce((partner.settings ->> 'fold_mail_case')::boolean, true)
-        else coalesce(projection.folds_mail_case, false)
-    end
-from partner
-left join projection using (partner_id)
-where partner.partner_id = $1;
+-- name: list_days_without_organization
+-- The days on which the persons $2 have events whose statements name no organization, and the
+-- organizations that these events have now.
+select distinct
+    event.person_id,
+    coalesce(event.day, (event.at at time zone 'UTC')::date) as day,
+    event.organization
+from unnest($2::integer[]) as item (person_id)
+cross join lateral (
+    select * from learning_event where partner_id = $1 and person_id = item.person_id offset 0
+) as event
+where event.organization = '' or event.is_organization_inferred;
+
+-- name: update_inferred_organizations
+-- The organizations $4 of events of the persons $2 on the days $3, as far as their statements name
+-- none. Returns the pairs of learner and content item of events that change.
+with item as (
+    select * from unnest($2::integer[], $3::date[], $4::text[]) as item (person_id, day, name)
+),
+updated as (
+    update learning_event
+    set organization = item.name, is_organization_inferred = item.name <> ''
+    from item
+    where learning_event.partner_id = $1 and learning_event.person_id = item.person_id
+        and coalesce(learning_event.day, (learning_event.at at time zone 'UTC')::date) = item.day
+        and learning_event.organization <> item.name
+        and (learning_event.organization = '' or learning_event.is_organization_inferred)
+    returning learning_event.person_id, learning_event.content_id
+)
+select distinct person_id, content_id from updated;
+
+-- name: list_persons_of_identifiers
+-- The owners of identifiers.
+select agent_key, person_id from identifier where partner_id = $1 and agent_key = any($2::bigint[]);
 
 -- name: insert_persons
 -- New persons who are first seen in statements; ids are returned in the order of $2.
@@ -120,11 +137,9 @@ returning person_id, email;
 
 -- name: insert_identifiers
 -- Identifiers that are first seen in statements.
-insert into identifier (partner_id, agent_key, identity, person_id, imported, folded_key)
-select $1, item.agent_key, item.identity, item.person_id, false, item.folded_key
-from unnest($2::bigint[], $3::text[], $4::integer[], $5::bigint[]) as item (
-    agent_key, identity, person_id, folded_key
-);
+insert into identifier (partner_id, agent_key, identity, person_id, imported)
+select $1, item.agent_key, item.identity, item.person_id, false
+from unnest($2::bigint[], $3::text[], $4::integer[]) as item (agent_key, identity, person_id);
 
 -- name: set_identifier_names
 -- The names that statements have beside identifiers; only rows that differ are written.
@@ -146,13 +161,17 @@ where person.partner_id = $1 and person.person_id = item.person_id
 -- Updates the attributes of content items and inserts those that have events. The type in the
 -- definition takes precedence over the type extracted from statements, and that over the default
 -- type; of extracted types, extracted titles, parents and sources the last one wins. Without a
--- title, the item has the default title. Returns the items whose type changes. Update and insert
--- instead of an upsert, because an insert that conflicts would use up an id.
+-- title, the item has the default title. Returns the items that are new, or change their type or
+-- parent. Update and insert instead of an upsert, because an insert that conflicts would use up an
+-- id.
 with item as (
     select
         item.*,
         existing.content_id,
         existing.type as existing_type,
+        existing.extracted_type as existing_extracted_type,
+        existing.defined_type as existing_defined_type,
+        existing.parent_key as existing_parent_key,
         coalesce(
             item.type, item.extracted_type, existing.extracted_type, item.default_type
         ) as reported_type
@@ -166,7 +185,7 @@ with item as (
         track_content_id, ordinal
     )
     left join lateral (
-        select content_id, type, extracted_type
+        select content_id, type, extracted_type, defined_type, parent_key
         from content_item
         where partner_id = $1 and content_key = item.content_key
         offset 0
@@ -221,10 +240,116 @@ inserted as (
     where item.has_events and item.content_id is null
     order by item.ordinal
 )
-select item.activity_id, item.content_id, item.reported_type as type
+select
+    item.activity_id,
+    item.content_id,
+    item.reported_type as type,
+    item.reported_type is distinct from item.existing_type as type_changes
 from item
-where item.reported_type is distinct from item.existing_type
-    and (item.has_events or item.content_id is not null);
+where (item.has_events or item.content_id is not null)
+    and (
+        item.reported_type, coalesce(item.extracted_type, item.existing_extracted_type),
+        item.defined_type, coalesce(item.parent_key, item.existing_parent_key)
+    ) is distinct from (
+        item.existing_type, item.existing_extracted_type, item.existing_defined_type,
+        item.existing_parent_key
+    );
+
+-- name: update_courses
+-- Sets the course that each of the content items with the keys $2 (null: all), and each item below
+-- them, is a part of: of its ancestors the highest course. Parts are chapters, exercises, and
+-- activities that are courses by default only; an item among its own ancestors is none. $3 are the
+-- types with report tables; without $4 no item is a part. Returns the items that change, with the
+-- courses they were parts of. Each `offset 0` keeps a subquery an index lookup.
+with recursive item as not materialized (
+    select
+        content_id,
+        content_key,
+        parent_key,
+        type,
+        course_id,
+        coalesce(type in ('chapter', 'exercise'), false) or (
+            extracted_type is null and (defined_type is null or defined_type <> all($3::text[]))
+            and (type is null or type = 'course' or type <> all($3::text[]))
+        ) as is_part
+    from content_item
+    where partner_id = $1
+),
+family as (
+    select content_id, content_key
+    from item
+    where $2::bigint[] is null or content_key = any($2)
+    union
+    select child.content_id, child.content_key
+    from family
+    cross join lateral (
+        select * from item where parent_key = family.content_key
+        offset 0
+    ) as child
+),
+ancestor as (
+    select
+        item.content_id,
+        item.parent_key,
+        item.is_part,
+        false as is_cycle,
+        null::integer as course_id,
+        array[item.content_id] as path
+    from family
+    cross join lateral (
+        select * from item where content_key = family.content_key
+        offset 0
+    ) as item
+    union all
+    select
+        ancestor.content_id,
+        parent.parent_key,
+        parent.is_part,
+        parent.content_id = any(ancestor.path),
+        case when parent.type = 'course' then parent.content_id else ancestor.course_id end,
+        ancestor.path || parent.content_id
+    from ancestor
+    cross join lateral (
+        select * from item where content_key = ancestor.parent_key
+        offset 0
+    ) as parent
+    where ancestor.is_part and not ancestor.is_cycle and cardinality(ancestor.path) < 10
+),
+changed as materialized (
+    select present.content_id, present.course_id as course_before, highest.course_id
+    from (
+        select distinct on (content_id)
+            content_id,
+            case when $4::boolean and not is_cycle then course_id end as course_id
+        from ancestor
+        order by content_id, cardinality(path) desc
+    ) as highest
+    cross join lateral (
+        select content_id, course_id from content_item
+        where partner_id = $1 and content_id = highest.content_id
+        offset 0
+    ) as present
+    where present.course_id is distinct from highest.course_id
+),
+updated as (
+    update content_item
+    set course_id = changed.course_id
+    from changed
+    where content_item.partner_id = $1 and content_item.content_id = changed.content_id
+)
+select content_id, course_before from changed;
+
+-- name: list_pairs_of_content_items
+-- The pairs of learner and content item with events of the items $2, and of their learners with the
+-- items $3 beside them.
+select distinct event.person_id, pair.content_id
+from unnest($2::integer[], $3::integer[]) as item (content_id, other_id)
+cross join lateral (
+    select person_id from learning_event where partner_id = $1 and content_id = item.content_id
+    offset 0
+) as event
+cross join lateral (values (item.content_id), (item.other_id)) as pair (content_id)
+where pair.content_id is not null;
 
 -- name: list_content_item_ids
 -- Content item ids by key.
@@ -232,8 +357,8 @@ select content_key, content_id from content_item
 where partner_id = $1 and content_key = any($2::bigint[]);
 
 -- name: list_content_item_types
--- The types of all content items, to find what a rebuild changes.
-select content_id, type from content_item where partner_id = $1;
+-- The types and courses of all content items, to find what a rebuild changes.
+select content_id, type, course_id from content_item where partner_id = $1;
 
 -- name: clear_content_items
 -- Clears what a rebuild extracts from statements again.
@@ -323,92 +448,3 @@ delete from statement_without_event where partner_id = $1 and statement_id = any
 -- name: clear_statements_without_event
 -- What a rebuild extracts again.
 delete from statement_without_event where partner_id = $1;
-
--- name: get_mail_case_mode
--- How identifiers are assigned: whether without regard to letter case at present (null: as before
--- version 0.2), and by the setting of the partner.
-select
-    projection.folds_mail_case as applied,
-    coalesce((partner.settings ->> 'fold_mail_case')::boolean, true) as wanted
-from projection
-join partner using (partner_id)
-where projection.partner_id = $1;
-
--- name: set_mail_case_mode
--- Commits the way in the transaction that regroups the learners.
-update projection set folds_mail_case = $2 where partner_id = $1;
-
--- name: list_partners_to_regroup
--- Partners whose learners are not grouped as their settings say.
-select projection.partner_id
-from projection
-join partner using (partner_id)
-where projection.folds_mail_case
-    is distinct from coalesce((partner.settings ->> 'fold_mail_case')::boolean, true)
-order by projection.partner_id;
-
--- name: list_mixed_case_identifiers
--- Mail addresses with other characters than lower-case ASCII.
-select identity from identifier
-where partner_id = $1 and identity like 'mbox mailto:%'
-    and (identity ~ '[A-Z]' or octet_length(identity) <> char_length(identity))
-order by person_id, identity;
-
--- name: list_owners_of_identifiers
--- The persons of identifiers.
-select
-    identifier.agent_key, identifier.person_id, person.external_id as user,
-    person.deleted_at is not null as deleted
-from (
-    select agent_key, person_id from identifier
-    where partner_id = $1 and agent_key = any($2::bigint[])
-    offset 0
-) as identifier
-cross join lateral (
-    select external_id, deleted_at from person
-    where partner_id = $1 and person_id = identifier.person_id
-    offset 0
-) as person;
-
--- name: link_identifiers
--- Records of which address in lower case the identifiers $2 are another spelling, unless an import
--- assigned them.
-update identifier
-set folded_key = item.folded_key
-from unnest($2::bigint[], $3::bigint[]) as item (agent_key, folded_key)
-where identifier.partner_id = $1 and identifier.agent_key = item.agent_key
-    and not identifier.imported;
-
--- name: list_folded_identifiers
--- Identifiers that are other spellings of an address, these addresses in lower case, and the
--- identifiers of SHA-1 of their persons.
-select
-    identifier.agent_key, identifier.identity, identifier.person_id, identifier.imported,
-    identifier.folded_key, person.external_id as user, person.email
-from (
-    select distinct person_id from identifier where partner_id = $1 and folded_key is not null
-) as owner
-cross join lateral (
-    select * from identifier
-    where partner_id = $1 and person_id = owner.person_id
-        and (identity like 'mbox mailto:%' or identity like 'mbox_sha1sum %')
-    offset 0
-) as identifier
-cross join lateral (
-    select external_id, email from person
-    where partner_id = $1 and person_id = identifier.person_id
-    offset 0
-) as person;
-
--- name: clear_folded_keys
--- Spellings are learners of their own.
-update identifier set folded_key = null where partner_id = $1 and folded_key is not null;
-
--- name: list_event_keys_of_identifiers
--- Of the identifiers $3, those with events of the persons $2.
-select distinct agent_key from learning_event
-where partner_id = $1 and person_id = any($2::integer[]) and agent_key = any($3::bigint[]);
-
--- name: delete_identifiers
--- Identifiers that are assigned anew.
-delete from identifier where partner_id = $1 and agent_key = any($2::bigint[]);

@@ -38,11 +38,13 @@ where partner_id = $1 and ctid = any(array(
         extracted.at, extracted.agent_key, extracted.milliseconds, extracted.registration,
         extracted.progress, extracted.score, extracted.percentile, extracted.xp,
         extracted.is_cumulative, extracted.success, extracted.is_mobile, extracted.kind,
-        extracted.source, extracted.organization
+        extracted.source, extracted.organization, extracted.sequence, extracted.raw_score,
+        extracted.day, extracted.is_organization_inferred
     ) is distinct from (
         existing.at, existing.agent_key, existing.milliseconds, existing.registration,
         existing.progress, existing.score, existing.percentile, existing.xp, existing.is_cumulative,
-        existing.success, existing.is_mobile, existing.kind, existing.source, existing.organization
+        existing.success, existing.is_mobile, existing.kind, existing.source, existing.organization,
+        existing.sequence, existing.raw_score, existing.day, existing.is_organization_inferred
     )
 ));
 
@@ -50,13 +52,15 @@ where partner_id = $1 and ctid = any(array(
 -- Inserts extracted events of the persons $2 to $3 that are not stored, in primary key order.
 insert into learning_event
     (at, agent_key, milliseconds, partner_id, person_id, content_id, statement_id, registration,
-    progress, score, percentile, xp, is_cumulative, success, is_mobile, kind, source, organization)
+    progress, score, percentile, xp, is_cumulative, success, is_mobile, kind, source, organization,
+    sequence, raw_score, day, is_organization_inferred)
 select
     extracted.at, extracted.agent_key, extracted.milliseconds, extracted.partner_id,
     extracted.person_id, extracted.content_id, extracted.statement_id, extracted.registration,
     extracted.progress, extracted.score, extracted.percentile, extracted.xp,
     extracted.is_cumulative, extracted.success, extracted.is_mobile, extracted.kind,
-    extracted.source, extracted.organization
+    extracted.source, extracted.organization, extracted.sequence, extracted.raw_score,
+    extracted.day, extracted.is_organization_inferred
 from (
     select * from extracted_event where person_id between $2 and $3
 ) as extracted
@@ -70,11 +74,14 @@ where existing.statement_id is null
 order by extracted.person_id, extracted.content_id, extracted.statement_id;
 
 -- name: list_event_pairs
--- Pairs of learner and content item of the persons $2 to $3 that have events or records.
+-- Pairs of learner and content item of the persons $2 to $3 that have events, records or facts.
 select person_id, content_id from learning_event
 where partner_id = $1 and person_id between $2 and $3
 union
 select person_id, content_id from learner_record
+where partner_id = $1 and person_id between $2 and $3
+union
+select person_id, content_id from daily_fact
 where partner_id = $1 and person_id between $2 and $3;
 
 -- name: count_persons

@@ -34,20 +34,27 @@ with learner as materialized (
         select * from person where partner_id = $1 and person_id = candidate.person_id
         offset 0
     ) as person
-    where person.deleted_at is null
     order by candidate.ordinal
     limit 1
 )
 select
     learner.person_id as user_id, learner.external_id as user, learner.email,
-    record.content_id, record.activity_id, record.title, record.type,
+    record.content_id, record.activity_id, record.title,
+    coalesce(record.defined_type, record.type) as type,
     nullif(record.organization, '') as organization,
     record.status, record.success, record.progress, record.started_at, record.last_activity_at,
     record.completed_at, record.milliseconds / 1000::double precision as time_spent,
-    record.best_score, record.last_score, record.attempts, record.source
+    case when record.type = 'assessment' then record.best_raw_score else record.best_score end
+        as best_score,
+    case when record.type = 'assessment' then record.last_raw_score else record.last_score end
+        as last_score,
+    record.best_raw_score, record.last_raw_score,
+    record.attempts, record.source
 from learner
 left join lateral (
-    select learner_record.*, content_item.activity_id, content_item.title, content_item.type
+    select
+        learner_record.*, content_item.activity_id, content_item.title, content_item.type,
+        content_item.defined_type
     from learner_record
     cross join lateral (
         select activity_id, title, type, defined_type
@@ -97,11 +104,16 @@ with item as materialized (
 )
 select
     record.person_id as user_id, record.external_id as user, record.email,
-    item.content_id, item.activity_id, item.title, item.type,
+    item.content_id, item.activity_id, item.title, coalesce(item.defined_type, item.type) as type,
     nullif(record.organization, '') as organization,
     record.status, record.success, record.progress, record.started_at, record.last_activity_at,
     record.completed_at, record.milliseconds / 1000::double precision as time_spent,
-    record.best_score, record.last_score, record.attempts, record.source
+    case when item.type = 'assessment' then record.best_raw_score else record.best_score end
+        as best_score,
+    case when item.type = 'assessment' then record.last_raw_score else record.last_score end
+        as last_score,
+    record.best_raw_score, record.last_raw_score,
+    record.attempts, record.source
 from item
 left join lateral (
     select learner_record.*, person.external_id, person.email

@@ -9,8 +9,8 @@ comment on column assessment_dim.id is 'assessment_id';
 
 comment on column assessment_fact.user_id is 'the learner: actor; user of a track event';
 comment on column assessment_fact.assessment_id is 'the assessment: object.id, by object.definition.type';
-comment on column assessment_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column assessment_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column assessment_fact.date_id is 'the day of timestamp in the partner''s time zone, as yyyymmdd';
+comment on column assessment_fact.started_at is 'timestamp of the first statement but registered, on shown days';
 comment on column assessment_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column assessment_fact.score is 'result.score.raw, else 100 times result.score.scaled: the last of the day';
 comment on column assessment_fact.score_group is 'of score: Novice, Intermediate Lower, Intermediate, Intermediate Upper or Advanced';
@@ -87,8 +87,8 @@ comment on column exercise_dim.id is 'exercise_id';
 
 comment on column exercise_fact.user_id is 'the learner: actor; user of a track event';
 comment on column exercise_fact.exercise_id is 'the exercise: object.id, by object.definition.type; -1 if that was deleted';
-comment on column exercise_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column exercise_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column exercise_fact.date_id is 'the day of timestamp in the partner''s time zone, as yyyymmdd';
+comment on column exercise_fact.started_at is 'timestamp of the first statement but registered, on shown days';
 comment on column exercise_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column exercise_fact.time_spent is 'result.duration of the day, in seconds';
 comment on column exercise_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
@@ -110,8 +110,8 @@ comment on column chapter_dim.id is 'chapter_id';
 
 comment on column chapter_fact.user_id is 'the learner: actor; user of a track event';
 comment on column chapter_fact.chapter_id is 'the chapter: object.id, by object.definition.type; -1 if that was deleted';
-comment on column chapter_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column chapter_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column chapter_fact.date_id is 'the day of timestamp in the partner''s time zone, as yyyymmdd';
+comment on column chapter_fact.started_at is 'timestamp of the first statement but registered, on shown days';
 comment on column chapter_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column chapter_fact.time_spent is 'result.duration of the day, in seconds';
 comment on column chapter_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
@@ -130,11 +130,11 @@ comment on column course_dim.id is 'course_id';
 
 comment on column course_fact.user_id is 'the learner: actor; user of a track event';
 comment on column course_fact.course_id is 'the course: object.id, by object.definition.type; of a track event content_id; of a Canvas callback the course that the tool was launched from; -1 if that was deleted';
-comment on column course_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column course_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column course_fact.date_id is 'the day of timestamp in the partner''s time zone, as yyyymmdd';
+comment on column course_fact.started_at is 'timestamp of the first statement but registered on the course or one of its parts, on shown days';
 comment on column course_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
-comment on column course_fact.time_spent is 'result.duration of the day; of track events, by how much duration_spent grew that day; of Canvas callbacks all of result.duration; in seconds';
-comment on column course_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
+comment on column course_fact.time_spent is 'result.duration of the day; of track events, by how much duration_spent grew that day; of Canvas callbacks all of result.duration; in seconds, of the course and its parts';
+comment on column course_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day, of the course and its parts';
 
 comment on column practice_dim.practice_id is 'assigned at the first appearance of the practice; stable';
 comment on column practice_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
@@ -145,8 +145,8 @@ comment on column practice_dim.id is 'practice_id';
 
 comment on column practice_fact.user_id is 'the learner: actor; user of a track event';
 comment on column practice_fact.practice_id is 'the practice: object.id, by object.definition.type';
-comment on column practice_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column practice_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column practice_fact.date_id is 'the day of timestamp in the partner''s time zone, as yyyymmdd';
+comment on column practice_fact.started_at is 'timestamp of the first statement but registered, on shown days';
 comment on column practice_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column practice_fact.is_mobile is 'result or context, extension http://datacamp.com/isMobile: whether any of the day says so';
 comment on column practice_fact.time_spent is 'result.duration of the day, in seconds';
@@ -165,8 +165,8 @@ comment on column project_dim.id is 'project_id';
 
 comment on column project_fact.user_id is 'the learner: actor; user of a track event';
 comment on column project_fact.project_id is 'the project: object.id, by object.definition.type';
-comment on column project_fact.date_id is 'the day of timestamp in UTC, as yyyymmdd';
-comment on column project_fact.started_at is 'timestamp of the first started, else of the first statement, on shown days up to this one';
+comment on column project_fact.date_id is 'the day of timestamp in the partner''s time zone, as yyyymmdd';
+comment on column project_fact.started_at is 'timestamp of the first statement but registered, on shown days';
 comment on column project_fact.completed_at is 'timestamp of the first completed, or with result.completion, if not after this day';
 comment on column project_fact.time_spent is 'result.duration of the day, in seconds';
 comment on column project_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
@@ -250,7 +250,7 @@ comment on column workspace_fact.group_id is 'the group of the organization of t
 
 comment on column workspace_visit_fact.visitor_id is 'the visitor: actor; user of a track event';
 comment on column workspace_visit_fact.workspace_id is 'the workspace: object.id, by object.definition.type';
-comment on column workspace_visit_fact.visited_at is 'the day of viewed, in UTC';
+comment on column workspace_visit_fact.visited_at is 'the day of viewed';
 comment on column workspace_visit_fact.nb_seconds is 'result.duration of viewed on that day, in seconds';
 comment on column workspace_visit_fact.group_id is 'the group of the statements'' organization';
 
@@ -310,7 +310,8 @@ comment on column content_fact.group_id is 'the group of the organization; witho
 comment on column content_fact.organization is 'the organization: path of the statements, or orgid of a track event; null for none';
 comment on column content_fact.time_spent is 'result.duration of the day, in seconds';
 comment on column content_fact.xp is 'result or context, extension http://datacamp.com/xp: the sum of the day';
-comment on column content_fact.score is 'result.score: the last of the day';
+comment on column content_fact.score is 'result.score in percent: the last of the day';
+comment on column content_fact.raw_score is 'result.score.raw, else 100 times result.score.scaled: the last of the day';
 comment on column content_fact.progress is 'progress in percent: the last of the day; 100 once completed';
 comment on column content_fact.status is 'by the end of the day: completed, in_progress or not_started';
 comment on column content_fact.is_member is 'whether the learner was a member of the group on the day, or is in no group: the vendor''s facts have these days only';
@@ -344,13 +345,15 @@ comment on column learner_record.organization is 'as in content_fact';
 comment on column learner_record.status is 'not_started, in_progress or completed; deleted in an increment';
 comment on column learner_record.success is 'result.success, or by the verb: the last value';
 comment on column learner_record.progress is 'progress in percent: the last value; 100 once completed';
-comment on column learner_record.started_at is 'timestamp of the first started, else of the first statement but registered';
+comment on column learner_record.started_at is 'timestamp of the first statement but registered';
 comment on column learner_record.last_activity_at is 'timestamp of the last statement';
 comment on column learner_record.completed_at is 'timestamp of the first completed';
 comment on column learner_record.time_spent is 'result.duration of all statements, in seconds';
-comment on column learner_record.best_score is 'result.score: the highest';
-comment on column learner_record.last_score is 'result.score: the last';
-comment on column learner_record.attempts is 'registrations, and starts without one';
+comment on column learner_record.best_score is 'result.score in percent: the highest; of an assessment on the scale of the sender';
+comment on column learner_record.last_score is 'result.score in percent: the last; of an assessment on the scale of the sender';
+comment on column learner_record.best_raw_score is 'result.score.raw, else 100 times result.score.scaled: the highest';
+comment on column learner_record.last_raw_score is 'result.score.raw, else 100 times result.score.scaled: the last';
+comment on column learner_record.attempts is 'registrations, starts without one, and totals of track events that begin anew';
 comment on column learner_record.source is 'the source of the last statement: xapi, track or canvas';
 comment on column learner_record.updated_at is 'when the record last changed';
 

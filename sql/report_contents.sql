@@ -40,6 +40,7 @@ select
     content_day.time_spent,
     content_day.xp,
     content_day.score,
+    content_day.raw_score,
     content_day.progress,
     content_day.status,
     content_day.is_member
@@ -125,8 +126,12 @@ select
     record.last_activity_at,
     record.completed_at,
     record.milliseconds / 1000::double precision as time_spent,
-    record.best_score,
-    record.last_score,
+    case when item.type = 'assessment' then record.best_raw_score else record.best_score end
+        as best_score,
+    case when item.type = 'assessment' then record.last_raw_score else record.last_score end
+        as last_score,
+    record.best_raw_score,
+    record.last_raw_score,
     record.attempts,
     record.source,
     record.updated_at

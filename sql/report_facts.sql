@@ -10,13 +10,13 @@ select
     daily_fact.date_id,
     daily_fact.started_at,
     daily_fact.completed_at,
-    daily_fact.score,
+    daily_fact.raw_score as score,
     case
-        when daily_fact.score < 70 then 'Novice'
-        when daily_fact.score < 100 then 'Intermediate Lower'
-        when daily_fact.score < 130 then 'Intermediate'
-        when daily_fact.score <= 160 then 'Intermediate Upper'
-        when daily_fact.score > 160 then 'Advanced'
+        when daily_fact.raw_score < 70 then 'Novice'
+        when daily_fact.raw_score < 100 then 'Intermediate Lower'
+        when daily_fact.raw_score < 130 then 'Intermediate'
+        when daily_fact.raw_score <= 160 then 'Intermediate Upper'
+        when daily_fact.raw_score > 160 then 'Advanced'
     end as score_group,
     daily_fact.percentile,
     daily_fact.time_spent
@@ -197,22 +197,25 @@ join content_item
 where daily_fact.partner_id = $1 and content_item.type = 'chapter';
 
 -- name: course_fact
--- Work on courses per learner and day. A deleted course has the id -1, so that a learner can have
--- that id twice a day.
+-- Work on courses and their parts per learner and day. A deleted course has the id -1, so that a
+-- learner can have that id twice a day. A course that is a part of another one counts there.
 select
     daily_fact.person_id as user_id,
     case when content_item.deleted_at is null then content_item.content_id else -1 end
         as course_id,
     daily_fact.date_id,
-    daily_fact.started_at,
+    coalesce(daily_fact.course_started_at, daily_fact.started_at) as started_at,
     daily_fact.completed_at,
-    daily_fact.time_spent,
-    daily_fact.xp
+    coalesce(daily_fact.course_time_spent, daily_fact.time_spent) as time_spent,
+    coalesce(daily_fact.course_xp, daily_fact.xp) as xp
 from daily_fact
 join content_item
     on content_item.partner_id = daily_fact.partner_id
     and content_item.content_id = daily_fact.content_id
-where daily_fact.partner_id = $1 and content_item.type = 'course';
+where
+    daily_fact.partner_id = $1
+    and content_item.type = 'course'
+    and content_item.course_id is null;
 
 -- name: exercise_fact
 -- Work on exercises per learner and day. A deleted exercise has the id -1, so that a learner can
@@ -329,7 +332,9 @@ join track_content
 join content_item
     on content_item.partner_id = $1 and content_item.content_id = track_content.content_id
 left join lateral (
-    select sum(xp) as xp, sum(time_spent) as nb_seconds
+    select
+        sum(coalesce(course_xp, xp)) as xp,
+        sum(coalesce(course_time_spent, time_spent)) as nb_seconds
     from daily_fact
     where
         partner_id = $1

@@ -430,12 +430,16 @@ create table content_item (
     source text,
     -- The content_id in the newest track event of the content item; null without one.
     track_content_id text,
+    -- The course that the item is a part of; facts of the course include it.
+    course_id integer,
     primary key (partner_id, content_id)
 );
 create unique index content_item_by_key on content_item (partner_id, content_key);
 create index content_item_by_parent on content_item (partner_id, parent_key)
     where parent_key is not null;
 create index content_item_without_table on content_item (partner_id, content_id) where type is null;
+create index content_item_by_course on content_item (partner_id, course_id)
+    where course_id is not null;
 
 -- The content items of tracks.
 create table track_content (
@@ -457,6 +461,7 @@ create table learning_event (
     statement_id uuid not null,
     registration uuid,
     progress double precision,
+    -- In percent.
     score double precision,
     percentile double precision,
     xp numeric,
@@ -467,6 +472,14 @@ create table learning_event (
     kind text not null,
     source text not null,
     organization text not null,
+    -- That of the statement: of events at the same time, the later one wins.
+    sequence bigint not null default 0,
+    -- On the scale of the sender.
+    raw_score double precision,
+    -- In the time zone of the partner. Null: projected before the column existed, a UTC day.
+    day date,
+    -- Whether the organization comes from memberships, because the statement has none.
+    is_organization_inferred boolean not null default false,
     primary key (partner_id, person_id, content_id, statement_id)
 );
 create index learning_event_by_content_item on learning_event (partner_id, content_id);
@@ -488,9 +501,11 @@ select event.partner_id,
    event.milliseconds,
    event.is_cumulative,
    event.organization,
-   learner_group.group_id
+   learner_group.group_id,
+   event.sequence
   from learning_event event
-    cross join lateral ( select (event.at at time zone 'UTC')::date as day) days
+    cross join lateral ( select coalesce(event.day, (event.at at time zone 'UTC')::date) as day)
+        days
     left join learner_group on learner_group.partner_id = event.partner_id and
         learner_group.name = event.organization
  where not (exists ( select
@@ -522,6 +537,8 @@ create table learner_record (
     organization text not null,
     -- When the record last changed, after all changes committed before: what an increment contains.
     updated_at timestamptz not null default now(),
+    best_raw_score double precision,
+    last_raw_score double precision,
     primary key (partner_id, person_id, content_id, organization),
     constraint learner_record_status_is_progress check (status = any (array['not_started',
         'in_progress', 'completed']))
@@ -531,8 +548,7 @@ create index learner_record_by_content_item on learner_record (partner_id, conte
 create index learner_record_by_update on learner_record (partner_id, updated_at, person_id,
         content_id, organization);
 
--- One learner, one content item, one day (UTC), on days on which reports count the learner's
--- events.
+-- One learner, one content item, one day, on days on which reports count the learner's events.
 create table daily_fact (
     started_at timestamptz,
     completed_at timestamptz,
@@ -547,6 +563,13 @@ create table daily_fact (
     date_id integer not null generated always as (date_part('year', day)::integer * 10000 +
         date_part('month', day)::integer * 100 + date_part('day', day)::integer) stored,
     is_mobile boolean,
+    raw_score double precision,
+    course_started_at timestamptz,
+    -- Of a course, together with its parts. Null: no part has facts.
+    course_time_spent double precision,
+    course_xp double precision,
+    -- False: a course of which only parts have events on this day.
+    has_events boolean not null default true,
     primary key (partner_id, person_id, content_id, day)
 );
 create index daily_fact_by_content_item on daily_fact (partner_id, content_id, day);
@@ -662,6 +685,7 @@ create table content_day (
     is_member boolean not null,
     status text not null,
     organization text not null,
+    raw_score double precision,
     primary key (partner_id, person_id, content_id, organization, day)
 );
 create index content_day_by_content_item on content_day (partner_id, content_id, day);
@@ -742,8 +766,7 @@ select person.partner_id,
         person.person_id)
                    else null::text
                end as name
-        offset 0) account
- where person.deleted_at is null;
+        offset 0) account;
 
 -- Items that arrived, by hour (UTC). Stored ones are counted from the statements themselves.
 create table intake_count (
@@ -936,8 +959,6 @@ select identifier.partner_id,
    identifier.imported
   from identifier
     join partner on partner.partner_id = identifier.partner_id
-    join person on person.partner_id = identifier.partner_id and person.person_id =
-        identifier.person_id and person.deleted_at is null
     cross join lateral ( select regexp_match(identifier.identity, '^account ([^ ]+) (.*)$') as parts
         offset 0) account;
 

@@ -69,9 +69,9 @@ async def advance(
         page = await read_page(connection, partner_id, position, watermark, limit)
         if page.statements:
             rules = await load_rules(connection, partner_id, vocabulary)
-            batch = extract_batch(page.statements, vocabulary)
+            batch = extract_batch(page.statements, vocabulary, rules.time_zone)
             pairs = await write_batch(connection, partner_id, batch, rules)
-            await recompute(connection, partner_id, pairs)
+            await recompute(connection, partner_id, pairs, organizations_are_current=True)
             await commit_position(connection, partner_id, page)
         return len(page.statements)
 
@@ -93,7 +93,7 @@ async def read_page(
     rows = await connection.fetch(_PAGE, partner_id, position, end, limit, max_bytes)
     if not rows:
         return ProjectionPage([], position, watermark)
-    statements = [ProjectedStatement(*fields) for _, _, *fields in rows]
+    statements = [ProjectedStatement(sequence_, *fields) for sequence_, _, *fields in rows]
     last, total_bytes, *_ = rows[-1]
     if len(rows) == limit or total_bytes >= max_bytes:
         # More statements may have been stored in the same microsecond as the last one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -12,7 +12,8 @@ from lrs.projection.content_attributes import describe, title_of_iri
 from lrs.projection.event_batch import InferredContent
 from lrs.projection.events import content_key
 from lrs.projection.partner_rules import PartnerRules
-from lrs.projection.vocabulary import TRACK
+from lrs.projection.recompute import Pair
+from lrs.projection.vocabulary import REPORTED_TYPES, TRACK
 from lrs.store.postgres import Connection
 from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import stored_numbers
@@ -21,6 +22,8 @@ from lrs.xapi.index_keys import Role, related_activity_key
 
 _DEFINITIONS = resources.query("get_definitions")
 _UPSERT_CONTENTS = resources.query("upsert_content_items")
+_UPDATE_COURSES = resources.query("update_courses")
+_PAIRS_OF_CONTENTS = resources.query("list_pairs_of_content_items")
 _CONTENT_IDS = resources.query("list_content_item_ids")
 _INSERT_TRACK_CONTENTS = resources.query("insert_track_contents")
 _INSERT_PAST_TRACK_CONTENTS = resources.query("insert_past_track_contents")
@@ -28,11 +31,14 @@ _INSERT_PAST_TRACK_CONTENTS = resources.query("insert_past_track_contents")
 _CONTEXT_ROLES = Role.PARENT | Role.GROUPING
 
 
-class TypeChanges(NamedTuple):
-    """Activity ids that have become tracks; ids of stored content items with another type."""
+class ContentChanges(NamedTuple):
+    """Activity ids that have become tracks; ids of stored content items with another type; keys of
+    content items that are new or have another type or parent.
+    """
 
     new_tracks: list[str]
     retyped_contents: list[int]
+    moved: list[int]
 
 
 async def upsert_contents(
@@ -41,7 +47,7 @@ async def upsert_contents(
     contents: Mapping[str, InferredContent],
     other_activities: Iterable[str],
     rules: PartnerRules,
-) -> TypeChanges:
+) -> ContentChanges:
     """Insert new content items and update the attributes of existing ones.
 
     `contents` have events, by activity id. An activity of `other_activities` is inserted only if
@@ -78,13 +84,45 @@ async def upsert_contents(
             )
         )
     if not items:
-        return TypeChanges([], [])
+        return ContentChanges([], [], [])
     columns = map(list, zip(*items, strict=True))
     rows = await connection.fetch(_UPSERT_CONTENTS, partner_id, *columns)
-    return TypeChanges(
-        [row["activity_id"] for row in rows if row["type"] == TRACK],
-        [row["content_id"] for row in rows if row["content_id"] is not None],
+    return ContentChanges(
+        [row["activity_id"] for row in rows if row["type_changes"] and row["type"] == TRACK],
+        [
+            row["content_id"]
+            for row in rows
+            if row["type_changes"] and row["content_id"] is not None
+        ],
+        [content_key(row["activity_id"]) for row in rows],
     )
+
+
+async def update_courses(
+    connection: Connection, partner_id: int, moved: Sequence[int] | None, rules: PartnerRules
+) -> list[tuple[int, int | None]]:
+    """Update the courses that content items are parts of.
+
+    `moved` are the keys of items that are new or have another type or parent; None is all items.
+    Returns the items that change, with the courses that they were parts of before.
+    """
+    if moved is not None and not moved:
+        return []
+    rows = await connection.fetch(
+        _UPDATE_COURSES, partner_id, moved, list(REPORTED_TYPES), rules.settings.roll_up
+    )
+    return [(row["content_id"], row["course_before"]) for row in rows]
+
+
+async def pairs_of_contents(
+    connection: Connection, partner_id: int, contents: Sequence[tuple[int, int | None]]
+) -> list[Pair]:
+    """The pairs with events of content items, and of their learners with the items beside them."""
+    if not contents:
+        return []
+    columns = map(list, zip(*contents, strict=True))
+    rows = await connection.fetch(_PAIRS_OF_CONTENTS, partner_id, *columns)
+    return [(row["person_id"], row["content_id"]) for row in rows]
 
 
 async def _definitions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,6 +21,7 @@ Json = dict[str, Any]
 class ProjectedStatement(NamedTuple):
     """A statement as it is stored; `voided` if another statement voids it."""
 
+    sequence: int
     statement_id: UUID
     organization: str | None
     payload: str
@@ -79,7 +81,9 @@ class EventBatch:
         self.contents[activity] = content.merged_over(self.contents.get(activity))
 
 
-def extract_batch(statements: Iterable[ProjectedStatement], vocabulary: Vocabulary) -> EventBatch:
+def extract_batch(
+    statements: Iterable[ProjectedStatement], vocabulary: Vocabulary, time_zone: tzinfo = UTC
+) -> EventBatch:
     """The batch of these statements, which are in the order of their sequences."""
     batch = EventBatch()
     for stored in statements:
@@ -89,15 +93,21 @@ def extract_batch(statements: Iterable[ProjectedStatement], vocabulary: Vocabula
             if target is not None:
                 batch.voided.append(target)
         else:
-            _add_event(batch, stored, statement, vocabulary)
+            _add_event(batch, stored, statement, vocabulary, time_zone)
         batch.other_activities.update(_defined_activities(statement))
     return batch
 
 
 def _add_event(
-    batch: EventBatch, stored: ProjectedStatement, statement: Json, vocabulary: Vocabulary
+    batch: EventBatch,
+    stored: ProjectedStatement,
+    statement: Json,
+    vocabulary: Vocabulary,
+    time_zone: tzinfo,
 ) -> None:
-    extracted = extract_event(stored.statement_id, stored.organization, statement, vocabulary)
+    extracted = extract_event(
+        stored.statement_id, stored.sequence, stored.organization, statement, vocabulary, time_zone
+    )
     if extracted is None:
         if not stored.voided:
             batch.without_event.append((stored.statement_id, reason_without_event(statement)))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from lrs import resources
 from lrs.projection import content_writer
 from lrs.projection.event_batch import EventBatch, ProjectedStatement, extract_batch
 from lrs.projection.events import Event, Measures
+from lrs.projection.organization_writer import read_memberships
+from lrs.projection.organizations import Memberships, infer_organization
 from lrs.projection.partner_rules import PartnerRules
-from lrs.projection.persons import Persons, ensure_persons, set_names
+from lrs.projection.persons import ensure_persons, set_names
 from lrs.projection.recompute import Pair, mark_contents_changed
 from lrs.store.postgres import Connection
 
@@ -21,12 +23,10 @@ _DELETE_VOIDED = resources.query("delete_voided_events")
 _INSERT_WITHOUT_EVENT = resources.query("insert_statements_without_event")
 _DELETE_WITHOUT_EVENT = resources.query("delete_statements_without_event")
 
-DELETED_LEARNER = "deleted learner"
-"""Why a statement of a deleted person has no event."""
-
 _EVENT_COLUMNS = (
     *("partner_id", "person_id", "content_id"),
-    *("statement_id", "organization", "at", "agent_key", "source", "is_cumulative"),
+    *("statement_id", "sequence", "organization", "is_organization_inferred"),
+    *("at", "day", "agent_key", "source", "is_cumulative"),
     *Measures._fields,
 )
 
@@ -46,11 +46,16 @@ async def write_batch(
     changes = await content_writer.upsert_contents(
         connection, partner_id, batch.contents, batch.other_activities, rules
     )
-    await mark_contents_changed(connection, partner_id, changes.retyped_contents)
+    moved = await content_writer.update_courses(connection, partner_id, changes.moved, rules)
+    changed = [*changes.retyped_contents, *(content_id for content_id, _ in moved)]
+    await mark_contents_changed(connection, partner_id, changed)
     await insert_groups(connection, partner_id, batch.organizations)
-    events, hidden = split_deleted(batch.events, persons)
-    pairs = await _write_events(connection, partner_id, events, persons)
-    await insert_without_event(connection, partner_id, [*batch.without_event, *hidden])
+    memberships = await read_memberships(
+        connection, partner_id, set(persons.values()), rules.settings
+    )
+    pairs = await _write_events(connection, partner_id, batch.events, persons, memberships)
+    await insert_without_event(connection, partner_id, batch.without_event)
+    pairs += await content_writer.pairs_of_contents(connection, partner_id, moved)
     pairs += await _delete_voided(connection, partner_id, batch.voided, rules)
     await content_writer.update_track_contents(
         connection, partner_id, batch.context_pairs, changes.new_tracks
@@ -59,40 +64,27 @@ async def write_batch(
 
 
 async def _write_events(
-    connection: Connection, partner_id: int, events: list[Event], persons: Persons
+    connection: Connection,
+    partner_id: int,
+    events: list[Event],
+    persons: Mapping[int, int],
+    memberships: Memberships,
 ) -> list[Pair]:
     if not events:
         return []
     keys = {event.content_key for event in events}
     contents = await content_writer.content_ids(connection, partner_id, keys)
-    await insert_events(connection, partner_id, events, persons, contents)
-    return [
-        (person_id, contents[event.content_key])
-        for event in events
-        if (person_id := persons[event.agent_key]) is not None
-    ]
-
-
-def split_deleted(
-    events: Iterable[Event], persons: Persons
-) -> tuple[list[Event], list[tuple[UUID, str]]]:
-    """The events of persons who are not deleted; the statements of others, with the reason."""
-    visible: list[Event] = []
-    hidden: list[tuple[UUID, str]] = []
-    for event in events:
-        if persons[event.agent_key] is None:
-            hidden.append((event.statement_id, DELETED_LEARNER))
-        else:
-            visible.append(event)
-    return visible, hidden
+    await insert_events(connection, partner_id, events, persons, contents, memberships)
+    return [(persons[event.agent_key], contents[event.content_key]) for event in events]
 
 
 async def insert_events(
     connection: Connection,
     partner_id: int,
     events: Iterable[Event],
-    persons: Persons,
+    persons: Mapping[int, int],
     contents: Mapping[int, int],
+    memberships: Memberships,
     *,
     table: str = "learning_event",
 ) -> None:
@@ -101,19 +93,26 @@ async def insert_events(
     Each statement is projected once, so no event exists already. `persons` maps each agent key to
     a person id, `contents` each content key to a content id.
     """
-    await connection.copy_records_to_table(
-        table,
-        columns=_EVENT_COLUMNS,
-        records=[
+    records = []
+    for event in events:
+        person_id, organization = persons[event.agent_key], event.organization
+        if not organization and person_id in memberships:
+            organization = infer_organization(memberships[person_id], event.day)
+        records.append(
             (
-                *(partner_id, persons[event.agent_key], contents[event.content_key]),
-                *(event.statement_id, event.organization),
-                *(min(max(event.at, _MIN_TIME), _MAX_TIME), event.agent_key),
+                *(partner_id, person_id, contents[event.content_key]),
+                *(event.statement_id, event.sequence),
+                *(organization, organization != event.organization),
+                *(min(max(event.at, _MIN_TIME), _MAX_TIME), _finite(event.day), event.agent_key),
                 *(event.source, event.is_cumulative, *event.measures),
             )
-            for event in events
-        ],
-    )
+        )
+    await connection.copy_records_to_table(table, columns=_EVENT_COLUMNS, records=records)
+
+
+def _finite(day: date) -> date | None:
+    """None, the UTC day of the time, for the days that asyncpg sends as infinite."""
+    return None if day in (date.min, date.max) else day
 
 
 async def _delete_voided(
@@ -124,7 +123,8 @@ async def _delete_voided(
         return []
     await connection.execute(_DELETE_WITHOUT_EVENT, partner_id, voided)
     rows = await connection.fetch(_STATEMENTS, partner_id, voided)
-    events = extract_batch((ProjectedStatement(*row) for row in rows), rules.vocabulary).events
+    statements = (ProjectedStatement(*row) for row in rows)
+    events = extract_batch(statements, rules.vocabulary, rules.time_zone).events
     deleted = await connection.fetch(
         _DELETE_VOIDED,
         partner_id,

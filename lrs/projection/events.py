@@ -5,9 +5,11 @@ Facts and records are computed from events alone; see docs/reporting.md.
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 from functools import lru_cache
+from math import isfinite
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,6 +27,7 @@ _MAX_NUMBER = 10**12
 # In letters; a longer name is none of a person.
 _MAX_NAME = 255
 _EMPTY: Json = {}
+_MIDNIGHT = re.compile(r"T00:00(:00([.,]0+)?)?(Z|[+-])")
 
 agent_key = lru_cache(100_000)(lambda identity: index_keys.entity_key("agent", identity))
 content_key = lru_cache(100_000)(index_keys.activity_key)
@@ -33,7 +36,7 @@ content_key = lru_cache(100_000)(index_keys.activity_key)
 class Measures(NamedTuple):
     """The kind of work and its measured values; None is a value that the statement lacks.
 
-    `progress` is in percent.
+    `progress` and `score` are in percent, `raw_score` is on the scale of the sender.
     """
 
     kind: str
@@ -41,6 +44,7 @@ class Measures(NamedTuple):
     milliseconds: int | None = None
     progress: float | None = None
     score: float | None = None
+    raw_score: float | None = None
     percentile: float | None = None
     xp: Decimal | None = None
     success: bool | None = None
@@ -50,13 +54,16 @@ class Measures(NamedTuple):
 class Event(NamedTuple):
     """Work of one learner on one content item.
 
-    `organization` "" is none. `source` is xapi, track or canvas. With
-    `is_cumulative`, the milliseconds are those of all work so far and not of this event alone.
+    `organization` "" is none. `day` is that of `at` in the time zone of the partner. `source` is
+    xapi, track or canvas. With `is_cumulative`, the milliseconds are those of all work so far and
+    not of this event alone.
     """
 
     statement_id: UUID
+    sequence: int
     organization: str
     at: datetime
+    day: date
     agent_key: int
     content_key: int
     source: str
@@ -87,7 +94,12 @@ class ExtractedEvent(NamedTuple):
 
 
 def extract_event(
-    statement_id: UUID, organization: str | None, statement: Json, vocabulary: Vocabulary
+    statement_id: UUID,
+    sequence: int,
+    organization: str | None,
+    statement: Json,
+    vocabulary: Vocabulary,
+    time_zone: tzinfo = UTC,
 ) -> ExtractedEvent | None:
     """The event of a stored statement; None unless an agent does something with an activity."""
     actor, target = statement["actor"], statement["object"]
@@ -102,10 +114,13 @@ def extract_event(
         source, content = ("track" if TRACK_EVENT in extensions else "xapi"), target
         measures = _measures(statement, vocabulary)
     identity, name = str(index_keys.agent_identity(actor)), person_name(actor)
+    at, day = _time(statement["timestamp"], time_zone, has_day_precision=source == "track")
     event = Event(
         statement_id,
+        sequence,
         organization or "",
-        parse_timestamp(statement["timestamp"]),
+        at,
+        day,
         agent_key(identity),
         content_key(content["id"]),
         source,
@@ -161,6 +176,22 @@ def _text_member(track_event: Json, member: str) -> str | None:
     return text.strip() or None if isinstance(text, str) else None
 
 
+def _time(timestamp: str, time_zone: tzinfo, *, has_day_precision: bool) -> tuple[datetime, date]:
+    """The time and its day in the time zone.
+
+    A time at midnight, with day precision, has a date only: it is that date's begin in the zone.
+    """
+    at = parse_timestamp(timestamp)
+    if time_zone is UTC:
+        return at, at.date()
+    if has_day_precision and _MIDNIGHT.match(timestamp, 10):
+        at = datetime.combine(date.fromisoformat(timestamp[:10]), time(), time_zone)
+    try:
+        return at.astimezone(UTC), at.astimezone(time_zone).date()
+    except OverflowError:
+        return at, at.date()
+
+
 def _launching_course(context: Json) -> Json | None:
     """The course that launched a tool: `lrs.xapi.canvas_callbacks` adds it as the first parent."""
     parents = context.get("contextActivities", _EMPTY).get("parent")
@@ -189,7 +220,7 @@ def _measures(statement: Json, vocabulary: Vocabulary) -> Measures:
         context.get("registration"),
         None if duration is None else _milliseconds(duration),
         _percent(_first_value([*extensions, definition_extensions], iris["progress"])),
-        _score(result["score"]) if "score" in result else None,
+        *(_scores(result["score"]) if "score" in result else (None, None)),
         _number(_first_value(extensions, iris["percentile"])) if extensions else None,
         _decimal(_first_value(extensions, iris["xp"])) if extensions else None,
         result.get("success", success),
@@ -216,7 +247,11 @@ def _relations(
     context_activities: tuple[str, ...] = ()
     if activities := context.get("contextActivities"):
         parents = _activity_ids(activities.get("parent", []))
-        context_activities = parents + _activity_ids(activities.get("grouping", []))
+        groups = as_list(activities.get("grouping", []))
+        context_activities = parents + _activity_ids(groups)
+        if not parents and _is_in_session(activities, vocabulary):
+            # cmi5 names the course of an assignable unit there, if at all.
+            parents = _courses(groups, vocabulary)
     if extensions := target.get("definition", _EMPTY).get("extensions"):
         parent = _first_value([extensions], vocabulary.extensions["parent"])
         if isinstance(parent, str) and ":" in parent:
@@ -224,6 +259,20 @@ def _relations(
             parent_type = vocabulary.types.get(iri) if isinstance(iri, str) else None
             return parent, None if parent_type == TRACK else parent_type, context_activities
     return (parents[0] if parents else None), None, context_activities
+
+
+def _is_in_session(activities: Json, vocabulary: Vocabulary) -> bool:
+    categories = as_list(activities.get("category", []))
+    return any(category["id"] in vocabulary.sessions for category in categories)
+
+
+def _courses(activities: list[Json], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The ids of the activities that the statement defines as courses."""
+    return tuple(
+        activity["id"]
+        for activity in activities
+        if vocabulary.types.get(activity.get("definition", _EMPTY).get("type")) == "course"
+    )
 
 
 def _activity_ids(activities: Json | list[Json]) -> tuple[str, ...]:
@@ -247,11 +296,24 @@ def _milliseconds(duration: str | None) -> int | None:
         return None
 
 
-def _score(score: Json) -> float | None:
-    """The raw score, or else the scaled one on a scale of 100."""
-    if "raw" in score:
-        return float(score["raw"])
-    return round(100 * score["scaled"], 9) if "scaled" in score else None
+def _scores(score: Json) -> tuple[float | None, float | None]:
+    """The score in percent, and on the scale of the sender.
+
+    A raw score without a maximum is taken for percent if it can be.
+    """
+    raw, scaled, maximum = score.get("raw"), score.get("scaled"), score.get("max")
+    percent: float | None = None
+    if raw is not None and maximum is not None and ("min" in score or scaled is None):
+        minimum = score.get("min", min(0, raw))
+        if maximum > minimum:
+            percent = 100 * ((float(raw) - minimum) / (float(maximum) - minimum))
+    if percent is None and scaled is not None:
+        percent = 100 * scaled
+    if percent is None and raw is not None and maximum is None and 0 <= raw <= 100:
+        percent = raw
+    if percent is not None:
+        percent = round(float(percent), 9) if isfinite(percent) else None
+    return percent, percent if raw is None else float(raw)
 
 
 def _number(value: Any) -> float | None:

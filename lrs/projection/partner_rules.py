@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
 
 from lrs import resources
 from lrs.projection.vocabulary import Vocabulary
@@ -19,6 +21,12 @@ class PartnerRules:
 
     vocabulary: Vocabulary
     settings: PartnerSettings = partner_settings.DEFAULTS
+
+    @property
+    def time_zone(self) -> tzinfo:
+        """The zone of days."""
+        name = self.settings.time_zone
+        return UTC if name == "UTC" else ZoneInfo(name)
 
     def default_type(self, activity_id: str) -> str | None:
         """The type of an activity that has none of the report tables; None: it is in no table.

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lrs import resources
-from lrs.projection import content_writer, event_writer, mail_case, partner_lock
+from lrs.projection import content_writer, event_writer, partner_lock
 from lrs.projection.advance import START_POSITION, ProjectionPage, commit_position, read_page
 from lrs.projection.event_batch import EventBatch, InferredContent, extract_batch
 from lrs.projection.events import content_key
+from lrs.projection.organization_writer import read_memberships
+from lrs.projection.organizations import Memberships
 from lrs.projection.partner_rules import PartnerRules, load_rules
-from lrs.projection.persons import Persons, ensure_persons, set_names
+from lrs.projection.persons import ensure_persons, set_names
 from lrs.projection.recompute import mark_contents_changed, recompute
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection, Database, translate_errors
@@ -58,7 +60,8 @@ Progress = Callable[[str, int, int], None]
 class _Written:
     """What this rebuild has written: later batches write only what is new or different."""
 
-    persons: Persons = field(default_factory=dict)
+    persons: dict[int, int] = field(default_factory=dict)
+    memberships: Memberships = field(default_factory=dict)
     contents: dict[int, int] = field(default_factory=dict)
     inferred: dict[str, InferredContent | None] = field(default_factory=dict)
     tracks: set[int] = field(default_factory=set)
@@ -79,7 +82,6 @@ async def rebuild_partner(
         async with database.readers.acquire() as writer, writer.transaction():
             await writer.execute(_ALLOW_IDLE)
             await partner_lock.acquire(writer, partner_id)
-            await mail_case.apply_setting(writer, partner_id)
             # After the lock, because the projection may have advanced during the wait.
             watermark = await WatermarkReader(database).read_watermark(partner_id)
             rules = await load_rules(writer, partner_id, vocabulary)
@@ -89,6 +91,7 @@ async def rebuild_partner(
             await writer.execute(_CLEAR_WITHOUT_EVENT, partner_id)
             async with database.readers.acquire() as reader:
                 last = await _extract(reader, writer, partner_id, rules, watermark, progress)
+            await content_writer.update_courses(writer, partner_id, None, rules)
             await commit_position(writer, partner_id, last)
             retyped = types_before - set(await writer.fetch(_CONTENT_TYPES, partner_id))
             await mark_contents_changed(writer, partner_id, [row["content_id"] for row in retyped])
@@ -115,7 +118,9 @@ async def _extract(
 
     async def read_after(page: ProjectionPage) -> tuple[ProjectionPage, EventBatch]:
         page = await read_page(reader, partner_id, page.position, watermark, _STATEMENTS_PER_PAGE)
-        return page, await asyncio.to_thread(extract_batch, page.statements, rules.vocabulary)
+        return page, await asyncio.to_thread(
+            extract_batch, page.statements, rules.vocabulary, rules.time_zone
+        )
 
     last = ProjectionPage([], START_POSITION, watermark)
     page, batch = await read_after(last)
@@ -143,20 +148,24 @@ async def _write_batch(
 ) -> None:
     """Write a batch to the temporary table; events of voided statements are not in it."""
     agents = {key: value for key, value in batch.agents.items() if key not in written.persons}
-    written.persons |= await ensure_persons(writer, partner_id, agents)
+    persons = await ensure_persons(writer, partner_id, agents)
+    written.persons |= persons
+    written.memberships |= await read_memberships(
+        writer, partner_id, set(persons.values()) - written.memberships.keys(), rules.settings
+    )
     written.names |= batch.agent_names
     await _write_contents(writer, partner_id, batch, written, rules)
-    events, hidden = event_writer.split_deleted(batch.events, written.persons)
-    await event_writer.insert_without_event(writer, partner_id, [*batch.without_event, *hidden])
+    await event_writer.insert_without_event(writer, partner_id, batch.without_event)
     if organizations := batch.organizations - written.organizations:
         await event_writer.insert_groups(writer, partner_id, organizations)
         written.organizations |= organizations
     await event_writer.insert_events(
         writer,
         partner_id,
-        events,
+        batch.events,
         written.persons,
         written.contents,
+        written.memberships,
         table="extracted_event",
     )
 
@@ -195,6 +204,12 @@ async def _apply(writer: Connection, partner_id: int, progress: Progress) -> Non
         await writer.execute(_DELETE_OBSOLETE, partner_id, first, last)
         await writer.execute(_INSERT_MISSING, partner_id, first, last)
         pairs = await writer.fetch(_PAIRS, partner_id, first, last)
-        await recompute(writer, partner_id, map(tuple, pairs))
+        await recompute(
+            writer,
+            partner_id,
+            map(tuple, pairs),
+            all_of_learners=True,
+            organizations_are_current=True,
+        )
         first, done = last + 1, done + count
         progress("learners", done, total)

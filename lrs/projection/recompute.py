@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from datetime import date
 
 from lrs import resources
+from lrs.projection.organization_writer import update_organizations
 from lrs.store.postgres import Connection
 
-_RECOMPUTE_RECORDS = resources.query("recompute_records")
-_RECOMPUTE_FACTS = resources.query("recompute_facts")
+_RECOMPUTE = resources.query("recompute")
 _RECORD_CHANGED_DAYS = resources.query("record_changed_days")
 _DAYS_OF_CONTENTS = resources.query("list_days_of_content_items")
 
@@ -24,18 +24,31 @@ Pair = tuple[int, int]
 """The person id of a learner and the id of a content item."""
 
 
-async def recompute(connection: Connection, partner_id: int, pairs: Iterable[Pair]) -> None:
+async def recompute(
+    connection: Connection,
+    partner_id: int,
+    pairs: Iterable[Pair],
+    *,
+    all_of_learners: bool = False,
+    organizations_are_current: bool = False,
+) -> None:
     """Update facts and records of these pairs to match their events; call in a transaction.
 
-    Only rows that differ are written, and their days are recorded as changed.
+    Includes the facts of the courses that the items are parts of. With `all_of_learners`, the pairs
+    are all pairs of their learners. Unless `organizations_are_current`, the organizations of their
+    events follow the memberships first. Only rows that differ are written, and their days are
+    recorded as changed.
     """
-    distinct = sorted(set(pairs))
+    distinct = set(pairs)
     if not distinct:
         return
+    if not organizations_are_current:
+        learners = {person for person, _ in distinct}
+        distinct.update(await update_organizations(connection, partner_id, learners))
+    ordered = sorted(distinct)
     await connection.execute(_DISABLE_PLAN_CACHE)
-    persons, contents = [person for person, _ in distinct], [content for _, content in distinct]
-    await connection.execute(_RECOMPUTE_RECORDS, partner_id, persons, contents)
-    rows = await connection.fetch(_RECOMPUTE_FACTS, partner_id, persons, contents)
+    persons, contents = [person for person, _ in ordered], [content for _, content in ordered]
+    rows = await connection.fetch(_RECOMPUTE, partner_id, persons, contents, all_of_learners)
     await _record_changed_days(connection, partner_id, [row["day"] for row in rows])
 
 

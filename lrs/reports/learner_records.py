@@ -17,7 +17,8 @@ RECORDS_BY_CONTENT = resources.query("list_records_of_content")
 COLUMNS = (
     "user_id", "user", "email", "content_id", "activity_id", "title", "type", "organization",
     "status", "success", "progress", "started_at", "last_activity_at", "completed_at",
-    "time_spent", "best_score", "last_score", "attempts", "source",
+    "time_spent", "best_score", "last_score", "best_raw_score", "last_raw_score", "attempts",
+    "source",
 )  # fmt: skip
 """The columns of a record in JSON and CSV; times are in seconds, no organization is None."""
 

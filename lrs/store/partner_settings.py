@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 import msgspec
 
@@ -72,12 +73,20 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             )
         ),
     ] = False
-    fold_mail_case: Annotated[
+    time_zone: Annotated[
+        str,
+        msgspec.Meta(description="Time zone of days in reports, such as Europe/Berlin."),
+    ] = "UTC"
+    organization_from_memberships: Annotated[
         bool,
         msgspec.Meta(
-            description="Whether mail addresses that differ in letter case only are one learner in "
-            "reports and look-ups. After a change, the projector regroups the learners."
+            description="Whether reports take the organization of an event without one from the "
+            "memberships of its learner."
         ),
+    ] = True
+    roll_up: Annotated[
+        bool,
+        msgspec.Meta(description="Whether course_fact includes the work on the parts of a course."),
     ] = True
 
 
@@ -119,7 +128,9 @@ def change(settings: PartnerSettings, changes: Mapping[str, Any]) -> PartnerSett
             raise InvalidParameter(
                 f"Unknown setting {name[:80]!r}; the settings are {', '.join(_FIELDS)}."
             )
-        values[name] = field.default if value == DEFAULT else _convert(name, value, field.type)
+        values[name] = (
+            getattr(DEFAULTS, name) if value == DEFAULT else _convert(name, value, field.type)
+        )
     return PartnerSettings(**values)
 
 
@@ -128,7 +139,10 @@ def _convert(name: str, value: Any, expected: Any) -> Any:
     try:
         if isinstance(value, str) and value[:1] in ("{", "["):
             return msgspec.json.decode(value, type=expected)
-        return msgspec.convert(value, expected, strict=False)
+        converted = msgspec.convert(value, expected, strict=False)
+        if name == "time_zone" and converted not in available_timezones():
+            raise msgspec.ValidationError("Expected a name of the IANA time zone database")
+        return converted
     except msgspec.DecodeError as error:
         info = msgspec.inspect.type_info(expected)
         if isinstance(info, msgspec.inspect.Metadata):

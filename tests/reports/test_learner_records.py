@@ -60,6 +60,8 @@ async def test_record_has_all_members(services: Services, partner: Partner) -> N
         milliseconds=90_500,
         best_score=90.0,
         last_score=80.5,
+        best_raw_score=45.0,
+        last_raw_score=40.25,
         attempts=2,
         source="track",
     )
@@ -81,6 +83,8 @@ async def test_record_has_all_members(services: Services, partner: Partner) -> N
         "time_spent": 90.5,
         "best_score": 90.0,
         "last_score": 80.5,
+        "best_raw_score": 45.0,
+        "last_raw_score": 40.25,
         "attempts": 2,
         "source": "track",
     }

@@ -211,7 +211,7 @@ SCORES = {
 @pytest.mark.parametrize("score", SCORES)
 async def test_score_determines_the_score_group(world: World, score: float | None) -> None:
     assessment = await world.content("assessment", "Python")
-    await world.day(await world.person(), assessment, score=score, percentile=40.0)
+    await world.day(await world.person(), assessment, raw_score=score, percentile=40.0)
     assert await values(world, "assessment_fact", "score_group", "percentile") == [
         (SCORES[score], 40.0)
     ]

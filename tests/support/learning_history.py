@@ -32,6 +32,14 @@ VERBS = {
 VOIDED = "http://adlnet.gov/expapi/verbs/voided"
 LEARNERS = ["ada", "ben", "eve", "kim"]
 COURSES = ["http://datacamp.com/course/1", "http://datacamp.com/course/2"]
+CHAPTER = "http://datacamp.com/course-chapter/1"
+EXERCISE = "http://example.com/exercises/1"
+LESSON = "http://example.com/lessons/1"
+PARENTS = {CHAPTER: COURSES[0], EXERCISE: CHAPTER, LESSON: COURSES[1]}
+PARTS = {CHAPTER: COURSES[0], EXERCISE: COURSES[0], LESSON: COURSES[1]}
+"""The courses that items are parts of."""
+
+TYPES = {CHAPTER: "http://datacamp.com/course-chapter", EXERCISE: "http://datacamp.com/exercise"}
 TRACK = "http://datacamp.com/track/1"
 ORGANIZATIONS = ["", "north", "south"]
 PROGRESS = "https://w3id.org/xapi/cmi5/result/extensions/progress"
@@ -78,11 +86,13 @@ class Author:
     def history(self, count: int) -> list[SentStatement]:
         """In sending order, which differs from the order of the events."""
         sent = [self.item() for _ in range(count)]
-        for item in self.random.sample(sent, count // 8):
+        # Later statements define courses at random: without a type they would be parts.
+        sent[:0] = [self._defining(course) for course in COURSES]
+        for item in self.random.sample(sent[2:], count // 8):
             if item.resource == "statements":
-                position = self.random.randrange(len(sent) + 1)
+                position = self.random.randrange(2, len(sent) + 1)
                 sent.insert(position, self.voiding(item))
-        repeated = self.random.sample(sent, count // 8)
+        repeated = self.random.sample(sent[2:], count // 8)
         sent += [replace(item, happening=None) for item in repeated]
         return sent
 
@@ -96,6 +106,16 @@ class Author:
                 actual.append(Membership(learner, organization, first, gap))
                 actual.append(Membership(learner, organization, gap + timedelta(days=1), None))
         return actual
+
+    def _defining(self, course: str) -> SentStatement:
+        """A statement about a course without an event."""
+        body = {
+            "id": self._id(),
+            "actor": {"objectType": "Group", "member": [mailbox("admin")]},
+            "verb": {"id": VERBS["worked"]},
+            "object": {"id": course, "definition": {"type": "http://datacamp.com/course"}},
+        }
+        return SentStatement(body, "", None)
 
     def item(self) -> SentStatement:
         make = self.random.choices((self._statement, self._track, self._callback), (6, 3, 2))[0]
@@ -124,29 +144,44 @@ class Author:
         score, seconds = self._maybe(chance.randrange(100)), self._maybe(chance.randrange(4000))
         progress, xp = self._maybe(chance.randrange(101)), self._maybe(chance.randrange(50))
         percentile, mobile = self._maybe(chance.randrange(100)), chance.choice([None, True, False])
+        scores = (
+            None
+            if score is None
+            else chance.choice(
+                [
+                    {"raw": score},
+                    {"scaled": score / 100},
+                    {"raw": 2 * score + 50, "min": 50, "max": 250},
+                    {"raw": score / 4, "max": 25},
+                ]
+            )
+        )
         success, completion = chance.choice([None, None, True, False]), chance.random() < 0.1
         happening = OracleEvent(
-            self._id(), learner, chance.choice(COURSES), chance.choice(ORGANIZATIONS), "xapi",
+            self._id(), learner, chance.choice([*COURSES, CHAPTER, EXERCISE, LESSON]),
+            chance.choice(ORGANIZATIONS), "xapi",
             self._at(), "completed" if completion else kind,
             None if seconds is None else 500 * seconds,
-            registration=registration, progress=progress, score=score, percentile=percentile,
-            xp=xp, is_mobile=mobile,
+            registration=registration, progress=progress, score=score,
+            raw_score=None if scores is None else scores.get("raw", score),
+            percentile=percentile, xp=xp, is_mobile=mobile,
             success={"passed": True, "failed": False}.get(kind) if success is None else success,
         )  # fmt: skip
         result = {
             "completion": completion or None,
             "success": success,
-            "score": None
-            if score is None
-            else chance.choice([{"raw": score}, {"scaled": score / 100}]),
+            "score": scores,
             "duration": None if seconds is None else f"PT{seconds // 2}.{seconds % 2 * 5}S",
             "extensions": _present({PROGRESS: progress, "http://datacamp.com/xp": xp}),
         }
+        parent = PARENTS.get(happening.content)
         context = {
             "registration": registration,
             "contextActivities": _present(
                 {
-                    "parent": self._maybe([{"id": "http://datacamp.com/course/3"}]),
+                    "parent": [{"id": parent}]
+                    if parent
+                    else self._maybe([{"id": "http://datacamp.com/course/3"}]),
                     "grouping": self._maybe([self._defined(TRACK, "http://datacamp.com/track")]),
                 }
             ),
@@ -161,16 +196,17 @@ class Author:
             "id": happening.statement_id,
             "actor": chance.choice([mailbox, digest])(learner),
             "verb": {"id": VERBS[kind]},
-            "object": self._defined(happening.content, "http://datacamp.com/course"),
+            "object": self._defined(happening.content, TYPES.get(happening.content)),
             "result": _present(result),
             "context": _present(context),
             "timestamp": happening.at.isoformat(),
         }
         return SentStatement(body, happening.organization, happening)
 
-    def _defined(self, activity: str, kind: str) -> Json:
+    def _defined(self, activity: str, kind: str | None) -> Json:
         """An activity that a tenth of the statements define."""
-        defined = {"id": activity, "definition": {"type": kind, "name": {"en": activity}}}
+        definition = _present({"type": kind, "name": {"en": activity}})
+        defined = {"id": activity, "definition": definition}
         return defined if self.random.random() < 0.1 else {"id": activity}
 
     def _of(self, number: int) -> str:
@@ -212,7 +248,8 @@ class Author:
         }
         report = canvas_callbacks.parse_xapi(sent, orjson.dumps(sent))
         statement_id = self._id()
-        body = canvas_callbacks.statement(report, launch, self.home_page, statement_id)
+        body = canvas_callbacks.statement(report, launch, self.home_page)
+        body["id"] = statement_id
         happening = OracleEvent(
             statement_id, launch.user, f"{self.home_page}/courses/9", "", "canvas", at, "worked",
             None if seconds is None else 1000 * seconds,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import jsonschema
 import orjson
@@ -15,8 +16,9 @@ from hypothesis import given
 from lrs import resources
 from lrs.projection.content_attributes import describe
 from lrs.projection.event_batch import ProjectedStatement, extract_batch
-from lrs.projection.events import ExtractedEvent, Measures, extract_event
+from lrs.projection.events import Event, ExtractedEvent, Measures, extract_event
 from lrs.projection.vocabulary import InvalidVocabulary, load_vocabulary
+from lrs.xapi.statement import TRACK_EVENT
 from tests.support.statements import statement
 from tests.support.strategies import statements
 
@@ -29,7 +31,7 @@ CMI5 = {"category": [{"id": "https://w3id.org/xapi/cmi5/context/categories/cmi5"
 
 def telling(**members: Any) -> ExtractedEvent | None:
     sent = {"timestamp": "2026-05-08T14:44:01.267+02:00", **statement(**members)}
-    return extract_event(ID, None, sent, load_vocabulary())
+    return extract_event(ID, 1, None, sent, load_vocabulary())
 
 
 def measures(verb: str = f"{VERBS}completed", **members: Any) -> Measures:
@@ -63,9 +65,24 @@ def test_verb_determines_kind_and_success(verb: str, kind: str, success: bool | 
         ({"completion": True}, {"kind": "completed"}),
         ({"completion": False}, {"kind": "worked"}),
         ({"success": False}, {"success": False}),
-        ({"score": {"raw": 7, "scaled": 0.7}}, {"score": 7.0}),
-        ({"score": {"scaled": 0.57}}, {"score": 57.0}),
-        ({"score": {"max": 10}}, {"score": None}),
+        ({"score": {"raw": 7, "scaled": 0.7}}, {"score": 70.0, "raw_score": 7.0}),
+        ({"score": {"scaled": 0.57}}, {"score": 57.0, "raw_score": 57.0}),
+        ({"score": {"max": 10}}, {"score": None, "raw_score": None}),
+        ({"score": {"raw": 7, "max": 10}}, {"score": 70.0, "raw_score": 7.0}),
+        ({"score": {"raw": 130, "min": 50, "max": 250}}, {"score": 40.0, "raw_score": 130.0}),
+        (
+            {"score": {"raw": 5, "min": 1, "max": 5, "scaled": 0.9}},
+            {"score": 100.0, "raw_score": 5.0},
+        ),
+        ({"score": {"raw": 4, "max": 5, "scaled": 0.75}}, {"score": 75.0, "raw_score": 4.0}),
+        ({"score": {"raw": 0, "min": 0, "max": 0}}, {"score": None, "raw_score": 0.0}),
+        ({"score": {"raw": -1, "max": 10}}, {"score": 0.0, "raw_score": -1.0}),
+        ({"score": {"raw": 130}}, {"score": None, "raw_score": 130.0}),
+        ({"score": {"raw": 65}}, {"score": 65.0, "raw_score": 65.0}),
+        (
+            {"score": {"raw": 1.7e308, "min": -1.7e308, "max": 1.7e308}},
+            {"score": None, "raw_score": 1.7e308},
+        ),
         ({"duration": "PT30M12.5S"}, {"milliseconds": 1_812_500}),
         ({"duration": "PT0.0005S"}, {"milliseconds": 1}),
         ({"extensions": {"http://datacamp.com/xp": 12.5}}, {"xp": Decimal("12.5")}),
@@ -112,11 +129,46 @@ def test_event_day_is_in_utc() -> None:
     assert actual.event.at == datetime(2026, 5, 8, 12, 44, 1, 267_000, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("zone", "timestamp", "day"),
+    [
+        ("UTC", "2026-05-08T23:30:00Z", 8),
+        ("Europe/Berlin", "2026-05-08T21:59:59Z", 8),
+        ("Europe/Berlin", "2026-05-08T22:00:00Z", 9),
+        ("America/New_York", "2026-05-08T03:59:00Z", 7),
+        ("Asia/Kolkata", "2026-05-08T23:30:00+05:30", 8),
+    ],
+)
+def test_day_is_in_the_time_zone_of_the_partner(zone: str, timestamp: str, day: int) -> None:
+    assert dated(zone, timestamp).day == date(2026, 5, day)
+
+
+@pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_first_and_last_day_have_no_neighbour(zone: str, timestamp: str) -> None:
+    assert abs(dated(zone, timestamp).day - date.fromisoformat(timestamp[:10])).days <= 1
+
+
+def test_track_event_at_midnight_keeps_its_date_in_any_time_zone() -> None:
+    track = {"context": {"extensions": {TRACK_EVENT: {}}}}
+    event = dated("America/New_York", "2026-05-08T00:00:00Z", **track)
+    assert event.day == date(2026, 5, 8)
+    assert event.at == datetime(2026, 5, 8, 4, tzinfo=UTC)
+    assert dated("America/New_York", "2026-05-08T00:00:01Z", **track).day == date(2026, 5, 7)
+
+
+def dated(zone: str, timestamp: str, **members: Any) -> Event:
+    sent = {**statement(**members), "timestamp": timestamp}
+    extracted = extract_event(ID, 1, None, sent, load_vocabulary(), ZoneInfo(zone))
+    assert extracted is not None
+    return extracted.event
+
+
 @given(statements("2.0.0"))
 def test_every_valid_statement_is_extracted(sent: Json) -> None:
     sent = {"timestamp": "2026-05-08T14:44:01Z", **sent}
     payload = orjson.dumps(sent).decode()
-    gathered = extract_batch([ProjectedStatement(ID, None, payload, False)], load_vocabulary())
+    gathered = extract_batch([ProjectedStatement(1, ID, None, payload, False)], load_vocabulary())
     assert len(gathered.events) <= 1
     for activity in {*gathered.contents, *gathered.other_activities}:
         assert ":" in activity
