@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.browser import CHROMIUM, CHROMIUM_ARGUMENTS
 from tests.support.programs import find_program
 
-ACTION_TIMEOUT = 15_000  # milliseconds
+TIMEOUT = 30_000  # milliseconds
+
+expect.set_options(timeout=TIMEOUT)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +30,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page with its own cookies and cache. The test fails if a script of the page raises."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(ACTION_TIMEOUT)
+    context.set_default_timeout(TIMEOUT)
     errors: list[str] = []
     page = await context.new_page()
     page.on("pageerror", lambda error: errors.append(str(error)))
