@@ -96,10 +96,9 @@ async def test_xapiwrapper_round_trips(
     assert result["person"]["name"] == ["J\u00fcrgen"]
 
 
-@pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
-@pytest.mark.parametrize("adapter", ["fetch", "axios"])
+@pytest.mark.parametrize(("adapter", "version"), [("fetch", "2.0.0"), ("axios", "1.0.3")])
 async def test_xapi_round_trips(
-    page: Page, content_origin: str, server: str, partner: Partner, version: str, adapter: str
+    page: Page, content_origin: str, server: str, partner: Partner, adapter: str, version: str
 ) -> None:
     configured = configuration(server, partner, version=version, adapter=adapter, contents="binary")
     result = await run(page, content_origin, "xapi", configured)

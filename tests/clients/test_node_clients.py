@@ -34,10 +34,9 @@ def test_tincanjs_round_trips(packages: Path, server: str, partner: Partner) -> 
         check_document(result[kind], dropped=None)
 
 
-@pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
-@pytest.mark.parametrize("adapter", ["fetch", "axios"])
+@pytest.mark.parametrize(("adapter", "version"), [("fetch", "1.0.3"), ("axios", "2.0.0")])
 def test_xapi_round_trips(
-    packages: Path, server: str, partner: Partner, version: str, adapter: str
+    packages: Path, server: str, partner: Partner, adapter: str, version: str
 ) -> None:
     """With axios in Node, the client sends attachments as application/octet-stream."""
     configured = configuration(server, partner, version=version, adapter=adapter, contents="binary")
