@@ -12,10 +12,8 @@ from lrs.api.request_record import record_of
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import Forbidden
-from lrs.ingest.model import IngestContext
 from lrs.limits.model import Subject
 from lrs.observability.server_timing import stage
-from lrs.xapi.validation import Version
 
 BEARER = frozenset({"bearer"})
 BASIC_OR_BEARER = frozenset({"basic", "bearer"})
@@ -87,29 +85,3 @@ async def authorize_partner(request: Request, *sufficient: str) -> Caller:
     caller = await authenticate_partner(request)
     scopes.require(caller.scopes, *sufficient)
     return caller
-
-
-def ingest_context(
-    caller: Caller,
-    organization: str | None,
-    version: Version | None,
-    *,
-    source: str,
-    accepts_duplicates: bool = False,
-) -> IngestContext:
-    return IngestContext(
-        caller.partner_id,
-        caller.partner,
-        caller.home_page,
-        organization,
-        caller.authority,
-        caller.authority_key,
-        scopes.DEFINE in caller.scopes,
-        version,
-        caller.subjects,
-        scopes.STATEMENTS_READ in caller.scopes,
-        accepts_duplicates,
-        source,
-        caller.key,
-        keeps_items=caller.partner_settings.keep_refused_items,
-    )

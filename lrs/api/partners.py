@@ -9,6 +9,7 @@ from lrs.api import access, batch_results, content_coding, request_parsing, stat
 from lrs.api.request_record import record_of
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
+from lrs.auth.ingest_context import ingest_context
 from lrs.errors import Forbidden, TokenExpired
 from lrs.ingest.parse import StatementParser, TrackEventParser
 
@@ -22,7 +23,7 @@ async def post_statements(request: Request) -> Response:
     items, is_batch = await content_coding.read_items(request, caller.partner_id)
     services = request_parsing.services(request)
     parser = StatementParser(services.settings.max_statement_bytes)
-    context = access.ingest_context(caller, organization, version, source="statements")
+    context = ingest_context(caller, organization, version, source="statements")
     outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)
     record_of(request.scope).outcomes = outcomes
     ids = [outcome.statement_id for outcome in outcomes]
@@ -44,7 +45,7 @@ async def post_track(request: Request) -> Response:
     items, is_batch = await content_coding.read_items(request, caller.partner_id)
     services = request_parsing.services(request)
     parser = TrackEventParser(services.settings.max_statement_bytes)
-    context = access.ingest_context(
+    context = ingest_context(
         caller,
         organization,
         None,

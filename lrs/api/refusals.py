@@ -15,6 +15,7 @@ from lrs.api.request_record import record_of
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
+from lrs.auth.ingest_context import ingest_context
 from lrs.errors import NotFound
 from lrs.ingest import resubmit
 from lrs.store import refusals
@@ -60,7 +61,7 @@ async def resubmit_refusal(request: Request) -> Response:
     if body:
         request_parsing.require_json(request)
     is_accepted = caller.partner_settings.duplicate_track_event_status == 200
-    context = access.ingest_context(
+    context = ingest_context(
         caller,
         None,
         None,

@@ -296,6 +296,11 @@ def _mismatch(proof: CredentialProof, credential: Credential) -> str:
     return "wrong secret"
 
 
+def caller_of(credential: Credential, subjects: tuple[Subject, ...]) -> Caller:
+    """The caller as which an operator sends an item of the credential again."""
+    return _caller(credential, CredentialProof(credential.key, credential.kind), subjects)
+
+
 def _caller(
     credential: Credential, proof: CredentialProof, subjects: tuple[Subject, ...]
 ) -> Caller:

@@ -24,6 +24,7 @@ from lrs.cli.options import (
 from lrs.cli.output import echo
 from lrs.cli.partners import credential, partner
 from lrs.cli.people import people
+from lrs.cli.refusals import attempts, refusals
 from lrs.cli.reports import reports
 from lrs.cli.tools import tool
 from lrs.errors import LRSError, OperatorError
@@ -60,7 +61,19 @@ def main() -> None:
     """
 
 
-for _command in (operator, partner, credential, tool, people, content, reports, export, keys):
+for _command in (
+    operator,
+    partner,
+    credential,
+    tool,
+    people,
+    content,
+    reports,
+    export,
+    keys,
+    refusals,
+    attempts,
+):
     main.add_command(_command)
 
 

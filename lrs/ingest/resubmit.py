@@ -16,7 +16,8 @@ from lrs.store.refusals import Refusal
 from lrs.xapi import strict_json
 
 _ACCEPTED = frozenset({"stored", "duplicate"})
-_WHY_NOT = {
+# Sources whose items cannot be sent again.
+WHY_NOT = {
     "canvas": "It is the report of a tool, signed for one launch: only the tool can send it again.",
     "pull": "It came through a pipe: its dead letters can be sent again.",
     "forward": "It was refused by another server: the dead letters of the pipe can be sent again.",
@@ -53,8 +54,8 @@ async def resubmit(
     those of the refusal. Raises Conflict if the item cannot be sent again, BadRequest and TooLarge
     if the body is not JSON or not one item, and the errors of `IngestPipeline.submit`.
     """
-    if refusal.source in _WHY_NOT:
-        raise Conflict(f"The item cannot be sent again. {_WHY_NOT[refusal.source]}")
+    if refusal.source in WHY_NOT:
+        raise cannot_resubmit(refusal)
     items, is_batch = _items(refusal, body, settings.max_batch_items)
     parser = _parser(refusal, settings)
     outcomes = await pipeline.submit(
@@ -63,6 +64,11 @@ async def resubmit(
     if all(outcome.kind in _ACCEPTED for outcome in outcomes):
         await refusals.set_resubmitted(database, context.partner_id, refusal.refusal_id)
     return Resubmission(outcomes, is_batch)
+
+
+def cannot_resubmit(refusal: Refusal) -> Conflict:
+    """The error for an item of a source in `WHY_NOT`."""
+    return Conflict(f"The item cannot be sent again. {WHY_NOT[refusal.source]}")
 
 
 def _items(refusal: Refusal, body: bytes | None, max_items: int) -> tuple[list[bytes], bool]:

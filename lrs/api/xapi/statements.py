@@ -22,6 +22,7 @@ from lrs.api.request_record import record_of
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
+from lrs.auth.ingest_context import ingest_context
 from lrs.errors import LRSError, MalformedJSON
 from lrs.ingest.model import Outcome
 from lrs.ingest.parse import StatementParser
@@ -108,7 +109,7 @@ async def _store(
     services = request_parsing.services(request)
     if has_attachments:
         await services.thread.run(caller.partner_id, _check_attachments, items, parser)
-    context = access.ingest_context(caller, None, version, source="xapi")
+    context = ingest_context(caller, None, version, source="xapi")
     if parser.statement_id:
         context = replace(context, requested_id=parser.statement_id)
     outcomes = await services.pipeline.submit(

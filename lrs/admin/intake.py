@@ -1,0 +1,140 @@
+"""Use cases for what arrives: overview of partners, reasons of refusals, the last outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from lrs.auth.operators import Operator
+from lrs.errors import NotFound
+from lrs.ledger.refusals import lowest_id
+from lrs.store import intake_lists, refusals, registry
+from lrs.store.intake import STORED
+from lrs.store.intake_lists import RefusalReason
+from lrs.store.postgres import Database
+from lrs.store.statements import sequence
+
+HOURS = 24
+_NOT_REFUSED = frozenset({STORED, "duplicate", "aborted"})
+
+
+@dataclass(slots=True)
+class PartnerIntake:
+    """What a partner has sent: items stored and refused in each of the last hours, oldest first.
+
+    `hours` are the beginnings of these hours (UTC); the last one is not over.
+    """
+
+    partner: str
+    last_accepted_at: datetime | None
+    hours: list[datetime]
+    stored: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LastOutcome:
+    """One stored or refused item; `refusal_id` of a refused one."""
+
+    at: datetime
+    outcome: str
+    source: str
+    credential: str
+    organization: str
+    statement_id: str | None
+    code: str = ""
+    pointer: str = ""
+    refusal_id: str | None = None
+
+
+async def overview(database: Database, operator: Operator) -> list[PartnerIntake]:
+    """The partners that the operator sees, by name."""
+    now = datetime.now(UTC)
+    this_hour = now.replace(minute=0, second=0, microsecond=0)
+    hours = [this_hour - timedelta(hours=number) for number in reversed(range(HOURS))]
+    partner_ids = None if operator.partner_ids is None else sorted(operator.partner_ids)
+    result = {
+        row.partner_id: PartnerIntake(row.name, row.stored, hours, [0] * HOURS, [0] * HOURS)
+        for row in await intake_lists.list_last_statements(database, partner_ids)
+    }
+    for count in await intake_lists.list_hours(database, partner_ids, hours[0]):
+        partner = result.get(count.partner_id)
+        position = (count.hour - hours[0]) // timedelta(hours=1)
+        if partner is None or position >= HOURS:
+            continue
+        if count.outcome == STORED:
+            partner.stored[position] += count.items
+        elif count.outcome not in _NOT_REFUSED:
+            partner.refused[position] += count.items
+    return list(result.values())
+
+
+async def list_reasons(
+    database: Database, operator: Operator, partner: str, since: datetime
+) -> Sequence[RefusalReason]:
+    """Reasons of refused items since a time, the most frequent first. Raises NotFound."""
+    partner_id = await _partner_id(database, operator, partner)
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    return await intake_lists.list_reasons(database, partner_id, hour)
+
+
+async def list_last_outcomes(
+    database: Database,
+    operator: Operator,
+    partner: str,
+    *,
+    after: datetime,
+    through: datetime,
+    limit: int = 100,
+) -> list[LastOutcome]:
+    """Stored and refused items after a time and until another, the oldest first.
+
+    For a live list, `through` is the watermark: what is stored until then does not change, so that
+    the next call begins there. At most `limit` items of each kind, the last ones. Refused items are
+    there some seconds later than stored ones. Raises NotFound.
+    """
+    partner_id = await _partner_id(database, operator, partner)
+    stored = await intake_lists.list_stored(
+        database,
+        partner_id,
+        after=sequence.first_after(after) - 1,
+        before=sequence.first_after(through),
+        limit=limit,
+    )
+    refused = await refusals.fetch_page(
+        database,
+        partner_id,
+        refusals.RefusalFilter(since=after, until=through),
+        before=lowest_id(through.timestamp() + 1),
+        limit=limit,
+    )
+    outcomes = [
+        LastOutcome(
+            item.at, STORED, item.source, item.credential, item.organization, item.statement_id
+        )
+        for item in stored
+    ]
+    outcomes += [
+        LastOutcome(
+            item.refused_at,
+            item.outcome,
+            item.source,
+            item.credential,
+            item.organization,
+            item.statement_id,
+            item.code,
+            item.pointer,
+            str(item.refusal_id),
+        )
+        for item in refused
+    ]
+    return sorted(outcomes, key=lambda outcome: outcome.at)
+
+
+async def _partner_id(database: Database, operator: Operator, name: str) -> int:
+    """Raises NotFound, also for a partner that the operator does not see."""
+    partner = await registry.get_partner(database, name)
+    if not operator.sees(partner.partner_id):
+        raise NotFound(f"Partner {name!r} not found.")
+    return partner.partner_id

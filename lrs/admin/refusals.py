@@ -1,0 +1,127 @@
+"""Use cases for refused items and denied requests: list, show, send again, drop."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from lrs.auth import authenticate
+from lrs.auth.ingest_context import ingest_context
+from lrs.auth.operators import Operator, record
+from lrs.errors import Conflict, NotFound
+from lrs.ingest import resubmit
+from lrs.ingest.pipeline import IngestPipeline
+from lrs.ingest.resubmit import Resubmission
+from lrs.ledger.attempts import NO_PARTNER
+from lrs.limits.model import DefaultLimits
+from lrs.settings import Settings
+from lrs.store import attempts, refusals, registry
+from lrs.store.attempts import AttemptCount
+from lrs.store.postgres import Database
+from lrs.store.refusals import ANY, Refusal, RefusalFilter
+
+
+async def list_refusals(
+    database: Database,
+    operator: Operator,
+    partner: str,
+    selection: RefusalFilter = ANY,
+    *,
+    before: UUID | None = None,
+    limit: int = 100,
+) -> list[Refusal]:
+    """Newest first, without items; `before` is the last id of the page before. Raises NotFound."""
+    partner_id = await _partner_id(database, operator, partner)
+    return await refusals.fetch_page(database, partner_id, selection, before=before, limit=limit)
+
+
+async def get_refusal(
+    database: Database, operator: Operator, partner: str, refusal_id: UUID
+) -> Refusal:
+    """A refusal with its item. Raises NotFound."""
+    partner_id = await _partner_id(database, operator, partner)
+    return await resubmit.find(database, partner_id, refusal_id)
+
+
+async def resubmit_refusal(
+    database: Database,
+    operator: Operator,
+    pipeline: IngestPipeline,
+    settings: Settings,
+    partner: str,
+    refusal_id: UUID,
+    body: bytes | None = None,
+) -> Resubmission:
+    """Sends an item again as its credential, as it was or with another body.
+
+    Raises NotFound, Forbidden, Conflict, and the errors of `resubmit.resubmit`.
+    """
+    operator.require("operator")
+    partner_id = await _partner_id(database, operator, partner)
+    refusal = await resubmit.find(database, partner_id, refusal_id)
+    credential = await registry.find_credential(database, refusal.credential)
+    if credential is None and refusal.source not in resubmit.WHY_NOT:
+        raise Conflict(f"The credential {refusal.credential!r} of the item does not exist.")
+    if credential is None:
+        raise resubmit.cannot_resubmit(refusal)
+    subjects = DefaultLimits.of(settings).subjects(
+        partner_id, credential.key, credential.partner_limits, credential.limits
+    )
+    caller = authenticate.caller_of(credential, subjects)
+    context = ingest_context(
+        caller,
+        None,
+        None,
+        source=refusal.source,
+        accepts_duplicates=refusal.source == "track"
+        and caller.partner_settings.duplicate_track_event_status == 200,
+    )
+    sent = await resubmit.resubmit(pipeline, database, settings, refusal, context, body)
+    await record(
+        database,
+        operator,
+        "refusal.resubmit",
+        f"refusal/{refusal_id}",
+        partner_id=partner_id,
+        after={"outcomes": [outcome.kind for outcome in sent.outcomes]},
+    )
+    return sent
+
+
+async def drop_refusal(
+    database: Database, operator: Operator, partner: str, refusal_id: UUID
+) -> None:
+    """Removes a refusal. Raises NotFound, Forbidden."""
+    operator.require("operator")
+    partner_id = await _partner_id(database, operator, partner)
+    if not await refusals.delete(database, partner_id, refusal_id):
+        raise NotFound(f"Refusal {refusal_id} not found.")
+    await record(database, operator, "refusal.drop", f"refusal/{refusal_id}", partner_id=partner_id)
+
+
+async def list_attempts(
+    database: Database,
+    operator: Operator,
+    partner: str | None,
+    *,
+    before: tuple[datetime, bytes] | None = None,
+    limit: int = 100,
+) -> list[AttemptCount]:
+    """Denied requests of a partner, the last one first; None: those that name no partner.
+
+    `before` are time and hash of the last one of the page before. Raises NotFound, Forbidden.
+    """
+    if partner is None:
+        operator.require_all_partners()
+        partner_id = NO_PARTNER
+    else:
+        partner_id = await _partner_id(database, operator, partner)
+    return await attempts.fetch_page(database, partner_id, before=before, limit=limit)
+
+
+async def _partner_id(database: Database, operator: Operator, name: str) -> int:
+    """Raises NotFound, also for a partner that the operator does not see."""
+    partner = await registry.get_partner(database, name)
+    if not operator.sees(partner.partner_id):
+        raise NotFound(f"Partner {name!r} not found.")
+    return partner.partner_id
