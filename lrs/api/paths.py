@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from difflib import get_close_matches
+from collections.abc import Collection, Iterator
+from difflib import SequenceMatcher
 from urllib.parse import unquote
 
 from starlette.types import Scope
@@ -15,7 +15,9 @@ _PERCIPIO = b"/content-aggregation/"
 # The signature of a callback covers the URL as the tool called it.
 _SIGNED = b"/api/lti/"
 _XAPI = "/xapi"
-_PARTNERS = "/v1/partners/{partner}"
+_MAX_LENGTH = 200
+_MIN_SIMILARITY = 0.8
+_MIN_SEGMENT_SIMILARITY = 0.6
 
 
 def normalize(scope: Scope) -> None:
@@ -37,22 +39,56 @@ def normalize(scope: Scope) -> None:
 
 def similar_path(path: str, paths: Collection[str]) -> str | None:
     """The path of the resource that a client may mean; `paths` are those of all routes."""
-    lower = path.lower()
-    _, marker, resource = lower.rpartition("/xapi")
-    if marker:
-        return _closest(_XAPI + (resource or "/about"), paths)
-    if lower.startswith("/v1"):
-        last = lower.rpartition("/")[2]
-        return _closest(f"{_PARTNERS}/{last}", paths) or _closest(path, paths)
-    return _closest(_XAPI + lower, paths) or _closest(lower, paths) or _same_end(lower, paths)
-
-
-def _same_end(path: str, paths: Collection[str]) -> str | None:
-    """The shortest path with the same last segment, such as /oauth2/token for /token."""
-    _, _, last = path.rpartition("/")
-    with_last = [candidate for candidate in paths if candidate.endswith(f"/{last}")] if last else ()
+    candidates = list(_candidates(path[:_MAX_LENGTH].lower()))
+    for candidate in (*candidates, *(parent.rpartition("/")[0] for parent in candidates)):
+        if closest := _closest(candidate, paths):
+            return closest
+    _, _, last = path.lower().rpartition("/")
+    with_last = [template for template in paths if template.endswith(f"/{last}")] if last else []
     return min(with_last, key=len, default=None)
 
 
+def _candidates(path: str) -> Iterator[str]:
+    """The path with other prefixes, the most likely one first."""
+    _, marker, resource = path.rpartition(_XAPI)
+    if marker:
+        yield _XAPI + (resource or "/about")
+    yield path
+    yield _XAPI + path
+    _, marker, resource = path.partition("/partners/")
+    if marker:
+        yield f"/v1{marker}{resource}"
+    if path.startswith("/v1"):
+        yield f"/v1/partners/x/{path.rpartition('/')[2]}"
+
+
 def _closest(path: str, paths: Collection[str]) -> str | None:
-    return next(iter(get_close_matches(path[:200], paths, n=1, cutoff=0.8)), None)
+    """The most similar path with as many segments."""
+    segments = path.split("/")
+    similarities = {
+        template: _similarity(segments, template.split("/"))
+        for template in paths
+        if template.count("/") == len(segments) - 1
+    }
+    closest = max(similarities, key=lambda template: similarities[template], default=None)
+    return closest if closest and similarities[closest] >= _MIN_SIMILARITY else None
+
+
+def _similarity(segments: list[str], template: list[str]) -> float:
+    """From 0 to 1: the average of the fixed segments; 0 if one of them is another word."""
+    ratios: list[float] = []
+    for segment, fixed in zip(segments[1:], template[1:], strict=True):
+        if fixed.startswith("{"):
+            continue
+        ratio = 1.0 if segment == fixed else _ratio(segment, fixed)
+        if ratio < _MIN_SEGMENT_SIMILARITY:
+            return 0.0
+        ratios.append(ratio)
+    return sum(ratios) / len(ratios) if ratios else 0.0
+
+
+def _ratio(segment: str, fixed: str) -> float:
+    matcher = SequenceMatcher(None, segment, fixed)
+    # An upper bound by the lengths, which costs much less.
+    upper_bound = matcher.real_quick_ratio()
+    return upper_bound if upper_bound < _MIN_SEGMENT_SIMILARITY else matcher.ratio()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import httpx
 import msgspec
 import pytest
 
+from lrs.api import paths
+from lrs.api.routes import ROUTES
 from lrs.app import create_app
 from lrs.settings import Settings
 from tests.support.partners import Partner
@@ -35,6 +38,23 @@ async def test_unknown_path_returns_a_404_problem(http: httpx.AsyncClient, path:
         ("/v1/partners/statements", "/v1/partners/{partner}/statements"),
         ("/v1/partner/demo/track", "/v1/partners/{partner}/track"),
         ("/oauth/token", "/oauth2/token"),
+        ("/xapi/statement", "/xapi/statements"),
+        ("/xapi/statements.json", "/xapi/statements"),
+        ("/xapi/statements/9f2c4b7e-3b8e-4a55-8f39-1f1d5a1c7c11", "/xapi/statements"),
+        ("/v1/partners/demo/statement", "/v1/partners/{partner}/statements"),
+        ("/v1/partners/demo/statements/1", "/v1/partners/{partner}/statements"),
+        ("/partners/demo/statements", "/v1/partners/{partner}/statements"),
+        ("/percipio/v1/partners/demo/Track", "/v1/partners/{partner}/track"),
+        (
+            "/v1/partners/demo/learners/1/record",
+            "/v1/partners/{partner}/learners/{learner}/records",
+        ),
+        (
+            "/v1/partners/demo/organization/1/statements",
+            "/v1/partners/{partner}/organizations/{organization}/statements",
+        ),
+        ("/api/lti/v1/xAPI/abc", "/api/lti/v1/xapi/{token}"),
+        ("/healthzz", "/healthz"),
     ],
 )
 async def test_404_names_a_similar_path(http: httpx.AsyncClient, path: str, similar: str) -> None:
@@ -179,3 +199,12 @@ async def test_path_with_another_prefix_names_the_path_with_the_same_end(
     answer = await http.get(path)
     assert answer.status_code == 404
     assert f"The path {similar} is similar." in answer.json()["detail"]
+
+
+def test_hints_for_long_paths_take_bounded_time() -> None:
+    """Anybody can request them: the measure is the number of comparisons, a millisecond each."""
+    templates = [route.path for route in ROUTES]
+    started = time.process_time()
+    for path in ("/a" * 10_000, "/v1/partners/" + "x" * 20_000, "/xapi" * 5_000, "/" * 100):
+        paths.similar_path(path, templates)
+    assert time.process_time() - started < 1
