@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets as random
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,13 +21,15 @@ from lrs.auth.jwks import JWKS_ERRORS, ExternalIssuer, fetch_jwks
 from lrs.auth.secret_box import SecretBox
 from lrs.auth.signing_keys import SigningKeys
 from lrs.auth.tokens import AccessTokens
-from lrs.errors import Conflict
+from lrs.errors import Conflict, OperatorError
 from lrs.projection.vocabulary import InvalidVocabulary, Vocabulary, load_vocabulary
 from lrs.settings import Settings, SettingsError
 from lrs.store import migrations, registry
 from lrs.store.postgres import Database, open_admin_database
 
 DEMO_PARTNER = "demo"
+SECRET_KEY_FILE = "secret.key"  # noqa: S105 - a file name
+_UNFINISHED_RESTORE = "restore.unfinished"
 
 DEMO_SCOPES = frozenset({scopes.ALL})
 
@@ -46,6 +49,10 @@ def database_url(
     from lrs import embedded_postgres  # optional: not installed with an external database
 
     directory = Path(settings.data_directory)
+    if (directory / _UNFINISHED_RESTORE).exists():
+        raise OperatorError(
+            f"The data directory {directory} holds an unfinished restore: run `lrs restore` again."
+        )
     running_dsn = None if exclusive else embedded_postgres.find_dsn(directory)
     if running_dsn:
         yield running_dsn
@@ -55,6 +62,41 @@ def database_url(
             yield dsn
 
 
+@contextmanager
+def empty_database(settings: Settings) -> Iterator[str]:
+    """The DSN of the configured database, to restore into; a new one in an empty data directory.
+
+    A data directory in which a restore was interrupted counts as empty, and no server starts on it.
+    If the block fails, the data directory is empty again. Raises OperatorError.
+    """
+    if settings.database_url:
+        yield settings.database_url
+        return
+    from lrs import embedded_postgres  # optional: not installed with an external database
+
+    directory = Path(settings.data_directory)
+    marker = directory / _UNFINISHED_RESTORE
+    if directory.exists() and any(directory.iterdir()) and not marker.exists():
+        raise OperatorError(
+            f"The data directory {directory} is not empty: restore into a new one, or move it away."
+        )
+    _remove_contents(directory)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    marker.touch(mode=0o600)
+    try:
+        with embedded_postgres.running(directory) as dsn:
+            yield dsn
+        marker.unlink()
+    except BaseException:
+        _remove_contents(directory)
+        raise
+
+
+def _remove_contents(directory: Path) -> None:
+    for path in directory.iterdir() if directory.exists() else ():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def with_secret_key(settings: Settings, *, create: bool = True) -> Settings:
     """The settings with a secret key: the configured one, or one kept in the data directory.
 
@@ -62,7 +104,7 @@ def with_secret_key(settings: Settings, *, create: bool = True) -> Settings:
     """
     if settings.secret_key:
         return settings
-    path = Path(settings.data_directory) / "secret.key"
+    path = Path(settings.data_directory) / SECRET_KEY_FILE
     try:
         if create:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -172,6 +172,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         ),
     ] = ""
+    backup_before_migration: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Back up the embedded database into `backups` in the data directory before its "
+                "schema is migrated."
+            )
+        ),
+    ] = True
     demo_partner: Annotated[
         bool,
         Meta(

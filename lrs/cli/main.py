@@ -10,6 +10,8 @@ import click
 import httpx
 
 from lrs import __version__, bootstrap
+from lrs.cli.backup import backup, restore
+from lrs.cli.check import check
 from lrs.cli.content_items import content
 from lrs.cli.export import export
 from lrs.cli.keys import keys
@@ -28,9 +30,7 @@ from lrs.cli.refusals import attempts, refusals
 from lrs.cli.reports import reports
 from lrs.cli.tools import tool
 from lrs.errors import LRSError, OperatorError
-from lrs.settings import Settings
 from lrs.store import migrations
-from lrs.store.postgres import open_admin_database, server_version
 
 _SERVE = ("host", "port", "workers", *DATABASE, "public_url", "log_level")
 
@@ -61,19 +61,11 @@ def main() -> None:
     """
 
 
-for _command in (
-    operator,
-    partner,
-    credential,
-    tool,
-    people,
-    content,
-    reports,
-    export,
-    keys,
-    refusals,
-    attempts,
-):
+_COMMANDS = (
+    operator, partner, credential, tool, people, content, reports, export, keys, refusals, attempts,
+    backup, restore, check,
+)  # fmt: skip
+for _command in _COMMANDS:
     main.add_command(_command)
 
 
@@ -132,26 +124,3 @@ def _reason(content: Any) -> str:
         if name in members:
             return str(members[name])
     return "no error description"
-
-
-@main.command()
-@setting_options(*DATABASE)
-def check(**options: Any) -> None:
-    """Check settings, database, schema version and signing keys."""
-    settings = load_settings(options)
-    bootstrap.load_configured_vocabulary(settings)
-    echo(f"settings  ok: base URL {settings.base_url}")
-    with bootstrap.database_url(settings) as dsn:
-        asyncio.run(_check(bootstrap.with_secret_key(settings), dsn))
-
-
-async def _check(settings: Settings, dsn: str) -> None:
-    async with open_admin_database(dsn) as database:
-        pool = database.readers
-        echo(f"database  ok: {await server_version(pool)}")
-        echo(f"schema    ok: version {await migrations.verify(pool)}")
-        tokens = await bootstrap.load_keys(settings, database)
-    echo(f"keys      ok: {len(tokens.signing_keys.key_set.keys)} signing keys")
-    if settings.oauth_issuer:
-        count = await bootstrap.count_external_keys(settings)
-        echo(f"issuer    ok: {count} keys of {settings.oauth_issuer}")

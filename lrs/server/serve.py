@@ -28,6 +28,7 @@ except ImportError:  # Windows, which has no such limit
 
 from lrs import bootstrap
 from lrs.auth.operators import LINK_SECONDS
+from lrs.backup import before_migration
 from lrs.bootstrap import DEMO_PARTNER, Demo
 from lrs.observability import logs
 from lrs.server import projector_process, report_watchdog, sockets
@@ -157,18 +158,31 @@ async def _prepare_database(
     Returns the credential of the demo partner and the link of the demo owner if they are created.
     """
     if embedded:
-
-        def report(line: str) -> None:
-            responder.step = line
-            _log.info(line)
-
-        await migrations.migrate(settings.database_url, report=report)
+        await _migrate(settings, responder)
     async with bootstrap.open_verified_database(settings.database_url) as database:
         await bootstrap.load_keys(settings, database)
         await server_properties.record_base_url(database, settings.base_url)
         if embedded and settings.demo_partner:
             return await bootstrap.add_demo(database, settings.base_url)
     return None
+
+
+async def _migrate(settings: Settings, responder: StartupResponder) -> None:
+    """Back up and migrate the embedded database; the responder says how far that is."""
+
+    def report(line: str) -> None:
+        responder.step = line
+        _log.info(line)
+
+    dsn = settings.database_url
+    versions = await before_migration.pending_versions(dsn)
+    if versions and settings.backup_before_migration:
+        target = before_migration.directory(Path(settings.data_directory), versions[0])
+        await before_migration.create_backup(dsn, target, report)
+        _log.info("backed up schema %d to %s", versions[0], target)
+    await migrations.migrate(dsn, report=report)
+    if versions:
+        _log.info("migrated schema %d → %d", *versions)
 
 
 @contextmanager

@@ -129,9 +129,7 @@ class _Progress:
 async def verify(connection: Connection, version: int | None = None) -> int:
     """The version of the schema. Raises UnknownSchema unless it is `version`, or the last."""
     needed = all_migrations()[-1].version if version is None else version
-    if not await connection.fetchval(_EXISTS):
-        raise UnknownSchema("The database has no schema yet: run `lrs migrate`.")
-    current = int(await connection.fetchval(_VERSION))
+    current = await applied_version(connection)
     if current < needed:
         raise UnknownSchema(
             f"The database schema has version {current}, this server needs {needed}: "
@@ -143,6 +141,13 @@ async def verify(connection: Connection, version: int | None = None) -> int:
             "run a newer server."
         )
     return current
+
+
+async def applied_version(connection: Connection) -> int:
+    """The version of the schema, whatever this server needs. Raises UnknownSchema without one."""
+    if not await connection.fetchval(_EXISTS):
+        raise UnknownSchema("The database has no schema yet: run `lrs migrate`.")
+    return int(await connection.fetchval(_VERSION))
 
 
 @asynccontextmanager

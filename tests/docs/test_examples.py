@@ -112,7 +112,9 @@ def test_documented_command_exists(line: str) -> None:
     words = line.split()[1:]
     command: click.Command = main.main
     while isinstance(command, click.Group):
-        command = command.commands[words.pop(0)]
+        _, resolved, words = command.resolve_command(click.Context(command), words)
+        assert resolved is not None
+        command = resolved
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
 

@@ -90,6 +90,6 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         text=True,
         cwd=ROOT,
         env=BARE | environment,
-        timeout=30,
+        timeout=120,
         check=False,
     )

@@ -22,6 +22,7 @@ LAYERS = (
     {"cli"},
     {"server"},
     {"app"},
+    {"backup"},
     {"bootstrap"},
     {"console"},
     {"api"},
@@ -102,7 +103,7 @@ def test_module_imports_only_from_layers_below(module: str) -> None:
 
 def test_only_persistence_imports_asyncpg() -> None:
     packages = {package(module) for module in importers("asyncpg")}
-    assert packages <= {"ingest", "people", "reports", "projection", "store"}
+    assert packages <= {"backup", "ingest", "people", "reports", "projection", "store"}
 
 
 def test_only_http_layers_import_starlette() -> None:
