@@ -13,6 +13,7 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from lrs.server.close_delimited import without_chunks
 from lrs.server.error_responses import (
     EVICTED,
     HEADER_TOO_LARGE,
@@ -225,7 +226,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """uvicorn calls this after the header fields; a rejected request is no task."""
         self._accepted = self._shedder.accept(cycle.scope, self)
         if self._accepted:
-            super()._start_asgi_task(cycle, self._accepted)  # type: ignore[arg-type]
+            accepted: Any = self._accepted
+            if cycle.scope["http_version"] == "1.0":
+                accepted = without_chunks(accepted, cycle)
+            super()._start_asgi_task(cycle, accepted)
         else:
             self._rejected_cycle = cycle
             self._rejection = self.loop.call_later(REJECTION_DELAY, self._reject)

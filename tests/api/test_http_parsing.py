@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 
 import httpx
 import pytest
 
+from tests.support.attachments import attachment_of, statement_with, stored
 from tests.support.load_shedding import answer_to
 from tests.support.partners import Partner
 
@@ -198,3 +200,30 @@ async def test_body_after_a_pipelined_request_keeps_its_bytes(
         answer = await answer_to(port, *pieces, get)
         assert answer.count(b"HTTP/1.1 204 ") == 1
         assert answer.endswith(b"\r\n\r\n" + content), answer
+
+
+@pytest.mark.parametrize("query", ["attachments=true", "limit=1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_http_1_0_response_has_no_chunks(
+    server: str, partner: Partner, method: str, query: str
+) -> None:
+    content = bytes(range(256)) * 1_000
+    await stored(partner, statement_with(attachment_of(content)), content)
+    secret = base64.b64encode(f"{partner.key}:{partner.secret}".encode()).decode()
+    request = (
+        f"{method} /xapi/statements?{query} HTTP/1.0\r\nAuthorization: Basic {secret}\r\n"
+        "X-Experience-API-Version: 1.0.3\r\n\r\n"
+    )
+    answer = await answer_to(int(server.rpartition(":")[2]), request.encode(), pause=0)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    if method == "HEAD":
+        assert body == b""
+    elif query == "limit=1":
+        assert len(json.loads(body)["statements"]) == 1
+    else:
+        boundary = head.partition(b"boundary=")[2].split(b"\r\n")[0]
+        assert body.startswith(b"--" + boundary)
+        assert body.endswith(content + b"\r\n--" + boundary + b"--")
