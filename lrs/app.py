@@ -138,6 +138,7 @@ async def open_services(
         await migrations.verify(database.readers)
         tokens = await bootstrap.load_keys(settings, database)
         secret_box = bootstrap.secret_box(settings)
+        vocabulary = bootstrap.load_configured_vocabulary(settings)
         nonce_recovery = NonceRecovery(database)
         group_commit = GroupCommit(
             database,
@@ -190,6 +191,7 @@ async def open_services(
                 thread,
                 admin_database,
                 Operators(admin_database, limits.failures),
+                vocabulary,
             )
         finally:
             await readiness.close()

@@ -66,12 +66,16 @@ cross join lateral (
 ) as team;
 
 -- name: list_identifier_owners
--- The persons to whom the identifiers $2 belong.
+-- The persons to whom the identifiers $2 and the other spellings of their addresses belong.
 select
     identifier.agent_key, identifier.person_id, person.external_id as user, identifier.imported,
-    person.email, person.deleted_at is not null as deleted
+    person.email, person.deleted_at is not null as deleted, identifier.identity,
+    identifier.folded_key
 from (
-    select * from identifier where partner_id = $1 and agent_key = any($2::bigint[]) offset 0
+    select * from identifier where partner_id = $1 and agent_key = any($2::bigint[])
+    union
+    select * from identifier where partner_id = $1 and folded_key = any($2::bigint[])
+    offset 0
 ) as identifier
 cross join lateral (
     select external_id, email, deleted_at from person
@@ -141,17 +145,20 @@ set
 
 -- name: upsert_identifiers
 -- Assigns identifiers to users, taking them from their previous owners.
-insert into identifier (partner_id, agent_key, identity, person_id, imported)
-select $1, item.agent_key, item.identity, person.person_id, item.imported
+insert into identifier (partner_id, agent_key, identity, person_id, imported, folded_key)
+select $1, item.agent_key, item.identity, person.person_id, item.imported, item.folded_key
 from jsonb_to_recordset($2::jsonb) as item (
-    agent_key bigint, identity text, "user" text, imported boolean
+    agent_key bigint, identity text, "user" text, imported boolean, folded_key bigint
 )
 cross join lateral (
     select person_id from person where partner_id = $1 and external_id = item.user
         offset 0
 ) as person
 on conflict (partner_id, agent_key) do update
-set person_id = excluded.person_id, imported = excluded.imported;
+set
+    person_id = excluded.person_id,
+    imported = excluded.imported,
+    folded_key = excluded.folded_key;
 
 -- name: upsert_memberships
 -- Memberships by person, organization or team, and first day.

@@ -2,9 +2,12 @@
 -- lets one transaction at a time write the derived rows of a partner. See docs/reporting.md.
 
 -- name: register_projection
--- A partner without a projection starts at the first statement.
-insert into projection (partner_id, consistent_through, position)
-values ($1, 'epoch', 0)
+-- A partner without a projection starts at the first statement, with the setting of the partner.
+insert into projection (partner_id, consistent_through, position, folds_mail_case)
+select
+    partner_id, 'epoch', 0, coalesce((settings ->> 'fold_mail_case')::boolean, true)
+from partner
+where partner_id = $1
 on conflict do nothing;
 
 -- name: lock_projection
@@ -124,8 +127,31 @@ updated as (
 select distinct person_id, content_id from updated;
 
 -- name: list_persons_of_identifiers
--- The owners of identifiers.
-select agent_key, person_id from identifier where partner_id = $1 and agent_key = any($2::bigint[]);
+-- The owners of identifiers, and whether reports do not show them.
+select identifier.agent_key, identifier.person_id, person.deleted
+from (
+    select agent_key, person_id from identifier
+    where partner_id = $1 and agent_key = any($2::bigint[])
+    offset 0
+) as identifier
+cross join lateral (
+    select deleted_at is not null as deleted from person
+    where partner_id = $1 and person_id = identifier.person_id
+    offset 0
+) as person;
+
+-- name: folds_mail_case
+-- Whether the identifiers of a partner are assigned without regard to letter case. Without a
+-- projection, there are none: the setting of the partner decides.
+select
+    case
+        when projection.partner_id is null
+            then coalesce((partner.settings ->> 'fold_mail_case')::boolean, true)
+        else coalesce(projection.folds_mail_case, false)
+    end
+from partner
+left join projection using (partner_id)
+where partner.partner_id = $1;
 
 -- name: insert_persons
 -- New persons who are first seen in statements; ids are returned in the order of $2.
@@ -137,9 +163,11 @@ returning person_id, email;
 
 -- name: insert_identifiers
 -- Identifiers that are first seen in statements.
-insert into identifier (partner_id, agent_key, identity, person_id, imported)
-select $1, item.agent_key, item.identity, item.person_id, false
-from unnest($2::bigint[], $3::text[], $4::integer[]) as item (agent_key, identity, person_id);
+insert into identifier (partner_id, agent_key, identity, person_id, imported, folded_key)
+select $1, item.agent_key, item.identity, item.person_id, false, item.folded_key
+from unnest($2::bigint[], $3::text[], $4::integer[], $5::bigint[]) as item (
+    agent_key, identity, person_id, folded_key
+);
 
 -- name: set_identifier_names
 -- The names that statements have beside identifiers; only rows that differ are written.
@@ -448,3 +476,92 @@ delete from statement_without_event where partner_id = $1 and statement_id = any
 -- name: clear_statements_without_event
 -- What a rebuild extracts again.
 delete from statement_without_event where partner_id = $1;
+
+-- name: get_mail_case_mode
+-- How identifiers are assigned: whether without regard to letter case at present (null: as before
+-- version 0.2), and by the setting of the partner.
+select
+    projection.folds_mail_case as applied,
+    coalesce((partner.settings ->> 'fold_mail_case')::boolean, true) as wanted
+from projection
+join partner using (partner_id)
+where projection.partner_id = $1;
+
+-- name: set_mail_case_mode
+-- Commits the way in the transaction that regroups the learners.
+update projection set folds_mail_case = $2 where partner_id = $1;
+
+-- name: list_partners_to_regroup
+-- Partners whose learners are not grouped as their settings say.
+select projection.partner_id
+from projection
+join partner using (partner_id)
+where projection.folds_mail_case
+    is distinct from coalesce((partner.settings ->> 'fold_mail_case')::boolean, true)
+order by projection.partner_id;
+
+-- name: list_mixed_case_identifiers
+-- Mail addresses with other characters than lower-case ASCII.
+select identity from identifier
+where partner_id = $1 and identity like 'mbox mailto:%'
+    and (identity ~ '[A-Z]' or octet_length(identity) <> char_length(identity))
+order by person_id, identity;
+
+-- name: list_owners_of_identifiers
+-- The persons of identifiers.
+select
+    identifier.agent_key, identifier.person_id, person.external_id as user,
+    person.deleted_at is not null as deleted
+from (
+    select agent_key, person_id from identifier
+    where partner_id = $1 and agent_key = any($2::bigint[])
+    offset 0
+) as identifier
+cross join lateral (
+    select external_id, deleted_at from person
+    where partner_id = $1 and person_id = identifier.person_id
+    offset 0
+) as person;
+
+-- name: link_identifiers
+-- Records of which address in lower case the identifiers $2 are another spelling, unless an import
+-- assigned them.
+update identifier
+set folded_key = item.folded_key
+from unnest($2::bigint[], $3::bigint[]) as item (agent_key, folded_key)
+where identifier.partner_id = $1 and identifier.agent_key = item.agent_key
+    and not identifier.imported;
+
+-- name: list_folded_identifiers
+-- Identifiers that are other spellings of an address, these addresses in lower case, and the
+-- identifiers of SHA-1 of their persons.
+select
+    identifier.agent_key, identifier.identity, identifier.person_id, identifier.imported,
+    identifier.folded_key, person.external_id as user, person.email
+from (
+    select distinct person_id from identifier where partner_id = $1 and folded_key is not null
+) as owner
+cross join lateral (
+    select * from identifier
+    where partner_id = $1 and person_id = owner.person_id
+        and (identity like 'mbox mailto:%' or identity like 'mbox_sha1sum %')
+    offset 0
+) as identifier
+cross join lateral (
+    select external_id, email from person
+    where partner_id = $1 and person_id = identifier.person_id
+    offset 0
+) as person;
+
+-- name: clear_folded_keys
+-- Spellings are learners of their own.
+update identifier set folded_key = null where partner_id = $1 and folded_key is not null;
+
+-- name: list_event_keys_of_identifiers
+-- Of the identifiers $3, those with events of the persons $2.
+select distinct agent_key from learning_event
+where partner_id = $1 and person_id = any($2::integer[]) and agent_key = any($3::bigint[]);
+
+-- name: delete_identifiers
+-- Identifiers that are assigned anew.
+delete from identifier where partner_id = $1 and agent_key = any($2::bigint[]);

@@ -34,6 +34,7 @@ with learner as materialized (
         select * from person where partner_id = $1 and person_id = candidate.person_id
         offset 0
     ) as person
+    where person.deleted_at is null
     order by candidate.ordinal
     limit 1
 )

@@ -766,7 +766,8 @@ select person.partner_id,
         person.person_id)
                    else null::text
                end as name
-        offset 0) account;
+        offset 0) account
+ where person.deleted_at is null;
 
 -- Items that arrived, by hour (UTC). Stored ones are counted from the statements themselves.
 create table intake_count (
@@ -959,6 +960,8 @@ select identifier.partner_id,
    identifier.imported
   from identifier
     join partner on partner.partner_id = identifier.partner_id
+    join person on person.partner_id = identifier.partner_id and person.person_id =
+        identifier.person_id and person.deleted_at is null
     cross join lateral ( select regexp_match(identifier.identity, '^account ([^ ]+) (.*)$') as parts
         offset 0) account;
 

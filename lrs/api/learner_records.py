@@ -24,7 +24,11 @@ from lrs.reports.record_query import RecordQuery
 async def get_learner_records(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.REPORTS_READ)
     query = _parse_query(request)
-    learner = identifiers.parse_learner(_path_name(request, "learner"), caller.home_page)
+    learner = identifiers.parse_learner(
+        _path_name(request, "learner"),
+        caller.home_page,
+        folds_case=caller.partner_settings.fold_mail_case,
+    )
     watermark = await _report_watermark(request, caller)
     page = await learner_records.fetch_by_learner(
         request_parsing.services(request).database, caller.partner_id, learner, query

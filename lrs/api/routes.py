@@ -10,6 +10,7 @@ from lrs.api import (
     content_items,
     health,
     learner_records,
+    learners,
     metrics,
     oauth,
     openapi,
@@ -84,6 +85,13 @@ ROUTES: list[Route] = [
     ),
     # Administration of a partner
     Route(_PARTNER + "/people/imports", people_import.post_import, methods=["POST"]),
+    Route(_PARTNER + "/learners", learners.get_learners),
+    EncodedPathRoute(_PARTNER + _LEARNER, learners.get_learner),
+    EncodedPathRoute(_PARTNER + _LEARNER, learners.delete_learner, methods=["DELETE"]),
+    EncodedPathRoute(_PARTNER + _LEARNER + "/merge", learners.merge_learner, methods=["POST"]),
+    EncodedPathRoute(_PARTNER + _LEARNER + "/detach", learners.detach_identifier, methods=["POST"]),
+    EncodedPathRoute(_PARTNER + _LEARNER + "/rename", learners.rename_learner, methods=["POST"]),
+    EncodedPathRoute(_PARTNER + _LEARNER + "/restore", learners.restore_learner, methods=["POST"]),
     Route(_PARTNER + "/contents", content_items.get_contents),
     EncodedPathRoute(_PARTNER + _CONTENT, content_items.delete_content, methods=["DELETE"]),
     EncodedPathRoute(

@@ -17,6 +17,7 @@ from lrs.ledger.worker import Ledger
 from lrs.limits.services import LimitServices
 from lrs.observability.exposition import Exposition
 from lrs.projection.partner_lock import PartnerLock
+from lrs.projection.vocabulary import Vocabulary
 from lrs.reports.exports import Exports
 from lrs.settings import Settings
 from lrs.store.postgres import Database
@@ -49,3 +50,4 @@ class Services:
     thread: FairThread
     admin_database: Database
     operators: Operators
+    vocabulary: Vocabulary

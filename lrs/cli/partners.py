@@ -101,6 +101,8 @@ def partner_set(name: str, changed_settings: tuple[str, ...], **options: Any) ->
         *limit_options.column(changed.limits),
         *partner_setting_options.column(changed.settings),
     )
+    if "fold_mail_case" in setting_changes:
+        echo("The projector regroups the learners and recomputes their records.", err=True)
 
 
 async def _set_partner_limits(

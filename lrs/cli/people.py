@@ -1,4 +1,4 @@
-"""`lrs people`: import of people."""
+"""`lrs people`: import of people; `lrs.cli.learners` has the other commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from lrs.cli import learners
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
     DATABASE,
@@ -35,7 +36,7 @@ from lrs.xapi import strict_json
 
 @click.group()
 def people() -> None:
-    """Import users, identifiers, groups, teams, memberships and assignments."""
+    """Import people; list and change learners."""
 
 
 @people.command("import")
@@ -133,3 +134,7 @@ def _columns(outcome: RowOutcome) -> list[str]:
     details = "; ".join(errors) or ", ".join(outcome.changes)
     columns = [str(row.location), row.kind, name, outcome.kind]
     return [*columns, details, *moves] if details or moves else columns
+
+
+for _command in learners.COMMANDS:
+    people.add_command(_command)

@@ -43,9 +43,11 @@ class StoredPeople:
     person_ids   by the name of the user
     memberships  the first day after the membership, None without an end
     owners       by agent key
+    folds_case   whether addresses that differ in letter case only are one
     """
 
     home_page: str
+    folds_case: bool = True
     entities: dict[str, dict[str, Values]] = field(
         default_factory=lambda: {kind: {} for kind in NAME_COLUMNS}
     )
@@ -94,7 +96,7 @@ def violations(rows: Sequence[Row], stored: StoredPeople) -> dict[int, tuple[Vio
     for row, violation in (
         *_contradictions(valid),
         *_unresolved(valid, _available_names(rows, stored)),
-        *duplicates(assigned_identifiers(valid, stored.home_page)),
+        *duplicates(assigned_identifiers(valid, stored.home_page, folds_case=stored.folds_case)),
         *_overlaps(valid, stored),
     ):
         invalid[row.index] = (*invalid.get(row.index, ()), violation)

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 from lrs.errors import Violation
 from lrs.imports.rows import Row, Values
+from lrs.projection.mail_spellings import spellings
 from lrs.xapi import index_keys, track_events
 from lrs.xapi.validation_messages import excerpt
-
-_MBOX = "mbox mailto:"
 
 
 class IdentifierOwner(NamedTuple):
@@ -30,17 +29,24 @@ class IdentifierOwner(NamedTuple):
     imported: bool
     email: str | None
     deleted: bool
+    identity: str = ""
+    folded_key: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifierAssignment:
-    """An identifier that a row assigns to a user; not `imported` if derived from an address."""
+    """An identifier that a row assigns to a user; not `imported` if derived from an address.
+
+    `folded_key` is that of a spelling. `is_folded` if it is the address in lower case.
+    """
 
     agent_key: int
     identity: str
     user: str
     row: Row
     imported: bool
+    folded_key: int | None = None
+    is_folded: bool = False
 
     @property
     def values(self) -> Values:
@@ -50,25 +56,35 @@ class IdentifierAssignment:
             "identity": self.identity,
             "user": self.user,
             "imported": self.imported,
+            "folded_key": self.folded_key,
         }
 
 
-def assigned_identifiers(rows: Iterable[Row], home_page: str) -> Iterator[IdentifierAssignment]:
-    """The identifiers in these rows, each address followed by its SHA-1; the rows are valid."""
+def assigned_identifiers(
+    rows: Iterable[Row], home_page: str, *, folds_case: bool
+) -> Iterator[IdentifierAssignment]:
+    """The identifiers in these rows, each address followed by those derived from it.
+
+    The rows are valid. `folds_case`: see lrs.projection.mail_spellings.
+    """
     for row in rows:
         agent = _agent(row.kind, row.values, home_page)
         identity = index_keys.agent_identity(agent) if agent else None
         if identity is None:
             continue
+        own, *derived = spellings(identity, folds_case=folds_case)
         user = row.values["user"]
-        yield IdentifierAssignment(_key(identity), identity, user, row, imported=True)
-        if identity.startswith(_MBOX):
-            sha1 = index_keys.mbox_sha1sum_identity(identity)
-            yield IdentifierAssignment(_key(sha1), sha1, user, row, imported=False)
-
-
-def _key(identity: str) -> int:
-    return index_keys.entity_key("agent", identity)
+        yield IdentifierAssignment(*own[:2], user, row, imported=True, folded_key=own.folded_key)
+        for key, other, folded_key in derived:
+            yield IdentifierAssignment(
+                key,
+                other,
+                user,
+                row,
+                imported=False,
+                folded_key=folded_key,
+                is_folded=key == own.folded_key,
+            )
 
 
 def _agent(kind: str, values: Values, home_page: str) -> dict[str, Any] | None:
@@ -96,7 +112,8 @@ def duplicates(identifiers: Iterable[IdentifierAssignment]) -> Iterator[tuple[Ro
     for identifier in identifiers:
         if not identifier.imported:
             continue
-        first = first_assignments.setdefault(identifier.agent_key, identifier)
+        key = identifier.folded_key or identifier.agent_key
+        first = first_assignments.setdefault(key, identifier)
         if first.user != identifier.user:
             row = identifier.row
             column = "email" if row.kind == "user" else "value"
@@ -142,11 +159,20 @@ def resolve(
 ) -> list[IdentifierAssignment]:
     """One assignment for each identifier: explicit ones take precedence over derived ones.
 
-    A derived one is left out if an earlier import assigned the identifier explicitly.
+    A derived one is left out if an earlier import assigned the identifier explicitly, but for the
+    address in lower case: it is the same address. Other spellings of it that statements introduced
+    follow it.
     """
     resolved: dict[int, IdentifierAssignment] = {}
     for identifier in sorted(identifiers, key=lambda identifier: not identifier.imported):
         owner = owners.get(identifier.agent_key)
-        if identifier.imported or not (owner and owner.imported):
+        if identifier.imported or identifier.is_folded or not (owner and owner.imported):
             resolved.setdefault(identifier.agent_key, identifier)
+    for key, owner in owners.items():
+        if owner.folded_key is None or owner.imported or key in resolved:
+            continue
+        if root := resolved.get(owner.folded_key):
+            resolved[key] = IdentifierAssignment(
+                key, owner.identity, root.user, root.row, False, owner.folded_key
+            )
     return list(resolved.values())

@@ -13,8 +13,9 @@ from lrs.imports.rows import Row, Values
 from lrs.people.checks import NAME_COLUMNS, MembershipKey, StoredPeople, referenced_names
 from lrs.people.identifier_assignments import IdentifierOwner, assigned_identifiers
 from lrs.people.plan import ImportPlan, make_plan
-from lrs.projection import event_writer
+from lrs.projection import event_writer, mail_case
 from lrs.projection.partner_lock import PartnerLock
+from lrs.projection.persons import folds_mail_case
 from lrs.projection.recompute import recompute
 from lrs.store.postgres import Connection, retry_transaction, translate_errors
 from lrs.threads import FairThread
@@ -86,6 +87,7 @@ async def import_rows(
 
     async def attempt() -> ImportPlan:
         async with partner_lock.transaction(partner_id) as connection:
+            await mail_case.apply_setting(connection, partner_id)
             plan = await _plan(connection, partner_id, home_page, rows, thread, merge=merge)
             if not plan.refused:
                 if any(outcome.kind != "unchanged" for outcome in plan.outcomes):
@@ -124,8 +126,8 @@ async def _fetch_stored(
     rows: Sequence[Row],
     thread: FairThread,
 ) -> StoredPeople:
-    names, agent_keys = await thread.run(partner_id, _references, rows, home_page)
-    stored = StoredPeople(home_page)
+    stored = StoredPeople(home_page, await folds_mail_case(connection, partner_id))
+    names, agent_keys = await thread.run(partner_id, _references, rows, stored)
     for kind, column in NAME_COLUMNS.items():
         for row in await connection.fetch(_ENTITIES[kind], partner_id, list(names[kind])):
             entity = dict(row)
@@ -142,10 +144,11 @@ async def _fetch_stored(
     return stored
 
 
-def _references(rows: Sequence[Row], home_page: str) -> tuple[dict[str, set[str]], list[int]]:
+def _references(rows: Sequence[Row], stored: StoredPeople) -> tuple[dict[str, set[str]], list[int]]:
     """The names in the valid rows by kind, and the agent keys of their identifiers."""
     valid = [row for row in rows if row.is_valid]
-    agent_keys = [identifier.agent_key for identifier in assigned_identifiers(valid, home_page)]
+    identifiers = assigned_identifiers(valid, stored.home_page, folds_case=stored.folds_case)
+    agent_keys = [identifier.agent_key for identifier in identifiers]
     return referenced_names(valid), agent_keys
 
 

@@ -104,7 +104,7 @@ def make_plan(rows: Sequence[Row], stored: StoredPeople, *, merge: bool = False)
     invalid = checks.violations(rows, stored)
     valid = [row for row in rows if row.index not in invalid]
     plan = ImportPlan()
-    identifiers = resolve(assigned_identifiers(valid, stored.home_page), stored.owners)
+    identifiers = _identifiers(valid, stored)
     if foreign := foreign_identifiers(identifiers, stored.owners, merge=merge):
         for identifier, violation in foreign:
             index = identifier.row.index
@@ -112,7 +112,7 @@ def make_plan(rows: Sequence[Row], stored: StoredPeople, *, merge: bool = False)
             invalid[index] = tuple(dict.fromkeys((*invalid.get(index, ()), violation)))
             _add_move(identifier, stored, plan)
         valid = [row for row in valid if row.index not in invalid]
-        identifiers = resolve(assigned_identifiers(valid, stored.home_page), stored.owners)
+        identifiers = _identifiers(valid, stored)
     outcomes = {row.index: _plan_row(row, stored, plan) for row in checks.without_repeats(valid)}
     _match_persons(valid, identifiers, stored, plan)
     for identifier in identifiers:
@@ -123,6 +123,11 @@ def make_plan(rows: Sequence[Row], stored: StoredPeople, *, merge: bool = False)
         else:
             plan.outcomes.append(outcomes.get(row.index, RowOutcome(row, "unchanged")))
     return plan
+
+
+def _identifiers(rows: Iterable[Row], stored: StoredPeople) -> list[IdentifierAssignment]:
+    assigned = assigned_identifiers(rows, stored.home_page, folds_case=stored.folds_case)
+    return resolve(assigned, stored.owners)
 
 
 def _plan_row(row: Row, stored: StoredPeople, plan: ImportPlan) -> RowOutcome:

@@ -13,7 +13,7 @@ from lrs.projection.events import Event, Measures
 from lrs.projection.organization_writer import read_memberships
 from lrs.projection.organizations import Memberships, infer_organization
 from lrs.projection.partner_rules import PartnerRules
-from lrs.projection.persons import ensure_persons, set_names
+from lrs.projection.persons import Persons, ensure_persons, set_names, visible_ids
 from lrs.projection.recompute import Pair, mark_contents_changed
 from lrs.store.postgres import Connection
 
@@ -22,6 +22,9 @@ _STATEMENTS = resources.query("get_statements_to_project")
 _DELETE_VOIDED = resources.query("delete_voided_events")
 _INSERT_WITHOUT_EVENT = resources.query("insert_statements_without_event")
 _DELETE_WITHOUT_EVENT = resources.query("delete_statements_without_event")
+
+DELETED_LEARNER = "deleted learner"
+"""Why a statement of a deleted person has no event."""
 
 _EVENT_COLUMNS = (
     *("partner_id", "person_id", "content_id"),
@@ -51,10 +54,11 @@ async def write_batch(
     await mark_contents_changed(connection, partner_id, changed)
     await insert_groups(connection, partner_id, batch.organizations)
     memberships = await read_memberships(
-        connection, partner_id, set(persons.values()), rules.settings
+        connection, partner_id, visible_ids(persons), rules.settings
     )
-    pairs = await _write_events(connection, partner_id, batch.events, persons, memberships)
-    await insert_without_event(connection, partner_id, batch.without_event)
+    events, hidden = split_deleted(batch.events, persons)
+    pairs = await _write_events(connection, partner_id, events, persons, memberships)
+    await insert_without_event(connection, partner_id, [*batch.without_event, *hidden])
     pairs += await content_writer.pairs_of_contents(connection, partner_id, moved)
     pairs += await _delete_voided(connection, partner_id, batch.voided, rules)
     await content_writer.update_track_contents(
@@ -67,7 +71,7 @@ async def _write_events(
     connection: Connection,
     partner_id: int,
     events: list[Event],
-    persons: Mapping[int, int],
+    persons: Persons,
     memberships: Memberships,
 ) -> list[Pair]:
     if not events:
@@ -75,14 +79,32 @@ async def _write_events(
     keys = {event.content_key for event in events}
     contents = await content_writer.content_ids(connection, partner_id, keys)
     await insert_events(connection, partner_id, events, persons, contents, memberships)
-    return [(persons[event.agent_key], contents[event.content_key]) for event in events]
+    return [
+        (person_id, contents[event.content_key])
+        for event in events
+        if (person_id := persons[event.agent_key]) is not None
+    ]
+
+
+def split_deleted(
+    events: Iterable[Event], persons: Persons
+) -> tuple[list[Event], list[tuple[UUID, str]]]:
+    """The events of persons who are not deleted; the statements of others, with the reason."""
+    visible: list[Event] = []
+    hidden: list[tuple[UUID, str]] = []
+    for event in events:
+        if persons[event.agent_key] is None:
+            hidden.append((event.statement_id, DELETED_LEARNER))
+        else:
+            visible.append(event)
+    return visible, hidden
 
 
 async def insert_events(
     connection: Connection,
     partner_id: int,
     events: Iterable[Event],
-    persons: Mapping[int, int],
+    persons: Persons,
     contents: Mapping[int, int],
     memberships: Memberships,
     *,

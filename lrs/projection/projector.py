@@ -7,12 +7,16 @@ import logging
 import time
 from datetime import datetime
 
+from lrs import resources
 from lrs.errors import Unavailable
+from lrs.projection import mail_case, partner_lock
 from lrs.projection.advance import BATCH_SIZE, advance
 from lrs.projection.lag import Backlog, backlogs
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Database, retry_transaction, translate_errors
 from lrs.store.statements.watermark import WatermarkReader
+
+_TO_REGROUP = resources.query("list_partners_to_regroup")
 
 _log = logging.getLogger("lrs.projection")
 
@@ -40,6 +44,7 @@ class Projector:
         Returns the largest lag, in seconds, of the partners with a full batch; 0 without any.
         """
         with translate_errors():
+            await self._regroup()
             partners = await backlogs(self._pool)
         pending = [backlog for backlog in partners if self._is_due(backlog)]
         watermarks = await asyncio.gather(
@@ -52,6 +57,13 @@ class Projector:
                 if count == self._batch_size:
                     lag_left = max(lag_left, backlog.lag_seconds)
         return lag_left
+
+    async def _regroup(self) -> None:
+        """Regroup the learners of partners whose setting has changed, unless they are locked."""
+        for row in await self._pool.fetch(_TO_REGROUP):
+            async with self._pool.acquire() as connection, connection.transaction():
+                if await partner_lock.try_acquire(connection, row["partner_id"]) is not None:
+                    await mail_case.apply_setting(connection, row["partner_id"])
 
     def _is_due(self, backlog: Backlog) -> bool:
         if backlog.oldest_pending_at is None:

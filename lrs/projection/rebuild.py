@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lrs import resources
-from lrs.projection import content_writer, event_writer, partner_lock
+from lrs.projection import content_writer, event_writer, mail_case, partner_lock
 from lrs.projection.advance import START_POSITION, ProjectionPage, commit_position, read_page
 from lrs.projection.event_batch import EventBatch, InferredContent, extract_batch
 from lrs.projection.events import content_key
 from lrs.projection.organization_writer import read_memberships
 from lrs.projection.organizations import Memberships
 from lrs.projection.partner_rules import PartnerRules, load_rules
-from lrs.projection.persons import ensure_persons, set_names
+from lrs.projection.persons import Persons, ensure_persons, set_names, visible_ids
 from lrs.projection.recompute import mark_contents_changed, recompute
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection, Database, translate_errors
@@ -60,7 +60,7 @@ Progress = Callable[[str, int, int], None]
 class _Written:
     """What this rebuild has written: later batches write only what is new or different."""
 
-    persons: dict[int, int] = field(default_factory=dict)
+    persons: Persons = field(default_factory=dict)
     memberships: Memberships = field(default_factory=dict)
     contents: dict[int, int] = field(default_factory=dict)
     inferred: dict[str, InferredContent | None] = field(default_factory=dict)
@@ -82,6 +82,7 @@ async def rebuild_partner(
         async with database.readers.acquire() as writer, writer.transaction():
             await writer.execute(_ALLOW_IDLE)
             await partner_lock.acquire(writer, partner_id)
+            await mail_case.apply_setting(writer, partner_id)
             # After the lock, because the projection may have advanced during the wait.
             watermark = await WatermarkReader(database).read_watermark(partner_id)
             rules = await load_rules(writer, partner_id, vocabulary)
@@ -151,18 +152,19 @@ async def _write_batch(
     persons = await ensure_persons(writer, partner_id, agents)
     written.persons |= persons
     written.memberships |= await read_memberships(
-        writer, partner_id, set(persons.values()) - written.memberships.keys(), rules.settings
+        writer, partner_id, visible_ids(persons) - written.memberships.keys(), rules.settings
     )
     written.names |= batch.agent_names
     await _write_contents(writer, partner_id, batch, written, rules)
-    await event_writer.insert_without_event(writer, partner_id, batch.without_event)
+    events, hidden = event_writer.split_deleted(batch.events, written.persons)
+    await event_writer.insert_without_event(writer, partner_id, [*batch.without_event, *hidden])
     if organizations := batch.organizations - written.organizations:
         await event_writer.insert_groups(writer, partner_id, organizations)
         written.organizations |= organizations
     await event_writer.insert_events(
         writer,
         partner_id,
-        batch.events,
+        events,
         written.persons,
         written.contents,
         written.memberships,

@@ -28,18 +28,34 @@ class Identifier:
     number: int | None
 
 
-def parse_learner(text: str, home_page: str) -> Identifier:
-    """The identifier of a learner: operator's id, address, SHA-1, OpenID, track user or id."""
+def parse_learner(text: str, home_page: str, *, folds_case: bool = True) -> Identifier:
+    """The identifier of a learner: operator's id, address, SHA-1, OpenID, track user or id.
+
+    With `folds_case`, an address is found in any letter case.
+    """
     agents: list[dict[str, Any]] = []
-    if text.startswith("mailto:"):
+    if "@" in text:
+        mbox = text if text.startswith("mailto:") else f"mailto:{text}"
+        agents += [{"mbox": mbox}, *([{"mbox": mbox.lower()}] if folds_case else [])]
+    elif text.startswith("mailto:"):
         agents.append({"mbox": text})
-    elif "@" in text:
-        agents.append({"mbox": f"mailto:{text}"})
     if _SHA1.fullmatch(text):
         agents.append({"mbox_sha1sum": text})
     agents.append({"openid": text})
     agents.append(track_events.identifier(text, home_page))
     return _identifier(text, filter(None, map(index_keys.agent_key, agents)))
+
+
+def parse_identifier(text: str, account_home_page: str | None, home_page: str) -> Identifier:
+    """An identifier in statements: as of a learner, or the name of an account on a home page.
+
+    It is never the operator's id or the id in reports.
+    """
+    if account_home_page is not None:
+        account = {"homePage": account_home_page, "name": text}
+        key = index_keys.agent_key({"account": account})
+        return Identifier(text, (key,) if key is not None else (), None)
+    return Identifier(text, parse_learner(text, home_page).keys, None)
 
 
 def parse_content(text: str, home_page: str) -> Identifier:

@@ -88,6 +88,13 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         bool,
         msgspec.Meta(description="Whether course_fact includes the work on the parts of a course."),
     ] = True
+    fold_mail_case: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether mail addresses that differ in letter case only are one learner in "
+            "reports and look-ups. After a change, the projector regroups the learners."
+        ),
+    ] = True
 
 
 DEFAULTS = PartnerSettings()

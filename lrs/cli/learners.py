@@ -1,0 +1,226 @@
+"""`lrs people list`, `merge`, `detach`, `rename`, `delete` and `restore`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+
+from lrs import bootstrap
+from lrs.cli.database import run_with_database
+from lrs.cli.options import (
+    DATABASE,
+    format_day,
+    load_settings,
+    partner_argument,
+    setting_options,
+)
+from lrs.cli.output import echo
+from lrs.errors import OperatorError
+from lrs.people import changes, learners
+from lrs.people.changes import LearnerChange
+from lrs.people.learners import Learner
+from lrs.projection.partner_lock import PartnerLock
+from lrs.reports import identifiers
+from lrs.reports.identifiers import Identifier
+from lrs.store import registry
+from lrs.store.postgres import Database
+from lrs.store.registry import Partner
+
+_PAGE_SIZE = 1000
+
+_learner_argument = click.argument("learner", metavar="LEARNER")
+_preview_option = click.option("--preview", is_flag=True, help="Dry run: show what would change.")
+
+
+@click.command("list")
+@partner_argument
+@click.option("--unmatched", is_flag=True, help="Only learners whom no import matched.")
+@click.option("--deleted", is_flag=True, help="Only deleted learners.")
+@setting_options(*DATABASE)
+def people_list(partner_name: str, unmatched: bool, deleted: bool, **options: Any) -> None:
+    """List the learners of PARTNER: id, user, records, last activity, identifiers, name."""
+
+    async def fetch(database: Database) -> list[Learner]:
+        partner = await registry.get_partner(database, partner_name)
+        found: list[Learner] = []
+        while page := await learners.fetch_page(
+            database.writers,
+            partner.partner_id,
+            after=found[-1].user_id if found else 0,
+            limit=_PAGE_SIZE,
+            imported=False if unmatched else None,
+            deleted=deleted,
+        ):
+            found += page
+        return found
+
+    for learner in run_with_database(load_settings(options), fetch):
+        echo(*_columns(learner))
+
+
+@click.command("merge")
+@partner_argument
+@_learner_argument
+@click.argument("into", metavar="INTO")
+@_preview_option
+@setting_options(*DATABASE)
+def people_merge(partner_name: str, learner: str, into: str, preview: bool, **options: Any) -> None:
+    """Merge LEARNER into another learner, who keeps the id in reports."""
+
+    async def run(lock: PartnerLock, partner: Partner) -> LearnerChange:
+        return await changes.merge(
+            lock,
+            partner.partner_id,
+            _learner(partner, learner),
+            _learner(partner, into),
+            preview=preview,
+        )
+
+    change = _run(partner_name, options, run)
+    target = change.into.label if change.into else into
+    _echo(preview, "merged", f"{change.learner.label} into {target}", change)
+
+
+@click.command("detach")
+@partner_argument
+@_learner_argument
+@click.argument("identifier", metavar="IDENTIFIER")
+@click.option("--home-page", help="Home page of the account that IDENTIFIER names.")
+@_preview_option
+@setting_options(*DATABASE)
+def people_detach(
+    partner_name: str,
+    learner: str,
+    identifier: str,
+    home_page: str | None,
+    preview: bool,
+    **options: Any,
+) -> None:
+    """Give IDENTIFIER of LEARNER, with its events, to a new learner."""
+
+    async def run(lock: PartnerLock, partner: Partner) -> LearnerChange:
+        return await changes.detach(
+            lock,
+            partner.partner_id,
+            _learner(partner, learner),
+            identifiers.parse_identifier(identifier, home_page, partner.home_page),
+            preview=preview,
+        )
+
+    change = _run(partner_name, options, run)
+    target = f" as {change.into.label}" if change.into else ""
+    _echo(preview, "detached", f"{identifier} from {change.learner.label}{target}", change)
+
+
+@click.command("rename")
+@partner_argument
+@_learner_argument
+@click.argument("user", metavar="[USER]", required=False)
+@click.option("--first-name", help="New first name.")
+@click.option("--last-name", help="New last name.")
+@_preview_option
+@setting_options(*DATABASE)
+def people_rename(
+    partner_name: str,
+    learner: str,
+    user: str | None,
+    first_name: str | None,
+    last_name: str | None,
+    preview: bool,
+    **options: Any,
+) -> None:
+    """Change the operator's id of LEARNER to USER, or the names."""
+
+    async def run(lock: PartnerLock, partner: Partner) -> LearnerChange:
+        return await changes.rename(
+            lock,
+            partner.partner_id,
+            _learner(partner, learner),
+            user=user,
+            first_name=first_name,
+            last_name=last_name,
+            preview=preview,
+        )
+
+    change = _run(partner_name, options, run)
+    _echo(preview, "renamed", f"{learner} to {user or change.learner.name}", change)
+
+
+@click.command("delete")
+@partner_argument
+@_learner_argument
+@_preview_option
+@setting_options(*DATABASE)
+def people_delete(partner_name: str, learner: str, preview: bool, **options: Any) -> None:
+    """Delete LEARNER from the reports, also for later statements. Statements stay."""
+
+    async def run(lock: PartnerLock, partner: Partner) -> LearnerChange:
+        return await changes.delete(
+            lock, partner.partner_id, _learner(partner, learner), preview=preview
+        )
+
+    change = _run(partner_name, options, run)
+    _echo(preview, "deleted", f"{change.learner.label} (id:{change.learner.user_id})", change)
+
+
+@click.command("restore")
+@partner_argument
+@_learner_argument
+@_preview_option
+@setting_options(*DATABASE, "vocabulary_path")
+def people_restore(partner_name: str, learner: str, preview: bool, **options: Any) -> None:
+    """Undo the deletion of LEARNER; import names and memberships again."""
+    vocabulary = bootstrap.load_configured_vocabulary(load_settings(options))
+
+    async def run(lock: PartnerLock, partner: Partner) -> LearnerChange:
+        return await changes.restore(
+            lock, partner.partner_id, _learner(partner, learner), vocabulary, preview=preview
+        )
+
+    change = _run(partner_name, options, run)
+    _echo(preview, "restored", change.learner.label, change)
+
+
+COMMANDS = (people_list, people_merge, people_detach, people_rename, people_delete, people_restore)
+
+
+def _run(
+    partner_name: str,
+    options: dict[str, Any],
+    run: Callable[[PartnerLock, Partner], Awaitable[LearnerChange]],
+) -> LearnerChange:
+    async def change(database: Database) -> LearnerChange:
+        partner = await registry.get_partner(database, partner_name)
+        return await run(PartnerLock(database.writers), partner)
+
+    return run_with_database(load_settings(options), change)
+
+
+def _learner(partner: Partner, text: str) -> Identifier:
+    if "\0" in text:
+        raise OperatorError("A learner has no NUL in its name.")
+    return identifiers.parse_learner(
+        text, partner.home_page, folds_case=partner.settings.fold_mail_case
+    )
+
+
+def _echo(preview: bool, done: str, subject: str, change: LearnerChange) -> None:
+    """A line with what was done, or would be, and the rows that it is about."""
+    counts = ", ".join(
+        f"{count} {name}"
+        for name in ("identifiers", "events", "records", "memberships", "assignments")
+        if (count := getattr(change, name))
+    )
+    echo(f"{'preview: ' if preview else ''}{done} {subject}{f': {counts}' if counts else ''}")
+
+
+def _columns(learner: Learner) -> tuple[object, ...]:
+    listed = ", ".join(
+        f"{item.home_page} {item.value}" if item.home_page else item.value
+        for item in learner.identifiers
+    )
+    last = format_day(learner.last_activity_at) if learner.last_activity_at else ""
+    user = learner.user if learner.user is not None else ""
+    return f"id:{learner.user_id}", user, learner.records or 0, last, listed, learner.name or ""

@@ -1,0 +1,49 @@
+"""`lrs people list`, `merge`, `detach`, `rename`, `delete` and `restore`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import httpx
+from click.testing import Result
+
+from lrs.api.services import Services
+from lrs.auth import scopes
+from tests.support.partners import new_partner
+from tests.support.people_import import ADA, complete_content, import_rows, user
+
+
+async def test_learners_are_listed_and_changed(
+    services: Services, http: httpx.AsyncClient, run: Callable[..., Result]
+) -> None:
+    operator = await new_partner(services, http, frozenset({scopes.ADMIN}))
+    account = {"account": {"homePage": "https://www.datacamp.com", "name": "ada"}}
+    await complete_content(services, operator, one={"mbox": f"mailto:{ADA}"}, two=account)
+    await import_rows(operator, user("emp_1", email=ADA))
+
+    async def output(command: str, *arguments: str) -> str:
+        done = await asyncio.to_thread(run, "people", command, operator.name, *arguments)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    (unmatched,) = (await output("list", "--unmatched")).splitlines()
+    number, name, count, *_ = unmatched.split("\t")
+    assert (name, count) == ("", "1")
+    assert unmatched.endswith("\thttps://www.datacamp.com ada\tada")
+    assert await output("merge", number, "emp_1", "--preview") == (
+        f"preview: merged {number} into emp_1: 1 identifiers, 1 events, 1 records\n"
+    )
+    merged = await output("merge", number, "emp_1")
+    assert merged == f"merged {number} into emp_1: 1 identifiers, 1 events, 1 records\n"
+    assert await output("list", "--unmatched") == ""
+    detached = await output("detach", "emp_1", "ada", "--home-page", "https://www.datacamp.com")
+    assert detached.startswith("detached ada from emp_1 as id:")
+    assert await output("rename", "emp_1", "emp_2", "--first-name", "Ada") == (
+        "renamed emp_1 to emp_2\n"
+    )
+    assert (await output("delete", ADA)).startswith("deleted emp_2 (id:")
+    assert ADA in await output("list", "--deleted")
+    assert (await output("restore", ADA)).endswith(": 1 identifiers, 1 events\n")
+    refusal = await asyncio.to_thread(run, "people", "rename", operator.name, "nobody", "x")
+    assert (refusal.exit_code, "Learner not found" in refusal.stderr) == (1, True)
