@@ -10,6 +10,7 @@ Requests:
       credential_secrets  keys and secrets of credentials
     scopes            what a caller may do
     callback_tokens   callback URLs of LTI tools
+      opaque_tokens     the form of their tokens
       oauth1            signatures of requests to them
 
 Use cases: `credentials` for partners and credentials, `tools` for LTI tools; both use `name_rules`.

@@ -8,7 +8,8 @@ A POST passes through the modules in this order:
       quota_check       reserves the statements and bytes of quotas
       group_commit      queues; one transaction for several requests
         write             what one transaction writes, and in which order
+          callback_rows     which callbacks of it count, and under which id
 
-`model` has the values that these modules pass on. `canvas_report` is the use case of a Canvas
-callback: it submits its report to the pipeline.
+`model` and `submission` have the values that these modules pass on. `canvas_report` is the use case
+of a Canvas callback: it submits its report to the pipeline.
 """

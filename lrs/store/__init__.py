@@ -7,7 +7,8 @@
     signing_keys  keys that sign access tokens
     tools         LTI tools and their secrets
     documents     documents of the State and Profile resources
-    nonces        nonces of signed tool requests
+    callback_tokens  launches of LTI tools that have a callback URL
+    nonces        nonces of signed tool requests, keys of reports
     page_views    page views of courses
     statements/   statements: insert, lookup, filters and page query, watermark, references,
                   attachments, definitions of activities and names of agents
