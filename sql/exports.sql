@@ -111,3 +111,15 @@ select replace(replace(replace(payload, E'\n', ' '), E'\r', ' '), E'\t', ' ') as
 from statement
 where partner_id = $1 and sequence >= $2 and sequence < $3 and $4::bigint is not null
 order by sequence;
+
+-- name: count_identifiers
+-- The rows of learner_identifier_dim.
+select count(*) from identifier where partner_id = $1;
+
+-- name: count_learner_records
+-- The rows of learner_record.
+select count(*) from learner_record where partner_id = $1;
+
+-- name: count_all_statements
+-- The rows of statements.
+select count(*) from statement where partner_id = $1;

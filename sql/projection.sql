@@ -27,7 +27,8 @@ update projection set position = $2, consistent_through = $3 where partner_id = 
 select settings from partner where partner_id = $1;
 
 -- name: list_projection_lag
--- Per partner, or for one: when the oldest statement that is not projected was stored.
+-- Per partner, or for one: when the oldest statement that is not projected was stored. With $2 also
+-- the number of statements that are in no table of the vendor's; the table `uncounted` lists them.
 select
     partner.partner_id,
     partner.name,
@@ -40,7 +41,28 @@ select
         limit 1
     ) as oldest_pending_at,
     projection.consistent_through,
-    clock_timestamp() as now
+    clock_timestamp() as now,
+    case when $2 then (
+        select coalesce(sum(counted.statements), 0)
+        from content_item as item
+        join content_count as counted
+            on counted.partner_id = item.partner_id and counted.content_id = item.content_id
+        where item.partner_id = partner.partner_id and reported_type(item.type) is null
+    ) + (
+        select coalesce(sum(
+            counted.outside_membership
+            + case when item.type in ('certification', 'track') then 0 else counted.enrolments end
+        ), 0)
+        from content_count as counted
+        join content_item as item
+            on item.partner_id = counted.partner_id and item.content_id = counted.content_id
+        where counted.partner_id = partner.partner_id
+            and (counted.enrolments > 0 or counted.outside_membership > 0)
+            and reported_type(item.type) is not null
+    ) + (
+        select count(*) from statement_without_event as missing
+        where missing.partner_id = partner.partner_id
+    ) end::bigint as uncounted
 from partner
 left join projection using (partner_id)
 where $1::integer is null or partner.partner_id = $1

@@ -8,7 +8,7 @@ select
     item.activity_id,
     item.track_content_id,
     coalesce(item.defined_type, item.type) as type,
-    item.type as reported_type,
+    reported_type(item.type) as reported_type,
     item.title,
     parent.content_id as parent_id,
     parent.title as parent_title,
@@ -159,14 +159,20 @@ join content_item as item
     on item.partner_id = counted.partner_id and item.content_id = counted.content_id
 cross join lateral (
     values
-        ('no table for the type', case when item.type is null then counted.statements end),
+        (
+            'no table for the type',
+            case when reported_type(item.type) is null then counted.statements end
+        ),
         (
             'outside the membership',
-            case when item.type is not null then counted.outside_membership end
+            case when reported_type(item.type) is not null then counted.outside_membership end
         ),
         (
             'enrolment only',
-            case when item.type not in ('certification', 'track') then counted.enrolments end
+            case
+                when reported_type(item.type) not in ('certification', 'track')
+                    then counted.enrolments
+            end
         )
 ) as missing (reason, statements)
 where counted.partner_id = $1 and missing.statements > 0

@@ -32,6 +32,14 @@ return case when (pg_column_size(older) >= 1048576) then older else
 -- Definitions of one activity, merged in the order of the aggregate.
 create aggregate merge_definitions(jsonb) (sfunc = merge_definition, stype = jsonb, initcond = '{}');
 
+-- The type if the vendor has tables of it, else null; REPORTED_TYPES in vocabulary.py.
+create function reported_type(type text)
+returns text
+language sql
+immutable parallel safe
+return case when (type = any (array['assessment', 'certification', 'chapter', 'course',
+    'exercise', 'practice', 'project', 'track', 'workspace'])) then type else null::text end;
+
 create table schema_migration (
     version integer not null,
     name text not null,
@@ -437,9 +445,10 @@ create table content_item (
 create unique index content_item_by_key on content_item (partner_id, content_key);
 create index content_item_by_parent on content_item (partner_id, parent_key)
     where parent_key is not null;
-create index content_item_without_table on content_item (partner_id, content_id) where type is null;
 create index content_item_by_course on content_item (partner_id, course_id)
     where course_id is not null;
+create index content_item_without_table on content_item (partner_id, content_id)
+    where reported_type(type) is null;
 
 -- The content items of tracks.
 create table track_content (

@@ -10,7 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import access, request_parsing, urls
-from lrs.api.responses import csv_response, json_response, reports_through, timestamp
+from lrs.api.responses import (
+    csv_response,
+    json_response,
+    report_headers,
+    report_members,
+    timestamp,
+)
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
@@ -75,7 +81,7 @@ def _response(
     request: Request, query: RecordQuery, page: RecordPage, subject: str, watermark: ReportWatermark
 ) -> Response:
     more = _more(request, query, page)
-    headers = reports_through(watermark.consistent_through)
+    headers = report_headers(watermark)
     if more:
         headers["Link"] = f'<{more}>; rel="next"'
     if _accepts_csv(request):
@@ -84,8 +90,7 @@ def _response(
         subject: page.subject,
         "records": [_serialize(record) for record in page.records],
         "more": more,
-        "consistent_through": timestamp(watermark.consistent_through),
-        "lag_seconds": watermark.lag_seconds,
+        **report_members(watermark),
     }
     return json_response(body, headers=headers)
 

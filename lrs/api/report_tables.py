@@ -12,24 +12,24 @@ from starlette.responses import Response
 from lrs.api import access, request_parsing
 from lrs.api.download_response import DownloadResponse
 from lrs.api.downloads import FileRequest
-from lrs.api.responses import download_headers, json_response, reports_through, timestamp
+from lrs.api.responses import download_headers, json_response, report_headers, report_members
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.errors import NotFound
 from lrs.projection import lag
-from lrs.reports import compression, encoders
+from lrs.reports import compression, encoders, row_counts
 from lrs.reports.compression import Compression
 from lrs.reports.encoders import Format
 from lrs.reports.export_stream import metadata
 from lrs.reports.exports import ExportQuery
-from lrs.reports.tables import STATEMENTS, TABLES, Table
+from lrs.reports.tables import LEARNER_RECORD, STATEMENTS, TABLES, Table
 from lrs.xapi import query_params
 
 _SECTION = "docs/exports.md"
 
 
 async def get_tables(request: Request) -> Response:
-    """The tables with their columns, and the watermark of the reports."""
+    """The tables with their rows and columns, and the watermark of the reports."""
     caller = await access.authorize_partner(request, scopes.REPORTS_READ)
     query_params.parse(request_parsing.query_parameters(request), {}, section=_SECTION)
     services = request_parsing.services(request)
@@ -38,20 +38,21 @@ async def get_tables(request: Request) -> Response:
         caller.partner_id,
         await services.watermark_reader.cached_watermark(caller.partner_id),
     )
+    rows = await row_counts.count_rows(services.exports, caller.partner_id)
     body = {
-        "tables": [_serialize(table) for table in TABLES.values()],
-        "consistent_through": timestamp(watermark.consistent_through),
-        "lag_seconds": watermark.lag_seconds,
+        "tables": [_serialize(table, rows[table.name]) for table in TABLES.values()],
+        **report_members(watermark),
     }
-    return json_response(body, headers=reports_through(watermark.consistent_through))
+    return json_response(body, headers=report_headers(watermark))
 
 
-def _serialize(table: Table) -> dict[str, Any]:
+def _serialize(table: Table, rows: int | None) -> dict[str, Any]:
     return {
         "name": table.name,
         "kind": table.kind,
         "description": table.description,
-        "incremental": table.daily or table is STATEMENTS,
+        "rows": rows,
+        "incremental": table.daily or table in (LEARNER_RECORD, STATEMENTS),
         "columns": [{"name": column.name, "type": column.type} for column in table.columns],
     }
 
@@ -125,7 +126,7 @@ def _headers(export_query: ExportQuery, table_request: TableRequest) -> dict[str
     media_type = encoders.MEDIA_TYPES[file.format]
     name = f"{file.table.name}.{file.format}{compression.SUFFIXES[compress]}"
     headers = {
-        **reports_through(export_query.watermark.consistent_through),
+        **report_headers(export_query.watermark),
         "Content-Type": compression.MEDIA_TYPES[compress] if compress else media_type,
         **download_headers(name),
         "Vary": "Accept-Encoding",

@@ -11,8 +11,11 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from lrs.projection.lag import ReportWatermark
+
 CONSISTENT_THROUGH = "X-Experience-API-Consistent-Through"
 REPORTS_THROUGH = "Lrs-Reports-Consistent-Through"
+UNCOUNTED = "Lrs-Reports-Uncounted"
 
 
 def json_response(
@@ -46,6 +49,18 @@ def timestamp(moment: datetime) -> str:
     return f"{text.removesuffix('+00:00')}Z"
 
 
-def reports_through(through: datetime) -> dict[str, str]:
-    """The header with the watermark of the reports: all statements up to it are included."""
-    return {REPORTS_THROUGH: timestamp(through)}
+def report_headers(watermark: ReportWatermark) -> dict[str, str]:
+    """The headers of reports: the watermark, and the number of statements in no vendor's table."""
+    return {
+        REPORTS_THROUGH: timestamp(watermark.consistent_through),
+        UNCOUNTED: str(watermark.uncounted),
+    }
+
+
+def report_members(watermark: ReportWatermark) -> dict[str, Any]:
+    """The members of JSON reports beside their rows: watermark, lag, and uncounted statements."""
+    return {
+        "consistent_through": timestamp(watermark.consistent_through),
+        "lag_seconds": watermark.lag_seconds,
+        "uncounted": watermark.uncounted,
+    }

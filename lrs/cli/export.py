@@ -186,6 +186,7 @@ class _ExportWriter:
             "written_at": export_stream.format_timestamp(datetime.now(UTC)),
             "consistent_through": export_stream.format_timestamp(watermark.consistent_through),
             "lag_seconds": watermark.lag_seconds,
+            "uncounted": watermark.uncounted,
             "format": self._format,
             "compression": self._compression,
             "tables": written,

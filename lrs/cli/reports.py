@@ -130,7 +130,10 @@ def reports_rebuild(partner_name: str | None, **options: Any) -> None:
 @optional_partner_argument
 @setting_options(*DATABASE)
 def reports_lag(partner_name: str | None, **options: Any) -> None:
-    """Show the watermark and the lag of the reports of PARTNER, or of all partners."""
+    """Show watermark, lag and uncounted statements of the reports of PARTNER, or of all partners.
+
+    Uncounted statements are in no table of the vendor's: the table `uncounted` has the reasons.
+    """
 
     async def fetch(database: Database) -> list[Backlog]:
         return await _backlogs(database, partner_name)
@@ -138,12 +141,12 @@ def reports_lag(partner_name: str | None, **options: Any) -> None:
     for backlog in run_with_database(load_settings(options), fetch):
         watermark = backlog.watermark.isoformat() if backlog.watermark else "no data yet"
         lag = f"lag {backlog.lag_seconds:.1f} s" if backlog.oldest_pending_at else "up to date"
-        echo(backlog.partner, watermark, lag)
+        echo(backlog.partner, watermark, lag, f"uncounted {backlog.uncounted}")
 
 
 async def _backlogs(database: Database, partner_name: str | None) -> list[Backlog]:
     """The backlog of each partner, or of one. Raises NotFound."""
-    backlogs = await read_backlogs(database)
+    backlogs = await read_backlogs(database, counted=True)
     if partner_name is None:
         return backlogs
     named = [backlog for backlog in backlogs if backlog.partner == partner_name]

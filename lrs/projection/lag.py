@@ -18,7 +18,8 @@ class Backlog:
     """The statements of a partner that are not projected yet.
 
     `oldest_pending_at` is the `stored` time of the oldest one, None if there is none. `watermark`
-    is that of the last projected batch, None before the first.
+    is that of the last projected batch, None before the first. `uncounted` is the number of
+    statements that are in no table of the vendor's, None if they were not counted.
     """
 
     partner_id: int
@@ -26,6 +27,7 @@ class Backlog:
     oldest_pending_at: datetime | None
     watermark: datetime | None
     now: datetime
+    uncounted: int | None = None
 
     @property
     def lag_seconds(self) -> float:
@@ -39,22 +41,26 @@ class Backlog:
 class ReportWatermark:
     """Reports contain every statement stored at or before `consistent_through`.
 
-    `lag_seconds` is the age of the oldest statement that they do not contain.
+    `lag_seconds` is the age of the oldest statement that they do not contain, `uncounted` the
+    number of statements that are in no table of the vendor's.
     """
 
     consistent_through: datetime
     lag_seconds: float
+    uncounted: int
 
 
-async def backlogs(connection: Connection, partner_id: int | None = None) -> list[Backlog]:
+async def backlogs(
+    connection: Connection, partner_id: int | None = None, *, counted: bool = False
+) -> list[Backlog]:
     """The backlog of every partner, or of one, in the order of partner ids."""
-    return [Backlog(*row) for row in await connection.fetch(_BACKLOGS, partner_id)]
+    return [Backlog(*row) for row in await connection.fetch(_BACKLOGS, partner_id, counted)]
 
 
-async def read_backlogs(database: Database) -> list[Backlog]:
+async def read_backlogs(database: Database, *, counted: bool = False) -> list[Backlog]:
     """The backlog of every partner. Raises Unavailable."""
     with translate_errors():
-        return await backlogs(database.readers)
+        return await backlogs(database.readers, counted=counted)
 
 
 async def report_watermark(
@@ -65,7 +71,7 @@ async def report_watermark(
     `watermark` is that of the statements, read before this call.
     """
     with translate_errors():
-        (backlog,) = await backlogs(database.readers, partner_id)
+        (backlog,) = await backlogs(database.readers, partner_id, counted=True)
     if backlog.oldest_pending_at:
         watermark = min(watermark, backlog.oldest_pending_at - _MICROSECOND)
-    return ReportWatermark(watermark, backlog.lag_seconds)
+    return ReportWatermark(watermark, backlog.lag_seconds, backlog.uncounted or 0)

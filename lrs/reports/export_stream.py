@@ -29,6 +29,7 @@ def metadata(query: ExportQuery) -> dict[str, Any]:
         "table": query.table.name,
         "consistent_through": format_timestamp(query.watermark.consistent_through),
         "lag_seconds": query.watermark.lag_seconds,
+        "uncounted": query.watermark.uncounted,
         "cursor": format_timestamp(query.cursor),
         "replaces": _replaces(query),
     }

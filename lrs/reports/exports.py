@@ -185,7 +185,7 @@ class Snapshot:
             _STATEMENTS,
             (self.partner_id, start, end, key_salt(self.partner_id)),
             cursor=self.watermark,
-            watermark=ReportWatermark(self.watermark, 0.0),
+            watermark=ReportWatermark(self.watermark, 0.0, self.report_watermark.uncounted),
             append_only=True,
         )
 

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs.api import problem_details, request_parsing
 from lrs.api.request_record import record_of
-from lrs.api.responses import CONSISTENT_THROUGH, REPORTS_THROUGH, timestamp
+from lrs.api.responses import CONSISTENT_THROUGH, REPORTS_THROUGH, UNCOUNTED, timestamp
 from lrs.api.services import Services
 from lrs.api.xapi import alternate_syntax
 from lrs.errors import LRSError
@@ -30,6 +30,7 @@ ALLOWED_HEADERS = [
 EXPOSED_HEADERS = [
     CONSISTENT_THROUGH,
     REPORTS_THROUGH,
+    UNCOUNTED,
     "ETag",
     "Last-Modified",
     "Link",
