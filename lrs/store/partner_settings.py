@@ -172,6 +172,8 @@ def _convert(name: str, value: Any, expected: Any) -> Any:
         reason = str(error)
         if isinstance(info, msgspec.inspect.LiteralType):
             reason = f"Expected {' or '.join(map(str, info.values))}"
+        elif isinstance(info, msgspec.inspect.BoolType):
+            reason = "Expected true or false"
         raise InvalidParameter(f"{name}: {reason}, got {str(value)[:80]!r}.") from None
 
 
