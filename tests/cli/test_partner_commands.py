@@ -158,7 +158,7 @@ def test_setting_of_a_partner_is_set_listed_and_reset(lrs: Lrs) -> None:
         ("colour=blue", "Unknown setting 'colour'; the settings are "),
         ("blue", "expected KEY=VALUE, got 'blue'"),
     ],
-    ids=["value", "name", "no value"],
+    ids=["value", "boolean", "name", "no value"],
 )
 def test_malformed_setting_is_refused(lrs: Lrs, pair: str, expected: str) -> None:
     name = new_name()
