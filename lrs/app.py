@@ -14,6 +14,7 @@ from pathlib import Path
 from starlette.middleware import Middleware
 
 from lrs import bootstrap
+from lrs.admin.masking import Masking
 from lrs.api.application import Application
 from lrs.api.cors import CORS
 from lrs.api.downloads import Downloads
@@ -32,14 +33,13 @@ from lrs.errors import LRSError
 from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
-from lrs.ledger.alarms import ALARM_SECONDS, Alarms
-from lrs.ledger.worker import open_ledger, repeat
+from lrs.ledger.worker import open_ledger
 from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
 from lrs.projection.partner_lock import open_partner_lock
 from lrs.reports.exports import Exports, open_exports
 from lrs.settings import Settings
-from lrs.store import callback_tokens, migrations, nonces
+from lrs.store import callback_tokens, idempotency, migrations, nonces
 from lrs.store import operators as stored_operators
 from lrs.store.nonces import NonceRecovery
 from lrs.store.postgres import Database, open_database, open_operator_database
@@ -156,7 +156,6 @@ async def open_services(
                 _clean_up_periodically(database, settings.callback_url_ttl_seconds)
             ),
             asyncio.create_task(ReferenceBacklog(database).run()),
-            asyncio.create_task(repeat(_alarms(settings, database).run_once, ALARM_SECONDS)),
             asyncio.create_task(tokens.signing_keys.reload_periodically()),
         ]
         try:
@@ -194,6 +193,7 @@ async def open_services(
                 admin_database,
                 Operators(admin_database, limits.failures),
                 vocabulary,
+                Masking(secret_box.derive_keys("masked identities")[0]),
             )
         finally:
             await readiness.close()
@@ -205,10 +205,6 @@ async def open_services(
             with suppress(TimeoutError):  # a database that hangs
                 async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS):
                     await group_commit.drain()
-
-
-def _alarms(settings: Settings, database: Database) -> Alarms:
-    return Alarms(database, webhook_url=settings.alarm_webhook_url, server_url=settings.base_url)
 
 
 def _downloads(settings: Settings, exports: Exports) -> Downloads:
@@ -243,6 +239,7 @@ async def _clean_up_periodically(database: Database, callback_url_ttl_seconds: i
             watermark.delete_old_floors,
             stored_operators.delete_expired_sessions,
             partial(callback_tokens.delete_unused, ttl_seconds=callback_url_ttl_seconds),
+            idempotency.delete_old,
         ):
             try:
                 await clean_up(database)

@@ -11,7 +11,8 @@
     ├── Unauthorized                 401
     │   └── TokenExpired             401
     ├── Forbidden                    403
-    │   └── MissingScope             403
+    │   ├── MissingScope             403
+    │   └── PartnerDisabled          403
     ├── NotFound                     404
     ├── MethodNotAllowed             405
     ├── RequestTimeout               408
@@ -22,6 +23,7 @@
     ├── PreconditionFailed           412
     ├── TooLarge                     413
     ├── UnsupportedContentEncoding   415
+    ├── IdempotencyKeyReused         422
     ├── TooManyRequests              429
     │   └── QuotaExceeded            429
     ├── RequestHeaderFieldsTooLarge  431
@@ -172,6 +174,11 @@ class MissingScope(Forbidden):
     title = "Missing scope"
 
 
+class PartnerDisabled(Forbidden):
+    code = "partner-disabled"
+    title = "Disabled partner"
+
+
 class NotFound(LRSError):
     status = 404
     code = "not-found"
@@ -227,6 +234,12 @@ class UnsupportedContentEncoding(LRSError):
     status = 415
     code = "unsupported-content-encoding"
     title = "Unsupported content encoding"
+
+
+class IdempotencyKeyReused(LRSError):
+    status = 422
+    code = "idempotency-key-reused"
+    title = "Reused idempotency key"
 
 
 class TooManyRequests(LRSError):

@@ -14,3 +14,32 @@ where server_property.value <> excluded.value;
 -- name: get_server_property
 -- A property that a server has recorded.
 select value from server_property where name = $1;
+
+-- name: list_audit_entries
+-- The entries before the time $1 and id $2, newest first: of the partners $3, by the operator $4,
+-- with an action that begins with $5, of the object $6, from $7 on, if not null.
+select
+    entry.at, entry.entry_id, partner.name as partner, entry.operator, entry.via, entry.action,
+    entry.object, entry.before, entry.after, entry.request_id
+from audit_entry as entry
+left join partner using (partner_id)
+where (entry.at, entry.entry_id) < ($1::timestamptz, $2::uuid)
+    and ($3::integer[] is null or entry.partner_id = any($3::integer[]))
+    and ($4::text is null or entry.operator = $4)
+    and ($5::text is null or starts_with(entry.action, $5))
+    and ($6::text is null or entry.object = $6)
+    and ($7::timestamptz is null or entry.at >= $7)
+order by entry.at desc, entry.entry_id desc
+limit $8;
+
+-- name: get_database_size
+-- In bytes, indexes included.
+select pg_database_size(current_database());
+
+-- name: count_connections
+-- Connections to this database by application name.
+select application_name, count(*)
+from pg_stat_activity
+where datname = current_database() and backend_type = 'client backend'
+group by application_name
+order by application_name;

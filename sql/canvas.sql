@@ -13,7 +13,7 @@ select
     tool.partner_id, partner.name as partner, partner.home_page, partner.page_views, tool.name,
     tool.consumer_key, tool.secret_jwe, tool.previous_secret_jwe, tool.previous_secret_until,
     tool.created_at, tool.revoked_at, partner.limits as partner_limits,
-    partner.settings as partner_settings
+    partner.settings as partner_settings, partner.disabled_reason as partner_disabled_reason
 from tool
 join partner using (partner_id)
 where partner.name = $1 and tool.name = $2;
@@ -24,7 +24,8 @@ select
     tool.partner_id, partner.name as partner, partner.home_page, partner.page_views, tool.name,
     tool.consumer_key, tool.secret_jwe, tool.previous_secret_jwe, tool.previous_secret_until,
     tool.created_at, tool.revoked_at, partner.limits as partner_limits,
-    partner.settings as partner_settings, coalesce(tool_counter.reused_ids, 0) as reused_ids
+    partner.settings as partner_settings, partner.disabled_reason as partner_disabled_reason,
+    coalesce(tool_counter.reused_ids, 0) as reused_ids
 from tool
 join partner using (partner_id)
 left join tool_counter

@@ -97,3 +97,21 @@ delete from operator_session where email = $1 and kind = any($2::text[]);
 -- name: delete_expired_operator_sessions
 -- What has expired is refused already.
 delete from operator_session where expires_at < now();
+
+-- name: insert_idempotency_key
+-- Returns no row if the key is in use; waits for the request that uses it.
+insert into idempotency_key (email, key, request_hash) values ($1, $2, $3)
+on conflict do nothing
+returning key;
+
+-- name: get_idempotent_response
+-- The response to the first request with the key.
+select request_hash, status, response_jwe from idempotency_key where email = $1 and key = $2;
+
+-- name: set_idempotent_response
+-- In the transaction of the change.
+update idempotency_key set status = $3, response_jwe = $4 where email = $1 and key = $2;
+
+-- name: delete_old_idempotency_keys
+-- A key is kept for a day.
+delete from idempotency_key where created_at < now() - interval '1 day';

@@ -62,6 +62,10 @@ create table partner (
     -- Settings that differ from the defaults; see lrs/store/partner_settings.py. Null: none
     -- differs.
     settings jsonb,
+    -- Null: the partner is enabled. All requests of a disabled partner are refused.
+    disabled_at timestamptz,
+    -- Sent to the clients of a disabled partner.
+    disabled_reason text,
     primary key (partner_id),
     constraint partner_name_is_unique unique (name),
     constraint partner_name_is_url_safe check (name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$')
@@ -988,3 +992,16 @@ create table callback_token (
     primary key (partner_id, token_id)
 );
 create index callback_token_by_tool on callback_token (partner_id, tool, issued_at);
+
+-- Responses of the admin API by Idempotency-Key, so that a repeated request returns the same. Kept
+-- for a day.
+create table idempotency_key (
+    created_at timestamptz not null default now(),
+    status integer not null default 0,
+    email text not null,
+    key text not null,
+    request_hash bytea not null,
+    -- Encrypted (JWE): it may contain a secret.
+    response_jwe text not null default '',
+    primary key (email, key)
+);

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lrs.admin.views import Page, decode_cursor, page, require_version
 from lrs.auth import credential_secrets
 from lrs.auth.operators import LINK_SECONDS, TOKEN_PREFIX, Operator, record, valid_email, valid_role
 from lrs.errors import Conflict, Forbidden, NotFound
@@ -72,6 +73,15 @@ async def list_operators(
     return [_account(row, names) for row in rows]
 
 
+async def list_page(
+    database: Database, operator: Operator, *, cursor: str | None = None, limit: int = 100
+) -> Page[OperatorAccount]:
+    """The operators by email, page by page."""
+    (after,) = decode_cursor(cursor, tuple[str]) if cursor else ("",)
+    rows = await list_operators(database, operator, after=after, limit=limit + 1)
+    return page(rows, limit, lambda row: (row.email,))
+
+
 async def get_operator(database: Database, operator: Operator, email: str) -> OperatorAccount:
     """Raises NotFound."""
     operator.require("owner")
@@ -103,15 +113,21 @@ async def add_operator(
 
 
 async def set_operator(
-    database: Database, operator: Operator, email: str, changes: dict[str, Any]
-) -> None:
+    database: Database,
+    operator: Operator,
+    email: str,
+    changes: dict[str, Any],
+    expected: Collection[str] | None = None,
+) -> OperatorAccount:
     """Changes `role` and `partners` (names, or None for all); sessions continue with them.
 
-    Raises NotFound, InvalidParameter, Forbidden, Conflict (the last owner).
+    `expected` are the entity tags of which the account must have one. Raises NotFound,
+    InvalidParameter, PreconditionFailed, Forbidden, Conflict (the last owner).
     """
     async with open_transaction(database) as transaction:
         row = await _lock(transaction, operator, email)
         before = _account(row, await _partner_names(transaction))
+        require_version(before, expected)
         partner_ids = row.partner_ids
         if "partners" in changes:
             partner_ids = await _partner_ids(transaction, operator, changes["partners"])
@@ -133,6 +149,7 @@ async def set_operator(
             before={"role": row.role, "partners": _names(before.partners)},
             after=after,
         )
+        return await get_operator(transaction, operator, row.email)
 
 
 async def set_disabled(

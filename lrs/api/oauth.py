@@ -15,6 +15,7 @@ from authlib.oauth2.rfc6749 import (
     InvalidClientError,
     InvalidRequestError,
     InvalidScopeError,
+    UnauthorizedClientError,
     scope_to_list,
 )
 from starlette.requests import Request
@@ -26,7 +27,7 @@ from lrs.api.responses import json_response
 from lrs.auth import credential_secrets, scopes, tried_key
 from lrs.auth.authenticate import REALM, CredentialProof, parse_basic
 from lrs.auth.signing_keys import CACHE_SECONDS
-from lrs.errors import BadRequest, LRSError, MalformedJSON, Unauthorized
+from lrs.errors import BadRequest, LRSError, MalformedJSON, PartnerDisabled, Unauthorized
 from lrs.store.registry import Credential
 from lrs.xapi import strict_json
 
@@ -134,6 +135,8 @@ async def _authenticate_client(request: Request, form: dict[str, str]) -> tuple[
         record = record_of(request.scope)
         record.error, record.tried_key = error, tried_key.mask(proof.key) if proof else None
         raise _InvalidClient(error.detail, status_code=401) from None
+    except PartnerDisabled as error:
+        raise UnauthorizedClientError(_printable(error.detail)) from None
 
 
 def _read_form_credentials(form: dict[str, str]) -> CredentialProof:

@@ -20,7 +20,16 @@ from lrs.api import (
     report_tables,
     whoami,
 )
+from lrs.api.admin import audit as admin_audit
+from lrs.api.admin import contents as admin_contents
+from lrs.api.admin import credentials as admin_credentials
+from lrs.api.admin import learners as admin_learners
+from lrs.api.admin import operators as admin_operators
+from lrs.api.admin import partners as admin_partners
 from lrs.api.admin import session
+from lrs.api.admin import statements as admin_statements
+from lrs.api.admin import system as admin_system
+from lrs.api.admin import tools as admin_tools
 from lrs.api.canvas import callbacks, page_views, tools
 from lrs.api.router import EncodedPathRoute
 from lrs.api.xapi import documents, entities, statements
@@ -30,6 +39,9 @@ _ORGANIZATION = "/v1/partners/{partner}/organizations/{organization}"
 _LEARNER = "/learners/{learner}"
 _CONTENT = "/contents/{content}"
 _TOOL = "/v1/partners/{partner}/tools/{tool}"
+_ADMIN = "/v1/admin/partners/{partner}"
+_OPERATOR = "/v1/admin/operators/{email}"
+_KEY = "/credentials/{key}"
 _COURSE = "/api/v1/courses/{course}/analytics"
 
 # GET includes HEAD. Paths with parameters are tried from the top: frequent ones come first.
@@ -113,6 +125,47 @@ ROUTES: list[Route] = [
     Route("/v1/admin/session", session.post_session, methods=["POST"]),
     Route("/v1/admin/session", session.delete_session, methods=["DELETE"]),
     Route("/v1/admin/session/link", session.post_link, methods=["POST"]),
+    Route("/v1/admin/operators", admin_operators.get_operators),
+    Route("/v1/admin/operators", admin_operators.post_operators, methods=["POST"]),
+    Route(_OPERATOR, admin_operators.get_operator),
+    Route(_OPERATOR, admin_operators.patch_operator, methods=["PATCH"]),
+    Route(_OPERATOR + "/link", admin_operators.post_link, methods=["POST"]),
+    Route(_OPERATOR + "/disable", admin_operators.disable_operator, methods=["POST"]),
+    Route(_OPERATOR + "/enable", admin_operators.enable_operator, methods=["POST"]),
+    Route("/v1/admin/partners", admin_partners.get_partners),
+    Route("/v1/admin/partners", admin_partners.post_partners, methods=["POST"]),
+    Route(_ADMIN, admin_partners.get_partner),
+    Route(_ADMIN, admin_partners.patch_partner, methods=["PATCH"]),
+    Route(_ADMIN + "/disable", admin_partners.disable_partner, methods=["POST"]),
+    Route(_ADMIN + "/enable", admin_partners.enable_partner, methods=["POST"]),
+    Route(_ADMIN + "/limits", admin_partners.get_limits),
+    Route("/v1/admin/credentials", admin_credentials.get_all_credentials),
+    Route(_ADMIN + "/credentials", admin_credentials.get_credentials),
+    Route(_ADMIN + "/credentials", admin_credentials.post_credentials, methods=["POST"]),
+    Route(_ADMIN + _KEY, admin_credentials.get_credential),
+    Route(_ADMIN + _KEY, admin_credentials.patch_credential, methods=["PATCH"]),
+    Route(_ADMIN + _KEY + "/rotate", admin_credentials.rotate_credential, methods=["POST"]),
+    Route(_ADMIN + _KEY + "/revoke", admin_credentials.revoke_credential, methods=["POST"]),
+    Route(_ADMIN + _KEY + "/statements", admin_statements.get_statements),
+    Route(_ADMIN + "/tools", admin_tools.get_tools),
+    Route(_ADMIN + "/tools", admin_tools.post_tools, methods=["POST"]),
+    Route(_ADMIN + "/tools/{tool}/rotate", admin_tools.rotate_tool, methods=["POST"]),
+    Route(_ADMIN + "/tools/{tool}/revoke", admin_tools.revoke_tool, methods=["POST"]),
+    Route(_ADMIN + "/statements", admin_statements.get_statements),
+    Route(_ADMIN + "/organizations/{organization}/statements", admin_statements.get_statements),
+    Route(_ADMIN + "/learners", admin_learners.get_learners),
+    Route(_ADMIN + _LEARNER, admin_learners.get_learner),
+    Route(_ADMIN + _LEARNER + "/statements", admin_learners.get_learner_statements),
+    Route(_ADMIN + _LEARNER + "/records", admin_learners.get_learner_records),
+    Route(_ADMIN + "/contents", admin_contents.get_contents),
+    EncodedPathRoute(
+        _ADMIN + _CONTENT + "/delete", admin_contents.delete_content, methods=["POST"]
+    ),
+    EncodedPathRoute(
+        _ADMIN + _CONTENT + "/restore", admin_contents.restore_content, methods=["POST"]
+    ),
+    Route("/v1/admin/audit", admin_audit.get_audit),
+    Route("/v1/admin/system", admin_system.get_system),
     # OAuth 2.0
     Route("/oauth2/token", oauth.post_token, methods=["POST"]),
     Route("/oauth2-provider/token", oauth.post_token, methods=["POST"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lrs.admin.masking import Masking
 from lrs.api.downloads import Downloads
 from lrs.api.readiness import Readiness
 from lrs.auth.authenticate import Authenticator
@@ -51,3 +52,4 @@ class Services:
     admin_database: Database
     operators: Operators
     vocabulary: Vocabulary
+    masking: Masking

@@ -21,7 +21,7 @@ import orjson
 from lrs.auth import credential_secrets, scopes
 from lrs.auth.token_claims import EXPIRED_TOKEN, INVALID_TOKEN
 from lrs.auth.tokens import AccessTokens
-from lrs.errors import TokenExpired, Unauthorized
+from lrs.errors import PartnerDisabled, TokenExpired, Unauthorized
 from lrs.limits.model import Subject
 from lrs.limits.services import LimitServices
 from lrs.store import registry
@@ -180,7 +180,10 @@ class Authenticator:
             raise
 
     async def verify(self, proof: CredentialProof) -> Credential:
-        """The active credential to which the proof still applies. Raises Unauthorized."""
+        """The active credential to which the proof still applies.
+
+        Raises Unauthorized and PartnerDisabled.
+        """
         credential = await registry.find_credential(self._database, proof.key)
         now = datetime.now(UTC)
         if credential is None:
@@ -198,6 +201,8 @@ class Authenticator:
             error = Unauthorized("The credential is revoked or expired.", headers=INVALID_TOKEN)
             error.reason = f"the credential is {'revoked' if credential.revoked_at else 'expired'}"
             raise error
+        if credential.partner_disabled_reason is not None:
+            raise disabled(credential.partner, credential.partner_disabled_reason)
         return credential
 
     async def _prove(self, scheme: str, authorization: str, address: str | None) -> CredentialProof:
@@ -240,6 +245,11 @@ class Authenticator:
         self._caller_cache.move_to_end(header_hash)
         if len(self._caller_cache) > _MAX_CACHED_CALLERS:
             self._caller_cache.popitem(last=False)
+
+
+def disabled(partner: str, reason: str) -> PartnerDisabled:
+    """The error for a request of a disabled partner."""
+    return PartnerDisabled(f"Partner {partner!r} is disabled: {reason.rstrip('.')}.")
 
 
 def parse_basic(value: str, decode: Callable[[str], str] = str) -> CredentialProof:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from lrs.auth import oauth1, opaque_tokens
+from lrs.auth.authenticate import disabled
 from lrs.auth.oauth1 import OAuthSignature, SignedRequest
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import NotFound, Unauthorized
@@ -119,6 +120,8 @@ class CallbackTokens:
             self._failure_throttle.failed(address, key)
             raise
         self._failure_throttle.succeeded(f"tool {launch.partner}/{launch.tool}")
+        if tool.partner_disabled_reason is not None:
+            raise disabled(tool.partner, tool.partner_disabled_reason)
         if not oauth1.is_nonce_retained(signature.timestamp, int(time.time())):
             raise NonceReused
         nonce = Nonce.of(tool.name, signature.nonce)

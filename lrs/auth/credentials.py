@@ -41,13 +41,28 @@ def default_home_page(base_url: str, partner: str) -> str:
 async def add_partner(database: Database, name: str, title: str, home_page: str) -> Partner:
     """Adds a partner. Raises InvalidParameter (malformed name or home page) and Conflict."""
     name_rules.require_valid(name, "partner")
+    return await registry.add_partner(database, name, title, valid_home_page(home_page))
+
+
+def valid_home_page(home_page: str) -> str:
+    """The home page without a slash at its end. Raises InvalidParameter."""
     home_page = home_page.rstrip("/")
     if not (_HOME_PAGE.fullmatch(home_page) and is_iri(home_page)):
         raise InvalidParameter(
             f"{home_page[:80]!r} is not a valid home page: use an absolute URL such as "
             "https://partner.example."
         )
-    return await registry.add_partner(database, name, title, home_page)
+    return home_page
+
+
+def valid_scopes(granted: frozenset[str]) -> frozenset[str]:
+    """The scopes, if each is supported. Raises InvalidParameter."""
+    if unknown := granted - set(scopes.SUPPORTED):
+        raise InvalidParameter(
+            f"Unknown scope {', '.join(sorted(unknown))[:200]}; "
+            f"the scopes are {', '.join(scopes.SUPPORTED)}."
+        )
+    return granted
 
 
 async def add_credential(
@@ -65,11 +80,7 @@ async def add_credential(
     Raises InvalidParameter (unknown scope, malformed key) and Conflict (a credential of any partner
     has the key).
     """
-    if unknown := granted - set(scopes.SUPPORTED):
-        raise InvalidParameter(
-            f"Unknown scope {', '.join(sorted(unknown))}; "
-            f"the scopes are {', '.join(scopes.SUPPORTED)}."
-        )
+    valid_scopes(granted)
     key = credential_secrets.new_key() if key is None else _valid_key(key, kind)
     issued = IssuedCredential(key, credential_secrets.new_secret(), kind)
     await registry.add_credential(

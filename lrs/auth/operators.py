@@ -138,8 +138,6 @@ class Operators:
 
     async def authenticate_token(self, token: str, address: str) -> Operator:
         """The operator of a token of `lrs operator token`. Raises Unauthorized, TooManyRequests."""
-        if not token.startswith(TOKEN_PREFIX):
-            raise _no_operator("The token is not that of an operator: see `lrs operator token`.")
         self._throttle.check(address, None)
         try:
             return await self._authenticate(token, "token", "api")

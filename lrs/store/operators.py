@@ -13,8 +13,9 @@ from typing import Literal
 import asyncpg
 
 from lrs import resources
-from lrs.errors import Conflict, NotFound
+from lrs.errors import Conflict, InvalidParameter, NotFound
 from lrs.store.postgres import Database, translate_errors
+from lrs.store.registry import is_storable
 
 SessionKind = Literal["link", "session", "token"]
 
@@ -160,6 +161,8 @@ async def delete_expired_sessions(database: Database) -> None:
 
 
 async def _fetch(database: Database, query: str, *arguments: object) -> list[asyncpg.Record]:
+    if not all(is_storable(argument) for argument in arguments):
+        raise InvalidParameter("The value contains a character that cannot be stored.")
     with translate_errors():
         rows: list[asyncpg.Record] = await database.readers.fetch(
             resources.query(query), *arguments

@@ -210,9 +210,14 @@ async def open_transaction(database: Database) -> AsyncIterator[Database]:
 
     Not for statements: the watermark is computed from the transactions of writers.
     """
+    connection = cast(Connection, database.readers)
     with translate_errors():
-        async with database.readers.acquire() as connection, connection.transaction():
-            pool = cast(asyncpg.Pool, connection)
+        if not isinstance(connection, asyncpg.Pool):  # in a transaction already: a savepoint
+            async with connection.transaction():
+                yield database
+            return
+        async with connection.acquire() as acquired, acquired.transaction():
+            pool = cast(asyncpg.Pool, acquired)
             yield Database(pool, pool, pool)
 
 

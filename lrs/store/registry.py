@@ -42,6 +42,8 @@ class Partner:
     created_at: datetime
     limits: LimitOverrides = NO_OVERRIDES
     settings: PartnerSettings = partner_settings.DEFAULTS
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Credential:
     limits: LimitOverrides = NO_OVERRIDES
     partner_limits: LimitOverrides = NO_OVERRIDES
     partner_settings: PartnerSettings = partner_settings.DEFAULTS
+    partner_disabled_at: datetime | None = None
+    partner_disabled_reason: str | None = None
 
     def is_active(self, now: datetime) -> bool:
         """Whether the credential is neither revoked nor expired."""
@@ -97,6 +101,41 @@ async def get_partner(database: Database, name: str) -> Partner:
     if not rows:
         raise NotFound(f"Partner {name!r} not found.")
     return _partner(rows[0])
+
+
+async def lock_partner(database: Database, name: str) -> Partner:
+    """The partner, locked until the end of the transaction. Raises NotFound."""
+    rows = await _fetch(database.writers, "lock_partner", name)
+    if not rows:
+        raise NotFound(f"Partner {name!r} not found.")
+    return _partner(rows[0])
+
+
+async def fetch_partner_page(
+    database: Database, *, after: str, within: frozenset[int] | None, search: str, limit: int
+) -> list[Partner]:
+    """The next partners by name, of the ids `within`, whose name or title contains a text."""
+    ids = None if within is None else sorted(within)
+    pattern = like_pattern(search) if search else None
+    rows = await _fetch(database.readers, "list_partner_page", after, ids, pattern, limit)
+    return [_partner(row) for row in rows]
+
+
+async def set_partner(database: Database, partner: Partner) -> None:
+    """Writes title, home page and state."""
+    await _fetch(
+        database.writers,
+        "set_partner",
+        partner.partner_id,
+        partner.title,
+        partner.home_page,
+        partner.disabled_at,
+        partner.disabled_reason,
+    )
+
+
+async def has_statements(database: Database, partner_id: int) -> bool:
+    return bool((await _fetch(database.readers, "has_statements", partner_id))[0][0])
 
 
 async def set_partner_limits(database: Database, name: str, limits: LimitOverrides) -> None:
@@ -150,7 +189,7 @@ async def add_credential(
 
 async def find_credential(database: Database, key: str) -> Credential | None:
     """The credential, revoked or not, or None."""
-    rows = await _fetch(database.readers, "get_credential", key) if _is_storable(key) else []
+    rows = await _fetch(database.readers, "get_credential", key) if is_storable(key) else []
     return _credential(rows[0]) if rows else None
 
 
@@ -176,15 +215,21 @@ async def revoke_credential(database: Database, key: str) -> None:
         raise NotFound(f"Credential {key!r} not found, or revoked.")
 
 
+def like_pattern(text: str) -> str:
+    """The pattern of `ilike` for texts that contain the text."""
+    escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
+
+
 async def _fetch(pool: asyncpg.Pool, query: str, *arguments: object) -> list[asyncpg.Record]:
-    if not all(_is_storable(argument) for argument in arguments):
+    if not all(is_storable(argument) for argument in arguments):
         raise InvalidParameter("The value contains a character that cannot be stored.")
     with translate_errors():
         rows: list[asyncpg.Record] = await pool.fetch(resources.query(query), *arguments)
     return rows
 
 
-def _is_storable(argument: object) -> bool:
+def is_storable(argument: object) -> bool:
     """Whether PostgreSQL can store the text: it takes neither NUL nor lone surrogates."""
     if not isinstance(argument, str):
         return True

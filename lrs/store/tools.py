@@ -38,6 +38,7 @@ class Tool:
     partner_limits: LimitOverrides
     partner_settings: PartnerSettings
     reused_ids: int = 0
+    partner_disabled_reason: str | None = None
 
     def encrypted_secrets(self, now: datetime) -> list[str]:
         """The valid secrets: two during the overlap of a rotation."""

@@ -24,6 +24,7 @@ from tests.support.doc_examples import (
     shell_lines,
 )
 from tests.support.files import DOCS, ROOT
+from tests.support.operators import operator_token
 from tests.support.partners import Partner, new_partner
 
 CURL = [(path.name, request) for path in DOCUMENTS for request in curl_requests(path)]
@@ -67,6 +68,8 @@ async def test_documented_request_succeeds(
     services: Services, http: httpx.AsyncClient, document: str, request_: CurlRequest
 ) -> None:
     partner = await prepared_partner(services, http)
+    if "/v1/admin/" in request_.url:
+        partner.token = await operator_token(services)
     response = await send(partner, request_)
     if "/learners/" in request_.url:  # the projector does not run in this test
         assert response.status_code == 404, document

@@ -22,6 +22,7 @@ REGISTRY = (
     "statement_clock",
     "operator",
     "operator_session",
+    "idempotency_key",
     "server_property",
 )
 """Not of one partner, and small; on Citus, reference tables and a local one (write_probe)."""

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api.access import client_address
+from lrs.api.access import BASIC_OR_BEARER, client_address
 from lrs.api.admission import admission
 from lrs.api.request_parsing import header, services
-from lrs.auth.operators import SESSION_SECONDS, Operator, Via
+from lrs.auth.operators import SESSION_SECONDS, TOKEN_PREFIX, Operator, Via
 from lrs.errors import Forbidden, Unauthorized
 from lrs.observability.server_timing import stage
 from lrs.settings import is_loopback
@@ -28,7 +28,10 @@ _ACCOUNT = "(operators)"
 
 
 async def authenticate_operator(request: Request, via: Via = "api") -> Operator:
-    """The operator of a session or token. Raises Unauthorized, Forbidden (foreign page)."""
+    """The operator of a session or token.
+
+    Raises Unauthorized, and Forbidden for a foreign page or the credentials of a partner.
+    """
     with stage("auth"):
         operator = await _authenticate(request, via)
     admission(request.scope).identify(f"operator {operator.email}", _ACCOUNT)
@@ -37,15 +40,12 @@ async def authenticate_operator(request: Request, via: Via = "api") -> Operator:
 
 async def _authenticate(request: Request, via: Via) -> Operator:
     operators = services(request).operators
-    scheme, _, token = (header(request.scope, b"authorization") or "").partition(" ")
-    if scheme.lower() == "bearer":
+    authorization = header(request.scope, b"authorization") or ""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer" and token.strip().startswith(TOKEN_PREFIX):
         return await operators.authenticate_token(token.strip(), client_address(request))
-    if scheme:
-        raise Unauthorized(
-            "Operators authenticate with a Bearer token or a session, not with credentials of a "
-            "partner.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+    if authorization:
+        raise await _no_operator(request, authorization)
     session = session_token(request)
     if session is None:
         raise Unauthorized(
@@ -55,6 +55,19 @@ async def _authenticate(request: Request, via: Via) -> Operator:
     if request.method not in _SAFE_METHODS:
         require_same_origin(request)
     return await operators.authenticate_session(session, via)
+
+
+async def _no_operator(request: Request, authorization: str) -> Forbidden | Unauthorized:
+    """The error for other credentials: 403 for those of a partner, 401 for invalid ones."""
+    address = client_address(request)
+    try:
+        await services(request).authenticator.authenticate(authorization, BASIC_OR_BEARER, address)
+    except Unauthorized:
+        return Unauthorized(
+            "The credentials are not those of an operator: see `lrs operator token`.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return Forbidden("A credential of a partner is never an operator, whatever its scopes.")
 
 
 def require_same_origin(request: Request) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import re
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -15,24 +16,57 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 MAX_BODY_BYTES = 65_536
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-async def read_body(request: Request, struct: type[Body]) -> Body:
-    """The body as a struct. Raises UnsupportedMediaType, MalformedJSON, InvalidParameter."""
+
+async def read_body(request: Request, struct: type[Body], *, optional: bool = False) -> Body:
+    """The body as a struct; with `optional`, no body is an empty object.
+
+    Raises UnsupportedMediaType, MalformedJSON, InvalidParameter.
+    """
     text = await request_parsing.read_body(request, MAX_BODY_BYTES)
-    request_parsing.require_json(request)
+    if not text and optional:
+        text = b"{}"
+    else:
+        request_parsing.require_json(request)
     content = strict_json.loads(text)
     if not isinstance(content, dict):
         raise BadRequest("The body must be a JSON object.")
+    _require_storable(content, "")
     try:
         return msgspec.convert(content, struct)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
 
 
+def changes(body: msgspec.Struct) -> dict[str, Any]:
+    """The members that were sent."""
+    values = ((name, getattr(body, name)) for name in body.__struct_fields__)
+    return {name: value for name, value in values if value is not msgspec.UNSET}
+
+
+def _require_storable(value: Any, pointer: str) -> None:
+    """Raises InvalidParameter for NUL and lone surrogates, which PostgreSQL does not store."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _require_storable(name, pointer)
+            _require_storable(item, f"{pointer}/{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _require_storable(item, f"{pointer}/{index}")
+    elif isinstance(value, str) and _UNSTORABLE.search(value):
+        detail = "contains a character that cannot be stored"
+        raise InvalidParameter(
+            f"The body is invalid {pointer[:80]!r}: {detail}.",
+            violations=[Violation(pointer, detail, "Admin API")],
+        )
+
+
 def _invalid(message: str) -> InvalidParameter:
     """The error for a member, from msgspec's "Expected `str`, got `int` - at `$.role`"."""
     detail, _, path = message.partition(" - at ")
-    pointer = path.strip("`").removeprefix("$").replace(".", "/").replace("[", "/").rstrip("]")
+    pointer = path.strip("`").removeprefix("$").replace(".", "/").replace("[", "/")
+    pointer = pointer.replace("]", "")
     detail = detail.replace("`", "")
     detail = detail[:1].lower() + detail[1:]
     where = f" {pointer}" if pointer else ""

@@ -138,7 +138,8 @@ AUTHENTICATED = [
     (method, route.path)
     for route in ROUTES
     for method in sorted(route.methods or ())
-    if route.path.startswith(("/v1/", "/xapi/", "/api/v1/")) and route.path != "/xapi/about"
+    if route.path.startswith(("/v1/", "/xapi/", "/api/v1/"))
+    and not re.match("/xapi/about|/v1/partners/.*/(whoami|refusals)", route.path)
 ]
 
 

@@ -216,17 +216,18 @@ async def test_credential_of_a_partner_is_never_an_operator(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     partner = await new_partner(services, http, frozenset({scopes.ADMIN, scopes.ALL}))
-    for options in (
-        {"headers": partner.headers},
-        {"auth": (partner.key, partner.secret)},
-        {"headers": {"Authorization": f"Bearer {partner.key}.{partner.secret}"}},
-        {"headers": {"Authorization": f"Bearer lrsop_{partner.secret}"}},
-        {"headers": {"Cookie": f"__Host-lrs_session={partner.secret}"}},
-        {},
+    for status, options in (
+        (403, {"headers": partner.headers}),
+        (403, {"auth": (partner.key, partner.secret)}),
+        (401, {"headers": {"Authorization": f"Bearer {partner.key}.{partner.secret}"}}),
+        (401, {"headers": {"Authorization": f"Bearer lrsop_{partner.secret}"}}),
+        (401, {"headers": {"Authorization": "Digest x"}}),
+        (401, {"headers": {"Cookie": f"__Host-lrs_session={partner.secret}"}}),
+        (401, {}),
     ):
         answer = await http.get(f"https://lrs.test{SESSION}", **options)  # type: ignore[arg-type]
-        assert answer.status_code == 401, options
-        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.status_code == status, options
+        assert status == 403 or answer.headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_token_of_an_operator_is_no_credential_of_a_partner(
@@ -267,10 +268,8 @@ async def test_unknown_email_is_refused_like_a_wrong_password(
         await redeem(client, token)
         answers = [await log_in(client, name, "wrong password") for name in (email, new_email())]
         assert answers[0].json() == answers[1].json()
-        for name in ("", "\0", "\ud800", "x" * 10_000, "a@b\n"):
-            body = msgspec.json.encode({"email": name.replace("\ud800", "?"), "password": "x"})
-            headers = {"Content-Type": "application/json"}
-            answer = await client.post(SESSION, content=body, headers=headers)
+        for name in ("", "x" * 10_000, "a@b\n", "ü@x.example"):
+            answer = await log_in(client, name, "x")
             assert answer.status_code == 401, name
 
 

@@ -1,0 +1,111 @@
+"""Use case for the server: versions, settings without secrets, database, disk."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lrs import __version__, resources
+from lrs.auth.operators import Operator
+from lrs.projection import lag
+from lrs.settings import Settings
+from lrs.store import migrations
+from lrs.store.postgres import Database, server_version, translate_errors
+
+_SIZE = resources.query("get_database_size")
+_CONNECTIONS = resources.query("count_connections")
+
+_SECRET_WORDS = ("secret", "token", "database_url", "webhook")
+_REDACTED = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """The connections of one pool of this worker."""
+
+    name: str
+    size: int
+    idle: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The server and its database. Sizes are in bytes, the lag of reports in seconds."""
+
+    version: str
+    python: str
+    platform: str
+    base_url: str
+    schema_version: int
+    postgres_version: str
+    database_bytes: int
+    database_connections: dict[str, int]
+    disk_free_bytes: int | None
+    disk_total_bytes: int | None
+    pools: list[PoolView]
+    report_lag_seconds: dict[str, float]
+    settings: dict[str, Any]
+
+
+async def describe(
+    database: Database, operator: Operator, settings: Settings, served: Database
+) -> System:
+    """The system; `served` has the pools of the requests. Raises Forbidden (some partners)."""
+    operator.require_all_partners()
+    with translate_errors():
+        size = await database.readers.fetchval(_SIZE)
+        rows = await database.readers.fetch(_CONNECTIONS)
+        schema_version = await migrations.verify(database.readers)
+        postgres_version = await server_version(database.readers)
+    backlogs = await lag.read_backlogs(database)
+    disk = _disk_usage(settings)
+    return System(
+        __version__,
+        platform.python_version(),
+        platform.platform(),
+        settings.base_url,
+        schema_version,
+        postgres_version,
+        size,
+        {row["application_name"]: row["count"] for row in rows},
+        disk[1] if disk else None,
+        disk[0] if disk else None,
+        _pools(served),
+        {row.partner: row.lag_seconds for row in backlogs},
+        redacted(settings),
+    )
+
+
+def redacted(settings: Settings) -> dict[str, Any]:
+    """The settings, without the values that are secret or contain secrets."""
+    values = msgspec.structs.asdict(settings)
+    return {name: _REDACTED if _is_secret(name, value) else value for name, value in values.items()}
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    if not isinstance(value, str) or not value:
+        return False
+    return any(word in name for word in _SECRET_WORDS) or name.endswith("_key")
+
+
+def _pools(database: Database) -> list[PoolView]:
+    pools = {"writers": database.writers, "readers": database.readers, "lists": database.lists}
+    return [
+        PoolView(name, pool.get_size(), pool.get_idle_size(), pool.get_max_size())
+        for name, pool in pools.items()
+    ]
+
+
+def _disk_usage(settings: Settings) -> tuple[int, int] | None:
+    """Total and free bytes where the data directory is; None without one."""
+    try:
+        usage = shutil.disk_usage(Path(settings.data_directory).expanduser())
+    except OSError:
+        return None
+    return usage.total, usage.free

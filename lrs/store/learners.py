@@ -1,0 +1,90 @@
+"""Learners as operators look them up: by a part of a name or identifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lrs import resources
+from lrs.errors import NotFound
+from lrs.store.postgres import Database, translate_errors
+from lrs.store.registry import like_pattern
+from lrs.store.statements.partner_keys import key_salt
+from lrs.xapi.index_keys import VOIDED_KEY
+
+MAX_IDENTIFIERS = 200
+
+_SEARCH = resources.query("search_learners")
+_GET = resources.query("get_learner")
+_IDENTIFIERS = resources.query("list_learner_identifiers")
+_STATEMENTS = resources.query("list_learner_statements")
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """`external_id` is the operator's id of an imported learner."""
+
+    person_id: int
+    external_id: str | None
+    name: str | None
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerIdentifier:
+    """`identity` is the kind and value of an identifier, such as `mbox mailto:jo@example.com`."""
+
+    identity: str
+    name: str | None
+    imported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerStatement:
+    """A statement with a learner as actor; `payload` is its JSON text."""
+
+    sequence: int
+    stored: datetime
+    organization: str | None
+    payload: str
+    voided: bool
+
+
+async def search(
+    database: Database, partner_id: int, text: str, *, after: int, limit: int
+) -> list[Learner]:
+    """The next learners by id; an empty text finds all."""
+    pattern = like_pattern(text) if text else None
+    with translate_errors():
+        rows = await database.readers.fetch(_SEARCH, partner_id, pattern, after, limit)
+    return [Learner(**row) for row in rows]
+
+
+async def get(database: Database, partner_id: int, person_id: int) -> Learner:
+    """Raises NotFound."""
+    with translate_errors():
+        row = await database.readers.fetchrow(_GET, partner_id, person_id)
+    if row is None:
+        raise NotFound(f"Learner {person_id} not found.")
+    return Learner(**row)
+
+
+async def list_identifiers(
+    database: Database, partner_id: int, person_id: int
+) -> list[LearnerIdentifier]:
+    """At most MAX_IDENTIFIERS."""
+    with translate_errors():
+        rows = await database.readers.fetch(_IDENTIFIERS, partner_id, person_id, MAX_IDENTIFIERS)
+    return [LearnerIdentifier(**row) for row in rows]
+
+
+async def list_statements(
+    database: Database, partner_id: int, person_id: int, *, before: int, limit: int
+) -> list[LearnerStatement]:
+    """The statements before a sequence with any identifier of the learner as actor."""
+    salt = key_salt(partner_id)
+    with translate_errors():
+        rows = await database.readers.fetch(
+            _STATEMENTS, partner_id, person_id, salt, before, VOIDED_KEY ^ salt, limit
+        )
+    return [LearnerStatement(**row) for row in rows]

@@ -1,0 +1,69 @@
+-- Learners by a part of a name or identifier, for operators.
+
+-- name: search_learners
+-- The next learners after the id $3 of whom a name or an identifier contains the pattern $2.
+select learner.person_id, learner.external_id, learner.name, learner.email
+from (
+    select person_id
+    from identifier
+    where partner_id = $1 and person_id > $3
+        and ($2::text is null or identity ilike $2 or name ilike $2)
+    union
+    select person_id
+    from person
+    where partner_id = $1 and person_id > $3
+        and ($2::text is null or external_id ilike $2 or email ilike $2
+            or concat_ws(' ', first_name, last_name) ilike $2)
+    order by person_id
+    limit $4
+) as found
+cross join lateral (
+    select * from learner where partner_id = $1 and person_id = found.person_id
+    offset 0
+) as learner
+order by learner.person_id;
+
+-- name: get_learner
+-- A learner by id.
+select person_id, external_id, name, email from learner where partner_id = $1 and person_id = $2;
+
+-- name: list_learner_identifiers
+-- The identifiers of a learner, up to $3.
+select identity, name, imported
+from identifier
+where partner_id = $1 and person_id = $2
+order by identity
+limit $3;
+
+-- name: list_learner_statements
+-- The statements with any identifier of a learner as actor before the sequence $4, newest first. $3
+-- is the partner's salt, with which its keys are combined; $5 is the key of the voiding verb.
+select
+    statement.sequence,
+    stored_at(statement.sequence) as stored,
+    statement.organization,
+    statement.payload,
+    statement.verb_key <> $5 and exists (
+        select from statement_reference
+        where statement_reference.partner_id = $1
+            and statement_reference.target_id = statement.statement_id
+            and statement_reference.voids
+    ) as voided
+from (
+    select found.sequence
+    from (
+        select agent_key from identifier where partner_id = $1 and person_id = $2 limit 200
+    ) as identifier
+    cross join lateral (
+        select sequence
+        from statement
+        where actor_key = identifier.agent_key # $3::bigint and sequence < $4
+        order by sequence desc
+        limit $6
+    ) as found
+    group by found.sequence
+    order by found.sequence desc
+    limit $6
+) as page
+join statement on statement.partner_id = $1 and statement.sequence = page.sequence
+order by statement.sequence desc;
