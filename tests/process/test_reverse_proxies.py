@@ -172,6 +172,13 @@ async def test_more_link_has_the_prefix(site: Site, proxied: Partner) -> None:
     assert len(page["statements"]) == 1
 
 
+async def test_prefix_header_of_a_client_is_removed(site: Site, proxied: Partner) -> None:
+    await proxied.send([statement(), statement()])
+    headers = XAPI | proxied.headers | {"X-Forwarded-Prefix": "/elsewhere"}
+    answer = await proxied.http.get("/xapi/statements", params={"limit": 1}, headers=headers)
+    assert answer.json()["more"].startswith(f"{site.base_path}/xapi/statements?")
+
+
 async def test_address_of_the_client_is_logged(site: Site, proxied: Partner) -> None:
     request_id = f"test-{proxied.name}"
     await proxied.http.get(
