@@ -11,22 +11,25 @@ from weakref import WeakValueDictionary
 
 from lrs.api.spool import Spool
 from lrs.errors import TooManyRequests, Unavailable
+from lrs.reports import record_list
 from lrs.reports.compression import Compression
 from lrs.reports.encoders import Format
 from lrs.reports.export_stream import ExportStream
 from lrs.reports.exports import RETRY_AFTER_SECONDS, ExportQuery, Exports
+from lrs.reports.record_list_query import ListCursor, RecordListQuery
 from lrs.reports.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
 class FileRequest:
-    """The requested file of one table: see ExportStream."""
+    """The requested file of one table, or of the list of records: see ExportStream."""
 
     table: Table
     since: datetime | None
     format: Format
     compression: Compression | None
     raw: bool
+    records: RecordListQuery | None = None
 
 
 class Downloads:
@@ -100,7 +103,10 @@ class Downloads:
 
     async def _spool_file(self, partner_id: int, file: FileRequest, download: Download) -> None:
         async with self._exports.snapshot(partner_id) as snapshot:
-            query = await snapshot.query(file.table, file.since)
+            if file.records is None:
+                query = await snapshot.query(file.table, file.since)
+            else:
+                query, download.next_cursor = await record_list.export_query(snapshot, file.records)
             # In a thread: the first Parquet export imports pyarrow.
             stream = await asyncio.to_thread(
                 ExportStream, snapshot, query, file.format, file.compression, raw=file.raw
@@ -113,10 +119,14 @@ class Downloads:
 
 
 class Download:
-    """The query of a file, then its bytes. They are produced once the client begins to read."""
+    """The query of a file, then its bytes. They are produced once the client begins to read.
+
+    `next_cursor` is that of the next file of a list of records, None after the last one.
+    """
 
     def __init__(self, spool: Spool) -> None:
         self.spool = spool
+        self.next_cursor: ListCursor | None = None
         self._query: asyncio.Future[ExportQuery] = asyncio.get_running_loop().create_future()
         self._reading = asyncio.Event()
 

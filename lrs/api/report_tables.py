@@ -139,14 +139,8 @@ def _headers(export_query: ExportQuery, table_request: TableRequest) -> dict[str
     return headers
 
 
-def _compression(text: str) -> str:
-    if text not in get_args(Compression):
-        raise ValueError("gzip or zstd")
-    return text
-
-
 _PARSERS: dict[str, query_params.Parser] = {
     "since": query_params.timestamp,
-    "compress": _compression,
+    "compress": compression.compression_name,
     "raw": query_params.boolean,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast, get_args
 
 import zstandard
 
@@ -27,6 +27,13 @@ class _NoCompression:
 
     def flush(self) -> bytes:
         return b""
+
+
+def compression_name(text: str) -> Compression:
+    """The compression of this name. Raises ValueError that completes "must be …"."""
+    if text not in get_args(Compression):
+        raise ValueError("gzip or zstd")
+    return cast(Compression, text)
 
 
 def compressor(compression: Compression | None) -> Compressor:

@@ -89,7 +89,10 @@ def _one_of(*values: str) -> query_params.Parser:
     return parse_one
 
 
-def _organization(text: str) -> str:
+status_name = _one_of(*STATUSES)
+
+
+def organization_name(text: str) -> str:
     if not (len(text) <= 255 and (text == "" or text.isprintable())):
         raise ValueError(
             "at most 255 printable characters; empty for records without an organization"
@@ -98,8 +101,8 @@ def _organization(text: str) -> str:
 
 
 _PARSERS: dict[str, Any] = {
-    "organization": _organization,
-    "status": _one_of(*STATUSES),
+    "organization": organization_name,
+    "status": status_name,
     "success": query_params.boolean,
     "type": query_params.text,
     "since": query_params.timestamp,

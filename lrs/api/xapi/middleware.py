@@ -37,6 +37,7 @@ EXPOSED_HEADERS = [
     "Lrs-Cursor",
     "Lrs-Replaces",
     "Lrs-Reports-Lag",
+    "Lrs-Updated-Through",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
