@@ -58,13 +58,20 @@ def database_url(
         yield running_dsn
     else:
         options = embedded_postgres.Supervision(**supervision)  # type: ignore[arg-type]
-        with embedded_postgres.running(directory, settings.reports_address, options) as dsn:
+        archive = settings.wal_archive_directory
+        with embedded_postgres.running(
+            directory, settings.reports_address, options, Path(archive) if archive else None
+        ) as dsn:
             yield dsn
 
 
 @contextmanager
-def empty_database(settings: Settings) -> Iterator[str]:
+def empty_database(
+    settings: Settings, prepare: Callable[[Path], None] = lambda _: None
+) -> Iterator[str]:
     """The DSN of the configured database, to restore into; a new one in an empty data directory.
+
+    `prepare` may put a cluster into the data directory before PostgreSQL starts.
 
     A data directory in which a restore was interrupted counts as empty, and no server starts on it.
     If the block fails, the data directory is empty again. Raises OperatorError.
@@ -84,6 +91,7 @@ def empty_database(settings: Settings) -> Iterator[str]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     marker.touch(mode=0o600)
     try:
+        prepare(directory)
         with embedded_postgres.running(directory) as dsn:
             yield dsn
         marker.unlink()

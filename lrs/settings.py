@@ -153,6 +153,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ),
         ),
     ] = ""
+    wal_archive_directory: Annotated[
+        str,
+        Meta(
+            description=(
+                "Directory for the write-ahead log and base backups of the embedded PostgreSQL, "
+                "for point-in-time restore. Empty: the log is not archived."
+            )
+        ),
+    ] = ""
     secret_key: Annotated[
         str,
         Meta(

@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 from lrs import bootstrap
-from lrs.backup import create, manifest, secret_key
+from lrs.backup import create, manifest, point_in_time, secret_key
 from lrs.backup import restore as restoration
 from lrs.backup.manifest import Manifest
 from lrs.backup.programs import BackupError
@@ -33,6 +34,23 @@ class _Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         return super().resolve_command(ctx, args if args[0] in self.commands else ["create", *args])
+
+
+class _Time(click.ParamType[datetime]):
+    """A time with an offset (RFC 3339)."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        try:
+            time = datetime.fromisoformat(str(value))
+        except ValueError:
+            time = datetime.min
+        if time.tzinfo is None:
+            self.fail(f"expected a time such as 2026-11-30T17:05:00Z, got {value!r}", param, ctx)
+        return time
 
 
 _directory = click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
@@ -72,6 +90,28 @@ def backup_create(
     _describe(directory, written)
 
 
+@backup.command("base")
+@_passphrase
+@click.option("--no-secret-key", is_flag=True, help="Leave the secret key out; keep it elsewhere.")
+@click.option(
+    "--keep", type=click.IntRange(1), default=2, show_default=True, help="Base backups to keep."
+)
+@setting_options("data_directory")
+def backup_base(
+    passphrase_file: TextIO | None, no_secret_key: bool, keep: int, **options: Any
+) -> None:
+    """Copy the embedded database into LRS_WAL_ARCHIVE_DIRECTORY, for point-in-time restore.
+
+    Older base backups than the last ones, and the log before them, are removed.
+    """
+    settings = load_settings(options)
+    wrapped = None if no_secret_key else _wrapped_key(settings, passphrase_file)
+    base, removed = point_in_time.create_base(settings, wrapped, keep=keep)
+    echo(f"base backup {base}")
+    for old in removed:
+        echo(f"removed {old}")
+
+
 @backup.command("verify")
 @_directory
 @_passphrase
@@ -92,13 +132,42 @@ def backup_verify(directory: Path, passphrase_file: TextIO | None) -> None:
 @click.command()
 @_directory
 @_passphrase
+@click.option(
+    "--until",
+    type=_Time(),
+    help="Restore the archive in DIRECTORY as of this time, such as 2026-11-30T17:05:00Z.",
+)
 @setting_options(*DATABASE)
-def restore(directory: Path, passphrase_file: TextIO | None, **options: Any) -> None:
+def restore(
+    directory: Path, passphrase_file: TextIO | None, until: datetime | None, **options: Any
+) -> None:
     """Restore the backup in DIRECTORY into an empty data directory or database.
 
-    Then the command checks the server as `lrs check` does.
+    DIRECTORY may also be the LRS_WAL_ARCHIVE_DIRECTORY of an embedded database. Then the command
+    checks the server as `lrs check` does.
     """
     settings = load_settings(options)
+    if point_in_time.is_archive(directory):
+        _restore_archive(directory, settings, passphrase_file, until)
+    elif until is not None:
+        raise click.UsageError("--until needs the archive of an embedded database.")
+    else:
+        _restore_backup(directory, settings, passphrase_file)
+    check_server(settings)
+
+
+def _restore_archive(
+    archive: Path, settings: Settings, passphrase_file: TextIO | None, until: datetime | None
+) -> None:
+    base = point_in_time.find_base(archive, until)
+    key = _restored_key(base, settings, passphrase_file)
+    with point_in_time.recovered(archive, base, settings, until):
+        if key is not None:
+            _write_key(Path(settings.data_directory) / bootstrap.SECRET_KEY_FILE, key)
+    echo(f"restored {base} and the log until {until.isoformat() if until else 'its end'}")
+
+
+def _restore_backup(directory: Path, settings: Settings, passphrase_file: TextIO | None) -> None:
     key = _restored_key(directory, settings, passphrase_file)
     with _progress_bar("restoring") as report:
         written = restoration.check_files(directory, report)
@@ -113,7 +182,6 @@ def restore(directory: Path, passphrase_file: TextIO | None, **options: Any) -> 
             f"grant again: lrs reports grant {reader.partner} "
             f"--role {reader.role} --schema {reader.schema}"
         )
-    check_server(settings)
 
 
 def _describe(directory: Path, written: Manifest) -> None:

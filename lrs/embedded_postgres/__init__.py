@@ -45,6 +45,7 @@ from lrs.embedded_postgres.process import (
 )
 from lrs.embedded_postgres.programs import find_programs
 from lrs.embedded_postgres.supervisor import Supervision, running_process
+from lrs.embedded_postgres.wal_archive import archive_settings
 
 __all__ = ["EmbeddedPostgresError", "Supervision", "find_dsn", "running"]
 
@@ -56,10 +57,12 @@ def running(
     data_directory: Path,
     reports_address: str = "",
     supervision: Supervision = Supervision(),  # noqa: B008  # immutable
+    wal_archive: Path | None = None,
 ) -> Iterator[str]:
     """Run PostgreSQL on a data directory, created if need be; yields the DSN for asyncpg.
 
-    `reports_address`, "host:port", is where roles that read reports connect over TCP.
+    `reports_address`, "host:port", is where roles that read reports connect over TCP. The
+    write-ahead log is archived below `wal_archive`: see `wal_archive.py`.
     PostgreSQL is started again when it ends: see `supervisor`. Raises EmbeddedPostgresError.
     """
     data = _resolve(data_directory)
@@ -67,7 +70,7 @@ def running(
         with _os_errors_explained(data):
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             stack.enter_context(_data_directory_lock(data))
-            dsn = _start(data, reports_address, supervision, stack)
+            dsn = _start(data, reports_address, supervision, wal_archive, stack)
         yield dsn
 
 
@@ -79,7 +82,13 @@ def find_dsn(data_directory: Path) -> str | None:
         return _dsn(pid_file.sockets, pid_file.port) if pid_file else None
 
 
-def _start(data: Path, reports_address: str, supervision: Supervision, stack: ExitStack) -> str:
+def _start(
+    data: Path,
+    reports_address: str,
+    supervision: Supervision,
+    wal_archive: Path | None,
+    stack: ExitStack,
+) -> str:
     cluster = data / "postgres"
     host, _, port = reports_address.rpartition(":")
     host, port = host.strip("[]"), port or DEFAULT_PORT
@@ -91,7 +100,8 @@ def _start(data: Path, reports_address: str, supervision: Supervision, stack: Ex
     check_cluster(cluster, account)
     remove_stale_locks(cluster)
     sockets = stack.enter_context(socket_directory(cluster, account))
-    write_configuration(data, account, host, port)
+    archiving = archive_settings(wal_archive.resolve(), account) if wal_archive else ""
+    write_configuration(data, account, host, port, archiving)
     program = PostgresProgram(programs, data, sockets, account)
     stack.enter_context(running_process(program, supervision))
     create_database(programs, sockets, port, data)

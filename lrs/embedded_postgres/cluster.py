@@ -30,6 +30,7 @@ host  all         postgres,lrs all reject
 host  lrs         all          all scram-sha-256
 """
 # The least that PostgreSQL accepts; more than 4 GB makes a checkpoint and crash recovery long.
+_INCLUDE = "include 'postgres/postgresql.conf'\n"
 MIN_WAL_MEGABYTES = 32
 MAX_WAL_MEGABYTES = 4096
 PSQL_OPTIONS = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres")
@@ -89,7 +90,9 @@ def check_cluster(cluster: Path, account: Account) -> None:
         account.own(cluster, *cluster.rglob("*"))
 
 
-def write_configuration(data: Path, account: Account, host: str, port: str) -> None:
+def write_configuration(
+    data: Path, account: Account, host: str, port: str, archiving: str = ""
+) -> None:
     """Write the configuration files beside the cluster, new at each start."""
     shipped = (directory("sql") / "embedded.conf").read_text(encoding="utf-8")
     listen = f"listen_addresses = '{host}'\nport = {port}\n"
@@ -97,7 +100,11 @@ def write_configuration(data: Path, account: Account, host: str, port: str) -> N
     wal = f"max_wal_size = {max_wal}MB\nmin_wal_size = {min(max_wal, 80)}MB\n"
     users = dict.fromkeys((user_name(os.geteuid()), "root"))
     files = {
-        "postgres.conf": "include 'postgres/postgresql.conf'\n" + shipped + wal + listen,
+        "postgres.conf": "include 'postgres/postgresql.conf'\n"
+        + shipped
+        + wal
+        + archiving
+        + listen,
         "postgres.hba.conf": PG_HBA,
         "postgres.ident.conf": "".join(
             f'lrs "{user}" {role}\n' for user in users for role in ("lrs", "postgres")

@@ -14,12 +14,10 @@ import pytest
 from lrs import embedded_postgres
 from lrs.backup import before_migration
 from lrs.store import migrations
-from tests.support.cli import refused
+from tests.support.backups import PASSPHRASE, last_line_refused
 from tests.support.senders import Senders, stored
 from tests.support.server_process import Server, run
 from tests.support.statements import XAPI, statement
-
-PASSPHRASE = "correct horse battery"
 
 
 @pytest.fixture
@@ -93,7 +91,7 @@ def test_damaged_backup_is_refused_by_verify_and_restore(data: Path, backup: Pat
     (backup / "secret.key.jwe").unlink()
     restored = data.parent / "restored"
     for command in (("backup", "verify"), ("restore",)):
-        sentence = refused_last_line(lrs(restored, *command, backup, LRS_SECRET_KEY="k" * 32))
+        sentence = last_line_refused(lrs(restored, *command, backup, LRS_SECRET_KEY="k" * 32))
         assert f"database/{damaged.name} differs, secret.key.jwe is missing" in sentence
     assert not restored.exists()
 
@@ -105,20 +103,20 @@ def test_backup_with_other_contents_than_its_manifest_is_refused(data: Path, bac
     manifest["contents"]["tables"]["credential"] = count + 1
     path.write_text(json.dumps(manifest))
     restored = data.parent / "restored"
-    sentence = refused_last_line(lrs(restored, "restore", backup))
+    sentence = last_line_refused(lrs(restored, "restore", backup))
     assert f"table credential: {count} rows instead of {count + 1}" in sentence
     assert list(restored.iterdir()) == []
 
 
 def test_wrong_passphrase_is_refused_before_anything_is_restored(data: Path, backup: Path) -> None:
     restored = data.parent / "restored"
-    sentence = refused_last_line(lrs(restored, "restore", backup, PASSPHRASE="another passphrase"))
+    sentence = last_line_refused(lrs(restored, "restore", backup, PASSPHRASE="another passphrase"))
     assert sentence == "The passphrase does not open the secret key of the backup."
     assert not restored.exists()
 
 
 def test_restore_into_a_used_data_directory_is_refused(data: Path, backup: Path) -> None:
-    sentence = refused_last_line(lrs(data, "restore", backup))
+    sentence = last_line_refused(lrs(data, "restore", backup))
     assert "is not empty" in sentence
     assert (data / "secret.key").exists()
 
@@ -127,7 +125,7 @@ def test_interrupted_restore_is_repeated_and_starts_no_server(data: Path, backup
     restored = data.parent / "restored"
     restored.mkdir()
     (restored / "restore.unfinished").touch()
-    sentence = refused_last_line(lrs(restored, "serve", "--port", "0"))
+    sentence = last_line_refused(lrs(restored, "serve", "--port", "0"))
     assert "holds an unfinished restore: run `lrs restore` again" in sentence
     assert lrs(restored, "restore", backup).returncode == 0
     assert not (restored / "restore.unfinished").exists()
@@ -136,7 +134,7 @@ def test_interrupted_restore_is_repeated_and_starts_no_server(data: Path, backup
 def test_backup_into_a_directory_with_files_is_refused(data: Path) -> None:
     (data.parent / "used").mkdir()
     (data.parent / "used" / "file").touch()
-    assert "is not empty" in refused_last_line(lrs(data, "backup", data.parent / "used"))
+    assert "is not empty" in last_line_refused(lrs(data, "backup", data.parent / "used"))
 
 
 @pytest.mark.parametrize("passphrase", ["", "short"])
@@ -166,9 +164,3 @@ def test_server_backs_up_the_database_before_it_migrates(data: Path) -> None:
         restored, "restore", kept, LRS_SECRET_KEY=(fresh / "secret.key").read_text().strip()
     )
     assert result.returncode == 0, result.stderr
-
-
-def refused_last_line(result: subprocess.CompletedProcess[str]) -> str:
-    """The sentence of the error, below the label of a progress bar."""
-    result.stderr = result.stderr.splitlines()[-1] + "\n"
-    return refused(result)
