@@ -346,3 +346,11 @@ async def test_other_methods_return_405(tool: Tool) -> None:
     answer = await tool.http.get(tool.url)
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
+
+
+async def test_callback_with_content_encoding_returns_415(tool: Tool) -> None:
+    signed = tool.signed(b"{}")
+    headers = {**signed.headers, "Content-Encoding": "gzip"}
+    answer = await tool.http.post(str(signed.url), content=signed.content, headers=headers)
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert "Content-Encoding" in answer.json()["errors"][0]["message"]
