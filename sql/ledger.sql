@@ -68,9 +68,10 @@ cross join lateral (
 
 -- name: count_statements
 -- The next $4 statements after the position $2 and before the sequence $3, grouped. $5 is the salt
--- of the partner, with which its keys are combined.
+-- of the partner, with which its keys are combined. `hour` counts from 1970: a third of the time of
+-- date_trunc.
 select
-    date_trunc('hour', stored_at(page.sequence), 'UTC') as hour,
+    (page.sequence >> 10) / 3600000000 as hour,
     page.authority_key # $5::bigint as authority_key,
     page.source,
     coalesce(page.organization, '') as organization,
@@ -137,7 +138,7 @@ select credential, last_used_at, last_refused_at from credential_use where partn
 -- When a statement of an authority was last stored; $1 is its key, combined with the salt.
 select stored_at(sequence) as stored
 from statement
-where authority_key = $1
+where authority_key = $1 and sequence > 0
 order by sequence desc
 limit 1;
 

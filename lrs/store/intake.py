@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from asyncpg import Record
@@ -192,7 +192,7 @@ def subject_name(name: str, is_tool: bool) -> str:
 def _stored_count(partner_id: int, row: Record, names: Mapping[int, str]) -> IntakeCount:
     key = IntakeKey(
         partner_id,
-        row["hour"],
+        datetime.fromtimestamp(row["hour"] * 3600, UTC),
         source_name(row["source"]),
         names.get(row["authority_key"], ""),
         row["organization"],

@@ -50,6 +50,26 @@ def kept(data: Path) -> Counter[str]:
         return asyncio.run(fetch(dsn))
 
 
+def wait_for_exact_counts(data: Path) -> None:
+    """Waits until the ledger counts every statement that is stored, and no other."""
+
+    async def fetch() -> tuple[int, int]:
+        connection = await asyncpg.connect(embedded_postgres.find_dsn(data))
+        try:
+            row = await connection.fetchrow(
+                "select (select count(*) from statement) as stored,"
+                " (select sum(items) from intake_count where outcome = 'stored') as counted"
+            )
+        finally:
+            await connection.close()
+        return row["stored"], int(row["counted"] or 0)
+
+    give_up = time.monotonic() + 30
+    while (numbers := asyncio.run(fetch())) != (numbers[0], numbers[0]):
+        assert time.monotonic() < give_up, numbers
+        time.sleep(0.1)
+
+
 def test_killed_processes_lose_no_acknowledged_statement(data: Path, auth: tuple[str, str]) -> None:
     server = Server(data, "--workers", "2", LRS_LOG_LEVEL="warning")
     try:
@@ -79,6 +99,7 @@ def test_killed_processes_lose_no_acknowledged_statement(data: Path, auth: tuple
     server = Server(data, LRS_LOG_LEVEL="warning")
     try:
         result = stored(server.url, auth)
+        wait_for_exact_counts(data)
     finally:
         server.close()
     assert set(result.values()) == {1}

@@ -75,6 +75,20 @@ async def test_watermark_looks_up_whole_keys(store: Database) -> None:
     await assert_whole_key_lookups(store.readers, resources.query("get_watermark"))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "count_statements",
+        "list_uncounted_partners",
+        "list_last_statements",
+        "list_stored_outcomes",
+        "get_last_statement_of_authority",
+    ],
+)
+async def test_ledger_looks_up_whole_keys(store: Database, name: str) -> None:
+    await assert_whole_key_lookups(store.readers, resources.query(name))
+
+
 async def assert_whole_key_lookups(pool: asyncpg.Pool, sql: str) -> None:
     for node in await generic_plan(pool, sql):
         if node.get("Relation Name") not in TABLES or node["Node Type"] == "ModifyTable":
@@ -87,7 +101,7 @@ async def assert_whole_key_lookups(pool: asyncpg.Pool, sql: str) -> None:
 
 async def generic_plan(pool: asyncpg.Pool, sql: str) -> list[Json]:
     """The nodes of the generic plan of a prepared query."""
-    count = max(map(int, re.findall(r"\$(\d+)", sql)))
+    count = max(map(int, re.findall(r"\$(\d+)", sql)), default=0)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("set local plan_cache_mode = force_generic_plan")
         return await explained(connection, sql, ["null"] * count)
