@@ -33,7 +33,8 @@ from lrs.errors import LRSError
 from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
-from lrs.ledger.worker import open_ledger
+from lrs.ledger.alarms import ALARM_SECONDS, Alarms
+from lrs.ledger.worker import open_ledger, repeat
 from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
 from lrs.projection.partner_lock import open_partner_lock
@@ -156,6 +157,7 @@ async def open_services(
                 _clean_up_periodically(database, settings.callback_url_ttl_seconds)
             ),
             asyncio.create_task(ReferenceBacklog(database).run()),
+            asyncio.create_task(repeat(_alarms(settings, database).run_once, ALARM_SECONDS)),
             asyncio.create_task(tokens.signing_keys.reload_periodically()),
         ]
         try:
@@ -205,6 +207,10 @@ async def open_services(
             with suppress(TimeoutError):  # a database that hangs
                 async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS):
                     await group_commit.drain()
+
+
+def _alarms(settings: Settings, database: Database) -> Alarms:
+    return Alarms(database, webhook_url=settings.alarm_webhook_url, server_url=settings.base_url)
 
 
 def _downloads(settings: Settings, exports: Exports) -> Downloads:

@@ -389,6 +389,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ),
         ),
     ] = 16_384
+    alarm_webhook_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^/?#\s]+[^\s]*)?$",
+            extra_json_schema=_expected("a URL such as https://hooks.example.com/lrs"),
+            description=(
+                "URL to which alarms of partners (silence, refusals) are sent as JSON. Empty: "
+                "they are not sent."
+            ),
+        ),
+    ] = ""
     refusal_ttl_seconds: Annotated[
         int,
         Meta(ge=60, le=_HUNDRED_YEARS, description="Time for which refused items are kept."),

@@ -352,3 +352,92 @@ select key, partner_id from credential where key = any($1::text[]);
 -- name: list_partners_of_names
 -- The partners with these names.
 select name, partner_id from partner where name = any($1::text[]);
+
+-- name: list_active_hours
+-- For the alarms: the hours with stored items of the partners $1 since the hour $2.
+select partner_id, array_agg(distinct hour order by hour) as hours
+from intake_count
+where partner_id = any($1::integer[]) and hour >= $2 and outcome = 'stored'
+group by partner_id;
+
+-- name: list_refusal_rates
+-- For the alarms: received and refused items of every partner since the hour $1.
+select
+    partner.partner_id,
+    sum(recent.items)::bigint as received,
+    (sum(recent.items) filter (
+        where recent.outcome not in ('stored', 'duplicate', 'aborted', 'limited')
+    ))::bigint as refused
+from partner
+join intake_count as recent on recent.partner_id = partner.partner_id and recent.hour >= $1
+group by partner.partner_id;
+
+-- name: list_partner_settings
+-- For the alarms: the settings of every partner.
+select partner_id, name, settings from partner order by partner_id;
+
+-- name: claim_alarm_evaluation
+-- One worker of all servers judges the alarms, unless one did $1 seconds ago. No row: another does.
+insert into alarm as existing (partner_id, kind, firing, details, since, retry_at)
+values (0, 'evaluation', false, '', now(), now())
+on conflict (partner_id, kind) do update set retry_at = now()
+where existing.retry_at <= now() - make_interval(secs => $1::double precision)
+returning kind;
+
+-- name: set_alarm
+-- Returns no row unless the state changes; `since` is the time of the change.
+insert into alarm as existing (partner_id, kind, firing, details, since)
+values ($1, $2, $3, $4, now())
+on conflict (partner_id, kind) do update set
+    since = now(), retry_at = now(), failures = 0, firing = excluded.firing,
+    details = excluded.details
+where existing.firing <> excluded.firing
+returning kind;
+
+-- name: list_alarms
+-- Of the partners $1 (null: all), firing ones first.
+select
+    alarm.partner_id, partner.name as partner, alarm.kind, alarm.firing, alarm.since,
+    alarm.details, alarm.notified_at
+from alarm
+join partner using (partner_id)
+where $1::integer[] is null or alarm.partner_id = any($1)
+order by alarm.firing desc, alarm.since desc, partner.name, alarm.kind;
+
+-- name: claim_notification
+-- Leases a notification that is due for $1 seconds: a change that was not sent, or a firing alarm
+-- whose last notification is $2 seconds old. No row: none is due, or another server sends it.
+update alarm
+set retry_at = now() + make_interval(secs => $1::double precision)
+from (
+    select alarm.partner_id, alarm.kind, partner.name
+    from alarm
+    join partner using (partner_id)
+    where alarm.retry_at <= now()
+        and (
+            alarm.firing <> alarm.notified
+            or (
+                alarm.firing
+                and alarm.notified_at <= now() - make_interval(secs => $2::double precision)
+            )
+        )
+    order by alarm.retry_at
+    limit 1
+    for update of alarm skip locked
+) as due
+where alarm.partner_id = due.partner_id and alarm.kind = due.kind
+returning
+    alarm.partner_id, due.name as partner, alarm.kind, alarm.firing, alarm.since, alarm.details,
+    alarm.failures;
+
+-- name: complete_notification
+-- The notification of the state $3 was accepted.
+update alarm
+set notified = $3::boolean, notified_at = now(), failures = 0, retry_at = now()
+where partner_id = $1 and kind = $2;
+
+-- name: postpone_notification
+-- The notification failed; the next attempt is in $3 seconds.
+update alarm
+set failures = failures + 1, retry_at = now() + make_interval(secs => $3::double precision)
+where partner_id = $1 and kind = $2;

@@ -18,11 +18,9 @@ from lrs.api.admission import admission
 from lrs.errors import BadRequest
 
 _MAX_BYTES_ON_EVENT_LOOP = 65_536
-_THREAD_BYTES = 1_048_576
-"""Decompressed bytes of one call of the thread: other partners take turns after it."""
 
-_INPUT_BYTES = 256
-"""A zstd block of 4 bytes can expand to 128 KiB: this many bytes expand to at most 8 MiB."""
+_INPUT_BYTES = 64
+"""A zstd block of 4 bytes can expand to 128 KiB: this many bytes expand to at most 2 MiB."""
 
 _MAX_MEMBERS = 1_000
 """Each member of a gzip body, and each zstd frame, costs some microseconds, an empty one too."""
@@ -63,18 +61,15 @@ async def read_body(request: Request, partner_id: int, limit: int) -> bytes:
         return body
     thread = request_parsing.services(request).thread
     decompressed = _decompress(body, coding)
-    part, is_last = _take(decompressed, _MAX_BYTES_ON_EVENT_LOOP)
-    parts, size, held = [part], len(part), len(body)
-    while not is_last and size <= limit:
-        part, is_last = await thread.run(partner_id, _take, decompressed, _THREAD_BYTES)
-        parts.append(part)
-        size += len(part)
-        if size > held:
-            admission(request.scope).hold_body(size - held)
-            held = size
-    if size > limit:
+    content, is_complete = _take(decompressed, _MAX_BYTES_ON_EVENT_LOOP)
+    if not is_complete and len(content) <= limit:
+        # One body at a time: of many that expand beyond the limit, only one takes memory.
+        rest, is_complete = await thread.run(partner_id, _take, decompressed, limit)
+        content += rest
+    if len(content) > limit:
         raise request_parsing.too_large(limit)
-    return b"".join(parts)
+    admission(request.scope).hold_body(max(0, len(content) - len(body)))
+    return content
 
 
 async def read_items(request: Request, partner_id: int) -> tuple[list[bytes], bool]:
@@ -84,12 +79,12 @@ async def read_items(request: Request, partner_id: int) -> tuple[list[bytes], bo
 
 
 def _take(parts: Iterator[bytes], size: int) -> tuple[bytes, bool]:
-    """The next parts, until they have `size` bytes, and whether they are the last ones."""
+    """The next parts, until they have more than `size` bytes, and whether these are all."""
     taken: list[bytes] = []
     for part in parts:
         taken.append(part)
         size -= len(part)
-        if size <= 0:
+        if size < 0:
             return b"".join(taken), False
     return b"".join(taken), True
 

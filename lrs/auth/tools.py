@@ -7,11 +7,11 @@ from datetime import datetime
 
 from lrs.auth import credential_secrets, name_rules
 from lrs.auth.secret_box import SecretBox
-from lrs.errors import InvalidParameter, NotFound
+from lrs.errors import InvalidParameter, NotFound, Violation
 from lrs.store import tools as store
 from lrs.store.postgres import Database
 
-_MIN_SECRET_LENGTH = 8
+_MIN_SECRET_LENGTH, _MAX_LENGTH = 8, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,23 @@ async def add_tool(
     """
     name_rules.require_valid(name, "tool")
     key = credential_secrets.new_key() if consumer_key is None else consumer_key
-    if not (key.isprintable() and 1 <= len(key) <= 255):
-        raise InvalidParameter("A consumer key must be 1 to 255 printable characters.")
+    _check_length("consumer_key", "A consumer key", key, 1)
     secret = credential_secrets.new_secret() if secret is None else secret
-    if not (secret.isprintable() and _MIN_SECRET_LENGTH <= len(secret) <= 255):
-        raise InvalidParameter(
-            f"A shared secret must be {_MIN_SECRET_LENGTH} to 255 printable characters."
-        )
+    _check_length("secret", "A shared secret", secret, _MIN_SECRET_LENGTH)
     await store.add_tool(database, partner_id, name, key, secret_box.encrypt(secret.encode()))
     return IssuedTool(name, key, secret)
+
+
+def _check_length(name: str, label: str, value: str, minimum: int) -> None:
+    """Raises InvalidParameter, which does not quote the value."""
+    if value.isprintable() and minimum <= len(value) <= _MAX_LENGTH:
+        return
+    found = f"{len(value)} characters" if value.isprintable() else "one that is not printable"
+    expected = f"must be {minimum} to {_MAX_LENGTH} printable characters"
+    raise InvalidParameter(
+        f"{label} {expected}, found {found}.",
+        violations=[Violation(f"/{name}", f"{expected}, found {found}", "Tools")],
+    )
 
 
 async def rotate_tool(

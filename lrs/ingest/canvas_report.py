@@ -175,7 +175,10 @@ def _report_key(callback: SignedCallback, report: CallbackReport) -> Nonce | Non
 
 
 def _request_id(callback: SignedCallback, report: CallbackReport) -> str:
-    """The id of a report without one: the same for a request that is sent again."""
+    """The id of a report without one, or whose own is taken.
+
+    The same for a request that is sent again.
+    """
     launch = callback.launch
     return derived_uuid(
         "callback request",

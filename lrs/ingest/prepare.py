@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from itertools import chain, starmap
 from typing import Any
 from uuid import uuid4
 
@@ -70,15 +69,20 @@ def _definitions(
     references: list[EntityReference], text: bytes
 ) -> list[tuple[str, tuple[bytes, ...]]]:
     """The definitions in a statement with this text, by activity, as texts for the store."""
-    activities = definitions.activity_definitions(references)
-    texts = [(activity, tuple(map(orjson.dumps, found))) for activity, found in activities.items()]
-    written = zip(chain(*activities.values()), chain(*(found for _, found in texts)), strict=True)
-    if all(starmap(stored_numbers.is_stored_as_is, written)):
-        return texts
-    exact = index_keys.entity_references(strict_json.loads_exact(text))
+    texts: list[tuple[str, tuple[bytes, ...]]] = []
+    for activity, values in definitions.activity_definitions(references).items():
+        written = tuple(map(orjson.dumps, values))
+        if not all(map(stored_numbers.is_stored_as_is, values, written)):
+            return _exact_definitions(text)
+        texts.append((activity, written))
+    return texts
+
+
+def _exact_definitions(text: bytes) -> list[tuple[str, tuple[bytes, ...]]]:
+    references = index_keys.entity_references(strict_json.loads_exact(text))
     return [
-        (activity, tuple(map(stored_numbers.dump, found)))
-        for activity, found in definitions.activity_definitions(exact).items()
+        (activity, tuple(map(stored_numbers.dump, values)))
+        for activity, values in definitions.activity_definitions(references).items()
     ]
 
 

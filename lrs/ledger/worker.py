@@ -31,7 +31,8 @@ from lrs.store.statements.watermark import WatermarkReader
 _log = logging.getLogger("lrs.ledger")
 
 _WRITE_INTERVAL_SECONDS = 2.0
-_SWEEP_INTERVAL_SECONDS = 60.0
+_SWEEP_INTERVAL_SECONDS = 10.0
+_CLEANUP_INTERVAL_SECONDS = 60.0
 _CLOSE_TIMEOUT_SECONDS = 2.0
 _PAGE_SIZE = 5000
 _COUNTS_TTL = timedelta(days=400)
@@ -236,9 +237,9 @@ async def open_ledger(
         refusal_ttl_seconds=settings.refusal_ttl_seconds,
     )
     tasks = [
-        asyncio.create_task(_repeat(ledger.write, _WRITE_INTERVAL_SECONDS)),
-        asyncio.create_task(_repeat(ledger.sweep, _SWEEP_INTERVAL_SECONDS)),
-        asyncio.create_task(_repeat(ledger.remove_expired, _SWEEP_INTERVAL_SECONDS)),
+        asyncio.create_task(repeat(ledger.write, _WRITE_INTERVAL_SECONDS)),
+        asyncio.create_task(repeat(ledger.sweep, _SWEEP_INTERVAL_SECONDS)),
+        asyncio.create_task(repeat(ledger.remove_expired, _CLEANUP_INTERVAL_SECONDS)),
     ]
     try:
         yield ledger
@@ -251,7 +252,7 @@ async def open_ledger(
                 await ledger.write()
 
 
-async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
     """Runs the step at once and then after every pause; errors are logged."""
     while True:
         try:

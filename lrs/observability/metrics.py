@@ -54,6 +54,21 @@ ABANDONED_REFERENCES = Counter(
     "lrs_abandoned_references_total",
     "Statements whose waiting references are given up after repeated failures.",
 )
+SILENCE = Gauge(
+    "lrs_silence_seconds",
+    "Time since a statement of the partner was last stored.",
+    ["partner"],
+    multiprocess_mode="livemostrecent",
+)
+ALARM_FIRING = Gauge(
+    "lrs_alarm_firing",
+    "Whether an alarm of the partner fires: silence, refusals.",
+    ["partner", "alarm"],
+    multiprocess_mode="livemostrecent",
+)
+ALARM_NOTIFICATIONS = Counter(
+    "lrs_alarm_notifications_total", "Notifications of alarms by result: sent, failed.", ["result"]
+)
 PROJECTION_LAG = Gauge(
     "lrs_projection_lag_seconds",
     "Age of the oldest statement that reports do not include; 0 if they include all.",

@@ -95,6 +95,21 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             "reports and look-ups. After a change, the projector regroups the learners."
         ),
     ] = True
+    silence_alarm_seconds: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=100_000_000)] | None,
+        msgspec.Meta(
+            description="Silence after which the alarm fires; null: judged by the usual gap, "
+            "0: never."
+        ),
+    ] = None
+    refusal_alarm_percent: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=100,
+            description="Share of refused items at which the alarm fires; 0: never.",
+        ),
+    ] = 10
 
 
 DEFAULTS = PartnerSettings()
@@ -157,6 +172,8 @@ def _convert(name: str, value: Any, expected: Any) -> Any:
         reason = str(error)
         if isinstance(info, msgspec.inspect.LiteralType):
             reason = f"Expected {' or '.join(map(str, info.values))}"
+        elif isinstance(info, msgspec.inspect.BoolType):
+            reason = "Expected true or false"
         raise InvalidParameter(f"{name}: {reason}, got {str(value)[:80]!r}.") from None
 
 

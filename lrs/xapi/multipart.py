@@ -123,8 +123,15 @@ def _verified(parts: Iterable[Part], boundary: str) -> Iterator[tuple[str, Part]
         else:
             raise BadRequest(
                 f"Part {number}: X-Experience-API-Hash is not the {algorithm} of its "
-                f"{len(part.content)} bytes, which is {actual}."
+                f"{len(part.content)} bytes, which is {actual}{_cause(part.content)}."
             )
+
+
+def _cause(content: bytes) -> str:
+    """The likely cause of a wrong hash."""
+    if "\N{REPLACEMENT CHARACTER}".encode() in content:  # TinCanJS in Node
+        return "; it has U+FFFD: a client that sends text replaced the bytes that are not UTF-8"
+    return ""
 
 
 def _separate(part: Part, number: int, boundary: str) -> list[tuple[str, Part]]:

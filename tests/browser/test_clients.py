@@ -23,8 +23,6 @@ from tests.support.clients import (
 )
 from tests.support.partners import Partner
 
-pytestmark = pytest.mark.slow
-
 # The script of each client's package for browsers, and the global name it defines.
 SCRIPTS = {
     "tincanjs": ("tincanjs/build/tincan-min.js", "TinCan"),

@@ -25,7 +25,7 @@ def origin() -> Iterator[str]:
 async def stored(server: str, partner: Partner, statement_id: str) -> httpx.Response:
     """The response with the statement, at most 10 seconds after it was sent."""
     async with httpx.AsyncClient(
-        base_url=server, headers=XAPI, auth=(partner.key, partner.secret)
+        base_url=server, headers=XAPI, auth=(partner.key, partner.secret), timeout=30
     ) as client:
         for _ in range(100):
             response = await client.get("/xapi/statements", params={"statementId": statement_id})

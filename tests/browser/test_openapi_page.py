@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.async_api import Page, expect
 
 from tests.support.browser import accessibility_violations
 
 
-@pytest.mark.slow
 async def test_openapi_page_lists_the_operations(page: Page, server: str) -> None:
     blocked: list[str] = []
     page.on("console", lambda message: message.type == "error" and blocked.append(message.text))

@@ -151,10 +151,14 @@ def test_setting_of_a_partner_is_set_listed_and_reset(lrs: Lrs) -> None:
             "duplicate_track_event_status=500",
             "duplicate_track_event_status: Expected 200 or 409, got '500'.",
         ),
+        (
+            "strict_callback_idempotency=on",
+            "strict_callback_idempotency: Expected true or false, got 'on'.",
+        ),
         ("colour=blue", "Unknown setting 'colour'; the settings are "),
         ("blue", "expected KEY=VALUE, got 'blue'"),
     ],
-    ids=["value", "name", "no value"],
+    ids=["value", "boolean", "name", "no value"],
 )
 def test_malformed_setting_is_refused(lrs: Lrs, pair: str, expected: str) -> None:
     name = new_name()

@@ -74,7 +74,7 @@ def run_in_node(packages: Path, program: str, configuration: Json) -> Json:
     """The result of a program of tests/clients."""
     node = find_program("node", "nodejs")
     command = [node, "run.mjs", str(packages), program, json.dumps(configuration)]
-    ran = _run(command, CLIENTS, timeout=60)
+    ran = _run(command, CLIENTS, timeout=120)
     assert ran.returncode == 0, ran.stderr[-2000:]
     result: Json = json.loads(ran.stdout)
     return result
@@ -87,6 +87,7 @@ def stored_attachments(url: str, partner: Partner, statement_id: str) -> list[st
         params={"statementId": statement_id, "attachments": "true"},
         headers=XAPI,
         auth=(partner.key, partner.secret),
+        timeout=30,
     )
     assert response.status_code == 200, response.text
     text, attachments = multipart.parse(response.content, response.headers["content-type"])

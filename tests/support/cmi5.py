@@ -46,7 +46,7 @@ def fetch_response(partner: Partner) -> bytes:
 
 def _client(server: str, partner: Partner) -> httpx.Client:
     auth = (partner.key, partner.secret)
-    return httpx.Client(base_url=f"{server}/xapi", headers=XAPI, auth=auth)
+    return httpx.Client(base_url=f"{server}/xapi", headers=XAPI, auth=auth, timeout=30)
 
 
 def launch(server: str, partner: Partner, fetch_url: str) -> dict[str, str]:

@@ -189,6 +189,7 @@ HASHLESS = part(b"x", "Content-Transfer-Encoding: binary")
         (body(JSON_PART, attached(b"x"), ENCODED), 'Part 3: .*binary, found "base64"'),
         (body(JSON_PART, HASHLESS), "Part 2: .*X-Experience-API-Hash is missing"),
         (body(JSON_PART, attached(b"x", sha256(b"y"))), f"Part 2: .*{sha256(b'x')}"),
+        (body(JSON_PART, attached("\ufffd".encode(), sha256(b"\xff"))), "it has U.FFFD"),
         (body(JSON_PART, attached(b"x", sha256(b"x")[:40])), "Part 2: expected X-Exp"),
         (body(JSON_PART, attached(b"x", "g" * 64)), "Part 2: expected X-Exp"),
         (body(JSON_PART, b"Content-Type: text/plain"), "Part 2: expected headers .* empty line"),

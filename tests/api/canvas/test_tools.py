@@ -103,6 +103,19 @@ async def test_invalid_or_existing_tool_is_refused(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+async def test_refused_secret_is_named_with_its_length(operator: Partner) -> None:
+    for secret, found in (
+        ("sec", "3 characters"),
+        ("x" * 256, "256 characters"),
+        ("\0" * 9, "one"),
+    ):
+        answer = await operator.send({"name": "a", "secret": secret}, resource="tools")
+        assert answer.status_code == 400
+        (error,) = answer.json()["errors"]
+        assert error["pointer"] == "/secret"
+        assert f"must be 8 to 255 printable characters, found {found}" in error["detail"]
+
+
 async def test_another_partner_can_use_the_same_name_and_key(
     operator: Partner, services: Services, http: httpx.AsyncClient
 ) -> None:

@@ -1,0 +1,235 @@
+"""Alarms of partners: silence and a high rate of refusals, as metrics and through a webhook.
+
+One worker of all servers judges the alarms; every worker exposes them as metrics. A notification is
+leased by a row lock, so that one server sends it, and repeated after a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import orjson
+
+from lrs import __version__
+from lrs.ledger import silence
+from lrs.observability import metrics
+from lrs.store import alarms as store
+from lrs.store import intake_lists, partner_settings
+from lrs.store.alarms import Notification, RefusalRate
+from lrs.store.partner_settings import PartnerSettings
+from lrs.store.postgres import Database
+
+_log = logging.getLogger("lrs.ledger")
+
+SILENCE = "silence"
+REFUSALS = "refusals"
+
+ALARM_SECONDS = 30.0
+"""How often each worker runs `Alarms.run_once`."""
+
+_EVALUATION_SECONDS = 25.0
+_HISTORY_TTL = timedelta(hours=1)
+_HISTORY_BATCH = 50
+_MIN_REFUSED = 10
+_TIMEOUT_SECONDS = 10.0
+_LEASE_SECONDS = 60.0
+_REPEAT_SECONDS = 14_400.0
+_MIN_RETRY_SECONDS = 30.0
+_MAX_RETRY_SECONDS = 3600.0
+_MAX_NOTIFICATIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Whether an alarm fires, and why: a sentence and its numbers."""
+
+    firing: bool
+    text: str
+    numbers: dict[str, Any]
+
+    def details(self) -> str:
+        return orjson.dumps({"text": self.text, **self.numbers}).decode()
+
+
+class Alarms:
+    """The alarms as one worker sees them. Without `webhook_url`, nothing is sent."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        webhook_url: str = "",
+        server_url: str = "",
+        repeat_seconds: float = _REPEAT_SECONDS,
+        retry_seconds: float = _MIN_RETRY_SECONDS,
+        evaluation_seconds: float = _EVALUATION_SECONDS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._webhook_url = webhook_url
+        self._server_url = server_url
+        self._repeat_seconds = repeat_seconds
+        self._retry_seconds = retry_seconds
+        self._evaluation_seconds = evaluation_seconds
+        self._clock = clock
+        self._hours: dict[int, list[datetime]] = {}
+        self._hours_at: datetime | None = None
+
+    async def run_once(self) -> None:
+        """Judges, exposes and notifies. Raises Unavailable."""
+        now = self._clock()
+        if await store.claim_evaluation(self._database, self._evaluation_seconds):
+            await self._evaluate(now)
+        await self._expose(now)
+        if self._webhook_url:
+            await self._notify()
+
+    async def _evaluate(self, now: datetime) -> None:
+        partners = await store.list_settings(self._database)
+        await self._refresh_hours(list(partners), now)
+        firing = {
+            (alarm.partner_id, alarm.kind): alarm.firing
+            for alarm in await store.list_alarms(self._database, None)
+        }
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        rates = await store.list_refusal_rates(self._database, hour - timedelta(hours=1))
+        for row in await intake_lists.list_last_statements(self._database, None):
+            _, settings = partners.get(row.partner_id, ("", partner_settings.DEFAULTS))
+            judgements = {
+                SILENCE: judge_silence(
+                    self._hours.get(row.partner_id, []), row.stored, now, settings
+                ),
+                REFUSALS: judge_refusals(rates.get(row.partner_id, RefusalRate(0, 0)), settings),
+            }
+            for kind, judgement in judgements.items():
+                if judgement.firing != firing.get((row.partner_id, kind), False):
+                    await self._change(row.partner_id, row.name, kind, judgement)
+
+    async def _refresh_hours(self, partner_ids: Sequence[int], now: datetime) -> None:
+        """Reads the habits of all partners again, once an hour."""
+        if self._hours_at is not None and now - self._hours_at < _HISTORY_TTL:
+            return
+        hours: dict[int, list[datetime]] = {}
+        for start in range(0, len(partner_ids), _HISTORY_BATCH):
+            batch = partner_ids[start : start + _HISTORY_BATCH]
+            since = now - silence.HISTORY
+            hours |= await store.list_active_hours(self._database, batch, since)
+        self._hours, self._hours_at = hours, now
+
+    async def _change(self, partner_id: int, partner: str, kind: str, judgement: Judgement) -> None:
+        changed = await store.set_state(
+            self._database,
+            partner_id,
+            kind,
+            firing=judgement.firing,
+            details=judgement.details(),
+        )
+        if changed:
+            _log.warning(
+                "alarm fires" if judgement.firing else "alarm is resolved",
+                extra={"partner": partner, "alarm": kind, "reason": judgement.text},
+            )
+
+    async def _expose(self, now: datetime) -> None:
+        """Sets the metrics, from what the judging worker has written."""
+        for row in await intake_lists.list_last_statements(self._database, None):
+            label = metrics.partner_label(row.name)
+            if row.stored is not None and label != metrics.OTHER_PARTNERS:
+                metrics.SILENCE.labels(label).set((now - row.stored).total_seconds())
+        for alarm in await store.list_alarms(self._database, None):
+            label = metrics.partner_label(alarm.partner)
+            if label != metrics.OTHER_PARTNERS:
+                metrics.ALARM_FIRING.labels(label, alarm.kind).set(alarm.firing)
+
+    async def _notify(self) -> None:
+        """Sends what is due, one after the other."""
+        async with httpx.AsyncClient(
+            timeout=_TIMEOUT_SECONDS, headers={"User-Agent": f"lrs/{__version__}"}
+        ) as client:
+            for _ in range(_MAX_NOTIFICATIONS):
+                due = await store.claim_notification(
+                    self._database,
+                    lease_seconds=_LEASE_SECONDS,
+                    repeat_seconds=self._repeat_seconds,
+                )
+                if due is None:
+                    return
+                await self._send(client, due)
+
+    async def _send(self, client: httpx.AsyncClient, due: Notification) -> None:
+        try:
+            async with asyncio.timeout(2 * _TIMEOUT_SECONDS):
+                response = await client.post(self._webhook_url, json=self._message(due))
+            response.raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            metrics.ALARM_NOTIFICATIONS.labels("failed").inc()
+            seconds = min(self._retry_seconds * 2.0**due.failures, _MAX_RETRY_SECONDS)
+            _log.warning(
+                "cannot send an alarm: %s",
+                (str(error) or type(error).__name__).splitlines()[0],
+                extra={"partner": due.partner, "alarm": due.kind, "retry_seconds": seconds},
+            )
+            await store.postpone(self._database, due, seconds)
+            return
+        metrics.ALARM_NOTIFICATIONS.labels("sent").inc()
+        await store.complete(self._database, due)
+
+    def _message(self, due: Notification) -> dict[str, Any]:
+        details: dict[str, Any] = orjson.loads(due.details)
+        state = "firing" if due.firing else "resolved"
+        reason = details.pop("text")
+        return {
+            "alarm": due.kind,
+            "state": state,
+            "partner": due.partner,
+            "since": due.since.isoformat(),
+            "sent_at": datetime.now(UTC).isoformat(),
+            "server": self._server_url,
+            "text": f"{due.partner}: {due.kind} {state}. {reason}",
+            "details": details,
+        }
+
+
+def judge_silence(
+    hours: Sequence[datetime], last_at: datetime | None, now: datetime, settings: PartnerSettings
+) -> Judgement:
+    """Silence of a partner; its setting replaces the rule, and 0 switches the alarm off."""
+    limit = settings.silence_alarm_seconds
+    if last_at is None or limit == 0:
+        return Judgement(False, "Silence is not judged.", {})
+    result = silence.judge(
+        hours, last_at, now, timedelta(seconds=limit) if limit is not None else None
+    )
+    usual = result.usual_gap
+    numbers = {
+        "last_accepted_at": last_at.isoformat(),
+        "silent_seconds": round(result.duration.total_seconds()),
+        "usual_gap_seconds": round(usual.total_seconds()) if usual else None,
+    }
+    habit = f"its usual gap is {_hours(usual)}" if usual else "it has no usual gap yet"
+    text = f"The last statement was stored {_hours(result.duration)} ago; {habit}."
+    return Judgement(result.is_unusual, text, numbers)
+
+
+def judge_refusals(rate: RefusalRate, settings: PartnerSettings) -> Judgement:
+    """The share of refused items in this hour and the one before."""
+    percent = 100 * rate.refused / rate.received if rate.received else 0.0
+    limit = settings.refusal_alarm_percent
+    firing = limit > 0 and rate.refused >= _MIN_REFUSED and percent >= limit
+    numbers = {"received": rate.received, "refused": rate.refused, "percent": round(percent, 1)}
+    text = (
+        f"{rate.refused} of {rate.received} items were refused in this hour and the one before "
+        f"({percent:.1f} %)."
+    )
+    return Judgement(firing, text, numbers)
+
+
+def _hours(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
