@@ -9,9 +9,12 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 from urllib.parse import quote
 
-import httpx
-import pandas
-from pyarrow import parquet
+try:
+    import httpx
+    import pandas
+    from pyarrow import parquet
+except ImportError as error:
+    raise ImportError(f"lrs_client needs {error.name}: pip install lrs-client") from error
 
 TABLES = (
     "assessment_dim",
@@ -53,6 +56,11 @@ TABLES = (
 )
 
 
+# In the vendor's client `course_dim` has `xp`, which its snippet tells apart by suffixes. The file
+# has `course_xp`, because `xp` is ambiguous in the vendor's SQL.
+_VENDOR_NAMES = {"course_dim": {"course_xp": "xp"}}
+
+
 class ConnectorError(Exception):
     """The server is unreachable or refuses the request. The message states the reason."""
 
@@ -81,7 +89,7 @@ class DataConnector:
         self._timeout = timeout
 
     def table(self, name: str) -> pandas.DataFrame:
-        """Download one table. Raises ConnectorError."""
+        """Download one table; `course_dim` has the vendor's column `xp`. Raises ConnectorError."""
         path = (
             f"/v1/partners/{quote(self._partner, safe='')}/reports/{quote(name, safe='')}.parquet"
         )
@@ -92,7 +100,8 @@ class DataConnector:
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise ConnectorError(f"Cannot reach {self._url}: {error}.") from error
             file.seek(0)
-            return parquet.read_table(file).to_pandas(date_as_object=False)
+            frame = parquet.read_table(file).to_pandas(date_as_object=False)
+        return frame.rename(columns=_VENDOR_NAMES.get(name, {}))
 
     def _download(self, http: httpx.Client, path: str, file: IO[bytes]) -> None:
         """Try the current token first, then a new one: the current one may be expired."""
