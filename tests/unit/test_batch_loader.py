@@ -27,7 +27,8 @@ class Library:
 
 async def started(together: BatchLoader[int, int], *keys: int) -> list[asyncio.Task[int]]:
     tasks = [asyncio.create_task(together.load(item)) for item in keys]
-    await asyncio.sleep(0.001)
+    for _ in range(5):  # iterations of the event loop: a timer may be due in the first one
+        await asyncio.sleep(0)
     return tasks
 
 
