@@ -211,19 +211,37 @@ where person.partner_id = $1 and person.person_id = item.person_id
 -- Updates the attributes of content items and inserts those that have events. The type in the
 -- definition takes precedence over the type extracted from statements, and that over the default
 -- type; of extracted types, extracted titles, parents and sources the last one wins. Without a
--- title, the item has the default title. Returns the items that are new, or change their type or
--- parent. Update and insert instead of an upsert, because an insert that conflicts would use up an
--- id.
+-- title, the item has the default title. What the catalog has takes precedence over all others.
+-- Returns the items that are new, or change their type or parent. Update and insert instead of an
+-- upsert, because an insert that conflicts would use up an id.
 with item as (
     select
-        item.*,
+        item.content_key,
+        item.activity_id,
+        item.has_events,
+        item.extracted_type,
+        item.extracted_title,
+        item.default_title,
+        item.source,
+        item.track_content_id,
+        item.ordinal,
+        item.parent_key as extracted_parent_key,
         existing.content_id,
         existing.type as existing_type,
         existing.extracted_type as existing_extracted_type,
         existing.defined_type as existing_defined_type,
         existing.parent_key as existing_parent_key,
+        coalesce(existing.catalog ->> 'type', item.defined_type) as defined_type,
+        coalesce(existing.catalog ->> 'title', item.title) as title,
+        coalesce(existing.catalog ->> 'technology', item.technology) as technology,
+        coalesce(existing.catalog ->> 'topic', item.topic) as topic,
+        coalesce((existing.catalog ->> 'parent_key')::bigint, item.parent_key) as parent_key,
+        item.attributes || coalesce(
+            existing.catalog - array['type', 'title', 'technology', 'topic', 'parent_key'], '{}'
+        ) as attributes,
         coalesce(
-            item.type, item.extracted_type, existing.extracted_type, item.default_type
+            existing.catalog ->> 'type', item.type, item.extracted_type, existing.extracted_type,
+            item.default_type
         ) as reported_type
     from unnest(
         $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -235,7 +253,7 @@ with item as (
         track_content_id, ordinal
     )
     left join lateral (
-        select content_id, type, extracted_type, defined_type, parent_key
+        select content_id, type, extracted_type, defined_type, parent_key, catalog
         from content_item
         where partner_id = $1 and content_key = item.content_key
         offset 0
@@ -256,6 +274,9 @@ updated as (
         technology = item.technology,
         topic = item.topic,
         attributes = item.attributes,
+        extracted_parent_key = coalesce(
+            item.extracted_parent_key, content_item.extracted_parent_key
+        ),
         parent_key = coalesce(item.parent_key, content_item.parent_key)
     from item
     where content_item.partner_id = $1 and content_item.content_id = item.content_id
@@ -263,7 +284,7 @@ updated as (
             content_item.type, content_item.extracted_type, content_item.defined_type,
             content_item.title, content_item.technology, content_item.topic,
             content_item.attributes, content_item.parent_key, content_item.extracted_title,
-            content_item.source, content_item.track_content_id
+            content_item.source, content_item.track_content_id, content_item.extracted_parent_key
         ) is distinct from (
             item.reported_type, coalesce(item.extracted_type, content_item.extracted_type),
             item.defined_type,
@@ -274,18 +295,20 @@ updated as (
             coalesce(item.parent_key, content_item.parent_key),
             coalesce(item.extracted_title, content_item.extracted_title),
             coalesce(item.source, content_item.source),
-            coalesce(item.track_content_id, content_item.track_content_id)
+            coalesce(item.track_content_id, content_item.track_content_id),
+            coalesce(item.extracted_parent_key, content_item.extracted_parent_key)
         )
 ),
 inserted as (
     insert into content_item
         (partner_id, content_key, activity_id, type, extracted_type, defined_type, title,
-        technology, topic, attributes, parent_key, extracted_title, source, track_content_id)
+        technology, topic, attributes, parent_key, extracted_parent_key, extracted_title, source,
+        track_content_id)
     select
         $1, item.content_key, item.activity_id, item.reported_type, item.extracted_type,
         item.defined_type, coalesce(item.title, item.extracted_title, item.default_title),
-        item.technology, item.topic, item.attributes, item.parent_key, item.extracted_title,
-        item.source, item.track_content_id
+        item.technology, item.topic, item.attributes, item.parent_key, item.extracted_parent_key,
+        item.extracted_title, item.source, item.track_content_id
     from item
     where item.has_events and item.content_id is null
     order by item.ordinal
@@ -414,13 +437,14 @@ select content_id, type, course_id from content_item where partner_id = $1;
 -- Clears what a rebuild extracts from statements again.
 update content_item
 set
-    type = null,
+    type = catalog ->> 'type',
     extracted_type = null,
-    defined_type = null,
+    defined_type = catalog ->> 'type',
     extracted_title = null,
     source = null,
     track_content_id = null,
-    parent_key = null
+    extracted_parent_key = null,
+    parent_key = (catalog ->> 'parent_key')::bigint
 where partner_id = $1;
 
 -- name: insert_track_contents

@@ -52,19 +52,19 @@ comment on column certification_fact.user_certification_id is 'learner, certific
 comment on column certification_fact.user_id is 'the learner: actor; user of a track event';
 comment on column certification_fact.certification_id is 'the certification: object.id, or the parent of the exam or case study';
 comment on column certification_fact.registered_at is 'timestamp of the first registered';
-comment on column certification_fact.expired_at is 'no source: null';
-comment on column certification_fact.assessments_passed_at is 'no source: null';
-comment on column certification_fact.coding_challenge_passed_at is 'no source: null';
+comment on column certification_fact.expired_at is 'registered_at plus the catalog''s valid_days; null without';
+comment on column certification_fact.assessments_passed_at is 'when all assessments of the catalog''s stage assessment were passed';
+comment on column certification_fact.coding_challenge_passed_at is 'when all content items of the catalog''s stage coding_challenge were passed';
 comment on column certification_fact.first_exam_started_at is 'timestamp of the first started of an assessment whose parent is the certification';
 comment on column certification_fact.first_exam_completed_at is 'timestamp of the first completed of an assessment whose parent is the certification';
 comment on column certification_fact.exam_last_passed_at is 'timestamp of the last passed, or completed with result.success, of an assessment whose parent is the certification';
-comment on column certification_fact.case_study_ready_at is 'no source: null';
+comment on column certification_fact.case_study_ready_at is 'when all content items of the catalog''s stage exam were passed';
 comment on column certification_fact.first_case_study_submitted_at is 'timestamp of the first completed of a project whose parent is the certification';
 comment on column certification_fact.last_case_study_submitted_at is 'timestamp of the last completed of a project whose parent is the certification';
 comment on column certification_fact.certificate_granted_at is 'timestamp of the first completed of the certification itself';
-comment on column certification_fact.is_passed_assessments is 'no source: null';
-comment on column certification_fact.is_passed_challenges is 'no source: null';
-comment on column certification_fact.is_passed_exams is 'no source: null';
+comment on column certification_fact.is_passed_assessments is 'whether there is an assessments_passed_at; null without this stage in the catalog';
+comment on column certification_fact.is_passed_challenges is 'whether there is a coding_challenge_passed_at; null without this stage in the catalog';
+comment on column certification_fact.is_passed_exams is 'whether there is a case_study_ready_at; null without the stage exam in the catalog';
 
 comment on column exercise_dim.exercise_id is 'assigned at the first appearance of the exercise; stable';
 comment on column exercise_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
@@ -99,7 +99,7 @@ comment on column chapter_dim.slug is 'definition, extension http://datacamp.com
 comment on column chapter_dim.xp is 'definition, extension http://datacamp.com/xp: the maximum';
 comment on column chapter_dim.technology is 'the course''s, else the chapter''s own';
 comment on column chapter_dim.topic is 'the course''s, else the chapter''s own';
-comment on column chapter_dim.nb_exercises is 'definition, extension http://datacamp.com/nbExercises';
+comment on column chapter_dim.nb_exercises is 'definition, extension http://datacamp.com/nbExercises; else the number of its exercises';
 comment on column chapter_dim.course_title is 'the course''s title';
 comment on column chapter_dim.course_slug is 'the course''s slug';
 comment on column chapter_dim.course_xp is 'the course''s course_xp';
@@ -171,17 +171,17 @@ comment on column project_fact.completed_at is 'timestamp of the first completed
 comment on column project_fact.time_spent is 'result.duration of the day, in seconds';
 comment on column project_fact.xp is 'result or context, extension http://datacamp.com/xp, summed over the day';
 
-comment on column track_content_dim.track_version_id is 'the track''s id';
+comment on column track_content_dim.track_version_id is 'that of track_dim; without the catalog, of the current version';
 comment on column track_content_dim.track_id is 'the track''s id';
 comment on column track_content_dim.content_id is 'type and id of the content, as course-12';
 comment on column track_content_dim.content_type is 'object.definition.type, by the vocabulary';
 comment on column track_content_dim.content_title is 'the content''s title';
-comment on column track_content_dim.position is 'no source: null';
+comment on column track_content_dim.position is 'catalog; null without';
 comment on column track_content_dim.xp is 'the content''s definition, extension http://datacamp.com/xp';
 
 comment on column track_content_fact.group_id is 'the group of the statements'' organization on the track';
 comment on column track_content_fact.user_id is 'the learner: actor; user of a track event';
-comment on column track_content_fact.track_version_id is 'the track''s id';
+comment on column track_content_fact.track_version_id is 'that of track_fact';
 comment on column track_content_fact.content_id is 'as in track_content_dim';
 comment on column track_content_fact.date_id is 'the day of started_at';
 comment on column track_content_fact.started_at is 'as in track_fact';
@@ -189,9 +189,9 @@ comment on column track_content_fact.completed_at is 'as in track_fact';
 comment on column track_content_fact.xp is 'the learner''s XP on the content, on all days shown';
 comment on column track_content_fact.nb_seconds is 'the learner''s time on the content, on all days shown';
 
-comment on column track_dim.track_version_id is 'the track''s id: a track has one version';
+comment on column track_dim.track_version_id is 'assigned to the catalog''s version; the track''s id for a track without versions';
 comment on column track_dim.track_id is 'assigned at the first appearance of the track; stable';
-comment on column track_dim.version_number is 'definition, extension http://datacamp.com/versionNumber';
+comment on column track_dim.version_number is 'catalog; else definition, extension http://datacamp.com/versionNumber';
 comment on column track_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column track_dim.technology is 'definition, extension http://datacamp.com/topics: the first topic that the vocabulary lists as a technology';
 comment on column track_dim.category is 'definition, extension http://datacamp.com/category';
@@ -206,7 +206,7 @@ comment on column track_dim.xp is 'definition, extension http://datacamp.com/xp:
 
 comment on column track_fact.group_id is 'the group of the statements'' organization';
 comment on column track_fact.user_id is 'the learner: actor; user of a track event';
-comment on column track_fact.track_version_id is 'the track: object.id, by object.definition.type';
+comment on column track_fact.track_version_id is 'the version that was live at started_at, else the current one; the track: object.id, by object.definition.type';
 comment on column track_fact.date_id is 'the day of started_at';
 comment on column track_fact.started_at is 'timestamp of the first statement about the track';
 comment on column track_fact.completed_at is 'timestamp of the first completed of the track';
@@ -227,7 +227,7 @@ comment on column workspace_dim.owner_type is 'definition, extension http://data
 comment on column workspace_dim.category is 'definition, extension http://datacamp.com/category';
 comment on column workspace_dim.key is 'definition, extension http://datacamp.com/key';
 comment on column workspace_dim.is_featured is 'definition, extension http://datacamp.com/isFeatured';
-comment on column workspace_dim.group_id is 'the group of the organization of the first created';
+comment on column workspace_dim.group_id is 'the group of the organization of the first created; else the catalog''s organization';
 
 comment on column workspace_fact.creator_id is 'actor of the first created';
 comment on column workspace_fact.workspace_id is 'the workspace: object.id, by object.definition.type';

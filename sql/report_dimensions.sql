@@ -48,7 +48,7 @@ select
     attribute.xp,
     coalesce(course.technology, chapter.technology) as technology,
     coalesce(course.topic, chapter.topic) as topic,
-    attribute.nb_exercises,
+    coalesce(attribute.nb_exercises, parts.nb_exercises) as nb_exercises,
     course.title as course_title,
     course_attribute.slug as course_slug,
     course_attribute.xp as course_xp,
@@ -68,6 +68,12 @@ left join content_item as course
 left join lateral jsonb_to_record(course.attributes) as course_attribute (
     slug text, xp double precision, description text, short_description text, launched_date date
 ) on true
+left join (
+    select parent_key, count(*)::integer as nb_exercises
+    from content_item
+    where partner_id = $1 and type = 'exercise' and deleted_at is null
+    group by parent_key
+) as parts on parts.parent_key = chapter.content_key
 where chapter.partner_id = $1 and chapter.type = 'chapter' and chapter.deleted_at is null
 union all
 select
@@ -143,7 +149,7 @@ select
     chapter.title as chapter_title,
     chapter_attribute.slug as chapter_slug,
     chapter_attribute.xp as chapter_xp,
-    chapter_attribute.nb_exercises as chapter_nb_exercises,
+    coalesce(chapter_attribute.nb_exercises, parts.nb_exercises) as chapter_nb_exercises,
     exercise.content_id as id
 from content_item as exercise
 cross join lateral jsonb_to_record(exercise.attributes) as attribute (
@@ -165,6 +171,12 @@ left join content_item as course
 left join lateral jsonb_to_record(course.attributes) as course_attribute (
     slug text, xp double precision, description text, short_description text, launched_date date
 ) on true
+left join (
+    select parent_key, count(*)::integer as nb_exercises
+    from content_item
+    where partner_id = $1 and type = 'exercise' and deleted_at is null
+    group by parent_key
+) as parts on parts.parent_key = chapter.content_key
 where exercise.partner_id = $1 and exercise.type = 'exercise' and exercise.deleted_at is null
 union all
 select
@@ -227,44 +239,45 @@ from team
 where partner_id = $1;
 
 -- name: track_content_dim
--- The content items of tracks.
+-- The content items of the versions of tracks.
 select
-    track_content.track_id as track_version_id,
-    track_content.track_id,
+    part.track_version_id,
+    part.track_id,
     concat_ws('-', content_item.type, content_item.content_id) as content_id,
     content_item.type as content_type,
     content_item.title as content_title,
-    track_content.position,
+    part.position,
     attribute.xp
-from track_content
+from reported_track_content as part
 join content_item
-    on
-        content_item.partner_id = track_content.partner_id
-        and content_item.content_id = track_content.content_id
+    on content_item.partner_id = part.partner_id and content_item.content_id = part.content_id
 join content_item as track
-    on track.partner_id = track_content.partner_id and track.content_id = track_content.track_id
+    on track.partner_id = part.partner_id and track.content_id = part.track_id
 cross join lateral jsonb_to_record(content_item.attributes) as attribute (xp double precision)
-where track_content.partner_id = $1 and track.type = 'track';
+where part.partner_id = $1 and track.type = 'track';
 
 -- name: track_dim
--- Tracks. Statements name one version of each, so that a version has the id of its track.
+-- The versions of tracks, as the catalog has them. A track without versions is a version with the
+-- id of the track.
 select
-    content_id as track_version_id,
-    content_id as track_id,
-    attribute.version_number,
-    title,
-    technology,
+    version.track_version_id,
+    version.track_id,
+    coalesce(version.version_number, attribute.version_number) as version_number,
+    coalesce(version.title, track.title) as title,
+    track.technology,
     attribute.category,
-    attribute.short_description,
-    attribute.published_live_at,
-    attribute.archived_at,
-    attribute.is_current_version,
+    coalesce(version.short_description, attribute.short_description) as short_description,
+    coalesce(version.published_live_at, attribute.published_live_at) as published_live_at,
+    coalesce(version.archived_at, attribute.archived_at) as archived_at,
+    coalesce(version.is_current_version, attribute.is_current_version) as is_current_version,
     attribute.is_custom,
     parts.nb_courses,
     parts.nb_projects,
-    attribute.xp
-from content_item
-cross join lateral jsonb_to_record(attributes) as attribute (
+    coalesce(version.xp, attribute.xp) as xp
+from reported_track_version as version
+join content_item as track
+    on track.partner_id = version.partner_id and track.content_id = version.track_id
+cross join lateral jsonb_to_record(track.attributes) as attribute (
     version_number integer,
     category text,
     short_description text,
@@ -276,18 +289,16 @@ cross join lateral jsonb_to_record(attributes) as attribute (
 )
 left join (
     select
-        track_content.track_id,
-        (count(*) filter (where part.type = 'course'))::integer as nb_courses,
-        (count(*) filter (where part.type = 'project'))::integer as nb_projects
-    from track_content
-    join content_item as part
-        on
-            part.partner_id = track_content.partner_id
-            and part.content_id = track_content.content_id
-    where track_content.partner_id = $1
-    group by track_content.track_id
-) as parts on parts.track_id = content_item.content_id
-where partner_id = $1 and type = 'track';
+        part.track_version_id,
+        (count(*) filter (where content_item.type = 'course'))::integer as nb_courses,
+        (count(*) filter (where content_item.type = 'project'))::integer as nb_projects
+    from reported_track_content as part
+    join content_item
+        on content_item.partner_id = part.partner_id and content_item.content_id = part.content_id
+    where part.partner_id = $1
+    group by part.track_version_id
+) as parts on parts.track_version_id = version.track_version_id
+where version.partner_id = $1 and track.type = 'track';
 
 -- name: user_dim
 -- Learners, imported or first seen in statements.
@@ -315,18 +326,20 @@ where
 -- name: workspace_dim
 -- Workspaces, with the group of their creator.
 select
-    content_id as workspace_id,
-    title as workspace_title,
-    technology,
+    content_item.content_id as workspace_id,
+    content_item.title as workspace_title,
+    content_item.technology,
     attribute.owner_type,
     attribute.category,
     attribute.key,
     attribute.is_featured,
-    created.group_id
+    coalesce(created.group_id, owner.group_id) as group_id
 from content_item
-cross join lateral jsonb_to_record(attributes) as attribute (
-    owner_type text, category text, key text, is_featured boolean
+cross join lateral jsonb_to_record(content_item.attributes) as attribute (
+    owner_type text, category text, key text, is_featured boolean, organization text
 )
+left join learner_group as owner
+    on owner.partner_id = content_item.partner_id and owner.name = attribute.organization
 left join lateral (
     select learner_group.group_id
     from learning_event
@@ -341,4 +354,4 @@ left join lateral (
     order by learning_event.at, learning_event.statement_id
     limit 1
 ) as created on true
-where partner_id = $1 and type = 'workspace';
+where content_item.partner_id = $1 and content_item.type = 'workspace';

@@ -117,66 +117,143 @@ cross join lateral (
 -- name: certification_fact
 -- Attempts at certifications. An attempt is a registration; without one, each `registered` event
 -- begins another attempt. Exams and case studies are the assessments and projects whose parent is
--- the certification. Columns of the vendor's first iteration have no source.
-with attribute as (
+-- the certification, unless the catalog says otherwise. Only the catalog says which stages there
+-- are, so what depends on all of a stage is null without it.
+with stage as (
+    select
+        item.content_id,
+        certification.content_id as certification_id,
+        item.catalog ->> 'stage' as catalog_stage,
+        coalesce(
+            item.catalog ->> 'stage',
+            case item.type when 'assessment' then 'exam' else 'case_study' end
+        ) as stage
+    from content_item as item
+    join content_item as certification
+        on
+            certification.partner_id = item.partner_id
+            and certification.content_key = item.parent_key
+            and certification.type = 'certification'
+    where item.partner_id = $1 and item.type in ('assessment', 'project')
+),
+required as (
+    select certification_id, stage, count(*) as items
+    from stage
+    where catalog_stage is not null
+    group by certification_id, stage
+),
+attribute as (
     select
         event.group_id,
         event.person_id,
-        coalesce(certification.content_id, event.content_id) as certification_id,
+        event.content_id,
+        coalesce(stage.certification_id, event.content_id) as certification_id,
         event.registration,
         event.at,
         event.statement_id,
         event.kind,
-        content_item.type,
+        coalesce(stage.stage, 'certification') as stage,
         event.kind = 'passed' or (event.kind = 'completed' and event.success) as passed
     from reportable_event as event
     join content_item
         on content_item.partner_id = event.partner_id and content_item.content_id = event.content_id
-    left join content_item as certification
-        on
-            certification.partner_id = content_item.partner_id
-            and certification.content_key = content_item.parent_key
-            and certification.type = 'certification'
+    left join stage on stage.content_id = event.content_id
     where
         event.partner_id = $1
-        and (
-            content_item.type = 'certification'
-            or (content_item.type in ('assessment', 'project')
-                and certification.content_id is not null)
-        )
+        and (content_item.type = 'certification' or stage.content_id is not null)
 ),
 attempted as (
     select
         *,
         coalesce(
             registration::text,
-            (count(*) filter (where kind = 'registered' and type = 'certification') over (
+            (count(*) filter (where kind = 'registered' and stage = 'certification') over (
                 partition by person_id, certification_id, registration order by at, statement_id
             ))::text
         ) as attempt
     from attribute
+),
+passed_stage as (
+    select
+        first_pass.person_id,
+        first_pass.certification_id,
+        first_pass.attempt,
+        first_pass.stage,
+        max(first_pass.at) as at
+    from (
+        select person_id, certification_id, attempt, stage, content_id, min(at) as at
+        from attempted
+        where passed
+        group by person_id, certification_id, attempt, stage, content_id
+    ) as first_pass
+    join required
+        on
+            required.certification_id = first_pass.certification_id
+            and required.stage = first_pass.stage
+    group by
+        first_pass.person_id, first_pass.certification_id, first_pass.attempt, first_pass.stage,
+        required.items
+    having count(*) >= required.items
+),
+done as (
+    select
+        person_id,
+        certification_id,
+        attempt,
+        min(at) filter (where stage = 'assessment') as assessments_at,
+        min(at) filter (where stage = 'coding_challenge') as challenges_at,
+        min(at) filter (where stage = 'exam') as exams_at
+    from passed_stage
+    group by person_id, certification_id, attempt
+),
+stages as (
+    select
+        certification_id,
+        bool_or(stage = 'assessment') as has_assessments,
+        bool_or(stage = 'coding_challenge') as has_challenges,
+        bool_or(stage = 'exam') as has_exams
+    from required
+    group by certification_id
 )
 select
-    max(group_id) as group_id,
-    concat_ws('-', person_id, certification_id, attempt) as user_certification_id,
-    person_id as user_id,
-    certification_id,
-    min(at) filter (where type = 'certification' and kind = 'registered') as registered_at,
-    null::timestamptz as expired_at,
-    null::timestamptz as assessments_passed_at,
-    null::timestamptz as coding_challenge_passed_at,
-    min(at) filter (where type = 'assessment' and kind = 'started') as first_exam_started_at,
-    min(at) filter (where type = 'assessment' and kind = 'completed') as first_exam_completed_at,
-    max(at) filter (where type = 'assessment' and passed) as exam_last_passed_at,
-    null::timestamptz as case_study_ready_at,
-    min(at) filter (where type = 'project' and kind = 'completed') as first_case_study_submitted_at,
-    max(at) filter (where type = 'project' and kind = 'completed') as last_case_study_submitted_at,
-    min(at) filter (where type = 'certification' and kind = 'completed') as certificate_granted_at,
-    null::boolean as is_passed_assessments,
-    null::boolean as is_passed_challenges,
-    null::boolean as is_passed_exams
+    max(attempted.group_id) as group_id,
+    concat_ws('-', attempted.person_id, attempted.certification_id, attempted.attempt)
+        as user_certification_id,
+    attempted.person_id as user_id,
+    attempted.certification_id,
+    min(attempted.at) filter (where stage = 'certification' and kind = 'registered')
+        as registered_at,
+    min(attempted.at) filter (where stage = 'certification' and kind = 'registered')
+        + max((certification.attributes ->> 'valid_days')::integer) * interval '1 day'
+        as expired_at,
+    max(done.assessments_at) as assessments_passed_at,
+    max(done.challenges_at) as coding_challenge_passed_at,
+    min(attempted.at) filter (where stage = 'exam' and kind = 'started') as first_exam_started_at,
+    min(attempted.at) filter (where stage = 'exam' and kind = 'completed')
+        as first_exam_completed_at,
+    max(attempted.at) filter (where stage = 'exam' and passed) as exam_last_passed_at,
+    max(done.exams_at) as case_study_ready_at,
+    min(attempted.at) filter (where stage = 'case_study' and kind = 'completed')
+        as first_case_study_submitted_at,
+    max(attempted.at) filter (where stage = 'case_study' and kind = 'completed')
+        as last_case_study_submitted_at,
+    min(attempted.at) filter (where stage = 'certification' and kind = 'completed')
+        as certificate_granted_at,
+    case when bool_or(stages.has_assessments) then max(done.assessments_at) is not null end
+        as is_passed_assessments,
+    case when bool_or(stages.has_challenges) then max(done.challenges_at) is not null end
+        as is_passed_challenges,
+    case when bool_or(stages.has_exams) then max(done.exams_at) is not null end as is_passed_exams
 from attempted
-group by person_id, certification_id, attempt;
+join content_item as certification
+    on certification.partner_id = $1 and certification.content_id = attempted.certification_id
+left join done
+    on
+        done.person_id = attempted.person_id
+        and done.certification_id = attempted.certification_id
+        and done.attempt = attempted.attempt
+left join stages on stages.certification_id = attempted.certification_id
+group by attempted.person_id, attempted.certification_id, attempted.attempt;
 
 -- name: chapter_fact
 -- Work on chapters per learner and day. A deleted chapter has the id -1, so that a learner can have
@@ -300,7 +377,7 @@ group by
     event.group_id, published.creator_id, event.content_id, event.day, viewer_type;
 
 -- name: track_content_fact
--- The work of learners on each content item of their tracks, over all days.
+-- The work of learners on each content item of the version of their tracks, over all days.
 with enrolled as (
     select
         group_id,
@@ -312,25 +389,42 @@ with enrolled as (
     from reportable_event
     where
         partner_id = $1
-        and content_id in (select content_id from content_item where partner_id = $1
-        and type = 'track')
+        and content_id in (
+            select content_id from content_item where partner_id = $1 and type = 'track'
+        )
     group by group_id, person_id, content_id
+),
+versioned as (
+    select distinct on (enrolled.group_id, enrolled.person_id, enrolled.track_id)
+        enrolled.*,
+        version.track_version_id
+    from enrolled
+    join reported_track_version as version
+        on version.partner_id = $1 and version.track_id = enrolled.track_id
+    order by
+        enrolled.group_id,
+        enrolled.person_id,
+        enrolled.track_id,
+        coalesce(version.published_live_at <= enrolled.started_at, false)
+            and coalesce(enrolled.started_at < version.archived_at, true) desc,
+        version.is_current_version desc nulls last,
+        version.version_number desc
 )
 select
-    enrolled.group_id,
-    enrolled.person_id as user_id,
-    enrolled.track_id as track_version_id,
+    versioned.group_id,
+    versioned.person_id as user_id,
+    versioned.track_version_id,
     concat_ws('-', content_item.type, content_item.content_id) as content_id,
-    enrolled.date_id,
-    enrolled.started_at,
-    enrolled.completed_at,
+    versioned.date_id,
+    versioned.started_at,
+    versioned.completed_at,
     work.xp,
     work.nb_seconds
-from enrolled
-join track_content
-    on track_content.partner_id = $1 and track_content.track_id = enrolled.track_id
+from versioned
+join reported_track_content as part
+    on part.partner_id = $1 and part.track_version_id = versioned.track_version_id
 join content_item
-    on content_item.partner_id = $1 and content_item.content_id = track_content.content_id
+    on content_item.partner_id = $1 and content_item.content_id = part.content_id
 left join lateral (
     select
         sum(coalesce(course_xp, xp)) as xp,
@@ -338,25 +432,54 @@ left join lateral (
     from daily_fact
     where
         partner_id = $1
-        and person_id = enrolled.person_id
-        and content_id = track_content.content_id
+        and person_id = versioned.person_id
+        and content_id = part.content_id
 ) as work on true;
 
 -- name: track_fact
--- Learners on tracks: from their first event on the track until they complete it.
+-- Learners on tracks: from their first event on the track until they complete it. The version is
+-- the one that was live at their start, else the current one.
+with enrolled as (
+    select
+        group_id,
+        person_id,
+        content_id as track_id,
+        min(date_id) as date_id,
+        min(at) as started_at,
+        min(at) filter (where kind = 'completed') as completed_at
+    from reportable_event
+    where
+        partner_id = $1
+        and content_id in (
+            select content_id from content_item where partner_id = $1 and type = 'track'
+        )
+    group by group_id, person_id, content_id
+),
+versioned as (
+    select distinct on (enrolled.group_id, enrolled.person_id, enrolled.track_id)
+        enrolled.*,
+        version.track_version_id
+    from enrolled
+    join reported_track_version as version
+        on version.partner_id = $1 and version.track_id = enrolled.track_id
+    order by
+        enrolled.group_id,
+        enrolled.person_id,
+        enrolled.track_id,
+        coalesce(version.published_live_at <= enrolled.started_at, false)
+            and coalesce(enrolled.started_at < version.archived_at, true) desc,
+        version.is_current_version desc nulls last,
+        version.version_number desc
+)
 select
     group_id,
     person_id as user_id,
-    content_id as track_version_id,
-    min(date_id) as date_id,
-    min(at) as started_at,
-    min(at) filter (where kind = 'completed') as completed_at,
-    not bool_or(kind = 'completed') as is_currently_active
-from reportable_event
-where
-    partner_id = $1
-    and content_id in (select content_id from content_item where partner_id = $1 and type = 'track')
-group by group_id, person_id, content_id;
+    track_version_id,
+    date_id,
+    started_at,
+    completed_at,
+    completed_at is null as is_currently_active
+from versioned;
 
 -- name: workspace_fact
 -- Workspaces that have a creator, and their history.

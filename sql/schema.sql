@@ -444,6 +444,10 @@ create table content_item (
     track_content_id text,
     -- The course that the item is a part of; facts of the course include it.
     course_id integer,
+    -- The parent that statements have; counts only while the catalog has none.
+    extracted_parent_key bigint,
+    -- The columns of its row in the catalog, which take precedence; null: in no catalog.
+    catalog jsonb,
     primary key (partner_id, content_id)
 );
 create unique index content_item_by_key on content_item (partner_id, content_key);
@@ -1005,3 +1009,87 @@ create table idempotency_key (
     response_jwe text not null default '',
     primary key (email, key)
 );
+
+-- Versions of tracks in the catalog. A track without versions is a version with its own id.
+create table track_version (
+    published_live_at timestamptz,
+    archived_at timestamptz,
+    xp double precision,
+    partner_id integer not null,
+    track_version_id integer not null,
+    track_id integer not null,
+    version_number integer not null,
+    -- Null: the newest version that is not archived is.
+    is_current_version boolean,
+    title text,
+    short_description text,
+    primary key (partner_id, track_version_id)
+);
+create unique index track_version_by_number on track_version (partner_id, track_id, version_number);
+
+-- The content items of tracks in the catalog; version 0 is a track without versions.
+create table catalog_track_content (
+    partner_id integer not null,
+    track_id integer not null,
+    version_number integer not null,
+    content_id integer not null,
+    position integer,
+    primary key (partner_id, track_id, version_number, content_id)
+);
+
+-- The versions of all tracks; columns that a version lacks are those of its track.
+create view reported_track_version as
+select track_version.partner_id,
+    track_version.track_version_id,
+    track_version.track_id,
+    track_version.version_number,
+    track_version.title,
+    track_version.short_description,
+    track_version.xp,
+    track_version.published_live_at,
+    track_version.archived_at,
+    coalesce(track_version.is_current_version, track_version.track_version_id =
+        first_value(track_version.track_version_id) over (partition by track_version.partner_id,
+        track_version.track_id order by track_version.is_current_version desc nulls last,
+        (track_version.archived_at is not null), track_version.version_number desc)) as
+        is_current_version
+   from track_version
+union all
+ select content_item.partner_id,
+    content_item.content_id as track_version_id,
+    content_item.content_id as track_id,
+    null::integer as version_number,
+    null::text as title,
+    null::text as short_description,
+    null::double precision as xp,
+    null::timestamptz as published_live_at,
+    null::timestamptz as archived_at,
+    null::boolean as is_current_version
+   from content_item
+  where content_item.type = 'track' and not (exists ( select
+           from track_version
+          where track_version.partner_id = content_item.partner_id and track_version.track_id =
+        content_item.content_id));
+
+-- The content items of versions of tracks: of the catalog, or else those worked on in the track.
+create view reported_track_content as
+select version.partner_id,
+    version.track_version_id,
+    version.track_id,
+    part.content_id,
+    part."position"
+   from reported_track_version version
+     join catalog_track_content part on part.partner_id = version.partner_id and part.track_id =
+        version.track_id and part.version_number = coalesce(version.version_number, 0)
+union all
+ select version.partner_id,
+    version.track_version_id,
+    version.track_id,
+    part.content_id,
+    part."position"
+   from reported_track_version version
+     join track_content part on part.partner_id = version.partner_id and part.track_id =
+        version.track_id
+  where version.is_current_version is not false and not (exists ( select
+           from catalog_track_content catalog
+          where catalog.partner_id = part.partner_id and catalog.track_id = part.track_id));

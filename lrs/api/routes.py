@@ -7,6 +7,7 @@ import sys
 from starlette.routing import Route
 
 from lrs.api import (
+    catalog_import,
     content_items,
     health,
     learner_records,
@@ -114,6 +115,7 @@ ROUTES: list[Route] = [
     EncodedPathRoute(_PARTNER + _LEARNER + "/rename", learners.rename_learner, methods=["POST"]),
     EncodedPathRoute(_PARTNER + _LEARNER + "/restore", learners.restore_learner, methods=["POST"]),
     Route(_PARTNER + "/contents", content_items.get_contents),
+    Route(_PARTNER + "/contents/imports", catalog_import.post_import, methods=["POST"]),
     EncodedPathRoute(_PARTNER + _CONTENT, content_items.delete_content, methods=["DELETE"]),
     EncodedPathRoute(
         _PARTNER + _CONTENT + "/restore", content_items.restore_content, methods=["POST"]

@@ -1,11 +1,17 @@
-"""`lrs content`: list, deletion and restoration of content items."""
+"""`lrs content`: catalog import, list, deletion and restoration of content items."""
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import click
 
+from lrs import bootstrap
+from lrs.catalog import importer, rows
+from lrs.catalog.plan import CatalogPlan, RowOutcome
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
     DATABASE,
@@ -15,6 +21,7 @@ from lrs.cli.options import (
     setting_options,
 )
 from lrs.cli.output import echo
+from lrs.cli.table_options import read_file, read_table_options, table_options
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports import content_items, identifiers
 from lrs.reports.content_items import ContentItem
@@ -26,7 +33,46 @@ _PAGE_SIZE = 1000
 
 @click.group()
 def content() -> None:
-    """List, delete and restore content items."""
+    """Import a catalog; list, delete and restore content items."""
+
+
+@content.command("import")
+@partner_argument
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--preview", is_flag=True, help="Dry run: show the outcome of each row.")
+@table_options
+@setting_options(*DATABASE, "vocabulary_path")
+def content_import(partner_name: str, file: Path, preview: bool, **options: Any) -> None:
+    """Import a catalog in one transaction: FILE is CSV, NDJSON or a JSON array of rows."""
+    table = rows.read(read_file(file), read_table_options(options))
+    parsed = list(table.rows)
+    for note in table.notes:
+        echo(note, err=True)
+    settings = load_settings(options)
+    vocabulary = bootstrap.load_configured_vocabulary(settings)
+
+    async def run(database: Database) -> CatalogPlan:
+        partner = await registry.get_partner(database, partner_name)
+        arguments = (
+            PartnerLock(database.writers),
+            partner.partner_id,
+            partner.home_page,
+            parsed,
+        )
+        if preview:
+            return await importer.preview_import(*arguments)
+        return await importer.import_rows(*arguments, vocabulary)
+
+    plan = run_with_database(settings, run)
+    for outcome in plan.outcomes if preview else plan.refused:
+        if outcome.kind != "unchanged":
+            echo(*_outcome_columns(outcome), err=outcome.kind == "refused")
+    counts = Counter(outcome.kind for outcome in plan.outcomes)
+    summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    echo(f"{len(plan.outcomes)} rows: {summary}" if counts else "no rows")
+    if plan.refused:
+        echo("No row was imported: at least one is invalid.", err=True)
+        sys.exit(1)
 
 
 @content.command("list")
@@ -86,3 +132,12 @@ def _set_deleted(
 def _columns(item: ContentItem) -> tuple[object, ...]:
     state = f"deleted {format_day(item.deleted_at)}" if item.deleted_at else "active"
     return item.content_id, item.activity_id, item.type or "", state, item.title or ""
+
+
+def _outcome_columns(outcome: RowOutcome) -> list[str]:
+    row = outcome.row
+    name = row.values.get("content") or row.values.get("track") or ""
+    errors = [f"{item.pointer[1:]}: {item.detail}".lstrip(": ") for item in outcome.violations]
+    details = "; ".join(errors) or ", ".join(outcome.changes)
+    columns = [str(row.location), row.kind, str(name), outcome.kind]
+    return [*columns, details] if details else columns

@@ -1,15 +1,19 @@
-"""`lrs people list`, `merge`, `detach`, `rename`, `delete` and `restore`."""
+"""`lrs people list`, `merge`, `detach`, `rename`, `delete`, `restore`; `lrs content import`."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 from click.testing import Result
 
 from lrs.api.services import Services
 from lrs.auth import scopes
+from lrs.catalog.rows import KINDS, ROWS
+from tests.support.files import DOCS
 from tests.support.partners import new_partner
 from tests.support.people_import import ADA, complete_content, import_rows, user
 
@@ -47,3 +51,29 @@ async def test_learners_are_listed_and_changed(
     assert (await output("restore", ADA)).endswith(": 1 identifiers, 1 events\n")
     refusal = await asyncio.to_thread(run, "people", "rename", operator.name, "nobody", "x")
     assert (refusal.exit_code, "Learner not found" in refusal.stderr) == (1, True)
+
+
+async def test_documented_catalog_is_imported(
+    services: Services, http: httpx.AsyncClient, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    operator = await new_partner(services, http, frozenset({scopes.ADMIN}))
+    document = (DOCS / "catalog.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"```csv\n(.*?)```", document, re.DOTALL)
+    file = tmp_path / "catalog.csv"
+    file.write_text(table, encoding="utf-8")
+
+    async def output(*options: str) -> Result:
+        arguments = ("content", "import", operator.name, str(file), *options)
+        return await asyncio.to_thread(run, *arguments)
+
+    preview = await output("--preview")
+    assert preview.stdout.startswith("line 2\tcourse\thttp://datacamp.com/course/123\tadded\n")
+    assert (await output()).stdout == "6 rows: 6 added\n"
+    assert (await output()).stdout == "6 rows: 6 unchanged\n"
+    for kind in KINDS:
+        (columns,) = re.findall(rf"^\| `{kind}` \| (.*?) \|$", document, re.MULTILINE)
+        assert ("type", *re.findall(r"`(\w+)`", columns)) == ROWS.columns(kind)
+    file.write_text('{"type": "chapter", "content": "c", "course": "nothing"}', encoding="utf-8")
+    refusal = await output()
+    assert (refusal.exit_code, refusal.stdout) == (1, "1 rows: 1 refused\n")
+    assert "line 1\tchapter\tc\trefused\tcourse: expected a stored course" in refusal.stderr

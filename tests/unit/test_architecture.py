@@ -30,6 +30,7 @@ LAYERS = (
     {"auth"},
     {"ingest"},
     {"people"},
+    {"catalog"},
     {"imports"},
     {"reports"},
     {"projection"},
