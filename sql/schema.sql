@@ -995,7 +995,7 @@ create table callback_token (
     course_id text not null,
     primary key (partner_id, token_id)
 );
-create index callback_token_by_tool on callback_token (partner_id, tool, issued_at);
+create index callback_token_by_tool on callback_token (tool, partner_id, issued_at);
 
 -- Responses of the admin API by Idempotency-Key, so that a repeated request returns the same. Kept
 -- for a day.
