@@ -66,8 +66,8 @@ async def test_body_that_expands_beyond_the_limit_returns_413(
         encoder: Any = zlib.compressobj(wbits=31)
     else:
         encoder = zstandard.ZstdCompressor().compressobj()
-    bomb = b"".join([*(encoder.compress(MIB) for _ in range(200)), encoder.flush()])
-    assert len(bomb) < 300_000
+    bomb = b"".join([*(encoder.compress(MIB) for _ in range(20)), encoder.flush()])
+    assert len(bomb) < 30_000
     answer = await post(partner, interface, bomb, {"Content-Encoding": coding})
     check(answer)
     assert (answer.status_code, answer.json()["code"]) == (413, "too-large")

@@ -143,6 +143,7 @@ def strings(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
+@pytest.mark.slow
 def test_no_other_module_names_sections() -> None:
     """A section of one version in a module would be the answer to requests of the other one too."""
     for path in (ROOT / "lrs").rglob("*.py"):
