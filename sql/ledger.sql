@@ -373,8 +373,8 @@ join intake_count as recent on recent.partner_id = partner.partner_id and recent
 group by partner.partner_id;
 
 -- name: list_partner_settings
--- For the alarms: the settings of every partner.
-select partner_id, name, settings from partner order by partner_id;
+-- For the alarms: the settings of every partner that is not disabled.
+select partner_id, name, settings from partner where disabled_at is null order by partner_id;
 
 -- name: claim_alarm_evaluation
 -- One worker of all servers judges the alarms, unless one did $1 seconds ago. No row: another does.

@@ -30,7 +30,7 @@ _SOURCES = {
 }
 """The interfaces that receive items, by route."""
 
-_PARTNER_PATH = re.compile("/v1/partners/([^/]{1,63})(?:/|$)")
+_PARTNER_PATH = re.compile("/v1/partners/([A-Za-z0-9][A-Za-z0-9._-]{0,62})(?:/|$)")
 _CALLBACK_PATH = re.compile("/api/lti/v1/(?:xapi|caliper)/([^/]{1,4096})")
 
 
@@ -64,9 +64,17 @@ def _add_refused_request(
     )
     if error.status in _REFUSED_REQUESTS:
         outcome = "too_large" if error.status == 413 else "invalid"
-        ledger.refuse(origin, outcome, error, record.body, size=record.body_size)
+        size = record.body_size or _declared_size(scope)
+        ledger.refuse(origin, outcome, error, record.body, size=size)
     elif error.code == "rate-limit-exceeded":
         ledger.count(origin, "limited", 1, record.body_size, (error.code, ""))
+
+
+def _declared_size(scope: Scope) -> int:
+    """The size of a body that was not read."""
+    declared = request_parsing.header(scope, b"content-length") or ""
+    is_number = declared.isascii() and declared.isdigit() and len(declared) < 10
+    return int(declared) if is_number else 0
 
 
 def _is_dry_run(scope: Scope) -> bool:
@@ -83,13 +91,12 @@ def _attempt(scope: Scope, status: int, record: RequestRecord) -> Attempt:
     path: str = scope["path"]
     error = record.error
     partner = record.partner or None
+    key = _tried_key(scope, record)
     launch = None
-    if callback := _CALLBACK_PATH.match(path):
-        launch = canvas_launches.parse_token(callback[1])
+    if record.named_partner is None and (callback := _CALLBACK_PATH.match(path)):
+        launch = canvas_launches.parse_token(callback[1])  # a forged token of an earlier version
     if launch:
-        key: str | None = f"tool {launch.tool}"
-    else:
-        key = _tried_key(scope, record)
+        key = f"tool {launch.tool}"
     named = _PARTNER_PATH.match(path)
     reason = (error.reason or error.detail) if error else ""
     return Attempt(
@@ -102,7 +109,8 @@ def _attempt(scope: Scope, status: int, record: RequestRecord) -> Attempt:
         address=(scope.get("client") or ("",))[0],
         request_id=logs.request_id.get() or "",
         partner=partner,
-        named_partner=launch.partner if launch else named[1] if named else None,
+        named_partner=record.named_partner
+        or (launch.partner if launch else named[1] if named else None),
     )
 
 

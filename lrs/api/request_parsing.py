@@ -33,8 +33,8 @@ FORM = "application/x-www-form-urlencoded"
 # Some clients send the charset as Content-Encoding.
 _NO_ENCODING = frozenset({"identity", "utf-8", "utf8"})
 
-MAX_RECORDED_BYTES = 16_384
-"""A body up to this size is kept for the ledger until the request ends."""
+_MAX_RECORDED_BYTES = 16_384
+"""The beginning of a body that the ledger gets if the request as a whole is refused."""
 
 _VERSIONS = re.compile(r"([12])\.0(\.[0-9]+)?")
 _DIGITS = re.compile("[0-9]{1,18}")
@@ -161,12 +161,8 @@ async def read_body(request: Request, limit: int, codings: Collection[str] = ())
         if size > limit:
             raise too_large(limit)
     time_limit.restart(request.scope)
-    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    record = record_of(request.scope)
-    record.body_size = size
-    if size <= MAX_RECORDED_BYTES:
-        record.body = body
-    return body
+    record_of(request.scope).body_size = size
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def body_chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
@@ -227,5 +223,7 @@ def too_large(limit: int) -> TooLarge:
 
 def split_items(request: Request, text: bytes) -> tuple[list[bytes], bool]:
     """The items of a JSON text, and whether it is a batch. Raises BadRequest and TooLarge."""
+    record = record_of(request.scope)
+    record.body, record.body_size = text[:_MAX_RECORDED_BYTES], len(text)
     with stage("parse"):
         return strict_json.split_batch(text, services(request).settings.max_batch_items)

@@ -20,7 +20,8 @@ class RequestRecord:
     """The record of one request, in `scope["record"]`.
 
     `partner` and `key` are authenticated, or empty. `tried_key` is the key that a failed
-    authentication named, if it is not in the Authorization header. `body` is kept if it is small.
+    authentication named, if it is not in the Authorization header; `named_partner` the partner, if
+    it is not in the path. `body` is the beginning of a body with items.
     """
 
     __slots__ = (
@@ -29,6 +30,7 @@ class RequestRecord:
         "error",
         "keeps_items",
         "key",
+        "named_partner",
         "outcomes",
         "partner",
         "partner_id",
@@ -41,6 +43,7 @@ class RequestRecord:
         self.key = ""
         self.keeps_items = True
         self.tried_key: str | None = None
+        self.named_partner: str | None = None
         self.error: LRSError | None = None
         self.outcomes: Sequence[Outcome] = ()
         self.body: bytes | None = None

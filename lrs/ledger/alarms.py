@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,8 +20,9 @@ from lrs import __version__
 from lrs.ledger import silence
 from lrs.observability import metrics
 from lrs.store import alarms as store
-from lrs.store import intake_lists, partner_settings
+from lrs.store import intake_lists
 from lrs.store.alarms import Notification, RefusalRate
+from lrs.store.intake_lists import LastStatement
 from lrs.store.partner_settings import PartnerSettings
 from lrs.store.postgres import Database
 
@@ -55,6 +56,9 @@ class Judgement:
 
     def details(self) -> str:
         return orjson.dumps({"text": self.text, **self.numbers}).decode()
+
+
+_DISABLED = Judgement(False, "The partner is disabled.", {})
 
 
 class Alarms:
@@ -100,16 +104,28 @@ class Alarms:
         hour = now.replace(minute=0, second=0, microsecond=0)
         rates = await store.list_refusal_rates(self._database, hour - timedelta(hours=1))
         for row in await intake_lists.list_last_statements(self._database, None):
-            _, settings = partners.get(row.partner_id, ("", partner_settings.DEFAULTS))
-            judgements = {
-                SILENCE: judge_silence(
-                    self._hours.get(row.partner_id, []), row.stored, now, settings
-                ),
-                REFUSALS: judge_refusals(rates.get(row.partner_id, RefusalRate(0, 0)), settings),
-            }
+            judgements = self._judge(row, partners.get(row.partner_id), rates, now)
             for kind, judgement in judgements.items():
                 if judgement.firing != firing.get((row.partner_id, kind), False):
                     await self._change(row.partner_id, row.name, kind, judgement)
+
+    def _judge(
+        self,
+        row: LastStatement,
+        partner: tuple[str, PartnerSettings] | None,
+        rates: Mapping[int, RefusalRate],
+        now: datetime,
+    ) -> dict[str, Judgement]:
+        """The alarms of a partner by kind; none fires for a disabled one."""
+        if partner is None:
+            return dict.fromkeys((SILENCE, REFUSALS), _DISABLED)
+        _, settings = partner
+        hours = self._hours.get(row.partner_id, [])
+        rate = rates.get(row.partner_id, RefusalRate(0, 0))
+        return {
+            SILENCE: judge_silence(hours, row.stored, now, settings),
+            REFUSALS: judge_refusals(rate, settings),
+        }
 
     async def _refresh_hours(self, partner_ids: Sequence[int], now: datetime) -> None:
         """Reads the habits of all partners again, once an hour."""

@@ -6,6 +6,7 @@ Reasons and organizations come from clients: beyond a number per hour they are c
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -88,11 +89,18 @@ class Counters:
 
     def __init__(self) -> None:
         self._counts: dict[IntakeKey, list[float]] = {}
+        self._keys: Counter[int] = Counter()
 
     def add(self, key: IntakeKey, items: int, size: int, at: float) -> None:
         """Adds items of `size` bytes that arrived at `at`, in seconds since 1970."""
         count = self._counts.get(key)
+        if count is None and self._keys[key.partner_id] >= MAX_ROWS:  # during an outage
+            key = key._replace(
+                pointer=OTHER if key.code else "", organization=OTHER if key.organization else ""
+            )
+            count = self._counts.get(key)
         if count is None:
+            self._keys[key.partner_id] += 1
             count = self._counts[key] = [0, 0, 0.0]
         count[0] += items
         count[1] += size
@@ -101,6 +109,7 @@ class Counters:
     def take(self) -> list[IntakeCount]:
         """Removes and returns the counts."""
         taken, self._counts = self._counts, {}
+        self._keys.clear()
         return [
             IntakeCount(key, int(items), int(size), datetime.fromtimestamp(at, UTC))
             for key, (items, size, at) in taken.items()

@@ -84,9 +84,13 @@ class _PartnerBuffer:
 
 
 class RefusalBuffer:
-    """The refusals that one worker has not written yet; `max_item_bytes` 0 keeps no items."""
+    """The refusals that one worker has not written yet; `max_item_bytes` 0 keeps no items.
 
-    def __init__(self, max_item_bytes: int) -> None:
+    Unless `is_enabled`, it keeps nothing.
+    """
+
+    def __init__(self, max_item_bytes: int, *, is_enabled: bool = True) -> None:
+        self._is_enabled = is_enabled
         self._max_item_bytes = max_item_bytes
         self._partners: dict[int, _PartnerBuffer] = {}
         self._bytes = 0
@@ -111,7 +115,7 @@ class RefusalBuffer:
 
         `at` is in seconds since 1970.
         """
-        if not self._is_sampled(origin.partner_id, reason, int(at)):
+        if not self._is_enabled or not self._is_sampled(origin.partner_id, reason, int(at)):
             return
         buffer = self._partners.setdefault(origin.partner_id, _PartnerBuffer([]))
         kept = None

@@ -33,6 +33,7 @@ _log = logging.getLogger("lrs.ledger")
 _WRITE_INTERVAL_SECONDS = 2.0
 _SWEEP_INTERVAL_SECONDS = 10.0
 _CLEANUP_INTERVAL_SECONDS = 60.0
+_OLD_COUNTS_INTERVAL_SECONDS = 86_400.0
 _CLOSE_TIMEOUT_SECONDS = 2.0
 _PAGE_SIZE = 5000
 _COUNTS_TTL = timedelta(days=400)
@@ -63,7 +64,7 @@ class Ledger:
         self._watermark_reader = watermark_reader
         self._clock = clock
         self._counters = Counters()
-        self._refusals = RefusalBuffer(max_item_bytes)
+        self._refusals = RefusalBuffer(max_item_bytes, is_enabled=max_refusals > 0)
         self._last_used: dict[UseKey, float] = {}
         self._last_refused: dict[UseKey, float] = {}
         self._changed: set[int] = set()
@@ -72,6 +73,7 @@ class Ledger:
         self._max_refusals = max_refusals
         self._refusal_ttl_seconds = refusal_ttl_seconds
         self._lock = asyncio.Lock()
+        self._count_lock = asyncio.Lock()
 
     def now(self) -> float:
         """The time, in seconds since 1970."""
@@ -143,6 +145,7 @@ class Ledger:
             await _attempt("write the use of credentials", self._write_uses)
             await _attempt("write refusals", self._write_refusals)
             await _attempt("write attempts", lambda: self.attempts.write(self._database))
+        if not self._count_lock.locked():  # the first count of many statements takes minutes
             await _attempt("count statements", self._count_changed)
 
     async def write_refusals(self, partner_id: int) -> None:
@@ -154,9 +157,8 @@ class Ledger:
 
     async def sweep(self) -> None:
         """Counts statements that another process has stored and not counted."""
-        async with self._lock:
-            self._changed.update(await intake.list_uncounted(self._database))
-            await self._count_changed()
+        self._changed.update(await intake.list_uncounted(self._database))
+        await self._count_changed()
 
     async def _write_counts(self) -> None:
         if counts := self._counters.take():
@@ -199,6 +201,10 @@ class Ledger:
             )
 
     async def _count_changed(self) -> None:
+        async with self._count_lock:
+            await self._count_partners()
+
+    async def _count_partners(self) -> None:
         changed, self._changed = self._changed, set()
         while changed:
             partner_id = changed.pop()
@@ -213,13 +219,19 @@ class Ledger:
         names = self._authority_names.setdefault(partner_id, {})
         counted = _PAGE_SIZE
         while counted == _PAGE_SIZE:
+            began = time.perf_counter()
             counted = await intake.count_statements(
                 self._database, partner_id, watermark, names, limit_names, page_size=_PAGE_SIZE
             )
+            if counted == _PAGE_SIZE:  # many statements: leave half of the time to requests
+                await asyncio.sleep(time.perf_counter() - began)
 
     async def remove_expired(self) -> None:
-        """Removes refusals and counts of refused items that are too old."""
+        """Removes refusals that are too old."""
         await remove_expired(self._database, self._refusal_ttl_seconds)
+
+    async def remove_old_counts(self) -> None:
+        """Removes counts of refused items that are more than 400 days old."""
         before = datetime.now(UTC) - _COUNTS_TTL
         await intake.delete_old_counts(self._database, before, _MAX_DELETED_COUNTS)
 
@@ -240,6 +252,7 @@ async def open_ledger(
         asyncio.create_task(repeat(ledger.write, _WRITE_INTERVAL_SECONDS)),
         asyncio.create_task(repeat(ledger.sweep, _SWEEP_INTERVAL_SECONDS)),
         asyncio.create_task(repeat(ledger.remove_expired, _CLEANUP_INTERVAL_SECONDS)),
+        asyncio.create_task(repeat(ledger.remove_old_counts, _OLD_COUNTS_INTERVAL_SECONDS)),
     ]
     try:
         yield ledger

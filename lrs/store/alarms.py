@@ -56,7 +56,7 @@ async def claim_evaluation(database: Database, interval_seconds: float) -> bool:
 
 
 async def list_settings(database: Database) -> dict[int, tuple[str, PartnerSettings]]:
-    """Name and settings of every partner, by id."""
+    """Name and settings of every partner that is not disabled, by id."""
     with translate_errors():
         rows = await database.readers.fetch(resources.query("list_partner_settings"))
     return {

@@ -18,6 +18,7 @@ from lrs.observability import metrics
 from lrs.store import alarms as store
 from lrs.store import registry
 from lrs.store.partner_settings import PartnerSettings
+from tests.support.ledger import write_ledger
 from tests.support.partners import Partner
 from tests.support.statements import statement
 
@@ -104,7 +105,7 @@ async def test_silence_fires_and_is_resolved_by_the_next_statement(
 
 async def test_refusal_rate_fires(services: Services, partner: Partner, webhook: Webhook) -> None:
     await partner.send([statement(), *[{**statement(), "verb": 1}] * 12])
-    await services.ledger.write()
+    await write_ledger(services)
     await alarms(services, webhook).run_once()
     (message,) = webhook.of(partner)
     assert (message["alarm"], message["state"]) == ("refusals", "firing")
@@ -174,6 +175,18 @@ async def test_one_worker_in_an_interval_judges(
     claims = [await store.claim_evaluation(services.database, 25) for _ in range(3)]
     assert sum(claims) <= 1  # the server of the other tests may be first
     assert await store.claim_evaluation(services.database, 0)
+
+
+async def test_alarm_of_a_disabled_partner_is_resolved(
+    services: Services, partner: Partner, connection: asyncpg.Connection, webhook: Webhook
+) -> None:
+    await silent(services, partner)
+    await alarms(services, webhook).run_once()
+    await connection.execute(
+        "update partner set disabled_at = now() where partner_id = $1", partner.partner_id
+    )
+    await alarms(services, webhook).run_once()
+    assert [item["state"] for item in webhook.of(partner)] == ["firing", "resolved"]
 
 
 async def test_alarm_that_is_resolved_before_it_was_sent_is_not_sent(

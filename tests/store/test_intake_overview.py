@@ -10,6 +10,7 @@ from lrs.admin import intake
 from lrs.api.services import Services
 from lrs.auth.operators import Operator
 from lrs.errors import NotFound
+from tests.support.ledger import write_ledger
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
@@ -27,7 +28,7 @@ async def test_overview_has_the_last_hours_of_each_partner(
     known = statement(id=new_id())
     await partner.send([statement(), known, INVALID, INVALID])
     await partner.send(known)
-    await services.ledger.write()
+    await write_ledger(services)
     rows = await intake.overview(services.database, viewer(partner, stranger))
     by_name = {row.partner: row for row in rows}
     own, silent = by_name[partner.name], by_name[stranger.name]
@@ -56,7 +57,7 @@ async def test_reasons_are_counted_also_of_items_that_are_not_kept(
     services: Services, partner: Partner
 ) -> None:
     await partner.send([INVALID] * 150 + [1])
-    await services.ledger.write()
+    await write_ledger(services)
     since = datetime.now(UTC) - timedelta(hours=1)
     rows = await intake.list_reasons(services.database, viewer(), partner.name, since)
     assert [(row.pointer, row.items) for row in rows] == [("/verb", 150), ("", 1)]
@@ -68,7 +69,7 @@ async def test_last_outcomes_continue_without_gap(services: Services, partner: P
     after = datetime.now(UTC) - timedelta(seconds=1)
     for number in range(3):
         await partner.send([statement(id=new_id()), INVALID], organization=f"o{number}")
-        await services.ledger.write()
+        await write_ledger(services)
         through = await services.watermark_reader.read_watermark(partner.partner_id)
         outcomes = await intake.list_last_outcomes(
             services.database, viewer(), partner.name, after=after, through=through

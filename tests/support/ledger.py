@@ -16,9 +16,15 @@ from tests.support.partners import Partner
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+async def write_ledger(services: Services) -> None:
+    """Writes what the worker has; waits for a count of statements that runs already."""
+    await services.ledger.write()
+    await services.ledger.sweep()
+
+
 async def counts(services: Services, partner: Partner) -> list[IntakeCount]:
     """The counts of a partner, after this worker has written what it has."""
-    await services.ledger.write()
+    await write_ledger(services)
     until = datetime.now(UTC) + timedelta(days=1)
     return await intake_lists.list_counts(
         services.database, partner.partner_id, EPOCH, until, 10_000

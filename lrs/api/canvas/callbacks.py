@@ -73,6 +73,9 @@ async def _store(request: Request, parse: ReportParser, *, requires_json: bool) 
     # Before the body is read: without a valid token, 64 KiB of it at most.
     launch = await services.callback_tokens.find_launch(request.path_params["token"])
     if isinstance(launch, Launch):
+        record = record_of(request.scope)
+        record.named_partner = launch.partner
+        record.tried_key = subject_name(launch.tool, is_tool=True)
         admission(request.scope).identify(f"tools/{launch.tool}", launch.partner)
     body = await request_parsing.read_body(request, services.settings.max_xapi_statement_bytes)
     value = _json_value(request, body)

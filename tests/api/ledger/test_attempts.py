@@ -220,3 +220,14 @@ def test_key_is_read_from_the_authorization_header(
 def test_path_is_masked() -> None:
     assert tried_key.mask_text(f"/a/{SECRET}/b") == "/a/0123…/b"
     assert tried_key.mask_text("/v1/partners/acme/statements") == "/v1/partners/acme/statements"
+
+
+@pytest.mark.parametrize("segment", ["%00", "%ED%A0%80", "a%00b", "x" * 100, "..", "%F0%9F%98%80"])
+async def test_unstorable_path_does_not_lose_the_attempts_of_others(
+    services: Services, partner: Partner, segment: str
+) -> None:
+    await partner.http.get(f"/v1/partners/{segment}/statements")
+    await partner.http.get(f"/x/{segment}", headers={"Authorization": "Basic AAA6AAA="})
+    await partner.http.get(f"/api/lti/v1/xapi/{segment}")
+    await basic(partner, partner.key, "wrong")
+    assert len(await attempts(services, partner.partner_id)) == 1

@@ -219,3 +219,12 @@ async def test_counts_that_cannot_be_written_are_kept(
     finally:
         await transaction.rollback()
     assert await outcomes(services, partner) == {"invalid": 1}
+
+
+def test_counts_in_memory_are_bounded_for_a_partner() -> None:
+    collected = counters.Counters()
+    for number in range(counters.MAX_ROWS + 1000):
+        collected.add(key(f"/{number}"), 1, 10, 1e9)
+    taken = collected.take()
+    assert len(taken) == counters.MAX_ROWS + 1
+    assert sum(count.items for count in taken) == counters.MAX_ROWS + 1000

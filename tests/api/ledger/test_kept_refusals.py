@@ -114,6 +114,16 @@ def test_setting_switches_contents_off() -> None:
     assert refusal.item is None
 
 
+async def test_no_refusal_is_kept_with_a_limit_of_zero(
+    services: Services, partner: Partner
+) -> None:
+    ledger = Ledger(services.database, services.watermark_reader, max_refusals=0)
+    ledger.refuse(ORIGIN._replace(partner_id=partner.partner_id), "invalid", ERROR, b"1")
+    await ledger.write()
+    assert await kept(services, partner) == []
+    assert await outcomes(services, partner) == {"invalid": 1}
+
+
 async def test_nul_in_an_item_is_kept(services: Services, partner: Partner) -> None:
     sent = b'{"a\\u0000b":"\\u0000"}'
     await partner.send(sent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from typing import Any
 
@@ -36,6 +37,18 @@ async def test_malformed_body_is_kept_as_a_refused_request(
     assert (refusal.item, refusal.item_index) == (MALFORMED, None)
     assert (refusal.credential, refusal.organization) == (partner.key, "north")
     assert await outcomes(services, partner) == {"invalid": 1}
+
+
+async def test_compressed_body_is_kept_decompressed(services: Services, partner: Partner) -> None:
+    await partner.send(gzip.compress(MALFORMED), headers={"Content-Encoding": "gzip"})
+    (refusal,) = await kept(services, partner)
+    assert (refusal.item, refusal.item_bytes) == (MALFORMED, len(MALFORMED))
+
+
+async def test_large_malformed_body_is_kept_in_part(services: Services, partner: Partner) -> None:
+    await partner.send(b"[" + b" " * 20_000)
+    (refusal,) = await kept(services, partner)
+    assert (len(refusal.item or b""), refusal.item_bytes) == (16_384, 20_001)
 
 
 @pytest.mark.parametrize(
