@@ -211,9 +211,10 @@ where person.partner_id = $1 and person.person_id = item.person_id
 -- Updates the attributes of content items and inserts those that have events. The type in the
 -- definition takes precedence over the type extracted from statements, and that over the default
 -- type; of extracted types, extracted titles, parents and sources the last one wins. Without a
--- title, the item has the default title. What the catalog has takes precedence over all others.
--- Returns the items that are new, or change their type or parent. Update and insert instead of an
--- upsert, because an insert that conflicts would use up an id.
+-- title, the item has the default title. What the catalog has takes precedence over all others. An
+-- alias has no type, and an alias as parent stands for its content item. Returns the items that are
+-- new, or change their type or parent. Update and insert instead of an upsert, because an insert
+-- that conflicts would use up an id.
 with item as (
     select
         item.content_key,
@@ -231,18 +232,19 @@ with item as (
         existing.extracted_type as existing_extracted_type,
         existing.defined_type as existing_defined_type,
         existing.parent_key as existing_parent_key,
+        existing.alias_of,
         coalesce(existing.catalog ->> 'type', item.defined_type) as defined_type,
         coalesce(existing.catalog ->> 'title', item.title) as title,
         coalesce(existing.catalog ->> 'technology', item.technology) as technology,
         coalesce(existing.catalog ->> 'topic', item.topic) as topic,
-        coalesce((existing.catalog ->> 'parent_key')::bigint, item.parent_key) as parent_key,
+        coalesce(parent.content_key, stated.parent_key) as parent_key,
         item.attributes || coalesce(
             existing.catalog - array['type', 'title', 'technology', 'topic', 'parent_key'], '{}'
         ) as attributes,
         coalesce(
             existing.catalog ->> 'type', item.type, item.extracted_type, existing.extracted_type,
             item.default_type
-        ) as reported_type
+        ) as own_type
     from unnest(
         $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::text[], $11::text[], $12::jsonb[], $13::bigint[], $14::text[], $15::text[],
@@ -253,16 +255,39 @@ with item as (
         track_content_id, ordinal
     )
     left join lateral (
-        select content_id, type, extracted_type, defined_type, parent_key, catalog
+        select
+            content_id, alias_of, coalesce(type, alias_type) as type, extracted_type, defined_type,
+            parent_key, extracted_parent_key, catalog
         from content_item
         where partner_id = $1 and content_key = item.content_key
         offset 0
     ) as existing on true
+    cross join lateral (
+        select coalesce(
+            (existing.catalog ->> 'parent_key')::bigint, item.parent_key,
+            existing.extracted_parent_key
+        ) as parent_key
+    ) as stated
+    left join lateral (
+        select content_item.content_key
+        from (
+            select alias_of from content_item
+            where partner_id = $1 and content_key = stated.parent_key and alias_of is not null
+            offset 0
+        ) as alias
+        cross join lateral (
+            select content_key from content_item
+            where partner_id = $1 and content_id = alias.alias_of
+            offset 0
+        ) as content_item
+        offset 0
+    ) as parent on true
 ),
 updated as (
     update content_item
     set
-        type = item.reported_type,
+        type = case when item.alias_of is null then item.own_type end,
+        alias_type = case when item.alias_of is not null then item.own_type end,
         extracted_type = coalesce(item.extracted_type, content_item.extracted_type),
         defined_type = item.defined_type,
         title = coalesce(
@@ -281,12 +306,13 @@ updated as (
     from item
     where content_item.partner_id = $1 and content_item.content_id = item.content_id
         and (
-            content_item.type, content_item.extracted_type, content_item.defined_type,
-            content_item.title, content_item.technology, content_item.topic,
+            coalesce(content_item.type, content_item.alias_type), content_item.extracted_type,
+            content_item.defined_type, content_item.title, content_item.technology,
+            content_item.topic,
             content_item.attributes, content_item.parent_key, content_item.extracted_title,
             content_item.source, content_item.track_content_id, content_item.extracted_parent_key
         ) is distinct from (
-            item.reported_type, coalesce(item.extracted_type, content_item.extracted_type),
+            item.own_type, coalesce(item.extracted_type, content_item.extracted_type),
             item.defined_type,
             coalesce(
                 item.title, item.extracted_title, content_item.extracted_title, item.default_title
@@ -305,7 +331,7 @@ inserted as (
         technology, topic, attributes, parent_key, extracted_parent_key, extracted_title, source,
         track_content_id)
     select
-        $1, item.content_key, item.activity_id, item.reported_type, item.extracted_type,
+        $1, item.content_key, item.activity_id, item.own_type, item.extracted_type,
         item.defined_type, coalesce(item.title, item.extracted_title, item.default_title),
         item.technology, item.topic, item.attributes, item.parent_key, item.extracted_parent_key,
         item.extracted_title, item.source, item.track_content_id
@@ -316,12 +342,12 @@ inserted as (
 select
     item.activity_id,
     item.content_id,
-    item.reported_type as type,
-    item.reported_type is distinct from item.existing_type as type_changes
+    item.own_type as type,
+    item.own_type is distinct from item.existing_type as type_changes
 from item
 where (item.has_events or item.content_id is not null)
     and (
-        item.reported_type, coalesce(item.extracted_type, item.existing_extracted_type),
+        item.own_type, coalesce(item.extracted_type, item.existing_extracted_type),
         item.defined_type, coalesce(item.parent_key, item.existing_parent_key)
     ) is distinct from (
         item.existing_type, item.existing_extracted_type, item.existing_defined_type,
@@ -341,10 +367,10 @@ with recursive item as not materialized (
         parent_key,
         type,
         course_id,
-        coalesce(type in ('chapter', 'exercise'), false) or (
+        alias_of is null and (coalesce(type in ('chapter', 'exercise'), false) or (
             extracted_type is null and (defined_type is null or defined_type <> all($3::text[]))
             and (type is null or type = 'course' or type <> all($3::text[]))
-        ) as is_part
+        )) as is_part
     from content_item
     where partner_id = $1
 ),
@@ -425,27 +451,44 @@ cross join lateral (values (item.content_id), (item.other_id)) as pair (content_
 where pair.content_id is not null;
 
 -- name: list_content_item_ids
--- Content item ids by key.
-select content_key, content_id from content_item
+-- By key, the id of the content item that has the events, and that of the alias if the key is one.
+select
+    content_key,
+    coalesce(alias_of, content_id) as content_id,
+    case when alias_of is not null then content_id end as alias_id
+from content_item
 where partner_id = $1 and content_key = any($2::bigint[]);
 
 -- name: list_content_item_types
 -- The types and courses of all content items, to find what a rebuild changes.
-select content_id, type, course_id from content_item where partner_id = $1;
+select content_id, coalesce(type, alias_type) as type, course_id, activity_id, parent_key
+from content_item
+where partner_id = $1;
 
 -- name: clear_content_items
 -- Clears what a rebuild extracts from statements again.
 update content_item
 set
-    type = catalog ->> 'type',
+    type = case when alias_of is null then catalog ->> 'type' end,
     extracted_type = null,
     defined_type = catalog ->> 'type',
     extracted_title = null,
     source = null,
     track_content_id = null,
     extracted_parent_key = null,
+    alias_type = case when alias_of is not null then catalog ->> 'type' end,
     parent_key = (catalog ->> 'parent_key')::bigint
 where partner_id = $1;
+
+-- name: restore_content_types
+-- The types and parents of content items that no statement has, such as assigned ones.
+update content_item
+set
+    type = case when content_item.alias_of is null then item.type end,
+    alias_type = case when content_item.alias_of is not null then item.type end,
+    parent_key = item.parent_key
+from unnest($2::integer[], $3::text[], $4::bigint[]) as item (content_id, type, parent_key)
+where content_item.partner_id = $1 and content_item.content_id = item.content_id;
 
 -- name: insert_track_contents
 -- Adds content items to the tracks in whose context they were worked on, as far as those are known
@@ -454,7 +497,8 @@ insert into track_content (partner_id, track_id, content_id)
 select $1, track.content_id, content_item.content_id
 from unnest($2::bigint[], $3::bigint[]) as item (content_key, context_key)
 join content_item as track
-    on track.partner_id = $1 and track.content_key = item.context_key and track.type = 'track'
+    on track.partner_id = $1 and track.content_key = item.context_key
+    and coalesce(track.type, track.alias_type) = 'track'
 join content_item on content_item.partner_id = $1 and content_item.content_key = item.content_key
 where track.content_id <> content_item.content_id
 on conflict do nothing;
@@ -495,7 +539,7 @@ where partner_id = $1 and ctid = any(array(
         offset 0
     ) as identifier
     cross join lateral (
-        select content_id from content_item
+        select coalesce(alias_of, content_id) as content_id from content_item
         where partner_id = $1 and content_key = item.content_key
         offset 0
     ) as content_item

@@ -39,12 +39,13 @@ where partner_id = $1 and ctid = any(array(
         extracted.progress, extracted.score, extracted.percentile, extracted.xp,
         extracted.is_cumulative, extracted.success, extracted.is_mobile, extracted.kind,
         extracted.source, extracted.organization, extracted.sequence, extracted.raw_score,
-        extracted.day, extracted.is_organization_inferred
+        extracted.day, extracted.is_organization_inferred, extracted.alias_id
     ) is distinct from (
         existing.at, existing.agent_key, existing.milliseconds, existing.registration,
         existing.progress, existing.score, existing.percentile, existing.xp, existing.is_cumulative,
         existing.success, existing.is_mobile, existing.kind, existing.source, existing.organization,
-        existing.sequence, existing.raw_score, existing.day, existing.is_organization_inferred
+        existing.sequence, existing.raw_score, existing.day, existing.is_organization_inferred,
+        existing.alias_id
     )
 ));
 
@@ -53,14 +54,14 @@ where partner_id = $1 and ctid = any(array(
 insert into learning_event
     (at, agent_key, milliseconds, partner_id, person_id, content_id, statement_id, registration,
     progress, score, percentile, xp, is_cumulative, success, is_mobile, kind, source, organization,
-    sequence, raw_score, day, is_organization_inferred)
+    sequence, raw_score, day, is_organization_inferred, alias_id)
 select
     extracted.at, extracted.agent_key, extracted.milliseconds, extracted.partner_id,
     extracted.person_id, extracted.content_id, extracted.statement_id, extracted.registration,
     extracted.progress, extracted.score, extracted.percentile, extracted.xp,
     extracted.is_cumulative, extracted.success, extracted.is_mobile, extracted.kind,
     extracted.source, extracted.organization, extracted.sequence, extracted.raw_score,
-    extracted.day, extracted.is_organization_inferred
+    extracted.day, extracted.is_organization_inferred, extracted.alias_id
 from (
     select * from extracted_event where person_id between $2 and $3
 ) as extracted

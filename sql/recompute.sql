@@ -68,7 +68,7 @@ event as (
         as content_item (content_id, course_id)
     cross join lateral (
         select
-            person_id, content_id, organization, kind, source, at, sequence, statement_id,
+            person_id, content_id, alias_id, organization, kind, source, at, sequence, statement_id,
             registration, milliseconds, is_cumulative, progress, score, raw_score, percentile, xp,
             success, is_mobile, coalesce(day, (at at time zone 'UTC')::date) as day
         from learning_event
@@ -92,6 +92,7 @@ total as (
             person_id,
             content_id,
             organization,
+            alias_id,
             at,
             min(day) as day,
             bool_and(is_member) as is_member,
@@ -100,9 +101,9 @@ total as (
             bool_or(kind = 'completed') as completes
         from event
         where is_cumulative
-        group by person_id, content_id, organization, at
+        group by person_id, content_id, organization, alias_id, at
     ) as simultaneous
-    window work as (partition by person_id, content_id, organization order by at)
+    window work as (partition by person_id, content_id, organization, alias_id order by at)
 ),
 -- The first total of an epoch that falls opens an attempt, whose totals begin anew.
 fall as (
@@ -113,13 +114,13 @@ fall as (
         starts_before = lag(starts_before) over work as is_unstarted
     from total
     where milliseconds is not null
-    window work as (partition by person_id, content_id, organization order by at)
+    window work as (partition by person_id, content_id, organization, alias_id order by at)
 ),
 opening as (
     select
         *,
         coalesce(falls, false) and epoch > first_epoch and count(*) filter (where falls) over (
-            partition by person_id, content_id, organization, epoch order by at
+            partition by person_id, content_id, organization, alias_id, epoch order by at
         ) = 1 as opens
     from fall
 ),
@@ -127,7 +128,7 @@ attempt as (
     select
         *,
         count(*) filter (where opens) over (
-            partition by person_id, content_id, organization order by at
+            partition by person_id, content_id, organization, alias_id order by at
         ) as attempt
     from opening
 ),
@@ -140,7 +141,7 @@ gain as (
         is_member,
         opens and is_unstarted as is_unstarted_attempt,
         greatest(milliseconds - coalesce(max(milliseconds) over (
-            partition by person_id, content_id, organization, attempt order by at
+            partition by person_id, content_id, organization, alias_id, attempt order by at
             rows between unbounded preceding and 1 preceding
         ), 0), 0) as milliseconds
     from attempt

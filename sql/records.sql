@@ -89,12 +89,15 @@ with item as materialized (
         select content_item.content_id, key.ordinal
         from unnest($2::bigint[]) with ordinality as key (content_key, ordinal)
         cross join lateral (
-            select content_id from content_item where partner_id = $1
-                and content_key = key.content_key
+            select coalesce(alias_of, content_id) as content_id
+            from content_item
+            where partner_id = $1 and content_key = key.content_key
             offset 0
         ) as content_item
         union all
-        select $3::integer, 100
+        select coalesce(alias_of, content_id), 100
+        from content_item
+        where partner_id = $1 and content_id = $3::integer
     ) as candidate
     cross join lateral (
         select * from content_item where partner_id = $1 and content_id = candidate.content_id
@@ -142,21 +145,24 @@ left join lateral (
 order by record.organization, record.person_id;
 
 -- name: find_content_item
--- The content item with the first of the keys $2, or else with the id $3.
+-- The content item with the first of the keys $2, or else with the id $3; of an alias its content
+-- item.
 select content_id
 from (
-    select content_item.content_id, key.ordinal
+    select coalesce(content_item.alias_of, content_item.content_id) as content_id, key.ordinal
     from unnest($2::bigint[]) with ordinality as key (content_key, ordinal)
     join content_item on content_item.partner_id = $1 and content_item.content_key = key.content_key
     union all
-    select content_id, 100 from content_item where partner_id = $1 and content_id = $3
+    select coalesce(alias_of, content_id), 100
+    from content_item
+    where partner_id = $1 and content_id = $3
 ) as candidate
 order by ordinal
 limit 1;
 
 -- name: list_content_items
 -- A page of content items after the id $2, optionally only deleted ($3) or not deleted ones.
-select content_id, activity_id, type, title, deleted_at
+select content_id, activity_id, type, title, deleted_at, alias_of
 from content_item
 where partner_id = $1 and content_id > $2
     and ($3::boolean is null or (deleted_at is not null) = $3)

@@ -26,7 +26,7 @@ from content_item as item
 join partner on partner.partner_id = item.partner_id
 left join content_item as parent
     on parent.partner_id = item.partner_id and parent.content_key = item.parent_key
-where item.partner_id = $1;
+where item.partner_id = $1 and item.alias_of is null;
 
 -- name: content_fact
 -- Work on content items of all types per learner, organization and day, also on days outside

@@ -448,6 +448,10 @@ create table content_item (
     extracted_parent_key bigint,
     -- The columns of its row in the catalog, which take precedence; null: in no catalog.
     catalog jsonb,
+    -- The content item that has the events of this one; its own type is null then.
+    alias_of integer,
+    -- Of an alias: the type that it would have.
+    alias_type text,
     primary key (partner_id, content_id)
 );
 create unique index content_item_by_key on content_item (partner_id, content_key);
@@ -457,6 +461,7 @@ create index content_item_by_course on content_item (partner_id, course_id)
     where course_id is not null;
 create index content_item_without_table on content_item (partner_id, content_id)
     where reported_type(type) is null;
+create index content_item_by_alias on content_item (partner_id, alias_of) where alias_of is not null;
 
 -- The content items of tracks.
 create table track_content (
@@ -497,6 +502,8 @@ create table learning_event (
     day date,
     -- Whether the organization comes from memberships, because the statement has none.
     is_organization_inferred boolean not null default false,
+    -- The content item in the statement, if that is an alias of content_id; else null.
+    alias_id integer,
     primary key (partner_id, person_id, content_id, statement_id)
 );
 create index learning_event_by_content_item on learning_event (partner_id, content_id);
@@ -1076,20 +1083,30 @@ create view reported_track_content as
 select version.partner_id,
     version.track_version_id,
     version.track_id,
-    part.content_id,
-    part."position"
+    coalesce(item.alias_of, item.content_id) as content_id,
+    min(part."position") as "position"
    from reported_track_version version
      join catalog_track_content part on part.partner_id = version.partner_id and part.track_id =
         version.track_id and part.version_number = coalesce(version.version_number, 0)
+     join content_item item on item.partner_id = part.partner_id and item.content_id =
+        part.content_id
+  group by version.partner_id, version.track_version_id, version.track_id,
+        (coalesce(item.alias_of, item.content_id))
 union all
  select version.partner_id,
     version.track_version_id,
     version.track_id,
-    part.content_id,
-    part."position"
+    coalesce(item.alias_of, item.content_id) as content_id,
+    min(part."position") as "position"
    from reported_track_version version
-     join track_content part on part.partner_id = version.partner_id and part.track_id =
-        version.track_id
+     join content_item track on track.partner_id = version.partner_id and
+        coalesce(track.alias_of, track.content_id) = version.track_id
+     join track_content part on part.partner_id = track.partner_id and part.track_id =
+        track.content_id
+     join content_item item on item.partner_id = part.partner_id and item.content_id =
+        part.content_id
   where version.is_current_version is not false and not (exists ( select
            from catalog_track_content catalog
-          where catalog.partner_id = part.partner_id and catalog.track_id = part.track_id));
+          where catalog.partner_id = version.partner_id and catalog.track_id = version.track_id))
+  group by version.partner_id, version.track_version_id, version.track_id,
+        (coalesce(item.alias_of, item.content_id));

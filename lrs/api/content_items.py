@@ -77,6 +77,7 @@ def _serialize(item: ContentItem) -> dict[str, Any]:
         "type": item.type,
         "title": item.title,
         "deleted_at": timestamp(item.deleted_at) if item.deleted_at else None,
+        "alias_of": item.alias_of,
     }
 
 

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from lrs.api import (
     catalog_import,
+    content_aliases,
     content_items,
     health,
     learner_records,
@@ -116,6 +117,11 @@ ROUTES: list[Route] = [
     EncodedPathRoute(_PARTNER + _LEARNER + "/restore", learners.restore_learner, methods=["POST"]),
     Route(_PARTNER + "/contents", content_items.get_contents),
     Route(_PARTNER + "/contents/imports", catalog_import.post_import, methods=["POST"]),
+    Route(_PARTNER + "/contents/aliases", content_aliases.post_aliases, methods=["POST"]),
+    EncodedPathRoute(_PARTNER + _CONTENT + "/aliases", content_aliases.get_aliases),
+    EncodedPathRoute(
+        _PARTNER + _CONTENT + "/aliases", content_aliases.put_aliases, methods=["PUT"]
+    ),
     EncodedPathRoute(_PARTNER + _CONTENT, content_items.delete_content, methods=["DELETE"]),
     EncodedPathRoute(
         _PARTNER + _CONTENT + "/restore", content_items.restore_content, methods=["POST"]

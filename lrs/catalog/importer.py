@@ -173,7 +173,7 @@ async def _update_contents(
         await mark_contents_changed(connection, partner_id, changes.retyped_contents)
         await content_writer.update_track_contents(connection, partner_id, (), changes.new_tracks)
     keys = [index_keys.activity_key(activity) for activity in changed]
-    moved = await content_writer.update_courses(connection, partner_id, keys, rules)
+    moved = await content_writer.update_courses(connection, partner_id, keys, rules.settings)
     await mark_contents_changed(connection, partner_id, [content_id for content_id, _ in moved])
     pairs = sorted(set(await content_writer.pairs_of_contents(connection, partner_id, moved)))
     for start in range(0, len(pairs), _PAIRS_PER_QUERY):

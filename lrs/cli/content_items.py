@@ -1,9 +1,10 @@
-"""`lrs content`: catalog import, list, deletion and restoration of content items."""
+"""`lrs content`: catalog import, list, deletion, restoration and aliases of content items."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from lrs.cli.options import (
 )
 from lrs.cli.output import echo
 from lrs.cli.table_options import read_file, read_table_options, table_options
+from lrs.imports import alias_map
 from lrs.projection.partner_lock import PartnerLock
-from lrs.reports import content_items, identifiers
+from lrs.reports import content_aliases, content_items, identifiers
+from lrs.reports.content_aliases import AliasChange
 from lrs.reports.content_items import ContentItem
 from lrs.store import registry
 from lrs.store.postgres import Database
@@ -33,7 +36,7 @@ _PAGE_SIZE = 1000
 
 @click.group()
 def content() -> None:
-    """Import a catalog; list, delete and restore content items."""
+    """Import a catalog; list, delete, restore and link content items."""
 
 
 @content.command("import")
@@ -117,6 +120,86 @@ def content_restore(partner_name: str, activity: str, **options: Any) -> None:
     echo(f"restored {activity}")
 
 
+@content.command("link")
+@partner_argument
+@click.argument("activity", required=False)
+@click.argument("aliases", nargs=-1)
+@click.option(
+    "--map",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV with the columns content and alias, or a JSON array if its name ends in .json.",
+)
+@click.option("--preview", is_flag=True, help="Dry run: show what moves.")
+@setting_options(*DATABASE)
+def content_link(
+    partner_name: str,
+    activity: str | None,
+    aliases: tuple[str, ...],
+    file: Path | None,
+    preview: bool,
+    **options: Any,
+) -> None:
+    """Make ALIASES other names of ACTIVITY: their history moves to it.
+
+    Reports show one record and one row of facts. `lrs content unlink` moves it back.
+    """
+    if (file is None) == (not activity or not aliases):
+        raise click.UsageError("Name ACTIVITY and at least one alias, or a file with --map.")
+    if file is None:
+        named: Mapping[str, Sequence[str]] = {str(activity): aliases}
+    else:
+        read = alias_map.read_json if file.suffix == ".json" else alias_map.read_csv
+        named = read(file.read_bytes())
+
+    async def link(database: Database) -> list[AliasChange]:
+        partner = await registry.get_partner(database, partner_name)
+        return await content_aliases.link(
+            PartnerLock(database.writers),
+            partner.partner_id,
+            partner.home_page,
+            named,
+            preview=preview,
+        )
+
+    _show_changes(run_with_database(load_settings(options), link), preview=preview)
+
+
+@content.command("unlink")
+@partner_argument
+@click.argument("aliases", nargs=-1, required=True)
+@click.option("--preview", is_flag=True, help="Dry run: show what moves.")
+@setting_options(*DATABASE)
+def content_unlink(
+    partner_name: str, aliases: tuple[str, ...], preview: bool, **options: Any
+) -> None:
+    """Make ALIASES content items of their own again: their history moves back."""
+
+    async def unlink(database: Database) -> list[AliasChange]:
+        partner = await registry.get_partner(database, partner_name)
+        return await content_aliases.unlink(
+            PartnerLock(database.writers),
+            partner.partner_id,
+            partner.home_page,
+            aliases,
+            preview=preview,
+        )
+
+    _show_changes(run_with_database(load_settings(options), unlink), preview=preview)
+
+
+def _show_changes(changes: list[AliasChange], *, preview: bool) -> None:
+    for change in changes:
+        echo(
+            change.outcome,
+            change.content.activity_id,
+            change.alias.activity_id,
+            f"{change.events} events of {change.learners} learners",
+        )
+    moved = sum(change.events for change in changes)
+    echo(f"{len(changes)} aliases: {moved} events {'would move' if preview else 'moved'}", err=True)
+
+
 def _set_deleted(
     partner_name: str, activity: str, options: dict[str, Any], *, deleted: bool
 ) -> None:
@@ -131,6 +214,8 @@ def _set_deleted(
 
 def _columns(item: ContentItem) -> tuple[object, ...]:
     state = f"deleted {format_day(item.deleted_at)}" if item.deleted_at else "active"
+    if item.alias_of is not None:
+        state = f"alias of {item.alias_of}"
     return item.content_id, item.activity_id, item.type or "", state, item.title or ""
 
 

@@ -270,7 +270,7 @@ async def _project_again(
     ):
         position = rows[-1]["sequence"]
         statements = [ProjectedStatement(*row) for row in rows]
-        batch = extract_batch(statements, vocabulary)
+        batch = extract_batch(statements, vocabulary, rules.time_zone)
         events += len(batch.events)
         if not preview:
             ids = [event.statement_id for event in batch.events]

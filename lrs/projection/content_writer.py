@@ -14,6 +14,7 @@ from lrs.projection.events import content_key
 from lrs.projection.partner_rules import PartnerRules
 from lrs.projection.recompute import Pair
 from lrs.projection.vocabulary import REPORTED_TYPES, TRACK
+from lrs.store.partner_settings import PartnerSettings
 from lrs.store.postgres import Connection
 from lrs.store.statements.partner_keys import key_salt
 from lrs.xapi import stored_numbers
@@ -99,7 +100,7 @@ async def upsert_contents(
 
 
 async def update_courses(
-    connection: Connection, partner_id: int, moved: Sequence[int] | None, rules: PartnerRules
+    connection: Connection, partner_id: int, moved: Sequence[int] | None, settings: PartnerSettings
 ) -> list[tuple[int, int | None]]:
     """Update the courses that content items are parts of.
 
@@ -109,7 +110,7 @@ async def update_courses(
     if moved is not None and not moved:
         return []
     rows = await connection.fetch(
-        _UPDATE_COURSES, partner_id, moved, list(REPORTED_TYPES), rules.settings.roll_up
+        _UPDATE_COURSES, partner_id, moved, list(REPORTED_TYPES), settings.roll_up
     )
     return [(row["content_id"], row["course_before"]) for row in rows]
 
@@ -133,12 +134,19 @@ async def _definitions(
     return {row["activity_id"]: stored_numbers.load_rounded(row["definition"]) for row in rows}
 
 
+class ContentId(NamedTuple):
+    """The content item with the events of an activity; `alias_id` is set if that is an alias."""
+
+    content_id: int
+    alias_id: int | None = None
+
+
 async def content_ids(
     connection: Connection, partner_id: int, keys: Iterable[int]
-) -> dict[int, int]:
+) -> dict[int, ContentId]:
     """The ids of content items by content key; keys without an item are absent."""
     rows = await connection.fetch(_CONTENT_IDS, partner_id, list(keys))
-    return {row["content_key"]: row["content_id"] for row in rows}
+    return {row["content_key"]: ContentId(row["content_id"], row["alias_id"]) for row in rows}
 
 
 async def update_track_contents(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from lrs import resources
 from lrs.projection import content_writer
+from lrs.projection.content_writer import ContentId
 from lrs.projection.event_batch import EventBatch, ProjectedStatement, extract_batch
 from lrs.projection.events import Event, Measures
 from lrs.projection.organization_writer import read_memberships
@@ -27,7 +28,7 @@ DELETED_LEARNER = "deleted learner"
 """Why a statement of a deleted person has no event."""
 
 _EVENT_COLUMNS = (
-    *("partner_id", "person_id", "content_id"),
+    *("partner_id", "person_id", "content_id", "alias_id"),
     *("statement_id", "sequence", "organization", "is_organization_inferred"),
     *("at", "day", "agent_key", "source", "is_cumulative"),
     *Measures._fields,
@@ -49,7 +50,9 @@ async def write_batch(
     changes = await content_writer.upsert_contents(
         connection, partner_id, batch.contents, batch.other_activities, rules
     )
-    moved = await content_writer.update_courses(connection, partner_id, changes.moved, rules)
+    moved = await content_writer.update_courses(
+        connection, partner_id, changes.moved, rules.settings
+    )
     changed = [*changes.retyped_contents, *(content_id for content_id, _ in moved)]
     await mark_contents_changed(connection, partner_id, changed)
     await insert_groups(connection, partner_id, batch.organizations)
@@ -80,7 +83,7 @@ async def _write_events(
     contents = await content_writer.content_ids(connection, partner_id, keys)
     await insert_events(connection, partner_id, events, persons, contents, memberships)
     return [
-        (person_id, contents[event.content_key])
+        (person_id, contents[event.content_key].content_id)
         for event in events
         if (person_id := persons[event.agent_key]) is not None
     ]
@@ -105,7 +108,7 @@ async def insert_events(
     partner_id: int,
     events: Iterable[Event],
     persons: Persons,
-    contents: Mapping[int, int],
+    contents: Mapping[int, ContentId],
     memberships: Memberships,
     *,
     table: str = "learning_event",
@@ -122,7 +125,7 @@ async def insert_events(
             organization = infer_organization(memberships[person_id], event.day)
         records.append(
             (
-                *(partner_id, person_id, contents[event.content_key]),
+                *(partner_id, person_id, *contents[event.content_key]),
                 *(event.statement_id, event.sequence),
                 *(organization, organization != event.organization),
                 *(min(max(event.at, _MIN_TIME), _MAX_TIME), _finite(event.day), event.agent_key),

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 from lrs import resources
 from lrs.projection.organizations import Memberships, by_person, infer_organization
-from lrs.store import partner_settings
+from lrs.projection.partner_rules import read_settings
 from lrs.store.partner_settings import PartnerSettings
 from lrs.store.postgres import Connection
 
-_SETTINGS = resources.query("get_projection_settings")
 _MEMBERSHIPS = resources.query("list_organizations_of_persons")
 _DAYS = resources.query("list_days_without_organization")
 _UPDATE = resources.query("update_inferred_organizations")
@@ -34,7 +33,7 @@ async def update_organizations(
     Returns the pairs of learner and content item whose events change.
     """
     persons = list(persons)
-    settings = partner_settings.decode(await connection.fetchval(_SETTINGS, partner_id))
+    settings = await read_settings(connection, partner_id)
     memberships = await read_memberships(connection, partner_id, persons, settings)
     changes = []
     for person_id, day, organization in await connection.fetch(_DAYS, partner_id, persons):

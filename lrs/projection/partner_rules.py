@@ -29,19 +29,28 @@ class PartnerRules:
         return UTC if name == "UTC" else ZoneInfo(name)
 
     def default_type(self, activity_id: str) -> str | None:
-        """The type of an activity that has none of the report tables; None: it is in no table.
+        """The type of an activity that has none of the report tables."""
+        return default_type(self.settings, activity_id)
 
-        The longest prefix in `content_types_by_prefix` that the IRI begins with decides.
-        """
-        by_prefix = self.settings.content_types_by_prefix
-        longest = max(filter(activity_id.startswith, by_prefix), key=len, default=None)
-        name = by_prefix[longest] if longest else self.settings.default_content_type
-        return None if name == "none" else name
+
+def default_type(settings: PartnerSettings, activity_id: str) -> str | None:
+    """The type of an activity that has none of the report tables; None: it is in no table.
+
+    The longest prefix in `content_types_by_prefix` that the IRI begins with decides.
+    """
+    by_prefix = settings.content_types_by_prefix
+    longest = max(filter(activity_id.startswith, by_prefix), key=len, default=None)
+    name = by_prefix[longest] if longest else settings.default_content_type
+    return None if name == "none" else name
+
+
+async def read_settings(connection: Connection, partner_id: int) -> PartnerSettings:
+    """The settings of a partner at present."""
+    return partner_settings.decode(await connection.fetchval(_SETTINGS, partner_id))
 
 
 async def load_rules(
     connection: Connection, partner_id: int, vocabulary: Vocabulary
 ) -> PartnerRules:
     """The rules of a partner at present."""
-    text = await connection.fetchval(_SETTINGS, partner_id)
-    return PartnerRules(vocabulary, partner_settings.decode(text))
+    return PartnerRules(vocabulary, await read_settings(connection, partner_id))

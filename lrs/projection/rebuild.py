@@ -10,13 +10,14 @@ the projector and imports of people wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from lrs import resources
 from lrs.projection import content_writer, event_writer, mail_case, partner_lock
 from lrs.projection.advance import START_POSITION, ProjectionPage, commit_position, read_page
+from lrs.projection.content_writer import ContentId
 from lrs.projection.event_batch import EventBatch, InferredContent, extract_batch
 from lrs.projection.events import content_key
 from lrs.projection.organization_writer import read_memberships
@@ -29,6 +30,7 @@ from lrs.store.postgres import Connection, Database, translate_errors
 from lrs.store.statements import sequence
 from lrs.store.statements.watermark import WatermarkReader
 
+_RESTORE_TYPES = resources.query("restore_content_types")
 _CLEAR_CONTENTS = resources.query("clear_content_items")
 _CLEAR_WITHOUT_EVENT = resources.query("clear_statements_without_event")
 _RECOMPUTE_COUNTS = resources.query("recompute_content_counts")
@@ -62,7 +64,7 @@ class _Written:
 
     persons: Persons = field(default_factory=dict)
     memberships: Memberships = field(default_factory=dict)
-    contents: dict[int, int] = field(default_factory=dict)
+    contents: dict[int, ContentId] = field(default_factory=dict)
     inferred: dict[str, InferredContent | None] = field(default_factory=dict)
     tracks: set[int] = field(default_factory=set)
     context_pairs: set[tuple[int, int]] = field(default_factory=set)
@@ -91,8 +93,16 @@ async def rebuild_partner(
             await writer.execute(_CLEAR_CONTENTS, partner_id)
             await writer.execute(_CLEAR_WITHOUT_EVENT, partner_id)
             async with database.readers.acquire() as reader:
-                last = await _extract(reader, writer, partner_id, rules, watermark, progress)
-            await content_writer.update_courses(writer, partner_id, None, rules)
+                last, seen = await _extract(reader, writer, partner_id, rules, watermark, progress)
+            unseen = [row for row in types_before if row["activity_id"] not in seen]
+            await writer.execute(
+                _RESTORE_TYPES,
+                partner_id,
+                [row["content_id"] for row in unseen],
+                [row["type"] for row in unseen],
+                [row["parent_key"] for row in unseen],
+            )
+            await content_writer.update_courses(writer, partner_id, None, rules.settings)
             await commit_position(writer, partner_id, last)
             retyped = types_before - set(await writer.fetch(_CONTENT_TYPES, partner_id))
             await mark_contents_changed(writer, partner_id, [row["content_id"] for row in retyped])
@@ -109,8 +119,8 @@ async def _extract(
     rules: PartnerRules,
     watermark: datetime,
     progress: Progress,
-) -> ProjectionPage:
-    """Write the events of all statements; return the last page.
+) -> tuple[ProjectionPage, Container[str]]:
+    """Write the events of all statements; return the last page, and the activities in statements.
 
     The next page is read and parsed while the events of this one are written.
     """
@@ -137,7 +147,7 @@ async def _extract(
             raise
         last, (page, batch) = page, await next_page
     await set_names(writer, partner_id, written.names)
-    return last
+    return last, written.inferred
 
 
 async def _write_batch(

@@ -22,13 +22,17 @@ _SET_DELETED = resources.query("set_content_item_deleted")
 
 @dataclass(frozen=True, slots=True)
 class ContentItem:
-    """A content item; `deleted_at` is None unless it is deleted."""
+    """A content item; `deleted_at` is None unless it is deleted.
+
+    `alias_of` is the id of the item whose alias it is.
+    """
 
     content_id: int
     activity_id: str
     type: str | None
     title: str | None
     deleted_at: datetime | None
+    alias_of: int | None
 
 
 async def fetch_page(

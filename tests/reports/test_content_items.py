@@ -98,6 +98,7 @@ async def test_content_items_are_listed_with_their_attributes(
         "type": "course",
         "title": "Python",
         "deleted_at": None,
+        "alias_of": None,
     }
     assert actual[1]["deleted_at"] is not None
     assert await listed(operator, deleted="false") == [COURSE]

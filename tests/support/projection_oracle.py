@@ -31,6 +31,7 @@ class OracleEvent:
     is_mobile: bool | None = None
     stored: int = 0
     day: date = date.min
+    named_content: str = ""
 
     @property
     def order(self) -> tuple[datetime, int]:
@@ -91,7 +92,13 @@ def _counted(item: OracleEvent, rules: Rules) -> OracleEvent:
             [one for one in rules.memberships if one.learner == learner and one.organization], day
         )
     return replace(
-        item, at=at, day=day, learner=learner, content=content, organization=organization
+        item,
+        at=at,
+        day=day,
+        learner=learner,
+        content=content,
+        organization=organization,
+        named_content=item.content,
     )
 
 
@@ -312,14 +319,27 @@ def _completions(rows: dict[date, Row]) -> list[tuple[date, datetime]]:
 def _gains(history: list[OracleEvent]) -> tuple[dict[str, int | None], int]:
     """The time that each event adds, and the attempts that begin without a start.
 
-    A total adds its excess over the highest one of its attempt. After a completion or a further
-    start, a total below the one before it begins an attempt. Of totals at the same time only the
-    highest counts.
+    The totals of each name of a content item are apart.
     """
     gains = {item.statement_id: None if item.total else item.milliseconds for item in history}
+    retakes = 0
+    for name in {item.named_content for item in history}:
+        tracked = [item for item in history if item.total and item.named_content == name]
+        own, own_retakes = _gains_of_totals(tracked)
+        gains |= own
+        retakes += own_retakes
+    return gains, retakes
+
+
+def _gains_of_totals(tracked: list[OracleEvent]) -> tuple[dict[str, int | None], int]:
+    """A total adds its excess over the highest one of its attempt.
+
+    After a completion or a further start, a total below the one before it begins an attempt. Of
+    totals at the same time only the highest counts.
+    """
+    gains: dict[str, int | None] = {}
     highest, previous, retakes = 0, None, 0
     may_restart = has_started = False
-    tracked = [item for item in history if item.total]
     for at in sorted({item.at for item in tracked}):
         some = [item for item in tracked if item.at == at]
         if any(item.kind == "started" for item in some):
