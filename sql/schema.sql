@@ -688,7 +688,8 @@ create table deleted_record (
     organization text not null,
     primary key (partner_id, person_id, content_id, organization)
 );
-create index deleted_record_by_time on deleted_record (partner_id, deleted_at);
+create index deleted_record_by_update on deleted_record (partner_id, deleted_at, person_id,
+        content_id, organization);
 
 -- One learner, one content item of any type, one organization, one day, also outside memberships.
 create table content_day (

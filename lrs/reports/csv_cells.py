@@ -22,7 +22,9 @@ def neutralize(cell: Any) -> Any:
 
 def neutralize_sql(expression: str) -> str:
     """`neutralize` as an SQL expression of type text."""
-    return rf"regexp_replace({expression}, '^([=+@\t\r-])', '''\1')"
+    codes = ", ".join(str(ord(letter)) for letter in _FORMULA_STARTS)
+    is_formula = f"ascii({expression}) in ({codes})"
+    return f"case when {is_formula} then chr(39) || {expression} else {expression} end"
 
 
 def write_csv(
