@@ -376,13 +376,14 @@ group by partner.partner_id;
 -- For the alarms: the settings of every partner that is not disabled.
 select partner_id, name, settings from partner where disabled_at is null order by partner_id;
 
--- name: claim_alarm_evaluation
--- One worker of all servers judges the alarms, unless one did $1 seconds ago. No row: another does.
-insert into alarm as existing (partner_id, kind, firing, details, since, retry_at)
-values (0, 'evaluation', false, '', now(), now())
-on conflict (partner_id, kind) do update set retry_at = now()
-where existing.retry_at <= now() - make_interval(secs => $1::double precision)
-returning kind;
+-- name: claim_maintenance_round
+-- One worker of all servers runs a round of the task $1, unless one began $2 seconds ago. Returns
+-- no row if another worker does.
+insert into maintenance_round as existing (partner_id, task, claimed_at)
+values (0, $1, now())
+on conflict (partner_id, task) do update set claimed_at = now()
+where existing.claimed_at <= now() - make_interval(secs => $2::double precision)
+returning task;
 
 -- name: set_alarm
 -- Returns no row unless the state changes; `since` is the time of the change.

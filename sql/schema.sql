@@ -1111,3 +1111,11 @@ union all
           where catalog.partner_id = version.partner_id and catalog.track_id = version.track_id))
   group by version.partner_id, version.track_version_id, version.track_id,
         (coalesce(item.alias_of, item.content_id));
+
+-- When the last round of a background task was claimed. Partner 0: tasks of all partners.
+create table maintenance_round (
+    claimed_at timestamptz not null,
+    partner_id integer not null,
+    task text not null,
+    primary key (partner_id, task)
+);

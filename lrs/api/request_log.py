@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lrs.api import request_ledger
 from lrs.api.request_parsing import header
+from lrs.ledger.worker import Ledger
 from lrs.observability import metrics
 from lrs.observability.logs import request_id
 from lrs.observability.server_timing import StageTimes, stage_times
@@ -89,10 +90,18 @@ def _request_histogram(path: str) -> Histogram:
     return metrics.REQUEST_DURATION.labels(path)
 
 
+def _add_to_ledger(scope: Scope, status: int, ledger: Ledger) -> None:
+    """The response is sent: an error here must not end the connection."""
+    try:
+        request_ledger.add(scope, status, ledger)
+    except Exception as error:
+        _log.exception("cannot add a request to the ledger", exc_info=error)
+
+
 def _record(scope: Scope, status: int, seconds: float) -> None:
     services = scope.get("services")
     if status >= 400 and services is not None:
-        request_ledger.add(scope, status, services.ledger)
+        _add_to_ledger(scope, status, services.ledger)
     route = scope.get("route")
     path = route.path if route else "none"
     method = scope["method"] if scope["method"] in _METHODS else "other"

@@ -20,7 +20,7 @@ from lrs import __version__
 from lrs.ledger import silence
 from lrs.observability import metrics
 from lrs.store import alarms as store
-from lrs.store import intake_lists
+from lrs.store import intake_lists, maintenance
 from lrs.store.alarms import Notification, RefusalRate
 from lrs.store.intake_lists import LastStatement
 from lrs.store.partner_settings import PartnerSettings
@@ -34,6 +34,7 @@ REFUSALS = "refusals"
 ALARM_SECONDS = 30.0
 """How often each worker runs `Alarms.run_once`."""
 
+ROUND = "judge alarms"
 _EVALUATION_SECONDS = 25.0
 _HISTORY_TTL = timedelta(hours=1)
 _HISTORY_BATCH = 50
@@ -88,7 +89,7 @@ class Alarms:
     async def run_once(self) -> None:
         """Judges, exposes and notifies. Raises Unavailable."""
         now = self._clock()
-        if await store.claim_evaluation(self._database, self._evaluation_seconds):
+        if await maintenance.claim_round(self._database, ROUND, self._evaluation_seconds):
             await self._evaluate(now)
         await self._expose(now)
         if self._webhook_url:

@@ -21,7 +21,7 @@ from lrs.ledger.refusals import (
 )
 from lrs.observability import logs
 from lrs.settings import Settings
-from lrs.store import intake
+from lrs.store import intake, maintenance
 from lrs.store import refusals as refusal_store
 from lrs.store.intake import CredentialUse, IntakeKey
 from lrs.store.postgres import Database
@@ -34,10 +34,13 @@ _WRITE_INTERVAL_SECONDS = 2.0
 _SWEEP_INTERVAL_SECONDS = 10.0
 _CLEANUP_INTERVAL_SECONDS = 60.0
 _OLD_COUNTS_INTERVAL_SECONDS = 86_400.0
+_MAX_CLAIM_INTERVAL_SECONDS = 600.0
 _CLOSE_TIMEOUT_SECONDS = 2.0
 _PAGE_SIZE = 5000
 _COUNTS_TTL = timedelta(days=400)
 _MAX_DELETED_COUNTS = 10_000
+
+Step = Callable[[], Awaitable[None]]
 
 UseKey = tuple[int, str]
 """Partner id, and the name of a credential or tool."""
@@ -250,9 +253,14 @@ async def open_ledger(
     )
     tasks = [
         asyncio.create_task(repeat(ledger.write, _WRITE_INTERVAL_SECONDS)),
-        asyncio.create_task(repeat(ledger.sweep, _SWEEP_INTERVAL_SECONDS)),
-        asyncio.create_task(repeat(ledger.remove_expired, _CLEANUP_INTERVAL_SECONDS)),
-        asyncio.create_task(repeat(ledger.remove_old_counts, _OLD_COUNTS_INTERVAL_SECONDS)),
+        *(
+            asyncio.create_task(_repeat_in_rounds(database, task, step, seconds))
+            for task, step, seconds in (
+                ("count statements", ledger.sweep, _SWEEP_INTERVAL_SECONDS),
+                ("remove refusals", ledger.remove_expired, _CLEANUP_INTERVAL_SECONDS),
+                ("remove counts", ledger.remove_old_counts, _OLD_COUNTS_INTERVAL_SECONDS),
+            )
+        ),
     ]
     try:
         yield ledger
@@ -265,7 +273,18 @@ async def open_ledger(
                 await ledger.write()
 
 
-async def repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def _repeat_in_rounds(database: Database, task: str, step: Step, seconds: float) -> None:
+    """Runs the step in each interval, unless a worker of any server does."""
+
+    async def run() -> None:
+        # Shorter than the pause: a round of this worker is over when it claims the next.
+        if await maintenance.claim_round(database, task, 0.9 * seconds):
+            await step()
+
+    await repeat(run, min(seconds, _MAX_CLAIM_INTERVAL_SECONDS))
+
+
+async def repeat(step: Step, seconds: float) -> None:
     """Runs the step at once and then after every pause; errors are logged."""
     while True:
         try:

@@ -46,15 +46,6 @@ class RefusalRate:
     refused: int
 
 
-async def claim_evaluation(database: Database, interval_seconds: float) -> bool:
-    """Whether this worker judges the alarms now; of all servers, one in each interval."""
-    with translate_errors():
-        row = await database.readers.fetchrow(
-            resources.query("claim_alarm_evaluation"), interval_seconds
-        )
-    return row is not None
-
-
 async def list_settings(database: Database) -> dict[int, tuple[str, PartnerSettings]]:
     """Name and settings of every partner that is not disabled, by id."""
     with translate_errors():

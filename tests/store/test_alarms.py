@@ -13,14 +13,13 @@ import orjson
 import pytest
 
 from lrs.api.services import Services
-from lrs.ledger.alarms import Alarms
+from lrs.ledger.alarms import ROUND, Alarms
 from lrs.observability import metrics
-from lrs.store import alarms as store
-from lrs.store import registry
+from lrs.store import maintenance, registry
 from lrs.store.partner_settings import PartnerSettings
 from tests.support.ledger import write_ledger
 from tests.support.partners import Partner
-from tests.support.statements import statement
+from tests.support.statements import new_id, statement
 
 Json = dict[str, Any]
 
@@ -58,8 +57,8 @@ async def listening() -> AsyncIterator[Webhook]:
 @pytest.fixture
 async def webhook(services: Services, connection: asyncpg.Connection) -> AsyncIterator[Webhook]:
     # The server of the other tests does not judge for the next 25 seconds.
-    await store.claim_evaluation(services.database, 0)
-    await connection.execute("delete from alarm where partner_id <> 0")
+    await maintenance.claim_round(services.database, ROUND, 0)
+    await connection.execute("delete from alarm")
     async with listening() as receiver:
         yield receiver
 
@@ -168,13 +167,11 @@ async def test_one_of_several_servers_sends(
     assert len(webhook.of(partner)) == 1
 
 
-async def test_one_worker_in_an_interval_judges(
-    services: Services, connection: asyncpg.Connection
-) -> None:
-    await connection.execute("update alarm set retry_at = now() - interval '1 h'")
-    claims = [await store.claim_evaluation(services.database, 25) for _ in range(3)]
-    assert sum(claims) <= 1  # the server of the other tests may be first
-    assert await store.claim_evaluation(services.database, 0)
+async def test_one_worker_in_an_interval_runs_a_round(services: Services) -> None:
+    task = new_id()
+    claims = [await maintenance.claim_round(services.database, task, 25) for _ in range(3)]
+    assert claims == [True, False, False]
+    assert await maintenance.claim_round(services.database, task, 0)
 
 
 async def test_alarm_of_a_disabled_partner_is_resolved(
