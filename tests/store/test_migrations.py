@@ -148,14 +148,17 @@ INDEX = re.compile(
     r"create (unique )?index (?P<concurrently>concurrently )?(?P<name>\w+) on (?P<table>\w+)"
 )
 DROP = re.compile(r"drop index concurrently if exists (\w+);?$")
+ADD_COLUMN = (
+    r"add column (if not exists )?\w+ (double precision|[\w\[\]]+)"
+    r"(( not null)? default ('\w*'|\w+|now\(\)))?"
+)
 HARMLESS = (
     r"create (unlogged )?table \w+ \(",
     r"create (or replace )?(view|function|aggregate) ",
     r"comment on ",
     r"insert into (?!statement|index_entry)",
     r"update content_item ",
-    r"alter table \w+ add column (if not exists )?\w+ [\w\[\]]+( default '?\w*'?)?;?$",
-    r"alter table \w+ add column \w+ timestamptz not null default now\(\);?$",
+    rf"alter table \w+ {ADD_COLUMN}(, {ADD_COLUMN})*;?$",
     r"alter table \w+ alter (column )?\w+ set (statistics \d+|storage \w+);?$",
     r"alter table \w+ add constraint .* not valid;?$",
     r"alter table \w+ drop constraint \w+;?$",
