@@ -98,3 +98,9 @@ from (
     order by person_id
     limit $3
 ) as next;
+
+-- name: analyze_projection
+-- Without it, queries are planned by the statistics from before the rebuild until autovacuum runs.
+analyze
+    learning_event, learner_record, daily_fact, content_day, content_count, content_item,
+    track_content, person, identifier;

@@ -39,7 +39,7 @@ comment on column assignment_fact.is_completed is 'true with a completed_at';
 comment on column assignment_fact.completion_status is 'late if completed after due_at, else completed; not completed: missed after due_at, else in_progress';
 comment on column assignment_fact.assigned_at is 'as created_at in assignment_dim';
 comment on column assignment_fact.due_at is 'as in assignment_dim';
-comment on column assignment_fact.completed_at is 'the learner record: first completion of the content; for xp, timestamp of the statement with which the learner''s XP since created_at reached assignment_xp';
+comment on column assignment_fact.completed_at is 'first completion of the content in the assignment''s organization; for xp, timestamp of the statement with which the learner''s XP since created_at reached assignment_xp';
 comment on column assignment_fact.email_sent_at is 'no source: null';
 comment on column assignment_fact.reminder_sent_at is 'no source: null';
 

@@ -70,8 +70,8 @@ left join (
     where
         partner_id = $1
         and name <> ''
-        and from_day <= (now() at time zone 'UTC')::date
-        and (to_day is null or (now() at time zone 'UTC')::date < to_day)
+        and from_day <= (select today from partner_day where partner_id = $1)
+        and (to_day is null or (select today from partner_day where partner_id = $1) < to_day)
     group by group_membership.person_id
 ) as member on member.person_id = learner.person_id
 left join (

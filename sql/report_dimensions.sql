@@ -28,7 +28,10 @@ select
 from assignment
 left join content_item
     on content_item.partner_id = assignment.partner_id
-    and content_item.content_id = assignment.content_id
+    and content_item.content_id = coalesce((
+        select alias_of from content_item as named
+        where named.partner_id = $1 and named.content_id = assignment.content_id
+    ), assignment.content_id)
 where assignment.partner_id = $1;
 
 -- name: certification_dim
@@ -315,13 +318,14 @@ where partner_id = $1;
 -- name: user_team_bridge
 -- Team memberships as of today.
 select distinct
-    person_id as user_id,
-    team_id
-from team_membership
+    member.person_id as user_id,
+    member.team_id
+from team_membership as member
+join partner_day on partner_day.partner_id = member.partner_id
 where
-    partner_id = $1
-    and from_day <= (now() at time zone 'UTC')::date
-    and (to_day is null or (now() at time zone 'UTC')::date < to_day);
+    member.partner_id = $1
+    and member.from_day <= partner_day.today
+    and (member.to_day is null or partner_day.today < member.to_day);
 
 -- name: workspace_dim
 -- Workspaces, with the group of their creator.

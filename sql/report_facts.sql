@@ -29,13 +29,27 @@ where daily_fact.partner_id = $1 and content_item.type = 'assessment';
 -- name: assignment_fact
 -- The progress of each assignee. The assignees of a team or group are its members on the day on
 -- which the assignment is due or deleted, until then today; learners in no group count for the
--- organization of their records.
+-- organization of their records. What an assignee does counts as far as facts show it, and in the
+-- organization of the assignment; an event without one, if the learner is a member that day, or in
+-- no group.
 with assigned as (
     select
-        *,
-        (least(due_at, deleted_at, now()) at time zone 'UTC')::date as day
+        assignment.*,
+        learner_group.name as organization,
+        coalesce(content_item.alias_of, content_item.content_id) as reported_content_id,
+        (
+            least(assignment.due_at, assignment.deleted_at, now())
+            at time zone partner_day.time_zone
+        )::date as day
     from assignment
-    where partner_id = $1
+    join partner_day on partner_day.partner_id = assignment.partner_id
+    join learner_group
+        on learner_group.partner_id = assignment.partner_id
+        and learner_group.group_id = assignment.group_id
+    left join content_item
+        on content_item.partner_id = assignment.partner_id
+        and content_item.content_id = assignment.content_id
+    where assignment.partner_id = $1
 ),
 assignee as (
     select assignment_id, assignee_id as person_id
@@ -93,25 +107,43 @@ from assigned
 join assignee on assignee.assignment_id = assigned.assignment_id
 cross join lateral (
     select
-        case when assigned.type = 'xp' then (
-            select min(gain.at)
-            from (
-                select at, sum(xp) over (order by at, statement_id) as total
-                from learning_event
-                where
-                    partner_id = $1
-                    and person_id = assignee.person_id
-                    and (assigned.created_at is null or at >= assigned.created_at)
-            ) as gain
-            where gain.total >= assigned.xp
-        ) else (
-            select min(completed_at)
-            from learner_record
-            where
-                partner_id = $1
-                and person_id = assignee.person_id
-                and content_id = assigned.content_id
-        ) end as at
+        case
+            when assigned.type = 'xp' then min(event.at) filter (where event.xp >= assigned.xp)
+            else min(event.at)
+        end as at
+    from (
+        select
+            event.at,
+            sum(event.xp) over (order by event.at, event.sequence, event.statement_id) as xp
+        from reportable_event as event
+        where
+            event.partner_id = $1
+            and event.person_id = assignee.person_id
+            and case
+                when assigned.type = 'xp'
+                    then assigned.created_at is null or event.at >= assigned.created_at
+                else event.content_id = assigned.reported_content_id and event.kind = 'completed'
+            end
+            and (
+                assigned.organization in ('', event.organization)
+                or event.organization = ''
+                and (
+                    not exists (
+                        select from group_membership
+                        where partner_id = $1 and person_id = event.person_id
+                    )
+                    or exists (
+                        select from group_membership as member
+                        where
+                            member.partner_id = $1
+                            and member.person_id = event.person_id
+                            and member.group_id = assigned.group_id
+                            and member.from_day <= event.day
+                            and (member.to_day is null or event.day < member.to_day)
+                    )
+                )
+            )
+    ) as event
 ) as done;
 
 -- name: certification_fact

@@ -526,7 +526,8 @@ select event.partner_id,
    event.is_cumulative,
    event.organization,
    learner_group.group_id,
-   event.sequence
+   event.sequence,
+   event.xp
   from learning_event event
     cross join lateral ( select coalesce(event.day, (event.at at time zone 'UTC')::date) as day)
         days
@@ -1119,3 +1120,10 @@ create table maintenance_round (
     task text not null,
     primary key (partner_id, task)
 );
+
+-- The time zone of the days of a partner, and its present day.
+create view partner_day as
+select partner_id,
+   coalesce(settings ->> 'time_zone', 'UTC') as time_zone,
+   (now() at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date as today
+  from partner;

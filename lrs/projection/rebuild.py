@@ -42,6 +42,7 @@ _SORT_EXTRACTED = (
     resources.query("cluster_extracted_events"),
     resources.query("analyze_extracted_events"),
 )
+_ANALYZE = resources.query("analyze_projection")
 _DELETE_OBSOLETE = resources.query("delete_obsolete_events")
 _INSERT_MISSING = resources.query("insert_missing_events")
 _PAIRS = resources.query("list_event_pairs")
@@ -110,6 +111,8 @@ async def rebuild_partner(
                 await writer.execute(query)
             await _apply(writer, partner_id, progress)
             await writer.execute(_RECOMPUTE_COUNTS, partner_id)
+            # Committed with the rows: the first queries afterwards are planned as later ones.
+            await writer.execute(_ANALYZE)
 
 
 async def _extract(

@@ -418,10 +418,44 @@ async def test_assignment_status_follows_due_date_and_completion(
 ) -> None:
     person, course = await world.person(), await world.content("course", "Python")
     await assign(world, "user", person, course, due_at=due_at)
-    await world.record(person, course, completed_at=completed_at)
+    if completed_at:
+        await world.event(person, course, "completed", completed_at)
     assert await values(
         world, "assignment_fact", "user_id", "completion_status", "is_completed", "completed_at"
     ) == [(person, status, completed_at is not None, completed_at)]
+
+
+@pytest.mark.parametrize(
+    ("organization", "day", "counts"),
+    [
+        ("north", DAY, True),
+        ("", DAY, True),
+        ("south", DAY, False),
+        ("north", DAY + timedelta(days=1), False),
+        ("", DAY + timedelta(days=1), False),
+    ],
+    ids=["its own", "none", "another", "its own after membership", "none after membership"],
+)
+@pytest.mark.parametrize("kind", ["course", "xp"])
+async def test_assignment_counts_events_of_its_organization_on_days_of_membership(
+    world: World, organization: str, day: date, counts: bool, kind: str
+) -> None:
+    person, course = await world.person(), await world.content("course", "Python")
+    groups = [await world.group("north"), await world.group("south")]
+    await world.member("group", groups[0], person, to_day=DAY + timedelta(days=1))
+    await world.member("group", groups[1], person)
+    await assign(world, "user", person, course, type=kind, xp=10, group_id=groups[0])
+    at = datetime.combine(day, NOON.timetz())
+    event = {"organization": organization, "day": day, "xp": 10}
+    await world.event(person, course, "completed", at, **event)
+    assert await values(world, "assignment_fact", "is_completed") == [counts]
+
+
+async def test_assignment_of_the_partner_counts_events_of_all_organizations(world: World) -> None:
+    person, course = await world.person(), await world.content("course", "Python")
+    await assign(world, "user", person, course, group_id=await world.group())
+    await world.event(person, course, "completed", organization="north")
+    assert await values(world, "assignment_fact", "is_completed") == [True]
 
 
 async def test_team_assignment_applies_to_members_on_the_day(world: World) -> None:
