@@ -36,12 +36,17 @@ DEMO_SCOPES = frozenset({scopes.ALL})
 
 @contextmanager
 def database_url(
-    settings: Settings, *, exclusive: bool = False, **supervision: Callable[[], Any]
+    settings: Settings,
+    *,
+    exclusive: bool = False,
+    create: bool = True,
+    **supervision: Callable[[], Any],
 ) -> Iterator[str]:
     """The DSN of the configured database; the embedded one is started unless it runs already.
 
-    With `exclusive`, an embedded one must not run already. The process that starts it supervises
-    it: `supervision` are members of `embedded_postgres.Supervision`. Raises EmbeddedPostgresError.
+    With `exclusive`, an embedded one must not run already; without `create`, it must exist. The
+    process that starts it supervises it: `supervision` are members of
+    `embedded_postgres.Supervision`. Raises OperatorError.
     """
     if settings.database_url:
         yield settings.database_url
@@ -52,6 +57,12 @@ def database_url(
     if (directory / _UNFINISHED_RESTORE).exists():
         raise OperatorError(
             f"The data directory {directory} holds an unfinished restore: run `lrs restore` again."
+        )
+    if not create and not (directory / "postgres").exists():
+        raise OperatorError(
+            f"There is no database in {directory.expanduser().absolute()}: run the command in the "
+            "directory of the server, set LRS_DATA_DIRECTORY or LRS_DATABASE_URL, or create one "
+            "with `lrs serve`."
         )
     running_dsn = None if exclusive else embedded_postgres.find_dsn(directory)
     if running_dsn:
@@ -112,7 +123,7 @@ def with_secret_key(settings: Settings, *, create: bool = True) -> Settings:
     """
     if settings.secret_key:
         return settings
-    path = Path(settings.data_directory) / SECRET_KEY_FILE
+    path = secret_key_path(settings)
     try:
         if create:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,6 +137,11 @@ def with_secret_key(settings: Settings, *, create: bool = True) -> Settings:
     if len(key) < 32:
         raise SettingsError(f"The secret key in {path} is damaged: fewer than 32 characters.")
     return msgspec.structs.replace(settings, secret_key=key)
+
+
+def secret_key_path(settings: Settings) -> Path:
+    """The file of the secret key, unless that is configured."""
+    return Path(settings.data_directory) / SECRET_KEY_FILE
 
 
 def secret_box(settings: Settings) -> SecretBox:

@@ -187,8 +187,10 @@ def _changed(credential: CredentialUse, changes: dict[str, Any]) -> CredentialUs
 
 
 def _check_label(label: str) -> None:
-    if len(label) > 255 or not label.isprintable():
-        raise _invalid("label", "expected at most 255 printable characters")
+    if len(label) > 255:
+        raise _invalid("label", "expected at most 255 characters")
+    if not registry.is_storable(label):
+        raise _invalid("label", "contains a character that cannot be stored")
 
 
 def _check_scopes(granted: Collection[str]) -> None:

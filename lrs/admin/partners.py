@@ -206,8 +206,12 @@ async def _record_change(
 
 def _require_text(pointer: str, text: str, *, required: bool = False) -> None:
     """Raises InvalidParameter for a text that is too long, or missing."""
-    if len(text) > MAX_TEXT or (required and not text.strip()) or not registry.is_storable(text):
+    detail = ""
+    if len(text) > MAX_TEXT or (required and not text.strip()):
         detail = f"expected {1 if required else 0} to {MAX_TEXT} characters"
+    elif not registry.is_storable(text):
+        detail = "contains a character that cannot be stored"
+    if detail:
         name = pointer.lstrip("/")
         raise InvalidParameter(
             f"{name}: {detail}.", violations=[Violation(pointer, detail, "Admin API")]

@@ -28,6 +28,7 @@ class ToolView:
     consumer_key: str
     created_at: datetime
     revoked_at: datetime | None
+    reused_ids: int
 
 
 async def list_tools(
@@ -130,4 +131,11 @@ async def _record(
 
 
 def _view(tool: Tool) -> ToolView:
-    return ToolView(tool.partner, tool.name, tool.consumer_key, tool.created_at, tool.revoked_at)
+    return ToolView(
+        tool.partner,
+        tool.name,
+        tool.consumer_key,
+        tool.created_at,
+        tool.revoked_at,
+        tool.reused_ids,
+    )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lrs import bootstrap
+from lrs.admin import contents
+from lrs.admin.operators import command_operator
 from lrs.catalog import importer, rows
 from lrs.catalog.plan import CatalogPlan, RowOutcome
-from lrs.cli.database import run_with_database
+from lrs.cli.database import all_pages, run_with_database
 from lrs.cli.options import (
     DATABASE,
     format_day,
@@ -23,15 +26,16 @@ from lrs.cli.options import (
 )
 from lrs.cli.output import echo
 from lrs.cli.table_options import read_file, read_table_options, table_options
+from lrs.cli.tables import json_option, print_table
 from lrs.imports import alias_map
 from lrs.projection.partner_lock import PartnerLock
-from lrs.reports import content_aliases, content_items, identifiers
+from lrs.reports import content_aliases
 from lrs.reports.content_aliases import AliasChange
 from lrs.reports.content_items import ContentItem
 from lrs.store import registry
 from lrs.store.postgres import Database
 
-_PAGE_SIZE = 1000
+_COLUMNS = ("content_id", "activity_id", "type", "state", "title")
 
 
 @click.group()
@@ -80,24 +84,26 @@ def content_import(partner_name: str, file: Path, preview: bool, **options: Any)
 
 @content.command("list")
 @partner_argument
+@json_option
 @setting_options(*DATABASE)
-def content_list(partner_name: str, **options: Any) -> None:
+def content_list(partner_name: str, as_json: bool, **options: Any) -> None:
     """List the content items of PARTNER."""
 
     async def fetch(database: Database) -> list[ContentItem]:
-        partner = await registry.get_partner(database, partner_name)
-        items: list[ContentItem] = []
-        while page := await content_items.fetch_page(
-            database.writers,
-            partner.partner_id,
-            after=items[-1].content_id if items else 0,
-            limit=_PAGE_SIZE,
-        ):
-            items += page
-        return items
+        return await all_pages(
+            lambda cursor, limit: contents.list_contents(
+                database, command_operator(), partner_name, cursor=cursor, limit=limit
+            )
+        )
 
-    for item in run_with_database(load_settings(options), fetch):
-        echo(*_columns(item))
+    rows = [asdict(item) for item in run_with_database(load_settings(options), fetch)]
+    if not as_json:
+        for row in rows:
+            deleted_at = row["deleted_at"]
+            row["state"] = f"deleted {format_day(deleted_at)}" if deleted_at else "active"
+            if row["alias_of"] is not None:
+                row["state"] = f"alias of {row['alias_of']}"
+    print_table(_COLUMNS, rows, as_json=as_json)
 
 
 @content.command("delete")
@@ -204,19 +210,12 @@ def _set_deleted(
     partner_name: str, activity: str, options: dict[str, Any], *, deleted: bool
 ) -> None:
     async def update(database: Database) -> None:
-        partner = await registry.get_partner(database, partner_name)
-        identifier = identifiers.parse_content(activity, partner.home_page)
         lock = PartnerLock(database.writers)
-        await content_items.set_deleted(lock, partner.partner_id, identifier, deleted)
+        await contents.set_deleted(
+            database, command_operator(), lock, partner_name, activity, deleted=deleted
+        )
 
     run_with_database(load_settings(options), update)
-
-
-def _columns(item: ContentItem) -> tuple[object, ...]:
-    state = f"deleted {format_day(item.deleted_at)}" if item.deleted_at else "active"
-    if item.alias_of is not None:
-        state = f"alias of {item.alias_of}"
-    return item.content_id, item.activity_id, item.type or "", state, item.title or ""
 
 
 def _outcome_columns(outcome: RowOutcome) -> list[str]:

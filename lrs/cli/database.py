@@ -7,23 +7,26 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from lrs import bootstrap
+from lrs.admin.views import Page
 from lrs.settings import Settings
 from lrs.store import server_properties
 from lrs.store.postgres import Database
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 def run_with_dsn(settings: Settings, work: Callable[[str], Awaitable[Result]]) -> Result:
     """Runs `work` with the URL of the database; starts the embedded one if it is not running.
 
-    Raises EmbeddedPostgresError.
+    Raises OperatorError, also if there is no embedded one yet: only `lrs serve`, `migrate` and
+    `restore` create it.
     """
 
     async def run(dsn: str) -> Result:
         return await work(dsn)
 
-    with bootstrap.database_url(settings) as dsn:
+    with bootstrap.database_url(settings, create=False) as dsn:
         return asyncio.run(run(dsn))
 
 
@@ -38,6 +41,20 @@ def run_with_database(settings: Settings, work: Callable[[Database], Awaitable[R
             return await work(database)
 
     return run_with_dsn(settings, run)
+
+
+async def all_pages(
+    fetch: Callable[[str | None, int], Awaitable[Page[Item]]], page_size: int = 1000
+) -> list[Item]:
+    """The items of all pages; `fetch` takes a cursor and a limit."""
+    items: list[Item] = []
+    cursor: str | None = None
+    while True:
+        page = await fetch(cursor, page_size)
+        items += page.items
+        cursor = page.cursor
+        if cursor is None:
+            return items
 
 
 async def known_base_url(database: Database, settings: Settings) -> str | None:

@@ -14,6 +14,7 @@ from lrs.auth.signing_keys import ACTIVATION_SECONDS, RELOAD_SECONDS
 from lrs.cli.database import run_with_database
 from lrs.cli.options import DATABASE, format_day, load_settings, setting_options
 from lrs.cli.output import echo
+from lrs.cli.tables import json_option, print_table
 from lrs.store import signing_keys as stored_keys
 from lrs.store.postgres import Database
 from lrs.store.signing_keys import StoredKey
@@ -28,15 +29,24 @@ def keys() -> None:
 
 
 @keys.command("list")
+@json_option
 @setting_options(*DATABASE)
-def keys_list(**options: Any) -> None:
+def keys_list(as_json: bool, **options: Any) -> None:
     """List the signing keys: which one signs, which verify tokens, which are retired."""
 
     async def fetch(database: Database) -> list[StoredKey]:
         return await stored_keys.list_keys(database, ACTIVATION_SECONDS)
 
-    for key in run_with_database(load_settings(options), fetch):
-        echo(key.kid, _state(key), format_day(key.created_at))
+    rows = [
+        {
+            "kid": key.kid,
+            "state": _state(key),
+            "created_at": key.created_at,
+            "retired_at": key.retired_at,
+        }
+        for key in run_with_database(load_settings(options), fetch)
+    ]
+    print_table(("kid", "state", "created_at"), rows, as_json=as_json)
 
 
 def _state(key: StoredKey) -> str:

@@ -11,12 +11,12 @@ from lrs import bootstrap
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
     DATABASE,
-    format_day,
     load_settings,
     partner_argument,
     setting_options,
 )
 from lrs.cli.output import echo
+from lrs.cli.tables import json_option, print_table
 from lrs.errors import OperatorError
 from lrs.people import changes, learners
 from lrs.people.changes import LearnerChange
@@ -28,6 +28,7 @@ from lrs.store import registry
 from lrs.store.postgres import Database
 from lrs.store.registry import Partner
 
+_COLUMNS = ("id", "user", "records", "last_activity_at", "identifiers", "name")
 _PAGE_SIZE = 1000
 
 _learner_argument = click.argument("learner", metavar="LEARNER")
@@ -38,8 +39,11 @@ _preview_option = click.option("--preview", is_flag=True, help="Dry run: show wh
 @partner_argument
 @click.option("--unmatched", is_flag=True, help="Only learners whom no import matched.")
 @click.option("--deleted", is_flag=True, help="Only deleted learners.")
+@json_option
 @setting_options(*DATABASE)
-def people_list(partner_name: str, unmatched: bool, deleted: bool, **options: Any) -> None:
+def people_list(
+    partner_name: str, unmatched: bool, deleted: bool, as_json: bool, **options: Any
+) -> None:
     """List the learners of PARTNER: id, user, records, last activity, identifiers, name."""
 
     async def fetch(database: Database) -> list[Learner]:
@@ -56,8 +60,8 @@ def people_list(partner_name: str, unmatched: bool, deleted: bool, **options: An
             found += page
         return found
 
-    for learner in run_with_database(load_settings(options), fetch):
-        echo(*_columns(learner))
+    rows = [_row(learner) for learner in run_with_database(load_settings(options), fetch)]
+    print_table(_COLUMNS, rows, as_json=as_json)
 
 
 @click.command("merge")
@@ -216,11 +220,15 @@ def _echo(preview: bool, done: str, subject: str, change: LearnerChange) -> None
     echo(f"{'preview: ' if preview else ''}{done} {subject}{f': {counts}' if counts else ''}")
 
 
-def _columns(learner: Learner) -> tuple[object, ...]:
-    listed = ", ".join(
-        f"{item.home_page} {item.value}" if item.home_page else item.value
-        for item in learner.identifiers
-    )
-    last = format_day(learner.last_activity_at) if learner.last_activity_at else ""
-    user = learner.user if learner.user is not None else ""
-    return f"id:{learner.user_id}", user, learner.records or 0, last, listed, learner.name or ""
+def _row(learner: Learner) -> dict[str, Any]:
+    return {
+        "id": f"id:{learner.user_id}",
+        "user": learner.user,
+        "records": learner.records or 0,
+        "last_activity_at": learner.last_activity_at,
+        "identifiers": [
+            f"{item.home_page} {item.value}" if item.home_page else item.value
+            for item in learner.identifiers
+        ],
+        "name": learner.name,
+    }

@@ -10,9 +10,11 @@ import click
 import httpx
 
 from lrs import __version__, bootstrap
+from lrs.cli.audit import audit
 from lrs.cli.backup import backup, restore
 from lrs.cli.check import check
 from lrs.cli.content_items import content
+from lrs.cli.credentials import credential
 from lrs.cli.export import export
 from lrs.cli.keys import keys
 from lrs.cli.operators import operator
@@ -24,7 +26,7 @@ from lrs.cli.options import (
     setting_options,
 )
 from lrs.cli.output import echo
-from lrs.cli.partners import credential, partner
+from lrs.cli.partners import partner
 from lrs.cli.people import people
 from lrs.cli.refusals import attempts, refusals
 from lrs.cli.reports import reports
@@ -63,7 +65,7 @@ def main() -> None:
 
 _COMMANDS = (
     operator, partner, credential, tool, people, content, reports, export, keys, refusals, attempts,
-    backup, restore, check,
+    backup, restore, check, audit,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

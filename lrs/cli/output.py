@@ -8,9 +8,7 @@ import click
 
 # Control characters, which move the cursor or start escape sequences, line separators, and
 # characters that change the direction of text. A tab or a line break would forge a column or row.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def echo(*columns: object, err: bool = False) -> None:
@@ -20,4 +18,4 @@ def echo(*columns: object, err: bool = False) -> None:
 
 def sanitize(text: str) -> str:
     r"""The text with unsafe characters as escape sequences of Python, such as `\x1b`."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 import orjson
@@ -35,11 +36,9 @@ def parse(pairs: tuple[str, ...]) -> dict[str, str]:
     return changes
 
 
-def column(settings: PartnerSettings) -> tuple[str, ...]:
-    """The column of a list with the settings that differ from the defaults, if there are any."""
-    values = partner_settings.differing(settings)
-    text = " ".join(f"{name}={format_value(value)}" for name, value in values.items())
-    return (text,) if text else ()
+def format_differing(values: Mapping[str, Any]) -> str:
+    """The settings that differ from the defaults, in the column of a list."""
+    return " ".join(f"{name}={format_value(value)}" for name, value in values.items())
 
 
 def describe(settings: PartnerSettings) -> Iterator[tuple[str, ...]]:

@@ -21,7 +21,7 @@ from lrs.cli.options import (
     setting_options,
 )
 from lrs.cli.output import echo
-from lrs.cli.tables import json_option, print_table
+from lrs.cli.tables import json_option, print_json, print_table
 from lrs.errors import OperatorError
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.model import REFUSED
@@ -138,8 +138,7 @@ def refusals_show(partner_name: str, refusal_id: UUID, as_json: bool, **options:
     text = None if refusal.item is None else refusal.item.decode("utf-8", "replace")
     if as_json:
         row |= {"item": text, "is_complete": refusal.is_complete}
-        for line in orjson.dumps(row, option=orjson.OPT_INDENT_2).decode().splitlines():
-            echo(line)
+        print_json(row)
         return
     problem = row.pop("problem")
     for name, value in row.items():

@@ -20,6 +20,7 @@ from lrs.cli.options import (
     setting_options,
 )
 from lrs.cli.output import echo
+from lrs.cli.tables import json_option, print_table
 from lrs.errors import NotFound
 from lrs.projection.lag import Backlog, read_backlogs
 from lrs.projection.rebuild import rebuild_partner
@@ -128,8 +129,9 @@ def reports_rebuild(partner_name: str | None, **options: Any) -> None:
 
 @reports.command("lag")
 @optional_partner_argument
+@json_option
 @setting_options(*DATABASE)
-def reports_lag(partner_name: str | None, **options: Any) -> None:
+def reports_lag(partner_name: str | None, as_json: bool, **options: Any) -> None:
     """Show watermark, lag and uncounted statements of the reports of PARTNER, or of all partners.
 
     Uncounted statements are in no table of the vendor's: the table `uncounted` has the reasons.
@@ -138,10 +140,20 @@ def reports_lag(partner_name: str | None, **options: Any) -> None:
     async def fetch(database: Database) -> list[Backlog]:
         return await _backlogs(database, partner_name)
 
-    for backlog in run_with_database(load_settings(options), fetch):
-        watermark = backlog.watermark.isoformat() if backlog.watermark else "no data yet"
-        lag = f"lag {backlog.lag_seconds:.1f} s" if backlog.oldest_pending_at else "up to date"
-        echo(backlog.partner, watermark, lag, f"uncounted {backlog.uncounted}")
+    rows = [
+        {
+            "partner": backlog.partner,
+            "watermark": backlog.watermark,
+            "lag_seconds": round(backlog.lag_seconds, 1),
+            "uncounted": backlog.uncounted,
+        }
+        for backlog in run_with_database(load_settings(options), fetch)
+    ]
+    if not as_json:
+        for row in rows:
+            row["watermark"] = row["watermark"] or "no data yet"
+            row["lag"] = f"{row['lag_seconds']} s" if row["lag_seconds"] else "up to date"
+    print_table(("partner", "watermark", "lag", "uncounted"), rows, as_json=as_json)
 
 
 async def _backlogs(database: Database, partner_name: str | None) -> list[Backlog]:

@@ -7,9 +7,9 @@ from datetime import date, datetime
 from typing import Any
 
 import click
-import orjson
+import msgspec
 
-from lrs.cli.output import echo
+from lrs.cli.output import UNSAFE, echo
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 
@@ -19,13 +19,18 @@ def print_table(
 ) -> None:
     """Prints the named members of the rows: tab-separated under a header, or all as JSON."""
     if as_json:
-        text = orjson.dumps([*rows], option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode()
-        for line in text.splitlines():
-            echo(line)
+        print_json([*rows])
         return
     echo(*columns)
     for row in rows:
         echo(*(_text(row[name]) for name in columns))
+
+
+def print_json(content: Any) -> None:
+    """Prints JSON; what could control the terminal is escaped as JSON escapes it."""
+    text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
+    for line in text.split("\n"):
+        echo(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", line))
 
 
 def _text(value: Any) -> str:

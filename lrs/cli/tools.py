@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, TextIO
 
 import click
 
 from lrs import bootstrap
-from lrs.auth import tools
+from lrs.admin import tools
+from lrs.admin.operators import command_operator
+from lrs.admin.tools import ToolView
 from lrs.auth.tools import IssuedTool
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
     DATABASE,
-    end_of_overlap,
-    format_day,
     load_settings,
     optional_partner_argument,
     overlap_option,
@@ -23,11 +24,10 @@ from lrs.cli.options import (
     setting_options,
 )
 from lrs.cli.output import echo
-from lrs.store import registry
-from lrs.store import tools as stored_tools
+from lrs.cli.tables import json_option, print_table
 from lrs.store.postgres import Database
-from lrs.store.tools import Tool
 
+_COLUMNS = ("partner", "name", "consumer_key", "state", "created_at", "reused_ids")
 _SWITCH = {"on": True, "off": False, "default": None}
 
 
@@ -54,16 +54,16 @@ def tool_add(
     A secret has 8 to 255 printable characters. Without --secret-file and SECRET it is generated.
     """
     secret = read_secret(secret_file)
-    settings = bootstrap.with_secret_key(load_settings(options))
+    settings = bootstrap.with_secret_key(load_settings(options), create=False)
     secret_box = bootstrap.secret_box(settings)
 
     async def add(database: Database) -> IssuedTool:
         await bootstrap.load_keys(settings, database)  # verifies the secret key
-        partner = await registry.get_partner(database, partner_name)
         return await tools.add_tool(
             database,
+            command_operator(),
             secret_box,
-            partner.partner_id,
+            partner_name,
             name,
             consumer_key=consumer_key,
             secret=secret,
@@ -74,22 +74,22 @@ def tool_add(
 
 @tool.command("list")
 @optional_partner_argument
+@json_option
 @setting_options(*DATABASE)
-def tool_list(partner_name: str | None, **options: Any) -> None:
+def tool_list(partner_name: str | None, as_json: bool, **options: Any) -> None:
     """List the tools of PARTNER, or of all partners.
 
     Reused ids are reports that were stored under another id because theirs was taken.
     """
 
-    async def fetch(database: Database) -> list[Tool]:
-        if partner_name is not None:
-            await registry.get_partner(database, partner_name)
-        return await stored_tools.list_tools(database, partner_name)
+    async def fetch(database: Database) -> list[ToolView]:
+        return await tools.list_tools(database, command_operator(), partner_name)
 
-    for row in run_with_database(load_settings(options), fetch):
-        state = "revoked" if row.revoked_at else "active"
-        created, reused = format_day(row.created_at), f"{row.reused_ids} reused ids"
-        echo(row.partner, row.name, row.consumer_key, state, created, reused)
+    rows = [asdict(row) for row in run_with_database(load_settings(options), fetch)]
+    if not as_json:
+        for row in rows:
+            row["state"] = "revoked" if row["revoked_at"] else "active"
+    print_table(_COLUMNS, rows, as_json=as_json)
 
 
 @tool.command("rotate")
@@ -99,15 +99,13 @@ def tool_list(partner_name: str | None, **options: Any) -> None:
 @setting_options(*DATABASE)
 def tool_rotate(partner_name: str, name: str, overlap_hours: float, **options: Any) -> None:
     """Replace the secret of the tool NAME. The new secret is shown once."""
-    settings = bootstrap.with_secret_key(load_settings(options))
+    settings = bootstrap.with_secret_key(load_settings(options), create=False)
     secret_box = bootstrap.secret_box(settings)
-    overlap_until = end_of_overlap(overlap_hours)
 
     async def rotate(database: Database) -> IssuedTool:
         await bootstrap.load_keys(settings, database)  # verifies the secret key
-        partner = await registry.get_partner(database, partner_name)
         return await tools.rotate_tool(
-            database, secret_box, partner.partner_id, name, overlap_until
+            database, command_operator(), secret_box, partner_name, name, overlap_hours
         )
 
     _show(run_with_database(settings, rotate))
@@ -121,8 +119,7 @@ def tool_revoke(partner_name: str, name: str, **options: Any) -> None:
     """Revoke the tool NAME and all its callback URLs."""
 
     async def revoke(database: Database) -> None:
-        partner = await registry.get_partner(database, partner_name)
-        await stored_tools.revoke_tool(database, partner.partner_id, tools.check_name(name))
+        await tools.revoke_tool(database, command_operator(), partner_name, name)
 
     run_with_database(load_settings(options), revoke)
     echo(f"revoked {name}")
@@ -136,7 +133,7 @@ def tool_page_views(partner_name: str, switch: str, **options: Any) -> None:
     """Set whether callbacks create page views, for all tools of PARTNER."""
 
     async def set_page_views(database: Database) -> None:
-        await stored_tools.set_page_views(database, partner_name, _SWITCH[switch])
+        await tools.set_page_views(database, command_operator(), partner_name, _SWITCH[switch])
 
     run_with_database(load_settings(options), set_page_views)
     echo(f"page views of {partner_name}: {switch}")

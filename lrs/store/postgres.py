@@ -285,6 +285,13 @@ async def server_version(connection: Connection) -> str:
     return str(await connection.fetchval("show server_version"))
 
 
+async def session_names(connection: Connection) -> tuple[str, str]:
+    """The database and the role of a session."""
+    row = await connection.fetchrow("select current_database(), current_user")
+    assert row is not None  # noqa: S101 - one row
+    return row[0], row[1]
+
+
 def _pool(
     dsn: str,
     application_name: str,

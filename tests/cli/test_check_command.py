@@ -130,3 +130,46 @@ def test_invalid_setting_is_reported_by_name(
 
 def test_test_variables_are_not_settings(lrs: Lrs) -> None:
     assert lrs("check", LRS_TEST_DATABASE_URL="x").exit_code == 0
+
+
+def test_check_names_database_role_address_and_programs(lrs: Lrs, database_url: str) -> None:
+    (line,) = [item for item in lrs("check").stdout.splitlines() if item.startswith("database")]
+    assert re.fullmatch(
+        r"database  ok: \d+\.\d+, database \S+, role \S+, (socket|host) \S+ port \d+, programs .+",
+        line,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check",),
+        ("partner", "list"),
+        ("operator", "list"),
+        ("tool", "add", "acme", "player"),
+        ("keys", "list"),
+        ("keys", "rotate"),
+        ("people", "list", "acme"),
+        ("content", "list", "acme"),
+        ("reports", "lag"),
+        ("reports", "rebuild"),
+        ("refusals", "list", "acme"),
+        ("audit",),
+    ],
+    ids=" ".join,
+)
+def test_command_creates_no_data_directory(
+    lrs: Lrs, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    data = tmp_path / "data"
+    result = lrs(*command, LRS_DATABASE_URL="", LRS_SECRET_KEY="", LRS_DATA_DIRECTORY=str(data))
+    assert result.exit_code == 1
+    assert str(data) in result.stderr
+    assert not data.exists()
+
+
+def test_check_of_a_given_database_creates_no_secret_key(lrs: Lrs, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    result = lrs("check", LRS_SECRET_KEY="", LRS_DATA_DIRECTORY=str(data))
+    assert result.exit_code in (0, 1)  # 1: other tests have created signing keys
+    assert not data.exists()

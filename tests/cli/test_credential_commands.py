@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,11 @@ def test_secret_is_printed_once_and_stored_as_a_hash(
     assert remaining["secret_hash"] == credential_secrets.hash_secret(reported["secret"])
     assert reported["secret"] not in repr(dict(remaining))
     listed = lrs("credential", "list", name).stdout
-    assert listed == f"{name}\t{reported['key']}\tclient\tall\tactive\tTheir server\n"
+    header, line = listed.splitlines()
+    assert header.startswith("partner\tkey\tkind\tscopes\tstate\tlabel\tcreated_at\t")
+    assert line.startswith(f"{name}\t{reported['key']}\tclient\tall\tactive\tTheir server\t20")
+    (item,) = json.loads(lrs("credential", "list", name, "--json").stdout)
+    assert (item["key"], item["last_used_at"]) == (reported["key"], None)
     assert reported["secret"] not in listed
 
 
@@ -220,5 +225,18 @@ def test_limits_of_a_credential_are_listed(lrs: Lrs, name: str) -> None:
     key = printed_fields(lrs("credential", "add", name))["key"]
     result = lrs("credential", "set", key, "--rate-limit", "5/second")
     assert result.stdout == f"credential {key}\trate_limit=5/second\n"
-    (line,) = lrs("credential", "list", name).stdout.splitlines()
+    _, line = lrs("credential", "list", name).stdout.splitlines()
     assert line.endswith("\trate_limit=5/second")
+
+
+def test_changed_credential_is_listed_with_the_changes(lrs: Lrs, name: str) -> None:
+    key = printed_fields(lrs("credential", "add", name))["key"]
+    changes = ("--label", "New", "--scope", "state", "--expires-in-days", "3")
+    assert lrs("credential", "set", key, *changes).exit_code == 0
+    (item,) = json.loads(lrs("credential", "list", name, "--json").stdout)
+    assert (item["label"], item["scopes"]) == ("New", ["state"])
+    assert item["expires_at"]
+    assert lrs("credential", "set", key, "--never-expires").exit_code == 0
+    (item,) = json.loads(lrs("credential", "list", name, "--json").stdout)
+    assert item["expires_at"] is None
+    assert lrs("credential", "set", key).exit_code == 2

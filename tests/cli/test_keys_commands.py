@@ -71,7 +71,9 @@ def run(url: str, work: Callable[[Database], Awaitable[Any]]) -> Any:
 
 def rows(result: Result) -> list[list[str]]:
     assert result.exit_code == 0, result.output
-    return [line.split("\t") for line in result.stdout.splitlines()]
+    header, *lines = result.stdout.splitlines()
+    assert header == "kid\tstate\tcreated_at"
+    return [line.split("\t") for line in lines]
 
 
 def test_signing_keys_are_rotated_and_retired(lrs: Lrs, url: str, keys: Lrs) -> None:

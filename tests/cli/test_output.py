@@ -38,8 +38,8 @@ def test_lists_escape_text_of_the_database(lrs: Lrs) -> None:
     (row,) = [line for line in lrs("partner", "list").stdout.split("\n") if name in line]
     assert row.split("\t")[:2] == [name, ESCAPED]
     assert lrs("credential", "add", name, "--label", HOSTILE).exit_code == 0
-    (row,) = lrs("credential", "list", name).stdout.splitlines()
-    assert row.split("\t")[-1] == ESCAPED
+    _, row = lrs("credential", "list", name).stdout.splitlines()
+    assert row.split("\t")[5] == ESCAPED
 
 
 def test_errors_and_import_outcomes_escape_text(lrs: Lrs, name: str, tmp_path: Path) -> None:

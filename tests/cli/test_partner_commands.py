@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import json
 from collections.abc import Iterator
 
 import asyncpg
@@ -135,7 +137,7 @@ def test_setting_of_a_partner_is_set_listed_and_reset(lrs: Lrs) -> None:
     result = lrs("partner", "set", name, "--setting", "duplicate-track-event-status=200")
     assert result.stdout == f"partner {name}\tduplicate_track_event_status=200\n"
     (line,) = [line for line in lrs("partner", "list").stdout.splitlines() if name in line]
-    assert line.split("\t")[-1] == "duplicate_track_event_status=200"
+    assert line.split("\t")[-2] == "duplicate_track_event_status=200"
     shown = lrs("partner", "show", name).stdout.splitlines()
     assert "duplicate track event status\t200\t(partner)" in shown
     reset = lrs("partner", "set", name, "--setting", "duplicate_track_event_status=default")
@@ -218,3 +220,59 @@ def recorded(database_url: str, unrecorded: None) -> str:
     url = "http://127.0.0.1:18115"
     execute(database_url, "insert into server_property values ('base_url', $1)", url)
     return url
+
+
+# Changes
+
+
+def test_partner_is_changed_disabled_and_enabled(lrs: Lrs) -> None:
+    name = new_name()
+    lrs("partner", "add", name)
+    page = "https://moved.example"
+    assert lrs("partner", "set", name, "--title", "New", "--home-page", page).exit_code == 0
+    assert lrs("partner", "disable", name, "--reason", "Ended").stdout == f"disabled {name}\n"
+    (row,) = [
+        row for row in json.loads(lrs("partner", "list", "--json").stdout) if row["name"] == name
+    ]
+    assert (row["title"], row["home_page"]) == ("New", page)
+    assert row["disabled_reason"] == "Ended"
+    assert "Ended" in lrs("partner", "show", name).stdout
+    assert lrs("partner", "enable", name).exit_code == 0
+    assert "Ended" not in lrs("partner", "show", name).stdout
+    assert "not found" in refused(lrs("partner", "disable", "nobody", "--reason", "x"))
+
+
+def test_changes_by_commands_are_audited(lrs: Lrs) -> None:
+    name = new_name()
+    lrs("partner", "add", name)
+    lrs("credential", "add", name, "--label", "LMS")
+    lrs("tool", "add", name, "player")
+    lrs("partner", "disable", name, "--reason", "Ended")
+    entries = json.loads(lrs("audit", "--partner", name, "--json").stdout)
+    actions = ["partner.disable", "tool.add", "credential.add", "partner.add"]
+    assert [entry["action"] for entry in entries] == actions
+    assert {entry["via"] for entry in entries} == {"cli"}
+    assert entries[0]["operator"] == getpass.getuser()
+    header, *lines = lrs("audit", "--partner", name, "--limit", "2").stdout.splitlines()
+    assert (header.split("\t")[0], len(lines)) == ("at", 2)
+    assert lrs("audit", "--action", "tool.", "--hours", "1").stdout.count("tool.add") > 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("partner", "list"),
+        ("credential", "list"),
+        ("tool", "list"),
+        ("operator", "list"),
+        ("audit",),
+        ("reports", "lag"),
+        ("keys", "list"),
+    ],
+    ids=" ".join,
+)
+def test_list_has_a_header_and_a_json_form(lrs: Lrs, name: str, command: tuple[str, ...]) -> None:
+    header = lrs(*command).stdout.splitlines()[0].split("\t")
+    assert len(header) > 2
+    rows = json.loads(lrs(*command, "--json").stdout)
+    assert isinstance(rows, list)

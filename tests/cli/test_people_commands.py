@@ -31,7 +31,7 @@ async def test_learners_are_listed_and_changed(
         assert done.exit_code == 0, done.output
         return done.stdout
 
-    (unmatched,) = (await output("list", "--unmatched")).splitlines()
+    _, unmatched = (await output("list", "--unmatched")).splitlines()
     number, name, count, *_ = unmatched.split("\t")
     assert (name, count) == ("", "1")
     assert unmatched.endswith("\thttps://www.datacamp.com ada\tada")
@@ -40,7 +40,7 @@ async def test_learners_are_listed_and_changed(
     )
     merged = await output("merge", number, "emp_1")
     assert merged == f"merged {number} into emp_1: 1 identifiers, 1 events, 1 records\n"
-    assert await output("list", "--unmatched") == ""
+    assert (await output("list", "--unmatched")).count("\n") == 1
     detached = await output("detach", "emp_1", "ada", "--home-page", "https://www.datacamp.com")
     assert detached.startswith("detached ada from emp_1 as id:")
     assert await output("rename", "emp_1", "emp_2", "--first-name", "Ada") == (

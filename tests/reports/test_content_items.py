@@ -15,7 +15,7 @@ from click.testing import Result
 
 from lrs.api.services import Services
 from lrs.auth import scopes
-from lrs.cli import content_items
+from lrs.cli import tables
 from tests.support.learner_records import content
 from tests.support.learning_history import project_all
 from tests.support.partners import Partner, new_partner
@@ -162,9 +162,9 @@ async def test_closed_pipe_ends_the_list_without_an_error(
 ) -> None:
     await content(services, operator, COURSE)
 
-    def stop(_: object) -> tuple[object, ...]:
+    def stop(*_: object) -> None:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr(content_items, "_columns", stop)
+    monkeypatch.setattr(tables, "echo", stop)
     result = await asyncio.to_thread(run, "content", "list", operator.name)
     assert result.stderr == ""
