@@ -229,8 +229,8 @@ def judge_silence(
         "silent_seconds": round(result.duration.total_seconds()),
         "usual_gap_seconds": round(usual.total_seconds()) if usual else None,
     }
-    habit = f"its usual gap is {_hours(usual)}" if usual else "it has no usual gap yet"
-    text = f"The last statement was stored {_hours(result.duration)} ago; {habit}."
+    habit = f"its usual gap is {_span(usual)}" if usual else "it has no usual gap yet"
+    text = f"The last statement was stored {_span(result.duration)} ago; {habit}."
     return Judgement(result.is_unusual, text, numbers)
 
 
@@ -247,6 +247,9 @@ def judge_refusals(rate: RefusalRate, settings: PartnerSettings) -> Judgement:
     return Judgement(firing, text, numbers)
 
 
-def _hours(span: timedelta) -> str:
-    hours = span.total_seconds() / 3600
-    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+def _span(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"

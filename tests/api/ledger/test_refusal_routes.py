@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -309,6 +310,20 @@ async def test_whoami_describes_the_caller(services: Services, partner: Partner)
     assert result["endpoints"]["statements"].endswith(partner.url("statements"))
     assert result["last_accepted_at"] > before["server_time"]
     assert result["last_refused_at"] > before["server_time"]
+
+
+async def test_whoami_lists_the_organizations_of_statements_and_imports(
+    partner: Partner, stranger: Partner, connection: asyncpg.Connection
+) -> None:
+    for organization in ("north", "south", "north"):
+        await partner.send(statement(), organization=organization)
+    await stranger.send(statement(), organization="foreign")
+    await connection.execute(
+        "insert into learner_group (partner_id, name) values ($1, 'east'), ($1, 'north'), ($1, '')",
+        partner.partner_id,
+    )
+    response = await partner.http.get(partner.url("whoami"), headers=partner.headers)
+    assert response.json()["organizations"] == ["east", "north", "south"]
 
 
 async def test_whoami_of_another_partner_returns_403(partner: Partner, stranger: Partner) -> None:
