@@ -58,7 +58,7 @@ order by day;
 -- stored, with the learner and the content item of the reports: for a callback, the course that
 -- launched the tool. Keys of statements are combined with the partner's salt $4.
 with course as (
-    select content_item.activity_id, content_item.content_id
+    select content_item.activity_id, coalesce(alias_of, content_id) as content_id
     from content_item
     join partner using (partner_id)
     where partner_id = $1 and starts_with(activity_id, partner.home_page || '/courses/')
@@ -69,7 +69,7 @@ select
     identifier.person_id as user_id,
     case
         when launch.is_callback then course.content_id
-        else content_item.content_id
+        else coalesce(content_item.alias_of, content_item.content_id)
     end as content_id,
     parsed.payload ->> 'timestamp' as timestamp,
     organization,
@@ -112,9 +112,16 @@ from statement
 where partner_id = $1 and sequence >= $2 and sequence < $3 and $4::bigint is not null
 order by sequence;
 
+-- name: count_learners
+-- The rows of user_dim and learner_dim.
+select count(*) from person where partner_id = $1 and deleted_at is null;
+
 -- name: count_identifiers
 -- The rows of learner_identifier_dim.
-select count(*) from identifier where partner_id = $1;
+select count(*)
+from identifier
+join person using (partner_id, person_id)
+where partner_id = $1 and person.deleted_at is null;
 
 -- name: count_learner_records
 -- The rows of learner_record.

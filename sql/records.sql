@@ -6,7 +6,7 @@
 -- is one row without a record; no row: the learner does not exist. Each `offset 0` keeps a subquery
 -- an index lookup.
 with learner as materialized (
-    select person.person_id, person.external_id, person.email
+    select person.person_id, person.external_id, person.name, person.email
     from (
         select person_id, 0 as ordinal from person where partner_id = $1 and external_id = $2
         union all
@@ -31,15 +31,16 @@ with learner as materialized (
         select $4::integer, 101
     ) as candidate
     cross join lateral (
-        select * from person where partner_id = $1 and person_id = candidate.person_id
+        select person_id, external_id, name, email
+        from learner
+        where partner_id = $1 and person_id = candidate.person_id
         offset 0
     ) as person
-    where person.deleted_at is null
     order by candidate.ordinal
     limit 1
 )
 select
-    learner.person_id as user_id, learner.external_id as user, learner.email,
+    learner.person_id as user_id, learner.external_id as user, learner.name, learner.email,
     record.content_id, record.activity_id, record.title,
     coalesce(record.defined_type, record.type) as type,
     nullif(record.organization, '') as organization,
@@ -107,7 +108,7 @@ with item as materialized (
     limit 1
 )
 select
-    record.person_id as user_id, record.external_id as user, record.email,
+    record.person_id as user_id, record.external_id as user, record.name, record.email,
     item.content_id, item.activity_id, item.title, coalesce(item.defined_type, item.type) as type,
     nullif(record.organization, '') as organization,
     record.status, record.success, record.progress, record.started_at, record.last_activity_at,
@@ -120,11 +121,11 @@ select
     record.attempts, record.source
 from item
 left join lateral (
-    select learner_record.*, person.external_id, person.email
+    select learner_record.*, person.external_id, person.name, person.email
     from learner_record
     cross join lateral (
-        select external_id, email
-        from person
+        select external_id, name, email
+        from learner
         where partner_id = learner_record.partner_id and person_id = learner_record.person_id
         offset 0
     ) as person

@@ -357,7 +357,7 @@ comment on column learner_record.attempts is 'registrations, starts without one,
 comment on column learner_record.source is 'the source of the last statement: xapi, track or canvas';
 comment on column learner_record.updated_at is 'when the record last changed';
 
-comment on column uncounted.reason is 'no table for the type, outside the membership, enrolment only; group as actor; agent, group, statement or sub-statement as object';
+comment on column uncounted.reason is 'no table for the type, outside the membership, enrolment only, deleted learner, group as actor; agent, group, statement or sub-statement as object';
 comment on column uncounted.statement_id is 'id of a statement that is no work of one learner on one content item; null in a row of a content item';
 comment on column uncounted.content_id is 'as in content_dim';
 comment on column uncounted.activity_id is 'as in content_dim';

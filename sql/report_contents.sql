@@ -24,8 +24,11 @@ select
     item.deleted_at
 from content_item as item
 join partner on partner.partner_id = item.partner_id
+left join content_item as named
+    on named.partner_id = item.partner_id and named.content_key = item.parent_key
 left join content_item as parent
-    on parent.partner_id = item.partner_id and parent.content_key = item.parent_key
+    on parent.partner_id = item.partner_id
+    and parent.content_id = coalesce(named.alias_of, named.content_id)
 where item.partner_id = $1 and item.alias_of is null;
 
 -- name: content_fact
@@ -97,14 +100,15 @@ where learner.partner_id = $1;
 -- name: learner_identifier_dim
 -- The identifiers of the learners, one row each.
 select
-    person_id as user_id,
-    kind,
-    value as identifier,
-    home_page,
-    name,
-    imported as is_imported
+    learner_identifier.person_id as user_id,
+    learner_identifier.kind,
+    learner_identifier.value as identifier,
+    learner_identifier.home_page,
+    learner_identifier.name,
+    learner_identifier.imported as is_imported
 from learner_identifier
-where partner_id = $1;
+join person using (partner_id, person_id)
+where partner_id = $1 and person.deleted_at is null;
 
 -- name: learner_record
 -- The learner records with the natural keys of learner and content item.

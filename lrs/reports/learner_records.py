@@ -15,7 +15,8 @@ RECORDS_BY_LEARNER = resources.query("list_records_of_learner")
 RECORDS_BY_CONTENT = resources.query("list_records_of_content")
 
 COLUMNS = (
-    "user_id", "user", "email", "content_id", "activity_id", "title", "type", "organization",
+    "user_id", "user", "name", "email", "content_id", "activity_id", "title", "type",
+    "organization",
     "status", "success", "progress", "started_at", "last_activity_at", "completed_at",
     "time_spent", "best_score", "last_score", "best_raw_score", "last_raw_score", "attempts",
     "source",
@@ -46,7 +47,7 @@ async def fetch_by_learner(
     rows = await _fetch(database, RECORDS_BY_LEARNER, arguments, query)
     if not rows:
         raise NotFound("Learner not found.")
-    return _page(rows, query, shared=("user_id", "user", "email"), sort_key="content_id")
+    return _page(rows, query, shared=("user_id", "user", "name", "email"), sort_key="content_id")
 
 
 async def fetch_by_content(

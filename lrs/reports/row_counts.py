@@ -14,8 +14,8 @@ from lrs.store.postgres import translate_errors
 
 # Some tables have as many rows as a stored one, whose count needs no join.
 _COUNTS = {
-    "learner_dim": resources.query("count_persons"),
-    "user_dim": resources.query("count_persons"),
+    "learner_dim": resources.query("count_learners"),
+    "user_dim": resources.query("count_learners"),
     "learner_identifier_dim": resources.query("count_identifiers"),
     "learner_record": resources.query("count_learner_records"),
     "statements": resources.query("count_all_statements"),

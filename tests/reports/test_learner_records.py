@@ -68,6 +68,7 @@ async def test_record_has_all_members(services: Services, partner: Partner) -> N
     expected = {
         "user_id": ada,
         "user": "emp_1",
+        "name": "ada@example.com",
         "email": "ada@example.com",
         "content_id": course,
         "activity_id": COURSE,
@@ -90,7 +91,10 @@ async def test_record_has_all_members(services: Services, partner: Partner) -> N
     }
     theirs = await of_learner(partner, "emp_1")
     assert theirs["records"] == [expected]
-    assert theirs["learner"] == {"user_id": ada, "user": "emp_1", "email": "ada@example.com"}
+    address = "ada@example.com"
+    assert theirs["learner"] == {
+        "user_id": ada, "user": "emp_1", "name": address, "email": address
+    }  # fmt: skip
     its = await of_content(partner, COURSE)
     assert its["records"] == [expected]
     assert its["content"] == {
