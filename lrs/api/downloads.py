@@ -13,8 +13,8 @@ from lrs.api.spool import Spool
 from lrs.errors import TooManyRequests, Unavailable
 from lrs.reports import record_list
 from lrs.reports.compression import Compression
-from lrs.reports.encoders import Format
-from lrs.reports.export_stream import ExportStream
+from lrs.reports.encoders import CSVOptions, Format
+from lrs.reports.export_stream import DEFAULT_CSV, ExportStream
 from lrs.reports.exports import RETRY_AFTER_SECONDS, ExportQuery, Exports
 from lrs.reports.record_list_query import ListCursor, RecordListQuery
 from lrs.reports.tables import Table
@@ -28,7 +28,7 @@ class FileRequest:
     since: datetime | None
     format: Format
     compression: Compression | None
-    raw: bool
+    csv: CSVOptions = DEFAULT_CSV
     records: RecordListQuery | None = None
 
 
@@ -109,7 +109,7 @@ class Downloads:
                 query, download.next_cursor = await record_list.export_query(snapshot, file.records)
             # In a thread: the first Parquet export imports pyarrow.
             stream = await asyncio.to_thread(
-                ExportStream, snapshot, query, file.format, file.compression, raw=file.raw
+                ExportStream, snapshot, query, file.format, file.compression, file.csv
             )
             await download.spool.open()
             await download.start(query)

@@ -23,6 +23,7 @@ from lrs.errors import NotFound
 from lrs.projection import lag
 from lrs.projection.lag import ReportWatermark
 from lrs.reports import csv_cells, identifiers, learner_records, record_query
+from lrs.reports.encoders import BYTE_ORDER_MARK
 from lrs.reports.learner_records import RecordPage
 from lrs.reports.record_query import RecordQuery
 
@@ -85,7 +86,8 @@ def _response(
     if more:
         headers["Link"] = f'<{more}>; rel="next"'
     if _accepts_csv(request):
-        return csv_response(_csv(page, raw=query.raw), f"{subject}_records.csv", headers)
+        text = f"{BYTE_ORDER_MARK if query.bom else ''}{_csv(page, raw=query.raw)}"
+        return csv_response(text, f"{subject}_records.csv", headers)
     body = {
         subject: page.subject,
         "records": [_serialize(record) for record in page.records],

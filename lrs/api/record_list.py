@@ -83,7 +83,8 @@ async def _file(request: Request, caller: Caller, format_: Format) -> Response:
     coding = None
     if not query.compress and format_ != "parquet":  # Parquet is compressed already
         coding = compression.negotiate_compression(request.headers.get("accept-encoding"))
-    file = FileRequest(RECORDS, None, format_, query.compress or coding, query.raw, records=query)
+    csv = encoders.csv_options(format_, raw=query.raw, bom=query.bom)
+    file = FileRequest(RECORDS, None, format_, query.compress or coding, csv, records=query)
     stack = AsyncExitStack()
     downloads = request_parsing.services(request).downloads
     download = await stack.enter_async_context(downloads.open(caller.partner_id, file))

@@ -103,7 +103,9 @@ def _parse(request: Request, caller: Caller) -> TableRequest:
         query.get("since"),
         table_format,
         compress or content_encoding,
-        query.get("raw", False),
+        encoders.csv_options(
+            table_format, raw=query.get("raw", False), bom=query.get("bom", False)
+        ),
     )
     return TableRequest(file, compress, content_encoding)
 
@@ -143,4 +145,5 @@ _PARSERS: dict[str, query_params.Parser] = {
     "since": query_params.timestamp,
     "compress": compression.compression_name,
     "raw": query_params.boolean,
+    "bom": query_params.boolean,
 }

@@ -1,31 +1,30 @@
 """`lrs export`: a partner's tables and statements as files, with a manifest for the next run.
 
-Files are written to a temporary directory and moved when all are complete, the manifest last.
+Files get their names when all are complete, the manifest last.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, get_args
 
 import click
 
 from lrs import bootstrap
 from lrs.cli.database import run_with_dsn
+from lrs.cli.export_files import ExportFiles, export_files
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
 from lrs.cli.output import echo
 from lrs.errors import Conflict, InvalidParameter
 from lrs.reports import export_stream
 from lrs.reports.compression import SUFFIXES, Compression
-from lrs.reports.encoders import Format
+from lrs.reports.encoders import CSVOptions, Format, csv_options
 from lrs.reports.export_stream import ExportStream
 from lrs.reports.exports import Snapshot, open_exports
 from lrs.reports.tables import TABLES, Table
@@ -65,6 +64,7 @@ Manifest = dict[str, Any]
     help="CSV with every text as stored; otherwise an apostrophe precedes what a spreadsheet would "
     "take for a formula.",
 )
+@click.option("--bom", is_flag=True, help="CSV with a byte order mark, by which Excel knows UTF-8.")
 @click.option(
     "--since",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -78,6 +78,7 @@ def export(
     format_: Format,
     compress: Compression | None,
     raw: bool,
+    bom: bool,
     since: Path | None,
     **options: Any,
 ) -> None:
@@ -86,6 +87,7 @@ def export(
     if since and since.resolve().parent == out.resolve():
         raise InvalidParameter(f"{out} contains the export of {since}: choose another directory.")
     tables = [TABLES[name] for name in names or TABLES]
+    csv = csv_options(format_, raw=raw, bom=bom)
 
     async def write(dsn: str) -> Manifest:
         async with (
@@ -96,10 +98,10 @@ def export(
         ):
             partner = await registry.get_partner(database, partner_name)
             async with exports.snapshot(partner.partner_id) as snapshot:
-                writer = _ExportWriter(snapshot, directory, format_, compress, raw, cursors)
+                writer = _ExportWriter(snapshot, files, format_, compress, csv, cursors)
                 return await writer.write_all(partner_name, tables)
 
-    with _temporary_directory(out) as directory:
+    with export_files(out, MANIFEST) as files:
         manifest = run_with_dsn(load_settings(options), write)
     rows = sum(table["rows"] for table in manifest["tables"].values())
     echo(f"{len(manifest['tables'])} tables, {rows} rows: {out / MANIFEST}")
@@ -120,56 +122,23 @@ def _read_cursors(path: Path, partner_name: str) -> dict[str, datetime]:
     return cursors
 
 
-@contextmanager
-def _temporary_directory(out: Path) -> Iterator[Path]:
-    """A directory below `out`; its files move to `out` on success, the manifest last.
-
-    The old manifest is removed first: a manifest never describes files of another export, even
-    after a crash between two moves.
-    """
-    directory = None
-    is_new = not out.exists()
-    try:
-        with _os_errors_translated(out):
-            out.mkdir(parents=True, exist_ok=True)
-            directory = Path(mkdtemp(prefix=".export-", dir=out))
-            yield directory
-            (out / MANIFEST).unlink(missing_ok=True)
-            for path in sorted(directory.iterdir(), key=lambda path: path.name == MANIFEST):
-                path.replace(out / path.name)
-    finally:
-        if directory:
-            shutil.rmtree(directory, ignore_errors=True)
-        if is_new:
-            with suppress(OSError):  # not empty
-                out.rmdir()
-
-
-@contextmanager
-def _os_errors_translated(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InvalidParameter(f"{out} cannot be written to: {error}.") from None
-
-
 class _ExportWriter:
-    """Writes the tables of one snapshot to a directory."""
+    """Writes the tables of one snapshot to files."""
 
     def __init__(
         self,
         snapshot: Snapshot,
-        directory: Path,
+        files: ExportFiles,
         format_: Format,
         compression: Compression | None,
-        raw: bool,
+        csv: CSVOptions,
         cursors: dict[str, datetime],
     ) -> None:
         self._snapshot = snapshot
-        self._directory = directory
+        self._files = files
         self._format = format_
         self._compression = compression
-        self._raw = raw
+        self._csv = csv
         self._cursors = cursors
 
     async def write_all(self, partner_name: str, tables: Sequence[Table]) -> Manifest:
@@ -191,22 +160,18 @@ class _ExportWriter:
             "compression": self._compression,
             "tables": written,
         }
-        (self._directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        with self._files.create(MANIFEST) as file:
+            file.write(f"{json.dumps(manifest, indent=2)}\n".encode())
         return manifest
 
     async def _write_table(self, table: Table, bar: Any) -> dict[str, Any]:
         """Writes one table. Returns its entry in the manifest."""
         portion = await self._snapshot.query(table, self._cursors.get(table.name))
-        content = ExportStream(
-            self._snapshot, portion, self._format, self._compression, raw=self._raw
-        )
+        content = ExportStream(self._snapshot, portion, self._format, self._compression, self._csv)
         name = f"{table.name}.{self._format}{SUFFIXES[self._compression]}"
         digest, size = hashlib.sha256(), 0
         async with aclosing(aiter(content)) as parts:
-            with (
-                _os_errors_translated(self._directory.parent),
-                (self._directory / name).open("wb") as file,
-            ):
+            with self._files.create(name) as file:
                 async for part in parts:
                     file.write(part)
                     digest.update(part)

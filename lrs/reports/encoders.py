@@ -7,11 +7,12 @@ object per line, and is not parsed in Python.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import orjson
 
-from lrs.errors import NotFound
+from lrs.errors import InvalidParameter, NotFound
 from lrs.reports.tables import Table
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ MEDIA_TYPES: dict[Format, str] = {
     "parquet": "application/vnd.apache.parquet",
 }
 
+BYTE_ORDER_MARK = "\ufeff"
+
 # Bytes of CSV in one Parquet row group: large enough to compress well, small enough for memory.
 _ROW_GROUP_BYTES = 8_388_608
 
@@ -45,14 +48,35 @@ class Encoder(Protocol):
     def end(self) -> bytes: ...
 
 
-def create_encoder(format_: Format, table: Table, metadata: Mapping[str, Any]) -> Encoder:
+@dataclass(frozen=True, slots=True)
+class CSVOptions:
+    """How CSV is written.
+
+    raw  text cells are as stored; otherwise see csv_cells
+    bom  the file begins with a byte order mark, by which spreadsheets recognize UTF-8
+    """
+
+    raw: bool = False
+    bom: bool = False
+
+
+def csv_options(format_: Format, *, raw: bool, bom: bool) -> CSVOptions:
+    """The options of a file. Raises InvalidParameter for a byte order mark in another format."""
+    if bom and format_ != "csv":
+        raise InvalidParameter("bom: only CSV has a byte order mark.")
+    return CSVOptions(raw, bom)
+
+
+def create_encoder(
+    format_: Format, table: Table, metadata: Mapping[str, Any], csv: CSVOptions
+) -> Encoder:
     """An encoder for one file. Only JSON contains the metadata, as members beside `rows`.
 
     Raises NotFound for Parquet if pyarrow is not installed.
     """
     match format_:
         case "csv":
-            return CSV(table)
+            return CSV(table, bom=csv.bom)
         case "json":
             return JSON(metadata)
         case "ndjson":
@@ -66,11 +90,12 @@ class CSV:
 
     copy_format: CopyFormat = "csv"
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, bom: bool = False) -> None:
         self._names = [column.name for column in table.columns]
+        self._mark = BYTE_ORDER_MARK if bom else ""
 
     def begin(self) -> bytes:
-        return f"{','.join(self._names)}\n".encode()
+        return f"{self._mark}{','.join(self._names)}\n".encode()
 
     def rows(self, chunk: bytes) -> bytes:
         return chunk

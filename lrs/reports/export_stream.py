@@ -13,7 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 from lrs import resources
 from lrs.reports import csv_cells
 from lrs.reports.compression import Compression, compressor
-from lrs.reports.encoders import CopyFormat, Format, create_encoder
+from lrs.reports.encoders import CopyFormat, CSVOptions, Format, create_encoder
 from lrs.reports.exports import ExportQuery, Snapshot
 from lrs.reports.tables import Column
 from lrs.store.postgres import translate_errors
@@ -21,6 +21,8 @@ from lrs.store.postgres import translate_errors
 _PAYLOADS = resources.query("export_payloads")
 
 _CHUNK_BYTES = 262_144
+
+DEFAULT_CSV = CSVOptions()
 
 
 def metadata(query: ExportQuery) -> dict[str, Any]:
@@ -53,8 +55,6 @@ def format_timestamp(moment: datetime) -> str:
 class ExportStream:
     """The file of an export; iterate over its bytes once. Then `row_count` is known.
 
-    With `raw`, text cells of CSV are as stored; otherwise see csv_cells.
-
     Raises NotFound if the format is not available.
     """
 
@@ -64,12 +64,11 @@ class ExportStream:
         query: ExportQuery,
         format_: Format,
         compression: Compression | None = None,
-        *,
-        raw: bool = False,
+        csv: CSVOptions = DEFAULT_CSV,
     ) -> None:
-        self._encoder = create_encoder(format_, query.table, metadata(query))
+        self._encoder = create_encoder(format_, query.table, metadata(query), csv)
         copy_format = self._encoder.copy_format
-        sql = _copy_sql(query, copy_format, neutralized=format_ == "csv" and not raw)
+        sql = _copy_sql(query, copy_format, neutralized=format_ == "csv" and not csv.raw)
         self._rows = CopyStream(snapshot.connection, sql, query.arguments, copy_format)
         self._compressor = compressor(compression)
 
@@ -161,7 +160,19 @@ def _copy_sql(query: ExportQuery, copy_format: CopyFormat, *, neutralized: bool)
         return f"select {columns} from (\n{query.sql}\n) as report"
     if query.append_only:
         return _PAYLOADS
-    return f"select row_to_json(report) from (\n{query.sql}\n) as report"
+    columns = ", ".join(_json_expression(column) for column in query.table.columns)
+    rows = f"select {columns} from (\n{query.sql}\n) as report"
+    return f"select row_to_json(report) from ({rows}) as report"
+
+
+_TIMESTAMP = """to_char("{}", 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+"""A timestamp in RFC 3339, in UTC with microseconds; sessions of exports are in UTC."""
+
+
+def _json_expression(column: Column) -> str:
+    """A column in JSON: timestamps as in CSV."""
+    name = f'"{column.name}"'
+    return f"{_TIMESTAMP.format(column.name)} as {name}" if column.type == "timestamp" else name
 
 
 def _csv_expression(column: Column, neutralized: bool) -> str:
@@ -169,5 +180,5 @@ def _csv_expression(column: Column, neutralized: bool) -> str:
     if column.type == "text" and neutralized:
         return csv_cells.neutralize_sql(f'"{column.name}"')
     if column.type == "timestamp":
-        return f"""to_char("{column.name}", 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+        return _TIMESTAMP.format(column.name)
     return f'"{column.name}"::text' if column.type == "boolean" else f'"{column.name}"'

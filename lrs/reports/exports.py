@@ -142,11 +142,21 @@ async def open_exports(
                 "datestyle": "ISO",
                 "statement_timeout": str(round(timeout_seconds * 1000)),
             },
+            setup=_end_with_client,
         ) as pool:
             try:
                 yield Exports(pool, database, watermark_reader)
             finally:
                 await close_pools(pool)
+
+
+async def _end_with_client(connection: PoolConnectionProxy) -> None:
+    """Let PostgreSQL end the query, and its snapshot, of an export whose process is killed.
+
+    Not a setting of the session: PostgreSQL refuses it on platforms that do not support it.
+    """
+    with suppress(asyncpg.InvalidParameterValueError):
+        await connection.execute("set client_connection_check_interval = '5s'")
 
 
 @dataclass(frozen=True, slots=True)

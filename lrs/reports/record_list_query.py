@@ -51,6 +51,7 @@ class RecordListQuery:
     limit: int | None = None
     cursor: ListCursor | None = None
     raw: bool = False
+    bom: bool = False
     compress: Compression | None = None
     parameters: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
@@ -117,4 +118,8 @@ _PARSERS: dict[str, Any] = {
     "limit": query_params.limit,
     "cursor": _decode_cursor,
 }
-_FILE_PARSERS: dict[str, Any] = {"raw": query_params.boolean, "compress": compression_name}
+_FILE_PARSERS: dict[str, Any] = {
+    "raw": query_params.boolean,
+    "bom": query_params.boolean,
+    "compress": compression_name,
+}

@@ -25,7 +25,8 @@ class RecordQuery:
     """The filters of a query; None is no filter.
 
     `since` is exclusive, `until` inclusive; the organization "" is no organization. The page begins
-    after the position `after`. `raw` is CSV with every cell as stored. `parameters` are those of
+    after the position `after`. `raw` is CSV with every cell as stored, `bom` CSV
+    with a byte order mark. `parameters` are those of
     the request without the cursor.
     """
 
@@ -38,6 +39,7 @@ class RecordQuery:
     until: datetime | None = None
     after: Position = (0, "")
     raw: bool = False
+    bom: bool = False
     parameters: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
@@ -109,5 +111,6 @@ _PARSERS: dict[str, Any] = {
     "until": query_params.timestamp,
     "limit": query_params.limit,
     "raw": query_params.boolean,
+    "bom": query_params.boolean,
     "cursor": _decode_cursor,
 }

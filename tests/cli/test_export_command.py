@@ -169,14 +169,14 @@ async def test_interrupted_replacement_leaves_no_manifest(
 ) -> None:
     """A manifest never describes the files of another export."""
     await export(tmp_path)
-    replace = Path.replace
+    link = os.link
 
-    def cut_short(path: Path, target: Path) -> Path:
-        if path.name > "course_fact.parquet":
+    def cut_short(source: str, target: Path, **more: Any) -> None:
+        if target.name > "course_fact.parquet":
             raise OSError("cut short")
-        return replace(path, target)
+        link(source, target, **more)
 
-    monkeypatch.setattr(Path, "replace", cut_short)
+    monkeypatch.setattr(os, "link", cut_short)
     assert (await export(tmp_path)).exit_code == 1
     assert not (tmp_path / "manifest.json").exists()
 
@@ -195,12 +195,7 @@ async def test_full_disk_ends_the_export_with_an_error(
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().write(part)
 
-    opened = Path.open
-
-    def full(path: Path, *mode: Any, **more: Any) -> Any:
-        return Full(path, "w") if path.name == "date_dim.csv" else opened(path, *mode, **more)
-
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(os, "fdopen", lambda descriptor, _: Full(descriptor, "w"))
     out = tmp_path / "out"
     result = await export(out, "--table", "date_dim", "--format", "csv")
     assert result.exit_code == 1
@@ -229,6 +224,18 @@ async def test_impossible_export_is_refused_with_its_cause(
     assert not (tmp_path / "x").exists()
     (tmp_path / "file").write_text("")
     assert "cannot be written to" in await refused(tmp_path / "file" / "x")
+
+
+async def test_byte_order_mark_is_an_option_of_csv(
+    export: Export, world: World, tmp_path: Path
+) -> None:
+    options = ("--table", "user_dim", "--bom", "--format")
+    assert (await export(tmp_path, *options, "csv")).exit_code == 0
+    content = (tmp_path / "user_dim.csv").read_bytes()
+    assert content.startswith("\ufeffuser_id,".encode())
+    assert content.count("\ufeff".encode()) == 1
+    result = await export(tmp_path / "x", *options, "parquet")
+    assert (result.exit_code, "only CSV has a byte order mark" in result.stderr) == (1, True)
 
 
 # DuckDB

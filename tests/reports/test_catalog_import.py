@@ -222,7 +222,7 @@ async def test_stages_of_a_certification_fill_its_facts(
         event("passed", "exam1", "2026-01-02T00:00:00Z"),
     )
     attempt = await one(operator, "certification_fact")
-    assert attempt["expired_at"] == "2026-01-31T00:00:00+00:00"
+    assert attempt["expired_at"] == "2026-01-31T00:00:00.000000Z"
     assert (attempt["is_passed_exams"], attempt["is_passed_assessments"]) == (False, False)
     assert (attempt["is_passed_challenges"], attempt["case_study_ready_at"]) == (None, None)
     await work(
@@ -233,8 +233,8 @@ async def test_stages_of_a_certification_fill_its_facts(
     )
     attempt = await one(operator, "certification_fact")
     assert (attempt["is_passed_exams"], attempt["is_passed_assessments"]) == (True, True)
-    assert attempt["case_study_ready_at"] == "2026-01-03T00:00:00+00:00"
-    assert attempt["assessments_passed_at"] == "2026-01-04T00:00:00+00:00"
+    assert attempt["case_study_ready_at"] == "2026-01-03T00:00:00.000000Z"
+    assert attempt["assessments_passed_at"] == "2026-01-04T00:00:00.000000Z"
 
 
 async def test_assignment_has_the_title_of_the_catalog(operator: Partner) -> None:

@@ -25,7 +25,7 @@ from tests.support.app import serving
 from tests.support.partners import Partner
 from tests.support.report_downloads import get
 
-DATES = FileRequest(TABLES["date_dim"], None, "ndjson", None, raw=False)  # 10 MB
+DATES = FileRequest(TABLES["date_dim"], None, "ndjson", None)  # 10 MB
 
 
 def downloads(services: Services, **options: Any) -> Downloads:
