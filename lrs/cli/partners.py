@@ -17,7 +17,7 @@ from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.output import echo
 from lrs.cli.tables import json_option, print_table
 from lrs.errors import OperatorError
-from lrs.store import limits, registry
+from lrs.store import limits, partner_settings, registry
 from lrs.store.limits import QuotaUsage
 from lrs.store.postgres import Database
 from lrs.store.registry import Partner
@@ -127,6 +127,8 @@ def partner_set(
         *limit_options.column(changed.limits),
         *([settings] if settings else []),
     )
+    if partner_settings.APPLIED_BY_REBUILD & setting_changes.keys():
+        echo(f"Run `lrs reports rebuild {name}` for the statements until now.", err=True)
     if "fold_mail_case" in setting_changes:
         echo("The projector regroups the learners and recomputes their records.", err=True)
 

@@ -113,6 +113,19 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 DEFAULTS = PartnerSettings()
+
+APPLIED_BY_REBUILD = frozenset(
+    {
+        "content_types_by_prefix",
+        "default_content_type",
+        "language",
+        "organization_from_memberships",
+        "roll_up",
+        "time_zone",
+    }
+)
+"""Settings that apply to statements projected before by a rebuild of the reports only."""
+
 _FIELDS = {field.encode_name: field for field in msgspec.structs.fields(PartnerSettings)}
 
 

@@ -146,9 +146,27 @@ def test_setting_of_a_partner_is_set_listed_and_reset(lrs: Lrs) -> None:
     assert "duplicate track event status\t409\t(default)" in shown
 
 
+def test_setting_of_reports_names_the_rebuild(lrs: Lrs) -> None:
+    name = new_name()
+    lrs("partner", "add", name)
+    result = lrs("partner", "set", name, "--setting", "time_zone=Europe/Berlin")
+    assert result.stdout == f"partner {name}\ttime_zone=Europe/Berlin\n"
+    assert f"lrs reports rebuild {name}" in result.stderr
+    prefixes = '{"http://example.com/": "project"}'
+    lrs("partner", "set", name, "--setting", f"content_types_by_prefix={prefixes}")
+    reset = ("content_types_by_prefix=default", "time_zone=default")
+    result = lrs("partner", "set", name, "--setting", reset[0], "--setting", reset[1])
+    assert result.stdout == f"partner {name}\n"
+
+
 @pytest.mark.parametrize(
     ("pair", "expected"),
     [
+        ("time_zone=Mars/Olympus", "a name of the IANA time zone database"),
+        ("default_content_type=film", "default_content_type"),
+        ('content_types_by_prefix={"": "course"}', "content_types_by_prefix"),
+        ("content_types_by_prefix={", "content_types_by_prefix"),
+        ("roll_up=maybe", "roll_up"),
         (
             "duplicate_track_event_status=500",
             "duplicate_track_event_status: Expected 200 or 409, got '500'.",
@@ -160,7 +178,7 @@ def test_setting_of_a_partner_is_set_listed_and_reset(lrs: Lrs) -> None:
         ("colour=blue", "Unknown setting 'colour'; the settings are "),
         ("blue", "expected KEY=VALUE, got 'blue'"),
     ],
-    ids=["value", "boolean", "name", "no value"],
+    ids=["zone", "type", "prefix", "JSON", "text", "value", "boolean", "name", "no value"],
 )
 def test_malformed_setting_is_refused(lrs: Lrs, pair: str, expected: str) -> None:
     name = new_name()

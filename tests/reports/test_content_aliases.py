@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +30,7 @@ from tests.support.learning_history import (
     project_all,
 )
 from tests.support.partners import Partner
+from tests.support.people_import import GROUP, import_rows, membership, user
 from tests.support.projection import Json, rebuild, rows, send, tables, voiding
 from tests.support.projection_rows import add_memberships, facts, with_positions
 from tests.support.statements import new_id, statement
@@ -296,10 +298,10 @@ async def test_commands_link_and_unlink(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [11, 12])
-async def test_any_history_with_aliases_matches_the_oracle(
+async def test_any_history_with_changes_of_the_operator_matches_the_oracle(
     operator: Partner, services: Services, connection: asyncpg.Connection, seed: int
 ) -> None:
-    """Linked, linked elsewhere and unlinked while statements arrive."""
+    """Linked, merged, imported and unlinked while statements arrive, in a time zone."""
     zone = "Asia/Kolkata"
     settings = PartnerSettings(time_zone=zone)
     await connection.execute("delete from statement where partner_id = $1", operator.partner_id)
@@ -321,6 +323,18 @@ async def test_any_history_with_aliases_matches_the_oracle(
         await content_aliases.link(
             services.partner_lock, operator.partner_id, operator.home_page, step
         )
+    merged = await operator.http.post(
+        operator.url("learners/eve%40example.com/merge"),
+        json={"into": "kim@example.com"},
+        headers=operator.headers,
+    )
+    assert merged.status_code == 200, merged.text
+    await import_rows(
+        operator,
+        user("kim", email="kim@example.com"),
+        GROUP,
+        membership("kim", "2026-05-05", "2026-05-08", organization="north"),
+    )
     await content_aliases.unlink(
         services.partner_lock, operator.partner_id, operator.home_page, [LESSON]
     )
@@ -329,16 +343,22 @@ async def test_any_history_with_aliases_matches_the_oracle(
     author = Author(seed, operator.home_page)
     author.memberships()
     expected = await with_positions(connection, operator, expected_events(author.history(160)))
+    until = date(2026, 5, 8)
+    memberships.append(oracle.Membership("kim", "north", date(2026, 5, 5), until))
     rules = oracle.Rules(
         memberships,
         ZoneInfo(zone),
         courses={name: PARTS[name] for name in PARTS if name != EXERCISE},
+        learners={"eve": "kim"},
         contents={tracked: COURSES[0], EXERCISE: COURSES[0]},
     )
-    assert await facts(connection, operator, "learner_record", "organization") == oracle.records(
-        expected, rules
-    )
-    assert await facts(connection, operator, "daily_fact", "day") == oracle.days(expected, rules)
+    for table, keys, rows_of in (
+        ("learner_record", ("organization",), oracle.records),
+        ("daily_fact", ("day",), oracle.days),
+        ("content_day", ("organization", "day"), oracle.content_days),
+    ):
+        actual = await facts(connection, operator, table, *keys, learners=rules.learners)
+        assert actual == rows_of(expected, rules), table
     followed = await tables(connection, operator)
     await rebuild(services, operator)
     assert await tables(connection, operator) == followed

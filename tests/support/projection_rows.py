@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -64,13 +65,18 @@ async def names_by_id(connection: Any, partner: Partner) -> tuple[dict[int, str]
 
 
 async def facts(
-    connection: Any, partner: Partner, table: str, *keys: str
+    connection: Any,
+    partner: Partner,
+    table: str,
+    *keys: str,
+    learners: Mapping[str, str] | None = None,
 ) -> dict[tuple[Any, ...], Json]:
-    learners, contents = await names_by_id(connection, partner)
+    """Rows by learner, content and further columns; `learners` are the names of merged ones."""
+    names, contents = await names_by_id(connection, partner)
     actual = {}
     for row in await rows(connection, partner, table):
         key = (
-            learners[row.pop("person_id")],
+            (learners or {}).get(name := names[row.pop("person_id")], name),
             contents[row.pop("content_id")],
             *(row.pop(item) for item in keys),
         )
