@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-from lrs.errors import LRSError
+from lrs.errors import InternalError, LRSError
 from lrs.ledger.attempts import AttemptBuffer
 from lrs.ledger.counters import Counters, hour_of, limit_names
 from lrs.ledger.refusals import (
@@ -31,7 +31,7 @@ from lrs.store.statements.watermark import WatermarkReader
 _log = logging.getLogger("lrs.ledger")
 
 _WRITE_INTERVAL_SECONDS = 2.0
-_SWEEP_INTERVAL_SECONDS = 10.0
+_SWEEP_INTERVAL_SECONDS = 5.0
 _CLEANUP_INTERVAL_SECONDS = 60.0
 _OLD_COUNTS_INTERVAL_SECONDS = 86_400.0
 _MAX_CLAIM_INTERVAL_SECONDS = 600.0
@@ -167,6 +167,8 @@ class Ledger:
         if counts := self._counters.take():
             try:
                 await intake.add_counts(self._database, counts, limit_names)
+            except InternalError:  # the database rejects them
+                raise
             except BaseException:
                 self._counters.put_back(counts)
                 raise
@@ -192,16 +194,20 @@ class Ledger:
         for partner_id in list(taken):
             try:
                 await refusal_store.insert(self._database, partner_id, taken[partner_id])
+                del taken[partner_id]
+                await refusal_store.remove_excess(
+                    self._database,
+                    partner_id,
+                    lambda kept: excess_by_reason(kept, self._max_refusals),
+                )
+            except InternalError as error:
+                # The database rejects them: a repetition would hold up those of other partners.
+                _log.error("cannot write refusals: %s", error.detail_with_cause)
+                taken.pop(partner_id, None)
             except BaseException:
                 for unwritten, refusals in taken.items():
                     self._refusals.put_back(unwritten, refusals)
                 raise
-            del taken[partner_id]
-            await refusal_store.remove_excess(
-                self._database,
-                partner_id,
-                lambda kept: excess_by_reason(kept, self._max_refusals),
-            )
 
     async def _count_changed(self) -> None:
         async with self._count_lock:
@@ -277,11 +283,11 @@ async def _repeat_in_rounds(database: Database, task: str, step: Step, seconds: 
     """Runs the step in each interval, unless a worker of any server does."""
 
     async def run() -> None:
-        # Shorter than the pause: a round of this worker is over when it claims the next.
-        if await maintenance.claim_round(database, task, 0.9 * seconds):
+        if await maintenance.claim_round(database, task, seconds):
             await step()
 
-    await repeat(run, min(seconds, _MAX_CLAIM_INTERVAL_SECONDS))
+    # More often than a round is due: the worker that ran the last one may have ended.
+    await repeat(run, min(0.4 * seconds, _MAX_CLAIM_INTERVAL_SECONDS))
 
 
 async def repeat(step: Step, seconds: float) -> None:

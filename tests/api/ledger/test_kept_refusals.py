@@ -10,10 +10,11 @@ import orjson
 import pytest
 
 from lrs.api.services import Services
-from lrs.errors import InvalidStatement, Violation
+from lrs.errors import InvalidStatement, Unavailable, Violation
 from lrs.ledger import refusals
 from lrs.ledger.refusals import MAX_PER_SECOND, Origin, RefusalBuffer
 from lrs.ledger.worker import Ledger
+from lrs.store import refusals as store
 from lrs.store import registry
 from lrs.store.partner_settings import PartnerSettings
 from lrs.store.registry import LimitOverrides
@@ -193,6 +194,38 @@ async def test_refusals_beyond_the_limit_of_a_partner_are_removed(
     assert {item.item for item in remaining if item.pointer == "/a"} == {b"17", b"18", b"19"}
     assert len(await kept(services, stranger)) == 5
     assert (await outcomes(services, partner)) == {"invalid": 22}
+
+
+async def test_refusals_that_the_database_rejects_do_not_hold_up_others(
+    services: Services, partner: Partner, stranger: Partner
+) -> None:
+    ledger = Ledger(services.database, services.watermark_reader)
+    broken = ORIGIN._replace(partner_id=partner.partner_id, organization="\0")
+    ledger._refusals.add(
+        broken, "invalid", ERROR, ("invalid-statement", ""), b"1",
+        size=1, index=0, statement_id=None, request_id="r", at=1e9,
+    )  # fmt: skip
+    ledger.refuse(ORIGIN._replace(partner_id=stranger.partner_id), "invalid", ERROR, b"2")
+    await ledger.write()
+    assert await kept(services, partner) == []
+    assert len(await kept(services, stranger)) == 1
+
+
+async def test_refusals_of_an_outage_are_written_later(
+    services: Services, partner: Partner, stranger: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(services.database, services.watermark_reader)
+    for owner in (partner, stranger):
+        ledger.refuse(ORIGIN._replace(partner_id=owner.partner_id), "invalid", ERROR, b"1")
+
+    async def unavailable(*_: object) -> None:
+        raise Unavailable("The database does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "remove_excess", unavailable)
+        await ledger.write()
+    await ledger.write()
+    assert len(await kept(services, partner)) == len(await kept(services, stranger)) == 1
 
 
 async def test_old_refusals_are_removed(
