@@ -174,7 +174,7 @@ async def test_reused_ids_are_counted_and_listed(
         accepted(await tool.send({"object": {"id": "http://example.com/"}}))
     assert await reused_ids(services, tool) == 2
     listed = await asyncio.to_thread(run, "tool", "list", tool.partner.name)
-    assert listed.stdout.rstrip().endswith("\t2 reused ids")
+    assert listed.stdout.rstrip().endswith("\t2")
 
 
 # Strict idempotency by id
