@@ -160,8 +160,9 @@ def reason_without_event(statement: Json) -> str:
 
 @lru_cache(100_000)
 def _normal_name(name: str) -> str | None:
-    text = " ".join(name.split())
-    return text if text and "@" not in text and len(text) <= _MAX_NAME else None
+    text = " ".join(name.split()).strip(" ,")
+    is_name = any(letter.isalnum() for letter in text) and "@" not in text
+    return text if is_name and len(text) <= _MAX_NAME else None
 
 
 def person_name(actor: Json) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -74,8 +74,14 @@ def parse(
     if organization is not None:
         del parsers["organization"]
     values = query_params.parse(parameters, parsers, section=record_query.SECTION)
+    cursor = values.get("cursor")
+    if cursor and (cursor.updated_at is None) != ("updated_since" not in values):
+        query_params.raise_if_invalid(
+            [("cursor", "is of a list with other parameters: follow the `more` URL unchanged")],
+            section=record_query.SECTION,
+        )
     limit = values.pop("limit", 0)
-    if limit or values.get("cursor") or not is_file:
+    if limit or cursor or not is_file:
         values["limit"] = min(limit or page_size, page_size)
     for name, parse_identifier in (("learner", parse_learner), ("content", parse_content)):
         if name in values:
@@ -96,7 +102,7 @@ def _decode_cursor(text: str) -> ListCursor:
         content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         cursor = msgspec.json.decode(content, type=ListCursor)
         times = [time for time in (cursor.updated_through, cursor.updated_at) if time]
-        if any(time.tzinfo is None for time in times) or "\0" in cursor.organization:
+        if any(time.utcoffset() != timedelta(0) for time in times) or "\0" in cursor.organization:
             raise ValueError(text)
         if not all(0 <= number < 2**31 for number in (cursor.user_id, cursor.content_id)):
             raise ValueError(text)

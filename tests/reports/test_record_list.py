@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -245,6 +246,31 @@ async def test_invalid_parameter_is_refused(partner: Partner, params: dict[str, 
     answer = await partner.http.get(partner.url("records"), params=params, headers=partner.headers)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == next(iter(params))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ["0001-01-01T00:00:00+14:00", None, 1, 2, ""],
+        ["2026-05-08T12:00:00", None, 1, 2, ""],
+        ["2026-05-08T12:00:00Z", None, 2**31, 2, ""],
+        ["2026-05-08T12:00:00Z", None, -1, 2, ""],
+        ["2026-05-08T12:00:00Z", None, 1, 2, "\0"],
+        ["2026-05-08T12:00:00Z", None, 1, 2, 3],
+        ["2026-05-08T12:00:00Z", "2026-05-08T12:00:00Z", 1, 2, ""],
+        ["9999-12-31T23:59:59.999999-14:00", None, 1, 2, ""],
+        [],
+    ],
+    ids=str,
+)
+async def test_forged_cursor_is_refused(partner: Partner, key: list[Any]) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+    for suffix in ("", ".csv"):
+        answer = await partner.http.get(
+            partner.url(f"records{suffix}"), params={"cursor": cursor}, headers=partner.headers
+        )
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["pointer"] == "cursor"
 
 
 async def test_records_of_another_partner_return_403(partner: Partner, stranger: Partner) -> None:
