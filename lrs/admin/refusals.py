@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from lrs.auth import authenticate
 from lrs.auth.ingest_context import ingest_context
@@ -32,15 +35,36 @@ async def list_refusals(
 ) -> list[Refusal]:
     """Newest first, without items; `before` is the last id of the page before. Raises NotFound."""
     partner_id = await _partner_id(database, operator, partner)
-    return await refusals.fetch_page(database, partner_id, selection, before=before, limit=limit)
+    rows = await refusals.fetch_page(database, partner_id, selection, before=before, limit=limit)
+    return [_visible(operator, row) for row in rows]
 
 
 async def get_refusal(
     database: Database, operator: Operator, partner: str, refusal_id: UUID
 ) -> Refusal:
-    """A refusal with its item. Raises NotFound."""
+    """A refusal with its item, which is recorded as a look at a learner. Raises NotFound."""
     partner_id = await _partner_id(database, operator, partner)
-    return await resubmit.find(database, partner_id, refusal_id)
+    refusal = await resubmit.find(database, partner_id, refusal_id)
+    await record(database, operator, "refusal.view", f"refusal/{refusal_id}", partner_id=partner_id)
+    return _visible(operator, refusal)
+
+
+def _visible(operator: Operator, refusal: Refusal) -> Refusal:
+    """The refusal; for a viewer without the item, and without values of it in the errors."""
+    if operator.may("operator"):
+        return refusal
+    problem = msgspec.json.decode(refusal.problem)
+    kept = {name: problem[name] for name in ("type", "title", "status", "code") if name in problem}
+    kept["detail"] = "Only operators and owners see the values of a refused item."
+    if "errors" in problem:
+        kept["errors"] = [{**error, "detail": "hidden"} for error in problem["errors"]]
+    return replace(
+        refusal,
+        item=None,
+        has_item=False,
+        statement_id=None,
+        problem=msgspec.json.encode(kept).decode(),
+    )
 
 
 async def resubmit_refusal(

@@ -26,6 +26,7 @@ from lrs.api import (
 from lrs.api.admin import audit as admin_audit
 from lrs.api.admin import contents as admin_contents
 from lrs.api.admin import credentials as admin_credentials
+from lrs.api.admin import intake as admin_intake
 from lrs.api.admin import learners as admin_learners
 from lrs.api.admin import operators as admin_operators
 from lrs.api.admin import partners as admin_partners
@@ -181,6 +182,15 @@ ROUTES: list[Route] = [
     EncodedPathRoute(
         _ADMIN + _CONTENT + "/restore", admin_contents.restore_content, methods=["POST"]
     ),
+    Route(_ADMIN + "/outcomes", admin_intake.get_outcomes),
+    Route(_ADMIN + "/refusals", admin_intake.get_refusals),
+    Route(_ADMIN + "/refusals/reasons", admin_intake.get_reasons),
+    Route(_ADMIN + "/refusals/{refusal}", admin_intake.get_refusal),
+    Route(_ADMIN + "/refusals/{refusal}", admin_intake.delete_refusal, methods=["DELETE"]),
+    Route(_ADMIN + "/refusals/{refusal}/resubmit", admin_intake.resubmit_refusal, methods=["POST"]),
+    Route(_ADMIN + "/attempts", admin_intake.get_attempts),
+    Route("/v1/admin/attempts", admin_intake.get_attempts),
+    Route("/v1/admin/overview", admin_intake.get_overview),
     Route("/v1/admin/audit", admin_audit.get_audit),
     Route("/v1/admin/system", admin_system.get_system),
     # OAuth 2.0

@@ -76,6 +76,13 @@ def test_source_refers_to_every_schema_file() -> None:
     assert targets == set(resources.schema_files()) - {*openapi.SOURCES}
 
 
+def test_source_files_define_each_component_once() -> None:
+    first, second = (json.loads(resources.schema_files()[name]) for name in openapi.SOURCES)
+    assert first["paths"].keys().isdisjoint(second["paths"])
+    for kind, components in second["components"].items():
+        assert first["components"][kind].keys().isdisjoint(components), kind
+
+
 def examples() -> Iterator[Any]:
     for node in nodes(DOCUMENT):
         if "schema" not in node:

@@ -1,0 +1,217 @@
+"""What arrives, for operators: overview, refused items, denied requests, last outcomes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lrs.admin import intake, refusals
+from lrs.admin.partners import find_partner
+from lrs.admin.views import Page, decode_cursor, page
+from lrs.api import batch_results, request_parsing
+from lrs.api.admin.access import authenticate_operator
+from lrs.api.admin.responses import json, list_query, list_response, no_query
+from lrs.api.request_parsing import services
+from lrs.auth.operators import Operator
+from lrs.errors import NotFound
+from lrs.store.attempts import AttemptCount
+from lrs.store.intake import SOURCES
+from lrs.store.refusals import Refusal, RefusalFilter
+from lrs.xapi import query_params
+
+_REASONS_HOURS = 24
+
+
+class _AttemptPosition(NamedTuple):
+    last_at: datetime
+    attempt_hash: bytes
+
+
+async def get_overview(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    no_query(request)
+    partners = await intake.overview(services(request).admin_database, operator)
+    return list_response(request, "partners", Page(partners, None))
+
+
+async def get_outcomes(request: Request) -> Response:
+    """The last outcomes up to the watermark; `after` is `through` of the response before."""
+    operator = await authenticate_operator(request)
+    query = list_query(request, {"after": query_params.timestamp})
+    name = request.path_params["partner"]
+    partner = await find_partner(services(request).admin_database, operator, name)
+    through = await services(request).watermark_reader.cached_watermark(partner.partner_id)
+    after = query.filters.get("after") or through - timedelta(hours=_REASONS_HOURS)
+    outcomes = await intake.list_last_outcomes(
+        services(request).admin_database,
+        operator,
+        name,
+        after=after,
+        through=through,
+        limit=query.limit,
+    )
+    return json({"outcomes": outcomes, "through": through})
+
+
+async def get_reasons(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    query = query_params.parse(
+        request_parsing.query_parameters(request),
+        {"since": query_params.timestamp},
+        section="Admin API",
+    )
+    since = query.get("since") or datetime.now(UTC) - timedelta(hours=_REASONS_HOURS)
+    reasons = await intake.list_reasons(
+        services(request).admin_database, operator, request.path_params["partner"], since
+    )
+    return list_response(request, "reasons", Page([*reasons], None))
+
+
+async def get_refusals(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    query = list_query(request, _FILTERS)
+    (before,) = decode_cursor(query.cursor, tuple[UUID]) if query.cursor else (None,)
+    partner = await _written(request, operator)
+    rows = await refusals.list_refusals(
+        services(request).admin_database,
+        operator,
+        partner,
+        RefusalFilter(**query.filters),
+        before=before,
+        limit=query.limit + 1,
+    )
+    found = page(rows, query.limit, lambda row: (row.refusal_id,))
+    return list_response(request, "refusals", Page(list(map(_view, found.items)), found.cursor))
+
+
+async def get_refusal(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    no_query(request)
+    partner = await _written(request, operator)
+    refusal = await refusals.get_refusal(
+        services(request).admin_database, operator, partner, _refusal_id(request)
+    )
+    item = None if refusal.item is None else refusal.item.decode("utf-8", "replace")
+    return json(_view(refusal) | {"item": item, "is_complete": refusal.is_complete})
+
+
+async def resubmit_refusal(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    no_query(request)
+    partner = await _written(request, operator)
+    used = services(request)
+    body = await request_parsing.read_body(request, used.settings.max_body_bytes)
+    if body:
+        request_parsing.require_json(request)
+    sent = await refusals.resubmit_refusal(
+        used.database,
+        operator,
+        used.pipeline,
+        used.settings,
+        partner,
+        _refusal_id(request),
+        body or None,
+    )
+    stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in sent.outcomes]
+    return batch_results.response(
+        sent.outcomes,
+        is_batch=sent.is_batch,
+        dry_run=False,
+        stored=stored if sent.is_batch else stored[0],
+    )
+
+
+async def delete_refusal(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    no_query(request)
+    partner = await _written(request, operator)
+    await refusals.drop_refusal(
+        services(request).admin_database, operator, partner, _refusal_id(request)
+    )
+    return Response(status_code=204)
+
+
+async def get_attempts(request: Request) -> Response:
+    """Denied requests of the partner in the path, or those that name no partner."""
+    operator = await authenticate_operator(request)
+    query = list_query(request)
+    before = decode_cursor(query.cursor, _AttemptPosition) if query.cursor else None
+    rows = await refusals.list_attempts(
+        services(request).admin_database,
+        operator,
+        request.path_params.get("partner"),
+        before=before,
+        limit=query.limit + 1,
+    )
+    found = page(rows, query.limit, lambda row: (row.last_at, row.attempt_hash))
+    return list_response(request, "attempts", Page(list(map(_attempt, found.items)), found.cursor))
+
+
+async def _written(request: Request, operator: Operator) -> str:
+    """The partner in the path, after this worker has written its refusals. Raises NotFound."""
+    name: str = request.path_params["partner"]
+    partner = await find_partner(services(request).admin_database, operator, name)
+    await services(request).ledger.write_refusals(partner.partner_id)
+    return name
+
+
+def _refusal_id(request: Request) -> UUID:
+    text: str = request.path_params["refusal"]
+    try:
+        return UUID(query_params.uuid(text))
+    except ValueError:
+        raise NotFound(f"Refusal {text[:80]!r} not found.") from None
+
+
+def _view(refusal: Refusal) -> dict[str, Any]:
+    """A refusal as a member of a list."""
+    return {
+        "id": refusal.refusal_id,
+        "refused_at": refusal.refused_at,
+        "source": refusal.source,
+        "credential": refusal.credential,
+        "organization": refusal.organization or None,
+        "outcome": refusal.outcome,
+        "code": refusal.code,
+        "pointer": refusal.pointer,
+        "index": refusal.item_index,
+        "statement_id": refusal.statement_id,
+        "request_id": refusal.request_id,
+        "bytes": refusal.item_bytes,
+        "has_item": refusal.has_item,
+        "resubmitted_at": refusal.resubmitted_at,
+        "problem": msgspec.Raw(refusal.problem.encode()),
+    }
+
+
+def _attempt(attempt: AttemptCount) -> dict[str, Any]:
+    hidden = ("partner_id", "attempt_hash")
+    return {name: value for name, value in attempt._asdict().items() if name not in hidden}
+
+
+def _source(text: str) -> str:
+    if text not in SOURCES:
+        raise ValueError(f"one of {', '.join(SOURCES)}")
+    return text
+
+
+def _pointer(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a JSON pointer")
+    return text
+
+
+_FILTERS: dict[str, query_params.Parser] = {
+    "code": query_params.text,
+    "pointer": _pointer,
+    "source": _source,
+    "organization": query_params.text,
+    "credential": query_params.text,
+    "since": query_params.timestamp,
+    "until": query_params.timestamp,
+}

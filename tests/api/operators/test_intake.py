@@ -1,0 +1,91 @@
+"""What arrives, over the admin API: overview, refusals, attempts, outcomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from lrs.api.services import Services
+from tests.api.operators.conftest import Admin
+from tests.support.partners import Partner
+from tests.support.statements import statement
+
+INVALID = {"actor": {"mbox": "mailto:ada@example.com"}, "verb": {"id": "completed"}}
+
+
+def url(partner: Partner, path: str) -> str:
+    return f"/v1/admin/partners/{partner.name}/{path}"
+
+
+async def one_refusal(client: httpx.AsyncClient, partner: Partner) -> dict[str, Any]:
+    answer = await client.get(url(partner, "refusals"))
+    assert answer.status_code == 200, answer.text
+    (refusal,) = answer.json()["refusals"]
+    return dict(refusal)
+
+
+async def test_refused_item_is_found_corrected_and_resubmitted(
+    owner: httpx.AsyncClient, partner: Partner
+) -> None:
+    assert (await partner.send(INVALID)).status_code == 400
+    refusal = await one_refusal(owner, partner)
+    assert (refusal["code"], refusal["credential"]) == ("invalid-statement", partner.key)
+    mine = url(partner, f"refusals/{refusal['id']}")
+    shown = (await owner.get(mine)).json()
+    assert '"completed"' in shown["item"]
+    assert len(shown["problem"]["errors"]) > 1
+    assert (await owner.post(f"{mine}/resubmit")).status_code == 400
+    corrected = await owner.post(f"{mine}/resubmit", json=statement())
+    assert (corrected.status_code, corrected.json()["outcome"]) == (200, "stored")
+    assert len((await partner.get()).json()["statements"]) == 1
+    assert (await owner.delete(mine)).status_code == 204
+    assert (await owner.get(mine)).status_code == 404
+    entries = (await owner.get("/v1/admin/audit", params={"partner": partner.name})).json()
+    assert {entry["action"] for entry in entries["entries"]} == {
+        "refusal.drop", "refusal.resubmit", "refusal.view",
+    }  # fmt: skip
+
+
+async def test_refusals_are_filtered_and_paged(owner: httpx.AsyncClient, partner: Partner) -> None:
+    for _ in range(3):
+        await partner.send(INVALID)
+    found, page = [], url(partner, "refusals?limit=2&code=invalid-statement")
+    while page:
+        answer = (await owner.get(page)).json()
+        found += [item["id"] for item in answer["refusals"]]
+        page = answer["more"]
+    assert len(set(found)) == 3
+    none = await owner.get(url(partner, "refusals"), params={"code": "too-large"})
+    assert none.json() == {"refusals": [], "more": ""}
+    for query in ("source=x", "since=x", "cursor=x", "unknown=x"):
+        assert (await owner.get(url(partner, f"refusals?{query}"))).status_code == 400
+    assert (await owner.get(url(partner, "refusals/reasons"))).status_code == 200
+
+
+async def test_viewer_sees_reasons_but_no_values(admin: Admin, partner: Partner) -> None:
+    await partner.send({**INVALID, "actor": {"mbox": "ada@example.com"}})
+    viewer = await admin("viewer")
+    refusal = await one_refusal(viewer, partner)
+    shown = await viewer.get(url(partner, f"refusals/{refusal['id']}"))
+    assert shown.json()["item"] is None
+    assert {error["detail"] for error in shown.json()["problem"]["errors"]} == {"hidden"}
+    assert "ada" not in shown.text
+    assert (await viewer.delete(url(partner, f"refusals/{refusal['id']}"))).status_code == 403
+
+
+async def test_overview_attempts_and_outcomes_of_a_partner(
+    owner: httpx.AsyncClient, admin: Admin, services: Services, partner: Partner
+) -> None:
+    await partner.send(statement())
+    viewer = await admin("viewer", [partner.name])
+    (row,) = (await viewer.get("/v1/admin/overview")).json()["partners"]
+    assert (row["partner"], len(row["stored"])) == (partner.name, 24)
+    assert row["last_accepted_at"]
+    assert (await viewer.get("/v1/admin/attempts")).status_code == 403
+    assert (await owner.get("/v1/admin/attempts")).status_code == 200
+    assert (await viewer.get(url(partner, "attempts"))).json()["more"] == ""
+    answer = (await viewer.get(url(partner, "outcomes"))).json()
+    assert {item["outcome"] for item in answer["outcomes"]} <= {"stored"}
+    again = await viewer.get(url(partner, "outcomes"), params={"after": answer["through"]})
+    assert again.status_code == 200
