@@ -153,6 +153,24 @@ def test_buffer_of_a_partner_is_bounded() -> None:
     assert len(buffer.take()[1]) == 2000
 
 
+def test_flood_of_some_partners_leaves_room_for_others() -> None:
+    buffer = RefusalBuffer(1_048_576)
+    for partner_id in range(1, 10):
+        origin = ORIGIN._replace(partner_id=partner_id)
+        for number in range(10):
+            buffer.add(
+                origin, "invalid", ERROR, ("invalid-statement", f"/{number}"), b"x" * 1_048_576,
+                size=1_048_576, index=0, statement_id=None, request_id="r", at=1e9,
+            )  # fmt: skip
+    buffer.add(
+        ORIGIN._replace(partner_id=99), "invalid", ERROR, ("invalid-statement", ""), b"x" * 16_384,
+        size=16_384, index=0, statement_id=None, request_id="r", at=1e9,
+    )  # fmt: skip
+    taken = buffer.take()
+    assert len(taken[99]) == 1
+    assert sum(len(item.item or b"") for items in taken.values() for item in items) < 70_000_000
+
+
 def test_ids_follow_time() -> None:
     moments = [1e9 + number / 1000 for number in range(100)]
     ids = [refusals.new_id(at) for at in moments]
