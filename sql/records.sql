@@ -46,9 +46,9 @@ select
     nullif(record.organization, '') as organization,
     record.status, record.success, record.progress, record.started_at, record.last_activity_at,
     record.completed_at, record.milliseconds / 1000::double precision as time_spent,
-    case when record.type = 'assessment' then record.best_raw_score else record.best_score end
+    coalesce(case when record.type = 'assessment' then record.best_raw_score end, record.best_score)
         as best_score,
-    case when record.type = 'assessment' then record.last_raw_score else record.last_score end
+    coalesce(case when record.type = 'assessment' then record.last_raw_score end, record.last_score)
         as last_score,
     record.best_raw_score, record.last_raw_score,
     record.attempts, record.source
@@ -113,9 +113,9 @@ select
     nullif(record.organization, '') as organization,
     record.status, record.success, record.progress, record.started_at, record.last_activity_at,
     record.completed_at, record.milliseconds / 1000::double precision as time_spent,
-    case when item.type = 'assessment' then record.best_raw_score else record.best_score end
+    coalesce(case when item.type = 'assessment' then record.best_raw_score end, record.best_score)
         as best_score,
-    case when item.type = 'assessment' then record.last_raw_score else record.last_score end
+    coalesce(case when item.type = 'assessment' then record.last_raw_score end, record.last_score)
         as last_score,
     record.best_raw_score, record.last_raw_score,
     record.attempts, record.source

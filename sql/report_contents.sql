@@ -130,9 +130,9 @@ select
     record.last_activity_at,
     record.completed_at,
     record.milliseconds / 1000::double precision as time_spent,
-    case when item.type = 'assessment' then record.best_raw_score else record.best_score end
+    coalesce(case when item.type = 'assessment' then record.best_raw_score end, record.best_score)
         as best_score,
-    case when item.type = 'assessment' then record.last_raw_score else record.last_score end
+    coalesce(case when item.type = 'assessment' then record.last_raw_score end, record.last_score)
         as last_score,
     record.best_raw_score,
     record.last_raw_score,

@@ -355,7 +355,7 @@ left join lateral (
         learning_event.partner_id = $1
         and learning_event.content_id = content_item.content_id
         and learning_event.kind = 'created'
-    order by learning_event.at, learning_event.statement_id
+    order by learning_event.at, learning_event.sequence, learning_event.statement_id
     limit 1
 ) as created on true
 where content_item.partner_id = $1 and content_item.type = 'workspace';

@@ -10,17 +10,21 @@ select
     daily_fact.date_id,
     daily_fact.started_at,
     daily_fact.completed_at,
-    daily_fact.raw_score as score,
+    result.score,
     case
-        when daily_fact.raw_score < 70 then 'Novice'
-        when daily_fact.raw_score < 100 then 'Intermediate Lower'
-        when daily_fact.raw_score < 130 then 'Intermediate'
-        when daily_fact.raw_score <= 160 then 'Intermediate Upper'
-        when daily_fact.raw_score > 160 then 'Advanced'
+        when result.score < 70 then 'Novice'
+        when result.score < 100 then 'Intermediate Lower'
+        when result.score < 130 then 'Intermediate'
+        when result.score <= 160 then 'Intermediate Upper'
+        when result.score > 160 then 'Advanced'
     end as score_group,
     daily_fact.percentile,
     daily_fact.time_spent
 from daily_fact
+-- A fact from before scores were kept on two scales has the raw one only.
+cross join lateral (
+    select coalesce(daily_fact.raw_score, daily_fact.score) as score
+) as result
 join content_item
     on content_item.partner_id = daily_fact.partner_id
     and content_item.content_id = daily_fact.content_id
@@ -183,6 +187,7 @@ attribute as (
         event.registration,
         event.at,
         event.statement_id,
+        event.sequence,
         event.kind,
         coalesce(stage.stage, 'certification') as stage,
         event.kind = 'passed' or (event.kind = 'completed' and event.success) as passed
@@ -200,7 +205,8 @@ attempted as (
         coalesce(
             registration::text,
             (count(*) filter (where kind = 'registered' and stage = 'certification') over (
-                partition by person_id, certification_id, registration order by at, statement_id
+                partition by person_id, certification_id, registration
+                order by at, sequence, statement_id
             ))::text
         ) as attempt
     from attribute
@@ -383,7 +389,10 @@ with published as (
     select
         content_id,
         min(at) filter (where kind = 'published') as published_at,
-        (array_agg(person_id order by at, statement_id) filter (where kind = 'created'))[1]
+        (
+            array_agg(person_id order by at, sequence, statement_id)
+            filter (where kind = 'created')
+        )[1]
             as creator_id
     from learning_event
     where
@@ -516,7 +525,7 @@ from versioned;
 -- name: workspace_fact
 -- Workspaces that have a creator, and their history.
 select
-    (array_agg(event.person_id order by event.at, event.statement_id)
+    (array_agg(event.person_id order by event.at, event.sequence, event.statement_id)
         filter (where event.kind = 'created'))[1] as creator_id,
     event.content_id as workspace_id,
     attribute.nb_megabytes,
@@ -537,7 +546,7 @@ select
     max(event.at) filter (where event.kind = 'integrated') as last_integration_added_at,
     min(event.at) filter (where event.kind = 'upvoted') as first_upvoted_at,
     max(event.at) filter (where event.kind = 'upvoted') as last_upvoted_at,
-    (array_agg(event.group_id order by event.at, event.statement_id)
+    (array_agg(event.group_id order by event.at, event.sequence, event.statement_id)
         filter (where event.kind = 'created'))[1] as group_id
 from reportable_event as event
 join content_item
