@@ -123,6 +123,7 @@ def _parse(request: Request, caller: Caller, *, is_file: bool) -> RecordListQuer
         home_page=caller.home_page,
         page_size=request_parsing.services(request).settings.max_page_size,
         is_file=is_file,
+        folds_mail_case=caller.partner_settings.fold_mail_case,
         organization=request_parsing.organization(request),
     )
 

@@ -62,11 +62,13 @@ def parse(
     home_page: str,
     page_size: int,
     is_file: bool,
+    folds_mail_case: bool = True,
     organization: str | None = None,
 ) -> RecordListQuery:
     """The query of these parameters, with pages of at most `page_size`.
 
-    `organization` is that of the path; then the parameter is not allowed. Raises InvalidParameter
+    `organization` is that of the path; then the parameter is not allowed. With `folds_mail_case`,
+    an address of `learner` is found in any letter case. Raises InvalidParameter
     with every parameter that is unknown, repeated or malformed.
     """
     parameters = tuple(parameters)
@@ -83,9 +85,10 @@ def parse(
     limit = values.pop("limit", 0)
     if limit or cursor or not is_file:
         values["limit"] = min(limit or page_size, page_size)
-    for name, parse_identifier in (("learner", parse_learner), ("content", parse_content)):
-        if name in values:
-            values[name] = parse_identifier(values[name], home_page)
+    if "learner" in values:
+        values["learner"] = parse_learner(values["learner"], home_page, folds_case=folds_mail_case)
+    if "content" in values:
+        values["content"] = parse_content(values["content"], home_page)
     return RecordListQuery(
         parameters=tuple((name, text) for name, text in parameters if name != "cursor"),
         **{"organization": organization, **values},

@@ -11,6 +11,7 @@ from lrs.api.services import Services
 from lrs.projection import mail_case
 from lrs.projection.projector import Projector
 from lrs.projection.vocabulary import load_vocabulary
+from lrs.reports import record_list_query
 from lrs.store import partner_settings, registry
 from tests.support.learner_changes import (
     assert_rebuild_changes_nothing,
@@ -43,6 +44,15 @@ async def set_folding(services: Services, operator: Partner, value: bool) -> Non
     settings = partner_settings.change(partner_settings.DEFAULTS, {"fold_mail_case": value})
     await registry.set_partner_settings(services.database, operator.name, settings)
     await Projector(services.database, load_vocabulary()).run_once()
+
+
+async def bulk_records(operator: Partner, learner: str) -> set[str]:
+    """The content items of a learner in the records of all learners; empty without such one."""
+    answer = await operator.http.get(
+        operator.url("records"), headers=operator.headers, params={"learner": learner}
+    )
+    assert answer.status_code == 200, answer.text
+    return {item["activity_id"].rpartition("/")[2] for item in answer.json()["records"]}
 
 
 async def one_learner(operator: Partner) -> dict[str, Any]:
@@ -96,6 +106,7 @@ async def test_setting_separates_and_regroups_the_history(
     assert await records(operator, MIXED) is None
     await set_folding(services, operator, True)
     await complete_content(services, operator, three=mbox(MIXED))
+    assert await bulk_records(operator, "aDA.L@example.com") == {"one", "two", "three", "four"}
     for name in (LOWER, UPPER, MIXED):
         assert await records(operator, name) == {"one", "two", "three", "four"}
     assert (await one_learner(operator))["records"] == 4
@@ -155,3 +166,15 @@ async def test_deleted_learner_stays_deleted_in_another_spelling(
     assert (await request(operator, MIXED)).status_code == 200
     await complete_content(services, operator, two=mbox(UPPER))
     assert await listed(operator) == []
+
+
+def test_address_is_looked_up_exactly_without_folding() -> None:
+    lower, upper = (
+        record_list_query.parse(
+            [("learner", address)], home_page="x", page_size=1, is_file=False, folds_mail_case=False
+        ).learner
+        for address in (LOWER, UPPER)
+    )
+    assert lower is not None
+    assert upper is not None
+    assert not set(lower.keys) & set(upper.keys)
