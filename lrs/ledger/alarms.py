@@ -85,6 +85,7 @@ class Alarms:
         self._clock = clock
         self._hours: dict[int, list[datetime]] = {}
         self._hours_at: datetime | None = None
+        self._exposed: set[str] = set()
 
     async def run_once(self) -> None:
         """Judges, exposes and notifies. Raises Unavailable."""
@@ -156,13 +157,18 @@ class Alarms:
     async def _expose(self, now: datetime) -> None:
         """Sets the metrics, from what the judging worker has written."""
         for row in await intake_lists.list_last_statements(self._database, None):
-            label = metrics.partner_label(row.name)
-            if row.stored is not None and label != metrics.OTHER_PARTNERS:
-                metrics.SILENCE.labels(label).set((now - row.stored).total_seconds())
+            if row.stored is not None and self._is_exposed(row.name):
+                metrics.SILENCE.labels(row.name).set((now - row.stored).total_seconds())
         for alarm in await store.list_alarms(self._database, None):
-            label = metrics.partner_label(alarm.partner)
-            if label != metrics.OTHER_PARTNERS:
-                metrics.ALARM_FIRING.labels(label, alarm.kind).set(alarm.firing)
+            if self._is_exposed(alarm.partner):
+                metrics.ALARM_FIRING.labels(alarm.partner, alarm.kind).set(alarm.firing)
+
+    def _is_exposed(self, partner: str) -> bool:
+        """Whether the partner has time series. Not the labels of `metrics.partner_label`: those
+        are for partners that this worker has received items of."""
+        if len(self._exposed) < metrics.MAX_LABELED_PARTNERS:
+            self._exposed.add(partner)
+        return partner in self._exposed
 
     async def _notify(self) -> None:
         """Sends what is due, one after the other."""

@@ -93,7 +93,7 @@ async def test_silence_fires_and_is_resolved_by_the_next_statement(
     assert message["server"] == "https://lrs.example"
     assert message["details"]["silent_seconds"] >= 1
     assert datetime.fromisoformat(message["since"]).tzinfo
-    gauge = metrics.ALARM_FIRING.labels(metrics.partner_label(partner.name), "silence")
+    gauge = metrics.ALARM_FIRING.labels(partner.name, "silence")
     assert gauge._value.get() == 1
     await registry.set_partner_settings(services.database, partner.name, PartnerSettings())
     await partner.send(statement())
@@ -165,6 +165,17 @@ async def test_one_of_several_servers_sends(
     await silent(services, partner)
     await asyncio.gather(*(alarms(services, webhook).run_once() for _ in range(4)))
     assert len(webhook.of(partner)) == 1
+
+
+async def test_alarms_take_no_labels_from_the_metrics_of_items(
+    services: Services, partner: Partner, webhook: Webhook
+) -> None:
+    labeled = set(metrics._labeled_partners) - {partner.name}
+    await silent(services, partner)
+    metrics._labeled_partners.discard(partner.name)
+    await alarms(services, webhook).run_once()
+    assert set(metrics._labeled_partners) - {partner.name} == labeled
+    assert partner.name not in metrics._labeled_partners
 
 
 async def test_one_worker_in_an_interval_runs_a_round(services: Services) -> None:
