@@ -26,6 +26,7 @@ from lrs.api.services import Services
 from lrs.api.xapi import middleware as xapi
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callback_tokens import CallbackTokens
+from lrs.auth.oidc import open_oidc_client
 from lrs.auth.operators import Operators
 from lrs.auth.secret_box import SecretBox
 from lrs.console.routes import CONSOLE_ROUTES
@@ -196,6 +197,7 @@ async def open_services(
                 Operators(admin_database, limits.failures),
                 vocabulary,
                 Masking(secret_box.derive_keys("masked identities")[0]),
+                open_oidc_client(settings),
             )
         finally:
             await readiness.close()

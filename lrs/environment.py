@@ -65,6 +65,9 @@ def convert(values: Mapping[str, Any]) -> Settings:
             raise SettingsError(f"{PREFIX}{name.upper()}: expected at least 32 characters.")
     if bool(settings.oauth_issuer) != bool(settings.oauth_jwks):
         raise SettingsError("LRS_OAUTH_ISSUER and LRS_OAUTH_JWKS must be set together.")
+    if settings.oidc_issuer and not (settings.oidc_client_id and settings.oidc_roles):
+        raise SettingsError("LRS_OIDC_ISSUER needs LRS_OIDC_CLIENT_ID and LRS_OIDC_ROLES.")
+    _check_oidc_roles(settings.oidc_roles)
     _check_port("LRS_REPORTS_ADDRESS", settings.reports_address)
     _check_metrics(settings)
     _check_trusted_proxies(settings.trusted_proxies)
@@ -103,6 +106,14 @@ def _check_database_url(url: str) -> None:
     for host in hosts.split(","):
         if not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:[0-9]*)?", host):
             raise SettingsError(f"LRS_DATABASE_URL: expected a host and a port, got {host!r}.")
+
+
+def _check_oidc_roles(text: str) -> None:
+    for item in filter(None, map(str.strip, text.split(","))):
+        if not re.fullmatch(r".*[^\s=].*=\s*(viewer|operator|owner)(:[^=:]+)?", item):
+            raise SettingsError(
+                f"LRS_OIDC_ROLES: expected VALUE=ROLE or VALUE=ROLE:PARTNER, got {item!r}."
+            )
 
 
 def _check_port(variable: str, address: str) -> None:

@@ -9,6 +9,7 @@ from lrs.api.downloads import Downloads
 from lrs.api.readiness import Readiness
 from lrs.auth.authenticate import Authenticator
 from lrs.auth.callback_tokens import CallbackTokens
+from lrs.auth.oidc import OIDCClient
 from lrs.auth.operators import Operators
 from lrs.auth.secret_box import SecretBox
 from lrs.auth.tokens import AccessTokens
@@ -53,3 +54,4 @@ class Services:
     operators: Operators
     vocabulary: Vocabulary
     masking: Masking
+    oidc: OIDCClient | None

@@ -7,7 +7,7 @@ A credential of a partner, whatever its scopes, is never an operator.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from lrs.errors import (
 )
 from lrs.limits.failures import FailureThrottle
 from lrs.observability import logs
-from lrs.store import audit
+from lrs.store import audit, registry
 from lrs.store import operators as store
 from lrs.store.operators import SessionKind
 from lrs.store.postgres import Database, open_transaction
@@ -98,12 +98,45 @@ class Operators:
             self._throttle.failed(address, key)
             raise Unauthorized(_WRONG_LOGIN)
         self._throttle.succeeded(key)
-        return await self.start_session(_operator(known, via), "password")
-
-    async def start_session(self, operator: Operator, method: str) -> IssuedSession:
-        """A session of an authenticated operator; `method` is "password", "link" or "oidc"."""
         async with open_transaction(self._database) as database:
-            return await _start_session(database, operator, method)
+            return await _start_session(database, _operator(known, via), "password")
+
+    async def log_in_external(
+        self, email: str, role: str, partners: Sequence[str] | None, via: Via
+    ) -> IssuedSession:
+        """A session of an operator whom an identity provider has authenticated.
+
+        The operator is added if need be, and has the role and partners of this log-in from now on.
+        Raises InvalidParameter (email), Forbidden (disabled), NotFound (partner).
+        """
+        email, role = valid_email(email), valid_role(role)
+        async with open_transaction(self._database) as database:
+            partner_ids = None
+            if partners is not None:
+                rows = [await registry.get_partner(database, name) for name in partners]
+                partner_ids = frozenset(row.partner_id for row in rows)
+            operator = Operator(email, role, partner_ids, via)
+            row = await store.find(database, email)
+            if row and row.disabled_at:
+                raise Forbidden("The operator is disabled.")
+            after = {"role": role, "partners": partners and [*partners]}
+            if row is None:
+                await store.add(database, email, role, partner_ids)
+                await record(database, operator, "operator.add", f"operator/{email}", after=after)
+            elif (row.role, row.partner_ids) != (role, partner_ids):
+                await store.update(
+                    database, email, role=role, partner_ids=partner_ids, disabled_at=None
+                )
+                before = {"role": row.role}
+                await record(
+                    database,
+                    operator,
+                    "operator.set",
+                    f"operator/{email}",
+                    before=before,
+                    after=after,
+                )
+            return await _start_session(database, operator, "oidc")
 
     async def check_link(self, token: str, address: str) -> str:
         """The email of the operator of a link, which stays usable. Raises Unauthorized."""

@@ -32,7 +32,7 @@ async def get_home(request: Request) -> Response:
 @errors_as_page
 async def get_login(request: Request) -> Response:
     has_operators = await stored_operators.exist(services(request).admin_database)
-    return page(request, "login.html", has_operators=has_operators, error=None, email="")
+    return _login_page(request, has_operators=has_operators)
 
 
 @errors_as_page
@@ -44,10 +44,26 @@ async def post_login(request: Request) -> Response:
             email, form.get("password", ""), client_address(request), "console"
         )
     except LRSError as error:
-        return page(
-            request, "login.html", error.status, has_operators=True, error=error, email=email
-        )
+        return _login_page(request, error=error, email=email)
     return _started(request, issued)
+
+
+def _login_page(
+    request: Request,
+    *,
+    has_operators: bool = True,
+    error: LRSError | None = None,
+    email: str = "",
+) -> Response:
+    return page(
+        request,
+        "login.html",
+        error.status if error else 200,
+        has_operators=has_operators,
+        has_provider=services(request).oidc is not None,
+        error=error,
+        email=email,
+    )
 
 
 @errors_as_page

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lrs.bootstrap import with_secret_key
-from lrs.environment import from_environment
+from lrs.environment import convert, from_environment
 from lrs.settings import Settings, SettingsError, is_loopback, settings_schema
 from tests.support.settings_docs import variable
 
@@ -306,3 +306,13 @@ def test_secret_key_on_a_full_disk_leaves_no_file(
     made = with_secret_key(settings).secret_key
     assert len(made) >= 32
     assert with_secret_key(settings).secret_key == made
+
+
+@pytest.mark.parametrize(
+    "roles", ["", "owner", "=owner", "a=admin", "a=owner,b", "a=viewer:x:y", "a=owner:"]
+)
+def test_malformed_roles_of_a_provider_are_refused(roles: str) -> None:
+    values = {"oidc_issuer": "https://login.example.com", "oidc_client_id": "lrs"}
+    with pytest.raises(SettingsError, match="LRS_OIDC_ROLES"):
+        convert({**values, "oidc_roles": roles})
+    convert({**values, "oidc_roles": "cn=admins=owner, b=viewer:acme"})

@@ -86,35 +86,49 @@ def require_same_origin(request: Request) -> None:
 
 def session_token(request: Request) -> str | None:
     """The token in the session cookie."""
-    name = _cookie_name(request)
+    return cookie(request, _NAME)
+
+
+def set_session(request: Request, response: Response, token: str) -> None:
+    """Sets the session cookie. Raises Forbidden over http, unless on loopback."""
+    require_secure_transport(request)
+    set_cookie(request, response, _NAME, token, SESSION_SECONDS)
+    response.headers["Cache-Control"] = "no-store"
+
+
+def delete_session(request: Request, response: Response) -> None:
+    """Removes the session cookie."""
+    delete_cookie(request, response, _NAME)
+
+
+def cookie(request: Request, name: str) -> str | None:
+    """The value of a cookie that `set_cookie` has set."""
+    full_name = _cookie_name(request, name)
     for value in request.headers.getlist("cookie"):
         try:
-            if morsel := SimpleCookie(value).get(name):
+            if morsel := SimpleCookie(value).get(full_name):
                 return morsel.value
         except CookieError:
             continue
     return None
 
 
-def set_session(request: Request, response: Response, token: str) -> None:
-    """Sets the session cookie. Raises Forbidden over http, unless on loopback."""
-    require_secure_transport(request)
+def set_cookie(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
+    """Sets a cookie of this host only, which scripts cannot read."""
     response.set_cookie(
-        _cookie_name(request),
-        token,
-        max_age=SESSION_SECONDS,
+        _cookie_name(request, name),
+        value,
+        max_age=seconds,
         path="/",
         secure=not _is_plain(request),
         httponly=True,
         samesite="lax",
     )
-    response.headers["Cache-Control"] = "no-store"
 
 
-def delete_session(request: Request, response: Response) -> None:
-    """Removes the session cookie."""
+def delete_cookie(request: Request, response: Response, name: str) -> None:
     response.delete_cookie(
-        _cookie_name(request),
+        _cookie_name(request, name),
         path="/",
         secure=not _is_plain(request),
         httponly=True,
@@ -133,8 +147,8 @@ def require_secure_transport(request: Request) -> None:
     )
 
 
-def _cookie_name(request: Request) -> str:
-    return _NAME if _is_plain(request) else f"__Host-{_NAME}"
+def _cookie_name(request: Request, name: str) -> str:
+    return name if _is_plain(request) else f"__Host-{name}"
 
 
 def _is_plain(request: Request) -> bool:
