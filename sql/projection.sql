@@ -210,7 +210,8 @@ where person.partner_id = $1 and person.person_id = item.person_id
 -- name: upsert_content_items
 -- Updates the attributes of content items and inserts those that have events. The type in the
 -- definition takes precedence over the type extracted from statements, and that over the default
--- type; of extracted types, extracted titles, parents and sources the last one wins. Without a
+-- type; of extracted types, extracted titles and sources the last one wins, of parents that of
+-- definitions, then the first one. Without a
 -- title, the item has the default title. What the catalog has takes precedence over all others. An
 -- alias has no type, and an alias as parent stands for its content item. Returns the items that are
 -- new, or change their type or parent. Update and insert instead of an upsert, because an insert
@@ -226,7 +227,8 @@ with item as (
         item.source,
         item.track_content_id,
         item.ordinal,
-        item.parent_key as extracted_parent_key,
+        item.is_parent_defined,
+        stated.extracted_parent_key,
         existing.content_id,
         existing.type as existing_type,
         existing.extracted_type as existing_extracted_type,
@@ -248,25 +250,34 @@ with item as (
     from unnest(
         $2::bigint[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::text[], $11::text[], $12::jsonb[], $13::bigint[], $14::text[], $15::text[],
-        $16::text[], $17::text[]
+        $16::text[], $17::text[], $18::boolean[]
     ) with ordinality as item (
         content_key, activity_id, has_events, type, extracted_type, default_type, defined_type,
         title, technology, topic, attributes, parent_key, extracted_title, default_title, source,
-        track_content_id, ordinal
+        track_content_id, is_parent_defined, ordinal
     )
     left join lateral (
         select
             content_id, alias_of, coalesce(type, alias_type) as type, extracted_type, defined_type,
-            parent_key, extracted_parent_key, catalog
+            parent_key, catalog,
+            coalesce(
+                extracted_parent_key, case when catalog ->> 'parent_key' is null then parent_key end
+            ) as extracted_parent_key
         from content_item
         where partner_id = $1 and content_key = item.content_key
         offset 0
     ) as existing on true
     cross join lateral (
-        select coalesce(
-            (existing.catalog ->> 'parent_key')::bigint, item.parent_key,
-            existing.extracted_parent_key
-        ) as parent_key
+        select
+            extracted.parent_key as extracted_parent_key,
+            coalesce((existing.catalog ->> 'parent_key')::bigint, extracted.parent_key)
+                as parent_key
+        from (
+            select case
+                when item.is_parent_defined then item.parent_key
+                else coalesce(existing.extracted_parent_key, item.parent_key)
+            end as parent_key
+        ) as extracted
     ) as stated
     left join lateral (
         select content_item.content_key
@@ -302,6 +313,7 @@ updated as (
         extracted_parent_key = coalesce(
             item.extracted_parent_key, content_item.extracted_parent_key
         ),
+        is_parent_defined = content_item.is_parent_defined or item.is_parent_defined,
         parent_key = coalesce(item.parent_key, content_item.parent_key)
     from item
     where content_item.partner_id = $1 and content_item.content_id = item.content_id
@@ -310,7 +322,8 @@ updated as (
             content_item.defined_type, content_item.title, content_item.technology,
             content_item.topic,
             content_item.attributes, content_item.parent_key, content_item.extracted_title,
-            content_item.source, content_item.track_content_id, content_item.extracted_parent_key
+            content_item.source, content_item.track_content_id, content_item.extracted_parent_key,
+            content_item.is_parent_defined
         ) is distinct from (
             item.own_type, coalesce(item.extracted_type, content_item.extracted_type),
             item.defined_type,
@@ -322,19 +335,20 @@ updated as (
             coalesce(item.extracted_title, content_item.extracted_title),
             coalesce(item.source, content_item.source),
             coalesce(item.track_content_id, content_item.track_content_id),
-            coalesce(item.extracted_parent_key, content_item.extracted_parent_key)
+            coalesce(item.extracted_parent_key, content_item.extracted_parent_key),
+            content_item.is_parent_defined or item.is_parent_defined
         )
 ),
 inserted as (
     insert into content_item
         (partner_id, content_key, activity_id, type, extracted_type, defined_type, title,
-        technology, topic, attributes, parent_key, extracted_parent_key, extracted_title, source,
-        track_content_id)
+        technology, topic, attributes, parent_key, extracted_parent_key, is_parent_defined,
+        extracted_title, source, track_content_id)
     select
         $1, item.content_key, item.activity_id, item.own_type, item.extracted_type,
         item.defined_type, coalesce(item.title, item.extracted_title, item.default_title),
         item.technology, item.topic, item.attributes, item.parent_key, item.extracted_parent_key,
-        item.extracted_title, item.source, item.track_content_id
+        item.is_parent_defined, item.extracted_title, item.source, item.track_content_id
     from item
     where item.has_events and item.content_id is null
     order by item.ordinal
@@ -476,6 +490,7 @@ set
     source = null,
     track_content_id = null,
     extracted_parent_key = null,
+    is_parent_defined = false,
     alias_type = case when alias_of is not null then catalog ->> 'type' end,
     parent_key = (catalog ->> 'parent_key')::bigint
 where partner_id = $1;

@@ -452,6 +452,9 @@ create table content_item (
     alias_of integer,
     -- Of an alias: the type that it would have.
     alias_type text,
+    -- Whether a definition in a statement has the parent; a parent in a context counts only
+    -- without.
+    is_parent_defined boolean not null default false,
     primary key (partner_id, content_id)
 );
 create unique index content_item_by_key on content_item (partner_id, content_key);

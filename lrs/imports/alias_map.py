@@ -12,7 +12,7 @@ from lrs.xapi.validation_messages import excerpt
 
 COLUMNS = ("content", "alias")
 
-MAX_ROWS = 100_000
+MAX_ROWS = 10_000
 _MAX_NAME = 2000
 _REQUIREMENT = "Contents: aliases"
 

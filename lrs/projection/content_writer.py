@@ -82,6 +82,7 @@ async def upsert_contents(
                 title_of_iri(activity),
                 inferred_content.source,
                 inferred_content.track_content_id,
+                inferred_content.is_parent_defined,
             )
         )
     if not items:

@@ -32,7 +32,8 @@ class InferredContent(NamedTuple):
     """What statements say of a content item beside its definition.
 
     `title` and `track_content_id` are those of track events, `source` is the source of the newest
-    statement.
+    statement. `parent` is the newest one that a definition has, or else the first one in a context:
+    a content item in several contexts would move with every statement.
     """
 
     type: str | None = None
@@ -40,12 +41,20 @@ class InferredContent(NamedTuple):
     title: str | None = None
     source: str | None = None
     track_content_id: str | None = None
+    is_parent_defined: bool = False
 
     def merged_over(self, earlier: InferredContent | None) -> InferredContent:
         """These values, and the earlier ones where these are None."""
         if earlier is None:
             return self
-        return InferredContent(*(new or old for new, old in zip(self, earlier, strict=True)))
+        return InferredContent(
+            self.type or earlier.type,
+            self.parent if self.is_parent_defined else earlier.parent or self.parent,
+            self.title or earlier.title,
+            self.source or earlier.source,
+            self.track_content_id or earlier.track_content_id,
+            self.is_parent_defined or earlier.is_parent_defined,
+        )
 
 
 @dataclass(slots=True)
@@ -125,6 +134,7 @@ def _add_event(
             extracted.title,
             event.source,
             extracted.track_content_id,
+            extracted.is_parent_defined,
         ),
     )
     if extracted.parent:

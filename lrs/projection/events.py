@@ -78,7 +78,7 @@ class ExtractedEvent(NamedTuple):
     `parent` are activity ids. `title` and `track_content_id` are those of a track event. `title`
     applies until a definition has a name, `type` and `parent_type` until a definition has a type;
     only a definition makes a track. `context_activities` are the activities in the context, which
-    may be tracks.
+    may be tracks. `is_parent_defined` says that the definition in the statement has the parent.
     """
 
     event: Event
@@ -91,6 +91,7 @@ class ExtractedEvent(NamedTuple):
     parent_type: str | None = None
     context_activities: tuple[str, ...] = ()
     track_content_id: str | None = None
+    is_parent_defined: bool = False
 
 
 def extract_event(
@@ -142,8 +143,17 @@ def extract_event(
             activity_type,
             track_content_id=content_id,
         )
-    relations = _relations(target, context, vocabulary)
-    return ExtractedEvent(event, identity, target["id"], name, None, None, *relations)
+    parent, parent_type, activities, is_parent_defined = _relations(target, context, vocabulary)
+    return ExtractedEvent(
+        event,
+        identity,
+        target["id"],
+        name,
+        parent=parent,
+        parent_type=parent_type,
+        context_activities=activities,
+        is_parent_defined=is_parent_defined,
+    )
 
 
 def reason_without_event(statement: Json) -> str:
@@ -242,8 +252,10 @@ def _duration_counts(verb: str, context: Json, vocabulary: Vocabulary) -> bool:
 
 def _relations(
     target: Json, context: Json, vocabulary: Vocabulary
-) -> tuple[str | None, str | None, tuple[str, ...]]:
-    """The parent of a content item, the parent's type, and the activities in the context."""
+) -> tuple[str | None, str | None, tuple[str, ...], bool]:
+    """The parent of a content item, the parent's type, the activities in the context, and whether
+    the definition has the parent.
+    """
     parents: tuple[str, ...] = ()
     context_activities: tuple[str, ...] = ()
     if activities := context.get("contextActivities"):
@@ -258,8 +270,8 @@ def _relations(
         if isinstance(parent, str) and ":" in parent:
             iri = _first_value([extensions], vocabulary.extensions["parent_type"])
             parent_type = vocabulary.types.get(iri) if isinstance(iri, str) else None
-            return parent, None if parent_type == TRACK else parent_type, context_activities
-    return (parents[0] if parents else None), None, context_activities
+            return parent, None if parent_type == TRACK else parent_type, context_activities, True
+    return (parents[0] if parents else None), None, context_activities, False
 
 
 def _is_in_session(activities: Json, vocabulary: Vocabulary) -> bool:

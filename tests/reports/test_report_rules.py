@@ -19,7 +19,7 @@ from tests.support.statements import new_id, statement
 ADA = "ada@example.com"
 DATED = "2026-05-08T{}:00:00Z"
 ASSESSMENT = {"id": "http://datacamp.com/assessment/1"}
-CHAPTER = {
+CHAPTER: Json = {
     "id": "http://datacamp.com/course-chapter/1",
     "definition": {"type": "http://datacamp.com/course-chapter"},
 }
@@ -346,3 +346,28 @@ async def test_activities_that_are_each_others_parents_count_apart(
         )
         await project(services, partner, sent)
     assert [row["time_spent"] for row in await report(partner, "course_fact")] == [60, 60, 60]
+
+
+async def test_part_of_several_contexts_keeps_its_first_parent(
+    partner: Partner, services: Services, connection: asyncpg.Connection
+) -> None:
+    """Unless its definition has another one."""
+
+    async def course_seconds() -> dict[str, float]:
+        titles = {row["course_id"]: row["title"] for row in await report(partner, "course_dim")}
+        facts = await report(partner, "course_fact")
+        return {titles[row["course_id"]]: row["time_spent"] for row in facts}
+
+    for course in (COURSES[0], COURSES[1], COURSES[0], COURSES[1]):
+        within = {"contextActivities": {"parent": [{"id": course}]}}
+        await project(services, partner, on_chapter(1) | {"context": within})
+    assert await course_seconds() == {"1": 240}
+    definition = CHAPTER["definition"] | {
+        "extensions": {"http://datacamp.com/parentId": COURSES[1]}
+    }
+    sent = on_chapter(1) | {"object": {**CHAPTER, "definition": definition}}
+    await project(services, partner, sent, on_chapter(1))
+    assert await course_seconds() == {"2": 360}
+    followed = await tables(connection, partner)
+    await rebuild(services, partner)
+    assert await tables(connection, partner) == followed
