@@ -148,7 +148,7 @@ async def list_records(
     if operator.may("operator"):
         return result
     masked = _masked(operator, masking, found.partner_id, learner)
-    hidden = {"user": masked.external_id, "email": None}
+    hidden = {"user": masked.external_id, "name": None, "email": None}
     return RecordPage(
         {**result.subject, **hidden},
         [{**row, **hidden} for row in result.records],
