@@ -2,9 +2,15 @@
 -- content items.
 
 -- name: list_catalog_contents
--- Content items by key: activity id, type and columns of the catalog.
-select activity_id, type, catalog from content_item
-where partner_id = $1 and content_key = any($2::bigint[]);
+-- Content items by key: name, and activity id, type and columns of the catalog; of an alias, those
+-- of its content item.
+select
+    named.activity_id as name, content_item.activity_id, content_item.type, content_item.catalog
+from content_item as named
+join content_item
+    on content_item.partner_id = named.partner_id
+    and content_item.content_id = coalesce(named.alias_of, named.content_id)
+where named.partner_id = $1 and named.content_key = any($2::bigint[]);
 
 -- name: list_track_versions
 -- The versions of the tracks with the keys $2.

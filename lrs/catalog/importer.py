@@ -84,11 +84,16 @@ async def _plan(
     stored = StoredCatalog(home_page)
     valid = [row for row in rows if row.is_valid]
     keys = [index_keys.activity_key(item) for item in activities(valid, home_page)]
-    for activity, content_type, catalog in await connection.fetch(_CONTENTS, partner_id, keys):
+    for name, activity, content_type, catalog in await connection.fetch(
+        _CONTENTS, partner_id, keys
+    ):
+        if name != activity:
+            stored.aliases[name] = activity
         values = orjson.loads(catalog) if catalog else None
         if values:
             values.pop("parent_key", None)
         stored.contents[activity] = StoredContent(content_type, values)
+    keys = [index_keys.activity_key(activity) for activity in stored.contents]
     for track, number, *values in await connection.fetch(_VERSIONS, partner_id, keys):
         names = ("title", "short_description", "xp", "published_live_at", "archived_at")
         stored.versions[track, number] = dict(

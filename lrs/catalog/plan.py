@@ -34,12 +34,21 @@ class StoredContent(NamedTuple):
 
 @dataclass(slots=True)
 class StoredCatalog:
-    """What is stored of the content items that the rows refer to, by activity id."""
+    """What is stored of the content items that the rows refer to, by activity id.
+
+    `aliases` has the content items that names are aliases of: a row about one is about the other.
+    """
 
     home_page: str
+    aliases: dict[str, str] = field(default_factory=dict)
     contents: dict[str, StoredContent] = field(default_factory=dict)
     versions: dict[VersionKey, Values] = field(default_factory=dict)
     track_contents: dict[ContentKey, int | None] = field(default_factory=dict)
+
+    def activity(self, name: str) -> str:
+        """The activity id of the content item with this name."""
+        activity = track_events.activity_id(name, self.home_page)
+        return self.aliases.get(activity, activity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ def activities(rows: Iterable[Row], home_page: str) -> set[str]:
 
 def make_plan(rows: Sequence[Row], stored: StoredCatalog) -> CatalogPlan:
     """The plan for importing these rows; nothing is to be written if one is refused."""
-    resolved = {row.index: _resolved(row, stored.home_page) for row in rows if row.is_valid}
+    resolved = {row.index: _resolved(row, stored) for row in rows if row.is_valid}
     invalid = {row.index: row.violations for row in rows if not row.is_valid}
     for row, violation in _violations(rows, resolved, stored):
         invalid[row.index] = (*invalid.get(row.index, ()), violation)
@@ -107,12 +116,10 @@ def make_plan(rows: Sequence[Row], stored: StoredCatalog) -> CatalogPlan:
     return plan
 
 
-def _resolved(row: Row, home_page: str) -> Values:
+def _resolved(row: Row, stored: StoredCatalog) -> Values:
     """The columns with activity ids and JSON values."""
     return {
-        name: track_events.activity_id(value, home_page)
-        if name in _REFERENCES and value
-        else _json(value)
+        name: stored.activity(value) if name in _REFERENCES and value else _json(value)
         for name, value in row.values.items()
     }
 
@@ -150,7 +157,7 @@ def _types(rows: Iterable[Row], stored: StoredCatalog) -> dict[str, str | None]:
     types = {activity: content.type for activity, content in stored.contents.items()}
     for row in rows:
         if row.kind in CONTENT_KINDS and (name := row.values.get("content")):
-            types[track_events.activity_id(str(name), stored.home_page)] = row.kind
+            types[stored.activity(str(name))] = row.kind
     return types
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -249,6 +250,27 @@ async def test_assignment_has_the_title_of_the_catalog(operator: Partner) -> Non
     )
     assert answer.status_code == 200
     assert (await one(operator, "assignment_dim"))["assignment_title"] == "Introduction to Python"
+
+
+async def test_row_about_an_alias_is_about_its_content_item(
+    services: Services, operator: Partner
+) -> None:
+    alias = f"{operator.home_page}/contents/course-123"
+    await work(services, operator, {"object": {"id": COURSE}}, {"object": {"id": alias}})
+    answer = await operator.http.put(
+        operator.url(f"contents/{quote(COURSE, safe='')}/aliases"),
+        json=["course-123"],
+        headers=operator.headers,
+    )
+    assert answer.status_code == 200, answer.text
+    course = {"type": "course", "content": "course-123", "title": "Title"}
+    chapter = {"type": "chapter", "content": CHAPTER, "course": "course-123"}
+    await imported(operator, course, chapter)
+    assert (await one(operator, "course_dim"))["title"] == "Title"
+    assert (await one(operator, "chapter_dim"))["course_title"] == "Title"
+    again = await imported(operator, {**course, "content": COURSE}, chapter)
+    assert again["summary"] == {"received": 2, "unchanged": 2}
+    await assert_rebuild_changes_nothing(services, operator)
 
 
 async def test_table_ndjson_and_array_are_the_same(operator: Partner) -> None:
