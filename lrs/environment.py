@@ -71,6 +71,7 @@ def convert(values: Mapping[str, Any]) -> Settings:
     _check_port("LRS_REPORTS_ADDRESS", settings.reports_address)
     _check_metrics(settings)
     _check_trusted_proxies(settings.trusted_proxies)
+    _check_pipe_networks(settings.pipe_networks)
     _check_database_url(settings.database_url)
     return settings
 
@@ -149,6 +150,18 @@ def _check_trusted_proxies(text: str) -> None:
             raise SettingsError(
                 "LRS_TRUSTED_PROXIES: expected IP addresses and networks such as 10.0.0.0/8, "
                 f"got {item!r}."
+            ) from None
+
+
+def _check_pipe_networks(text: str) -> None:
+    for item in (item.strip() for item in text.split(",")):
+        try:
+            if item:
+                ip_network(item)
+        except ValueError as error:
+            raise SettingsError(
+                "LRS_PIPE_NETWORKS: expected IP addresses and networks such as 10.0.0.0/8: "
+                f"{error}."
             ) from None
 
 

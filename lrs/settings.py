@@ -555,6 +555,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         Meta(description="Run the projector, which keeps learner records and reports up to date."),
     ] = True
+    pipes_enabled: Annotated[
+        bool,
+        Meta(description="Run the pipes that pull statements from other LRSs and forward them."),
+    ] = True
+    pipe_networks: Annotated[
+        str,
+        Meta(
+            description=(
+                "Addresses and networks to which pipes may connect, comma-separated. Empty: all "
+                "but link-local ones, which are always refused."
+            ),
+        ),
+    ] = ""
     vocabulary_path: Annotated[
         str,
         Meta(

@@ -1130,3 +1130,83 @@ select partner_id,
    coalesce(settings ->> 'time_zone', 'UTC') as time_zone,
    (now() at time zone coalesce(settings ->> 'time_zone', 'UTC'))::date as today
   from partner;
+
+-- Statements that are pulled from another LRS, or forwarded to one.
+create table pipe (
+    lease_until timestamptz,
+    next_try_at timestamptz not null default now(),
+    last_success_at timestamptz,
+    -- Up to which time of `stored` the pipe has moved its statements.
+    position_at timestamptz,
+    created_at timestamptz not null default now(),
+    -- The process that runs the pipe until lease_until; only it may move the cursor.
+    lease uuid,
+    partner_id integer not null,
+    -- Counts changes by operators: a process that runs the pipe reads it again.
+    config_version integer not null default 1,
+    failures integer not null default 0,
+    name text not null,
+    direction text not null,
+    url text not null,
+    credentials_jwe text not null,
+    version text not null default 'auto',
+    state text not null default 'new',
+    last_error text,
+    filter jsonb not null default '{}'::jsonb,
+    options jsonb not null default '{}'::jsonb,
+    cursor jsonb not null default '{}'::jsonb,
+    counts jsonb not null default '{}'::jsonb,
+    requests jsonb not null default '{}'::jsonb,
+    primary key (partner_id, name),
+    foreign key (partner_id) references partner(partner_id),
+    constraint pipe_direction_check check (direction = any (array['pull', 'forward'])),
+    constraint pipe_state_check check (state = any (array['new', 'running', 'waiting', 'failing',
+        'paused', 'done']))
+);
+
+-- The runs of pipes in the last 30 days that moved statements or failed.
+create table pipe_run (
+    started_at timestamptz not null,
+    ended_at timestamptz not null,
+    run_id uuid not null,
+    partner_id integer not null,
+    pipe text not null,
+    server text not null,
+    error text,
+    counts jsonb not null,
+    requests jsonb not null,
+    primary key (partner_id, pipe, run_id),
+    foreign key (partner_id, pipe) references pipe(partner_id, name) on delete cascade
+);
+create index pipe_run_by_start on pipe_run (partner_id, pipe, started_at);
+
+-- Statements that the target of a pipe refuses; `retry`: to be sent again.
+create table dead_letter (
+    created_at timestamptz not null default now(),
+    statement_id uuid not null,
+    partner_id integer not null,
+    status integer,
+    attempts integer not null default 1,
+    retry boolean not null default false,
+    pipe text not null,
+    reason text not null,
+    url text not null,
+    -- The text that was sent, if it is not that of the stored statement.
+    request text,
+    -- The first 4 KiB of the response.
+    response text,
+    primary key (partner_id, pipe, statement_id),
+    foreign key (partner_id, pipe) references pipe(partner_id, name) on delete cascade
+);
+
+-- Statements that the source of a pipe has, with its `stored` and authority.
+create table statement_origin (
+    stored timestamptz,
+    statement_id uuid not null,
+    partner_id integer not null,
+    pipe text not null,
+    -- Scheme, host and port of the source.
+    origin text not null,
+    authority jsonb,
+    primary key (partner_id, statement_id, pipe)
+);

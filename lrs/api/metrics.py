@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from lrs.observability.exposition import CACHE_SECONDS, Exposition
 from lrs.projection import lag
 from lrs.reports.exports import Exports
 from lrs.settings import is_loopback
+from lrs.store import pipes
 from lrs.store.postgres import Database
 
 PATH = "/metrics"
@@ -107,17 +109,18 @@ async def open_exposition(
 
     The text of another worker includes them.
     """
-    lag_gauge = _LagGauge(database)
+    lag_gauge, pipe_gauges = _LagGauge(database), _PipeGauges(database)
 
     async def update_gauges() -> None:
         _set_pool_gauges(database, exports)
-        await lag_gauge.update()
+        await asyncio.gather(lag_gauge.update(), pipe_gauges.update())
 
     task = asyncio.create_task(_set_pool_gauges_periodically(database, exports))
     try:
         yield Exposition(update_gauges, cache_seconds=cache_seconds)
     finally:
         lag_gauge.close()
+        pipe_gauges.close()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
@@ -137,8 +140,8 @@ def _set_pool_gauges(database: Database, exports: Exports) -> None:
         metrics.DATABASE_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)
 
 
-class _LagGauge:
-    """Reads the projection lag. Without the database the gauge keeps its last value.
+class _StoredGauge:
+    """Gauges that are read from the database; without it, they keep their last value.
 
     A query that hangs goes on in its task, and no second one is started.
     """
@@ -154,9 +157,39 @@ class _LagGauge:
 
     async def _read(self) -> None:
         with suppress(LRSError):
-            lags = [backlog.lag_seconds for backlog in await lag.read_backlogs(self._database)]
-            metrics.PROJECTION_LAG.set(max(lags, default=0.0))
+            await self._set()
+
+    async def _set(self) -> None:
+        raise NotImplementedError
 
     def close(self) -> None:
         if self._task:
             self._task.cancel()
+
+
+class _LagGauge(_StoredGauge):
+    """The projection lag."""
+
+    async def _set(self) -> None:
+        lags = [backlog.lag_seconds for backlog in await lag.read_backlogs(self._database)]
+        metrics.PROJECTION_LAG.set(max(lags, default=0.0))
+
+
+class _PipeGauges(_StoredGauge):
+    """What pipes have done since they were added."""
+
+    async def _set(self) -> None:
+        now = datetime.now(UTC)
+        for pipe in await pipes.list_pipes(self._database, None):
+            partner = metrics.partner_label(pipe.partner)
+            if partner == metrics.OTHER_PARTNERS:
+                continue
+            for outcome, count in pipe.counts.items():
+                metrics.PIPE_STATEMENTS.labels(partner, pipe.name, outcome).set(count)
+            for status, count in pipe.requests.items():
+                metrics.PIPE_REQUESTS.labels(partner, pipe.name, status).set(count)
+            if pipe.position_at is not None:
+                lag_seconds = (now - pipe.position_at).total_seconds()
+                metrics.PIPE_LAG.labels(partner, pipe.name).set(max(lag_seconds, 0.0))
+            metrics.PIPE_FAILING.labels(partner, pipe.name).set(pipe.failures > 0)
+            metrics.PIPE_DEAD_LETTERS.labels(partner, pipe.name).set(pipe.dead_letters)

@@ -69,6 +69,36 @@ ALARM_FIRING = Gauge(
 ALARM_NOTIFICATIONS = Counter(
     "lrs_alarm_notifications_total", "Notifications of alarms by result: sent, failed.", ["result"]
 )
+PIPE_STATEMENTS = Gauge(
+    "lrs_pipe_statements",
+    "Statements of a pipe since it was added, by outcome.",
+    ["partner", "pipe", "outcome"],
+    multiprocess_mode="livemostrecent",
+)
+PIPE_REQUESTS = Gauge(
+    "lrs_pipe_requests",
+    "Requests of a pipe since it was added, by status; `error` without a response.",
+    ["partner", "pipe", "status"],
+    multiprocess_mode="livemostrecent",
+)
+PIPE_LAG = Gauge(
+    "lrs_pipe_lag_seconds",
+    "Age of the time of `stored` up to which a pipe has moved its statements.",
+    ["partner", "pipe"],
+    multiprocess_mode="livemostrecent",
+)
+PIPE_FAILING = Gauge(
+    "lrs_pipe_failing",
+    "Whether the last step of a pipe failed.",
+    ["partner", "pipe"],
+    multiprocess_mode="livemostrecent",
+)
+PIPE_DEAD_LETTERS = Gauge(
+    "lrs_pipe_dead_letters",
+    "Statements that the target of a pipe refuses.",
+    ["partner", "pipe"],
+    multiprocess_mode="livemostrecent",
+)
 PROJECTION_LAG = Gauge(
     "lrs_projection_lag_seconds",
     "Age of the oldest statement that reports do not include; 0 if they include all.",

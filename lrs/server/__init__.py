@@ -14,7 +14,9 @@
         limits             the limits of both
         cut_requests       503 for requests that the shutdown timeout cuts off
         proxy_headers     X-Forwarded-*
+      child_process     processes beside the workers
       projector_process the process that keeps reports up to date
+      pipes_process     the process that runs pipes
 
 `garbage_collection` tunes the garbage collector of all these processes.
 """

@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import logging.config
-import os
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from lrs import bootstrap
 from lrs.environment import from_environment
 from lrs.errors import LRSError, Unavailable
-from lrs.observability import logs
 from lrs.projection.projector import Projector
+from lrs.server import child_process
 from lrs.server.garbage_collection import tune_gc
 from lrs.settings import Settings
 from lrs.store import migrations
@@ -40,9 +35,6 @@ _IDLE_SECONDS = 1.0
 _SLEEP_PER_WORK_SECOND = 2.0
 _LONG_LAG_SECONDS = 10.0
 _MIN_RETRY_DELAY_SECONDS = 1.0
-_MAX_RETRY_DELAY_SECONDS = 30.0
-_STABLE_SECONDS = 60.0
-_STOP_TIMEOUT_SECONDS = 2.0
 
 # Far longer than a batch takes; it ends the wait for a database that disappeared.
 _STATEMENT_TIMEOUT_SECONDS = 3600.0
@@ -54,84 +46,18 @@ def running(settings: Settings) -> Iterator[None]:
     if not settings.projection_enabled:
         yield
         return
-    supervisor = _Supervisor()
-    supervisor.start()
-    try:
+    with child_process.running("lrs.server.projector_process", "projector", _log):
         yield
-    finally:
-        supervisor.stop()
-
-
-class _Supervisor(threading.Thread):
-    """Starts the process, and restarts it with backoff when it fails."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._stopping = threading.Event()
-        self._process = _start_process()
-
-    def run(self) -> None:
-        delay = _MIN_RETRY_DELAY_SECONDS
-        while True:
-            started = time.monotonic()
-            status = self._process.wait()
-            if time.monotonic() - started >= _STABLE_SECONDS:
-                delay = _MIN_RETRY_DELAY_SECONDS
-            if self._stopping.is_set():
-                return
-            _log.warning(
-                "projector process ended; it is restarted",
-                extra={"status": status, "delay_seconds": delay},
-            )
-            if self._stopping.wait(delay):
-                return
-            delay = _next_delay(delay)
-            self._process = _start_process()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._process.stdin:
-            self._process.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_TIMEOUT_SECONDS)
-        self._process.kill()
-
-
-def _next_delay(delay: float) -> float:
-    return min(2 * delay, _MAX_RETRY_DELAY_SECONDS)
-
-
-def _start_process() -> subprocess.Popen[bytes]:
-    """The process stops at the end of its standard input, which also comes when this one dies."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "lrs.server.projector_process"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603
 
 
 def main() -> None:
     settings = from_environment()
-    logging.config.dictConfig(logs.configuration(settings.log_level))
-    for number in (signal.SIGINT, signal.SIGTERM):  # the server handles them and stops this process
-        signal.signal(number, signal.SIG_IGN)
-    with suppress(AttributeError):  # Windows
-        os.nice(_NICENESS)
+    child_process.prepare(settings, _NICENESS)
     try:
-        asyncio.run(_project_until_stdin_ends(settings))
+        asyncio.run(child_process.run_until_stdin_ends(project(settings)))
     except LRSError as error:
         _log.error("projection failed: %s", error.detail_with_cause)
         sys.exit(1)
-
-
-async def _project_until_stdin_ends(settings: Settings) -> None:
-    loop, projection = asyncio.get_running_loop(), asyncio.create_task(project(settings))
-
-    def wait_for_end_of_stdin() -> None:
-        os.read(0, 1)  # not sys.stdin, whose lock this thread would hold when Python exits
-        loop.call_soon_threadsafe(projection.cancel)
-
-    threading.Thread(target=wait_for_end_of_stdin, daemon=True).start()
-    with suppress(asyncio.CancelledError):
-        await projection
 
 
 async def project(settings: Settings) -> None:
@@ -154,7 +80,7 @@ async def project(settings: Settings) -> None:
             except Unavailable as error:
                 _log.warning("projection waits for the database: %s", error.detail_with_cause)
                 await asyncio.sleep(delay)
-                delay = _next_delay(delay)
+                delay = child_process.next_delay(delay)
                 continue
             delay = _MIN_RETRY_DELAY_SECONDS
             await asyncio.sleep(sleep_seconds(lag, time.monotonic() - started))

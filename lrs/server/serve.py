@@ -31,7 +31,7 @@ from lrs.auth.operators import LINK_SECONDS
 from lrs.backup import before_migration
 from lrs.bootstrap import DEMO_PARTNER, Demo
 from lrs.observability import logs
-from lrs.server import projector_process, report_watchdog, sockets
+from lrs.server import pipes_process, projector_process, report_watchdog, sockets
 from lrs.server.http_protocol import LimitedHttpProtocol
 from lrs.server.shutdown import Shutdown, request_seconds
 from lrs.server.startup_responder import StartupResponder
@@ -99,6 +99,7 @@ def run(settings: Settings) -> None:
         with (
             _worker_environment(settings),
             projector_process.running(settings),
+            pipes_process.running(settings),
             report_watchdog.running(settings, embedded=embedded),
         ):
             listening = _bind_sockets(settings)

@@ -34,7 +34,7 @@ class Server:
                 stderr=log,
                 text=True,
                 cwd=ROOT,
-                env=BARE | environment,
+                env=BARE | {"LRS_PIPES_ENABLED": "off"} | environment,
                 start_new_session=True,
             )
         self.greeting = ""

@@ -27,6 +27,7 @@ LAYERS = (
     {"console"},
     {"api"},
     {"admin"},
+    {"pipes"},
     {"auth"},
     {"ingest"},
     {"people"},

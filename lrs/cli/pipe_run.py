@@ -1,0 +1,96 @@
+"""`lrs pipe run`: runs one pipe in the process of the command."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from functools import partial
+from typing import Any
+
+import click
+import msgspec
+import orjson
+
+from lrs import bootstrap
+from lrs.admin import pipes as use_cases
+from lrs.admin.operators import command_operator
+from lrs.cli.database import run_with_dsn
+from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
+from lrs.cli.output import echo
+from lrs.errors import OperatorError
+from lrs.pipes.services import open_engine
+from lrs.settings import Settings
+from lrs.store import pipes as store
+from lrs.store.pipes import Pipe
+
+_POLL_SECONDS = 0.5
+
+
+@partner_argument
+@click.argument("name")
+@click.option("--until-idle", is_flag=True, help="Run until there is nothing to do or it fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print the pipe as JSON at the end.")
+@setting_options(*DATABASE)
+def run_pipe(partner_name: str, name: str, until_idle: bool, as_json: bool, **options: Any) -> None:
+    """Run the pipe NAME of PARTNER now, started or not; without --until-idle, for a slice of 30 s.
+
+    While a server runs the pipe, the command waits for it.
+    """
+    settings = bootstrap.with_secret_key(load_settings(options))
+    pipe = run_with_dsn(settings, partial(_run, settings, partner_name, name, until_idle))
+    if as_json:
+        row = {"name": pipe.name, "state": pipe.state, "counts": pipe.counts,
+               "requests": pipe.requests, "last_error": pipe.last_error}  # fmt: skip
+        for line in orjson.dumps(row, option=orjson.OPT_INDENT_2).decode().splitlines():
+            echo(line)
+    else:
+        echo(pipe.partner, pipe.name, pipe.state, describe_counts(pipe))
+    if pipe.state == "failing":
+        raise OperatorError(f"The pipe fails: {(pipe.last_error or 'unknown').rstrip('.')}.")
+
+
+async def _run(
+    settings: Settings, partner_name: str, name: str, until_idle: bool, dsn: str
+) -> Pipe:
+    settings = msgspec.structs.replace(settings, database_url=dsn)
+    progress = Progress()
+    async with (
+        bootstrap.open_verified_database(dsn) as database,
+        open_engine(settings, on_step=progress.show) as engine,
+    ):
+        pipe = await use_cases.get_pipe(database, command_operator(), partner_name, name)
+        if pipe.state in ("paused", "done"):
+            raise OperatorError(f"Pipe {name!r} is {pipe.state}: start it first.")
+        while True:
+            claimed = await engine.claim((pipe.partner_id, name))
+            if claimed is None:
+                await asyncio.sleep(_POLL_SECONDS)
+                pipe = await store.get(database, pipe.partner_id, name)
+                if pipe.state in ("paused", "done"):
+                    break
+                continue
+            pipe = await engine.run_slice(claimed)
+            if pipe.state != "running" or not until_idle:
+                break
+        progress.end()
+        return await store.get(database, pipe.partner_id, name)
+
+
+class Progress:
+    """One line on standard error that counts statements, if that is a terminal."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+
+    def show(self, pipe: Pipe) -> None:
+        if self._is_terminal:
+            at = f" up to {pipe.position_at:%Y-%m-%d %H:%M}" if pipe.position_at else ""
+            click.echo(f"\r\x1b[K{describe_counts(pipe)}{at}", err=True, nl=False)
+
+    def end(self) -> None:
+        if self._is_terminal:
+            click.echo(err=True)
+
+
+def describe_counts(pipe: Pipe) -> str:
+    return " ".join(f"{outcome}={count}" for outcome, count in sorted(pipe.counts.items()))

@@ -1,0 +1,275 @@
+"""`lrs pipe`: pipes that pull statements from other LRSs, or forward statements to them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import click
+import orjson
+
+from lrs import bootstrap
+from lrs.admin import pipes as use_cases
+from lrs.admin.operators import command_operator
+from lrs.admin.pipes import NewPipe
+from lrs.cli.database import run_with_database
+from lrs.cli.options import (
+    DATABASE,
+    load_settings,
+    optional_partner_argument,
+    partner_argument,
+    setting_options,
+)
+from lrs.cli.output import echo
+from lrs.cli.pipe_options import (
+    config_options,
+    credentials_of,
+    direction_options,
+    statement_filter,
+)
+from lrs.cli.pipe_run import run_pipe
+from lrs.cli.tables import json_option, print_table
+from lrs.pipes.options import NoCredentials
+from lrs.store.pipes import DeadLetter, Pipe, PipeRun
+from lrs.store.postgres import Database
+
+_COLUMNS = (
+    "partner", "name", "direction", "url", "state", "position_at", "next_try_at", "counts",
+    "dead_letters", "last_error",
+)  # fmt: skip
+_RUN_COLUMNS = ("started_at", "ended_at", "server", "counts", "requests", "error")
+_LETTER_COLUMNS = ("statement_id", "created_at", "status", "attempts", "retry", "reason")
+
+_name_argument = click.argument("name")
+
+
+@click.group()
+def pipe() -> None:
+    """Pull statements from other LRSs, and forward statements to them."""
+
+
+@pipe.command("add")
+@partner_argument
+@_name_argument
+@click.argument("url")
+@click.option("--pull", "direction", flag_value="pull", help="Pull statements from URL.")
+@click.option("--forward", "direction", flag_value="forward", help="Forward statements to URL.")
+@click.option("--start", "starts", is_flag=True, help="Start it at once.")
+@config_options
+@setting_options(*DATABASE)
+def pipe_add(
+    partner_name: str,
+    name: str,
+    url: str,
+    direction: str | None,
+    starts: bool,
+    version: str | None,
+    filters: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Add the pipe NAME to PARTNER: with --pull from URL, with --forward to URL.
+
+    The secret is read from --secret-file or the variable SECRET. A webhook has a signing secret
+    and no key. The pipe runs once it is started.
+    """
+    if direction is None:
+        raise click.UsageError("Choose --pull or --forward.")
+    credentials = credentials_of(options) or NoCredentials()
+    new = NewPipe(
+        name, direction, url, credentials, version or "auto", statement_filter(filters, direction),
+        direction_options(options),
+    )  # fmt: skip
+    settings = bootstrap.with_secret_key(load_settings(options))
+
+    async def add(database: Database) -> Pipe:
+        await bootstrap.load_keys(settings, database)  # verifies the secret key
+        secret_box, operator = bootstrap.secret_box(settings), command_operator()
+        added = await use_cases.add_pipe(database, operator, secret_box, partner_name, new)
+        if starts:
+            return await use_cases.start_pipe(database, operator, partner_name, name)
+        return added
+
+    _show(run_with_database(settings, add))
+
+
+@pipe.command("list")
+@optional_partner_argument
+@json_option
+@setting_options(*DATABASE)
+def pipe_list(partner_name: str | None, as_json: bool, **options: Any) -> None:
+    """List the pipes of PARTNER, or of all partners."""
+
+    async def fetch(database: Database) -> list[Pipe]:
+        return await use_cases.list_pipes(database, command_operator(), partner_name)
+
+    rows = run_with_database(load_settings(options), fetch)
+    print_table(_COLUMNS, map(_row, rows), as_json=as_json)
+
+
+@pipe.command("set")
+@partner_argument
+@_name_argument
+@click.option("--url", help="URL of the other LRS.")
+@config_options
+@setting_options(*DATABASE)
+def pipe_set(
+    partner_name: str,
+    name: str,
+    url: str | None,
+    version: str | None,
+    filters: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Change the pipe NAME of PARTNER: what the options name. It continues where it is.
+
+    `--filter KEY=` removes a member of the filter.
+    """
+    credentials, changes = credentials_of(options), direction_options(options)
+    settings = bootstrap.with_secret_key(load_settings(options))
+
+    async def change(database: Database) -> Pipe:
+        await bootstrap.load_keys(settings, database)  # verifies the secret key
+        operator = command_operator()
+        before = await use_cases.get_pipe(database, operator, partner_name, name)
+        return await use_cases.set_pipe(
+            database,
+            operator,
+            bootstrap.secret_box(settings),
+            partner_name,
+            name,
+            url=url,
+            credentials=credentials,
+            version=version,
+            filter=statement_filter(filters, before.direction),
+            options=changes,
+        )
+
+    _show(run_with_database(settings, change))
+
+
+@pipe.command("status")
+@partner_argument
+@_name_argument
+@click.option("--runs", type=click.IntRange(0), default=10, show_default=True, help="Last runs.")
+@json_option
+@setting_options(*DATABASE)
+def pipe_status(partner_name: str, name: str, runs: int, as_json: bool, **options: Any) -> None:
+    """Show the pipe NAME of PARTNER with its last runs."""
+
+    async def fetch(database: Database) -> tuple[Pipe, list[PipeRun]]:
+        operator = command_operator()
+        shown = await use_cases.get_pipe(database, operator, partner_name, name)
+        listed = await use_cases.list_runs(database, operator, partner_name, name, runs)
+        return shown, listed
+
+    shown, listed = run_with_database(load_settings(options), fetch)
+    rows = [{column: getattr(run, column) for column in _RUN_COLUMNS} for run in listed]
+    if as_json:
+        print_json({**_row(shown), "runs": rows})
+        return
+    _show(shown)
+    if rows:
+        print_table(_RUN_COLUMNS, rows, as_json=False)
+
+
+def _state_command(verb: str, text: str) -> None:
+    use_case = {"start": use_cases.start_pipe, "pause": use_cases.pause_pipe}[verb]
+
+    @pipe.command(verb, help=text)
+    @partner_argument
+    @_name_argument
+    @setting_options(*DATABASE)
+    def change_state(partner_name: str, name: str, **options: Any) -> None:
+        async def change(database: Database) -> Pipe:
+            return await use_case(database, command_operator(), partner_name, name)
+
+        changed = run_with_database(load_settings(options), change)
+        echo(changed.partner, changed.name, changed.state)
+
+
+_state_command("start", "Start the pipe NAME of PARTNER; it is due at once, also after a failure.")
+_state_command("pause", "Pause the pipe NAME of PARTNER after the step that runs.")
+
+
+@pipe.command("remove")
+@partner_argument
+@_name_argument
+@setting_options(*DATABASE)
+def pipe_remove(partner_name: str, name: str, **options: Any) -> None:
+    """Remove the pipe NAME of PARTNER with its runs and dead letters. Statements stay."""
+
+    async def remove(database: Database) -> None:
+        await use_cases.remove_pipe(database, command_operator(), partner_name, name)
+
+    run_with_database(load_settings(options), remove)
+    echo(partner_name, name, "removed")
+
+
+pipe.command("run")(run_pipe)
+
+
+@pipe.command("letters")
+@partner_argument
+@_name_argument
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Rows.")
+@json_option
+@setting_options(*DATABASE)
+def pipe_letters(partner_name: str, name: str, limit: int, as_json: bool, **options: Any) -> None:
+    """List the dead letters of the pipe NAME of PARTNER; with --json, request and response too."""
+
+    async def fetch(database: Database) -> list[DeadLetter]:
+        return await use_cases.list_letters(
+            database, command_operator(), partner_name, name, limit=limit
+        )
+
+    letters = run_with_database(load_settings(options), fetch)
+    columns = (*_LETTER_COLUMNS, "url", "request", "response")
+    rows = [{column: getattr(letter, column) for column in columns} for letter in letters]
+    print_table(_LETTER_COLUMNS, rows, as_json=as_json)
+
+
+def _letters_command(verb: str, past: str, text: str) -> None:
+    use_case = {"retry": use_cases.retry_letters, "drop": use_cases.drop_letters}[verb]
+
+    @pipe.command(verb, help=text)
+    @partner_argument
+    @_name_argument
+    @click.argument("ids", nargs=-1, type=click.UUID, metavar="[ID]...")
+    @click.option("--all", "everything", is_flag=True, help="All of them.")
+    @setting_options(*DATABASE)
+    def change_letters(
+        partner_name: str, name: str, ids: tuple[UUID, ...], everything: bool, **options: Any
+    ) -> None:
+        if everything == bool(ids):
+            raise click.UsageError("Name the ids of statements, or --all.")
+
+        async def change(database: Database) -> int:
+            chosen = None if everything else ids
+            return await use_case(database, command_operator(), partner_name, name, chosen)
+
+        echo(f"{run_with_database(load_settings(options), change)} dead letters {past}")
+
+
+_letters_command(
+    "retry", "are sent again", "Send dead letters of the pipe NAME of PARTNER again, by their ids."
+)
+_letters_command("drop", "dropped", "Drop dead letters of the pipe NAME of PARTNER, by their ids.")
+
+
+def _row(shown: Pipe) -> dict[str, Any]:
+    names = (*_COLUMNS, "version", "filter", "options", "requests", "failures", "created_at",
+             "last_success_at", "is_leased")  # fmt: skip
+    return {name: getattr(shown, name) for name in names}
+
+
+def _show(shown: Pipe) -> None:
+    for name, value in _row(shown).items():
+        if isinstance(value, dict):
+            value = " ".join(f"{key}={item}" for key, item in value.items())
+        echo(name, "" if value is None else value)
+
+
+def print_json(value: Any) -> None:
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode()
+    for line in text.splitlines():
+        echo(line)

@@ -1,0 +1,9 @@
+"""Pipes: statements pulled from other LRSs, and forwarded to them.
+
+model           values: what a step returns, how it fails
+options         what operators configure: credentials, filter, options
+address_rules   which addresses a pipe may connect to
+http            the client: authentication, pinned origin, limits
+engine          leases, steps, backoff, runs; one process of each server
+pull            the direction that reads from a source
+"""

@@ -1,0 +1,271 @@
+"""The HTTP client of a pipe: authenticates, stays at the configured origin, bounds what it reads.
+
+Credentials are sent to the configured scheme, host and port only. Redirects are followed within
+that origin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import orjson
+
+from lrs import __version__
+from lrs.pipes.address_rules import AddressRules, CheckedTransport
+from lrs.pipes.options import Basic, Bearer, Credentials, OAuth2
+
+MAX_RESPONSE_BYTES = 134_217_728
+
+_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_TOTAL_SECONDS = 300.0
+_MAX_REDIRECTS = 5
+_REPEATED = frozenset({307, 308})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TOKEN_MARGIN_SECONDS = 30.0
+_MAX_TOKEN_BYTES = 65_536
+_MAX_RETRY_AFTER_SECONDS = 86_400.0
+
+
+class TokenRefused(httpx.HTTPError):
+    """The token endpoint issues no access token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response that was read to its end; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    url: str
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds of Retry-After (RFC 9110, section 10.2.3), at most a day; None without it."""
+        text = self.headers.get("retry-after", "").strip()
+        if text.isdecimal():
+            return min(float(text), _MAX_RETRY_AFTER_SECONDS)
+        moment = http_date(text)
+        if moment is None:
+            return None
+        return min(max((moment - datetime.now(UTC)).total_seconds(), 0), _MAX_RETRY_AFTER_SECONDS)
+
+    def json(self) -> Any:
+        """Raises ValueError."""
+        return orjson.loads(self.content)
+
+    def excerpt(self, length: int = 300) -> str:
+        """The beginning of the body, for messages."""
+        return " ".join(self.content[: 4 * length].decode("utf-8", "replace").split())[:length]
+
+
+class Endpoint:
+    """A configured URL with its credentials. `requests` counts the requests by status."""
+
+    def __init__(self, client: httpx.AsyncClient, url: str, credentials: Credentials) -> None:
+        self.url = url
+        self.credentials = credentials
+        self.requests: Counter[str] = Counter()
+        self._client = client
+        self._token = ""
+        self._token_expires_at = 0.0
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return origin_of(self.url)
+
+    def resolve(self, reference: str) -> str:
+        """The URL of a reference, such as `more`, at the configured scheme, host and port.
+
+        A reference to another host keeps its path and query only. Raises ValueError.
+        """
+        parts = urlsplit(urljoin(self.url, reference))
+        base = urlsplit(self.url)
+        return parts._replace(scheme=base.scheme, netloc=base.netloc, fragment="").geturl()
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        max_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> Response:
+        """The response, after redirects within the origin; its status may be an error.
+
+        With OAuth2, 401 is answered with a new token, once. Raises httpx.HTTPError; ValueError if
+        the URL is not at the configured origin.
+        """
+        if origin_of(url) != self.origin:
+            raise ValueError(f"{url} is not at {self.origin}")
+        if params:
+            url = str(httpx.URL(url).copy_merge_params(dict(params)))
+        response = await self._request(method, url, headers, content, max_bytes)
+        if response.status == 401 and isinstance(self.credentials, OAuth2):
+            self._token = ""
+            response = await self._request(method, url, headers, content, max_bytes)
+        return response
+
+    async def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        content: bytes | None,
+        max_bytes: int,
+    ) -> Response:
+        for _ in range(_MAX_REDIRECTS):
+            authorization = await self._authorization()
+            response = await self._send(
+                method, url, {**(headers or {}), **authorization}, content, max_bytes
+            )
+            location = response.headers.get("location")
+            if response.status not in _REDIRECTS or not location:
+                return response
+            if method not in ("GET", "HEAD") and response.status not in _REPEATED:
+                return response
+            target = urljoin(url, location)
+            if origin_of(target) != self.origin:
+                raise httpx.RemoteProtocolError(
+                    f"{origin_of(url)} redirects to another origin, {origin_of(target)}."
+                )
+            url = target
+        raise httpx.TooManyRedirects(f"{url} redirects more than {_MAX_REDIRECTS} times.")
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        max_bytes: int,
+    ) -> Response:
+        try:
+            response = await _fetch(
+                self._client, method, url, max_bytes, headers=headers, content=content
+            )
+        except (httpx.HTTPError, TimeoutError):
+            self.requests["error"] += 1
+            raise
+        self.requests[str(response.status)] += 1
+        return response
+
+    async def _authorization(self) -> dict[str, str]:
+        credentials = self.credentials
+        if isinstance(credentials, Basic):
+            return {"Authorization": _basic(credentials.key, credentials.secret)}
+        if isinstance(credentials, Bearer):
+            return {"Authorization": f"Bearer {credentials.token}"}
+        if isinstance(credentials, OAuth2):
+            if not self._token or time.monotonic() >= self._token_expires_at:
+                await self._fetch_token(credentials)
+            return {"Authorization": f"Bearer {self._token}"}
+        return {}
+
+    async def _fetch_token(self, credentials: OAuth2) -> None:
+        """Requests a token, with the credentials in the header, or else in the body."""
+        form = {"grant_type": "client_credentials"}
+        if credentials.scope:
+            form["scope"] = credentials.scope
+        response = await self._post_token(
+            credentials.token_url, form, _basic(credentials.key, credentials.secret)
+        )
+        if response.status in (400, 401):
+            form |= {"client_id": credentials.key, "client_secret": credentials.secret}
+            response = await self._post_token(credentials.token_url, form, None)
+        try:
+            content = response.json()
+            token, seconds = content["access_token"], float(content.get("expires_in") or 3600)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            token, seconds = None, 0.0
+        if response.status != 200 or not isinstance(token, str) or not token.isprintable():
+            raise TokenRefused(
+                f"{credentials.token_url} returns {response.status} and no access token: "
+                f"{response.excerpt(200)}"
+            )
+        self._token = token
+        self._token_expires_at = time.monotonic() + max(seconds - _TOKEN_MARGIN_SECONDS, 5.0)
+
+    async def _post_token(self, url: str, form: dict[str, str], basic: str | None) -> Response:
+        headers = {"Accept": "application/json"} | ({"Authorization": basic} if basic else {})
+        return await _fetch(self._client, "POST", url, _MAX_TOKEN_BYTES, headers=headers, data=form)
+
+
+@asynccontextmanager
+async def open_endpoint(
+    url: str, credentials: Credentials, rules: AddressRules
+) -> AsyncIterator[Endpoint]:
+    """An endpoint with connections of its own, which are closed at the end."""
+    async with httpx.AsyncClient(
+        transport=CheckedTransport(rules),
+        timeout=_TIMEOUT,
+        trust_env=False,
+        follow_redirects=False,
+        headers={"User-Agent": f"lrs/{__version__}"},
+    ) as client:
+        yield Endpoint(client, url, credentials)
+
+
+async def _fetch(
+    client: httpx.AsyncClient, method: str, url: str, max_bytes: int, **options: Any
+) -> Response:
+    """Reads the whole response, decompressed. Raises httpx.HTTPError."""
+    content = bytearray()
+    try:
+        async with (
+            asyncio.timeout(_TOTAL_SECONDS),
+            client.stream(method, url, **options) as response,
+        ):
+            async for part in response.aiter_bytes():
+                content += part
+                if len(content) > max_bytes:
+                    raise httpx.RemoteProtocolError(
+                        f"The response of {url} has more than {max_bytes} bytes."
+                    )
+    except TimeoutError:
+        raise httpx.ReadTimeout(f"{url} takes longer than {_TOTAL_SECONDS:.0f} s.") from None
+    except httpx.InvalidURL as error:
+        raise httpx.UnsupportedProtocol(f"{url}: {error}.") from None
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Response(response.status_code, headers, bytes(content), url)
+
+
+def _basic(key: str, secret: str) -> str:
+    return str(httpx.BasicAuth(key, secret)._auth_header)
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, in lower case, without a default port."""
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme.lower())
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, default) else f":{parts.port}"
+    return f"{parts.scheme.lower()}://{host}{port}"
+
+
+def http_date(text: str) -> datetime | None:
+    """The time of an HTTP date, or None."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,172 @@
+"""What operators configure of a pipe, as structs that validate it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from lrs.errors import InvalidParameter
+from lrs.xapi.timestamps import parse_timestamp
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
+
+
+class NoCredentials(msgspec.Struct, frozen=True, tag_field="kind", tag="none"):
+    """For a source that anybody may read."""
+
+
+class Basic(msgspec.Struct, frozen=True, tag_field="kind", tag="basic"):
+    """HTTP Basic authentication (RFC 7617)."""
+
+    key: str
+    secret: str
+
+
+class Bearer(msgspec.Struct, frozen=True, tag_field="kind", tag="bearer"):
+    """A static token (RFC 6750)."""
+
+    token: str
+
+
+class OAuth2(msgspec.Struct, frozen=True, tag_field="kind", tag="oauth2"):
+    """Client credentials grant (RFC 6749, section 4.4)."""
+
+    token_url: str
+    key: str
+    secret: str
+    scope: str = ""
+
+
+class Signed(msgspec.Struct, frozen=True, tag_field="kind", tag="signed"):
+    """The secret of a webhook, `whsec_` and base64 (Standard Webhooks)."""
+
+    secret: str
+
+
+Credentials = NoCredentials | Basic | Bearer | OAuth2 | Signed
+
+
+class PullFilter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Parameters of the statements resource, sent to the source as they are."""
+
+    verb: str | None = None
+    activity: str | None = None
+    agent: str | None = None
+    registration: str | None = None
+    related_activities: bool | None = None
+    related_agents: bool | None = None
+
+
+class PullOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How statements are pulled.
+
+    `every` is the pause after a walk, `overlap` what the next walk reads again, in seconds; `rate`
+    the maximum of statements per second; `authority` whose authority statements get: that of the
+    `pipe`, or of the `source`.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    every: Annotated[float, Meta(ge=1, le=31_536_000)] = 60.0
+    overlap: Seconds = 300.0
+    page: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    rate: Annotated[float, Meta(gt=0)] | None = None
+    authority: Literal["pipe", "source"] = "pipe"
+
+
+class ForwardFilter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which statements are forwarded: those that match every member, in one of its values."""
+
+    verb: tuple[str, ...] = ()
+    activity: tuple[str, ...] = ()
+    related_activities: bool = False
+    type: tuple[str, ...] = ()
+    organization: tuple[str, ...] = ()
+    registration: tuple[str, ...] = ()
+    actor_home_page: tuple[str, ...] = ()
+
+
+class ForwardOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How statements are forwarded.
+
+    `start` is `now`, `beginning` or a timestamp; `every` the pause when all are sent, in seconds;
+    `target` the form: statements, track events, or a webhook.
+    """
+
+    start: str = "now"
+    every: Annotated[float, Meta(ge=1, le=31_536_000)] = 60.0
+    batch: Annotated[int, Meta(ge=1, le=1000)] = 50
+    rate: Annotated[float, Meta(gt=0)] | None = None
+    strip: bool = False
+    target: Literal["statements", "track", "webhook"] = "statements"
+
+
+FILTERS: Mapping[str, type[PullFilter] | type[ForwardFilter]] = {
+    "pull": PullFilter,
+    "forward": ForwardFilter,
+}
+OPTIONS: Mapping[str, type[PullOptions] | type[ForwardOptions]] = {
+    "pull": PullOptions,
+    "forward": ForwardOptions,
+}
+
+
+def decode(kind: type[Struct], values: Mapping[str, Any], name: str = "options") -> Struct:
+    """Raises InvalidParameter."""
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidParameter(f"{name}: {error}.") from None
+
+
+def encode(value: msgspec.Struct) -> dict[str, Any]:
+    encoded: dict[str, Any] = msgspec.to_builtins(value)
+    return encoded
+
+
+def decode_credentials(content: bytes) -> Credentials:
+    credentials: Credentials = msgspec.json.decode(content, type=Credentials)
+    return credentials
+
+
+def encode_credentials(credentials: Credentials) -> bytes:
+    return msgspec.json.encode(credentials)
+
+
+def valid_url(url: str, name: str = "URL") -> str:
+    """An absolute http or https URL without user, password and fragment.
+
+    Raises InvalidParameter.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidParameter(f"{name}: {error}.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise InvalidParameter(f"{name}: expected an http or https URL, found {url[:80]!r}.")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidParameter(f"{name}: expected no user and password in the URL.")
+    if any(character <= " " for character in url):
+        raise InvalidParameter(f"{name}: expected no white space in the URL.")
+    return url.partition("#")[0]
+
+
+def check_times(value: PullOptions | ForwardOptions) -> None:
+    """Raises InvalidParameter unless the times are timestamps with an offset."""
+    if isinstance(value, PullOptions):
+        times = {"since": value.since, "until": value.until}
+    else:
+        times = {"from": None if value.start in ("now", "beginning") else value.start}
+    for name, text in times.items():
+        try:
+            if text is not None:
+                parse_timestamp(text)
+        except ValueError as error:
+            raise InvalidParameter(f"{name}: {error}, found {text!r}.") from None

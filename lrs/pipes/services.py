@@ -1,0 +1,44 @@
+"""The services of a process that runs pipes, or of a command."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from lrs.auth.secret_box import SecretBox
+from lrs.pipes.address_rules import AddressRules
+from lrs.pipes.engine import Engine, EngineTimes
+from lrs.pipes.model import Direction
+from lrs.settings import Settings
+from lrs.store import migrations
+from lrs.store.pipes import Pipe
+from lrs.store.postgres import open_database
+
+_WRITERS = 4
+_READERS = 4
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings,
+    *,
+    times: EngineTimes | None = None,
+    on_step: Callable[[Pipe], None] = lambda _: None,
+) -> AsyncIterator[Engine]:
+    """The engine with its own pools and pipeline.
+
+    Raises Unavailable if the database is not reachable or has another schema version.
+    """
+    async with (
+        open_database(
+            settings.database_url,
+            writers=_WRITERS,
+            readers=_READERS,
+            timeout=settings.database_timeout_seconds,
+        ) as database,
+    ):
+        await migrations.verify(database.readers)
+        directions: dict[str, Direction] = {}
+        secret_box = SecretBox(settings.secret_key, settings.accepted_secret_key)
+        rules = AddressRules(settings.pipe_networks)
+        yield Engine(database, secret_box, rules, directions, times=times, on_step=on_step)

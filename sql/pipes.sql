@@ -1,0 +1,265 @@
+-- Pipes, their runs, their dead letters, and where pulled statements come from.
+
+-- name: insert_pipe
+-- Returns no row if the partner has a pipe of this name.
+insert into pipe (
+    partner_id, name, direction, url, credentials_jwe, version, filter, options, cursor
+)
+values ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8::text::jsonb, $9::text::jsonb)
+on conflict do nothing
+returning name;
+
+-- name: list_pipes
+-- The pipes of one partner, or of all partners if $1 is null.
+select
+    pipe.*, partner.name as partner, partner.home_page,
+    lease_until is not null and lease_until > now() as is_leased,
+    (
+        select count(*)
+        from dead_letter
+        where dead_letter.partner_id = pipe.partner_id and dead_letter.pipe = pipe.name
+    ) as dead_letters
+from pipe
+join partner using (partner_id)
+where $1::integer is null or pipe.partner_id = $1
+order by partner.name, pipe.name;
+
+-- name: get_pipe
+-- One pipe by name.
+select
+    pipe.*, partner.name as partner, partner.home_page,
+    lease_until is not null and lease_until > now() as is_leased,
+    (
+        select count(*)
+        from dead_letter
+        where dead_letter.partner_id = pipe.partner_id and dead_letter.pipe = pipe.name
+    ) as dead_letters
+from pipe
+join partner using (partner_id)
+where pipe.partner_id = $1 and pipe.name = $2;
+
+-- name: claim_pipe
+-- Leases one due pipe whose direction is among $1, for $3 seconds. With a partner and a name ($4,
+-- $5), that pipe, due or not. Pipes that another process locks or leases are skipped.
+with due as (
+    select pipe.partner_id, pipe.name
+    from pipe
+    join partner using (partner_id)
+    where pipe.direction = any($1::text[])
+        and (pipe.lease_until is null or pipe.lease_until < now())
+        and partner.disabled_reason is null
+        and case
+            when $4::integer is null
+                then pipe.state in ('running', 'waiting', 'failing') and pipe.next_try_at <= now()
+            else pipe.partner_id = $4 and pipe.name = $5 and pipe.state not in ('paused', 'done')
+        end
+    order by pipe.next_try_at
+    limit 1
+    for update of pipe skip locked
+)
+update pipe
+set lease = $2, lease_until = now() + make_interval(secs => $3)
+from due, partner
+where pipe.partner_id = due.partner_id and pipe.name = due.name
+    and partner.partner_id = pipe.partner_id
+returning
+    pipe.*, partner.name as partner, partner.home_page, true as is_leased,
+    0::bigint as dead_letters;
+
+-- name: renew_pipe_lease
+-- Returns no row if the lease is lost.
+update pipe
+set lease_until = now() + make_interval(secs => $4)
+where partner_id = $1 and name = $2 and lease = $3
+returning name;
+
+-- name: commit_pipe_step
+-- Moves the cursor and adds counts, if the lease ($3) is still held. A pipe that was paused
+-- meanwhile stays paused. `$11` is the number of seconds until the next try.
+update pipe
+set cursor = $4::text::jsonb,
+    state = case when pipe.state = 'paused' then pipe.state else $5 end,
+    last_error = $6,
+    failures = $7,
+    counts = (
+        select coalesce(jsonb_object_agg(key, total), '{}')
+        from (
+            select key, sum(value::bigint) as total
+            from (
+                select * from jsonb_each_text(pipe.counts)
+                union all
+                select * from jsonb_each_text($8::text::jsonb)
+            ) as item (key, value)
+            group by key
+        ) as merged
+    ),
+    requests = (
+        select coalesce(jsonb_object_agg(key, total), '{}')
+        from (
+            select key, sum(value::bigint) as total
+            from (
+                select * from jsonb_each_text(pipe.requests)
+                union all
+                select * from jsonb_each_text($9::text::jsonb)
+            ) as item (key, value)
+            group by key
+        ) as merged
+    ),
+    position_at = coalesce($10, position_at),
+    next_try_at = now() + make_interval(secs => $11),
+    last_success_at = case when $7 = 0 then now() else last_success_at end
+from partner
+where pipe.partner_id = $1 and pipe.name = $2 and pipe.lease = $3
+    and partner.partner_id = pipe.partner_id
+returning
+    pipe.*, partner.name as partner, partner.home_page, true as is_leased,
+    0::bigint as dead_letters;
+
+-- name: release_pipe
+-- Ends the lease of a process.
+update pipe set lease = null, lease_until = null
+where partner_id = $1 and name = $2 and lease = $3;
+
+-- name: set_pipe_config
+-- Changes what operators configure.
+update pipe
+set url = $3, credentials_jwe = $4, version = $5, filter = $6::text::jsonb,
+    options = $7::text::jsonb, config_version = config_version + 1, next_try_at = now()
+where partner_id = $1 and name = $2
+returning name;
+
+-- name: set_pipe_state
+-- Starts or pauses a pipe. A start forgets earlier failures.
+update pipe
+set state = $3, next_try_at = now(), config_version = config_version + 1,
+    failures = case when $3 = 'paused' then failures else 0 end,
+    last_error = case when $3 = 'paused' then last_error end
+where partner_id = $1 and name = $2
+returning name;
+
+-- name: set_pipe_cursor
+-- Sets the cursor of a pipe that no process runs, such as that of an import.
+update pipe
+set cursor = $3::text::jsonb, config_version = config_version + 1
+where partner_id = $1 and name = $2 and (lease_until is null or lease_until < now())
+returning name;
+
+-- name: delete_pipe
+-- With its runs and dead letters.
+delete from pipe where partner_id = $1 and name = $2
+returning name;
+
+-- name: upsert_pipe_run
+-- The counts of a run so far; nothing if the pipe is removed.
+insert into pipe_run (
+    partner_id, pipe, run_id, started_at, ended_at, server, error, counts, requests
+)
+select $1::integer, $2::text, $3, $4, now(), $5, $6, $7::text::jsonb, $8::text::jsonb
+where exists (select from pipe where partner_id = $1 and name = $2)
+on conflict (partner_id, pipe, run_id) do update
+set ended_at = excluded.ended_at, error = excluded.error, counts = excluded.counts,
+    requests = excluded.requests;
+
+-- name: list_pipe_runs
+-- The last $3 runs of a pipe.
+select started_at, ended_at, run_id, server, error, counts, requests
+from pipe_run
+where partner_id = $1 and pipe = $2
+order by started_at desc
+limit $3;
+
+-- name: delete_old_pipe_runs
+-- Runs of all pipes that started before the time $1.
+delete from pipe_run where started_at < $1;
+
+-- name: upsert_dead_letters
+-- Keeps refused statements; those that are refused again count their attempts.
+insert into dead_letter (
+    partner_id, pipe, statement_id, reason, status, url, request, response
+)
+select $1, $2, item.*
+from unnest($3::uuid[], $4::text[], $5::integer[], $6::text[], $7::text[], $8::text[]) as item
+on conflict (partner_id, pipe, statement_id) do update
+set reason = excluded.reason, status = excluded.status, url = excluded.url,
+    request = excluded.request, response = excluded.response, retry = false,
+    attempts = dead_letter.attempts + 1;
+
+-- name: list_dead_letters
+-- A page of the dead letters of a pipe in the order of their ids, after the id $3.
+select * from dead_letter
+where partner_id = $1 and pipe = $2 and ($3::uuid is null or statement_id > $3)
+order by statement_id
+limit $4;
+
+-- name: list_letters_to_retry
+-- Dead letters that an operator wants to be sent again.
+select * from dead_letter
+where partner_id = $1 and pipe = $2 and retry
+order by statement_id
+limit $3;
+
+-- name: retry_dead_letters
+-- Marks the dead letters with these ids, or all if $3 is null, and makes the pipe due.
+with letter as (
+    update dead_letter set retry = true
+    where partner_id = $1 and pipe = $2
+        and ($3::uuid[] is null or statement_id = any($3))
+    returning statement_id
+),
+due as (
+    update pipe set next_try_at = now()
+    where partner_id = $1 and name = $2
+)
+select count(*) from letter;
+
+-- name: delete_dead_letters
+-- Deletes the dead letters with these ids, or all if $3 is null.
+delete from dead_letter
+where partner_id = $1 and pipe = $2 and ($3::uuid[] is null or statement_id = any($3))
+returning statement_id;
+
+-- name: count_dead_letters
+-- The number of dead letters of a pipe.
+select count(*) from dead_letter where partner_id = $1 and pipe = $2;
+
+-- name: insert_statement_origins
+-- What the source of a pipe says of statements that it has.
+insert into statement_origin (partner_id, pipe, origin, statement_id, stored, authority)
+select $1, $2, $3, item.statement_id, item.stored, item.authority::jsonb
+from unnest($4::uuid[], $5::timestamptz[], $6::text[]) as item (statement_id, stored, authority)
+order by item.statement_id
+on conflict do nothing;
+
+-- name: list_statement_origins
+-- The sources that have a statement.
+select pipe, origin, stored, authority
+from statement_origin
+where partner_id = $1 and statement_id = $2
+order by pipe;
+
+-- name: list_statements_of_origin
+-- Those of the statements that the source with this scheme, host and port has.
+select statement_id::text
+from statement_origin
+where partner_id = $1 and statement_id = any($2::uuid[]) and origin = $3;
+
+-- name: list_stored_ids
+-- Those of the ids that are stored.
+select statement_id::text
+from statement
+where partner_id = $1 and statement_id = any($2::uuid[]);
+
+-- name: list_pipe_credentials
+-- Pages of the encrypted credentials of every pipe, after the pipe ($1, $2).
+select pipe.partner_id, partner.name as partner, pipe.name, pipe.credentials_jwe
+from pipe
+join partner using (partner_id)
+where (pipe.partner_id, pipe.name) > ($1, $2)
+order by pipe.partner_id, pipe.name
+limit $3;
+
+-- name: replace_pipe_credentials
+-- Replaces credentials that are still the old ones ($3).
+update pipe set credentials_jwe = $4
+where partner_id = $1 and name = $2 and credentials_jwe = $3
+returning name;
