@@ -3,9 +3,10 @@
 
 -- name: register_projection
 -- A partner without a projection starts at the first statement, with the setting of the partner.
-insert into projection (partner_id, consistent_through, position, folds_mail_case)
+insert into projection
+    (partner_id, consistent_through, position, folds_mail_case, rules_version)
 select
-    partner_id, 'epoch', 0, coalesce((settings ->> 'fold_mail_case')::boolean, true)
+    partner_id, 'epoch', 0, coalesce((settings ->> 'fold_mail_case')::boolean, true), $2
 from partner
 where partner_id = $1
 on conflict do nothing;
@@ -26,9 +27,15 @@ update projection set position = $2, consistent_through = $3 where partner_id = 
 -- The settings of a partner, by which its statements are projected.
 select settings from partner where partner_id = $1;
 
+-- name: set_rules_version
+-- After a rebuild all rows follow the rules of version $2.
+update projection set rules_version = $2
+where partner_id = $1 and rules_version is distinct from $2;
+
 -- name: list_projection_lag
--- Per partner, or for one: when the oldest statement that is not projected was stored. With $2 also
--- the number of statements that are in no table of the vendor's; the table `uncounted` lists them.
+-- Per partner, or for one: when the oldest statement that is not projected was stored, and whether
+-- statements were projected by rules of a version before $3. With $2 also the number of statements
+-- that are in no table of the vendor's; the table `uncounted` lists them.
 select
     partner.partner_id,
     partner.name,
@@ -42,6 +49,8 @@ select
     ) as oldest_pending_at,
     projection.consistent_through,
     clock_timestamp() as now,
+    coalesce(projection.position, 0) > 0 and coalesce(projection.rules_version, 0) < $3::integer
+        as needs_rebuild,
     case when $2 then (
         select coalesce(sum(counted.statements), 0)
         from content_item as item

@@ -619,6 +619,9 @@ create table projection (
     partner_id integer not null,
     -- Whether learners are grouped without regard to the case of addresses; null: as before 0.2.
     folds_mail_case boolean,
+    -- RULES_VERSION in partner_lock.py at the last rebuild, or at the start. Null: of an earlier
+    -- one.
+    rules_version integer,
     primary key (partner_id)
 );
 

@@ -146,13 +146,15 @@ def reports_lag(partner_name: str | None, as_json: bool, **options: Any) -> None
             "watermark": backlog.watermark,
             "lag_seconds": round(backlog.lag_seconds, 1),
             "uncounted": backlog.uncounted,
+            "rebuild_needed": backlog.needs_rebuild,
         }
         for backlog in run_with_database(load_settings(options), fetch)
     ]
     if not as_json:
         for row in rows:
             row["watermark"] = row["watermark"] or "no data yet"
-            row["lag"] = f"{row['lag_seconds']} s" if row["lag_seconds"] else "up to date"
+            lag = f"{row['lag_seconds']} s" if row["lag_seconds"] else "up to date"
+            row["lag"] = f"{lag}, rebuild needed" if row["rebuild_needed"] else lag
     print_table(("partner", "watermark", "lag", "uncounted"), rows, as_json=as_json)
 
 

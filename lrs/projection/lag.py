@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lrs import resources
+from lrs.projection.partner_lock import RULES_VERSION
 from lrs.store.postgres import Connection, Database, translate_errors
 
 _BACKLOGS = resources.query("list_projection_lag")
@@ -18,7 +19,8 @@ class Backlog:
     """The statements of a partner that are not projected yet.
 
     `oldest_pending_at` is the `stored` time of the oldest one, None if there is none. `watermark`
-    is that of the last projected batch, None before the first. `uncounted` is the number of
+    is that of the last projected batch, None before the first. `needs_rebuild` if statements were
+    projected by the rules of an earlier version. `uncounted` is the number of
     statements that are in no table of the vendor's, None if they were not counted.
     """
 
@@ -27,6 +29,7 @@ class Backlog:
     oldest_pending_at: datetime | None
     watermark: datetime | None
     now: datetime
+    needs_rebuild: bool
     uncounted: int | None = None
 
     @property
@@ -54,7 +57,8 @@ async def backlogs(
     connection: Connection, partner_id: int | None = None, *, counted: bool = False
 ) -> list[Backlog]:
     """The backlog of every partner, or of one, in the order of partner ids."""
-    return [Backlog(*row) for row in await connection.fetch(_BACKLOGS, partner_id, counted)]
+    rows = await connection.fetch(_BACKLOGS, partner_id, counted, RULES_VERSION)
+    return [Backlog(*row) for row in rows]
 
 
 async def read_backlogs(database: Database, *, counted: bool = False) -> list[Backlog]:

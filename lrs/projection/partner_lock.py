@@ -22,6 +22,9 @@ _REGISTER = resources.query("register_projection")
 _LOCK = resources.query("lock_projection")
 _TRY_LOCK = resources.query("try_lock_projection")
 
+RULES_VERSION = 1
+"""Increased with every change that only a rebuild applies to statements projected before."""
+
 LOCK_TIMEOUT_SECONDS = 5.0
 
 MAX_TRANSACTIONS = 4
@@ -37,7 +40,7 @@ async def register(connection: Connection, partner_id: int) -> None:
     A long transaction calls this before it begins: until the insert is committed, every other
     transaction that needs the row waits.
     """
-    await connection.execute(_REGISTER, partner_id)
+    await connection.execute(_REGISTER, partner_id, RULES_VERSION)
 
 
 async def acquire(connection: Connection, partner_id: int) -> None:

@@ -37,6 +37,7 @@ class Projector:
         self._vocabulary = vocabulary
         self._batch_size = batch_size
         self._retry_at: dict[int, float] = {}
+        self._warned: set[str] = set()
 
     async def run_once(self) -> float:
         """Project one batch of each partner with a backlog. Raises Unavailable.
@@ -46,6 +47,7 @@ class Projector:
         with translate_errors():
             await self._regroup()
             partners = await backlogs(self._pool)
+        self._warn_of_rebuilds({item.partner for item in partners if item.needs_rebuild})
         pending = [backlog for backlog in partners if self._is_due(backlog)]
         watermarks = await asyncio.gather(
             *(self._watermark_reader.cached_watermark(backlog.partner_id) for backlog in pending)
@@ -57,6 +59,15 @@ class Projector:
                 if count == self._batch_size:
                     lag_left = max(lag_left, backlog.lag_seconds)
         return lag_left
+
+    def _warn_of_rebuilds(self, partners: set[str]) -> None:
+        for partner in sorted(partners - self._warned):
+            _log.warning(
+                "reports of partner %s lack what this version adds: run `lrs reports rebuild %s`",
+                partner,
+                partner,
+            )
+        self._warned |= partners
 
     async def _regroup(self) -> None:
         """Regroup the learners of partners whose setting has changed, unless they are locked."""

@@ -33,6 +33,7 @@ from lrs.store.statements.watermark import WatermarkReader
 _RESTORE_TYPES = resources.query("restore_content_types")
 _CLEAR_CONTENTS = resources.query("clear_content_items")
 _CLEAR_WITHOUT_EVENT = resources.query("clear_statements_without_event")
+_SET_RULES_VERSION = resources.query("set_rules_version")
 _RECOMPUTE_COUNTS = resources.query("recompute_content_counts")
 _CONTENT_TYPES = resources.query("list_content_item_types")
 _COUNT_STATEMENTS = resources.query("count_statements_before")
@@ -111,6 +112,7 @@ async def rebuild_partner(
                 await writer.execute(query)
             await _apply(writer, partner_id, progress)
             await writer.execute(_RECOMPUTE_COUNTS, partner_id)
+            await writer.execute(_SET_RULES_VERSION, partner_id, partner_lock.RULES_VERSION)
             # Committed with the rows: the first queries afterwards are planned as later ones.
             await writer.execute(_ANALYZE)
 

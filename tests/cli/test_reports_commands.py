@@ -35,6 +35,14 @@ async def test_rebuild_command_brings_the_lag_to_zero(
     assert done.output.splitlines() == [f"{partner.name}: statements", f"{partner.name}: learners"]
     printed = await command("reports", "lag", partner.name, database_url=database_url)
     assert printed.output.endswith("\tup to date\t0\n")
+    await connection.execute(
+        "update projection set rules_version = null where partner_id = $1", partner.partner_id
+    )
+    printed = await command("reports", "lag", partner.name, database_url=database_url)
+    assert printed.output.endswith("\tup to date, rebuild needed\t0\n")
+    await command("reports", "rebuild", partner.name, database_url=database_url)
+    printed = await command("reports", "lag", partner.name, database_url=database_url)
+    assert printed.output.endswith("\tup to date\t0\n")
     assert len(await rows(connection, partner, "learner_record")) == 4
 
 
