@@ -27,11 +27,12 @@ coverage: ## Print line and branch coverage per package, at least 95 % but for c
 	.venv/bin/python -m pytest -n auto --dist worksteal --cov --cov-report= $(ARGS)
 	.venv/bin/python -m scripts.coverage_report
 
-check: ## Check style, format and types
+check: ## Check style, format, types and vendored files
 	@scripts/venv dev
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
+	.venv/bin/python -m scripts.vendored
 
 schema: ## Write sql/schema.sql from the migrations
 	@scripts/venv dev

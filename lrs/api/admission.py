@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from starlette.types import Scope, Send
@@ -35,11 +36,20 @@ class Admission(Protocol):
     def in_slices(self, send: Send) -> Send:
         """A function that sends large bodies in slices, as the client reads them."""
 
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the worker stops: a stream of events ends then."""
+
 
 class Unlimited:
     """The admission of an application that is not behind load shedding."""
 
     is_worker_full = False
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Never set."""
+        return asyncio.Event()
 
     def identify(self, key: str, partner: str) -> None:
         """Nothing is charged."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from lrs import __version__
 from lrs.api import urls
@@ -108,10 +108,6 @@ async def get_schema(request: Request) -> Response:
     if name in SOURCES or name not in schema_files():
         raise NotFound(f"Schema {name[:80]!r} not found.")
     return _response(request, schema_files()[name], "application/schema+json")
-
-
-async def get_root(request: Request) -> Response:
-    return RedirectResponse("docs")
 
 
 async def get_page(request: Request) -> Response:

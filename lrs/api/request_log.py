@@ -23,6 +23,9 @@ from lrs.observability.server_timing import StageTimes, stage_times
 
 _log = logging.getLogger("lrs.requests")
 
+IS_STREAM = "is_stream"
+"""The key in the scope of a stream, which lasts as long as its page is open: no long request."""
+
 _ID_HEADER = b"x-request-id"
 # Other methods share one label value: each value is a time series for the life of the process.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -106,7 +109,8 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
     path = route.path if route else "none"
     method = scope["method"] if scope["method"] in _METHODS else "other"
     _request_counter(method, path, status).inc()
-    _request_histogram(path).observe(seconds)
+    if IS_STREAM not in scope:
+        _request_histogram(path).observe(seconds)
     if _log.isEnabledFor(logging.INFO):
         _log.info(
             "request",

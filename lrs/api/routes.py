@@ -28,6 +28,7 @@ from lrs.api.admin import contents as admin_contents
 from lrs.api.admin import credentials as admin_credentials
 from lrs.api.admin import intake as admin_intake
 from lrs.api.admin import learners as admin_learners
+from lrs.api.admin import learning as admin_learning
 from lrs.api.admin import operators as admin_operators
 from lrs.api.admin import partners as admin_partners
 from lrs.api.admin import session
@@ -191,6 +192,8 @@ ROUTES: list[Route] = [
     Route(_ADMIN + "/attempts", admin_intake.get_attempts),
     Route("/v1/admin/attempts", admin_intake.get_attempts),
     Route("/v1/admin/overview", admin_intake.get_overview),
+    Route(_ADMIN + "/statements/{statement}", admin_learning.get_statement),
+    Route(_ADMIN + "/reports", admin_learning.get_summary),
     Route("/v1/admin/audit", admin_audit.get_audit),
     Route("/v1/admin/system", admin_system.get_system),
     # OAuth 2.0
@@ -202,7 +205,6 @@ ROUTES: list[Route] = [
     Route("/healthz", health.get_health),
     Route("/readyz", health.get_ready),
     Route("/metrics", metrics.get_metrics),
-    Route("/", openapi.get_root),
     Route("/openapi.json", openapi.get_openapi),
     Route("/schemas/{path:path}", openapi.get_schema),
     Route("/docs", openapi.get_page),

@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
-
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import request_parsing
 from lrs.api.access import client_address
 from lrs.api.admin import access
 from lrs.api.request_parsing import services
 from lrs.auth.operators import IssuedSession
-from lrs.console.pages import errors_as_page, page, redirect
+from lrs.console.pages import Form, errors_as_page, page, read_form, redirect, return_path
 from lrs.errors import InvalidParameter, LRSError, Unauthorized
 from lrs.store import operators as stored_operators
 
 _MAX_BODY_BYTES = 16_384
-_HOME = "/console"
 
 
 @errors_as_page
-async def get_home(request: Request) -> Response:
-    try:
-        operator = await access.authenticate_operator(request, "console")
-    except Unauthorized:
-        return redirect(request, "/console/login")
-    return page(request, "home.html", operator=operator)
+async def get_start(request: Request) -> Response:
+    """The page at `/`: links to the console and to the API reference."""
+    return page(request, "start.html")
 
 
 @errors_as_page
 async def get_login(request: Request) -> Response:
     has_operators = await stored_operators.exist(services(request).admin_database)
-    return _login_page(request, has_operators=has_operators)
+    target = return_path(request.query_params.get("next", ""))
+    return _login_page(request, has_operators=has_operators, target=target)
 
 
 @errors_as_page
 async def post_login(request: Request) -> Response:
     form = await _read_form(request)
-    email = form.get("email", "")
+    email, target = form.get("email", ""), return_path(form.get("next", ""))
     try:
         issued = await services(request).operators.log_in(
             email, form.get("password", ""), client_address(request), "console"
         )
     except LRSError as error:
-        return _login_page(request, error=error, email=email)
-    return _started(request, issued)
+        return _login_page(request, error=error, email=email, target=target)
+    return _started(request, issued, target)
 
 
 def _login_page(
@@ -54,6 +48,7 @@ def _login_page(
     has_operators: bool = True,
     error: LRSError | None = None,
     email: str = "",
+    target: str = "/console",
 ) -> Response:
     return page(
         request,
@@ -63,6 +58,7 @@ def _login_page(
         has_provider=services(request).oidc is not None,
         error=error,
         email=email,
+        target=target,
     )
 
 
@@ -102,18 +98,13 @@ async def post_logout(request: Request) -> Response:
     return response
 
 
-async def _read_form(request: Request) -> dict[str, str]:
-    """The form of a page of this server. Raises Forbidden, TooLarge, InvalidParameter."""
-    access.require_same_origin(request)
+async def _read_form(request: Request) -> Form:
+    """A form with a password. Raises Forbidden, TooLarge, InvalidParameter."""
     access.require_secure_transport(request)
-    body = await request_parsing.read_body(request, _MAX_BODY_BYTES)
-    try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
-    except ValueError:
-        raise InvalidParameter("The form is not UTF-8.") from None
+    return await read_form(request, _MAX_BODY_BYTES)
 
 
-def _started(request: Request, issued: IssuedSession) -> Response:
-    response = redirect(request, _HOME)
+def _started(request: Request, issued: IssuedSession, target: str = "/console") -> Response:
+    response = redirect(request, target)
     access.set_session(request, response, issued.token)
     return response

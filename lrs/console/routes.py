@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from lrs.console import login, oidc, static_files
+from lrs.console import administration, arrivals, learning, live, login, oidc, pages, static_files
+
+_PARTNER = "/console/partners/{partner}"
+_KEY = _PARTNER + "/credentials/{key}"
+_REFUSAL = _PARTNER + "/refusals/{refusal}"
 
 CONSOLE_ROUTES: list[Route] = [
-    Route("/console", login.get_home),
+    Route("/", login.get_start),
     Route("/console/login", login.get_login),
     Route("/console/login", login.post_login, methods=["POST"]),
     Route("/console/link", login.get_link),
@@ -16,4 +20,43 @@ CONSOLE_ROUTES: list[Route] = [
     Route("/console/oidc/callback", oidc.get_callback),
     Route("/console/logout", login.post_logout, methods=["POST"]),
     Route("/console/static/{file}", static_files.get_static),
+    # What arrives
+    Route("/console", arrivals.get_overview),
+    Route("/console/help", pages.get_help),
+    Route(_PARTNER + "/connect", arrivals.get_connect),
+    Route(_PARTNER + "/connect", arrivals.post_connect, methods=["POST"]),
+    Route(_PARTNER + "/refusals", arrivals.get_refusals),
+    Route(_REFUSAL, arrivals.get_refusal),
+    Route(_REFUSAL + "/resubmit", arrivals.post_resubmit, methods=["POST"]),
+    Route(_REFUSAL + "/drop", arrivals.post_drop, methods=["POST"]),
+    Route(_PARTNER + "/live", live.get_live),
+    Route(_PARTNER + "/live/events", live.get_events),
+    # Administration
+    Route("/console/partners", administration.get_partners),
+    Route("/console/partners", administration.post_partners, methods=["POST"]),
+    Route(_PARTNER, administration.get_partner),
+    Route(_PARTNER, administration.post_partner, methods=["POST"]),
+    Route(_PARTNER + "/disable", administration.get_disable),
+    Route(_PARTNER + "/disable", administration.post_disable, methods=["POST"]),
+    Route(_PARTNER + "/enable", administration.post_enable, methods=["POST"]),
+    Route("/console/credentials", administration.get_all_credentials),
+    Route(_PARTNER + "/credentials", administration.get_credentials),
+    Route(_PARTNER + "/credentials", administration.post_credentials, methods=["POST"]),
+    Route(_KEY, administration.get_credential),
+    Route(_KEY, administration.post_credential, methods=["POST"]),
+    Route(_KEY + "/rotate", administration.post_rotate, methods=["POST"]),
+    Route(_KEY + "/revoke", administration.get_revoke),
+    Route(_KEY + "/revoke", administration.post_revoke, methods=["POST"]),
+    Route("/console/audit", administration.get_audit),
+    Route("/console/system", administration.get_system),
+    # What was learned
+    Route(_PARTNER + "/statements", learning.get_statements),
+    Route(_PARTNER + "/organizations/{organization}/statements", learning.get_statements),
+    Route(_KEY + "/statements", learning.get_statements),
+    Route(_PARTNER + "/statements/{statement}", learning.get_statement),
+    Route(_PARTNER + "/learners", learning.get_learners),
+    Route(_PARTNER + "/learners/{learner}", learning.get_learner),
+    Route(_PARTNER + "/contents", learning.get_contents),
+    Route(_PARTNER + "/contents", learning.post_contents, methods=["POST"]),
+    Route(_PARTNER + "/reports", learning.get_reports),
 ]

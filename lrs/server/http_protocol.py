@@ -97,6 +97,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._account.add(CONNECTIONS, -1)
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """The worker stops: requests in progress may finish, streams of events end."""
+        self._shedder.stopping.set()
+        super().shutdown()
+
     # Parser: header fields, trailers, Upgrade
 
     def data_received(self, data: bytes) -> None:

@@ -165,6 +165,7 @@ class LoadShedder:
         self.limits = limits = limits or Limits()
         self.connections = ConnectionLimits(limits)
         self.anonymous_bytes = AnonymousBytes(limits.max_anonymous_bytes)
+        self.stopping = asyncio.Event()
         share = limits.credential_share
         max_requests = limits.max_requests
         self._worker = Account("this server", self._limits_of(1.0, working=max_requests))
@@ -275,6 +276,10 @@ class AcceptedRequest:
     @property
     def is_worker_full(self) -> bool:
         return self._shedder.is_full
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        return self._shedder.stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["admission"] = self

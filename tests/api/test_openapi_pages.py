@@ -48,9 +48,10 @@ async def test_other_file_returns_404(http: httpx.AsyncClient, path: str) -> Non
     assert answer.json()["code"] == "not-found"
 
 
-async def test_root_redirects_to_the_page(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/", follow_redirects=True)
-    assert (answer.status_code, answer.url.path) == (200, "/docs")
+async def test_root_links_to_the_page_and_the_console(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/")
+    assert answer.status_code == 200
+    assert {"/docs", "/console"} <= set(re.findall('href="([^"]+)"', answer.text))
 
 
 async def test_page_loads_files_of_the_server_only(http: httpx.AsyncClient) -> None:

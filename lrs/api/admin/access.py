@@ -21,6 +21,9 @@ from lrs.errors import Forbidden, Unauthorized
 from lrs.observability.server_timing import stage
 from lrs.settings import is_loopback
 
+OPERATOR = "operator"
+"""The key in a scope of the authenticated operator."""
+
 _NAME = "lrs_session"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _ACCOUNT = "(operators)"
@@ -30,10 +33,15 @@ _ACCOUNT = "(operators)"
 async def authenticate_operator(request: Request, via: Via = "api") -> Operator:
     """The operator of a session or token.
 
-    Raises Unauthorized, and Forbidden for a foreign page or the credentials of a partner.
+    The second call for a request returns the first one's operator: pages of the console call
+    handlers of this interface. Raises Unauthorized, and Forbidden for a foreign page or the
+    credentials of a partner.
     """
+    known: Operator | None = request.scope.get(OPERATOR)
+    if known is not None:
+        return known
     with stage("auth"):
-        operator = await _authenticate(request, via)
+        operator = request.scope[OPERATOR] = await _authenticate(request, via)
     admission(request.scope).identify(f"operator {operator.email}", _ACCOUNT)
     return operator
 

@@ -10,16 +10,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.admin import intake, refusals
+from lrs.admin import arrivals, attempt_advice, intake, refusals
 from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
-from lrs.api import batch_results, request_parsing
+from lrs.api import batch_results, request_parsing, urls
 from lrs.api.admin.access import authenticate_operator
 from lrs.api.admin.responses import json, list_query, list_response, no_query
 from lrs.api.request_parsing import services
 from lrs.auth.operators import Operator
 from lrs.errors import NotFound
-from lrs.store.attempts import AttemptCount
 from lrs.store.intake import SOURCES
 from lrs.store.refusals import Refusal, RefusalFilter
 from lrs.xapi import query_params
@@ -35,7 +34,7 @@ class _AttemptPosition(NamedTuple):
 async def get_overview(request: Request) -> Response:
     operator = await authenticate_operator(request)
     no_query(request)
-    partners = await intake.overview(services(request).admin_database, operator)
+    partners = await arrivals.overview(services(request).admin_database, operator)
     return list_response(request, "partners", Page(partners, None))
 
 
@@ -94,7 +93,7 @@ async def get_refusal(request: Request) -> Response:
     no_query(request)
     partner = await _written(request, operator)
     refusal = await refusals.get_refusal(
-        services(request).admin_database, operator, partner, _refusal_id(request)
+        services(request).admin_database, operator, partner, refusal_id(request)
     )
     item = None if refusal.item is None else refusal.item.decode("utf-8", "replace")
     return json(_view(refusal) | {"item": item, "is_complete": refusal.is_complete})
@@ -114,7 +113,7 @@ async def resubmit_refusal(request: Request) -> Response:
         used.pipeline,
         used.settings,
         partner,
-        _refusal_id(request),
+        refusal_id(request),
         body or None,
     )
     stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in sent.outcomes]
@@ -131,7 +130,7 @@ async def delete_refusal(request: Request) -> Response:
     no_query(request)
     partner = await _written(request, operator)
     await refusals.drop_refusal(
-        services(request).admin_database, operator, partner, _refusal_id(request)
+        services(request).admin_database, operator, partner, refusal_id(request)
     )
     return Response(status_code=204)
 
@@ -149,7 +148,9 @@ async def get_attempts(request: Request) -> Response:
         limit=query.limit + 1,
     )
     found = page(rows, query.limit, lambda row: (row.last_at, row.attempt_hash))
-    return list_response(request, "attempts", Page(list(map(_attempt, found.items)), found.cursor))
+    base_url, partner = urls.base_url(request), request.path_params.get("partner", "{partner}")
+    items = [attempt_advice.describe(row, base_url, partner) for row in found.items]
+    return list_response(request, "attempts", Page(items, found.cursor))
 
 
 async def _written(request: Request, operator: Operator) -> str:
@@ -160,7 +161,8 @@ async def _written(request: Request, operator: Operator) -> str:
     return name
 
 
-def _refusal_id(request: Request) -> UUID:
+def refusal_id(request: Request) -> UUID:
+    """The id of the refusal in the path. Raises NotFound."""
     text: str = request.path_params["refusal"]
     try:
         return UUID(query_params.uuid(text))
@@ -187,11 +189,6 @@ def _view(refusal: Refusal) -> dict[str, Any]:
         "resubmitted_at": refusal.resubmitted_at,
         "problem": msgspec.Raw(refusal.problem.encode()),
     }
-
-
-def _attempt(attempt: AttemptCount) -> dict[str, Any]:
-    hidden = ("partner_id", "attempt_hash")
-    return {name: value for name, value in attempt._asdict().items() if name not in hidden}
 
 
 def _source(text: str) -> str:

@@ -1,0 +1,104 @@
+"""Use cases for what was learned: completions and hours; a statement with its relations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+from uuid import UUID
+
+import orjson
+
+from lrs import resources
+from lrs.admin.learners import visible_statement
+from lrs.admin.masking import Masking
+from lrs.admin.partners import find_partner
+from lrs.auth.operators import Operator, record
+from lrs.errors import NotFound
+from lrs.store.postgres import Database, translate_errors
+from lrs.store.statements.lookup import StatementLoader
+from lrs.xapi import index_keys
+
+Group = Literal["week", "course", "team", "organization"]
+
+GROUPS: tuple[Group, ...] = get_args(Group)
+MAX_ROWS = 26
+
+_SUMMARIES = {group: resources.query(f"summarize_learning_by_{group}") for group in GROUPS}
+_REFERENCES = resources.query("list_references_to_statement")
+
+
+@dataclass(frozen=True, slots=True)
+class LearningRow:
+    """Completed learner records and hours of one week, course, team or organization."""
+
+    name: str
+    completions: int
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A statement that refers to another one, or voids it."""
+
+    statement_id: str
+    voids: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StatementDetail:
+    """A statement, what it refers to, and the first statements that refer to it."""
+
+    statement: dict[str, Any]
+    stored: datetime
+    organization: str | None
+    voided: bool
+    refers_to: str | None
+    referred_by: list[Reference]
+
+
+async def summarize(
+    database: Database, operator: Operator, partner: str, group: Group
+) -> list[LearningRow]:
+    """At most MAX_ROWS rows: the last weeks first, else the most completions first.
+
+    Raises NotFound (partner).
+    """
+    found = await find_partner(database, operator, partner)
+    with translate_errors():
+        rows = await database.readers.fetch(_SUMMARIES[group], found.partner_id, MAX_ROWS)
+    return [LearningRow(row["name"], row["completions"], round(row["hours"], 2)) for row in rows]
+
+
+async def get_statement(
+    database: Database,
+    operator: Operator,
+    masking: Masking,
+    loader: StatementLoader,
+    partner: str,
+    statement_id: UUID,
+) -> StatementDetail:
+    """A statement, also a voided one; recorded as a look at a learner. Raises NotFound."""
+    found = await find_partner(database, operator, partner)
+    stored = await loader.load(found.partner_id, str(statement_id))
+    if stored is None:
+        raise NotFound(f"Statement {statement_id} not found.")
+    with translate_errors():
+        rows = await database.readers.fetch(_REFERENCES, found.partner_id, statement_id, MAX_ROWS)
+    await record(
+        database,
+        operator,
+        "statement.view",
+        f"statement/{statement_id}",
+        partner_id=found.partner_id,
+    )
+    statement = orjson.loads(stored.payload)
+    target = index_keys.statement_ref(statement)
+    return StatementDetail(
+        visible_statement(operator, masking, found.partner_id, statement),
+        stored.stored,
+        stored.organization,
+        stored.voided,
+        None if target is None else str(target),
+        [Reference(*row) for row in rows],
+    )

@@ -1,0 +1,122 @@
+"""Pages of what arrives: overview, denied requests, refused items."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lrs.admin import credentials, refusals
+from lrs.api.admin import intake
+from lrs.api.request_parsing import services
+from lrs.auth import scopes
+from lrs.console.pages import (
+    for_operators,
+    page,
+    path_of,
+    read_form,
+    read_twin,
+    redirect,
+    twin_page,
+    twin_path,
+)
+from lrs.errors import InvalidStatement, LRSError, NotFound
+from lrs.ingest.model import Outcome
+from lrs.store.postgres import Database
+
+_TEST_MINUTES = 5
+_ACCEPTED = frozenset({"stored", "duplicate"})
+
+get_overview = twin_page(intake.get_overview, "overview.html", "/overview")
+
+
+@for_operators
+async def get_connect(request: Request) -> Response:
+    data = await read_twin(request, intake.get_attempts)
+    overview = await read_twin(request, intake.get_overview, {})
+    name = request.path_params["partner"]
+    arrived = next((item for item in overview["partners"] if item["partner"] == name), None)
+    if arrived is None:
+        raise NotFound(f"Partner {name[:80]!r} not found.")
+    twin = twin_path(request, "/partners/{partner}/attempts")
+    return page(request, "connect.html", data=data, arrived=arrived, twin=twin)
+
+
+@for_operators
+async def post_connect(request: Request) -> Response:
+    """A credential that ends soon, with the commands that use it."""
+    await read_form(request)
+    issued = await credentials.add_credential(
+        _database(request),
+        request.scope["operator"],
+        request.path_params["partner"],
+        label="connection test",
+        granted=(scopes.STATEMENTS_WRITE, scopes.STATEMENTS_READ_MINE),
+        expires_at=datetime.now(UTC) + timedelta(minutes=_TEST_MINUTES),
+    )
+    return page(request, "secret.html", issued=issued, is_test=True)
+
+
+@for_operators
+async def get_refusals(request: Request) -> Response:
+    data = await read_twin(request, intake.get_refusals)
+    reasons = (await read_twin(request, intake.get_reasons, {}))["reasons"]
+    return page(request, "refusals.html", data=data, reasons=reasons, twin=twin_path(request))
+
+
+@for_operators
+async def get_refusal(request: Request) -> Response:
+    return await _refusal_page(request)
+
+
+@for_operators
+async def post_resubmit(request: Request) -> Response:
+    form = await read_form(request, services(request).settings.max_body_bytes)
+    item = form.get("item", "").replace("\r\n", "\n")
+    try:
+        sent = await refusals.resubmit_refusal(
+            _database(request),
+            request.scope["operator"],
+            services(request).pipeline,
+            services(request).settings,
+            request.path_params["partner"],
+            intake.refusal_id(request),
+            item.encode() or None,
+        )
+    except NotFound:
+        raise
+    except LRSError as error:
+        return await _refusal_page(request, error.status, error=error.problem(), body=item)
+    return await _resubmitted(request, sent.outcomes, item)
+
+
+@for_operators
+async def post_drop(request: Request) -> Response:
+    await read_form(request)
+    name = request.path_params["partner"]
+    operator, refusal_id = request.scope["operator"], intake.refusal_id(request)
+    await refusals.drop_refusal(_database(request), operator, name, refusal_id)
+    return redirect(request, path_of("partners", name, "refusals"))
+
+
+async def _resubmitted(request: Request, outcomes: list[Outcome], item: str) -> Response:
+    refused = [outcome for outcome in outcomes if outcome.kind not in _ACCEPTED]
+    if refused:
+        error = refused[0].problem or InvalidStatement("The item was refused.")
+        return await _refusal_page(request, error.status, error=error.problem(), body=item)
+    kinds = ", ".join(outcome.kind for outcome in outcomes)
+    stored = outcomes[0].statement_id if len(outcomes) == 1 else None
+    return await _refusal_page(request, sent=kinds, statement_id=stored, body=item)
+
+
+async def _refusal_page(request: Request, status: int = 200, **values: Any) -> Response:
+    data = await read_twin(request, intake.get_refusal, {})
+    context = {"sent": None, "error": None, "body": None, "statement_id": None, **values}
+    twin = twin_path(request, "/partners/{partner}/refusals/{refusal}")
+    return page(request, "refusal.html", status, data=data, twin=twin, **context)
+
+
+def _database(request: Request) -> Database:
+    return services(request).admin_database

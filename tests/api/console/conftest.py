@@ -1,0 +1,78 @@
+"""A partner with a stored and a refused item, a denied request, a learner and a content item."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from lrs.api.application import Application
+from lrs.api.services import Services
+from tests.support.learner_records import content, learner, record
+from tests.support.operators import browser, operator_headers
+from tests.support.partners import Partner
+from tests.support.statements import new_id, statement
+
+Client = Callable[..., Awaitable[httpx.AsyncClient]]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What the pages of a partner show."""
+
+    partner: Partner
+    statement_id: str
+    refusal_id: str
+    person_id: int
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The parameters in the paths of pages."""
+        return {
+            "partner": self.partner.name,
+            "refusal": self.refusal_id,
+            "statement": self.statement_id,
+            "key": self.partner.key,
+            "learner": str(self.person_id),
+            "organization": "north",
+        }
+
+
+async def fill(services: Services, partner: Partner, owner: httpx.AsyncClient) -> Filled:
+    """Sends and inserts one of each; `hidden.example` is in all that names a learner."""
+    statement_id = new_id()
+    actor = {"mbox": "mailto:ada@hidden.example", "name": "Ada"}
+    await partner.send(statement(id=statement_id, actor=actor))
+    await partner.send(statement(actor={"mbox": "ada@hidden.example"}))
+    refusals = await owner.get(f"/v1/admin/partners/{partner.name}/refusals")
+    person_id = await learner(services, partner, actor)
+    course = await content(services, partner, "https://hidden.example/course", title="Course 1")
+    await record(services, partner, person_id, course)
+    return Filled(partner, statement_id, refusals.json()["refusals"][0]["id"], person_id)
+
+
+@pytest.fixture
+async def client(app: Application, services: Services) -> AsyncIterator[Client]:
+    """Makes a client with the token of a new operator: `client(role, partners)`."""
+    contexts = []
+
+    async def make(role: str = "owner", partners: list[str] | None = None) -> httpx.AsyncClient:
+        context = browser(app, **await operator_headers(services, role, partners))
+        contexts.append(context)
+        return await context.__aenter__()
+
+    yield make
+    for context in contexts:
+        await context.__aexit__(None, None, None)
+
+
+@pytest.fixture
+async def owner(client: Client) -> httpx.AsyncClient:
+    return await client()
+
+
+@pytest.fixture
+async def filled(services: Services, partner: Partner, owner: httpx.AsyncClient) -> Filled:
+    return await fill(services, partner, owner)
