@@ -175,7 +175,7 @@ def _convert(name: str, value: Any, expected: Any) -> Any:
         if isinstance(value, str) and value[:1] in ("{", "["):
             return msgspec.json.decode(value, type=expected)
         converted = msgspec.convert(value, expected, strict=False)
-        if name == "time_zone" and converted not in available_timezones():
+        if name == "time_zone" and converted not in available_timezones() - {"localtime"}:
             raise msgspec.ValidationError("Expected a name of the IANA time zone database")
         return converted
     except msgspec.DecodeError as error:

@@ -163,6 +163,7 @@ def test_setting_of_reports_names_the_rebuild(lrs: Lrs) -> None:
     ("pair", "expected"),
     [
         ("time_zone=Mars/Olympus", "a name of the IANA time zone database"),
+        ("time_zone=localtime", "a name of the IANA time zone database"),
         ("default_content_type=film", "default_content_type"),
         ('content_types_by_prefix={"": "course"}', "content_types_by_prefix"),
         ("content_types_by_prefix={", "content_types_by_prefix"),
@@ -178,7 +179,18 @@ def test_setting_of_reports_names_the_rebuild(lrs: Lrs) -> None:
         ("colour=blue", "Unknown setting 'colour'; the settings are "),
         ("blue", "expected KEY=VALUE, got 'blue'"),
     ],
-    ids=["zone", "type", "prefix", "JSON", "text", "value", "boolean", "name", "no value"],
+    ids=[
+        "zone",
+        "zone of the machine",
+        "type",
+        "prefix",
+        "JSON",
+        "text",
+        "value",
+        "boolean",
+        "name",
+        "no value",
+    ],
 )
 def test_malformed_setting_is_refused(lrs: Lrs, pair: str, expected: str) -> None:
     name = new_name()
