@@ -4,18 +4,41 @@
 -- The next learners after the id $3 of whom a name or an identifier contains the pattern $2.
 select learner.person_id, learner.external_id, learner.name, learner.email
 from (
-    select person_id
-    from identifier
-    where partner_id = $1 and person_id > $3
-        and ($2::text is null or identity ilike $2 or name ilike $2)
-    union
+    select found.person_id
+    from (
+        select person_id
+        from identifier
+        where partner_id = $1 and person_id > $3 and (identity ilike $2 or name ilike $2)
+        union
+        select person_id
+        from person
+        where partner_id = $1 and person_id > $3
+            and (external_id ilike $2 or email ilike $2
+                or concat_ws(' ', first_name, last_name) ilike $2)
+    ) as found
+    where exists (
+        select from person
+        where person.partner_id = $1 and person.person_id = found.person_id
+            and person.deleted_at is null
+    )
+    order by found.person_id
+    limit $4
+) as found
+cross join lateral (
+    select * from learner where partner_id = $1 and person_id = found.person_id
+    offset 0
+) as learner
+order by learner.person_id;
+
+-- name: list_learner_page
+-- The next learners after the id $2.
+select learner.person_id, learner.external_id, learner.name, learner.email
+from (
     select person_id
     from person
-    where partner_id = $1 and person_id > $3
-        and ($2::text is null or external_id ilike $2 or email ilike $2
-            or concat_ws(' ', first_name, last_name) ilike $2)
+    where partner_id = $1 and person_id > $2 and deleted_at is null
     order by person_id
-    limit $4
+    limit $3
 ) as found
 cross join lateral (
     select * from learner where partner_id = $1 and person_id = found.person_id

@@ -148,7 +148,10 @@ async def list_records(
     if operator.may("operator"):
         return result
     masked = _masked(operator, masking, found.partner_id, learner)
-    hidden = {"user": masked.external_id, "name": None, "email": None}
+    # The columns that the records share are those of the learner: none but the id is shown.
+    hidden: dict[str, Any] = {name: None for name in result.subject if name != "user_id"}
+    if "name" in hidden:
+        hidden["name"] = masked.name
     return RecordPage(
         {**result.subject, **hidden},
         [{**row, **hidden} for row in result.records],

@@ -16,7 +16,7 @@ from lrs.admin import contents
 from lrs.admin.operators import command_operator
 from lrs.catalog import importer, rows
 from lrs.catalog.plan import CatalogPlan, RowOutcome
-from lrs.cli.database import all_pages, run_with_database
+from lrs.cli.database import all_pages, record_change, run_with_database
 from lrs.cli.options import (
     DATABASE,
     format_day,
@@ -68,7 +68,16 @@ def content_import(partner_name: str, file: Path, preview: bool, **options: Any)
         )
         if preview:
             return await importer.preview_import(*arguments)
-        return await importer.import_rows(*arguments, vocabulary)
+        plan = await importer.import_rows(*arguments, vocabulary)
+        if not plan.refused:
+            await record_change(
+                database,
+                "content.import",
+                f"partner/{partner_name}",
+                partner_id=partner.partner_id,
+                after=dict(Counter(outcome.kind for outcome in plan.outcomes)),
+            )
+        return plan
 
     plan = run_with_database(settings, run)
     for outcome in plan.outcomes if preview else plan.refused:
@@ -160,13 +169,15 @@ def content_link(
 
     async def link(database: Database) -> list[AliasChange]:
         partner = await registry.get_partner(database, partner_name)
-        return await content_aliases.link(
+        changes = await content_aliases.link(
             PartnerLock(database.writers),
             partner.partner_id,
             partner.home_page,
             named,
             preview=preview,
         )
+        await _record_aliases(database, partner.partner_id, "content.link", named, preview)
+        return changes
 
     _show_changes(run_with_database(load_settings(options), link), preview=preview)
 
@@ -183,15 +194,32 @@ def content_unlink(
 
     async def unlink(database: Database) -> list[AliasChange]:
         partner = await registry.get_partner(database, partner_name)
-        return await content_aliases.unlink(
+        changes = await content_aliases.unlink(
             PartnerLock(database.writers),
             partner.partner_id,
             partner.home_page,
             aliases,
             preview=preview,
         )
+        named = {"": aliases}
+        await _record_aliases(database, partner.partner_id, "content.unlink", named, preview)
+        return changes
 
     _show_changes(run_with_database(load_settings(options), unlink), preview=preview)
+
+
+async def _record_aliases(
+    database: Database,
+    partner_id: int,
+    action: str,
+    named: Mapping[str, Sequence[str]],
+    preview: bool,
+) -> None:
+    """An audit entry for each content item with its aliases."""
+    for activity, aliases in () if preview else named.items():
+        after = {"aliases": [*aliases]}
+        subject = f"content/{activity}"
+        await record_change(database, action, subject, partner_id=partner_id, after=after)
 
 
 def _show_changes(changes: list[AliasChange], *, preview: bool) -> None:

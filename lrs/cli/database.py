@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from lrs import bootstrap
+from lrs.admin.operators import command_operator
 from lrs.admin.views import Page
+from lrs.auth.operators import record
 from lrs.settings import Settings
-from lrs.store import server_properties
+from lrs.store import audit, server_properties
 from lrs.store.postgres import Database
 
 Result = TypeVar("Result")
@@ -65,3 +67,15 @@ async def known_base_url(database: Database, settings: Settings) -> str | None:
 async def server_base_url(database: Database, settings: Settings) -> str:
     """The known URL of the server, or that of a server with the configured address."""
     return await known_base_url(database, settings) or settings.base_url
+
+
+async def record_change(
+    database: Database,
+    action: str,
+    subject: str,
+    *,
+    partner_id: int = audit.SERVER,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Appends an audit entry for what a command has changed."""
+    await record(database, command_operator(), action, subject, partner_id=partner_id, after=after)

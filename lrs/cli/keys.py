@@ -11,7 +11,7 @@ from lrs import bootstrap
 from lrs.auth import rekey, signing_keys
 from lrs.auth.rekey import RekeyResult
 from lrs.auth.signing_keys import ACTIVATION_SECONDS, RELOAD_SECONDS
-from lrs.cli.database import run_with_database
+from lrs.cli.database import record_change, run_with_database
 from lrs.cli.options import DATABASE, format_day, load_settings, setting_options
 from lrs.cli.output import echo
 from lrs.cli.tables import json_option, print_table
@@ -62,7 +62,9 @@ def keys_rotate(**options: Any) -> None:
     settings = bootstrap.with_secret_key(load_settings(options), create=False)
 
     async def rotate(database: Database) -> str:
-        return await signing_keys.rotate(database, bootstrap.secret_box(settings))
+        added = await signing_keys.rotate(database, bootstrap.secret_box(settings))
+        await record_change(database, "key.rotate", f"key/{added}")
+        return added
 
     kid = run_with_database(settings, rotate)
     echo(f"added {kid}: running servers sign with it within {_TAKEN_UP_SECONDS:.0f} seconds")
@@ -76,6 +78,7 @@ def keys_retire(kid: str, **options: Any) -> None:
 
     async def retire(database: Database) -> None:
         await signing_keys.retire(database, kid)
+        await record_change(database, "key.retire", f"key/{kid}")
 
     run_with_database(load_settings(options), retire)
     echo(f"retired {kid}")
@@ -92,7 +95,10 @@ def keys_rekey(**options: Any) -> None:
     settings = bootstrap.with_secret_key(load_settings(options), create=False)
 
     async def run(database: Database) -> RekeyResult:
-        return await rekey.rekey(database, bootstrap.secret_box(settings))
+        result = await rekey.rekey(database, bootstrap.secret_box(settings))
+        after = {"replaced": result.replaced, "unreadable": len(result.unreadable)}
+        await record_change(database, "secret-key.replace", "secret-key", after=after)
+        return result
 
     result = run_with_database(settings, run)
     echo(f"encrypted again {result.replaced} of {result.total} tools and signing keys")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lrs import bootstrap
-from lrs.cli.database import run_with_database
+from lrs.cli.database import record_change, run_with_database
 from lrs.cli.options import (
     DATABASE,
     load_settings,
@@ -82,7 +82,7 @@ def people_merge(partner_name: str, learner: str, into: str, preview: bool, **op
             preview=preview,
         )
 
-    change = _run(partner_name, options, run)
+    change = _run(partner_name, options, run, "learner.merge", preview=preview)
     target = change.into.label if change.into else into
     _echo(preview, "merged", f"{change.learner.label} into {target}", change)
 
@@ -113,7 +113,7 @@ def people_detach(
             preview=preview,
         )
 
-    change = _run(partner_name, options, run)
+    change = _run(partner_name, options, run, "learner.detach", preview=preview)
     target = f" as {change.into.label}" if change.into else ""
     _echo(preview, "detached", f"{identifier} from {change.learner.label}{target}", change)
 
@@ -148,7 +148,7 @@ def people_rename(
             preview=preview,
         )
 
-    change = _run(partner_name, options, run)
+    change = _run(partner_name, options, run, "learner.rename", preview=preview)
     _echo(preview, "renamed", f"{learner} to {user or change.learner.name}", change)
 
 
@@ -165,7 +165,7 @@ def people_delete(partner_name: str, learner: str, preview: bool, **options: Any
             lock, partner.partner_id, _learner(partner, learner), preview=preview
         )
 
-    change = _run(partner_name, options, run)
+    change = _run(partner_name, options, run, "learner.delete", preview=preview)
     _echo(preview, "deleted", f"{change.learner.label} (id:{change.learner.user_id})", change)
 
 
@@ -183,7 +183,7 @@ def people_restore(partner_name: str, learner: str, preview: bool, **options: An
             lock, partner.partner_id, _learner(partner, learner), vocabulary, preview=preview
         )
 
-    change = _run(partner_name, options, run)
+    change = _run(partner_name, options, run, "learner.restore", preview=preview)
     _echo(preview, "restored", change.learner.label, change)
 
 
@@ -194,10 +194,22 @@ def _run(
     partner_name: str,
     options: dict[str, Any],
     run: Callable[[PartnerLock, Partner], Awaitable[LearnerChange]],
+    action: str,
+    *,
+    preview: bool,
 ) -> LearnerChange:
     async def change(database: Database) -> LearnerChange:
         partner = await registry.get_partner(database, partner_name)
-        return await run(PartnerLock(database.writers), partner)
+        changed = await run(PartnerLock(database.writers), partner)
+        if not preview:
+            await record_change(
+                database,
+                action,
+                f"learner/{changed.learner.user_id}",
+                partner_id=partner.partner_id,
+                after={"into": changed.into.user_id} if changed.into else None,
+            )
+        return changed
 
     return run_with_database(load_settings(options), change)
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from lrs.cli import learners
-from lrs.cli.database import run_with_database
+from lrs.cli.database import record_change, run_with_database
 from lrs.cli.options import (
     DATABASE,
     load_settings,
@@ -68,7 +68,16 @@ def people_import(
                 parsed,
                 merge=merge,
             )
-        return await _import(database, partner, parsed, merge=merge)
+        plan = await _import(database, partner, parsed, merge=merge)
+        if not plan.refused:
+            await record_change(
+                database,
+                "people.import",
+                f"partner/{partner_name}",
+                partner_id=partner.partner_id,
+                after=dict(Counter(outcome.kind for outcome in plan.outcomes)),
+            )
+        return plan
 
     plan = run_with_database(load_settings(options), plan_or_import)
     for outcome in plan.outcomes if preview else plan.refused:

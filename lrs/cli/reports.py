@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import click
 
 from lrs import bootstrap
-from lrs.cli.database import run_with_database, run_with_dsn
+from lrs.cli.database import record_change, run_with_database, run_with_dsn
 from lrs.cli.options import (
     DATABASE,
     load_settings,
@@ -64,6 +64,13 @@ def reports_grant(
                 password=password,
                 rotate_password=new_password,
             )
+            await record_change(
+                database,
+                "role.grant",
+                f"role/{role}",
+                partner_id=partner.partner_id,
+                after={"schema": schema, "password_set": result.password_set},
+            )
         return result, dsn
 
     settings = load_settings(options)
@@ -95,9 +102,11 @@ def reports_revoke(partner_name: str, role: str | None, schema: str | None, **op
 
     async def revoke(database: Database) -> bool:
         partner = await registry.get_partner(database, partner_name)
-        return await ReportRoles(database.writers).revoke(
+        dropped = await ReportRoles(database.writers).revoke(
             partner.partner_id, schema=schema, role=role
         )
+        await record_change(database, "role.revoke", f"role/{role}", partner_id=partner.partner_id)
+        return dropped
 
     dropped = run_with_database(load_settings(options), revoke)
     echo(f"revoked {role}")

@@ -15,6 +15,7 @@ from lrs.xapi.index_keys import VOIDED_KEY
 MAX_IDENTIFIERS = 200
 
 _SEARCH = resources.query("search_learners")
+_PAGE = resources.query("list_learner_page")
 _GET = resources.query("get_learner")
 _IDENTIFIERS = resources.query("list_learner_identifiers")
 _STATEMENTS = resources.query("list_learner_statements")
@@ -54,9 +55,12 @@ async def search(
     database: Database, partner_id: int, text: str, *, after: int, limit: int
 ) -> list[Learner]:
     """The next learners by id; an empty text finds all."""
-    pattern = like_pattern(text) if text else None
     with translate_errors():
-        rows = await database.readers.fetch(_SEARCH, partner_id, pattern, after, limit)
+        if text:
+            pattern = like_pattern(text)
+            rows = await database.readers.fetch(_SEARCH, partner_id, pattern, after, limit)
+        else:
+            rows = await database.readers.fetch(_PAGE, partner_id, after, limit)
     return [Learner(**row) for row in rows]
 
 

@@ -263,7 +263,9 @@ async def open_operator_database(
     acquire, in seconds.
     """
     with translate_errors():
-        async with _pool(dsn, READER, 2, timeout, _PLAN_EVERY_QUERY, min_size=0) as pool:
+        limits = {**_PLAN_EVERY_QUERY, "statement_timeout": f"{int(timeout * 1000)}"}
+        # PostgreSQL's timeout comes first: it says that the query took too long.
+        async with _pool(dsn, READER, 2, timeout + 1.0, limits, min_size=0) as pool:
             try:
                 yield Database(pool, pool, pool)
             finally:
@@ -338,6 +340,8 @@ def translate_errors() -> Iterator[None]:
             yield
     except LRSError:
         raise
+    except asyncpg.QueryCanceledError as error:
+        raise Unavailable("The query took too long.", headers={"Retry-After": "1"}) from error
     except _UNAVAILABLE_ERRORS as error:
         raise Unavailable("The database does not answer.", headers={"Retry-After": "1"}) from error
     except asyncpg.PostgresError as error:

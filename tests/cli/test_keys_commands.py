@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -217,3 +218,13 @@ def test_unreadable_secret_is_reported_and_the_rest_encrypted(lrs: Lrs, url: str
     assert result.exit_code == 1
     assert result.stdout == "encrypted again 9 of 10 tools and signing keys\n"
     assert result.stderr == "encrypted with another key: tool tool-3 of partner acme\n"
+
+
+def test_changes_of_keys_are_audited(lrs: Lrs, url: str, keys: Lrs) -> None:
+    for _ in range(2):
+        assert keys("rotate").exit_code == 0
+    kid = rows(keys("list"))[0][0]
+    assert keys("retire", kid).exit_code == 0
+    result = lrs("audit", "--json", LRS_DATABASE_URL=url)
+    actions = [entry["action"] for entry in json.loads(result.stdout)]
+    assert actions[:3] == ["key.retire", "key.rotate", "key.rotate"]
