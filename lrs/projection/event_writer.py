@@ -14,7 +14,7 @@ from lrs.projection.events import Event, Measures
 from lrs.projection.organization_writer import read_memberships
 from lrs.projection.organizations import Memberships, infer_organization
 from lrs.projection.partner_rules import PartnerRules
-from lrs.projection.persons import Persons, ensure_persons, set_names, visible_ids
+from lrs.projection.persons import Persons, ensure_persons, set_names, visible_ids, visible_names
 from lrs.projection.recompute import Pair, mark_contents_changed
 from lrs.store.postgres import Connection
 
@@ -46,7 +46,7 @@ async def write_batch(
 ) -> list[Pair]:
     """Write a batch, but not its facts and records; return the pairs to recompute."""
     persons = await ensure_persons(connection, partner_id, batch.agents)
-    await set_names(connection, partner_id, batch.agent_names)
+    await set_names(connection, partner_id, visible_names(batch.agent_names, persons))
     changes = await content_writer.upsert_contents(
         connection, partner_id, batch.contents, batch.other_activities, rules
     )

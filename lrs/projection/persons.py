@@ -30,6 +30,11 @@ def visible_ids(persons: Persons) -> set[int]:
     return {person_id for person_id in persons.values() if person_id is not None}
 
 
+def visible_names(names: Mapping[int, str], persons: Persons) -> dict[int, str]:
+    """The names of agents whose persons are not deleted, by agent key."""
+    return {key: name for key, name in names.items() if persons[key] is not None}
+
+
 async def ensure_persons(
     connection: Connection, partner_id: int, agents: Mapping[int, str]
 ) -> Persons:

@@ -23,7 +23,7 @@ from lrs.projection.events import content_key
 from lrs.projection.organization_writer import read_memberships
 from lrs.projection.organizations import Memberships
 from lrs.projection.partner_rules import PartnerRules, load_rules
-from lrs.projection.persons import Persons, ensure_persons, set_names, visible_ids
+from lrs.projection.persons import Persons, ensure_persons, set_names, visible_ids, visible_names
 from lrs.projection.recompute import mark_contents_changed, recompute
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection, Database, translate_errors
@@ -169,7 +169,7 @@ async def _write_batch(
     written.memberships |= await read_memberships(
         writer, partner_id, visible_ids(persons) - written.memberships.keys(), rules.settings
     )
-    written.names |= batch.agent_names
+    written.names |= visible_names(batch.agent_names, written.persons)
     await _write_contents(writer, partner_id, batch, written, rules)
     events, hidden = event_writer.split_deleted(batch.events, written.persons)
     await event_writer.insert_without_event(writer, partner_id, [*batch.without_event, *hidden])

@@ -148,7 +148,8 @@ async def test_deleted_learner_stays_out_of_reports_until_restored(
     assert (done["events"], done["records"], done["memberships"]) == (1, 1, 1)
     assert await records(operator, ADA) is None
     assert (await request(operator, "ada")).status_code == 404
-    await complete_content(services, operator, three={"mbox": f"mailto:{ADA}"})
+    named = {"mbox": f"mailto:{ADA}", "name": "Ada Lovelace"}
+    await complete_content(services, operator, three=named)
     assert await records(operator, ADA) is None
     await assert_rebuild_changes_nothing(services, operator)
     (deleted,) = await listed(operator, deleted="true")
@@ -156,6 +157,10 @@ async def test_deleted_learner_stays_out_of_reports_until_restored(
     assert len(await listed(operator)) == 1
     dimension = await operator.http.get(operator.url("reports/user_dim"), headers=operator.headers)
     assert len(dimension.json()["rows"]) == 1
+    assert not await services.database.readers.fetch(
+        "select name from identifier where partner_id = $1 and name is not null",
+        operator.partner_id,
+    )
     hidden = await services.database.readers.fetch(
         "select reason from statement_without_event where partner_id = $1", operator.partner_id
     )
