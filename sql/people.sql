@@ -66,14 +66,15 @@ cross join lateral (
 ) as team;
 
 -- name: list_identifier_owners
--- The persons to whom the identifiers $2 and the other spellings of their addresses belong.
+-- The persons to whom the identifiers $2 and the other spellings of their addresses belong. An
+-- identifier can be in two rows.
 select
     identifier.agent_key, identifier.person_id, person.external_id as user, identifier.imported,
     person.email, person.deleted_at is not null as deleted, identifier.identity,
     identifier.folded_key
 from (
     select * from identifier where partner_id = $1 and agent_key = any($2::bigint[])
-    union
+    union all
     select * from identifier where partner_id = $1 and folded_key = any($2::bigint[])
     offset 0
 ) as identifier
