@@ -21,6 +21,7 @@ _TO_REGROUP = resources.query("list_partners_to_regroup")
 _log = logging.getLogger("lrs.projection")
 
 _BACKOFF_SECONDS = 30.0
+_REGROUP_BACKOFF_SECONDS = 300.0
 
 
 class Projector:
@@ -37,6 +38,7 @@ class Projector:
         self._vocabulary = vocabulary
         self._batch_size = batch_size
         self._retry_at: dict[int, float] = {}
+        self._regroup_at: dict[int, float] = {}
         self._warned: set[str] = set()
 
     async def run_once(self) -> float:
@@ -72,9 +74,19 @@ class Projector:
     async def _regroup(self) -> None:
         """Regroup the learners of partners whose setting has changed, unless they are locked."""
         for row in await self._pool.fetch(_TO_REGROUP):
-            async with self._pool.acquire() as connection, connection.transaction():
-                if await partner_lock.try_acquire(connection, row["partner_id"]) is not None:
-                    await mail_case.apply_setting(connection, row["partner_id"])
+            partner_id = row["partner_id"]
+            if self._regroup_at.get(partner_id, 0.0) > time.monotonic():
+                continue
+            try:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    if await partner_lock.try_acquire(connection, partner_id) is not None:
+                        await mail_case.apply_setting(connection, partner_id)
+            except Exception:
+                # The other partners, and the statements of this one, must not wait for it.
+                _log.exception(
+                    "regrouping learners of partner %d failed; it is retried", partner_id
+                )
+                self._regroup_at[partner_id] = time.monotonic() + _REGROUP_BACKOFF_SECONDS
 
     def _is_due(self, backlog: Backlog) -> bool:
         if backlog.oldest_pending_at is None:

@@ -28,6 +28,7 @@ from tests.support.people_import import (
     refused,
     user,
 )
+from tests.support.statements import statement
 
 LOWER, MIXED, UPPER = "ada.l@example.com", "Ada.L@example.com", "ADA.L@example.com"
 
@@ -178,3 +179,18 @@ def test_address_is_looked_up_exactly_without_folding() -> None:
     assert lower is not None
     assert upper is not None
     assert not set(lower.keys) & set(upper.keys)
+
+
+async def test_failed_regrouping_does_not_stop_the_projection(
+    services: Services, operator: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("no merge")
+
+    await complete_content(services, operator, one=mbox(LOWER))
+    monkeypatch.setattr(mail_case, "apply_setting", fail)
+    await set_folding(services, operator, False)
+    sent = statement(actor=mbox(LOWER), object={"id": "http://example.com/two"})
+    assert (await operator.send(sent)).status_code == 200
+    await Projector(services.database, load_vocabulary()).run_once()
+    assert await records(operator, LOWER) == {"one", "two"}
