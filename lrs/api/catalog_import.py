@@ -17,6 +17,7 @@ from lrs.api import (
     table_parameters,
     time_limit,
 )
+from lrs.api.audited import audited
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.catalog import importer, rows
@@ -40,6 +41,7 @@ class _Import(NamedTuple):
     notes: list[str]
 
 
+@audited("content.import")
 async def post_import(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     query = table_parameters.parse(request, {}, section="Catalog")

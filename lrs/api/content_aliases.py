@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import access, content_coding, request_parsing, time_limit
+from lrs.api.audited import audited
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.errors import InvalidParameter, NotFound, UnsupportedMediaType, Violation
@@ -35,6 +36,7 @@ async def get_aliases(request: Request) -> Response:
     return json_response({**_serialize(content), "aliases": [_serialize(item) for item in aliases]})
 
 
+@audited("content.link")
 async def put_aliases(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     is_preview = _is_preview(request)
@@ -50,6 +52,7 @@ async def put_aliases(request: Request) -> Response:
     return _response(changes, is_preview=is_preview)
 
 
+@audited("content.link")
 async def post_aliases(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     is_preview = _is_preview(request)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import access, request_parsing, urls
+from lrs.api.audited import audited
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes
 from lrs.errors import NotFound
@@ -38,10 +39,12 @@ async def get_contents(request: Request) -> Response:
     return json_response({"contents": [_serialize(item) for item in items[:limit]], "more": more})
 
 
+@audited("content.delete")
 async def delete_content(request: Request) -> Response:
     return await _set_deleted(request, deleted=True)
 
 
+@audited("content.restore")
 async def restore_content(request: Request) -> Response:
     await request_parsing.read_body(request, 0)
     return await _set_deleted(request, deleted=False)

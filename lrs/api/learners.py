@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import access, request_parsing
+from lrs.api.audited import audited
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -74,6 +75,7 @@ async def get_learner(request: Request) -> Response:
     return json_response(_serialize(found))
 
 
+@audited("learner.merge")
 async def merge_learner(request: Request) -> Response:
     caller, preview = await _authorize(request)
     body = await _read(request, MergeRequest)
@@ -87,6 +89,7 @@ async def merge_learner(request: Request) -> Response:
     return _response(change, preview)
 
 
+@audited("learner.detach")
 async def detach_identifier(request: Request) -> Response:
     caller, preview = await _authorize(request)
     body = await _read(request, DetachRequest)
@@ -100,6 +103,7 @@ async def detach_identifier(request: Request) -> Response:
     return _response(change, preview)
 
 
+@audited("learner.rename")
 async def rename_learner(request: Request) -> Response:
     caller, preview = await _authorize(request)
     body = await _read(request, RenameRequest)
@@ -115,6 +119,7 @@ async def rename_learner(request: Request) -> Response:
     return _response(change, preview)
 
 
+@audited("learner.delete")
 async def delete_learner(request: Request) -> Response:
     caller, preview = await _authorize(request)
     change = await changes.delete(
@@ -126,6 +131,7 @@ async def delete_learner(request: Request) -> Response:
     return _response(change, preview)
 
 
+@audited("learner.restore")
 async def restore_learner(request: Request) -> Response:
     caller, preview = await _authorize(request)
     await request_parsing.read_body(request, 0)

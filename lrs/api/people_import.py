@@ -18,6 +18,7 @@ from lrs.api import (
     table_parameters,
     time_limit,
 )
+from lrs.api.audited import audited
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.errors import InvalidImport, TooLarge, UnsupportedMediaType
@@ -41,6 +42,7 @@ class _Import(NamedTuple):
     notes: list[str]
 
 
+@audited("people.import")
 async def post_import(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     query = table_parameters.parse(request, {"merge": query_params.boolean}, section="People")

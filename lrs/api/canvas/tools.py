@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.api import access, request_parsing
+from lrs.api.audited import audited
 from lrs.api.canvas import urls
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes, tools
@@ -51,6 +52,7 @@ async def get_tools(request: Request) -> Response:
     return json_response({"tools": [_serialize(tool) for tool in stored]})
 
 
+@audited("tool.add")
 async def post_tools(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     new_tool = await _read(request, NewTool)
@@ -66,6 +68,7 @@ async def post_tools(request: Request) -> Response:
     return _secret_response(msgspec.to_builtins(issued), 201)
 
 
+@audited("tool.rotate")
 async def rotate_tool(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     rotation = await _read(request, Rotation)
@@ -79,6 +82,7 @@ async def rotate_tool(request: Request) -> Response:
     return _secret_response(msgspec.to_builtins(issued))
 
 
+@audited("tool.revoke")
 async def delete_tool(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     request_parsing.query_parameters(request)

@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from lrs.api.services import Services
+from lrs.auth import scopes
 from lrs.store import tools as stored_tools
 from tests.api.operators.conftest import Admin
-from tests.support.partners import Partner
+from tests.support.partners import Partner, new_partner
 from tests.support.statements import statement
 
 
@@ -145,3 +146,24 @@ async def test_tool_is_added_rotated_and_revoked(
     assert stored.partner_disabled_reason == "Ended"
     assert (await owner.post(f"{tools}/quiz/revoke")).json() == {"name": "quiz"}
     assert (await owner.post(f"{tools}/quiz/revoke")).status_code == 404
+
+
+async def test_changes_by_a_credential_with_scope_admin_are_audited(
+    owner: httpx.AsyncClient, services: Services, http: httpx.AsyncClient
+) -> None:
+    partner = await new_partner(services, http, frozenset({scopes.ADMIN}))
+    tools = partner.url("tools")
+    for path, body in ((tools, {"name": "quiz"}), (f"{tools}/quiz/rotate", {}), (tools, {})):
+        await http.post(path, json=body, headers=partner.headers)
+    people = partner.url("people/imports")
+    user = [{"type": "user", "user": "emp_1"}]
+    for params in ({"preview": "true"}, {}):
+        answer = await http.post(people, json=user, params=params, headers=partner.headers)
+        assert answer.status_code == 200, answer.text
+    entries = (await owner.get("/v1/admin/audit", params={"partner": partner.name})).json()
+    assert [(entry["action"], entry["object"]) for entry in entries["entries"]] == [
+        ("people.import", "people/imports"),
+        ("tool.rotate", "tools/quiz/rotate"),
+        ("tool.add", "tools"),
+    ]
+    assert {entry["operator"] for entry in entries["entries"]} == {f"credential {partner.key}"}
