@@ -76,7 +76,7 @@ async def test_killed_projector_is_restarted(
     wait_for(lambda: measured_lag() == 0)
     watermark = await services.watermark_reader.read_watermark(partner.partner_id)
     result = await lag.report_watermark(services.database, partner.partner_id, watermark)
-    assert result == lag.ReportWatermark(watermark, 0.0)
+    assert result == lag.ReportWatermark(watermark, 0.0, 0)
     (first,) = children(server)
     first.kill()
     wait_for(lambda: [item for item in children(server) if item.pid != first.pid] != [])
