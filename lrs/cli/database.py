@@ -10,6 +10,7 @@ from lrs import bootstrap
 from lrs.admin.operators import command_operator
 from lrs.admin.views import Page
 from lrs.auth.operators import record
+from lrs.errors import LRSError, OperatorError
 from lrs.settings import Settings
 from lrs.store import audit, server_properties
 from lrs.store.postgres import Database
@@ -79,3 +80,13 @@ async def record_change(
 ) -> None:
     """Appends an audit entry for what a command has changed."""
     await record(database, command_operator(), action, subject, partner_id=partner_id, after=after)
+
+
+def find_base_url(settings: Settings) -> str:
+    """The URL of the server, for a command that needs no database but finds the URL there."""
+    if settings.public_url:
+        return settings.public_url
+    try:
+        return run_with_database(settings, lambda database: server_base_url(database, settings))
+    except (LRSError, OperatorError):
+        return settings.base_url

@@ -15,6 +15,7 @@ from lrs.cli.backup import backup, restore
 from lrs.cli.check import check
 from lrs.cli.content_items import content
 from lrs.cli.credentials import credential
+from lrs.cli.database import find_base_url
 from lrs.cli.export import export
 from lrs.cli.keys import keys
 from lrs.cli.operators import operator
@@ -96,11 +97,14 @@ def _echo_progress(line: str) -> None:
 
 
 @main.command()
-@click.option("--url", default=None, help="URL of the server.  [default: the configured base URL]")
+@click.option("--url", default=None, help="URL of the server.  [default: that of its last start]")
 @click.option("--key", required=True, help="Key of the credential.")
 @secret_file_option
 @click.option("--scope", default="", help="Limit the token to these scopes.")
-def token(url: str | None, key: str, secret_file: TextIO | None, scope: str) -> None:
+@setting_options(*DATABASE)
+def token(
+    url: str | None, key: str, secret_file: TextIO | None, scope: str, **options: Any
+) -> None:
     """Request an access token from a running server and print it.
 
     Without --secret-file and SECRET, the command prompts for the secret.
@@ -108,7 +112,7 @@ def token(url: str | None, key: str, secret_file: TextIO | None, scope: str) -> 
     secret = read_secret(secret_file)
     if secret is None:
         secret = click.prompt("Secret", hide_input=True)
-    url = (url or load_settings({}).base_url).rstrip("/")
+    url = (url or find_base_url(load_settings(options))).rstrip("/")
     form = {"grant_type": "client_credentials", "scope": scope}
     try:
         response = httpx.post(f"{url}/oauth2/token", data=form, auth=(key, secret), timeout=30)

@@ -57,7 +57,7 @@ async def search(
     """The next learners by id; an empty text finds all."""
     with translate_errors():
         if text:
-            pattern = like_pattern(text)
+            pattern = like_pattern(text.lower())
             rows = await database.readers.fetch(_SEARCH, partner_id, pattern, after, limit)
         else:
             rows = await database.readers.fetch(_PAGE, partner_id, after, limit)

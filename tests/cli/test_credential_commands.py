@@ -14,6 +14,8 @@ from click.testing import CliRunner
 
 from lrs.auth import credential_secrets, scopes
 from lrs.cli import main
+from lrs.store import server_properties
+from lrs.store.postgres import open_admin_database
 from tests.support.cli import Lrs, new_name, printed_fields, refused
 from tests.support.statements import statement
 
@@ -132,6 +134,20 @@ def test_nul_character_in_an_argument_is_refused(lrs: Lrs, name: str) -> None:
 
 
 # Tokens
+
+
+def test_token_is_requested_from_the_recorded_url(
+    lrs: Lrs, name: str, server: str, database_url: str
+) -> None:
+    async def record_url() -> None:
+        async with open_admin_database(database_url) as database:
+            await server_properties.record_base_url(database, server)
+
+    asyncio.run(record_url())
+    reported = printed_fields(lrs("credential", "add", name))
+    result = lrs("token", "--key", reported["key"], SECRET=reported["secret"], LRS_PUBLIC_URL="")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count(".") == 2
 
 
 def test_token_is_requested_from_a_running_server(lrs: Lrs, name: str, server: str) -> None:
