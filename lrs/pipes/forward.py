@@ -1,0 +1,359 @@
+"""The direction that sends statements to another LRS, a track endpoint or a webhook.
+
+The statements of the partner below the watermark are the log: a step reads the next ones after the
+cursor, sends at most one request with them, and returns the cursor behind those that are settled
+(`lrs.pipes.delivery`). A step that is repeated after a crash sends the same statements again, and
+their ids make them duplicates at the target.
+
+Statements that the target is the source of are not sent. Two LRSs that forward to each other come
+to rest: what one sends back is a duplicate there, and no new statement.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from uuid import UUID
+
+import msgspec
+
+from lrs.pipes import forward_cursor, forward_filter, forward_items, letter_limits, target
+from lrs.pipes.answers import Answer, classify
+from lrs.pipes.delivery import Backoff, Decision, next_request, settle
+from lrs.pipes.forward_cursor import ForwardCursor
+from lrs.pipes.forward_items import ForwardItem, ForwardRequest
+from lrs.pipes.http import Endpoint
+from lrs.pipes.model import Json, StepResult
+from lrs.pipes.options import ForwardFilter, ForwardOptions, Signed, decode
+from lrs.projection.vocabulary import Vocabulary
+from lrs.store import pipes as store
+from lrs.store.pipes import DeadLetter, Pipe
+from lrs.store.postgres import Database
+from lrs.store.statements import attachments
+from lrs.store.statements.log_page import LoggedStatement, LogPage, read_log
+from lrs.store.statements.lookup import StatementLoader
+from lrs.store.statements.sequence import first_after, stored_at
+from lrs.store.statements.watermark import WatermarkReader
+
+_VERSIONS_TTL_SECONDS = 600.0
+_MAX_ATTACHMENT_BYTES = 16_777_216
+"""Of a request. A statement with more is sent alone."""
+_ERRORS = frozenset({"denied", "unavailable", "slow", "error"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A step: the pipe with its options, its position and its target."""
+
+    pipe: Pipe
+    endpoint: Endpoint
+    options: ForwardOptions
+    chosen: ForwardFilter
+    cursor: ForwardCursor
+    url: str
+    versions: Sequence[str] = ()
+
+    @property
+    def is_webhook(self) -> bool:
+        return self.options.target == "webhook"
+
+
+class Forward:
+    """Forwards statements. `backoff` has the pauses after answers that settle nothing."""
+
+    def __init__(
+        self, database: Database, vocabulary: Vocabulary, *, backoff: Backoff | None = None
+    ) -> None:
+        self._database = database
+        self._vocabulary = vocabulary
+        self._backoff = backoff or Backoff()
+        self._watermarks = WatermarkReader(database)
+        self._statements = StatementLoader(database)
+        self._versions: dict[tuple[int, str, int], tuple[float, Sequence[str]]] = {}
+
+    async def step(self, pipe: Pipe, endpoint: Endpoint) -> StepResult:
+        """Sends a dead letter to be retried, or else the next statements.
+
+        Raises httpx.HTTPError and LRSError, after which nothing is settled.
+        """
+        options = decode(ForwardOptions, pipe.options)
+        is_statements = options.target == "statements"
+        work = _Work(
+            pipe,
+            endpoint,
+            options,
+            decode(ForwardFilter, pipe.filter, "filter"),
+            forward_cursor.load(pipe, options.start, datetime.now(UTC)),
+            target.statements_url(pipe.url) if is_statements else pipe.url,
+            await self._supported_versions(pipe, endpoint) if is_statements else (),
+        )
+        if letters := await store.list_letters_to_retry(self._database, pipe, 1):
+            return await self._retry(work, letters[0])
+        page = await self._read(work)
+        if page is None:
+            watermark = await self._watermarks.read_watermark(pipe.partner_id)
+            return StepResult(
+                forward_cursor.dump(work.cursor),
+                wait_seconds=options.every,
+                position_at=watermark,
+            )
+        return await self._forward(work, page)
+
+    async def _supported_versions(self, pipe: Pipe, endpoint: Endpoint) -> Sequence[str]:
+        if pipe.version != "auto":
+            return (pipe.version,)
+        key = pipe.partner_id, pipe.name, pipe.config_version
+        expires_at, versions = self._versions.get(key, (0.0, ()))
+        if time.monotonic() >= expires_at:
+            versions = await target.supported_versions(endpoint)
+            self._versions[key] = time.monotonic() + _VERSIONS_TTL_SECONDS, versions
+        return versions
+
+    async def _read(self, work: _Work) -> LogPage | None:
+        """The next page of the log; None at its end, as of the call."""
+        partner_id, after = work.pipe.partner_id, work.cursor.sequence
+        for read in (self._watermarks.cached_watermark, self._watermarks.read_watermark):
+            page = await read_log(
+                self._database,
+                partner_id,
+                forward_filter.log_filter(work.chosen),
+                after=after,
+                before=first_after(await read(partner_id)),
+                limit=work.options.batch,
+            )
+            if page.end > after:
+                return page
+        return None
+
+    async def _forward(self, work: _Work, page: LogPage) -> StepResult:
+        items = await self._items(work, page.statements)
+        unsendable = [index for index, item in enumerate(items) if item.reason]
+        if unsendable and unsendable[0] == 0:
+            return self._refuse_unsendable(work, page, items)
+        sendable = items[: unsendable[0]] if unsendable else items
+        if not sendable:
+            return self._settled(work, page, items, len(items), [])
+        batch = 1 if work.options.target == "track" else work.options.batch
+        sequences = [item.sequence for item in sendable]
+        state, count = next_request(
+            work.cursor.delivery, sequences, batch=batch, now=datetime.now(UTC)
+        )
+        work = replace(work, cursor=msgspec.structs.replace(work.cursor, delivery=state))
+        sent, answer = await self._send(work, sendable[:count])
+        decision = settle(
+            state,
+            sequences[: len(sent)],
+            answer,
+            now=datetime.now(UTC),
+            random=random.random(),  # noqa: S311 - not a secret
+            backoff=self._backoff,
+            is_webhook=work.is_webhook,
+        )
+        letters = await self._letters(work, sent, decision)
+        work = replace(work, cursor=msgspec.structs.replace(work.cursor, delivery=decision.state))
+        if not decision.settled:
+            return _unsettled(work.cursor, decision.kind, decision.delay, work.url, answer)
+        result = self._settled(work, page, items, decision.settled, letters)
+        if work.options.rate:
+            return replace(result, pause_seconds=decision.settled / work.options.rate)
+        return result
+
+    async def _items(self, work: _Work, statements: Sequence[LoggedStatement]) -> list[ForwardItem]:
+        """What is sent of the statements, or is a dead letter unsent."""
+        partner_id = work.pipe.partner_id
+        kept = await forward_filter.matching(self._database, partner_id, work.chosen, statements)
+        ids = [statement.statement_id for statement in kept]
+        returned = (
+            await store.list_ids_of_origin(self._database, partner_id, ids, work.endpoint.origin)
+            if ids
+            else set()
+        )
+        items = [self._item(work, item) for item in kept if item.statement_id not in returned]
+        return [item for item in items if item.text is not None or item.reason]
+
+    def _item(self, work: _Work, logged: LoggedStatement) -> ForwardItem:
+        if work.options.target == "track":
+            return forward_items.track_item(logged, self._vocabulary)
+        if work.options.target == "webhook":
+            return forward_items.webhook_item(logged)
+        return forward_items.statement_item(logged, work.versions, strip=work.options.strip)
+
+    async def _send(
+        self, work: _Work, items: Sequence[ForwardItem]
+    ) -> tuple[Sequence[ForwardItem], Answer]:
+        """Sends the items, or as many of them as their attachments allow; returns those."""
+        if work.options.target == "track":
+            answer = await target.send(
+                work.endpoint, work.url, forward_items.track_request(items[0])
+            )
+            # A known event is a known completion: see the vendor's table of errors.
+            return items, replace(answer, status=200) if answer.status == 409 else answer
+        if work.is_webhook:
+            answer = await target.send(work.endpoint, work.url, _webhook_request(work, items))
+            return items, replace(answer, status=400) if answer.status == 409 else answer
+        items, contents = await self._attachments(work.pipe.partner_id, items)
+        request = forward_items.statements_request(items, work.versions, contents)
+        return items, await target.send(work.endpoint, work.url, request)
+
+    async def _attachments(
+        self, partner_id: int, items: Sequence[ForwardItem]
+    ) -> tuple[Sequence[ForwardItem], dict[str, bytes]]:
+        """The first items whose attachments fit into a request, and the contents by SHA-2."""
+        hashes = list(dict.fromkeys(sha2 for item in items for sha2, _ in item.attachments))
+        if not hashes:
+            return items, {}
+        sizes = await attachments.list_sizes(self._database, partner_id, hashes)
+        fitting: dict[bytes, int] = {}
+        count = 0
+        for item in items:
+            own = {bytes.fromhex(sha2) for sha2, _ in item.attachments}
+            fitting.update({sha2: sizes[sha2] for sha2 in own if sha2 in sizes})
+            if count and sum(fitting.values()) > _MAX_ATTACHMENT_BYTES:
+                fitting = {sha2: size for sha2, size in fitting.items() if sha2 not in own}
+                break
+            count += 1
+        chunks = attachments.stream_contents(self._database, partner_id, fitting)
+        return items[:count], {sha2: content async for sha2, content in chunks}
+
+    async def _letters(
+        self, work: _Work, sent: Sequence[ForwardItem], decision: Decision
+    ) -> list[DeadLetter]:
+        letters = [_letter(work, sent[item.index], item.answer) for item in decision.refused]
+        for conflict in decision.conflicts:
+            item = sent[conflict.index]
+            if not await target.has_equal_statement(
+                work.endpoint, work.url, item.statement_id, item.text or b""
+            ):
+                letters.append(_letter(work, item, conflict.answer))
+        return letters
+
+    def _refuse_unsendable(
+        self, work: _Work, page: LogPage, items: Sequence[ForwardItem]
+    ) -> StepResult:
+        """The first statements, which the target cannot take, as dead letters."""
+        count = next((index for index, item in enumerate(items) if not item.reason), len(items))
+        letters = [
+            DeadLetter(UUID(item.statement_id), item.reason, work.url) for item in items[:count]
+        ]
+        return self._settled(work, page, items, count, letters)
+
+    def _settled(
+        self,
+        work: _Work,
+        page: LogPage,
+        items: Sequence[ForwardItem],
+        settled: int,
+        letters: Sequence[DeadLetter],
+    ) -> StepResult:
+        """The first `settled` items are delivered, but for the dead letters among them."""
+        end = page.end if settled == len(items) else items[settled - 1].sequence
+        passed = sum(statement.sequence <= end for statement in page.statements)
+        counts = letter_limits.add(work.cursor.letters, settled, len(letters))
+        reason = letter_limits.pause_reason(counts) if letters else None
+        cursor = msgspec.structs.replace(work.cursor, sequence=end, letters=counts)
+        return StepResult(
+            forward_cursor.dump(cursor),
+            Counter(
+                delivered=settled - len(letters),
+                dead_letter=len(letters),
+                skipped=passed - settled,
+            ),
+            position_at=stored_at(end),
+            letters=letters,
+            error=reason,
+            pauses=reason is not None,
+        )
+
+    async def _retry(self, work: _Work, letter: DeadLetter) -> StepResult:
+        """Sends one dead letter alone. An answer that concerns it settles it."""
+        item = await self._letter_item(work, letter)
+        if item.text is None:
+            refused = replace(letter, reason=item.reason or "The statement is not for the target.")
+            return StepResult(forward_cursor.dump(work.cursor), letters=[refused])
+        (item,), answer = await self._send(work, [item])
+        kind = classify(answer, is_webhook=work.is_webhook)
+        delivery = work.cursor.delivery
+        if kind in ("denied", "throttled", "unavailable", "slow"):
+            failures = delivery.failures + 1
+            delay = (
+                self._backoff.denied
+                if kind == "denied"
+                else self._backoff.jitter(
+                    failures,
+                    random.random(),  # noqa: S311 - not a secret
+                )
+            )
+            state = msgspec.structs.replace(delivery, failures=failures)
+            cursor = msgspec.structs.replace(work.cursor, delivery=state)
+            return _unsettled(cursor, kind, delay, work.url, answer)
+        state = msgspec.structs.replace(delivery, failures=0)
+        position = forward_cursor.dump(msgspec.structs.replace(work.cursor, delivery=state))
+        is_delivered = kind == "accepted" or (
+            kind == "conflict"
+            and await target.has_equal_statement(
+                work.endpoint, work.url, item.statement_id, item.text or b""
+            )
+        )
+        if is_delivered:
+            return StepResult(position, {"delivered": 1}, delivered=[letter.statement_id])
+        return StepResult(position, letters=[_letter(work, item, answer)])
+
+    async def _letter_item(self, work: _Work, letter: DeadLetter) -> ForwardItem:
+        """What is sent of a dead letter: the request of an operator, or else as at first."""
+        statement_id = str(letter.statement_id)
+        stored = await self._statements.load(work.pipe.partner_id, statement_id)
+        if stored is None:
+            return ForwardItem(0, statement_id, None, reason="The statement is not stored.")
+        text = letter.request if letter.request is not None else stored.payload.decode()
+        if letter.request is not None and work.options.target != "statements":
+            return ForwardItem(0, statement_id, text.encode(), is_changed=True)
+        return self._item(work, LoggedStatement(0, statement_id, stored.organization, text))
+
+
+def _webhook_request(work: _Work, items: Sequence[ForwardItem]) -> ForwardRequest:
+    credentials = work.endpoint.credentials
+    secret = credentials.secret if isinstance(credentials, Signed) else None
+    pipe = f"{work.pipe.partner}/{work.pipe.name}"
+    return forward_items.webhook_request(items, secret, pipe, int(time.time()))
+
+
+def _letter(work: _Work, item: ForwardItem, answer: Answer) -> DeadLetter:
+    return DeadLetter(
+        UUID(item.statement_id),
+        _reason(answer),
+        work.url,
+        answer.status,
+        (item.text or b"").decode() if item.is_changed else None,
+        answer.excerpt,
+    )
+
+
+def _unsettled(
+    cursor: ForwardCursor, kind: str, delay: float, url: str, answer: Answer
+) -> StepResult:
+    """The result of a request that settles nothing: halves are sent at once, others wait."""
+    position: Json = forward_cursor.dump(cursor)
+    if not delay and kind not in _ERRORS:
+        return StepResult(position)
+    error = f"{url}: {_reason(answer)}" if kind in _ERRORS else None
+    return StepResult(position, wait_seconds=delay, error=error)
+
+
+def _reason(answer: Answer) -> str:
+    """The answer as one sentence."""
+    if answer.status is None:
+        return f"The target does not answer ({answer.excerpt})."
+    if answer.status == 409:
+        return "The target has another statement with this id."
+    if 200 <= answer.status < 300:
+        return f"The target answers {answer.status} with a web page."
+    try:
+        phrase = f" {HTTPStatus(answer.status).phrase}"
+    except ValueError:
+        phrase = ""
+    return f"The target answers {answer.status}{phrase}."

@@ -1,0 +1,64 @@
+"""The position of a forwarding pipe, which is kept as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from lrs.errors import InvalidParameter
+from lrs.pipes.delivery import DeliveryState
+from lrs.pipes.letter_limits import LetterCounts
+from lrs.store.pipes import Pipe
+from lrs.store.statements.sequence import first_after, first_at
+from lrs.xapi.timestamps import parse_timestamp
+
+
+class ForwardCursor(msgspec.Struct, frozen=True):
+    """Statements up to `sequence` are settled. `start` is the option that it began with.
+
+    `config_version` is that of the pipe when its dead letters were first counted.
+    """
+
+    sequence: int
+    start: str
+    config_version: int
+    delivery: DeliveryState = DeliveryState()
+    letters: LetterCounts = LetterCounts()
+
+
+def load(pipe: Pipe, start: str, now: datetime) -> ForwardCursor:
+    """The position of a pipe. Another `start` moves it there. Raises InvalidParameter.
+
+    After a change or a start by an operator, dead letters are counted anew.
+    """
+    if not pipe.cursor:
+        return ForwardCursor(_first(start, pipe.created_at), start, pipe.config_version)
+    cursor = msgspec.convert(pipe.cursor, ForwardCursor)
+    if cursor.start != start:
+        return ForwardCursor(_first(start, now), start, pipe.config_version)
+    if cursor.config_version != pipe.config_version:
+        return msgspec.structs.replace(
+            cursor, config_version=pipe.config_version, letters=LetterCounts()
+        )
+    return cursor
+
+
+def dump(cursor: ForwardCursor) -> dict[str, Any]:
+    encoded: dict[str, Any] = msgspec.to_builtins(cursor)
+    return encoded
+
+
+def _first(start: str, now: datetime) -> int:
+    """The sequence before the first statement: `now`, `beginning`, or one stored at a time."""
+    if start == "beginning":
+        return 0
+    if start == "now":
+        return first_after(now) - 1
+    try:
+        return max(0, first_at(parse_timestamp(start)) - 1)
+    except ValueError:
+        raise InvalidParameter(
+            f"from: expected `now`, `beginning` or a timestamp, found {start[:80]!r}."
+        ) from None

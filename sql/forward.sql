@@ -1,0 +1,71 @@
+-- The log of statements, which pipes forward.
+
+-- name: read_statement_log
+-- The statements of a partner after the sequence $2 and before $3, in order, voided or not: at most
+-- $4 are examined and $9 returned, with $10 bytes, but at least one. Filters are index keys with the
+-- salt of the partner, or null: verbs $6, objects $7, and keys of index entries for activities $8 and
+-- registrations $11. A statement has an entry of another one's verb or activity if it refers to it.
+-- The first row is without a statement; its sequence is the last one examined.
+with examined as materialized (
+    select sequence, statement_id, verb_key, object_key, organization
+    from statement
+    where partner_id = $1 and sequence > $2 and sequence < $3
+    order by sequence
+    limit $4
+),
+matching as materialized (
+    select sequence
+    from examined
+    where ($5::text[] is null or organization = any($5))
+        and (
+            $6::bigint[] is null
+            or verb_key = any($6)
+            or exists (
+                select from index_entry
+                where partner_id = $1 and key = any($6)
+                    and index_entry.sequence = examined.sequence
+            )
+        )
+        and (
+            $7::bigint[] is null
+            or object_key = any($7)
+            or exists (
+                select from index_entry
+                where partner_id = $1 and key = any($8::bigint[])
+                    and index_entry.sequence = examined.sequence
+            )
+        )
+        and (
+            $11::bigint[] is null
+            or exists (
+                select from index_entry
+                where partner_id = $1 and key = any($11)
+                    and index_entry.sequence = examined.sequence
+            )
+        )
+    order by sequence
+    limit $9
+),
+sized as (
+    select
+        logged.*,
+        sum(octet_length(logged.payload)) over (order by logged.sequence)
+            - octet_length(logged.payload) as bytes_before
+    from matching
+    cross join lateral (
+        select sequence, statement_id, organization, payload
+        from statement
+        where partner_id = $1 and sequence between matching.sequence and matching.sequence
+        order by sequence
+        offset 0
+    ) as logged
+)
+select max(sequence) as sequence, null as statement_id, null as organization, null as payload
+from examined
+union all
+(
+    select sequence, statement_id::text, organization, payload
+    from sized
+    where bytes_before < $10
+    order by sequence
+);

@@ -1,0 +1,73 @@
+"""Statements to forward, and forwarding pipes of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lrs.api.services import Services
+from lrs.pipes.delivery import Backoff
+from lrs.pipes.engine import Engine
+from lrs.pipes.forward import Forward
+from lrs.projection.vocabulary import load_vocabulary
+from lrs.store import pipes as store
+from lrs.store.pipes import DeadLetter, Pipe
+from tests.support import pipes
+from tests.support.partners import Partner
+from tests.support.statements import new_id, statement
+
+SHORT = Backoff(base=0.001, maximum=0.01, denied=0.01)
+
+
+async def store_statements(partner: Partner, statements: Sequence[dict[str, Any]]) -> None:
+    """Stores them in batches of 100."""
+    for start in range(0, len(statements), 100):
+        answer = await partner.http.post(
+            partner.url("statements"),
+            json=statements[start : start + 100],
+            headers=partner.headers,
+        )
+        assert answer.status_code == 200, answer.text
+
+
+async def store_many(partner: Partner, count: int, **members: Any) -> list[str]:
+    """Stores small statements; returns their ids."""
+    ids = [new_id() for _ in range(count)]
+    await store_statements(partner, [statement(id=item, **members) for item in ids])
+    return ids
+
+
+def forwarding(services: Services, backoff: Backoff = SHORT) -> Engine:
+    direction = Forward(services.database, load_vocabulary(), backoff=backoff)
+    return pipes.engine(services.database, {"forward": direction})
+
+
+async def add_pipe(services: Services, partner: Partner, url: str, **values: Any) -> Pipe:
+    """A started pipe that forwards all statements."""
+    return await pipes.add_pipe(
+        services.database,
+        partner.partner_id,
+        direction="forward",
+        url=url,
+        **{"start": "beginning", **values},
+    )
+
+
+async def run_until_settled(engine: Engine, pipe: Pipe, slices: int = 60) -> Pipe:
+    """Runs the pipe until it waits for new statements, or is paused."""
+    for _ in range(slices):
+        pipe = await pipes.run_until_waiting(engine, pipe)
+        if pipe.state == "paused" or (pipe.state == "waiting" and not has_work(pipe)):
+            return pipe
+    raise AssertionError(f"{pipe.state}: {pipe.last_error}")
+
+
+def has_work(pipe: Pipe) -> bool:
+    """Whether the last request settled nothing, so that its statements are sent again."""
+    return bool(pipe.cursor["delivery"]["failures"])
+
+
+async def letters(services: Services, pipe: Pipe) -> dict[str, DeadLetter]:
+    """The dead letters of a pipe by statement id."""
+    found = await store.list_letters(services.database, pipe.partner_id, pipe.name, limit=2_000)
+    return {str(letter.statement_id): letter for letter in found}
