@@ -45,6 +45,10 @@ def config_options(command: Command) -> Command:
             "--as", "target", type=click.Choice(("statements", "track", "webhook")),
             help="Form in which statements are forwarded.  [statements]",
         ),
+        click.option(
+            "--webhook", "target", flag_value="webhook",
+            help="The same as --as webhook: signed JSON arrays.",
+        ),
     )  # fmt: skip
     for decorate in reversed(decorators):
         command = decorate(command)

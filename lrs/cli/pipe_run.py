@@ -53,10 +53,10 @@ async def _run(
     settings: Settings, partner_name: str, name: str, until_idle: bool, dsn: str
 ) -> Pipe:
     settings = msgspec.structs.replace(settings, database_url=dsn)
-    progress = Progress()
+    progress, vocabulary = Progress(), bootstrap.load_configured_vocabulary(settings)
     async with (
         bootstrap.open_verified_database(dsn) as database,
-        open_engine(settings, on_step=progress.show) as engine,
+        open_engine(settings, vocabulary, on_step=progress.show) as engine,
     ):
         pipe = await use_cases.get_pipe(database, command_operator(), partner_name, name)
         if pipe.state in ("paused", "done"):

@@ -6,4 +6,6 @@ address_rules   which addresses a pipe may connect to
 http            the client: authentication, pinned origin, limits
 engine          leases, steps, backoff, runs; one process of each server
 pull            the direction that reads from a source
+forward         the direction that sends to a target: position, filter, items, sender
+delivery        which statements a request has, and what follows from its answer: pure
 """

@@ -15,52 +15,33 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from uuid import UUID
 
 import msgspec
 
-from lrs.pipes import forward_cursor, forward_filter, forward_items, letter_limits, target
+from lrs.pipes import forward_cursor, forward_filter, letter_limits, target
 from lrs.pipes.answers import Answer, classify
 from lrs.pipes.delivery import Backoff, Decision, next_request, settle
 from lrs.pipes.forward_cursor import ForwardCursor
-from lrs.pipes.forward_items import ForwardItem, ForwardRequest
+from lrs.pipes.forward_items import ForwardItem
+from lrs.pipes.forward_sender import Sender, Work
 from lrs.pipes.http import Endpoint
 from lrs.pipes.model import Json, StepResult
-from lrs.pipes.options import ForwardFilter, ForwardOptions, Signed, decode
+from lrs.pipes.options import ForwardFilter, ForwardOptions, decode
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store import pipes as store
 from lrs.store.pipes import DeadLetter, Pipe
 from lrs.store.postgres import Database
-from lrs.store.statements import attachments
 from lrs.store.statements.log_page import LoggedStatement, LogPage, read_log
 from lrs.store.statements.lookup import StatementLoader
 from lrs.store.statements.sequence import first_after, stored_at
 from lrs.store.statements.watermark import WatermarkReader
 
 _VERSIONS_TTL_SECONDS = 600.0
-_MAX_ATTACHMENT_BYTES = 16_777_216
-"""Of a request. A statement with more is sent alone."""
 _ERRORS = frozenset({"denied", "unavailable", "slow", "error"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A step: the pipe with its options, its position and its target."""
-
-    pipe: Pipe
-    endpoint: Endpoint
-    options: ForwardOptions
-    chosen: ForwardFilter
-    cursor: ForwardCursor
-    url: str
-    versions: Sequence[str] = ()
-
-    @property
-    def is_webhook(self) -> bool:
-        return self.options.target == "webhook"
 
 
 class Forward:
@@ -70,10 +51,10 @@ class Forward:
         self, database: Database, vocabulary: Vocabulary, *, backoff: Backoff | None = None
     ) -> None:
         self._database = database
-        self._vocabulary = vocabulary
         self._backoff = backoff or Backoff()
         self._watermarks = WatermarkReader(database)
         self._statements = StatementLoader(database)
+        self._sender = Sender(database, vocabulary)
         self._versions: dict[tuple[int, str, int], tuple[float, Sequence[str]]] = {}
 
     async def step(self, pipe: Pipe, endpoint: Endpoint) -> StepResult:
@@ -83,7 +64,7 @@ class Forward:
         """
         options = decode(ForwardOptions, pipe.options)
         is_statements = options.target == "statements"
-        work = _Work(
+        work = Work(
             pipe,
             endpoint,
             options,
@@ -114,7 +95,7 @@ class Forward:
             self._versions[key] = time.monotonic() + _VERSIONS_TTL_SECONDS, versions
         return versions
 
-    async def _read(self, work: _Work) -> LogPage | None:
+    async def _read(self, work: Work) -> LogPage | None:
         """The next page of the log; None at its end, as of the call."""
         partner_id, after = work.pipe.partner_id, work.cursor.sequence
         for read in (self._watermarks.cached_watermark, self._watermarks.read_watermark):
@@ -130,7 +111,7 @@ class Forward:
                 return page
         return None
 
-    async def _forward(self, work: _Work, page: LogPage) -> StepResult:
+    async def _forward(self, work: Work, page: LogPage) -> StepResult:
         items = await self._items(work, page.statements)
         unsendable = [index for index, item in enumerate(items) if item.reason]
         if unsendable and unsendable[0] == 0:
@@ -144,7 +125,7 @@ class Forward:
             work.cursor.delivery, sequences, batch=batch, now=datetime.now(UTC)
         )
         work = replace(work, cursor=msgspec.structs.replace(work.cursor, delivery=state))
-        sent, answer = await self._send(work, sendable[:count])
+        sent, answer = await self._sender.send(work, sendable[:count])
         decision = settle(
             state,
             sequences[: len(sent)],
@@ -163,7 +144,7 @@ class Forward:
             return replace(result, pause_seconds=decision.settled / work.options.rate)
         return result
 
-    async def _items(self, work: _Work, statements: Sequence[LoggedStatement]) -> list[ForwardItem]:
+    async def _items(self, work: Work, statements: Sequence[LoggedStatement]) -> list[ForwardItem]:
         """What is sent of the statements, or is a dead letter unsent."""
         partner_id = work.pipe.partner_id
         kept = await forward_filter.matching(self._database, partner_id, work.chosen, statements)
@@ -173,55 +154,13 @@ class Forward:
             if ids
             else set()
         )
-        items = [self._item(work, item) for item in kept if item.statement_id not in returned]
+        items = [
+            self._sender.item(work, item) for item in kept if item.statement_id not in returned
+        ]
         return [item for item in items if item.text is not None or item.reason]
 
-    def _item(self, work: _Work, logged: LoggedStatement) -> ForwardItem:
-        if work.options.target == "track":
-            return forward_items.track_item(logged, self._vocabulary)
-        if work.options.target == "webhook":
-            return forward_items.webhook_item(logged)
-        return forward_items.statement_item(logged, work.versions, strip=work.options.strip)
-
-    async def _send(
-        self, work: _Work, items: Sequence[ForwardItem]
-    ) -> tuple[Sequence[ForwardItem], Answer]:
-        """Sends the items, or as many of them as their attachments allow; returns those."""
-        if work.options.target == "track":
-            answer = await target.send(
-                work.endpoint, work.url, forward_items.track_request(items[0])
-            )
-            # A known event is a known completion: see the vendor's table of errors.
-            return items, replace(answer, status=200) if answer.status == 409 else answer
-        if work.is_webhook:
-            answer = await target.send(work.endpoint, work.url, _webhook_request(work, items))
-            return items, replace(answer, status=400) if answer.status == 409 else answer
-        items, contents = await self._attachments(work.pipe.partner_id, items)
-        request = forward_items.statements_request(items, work.versions, contents)
-        return items, await target.send(work.endpoint, work.url, request)
-
-    async def _attachments(
-        self, partner_id: int, items: Sequence[ForwardItem]
-    ) -> tuple[Sequence[ForwardItem], dict[str, bytes]]:
-        """The first items whose attachments fit into a request, and the contents by SHA-2."""
-        hashes = list(dict.fromkeys(sha2 for item in items for sha2, _ in item.attachments))
-        if not hashes:
-            return items, {}
-        sizes = await attachments.list_sizes(self._database, partner_id, hashes)
-        fitting: dict[bytes, int] = {}
-        count = 0
-        for item in items:
-            own = {bytes.fromhex(sha2) for sha2, _ in item.attachments}
-            fitting.update({sha2: sizes[sha2] for sha2 in own if sha2 in sizes})
-            if count and sum(fitting.values()) > _MAX_ATTACHMENT_BYTES:
-                fitting = {sha2: size for sha2, size in fitting.items() if sha2 not in own}
-                break
-            count += 1
-        chunks = attachments.stream_contents(self._database, partner_id, fitting)
-        return items[:count], {sha2: content async for sha2, content in chunks}
-
     async def _letters(
-        self, work: _Work, sent: Sequence[ForwardItem], decision: Decision
+        self, work: Work, sent: Sequence[ForwardItem], decision: Decision
     ) -> list[DeadLetter]:
         letters = [_letter(work, sent[item.index], item.answer) for item in decision.refused]
         for conflict in decision.conflicts:
@@ -233,7 +172,7 @@ class Forward:
         return letters
 
     def _refuse_unsendable(
-        self, work: _Work, page: LogPage, items: Sequence[ForwardItem]
+        self, work: Work, page: LogPage, items: Sequence[ForwardItem]
     ) -> StepResult:
         """The first statements, which the target cannot take, as dead letters."""
         count = next((index for index, item in enumerate(items) if not item.reason), len(items))
@@ -244,7 +183,7 @@ class Forward:
 
     def _settled(
         self,
-        work: _Work,
+        work: Work,
         page: LogPage,
         items: Sequence[ForwardItem],
         settled: int,
@@ -269,13 +208,13 @@ class Forward:
             pauses=reason is not None,
         )
 
-    async def _retry(self, work: _Work, letter: DeadLetter) -> StepResult:
+    async def _retry(self, work: Work, letter: DeadLetter) -> StepResult:
         """Sends one dead letter alone. An answer that concerns it settles it."""
         item = await self._letter_item(work, letter)
         if item.text is None:
             refused = replace(letter, reason=item.reason or "The statement is not for the target.")
             return StepResult(forward_cursor.dump(work.cursor), letters=[refused])
-        (item,), answer = await self._send(work, [item])
+        (item,), answer = await self._sender.send(work, [item])
         kind = classify(answer, is_webhook=work.is_webhook)
         delivery = work.cursor.delivery
         if kind in ("denied", "throttled", "unavailable", "slow"):
@@ -303,7 +242,7 @@ class Forward:
             return StepResult(position, {"delivered": 1}, delivered=[letter.statement_id])
         return StepResult(position, letters=[_letter(work, item, answer)])
 
-    async def _letter_item(self, work: _Work, letter: DeadLetter) -> ForwardItem:
+    async def _letter_item(self, work: Work, letter: DeadLetter) -> ForwardItem:
         """What is sent of a dead letter: the request of an operator, or else as at first."""
         statement_id = str(letter.statement_id)
         stored = await self._statements.load(work.pipe.partner_id, statement_id)
@@ -312,17 +251,10 @@ class Forward:
         text = letter.request if letter.request is not None else stored.payload.decode()
         if letter.request is not None and work.options.target != "statements":
             return ForwardItem(0, statement_id, text.encode(), is_changed=True)
-        return self._item(work, LoggedStatement(0, statement_id, stored.organization, text))
+        return self._sender.item(work, LoggedStatement(0, statement_id, stored.organization, text))
 
 
-def _webhook_request(work: _Work, items: Sequence[ForwardItem]) -> ForwardRequest:
-    credentials = work.endpoint.credentials
-    secret = credentials.secret if isinstance(credentials, Signed) else None
-    pipe = f"{work.pipe.partner}/{work.pipe.name}"
-    return forward_items.webhook_request(items, secret, pipe, int(time.time()))
-
-
-def _letter(work: _Work, item: ForwardItem, answer: Answer) -> DeadLetter:
+def _letter(work: Work, item: ForwardItem, answer: Answer) -> DeadLetter:
     return DeadLetter(
         UUID(item.statement_id),
         _reason(answer),

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from lrs.auth.secret_box import SecretBox
 from lrs.pipes.address_rules import AddressRules
 from lrs.pipes.engine import Engine, EngineTimes
+from lrs.pipes.forward import Forward
 from lrs.pipes.model import Direction
+from lrs.projection.vocabulary import Vocabulary
 from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.pipes import Pipe
@@ -21,11 +23,12 @@ _READERS = 4
 @asynccontextmanager
 async def open_engine(
     settings: Settings,
+    vocabulary: Vocabulary,
     *,
     times: EngineTimes | None = None,
     on_step: Callable[[Pipe], None] = lambda _: None,
 ) -> AsyncIterator[Engine]:
-    """The engine with its own pools and pipeline.
+    """The engine with its own pools and pipeline. `vocabulary` decides what is a track event.
 
     Raises Unavailable if the database is not reachable or has another schema version.
     """
@@ -38,7 +41,7 @@ async def open_engine(
         ) as database,
     ):
         await migrations.verify(database.readers)
-        directions: dict[str, Direction] = {}
+        directions: dict[str, Direction] = {"forward": Forward(database, vocabulary)}
         secret_box = SecretBox(settings.secret_key, settings.accepted_secret_key)
         rules = AddressRules(settings.pipe_networks)
         yield Engine(database, secret_box, rules, directions, times=times, on_step=on_step)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from lrs.api.services import Services
+from lrs.pipes import forward_cursor
+from lrs.pipes.letter_limits import LetterCounts
 from lrs.store import pipes as store
 from lrs.xapi.index_keys import VOIDED
 from tests.support.forward_target import Reply, Request, serving
@@ -145,21 +149,31 @@ async def test_retried_dead_letters_are_delivered_or_refused_again(
     assert not any(letter.retry for letter in dead.values())
 
 
-@pytest.mark.slow
 async def test_many_dead_letters_pause_the_pipe_until_it_is_started(
     services: Services, partner: Partner
 ) -> None:
-    await store_many(partner, 505)
+    first, _ = await store_many(partner, 2)
     async with serving(lambda request: Reply(400)) as target:
         pipe = await add_pipe(services, partner, target.url)
+        cursor = forward_cursor.load(pipe, "beginning", datetime.now(UTC))
+        almost = msgspec.structs.replace(cursor, letters=LetterCounts(1_000))
+        await store.set_cursor(
+            services.database, pipe.partner_id, pipe.name, forward_cursor.dump(almost)
+        )
+        await services.database.writers.execute(
+            "update pipe set config_version = $2 where partner_id = $1",
+            pipe.partner_id,
+            pipe.config_version,
+        )
         engine = forwarding(services)
         pipe = await run_until_settled(engine, pipe)
         assert pipe.state == "paused"
-        assert "5 %" in str(pipe.last_error)
-        assert len(await letters(services, pipe)) == 501
+        assert "1,000" in str(pipe.last_error)
+        assert list(await letters(services, pipe)) == [first]
         await store.set_state(services.database, pipe.partner_id, pipe.name, "running")
         pipe = await run_until_settled(engine, pipe)
         assert pipe.state == "waiting"
+        assert len(await letters(services, pipe)) == 2
 
 
 async def test_voided_statements_and_voids_are_forwarded(

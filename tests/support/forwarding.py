@@ -49,7 +49,7 @@ async def add_pipe(services: Services, partner: Partner, url: str, **values: Any
         partner.partner_id,
         direction="forward",
         url=url,
-        **{"start": "beginning", **values},
+        **{"start": "beginning", "version": "auto", **values},
     )
 
 

@@ -27,6 +27,7 @@ async def add_pipe(
     direction: str = "pull",
     url: str = "http://127.0.0.1:9/xapi",
     credentials: Credentials | None = None,
+    version: str = "1.0.3",
     filter: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the column
     **chosen: Any,
 ) -> Pipe:
@@ -38,7 +39,7 @@ async def add_pipe(
         direction=direction,
         url=url,
         credentials_jwe=SECRETS.encrypt(options.encode_credentials(credentials or NoCredentials())),
-        version="1.0.3",
+        version=version,
         filter=dict(filter or {}),
         options=chosen,
     )
