@@ -1,11 +1,13 @@
 -- The log of statements, which pipes forward.
 
 -- name: read_statement_log
--- The statements of a partner after the sequence $2 and before $3, in order, voided or not: at most
--- $4 are examined and $9 returned, with $10 bytes, but at least one. Filters are index keys with the
--- salt of the partner, or null: verbs $6, objects $7, and keys of index entries for activities $8 and
--- registrations $11. A statement has an entry of another one's verb or activity if it refers to it.
--- The first row is without a statement; its sequence is the last one examined.
+-- The statements of a partner after the sequence $2 and before $3, in order, voided or not: at
+-- most $4 are examined and $9 returned, with $10 bytes, but at least one.
+--
+-- Filters are null, or organizations $5, or index keys with the salt of the partner: verbs $6,
+-- objects $7, and keys of index entries for activities $8 and registrations $11. A statement that
+-- refers to another one has entries of its verb and activity. The first row has no statement; its
+-- sequence is the last one examined.
 with examined as materialized (
     select sequence, statement_id, verb_key, object_key, organization
     from statement

@@ -29,6 +29,7 @@ from lrs.cli.options import (
 from lrs.cli.output import echo
 from lrs.cli.partners import partner
 from lrs.cli.people import people
+from lrs.cli.pipes import pipe
 from lrs.cli.refusals import attempts, refusals
 from lrs.cli.reports import reports
 from lrs.cli.tools import tool
@@ -66,7 +67,7 @@ def main() -> None:
 
 _COMMANDS = (
     operator, partner, credential, tool, people, content, reports, export, keys, refusals, attempts,
-    backup, restore, check, audit,
+    backup, restore, check, audit, pipe,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

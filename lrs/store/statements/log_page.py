@@ -69,7 +69,7 @@ async def read_log(
     activities = [index_keys.activity_key(activity) for activity in log_filter.activities]
     salt = key_salt(partner_id)
     with translate_errors():
-        examined, *rows = await database.readers.fetch(
+        examined, *rows = await database.lists.fetch(
             _READ,
             partner_id,
             after,
