@@ -24,7 +24,12 @@ Group = Literal["week", "course", "team", "organization"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 MAX_ROWS = 26
 
-_SUMMARIES = {group: resources.query(f"summarize_learning_by_{group}") for group in GROUPS}
+_SUMMARIES: dict[Group, str] = {
+    "week": resources.query("summarize_learning_by_week"),
+    "course": resources.query("summarize_learning_by_course"),
+    "team": resources.query("summarize_learning_by_team"),
+    "organization": resources.query("summarize_learning_by_organization"),
+}
 _REFERENCES = resources.query("list_references_to_statement")
 
 
