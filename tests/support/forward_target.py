@@ -64,6 +64,12 @@ class Target:
     reads: list[Request] = field(default_factory=list)
     open_requests: int = 0
     most_open_requests: int = 0
+    posted: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def wait_for_posts(self, count: int) -> None:
+        """Until it has received so many requests."""
+        async with self.posted:
+            await self.posted.wait_for(lambda: len(self.posts) >= count)
 
     def reply(self, request: Request) -> Reply:
         if request.path.endswith("/about"):
@@ -97,6 +103,8 @@ async def serving(script: Script = lambda request: None) -> AsyncIterator[Target
                 target.most_open_requests = max(target.most_open_requests, target.open_requests)
                 reply = target.reply(request)
                 target.open_requests -= 1
+                async with target.posted:
+                    target.posted.notify_all()
                 if reply.status is None:
                     writer.transport.abort()
                     return
