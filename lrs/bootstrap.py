@@ -6,7 +6,7 @@ import os
 import secrets as random
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,13 @@ def database_url(
     else:
         options = embedded_postgres.Supervision(**supervision)  # type: ignore[arg-type]
         archive = settings.wal_archive_directory
-        with embedded_postgres.running(
-            directory, settings.reports_address, options, Path(archive) if archive else None
-        ) as dsn:
+        is_command = not supervision
+        with (
+            embedded_postgres.stopped_with_this_process(directory) if is_command else nullcontext(),
+            embedded_postgres.running(
+                directory, settings.reports_address, options, Path(archive) if archive else None
+            ) as dsn,
+        ):
             yield dsn
 
 

@@ -36,6 +36,7 @@ from lrs.embedded_postgres.cluster import (
     write_configuration,
 )
 from lrs.embedded_postgres.errors import EmbeddedPostgresError, disk_full
+from lrs.embedded_postgres.orphans import stopped_with_this_process
 from lrs.embedded_postgres.process import (
     PostgresProgram,
     find_running,
@@ -47,7 +48,13 @@ from lrs.embedded_postgres.programs import find_programs
 from lrs.embedded_postgres.supervisor import Supervision, running_process
 from lrs.embedded_postgres.wal_archive import archive_settings
 
-__all__ = ["EmbeddedPostgresError", "Supervision", "find_dsn", "running"]
+__all__ = [
+    "EmbeddedPostgresError",
+    "Supervision",
+    "find_dsn",
+    "running",
+    "stopped_with_this_process",
+]
 
 DEFAULT_PORT = "5432"  # names the socket only, unless there is a reports address
 
