@@ -92,7 +92,7 @@ group by 1, 2, 3, 4;
 update intake_position set position = $2 where partner_id = $1;
 
 -- name: list_authorities
--- What the accounts of a partner's authorities are built from: keys of credentials, and tools.
+-- What the accounts of a partner's authorities are built from: keys of credentials, tools, pipes.
 select partner.home_page, credential.key as name, false as is_tool
 from partner
 join credential using (partner_id)
@@ -101,6 +101,11 @@ union all
 select partner.home_page, tool.name, true
 from partner
 join tool using (partner_id)
+where partner_id = $1
+union all
+select partner.home_page, 'pipe ' || pipe.name, false
+from partner
+join pipe using (partner_id)
 where partner_id = $1;
 
 -- name: delete_old_intake_counts

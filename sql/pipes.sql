@@ -75,9 +75,10 @@ returning name;
 
 -- name: commit_pipe_step
 -- Moves the cursor and adds counts, if the lease ($3) is still held. A pipe that was paused
--- meanwhile stays paused. `$11` is the number of seconds until the next try.
+-- meanwhile stays paused, and a cursor that an operator changed meanwhile ($12) stays as it is.
+-- `$11` is the number of seconds until the next try.
 update pipe
-set cursor = $4::text::jsonb,
+set cursor = case when cursor_version = $12 then $4::text::jsonb else cursor end,
     state = case when pipe.state = 'paused' then pipe.state else $5 end,
     last_error = $6,
     failures = $7,
@@ -121,10 +122,12 @@ update pipe set lease = null, lease_until = null
 where partner_id = $1 and name = $2 and lease = $3;
 
 -- name: set_pipe_config
--- Changes what operators configure.
+-- Changes what operators configure; a cursor ($8) that is not null replaces that of the pipe.
 update pipe
 set url = $3, credentials_jwe = $4, version = $5, filter = $6::text::jsonb,
-    options = $7::text::jsonb, config_version = config_version + 1, next_try_at = now()
+    options = $7::text::jsonb, cursor = coalesce($8::text::jsonb, cursor),
+    cursor_version = cursor_version + ($8::text is not null)::integer,
+    config_version = config_version + 1, next_try_at = now()
 where partner_id = $1 and name = $2
 returning name;
 
@@ -224,11 +227,24 @@ select count(*) from dead_letter where partner_id = $1 and pipe = $2;
 
 -- name: insert_statement_origins
 -- What the source of a pipe says of statements that it has.
-insert into statement_origin (partner_id, pipe, origin, statement_id, stored, authority)
-select $1, $2, $3, item.statement_id, item.stored, item.authority::jsonb
-from unnest($4::uuid[], $5::timestamptz[], $6::text[]) as item (statement_id, stored, authority)
+insert into statement_origin (
+    partner_id, pipe, origin, statement_id, stored, authority, refused
+)
+select $1, $2, $3, item.statement_id, item.stored, item.authority::jsonb, item.refused
+from unnest($4::uuid[], $5::timestamptz[], $6::text[], $7::boolean[])
+    as item (statement_id, stored, authority, refused)
 order by item.statement_id
 on conflict do nothing;
+
+-- name: list_statements_of_pipe
+-- Those of the statements whose origin the pipe $3 has recorded.
+select statement_id::text
+from statement_origin
+where partner_id = $1 and statement_id = any($2::uuid[]) and pipe = $3;
+
+-- name: delete_refused_origins
+-- The pipe reads these statements again.
+delete from statement_origin where partner_id = $1 and pipe = $2 and refused;
 
 -- name: list_statement_origins
 -- The sources that have a statement.

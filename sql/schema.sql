@@ -1160,6 +1160,8 @@ create table pipe (
     cursor jsonb not null default '{}'::jsonb,
     counts jsonb not null default '{}'::jsonb,
     requests jsonb not null default '{}'::jsonb,
+    -- Counts resets of the cursor by operators: a step that runs meanwhile does not move it.
+    cursor_version integer not null default 1,
     primary key (partner_id, name),
     foreign key (partner_id) references partner(partner_id),
     constraint pipe_direction_check check (direction = any (array['pull', 'forward'])),
@@ -1211,5 +1213,8 @@ create table statement_origin (
     -- Scheme, host and port of the source.
     origin text not null,
     authority jsonb,
+    -- The statement was refused as it came from the source.
+    refused boolean not null default false,
     primary key (partner_id, statement_id, pipe)
 );
+create index statement_origin_refused on statement_origin (partner_id, pipe) where refused;

@@ -20,6 +20,7 @@ from lrs.store.postgres import Database, open_transaction
 
 VERSIONS = ("auto", "1.0.3", "2.0.0")
 
+_RESTARTS = frozenset({"since", "start"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -99,6 +100,8 @@ async def set_pipe(
 ) -> Pipe:
     """Changes a pipe; `filter` and `options` name what changes, None removes a member.
 
+    With `since` or `start`, it begins there again, also with statements that were refused.
+
     Raises NotFound, InvalidParameter, Forbidden.
     """
     operator.require("operator")
@@ -120,7 +123,10 @@ async def set_pipe(
         options=rules.encode(selected),
     )
     async with open_transaction(database) as transaction:
-        await store.set_config(transaction, after)
+        is_reset = not _RESTARTS.isdisjoint(options or {})
+        await store.set_config(transaction, after, {} if is_reset else None)
+        if is_reset:
+            await store.forget_refused(transaction, after.partner_id, name)
         await _record(transaction, operator, "pipe.set", after, described(before), described(after))
     return await store.get(database, before.partner_id, name)
 
@@ -141,6 +147,7 @@ async def remove_pipe(database: Database, operator: Operator, partner: str, name
     pipe = await get_pipe(database, operator, partner, name)
     async with open_transaction(database) as transaction:
         await store.remove(transaction, pipe.partner_id, name)
+        await store.forget_refused(transaction, pipe.partner_id, name)
         await _record(transaction, operator, "pipe.remove", pipe, before=described(pipe))
 
 

@@ -63,6 +63,10 @@ _TIME_SLICE = 0.005
 """Seconds of preparation after which other tasks of the event loop run."""
 
 
+_REPEATED_SOURCES = frozenset({"pull"})
+"""Sources that repeat limited items by themselves until they are stored."""
+
+
 class IngestPipeline:
     """Turns submitted items into stored statements; one instance per worker."""
 
@@ -151,7 +155,7 @@ class IngestPipeline:
     def _record_limited(
         self, context: IngestContext, items: Sequence[bytes], error: LRSError
     ) -> None:
-        if self._ledger is not None:
+        if self._ledger is not None and context.source not in _REPEATED_SOURCES:
             for index, item in enumerate(items):
                 self._ledger.refuse(context.origin, "limited", error, item, index=index)
 

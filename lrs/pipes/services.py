@@ -6,15 +6,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from lrs.auth.secret_box import SecretBox
+from lrs.ingest.group_commit import GroupCommit
+from lrs.ingest.pipeline import IngestPipeline
+from lrs.ledger.worker import open_ledger
+from lrs.limits.services import open_limits
 from lrs.pipes.address_rules import AddressRules
+from lrs.pipes.arrivals import Arrivals
 from lrs.pipes.engine import Engine, EngineTimes
 from lrs.pipes.forward import Forward
 from lrs.pipes.model import Direction
+from lrs.pipes.pull import Pull
 from lrs.projection.vocabulary import Vocabulary
 from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import open_database
+from lrs.store.statements.watermark import WatermarkReader
 
 _WRITERS = 4
 _READERS = 4
@@ -39,9 +46,18 @@ async def open_engine(
             readers=_READERS,
             timeout=settings.database_timeout_seconds,
         ) as database,
+        open_limits(settings, database) as limits,
+        open_ledger(settings, database, WatermarkReader(database)) as ledger,
     ):
         await migrations.verify(database.readers)
-        directions: dict[str, Direction] = {"forward": Forward(database, vocabulary)}
+        pipeline = IngestPipeline(database, GroupCommit(database), limits.quotas, ledger=ledger)
+        arrivals = Arrivals(
+            database, pipeline, ledger, limits.default, settings.max_xapi_statement_bytes
+        )
+        directions: dict[str, Direction] = {
+            "forward": Forward(database, vocabulary),
+            "pull": Pull(arrivals),
+        }
         secret_box = SecretBox(settings.secret_key, settings.accepted_secret_key)
         rules = AddressRules(settings.pipe_networks)
         yield Engine(database, secret_box, rules, directions, times=times, on_step=on_step)

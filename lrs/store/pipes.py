@@ -44,6 +44,7 @@ class Pipe:
     counts: Json
     requests: Json
     config_version: int
+    cursor_version: int
     failures: int
     last_error: str | None
     next_try_at: datetime
@@ -114,6 +115,7 @@ class StatementOrigin:
     statement_id: str
     stored: datetime | None
     authority: str | None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ async def commit_step(database: Database, pipe: Pipe, step: Step) -> Pipe | None
                 _dump(step.requests or {}),
                 step.position_at,
                 step.wait_seconds,
+                pipe.cursor_version,
             )
             if row is None:
                 return None
@@ -237,11 +240,15 @@ async def release(database: Database, pipe: Pipe) -> None:
     await _fetch(database.readers, "release_pipe", pipe.partner_id, pipe.name, pipe.lease)
 
 
-async def set_config(database: Database, pipe: Pipe) -> None:
-    """Writes URL, credentials, version, filter and options. Raises NotFound."""
+async def set_config(database: Database, pipe: Pipe, cursor: Json | None = None) -> None:
+    """Writes URL, credentials, version, filter and options, and a cursor if it is reset.
+
+    Raises NotFound.
+    """
     rows = await _fetch(
         database.readers, "set_pipe_config", pipe.partner_id, pipe.name, pipe.url,
         pipe.credentials_jwe, pipe.version, _dump(pipe.filter), _dump(pipe.options),
+        None if cursor is None else _dump(cursor),
     )  # fmt: skip
     if not rows:
         raise _not_found(pipe.name)
@@ -332,6 +339,7 @@ async def add_origins(
         [item.statement_id for item in items],
         [item.stored for item in items],
         [item.authority for item in items],
+        [item.refused for item in items],
     )
 
 
@@ -352,6 +360,19 @@ async def list_ids_of_origin(
         database.readers, "list_statements_of_origin", partner_id, list(ids), origin
     )
     return {row["statement_id"] for row in rows}
+
+
+async def list_ids_of_pipe(database: Database, pipe: Pipe, ids: Sequence[str]) -> set[str]:
+    """Those of the statements whose origin the pipe has recorded."""
+    rows = await _fetch(
+        database.readers, "list_statements_of_pipe", pipe.partner_id, list(ids), pipe.name
+    )
+    return {row["statement_id"] for row in rows}
+
+
+async def forget_refused(database: Database, partner_id: int, name: str) -> None:
+    """Statements that were refused are read again."""
+    await _fetch(database.readers, "delete_refused_origins", partner_id, name)
 
 
 async def list_stored_ids(database: Database, partner_id: int, ids: Sequence[str]) -> set[str]:

@@ -1,0 +1,240 @@
+"""Items that a pull or an import has read, through the ordinary pipeline into the store.
+
+What the source says of them (`stored`, authority) is recorded as their origin. An item whose origin
+is recorded was processed before: it is skipped, so that reading it again costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from lrs.ingest.model import REFUSED, IngestContext, Outcome
+from lrs.ingest.parse import StatementParser
+from lrs.ingest.pipeline import IngestPipeline
+from lrs.ledger.worker import Ledger
+from lrs.limits.model import DefaultLimits
+from lrs.store import pipes as store
+from lrs.store import registry
+from lrs.store.pipes import Pipe, StatementOrigin
+from lrs.store.postgres import Database
+from lrs.store.registry import NO_OVERRIDES
+from lrs.xapi import index_keys
+from lrs.xapi.multipart import Attachment
+from lrs.xapi.timestamps import to_utc
+from lrs.xapi.validation import is_uuid
+
+SOURCE = "pull"
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An item as sent, and what the source says of it; `statement_id` is None unless a UUID."""
+
+    text: bytes
+    value: Any
+    statement_id: str | None
+    stored: datetime | None
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.text).hexdigest()[:16]
+
+    @property
+    def voided_id(self) -> str | None:
+        """The id of the statement that this one voids."""
+        if not isinstance(self.value, dict):
+            return None
+        verb, target = self.value.get("verb"), self.value.get("object")
+        if not (isinstance(verb, dict) and isinstance(target, dict)):
+            return None
+        if verb.get("id") != index_keys.VOIDED or target.get("objectType") != "StatementRef":
+            return None
+        return str(target["id"]).lower() if is_uuid(target.get("id")) else None
+
+    @property
+    def has_attachments(self) -> bool:
+        inner = self.value.get("object") if isinstance(self.value, dict) else None
+        return any(isinstance(node, dict) and "attachments" in node for node in (self.value, inner))
+
+
+@dataclass(slots=True)
+class Stored:
+    """The outcomes of a page. `refused` are digests of refused items without an id."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+
+
+def read(text: bytes) -> Arrival:
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        value = None
+    members = value if isinstance(value, dict) else {}
+    statement_id = members.get("id")
+    stored = members.get("stored")
+    try:
+        time = to_utc(stored) if isinstance(stored, str) else None
+    except ValueError:
+        time = None
+    if time is not None and "timestamp" not in members and text[:1] == b"{":
+        text = b'{"timestamp":%b,%b' % (orjson.dumps(stored), text[1:].lstrip())
+        members["timestamp"] = stored
+    return Arrival(text, value, str(statement_id).lower() if is_uuid(statement_id) else None, time)
+
+
+class Arrivals:
+    """Stores items of pipes; one instance per process."""
+
+    def __init__(
+        self,
+        database: Database,
+        pipeline: IngestPipeline,
+        ledger: Ledger,
+        limits: DefaultLimits,
+        max_statement_bytes: int,
+    ) -> None:
+        self._database = database
+        self._pipeline = pipeline
+        self._ledger = ledger
+        self._limits = limits
+        self._max_statement_bytes = max_statement_bytes
+
+    async def new(
+        self, pipe: Pipe, arrivals: Sequence[Arrival], refused: Collection[str]
+    ) -> list[Arrival]:
+        """Those that were not processed before."""
+        ids = [item.statement_id for item in arrivals if item.statement_id]
+        known = await store.list_ids_of_pipe(self._database, pipe, ids) if ids else set()
+        return [
+            item
+            for item in arrivals
+            if (item.statement_id not in known if item.statement_id else item.digest not in refused)
+        ]
+
+    async def missing(self, pipe: Pipe, ids: Iterable[str]) -> list[str]:
+        """Those of the statements that are not stored."""
+        wanted = list(dict.fromkeys(ids))
+        if not wanted:
+            return []
+        stored = await store.list_stored_ids(self._database, pipe.partner_id, wanted)
+        return [item for item in wanted if item not in stored]
+
+    async def store(
+        self,
+        pipe: Pipe,
+        origin: str,
+        arrivals: Sequence[Arrival],
+        attachments: Mapping[str, Attachment],
+        result: Stored,
+        *,
+        keeps_authority: bool,
+    ) -> None:
+        """Stores the items and adds their outcomes; the ledger has refused ones before the origins.
+
+        Raises Overloaded, Unavailable, QuotaExceeded and StorageQuotaExceeded.
+        """
+        context = await self._context(pipe)
+        parser = StatementParser(self._max_statement_bytes, attachments)
+        for start in range(0, len(arrivals), _CHUNK):
+            chunk = arrivals[start : start + _CHUNK]
+            origins: list[StatementOrigin] = []
+            groups = _by_authority(chunk, context, keeps_authority=keeps_authority)
+            for group_context, group in groups:
+                outcomes = await self._pipeline.submit(
+                    [item.text for item in group], group_context, parser
+                )
+                for item, outcome in zip(group, outcomes, strict=True):
+                    _note(result, origins, item, outcome)
+            if any(item.refused for item in origins) or result.refused:
+                await self._ledger.write()
+            await store.add_origins(self._database, pipe, origin, origins)
+
+    async def _context(self, pipe: Pipe) -> IngestContext:
+        partner = await registry.get_partner(self._database, pipe.partner)
+        name = ledger_name(pipe.name)
+        authority = {
+            "objectType": "Agent",
+            "account": {"homePage": partner.home_page, "name": name},
+        }
+        key = index_keys.agent_key(authority)
+        assert key is not None  # noqa: S101 - the authority has an account
+        return IngestContext(
+            pipe.partner_id,
+            pipe.partner,
+            partner.home_page,
+            None,
+            orjson.dumps(authority).decode(),
+            key,
+            defines=True,
+            subjects=self._limits.subjects(pipe.partner_id, name, partner.limits, NO_OVERRIDES),
+            reads_all=True,
+            accepts_duplicates=True,
+            source=SOURCE,
+            credential=name,
+            keeps_items=partner.settings.keep_refused_items,
+        )
+
+
+def ledger_name(pipe: str) -> str:
+    """The name of a pipe in the ledger and in its authority. Keys of credentials have no space."""
+    return f"pipe {pipe}"
+
+
+def _note(result: Stored, origins: list[StatementOrigin], item: Arrival, outcome: Outcome) -> None:
+    result.counts[outcome.kind] += 1
+    is_refused = outcome.kind in REFUSED
+    if item.statement_id is None:
+        if is_refused:
+            result.refused.append(item.digest)
+        return
+    authority = item.value.get("authority") if isinstance(item.value, dict) else None
+    origins.append(
+        StatementOrigin(item.statement_id, item.stored, _json_text(authority), is_refused)
+    )
+
+
+def _json_text(value: Any) -> str | None:
+    """The text for the column; None for what PostgreSQL cannot store."""
+    if value is None:
+        return None
+    try:
+        text = orjson.dumps(value).decode()
+    except (TypeError, ValueError):
+        return None
+    return None if "\\u0000" in text or len(text) > 10_000 else text
+
+
+def _by_authority(
+    arrivals: Sequence[Arrival], context: IngestContext, *, keeps_authority: bool
+) -> list[tuple[IngestContext, list[Arrival]]]:
+    """The items with the context of their authority, in order of the first one of each."""
+    if not keeps_authority:
+        return [(context, list(arrivals))]
+    groups: dict[str, tuple[IngestContext, list[Arrival]]] = {}
+    for item in arrivals:
+        authority, key = _source_authority(item, context)
+        of_item = replace(context, authority=authority, authority_key=key)
+        groups.setdefault(authority, (of_item, []))[1].append(item)
+    return list(groups.values())
+
+
+def _source_authority(item: Arrival, context: IngestContext) -> tuple[str, int]:
+    """The authority that the source sent; that of the pipe if it identifies nobody."""
+    authority = item.value.get("authority") if isinstance(item.value, dict) else None
+    try:
+        key = index_keys.agent_key(authority) if isinstance(authority, dict) else None
+    except (TypeError, KeyError, AttributeError, ValueError):
+        key = None
+    if key is None:
+        return context.authority, context.authority_key
+    return orjson.dumps(authority).decode(), key

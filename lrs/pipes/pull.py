@@ -1,0 +1,235 @@
+"""The direction `pull`: reads the pages of a source and stores their statements.
+
+A step is one page. Its statements are stored first, then their origins, then the cursor moves: a
+process that is killed in between repeats the page, whose statements are duplicates then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+from lrs.pipes import options, source, walk
+from lrs.pipes.arrivals import Arrival, Arrivals, Stored, read
+from lrs.pipes.http import Endpoint
+from lrs.pipes.model import PipeError, StepResult
+from lrs.pipes.options import PullFilter, PullOptions
+from lrs.pipes.source import SourcePage, StaleMore
+from lrs.pipes.walk import PullCursor, Walk
+from lrs.store.pipes import Pipe
+from lrs.xapi.multipart import Attachment
+from lrs.xapi.timestamps import parse_timestamp
+
+_MAX_PART_BYTES = 33_554_432
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The statements of a page that are new, with their attachments."""
+
+    arrivals: Sequence[Arrival]
+    attachments: Mapping[str, Attachment]
+
+
+class Pull:
+    """Implements `lrs.pipes.model.Direction`."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+
+    async def step(self, pipe: Pipe, endpoint: Endpoint) -> StepResult:
+        """Reads and stores one page; see `Direction`."""
+        began = time.monotonic()
+        cursor = walk.decode(pipe.cursor)
+        chosen = options.decode(PullOptions, pipe.options)
+        await _find_source(cursor, pipe, endpoint)
+        if cursor.walk is None:
+            cursor.walk = Walk(since=_begin(cursor, chosen), until=_time(chosen.until))
+        try:
+            page = await _fetch(endpoint, cursor, pipe, chosen)
+        except StaleMore:
+            return _restarted(cursor)
+        arrivals = [read(item) for item in page.items]
+        stored = Stored()
+        new = await self._arrivals.new(pipe, arrivals, set(cursor.refused))
+        if not new and walk.goes_back(cursor.walk, _times(arrivals)):
+            return _looped(cursor, chosen)
+        async for reading in self._complete(pipe, endpoint, cursor, page, new):
+            await self._arrivals.store(
+                pipe,
+                endpoint.origin,
+                reading.arrivals,
+                reading.attachments,
+                stored,
+                keeps_authority=chosen.authority == "source",
+            )
+        cursor.refused += stored.refused
+        result = replace(_advanced(cursor, chosen, endpoint, page, arrivals), counts=stored.counts)
+        if not chosen.rate or result.wait_seconds is not None:
+            return result
+        seconds = len(new) / chosen.rate - (time.monotonic() - began)
+        return replace(result, pause_seconds=max(seconds, 0.0))
+
+    async def _complete(
+        self,
+        pipe: Pipe,
+        endpoint: Endpoint,
+        cursor: PullCursor,
+        page: SourcePage,
+        new: Sequence[Arrival],
+    ) -> AsyncIterator[_Reading]:
+        """The new statements of the page, those that they void, and their attachments, in parts.
+
+        Lists have no voided statements: each is requested before the statement that voids it. A
+        part ends when its attachments are large.
+        """
+        on_page = {item.statement_id for item in new}
+        voided_ids = [item.voided_id for item in new if item.voided_id]
+        missing = set(await self._arrivals.missing(pipe, voided_ids)) - on_page
+        arrivals: list[Arrival] = []
+        attachments: dict[str, Attachment] = dict(page.attachments)
+        for item in new:
+            if item.voided_id in missing:
+                voided = await source.fetch_statement(
+                    endpoint, cursor.url, cursor.version, item.voided_id or "", voided=True
+                )
+                if voided:
+                    arrivals.append(read(voided[0]))
+                    attachments |= voided[1]
+            if item.has_attachments and item.statement_id and not page.attachments:
+                found = await source.fetch_statement(
+                    endpoint, cursor.url, cursor.version, item.statement_id
+                )
+                attachments |= found[1] if found else {}
+            arrivals.append(item)
+            if sum(len(part.content) for part in attachments.values()) > _MAX_PART_BYTES:
+                yield _Reading(arrivals, attachments)
+                arrivals, attachments = [], dict(page.attachments)
+        yield _Reading(arrivals, attachments)
+
+
+async def _find_source(cursor: PullCursor, pipe: Pipe, endpoint: Endpoint) -> None:
+    """Finds the statements resource and the version, unless the cursor has those of this URL."""
+    base = source.spellings(endpoint.url)
+    if cursor.url in base and cursor.version and pipe.version in ("auto", cursor.version):
+        return
+    cursor.version = await source.find_version(endpoint, pipe.version)
+    cursor.url = await source.find_statements_url(endpoint, cursor.version)
+
+
+async def _fetch(
+    endpoint: Endpoint, cursor: PullCursor, pipe: Pipe, chosen: PullOptions
+) -> SourcePage:
+    """The next page of the walk. Raises StaleMore, PipeError."""
+    current = cursor.walk
+    assert current is not None  # noqa: S101 - the caller has begun it
+    if current.more is None:
+        params = _params(current, pipe, chosen)
+        return await source.fetch_page(endpoint, cursor.url, cursor.version, params)
+    url = current.more
+    if cursor.prefix and not urlsplit(url).path.startswith(f"{cursor.prefix}/"):
+        url = urlsplit(url)._replace(path=cursor.prefix + urlsplit(url).path).geturl()
+    try:
+        return await source.fetch_page(endpoint, url, cursor.version, is_more=True)
+    except StaleMore:
+        prefixed = source.with_prefix(cursor.url, url)
+        if prefixed is None:
+            raise
+        page = await source.fetch_page(endpoint, prefixed, cursor.version, is_more=True)
+        path = urlsplit(prefixed).path
+        cursor.prefix = path.removesuffix(urlsplit(url).path)
+        return page
+
+
+def _params(current: Walk, pipe: Pipe, chosen: PullOptions) -> dict[str, str]:
+    selected = options.decode(PullFilter, pipe.filter, "filter")
+    params = {"ascending": "true", "limit": str(chosen.page)}
+    if current.since:
+        params["since"] = walk.format_time(current.since)
+    if current.until:
+        params["until"] = walk.format_time(current.until)
+    for name, value in options.encode(selected).items():
+        params[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return params
+
+
+def _advanced(
+    cursor: PullCursor,
+    chosen: PullOptions,
+    endpoint: Endpoint,
+    page: SourcePage,
+    arrivals: Sequence[Arrival],
+) -> StepResult:
+    """The result of a page: its `more`, or the end of the walk."""
+    current = cursor.walk
+    assert current is not None  # noqa: S101 - the caller has begun it
+    if current.through is None and current.more is None:
+        current.through = page.through
+    walk.observe(current, _times(arrivals))
+    position = None if current.is_descending else current.newest
+    if page.more:
+        try:
+            url = endpoint.resolve(page.more)
+        except ValueError:
+            raise PipeError(f"The source sends an invalid `more`: {page.more[:80]!r}.") from None
+        if walk.follow(current, url):
+            return StepResult(walk.encode(cursor), position_at=position)
+        return _looped(cursor, chosen)
+    return _ended(cursor, chosen)
+
+
+def _looped(cursor: PullCursor, chosen: PullOptions) -> StepResult:
+    """The walk begins anew after what it has read; a second loop there is the end."""
+    current = cursor.walk
+    assert current is not None  # noqa: S101 - the caller has begun it
+    if not current.is_descending and walk.restart(current) is None:
+        return _ended(cursor, chosen, "The `more` of the source repeats: a loop of pages.")
+    return _restarted(cursor)
+
+
+def _ended(cursor: PullCursor, chosen: PullOptions, error: str | None = None) -> StepResult:
+    """The walk has read everything. An error is shown although it has."""
+    current = cursor.walk
+    assert current is not None  # noqa: S101 - the caller has begun it
+    overlap = timedelta(seconds=chosen.overlap)
+    position = current.through or current.newest
+    walk.end(cursor, overlap)
+    until = _time(chosen.until)
+    return StepResult(
+        walk.encode(cursor),
+        wait_seconds=chosen.every,
+        position_at=position,
+        is_done=until is not None and datetime.now(UTC) > until + overlap,
+        error=error,
+    )
+
+
+def _restarted(cursor: PullCursor) -> StepResult:
+    """The walk begins anew where it is. Raises PipeError without progress."""
+    current = cursor.walk
+    assert current is not None  # noqa: S101 - the caller has begun it
+    again = walk.restart(current)
+    if again is None:
+        raise PipeError(
+            "The `more` of the source expires or repeats, and the pipe makes no progress.",
+            retry_seconds=source.FIXED_RETRY_SECONDS,
+        )
+    cursor.walk = again
+    return StepResult(walk.encode(cursor))
+
+
+def _begin(cursor: PullCursor, chosen: PullOptions) -> datetime | None:
+    """Where the next walk begins, not before the configured time."""
+    times = [time for time in (cursor.since, _time(chosen.since)) if time is not None]
+    return max(times, default=None)
+
+
+def _times(arrivals: Sequence[Arrival]) -> list[datetime]:
+    return [item.stored for item in arrivals if item.stored]
+
+
+def _time(text: str | None) -> datetime | None:
+    return parse_timestamp(text) if text else None
