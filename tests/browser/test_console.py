@@ -1,0 +1,198 @@
+"""The console in Chromium: with and without JavaScript, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from lrs.api.services import Services
+from tests.support.browser import accessibility_violations
+from tests.support.learner_records import content, learner, record
+from tests.support.operators import PASSWORD, new_link, operator_headers
+from tests.support.partners import Partner
+from tests.support.statements import new_id, statement
+
+pytestmark = pytest.mark.slow
+
+# What colours and the width of the window change.
+LAYOUT_RULES = ("color-contrast", "scrollable-region-focusable", "target-size", "meta-viewport")
+
+WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+
+
+@dataclass
+class Watched:
+    """A context of the browser, with what its pages must not do."""
+
+    context: BrowserContext
+    server: str
+    errors: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> Page:
+        page.on("console", lambda message: message.type == "error" and self.add(message.text))
+        page.on("pageerror", lambda error: self.add(str(error)))
+        page.on("request", lambda request: self._check(request.url))
+        return page
+
+    def add(self, error: str) -> None:
+        self.errors.append(error)
+
+    def _check(self, url: str) -> None:
+        if not url.startswith((self.server, "data:")):
+            self.add(f"request to {url}")
+
+
+@pytest.fixture
+async def session(services: Services) -> str:
+    """The token of a one-time link of a new owner."""
+    _, token = await new_link(services)
+    return token
+
+
+@pytest.fixture
+async def watched(browser: Browser, server: str, session: str) -> AsyncIterator[Watched]:
+    """A context that is logged in."""
+    # Without transitions, the colours of a scheme are there at once.
+    context = await browser.new_context(viewport=WIDE, reduced_motion="reduce")  # type: ignore[arg-type]
+    watched = Watched(context, server)
+    page = watched.watch(await context.new_page())
+    await page.goto(f"{server}/console/link?token={session}")
+    assert await accessibility_violations(page) == []
+    for name in ("password", "repeated"):
+        await page.fill(f"[name={name}]", PASSWORD)
+    await page.click("main button")
+    await expect(page.locator("h1")).to_have_text("Overview")
+    yield watched
+    await context.close()
+    assert watched.errors == []
+
+
+@pytest.fixture
+async def paths(services: Services, partner: Partner, http: httpx.AsyncClient) -> list[str]:
+    """One path of each page, of a partner that has sent something."""
+    statement_id = new_id()
+    actor = {"mbox": "mailto:ada@example.com", "name": "Ada"}
+    await partner.send(statement(id=statement_id, actor=actor))
+    await partner.send(statement(actor={"mbox": "ada@example.com"}))
+    await http.get(f"/v1/partner/{partner.name}/statements", headers=partner.headers)
+    await services.ledger.write()
+    person_id = await learner(services, partner, actor)
+    course = await content(services, partner, "https://example.com/course", title="Course 1")
+    await record(services, partner, person_id, course)
+    own = f"/v1/admin/partners/{partner.name}"
+    headers = await operator_headers(services)
+    (refusal,) = (await http.get(f"{own}/refusals", headers=headers)).json()["refusals"]
+    pages = (
+        "", "/connect", "/refusals", f"/refusals/{refusal['id']}", "/statements?limit=1",
+        f"/statements/{statement_id}", "/learners?search=ada", f"/learners/{person_id}",
+        "/contents", "/reports?by=organization", "/live", "/credentials", "/disable",
+        f"/credentials/{partner.key}", f"/credentials/{partner.key}/revoke",
+    )  # fmt: skip
+    return [
+        *("/", "/console", "/console/help", "/console/partners", "/console/credentials"),
+        *("/console/audit", "/console/system", "/console/partners/none"),
+        *(f"/console/partners/{partner.name}{page}" for page in pages),
+    ]
+
+
+async def overflow(page: Page) -> Any:
+    """How much wider than the window the page is, in pixels."""
+    return await page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+
+
+async def test_every_page_is_accessible_wide_and_narrow_light_and_dark(
+    watched: Watched, paths: list[str]
+) -> None:
+    page = watched.watch(await watched.context.new_page())
+    found = {}
+    for path in paths:
+        await page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+        await page.emulate_media(color_scheme="light")
+        await page.goto(f"{watched.server}{path}", wait_until="domcontentloaded")
+        wide = await accessibility_violations(page)
+        await page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+        await page.emulate_media(color_scheme="dark")
+        narrow = await accessibility_violations(page, *LAYOUT_RULES)
+        if problems := [*wide, *narrow, *(["overflow"] if await overflow(page) > 0 else [])]:
+            found[path] = problems
+    watched.errors[:] = [error for error in watched.errors if "404" not in error]  # of "none"
+    assert found == {}
+
+
+async def test_every_page_works_without_javascript(
+    browser: Browser, watched: Watched, paths: list[str]
+) -> None:
+    state = await watched.context.storage_state()
+    context = await browser.new_context(
+        viewport=NARROW,  # type: ignore[arg-type]
+        java_script_enabled=False,
+        storage_state=state,
+    )
+    page = watched.watch(await context.new_page())
+    for path in paths:
+        response = await page.goto(f"{watched.server}{path}")
+        assert response
+        assert response.status == (404 if path.endswith("/none") else 200), path
+        await expect(page.locator("h1")).to_have_count(1)
+    await context.close()
+    watched.errors[:] = [error for error in watched.errors if "404" not in error]  # of "none"
+
+
+async def test_bad_statement_is_understood_corrected_and_sent_again(
+    watched: Watched, paths: list[str], partner: Partner
+) -> None:
+    page = watched.watch(await watched.context.new_page())
+    await page.goto(f"{watched.server}/console")
+    await page.click(f"text={partner.name}")
+    await page.keyboard.press("g")
+    await page.keyboard.press("r")
+    await expect(page.locator("h1")).to_have_text(f"Refusals of {partner.name}")
+    await page.click("[aria-label='Refused items'] tbody a")
+    await expect(page.locator("main")).to_contain_text("expected a mailto IRI")
+    text = await page.input_value("textarea")
+    await page.fill("textarea", text.replace('"ada@', '"mailto:ada@'))
+    await page.click("text=Send again")
+    await expect(page.locator("main [role=status]")).to_contain_text("Sent again: stored")
+
+
+async def test_credential_is_made_used_and_revoked(
+    watched: Watched, partner: Partner, http: httpx.AsyncClient
+) -> None:
+    page = watched.watch(await watched.context.new_page())
+    await page.goto(f"{watched.server}/console/partners/{partner.name}/credentials")
+    await page.fill("[name=label]", "from the browser")
+    await page.click("text=Make it")
+    key = await page.locator("dd code").nth(0).inner_text()
+    secret = await page.locator("dd code").nth(1).inner_text()
+    headers = {"X-Experience-API-Version": "1.0.3"}
+    answer = await http.post(
+        "/xapi/statements", json=statement(), auth=(key, secret), headers=headers
+    )
+    assert answer.status_code == 200
+    await page.goto(f"{watched.server}/console/partners/{partner.name}/credentials/{key}/revoke")
+    await page.fill("[name=typed]", "another name")
+    await page.click("main button")
+    await expect(page.locator("[role=alert]")).to_contain_text("nothing was changed")
+    watched.errors[:] = [error for error in watched.errors if "400" not in error]
+    await page.goto(f"{watched.server}/console/partners/{partner.name}/credentials/{key}/revoke")
+    await page.fill("[name=typed]", key)
+    await page.click("main button")
+    await expect(page.locator(f"tr:has-text('{key}')")).to_contain_text("revoked")
+
+
+async def test_live_page_shows_the_next_items(watched: Watched, partner: Partner) -> None:
+    page = watched.watch(await watched.context.new_page())
+    await page.goto(f"{watched.server}/console/partners/{partner.name}/live")
+    await expect(page.locator("#live-state")).to_have_text("Connected.")
+    statement_id = new_id()
+    await partner.send(statement(id=statement_id))
+    await expect(page.locator(f"a[href$='{statement_id}']")).to_have_count(1)
+    await page.click("text=Pause")
+    await expect(page.locator("#live-state")).to_have_text("Paused.")
