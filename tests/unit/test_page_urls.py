@@ -58,6 +58,6 @@ def test_masking_any_text_is_idempotent(url: str) -> None:
 
 @pytest.mark.parametrize("part", ["a", "?", "%3F", "&a", "?token=", "//", "%2F%2F", "=", "//a:"])
 def test_long_url_is_masked_in_linear_time(part: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     mask_secrets("http://example.com/?" + part * 100_000)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

@@ -229,9 +229,9 @@ def test_long_header_and_map_are_matched_within_a_second() -> None:
     tags["-".join(["x"] * 300_000)] = "x"
     ranges = ["".join(item) for item in itertools.product("q", letters, letters, letters)]
     ranges[0] = "-".join(["y"] * 20_000)
-    began = time.perf_counter()
+    began = time.process_time()
     assert choose_language(tags, accepted_languages(",".join(ranges))) == {"aaa": "x"}
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_empty_language_map_stays_empty() -> None:

@@ -21,6 +21,12 @@ from tests.support.statements import XAPI, statement
 SECRET = "0123456789abcdef" * 4
 
 
+@pytest.fixture(autouse=True)
+async def empty_buffer(services: Services) -> None:
+    """Writes the attempts of other tests, which have the same client address and its limit."""
+    await services.ledger.write()
+
+
 async def basic(partner: Partner, key: str, secret: str, path: str = "/xapi/statements") -> None:
     await partner.http.get(path, headers=XAPI, auth=(key, secret))
 
