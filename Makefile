@@ -24,7 +24,8 @@ test-fast: ## Run the tests but processes and slow ones, property tests with a t
 
 coverage: ## Print line and branch coverage per package, at least 95 % but for cli and server
 	@scripts/venv dev
-	.venv/bin/python -m pytest -n auto --dist worksteal --cov --cov-report= $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist worksteal --cov --cov-report= \
+		--hypothesis-profile thorough $(ARGS)
 	.venv/bin/python -m scripts.coverage_report
 
 check: ## Check style, format, types and vendored files

@@ -16,6 +16,11 @@ def echo(*columns: object, err: bool = False) -> None:
     click.echo("\t".join(sanitize(str(column)) for column in columns), err=err)
 
 
+def echo_progress(text: str) -> None:
+    """Replaces the current line of a terminal on standard error."""
+    click.echo(f"\r\x1b[K{sanitize(text)}", err=True, nl=False)
+
+
 def sanitize(text: str) -> str:
     r"""The text with unsafe characters as escape sequences of Python, such as `\x1b`."""
     return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

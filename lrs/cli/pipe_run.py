@@ -16,7 +16,7 @@ from lrs.admin import pipes as use_cases
 from lrs.admin.operators import command_operator
 from lrs.cli.database import run_with_dsn
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
-from lrs.cli.output import echo
+from lrs.cli.output import echo, echo_progress
 from lrs.errors import OperatorError
 from lrs.pipes.services import open_engine
 from lrs.settings import Settings
@@ -85,11 +85,11 @@ class Progress:
     def show(self, pipe: Pipe) -> None:
         if self._is_terminal:
             at = f" up to {pipe.position_at:%Y-%m-%d %H:%M}" if pipe.position_at else ""
-            click.echo(f"\r\x1b[K{describe_counts(pipe)}{at}", err=True, nl=False)
+            echo_progress(f"{describe_counts(pipe)}{at}")
 
     def end(self) -> None:
         if self._is_terminal:
-            click.echo(err=True)
+            echo("", err=True)
 
 
 def describe_counts(pipe: Pipe) -> str:

@@ -7,9 +7,9 @@ settings.register_profile(
     "standard", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
 )
 settings.register_profile("fast", settings.get_profile("standard"), max_examples=10)
-settings.register_profile("thorough", settings.get_profile("standard"), max_examples=200)
+settings.register_profile("thorough", settings.get_profile("standard"), max_examples=250)
 
 
 def examples(count: int) -> int:
-    """`count` in the profile `standard`, a tenth in `fast`, twice as many in `thorough`."""
+    """`count` in the profile `standard`, a tenth in `fast`, 2.5 times as many in `thorough`."""
     return max(1, count * settings.default.max_examples // 100)
