@@ -71,3 +71,9 @@ union all
     where bytes_before < $10
     order by sequence
 );
+
+-- name: list_letters_among
+-- Those of the statements $3 that are dead letters of a pipe.
+select statement_id::text
+from dead_letter
+where partner_id = $1 and pipe = $2 and statement_id = any($3::uuid[]);

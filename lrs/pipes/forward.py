@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,11 +23,12 @@ from uuid import UUID
 
 import msgspec
 
-from lrs.pipes import forward_cursor, forward_filter, letter_limits, target
+from lrs.pipes import forward_cursor, letter_limits, target
 from lrs.pipes.answers import Answer, classify
 from lrs.pipes.delivery import Backoff, Decision, next_request, settle
 from lrs.pipes.forward_cursor import ForwardCursor
 from lrs.pipes.forward_items import ForwardItem
+from lrs.pipes.forward_reader import Reader, Stretch
 from lrs.pipes.forward_sender import Sender, Work
 from lrs.pipes.http import Endpoint
 from lrs.pipes.model import Json, StepResult
@@ -35,12 +37,12 @@ from lrs.projection.vocabulary import Vocabulary
 from lrs.store import pipes as store
 from lrs.store.pipes import DeadLetter, Pipe
 from lrs.store.postgres import Database
-from lrs.store.statements.log_page import LoggedStatement, LogPage, read_log
+from lrs.store.statements.log_page import LoggedStatement
 from lrs.store.statements.lookup import StatementLoader
-from lrs.store.statements.sequence import first_after, stored_at
-from lrs.store.statements.watermark import WatermarkReader
+from lrs.store.statements.sequence import stored_at
 
 _VERSIONS_TTL_SECONDS = 600.0
+_LETTERS_SECONDS = 1.0
 _ERRORS = frozenset({"denied", "unavailable", "slow", "error"})
 
 
@@ -52,9 +54,10 @@ class Forward:
     ) -> None:
         self._database = database
         self._backoff = backoff or Backoff()
-        self._watermarks = WatermarkReader(database)
         self._statements = StatementLoader(database)
         self._sender = Sender(database, vocabulary)
+        self._reader = Reader(database, self._sender)
+        self._letters_due: dict[tuple[int, str], float] = {}
         self._versions: dict[tuple[int, str, int], tuple[float, Sequence[str]]] = {}
 
     async def step(self, pipe: Pipe, endpoint: Endpoint) -> StepResult:
@@ -73,17 +76,29 @@ class Forward:
             target.statements_url(pipe.url) if is_statements else pipe.url,
             await self._supported_versions(pipe, endpoint) if is_statements else (),
         )
+        if letter := await self._letter_to_retry(pipe):
+            return await self._retry(work, letter)
+        stretch = await self._reader.read(work)
+        if stretch is not None:
+            return await self._forward(work, stretch)
+        self._letters_due.clear()
+        if letter := await self._letter_to_retry(pipe):
+            return await self._retry(work, letter)
+        return StepResult(
+            forward_cursor.dump(work.cursor),
+            wait_seconds=options.every,
+            position_at=await self._reader.watermark(pipe.partner_id),
+        )
+
+    async def _letter_to_retry(self, pipe: Pipe) -> DeadLetter | None:
+        """The next dead letter to be retried; looked for once a second while there is none."""
+        key = pipe.partner_id, pipe.name
+        if time.monotonic() < self._letters_due.get(key, 0.0):
+            return None
         if letters := await store.list_letters_to_retry(self._database, pipe, 1):
-            return await self._retry(work, letters[0])
-        page = await self._read(work)
-        if page is None:
-            watermark = await self._watermarks.read_watermark(pipe.partner_id)
-            return StepResult(
-                forward_cursor.dump(work.cursor),
-                wait_seconds=options.every,
-                position_at=watermark,
-            )
-        return await self._forward(work, page)
+            return letters[0]
+        self._letters_due[key] = time.monotonic() + _LETTERS_SECONDS
+        return None
 
     async def _supported_versions(self, pipe: Pipe, endpoint: Endpoint) -> Sequence[str]:
         if pipe.version != "auto":
@@ -95,30 +110,14 @@ class Forward:
             self._versions[key] = time.monotonic() + _VERSIONS_TTL_SECONDS, versions
         return versions
 
-    async def _read(self, work: Work) -> LogPage | None:
-        """The next page of the log; None at its end, as of the call."""
-        partner_id, after = work.pipe.partner_id, work.cursor.sequence
-        for read in (self._watermarks.cached_watermark, self._watermarks.read_watermark):
-            page = await read_log(
-                self._database,
-                partner_id,
-                forward_filter.log_filter(work.chosen),
-                after=after,
-                before=first_after(await read(partner_id)),
-                limit=work.options.batch,
-            )
-            if page.end > after:
-                return page
-        return None
-
-    async def _forward(self, work: Work, page: LogPage) -> StepResult:
-        items = await self._items(work, page.statements)
+    async def _forward(self, work: Work, stretch: Stretch) -> StepResult:
+        items = stretch.items
         unsendable = [index for index, item in enumerate(items) if item.reason]
         if unsendable and unsendable[0] == 0:
-            return self._refuse_unsendable(work, page, items)
+            return self._refuse_unsendable(work, stretch)
         sendable = items[: unsendable[0]] if unsendable else items
         if not sendable:
-            return self._settled(work, page, items, len(items), [])
+            return self._settled(work, stretch, len(items), [])
         batch = 1 if work.options.target == "track" else work.options.batch
         sequences = [item.sequence for item in sendable]
         state, count = next_request(
@@ -139,25 +138,10 @@ class Forward:
         work = replace(work, cursor=msgspec.structs.replace(work.cursor, delivery=decision.state))
         if not decision.settled:
             return _unsettled(work.cursor, decision.kind, decision.delay, work.url, answer)
-        result = self._settled(work, page, items, decision.settled, letters)
+        result = self._settled(work, stretch, decision.settled, letters)
         if work.options.rate:
             return replace(result, pause_seconds=decision.settled / work.options.rate)
         return result
-
-    async def _items(self, work: Work, statements: Sequence[LoggedStatement]) -> list[ForwardItem]:
-        """What is sent of the statements, or is a dead letter unsent."""
-        partner_id = work.pipe.partner_id
-        kept = await forward_filter.matching(self._database, partner_id, work.chosen, statements)
-        ids = [statement.statement_id for statement in kept]
-        returned = (
-            await store.list_ids_of_origin(self._database, partner_id, ids, work.endpoint.origin)
-            if ids
-            else set()
-        )
-        items = [
-            self._sender.item(work, item) for item in kept if item.statement_id not in returned
-        ]
-        return [item for item in items if item.text is not None or item.reason]
 
     async def _letters(
         self, work: Work, sent: Sequence[ForwardItem], decision: Decision
@@ -171,27 +155,26 @@ class Forward:
                 letters.append(_letter(work, item, conflict.answer))
         return letters
 
-    def _refuse_unsendable(
-        self, work: Work, page: LogPage, items: Sequence[ForwardItem]
-    ) -> StepResult:
+    def _refuse_unsendable(self, work: Work, stretch: Stretch) -> StepResult:
         """The first statements, which the target cannot take, as dead letters."""
+        items = stretch.items[: work.options.batch]
         count = next((index for index, item in enumerate(items) if not item.reason), len(items))
         letters = [
             DeadLetter(UUID(item.statement_id), item.reason, work.url) for item in items[:count]
         ]
-        return self._settled(work, page, items, count, letters)
+        return self._settled(work, stretch, count, letters)
 
     def _settled(
         self,
         work: Work,
-        page: LogPage,
-        items: Sequence[ForwardItem],
+        stretch: Stretch,
         settled: int,
         letters: Sequence[DeadLetter],
     ) -> StepResult:
         """The first `settled` items are delivered, but for the dead letters among them."""
-        end = page.end if settled == len(items) else items[settled - 1].sequence
-        passed = sum(statement.sequence <= end for statement in page.statements)
+        items = stretch.items
+        end = stretch.end if settled == len(items) else items[settled - 1].sequence
+        passed = bisect_right(stretch.sequences, end)
         counts = letter_limits.add(work.cursor.letters, settled, len(letters))
         reason = letter_limits.pause_reason(counts) if letters else None
         cursor = msgspec.structs.replace(work.cursor, sequence=end, letters=counts)

@@ -18,12 +18,14 @@ from lrs.xapi.timestamps import parse_timestamp
 class ForwardCursor(msgspec.Struct, frozen=True):
     """Statements up to `sequence` are settled. `start` is the option that it began with.
 
-    `config_version` is that of the pipe when its dead letters were first counted.
+    `first` is the sequence after which it began. `config_version` is that of the pipe when its dead
+    letters were first counted.
     """
 
     sequence: int
     start: str
     config_version: int
+    first: int = 0
     delivery: DeliveryState = DeliveryState()
     letters: LetterCounts = LetterCounts()
 
@@ -34,10 +36,10 @@ def load(pipe: Pipe, start: str, now: datetime) -> ForwardCursor:
     After a change or a start by an operator, dead letters are counted anew.
     """
     if not pipe.cursor:
-        return ForwardCursor(_first(start, pipe.created_at), start, pipe.config_version)
-    cursor = msgspec.convert(pipe.cursor, ForwardCursor)
+        return _begin(pipe, start, pipe.created_at)
+    cursor = saved(pipe)
     if cursor.start != start:
-        return ForwardCursor(_first(start, now), start, pipe.config_version)
+        return _begin(pipe, start, now)
     if cursor.config_version != pipe.config_version:
         return msgspec.structs.replace(
             cursor, config_version=pipe.config_version, letters=LetterCounts()
@@ -45,9 +47,19 @@ def load(pipe: Pipe, start: str, now: datetime) -> ForwardCursor:
     return cursor
 
 
+def saved(pipe: Pipe) -> ForwardCursor:
+    """The position that the last step committed; the pipe must have one."""
+    return msgspec.convert(pipe.cursor, ForwardCursor)
+
+
 def dump(cursor: ForwardCursor) -> dict[str, Any]:
     encoded: dict[str, Any] = msgspec.to_builtins(cursor)
     return encoded
+
+
+def _begin(pipe: Pipe, start: str, now: datetime) -> ForwardCursor:
+    first = _first(start, now)
+    return ForwardCursor(first, start, pipe.config_version, first)
 
 
 def _first(start: str, now: datetime) -> int:

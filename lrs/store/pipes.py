@@ -326,6 +326,14 @@ async def count_letters(database: Database, pipe: Pipe) -> int:
     return int(rows[0]["count"])
 
 
+async def list_letter_ids(database: Database, pipe: Pipe, ids: Sequence[str]) -> set[str]:
+    """Those of the statements that are dead letters of the pipe."""
+    rows = await _fetch(
+        database.readers, "list_letters_among", pipe.partner_id, pipe.name, list(ids)
+    )
+    return {row["statement_id"] for row in rows}
+
+
 async def add_origins(
     database: Database, pipe: Pipe, origin: str, items: Sequence[StatementOrigin]
 ) -> None:

@@ -1,0 +1,121 @@
+"""Reads the log of statements for forwarding pipes, some requests ahead."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lrs.pipes import forward_filter
+from lrs.pipes.forward_items import ForwardItem
+from lrs.pipes.forward_sender import Sender, Work
+from lrs.store import pipes as store
+from lrs.store.postgres import Database
+from lrs.store.statements.log_page import LoggedStatement, LogPage, read_log
+from lrs.store.statements.sequence import first_after
+from lrs.store.statements.watermark import WatermarkReader
+
+_PAGE_SIZE = 500
+_PAGE_TTL_SECONDS = 5.0
+"""Statements that are erased meanwhile are sent at most this much later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the log: what is sent of its statements, up to the sequence `end`.
+
+    `sequences` are those of all its statements, also of those that are not sent.
+    """
+
+    sequences: Sequence[int]
+    items: Sequence[ForwardItem]
+    end: int
+
+    def after(self, sequence: int) -> Stretch:
+        """The part after a sequence."""
+        first = bisect_right(self.items, sequence, key=lambda item: item.sequence)
+        return Stretch(
+            self.sequences[bisect_right(self.sequences, sequence) :], self.items[first:], self.end
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadAhead:
+    """A stretch that was read; `config_version` is that of the pipe."""
+
+    begin: int
+    stretch: Stretch
+    config_version: int
+    expires_at: float
+
+
+class Reader:
+    """Reads what follows the position of a pipe. Pages are kept in memory, one of each pipe."""
+
+    def __init__(self, database: Database, sender: Sender) -> None:
+        self._database = database
+        self._sender = sender
+        self._watermarks = WatermarkReader(database)
+        self._pages: dict[tuple[int, str], _ReadAhead] = {}
+
+    async def read(self, work: Work) -> Stretch | None:
+        """What follows; None at the end of the log, as of this call. Raises Unavailable."""
+        pipe, position = work.pipe, work.cursor.sequence
+        key = pipe.partner_id, pipe.name
+        kept = self._pages.pop(key, None)
+        if kept and _is_current(kept, pipe.config_version, position):
+            self._pages[key] = kept
+            return kept.stretch.after(position)
+        page = await self._read_log(work)
+        if page is None:
+            return None
+        items = await self._items(work, page.statements)
+        stretch = Stretch([statement.sequence for statement in page.statements], items, page.end)
+        expires_at = time.monotonic() + _PAGE_TTL_SECONDS
+        self._pages[key] = _ReadAhead(position, stretch, pipe.config_version, expires_at)
+        return stretch
+
+    async def watermark(self, partner_id: int) -> datetime:
+        """Up to which time of `stored` the log was read at its end. Raises Unavailable."""
+        return await self._watermarks.cached_watermark(partner_id)
+
+    async def _read_log(self, work: Work) -> LogPage | None:
+        partner_id, after = work.pipe.partner_id, work.cursor.sequence
+        for watermark in (self._watermarks.cached_watermark, self._watermarks.read_watermark):
+            page = await read_log(
+                self._database,
+                partner_id,
+                forward_filter.log_filter(work.chosen),
+                after=after,
+                before=first_after(await watermark(partner_id)),
+                limit=max(_PAGE_SIZE, work.options.batch),
+            )
+            if page.end > after:
+                return page
+        return None
+
+    async def _items(self, work: Work, statements: Sequence[LoggedStatement]) -> list[ForwardItem]:
+        """What is sent of the statements, or is a dead letter unsent."""
+        partner_id = work.pipe.partner_id
+        kept = await forward_filter.matching(self._database, partner_id, work.chosen, statements)
+        ids = [statement.statement_id for statement in kept]
+        returned: set[str] = set()
+        if ids:
+            origin = work.endpoint.origin
+            returned = await store.list_ids_of_origin(self._database, partner_id, ids, origin)
+        items = [
+            self._sender.item(work, statement)
+            for statement in kept
+            if statement.statement_id not in returned
+        ]
+        return [item for item in items if item.text is not None or item.reason]
+
+
+def _is_current(kept: _ReadAhead, config_version: int, position: int) -> bool:
+    return (
+        kept.config_version == config_version
+        and kept.begin <= position < kept.stretch.end
+        and time.monotonic() < kept.expires_at
+    )

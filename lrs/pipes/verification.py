@@ -1,0 +1,198 @@
+"""Compares the statements of a partner with those of the other LRS of a pipe.
+
+Both sides are counted by the day of their timestamps, with a hash over ids and digests: a day
+is equal if the same statements, by the equality of xAPI, are on both sides. Voided statements
+are left out, as lists leave them out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from lrs.errors import InvalidParameter
+from lrs.pipes import forward_cursor, forward_filter, source
+from lrs.pipes.http import Endpoint
+from lrs.pipes.model import PipeError
+from lrs.pipes.options import ForwardFilter, ForwardOptions, PullFilter, decode
+from lrs.store import pipes as store
+from lrs.store.pipes import Pipe
+from lrs.store.postgres import Database
+from lrs.store.statements.log_page import read_log
+from lrs.store.statements.lookup import StatementLoader
+from lrs.xapi import equality
+from lrs.xapi.timestamps import parse_timestamp
+
+Json = dict[str, Any]
+
+_PAGE_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedDay:
+    """The statements of one day on both sides; equal if their hashes are."""
+
+    day: date
+    here: int
+    there: int
+    is_equal: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """Numbers of statements and hashes by day. A hash does not depend on the order."""
+
+    counts: Counter[date] = field(default_factory=Counter)
+    hashes: dict[date, int] = field(default_factory=dict)
+
+    def add(self, statement: Json) -> None:
+        timestamp = statement.get("timestamp") or statement["stored"]
+        day = parse_timestamp(timestamp).astimezone(UTC).date()
+        key = UUID(statement["id"]).bytes + equality.digest(statement)
+        hashed = int.from_bytes(blake2b(key, digest_size=8).digest())
+        self.counts[day] += 1
+        self.hashes[day] = self.hashes.get(day, 0) ^ hashed
+
+
+def compare(here: Tally, there: Tally) -> list[ComparedDay]:
+    """The days of either side, in order."""
+    return [
+        ComparedDay(
+            day, here.counts[day], there.counts[day],
+            here.counts[day] == there.counts[day] and here.hashes.get(day) == there.hashes.get(day),
+        )
+        for day in sorted({*here.counts, *there.counts})
+    ]  # fmt: skip
+
+
+async def verify(
+    database: Database,
+    pipe: Pipe,
+    endpoint: Endpoint,
+    on_page: Callable[[int], None] = lambda _: None,
+) -> list[ComparedDay]:
+    """Reads all statements of both sides that belong to the pipe; `on_page` gets their number.
+
+    Of a forwarding pipe: those up to its position, without dead letters, and which of them the
+    target has. Of a pulling pipe: those of the source, and which of them are stored.
+
+    Raises PipeError, httpx.HTTPError, LRSError; InvalidParameter if the target cannot be read.
+    """
+    comparison = _Comparison(database, pipe, endpoint, on_page)
+    if pipe.direction == "pull":
+        return await comparison.of_pull()
+    return await comparison.of_forward()
+
+
+class _Comparison:
+    def __init__(
+        self, database: Database, pipe: Pipe, endpoint: Endpoint, on_page: Callable[[int], None]
+    ) -> None:
+        self._database = database
+        self._pipe = pipe
+        self._endpoint = endpoint
+        self._on_page = on_page
+        self._loader = StatementLoader(database)
+        self._read = 0
+
+    async def of_pull(self) -> list[ComparedDay]:
+        here, there = Tally(), Tally()
+        chosen = decode(PullFilter, self._pipe.filter, "filter")
+        params = {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name in PullFilter.__struct_fields__
+            if (value := getattr(chosen, name)) is not None
+        }
+        async for statements in self._pages(params):
+            for statement in statements:
+                there.add(statement)
+            for text in await self._stored([statement["id"] for statement in statements]):
+                here.add(orjson.loads(text))
+        return compare(here, there)
+
+    async def of_forward(self) -> list[ComparedDay]:
+        if decode(ForwardOptions, self._pipe.options).target != "statements":
+            raise InvalidParameter("A webhook or a track endpoint cannot be read to verify it.")
+        here, there = Tally(), Tally()
+        sent: set[int] = set()
+        async for texts in self._forwarded():
+            for statement in map(orjson.loads, texts):
+                here.add(statement)
+                sent.add(_short(statement["id"]))
+        async for statements in self._pages({}):
+            for statement in statements:
+                if _short(statement["id"]) in sent:
+                    there.add(statement)
+        return compare(here, there)
+
+    async def _forwarded(self) -> AsyncIterator[Sequence[bytes]]:
+        """Pages of the statements that the pipe has delivered."""
+        if not self._pipe.cursor:
+            return
+        pipe, chosen = self._pipe, decode(ForwardFilter, self._pipe.filter, "filter")
+        cursor = forward_cursor.saved(pipe)
+        position = cursor.first
+        while position < cursor.sequence:
+            page = await read_log(
+                self._database,
+                pipe.partner_id,
+                forward_filter.log_filter(chosen),
+                after=position,
+                before=cursor.sequence + 1,
+                limit=_PAGE_SIZE,
+            )
+            if page.end == position:
+                return
+            position = page.end
+            matching = await forward_filter.matching(
+                self._database, pipe.partner_id, chosen, page.statements
+            )
+            ids = [statement.statement_id for statement in matching]
+            excluded = await store.list_ids_of_origin(
+                self._database, pipe.partner_id, ids, self._endpoint.origin
+            ) | await store.list_letter_ids(self._database, pipe, ids)
+            yield await self._stored([item for item in ids if item not in excluded])
+
+    async def _stored(self, ids: Sequence[str]) -> list[bytes]:
+        """The texts of those that are stored and not voided."""
+        loads = (self._loader.load(self._pipe.partner_id, item) for item in ids)
+        stored = await asyncio.gather(*loads)
+        self._count(len(ids))
+        return [item.payload for item in stored if item is not None and not item.voided]
+
+    async def _pages(self, params: Mapping[str, str]) -> AsyncIterator[list[Json]]:
+        """Pages of the statements of the other LRS. Raises PipeError."""
+        endpoint = self._endpoint
+        version = await source.find_version(endpoint, self._pipe.version)
+        url = await source.find_statements_url(endpoint, version)
+        first = {**params, "ascending": "true", "limit": str(_PAGE_SIZE)}
+        page = await source.fetch_page(endpoint, url, version, first)
+        seen: set[str] = set()
+        while True:
+            self._count(len(page.items))
+            yield [orjson.loads(item) for item in page.items]
+            if not page.more:
+                return
+            if page.more in seen:
+                raise PipeError(f"{endpoint.origin} repeats a page of statements.")
+            seen.add(page.more)
+            more = endpoint.resolve(page.more)
+            more = source.with_prefix(endpoint.url, more) or more
+            page = await source.fetch_page(endpoint, more, version)
+
+    def _count(self, statements: int) -> None:
+        self._read += statements
+        self._on_page(self._read)
+
+
+def _short(statement_id: str) -> int:
+    """64 bits of an id, so that ten million of them fit into memory."""
+    return int.from_bytes(blake2b(UUID(statement_id).bytes, digest_size=8).digest())
