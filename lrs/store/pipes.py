@@ -13,7 +13,7 @@ import orjson
 
 from lrs import resources
 from lrs.errors import Conflict, NotFound
-from lrs.store.postgres import Database, translate_errors
+from lrs.store.postgres import Connection, Database, translate_errors
 
 Json = dict[str, Any]
 
@@ -200,23 +200,12 @@ async def commit_step(database: Database, pipe: Pipe, step: Step) -> Pipe | None
 
     Raises Unavailable.
     """
+    if not step.letters and not step.delivered:  # one round trip, and no transaction block
+        row = await _fetch_step(database.readers, pipe, step)
+        return None if row is None else _pipe(row)
     with translate_errors():
         async with database.readers.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(
-                resources.query("commit_pipe_step"),
-                pipe.partner_id,
-                pipe.name,
-                pipe.lease,
-                _dump(step.cursor),
-                step.state,
-                _storable(step.error),
-                step.failures,
-                _dump(step.counts or {}),
-                _dump(step.requests or {}),
-                step.position_at,
-                step.wait_seconds,
-                pipe.cursor_version,
-            )
+            row = await _fetch_step(connection, pipe, step)
             if row is None:
                 return None
             if step.delivered:
@@ -234,6 +223,25 @@ async def commit_step(database: Database, pipe: Pipe, step: Step) -> Pipe | None
                     *_letter_columns(step.letters),
                 )
     return _pipe(row)
+
+
+async def _fetch_step(connection: Connection, pipe: Pipe, step: Step) -> asyncpg.Record | None:
+    with translate_errors():
+        return await connection.fetchrow(
+            resources.query("commit_pipe_step"),
+            pipe.partner_id,
+            pipe.name,
+            pipe.lease,
+            _dump(step.cursor),
+            step.state,
+            _storable(step.error),
+            step.failures,
+            _dump(step.counts or {}),
+            _dump(step.requests or {}),
+            step.position_at,
+            step.wait_seconds,
+            pipe.cursor_version,
+        )
 
 
 async def release(database: Database, pipe: Pipe) -> None:
