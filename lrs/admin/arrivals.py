@@ -74,8 +74,8 @@ async def revocation_effect(
     database: Database, operator: Operator, partner: str, key: str
 ) -> RevocationEffect:
     """What the credential has sent in the last 24 hours. Raises NotFound."""
-    found = await find_partner(database, operator, partner)
+    partner_row = await find_partner(database, operator, partner)
     since = datetime.now(UTC) - timedelta(hours=24)
     with translate_errors():
-        (row,) = await database.readers.fetch(_EFFECT, found.partner_id, key, since)
+        (row,) = await database.readers.fetch(_EFFECT, partner_row.partner_id, key, since)
     return RevocationEffect(row["stored"], row["refused"])

@@ -21,10 +21,10 @@ async def list_contents(
     limit: int = 100,
 ) -> Page[ContentItem]:
     """The next content items by id; `deleted` None: both. Raises NotFound (partner)."""
-    found = await find_partner(database, operator, partner)
+    partner_row = await find_partner(database, operator, partner)
     (after,) = decode_cursor(cursor, tuple[int]) if cursor else (0,)
     rows = await content_items.fetch_page(
-        database.readers, found.partner_id, after=after, limit=limit + 1, deleted=deleted
+        database.readers, partner_row.partner_id, after=after, limit=limit + 1, deleted=deleted
     )
     return page(rows, limit, lambda row: (row.content_id,))
 
@@ -40,8 +40,10 @@ async def set_deleted(
 ) -> None:
     """Deletes or restores a content item (idempotent). Raises NotFound, Forbidden."""
     operator.require("operator")
-    found = await find_partner(database, operator, partner)
-    identifier = identifiers.parse_content(content, found.home_page)
-    await content_items.set_deleted(partner_lock, found.partner_id, identifier, deleted)
+    partner_row = await find_partner(database, operator, partner)
+    identifier = identifiers.parse_content(content, partner_row.home_page)
+    await content_items.set_deleted(partner_lock, partner_row.partner_id, identifier, deleted)
     action = "content.delete" if deleted else "content.restore"
-    await record(database, operator, action, f"content/{content}", partner_id=found.partner_id)
+    await record(
+        database, operator, action, f"content/{content}", partner_id=partner_row.partner_id
+    )

@@ -57,8 +57,8 @@ async def get_credential(
     database: Database, operator: Operator, partner: str, key: str
 ) -> CredentialUse:
     """Raises NotFound."""
-    found = await find_partner(database, operator, partner)
-    return await store.get(database, found.partner_id, key)
+    partner_row = await find_partner(database, operator, partner)
+    return await store.get(database, partner_row.partner_id, key)
 
 
 async def add_credential(
@@ -80,10 +80,10 @@ async def add_credential(
     _check_scopes(granted)
     _check_expiry(expires_at)
     async with open_transaction(database) as transaction:
-        found = await find_partner(transaction, operator, partner)
+        partner_row = await find_partner(transaction, operator, partner)
         issued = await credentials.add_credential(
             transaction,
-            found,
+            partner_row,
             kind=kind,
             label=label,
             granted=frozenset(granted),
@@ -92,7 +92,7 @@ async def add_credential(
         )
         after = {"kind": kind, "label": label, "scopes": sorted(granted), "expires_at": expires_at}
         await _record(
-            transaction, operator, "credential.add", found.partner_id, issued.key, after=after
+            transaction, operator, "credential.add", partner_row.partner_id, issued.key, after=after
         )
         return _issued(issued)
 
@@ -112,16 +112,22 @@ async def set_credential(
     """
     operator.require("operator")
     async with open_transaction(database) as transaction:
-        found = await find_partner(transaction, operator, partner)
-        before = await store.lock(transaction, found.partner_id, key)
+        partner_row = await find_partner(transaction, operator, partner)
+        before = await store.lock(transaction, partner_row.partner_id, key)
         require_version(before, expected)
         after = _changed(before, changes)
         if after == before:
             return before
-        await store.update(transaction, found.partner_id, after)
+        await store.update(transaction, partner_row.partner_id, after)
         old, new = difference(before, after)
         await _record(
-            transaction, operator, "credential.set", found.partner_id, key, before=old, after=new
+            transaction,
+            operator,
+            "credential.set",
+            partner_row.partner_id,
+            key,
+            before=old,
+            after=new,
         )
         return after
 
@@ -135,14 +141,14 @@ async def rotate_credential(
         raise _invalid("overlap_hours", f"expected 0 to {MAX_OVERLAP_HOURS}")
     until = datetime.now(UTC) + timedelta(hours=overlap_hours) if overlap_hours else None
     async with open_transaction(database) as transaction:
-        found = await find_partner(transaction, operator, partner)
-        await store.lock(transaction, found.partner_id, key)
+        partner_row = await find_partner(transaction, operator, partner)
+        await store.lock(transaction, partner_row.partner_id, key)
         issued = await credentials.rotate_credential(transaction, key, until)
         await _record(
             transaction,
             operator,
             "credential.rotate",
-            found.partner_id,
+            partner_row.partner_id,
             key,
             after={"previous_secret_until": until},
         )
@@ -155,11 +161,11 @@ async def revoke_credential(
     """Raises NotFound, also if it is revoked already, and Forbidden."""
     operator.require("operator")
     async with open_transaction(database) as transaction:
-        found = await find_partner(transaction, operator, partner)
-        await store.lock(transaction, found.partner_id, key)
+        partner_row = await find_partner(transaction, operator, partner)
+        await store.lock(transaction, partner_row.partner_id, key)
         await registry.revoke_credential(transaction, key)
-        await _record(transaction, operator, "credential.revoke", found.partner_id, key)
-        return await store.get(transaction, found.partner_id, key)
+        await _record(transaction, operator, "credential.revoke", partner_row.partner_id, key)
+        return await store.get(transaction, partner_row.partner_id, key)
 
 
 async def partner_of(database: Database, operator: Operator, key: str) -> str:

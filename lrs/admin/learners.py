@@ -64,10 +64,10 @@ async def search_learners(
     """
     if search and not operator.may("operator"):
         raise Forbidden("A viewer sees masked identities: only operators and owners search.")
-    found = await find_partner(database, operator, partner)
+    partner_row = await find_partner(database, operator, partner)
     (after,) = decode_cursor(cursor, tuple[int]) if cursor else (0,)
     rows = await store.search(
-        database, found.partner_id, search, after=min(after, _MAX_ID), limit=limit + 1
+        database, partner_row.partner_id, search, after=min(after, _MAX_ID), limit=limit + 1
     )
     result = page(rows, limit, lambda row: (row.person_id,))
     after_search = {"search": search, "learners": [row.person_id for row in result.items]}
@@ -76,10 +76,10 @@ async def search_learners(
         operator,
         "learner.search",
         f"partner/{partner}",
-        partner_id=found.partner_id,
+        partner_id=partner_row.partner_id,
         after=after_search,
     )
-    items = [_masked(operator, masking, found.partner_id, row) for row in result.items]
+    items = [_masked(operator, masking, partner_row.partner_id, row) for row in result.items]
     return Page(items, result.cursor)
 
 
@@ -87,16 +87,18 @@ async def get_learner(
     database: Database, operator: Operator, masking: Masking, partner: str, person_id: int
 ) -> LearnerView:
     """Raises NotFound."""
-    found = await find_partner(database, operator, partner)
-    learner = await _find(database, found, person_id)
-    identifiers = await store.list_identifiers(database, found.partner_id, person_id)
-    await _record_look(database, operator, found, person_id, "learner.view")
+    partner_row = await find_partner(database, operator, partner)
+    learner = await _find(database, partner_row, person_id)
+    identifiers = await store.list_identifiers(database, partner_row.partner_id, person_id)
+    await _record_look(database, operator, partner_row, person_id, "learner.view")
     if not operator.may("operator"):
         identifiers = [
-            LearnerIdentifier(masking.pseudonym(found.partner_id, row.identity), None, row.imported)
+            LearnerIdentifier(
+                masking.pseudonym(partner_row.partner_id, row.identity), None, row.imported
+            )
             for row in identifiers
         ]
-    return LearnerView(_masked(operator, masking, found.partner_id, learner), identifiers)
+    return LearnerView(_masked(operator, masking, partner_row.partner_id, learner), identifiers)
 
 
 async def list_statements(
@@ -110,20 +112,20 @@ async def list_statements(
     limit: int = 100,
 ) -> Page[StatementView]:
     """Statements with any identifier of the learner as actor, newest first. Raises NotFound."""
-    found = await find_partner(database, operator, partner)
-    await _find(database, found, person_id)
+    partner_row = await find_partner(database, operator, partner)
+    await _find(database, partner_row, person_id)
     (before,) = decode_cursor(cursor, tuple[int]) if cursor else (_NEWEST,)
     rows = await store.list_statements(
-        database, found.partner_id, person_id, before=min(before, _NEWEST), limit=limit + 1
+        database, partner_row.partner_id, person_id, before=min(before, _NEWEST), limit=limit + 1
     )
-    await _record_look(database, operator, found, person_id, "learner.view-statements")
+    await _record_look(database, operator, partner_row, person_id, "learner.view-statements")
     views = [
         StatementView(
             row.sequence,
             row.stored,
             row.organization,
             row.voided,
-            visible_statement(operator, masking, found.partner_id, orjson.loads(row.payload)),
+            visible_statement(operator, masking, partner_row.partner_id, orjson.loads(row.payload)),
         )
         for row in rows
     ]
@@ -139,15 +141,15 @@ async def list_records(
     query: RecordQuery,
 ) -> RecordPage:
     """Learner records over all identifiers of a learner. Raises NotFound."""
-    found = await find_partner(database, operator, partner)
-    learner = await _find(database, found, person_id)
+    partner_row = await find_partner(database, operator, partner)
+    learner = await _find(database, partner_row, person_id)
     result = await learner_records.fetch_by_learner(
-        database, found.partner_id, Identifier(None, (), person_id), query
+        database, partner_row.partner_id, Identifier(None, (), person_id), query
     )
-    await _record_look(database, operator, found, person_id, "learner.view-records")
+    await _record_look(database, operator, partner_row, person_id, "learner.view-records")
     if operator.may("operator"):
         return result
-    masked = _masked(operator, masking, found.partner_id, learner)
+    masked = _masked(operator, masking, partner_row.partner_id, learner)
     # The columns that the records share are those of the learner: none but the id is shown.
     hidden: dict[str, Any] = {name: None for name in result.subject if name != "user_id"}
     if "name" in hidden:

@@ -69,9 +69,9 @@ async def summarize(
 
     Raises NotFound (partner).
     """
-    found = await find_partner(database, operator, partner)
+    partner_row = await find_partner(database, operator, partner)
     with translate_errors():
-        rows = await database.readers.fetch(_SUMMARIES[group], found.partner_id, MAX_ROWS)
+        rows = await database.readers.fetch(_SUMMARIES[group], partner_row.partner_id, MAX_ROWS)
     return [LearningRow(row["name"], row["completions"], round(row["hours"], 2)) for row in rows]
 
 
@@ -84,23 +84,25 @@ async def get_statement(
     statement_id: UUID,
 ) -> StatementDetail:
     """A statement, also a voided one; recorded as a look at a learner. Raises NotFound."""
-    found = await find_partner(database, operator, partner)
-    stored = await loader.load(found.partner_id, str(statement_id))
+    partner_row = await find_partner(database, operator, partner)
+    stored = await loader.load(partner_row.partner_id, str(statement_id))
     if stored is None:
         raise NotFound(f"Statement {statement_id} not found.")
     with translate_errors():
-        rows = await database.readers.fetch(_REFERENCES, found.partner_id, statement_id, MAX_ROWS)
+        rows = await database.readers.fetch(
+            _REFERENCES, partner_row.partner_id, statement_id, MAX_ROWS
+        )
     await record(
         database,
         operator,
         "statement.view",
         f"statement/{statement_id}",
-        partner_id=found.partner_id,
+        partner_id=partner_row.partner_id,
     )
     statement = orjson.loads(stored.payload)
     target = index_keys.statement_ref(statement)
     return StatementDetail(
-        visible_statement(operator, masking, found.partner_id, statement),
+        visible_statement(operator, masking, partner_row.partner_id, statement),
         stored.stored,
         stored.organization,
         stored.voided,

@@ -37,7 +37,7 @@ async def open_source(
 
     Raises NotFound (partner, credential) and Forbidden (a viewer who asks for an agent).
     """
-    found = await find_partner(database, operator, partner)
+    partner_row = await find_partner(database, operator, partner)
     if not operator.may("operator"):
         for name, _ in parameters:
             if name in _HIDDEN:
@@ -45,8 +45,8 @@ async def open_source(
     authority_key = None
     subject = f"partner/{partner}"
     if credential is not None:
-        row = await stored_credentials.get(database, found.partner_id, credential)
-        account = {"homePage": found.home_page, "name": row.key}
+        row = await stored_credentials.get(database, partner_row.partner_id, credential)
+        account = {"homePage": partner_row.home_page, "name": row.key}
         authority_key = index_keys.agent_key({"objectType": "Agent", "account": account})
         subject = f"credential/{row.key}"
     await record(
@@ -54,7 +54,7 @@ async def open_source(
         operator,
         "statement.view",
         subject,
-        partner_id=found.partner_id,
+        partner_id=partner_row.partner_id,
         after={name: value for name, value in parameters if is_storable(name + value)},
     )
-    return StatementSource(found, authority_key)
+    return StatementSource(partner_row, authority_key)

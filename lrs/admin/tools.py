@@ -54,17 +54,17 @@ async def add_tool(
     """Raises NotFound, InvalidParameter, Conflict, Forbidden."""
     operator.require("operator")
     async with open_transaction(database) as transaction:
-        found = await find_partner(transaction, operator, partner)
+        partner_row = await find_partner(transaction, operator, partner)
         issued = await tools.add_tool(
             transaction,
             secret_box,
-            found.partner_id,
+            partner_row.partner_id,
             name,
             consumer_key=consumer_key,
             secret=secret,
         )
         after = {"consumer_key": issued.consumer_key}
-        await _record(transaction, operator, "tool.add", found.partner_id, name, after)
+        await _record(transaction, operator, "tool.add", partner_row.partner_id, name, after)
         return issued
 
 
@@ -85,10 +85,12 @@ async def rotate_tool(
         )
     until = datetime.now(UTC) + timedelta(hours=overlap_hours) if overlap_hours else None
     async with open_transaction(database) as transaction:
-        found = await find_partner(transaction, operator, partner)
-        issued = await tools.rotate_tool(transaction, secret_box, found.partner_id, name, until)
+        partner_row = await find_partner(transaction, operator, partner)
+        issued = await tools.rotate_tool(
+            transaction, secret_box, partner_row.partner_id, name, until
+        )
         after = {"previous_secret_until": until}
-        await _record(transaction, operator, "tool.rotate", found.partner_id, name, after)
+        await _record(transaction, operator, "tool.rotate", partner_row.partner_id, name, after)
         return issued
 
 
@@ -96,9 +98,9 @@ async def revoke_tool(database: Database, operator: Operator, partner: str, name
     """Raises NotFound, also if it is revoked already, and Forbidden."""
     operator.require("operator")
     async with open_transaction(database) as transaction:
-        found = await find_partner(transaction, operator, partner)
-        await store.revoke_tool(transaction, found.partner_id, tools.check_name(name))
-        await _record(transaction, operator, "tool.revoke", found.partner_id, name, None)
+        partner_row = await find_partner(transaction, operator, partner)
+        await store.revoke_tool(transaction, partner_row.partner_id, tools.check_name(name))
+        await _record(transaction, operator, "tool.revoke", partner_row.partner_id, name, None)
 
 
 async def set_page_views(
@@ -107,14 +109,14 @@ async def set_page_views(
     """Whether callbacks of a partner create page views; None: as the settings say."""
     operator.require("operator")
     async with open_transaction(database) as transaction:
-        found = await find_partner(transaction, operator, partner)
+        partner_row = await find_partner(transaction, operator, partner)
         await store.set_page_views(transaction, partner, enabled)
         await record(
             transaction,
             operator,
             "partner.set",
             f"partner/{partner}",
-            partner_id=found.partner_id,
+            partner_id=partner_row.partner_id,
             after={"page_views": enabled},
         )
 

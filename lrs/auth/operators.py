@@ -91,15 +91,15 @@ class Operators:
         email = email.strip().lower()
         key = f"operator {email}"
         self._throttle.check(address, key)
-        known = await store.find(self._database, email) if _EMAIL.fullmatch(email) else None
-        password_hash = known.password_hash if known and not known.disabled_at else None
+        account = await store.find(self._database, email) if _EMAIL.fullmatch(email) else None
+        password_hash = account.password_hash if account and not account.disabled_at else None
         is_right = await self._passwords.matches(password[: passwords.MAX_LENGTH], password_hash)
-        if not (known and is_right):
+        if not (account and is_right):
             self._throttle.failed(address, key)
             raise Unauthorized(_WRONG_LOGIN)
         self._throttle.succeeded(key)
         async with open_transaction(self._database) as database:
-            return await _start_session(database, _operator(known, via), "password")
+            return await _start_session(database, _operator(account, via), "password")
 
     async def log_in_external(
         self, email: str, role: str, partners: Sequence[str] | None, via: Via

@@ -56,11 +56,11 @@ def _check_length(name: str, label: str, value: str, minimum: int) -> None:
     """Raises InvalidParameter, which does not quote the value."""
     if value.isprintable() and minimum <= len(value) <= _MAX_LENGTH:
         return
-    found = f"{len(value)} characters" if value.isprintable() else "one that is not printable"
+    description = f"{len(value)} characters" if value.isprintable() else "one that is not printable"
     expected = f"must be {minimum} to {_MAX_LENGTH} printable characters"
     raise InvalidParameter(
-        f"{label} {expected}, found {found}.",
-        violations=[Violation(f"/{name}", f"{expected}, found {found}", "Tools")],
+        f"{label} {expected}, found {description}.",
+        violations=[Violation(f"/{name}", f"{expected}, found {description}", "Tools")],
     )
 
 

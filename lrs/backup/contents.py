@@ -61,15 +61,15 @@ def differences(expected: Contents, actual: Contents) -> list[str]:
     ]
     days = {(day.partner, day.day): day for day in actual.days}
     for day in expected.days:
-        other = days.pop((day.partner, day.day), None)
-        if other is None:
+        restored = days.pop((day.partner, day.day), None)
+        if restored is None:
             lines.append(f"partner {day.partner}, {day.day}: {day.statements} statements missing")
-        elif other.statements != day.statements:
+        elif restored.statements != day.statements:
             lines.append(
-                f"partner {day.partner}, {day.day}: {other.statements} statements "
+                f"partner {day.partner}, {day.day}: {restored.statements} statements "
                 f"instead of {day.statements}"
             )
-        elif other.hash != day.hash:
+        elif restored.hash != day.hash:
             lines.append(f"partner {day.partner}, {day.day}: statements differ")
     lines += [f"partner {partner}, {day}: not in the backup" for partner, day in days]
     return lines

@@ -167,11 +167,11 @@ def _contradictions(
     """Rows that differ from an earlier row with the same key."""
     first: dict[Any, Row] = {}
     for row in rows:
-        other = first.setdefault(_key(row.kind, resolved[row.index]), row)
-        names = {**row.values, **other.values}
+        earlier = first.setdefault(_key(row.kind, resolved[row.index]), row)
+        names = {**row.values, **earlier.values}
         for name in names:
-            if row.values.get(name) != other.values.get(name):
-                detail = f"expected the same value as in {other.location}, which has the same key"
+            if row.values.get(name) != earlier.values.get(name):
+                detail = f"expected the same value as in {earlier.location}, which has the same key"
                 yield row, _violation(row, name, detail)
                 break
 
@@ -260,13 +260,13 @@ def _plan_version(row: Row, values: Values, stored: StoredCatalog, plan: Catalog
             return RowOutcome(row, "unchanged")
         plan.removed_versions.append(key)
         return RowOutcome(row, "removed")
-    given = {
+    imported = {
         name: value
         for name, value in values.items()
         if name not in ("type", "track", "version_number", "removed")
     }
-    after = {**(before or {}), **given}
-    changes = tuple(name for name in given if before and before.get(name) != after[name])
+    after = {**(before or {}), **imported}
+    changes = tuple(name for name in imported if before and before.get(name) != after[name])
     if before is not None and not changes:
         return RowOutcome(row, "unchanged")
     plan.versions[key] = after

@@ -48,17 +48,17 @@ def people_list(
 
     async def fetch(database: Database) -> list[Learner]:
         partner = await registry.get_partner(database, partner_name)
-        found: list[Learner] = []
+        listed: list[Learner] = []
         while page := await learners.fetch_page(
             database.writers,
             partner.partner_id,
-            after=found[-1].user_id if found else 0,
+            after=listed[-1].user_id if listed else 0,
             limit=_PAGE_SIZE,
             imported=False if unmatched else None,
             deleted=deleted,
         ):
-            found += page
-        return found
+            listed += page
+        return listed
 
     rows = [_row(learner) for learner in run_with_database(load_settings(options), fetch)]
     print_table(_COLUMNS, rows, as_json=as_json)

@@ -222,8 +222,8 @@ class _Table:
             )
             index += 1
         if left_out:
-            what = " and ".join(needed)
-            self.notes.append(f"Rows without a value for {what} are left out: {left_out}.")
+            names = " and ".join(needed)
+            self.notes.append(f"Rows without a value for {names} are left out: {left_out}.")
 
     def _values(self, cells: list[str]) -> Values:
         texts = {

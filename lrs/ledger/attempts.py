@@ -113,8 +113,12 @@ def _counts(
 ) -> Iterable[AttemptCount]:
     """The attempt as a row of every partner that it names."""
     owner = partners_of_keys.get(attempt.key or "")
-    found = {owner, partners.get(attempt.partner or ""), partners.get(attempt.named_partner or "")}
-    for partner_id in sorted(item for item in found if item is not None) or [NO_PARTNER]:
+    partner_ids = {
+        owner,
+        partners.get(attempt.partner or ""),
+        partners.get(attempt.named_partner or ""),
+    }
+    for partner_id in sorted(item for item in partner_ids if item is not None) or [NO_PARTNER]:
         key, reason = attempt.key, attempt.reason
         if owner is not None and owner != partner_id:
             key, reason = None, f"{_OTHER_PARTNERS_KEY}: {reason}"
@@ -135,12 +139,12 @@ def _merge(counts: Iterable[AttemptCount]) -> list[AttemptCount]:
     """Attempts that differ only in what a partner may not see become one."""
     merged: dict[tuple[int, bytes], AttemptCount] = {}
     for count in counts:
-        other = merged.get((count.partner_id, count.attempt_hash))
-        if other is not None:
+        previous = merged.get((count.partner_id, count.attempt_hash))
+        if previous is not None:
             count = count._replace(
-                attempts=count.attempts + other.attempts,
-                first_at=min(count.first_at, other.first_at),
-                last_at=max(count.last_at, other.last_at),
+                attempts=count.attempts + previous.attempts,
+                first_at=min(count.first_at, previous.first_at),
+                last_at=max(count.last_at, previous.last_at),
             )
         merged[count.partner_id, count.attempt_hash] = count
     return list(merged.values())

@@ -300,11 +300,11 @@ async def repeat(step: Step, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-async def _attempt(what: str, step: Callable[[], Awaitable[None]]) -> None:
+async def _attempt(action: str, step: Callable[[], Awaitable[None]]) -> None:
     try:
         await step()
     except LRSError as error:
-        _log.warning("cannot %s: %s", what, error.detail_with_cause)
+        _log.warning("cannot %s: %s", action, error.detail_with_cause)
 
 
 def _time(seconds: float | None) -> datetime | None:

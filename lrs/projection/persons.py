@@ -119,13 +119,13 @@ def _assign(groups: list[_Group], stored: Mapping[int, int]) -> list[int | _Grou
     owners: list[int | _Group] = []
     new: dict[int, _Group] = {}
     for group in groups:
-        found: int | _Group | None = None
+        match: int | _Group | None = None
         # The address in lower case comes before the SHA-1 of another spelling.
         for key, _, _ in group[1:] or group:
-            found = stored.get(key, new.get(key))
-            if found is not None:
+            match = stored.get(key, new.get(key))
+            if match is not None:
                 break
-        owner = group if found is None else found
+        owner = group if match is None else match
         owners.append(owner)
         if isinstance(owner, list):
             new |= {

@@ -209,12 +209,12 @@ def merged(counts: Iterable[IntakeCount]) -> list[IntakeCount]:
     """The sums of counts with the same key."""
     sums: dict[IntakeKey, IntakeCount] = {}
     for count in counts:
-        if (other := sums.get(count.key)) is not None:
+        if (previous := sums.get(count.key)) is not None:
             count = replace(
                 count,
-                items=count.items + other.items,
-                bytes=count.bytes + other.bytes,
-                last_at=max(count.last_at, other.last_at),
+                items=count.items + previous.items,
+                bytes=count.bytes + previous.bytes,
+                last_at=max(count.last_at, previous.last_at),
             )
         sums[count.key] = count
     return list(sums.values())

@@ -141,7 +141,7 @@ def reports(bench: Bench) -> Iterator[Row | str]:
             lags.append(projecting.metric("lrs_projection_lag_seconds"))
             delays.append(_seconds_until_projected(projecting))
     baseline = median(measurement.rate for measurement in without) * size
-    measurement = sorted(with_projector, key=lambda each: each.rate)[_ROUNDS // 2]
+    measurement = sorted(with_projector, key=lambda run: run.rate)[_ROUNDS // 2]
     title = f"POST {size} with projector"
     yield Row("reports", title, connections, measurement.rate * size, baseline, measurement)
     yield (

@@ -90,7 +90,7 @@ def slowest(executed: Iterable[Execution]) -> list[Execution]:
 
 async def _plans(server: Server, executed: Iterable[Execution]) -> str:
     async with postgres.open_database(server.dsn) as database:
-        return "\n".join([await _plan(_pool(database, each), each) for each in executed])
+        return "\n".join([await _plan(_pool(database, query), query) for query in executed])
 
 
 def _pool(database: postgres.Database, execution: Execution) -> asyncpg.Pool:

@@ -134,7 +134,7 @@ async def _rebuild(dsn: str, partner_id: int, folder: Path, count: int) -> Json:
         now = time.perf_counter()
         if done == total:
             after = _cpu_seconds(folder)
-            python, postgresql = (then - now for now, then in zip(before, after, strict=True))
+            python, postgresql = (start - now for now, start in zip(before, after, strict=True))
             phases[phase] = {
                 **_rate(now - last, count),
                 "python": round(python, 2),

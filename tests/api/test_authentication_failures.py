@@ -199,7 +199,7 @@ async def test_forged_callback_tokens_of_used_and_unknown_tools_have_equal_respo
             forged = sign_token(launch, b"another key of thirty-two bytes.")
             request = tool.signed(b"{}", url=f"http://lrs.test/api/lti/v1/xapi/{forged}")
             statuses.setdefault(names, []).append((await attacker.send(request)).status_code)
-    assert {tuple(given[2:]) for given in statuses.values()} == {(429,) * 6}
+    assert {tuple(of_key[2:]) for of_key in statuses.values()} == {(429,) * 6}
 
 
 async def test_token_that_ended_with_its_secret_is_no_failure(

@@ -153,7 +153,7 @@ async def test_aborted_items_are_not_listed(partner: Partner) -> None:
     body = await refused(answer, "statement-conflict", 409)
     assert [(result["index"], result["id"]) for result in body["results"]] == [(1, existing["id"])]
     assert "aborted" not in answer.text
-    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
+    assert [now - start for now, start in zip(counted(), before, strict=True)] == [1, 1, 1]
 
 
 async def test_problem_of_a_request_or_put_has_no_results(partner: Partner) -> None:

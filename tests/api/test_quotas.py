@@ -215,7 +215,7 @@ async def test_bytes_stored_before_the_quota_are_counted(
         assert (await post(http, partner, {**large, "id": new_id()})).status_code == 507
 
 
-async def test_count_keeps_what_is_leased_meanwhile(services: Services, partner: Partner) -> None:
+async def test_count_keeps_concurrent_leases(services: Services, partner: Partner) -> None:
     database, partner_id = services.database, partner.partner_id
     assert (await partner.send(statements(3))).status_code == 200
     size = await counted(services, partner)

@@ -97,11 +97,11 @@ def test_limits_of_a_partner_are_set_listed_and_reset(lrs: Lrs) -> None:
     assert result.stdout == f"partner {name}\t{expected}\n"
     (line,) = [line for line in lrs("partner", "list").stdout.splitlines() if name in line]
     assert line.split("\t")[-1] == expected
-    shown = lrs("partner", "show", name, LRS_MAX_STATEMENTS_PER_DAY="7").stdout.splitlines()
-    assert "rate limit\t500/10 seconds\t(partner)" in shown
-    assert "max statements per day\tnone\t(partner)" in shown
-    assert "max concurrent requests\t256\t(setting)" in shown
-    assert "stored bytes\t0" in [line.partition("\t(")[0] for line in shown]
+    lines = lrs("partner", "show", name, LRS_MAX_STATEMENTS_PER_DAY="7").stdout.splitlines()
+    assert "rate limit\t500/10 seconds\t(partner)" in lines
+    assert "max statements per day\tnone\t(partner)" in lines
+    assert "max concurrent requests\t256\t(setting)" in lines
+    assert "stored bytes\t0" in [line.partition("\t(")[0] for line in lines]
     reset = ("--rate-limit", "default", "--max-statements-per-day", "default")
     result = lrs("partner", "set", name, *reset, "--max-stored-bytes", "default")
     assert result.stdout == f"partner {name}\n"
@@ -138,12 +138,12 @@ def test_setting_of_a_partner_is_set_listed_and_reset(lrs: Lrs) -> None:
     assert result.stdout == f"partner {name}\tduplicate_track_event_status=200\n"
     (line,) = [line for line in lrs("partner", "list").stdout.splitlines() if name in line]
     assert line.split("\t")[-2] == "duplicate_track_event_status=200"
-    shown = lrs("partner", "show", name).stdout.splitlines()
-    assert "duplicate track event status\t200\t(partner)" in shown
+    lines = lrs("partner", "show", name).stdout.splitlines()
+    assert "duplicate track event status\t200\t(partner)" in lines
     reset = lrs("partner", "set", name, "--setting", "duplicate_track_event_status=default")
     assert reset.stdout == f"partner {name}\n"
-    shown = lrs("partner", "show", name).stdout.splitlines()
-    assert "duplicate track event status\t409\t(default)" in shown
+    lines = lrs("partner", "show", name).stdout.splitlines()
+    assert "duplicate track event status\t409\t(default)" in lines
 
 
 def test_setting_of_reports_names_the_rebuild(lrs: Lrs) -> None:

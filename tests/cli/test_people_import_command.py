@@ -39,21 +39,21 @@ def import_file(partner: Partner, run: Callable[..., Result], tmp_path: Path) ->
 
 
 async def test_repeated_import_of_a_table_is_idempotent(import_file: Import) -> None:
-    async def told(table: str, *options: str) -> str:
+    async def output(table: str, *options: str) -> str:
         done = await asyncio.to_thread(import_file, table, *options)
         assert done.exit_code == 0, done.output
         return done.stdout
 
-    assert await told(TABLE, "--preview") == (
+    assert await output(TABLE, "--preview") == (
         "line 2\tuser\tada\tadded\n"
         "line 3\tuser\tben\tadded\n"
         "line 4\tgroup\tnorth\tadded\n"
         "line 5\tmembership\tada\tadded\n"
         "4 rows: 4 added\n"
     )
-    assert await told(TABLE) == "4 rows: 4 added\n"
-    assert await told(TABLE) == "4 rows: 4 unchanged\n"
-    assert await told(TABLE.replace("ben,", "ben,ben@example.com"), "--preview") == (
+    assert await output(TABLE) == "4 rows: 4 added\n"
+    assert await output(TABLE) == "4 rows: 4 unchanged\n"
+    assert await output(TABLE.replace("ben,", "ben,ben@example.com"), "--preview") == (
         "line 3\tuser\tben\tchanged\temail\n4 rows: 1 changed, 3 unchanged\n"
     )
 

@@ -48,9 +48,7 @@ async def test_refusals_are_listed_with_headers(
     assert len(result.stdout.splitlines()) == 2
 
 
-async def test_refusal_is_shown_with_errors_and_item(
-    run: Run, services: Services, partner: Partner
-) -> None:
+async def test_show_prints_errors_and_item(run: Run, services: Services, partner: Partner) -> None:
     identity = await refusal_id(services, partner)
     result = await asyncio.to_thread(run, "refusals", "show", partner.name, identity)
     lines = dict(line.split("\t", 1) for line in result.stdout.splitlines())
@@ -79,7 +77,7 @@ async def test_corrected_item_is_resubmitted_as_its_credential(
     )
 
 
-async def test_resubmission_that_is_not_possible_says_why(
+async def test_impossible_resubmission_prints_the_reason(
     run: Run, services: Services, partner: Partner
 ) -> None:
     tool = await new_tool(services, partner)

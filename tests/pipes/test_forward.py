@@ -214,7 +214,7 @@ async def test_statements_of_the_target_are_not_sent_back(
     assert pipe.counts == {"delivered": 1, "skipped": 1}
 
 
-async def test_start_decides_what_is_forwarded(services: Services, partner: Partner) -> None:
+async def test_forwarding_begins_at_the_start_option(services: Services, partner: Partner) -> None:
     await store_many(partner, 2)
     async with serving() as target:
         pipe = await add_pipe(services, partner, target.url, start="now")

@@ -39,14 +39,14 @@ async def pipe_to(
 
 async def ids_of(partner: Partner) -> set[str]:
     """The ids of all statements of a partner that are not voided."""
-    found: set[str] = set()
+    ids: set[str] = set()
     url = "/xapi/statements?limit=500"
     while url:
         answer = await partner.http.get(url, headers=XAPI, auth=(partner.key, partner.secret))
         assert answer.status_code == 200, answer.text
-        found |= {item["id"] for item in answer.json()["statements"]}
+        ids |= {item["id"] for item in answer.json()["statements"]}
         url = answer.json().get("more", "")
-    return found
+    return ids
 
 
 async def test_statements_attachments_and_voids_arrive(
@@ -68,16 +68,16 @@ async def test_statements_attachments_and_voids_arrive(
     assert pipe.counts == {"delivered": 33}
 
 
-async def test_two_servers_that_forward_to_each_other_come_to_rest(
+async def test_mutual_forwarding_ends_with_equal_statements(
     services: Services, partner: Partner, stranger: Partner, server: str, engine: Engine
 ) -> None:
-    here, there = await store_many(partner, 20), await store_many(stranger, 10)
+    own_ids, foreign_ids = await store_many(partner, 20), await store_many(stranger, 10)
     forth = await pipe_to(services, partner, stranger, server)
     back = await pipe_to(services, stranger, partner, server)
     for _ in range(3):
         forth = await run_until_settled(engine, forth)
         back = await run_until_settled(engine, back)
-    assert await ids_of(partner) == await ids_of(stranger) == {*here, *there}
+    assert await ids_of(partner) == await ids_of(stranger) == {*own_ids, *foreign_ids}
     requests = dict(forth.requests), dict(back.requests)
     forth = await pipes.run_until_waiting(engine, forth)
     back = await pipes.run_until_waiting(engine, back)

@@ -112,7 +112,7 @@ async def test_webhook_is_signed_and_halved(services: Services, partner: Partner
         ({"verb": ["http://example.com/liked"], "type": [TYPE]}, set()),
     ],
 )
-async def test_filter_decides_what_is_forwarded(
+async def test_filter_selects_forwarded_statements(
     services: Services, partner: Partner, chosen: dict[str, Any], expected: set[str]
 ) -> None:
     a = {"id": "http://example.com/a"}

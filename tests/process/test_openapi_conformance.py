@@ -162,7 +162,7 @@ async def test_documented_attachment_example_is_stored(partner: Partner, method:
 
     page, contents = parts(*multipart_example("attachments-found"))
     assert contents == attached
-    set_here = dict.fromkeys(("authority", "stored"))
+    set_by_server = dict.fromkeys(("authority", "stored"))
     for path in (partner.url("statements"), "/xapi/statements"):
         result = await partner.http.get(
             path, params={"attachments": "true"}, headers={**XAPI, **partner.headers}
@@ -170,8 +170,8 @@ async def test_documented_attachment_example_is_stored(partner: Partner, method:
         assert result.status_code == 200
         answered, received = parts(result.headers["content-type"], result.content)
         assert received == contents
-        assert [item | set_here for item in answered["statements"]] == [
-            item | set_here for item in page["statements"]
+        assert [item | set_by_server for item in answered["statements"]] == [
+            item | set_by_server for item in page["statements"]
         ]
         for item in (answered, page):
             validator({"$ref": "#/components/schemas/StatementPage"}).validate(item)

@@ -76,7 +76,9 @@ async def test_import_is_idempotent_and_previewed(operator: Partner) -> None:
     assert (await one(operator, "course_dim"))["technology"] == "Python"
 
 
-async def test_tables_have_what_nobody_has_started(services: Services, operator: Partner) -> None:
+async def test_tables_have_content_items_without_events(
+    services: Services, operator: Partner
+) -> None:
     await imported(operator, *EXAMPLES)
     course = await one(operator, "course_dim")
     assert (course["title"], course["course_xp"], course["nb_hours_needed"]) == (

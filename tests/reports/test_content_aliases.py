@@ -100,10 +100,10 @@ async def test_linked_courses_are_one_record_and_one_fact(
 async def test_removed_alias_has_its_history_back(
     operator: Partner, services: Services, connection: asyncpg.Connection
 ) -> None:
-    def without_times(found: dict[str, list[Json]]) -> dict[str, list[Json]]:
+    def without_times(rows_by_table: dict[str, list[Json]]) -> dict[str, list[Json]]:
         return {
             table: [{name: row[name] for name in row if name != "updated_at"} for row in some]
-            for table, some in found.items()
+            for table, some in rows_by_table.items()
             if table not in ("deleted_record", "content_count")
         }
 
@@ -115,7 +115,7 @@ async def test_removed_alias_has_its_history_back(
     assert without_times(await tables(connection, operator)) == before
 
 
-async def test_preview_says_what_moves_and_changes_nothing(
+async def test_preview_counts_moved_events_and_changes_nothing(
     operator: Partner, connection: asyncpg.Connection
 ) -> None:
     before = await tables(connection, operator)

@@ -92,7 +92,7 @@ async def test_sample_statement_of_percipio_is_in_the_course_tables(
     ],
     ids=["default", "none", "longest prefix", "none by prefix"],
 )
-async def test_setting_of_the_partner_decides_the_type(
+async def test_partner_setting_selects_the_type(
     partner: Partner,
     services: Services,
     connection: asyncpg.Connection,

@@ -114,9 +114,7 @@ async def test_detached_identifier_is_a_learner_with_its_events(
     assert "has no other identifier" in refusal.json()["detail"]
 
 
-async def test_renamed_learner_is_found_by_the_new_name_only(
-    services: Services, operator: Partner
-) -> None:
+async def test_rename_replaces_the_former_name(services: Services, operator: Partner) -> None:
     await import_rows(operator, user("ada", email=ADA), user("ben"))
     body = {"user": "emp_9", "first_name": "Ada", "last_name": "Lovelace"}
     done = await change(operator, "ada", "rename", body)
@@ -194,10 +192,10 @@ async def test_unmatched_learners_are_listed_by_page(services: Services, operato
     answer = await operator.http.get(answer.json()["more"], headers=operator.headers)
     (second,) = answer.json()["learners"]
     assert answer.json()["more"] == ""
-    found = {first["name"]: first, second["name"]: second}
-    assert found["Ada L."]["identifiers"] == [{"kind": "mbox", "value": ADA, "imported": False}]
-    assert found["x"]["identifiers"][0]["home_page"] == "https://www.datacamp.com"
-    assert (found["x"]["records"], found["x"]["user"]) == (1, None)
+    by_name = {first["name"]: first, second["name"]: second}
+    assert by_name["Ada L."]["identifiers"] == [{"kind": "mbox", "value": ADA, "imported": False}]
+    assert by_name["x"]["identifiers"][0]["home_page"] == "https://www.datacamp.com"
+    assert (by_name["x"]["records"], by_name["x"]["user"]) == (1, None)
     assert [item["user"] for item in await listed(operator, imported="true")] == ["ben"]
 
 

@@ -115,8 +115,10 @@ async def test_statements_end_at_the_watermark(
         await partner.send(statement(id=new_id()))
         first = await get(partner, "statements.ndjson")
         assert first.content == b""
-    then = await get(partner, "statements.ndjson", params={"since": first.headers["Lrs-Cursor"]})
-    assert then.text.count("\n") == 1
+    increment = await get(
+        partner, "statements.ndjson", params={"since": first.headers["Lrs-Cursor"]}
+    )
+    assert increment.text.count("\n") == 1
 
 
 async def test_abandoned_row_stream_is_closed() -> None:

@@ -125,7 +125,7 @@ async def test_grant_ends_a_reader_that_keeps_a_lock(
 
 
 @pytest.fixture
-async def given(database_url: str) -> AsyncIterator[str]:
+async def external_database(database_url: str) -> AsyncIterator[str]:
     """A database on which PUBLIC has PostgreSQL's default privileges, with one partner, acme."""
     name = f"given_{uuid4().hex[:8]}"
     url = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
@@ -143,9 +143,11 @@ async def given(database_url: str) -> AsyncIterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif("LRS_TEST_DATABASE_URL" in os.environ, reason="needs a superuser")
-async def test_grant_shows_how_to_remove_excess_privileges(reports: Reports, given: str) -> None:
+async def test_grant_shows_how_to_remove_excess_privileges(
+    reports: Reports, external_database: str
+) -> None:
     role = f"role_{uuid4().hex[:8]}"
-    result = await reports("grant", "acme", "--role", role, LRS_DATABASE_URL=given)
+    result = await reports("grant", "acme", "--role", role, LRS_DATABASE_URL=external_database)
     assert result.exit_code == 0, result.output
     statements = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ")]
     assert [statement.partition(" on ")[0] for statement in statements] == [
@@ -156,13 +158,13 @@ async def test_grant_shows_how_to_remove_excess_privileges(reports: Reports, giv
         f'alter role "{role}" set log_min_messages = panic;',
         f"alter role \"{role}\" set temp_file_limit = '1GB';",
     ]
-    administrator = await asyncpg.connect(given, user="postgres")
+    administrator = await asyncpg.connect(external_database, user="postgres")
     for statement in statements:
         await administrator.execute(statement)
     await administrator.close()
-    result = await reports("grant", "acme", "--role", role, LRS_DATABASE_URL=given)
+    result = await reports("grant", "acme", "--role", role, LRS_DATABASE_URL=external_database)
     assert (result.exit_code, result.stderr) == (0, "")
-    await reports("revoke", "acme", "--role", role, LRS_DATABASE_URL=given)
+    await reports("revoke", "acme", "--role", role, LRS_DATABASE_URL=external_database)
 
 
 @asynccontextmanager

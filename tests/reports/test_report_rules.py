@@ -129,7 +129,7 @@ async def test_scores_are_in_percent_but_for_assessments(
     ],
     ids=["one", "after completion", "started again", "start", "noise", "noise within", "equal"],
 )
-async def test_totals_that_begin_anew_count_as_another_attempt(
+async def test_totals_that_restart_count_as_another_attempt(
     partner: Partner,
     services: Services,
     connection: asyncpg.Connection,
@@ -333,9 +333,7 @@ async def test_course_counts_parts_from_before_their_parent_was_stated(
     assert await tables(connection, partner) == followed
 
 
-async def test_activities_that_are_each_others_parents_count_apart(
-    partner: Partner, services: Services
-) -> None:
+async def test_mutual_parents_count_separately(partner: Partner, services: Services) -> None:
     for one, other in (("a", "b"), ("b", "a"), ("c", "c")):
         within = {"contextActivities": {"parent": [{"id": f"http://example.com/{other}"}]}}
         sent = did(

@@ -25,9 +25,9 @@ def viewer(*partners: Partner) -> Operator:
 async def test_overview_has_the_last_hours_of_each_partner(
     services: Services, partner: Partner, stranger: Partner
 ) -> None:
-    known = statement(id=new_id())
-    await partner.send([statement(), known, INVALID, INVALID])
-    await partner.send(known)
+    stored = statement(id=new_id())
+    await partner.send([statement(), stored, INVALID, INVALID])
+    await partner.send(stored)
     await write_ledger(services)
     rows = await intake.overview(services.database, viewer(partner, stranger))
     by_name = {row.partner: row for row in rows}

@@ -78,8 +78,8 @@ class Target:
             return Reply(200, orjson.dumps({"version": self.about}))
         if request.method == "GET":
             self.reads.append(request)
-            found = self.stored.get(request.query.get("statementId", ""))
-            return Reply(200, orjson.dumps(found)) if found else Reply(404)
+            statement = self.stored.get(request.query.get("statementId", ""))
+            return Reply(200, orjson.dumps(statement)) if statement else Reply(404)
         self.posts.append(request)
         if (scripted := self.script(request)) is not None:
             return scripted

@@ -69,5 +69,5 @@ def has_work(pipe: Pipe) -> bool:
 
 async def letters(services: Services, pipe: Pipe) -> dict[str, DeadLetter]:
     """The dead letters of a pipe by statement id."""
-    found = await store.list_letters(services.database, pipe.partner_id, pipe.name, limit=2_000)
-    return {str(letter.statement_id): letter for letter in found}
+    rows = await store.list_letters(services.database, pipe.partner_id, pipe.name, limit=2_000)
+    return {str(letter.statement_id): letter for letter in rows}

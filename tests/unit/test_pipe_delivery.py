@@ -76,9 +76,9 @@ def refusing(poisoned: set[int], answer: Answer = REFUSED) -> Target:
     return lambda statements: answer if poisoned & set(statements) else OK
 
 
-def scripted(answers: Sequence[Answer], then: Target = lambda statements: OK) -> Target:
+def scripted(answers: Sequence[Answer], fallback: Target = lambda statements: OK) -> Target:
     pending = list(answers)
-    return lambda statements: pending.pop(0) if pending else then(statements)
+    return lambda statements: pending.pop(0) if pending else fallback(statements)
 
 
 @given(st.data(), st.sampled_from([REFUSED, CONFLICT]))

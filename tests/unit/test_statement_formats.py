@@ -31,7 +31,7 @@ BEN_ID = {"account": {"homePage": "https://example.com", "name": "ben"}}
 TEAM_ID = {"objectType": "Group", "mbox": "mailto:t@example.com"}
 CREW_ID = {"objectType": "Group", "member": [ANA_ID, BEN_ID]}
 
-SHOWN = {"en-US": "did", "de": "tat"}
+DISPLAY = {"en-US": "did", "de": "tat"}
 QUIZ: Json = {
     "objectType": "Activity",
     "id": "http://example.com/quiz",
@@ -52,7 +52,7 @@ COURSE: Json = {"id": "http://example.com/course"}
 
 
 def make_statement(actor: Json, target: Json, **more: Any) -> Json:
-    verb = {"id": "http://example.com/did", "display": SHOWN}
+    verb = {"id": "http://example.com/did", "display": DISPLAY}
     return {"actor": actor, "verb": verb, "object": target, **more}
 
 
@@ -72,7 +72,7 @@ FULL = make_statement(
     result={"success": True},
     context=CONTEXT,
     authority={"objectType": "Group", "member": [ANA, BEN]},
-    attachments=[{"usageType": "http://u", "display": SHOWN, "description": SHOWN}],
+    attachments=[{"usageType": "http://u", "display": DISPLAY, "description": DISPLAY}],
 )
 
 

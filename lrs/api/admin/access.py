@@ -37,9 +37,9 @@ async def authenticate_operator(request: Request, via: Via = "api") -> Operator:
     handlers of this interface. Raises Unauthorized, and Forbidden for a foreign page or the
     credentials of a partner.
     """
-    known: Operator | None = request.scope.get(OPERATOR)
-    if known is not None:
-        return known
+    authenticated: Operator | None = request.scope.get(OPERATOR)
+    if authenticated is not None:
+        return authenticated
     with stage("auth"):
         operator = request.scope[OPERATOR] = await _authenticate(request, via)
     admission(request.scope).identify(f"operator {operator.email}", _ACCOUNT)

@@ -75,7 +75,7 @@ async def get_refusals(request: Request) -> Response:
     operator = await authenticate_operator(request)
     query = list_query(request, _FILTERS)
     (before,) = decode_cursor(query.cursor, tuple[UUID]) if query.cursor else (None,)
-    partner = await _written(request, operator)
+    partner = await _flushed_partner(request, operator)
     rows = await refusals.list_refusals(
         services(request).admin_database,
         operator,
@@ -84,14 +84,16 @@ async def get_refusals(request: Request) -> Response:
         before=before,
         limit=query.limit + 1,
     )
-    found = page(rows, query.limit, lambda row: (row.refusal_id,))
-    return list_response(request, "refusals", Page(list(map(_view, found.items)), found.cursor))
+    refusal_page = page(rows, query.limit, lambda row: (row.refusal_id,))
+    return list_response(
+        request, "refusals", Page(list(map(_view, refusal_page.items)), refusal_page.cursor)
+    )
 
 
 async def get_refusal(request: Request) -> Response:
     operator = await authenticate_operator(request)
     no_query(request)
-    partner = await _written(request, operator)
+    partner = await _flushed_partner(request, operator)
     refusal = await refusals.get_refusal(
         services(request).admin_database, operator, partner, refusal_id(request)
     )
@@ -102,12 +104,12 @@ async def get_refusal(request: Request) -> Response:
 async def resubmit_refusal(request: Request) -> Response:
     operator = await authenticate_operator(request)
     no_query(request)
-    partner = await _written(request, operator)
+    partner = await _flushed_partner(request, operator)
     used = services(request)
     body = await request_parsing.read_body(request, used.settings.max_body_bytes)
     if body:
         request_parsing.require_json(request)
-    sent = await refusals.resubmit_refusal(
+    submission = await refusals.resubmit_refusal(
         used.database,
         operator,
         used.pipeline,
@@ -116,19 +118,21 @@ async def resubmit_refusal(request: Request) -> Response:
         refusal_id(request),
         body or None,
     )
-    stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in sent.outcomes]
+    stored = [
+        {"id": outcome.statement_id, "outcome": outcome.kind} for outcome in submission.outcomes
+    ]
     return batch_results.response(
-        sent.outcomes,
-        is_batch=sent.is_batch,
+        submission.outcomes,
+        is_batch=submission.is_batch,
         dry_run=False,
-        stored=stored if sent.is_batch else stored[0],
+        stored=stored if submission.is_batch else stored[0],
     )
 
 
 async def delete_refusal(request: Request) -> Response:
     operator = await authenticate_operator(request)
     no_query(request)
-    partner = await _written(request, operator)
+    partner = await _flushed_partner(request, operator)
     await refusals.drop_refusal(
         services(request).admin_database, operator, partner, refusal_id(request)
     )
@@ -147,13 +151,13 @@ async def get_attempts(request: Request) -> Response:
         before=before,
         limit=query.limit + 1,
     )
-    found = page(rows, query.limit, lambda row: (row.last_at, row.attempt_hash))
+    attempt_page = page(rows, query.limit, lambda row: (row.last_at, row.attempt_hash))
     base_url, partner = urls.base_url(request), request.path_params.get("partner", "{partner}")
-    items = [attempt_advice.describe(row, base_url, partner) for row in found.items]
-    return list_response(request, "attempts", Page(items, found.cursor))
+    items = [attempt_advice.describe(row, base_url, partner) for row in attempt_page.items]
+    return list_response(request, "attempts", Page(items, attempt_page.cursor))
 
 
-async def _written(request: Request, operator: Operator) -> str:
+async def _flushed_partner(request: Request, operator: Operator) -> str:
     """The partner in the path, after this worker has written its refusals. Raises NotFound."""
     name: str = request.path_params["partner"]
     partner = await find_partner(services(request).admin_database, operator, name)

@@ -104,7 +104,7 @@ async def test_invalid_or_existing_tool_is_refused(
 
 
 async def test_refused_secret_is_named_with_its_length(operator: Partner) -> None:
-    for secret, found in (
+    for secret, length in (
         ("sec", "3 characters"),
         ("x" * 256, "256 characters"),
         ("\0" * 9, "one"),
@@ -113,7 +113,7 @@ async def test_refused_secret_is_named_with_its_length(operator: Partner) -> Non
         assert answer.status_code == 400
         (error,) = answer.json()["errors"]
         assert error["pointer"] == "/secret"
-        assert f"must be 8 to 255 printable characters, found {found}" in error["detail"]
+        assert f"must be 8 to 255 printable characters, found {length}" in error["detail"]
 
 
 async def test_another_partner_can_use_the_same_name_and_key(

@@ -28,8 +28,8 @@ def url(template: str, names: dict[str, str]) -> str:
 
 
 def links(page: str) -> list[str]:
-    found = re.findall('(?:href|src|action)="([^"#]+)"', page)
-    return [html.unescape(link) for link in found]
+    targets = re.findall('(?:href|src|action)="([^"#]+)"', page)
+    return [html.unescape(link) for link in targets]
 
 
 async def test_every_page_has_a_twin_and_no_inline_code(
@@ -95,7 +95,7 @@ async def test_anonymous_visitor_is_sent_to_the_login(http: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/console\\evil"])
-async def test_login_leads_to_no_other_server(http: httpx.AsyncClient, target: str) -> None:
+async def test_login_redirects_to_this_server_only(http: httpx.AsyncClient, target: str) -> None:
     login = await http.get("/console/login", params={"next": target})
     assert 'name="next" value="/console"' in login.text
 

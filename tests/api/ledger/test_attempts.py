@@ -31,7 +31,7 @@ async def basic(partner: Partner, key: str, secret: str, path: str = "/xapi/stat
     await partner.http.get(path, headers=XAPI, auth=(key, secret))
 
 
-async def test_wrong_secret_is_found_by_its_key(services: Services, partner: Partner) -> None:
+async def test_wrong_secret_is_recorded_by_key(services: Services, partner: Partner) -> None:
     await basic(partner, partner.key, "wrong")
     (attempt,) = await attempts(services, partner.partner_id)
     assert (attempt.status, attempt.code, attempt.key) == (401, "unauthorized", partner.key)
@@ -52,9 +52,7 @@ async def test_equal_attempts_are_one_row_with_their_number(
     assert attempt.first_at < attempt.last_at
 
 
-async def test_wrong_path_is_found_by_the_key_that_it_was_sent_with(
-    services: Services, partner: Partner
-) -> None:
+async def test_wrong_path_is_recorded_by_key(services: Services, partner: Partner) -> None:
     await basic(partner, partner.key, partner.secret, "/data/xAPI/statements")
     (attempt,) = await attempts(services, partner.partner_id)
     assert (attempt.status, attempt.code) == (404, "not-found")
@@ -62,7 +60,7 @@ async def test_wrong_path_is_found_by_the_key_that_it_was_sent_with(
     assert "The path /xapi/statements is similar" in attempt.reason
 
 
-async def test_token_of_another_partner_is_found_by_both_without_the_key_of_the_other(
+async def test_foreign_token_is_recorded_for_both_partners_and_hides_the_key(
     services: Services, partner: Partner, stranger: Partner
 ) -> None:
     response = await partner.http.post(
@@ -77,7 +75,7 @@ async def test_token_of_another_partner_is_found_by_both_without_the_key_of_the_
     assert partner.key not in repr(foreign)
 
 
-async def test_missing_scope_is_found(services: Services, http: httpx.AsyncClient) -> None:
+async def test_missing_scope_is_recorded(services: Services, http: httpx.AsyncClient) -> None:
     reader = await new_partner(services, http, frozenset({scopes.STATEMENTS_READ}))
     await reader.send(statement())
     (attempt,) = await attempts(services, reader.partner_id)
@@ -98,7 +96,7 @@ async def test_unknown_client_id_at_the_token_endpoint_is_kept_for_no_partner(
     assert await attempts(services, partner.partner_id) == []
 
 
-async def test_client_secret_in_the_body_is_found_by_client_id(
+async def test_client_secret_in_the_body_is_recorded_by_client_id(
     services: Services, partner: Partner
 ) -> None:
     form = {**GRANT, "client_id": partner.key, "client_secret": "wrong"}
@@ -107,7 +105,7 @@ async def test_client_secret_in_the_body_is_found_by_client_id(
     assert (attempt.status, attempt.key, attempt.reason) == (401, partner.key, "wrong secret")
 
 
-async def test_unverified_client_id_of_an_access_token_is_found(
+async def test_unverified_client_id_of_an_access_token_is_recorded(
     services: Services, partner: Partner
 ) -> None:
     forged = jwt.encode({"alg": "HS256"}, {"client_id": partner.key}, OctKey.import_key("x" * 32))
@@ -119,7 +117,7 @@ async def test_unverified_client_id_of_an_access_token_is_found(
     assert forged not in repr(attempt)
 
 
-async def test_request_without_credentials_is_found_by_its_path(
+async def test_request_without_credentials_is_recorded_by_path(
     services: Services, partner: Partner
 ) -> None:
     await partner.http.post(partner.url("statements"), json=statement())
@@ -152,7 +150,7 @@ async def test_kind_and_state_of_the_credential_are_explained(
     }
 
 
-async def test_forged_callback_is_found_by_the_tool_in_its_token(
+async def test_forged_callback_is_recorded_by_the_tool_in_its_token(
     services: Services, partner: Partner
 ) -> None:
     tool = await new_tool(services, partner)

@@ -73,11 +73,11 @@ async def test_stored_bytes_are_those_of_the_statements(
 async def test_outcomes_of_a_batch_are_counted_by_reason(
     services: Services, partner: Partner
 ) -> None:
-    known = statement(id=new_id())
-    await partner.send(known)
-    changed = {**known, "verb": {"id": "http://example.com/other"}}
+    stored = statement(id=new_id())
+    await partner.send(stored)
+    changed = {**stored, "verb": {"id": "http://example.com/other"}}
     invalid = [statement(context={"contextActivities": {"parent": [{}, {}]}})] * 2
-    await partner.send([statement(), known, changed, *invalid, 1])
+    await partner.send([statement(), stored, changed, *invalid, 1])
     rows = await counts(services, partner)
     assert {(row.key.outcome, row.key.code, row.key.pointer): row.items for row in rows} == {
         ("stored", "", ""): 2,

@@ -84,7 +84,7 @@ async def test_refused_item_is_listed_at_once_and_read_with_its_text(partner: Pa
     assert result["is_complete"]
 
 
-async def test_pages_follow_each_other_without_gap(partner: Partner) -> None:
+async def test_pagination_returns_every_refusal_once(partner: Partner) -> None:
     for number in range(3):
         await partner.send([number] * 10)
     pages, url = [], f"{partner.url('refusals')}?limit=7&code=invalid-statement"
@@ -267,7 +267,7 @@ async def test_item_without_text_needs_a_body(services: Services, partner: Partn
     assert (await resubmitted(partner, refusal, statement())).status_code == 200
 
 
-async def test_canvas_report_says_why_it_cannot_be_sent_again(
+async def test_resubmission_of_a_canvas_report_is_refused_with_the_reason(
     services: Services, partner: Partner
 ) -> None:
     tool = await new_tool(services, partner)
@@ -337,7 +337,7 @@ async def test_whoami_needs_no_scope(services: Services, http: httpx.AsyncClient
     assert (response.status_code, response.json()["scopes"]) == (200, ["define"])
 
 
-async def test_pull_refusal_says_why_it_cannot_be_sent_again(
+async def test_resubmission_of_a_pulled_item_is_refused_with_the_reason(
     services: Services, partner: Partner
 ) -> None:
     origin = Origin(partner.partner_id, "pull", partner.key, "", None)

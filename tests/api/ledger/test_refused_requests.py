@@ -106,9 +106,9 @@ async def test_invalid_canvas_report_is_kept(services: Services, partner: Partne
 
 
 async def test_log_line_of_a_batch_has_partner_key_and_counts(partner: Partner, lines: Any) -> None:
-    known = statement(id=new_id())
-    await partner.send(known)
-    await partner.send([statement(), known, {**statement(), "verb": 1}, 1])
+    stored = statement(id=new_id())
+    await partner.send(stored)
+    await partner.send([statement(), stored, {**statement(), "verb": 1}, 1])
     line = lines()
     assert (line["partner"], line["key"], line["status"]) == (partner.name, partner.key, 207)
     assert (line["items"], line["stored"], line["refused"]) == (4, 1, 2)

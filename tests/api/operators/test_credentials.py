@@ -122,13 +122,13 @@ async def test_list_of_all_partners_is_paged(
 ) -> None:
     viewer = await admin("viewer", [partner.name, stranger.name])
     await (await admin()).post(url(partner), json={})
-    found, page = [], "/v1/admin/credentials?limit=2"
+    credentials, page = [], "/v1/admin/credentials?limit=2"
     while page:
         answer = (await viewer.get(page)).json()
-        found += [(item["partner"], item["key"]) for item in answer["credentials"]]
+        credentials += [(item["partner"], item["key"]) for item in answer["credentials"]]
         page = answer["more"]
-    assert len(found) == 3
-    assert {(partner.name, partner.key), (stranger.name, stranger.key)} < set(found)
+    assert len(credentials) == 3
+    assert {(partner.name, partner.key), (stranger.name, stranger.key)} < set(credentials)
     one = await viewer.get("/v1/admin/credentials", params={"partner": stranger.name})
     assert [item["key"] for item in one.json()["credentials"]] == [stranger.key]
 

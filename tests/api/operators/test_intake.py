@@ -25,16 +25,16 @@ async def one_refusal(client: httpx.AsyncClient, partner: Partner) -> dict[str, 
     return dict(refusal)
 
 
-async def test_refused_item_is_found_corrected_and_resubmitted(
+async def test_corrected_refusal_is_stored_and_audited(
     owner: httpx.AsyncClient, partner: Partner
 ) -> None:
     assert (await partner.send(INVALID)).status_code == 400
     refusal = await one_refusal(owner, partner)
     assert (refusal["code"], refusal["credential"]) == ("invalid-statement", partner.key)
     mine = url(partner, f"refusals/{refusal['id']}")
-    shown = (await owner.get(mine)).json()
-    assert '"completed"' in shown["item"]
-    assert len(shown["problem"]["errors"]) > 1
+    detail = (await owner.get(mine)).json()
+    assert '"completed"' in detail["item"]
+    assert len(detail["problem"]["errors"]) > 1
     assert (await owner.post(f"{mine}/resubmit")).status_code == 400
     corrected = await owner.post(f"{mine}/resubmit", json=statement())
     assert (corrected.status_code, corrected.json()["outcome"]) == (200, "stored")
@@ -50,12 +50,12 @@ async def test_refused_item_is_found_corrected_and_resubmitted(
 async def test_refusals_are_filtered_and_paged(owner: httpx.AsyncClient, partner: Partner) -> None:
     for _ in range(3):
         await partner.send(INVALID)
-    found, page = [], url(partner, "refusals?limit=2&code=invalid-statement")
+    ids, page = [], url(partner, "refusals?limit=2&code=invalid-statement")
     while page:
         answer = (await owner.get(page)).json()
-        found += [item["id"] for item in answer["refusals"]]
+        ids += [item["id"] for item in answer["refusals"]]
         page = answer["more"]
-    assert len(set(found)) == 3
+    assert len(set(ids)) == 3
     none = await owner.get(url(partner, "refusals"), params={"code": "too-large"})
     assert none.json() == {"refusals": [], "more": ""}
     for query in ("source=x", "since=x", "cursor=x", "unknown=x"):
@@ -67,10 +67,10 @@ async def test_viewer_sees_reasons_but_no_values(admin: Admin, partner: Partner)
     await partner.send({**INVALID, "actor": {"mbox": "ada@example.com"}})
     viewer = await admin("viewer")
     refusal = await one_refusal(viewer, partner)
-    shown = await viewer.get(url(partner, f"refusals/{refusal['id']}"))
-    assert shown.json()["item"] is None
-    assert {error["detail"] for error in shown.json()["problem"]["errors"]} == {"hidden"}
-    assert "ada" not in shown.text
+    response = await viewer.get(url(partner, f"refusals/{refusal['id']}"))
+    assert response.json()["item"] is None
+    assert {error["detail"] for error in response.json()["problem"]["errors"]} == {"hidden"}
+    assert "ada@example.com" not in response.text
     assert (await viewer.delete(url(partner, f"refusals/{refusal['id']}"))).status_code == 403
 
 

@@ -36,7 +36,7 @@ async def ada(services: Services, partner: Partner) -> int:
 
 
 @pytest.mark.parametrize("search", ["lovel", "LOVELACE", "1815", "ada.love", "Ada Lo"])
-async def test_learner_is_found_by_a_part_of_name_or_identifier(
+async def test_search_matches_part_of_name_or_identifier(
     owner: httpx.AsyncClient, partner: Partner, ada: int, search: str
 ) -> None:
     answer = await owner.get(url(partner, "learners"), params={"search": search})
@@ -44,7 +44,7 @@ async def test_learner_is_found_by_a_part_of_name_or_identifier(
 
 
 @pytest.mark.parametrize("search", ["%", "_", "\\", "nobody"])
-async def test_other_text_finds_nobody(
+async def test_search_without_match_returns_an_empty_list(
     owner: httpx.AsyncClient, partner: Partner, ada: int, search: str
 ) -> None:
     answer = await owner.get(url(partner, "learners"), params={"search": search})
@@ -70,7 +70,7 @@ async def test_learner_has_all_identifiers_records_and_statements(
     ]  # fmt: skip
 
 
-async def test_each_look_at_a_learner_is_audited(
+async def test_views_of_a_learner_are_audited(
     owner: httpx.AsyncClient, partner: Partner, ada: int
 ) -> None:
     mine = url(partner, f"learners/{ada}")

@@ -114,7 +114,7 @@ async def test_callback_of_another_browser_or_with_another_state_is_refused(
     assert denied.status_code == 401
 
 
-async def test_without_a_provider_the_pages_are_not_found(http: httpx.AsyncClient) -> None:
+async def test_pages_without_a_provider_return_404(http: httpx.AsyncClient) -> None:
     for path in ("login", "callback"):
         answer = await http.get(f"https://lrs.test/console/oidc/{path}")
         assert answer.status_code == 404

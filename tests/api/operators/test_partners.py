@@ -27,7 +27,7 @@ async def audited(owner: httpx.AsyncClient, partner: str, **params: Any) -> list
     return entries
 
 
-async def test_added_partner_is_found_and_audited(owner: httpx.AsyncClient) -> None:
+async def test_added_partner_is_listed_and_audited(owner: httpx.AsyncClient) -> None:
     name = new_name()
     answer = await owner.post(PARTNERS, json={"name": name, "title": "A title"})
     assert answer.status_code == 201, answer.text
@@ -55,7 +55,7 @@ async def test_list_is_paged_by_name(owner: httpx.AsyncClient) -> None:
     assert [name for name in found if name in names] == names
 
 
-async def test_changes_are_audited_with_what_differs(
+async def test_audit_entries_have_the_changed_members(
     owner: httpx.AsyncClient, partner: Partner
 ) -> None:
     url = f"{PARTNERS}/{partner.name}"

@@ -64,7 +64,7 @@ async def test_every_route_hides_other_partners(
     assert (await everything.get(f"/v1/admin/partners/{stranger.name}")).json() == before
 
 
-async def test_credential_of_another_partner_is_not_found_under_the_own_one(
+async def test_credential_of_another_partner_returns_404(
     admin: Admin, partner: Partner, stranger: Partner
 ) -> None:
     client = await admin("owner", [partner.name])

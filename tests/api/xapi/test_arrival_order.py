@@ -192,11 +192,11 @@ async def one(partner: Partner, statement_id: str) -> tuple[int, int, Json]:
     existing = [item for item in (plain, voided) if item.status_code == 200]
     assert len(existing) <= 1
     reported = existing[0].json() if existing else {}
-    set_here = ("stored", "authority", "version")
+    set_by_server = ("stored", "authority", "version")
     return (
         plain.status_code,
         voided.status_code,
-        {key: reported[key] for key in reported if key not in set_here},
+        {key: reported[key] for key in reported if key not in set_by_server},
     )
 
 

@@ -53,7 +53,7 @@ def _top(member: str) -> str:
 
 
 @pytest.mark.parametrize(("sent", "other"), SPELLINGS)
-async def test_agent_parameter_finds_every_spelling(
+async def test_agent_parameter_matches_every_spelling(
     partner: Partner, sent: Json, other: Json
 ) -> None:
     first, second = statement(id=new_id(), actor=sent), statement(id=new_id(), actor=other)

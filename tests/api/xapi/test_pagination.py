@@ -227,7 +227,7 @@ async def test_tampered_cursor_is_refused(partner: Partner, change: Callable[[st
     assert answer.json()["errors"][0]["pointer"] == "cursor"
 
 
-async def test_more_has_the_word_that_jxapi_looks_for(partner: Partner) -> None:
+async def test_more_contains_the_word_that_jxapi_requires(partner: Partner) -> None:
     """It removes the path of its endpoint from a URL with the words `statements` and `more`."""
     await send(partner, fresh(2))
     assert "more" in (await partner.get(limit="1")).json()["more"]

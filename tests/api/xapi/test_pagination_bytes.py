@@ -269,9 +269,9 @@ async def test_canonical_page_looks_up_a_limited_number_of_activities(
     await send(partner, [about(activities[3]) | {"context": mentions}])
     *pages, (last,) = await canonical(partner)
     assert [len(page) for page in pages] == [3, 1]
-    shown = [item.get("definition") for item in last["context"]["contextActivities"]["other"]]
+    definitions = [item.get("definition") for item in last["context"]["contextActivities"]["other"]]
     merged = {"description": {"en": "merged"}}
-    assert shown == [merged, merged, None, merged]
+    assert definitions == [merged, merged, None, merged]
     assert last["object"]["definition"] == merged
 
 
