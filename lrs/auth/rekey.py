@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lrs.auth.secret_box import SecretBox, WrongSecretKey
-from lrs.store import signing_keys, tools
+from lrs.store import pipes, signing_keys, tools
 from lrs.store.postgres import Database
 from lrs.store.tools import ToolSecrets
 
@@ -29,7 +29,7 @@ class RekeyResult:
 async def rekey(
     database: Database, secret_box: SecretBox, *, batch_size: int = _BATCH_SIZE
 ) -> RekeyResult:
-    """Encrypts the secrets of tools and the signing keys with the secret key.
+    """Encrypts the secrets of tools and pipes, and the signing keys, with the secret key.
 
     What is encrypted with it already stays unchanged: after an interruption, a second call does the
     rest. What is encrypted with neither the secret key nor the accepted one stays unchanged too.
@@ -37,6 +37,7 @@ async def rekey(
     result = RekeyResult()
     while not await _rekey_tools(database, secret_box, result, batch_size):
         pass
+    await _rekey_pipes(database, secret_box, result, batch_size)
     await _rekey_signing_keys(database, secret_box, result)
     return result
 
@@ -79,6 +80,23 @@ def _reencrypt(secrets: ToolSecrets, secret_box: SecretBox) -> ToolSecrets:
         secret_box.reencrypt(secrets.secret_jwe),
         None if previous is None else secret_box.reencrypt(previous),
     )
+
+
+async def _rekey_pipes(
+    database: Database, secret_box: SecretBox, result: RekeyResult, batch_size: int
+) -> None:
+    after = (0, "")
+    while page := await pipes.list_credentials(database, after, batch_size):
+        after = (page[-1].partner_id, page[-1].name)
+        result.total += len(page)
+        for item in page:
+            try:
+                reencrypted = secret_box.reencrypt(item.credentials_jwe)
+            except WrongSecretKey:
+                result.unreadable.append(f"pipe {item.name} of partner {item.partner}")
+                continue
+            if reencrypted != item.credentials_jwe:
+                result.replaced += await pipes.replace_credentials(database, item, reencrypted)
 
 
 async def _rekey_signing_keys(

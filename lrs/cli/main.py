@@ -17,6 +17,7 @@ from lrs.cli.content_items import content
 from lrs.cli.credentials import credential
 from lrs.cli.database import find_base_url
 from lrs.cli.export import export
+from lrs.cli.import_statements import import_statements
 from lrs.cli.keys import keys
 from lrs.cli.operators import operator
 from lrs.cli.options import (
@@ -67,7 +68,7 @@ def main() -> None:
 
 _COMMANDS = (
     operator, partner, credential, tool, people, content, reports, export, keys, refusals, attempts,
-    backup, restore, check, audit, pipe,
+    backup, restore, check, audit, pipe, import_statements,
 )  # fmt: skip
 for _command in _COMMANDS:
     main.add_command(_command)

@@ -28,6 +28,7 @@ from lrs.cli.pipe_options import (
     statement_filter,
 )
 from lrs.cli.pipe_run import run_pipe
+from lrs.cli.pipe_test import test_pipe
 from lrs.cli.pipe_verify import verify_command
 from lrs.cli.tables import json_option, print_table
 from lrs.pipes.options import NoCredentials
@@ -207,6 +208,7 @@ def pipe_remove(partner_name: str, name: str, **options: Any) -> None:
 
 
 pipe.command("run")(run_pipe)
+pipe.command("test")(test_pipe)
 pipe.command("verify")(verify_command)
 
 

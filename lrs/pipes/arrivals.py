@@ -159,6 +159,13 @@ class Arrivals:
                 await self._ledger.write()
             await store.add_origins(self._database, pipe, origin, origins)
 
+    async def preview(self, pipe: Pipe, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """The outcomes that the items would have, without their attachments."""
+        parser = StatementParser(self._max_statement_bytes)
+        context = await self._context(pipe)
+        texts = [item.text for item in arrivals]
+        return await self._pipeline.submit(texts, context, parser, dry_run=True)
+
     async def _context(self, pipe: Pipe) -> IngestContext:
         partner = await registry.get_partner(self._database, pipe.partner)
         name = ledger_name(pipe.name)

@@ -20,7 +20,7 @@ from lrs.projection.vocabulary import Vocabulary
 from lrs.settings import Settings
 from lrs.store import migrations
 from lrs.store.pipes import Pipe
-from lrs.store.postgres import open_database
+from lrs.store.postgres import Database, open_database
 from lrs.store.statements.watermark import WatermarkReader
 
 _WRITERS = 4
@@ -28,14 +28,8 @@ _READERS = 4
 
 
 @asynccontextmanager
-async def open_engine(
-    settings: Settings,
-    vocabulary: Vocabulary,
-    *,
-    times: EngineTimes | None = None,
-    on_step: Callable[[Pipe], None] = lambda _: None,
-) -> AsyncIterator[Engine]:
-    """The engine with its own pools and pipeline. `vocabulary` decides what is a track event.
+async def open_arrivals(settings: Settings) -> AsyncIterator[tuple[Database, Arrivals]]:
+    """A pipeline with its own pools, for what pulls and imports read.
 
     Raises Unavailable if the database is not reachable or has another schema version.
     """
@@ -51,9 +45,25 @@ async def open_engine(
     ):
         await migrations.verify(database.readers)
         pipeline = IngestPipeline(database, GroupCommit(database), limits.quotas, ledger=ledger)
-        arrivals = Arrivals(
-            database, pipeline, ledger, limits.default, settings.max_xapi_statement_bytes
+        yield (
+            database,
+            Arrivals(database, pipeline, ledger, limits.default, settings.max_xapi_statement_bytes),
         )
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings,
+    vocabulary: Vocabulary,
+    *,
+    times: EngineTimes | None = None,
+    on_step: Callable[[Pipe], None] = lambda _: None,
+) -> AsyncIterator[Engine]:
+    """The engine with its own pools and pipeline. `vocabulary` decides what is a track event.
+
+    Raises Unavailable if the database is not reachable or has another schema version.
+    """
+    async with open_arrivals(settings) as (database, arrivals):
         directions: dict[str, Direction] = {
             "forward": Forward(database, vocabulary),
             "pull": Pull(arrivals),

@@ -62,7 +62,7 @@ async def find_statements_url(endpoint: Endpoint, version: str) -> str:
         response = await endpoint.request(
             "GET", url, params={"limit": "1"}, headers=headers(version)
         )
-        if response.status == 200 and _is_result(response):
+        if response.status == 200 and is_result(response):
             return url
         first = first if first and first.status != 404 else response
     assert first is not None  # noqa: S101 - there is at least one spelling
@@ -192,7 +192,8 @@ def _decode(text: bytes) -> _Result:
     return _result.decode(text)
 
 
-def _is_result(response: Response) -> bool:
+def is_result(response: Response) -> bool:
+    """Whether the body is a StatementResult."""
     try:
         _decode(_parts(response)[0])
     except (msgspec.DecodeError, PipeError):

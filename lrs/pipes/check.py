@@ -1,0 +1,147 @@
+"""`lrs pipe test`: what another LRS answers, step by step, before a pipe is started."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+import httpx
+
+from lrs.errors import LRSError
+from lrs.ingest.model import REFUSED
+from lrs.pipes import source
+from lrs.pipes.address_rules import AddressRules
+from lrs.pipes.arrivals import Arrivals, read
+from lrs.pipes.engine import reason_of
+from lrs.pipes.http import Endpoint, Response, http_date
+from lrs.pipes.model import PipeError
+from lrs.pipes.source import SourcePage
+from lrs.store.pipes import Pipe
+
+_SKEW_SECONDS = 5.0
+_CLOCK_SECONDS = 2.0
+_SAMPLE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check; `ok` None: a fact that is neither right nor wrong."""
+
+    check: str
+    ok: bool | None
+    detail: str
+
+
+async def check(
+    pipe: Pipe, endpoint: Endpoint, rules: AddressRules, arrivals: Arrivals
+) -> AsyncIterator[Finding]:
+    """The findings in order; it ends at the first one without which no other is possible.
+
+    Nothing is stored here, and nothing is sent there.
+    """
+    parts = urlsplit(endpoint.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        addresses = await rules.resolve(parts.hostname or "", port)
+        yield Finding("address", True, ", ".join(map(str, addresses)))
+        about = await _about(endpoint)
+    except httpx.HTTPError as error:
+        yield Finding("connection", False, reason_of(error))
+        return
+    yield _connection(endpoint, about)
+    try:
+        version = await source.find_version(endpoint, pipe.version)
+        yield Finding("version", None, f"{version} ({pipe.version})")
+        url = ""
+        async for found, finding in _spellings(endpoint, version):
+            url = url or found
+            yield finding
+        if not url:
+            return
+        page = await source.fetch_page(
+            endpoint, url, version, {"ascending": "true", "limit": str(_SAMPLE)}
+        )
+        for finding in _page_findings(page, endpoint):
+            yield finding
+        yield await _multipart(endpoint, url, version)
+        if pipe.direction == "pull":
+            yield await _dry_run(pipe, page, arrivals)
+    except (PipeError, httpx.HTTPError, LRSError) as error:
+        yield Finding("request", False, reason_of(error))
+
+
+async def _about(endpoint: Endpoint) -> Response:
+    base = source.spellings(endpoint.url)[0].partition("?")[0]
+    return await endpoint.request("GET", base.removesuffix("/statements") + "/about")
+
+
+def _connection(endpoint: Endpoint, about: Response) -> Finding:
+    kind = "TLS" if endpoint.url.startswith("https") else "no TLS"
+    date = http_date(about.headers.get("date", ""))
+    if date is None:
+        return Finding("connection", True, f"{kind}; no Date")
+    skew = (date - datetime.now(UTC)).total_seconds()
+    return Finding("connection", abs(skew) < _SKEW_SECONDS, f"{kind}; clock skew {skew:+.0f} s")
+
+
+async def _spellings(endpoint: Endpoint, version: str) -> AsyncIterator[tuple[str, Finding]]:
+    """The URLs up to the one that works, empty for the others."""
+    for url in source.spellings(endpoint.url):
+        response = await endpoint.request(
+            "GET", url, params={"limit": "1"}, headers=source.headers(version)
+        )
+        works = response.status == 200 and source.is_result(response)
+        detail = f"{url}: {response.status}"
+        yield url if works else "", Finding("endpoint", works, f"{detail} {response.excerpt(100)}")
+        if works or response.status in (401, 403):
+            return
+
+
+def _page_findings(page: SourcePage, endpoint: Endpoint) -> list[Finding]:
+    times = [item.stored for item in map(read, page.items) if item.stored]
+    is_descending = any(later < earlier for earlier, later in pairwise(times))
+    order = "descending: the pipe copes with it" if is_descending else "ascending"
+    findings = [
+        Finding("order", not is_descending, f"{order} ({len(times)} statements)"),
+        Finding("more", None, _more(page.more, endpoint)),
+    ]
+    if page.through is None:
+        detail = "no Consistent-Through: polls begin at the last `stored` less the overlap"
+    else:
+        age = (datetime.now(UTC) - page.through).total_seconds()
+        kind = "a clock, or a watermark without delay" if abs(age) < _CLOCK_SECONDS else "watermark"
+        detail = f"Consistent-Through {page.through:%Y-%m-%dT%H:%M:%SZ}: {kind}"
+    return [*findings, Finding("watermark", page.through is not None, detail)]
+
+
+def _more(more: str, endpoint: Endpoint) -> str:
+    if not more:
+        return "empty: one page"
+    try:
+        host = urlsplit(more).netloc
+    except ValueError:
+        return "invalid"
+    if not host:
+        return "relative"
+    same = host == urlsplit(endpoint.url).netloc
+    return "absolute" if same else f"at another host, {host}: requested at {endpoint.origin}"
+
+
+async def _multipart(endpoint: Endpoint, url: str, version: str) -> Finding:
+    params = {"limit": "1", "attachments": "true"}
+    response = await endpoint.request("GET", url, params=params, headers=source.headers(version))
+    offered = response.status == 200 and response.content_type == "multipart/mixed"
+    return Finding("attachments", offered, f"{response.status} {response.content_type}")
+
+
+async def _dry_run(pipe: Pipe, page: SourcePage, arrivals: Arrivals) -> Finding:
+    outcomes = await arrivals.preview(pipe, [read(item) for item in page.items])
+    refused = [outcome for outcome in outcomes if outcome.kind in REFUSED]
+    reasons = Counter(outcome.problem.detail for outcome in refused if outcome.problem)
+    text = f"{len(outcomes) - len(refused)} of {len(outcomes)} statements are accepted"
+    lines = [f"{count} refused: {reason}" for reason, count in reasons.most_common(3)]
+    return Finding("dry run", not refused, "; ".join([text, *lines]))
