@@ -19,7 +19,10 @@ _ACCEPTED = frozenset({"stored", "duplicate"})
 # Sources whose items cannot be sent again.
 WHY_NOT = {
     "canvas": "It is the report of a tool, signed for one launch: only the tool can send it again.",
-    "pull": "It came through a pipe: its dead letters can be sent again.",
+    "pull": (
+        "It came through a pipe: `lrs pipe set PARTNER NAME --since TIME` reads it again, or send "
+        "the corrected statement as a new one."
+    ),
     "forward": "It was refused by another server: the dead letters of the pipe can be sent again.",
 }
 
