@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -59,6 +60,13 @@ class ScriptedSource:
     active: int = 0
     most_active: int = 0
     url: str = ""
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    _reached_at: int = sys.maxsize
+
+    def notify_after(self, requests: int) -> None:
+        """Sets `reached` after that many more requests."""
+        self.reached = asyncio.Event()
+        self._reached_at = len(self.requests) + requests
 
     def reply(self, request: Request) -> Reply:
         scripted = self.answer(request)
@@ -107,6 +115,8 @@ class ScriptedSource:
             params = {name: values[0] for name, values in parse_qs(target.query).items()}
             request = Request(target.path, params, headers)
             self.requests.append(request)
+            if len(self.requests) >= self._reached_at:
+                self.reached.set()
             reply = self.reply(request)
             fields = [f"{name}: {value}" for name, value in reply.headers.items()]
             fields += [f"Content-Length: {len(reply.body)}", "Connection: close"]

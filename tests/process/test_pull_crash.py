@@ -1,0 +1,92 @@
+"""A pulling process that is killed at random moments."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+
+import orjson
+import pytest
+
+from lrs.api.services import Services
+from lrs.settings import Settings
+from lrs.store import pipes as store
+from lrs.store import refusals
+from lrs.store.pipes import Pipe
+from lrs.store.refusals import RefusalFilter
+from tests.support.app import SECRET_KEY
+from tests.support.partners import Partner
+from tests.support.pipes import add_pipe
+from tests.support.scripted_source import ScriptedSource, history, serving
+from tests.support.server_process import BARE, LRS
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("LRS_TEST_KILLS", "1"))
+PAGES = 40
+
+
+async def run_process(
+    settings: Settings, pipe: Pipe, source: ScriptedSource, *, kill: bool
+) -> None:
+    """`lrs pipe run`; killed after some pages, with the lease that it leaves ended."""
+    process = await asyncio.create_subprocess_exec(
+        *LRS, "pipe", "run", pipe.partner, pipe.name, "--until-idle",
+        stdout=DEVNULL, stderr=PIPE,
+        env=BARE | {"LRS_DATABASE_URL": settings.database_url, "LRS_SECRET_KEY": SECRET_KEY},
+    )  # fmt: skip
+    if kill:
+        source.notify_after(random.randint(1, PAGES // KILLS))
+        tasks = [
+            asyncio.ensure_future(source.reached.wait()),
+            asyncio.ensure_future(process.wait()),
+        ]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        tasks[0].cancel()
+        await asyncio.sleep(random.random() * 0.03)
+        if process.returncode is None:
+            process.send_signal(signal.SIGKILL)
+    _, errors = await process.communicate()
+    assert kill or process.returncode == 0, errors.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+async def test_killed_process_loses_no_statement_and_no_refusal(
+    services: Services, settings: Settings, partner: Partner
+) -> None:
+    source = ScriptedSource(history(10 * PAGES), page_size=10)
+    invalid = random.sample(source.statements, 3)
+    for item in invalid:
+        item["actor"] = {"mbox": "nobody"}
+    async with serving(source):
+        pipe = await add_pipe(services.database, partner.partner_id, url=source.url)
+        for _ in range(KILLS):
+            await run_process(settings, pipe, source, kill=True)
+            await services.database.writers.execute(
+                "update pipe set lease_until = now() - interval '1 s', state = 'running'"
+                " where partner_id = $1",
+                partner.partner_id,
+            )
+        await run_process(settings, pipe, source, kill=False)
+        assert source.most_active == 1
+    rows = await services.database.readers.fetch(
+        "select statement_id::text, payload from statement where partner_id = $1",
+        partner.partner_id,
+    )
+    refused = {item["id"] for item in invalid}
+    expected = {item["id"]: item for item in source.statements if item["id"] not in refused}
+    assert {row["statement_id"] for row in rows} == expected.keys()
+    assert len(rows) == len(expected)
+    for row in rows:
+        found = orjson.loads(row["payload"])
+        assert found["timestamp"] == expected[row["statement_id"]]["timestamp"]
+    kept = await refusals.fetch_page(
+        services.database, partner.partner_id, RefusalFilter(), before=None, limit=100
+    )
+    assert {refusal.statement_id for refusal in kept} == refused
+    result = await store.get(services.database, pipe.partner_id, pipe.name)
+    assert result.state == "waiting"
