@@ -76,7 +76,8 @@ returning name;
 -- name: commit_pipe_step
 -- Moves the cursor and adds counts, if the lease ($3) is still held. A pipe that was paused
 -- meanwhile stays paused, and a cursor that an operator changed meanwhile ($12) stays as it is.
--- `$11` is the number of seconds until the next try.
+-- `$11` is the number of seconds until the next try. The commit does not wait for the disk: after a
+-- crash of the database, the steps of its last moment are repeated, and make duplicates only.
 update pipe
 set cursor = case when cursor_version = $12 then $4::text::jsonb else cursor end,
     state = case when pipe.state = 'paused' then pipe.state else $5 end,
@@ -112,6 +113,7 @@ set cursor = case when cursor_version = $12 then $4::text::jsonb else cursor end
 from partner
 where pipe.partner_id = $1 and pipe.name = $2 and pipe.lease = $3
     and partner.partner_id = pipe.partner_id
+    and set_config('synchronous_commit', 'off', true) = 'off'
 returning
     pipe.*, partner.name as partner, partner.home_page, true as is_leased,
     0::bigint as dead_letters;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -235,3 +236,22 @@ async def test_web_page_at_the_url_is_no_delivery(services: Services, partner: P
         pipe = await engine.run_slice(claimed)
     assert "web page" in str(pipe.last_error)
     assert not pipe.counts
+
+
+async def test_changed_start_sends_past_statements_again(
+    services: Services, partner: Partner
+) -> None:
+    first, second = await store_many(partner, 1), await store_many(partner, 1)
+    stored = await partner.http.get(
+        partner.url("statements"), params={"statementId": second[0]}, headers=partner.headers
+    )
+    async with serving() as target:
+        pipe = await add_pipe(services, partner, target.url)
+        engine = forwarding(services)
+        pipe = await run_until_settled(engine, pipe)
+        options = {"start": stored.json()["stored"]}
+        await store.set_config(services.database, replace(pipe, options=options))
+        pipe = await run_until_settled(engine, pipe)
+    sent = [item["id"] for post in target.posts for item in post.statements]
+    assert sent == [*first, *second, *second]
+    assert pipe.counts == {"delivered": 3}

@@ -63,8 +63,13 @@ async def read_log(
     before: int,
     limit: int,
     max_examined: int = MAX_EXAMINED_STATEMENTS,
+    max_bytes: int = MAX_PAGE_BYTES,
 ) -> LogPage:
-    """The next statements after the sequence `after`, at most `limit`. Raises Unavailable."""
+    """The next statements after the sequence `after`, at most `limit`, and before another one.
+
+    At least one, if there is one, and no more than the one that reaches `max_bytes`. Raises
+    Unavailable.
+    """
     related = [index_keys.related_activity_key(activity) for activity in log_filter.activities]
     activities = [index_keys.activity_key(activity) for activity in log_filter.activities]
     salt = key_salt(partner_id)
@@ -80,20 +85,20 @@ async def read_log(
             _salted(activities, salt),
             _salted(activities + (related if log_filter.related_activities else []), salt),
             limit,
-            MAX_PAGE_BYTES,
+            max_bytes,
             _salted([index_keys.registration_key(r) for r in log_filter.registrations], salt),
         )
     statements = [LoggedStatement(*row) for row in rows]
     last_examined = examined["sequence"]
     if last_examined is None:
         return LogPage([], after)
-    if statements and (len(statements) == limit or _is_full(statements)):
+    if statements and (len(statements) == limit or _is_full(statements, max_bytes)):
         return LogPage(statements, statements[-1].sequence)
     return LogPage(statements, last_examined)
 
 
-def _is_full(statements: Sequence[LoggedStatement]) -> bool:
-    return sum(len(statement.text.encode()) for statement in statements) >= MAX_PAGE_BYTES
+def _is_full(statements: Sequence[LoggedStatement], max_bytes: int) -> bool:
+    return sum(len(statement.text.encode()) for statement in statements) >= max_bytes
 
 
 def _salted(keys: Sequence[int], salt: int) -> list[int] | None:
