@@ -38,6 +38,8 @@ MAX_SECONDS = 600
 _POLL_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 15.0
 _PAGE_SIZE = 100
+_REFUSAL_DELAY_SECONDS = 3.0
+"""Other workers write their refused items within this time; the stream does not pass it."""
 
 _PARSERS: dict[str, query_params.Parser] = {"after": query_params.timestamp}
 
@@ -105,8 +107,7 @@ async def _next(request: Request, after: datetime) -> tuple[datetime, list[LastO
     request.scope.pop(access.OPERATOR, None)
     operator = await access.authenticate_operator(request, "console")
     used = services(request)
-    # Refused items are written some seconds after stored ones.
-    written = datetime.now(UTC) - timedelta(seconds=0.1)
+    written = datetime.now(UTC) - timedelta(seconds=_REFUSAL_DELAY_SECONDS)
     through = max(after, min(await used.watermark_reader.cached_watermark(), written))
     partner = await find_partner(used.admin_database, operator, request.path_params["partner"])
     await used.ledger.write_refusals(partner.partner_id)
