@@ -10,7 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, batch_results, request_parsing, urls
+from lrs.api import access, batch_results, refusal_filters, request_parsing, urls
 from lrs.api.request_record import record_of
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes
@@ -19,7 +19,6 @@ from lrs.auth.ingest_context import ingest_context
 from lrs.errors import NotFound
 from lrs.ingest import resubmit
 from lrs.store import refusals
-from lrs.store.intake import SOURCES
 from lrs.store.refusals import Refusal, RefusalFilter
 from lrs.xapi import query_params
 
@@ -152,26 +151,8 @@ def _cursor(text: str) -> UUID:
         raise ValueError("a cursor from `more`, unchanged") from None
 
 
-def _source(text: str) -> str:
-    if text not in SOURCES:
-        raise ValueError(f"one of {', '.join(SOURCES)}")
-    return text
-
-
-def _pointer(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("a JSON pointer")
-    return text
-
-
 _PARSERS = {
-    "code": query_params.text,
-    "pointer": _pointer,
-    "source": _source,
-    "organization": query_params.text,
-    "credential": query_params.text,
-    "since": query_params.timestamp,
-    "until": query_params.timestamp,
+    **refusal_filters.PARSERS,
     "limit": query_params.limit,
     "cursor": _cursor,
 }

@@ -13,13 +13,12 @@ from starlette.responses import Response
 from lrs.admin import arrivals, attempt_advice, intake, refusals
 from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
-from lrs.api import batch_results, request_parsing, urls
+from lrs.api import batch_results, refusal_filters, request_parsing, urls
 from lrs.api.admin.access import authenticate_operator
 from lrs.api.admin.responses import json, list_query, list_response, no_query
 from lrs.api.request_parsing import services
 from lrs.auth.operators import Operator
 from lrs.errors import NotFound
-from lrs.store.intake import SOURCES
 from lrs.store.refusals import Refusal, RefusalFilter
 from lrs.xapi import query_params
 
@@ -73,7 +72,7 @@ async def get_reasons(request: Request) -> Response:
 
 async def get_refusals(request: Request) -> Response:
     operator = await authenticate_operator(request)
-    query = list_query(request, _FILTERS)
+    query = list_query(request, refusal_filters.PARSERS)
     (before,) = decode_cursor(query.cursor, tuple[UUID]) if query.cursor else (None,)
     partner = await _flushed_partner(request, operator)
     rows = await refusals.list_refusals(
@@ -193,26 +192,3 @@ def _view(refusal: Refusal) -> dict[str, Any]:
         "resubmitted_at": refusal.resubmitted_at,
         "problem": msgspec.Raw(refusal.problem.encode()),
     }
-
-
-def _source(text: str) -> str:
-    if text not in SOURCES:
-        raise ValueError(f"one of {', '.join(SOURCES)}")
-    return text
-
-
-def _pointer(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("a JSON pointer")
-    return text
-
-
-_FILTERS: dict[str, query_params.Parser] = {
-    "code": query_params.text,
-    "pointer": _pointer,
-    "source": _source,
-    "organization": query_params.text,
-    "credential": query_params.text,
-    "since": query_params.timestamp,
-    "until": query_params.timestamp,
-}

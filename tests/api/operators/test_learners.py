@@ -129,7 +129,7 @@ async def test_pseudonym_is_the_same_in_every_statement(
         assert (await tenant.send(nested)).status_code == 200
         answer = await viewer.get(url(tenant, "statements"))
         assert "ovelace" not in answer.text
-        assert "1815" not in answer.text
+        assert "emp-1815" not in answer.text
         (found,) = answer.json()["statements"]
         assert found["result"] == {"success": True}
         names = {
