@@ -228,13 +228,16 @@ returning statement_id;
 select count(*) from dead_letter where partner_id = $1 and pipe = $2;
 
 -- name: insert_statement_origins
--- What the source of a pipe says of statements that it has.
+-- What the source of a pipe says of statements that it has. The commit does not wait for the disk:
+-- what a crash of PostgreSQL loses is read again, before the cursor moves or in the overlap.
 insert into statement_origin (
     partner_id, pipe, origin, statement_id, stored, authority, refused
 )
 select $1, $2, $3, item.statement_id, item.stored, item.authority::jsonb, item.refused
 from unnest($4::uuid[], $5::timestamptz[], $6::text[], $7::boolean[])
     as item (statement_id, stored, authority, refused)
+cross join (select set_config('synchronous_commit', 'off', true) as value) as setting
+where setting.value is not null
 order by item.statement_id
 on conflict do nothing;
 

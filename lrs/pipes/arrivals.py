@@ -7,6 +7,7 @@ is recorded was processed before: it is skipped, so that reading it again costs 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from lrs.store import pipes as store
 from lrs.store import registry
 from lrs.store.pipes import Pipe, StatementOrigin
 from lrs.store.postgres import Database
-from lrs.store.registry import NO_OVERRIDES
+from lrs.store.registry import NO_OVERRIDES, Partner
 from lrs.xapi import index_keys
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.timestamps import to_utc
@@ -33,6 +34,7 @@ from lrs.xapi.validation import is_uuid
 SOURCE = "pull"
 
 _CHUNK = 500
+_PARTNER_TTL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,15 @@ def read(text: bytes) -> Arrival:
     statement_id = members.get("id")
     stored = members.get("stored")
     try:
-        time = to_utc(stored) if isinstance(stored, str) else None
+        stored_at = to_utc(stored) if isinstance(stored, str) else None
     except ValueError:
-        time = None
-    if time is not None and "timestamp" not in members and text[:1] == b"{":
+        stored_at = None
+    if stored_at is not None and "timestamp" not in members and text[:1] == b"{":
         text = b'{"timestamp":%b,%b' % (orjson.dumps(stored), text[1:].lstrip())
         members["timestamp"] = stored
-    return Arrival(text, value, str(statement_id).lower() if is_uuid(statement_id) else None, time)
+    return Arrival(
+        text, value, str(statement_id).lower() if is_uuid(statement_id) else None, stored_at
+    )
 
 
 class Arrivals:
@@ -108,6 +112,7 @@ class Arrivals:
         self._ledger = ledger
         self._limits = limits
         self._max_statement_bytes = max_statement_bytes
+        self._partners: dict[str, tuple[Partner, float]] = {}
 
     async def new(
         self, pipe: Pipe, arrivals: Sequence[Arrival], refused: Collection[str]
@@ -166,8 +171,16 @@ class Arrivals:
         texts = [item.text for item in arrivals]
         return await self._pipeline.submit(texts, context, parser, dry_run=True)
 
+    async def _partner(self, name: str) -> Partner:
+        """The partner, as it was at most some seconds ago."""
+        partner, read_at = self._partners.get(name, (None, 0.0))
+        if partner is None or time.monotonic() - read_at > _PARTNER_TTL_SECONDS:
+            partner = await registry.get_partner(self._database, name)
+            self._partners[name] = partner, time.monotonic()
+        return partner
+
     async def _context(self, pipe: Pipe) -> IngestContext:
-        partner = await registry.get_partner(self._database, pipe.partner)
+        partner = await self._partner(pipe.partner)
         name = ledger_name(pipe.name)
         authority = {
             "objectType": "Agent",

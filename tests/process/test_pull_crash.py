@@ -27,7 +27,7 @@ from tests.support.server_process import BARE, LRS
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("LRS_TEST_KILLS", "1"))
-PAGES = 40
+PAGES = 20
 
 
 async def run_process(
