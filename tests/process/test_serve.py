@@ -67,6 +67,7 @@ def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None
         added = run("partner", "add", "acme", "--data-directory", str(data))
         assert added.stdout == f"partner acme, home page {server.url}/partners/acme\n", added
         issued = run("credential", "add", "acme", "--data-directory", str(data)).stdout.split()
+        assert run("operator", "list", "--data-directory", str(data)).stdout.count("\n") == 2
         assert server.stop() == 0, server.said()
         greeting = server.rest_of_greeting()
     finally:
@@ -94,6 +95,7 @@ def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None
         assert len(actual["statements"]) == 1
         other = run("token", "--url", server.url, "--key", issued[1], SECRET=issued[3])
         assert other.returncode == 0, other.stderr
+        assert_console_link_works_once(server.url, greeting)
         rest = server
     finally:
         server.close()
@@ -101,27 +103,17 @@ def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None
     assert "/console/link" not in rest.greeting
 
 
-def test_first_start_prints_a_console_link_that_works_once(data: Path) -> None:
-    server = Server(data)
-    try:
-        assert run("operator", "list", "--data-directory", str(data)).stdout.count("\n") == 2
-        assert server.stop() == 0, server.said()
-        link = re.search(r"/console/link\?token=(\w+)", server.rest_of_greeting())
-    finally:
-        server.close()
+def assert_console_link_works_once(url: str, greeting: str) -> None:
+    link = re.search(r"/console/link\?token=(\w+)", greeting)
     assert link
-    server = Server(data)
-    try:
-        with httpx.Client(base_url=server.url, follow_redirects=True) as browser:
-            assert "owner@localhost" in browser.get(link[0]).text
-            password = "correct horse battery"
-            form = {"token": link[1], "password": password, "repeated": password}
-            page = browser.post("/console/link", data=form)
-            assert (page.status_code, page.url.path) == (200, "/console")
-            assert "owner@localhost" in page.text
-            assert browser.get(link[0]).status_code == 401
-    finally:
-        server.close()
+    with httpx.Client(base_url=url, follow_redirects=True) as browser:
+        assert "owner@localhost" in browser.get(link[0]).text
+        password = "correct horse battery"
+        form = {"token": link[1], "password": password, "repeated": password}
+        page = browser.post("/console/link", data=form)
+        assert (page.status_code, page.url.path) == (200, "/console")
+        assert "owner@localhost" in page.text
+        assert browser.get(link[0]).status_code == 401
 
 
 def test_workers_use_the_settings_of_the_command(data: Path) -> None:

@@ -362,7 +362,7 @@ def worlds(draw: st.DrawFn) -> World:
 @pytest.mark.slow
 @settings(
     deadline=None,
-    max_examples=examples(30),
+    max_examples=examples(20),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(world=worlds())

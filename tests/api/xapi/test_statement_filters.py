@@ -276,7 +276,7 @@ AT_ONCE = 8
 
 ASYNC = settings(
     deadline=None,
-    max_examples=examples(10),
+    max_examples=examples(6),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
@@ -316,7 +316,7 @@ async def test_every_filter_matches_the_oracle(
 
 
 @pytest.mark.slow
-@settings(ASYNC, max_examples=examples(4))
+@settings(ASYNC, max_examples=examples(2))
 @given(world=worlds(), examined=st.integers(1, 5))
 async def test_pagination_with_a_row_limit_loses_nothing(
     services: Services, settings: Settings, world: World, examined: int
@@ -327,7 +327,7 @@ async def test_pagination_with_a_row_limit_loses_nothing(
 
 
 @pytest.mark.slow
-@settings(ASYNC, max_examples=examples(4))
+@settings(ASYNC, max_examples=examples(2))
 @given(world=worlds(), max_bytes=st.integers(1, 3000))
 async def test_pagination_with_a_byte_limit_loses_nothing(
     services: Services, settings: Settings, world: World, max_bytes: int
