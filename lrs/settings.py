@@ -428,8 +428,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             pattern=r"^(https?://[^/?#\s]+[^\s]*)?$",
             extra_json_schema=_expected("a URL such as https://hooks.example.com/lrs"),
             description=(
-                "URL to which alarms of partners (silence, refusals) are sent as JSON. Empty: "
-                "they are not sent."
+                "URL to which alarms of partners (silence, refusals, pipes) are sent as JSON. "
+                "Empty: they are not sent."
             ),
         ),
     ] = ""

@@ -284,3 +284,16 @@ limit $3;
 update pipe set credentials_jwe = $4
 where partner_id = $1 and name = $2 and credentials_jwe = $3
 returning name;
+
+-- name: list_failing_pipes
+-- Pipes that have failed for a minute, or have paused themselves: no operator has changed them
+-- since their last step.
+select partner_id, name, last_error
+from pipe
+where last_error is not null
+    and case state
+        when 'failing' then coalesce(last_success_at, created_at) < now() - interval '1 minute'
+        when 'paused' then (cursor ->> 'config_version')::integer = config_version
+        else false
+    end
+order by partner_id, name;

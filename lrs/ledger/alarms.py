@@ -30,6 +30,7 @@ _log = logging.getLogger("lrs.ledger")
 
 SILENCE = "silence"
 REFUSALS = "refusals"
+PIPES = "pipes"
 
 ALARM_SECONDS = 30.0
 """How often each worker runs `Alarms.run_once`."""
@@ -105,8 +106,11 @@ class Alarms:
         }
         hour = now.replace(minute=0, second=0, microsecond=0)
         rates = await store.list_refusal_rates(self._database, hour - timedelta(hours=1))
+        pipes = await store.list_failing_pipes(self._database)
         for row in await intake_lists.list_last_statements(self._database, None):
             judgements = self._judge(row, partners.get(row.partner_id), rates, now)
+            if row.partner_id in partners:
+                judgements[PIPES] = judge_pipes(pipes.get(row.partner_id, {}))
             for kind, judgement in judgements.items():
                 if judgement.firing != firing.get((row.partner_id, kind), False):
                     await self._change(row.partner_id, row.name, kind, judgement)
@@ -120,7 +124,7 @@ class Alarms:
     ) -> dict[str, Judgement]:
         """The alarms of a partner by kind; none fires for a disabled one."""
         if partner is None:
-            return dict.fromkeys((SILENCE, REFUSALS), _DISABLED)
+            return dict.fromkeys((SILENCE, REFUSALS, PIPES), _DISABLED)
         _, settings = partner
         hours = self._hours.get(row.partner_id, [])
         rate = rates.get(row.partner_id, RefusalRate(0, 0))
@@ -251,6 +255,16 @@ def judge_refusals(rate: RefusalRate, settings: PartnerSettings) -> Judgement:
         f"({percent:.1f} %)."
     )
     return Judgement(firing, text, numbers)
+
+
+def judge_pipes(errors: Mapping[str, str]) -> Judgement:
+    """The errors of failing pipes by name."""
+    if not errors:
+        return Judgement(False, "No pipe fails.", {"pipes": []})
+    name = min(errors)
+    others = f", and {len(errors) - 1} others" if len(errors) > 1 else ""
+    text = f"The pipe {name} fails{others}: {errors[name]}"
+    return Judgement(True, text, {"pipes": sorted(errors)})
 
 
 def _span(span: timedelta) -> str:

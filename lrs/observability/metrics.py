@@ -62,7 +62,7 @@ SILENCE = Gauge(
 )
 ALARM_FIRING = Gauge(
     "lrs_alarm_firing",
-    "Whether an alarm of the partner fires: silence, refusals.",
+    "Whether an alarm of the partner fires: silence, refusals, pipes.",
     ["partner", "alarm"],
     multiprocess_mode="livemostrecent",
 )

@@ -73,6 +73,16 @@ async def list_refusal_rates(database: Database, since: datetime) -> dict[int, R
     return {row["partner_id"]: RefusalRate(row["received"], row["refused"] or 0) for row in rows}
 
 
+async def list_failing_pipes(database: Database) -> dict[int, dict[str, str]]:
+    """The errors of failing pipes by partner and name."""
+    with translate_errors():
+        rows = await database.readers.fetch(resources.query("list_failing_pipes"))
+    failing: dict[int, dict[str, str]] = {}
+    for partner_id, name, error in rows:
+        failing.setdefault(partner_id, {})[name] = error
+    return failing
+
+
 async def set_state(
     database: Database, partner_id: int, kind: str, *, firing: bool, details: str
 ) -> bool:

@@ -19,6 +19,7 @@ from lrs.store import maintenance, registry
 from lrs.store.partner_settings import PartnerSettings
 from tests.support.ledger import write_ledger
 from tests.support.partners import Partner
+from tests.support.pipes import add_pipe
 from tests.support.statements import new_id, statement
 
 Json = dict[str, Any]
@@ -207,3 +208,33 @@ async def test_alarm_that_is_resolved_before_it_was_sent_is_not_sent(
     webhook.url = receiver
     await alarms(services, webhook).run_once()
     assert webhook.of(partner) == []
+
+
+async def test_failing_or_paused_pipe_fires_until_it_is_changed(
+    services: Services, partner: Partner, connection: asyncpg.Connection, webhook: Webhook
+) -> None:
+    await partner.send(statement())
+    pipe = await add_pipe(services.database, partner.partner_id, direction="forward", name="crm")
+    judge = alarms(services, webhook)
+
+    async def judged(state: str, since: str, config_version: int) -> list[str]:
+        await connection.execute(
+            "update pipe set state = $2, last_error = '401 Unauthorized.', "
+            "last_success_at = now() - $3::text::interval, "
+            "cursor = jsonb_build_object('config_version', $4::integer) where partner_id = $1",
+            partner.partner_id,
+            state,
+            since,
+            config_version,
+        )
+        await judge.run_once()
+        await judge.run_once()
+        return [message["state"] for message in webhook.of(partner)]
+
+    version = pipe.config_version
+    assert await judged("failing", "10 s", version) == []
+    assert await judged("failing", "2 min", version) == ["firing"]
+    assert "The pipe crm fails: 401 Unauthorized." in webhook.of(partner)[0]["text"]
+    assert await judged("running", "0 s", version) == ["firing", "resolved"]
+    assert await judged("paused", "0 s", version) == ["firing", "resolved", "firing"]
+    assert (await judged("paused", "0 s", version - 1))[-1] == "resolved"
