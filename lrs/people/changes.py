@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from asyncpg import Record
+
 from lrs import resources
 from lrs.errors import Conflict, InvalidParameter
 from lrs.people import learners
@@ -26,6 +28,7 @@ from lrs.projection.vocabulary import Vocabulary
 from lrs.reports.identifiers import Identifier
 from lrs.store.postgres import Connection, retry_transaction, translate_errors
 from lrs.store.statements.partner_keys import key_salt
+from lrs.xapi.index_keys import mbox_sha1sum_identity
 
 _COUNTS = resources.query("count_rows_of_person")
 _COUNT_EVENTS = resources.query("count_events_of_identifiers")
@@ -125,8 +128,8 @@ async def detach(
             raise InvalidParameter(
                 f"{source.label} does not have the identifier {(identifier.text or '')[:80]!r}."
             )
-        keys = [row["agent_key"] for row in rows]
         owned = await connection.fetch(_IDENTIFIERS, partner_id, [source.user_id])
+        keys = _with_digests(rows, owned)
         if source.user is None and {row["agent_key"] for row in owned} <= set(keys):
             raise InvalidParameter(f"{source.label} has no other identifier.")
         counts = await connection.fetch(_COUNT_EVENTS, partner_id, [source.user_id], keys)
@@ -135,9 +138,21 @@ async def detach(
         if not preview:
             addresses = [row["identity"][12:] for row in rows if row["identity"][:5] == "mbox "]
             target = await _detach(connection, partner_id, source, keys, addresses)
-        return LearnerChange(source, target, identifiers=len(keys), events=events)
+        return LearnerChange(source, target, identifiers=len(rows), events=events)
 
     return await _run(partner_lock, partner_id, run, preview=preview)
+
+
+def _with_digests(rows: list[Record], owned: list[Record]) -> list[int]:
+    """The keys of the identifiers, and those of the learner's SHA-1 of their addresses."""
+    digests = {
+        mbox_sha1sum_identity(row["identity"])
+        for row in rows
+        if row["identity"].startswith("mbox ")
+    }
+    keys = [row["agent_key"] for row in rows]
+    derived = [row["agent_key"] for row in owned if row["identity"] in digests]
+    return list(dict.fromkeys([*keys, *derived]))
 
 
 async def _detach(

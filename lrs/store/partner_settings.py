@@ -185,6 +185,14 @@ def _convert(name: str, value: Any, expected: Any) -> Any:
         reason = str(error)
         if isinstance(info, msgspec.inspect.LiteralType):
             reason = f"Expected {' or '.join(map(str, info.values))}"
+        elif isinstance(info, msgspec.inspect.DictType):
+            members = info.value_type
+            if isinstance(members, msgspec.inspect.LiteralType):
+                expected_members = " or ".join(map(str, members.values))
+                reason = (
+                    "Expected a JSON object with names that are not empty, "
+                    f"and the values {expected_members}"
+                )
         elif isinstance(info, msgspec.inspect.BoolType):
             reason = "Expected true or false"
         raise InvalidParameter(f"{name}: {reason}, got {str(value)[:80]!r}.") from None

@@ -167,6 +167,11 @@ def test_setting_of_reports_names_the_rebuild(lrs: Lrs) -> None:
         ("default_content_type=film", "default_content_type"),
         ('content_types_by_prefix={"": "course"}', "content_types_by_prefix"),
         ("content_types_by_prefix={", "content_types_by_prefix"),
+        (
+            'content_types_by_prefix={"http://example.com/": "film"}',
+            "content_types_by_prefix: Expected a JSON object with names that are not empty, "
+            "and the values course or chapter or",
+        ),
         ("roll_up=maybe", "roll_up"),
         (
             "duplicate_track_event_status=500",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha1
 from typing import Any
 
 import pytest
@@ -112,6 +113,24 @@ async def test_detached_identifier_is_a_learner_with_its_events(
         assert (refusal.status_code, refusal.json()["code"]) == (400, "invalid-parameter")
     refusal = await request(operator, ADA, "detach", {"identifier": ADA})
     assert "has no other identifier" in refusal.json()["detail"]
+
+
+async def test_detached_address_includes_its_sha1sum(services: Services, operator: Partner) -> None:
+    address = {"mbox": f"mailto:{ADA}"}
+    digest = {"mbox_sha1sum": sha1(f"mailto:{ADA}".encode()).hexdigest()}
+    await complete_content(services, operator, one=address, two=digest)
+    refusal = await request(operator, ADA, "detach", {"identifier": ADA})
+    assert "has no other identifier" in refusal.json()["detail"]
+    await import_rows(operator, user("ada", email=ADA), user("ben", email=BEN))
+    await change(operator, "ada", "merge", {"into": "ben"})
+    done = await change(operator, "ben", "detach", {"identifier": ADA})
+    assert (done["identifiers"], done["events"]) == (1, 2)
+    (ben,) = await listed(operator, imported="true")
+    assert [item["value"] for item in ben["identifiers"]] == [BEN]
+    assert (await records(operator, "ben"), await records(operator, ADA)) == (set(), {"one", "two"})
+    await complete_content(services, operator, three=digest)
+    assert await records(operator, ADA) == {"one", "two", "three"}
+    await assert_rebuild_changes_nothing(services, operator)
 
 
 async def test_rename_replaces_the_former_name(services: Services, operator: Partner) -> None:
