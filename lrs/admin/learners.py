@@ -1,4 +1,4 @@
-"""Use cases for learners: search, identifiers, records, statements. Each look is an audit entry.
+"""Use cases for learners: search, identifiers, records, statements. Each view is an audit entry.
 
 A viewer sees pseudonyms, and cannot search: that would tell who a pseudonym is.
 """
@@ -90,7 +90,7 @@ async def get_learner(
     partner_row = await find_partner(database, operator, partner)
     learner = await _find(database, partner_row, person_id)
     identifiers = await store.list_identifiers(database, partner_row.partner_id, person_id)
-    await _record_look(database, operator, partner_row, person_id, "learner.view")
+    await _record_view(database, operator, partner_row, person_id, "learner.view")
     if not operator.may("operator"):
         identifiers = [
             LearnerIdentifier(
@@ -118,7 +118,7 @@ async def list_statements(
     rows = await store.list_statements(
         database, partner_row.partner_id, person_id, before=min(before, _NEWEST), limit=limit + 1
     )
-    await _record_look(database, operator, partner_row, person_id, "learner.view-statements")
+    await _record_view(database, operator, partner_row, person_id, "learner.view-statements")
     views = [
         StatementView(
             row.sequence,
@@ -146,7 +146,7 @@ async def list_records(
     result = await learner_records.fetch_by_learner(
         database, partner_row.partner_id, Identifier(None, (), person_id), query
     )
-    await _record_look(database, operator, partner_row, person_id, "learner.view-records")
+    await _record_view(database, operator, partner_row, person_id, "learner.view-records")
     if operator.may("operator"):
         return result
     masked = _masked(operator, masking, partner_row.partner_id, learner)
@@ -176,7 +176,7 @@ async def _find(database: Database, partner: Partner, person_id: int) -> Learner
     return await store.get(database, partner.partner_id, person_id)
 
 
-async def _record_look(
+async def _record_view(
     database: Database, operator: Operator, partner: Partner, person_id: int, action: str
 ) -> None:
     await record(database, operator, action, f"learner/{person_id}", partner_id=partner.partner_id)

@@ -83,7 +83,7 @@ async def get_statement(
     partner: str,
     statement_id: UUID,
 ) -> StatementDetail:
-    """A statement, also a voided one; recorded as a look at a learner. Raises NotFound."""
+    """A statement, also a voided one; recorded as a view of a learner. Raises NotFound."""
     partner_row = await find_partner(database, operator, partner)
     stored = await loader.load(partner_row.partner_id, str(statement_id))
     if stored is None:

@@ -42,7 +42,7 @@ async def list_refusals(
 async def get_refusal(
     database: Database, operator: Operator, partner: str, refusal_id: UUID
 ) -> Refusal:
-    """A refusal with its item, which is recorded as a look at a learner. Raises NotFound."""
+    """A refusal with its item, which is recorded as a view of a learner. Raises NotFound."""
     partner_id = await _partner_id(database, operator, partner)
     refusal = await resubmit.find(database, partner_id, refusal_id)
     await record(database, operator, "refusal.view", f"refusal/{refusal_id}", partner_id=partner_id)

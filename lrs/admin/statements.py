@@ -33,7 +33,7 @@ async def open_source(
     *,
     credential: str | None = None,
 ) -> StatementSource:
-    """The statements that a query with these parameters reads; recorded as a look at learners.
+    """The statements that a query with these parameters reads; recorded as a view of learners.
 
     Raises NotFound (partner, credential) and Forbidden (a viewer who asks for an agent).
     """

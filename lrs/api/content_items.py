@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -35,7 +34,7 @@ async def get_contents(request: Request) -> Response:
         limit=limit + 1,
         deleted=query.get("deleted"),
     )
-    more = _more(request, items[limit - 1]) if len(items) > limit else ""
+    more = urls.next_page(request, str(items[limit - 1].content_id)) if len(items) > limit else ""
     return json_response({"contents": [_serialize(item) for item in items[:limit]], "more": more})
 
 
@@ -60,17 +59,6 @@ async def _set_deleted(request: Request, *, deleted: bool) -> Response:
     partner_lock = request_parsing.services(request).partner_lock
     await content_items.set_deleted(partner_lock, caller.partner_id, identifier, deleted)
     return Response(status_code=204)
-
-
-def _more(request: Request, last: ContentItem) -> str:
-    """The relative URL of the next page, with the parameters of this one."""
-    parameters = [
-        (name, value)
-        for name, value in request_parsing.query_parameters(request)
-        if name != "cursor"
-    ]
-    query = urlencode([*parameters, ("cursor", str(last.content_id))])
-    return f"{urls.base_path(request.scope)}{request_parsing.raw_path(request.scope)}?{query}"
 
 
 def _serialize(item: ContentItem) -> dict[str, Any]:

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, request_parsing
+from lrs.api import access, request_parsing, urls
 from lrs.api.audited import audited
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes
@@ -62,7 +61,7 @@ async def get_learners(request: Request) -> Response:
         imported=query.get("imported"),
         deleted=query.get("deleted", False),
     )
-    more = _more(request, page[limit - 1]) if len(page) > limit else ""
+    more = urls.next_page(request, str(page[limit - 1].user_id)) if len(page) > limit else ""
     return json_response({"learners": [_serialize(item) for item in page[:limit]], "more": more})
 
 
@@ -227,18 +226,6 @@ def _identifier(identifier: LearnerIdentifier) -> dict[str, Any]:
         **home_page,
         "imported": identifier.imported,
     }
-
-
-def _more(request: Request, last: Learner) -> str:
-    """The relative URL of the next page, with the parameters of this one."""
-    base_path = request_parsing.services(request).settings.base_path
-    parameters = [
-        (name, value)
-        for name, value in request_parsing.query_parameters(request)
-        if name != "cursor"
-    ]
-    query = urlencode([*parameters, ("cursor", str(last.user_id))])
-    return f"{base_path}{request_parsing.raw_path(request.scope)}?{query}"
 
 
 def _cursor(text: str) -> int:

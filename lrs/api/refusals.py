@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
@@ -40,7 +39,7 @@ async def get_refusals(request: Request) -> Response:
     page = await refusals.fetch_page(
         services.database, caller.partner_id, selection, before=before, limit=limit + 1
     )
-    more = _more(request, page[limit - 1]) if len(page) > limit else ""
+    more = urls.next_page(request, str(page[limit - 1].refusal_id)) if len(page) > limit else ""
     return json_response({"refusals": [serialize(item) for item in page[:limit]], "more": more})
 
 
@@ -131,17 +130,6 @@ def serialize_item(refusal: Refusal) -> dict[str, Any]:
     """The text of the item as received; null if it is not kept."""
     text = None if refusal.item is None else refusal.item.decode("utf-8", "replace")
     return {"item": text, "is_complete": refusal.is_complete}
-
-
-def _more(request: Request, last: Refusal) -> str:
-    """The relative URL of the next page, with the parameters of this one."""
-    parameters = [
-        (name, value)
-        for name, value in request_parsing.query_parameters(request)
-        if name != "cursor"
-    ]
-    query = urlencode([*parameters, ("cursor", str(last.refusal_id))])
-    return f"{urls.base_path(request.scope)}{request_parsing.raw_path(request.scope)}?{query}"
 
 
 def _cursor(text: str) -> UUID:

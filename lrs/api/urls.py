@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 from starlette.types import Scope
 
@@ -28,3 +30,14 @@ def base_url(request: Request) -> str:
     if settings.public_url or not host:
         return settings.base_url
     return f"{request.scope['scheme']}://{host}{base_path(request.scope)}"
+
+
+def next_page(request: Request, cursor: str) -> str:
+    """The relative URL of the page at the cursor, with the other parameters of the request."""
+    parameters = [
+        (name, value)
+        for name, value in request_parsing.query_parameters(request)
+        if name != "cursor"
+    ]
+    query = urlencode([*parameters, ("cursor", cursor)])
+    return f"{base_path(request.scope)}{request_parsing.raw_path(request.scope)}?{query}"

@@ -1,4 +1,4 @@
-"""`lrs operator`: who may use the console and the interface under /v1/admin."""
+"""`lrs operator`: operators, who use the console and the admin API."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _partner_option = click.option(
 
 @click.group()
 def operator() -> None:
-    """Manage operators: who may use the console and the admin API."""
+    """Manage operators, who use the console and the admin API."""
 
 
 @operator.command("add")
 @click.argument("email")
-@click.option("--role", required=True, type=click.Choice(ROLES), help="What the operator may do.")
+@click.option("--role", required=True, type=click.Choice(ROLES), help="Role of the operator.")
 @_partner_option
 @setting_options(*DATABASE, "public_url")
 def operator_add(email: str, role: str, partners: tuple[str, ...], **options: Any) -> None:
@@ -71,7 +71,7 @@ def operator_list(as_json: bool, **options: Any) -> None:
 
 @operator.command("set")
 @click.argument("email")
-@click.option("--role", type=click.Choice(ROLES), help="What the operator may do.")
+@click.option("--role", type=click.Choice(ROLES), help="Role of the operator.")
 @_partner_option
 @click.option("--all-partners", is_flag=True, help="The operator sees every partner.")
 @setting_options(*DATABASE)

@@ -25,7 +25,7 @@ _PAGE = resources.query("list_audit_entries")
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change or one look at a learner.
+    """One change or one view of a learner.
 
     `before` and `after` have the members that differ; `partner` is None for an entry of no partner.
     """

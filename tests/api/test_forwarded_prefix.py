@@ -47,15 +47,16 @@ async def test_more_of_statements_has_the_prefix(
         assert len((await proxied.get(path, headers=headers)).json()["statements"]) == 1
 
 
-async def test_more_of_content_items_and_records_has_the_prefix(
+async def test_more_of_content_items_learners_and_records_has_the_prefix(
     services: Services, http: httpx.AsyncClient, proxied: httpx.AsyncClient
 ) -> None:
     operator = await new_partner(services, http, frozenset({scopes.ALL, scopes.ADMIN}))
     for name in ("a", "b"):
         await operator.send(statement(object={"id": f"http://example.com/{name}"}))
+    await operator.send(statement(actor={"mbox": "mailto:another@example.com"}))
     await project_all(services, operator.partner_id)
     learner = "mailto:learner@example.com"
-    for resource in ("contents", f"learners/{quote(learner, safe='')}/records"):
+    for resource in ("contents", "learners", f"learners/{quote(learner, safe='')}/records"):
         answer = await proxied.get(
             operator.url(resource), params={"limit": 1}, headers=operator.headers
         )

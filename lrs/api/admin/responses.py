@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
@@ -52,16 +51,7 @@ def no_query(request: Request) -> None:
 
 def list_response(request: Request, name: str, page: Page[Any]) -> Response:
     """The items under a name, and in `more` the relative URL of the next page."""
-    more = ""
-    if page.cursor:
-        parameters = [
-            (key, value)
-            for key, value in request_parsing.query_parameters(request)
-            if key != "cursor"
-        ]
-        query = urlencode([*parameters, ("cursor", page.cursor)])
-        path = request_parsing.raw_path(request.scope)
-        more = f"{urls.base_path(request.scope)}{path}?{query}"
+    more = urls.next_page(request, page.cursor) if page.cursor else ""
     return json({name: page.items, "more": more})
 
 
