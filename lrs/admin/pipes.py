@@ -13,6 +13,7 @@ from lrs.auth.operators import Operator, record
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import InvalidParameter
 from lrs.pipes import options as rules
+from lrs.pipes import webhook
 from lrs.pipes.options import Credentials, OAuth2, Signed
 from lrs.store import pipes as store
 from lrs.store.pipes import DeadLetter, Pipe, PipeRun
@@ -260,5 +261,7 @@ def _check_version(version: str) -> None:
 def _check_credentials(credentials: Credentials, direction: str) -> None:
     if isinstance(credentials, OAuth2):
         rules.valid_url(credentials.token_url, "token URL")
-    if isinstance(credentials, Signed) and direction == "pull":
-        raise InvalidParameter("credentials: a signing secret is for webhooks only.")
+    if isinstance(credentials, Signed):
+        if direction == "pull":
+            raise InvalidParameter("credentials: a signing secret is for webhooks only.")
+        webhook.secret_key(credentials.secret)

@@ -85,7 +85,8 @@ def credentials_of(values: dict[str, Any]) -> Credentials | None:
     key, token_url, scope = (values.pop(name) for name in ("key", "token_url", "scope"))
     bearer, secret_file = values.pop("bearer"), values.pop("secret_file")
     if not (key or token_url or bearer or secret_file):
-        return None
+        secret = read_secret(None) if values.get("target") == "webhook" else None
+        return Signed(secret) if secret else None
     secret = read_secret(secret_file)
     if secret is None:
         secret = click.prompt("Secret", hide_input=True)
