@@ -54,9 +54,9 @@ def test_backup_under_load_restores_every_statement_acknowledged_before_it(
     directory = data.parent / "backup"
     server = Server(data, LRS_LOG_LEVEL="warning")
     try:
-        senders = Senders(server.url, auth, count=3)
+        senders = Senders(server.url, auth, count=2)
         try:
-            senders.wait_for(200)
+            senders.wait_for(100)
             before = set(senders.acknowledged)
             result = lrs(data, "backup", directory)
             assert result.returncode == 0, result.stderr
