@@ -96,7 +96,7 @@ class OIDCClient:
             if claims and is_role_missing and "userinfo_endpoint" in metadata:
                 claims = {**await self._app.userinfo(token=token), **claims}
         except (AuthlibBaseError, JoseError, ValueError) as error:
-            raise Unauthorized("The log-in at the identity provider failed: try again.") from error
+            raise Unauthorized("The login at the identity provider failed: try again.") from error
         except Exception as error:
             raise _unavailable(error) from error
         if not claims:
