@@ -170,7 +170,7 @@ def test_setting_of_reports_names_the_rebuild(lrs: Lrs) -> None:
         (
             'content_types_by_prefix={"http://example.com/": "film"}',
             "content_types_by_prefix: Expected a JSON object with names that are not empty, "
-            "and the values course or chapter or",
+            "and the values assessment or certification or chapter or course or",
         ),
         ("roll_up=maybe", "roll_up"),
         (
@@ -190,6 +190,7 @@ def test_setting_of_reports_names_the_rebuild(lrs: Lrs) -> None:
         "type",
         "prefix",
         "JSON",
+        "type of a prefix",
         "text",
         "value",
         "boolean",
