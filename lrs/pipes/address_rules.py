@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Sequence
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 import httpx
@@ -54,12 +56,18 @@ class AddressRules:
         return list(dict.fromkeys(addresses))
 
 
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """One of the process: to load the certificates of authorities takes a tenth of a second."""
+    return httpx.create_ssl_context()
+
+
 class CheckedTransport(httpx.AsyncBaseTransport):
     """Connects to the checked address itself: the name is not resolved a second time."""
 
     def __init__(self, rules: AddressRules) -> None:
         self._rules = rules
-        self._transport = httpx.AsyncHTTPTransport(retries=0)
+        self._transport = httpx.AsyncHTTPTransport(verify=_tls_context(), retries=0)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
