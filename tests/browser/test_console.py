@@ -151,6 +151,8 @@ async def test_bad_statement_is_understood_corrected_and_sent_again(
     page = watched.watch(await watched.context.new_page())
     await page.goto(f"{watched.server}/console")
     await page.click(f"text={partner.name}")
+    await expect(page.locator("h1")).to_have_text(partner.name)
+    await page.wait_for_load_state()  # the script handles keys
     await page.keyboard.press("g")
     await page.keyboard.press("r")
     await expect(page.locator("h1")).to_have_text(f"Refusals of {partner.name}")

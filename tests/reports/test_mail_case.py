@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha1
 from typing import Any
 
@@ -45,6 +46,7 @@ async def set_folding(services: Services, operator: Partner, value: bool) -> Non
     settings = partner_settings.change(partner_settings.DEFAULTS, {"fold_mail_case": value})
     await registry.set_partner_settings(services.database, operator.name, settings)
     await Projector(services.database, load_vocabulary()).run_once()
+    await asyncio.sleep(0.06)  # the credential cache has the settings for 0.05 seconds
 
 
 async def bulk_records(operator: Partner, learner: str) -> set[str]:
