@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import click
-import orjson
 
 from lrs import bootstrap
 from lrs.admin import pipes as use_cases
@@ -30,7 +29,7 @@ from lrs.cli.pipe_options import (
 from lrs.cli.pipe_run import run_pipe
 from lrs.cli.pipe_test import test_pipe
 from lrs.cli.pipe_verify import verify_command
-from lrs.cli.tables import json_option, print_table
+from lrs.cli.tables import cell, json_option, print_json, print_table
 from lrs.pipes.options import NoCredentials
 from lrs.store.pipes import DeadLetter, Pipe, PipeRun
 from lrs.store.postgres import Database
@@ -160,16 +159,16 @@ def pipe_status(partner_name: str, name: str, runs: int, as_json: bool, **option
 
     async def fetch(database: Database) -> tuple[Pipe, list[PipeRun]]:
         operator = command_operator()
-        shown = await use_cases.get_pipe(database, operator, partner_name, name)
+        pipe_row = await use_cases.get_pipe(database, operator, partner_name, name)
         listed = await use_cases.list_runs(database, operator, partner_name, name, runs)
-        return shown, listed
+        return pipe_row, listed
 
-    shown, listed = run_with_database(load_settings(options), fetch)
+    pipe_row, listed = run_with_database(load_settings(options), fetch)
     rows = [{column: getattr(run, column) for column in _RUN_COLUMNS} for run in listed]
     if as_json:
-        print_json({**_row(shown), "runs": rows})
+        print_json({**_row(pipe_row), "runs": rows})
         return
-    _show(shown)
+    _show(pipe_row)
     if rows:
         print_table(_RUN_COLUMNS, rows, as_json=False)
 
@@ -260,20 +259,12 @@ _letters_command(
 _letters_command("drop", "dropped", "Drop dead letters of the pipe NAME of PARTNER, by their ids.")
 
 
-def _row(shown: Pipe) -> dict[str, Any]:
+def _row(pipe_row: Pipe) -> dict[str, Any]:
     names = (*_COLUMNS, "version", "filter", "options", "requests", "failures", "created_at",
              "last_success_at", "is_leased")  # fmt: skip
-    return {name: getattr(shown, name) for name in names}
+    return {name: getattr(pipe_row, name) for name in names}
 
 
-def _show(shown: Pipe) -> None:
-    for name, value in _row(shown).items():
-        if isinstance(value, dict):
-            value = " ".join(f"{key}={item}" for key, item in value.items())
-        echo(name, "" if value is None else value)
-
-
-def print_json(value: Any) -> None:
-    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode()
-    for line in text.splitlines():
-        echo(line)
+def _show(pipe_row: Pipe) -> None:
+    for name, value in _row(pipe_row).items():
+        echo(name, cell(value))

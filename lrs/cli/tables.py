@@ -23,7 +23,7 @@ def print_table(
         return
     echo(*columns)
     for row in rows:
-        echo(*(_text(row[name]) for name in columns))
+        echo(*(cell(row[name]) for name in columns))
 
 
 def print_json(content: Any) -> None:
@@ -33,9 +33,12 @@ def print_json(content: Any) -> None:
         echo(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", line))
 
 
-def _text(value: Any) -> str:
+def cell(value: Any) -> str:
+    """The text of a value in a table; a mapping as `stored=10 duplicate=2`."""
     if value is None:
         return ""
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={cell(item)}" for name, item in value.items())
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M")
     if isinstance(value, date):

@@ -12,6 +12,7 @@ import pytest
 
 import lrs.cli
 from lrs.cli.output import sanitize
+from lrs.cli.tables import cell
 from lrs.observability import logs
 from tests.support.cli import Lrs, new_name, refused
 
@@ -69,3 +70,8 @@ def test_log_lines_escape_control_characters(capsys: pytest.CaptureFixture[str])
     line = formatter.format(record)
     assert json.loads(line)["message"] == HOSTILE
     assert line.isprintable()
+
+
+def test_mapping_in_a_table_is_printed_as_pairs() -> None:
+    assert cell({"stored": 1000, "duplicate": 2}) == "stored=1000 duplicate=2"
+    assert cell({}) == ""
