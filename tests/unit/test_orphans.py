@@ -24,7 +24,8 @@ with signalled_with_this_process(Path(sys.argv[1])):
 @pytest.fixture
 def server() -> Iterator[subprocess.Popen[bytes]]:
     """A process that ends at SIGINT."""
-    with subprocess.Popen(["sleep", "60"]) as process:
+    # A shell that starts the tests in the background lets them ignore SIGINT.
+    with subprocess.Popen(["env", "--default-signal=INT", "sleep", "60"]) as process:
         yield process
         process.kill()
 
