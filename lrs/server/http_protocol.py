@@ -45,6 +45,9 @@ MIN_BYTES_PER_SECOND = 4096
 _PIPELINED_REQUEST_BYTES = 2048
 """Memory of a parsed request that waits for those before it."""
 
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
+_LAST_CHUNK = re.compile(rb"\n0+\r?\n\r?\n")
+_REQUEST_LINE_START = re.compile(rb"[A-Z]+( |$)")
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=%:\[\]-]*")
 
 
@@ -111,11 +114,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._request_since = self.loop.time()
         self._parser_progressed = False
         self._unset_keepalive_if_required()
-        is_incomplete = False
-        if self._in_request_line:
-            data, is_incomplete = _with_ascii_request_line(data)
-        self._parse(data)
-        self._in_request_line = is_incomplete or self._is_between_requests()
+        if data.isascii():
+            self._parse(data)
+        else:
+            self._parse_pieces(data)
         # The parser keeps incomplete header fields and trailers in memory: bytes that complete
         # neither them nor a message, and are no body, count against their limit.
         if not self._parser_progressed:
@@ -129,10 +131,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._respond_and_close(HEADER_TOO_LARGE)
         self._count_anonymous_bytes()
 
-    def _is_between_requests(self) -> bool:
-        cycle = self.cycle
-        return cycle is not None and not self._reading_body and self.scope is cycle.scope
-
     def _count_anonymous_bytes(self) -> None:
         held = self._header_bytes + _PIPELINED_REQUEST_BYTES * len(self.pipeline)
         if self.pipeline or (self._accepted and self._accepted.is_anonymous):
@@ -142,7 +140,46 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         elif self._shedder.anonymous_bytes.total:
             self._shedder.anonymous_bytes.release(self)
 
+    def _parse_pieces(self, data: bytes) -> None:
+        """Parse data with bytes beyond ASCII; those of request lines are percent-encoded.
+
+        Clients that do not encode a URL send UTF-8, which httptools refuses. A request line begins
+        where the message before it ends: a piece of the data ends with its line, header fields or
+        body.
+        """
+        start = 0
+        while start < len(data) and not self.transport.is_closing():
+            if self._in_request_line:
+                end = data.find(b"\n", start) + 1 or len(data)
+                self._parse(_percent_encoded(data[start:end]))
+            else:
+                if self._reading_body:
+                    end = self._end_of_body(data, start)
+                else:
+                    end = _end_of(_EMPTY_LINE, data, start)
+                self._parse(data[start:end])
+            start = end
+
+    def _end_of_body(self, data: bytes, start: int) -> int:
+        for name, value in self.headers:
+            if name == b"content-length":
+                return min(start + int(value) - self._body_bytes, len(data))
+        return _end_of(_LAST_CHUNK, data, start)
+
     def _parse(self, data: bytes) -> None:
+        self._feed(data)
+        if self._is_between_requests():
+            self._in_request_line = True
+        elif self._reading_body or self.headers:
+            self._in_request_line = False
+        elif line := data.rfind(b"\n") + 1:
+            self._in_request_line = bool(_REQUEST_LINE_START.match(data, line))
+
+    def _is_between_requests(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and not self._reading_body and self.scope is cycle.scope
+
+    def _feed(self, data: bytes) -> None:
         while data:
             try:
                 self.parser.feed_data(data)
@@ -333,17 +370,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def _with_ascii_request_line(data: bytes) -> tuple[bytes, bool]:
-    """The data with the other bytes of its first line percent-encoded, and whether it has no end.
+def _end_of(pattern: re.Pattern[bytes], data: bytes, start: int) -> int:
+    match = pattern.search(data, max(start - 1, 0))
+    return match.end() if match else len(data)
 
-    Clients that do not encode a URL send UTF-8. httptools refuses it.
-    """
-    end = data.find(b"\n", 2) + 1  # an empty line may precede a request (RFC 9112 2.2)
-    line = data[:end] if end else data
-    if line.isascii():
-        return data, not end
-    ascii_line = "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in line).encode()
-    return ascii_line + data[end:] if end else ascii_line, not end
+
+def _percent_encoded(data: bytes) -> bytes:
+    return "".join([chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in data]).encode()
 
 
 def _header_size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:

@@ -181,6 +181,33 @@ async def test_utf8_in_the_request_line_is_the_percent_encoded_url(
     assert encoded.text == content
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("size", [13, 97, 10_000])
+async def test_pipelined_requests_with_utf8_in_their_request_lines_are_answered(
+    server: str, partner: Partner, size: int, *, chunked: bool
+) -> None:
+    port = int(server.rpartition(":")[2])
+    secret = base64.b64encode(f"{partner.key}:{partner.secret}".encode()).decode()
+    fields = (
+        f" HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {secret}\r\nX-Experience-API-Version: 1.0.3"
+        "\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    )
+    content = "PUT ä é\r\n\r\nGET /ü HTTP/1.1\r\n\r\n".encode()
+    length = f"Content-Length: {len(content)}\r\n\r\n"
+    body = length.encode() + content
+    if chunked:
+        chunk = b"%x\r\n%b\r\n" % (len(content), content)
+        body = b"Transfer-Encoding: chunked\r\n\r\n" + chunk + b"0\r\n\r\n"
+    put, get = f"PUT {STATE}{AGENT}{fields}".encode(), f"GET {STATE}{AGENT}{fields}".encode()
+    last = get + b"Connection: close\r\n\r\n"
+    data = put + body + get + b"\r\n" + put + body + b"\r\n" + last
+    pieces = [data[start : start + size] for start in range(0, len(data), size)]
+    answer = await answer_to(port, *pieces, pause=0.003)
+    assert answer.count(b"HTTP/1.1 204 ") == 2, answer
+    assert answer.count(b"HTTP/1.1 200 ") == 2, answer
+    assert answer.count(b"\r\n\r\n" + content) == 2
+
+
 async def test_body_after_a_pipelined_request_keeps_its_bytes(
     server: str, partner: Partner
 ) -> None:
