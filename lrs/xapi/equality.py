@@ -1,4 +1,4 @@
-"""Equality of statements: xAPI 1.0.3 Data 2.3.1 and Communication 2.1.1, xAPI 2.0 4.2.3.
+"""Equality of statements: xAPI 1.0.3 Data 2.3.1 and Communication 2.1.1, IEEE 9274.1.1 4.2.
 
 Two statements are equal when their canonical forms are equal. The canonical form
 

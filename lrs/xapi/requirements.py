@@ -17,7 +17,7 @@ def _requirement(section: str, ieee_section: str) -> Requirement:
 
 
 # Statements
-STATEMENT_COMPARISON = _requirement("Data 2.3.1", "4.2.3")
+STATEMENT_COMPARISON = _requirement("Data 2.3.1", "4.2")
 SIGNATURE = _requirement("Data 2.6", "4.2.6")
 ATTACHMENT_CONTENT = _requirement("Communication 1.5.2", "4.1.3")
 

@@ -64,6 +64,21 @@ SUBJECTS = {
     "voiding": "Voiding",
     "activity-only": "Context",
 }
+# The definitions in the schemas by the title of their section of IEEE 9274.1.1.
+IEEE_SUBJECTS = {
+    "Statement": "statement version authority authority-group",
+    "Actor": "mbox mbox-sha1sum openid identified one-identifier account agent group members actor",
+    "Verb": "verb",
+    "Object": "object sub-object activity definition components statement-ref sub-statement",
+    "Result": "result score",
+    "Context": "context context-activities context-agents context-groups activity-only",
+    "Attachments": "attachment attachments",
+    "Statement Voiding": "voiding",
+    "Statement Signing": "contentType",
+    "Additional Requirements for Data Types": (
+        "iri uuid timestamp duration language-tag language-map extensions"
+    ),
+}
 NESTED_SUBJECTS = {"contentType": "Signed Statements", "version": "Version"}
 
 
@@ -97,6 +112,10 @@ def test_requirements_of_the_schemas_are_sections_of_their_subject() -> None:
         if path and not subject:
             subject = SUBJECTS[path[path.index("$defs") + 1]]
         assert subject in TITLES[requirement["1.0.3"]], (path, requirement)
+        name = path[-1] if path and path[-1] in NESTED_SUBJECTS else "statement"
+        if "$defs" in path and name == "statement":
+            name = path[path.index("$defs") + 1]
+        assert name in IEEE_SUBJECTS[TITLES[requirement["2.0.0"]]].split(), (path, requirement)
 
 
 @pytest.mark.parametrize("name", REQUIREMENTS)
@@ -109,8 +128,8 @@ def test_requirement_is_a_section_of_each_version(name: str) -> None:
 
 
 WORDS = {
-    "STATEMENT_COMPARISON": ("Statement Immutability", "Statement immutability"),
-    "SIGNATURE": ("Signed Statements", "Signed Statements"),
+    "STATEMENT_COMPARISON": ("Statement Immutability", "LRS Data Requirements"),
+    "SIGNATURE": ("Signed Statements", "Statement Signing"),
     "ATTACHMENT_CONTENT": ("Multipart/Mixed", "Content Types"),
     "PUT_STATEMENT": ("PUT Statements", "Statement Resource"),
     "POST_STATEMENTS": ("POST Statements", "Statement Resource"),
