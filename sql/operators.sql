@@ -94,6 +94,23 @@ delete from operator_session where token_hash = $1 and kind = 'session' returnin
 -- Ends everything of an operator that has one of the kinds $2.
 delete from operator_session where email = $1 and kind = any($2::text[]);
 
+-- name: list_operator_sessions
+-- Links, sessions and tokens of an operator that have not expired, newest first, up to $2. The id is
+-- the beginning of the hash, which opens nothing.
+select
+    encode(substring(token_hash for 8), 'hex') as session_id, kind, label, created_at, expires_at,
+    last_used_at
+from operator_session
+where email = $1 and expires_at > now()
+order by created_at desc, token_hash
+limit $2;
+
+-- name: delete_operator_session_by_id
+-- Ends one link, session or token of an operator; returns its kind and label.
+delete from operator_session
+where email = $1 and substring(token_hash for 8) = decode($2, 'hex')
+returning kind, label;
+
 -- name: delete_expired_operator_sessions
 -- What has expired is refused already.
 delete from operator_session where expires_at < now();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,13 +12,17 @@ from typing import Any
 from lrs.admin.views import Page, decode_cursor, page, require_version
 from lrs.auth import credential_secrets
 from lrs.auth.operators import LINK_SECONDS, TOKEN_PREFIX, Operator, record, valid_email, valid_role
-from lrs.errors import Conflict, Forbidden, NotFound
+from lrs.errors import Conflict, Forbidden, InvalidParameter, NotFound, Violation
 from lrs.store import operators as store
 from lrs.store import registry
-from lrs.store.operators import StoredOperator
+from lrs.store.operators import SessionRow, StoredOperator
 from lrs.store.postgres import Database, open_transaction
 
 DEMO_OWNER = "owner@localhost"
+MAX_SESSIONS = 200
+MAX_TOKEN_DAYS = 3_650
+
+_SESSION_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,16 @@ class IssuedToken:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A link, session or token that has been revoked."""
+
+    email: str
+    session_id: str
+    kind: str
+    label: str
+
+
 def command_operator() -> Operator:
     """The user who runs a command: an owner, since the database is open to commands."""
     try:
@@ -83,10 +98,15 @@ async def list_page(
 
 
 async def get_operator(database: Database, operator: Operator, email: str) -> OperatorAccount:
-    """Raises NotFound."""
-    operator.require("owner")
-    row = await store.find(database, email.strip().lower())
-    if row is None or not _manages(operator, row.partner_ids):
+    """An operator, for owners, and for itself. Raises NotFound, Forbidden."""
+    email = email.strip().lower()
+    if email != operator.email:
+        operator.require("owner")
+    row = await store.find(database, email)
+    is_visible = row is not None and (
+        email == operator.email or _manages(operator, row.partner_ids)
+    )
+    if row is None or not is_visible:
         raise NotFound(f"Operator {email[:80]!r} not found.")
     return _account(row, await _partner_names(database))
 
@@ -177,6 +197,39 @@ async def set_disabled(
         await record(transaction, operator, action, f"operator/{row.email}")
 
 
+async def list_sessions(database: Database, operator: Operator, email: str) -> list[SessionRow]:
+    """The links, sessions and tokens of an operator, newest first, at most MAX_SESSIONS.
+
+    Every operator may read its own. Raises NotFound, Forbidden.
+    """
+    account = await get_operator(database, operator, email)
+    return await store.list_sessions(database, account.email, MAX_SESSIONS)
+
+
+async def end_session(
+    database: Database, operator: Operator, email: str, session_id: str
+) -> EndedSession:
+    """Ends one link, session or token of an operator, by its id in the list.
+
+    Every operator may end its own. Raises NotFound, Forbidden.
+    """
+    email = email.strip().lower()
+    async with open_transaction(database) as transaction:
+        if email != operator.email:
+            email = (await _lock(transaction, operator, email)).email
+        ended = None
+        if _SESSION_ID.fullmatch(session_id):
+            ended = await store.end_session_by_id(transaction, email, session_id)
+        if ended is None:
+            raise NotFound(f"{email} has no session, link or token {session_id[:80]!r}.")
+        kind, label = ended
+        before = {"kind": kind, "label": label, "session_id": session_id}
+        await record(
+            transaction, operator, f"operator.revoke-{kind}", f"operator/{email}", before=before
+        )
+        return EndedSession(email, session_id, kind, label)
+
+
 async def end_sessions(database: Database, operator: Operator, email: str) -> None:
     """Ends all sessions, links and tokens of an operator. Raises NotFound, Forbidden."""
     async with open_transaction(database) as transaction:
@@ -197,7 +250,11 @@ async def issue_link(database: Database, operator: Operator, email: str) -> Issu
 async def issue_token(
     database: Database, operator: Operator, email: str, *, days: int, label: str = ""
 ) -> IssuedToken:
-    """A new Bearer token with the role of the operator. Raises NotFound, Forbidden, Conflict."""
+    """A new Bearer token with the role of the operator.
+
+    Raises NotFound, Forbidden, Conflict (disabled), InvalidParameter (days, label).
+    """
+    _check_token(days, label)
     async with open_transaction(database) as transaction:
         row = await _lock(transaction, operator, email)
         _require_enabled(row)
@@ -215,6 +272,18 @@ async def issue_token(
             transaction, operator, "operator.issue-token", f"operator/{row.email}", after=after
         )
         return IssuedToken(row.email, token, expires_at)
+
+
+def _check_token(days: int, label: str) -> None:
+    details = {}
+    if not 1 <= days <= MAX_TOKEN_DAYS:
+        details["expires_in_days"] = f"expected 1 to {MAX_TOKEN_DAYS}, got {days}"
+    if len(label) > 255 or not registry.is_storable(label):
+        details["label"] = "expected at most 255 characters that can be stored"
+    for name, detail in details.items():
+        raise InvalidParameter(
+            f"{name}: {detail}.", violations=[Violation(f"/{name}", detail, "Admin API")]
+        )
 
 
 async def partner_names(database: Database, operator: Operator) -> list[str]:

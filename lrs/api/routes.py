@@ -149,6 +149,12 @@ ROUTES: list[Route] = [
     Route(_OPERATOR, admin_operators.get_operator),
     Route(_OPERATOR, admin_operators.patch_operator, methods=["PATCH"]),
     Route(_OPERATOR + "/link", admin_operators.post_link, methods=["POST"]),
+    Route(_OPERATOR + "/tokens", admin_operators.post_token, methods=["POST"]),
+    Route(_OPERATOR + "/sessions", admin_operators.get_sessions),
+    Route(
+        _OPERATOR + "/sessions/{session}/revoke", admin_operators.revoke_session, methods=["POST"]
+    ),
+    Route(_OPERATOR + "/revoke", admin_operators.revoke_sessions, methods=["POST"]),
     Route(_OPERATOR + "/disable", admin_operators.disable_operator, methods=["POST"]),
     Route(_OPERATOR + "/enable", admin_operators.enable_operator, methods=["POST"]),
     Route("/v1/admin/partners", admin_partners.get_partners),

@@ -14,6 +14,7 @@ from lrs.cli.database import run_with_database, server_base_url
 from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.output import echo
 from lrs.cli.tables import json_option, print_table
+from lrs.store.operators import SessionRow
 from lrs.store.postgres import Database
 
 _partner_option = click.option(
@@ -121,15 +122,35 @@ def _set_disabled(email: str, options: dict[str, Any], *, disabled: bool) -> Non
 
 @operator.command("revoke")
 @click.argument("email")
+@click.option("--id", "session_id", help="Only the one with this id of `lrs operator sessions`.")
 @setting_options(*DATABASE)
-def operator_revoke(email: str, **options: Any) -> None:
-    """End all sessions, links and tokens of the operator EMAIL."""
+def operator_revoke(email: str, session_id: str | None, **options: Any) -> None:
+    """End all sessions, links and tokens of the operator EMAIL, or one."""
 
-    async def end(database: Database) -> None:
-        await operators.end_sessions(database, command_operator(), email)
+    async def end(database: Database) -> str:
+        if session_id is None:
+            await operators.end_sessions(database, command_operator(), email)
+            return "all sessions, links and tokens"
+        ended = await operators.end_session(database, command_operator(), email, session_id)
+        return f"the {ended.kind} {session_id}"
 
-    run_with_database(load_settings(options), end)
-    echo(f"ended all sessions, links and tokens of {email}")
+    ended = run_with_database(load_settings(options), end)
+    echo(f"ended {ended} of {email}")
+
+
+@operator.command("sessions")
+@click.argument("email")
+@json_option
+@setting_options(*DATABASE)
+def operator_sessions(email: str, as_json: bool, **options: Any) -> None:
+    """List sessions, links and tokens of the operator EMAIL."""
+
+    async def fetch(database: Database) -> list[SessionRow]:
+        return await operators.list_sessions(database, command_operator(), email)
+
+    rows = [asdict(row) for row in run_with_database(load_settings(options), fetch)]
+    columns = ("session_id", "kind", "label", "created_at", "expires_at", "last_used_at")
+    print_table(columns, rows, as_json=as_json)
 
 
 @operator.command("link")

@@ -24,12 +24,18 @@ def time(text: str | None) -> Markup | str:
     return Markup('<time datetime="{}">{}</time>').format(text, shown)
 
 
-def age(text: str | None) -> str:
-    """How long ago a time is, such as `3 h ago`."""
+def age(text: str | None) -> Markup | str:
+    """How long ago a time is, such as `3 h ago`, with the time as a tooltip."""
     if not text:
         return "never"
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
-    return "just now" if seconds < 5 else f"{duration(seconds)} ago"
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    if seconds < -5:
+        shown = f"in {duration(-seconds)}"
+    else:
+        shown = "just now" if seconds < 5 else f"{duration(seconds)} ago"
+    exact = moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(text, exact, shown)
 
 
 def duration(seconds: float) -> str:

@@ -68,6 +68,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
         "base_url": urls.base_url(request),
         "twin": None if twin is None else f"/v1/admin{twin}",
         "may_change": operator is not None and operator.may("operator"),
+        "is_owner": operator is not None and operator.may("owner"),
     }
     text = _environment.get_template(template).render(**{**context, **values})
     return Response(text, status, headers=_HEADERS, media_type="text/html")
@@ -171,6 +172,16 @@ def require_typed_name(form: Form, name: str) -> None:
     """Raises InvalidParameter unless the operator has typed the name of what is changed."""
     if form.get("typed", "").strip() != name:
         raise InvalidParameter(f"Type {name!r} to confirm: nothing was changed.")
+
+
+def number_of(form: Form, name: str, default: int) -> int:
+    """A whole number in a form. Raises InvalidParameter."""
+    text = form.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InvalidParameter(f"{name}: expected a whole number, got {text[:80]!r}.")
+    return int(text)
 
 
 def path_of(*segments: str) -> str:

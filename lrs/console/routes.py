@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from lrs.console import administration, arrivals, learning, live, login, oidc, pages, static_files
+from lrs.console import (
+    accounts,
+    administration,
+    arrivals,
+    learning,
+    live,
+    login,
+    oidc,
+    pages,
+    static_files,
+)
 
 _PARTNER = "/console/partners/{partner}"
 _KEY = _PARTNER + "/credentials/{key}"
+_OPERATOR = "/console/operators/{email}"
+_SESSION = _OPERATOR + "/sessions/{session}"
 _REFUSAL = _PARTNER + "/refusals/{refusal}"
 
 CONSOLE_ROUTES: list[Route] = [
@@ -47,6 +59,19 @@ CONSOLE_ROUTES: list[Route] = [
     Route(_KEY + "/rotate", administration.post_rotate, methods=["POST"]),
     Route(_KEY + "/revoke", administration.get_revoke),
     Route(_KEY + "/revoke", administration.post_revoke, methods=["POST"]),
+    Route("/console/operators", accounts.get_operators),
+    Route("/console/operators", accounts.post_operators, methods=["POST"]),
+    Route(_OPERATOR, accounts.get_operator),
+    Route(_OPERATOR, accounts.post_operator, methods=["POST"]),
+    Route(_OPERATOR + "/link", accounts.post_link, methods=["POST"]),
+    Route(_OPERATOR + "/tokens", accounts.post_token, methods=["POST"]),
+    Route(_SESSION + "/revoke", accounts.get_session_revocation),
+    Route(_SESSION + "/revoke", accounts.post_session_revocation, methods=["POST"]),
+    Route(_OPERATOR + "/revoke", accounts.get_revocation),
+    Route(_OPERATOR + "/revoke", accounts.post_revocation, methods=["POST"]),
+    Route(_OPERATOR + "/disable", accounts.get_revocation),
+    Route(_OPERATOR + "/disable", accounts.post_revocation, methods=["POST"]),
+    Route(_OPERATOR + "/enable", accounts.post_enable, methods=["POST"]),
     Route("/console/audit", administration.get_audit),
     Route("/console/system", administration.get_system),
     # What was learned

@@ -44,6 +44,18 @@ class StoredSession:
     is_stale: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A link, session or token of an operator; the id identifies it and opens nothing."""
+
+    session_id: str
+    kind: SessionKind
+    label: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime
+
+
 async def add(
     database: Database, email: str, role: str, partner_ids: frozenset[int] | None
 ) -> None:
@@ -150,6 +162,21 @@ async def end_session(database: Database, token_hash: bytes) -> str | None:
     """Ends a session; the email of its operator."""
     rows = await _fetch(database, "delete_operator_session", token_hash)
     return str(rows[0]["email"]) if rows else None
+
+
+async def list_sessions(database: Database, email: str, limit: int) -> list[SessionRow]:
+    """Links, sessions and tokens that have not expired, newest first."""
+    return [
+        SessionRow(**row) for row in await _fetch(database, "list_operator_sessions", email, limit)
+    ]
+
+
+async def end_session_by_id(
+    database: Database, email: str, session_id: str
+) -> tuple[SessionKind, str] | None:
+    """Ends one link, session or token; returns its kind and label, None if there is none."""
+    rows = await _fetch(database, "delete_operator_session_by_id", email, session_id)
+    return (rows[0]["kind"], rows[0]["label"]) if rows else None
 
 
 async def end_sessions(database: Database, email: str, kinds: Collection[SessionKind]) -> None:

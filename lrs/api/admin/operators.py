@@ -39,6 +39,11 @@ class _OperatorChange(msgspec.Struct, forbid_unknown_fields=True):
     partners: list[str] | UnsetType | None = UNSET
 
 
+class _NewToken(msgspec.Struct, forbid_unknown_fields=True):
+    expires_in_days: int = 90
+    label: str = ""
+
+
 async def get_operators(request: Request) -> Response:
     operator = await authenticate_operator(request)
     query = list_query(request)
@@ -90,6 +95,54 @@ async def post_link(request: Request) -> Response:
         return _link(request, await operators.issue_link(database, operator, _email(request)))
 
     return await changed(request, operator, body, issue, status=201)
+
+
+async def post_token(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    body = await read_body(request, _NewToken, optional=True)
+    return await changed(
+        request,
+        operator,
+        body,
+        lambda database: operators.issue_token(
+            database, operator, _email(request), days=body.expires_in_days, label=body.label
+        ),
+        status=201,
+    )
+
+
+async def get_sessions(request: Request) -> Response:
+    """Links, sessions and tokens: for owners, and each operator's own."""
+    operator = await authenticate_operator(request)
+    no_query(request)
+    rows = await operators.list_sessions(
+        services(request).admin_database, operator, _email(request)
+    )
+    return list_response(request, "sessions", Page(rows, None))
+
+
+async def revoke_session(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    body = await read_body(request, Empty, optional=True)
+    session_id: str = request.path_params["session"]
+    return await changed(
+        request,
+        operator,
+        body,
+        lambda database: operators.end_session(database, operator, _email(request), session_id),
+    )
+
+
+async def revoke_sessions(request: Request) -> Response:
+    """Ends all links, sessions and tokens of an operator."""
+    operator = await authenticate_operator(request)
+    body = await read_body(request, Empty, optional=True)
+
+    async def end(database: Database) -> object:
+        await operators.end_sessions(database, operator, _email(request))
+        return await operators.get_operator(database, operator, _email(request))
+
+    return await changed(request, operator, body, end)
 
 
 async def disable_operator(request: Request) -> Response:

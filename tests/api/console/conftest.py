@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from lrs.admin import operators
+from lrs.admin.operators import command_operator
 from lrs.api.application import Application
 from lrs.api.services import Services
 from tests.support.learner_records import content, learner, record
-from tests.support.operators import browser, operator_headers
+from tests.support.operators import browser, new_link, operator_headers
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
@@ -26,6 +28,8 @@ class Filled:
     statement_id: str
     refusal_id: str
     person_id: int
+    email: str
+    session_id: str
 
     @property
     def names(self) -> dict[str, str]:
@@ -37,6 +41,8 @@ class Filled:
             "key": self.partner.key,
             "learner": str(self.person_id),
             "organization": "north",
+            "email": self.email,
+            "session": self.session_id,
         }
 
 
@@ -50,7 +56,10 @@ async def fill(services: Services, partner: Partner, owner: httpx.AsyncClient) -
     person_id = await learner(services, partner, actor)
     course = await content(services, partner, "https://hidden.example/course", title="Course 1")
     await record(services, partner, person_id, course)
-    return Filled(partner, statement_id, refusals.json()["refusals"][0]["id"], person_id)
+    email, _ = await new_link(services, "viewer", [partner.name])
+    (link,) = await operators.list_sessions(services.admin_database, command_operator(), email)
+    refusal_id = refusals.json()["refusals"][0]["id"]
+    return Filled(partner, statement_id, refusal_id, person_id, email, link.session_id)
 
 
 @pytest.fixture
