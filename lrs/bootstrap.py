@@ -7,12 +7,11 @@ import secrets as random
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 
 from lrs.admin.operators import IssuedLink, add_demo_owner
 from lrs.auth import scopes
@@ -140,7 +139,7 @@ def with_secret_key(settings: Settings, *, create: bool = True) -> Settings:
         raise SettingsError(f"The secret key cannot be read from {path}: {error}.") from None
     if len(key) < 32:
         raise SettingsError(f"The secret key in {path} is damaged: fewer than 32 characters.")
-    return msgspec.structs.replace(settings, secret_key=key)
+    return replace(settings, secret_key=key)
 
 
 def secret_key_path(settings: Settings) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from lrs.settings import PREFIX, Settings, SettingsError, is_loopback, settings_schema
+from lrs.settings import PREFIX, Settings, SettingsError, settings_schema
+from lrs.settings.server import is_loopback
 
 _TEST_PREFIX = "LRS_TEST_"  # variables of the test suite
 _CLIENT_VARIABLES = ("LRS_URL", "LRS_PARTNER", "LRS_KEY", "LRS_SECRET")  # of lrs_client
@@ -26,7 +28,7 @@ def from_environment(
     environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
 ) -> Settings:
     """Settings from environment variables; flags override them. Raises SettingsError."""
-    names = {f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__}
+    names = {f"{PREFIX}{name.upper()}": name for name in settings_schema()}
     values: dict[str, Any] = {}
     for variable, text in environ.items():
         if not variable.startswith(PREFIX) or variable.startswith(_TEST_PREFIX):
@@ -59,7 +61,7 @@ def convert(values: Mapping[str, Any]) -> Settings:
     settings = msgspec.convert(values, Settings, strict=False)
     _check_public_url(settings.public_url)
     if "demo_partner" not in values and settings.is_public:
-        settings = msgspec.structs.replace(settings, demo_partner=False)
+        settings = replace(settings, demo_partner=False)
     for name in ("secret_key", "accepted_secret_key"):
         if 0 < len(getattr(settings, name)) < 32:
             raise SettingsError(f"{PREFIX}{name.upper()}: expected at least 32 characters.")

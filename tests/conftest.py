@@ -6,10 +6,10 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 import asyncpg
 import httpx
-import msgspec
 import pytest
 import uvicorn
 from click.testing import CliRunner, Result
@@ -105,7 +105,7 @@ async def stranger(services: Services, http: httpx.AsyncClient) -> Partner:
 @pytest.fixture(scope="session")
 def server(settings: Settings) -> Iterator[str]:
     """The base URL of the application behind uvicorn, for clients that need a socket."""
-    application = create_app(msgspec.structs.replace(settings, public_url="http://127.0.0.1:1"))
+    application = create_app(replace(settings, public_url="http://127.0.0.1:1"))
     config = uvicorn.Config(
         LoadShedder(application),
         port=0,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import platform
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from lrs import __version__, resources
 from lrs.auth.operators import Operator
@@ -84,7 +82,7 @@ async def describe(
 
 def redacted(settings: Settings) -> dict[str, Any]:
     """The settings, without the values that are secret or contain secrets."""
-    values = msgspec.structs.asdict(settings)
+    values = asdict(settings)
     return {name: _REDACTED if _is_secret(name, value) else value for name, value in values.items()}
 
 

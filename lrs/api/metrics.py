@@ -20,7 +20,7 @@ from lrs.observability import metrics
 from lrs.observability.exposition import CACHE_SECONDS, Exposition
 from lrs.projection import lag
 from lrs.reports.exports import Exports
-from lrs.settings import is_loopback
+from lrs.settings.server import is_loopback
 from lrs.store import pipes
 from lrs.store.postgres import Database
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from lrs import bootstrap
 from lrs.admin.operators import command_operator
@@ -52,7 +52,7 @@ def import_statements(partner_name: str, file: Path, authority: str, **options: 
 async def _import(
     settings: Settings, partner_name: str, file: ImportFile, keeps_authority: bool, dsn: str
 ) -> Pipe:
-    settings = msgspec.structs.replace(settings, database_url=dsn)
+    settings = replace(settings, database_url=dsn)
     async with open_arrivals(settings) as (database, arrivals):
         operator = command_operator()
         partner = await find_partner(database, operator, partner_name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import click
-import msgspec
 import orjson
 
 from lrs import bootstrap
@@ -52,7 +52,7 @@ def run_pipe(partner_name: str, name: str, until_idle: bool, as_json: bool, **op
 async def _run(
     settings: Settings, partner_name: str, name: str, until_idle: bool, dsn: str
 ) -> Pipe:
-    settings = msgspec.structs.replace(settings, database_url=dsn)
+    settings = replace(settings, database_url=dsn)
     progress, vocabulary = Progress(), bootstrap.load_configured_vocabulary(settings)
     async with (
         bootstrap.open_verified_database(dsn) as database,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import click
-import msgspec
 
 from lrs import bootstrap
 from lrs.admin import pipes as use_cases
@@ -45,7 +45,7 @@ def test_pipe(partner_name: str, name: str, as_json: bool, **options: Any) -> No
 
 
 async def _check(settings: Settings, partner_name: str, name: str, dsn: str) -> list[Finding]:
-    settings = msgspec.structs.replace(settings, database_url=dsn)
+    settings = replace(settings, database_url=dsn)
     async with open_arrivals(settings) as (database, arrivals):
         pipe = await use_cases.get_pipe(database, command_operator(), partner_name, name)
         secret_box = bootstrap.secret_box(settings)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lrs.settings import RATE_PATTERN, Settings
+from lrs.settings import Settings
+from lrs.settings.partner_limits import RATE_PATTERN
 from lrs.store.registry import LimitOverrides
 
 _RATE = re.compile(RATE_PATTERN)

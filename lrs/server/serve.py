@@ -14,10 +14,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
-import msgspec
 import psutil  # type: ignore[import-untyped]
 import uvicorn
 
@@ -37,7 +37,8 @@ from lrs.server.shutdown import Shutdown, request_seconds
 from lrs.server.startup_responder import StartupResponder
 from lrs.server.uvicorn_check import check_uvicorn
 from lrs.server.worker_processes import run_workers
-from lrs.settings import PREFIX, Settings, SettingsError, is_loopback
+from lrs.settings import PREFIX, Settings, SettingsError
+from lrs.settings.server import is_loopback
 from lrs.store import migrations, server_properties
 
 _log = logging.getLogger("lrs.server")
@@ -92,7 +93,7 @@ def run(settings: Settings) -> None:
         ) as dsn,
     ):
         settings = bootstrap.with_secret_key(settings)
-        settings = msgspec.structs.replace(settings, database_url=dsn)
+        settings = replace(settings, database_url=dsn)
         demo = asyncio.run(_prepare_database(settings, responder, embedded=embedded))
         _print_welcome(settings, demo)
         responder.close()
@@ -120,7 +121,7 @@ def _with_port(settings: Settings) -> Settings:
     if settings.metrics_listener:
         _find_port(*settings.metrics_listener, "LRS_METRICS_ADDRESS")
     port = _find_port(settings.host, settings.port, "--port")
-    return msgspec.structs.replace(settings, port=port)
+    return replace(settings, port=port)
 
 
 def _find_port(host: str, port: int, setting: str) -> int:
@@ -189,7 +190,7 @@ async def _migrate(settings: Settings, responder: StartupResponder) -> None:
 @contextmanager
 def _worker_environment(settings: Settings) -> Iterator[None]:
     """Environment variables for the worker processes: settings, and the directory of metrics."""
-    for name, value in msgspec.structs.asdict(settings).items():
+    for name, value in asdict(settings).items():
         os.environ.pop(f"{PREFIX}{name.upper()}_FILE", None)
         os.environ[f"{PREFIX}{name.upper()}"] = str(value)
     if settings.workers == 1:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
-import msgspec
 import pytest
 from joserfc.jwk import KeySet, RSAKey
 
@@ -29,7 +29,7 @@ HOLDER = "198.51.100.2"
 
 @pytest.fixture
 async def throttled(settings: Settings) -> AsyncIterator[Application]:
-    application = create_app(msgspec.structs.replace(settings, max_authentication_failures=5))
+    application = create_app(replace(settings, max_authentication_failures=5))
     async with application.lifespan():
         yield application
 
@@ -143,7 +143,7 @@ async def test_failures_of_a_callback_return_429_in_its_format(
 
 
 async def test_wrong_metrics_tokens_are_throttled(settings: Settings) -> None:
-    limited = msgspec.structs.replace(
+    limited = replace(
         settings, max_authentication_failures=2, metrics_token="a token of the metrics"
     )
     application = create_app(limited)

@@ -7,12 +7,12 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
-import msgspec
 import pytest
 
 from lrs import bootstrap
@@ -276,7 +276,7 @@ async def new_database(database_url: str) -> AsyncIterator[str]:
 async def test_instances_started_concurrently_share_one_signing_key(
     settings: Settings, new_database: str
 ) -> None:
-    own = msgspec.structs.replace(settings, database_url=new_database)
+    own = replace(settings, database_url=new_database)
 
     async def keys() -> Any:
         async with open_database(new_database) as database:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
-import msgspec
 import pytest
 
 from lrs.app import create_app
@@ -58,8 +59,8 @@ async def test_cors_response_exposes_headers(partner: Partner) -> None:
 
 
 async def test_cors_allows_configured_origins_only(settings: Settings, partner: Partner) -> None:
-    some = msgspec.structs.replace(settings, cors_origins=f"{ORIGIN}, https://other.example.com")
-    none = msgspec.structs.replace(settings, cors_origins="")
+    some = replace(settings, cors_origins=f"{ORIGIN}, https://other.example.com")
+    none = replace(settings, cors_origins="")
     allow = "access-control-allow-origin"
     preflight = {"Access-Control-Request-Method": "PUT"}
     async with serving(some) as http:

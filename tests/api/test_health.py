@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import httpx
-import msgspec
 import pytest
 from starlette.responses import PlainTextResponse
 
@@ -68,7 +68,7 @@ async def test_readyz_in_a_read_only_database_returns_503(
     """As on a standby: reads succeed, writes do not."""
     separator = "&" if "?" in database_url else "?"
     read_only = f"{database_url}{separator}options=-cdefault_transaction_read_only%3Don"
-    changed = msgspec.structs.replace(settings, database_url=read_only)
+    changed = replace(settings, database_url=read_only)
     async with serving(changed) as http:
         answer = await http.get("/readyz")
     assert answer.status_code == 503

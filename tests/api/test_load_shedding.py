@@ -7,8 +7,8 @@ import gc
 import time
 import weakref
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
-import msgspec
 import pytest
 from starlette.types import Receive, Scope, Send
 
@@ -200,7 +200,7 @@ async def test_concurrent_batches_beyond_the_queue_limit_wait(
     settings: Settings, partner: Partner
 ) -> None:
     """Together they hold far more statements than the queue."""
-    async with serving_lrs(msgspec.structs.replace(settings, max_queued_statements=60)) as http:
+    async with serving_lrs(replace(settings, max_queued_statements=60)) as http:
         batches = [[statement(id=new_id()) for _ in range(50)] for _ in range(20)]
         answers = await asyncio.gather(
             *(

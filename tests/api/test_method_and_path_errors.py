@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import httpx
-import msgspec
 import pytest
 
 from lrs.api import paths
@@ -120,7 +120,7 @@ async def test_head_has_the_headers_of_get_and_no_body(server: str, path: str, s
 async def test_unexpected_error_returns_500_without_details(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = create_app(msgspec.structs.replace(settings, log_level="error"))
+    app = create_app(replace(settings, log_level="error"))
     # Without its lifespan, the application has no services, which no handler expects.
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as http:

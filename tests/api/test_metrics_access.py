@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
-import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
@@ -30,9 +30,7 @@ def client(
 @pytest.fixture(scope="module")
 async def token_app(settings: Settings) -> AsyncIterator[Application]:
     """An application with a token, and a listener for metrics on port 9100."""
-    app = create_app(
-        msgspec.structs.replace(settings, metrics_token=TOKEN, metrics_address="127.0.0.1:9100")
-    )
+    app = create_app(replace(settings, metrics_token=TOKEN, metrics_address="127.0.0.1:9100"))
     async with app.lifespan():
         yield app
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import httpx
-import msgspec
 import pytest
 
 from lrs import __version__, resources
@@ -23,7 +23,7 @@ async def test_document_is_served(http: httpx.AsyncClient) -> None:
 
 async def test_document_has_the_public_path_as_server(settings: Settings) -> None:
     """The page sends its requests to this path."""
-    public = msgspec.structs.replace(settings, public_url="https://example.com/learning/lrs")
+    public = replace(settings, public_url="https://example.com/learning/lrs")
     async with serving(public) as http:
         document = (await http.get("/openapi.json")).json()
         assert document["servers"] == [{"url": "/learning/lrs"}]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from uuid import uuid4
 
 import httpx
-import msgspec
 import pytest
 
 from lrs.api.services import Services
@@ -29,7 +29,7 @@ STATE = {"activityId": "http://example.com/a", "agent": '{"mbox":"mailto:a@examp
 async def limited(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A server with 10 statements per day and 20,000 bytes for each partner."""
     quotas = {"max_statements_per_day": 10, "max_stored_bytes": 20_000}
-    async with serving(msgspec.structs.replace(settings, **quotas)) as http:
+    async with serving(replace(settings, **quotas)) as http:
         yield http
 
 
@@ -108,7 +108,7 @@ async def test_quota_counts_every_interface_and_server(
     settings: Settings, limited: httpx.AsyncClient, services: Services, partner: Partner
 ) -> None:
     tool: Tool = await new_tool(services, partner)
-    changed = msgspec.structs.replace(settings, max_statements_per_day=10)
+    changed = replace(settings, max_statements_per_day=10)
     async with serving(changed) as second:
         assert (await post(second, partner, statements(7))).status_code == 200
         auth = (partner.key, partner.secret)
@@ -211,7 +211,7 @@ async def test_bytes_stored_before_the_quota_are_counted(
     large = statement(id=new_id(), result={"response": "x" * 15_000})
     assert (await partner.send(large)).status_code == 200
     await counted(services, partner)
-    async with serving(msgspec.structs.replace(settings, max_stored_bytes=20_000)) as http:
+    async with serving(replace(settings, max_stored_bytes=20_000)) as http:
         assert (await post(http, partner, {**large, "id": new_id()})).status_code == 507
 
 
@@ -256,5 +256,5 @@ async def test_unavailable_database_is_reported_as_503(
         raise Unavailable("The database does not answer.")
 
     monkeypatch.setattr(limits, "take_quota", fail)
-    async with serving(msgspec.structs.replace(settings, max_statements_per_day=1)) as http:
+    async with serving(replace(settings, max_statements_per_day=1)) as http:
         assert (await post(http, partner, statements(5))).status_code == 200

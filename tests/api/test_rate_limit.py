@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
-import msgspec
 import pytest
 
 from lrs.api.services import Services
@@ -34,7 +34,7 @@ async def get(http: httpx.AsyncClient, partner: Partner, count: int) -> list[htt
 async def test_request_beyond_the_rate_limit_returns_429_with_retry_after(
     settings: Settings, partner: Partner
 ) -> None:
-    limited = msgspec.structs.replace(settings, rate_limit="3/minute")
+    limited = replace(settings, rate_limit="3/minute")
     async with serving(limited) as http:
         answers = await get(http, partner, 5)
         assert statuses(answers) == [200, 200, 200, 429, 429]
@@ -50,7 +50,7 @@ async def test_request_beyond_the_rate_limit_returns_429_with_retry_after(
 async def test_rate_limit_is_per_credential(
     settings: Settings, partner: Partner, stranger: Partner
 ) -> None:
-    async with serving(msgspec.structs.replace(settings, rate_limit="1/minute")) as http:
+    async with serving(replace(settings, rate_limit="1/minute")) as http:
         for client in (partner, stranger):
             assert statuses(await get(http, client, 2)) == [200, 429]
 
@@ -63,7 +63,7 @@ async def test_rate_limit_of_a_partner_counts_all_credentials(
         services.database, row, kind="bearer", label="", granted=frozenset({scopes.ALL}),
         expires_at=None,
     )  # fmt: skip
-    limited = msgspec.structs.replace(settings, partner_rate_limit="3/minute")
+    limited = replace(settings, partner_rate_limit="3/minute")
     async with serving(limited) as http:
         assert statuses(await get(http, partner, 2)) == [200, 200]
         other = {"Authorization": f"Bearer {second.token}"}
@@ -74,7 +74,7 @@ async def test_rate_limit_of_a_partner_counts_all_credentials(
 
 
 async def test_rate_limit_is_shared_by_servers(settings: Settings, partner: Partner) -> None:
-    limited = msgspec.structs.replace(settings, rate_limit="3/minute")
+    limited = replace(settings, rate_limit="3/minute")
     async with serving(limited) as first, serving(limited) as second:
         answers = [*await get(first, partner, 2), *await get(second, partner, 2)]
         assert statuses(answers) == [200, 200, 200, 429]
@@ -83,7 +83,7 @@ async def test_rate_limit_is_shared_by_servers(settings: Settings, partner: Part
 async def test_every_authenticated_answer_has_rate_limit_headers(
     settings: Settings, partner: Partner
 ) -> None:
-    limited = msgspec.structs.replace(settings, rate_limit="4/minute", partner_rate_limit="9/hour")
+    limited = replace(settings, rate_limit="4/minute", partner_rate_limit="9/hour")
     async with serving(limited) as http:
         listed = await http.get(partner.url("statements"), headers=partner.headers)
         forbidden = await http.get("/v1/partners/other/statements", headers=partner.headers)
@@ -132,7 +132,7 @@ async def test_override_lifts_the_limit_of_the_settings(
     await registry.set_credential_limits(
         services.database, partner.key, LimitOverrides(rate_limit="")
     )
-    async with serving(msgspec.structs.replace(settings, rate_limit="1/minute")) as http:
+    async with serving(replace(settings, rate_limit="1/minute")) as http:
         assert statuses(await get(http, partner, 3)) == [200, 200, 200]
 
 
@@ -143,7 +143,7 @@ async def test_unavailable_database_leaves_the_limit_of_the_worker(
         raise Unavailable("The database does not answer.")
 
     monkeypatch.setattr(limits, "take_tokens", fail)
-    async with serving(msgspec.structs.replace(settings, rate_limit="2/minute")) as http:
+    async with serving(replace(settings, rate_limit="2/minute")) as http:
         assert statuses(await get(http, partner, 3)) == [200, 200, 429]
 
 
@@ -175,7 +175,7 @@ class SlowRequest:
 async def test_concurrent_request_beyond_the_limit_returns_429(
     settings: Settings, partner: Partner, stranger: Partner
 ) -> None:
-    limited = msgspec.structs.replace(settings, max_concurrent_requests_per_partner=2)
+    limited = replace(settings, max_concurrent_requests_per_partner=2)
     async with serving(limited) as http:
         slow = [await SlowRequest(http, partner).started() for _ in "12"]
         (refused,) = await get(http, partner, 1)
@@ -188,7 +188,7 @@ async def test_concurrent_request_beyond_the_limit_returns_429(
 
 
 async def test_cancelled_request_no_longer_counts(settings: Settings, partner: Partner) -> None:
-    limited = msgspec.structs.replace(settings, max_concurrent_requests_per_partner=1)
+    limited = replace(settings, max_concurrent_requests_per_partner=1)
     async with serving(limited) as http:
         slow = await SlowRequest(http, partner).started()
         assert statuses(await get(http, partner, 1)) == [429]

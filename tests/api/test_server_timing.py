@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import httpx
-import msgspec
 
 from lrs.settings import Settings
 from tests.support.app import serving
@@ -16,7 +16,7 @@ from tests.support.statements import statement
 async def test_server_timing_lists_the_stages_of_a_request(
     settings: Settings, partner: Partner
 ) -> None:
-    async with serving(msgspec.structs.replace(settings, server_timing=True)) as http:
+    async with serving(replace(settings, server_timing=True)) as http:
         headers = dict(partner.http.headers) | {"Authorization": f"Bearer {partner.token}"}
         path = f"/v1/partners/{partner.name}/statements"
         for answer, stages in (

@@ -10,7 +10,7 @@ import pytest
 
 from lrs.cli import main
 from lrs.environment import from_environment
-from lrs.settings import PREFIX, Settings, settings_schema
+from lrs.settings import PREFIX, SUBJECTS, settings_schema
 from tests.support.files import DOCS
 from tests.support.settings_docs import variable
 
@@ -53,9 +53,12 @@ def test_documented_variables_exist() -> None:
     assert {item.removesuffix("_FILE") for item in named} <= existing
 
 
-def test_rows_are_in_the_order_of_the_settings() -> None:
-    listed = re.findall(rf"^\| `({PREFIX}\w+)` \|", DOCUMENT, re.MULTILINE)
-    assert listed == [variable(name) for name in Settings.__struct_fields__]
+def test_sections_are_the_subjects_of_the_settings() -> None:
+    rows = [
+        re.findall(rf"^\| `({PREFIX}\w+)` \|", section, re.MULTILINE)
+        for section in DOCUMENT.split("\n### ")[1:]
+    ]
+    assert rows == [[variable(name) for name in subject.__annotations__] for subject in SUBJECTS]
 
 
 def test_flags_are_settings() -> None:

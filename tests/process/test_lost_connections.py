@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 import httpx
-import msgspec
 import pytest
 
 from lrs.api.services import Services
@@ -51,7 +50,7 @@ async def lossy(
     async with database_proxy(database_url) as proxy:
         # One connection: a lost one is the only one, so that a refusing proxy is noticed.
         app = create_app(
-            msgspec.structs.replace(
+            replace(
                 settings,
                 database_url=proxy.url,
                 max_database_write_connections=1,

@@ -7,10 +7,10 @@ import contextlib
 import os
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from starlette.types import Message
 
@@ -110,7 +110,7 @@ async def test_missing_directory_fails_before_the_response(
 async def test_second_download_of_a_partner_waits_then_returns_429(
     settings: Settings, services: Services, partner: Partner, stranger: Partner
 ) -> None:
-    async with serving(msgspec.structs.replace(settings, max_concurrent_exports=2)) as http:
+    async with serving(replace(settings, max_concurrent_exports=2)) as http:
         exports = http._transport.app.services.exports  # type: ignore[attr-defined]
         exports.acquire_timeout_seconds = 0.1
         opened = http._transport.app.services.downloads  # type: ignore[attr-defined]

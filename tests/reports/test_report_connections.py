@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import asyncpg
 import httpx
-import msgspec
 import pytest
 
 from lrs.environment import convert
@@ -73,7 +73,7 @@ async def test_connection_is_released_after_a_failed_rollback(
     async def fail(_: object) -> None:
         raise asyncpg.InternalClientError("cannot switch to state 12")
 
-    async with serving(msgspec.structs.replace(settings, max_concurrent_exports=1)) as http:
+    async with serving(replace(settings, max_concurrent_exports=1)) as http:
         exports = http._transport.app.services.exports  # type: ignore[attr-defined]
         monkeypatch.setattr(exports, "acquire_timeout_seconds", 0.05)
         with monkeypatch.context() as lost:

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from lrs.settings import PREFIX, Settings
+from lrs.settings import PREFIX, settings_schema
 from scripts.bench import filling, load, plans, profile, results, servers
 from scripts.bench.load import Measurement
 from scripts.bench.results import Row
@@ -80,7 +80,7 @@ async def test_copy_writes_the_rows_of_the_store_to_empty_tables(
 
 def test_every_setting_that_the_bench_uses_exists() -> None:
     source = "".join(path.read_text() for path in Path(servers.__file__).parent.glob("*.py"))
-    settings = {f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__}
+    settings = {f"{PREFIX}{name.upper()}" for name in settings_schema()}
     assert set(re.findall(r"\bLRS_[A-Z_]*[A-Z]", source)) <= settings
 
 

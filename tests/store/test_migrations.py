@@ -6,12 +6,12 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
-import msgspec
 import pytest
 import sqlparse
 
@@ -206,7 +206,7 @@ async def test_server_refuses_an_unknown_schema(
         await migrations.migrate(empty)
         await execute(empty, change)
     with pytest.raises(UnknownSchema) as refused:
-        async with open_services(msgspec.structs.replace(settings, database_url=empty)):
+        async with open_services(replace(settings, database_url=empty)):
             pass
     assert sentence in refused.value.detail
     assert refused.value.detail.endswith((".", "`."))

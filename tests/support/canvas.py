@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -191,7 +191,7 @@ NOT_FOUND = "The specified resource does not exist."
 @asynccontextmanager
 async def instance(settings: Settings, **changed: Any) -> AsyncIterator[httpx.AsyncClient]:
     """Another server of the same database."""
-    application = create_app(msgspec.structs.replace(settings, **changed))
+    application = create_app(replace(settings, **changed))
     async with application.lifespan():
         transport = httpx.ASGITransport(app=application)
         async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as client:

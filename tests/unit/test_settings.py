@@ -12,7 +12,8 @@ import pytest
 
 from lrs.bootstrap import with_secret_key
 from lrs.environment import convert, from_environment
-from lrs.settings import Settings, SettingsError, is_loopback, settings_schema
+from lrs.settings import Settings, SettingsError, settings_schema
+from lrs.settings.server import is_loopback
 from tests.support.settings_docs import variable
 
 KEY = "k" * 32

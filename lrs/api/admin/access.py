@@ -19,7 +19,7 @@ from lrs.api.request_parsing import header, services
 from lrs.auth.operators import SESSION_SECONDS, TOKEN_PREFIX, Operator, Via
 from lrs.errors import Forbidden, Unauthorized
 from lrs.observability.server_timing import stage
-from lrs.settings import is_loopback
+from lrs.settings.server import is_loopback
 
 OPERATOR = "operator"
 """The key in a scope of the authenticated operator."""

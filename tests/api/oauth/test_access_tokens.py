@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import httpx
-import msgspec
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -111,7 +111,7 @@ async def test_authlib_client_receives_invalid_client(partner: Partner, server: 
 
 
 async def test_services_with_another_secret_key_do_not_start(settings: Settings) -> None:
-    other = msgspec.structs.replace(settings, secret_key="another secret key of 32 characters")
+    other = replace(settings, secret_key="another secret key of 32 characters")
     with pytest.raises(WrongSecretKey, match="encrypted with another secret key"):
         async with open_services(other):
             pass

@@ -8,12 +8,12 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import msgspec
 import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -86,9 +86,7 @@ def issuer(tmp_path: Path) -> Iterator[ExternalIssuer]:
 
 
 def trusting(settings: Settings, jwks: str) -> Settings:
-    return msgspec.structs.replace(
-        settings, oauth_issuer=ISSUER, oauth_jwks=jwks, oauth_audience=AUDIENCE
-    )
+    return replace(settings, oauth_issuer=ISSUER, oauth_jwks=jwks, oauth_audience=AUDIENCE)
 
 
 @pytest.mark.slow

@@ -8,11 +8,11 @@ import re
 import time
 import warnings
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, KeySet
@@ -70,7 +70,7 @@ async def trusting(
     path = tmp_path_factory.mktemp("issuer") / "jwks.json"
     path.write_text(json.dumps(KeySet([KEY]).as_dict(private=False)))
     changes = {"oauth_issuer": ISSUER, "oauth_jwks": str(path), "oauth_audience": AUDIENCE}
-    async with serving(msgspec.structs.replace(settings, **changes)) as http:
+    async with serving(replace(settings, **changes)) as http:
         yield http
 
 
@@ -278,7 +278,7 @@ async def test_client_claim_is_configurable(
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps(KeySet([KEY]).as_dict(private=False)))
     changes = {"oauth_issuer": ISSUER, "oauth_jwks": str(path), "oauth_audience": AUDIENCE}
-    configured = msgspec.structs.replace(settings, **changes, oauth_client_claim="appid")
+    configured = replace(settings, **changes, oauth_client_claim="appid")
     async with serving(configured) as http:
         for claims, status in (
             ({"appid": partner.key}, 200),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
-import msgspec
 import pytest
 
 from lrs.api.services import Services
@@ -127,9 +127,7 @@ async def published(http: httpx.AsyncClient) -> list[str]:
 async def test_running_servers_take_up_rotation_and_retirement(
     settings: Settings, database: Database, other_url: str
 ) -> None:
-    configured = msgspec.structs.replace(
-        settings, database_url=other_url, credential_cache_ttl_seconds=1000
-    )
+    configured = replace(settings, database_url=other_url, credential_cache_ttl_seconds=1000)
     async with serving(configured) as (http, services), serving(configured) as (second_http, _):
         partner = await new_partner(services, http)
         old = segments(partner.token)[0]["kid"]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-
-import msgspec
+from dataclasses import replace
 
 from lrs.api.application import Application
 from lrs.api.services import Services
@@ -74,7 +73,7 @@ async def test_form_from_a_foreign_page_is_refused(app: Application) -> None:
 
 
 async def test_links_have_the_path_of_the_public_url(settings: Settings) -> None:
-    behind = msgspec.structs.replace(settings, public_url="https://lrs.example/learning")
+    behind = replace(settings, public_url="https://lrs.example/learning")
     async with serving(behind) as client:
         assert (await client.get("/console")).headers["location"] == "/learning/console/login"
         page = (await client.get("/console/login")).text

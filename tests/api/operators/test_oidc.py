@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from lrs.app import create_app
@@ -34,7 +34,7 @@ async def client(
     provider.claims = {"email": new_email(), "email_verified": True, "roles": ["lrs-admins"]}
     roles = f"lrs-admins=owner, readers=viewer, support=operator:{partner.name}"
     app = create_app(
-        msgspec.structs.replace(
+        replace(
             settings,
             oidc_issuer=provider.issuer,
             oidc_client_id=CLIENT_ID,

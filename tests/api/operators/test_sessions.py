@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import httpx
-import msgspec
 import pytest
 
 from lrs.admin import operators
@@ -118,7 +118,7 @@ async def test_https_public_url_sets_the_secure_cookie(
 ) -> None:
     """A proxy that neither passes the host nor the protocol."""
     _, token = await new_link(services)
-    behind = msgspec.structs.replace(settings, public_url="https://lrs.example")
+    behind = replace(settings, public_url="https://lrs.example")
     async with serving(behind) as client:
         answer = await client.post(
             f"http://127.0.0.1:8080{SESSION}/link",
@@ -246,7 +246,7 @@ async def test_token_as_a_cookie_is_refused(app: Application, services: Services
 
 async def test_failed_logins_are_throttled(settings: Settings, services: Services) -> None:
     email, token = await new_link(services)
-    limited = msgspec.structs.replace(settings, max_authentication_failures=3)
+    limited = replace(settings, max_authentication_failures=3)
     async with serving(limited) as http:
         url = f"https://lrs.test{SESSION}"
         await http.post(f"{url}/link", json={"token": token, "password": PASSWORD})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import httpx
-import msgspec
 import pytest
 
 from lrs import bootstrap
@@ -78,7 +78,7 @@ async def test_expired_token_returns_403(partner: Partner, services: Services) -
 async def test_token_that_expires_while_cached_returns_403(
     partner: Partner, services: Services
 ) -> None:
-    settings = msgspec.structs.replace(services.settings, access_token_ttl_seconds=1)
+    settings = replace(services.settings, access_token_ttl_seconds=1)
     tokens = await bootstrap.load_keys(settings, services.database)
     headers = {"Authorization": f"Bearer {issue_token(tokens, partner)}"}
     assert [answer.status_code for answer in await ask(partner, headers)] == [200, 200]

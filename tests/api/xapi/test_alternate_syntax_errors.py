@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import httpx
-import msgspec
 import pytest
 
 from lrs.settings import Settings
@@ -182,7 +182,7 @@ async def test_large_form_returns_413(settings: Settings, partner: Partner) -> N
         for _ in range(10):
             yield b"a" * 1000
 
-    async with serving(msgspec.structs.replace(settings, max_body_bytes=5000)) as http:
+    async with serving(replace(settings, max_body_bytes=5000)) as http:
         answer = await http.post(STATEMENTS, params={"method": "POST"}, data=large)
         assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
         assert VERSION in answer.headers

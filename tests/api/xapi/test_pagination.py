@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 import httpx
-import msgspec
 import pytest
 
 from lrs.settings import Settings
@@ -145,7 +144,7 @@ async def test_full_last_page_has_no_more(partner: Partner) -> None:
 
 
 async def test_page_size_is_limited_by_the_server(partner: Partner, settings: Settings) -> None:
-    async with another_server(msgspec.structs.replace(settings, max_page_size=2)) as client:
+    async with another_server(replace(settings, max_page_size=2)) as client:
         second = replace(partner, http=client)
         await send(second, fresh(5))
         for params in ({}, {"limit": "0"}, {"limit": "100"}):
@@ -195,7 +194,7 @@ async def test_more_stays_within_the_organization(partner: Partner, organization
 
 async def test_more_has_the_public_path_prefix(partner: Partner, settings: Settings) -> None:
     """A proxy strips the prefix from requests; clients have to send it."""
-    public = msgspec.structs.replace(settings, public_url="https://example.com/learning/lrs")
+    public = replace(settings, public_url="https://example.com/learning/lrs")
     async with another_server(public) as client:
         await send(partner, fresh(2))
         second = replace(partner, http=client)

@@ -8,12 +8,12 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from lrs import bootstrap, embedded_postgres
@@ -327,9 +327,7 @@ async def test_unknown_parameter_is_refused(partner: Partner) -> None:
 
 
 async def test_large_statement_or_body_returns_413(settings: Settings, partner: Partner) -> None:
-    small = msgspec.structs.replace(
-        settings, max_xapi_statement_bytes=2000, max_body_bytes=5000, max_batch_items=5
-    )
+    small = replace(settings, max_xapi_statement_bytes=2000, max_body_bytes=5000, max_batch_items=5)
     auth = (partner.key, partner.secret)
     large = statement(result={"response": "x" * 2000})
     middling = statement(result={"response": "x" * 1500})
@@ -360,7 +358,7 @@ async def test_413_reaches_a_client_that_is_still_sending(partner: Partner, serv
 
 
 async def test_rate_limit_returns_429(settings: Settings, partner: Partner) -> None:
-    async with serving(msgspec.structs.replace(settings, rate_limit="2/minute")) as http:
+    async with serving(replace(settings, rate_limit="2/minute")) as http:
         answers = [
             await http.post(URL, json=statement(), headers=XAPI, auth=(partner.key, partner.secret))
             for _ in range(3)
@@ -374,7 +372,7 @@ async def test_rate_limit_returns_429(settings: Settings, partner: Partner) -> N
 async def test_full_queue_returns_503_and_stores_nothing(
     settings: Settings, partner: Partner
 ) -> None:
-    async with serving(msgspec.structs.replace(settings, max_queued_statements=4)) as http:
+    async with serving(replace(settings, max_queued_statements=4)) as http:
 
         async def post(ids: list[str]) -> httpx.Response:
             return await http.post(
@@ -411,7 +409,7 @@ async def test_unavailable_database_returns_503_until_it_is_back(
     with ExitStack() as database:
         dsn = database.enter_context(embedded_postgres.running(data))
         await migrations.migrate(dsn)
-        settings = msgspec.structs.replace(
+        settings = replace(
             settings,
             database_url=dsn,
             database_timeout_seconds=2.0,
