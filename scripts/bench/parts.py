@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 import orjson
 
-from scripts.bench import filling, load, overload, servers
+from scripts.bench import filling, load, overload, scale, servers
 from scripts.bench.load import Measurement, Request
 from scripts.bench.results import Row
 from scripts.bench.samples import BUSY_COURSE, BUSY_LEARNER, RARE_COURSE, VERBS
@@ -197,6 +197,12 @@ def overloaded(bench: Bench) -> Iterator[Row | str]:
         yield from overload.measure(server, bench.seconds)
 
 
+def scaled(bench: Bench) -> Iterator[Row | str]:
+    """Rebuild, reports, exports and pages on a large store of one partner."""
+    with bench.server("scale") as server:
+        yield from scale.measure(server, bench.folder, bench.stored)
+
+
 def fairness(bench: Bench) -> Iterator[Row | str]:
     """The latency of one partner's requests while others attack the server."""
 
@@ -223,10 +229,11 @@ PARTS: Mapping[str, Callable[[Bench], Iterator[Row | str]]] = {
     "workers": workers,
     "reports": reports,
     "stored": stored,
+    "scale": scaled,
     "fairness": fairness,
 }
-DEFAULT = tuple(name for name in PARTS if name != "fairness")
-"""The parts without a name on the command line: fairness takes three quarters of an hour."""
+DEFAULT = tuple(name for name in PARTS if name not in ("scale", "fairness"))
+"""The parts without a name on the command line: the others can take an hour."""
 EXTERNAL = ("singles", "batches", "reads")
 """The parts that can measure another LRS."""
 

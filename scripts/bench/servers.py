@@ -25,7 +25,7 @@ PARTNER = "demo"
 JSON = {"Content-Type": "application/json"}
 VERSION = {"X-Experience-API-Version": "1.0.3"}
 
-_LRS = [sys.executable, "-c", "from lrs.cli.main import main; main()"]
+LRS = [sys.executable, "-c", "from lrs.cli.main import main; main()"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def lrs(folder: Path, workers: int = 1, **settings: str) -> Iterator[Server]:
         **settings,
     }
     url = f"http://127.0.0.1:{port}"
-    with _process([*_LRS, "serve"], environment, f"{url}/readyz") as pid:
+    with _process([*LRS, "serve"], environment, f"{url}/readyz") as pid:
         postmaster = (folder / "postgres/postmaster.pid").read_text().splitlines()
         server = Server(
             url,
@@ -115,7 +115,7 @@ def _as_partner(server: Server, name: str) -> Server:
 
 def run_command(server: Server, *arguments: str) -> str:
     """The output of a command of lrs on the server's database."""
-    command = [*_LRS, *arguments]
+    command = [*LRS, *arguments]
     return subprocess.run(
         command, env=server.environment, capture_output=True, text=True, check=True
     ).stdout

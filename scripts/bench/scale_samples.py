@@ -1,7 +1,7 @@
-"""Statements as they are stored, made by the million: the shapes of the vendors' documents.
+"""Sample items by the million, in the shapes of the vendors' documents.
 
-A learner starts courses, works through their chapters, and is heard of by track events; a few
-courses are far more popular than the others.
+A learner starts courses, works through their chapters, and sends track events; a few courses are
+far more popular than the others. Half of the learners belong to an organization.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-import orjson
-
-from lrs.store.statements import sequence
-from lrs.store.statements.partner_keys import key_salt
-from lrs.xapi import index_keys, track_events
+from lrs.xapi import track_events
 
 COURSES = 400
 CHAPTERS = 5
-DAYS = 730
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
+PERIOD = timedelta(days=730)
+ORGANIZATION = "north"
 TECHNOLOGIES = ("Python", "R", "SQL", "Power BI", "Tableau")
 TOPICS = ("Programming", "Data Manipulation", "Data Visualization", "Machine Learning")
 VERBS = {
@@ -29,36 +26,41 @@ VERBS = {
     "progressed": "http://adlnet.gov/expapi/verbs/progressed",
     "started": "https://activitystrea.ms/schema/1.0/start",
 }
-COLUMNS = (
-    *("partner_id", "sequence", "statement_id", "verb_key", "authority_key", "actor_key"),
-    *("object_key", "organization", "digest", "payload"),
-)
-AUTHORITY = {"objectType": "Agent", "account": {"homePage": "https://lrs.example", "name": "bench"}}
+
+_OF_TRACK_EVENTS = 0.3
+_OF_INSTRUCTORS = 0.2
 
 Json = dict[str, Any]
 
 
-def rows(count: int, learners: int, partner_id: int, seed: int = 1) -> Iterator[tuple[Any, ...]]:
-    """Rows of the statement table, in the order of COLUMNS and of their storing."""
-    chance = random.Random(seed)
-    own = key_salt(partner_id)
-    keys = {verb: index_keys.verb_key(verb) ^ own for verb in VERBS.values()}
-    for number, statement in enumerate(_statements(chance, count, learners)):
-        statement_id = UUID(int=chance.getrandbits(128), version=4)
-        statement["id"] = str(statement_id)
-        statement["stored"] = statement["timestamp"]
-        yield (
-            partner_id,
-            sequence.first_at(BEGINNING + timedelta(days=DAYS) * (number / count)),
-            statement_id,
-            keys[statement["verb"]["id"]],
-            1,
-            (index_keys.actor_key(statement) or 0) ^ own,
-            (index_keys.object_key(statement) or 0) ^ own,
-            None,
-            statement_id.bytes * 2,
-            orjson.dumps(statement).decode(),
-        )
+class Item(NamedTuple):
+    """A statement or a track event as it is sent."""
+
+    value: Json
+    is_track_event: bool
+    organization: str | None
+
+
+def items(numbers: range, total: int, learners: int) -> Iterator[Item]:
+    """The items with these numbers of `total` ones, which are spread over the period.
+
+    The same numbers give the same items.
+    """
+    chance = random.Random(numbers.start)
+    number = numbers.start
+    while number < numbers.stop:
+        learner = chance.randrange(learners)
+        course = int(COURSES ** chance.random()) - 1
+        organization = None if learner % 2 else ORGANIZATION
+        first = BEGINNING + PERIOD * (number / total)
+        for minute, value in enumerate(_session(chance, course, learner)):
+            if number == numbers.stop:
+                return
+            at = (first + timedelta(minutes=10 * minute)).isoformat()
+            is_track_event = "event_date" in value
+            value["event_date" if is_track_event else "timestamp"] = at
+            yield Item(value, is_track_event, organization)
+            number += 1
 
 
 def address(learner: int) -> str:
@@ -80,48 +82,24 @@ def people(learners: int, teams: int = 20) -> list[Json]:
     return records
 
 
-def definitions() -> Iterator[tuple[str, Json]]:
-    """The activities of the statements, with definitions."""
-    for course in range(COURSES):
-        yield _course(course)["id"], _course(course)["definition"]
-        for chapter in range(CHAPTERS):
-            activity = _chapter(course, chapter)
-            yield activity["id"], activity["definition"]
-
-
-def _statements(chance: random.Random, count: int, learners: int) -> Iterator[Json]:
-    """Sessions in sequence: a learner works on the chapters of a course."""
-    number = 0
-    while number < count:
-        learner = address(chance.randrange(learners))
-        course = int(COURSES ** chance.random()) - 1
-        session = _session(chance, course, learner)[: count - number]
-        for minute, statement in enumerate(session):
-            moment = BEGINNING + timedelta(days=DAYS) * (number / count)
-            yield {
-                "actor": {"objectType": "Agent", "mbox": f"mailto:{learner}"},
-                **statement,
-                "timestamp": (moment + timedelta(minutes=10 * minute)).isoformat(),
-                "authority": AUTHORITY,
-                "version": "1.0.0",
-            }
-        number += len(session)
-
-
-def _session(chance: random.Random, course: int, learner: str) -> list[Json]:
-    if chance.random() < 0.3:
-        return [_tracked(chance, course, learner) for _ in range(2)]
+def _session(chance: random.Random, course: int, learner: int) -> list[Json]:
+    """What a learner sends while working on the chapters of a course."""
+    if chance.random() < _OF_TRACK_EVENTS:
+        return [_track_event(chance, course, learner) for _ in range(2)]
     first = chance.randrange(CHAPTERS)
     chapters = range(first, min(CHAPTERS, first + chance.randrange(1, 4)))
-    begun = [_started(course)] if first == 0 else []
-    return begun + [
-        statement
-        for chapter in chapters
-        for statement in (
-            _completed(chance, course, chapter),
-            _progressed(course, 100 * (chapter + 1) // CHAPTERS),
-        )
-    ]
+    contents = [_started(course)] if first == 0 else []
+    for chapter in chapters:
+        contents.append(_completed(chance, course, chapter))
+        contents.append(_progressed(course, 100 * (chapter + 1) // CHAPTERS))
+    actor = {"objectType": "Agent", "mbox": f"mailto:{address(learner)}"}
+    if learner % 4:
+        actor["name"] = f"Learner {learner}"
+    return [{"id": _fresh_id(chance), "actor": actor, **content} for content in contents]
+
+
+def _fresh_id(chance: random.Random) -> str:
+    return str(UUID(int=chance.getrandbits(128), version=4))
 
 
 def _verb(name: str) -> Json:
@@ -168,7 +146,7 @@ def _progressed(course: int, percent: int) -> Json:
 
 
 def _completed(chance: random.Random, course: int, chapter: int) -> Json:
-    return {
+    content: Json = {
         "verb": _verb("completed"),
         "object": _chapter(course, chapter),
         "result": {
@@ -179,16 +157,18 @@ def _completed(chance: random.Random, course: int, chapter: int) -> Json:
             "extensions": {"http://datacamp.com/xp": 10 * chance.randrange(100)},
         },
     }
+    if chance.random() < _OF_INSTRUCTORS:
+        instructor = {"mbox": f"mailto:instructor{chance.randrange(50)}@example.com"}
+        content["context"] = {"instructor": instructor, "registration": _fresh_id(chance)}
+    return content
 
 
-def _tracked(chance: random.Random, course: int, learner: str) -> Json:
-    event = {
+def _track_event(chance: random.Random, course: int, learner: int) -> Json:
+    return {
         "content_id": f"http://datacamp.com/course/{course}",
-        "user": learner,
+        "user": address(learner),
         "status": chance.choice(tuple(track_events.VERBS)),
-        "event_date": "2024-05-13T14:25:00Z",
         "completion_percentage": chance.randrange(100),
         "duration_spent": chance.randrange(10_000),
+        "event_date": "",
     }
-    made = track_events.statement(event, organization=None, home_page="https://partner.example")
-    return {name: made[name] for name in ("verb", "object", "result", "context")}
