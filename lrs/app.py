@@ -13,7 +13,6 @@ from pathlib import Path
 
 from starlette.middleware import Middleware
 
-from lrs import bootstrap
 from lrs.admin.masking import Masking
 from lrs.api.application import Application
 from lrs.api.cors import CORS
@@ -29,6 +28,9 @@ from lrs.auth.callback_tokens import CallbackTokens
 from lrs.auth.oidc import open_oidc_client
 from lrs.auth.operators import Operators
 from lrs.auth.secret_box import SecretBox
+from lrs.bootstrap.access_tokens import load_keys
+from lrs.bootstrap.secret_key import open_secret_box
+from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.console.routes import CONSOLE_ROUTES
 from lrs.errors import LRSError
 from lrs.ingest.canvas_report import CanvasReports
@@ -139,9 +141,9 @@ async def open_services(
         open_operator_database(settings.database_url) as admin_database,
     ):
         await migrations.verify(database.readers)
-        tokens = await bootstrap.load_keys(settings, database)
-        secret_box = bootstrap.secret_box(settings)
-        vocabulary = bootstrap.load_configured_vocabulary(settings)
+        tokens = await load_keys(settings, database)
+        secret_box = open_secret_box(settings)
+        vocabulary = load_configured_vocabulary(settings)
         nonce_recovery = NonceRecovery(database)
         group_commit = GroupCommit(
             database,

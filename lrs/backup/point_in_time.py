@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from lrs import bootstrap
 from lrs.backup import manifest
 from lrs.backup.programs import BackupError
+from lrs.bootstrap.database import database_url, empty_database
 from lrs.settings import Settings
 
 
@@ -29,7 +29,7 @@ def create_base(
             "A base backup needs an embedded database with LRS_WAL_ARCHIVE_DIRECTORY."
         )
     archive = Path(settings.wal_archive_directory).resolve()
-    with bootstrap.database_url(settings):
+    with database_url(settings):
         base = wal_archive.new_base(archive)
         base.mkdir(mode=0o700, parents=True)
         try:
@@ -73,6 +73,6 @@ def recovered(
     def prepare(_: Path) -> None:
         wal_archive.restore_cluster(base, archive.resolve(), cluster, until)
 
-    with bootstrap.empty_database(settings, prepare):
+    with empty_database(settings, prepare):
         wal_archive.end_recovery(cluster)
         yield

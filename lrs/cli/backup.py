@@ -13,11 +13,12 @@ from typing import Any, TextIO
 
 import click
 
-from lrs import bootstrap
 from lrs.backup import create, manifest, point_in_time, secret_key
 from lrs.backup import restore as restoration
 from lrs.backup.manifest import Manifest
 from lrs.backup.programs import BackupError
+from lrs.bootstrap.database import empty_database
+from lrs.bootstrap.secret_key import SECRET_KEY_FILE, with_secret_key
 from lrs.cli.check import check_server
 from lrs.cli.database import run_with_dsn
 from lrs.cli.options import DATABASE, load_settings, setting_options
@@ -163,7 +164,7 @@ def _restore_archive(
     key = _restored_key(base, settings, passphrase_file)
     with point_in_time.recovered(archive, base, settings, until):
         if key is not None:
-            _write_key(Path(settings.data_directory) / bootstrap.SECRET_KEY_FILE, key)
+            _write_key(Path(settings.data_directory) / SECRET_KEY_FILE, key)
     echo(f"restored {base} and the log until {until.isoformat() if until else 'its end'}")
 
 
@@ -171,10 +172,10 @@ def _restore_backup(directory: Path, settings: Settings, passphrase_file: TextIO
     key = _restored_key(directory, settings, passphrase_file)
     with _progress_bar("restoring") as report:
         written = restoration.check_files(directory, report)
-        with bootstrap.empty_database(settings) as dsn:
+        with empty_database(settings) as dsn:
             asyncio.run(restoration.restore(directory, written, dsn, report))
             if key is not None:
-                _write_key(Path(settings.data_directory) / bootstrap.SECRET_KEY_FILE, key)
+                _write_key(Path(settings.data_directory) / SECRET_KEY_FILE, key)
         report(1.0)
     _describe(directory, written)
     for reader in written.readers:
@@ -227,7 +228,7 @@ def _require_passphrase(file: TextIO | None, *, confirm: bool) -> str:
 
 def _wrapped_key(settings: Settings, passphrase_file: TextIO | None) -> str:
     """The encrypted secret key of the server. Raises SettingsError and BackupError."""
-    key = bootstrap.with_secret_key(settings, create=False).secret_key
+    key = with_secret_key(settings, create=False).secret_key
     return secret_key.wrap(key, _require_passphrase(passphrase_file, confirm=True))
 
 

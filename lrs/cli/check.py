@@ -9,8 +9,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import click
 
-from lrs import bootstrap
 from lrs.backup.programs import find_pg_dump
+from lrs.bootstrap.access_tokens import count_external_keys, load_keys
+from lrs.bootstrap.database import database_url
+from lrs.bootstrap.secret_key import secret_key_path, with_secret_key
+from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.output import echo
 from lrs.errors import OperatorError
@@ -28,9 +31,9 @@ def check(**options: Any) -> None:
 
 def check_server(settings: Settings) -> None:
     """Checks what a server needs to start, and prints it. Raises OperatorError and LRSError."""
-    bootstrap.load_configured_vocabulary(settings)
+    load_configured_vocabulary(settings)
     echo(f"settings  ok: base URL {settings.base_url}")
-    with bootstrap.database_url(settings, create=False) as dsn:
+    with database_url(settings, create=False) as dsn:
         asyncio.run(_check(settings, dsn))
 
 
@@ -41,7 +44,7 @@ async def _check(settings: Settings, dsn: str) -> None:
         echo(f"schema    ok: version {await migrations.verify(pool)}")
         await _check_keys(settings, database)
     if settings.oauth_issuer:
-        count = await bootstrap.count_external_keys(settings)
+        count = await count_external_keys(settings)
         echo(f"issuer    ok: {count} keys of {settings.oauth_issuer}")
 
 
@@ -70,7 +73,7 @@ def _address(dsn: str) -> str:
 
 async def _check_keys(settings: Settings, database: Database) -> None:
     """Verifies that the secret key is that of the database; creates neither."""
-    path = bootstrap.secret_key_path(settings)
+    path = secret_key_path(settings)
     if not settings.secret_key and not path.exists():
         if await signing_keys.list_keys(database, 0):
             raise OperatorError(
@@ -78,5 +81,5 @@ async def _check_keys(settings: Settings, database: Database) -> None:
             )
         echo("keys      ok: none yet, the first start of the server creates them")
         return
-    tokens = await bootstrap.load_keys(bootstrap.with_secret_key(settings, create=False), database)
+    tokens = await load_keys(with_secret_key(settings, create=False), database)
     echo(f"keys      ok: {len(tokens.signing_keys.key_set.keys)} signing keys")

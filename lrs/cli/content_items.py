@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from lrs import bootstrap
 from lrs.admin import contents
 from lrs.admin.operators import command_operator
+from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.catalog import importer, rows
 from lrs.catalog.plan import CatalogPlan, RowOutcome
 from lrs.cli.database import all_pages, record_change, run_with_database
@@ -56,7 +56,7 @@ def content_import(partner_name: str, file: Path, preview: bool, **options: Any)
     for note in table.notes:
         echo(note, err=True)
     settings = load_settings(options)
-    vocabulary = bootstrap.load_configured_vocabulary(settings)
+    vocabulary = load_configured_vocabulary(settings)
 
     async def run(database: Database) -> CatalogPlan:
         partner = await registry.get_partner(database, partner_name)

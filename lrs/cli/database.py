@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from lrs import bootstrap
 from lrs.admin.operators import command_operator
 from lrs.admin.views import Page
 from lrs.auth.operators import record
+from lrs.bootstrap.database import database_url, open_verified_database
 from lrs.errors import LRSError, OperatorError
 from lrs.settings import Settings
 from lrs.store import audit, server_properties
@@ -29,7 +29,7 @@ def run_with_dsn(settings: Settings, work: Callable[[str], Awaitable[Result]]) -
     async def run(dsn: str) -> Result:
         return await work(dsn)
 
-    with bootstrap.database_url(settings, create=False) as dsn:
+    with database_url(settings, create=False) as dsn:
         return asyncio.run(run(dsn))
 
 
@@ -40,7 +40,7 @@ def run_with_database(settings: Settings, work: Callable[[Database], Awaitable[R
     """
 
     async def run(dsn: str) -> Result:
-        async with bootstrap.open_verified_database(dsn) as database:
+        async with open_verified_database(dsn) as database:
             return await work(database)
 
     return run_with_dsn(settings, run)

@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import click
 
-from lrs import bootstrap
+from lrs.bootstrap.database import open_verified_database
 from lrs.cli.database import run_with_dsn
 from lrs.cli.export_files import ExportFiles, export_files
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
@@ -91,7 +91,7 @@ def export(
 
     async def write(dsn: str) -> Manifest:
         async with (
-            bootstrap.open_verified_database(dsn) as database,
+            open_verified_database(dsn) as database,
             open_exports(
                 dsn, database, WatermarkReader(database), max_connections=1, timeout_seconds=0
             ) as exports,

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from lrs import bootstrap
 from lrs.admin.operators import command_operator
 from lrs.admin.partners import find_partner
 from lrs.auth.operators import record
+from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
 from lrs.cli.database import run_with_dsn
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
 from lrs.cli.output import echo
@@ -40,7 +40,7 @@ def import_statements(partner_name: str, file: Path, authority: str, **options: 
     Lines are statements, or rows of an export of lrsql or Learning Locker. Run the command again to
     continue an import that was interrupted. Refused statements are in `lrs refusals list`.
     """
-    settings = bootstrap.with_secret_key(load_settings(options))
+    settings = with_secret_key(load_settings(options))
     source = ImportFile.of(file)
     work = partial(_import, settings, partner_name, source, authority == "source")
     pipe = run_with_dsn(settings, work)
@@ -68,7 +68,7 @@ async def _import(
                 arrivals,
                 partner.partner_id,
                 file,
-                bootstrap.secret_box(settings).encrypt,
+                open_secret_box(settings).encrypt,
                 keeps_authority=keeps_authority,
                 report=report,
             )

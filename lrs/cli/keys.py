@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from lrs import bootstrap
 from lrs.auth import rekey, signing_keys
 from lrs.auth.rekey import RekeyResult
 from lrs.auth.signing_keys import ACTIVATION_SECONDS, RELOAD_SECONDS
+from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
 from lrs.cli.database import record_change, run_with_database
 from lrs.cli.options import DATABASE, format_day, load_settings, setting_options
 from lrs.cli.output import echo
@@ -59,10 +59,10 @@ def _state(key: StoredKey) -> str:
 @setting_options(*DATABASE)
 def keys_rotate(**options: Any) -> None:
     """Add a signing key. The present one goes on verifying tokens until it is retired."""
-    settings = bootstrap.with_secret_key(load_settings(options), create=False)
+    settings = with_secret_key(load_settings(options), create=False)
 
     async def rotate(database: Database) -> str:
-        added = await signing_keys.rotate(database, bootstrap.secret_box(settings))
+        added = await signing_keys.rotate(database, open_secret_box(settings))
         await record_change(database, "key.rotate", f"key/{added}")
         return added
 
@@ -92,10 +92,10 @@ def keys_rekey(**options: Any) -> None:
     LRS_ACCEPTED_SECRET_KEY is the key with which it is encrypted so far. After an interruption, run
     the command again.
     """
-    settings = bootstrap.with_secret_key(load_settings(options), create=False)
+    settings = with_secret_key(load_settings(options), create=False)
 
     async def run(database: Database) -> RekeyResult:
-        result = await rekey.rekey(database, bootstrap.secret_box(settings))
+        result = await rekey.rekey(database, open_secret_box(settings))
         after = {"replaced": result.replaced, "unreadable": len(result.unreadable)}
         await record_change(database, "secret-key.replace", "secret-key", after=after)
         return result

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lrs import bootstrap
+from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.cli.database import record_change, run_with_database
 from lrs.cli.options import (
     DATABASE,
@@ -176,7 +176,7 @@ def people_delete(partner_name: str, learner: str, preview: bool, **options: Any
 @setting_options(*DATABASE, "vocabulary_path")
 def people_restore(partner_name: str, learner: str, preview: bool, **options: Any) -> None:
     """Undo the deletion of LEARNER; import names and memberships again."""
-    vocabulary = bootstrap.load_configured_vocabulary(load_settings(options))
+    vocabulary = load_configured_vocabulary(load_settings(options))
 
     async def run(lock: PartnerLock, partner: Partner) -> LearnerChange:
         return await changes.restore(

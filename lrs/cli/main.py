@@ -1,46 +1,49 @@
-"""The `lrs` command: serve, migrate, check, token, and the groups of the other modules."""
+"""The `lrs` command: a table of its subcommands, each imported when it is called."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import click
-import httpx
 
-from lrs import __version__, bootstrap
-from lrs.cli.audit import audit
-from lrs.cli.backup import backup, restore
-from lrs.cli.check import check
-from lrs.cli.content_items import content
-from lrs.cli.credentials import credential
-from lrs.cli.database import find_base_url
-from lrs.cli.export import export
-from lrs.cli.import_statements import import_statements
-from lrs.cli.keys import keys
-from lrs.cli.operators import operator
-from lrs.cli.options import (
-    DATABASE,
-    load_settings,
-    read_secret,
-    secret_file_option,
-    setting_options,
-)
+from lrs import __version__
+from lrs.cli.lazy_group import LazyGroup
 from lrs.cli.output import echo
-from lrs.cli.partners import partner
-from lrs.cli.people import people
-from lrs.cli.pipes import pipe
-from lrs.cli.refusals import attempts, refusals
-from lrs.cli.reports import reports
-from lrs.cli.tools import tool
 from lrs.errors import LRSError, OperatorError
-from lrs.store import migrations
 
-_SERVE = ("host", "port", "workers", *DATABASE, "public_url", "log_level")
+# The module and function of each command in this package, and its line in the help.
+_COMMANDS = {
+    "attempts": (
+        "refusals.attempts",
+        "List denied requests: failed authentications, 403 and 404.",
+    ),
+    "audit": ("audit.audit", "List audit entries, newest first."),
+    "backup": ("backup.backup", "Back up the database and the secret key; verify a backup."),
+    "check": ("check.check", "Check settings, database, schema version and signing keys."),
+    "content": (
+        "content_items.content",
+        "Import a catalog; list, delete, restore and link items.",
+    ),
+    "credential": ("credentials.credential", "Issue, list, change, rotate and revoke credentials."),
+    "export": ("export.export", "Export report tables and statements from one snapshot."),
+    "import": ("import_statements.import_statements", "Import the statements in a file."),
+    "keys": ("keys.keys", "Manage the keys that sign access tokens, and the secret key."),
+    "migrate": ("migrate.migrate", "Apply pending schema migrations."),
+    "operator": ("operators.operator", "Manage operators of the console and the admin API."),
+    "partner": ("partners.partner", "Add, list, change and disable partners (tenants)."),
+    "people": ("people.people", "Import people; list and change learners."),
+    "pipe": ("pipes.pipe", "Pull statements from other LRSs, and forward them."),
+    "refusals": ("refusals.refusals", "List, show and resubmit refused items."),
+    "reports": ("reports.reports", "Manage report tables: access for BI tools, rebuild, lag."),
+    "restore": ("backup.restore", "Restore a backup into an empty data directory or database."),
+    "serve": ("serve.serve", "Start the server, and its embedded PostgreSQL."),
+    "token": ("access_tokens.token", "Request an access token from a running server."),
+    "tool": ("tools.tool", "Manage LTI tools that send callbacks."),
+}
 
 
-class Group(click.Group):
+class Group(LazyGroup):
     """Prints an expected error as one sentence and exits with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -57,78 +60,14 @@ def fail(sentence: str) -> NoReturn:
     sys.exit(1)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    lazy=_COMMANDS,
+)
 @click.version_option(__version__, prog_name="lrs")
 def main() -> None:
     """A lightweight Learning Record Store.
 
     Every setting is also an LRS_* environment variable: see docs/configuration.md.
     """
-
-
-_COMMANDS = (
-    operator, partner, credential, tool, people, content, reports, export, keys, refusals, attempts,
-    backup, restore, check, audit, pipe, import_statements,
-)  # fmt: skip
-for _command in _COMMANDS:
-    main.add_command(_command)
-
-
-@main.command()
-@setting_options(*_SERVE)
-def serve(**options: Any) -> None:
-    """Start the server, with the embedded PostgreSQL unless LRS_DATABASE_URL is set."""
-    from lrs.server.serve import run
-
-    run(load_settings(options))
-
-
-@main.command()
-@setting_options(*DATABASE)
-def migrate(**options: Any) -> None:
-    """Apply pending schema migrations."""
-    with bootstrap.database_url(load_settings(options)) as dsn:
-        applied = asyncio.run(migrations.migrate(dsn, report=_echo_progress))
-    for migration in applied:
-        echo(f"applied {migration.version:04} {migration.name}")
-    echo(f"schema version {migrations.all_migrations()[-1].version}")
-
-
-def _echo_progress(line: str) -> None:
-    echo(line, err=True)
-
-
-@main.command()
-@click.option("--url", default=None, help="URL of the server.  [default: that of its last start]")
-@click.option("--key", required=True, help="Key of the credential.")
-@secret_file_option
-@click.option("--scope", default="", help="Limit the token to these scopes.")
-@setting_options(*DATABASE)
-def token(
-    url: str | None, key: str, secret_file: TextIO | None, scope: str, **options: Any
-) -> None:
-    """Request an access token from a running server and print it.
-
-    Without --secret-file and SECRET, the command prompts for the secret.
-    """
-    secret = read_secret(secret_file)
-    if secret is None:
-        secret = click.prompt("Secret", hide_input=True)
-    url = (url or find_base_url(load_settings(options))).rstrip("/")
-    form = {"grant_type": "client_credentials", "scope": scope}
-    try:
-        response = httpx.post(f"{url}/oauth2/token", data=form, auth=(key, secret), timeout=30)
-        content = response.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        fail(f"Token request to {url} failed: {str(error).rstrip('.')}.")
-    if not isinstance(content, dict) or "access_token" not in content:
-        fail(f"{url} returned status {response.status_code}: {_reason(content)}")
-    echo(content["access_token"])
-
-
-def _reason(content: Any) -> str:
-    members = content if isinstance(content, dict) else {}
-    for name in ("error_description", "error", "detail"):
-        if name in members:
-            return str(members[name])
-    return "no error description"

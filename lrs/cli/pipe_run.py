@@ -11,9 +11,11 @@ from typing import Any
 import click
 import orjson
 
-from lrs import bootstrap
 from lrs.admin import pipes as use_cases
 from lrs.admin.operators import command_operator
+from lrs.bootstrap.database import open_verified_database
+from lrs.bootstrap.secret_key import with_secret_key
+from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.cli.database import run_with_dsn
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
 from lrs.cli.output import echo, echo_progress
@@ -26,6 +28,7 @@ from lrs.store.pipes import Pipe
 _POLL_SECONDS = 0.5
 
 
+@click.command("run")
 @partner_argument
 @click.argument("name")
 @click.option("--until-idle", is_flag=True, help="Run until there is nothing to do or it fails.")
@@ -36,7 +39,7 @@ def run_pipe(partner_name: str, name: str, until_idle: bool, as_json: bool, **op
 
     While a server runs the pipe, the command waits for it.
     """
-    settings = bootstrap.with_secret_key(load_settings(options))
+    settings = with_secret_key(load_settings(options))
     pipe = run_with_dsn(settings, partial(_run, settings, partner_name, name, until_idle))
     if as_json:
         row = {"name": pipe.name, "state": pipe.state, "counts": pipe.counts,
@@ -53,9 +56,9 @@ async def _run(
     settings: Settings, partner_name: str, name: str, until_idle: bool, dsn: str
 ) -> Pipe:
     settings = replace(settings, database_url=dsn)
-    progress, vocabulary = Progress(), bootstrap.load_configured_vocabulary(settings)
+    progress, vocabulary = Progress(), load_configured_vocabulary(settings)
     async with (
-        bootstrap.open_verified_database(dsn) as database,
+        open_verified_database(dsn) as database,
         open_engine(settings, vocabulary, on_step=progress.show) as engine,
     ):
         pipe = await use_cases.get_pipe(database, command_operator(), partner_name, name)

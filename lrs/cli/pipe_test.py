@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from lrs import bootstrap
 from lrs.admin import pipes as use_cases
 from lrs.admin.operators import command_operator
+from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
 from lrs.cli.database import run_with_dsn
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
 from lrs.cli.tables import json_option, print_table
@@ -25,6 +25,7 @@ from lrs.settings import Settings
 _WORDS = {True: "ok", False: "attention", None: "info"}
 
 
+@click.command("test")
 @partner_argument
 @click.argument("name")
 @json_option
@@ -34,7 +35,7 @@ def test_pipe(partner_name: str, name: str, as_json: bool, **options: Any) -> No
 
     The status is 1 if the statements resource does not answer.
     """
-    settings = bootstrap.with_secret_key(load_settings(options))
+    settings = with_secret_key(load_settings(options))
     findings = run_with_dsn(settings, partial(_check, settings, partner_name, name))
     rows = [
         {"check": item.check, "result": _WORDS[item.ok], "detail": item.detail} for item in findings
@@ -48,7 +49,7 @@ async def _check(settings: Settings, partner_name: str, name: str, dsn: str) -> 
     settings = replace(settings, database_url=dsn)
     async with open_arrivals(settings) as (database, arrivals):
         pipe = await use_cases.get_pipe(database, command_operator(), partner_name, name)
-        secret_box = bootstrap.secret_box(settings)
+        secret_box = open_secret_box(settings)
         credentials = decode_credentials(secret_box.decrypt(pipe.credentials_jwe))
         rules = AddressRules(settings.pipe_networks)
         async with open_endpoint(pipe.url, credentials, rules) as endpoint:

@@ -10,9 +10,10 @@ from typing import Any
 import click
 import httpx
 
-from lrs import bootstrap
 from lrs.admin.operators import command_operator
 from lrs.admin.pipe_verification import verify_pipe
+from lrs.bootstrap.access_tokens import load_keys
+from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
 from lrs.cli.database import run_with_database
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
 from lrs.cli.output import echo
@@ -29,6 +30,7 @@ _COLUMNS = ("day", "here", "there", "is_equal")
 _PROGRESS_STATEMENTS = 10_000
 
 
+@click.command("verify")
 @partner_argument
 @click.argument("name")
 @json_option
@@ -39,7 +41,7 @@ def verify_command(partner_name: str, name: str, as_json: bool, **options: Any) 
     A day is equal if its numbers and a hash over ids and contents are. Exits with status 1 unless
     all are.
     """
-    settings = bootstrap.with_secret_key(load_settings(options))
+    settings = with_secret_key(load_settings(options))
     days = run_with_database(settings, partial(_verify, settings, partner_name, name))
     rows = [dataclasses.asdict(day) for day in days]
     print_table(_COLUMNS, rows, as_json=as_json)
@@ -51,12 +53,12 @@ def verify_command(partner_name: str, name: str, as_json: bool, **options: Any) 
 async def _verify(
     settings: Settings, partner_name: str, name: str, database: Database
 ) -> list[ComparedDay]:
-    await bootstrap.load_keys(settings, database)  # verifies the secret key
+    await load_keys(settings, database)  # verifies the secret key
     try:
         return await verify_pipe(
             database,
             command_operator(),
-            bootstrap.secret_box(settings),
+            open_secret_box(settings),
             AddressRules(settings.pipe_networks),
             partner_name,
             name,

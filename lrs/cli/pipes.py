@@ -7,11 +7,13 @@ from uuid import UUID
 
 import click
 
-from lrs import bootstrap
 from lrs.admin import pipes as use_cases
 from lrs.admin.operators import command_operator
 from lrs.admin.pipes import NewPipe
+from lrs.bootstrap.access_tokens import load_keys
+from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
 from lrs.cli.database import run_with_database
+from lrs.cli.lazy_group import LazyGroup
 from lrs.cli.options import (
     DATABASE,
     load_settings,
@@ -26,9 +28,6 @@ from lrs.cli.pipe_options import (
     direction_options,
     statement_filter,
 )
-from lrs.cli.pipe_run import run_pipe
-from lrs.cli.pipe_test import test_pipe
-from lrs.cli.pipe_verify import verify_command
 from lrs.cli.tables import cell, json_option, print_json, print_table
 from lrs.pipes.options import NoCredentials
 from lrs.store.pipes import DeadLetter, Pipe, PipeRun
@@ -44,7 +43,14 @@ _LETTER_COLUMNS = ("statement_id", "created_at", "status", "attempts", "retry", 
 _name_argument = click.argument("name")
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "run": ("pipe_run.run_pipe", "Run a pipe now, in the process of the command."),
+        "test": ("pipe_test.test_pipe", "Test the other LRS of a pipe; nothing is stored or sent."),
+        "verify": ("pipe_verify.verify_command", "Compare the statements of both sides by day."),
+    },
+)
 def pipe() -> None:
     """Pull statements from other LRSs, and forward statements to them."""
 
@@ -80,11 +86,11 @@ def pipe_add(
         name, direction, url, credentials, version or "auto", statement_filter(filters, direction),
         direction_options(options),
     )  # fmt: skip
-    settings = bootstrap.with_secret_key(load_settings(options))
+    settings = with_secret_key(load_settings(options))
 
     async def add(database: Database) -> Pipe:
-        await bootstrap.load_keys(settings, database)  # verifies the secret key
-        secret_box, operator = bootstrap.secret_box(settings), command_operator()
+        await load_keys(settings, database)  # verifies the secret key
+        secret_box, operator = open_secret_box(settings), command_operator()
         added = await use_cases.add_pipe(database, operator, secret_box, partner_name, new)
         if starts:
             return await use_cases.start_pipe(database, operator, partner_name, name)
@@ -126,16 +132,16 @@ def pipe_set(
     `--filter KEY=` removes a member of the filter.
     """
     credentials, changes = credentials_of(options), direction_options(options)
-    settings = bootstrap.with_secret_key(load_settings(options))
+    settings = with_secret_key(load_settings(options))
 
     async def change(database: Database) -> Pipe:
-        await bootstrap.load_keys(settings, database)  # verifies the secret key
+        await load_keys(settings, database)  # verifies the secret key
         operator = command_operator()
         before = await use_cases.get_pipe(database, operator, partner_name, name)
         return await use_cases.set_pipe(
             database,
             operator,
-            bootstrap.secret_box(settings),
+            open_secret_box(settings),
             partner_name,
             name,
             url=url,
@@ -204,11 +210,6 @@ def pipe_remove(partner_name: str, name: str, **options: Any) -> None:
 
     run_with_database(load_settings(options), remove)
     echo(partner_name, name, "removed")
-
-
-pipe.command("run")(run_pipe)
-pipe.command("test")(test_pipe)
-pipe.command("verify")(verify_command)
 
 
 @pipe.command("letters")

@@ -10,7 +10,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import click
 
-from lrs import bootstrap
+from lrs.bootstrap.database import open_verified_database
+from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.cli.database import record_change, run_with_database, run_with_dsn
 from lrs.cli.options import (
     DATABASE,
@@ -55,7 +56,7 @@ def reports_grant(
     password = token_urlsafe(24)
 
     async def grant(dsn: str) -> tuple[GrantResult, str]:
-        async with bootstrap.open_verified_database(dsn) as database:
+        async with open_verified_database(dsn) as database:
             partner = await registry.get_partner(database, partner_name)
             result = await ReportRoles(database.writers).grant(
                 partner.partner_id,
@@ -123,7 +124,7 @@ def reports_rebuild(partner_name: str | None, **options: Any) -> None:
     The old reports stay readable until the rebuild is complete.
     """
     settings = load_settings(options)
-    vocabulary = bootstrap.load_configured_vocabulary(settings)
+    vocabulary = load_configured_vocabulary(settings)
     garbage_collection.tune_gc()
 
     async def rebuild(dsn: str) -> None:

@@ -7,11 +7,12 @@ from typing import Any, TextIO
 
 import click
 
-from lrs import bootstrap
 from lrs.admin import tools
 from lrs.admin.operators import command_operator
 from lrs.admin.tools import ToolView
 from lrs.auth.tools import IssuedTool
+from lrs.bootstrap.access_tokens import load_keys
+from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
 from lrs.cli.database import run_with_database
 from lrs.cli.options import (
     DATABASE,
@@ -54,11 +55,11 @@ def tool_add(
     A secret has 8 to 255 printable characters. Without --secret-file and SECRET it is generated.
     """
     secret = read_secret(secret_file)
-    settings = bootstrap.with_secret_key(load_settings(options), create=False)
-    secret_box = bootstrap.secret_box(settings)
+    settings = with_secret_key(load_settings(options), create=False)
+    secret_box = open_secret_box(settings)
 
     async def add(database: Database) -> IssuedTool:
-        await bootstrap.load_keys(settings, database)  # verifies the secret key
+        await load_keys(settings, database)  # verifies the secret key
         return await tools.add_tool(
             database,
             command_operator(),
@@ -99,11 +100,11 @@ def tool_list(partner_name: str | None, as_json: bool, **options: Any) -> None:
 @setting_options(*DATABASE)
 def tool_rotate(partner_name: str, name: str, overlap_hours: float, **options: Any) -> None:
     """Replace the secret of the tool NAME. The new secret is shown once."""
-    settings = bootstrap.with_secret_key(load_settings(options), create=False)
-    secret_box = bootstrap.secret_box(settings)
+    settings = with_secret_key(load_settings(options), create=False)
+    secret_box = open_secret_box(settings)
 
     async def rotate(database: Database) -> IssuedTool:
-        await bootstrap.load_keys(settings, database)  # verifies the secret key
+        await load_keys(settings, database)  # verifies the secret key
         return await tools.rotate_tool(
             database, command_operator(), secret_box, partner_name, name, overlap_hours
         )

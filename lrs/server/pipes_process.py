@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lrs import bootstrap
+from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.environment import from_environment
 from lrs.errors import LRSError, Unavailable
 from lrs.pipes.services import open_engine
@@ -50,7 +50,7 @@ async def run_pipes(settings: Settings) -> None:
 
     Raises Unavailable at the start only.
     """
-    async with open_engine(settings, bootstrap.load_configured_vocabulary(settings)) as engine:
+    async with open_engine(settings, load_configured_vocabulary(settings)) as engine:
         tune_gc()
         delay = _MIN_RETRY_DELAY_SECONDS
         while True:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lrs import bootstrap
+from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.environment import from_environment
 from lrs.errors import LRSError, Unavailable
 from lrs.projection.projector import Projector
@@ -65,7 +65,7 @@ async def project(settings: Settings) -> None:
 
     Raises Unavailable at the start only.
     """
-    vocabulary = bootstrap.load_configured_vocabulary(settings)
+    vocabulary = load_configured_vocabulary(settings)
     async with open_projector_database(
         settings.database_url, timeout=_STATEMENT_TIMEOUT_SECONDS
     ) as database:

@@ -26,10 +26,13 @@ try:
 except ImportError:  # Windows, which has no such limit
     resource = None  # type: ignore[assignment]
 
-from lrs import bootstrap
 from lrs.auth.operators import LINK_SECONDS
 from lrs.backup import before_migration
-from lrs.bootstrap import DEMO_PARTNER, Demo
+from lrs.bootstrap.access_tokens import load_keys
+from lrs.bootstrap.database import database_url, open_verified_database
+from lrs.bootstrap.demo import DEMO_PARTNER, Demo, add_demo
+from lrs.bootstrap.secret_key import with_secret_key
+from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.observability import logs
 from lrs.server import pipes_process, projector_process, report_watchdog, sockets
 from lrs.server.http_protocol import LimitedHttpProtocol
@@ -78,21 +81,21 @@ def run(settings: Settings) -> None:
     shutdown.exit_on_signals()
     logging.config.dictConfig(logs.configuration(settings.log_level))
     asyncio.run(check_uvicorn())
-    bootstrap.load_configured_vocabulary(settings)
+    load_configured_vocabulary(settings)
     settings = _with_port(settings)
     _warn_about_public_address(settings)
     embedded = not settings.database_url
     responder = StartupResponder(settings.host, settings.port)
     with (
         closing(responder),
-        bootstrap.database_url(
+        database_url(
             settings,
             exclusive=True,
             on_failure=shutdown.fail,
             stop_timeouts=shutdown.postgres_timeouts,
         ) as dsn,
     ):
-        settings = bootstrap.with_secret_key(settings)
+        settings = with_secret_key(settings)
         settings = replace(settings, database_url=dsn)
         demo = asyncio.run(_prepare_database(settings, responder, embedded=embedded))
         _print_welcome(settings, demo)
@@ -161,11 +164,11 @@ async def _prepare_database(
     """
     if embedded:
         await _migrate(settings, responder)
-    async with bootstrap.open_verified_database(settings.database_url) as database:
-        await bootstrap.load_keys(settings, database)
+    async with open_verified_database(settings.database_url) as database:
+        await load_keys(settings, database)
         await server_properties.record_base_url(database, settings.base_url)
         if embedded and settings.demo_partner:
-            return await bootstrap.add_demo(database, settings.base_url)
+            return await add_demo(database, settings.base_url)
     return None
 
 

@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
-import sqlparse
 
 from lrs import resources
 from lrs.errors import Unavailable
@@ -228,6 +227,8 @@ async def _try_lock(connection: asyncpg.Connection) -> bool:
 async def _execute(
     connection: asyncpg.Connection, migration: Migration, dsn: str, progress: _Progress
 ) -> None:
+    import sqlparse  # takes longer than the other imports, and only migrations need it
+
     pid = connection.get_server_pid()
     statements = sqlparse.split(migration.sql)
     async with _connect(dsn) as other, blocking_readers_ended(other, pid):

@@ -15,9 +15,9 @@ import asyncpg
 import httpx
 import pytest
 
-from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.app import create_app
+from lrs.bootstrap.access_tokens import load_keys
 from lrs.settings import Settings
 from lrs.store import migrations, signing_keys
 from lrs.store.postgres import open_database
@@ -280,7 +280,7 @@ async def test_instances_started_concurrently_share_one_signing_key(
 
     async def keys() -> Any:
         async with open_database(new_database) as database:
-            tokens = await bootstrap.load_keys(own, database)
+            tokens = await load_keys(own, database)
             return tokens.signing_keys.public_keys()["keys"]
 
     result = await asyncio.gather(*(keys() for _ in range(4)))

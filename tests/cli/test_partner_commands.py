@@ -5,33 +5,20 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-from collections.abc import Iterator
 
 import asyncpg
-import click
 import pytest
 
 from lrs import __version__
 from lrs.api.services import Services
-from lrs.cli import main
 from lrs.store import server_properties
 from tests.support.cli import Lrs, new_name, refused
+from tests.support.commands import command_paths
 
 # Help
 
 
-def commands(
-    group: click.Group = main.main, path: tuple[str, ...] = ()
-) -> Iterator[tuple[str, ...]]:
-    yield path
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name)
-
-
-@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+@pytest.mark.parametrize("path", list(command_paths()), ids=" ".join)
 def test_every_command_has_help(lrs: Lrs, path: tuple[str, ...]) -> None:
     for flag in ("--help", "-h"):
         result = lrs(*path, flag)

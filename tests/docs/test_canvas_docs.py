@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import click
 import httpx
 import pytest
 import uvicorn
@@ -20,9 +19,9 @@ from lrs.api.canvas import callbacks
 from lrs.api.services import Services
 from lrs.app import create_app
 from lrs.auth import callback_tokens, oauth1
-from lrs.cli import main
 from lrs.settings import Settings
 from tests.support.canvas import authlib_signed, new_tool
+from tests.support.commands import command_group, option_names
 from tests.support.files import DOCS
 from tests.support.partners import Partner
 
@@ -68,12 +67,11 @@ async def test_documented_program_sends_a_callback(
 
 
 def test_documented_commands_exist() -> None:
-    group = main.main.commands["tool"]
-    assert isinstance(group, click.Group)
+    group = command_group("tool")
     named = set(re.findall(r"^lrs tool ([a-z-]+)", DOCUMENT, re.MULTILINE))
     assert named == set(group.commands)
     for name, flag in re.findall(r"^lrs tool ([a-z-]+) .*?(--[a-z-]+)", DOCUMENT, re.MULTILINE):
-        assert flag in {item for p in group.commands[name].params for item in p.opts}
+        assert flag in option_names(group.commands[name])
 
 
 def test_documented_messages_are_those_of_the_server() -> None:

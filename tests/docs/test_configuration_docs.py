@@ -8,16 +8,16 @@ from typing import Any
 import click
 import pytest
 
-from lrs.cli import main
 from lrs.environment import from_environment
 from lrs.settings import PREFIX, SUBJECTS, settings_schema
+from tests.support.commands import resolve
 from tests.support.files import DOCS
 from tests.support.settings_docs import variable
 
 DOCUMENT = (DOCS / "configuration.md").read_text(encoding="utf-8")
 FLAGS = {
     parameter.name: parameter.opts[0]
-    for parameter in main.serve.params
+    for parameter in resolve(["serve"])[0].params
     if isinstance(parameter, click.Option)
 }
 KEY = "k" * 32

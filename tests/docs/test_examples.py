@@ -12,8 +12,8 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.auth import scopes
-from lrs.cli import main
 from tests.support.canvas import new_tool
+from tests.support.commands import option_names, resolve
 from tests.support.doc_examples import (
     DOCUMENTS,
     CurlRequest,
@@ -112,14 +112,9 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_documented_command_exists(line: str) -> None:
-    words = line.split()[1:]
-    command: click.Command = main.main
-    while isinstance(command, click.Group):
-        _, resolved, words = command.resolve_command(click.Context(command), words)
-        assert resolved is not None
-        command = resolved
-    options = {option for parameter in command.params for option in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= options
+    command, words = resolve(line.split()[1:])
+    assert not isinstance(command, click.Group)
+    assert {word for word in words if word.startswith("--")} <= option_names(command)
 
 
 def test_documented_make_targets_exist() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lrs.bootstrap import with_secret_key
+from lrs.bootstrap.secret_key import with_secret_key
 from lrs.environment import convert, from_environment
 from lrs.settings import Settings, SettingsError, settings_schema
 from lrs.settings.server import is_loopback

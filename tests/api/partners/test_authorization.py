@@ -8,9 +8,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
+from lrs.bootstrap.access_tokens import load_keys
 from lrs.store import registry
 from tests.support.oauth import issue_token
 from tests.support.partners import Partner, new_partner
@@ -61,7 +61,7 @@ async def test_basic_credentials_return_401_also_when_cached(
 
 
 async def expired(services: Services, partner: Partner) -> dict[str, str]:
-    tokens = await bootstrap.load_keys(services.settings, services.database)
+    tokens = await load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
     token = issue_token(tokens, partner)
     return {"Authorization": f"Bearer {token}"}
@@ -79,7 +79,7 @@ async def test_token_that_expires_while_cached_returns_403(
     partner: Partner, services: Services
 ) -> None:
     settings = replace(services.settings, access_token_ttl_seconds=1)
-    tokens = await bootstrap.load_keys(settings, services.database)
+    tokens = await load_keys(settings, services.database)
     headers = {"Authorization": f"Bearer {issue_token(tokens, partner)}"}
     assert [answer.status_code for answer in await ask(partner, headers)] == [200, 200]
     await asyncio.sleep(1.1)

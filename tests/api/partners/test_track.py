@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from lrs import bootstrap
 from lrs.api.services import Services
 from lrs.auth import scopes
+from lrs.bootstrap.access_tokens import load_keys
 from lrs.store import registry
 from lrs.store.partner_settings import PartnerSettings
 from tests.support.files import FIXTURES
@@ -364,7 +364,7 @@ async def test_long_organization_is_refused_in_path_and_orgid(partner: Partner) 
 
 
 async def test_expired_token_returns_401(partner: Partner, services: Services) -> None:
-    tokens = await bootstrap.load_keys(services.settings, services.database)
+    tokens = await load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
     token = issue_token(tokens, partner)
     answer = await partner.send(

@@ -16,9 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
-from lrs import bootstrap, embedded_postgres
+from lrs import embedded_postgres
 from lrs.api.services import Services
 from lrs.auth import credentials, scopes
+from lrs.bootstrap.access_tokens import load_keys
+from lrs.bootstrap.database import open_verified_database
 from lrs.settings import Settings
 from lrs.store import migrations, registry
 from tests.support.app import serving
@@ -80,7 +82,7 @@ async def test_invalid_credentials_return_401(partner: Partner) -> None:
 
 
 async def test_expired_token_returns_401(partner: Partner, services: Services) -> None:
-    tokens = await bootstrap.load_keys(services.settings, services.database)
+    tokens = await load_keys(services.settings, services.database)
     tokens.ttl_seconds = -10
     token = issue_token(tokens, partner)
     answer = await partner.http.get(URL, headers=XAPI | {"Authorization": f"Bearer {token}"})
@@ -442,7 +444,7 @@ async def test_unavailable_database_returns_503_until_it_is_back(
 
 
 async def _only_partner(dsn: str, http: httpx.AsyncClient) -> Partner:
-    async with bootstrap.open_verified_database(dsn) as database:
+    async with open_verified_database(dsn) as database:
         added = await registry.add_partner(database, "only", "", "https://only.example")
         issued = await credentials.add_credential(
             database,
