@@ -95,8 +95,8 @@ delete from operator_session where token_hash = $1 and kind = 'session' returnin
 delete from operator_session where email = $1 and kind = any($2::text[]);
 
 -- name: list_operator_sessions
--- Links, sessions and tokens of an operator that have not expired, newest first, up to $2. The id is
--- the beginning of the hash, which opens nothing.
+-- Links, sessions and tokens of an operator that have not expired, newest first, up to $2. The id
+-- is the beginning of the hash, which opens nothing.
 select
     encode(substring(token_hash for 8), 'hex') as session_id, kind, label, created_at, expires_at,
     last_used_at

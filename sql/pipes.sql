@@ -223,10 +223,6 @@ delete from dead_letter
 where partner_id = $1 and pipe = $2 and ($3::uuid[] is null or statement_id = any($3))
 returning statement_id;
 
--- name: count_dead_letters
--- The number of dead letters of a pipe.
-select count(*) from dead_letter where partner_id = $1 and pipe = $2;
-
 -- name: insert_statement_origins
 -- What the source of a pipe says of statements that it has. The commit does not wait for the disk:
 -- what a crash of PostgreSQL loses is read again, before the cursor moves or in the overlap.

@@ -17,6 +17,7 @@ from lrs.store import credentials as store
 from lrs.store import registry
 from lrs.store.credentials import CredentialUse, Position
 from lrs.store.postgres import Database, open_transaction
+from lrs.store.storable_text import is_storable
 
 KINDS = ("client", "bearer")
 MAX_OVERLAP_HOURS = 8_760
@@ -195,7 +196,7 @@ def _changed(credential: CredentialUse, changes: dict[str, Any]) -> CredentialUs
 def _check_label(label: str) -> None:
     if len(label) > 255:
         raise _invalid("label", "expected at most 255 characters")
-    if not registry.is_storable(label):
+    if not is_storable(label):
         raise _invalid("label", "contains a character that cannot be stored")
 
 

@@ -17,6 +17,7 @@ from lrs.store import operators as store
 from lrs.store import registry
 from lrs.store.operators import SessionRow, StoredOperator
 from lrs.store.postgres import Database, open_transaction
+from lrs.store.storable_text import is_storable
 
 DEMO_OWNER = "owner@localhost"
 MAX_SESSIONS = 200
@@ -278,7 +279,7 @@ def _check_token(days: int, label: str) -> None:
     details = {}
     if not 1 <= days <= MAX_TOKEN_DAYS:
         details["expires_in_days"] = f"expected 1 to {MAX_TOKEN_DAYS}, got {days}"
-    if len(label) > 255 or not registry.is_storable(label):
+    if len(label) > 255 or not is_storable(label):
         details["label"] = "expected at most 255 characters that can be stored"
     for name, detail in details.items():
         raise InvalidParameter(

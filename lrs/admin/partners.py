@@ -16,6 +16,7 @@ from lrs.store import limits, partner_settings, registry
 from lrs.store.limits import QuotaUsage
 from lrs.store.postgres import Database, open_transaction
 from lrs.store.registry import LimitOverrides, Partner
+from lrs.store.storable_text import is_storable
 
 MAX_TEXT = 255
 
@@ -209,7 +210,7 @@ def _require_text(pointer: str, text: str, *, required: bool = False) -> None:
     detail = ""
     if len(text) > MAX_TEXT or (required and not text.strip()):
         detail = f"expected {1 if required else 0} to {MAX_TEXT} characters"
-    elif not registry.is_storable(text):
+    elif not is_storable(text):
         detail = "contains a character that cannot be stored"
     if detail:
         name = pointer.lstrip("/")

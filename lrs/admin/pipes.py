@@ -15,8 +15,10 @@ from lrs.errors import InvalidParameter
 from lrs.pipes import options as rules
 from lrs.pipes import webhook
 from lrs.pipes.options import Credentials, OAuth2, Signed
+from lrs.store import dead_letters, statement_origins
 from lrs.store import pipes as store
-from lrs.store.pipes import DeadLetter, Pipe, PipeRun
+from lrs.store.dead_letters import DeadLetter
+from lrs.store.pipes import Pipe, PipeRun
 from lrs.store.postgres import Database, open_transaction
 
 VERSIONS = ("auto", "1.0.3", "2.0.0")
@@ -127,7 +129,7 @@ async def set_pipe(
         is_reset = not _RESTARTS.isdisjoint(options or {})
         await store.set_config(transaction, after, {} if is_reset else None)
         if is_reset:
-            await store.forget_refused(transaction, after.partner_id, name)
+            await statement_origins.forget_refused(transaction, after.partner_id, name)
         await _record(transaction, operator, "pipe.set", after, described(before), described(after))
     return await store.get(database, before.partner_id, name)
 
@@ -148,7 +150,7 @@ async def remove_pipe(database: Database, operator: Operator, partner: str, name
     pipe = await get_pipe(database, operator, partner, name)
     async with open_transaction(database) as transaction:
         await store.remove(transaction, pipe.partner_id, name)
-        await store.forget_refused(transaction, pipe.partner_id, name)
+        await statement_origins.forget_refused(transaction, pipe.partner_id, name)
         await _record(transaction, operator, "pipe.remove", pipe, before=described(pipe))
 
 
@@ -171,7 +173,9 @@ async def list_letters(
 ) -> list[DeadLetter]:
     """A page of dead letters in the order of their ids. Raises NotFound."""
     pipe = await get_pipe(database, operator, partner, name)
-    return await store.list_letters(database, pipe.partner_id, name, after=after, limit=limit)
+    return await dead_letters.list_letters(
+        database, pipe.partner_id, name, after=after, limit=limit
+    )
 
 
 async def retry_letters(
@@ -185,7 +189,7 @@ async def retry_letters(
     operator.require("operator")
     pipe = await get_pipe(database, operator, partner, name)
     async with open_transaction(database) as transaction:
-        count = await store.retry_letters(transaction, pipe.partner_id, name, ids)
+        count = await dead_letters.retry_letters(transaction, pipe.partner_id, name, ids)
         await _record(transaction, operator, "pipe.retry", pipe, after={"letters": count})
     return count
 
@@ -201,7 +205,7 @@ async def drop_letters(
     operator.require("operator")
     pipe = await get_pipe(database, operator, partner, name)
     async with open_transaction(database) as transaction:
-        count = await store.drop_letters(transaction, pipe.partner_id, name, ids)
+        count = await dead_letters.drop_letters(transaction, pipe.partner_id, name, ids)
         await _record(transaction, operator, "pipe.drop", pipe, after={"letters": count})
     return count
 

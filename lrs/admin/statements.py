@@ -10,7 +10,8 @@ from lrs.auth.operators import Operator, record
 from lrs.errors import Forbidden
 from lrs.store import credentials as stored_credentials
 from lrs.store.postgres import Database
-from lrs.store.registry import Partner, is_storable
+from lrs.store.registry import Partner
+from lrs.store.storable_text import is_storable
 from lrs.xapi import index_keys
 
 _HIDDEN = ("agent", "attachments")

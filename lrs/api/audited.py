@@ -12,7 +12,7 @@ from starlette.responses import Response
 from lrs.api.request_parsing import raw_path, services
 from lrs.api.request_record import record_of
 from lrs.auth.operators import Operator, record
-from lrs.store.registry import is_storable
+from lrs.store.storable_text import is_storable
 
 Handler = Callable[[Request], Awaitable[Response]]
 

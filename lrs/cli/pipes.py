@@ -30,7 +30,8 @@ from lrs.cli.pipe_options import (
 )
 from lrs.cli.tables import cell, json_option, print_json, print_table
 from lrs.pipes.options import NoCredentials
-from lrs.store.pipes import DeadLetter, Pipe, PipeRun
+from lrs.store.dead_letters import DeadLetter
+from lrs.store.pipes import Pipe, PipeRun
 from lrs.store.postgres import Database
 
 _COLUMNS = (

@@ -21,11 +21,11 @@ from lrs.ingest.parse import StatementParser
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.ledger.worker import Ledger
 from lrs.limits.model import DefaultLimits
-from lrs.store import pipes as store
-from lrs.store import registry
-from lrs.store.pipes import Pipe, StatementOrigin
+from lrs.store import registry, statement_origins
+from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
 from lrs.store.registry import NO_OVERRIDES, Partner
+from lrs.store.statement_origins import StatementOrigin
 from lrs.xapi import index_keys
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.timestamps import to_utc
@@ -119,7 +119,9 @@ class Arrivals:
     ) -> list[Arrival]:
         """Those that were not processed before."""
         ids = [item.statement_id for item in arrivals if item.statement_id]
-        known = await store.list_ids_of_pipe(self._database, pipe, ids) if ids else set()
+        known = (
+            await statement_origins.list_ids_of_pipe(self._database, pipe, ids) if ids else set()
+        )
         return [
             item
             for item in arrivals
@@ -131,7 +133,7 @@ class Arrivals:
         wanted = list(dict.fromkeys(ids))
         if not wanted:
             return []
-        stored = await store.list_stored_ids(self._database, pipe.partner_id, wanted)
+        stored = await statement_origins.list_stored_ids(self._database, pipe.partner_id, wanted)
         return [item for item in wanted if item not in stored]
 
     async def store(
@@ -162,7 +164,7 @@ class Arrivals:
                     _note(result, origins, item, outcome)
             if any(item.refused for item in origins) or result.refused:
                 await self._ledger.write()
-            await store.add_origins(self._database, pipe, origin, origins)
+            await statement_origins.add_origins(self._database, pipe, origin, origins)
 
     async def preview(self, pipe: Pipe, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """The outcomes that the items would have, without their attachments."""

@@ -34,8 +34,9 @@ from lrs.pipes.http import Endpoint
 from lrs.pipes.model import Json, StepResult
 from lrs.pipes.options import ForwardFilter, ForwardOptions, decode
 from lrs.projection.vocabulary import Vocabulary
-from lrs.store import pipes as store
-from lrs.store.pipes import DeadLetter, Pipe
+from lrs.store import dead_letters
+from lrs.store.dead_letters import DeadLetter
+from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
 from lrs.store.statements.log_page import LoggedStatement
 from lrs.store.statements.lookup import StatementLoader
@@ -95,7 +96,9 @@ class Forward:
         key = pipe.partner_id, pipe.name
         if time.monotonic() < self._letters_due.get(key, 0.0):
             return None
-        if letters := await store.list_letters_to_retry(self._database, pipe, 1):
+        if letters := await dead_letters.list_letters_to_retry(
+            self._database, pipe.partner_id, pipe.name, 1
+        ):
             return letters[0]
         self._letters_due[key] = time.monotonic() + _LETTERS_SECONDS
         return None

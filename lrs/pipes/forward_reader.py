@@ -11,7 +11,7 @@ from datetime import datetime
 from lrs.pipes import forward_filter
 from lrs.pipes.forward_items import ForwardItem
 from lrs.pipes.forward_sender import Sender, Work
-from lrs.store import pipes as store
+from lrs.store import statement_origins
 from lrs.store.postgres import Database
 from lrs.store.statements.log_page import LoggedStatement, LogPage, read_log
 from lrs.store.statements.sequence import first_after
@@ -104,7 +104,9 @@ class Reader:
         returned: set[str] = set()
         if ids:
             origin = work.endpoint.origin
-            returned = await store.list_ids_of_origin(self._database, partner_id, ids, origin)
+            returned = await statement_origins.list_ids_of_origin(
+                self._database, partner_id, ids, origin
+            )
         items = [
             self._sender.item(work, statement)
             for statement in kept

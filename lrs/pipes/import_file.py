@@ -23,6 +23,7 @@ from lrs.errors import Conflict, InvalidImport
 from lrs.pipes.arrivals import Arrivals, Stored, read
 from lrs.pipes.options import NoCredentials, encode_credentials
 from lrs.store import pipes as store
+from lrs.store import statement_origins
 from lrs.store.pipes import Pipe, Step
 from lrs.store.postgres import Database
 
@@ -110,7 +111,7 @@ async def _claim(
         )
     pipe = await store.get(database, partner_id, file.name)
     if pipe.state == "done":  # again, such as after a change of limits: what is stored is skipped
-        await store.forget_refused(database, partner_id, file.name)
+        await statement_origins.forget_refused(database, partner_id, file.name)
         await store.set_cursor(database, partner_id, file.name, {})
     if pipe.state != "new":
         await store.set_state(database, partner_id, file.name, "new")

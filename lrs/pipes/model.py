@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from lrs.pipes.http import Endpoint
-from lrs.store.pipes import DeadLetter, Pipe
+from lrs.store.dead_letters import DeadLetter
+from lrs.store.pipes import Pipe
 
 Json = dict[str, Any]
 

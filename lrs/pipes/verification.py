@@ -23,7 +23,7 @@ from lrs.pipes import forward_cursor, forward_filter, source
 from lrs.pipes.http import Endpoint
 from lrs.pipes.model import PipeError
 from lrs.pipes.options import ForwardFilter, ForwardOptions, PullFilter, decode
-from lrs.store import pipes as store
+from lrs.store import dead_letters, statement_origins
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
 from lrs.store.statements.log_page import read_log
@@ -156,9 +156,9 @@ class _Comparison:
                 self._database, pipe.partner_id, chosen, page.statements
             )
             ids = [statement.statement_id for statement in matching]
-            excluded = await store.list_ids_of_origin(
+            excluded = await statement_origins.list_ids_of_origin(
                 self._database, pipe.partner_id, ids, self._endpoint.origin
-            ) | await store.list_letter_ids(self._database, pipe, ids)
+            ) | await dead_letters.list_letter_ids(self._database, pipe.partner_id, pipe.name, ids)
             yield await self._stored([item for item in ids if item not in excluded])
 
     async def _stored(self, ids: Sequence[str]) -> list[bytes]:

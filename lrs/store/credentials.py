@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import asyncpg
 
-from lrs import resources
 from lrs.errors import NotFound
-from lrs.store.postgres import Database, translate_errors
+from lrs.store.named_queries import fetch
+from lrs.store.postgres import Database
 from lrs.store.registry import LimitOverrides, decode_limits, encode_limits
 
 
@@ -48,14 +48,16 @@ async def fetch_page(
 ) -> list[CredentialUse]:
     """The next credentials by partner and time of creation, of the partners `within`."""
     ids = None if within is None else sorted(within)
-    rows = await _fetch(database, "list_credential_page", *after, ids, limit)
+    rows = await fetch(database.readers, "list_credential_page", *after, ids, limit)
     return [_credential(row) for row in rows]
 
 
 async def get(database: Database, partner_id: int, key: str) -> CredentialUse:
     """Raises NotFound."""
     rows = (
-        [] if "\0" in key else await _fetch(database, "get_credential_of_partner", partner_id, key)
+        []
+        if "\0" in key
+        else await fetch(database.readers, "get_credential_of_partner", partner_id, key)
     )
     if not rows:
         raise NotFound(f"Credential {key[:128]!r} not found.")
@@ -65,14 +67,14 @@ async def get(database: Database, partner_id: int, key: str) -> CredentialUse:
 async def lock(database: Database, partner_id: int, key: str) -> CredentialUse:
     """The credential, locked until the end of the transaction. Raises NotFound."""
     if "\0" not in key:
-        await _fetch(database, "lock_credential", partner_id, key)
+        await fetch(database.readers, "lock_credential", partner_id, key)
     return await get(database, partner_id, key)
 
 
 async def update(database: Database, partner_id: int, credential: CredentialUse) -> None:
     """Writes label, scopes, end and limits."""
-    await _fetch(
-        database,
+    await fetch(
+        database.readers,
         "set_credential",
         partner_id,
         credential.key,
@@ -81,14 +83,6 @@ async def update(database: Database, partner_id: int, credential: CredentialUse)
         credential.expires_at,
         encode_limits(credential.limits),
     )
-
-
-async def _fetch(database: Database, query: str, *arguments: object) -> list[asyncpg.Record]:
-    with translate_errors():
-        rows: list[asyncpg.Record] = await database.readers.fetch(
-            resources.query(query), *arguments
-        )
-    return rows
 
 
 def _credential(row: asyncpg.Record) -> CredentialUse:

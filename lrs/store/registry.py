@@ -8,11 +8,12 @@ from datetime import datetime
 import asyncpg
 import msgspec
 
-from lrs import resources
-from lrs.errors import Conflict, InvalidParameter, NotFound
+from lrs.errors import Conflict, NotFound
 from lrs.store import partner_settings
+from lrs.store.named_queries import fetch_for_input
 from lrs.store.partner_settings import PartnerSettings
-from lrs.store.postgres import Database, translate_errors
+from lrs.store.postgres import Database
+from lrs.store.storable_text import is_storable
 
 
 class LimitOverrides(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,7 +85,7 @@ class Credential:
 
 async def add_partner(database: Database, name: str, title: str, home_page: str) -> Partner:
     """Raises Conflict if the name is taken."""
-    rows = await _fetch(database.writers, "insert_partner", name, title, home_page)
+    rows = await fetch_for_input(database.writers, "insert_partner", name, title, home_page)
     if not rows:
         raise Conflict(f"Partner {name!r} already exists.")
     return _partner(rows[0])
@@ -92,12 +93,12 @@ async def add_partner(database: Database, name: str, title: str, home_page: str)
 
 async def list_partners(database: Database) -> list[Partner]:
     """Every partner, by name."""
-    return [_partner(row) for row in await _fetch(database.readers, "list_partners")]
+    return [_partner(row) for row in await fetch_for_input(database.readers, "list_partners")]
 
 
 async def get_partner(database: Database, name: str) -> Partner:
     """Raises NotFound."""
-    rows = await _fetch(database.readers, "get_partner", name)
+    rows = await fetch_for_input(database.readers, "get_partner", name)
     if not rows:
         raise NotFound(f"Partner {name!r} not found.")
     return _partner(rows[0])
@@ -105,7 +106,7 @@ async def get_partner(database: Database, name: str) -> Partner:
 
 async def lock_partner(database: Database, name: str) -> Partner:
     """The partner, locked until the end of the transaction. Raises NotFound."""
-    rows = await _fetch(database.writers, "lock_partner", name)
+    rows = await fetch_for_input(database.writers, "lock_partner", name)
     if not rows:
         raise NotFound(f"Partner {name!r} not found.")
     return _partner(rows[0])
@@ -117,13 +118,13 @@ async def fetch_partner_page(
     """The next partners by name, of the ids `within`, whose name or title contains a text."""
     ids = None if within is None else sorted(within)
     pattern = like_pattern(search) if search else None
-    rows = await _fetch(database.readers, "list_partner_page", after, ids, pattern, limit)
+    rows = await fetch_for_input(database.readers, "list_partner_page", after, ids, pattern, limit)
     return [_partner(row) for row in rows]
 
 
 async def set_partner(database: Database, partner: Partner) -> None:
     """Writes title, home page and state."""
-    await _fetch(
+    await fetch_for_input(
         database.writers,
         "set_partner",
         partner.partner_id,
@@ -135,25 +136,29 @@ async def set_partner(database: Database, partner: Partner) -> None:
 
 
 async def has_statements(database: Database, partner_id: int) -> bool:
-    return bool((await _fetch(database.readers, "has_statements", partner_id))[0][0])
+    return bool((await fetch_for_input(database.readers, "has_statements", partner_id))[0][0])
 
 
 async def set_partner_limits(database: Database, name: str, limits: LimitOverrides) -> None:
     """Replaces the limits of a partner. Raises NotFound."""
-    if not await _fetch(database.writers, "set_partner_limits", name, encode_limits(limits)):
+    if not await fetch_for_input(
+        database.writers, "set_partner_limits", name, encode_limits(limits)
+    ):
         raise NotFound(f"Partner {name!r} not found.")
 
 
 async def set_partner_settings(database: Database, name: str, settings: PartnerSettings) -> None:
     """Replaces the settings of a partner. Raises NotFound."""
     text = partner_settings.encode(settings)
-    if not await _fetch(database.writers, "set_partner_settings", name, text):
+    if not await fetch_for_input(database.writers, "set_partner_settings", name, text):
         raise NotFound(f"Partner {name!r} not found.")
 
 
 async def set_credential_limits(database: Database, key: str, limits: LimitOverrides) -> None:
     """Replaces the limits of a credential. Raises NotFound."""
-    if not await _fetch(database.writers, "set_credential_limits", key, encode_limits(limits)):
+    if not await fetch_for_input(
+        database.writers, "set_credential_limits", key, encode_limits(limits)
+    ):
         raise NotFound(f"Credential {key!r} not found.")
 
 
@@ -172,7 +177,7 @@ async def add_credential(
 
     Raises InvalidParameter if the label cannot be stored.
     """
-    rows = await _fetch(
+    rows = await fetch_for_input(
         database.writers,
         "insert_credential",
         key,
@@ -189,13 +194,18 @@ async def add_credential(
 
 async def find_credential(database: Database, key: str) -> Credential | None:
     """The credential, revoked or not, or None."""
-    rows = await _fetch(database.readers, "get_credential", key) if is_storable(key) else []
+    rows = (
+        await fetch_for_input(database.readers, "get_credential", key) if is_storable(key) else []
+    )
     return _credential(rows[0]) if rows else None
 
 
 async def list_credentials(database: Database, partner: str | None) -> list[Credential]:
     """The credentials of the partner with this name, or of every partner."""
-    return [_credential(row) for row in await _fetch(database.readers, "list_credentials", partner)]
+    return [
+        _credential(row)
+        for row in await fetch_for_input(database.readers, "list_credentials", partner)
+    ]
 
 
 async def rotate_credential(
@@ -205,13 +215,15 @@ async def rotate_credential(
 
     Raises NotFound.
     """
-    if not await _fetch(database.writers, "rotate_credential", key, secret_hash, overlap_until):
+    if not await fetch_for_input(
+        database.writers, "rotate_credential", key, secret_hash, overlap_until
+    ):
         raise NotFound(f"Credential {key!r} not found, or revoked.")
 
 
 async def revoke_credential(database: Database, key: str) -> None:
     """Raises NotFound if there is no such credential, or it is revoked already."""
-    if not await _fetch(database.writers, "revoke_credential", key):
+    if not await fetch_for_input(database.writers, "revoke_credential", key):
         raise NotFound(f"Credential {key!r} not found, or revoked.")
 
 
@@ -219,21 +231,6 @@ def like_pattern(text: str) -> str:
     """The pattern of `ilike` for texts that contain the text."""
     escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     return f"%{escaped}%"
-
-
-async def _fetch(pool: asyncpg.Pool, query: str, *arguments: object) -> list[asyncpg.Record]:
-    if not all(is_storable(argument) for argument in arguments):
-        raise InvalidParameter("The value contains a character that cannot be stored.")
-    with translate_errors():
-        rows: list[asyncpg.Record] = await pool.fetch(resources.query(query), *arguments)
-    return rows
-
-
-def is_storable(argument: object) -> bool:
-    """Whether PostgreSQL can store the text: it takes neither NUL nor lone surrogates."""
-    if not isinstance(argument, str):
-        return True
-    return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in argument)
 
 
 def decode_limits(text: str | None) -> LimitOverrides:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import asyncpg
-
 from lrs import resources
+from lrs.store.named_queries import fetch
 from lrs.store.postgres import Database, translate_errors
 
 
@@ -36,7 +35,7 @@ async def list_active_keys(database: Database, activation_seconds: float) -> lis
 
     It is the newest of those that are older than `activation_seconds`, or else the oldest.
     """
-    rows = await _fetch(
+    rows = await fetch(
         database.readers, "list_active_signing_keys", timedelta(seconds=activation_seconds)
     )
     return [SigningKey(*row) for row in rows]
@@ -44,9 +43,7 @@ async def list_active_keys(database: Database, activation_seconds: float) -> lis
 
 async def list_keys(database: Database, activation_seconds: float) -> list[StoredKey]:
     """Every key, also retired ones, newest first."""
-    rows = await _fetch(
-        database.readers, "list_signing_keys", timedelta(seconds=activation_seconds)
-    )
+    rows = await fetch(database.readers, "list_signing_keys", timedelta(seconds=activation_seconds))
     return [StoredKey(*row) for row in rows]
 
 
@@ -62,7 +59,7 @@ async def add_first_key(database: Database, key: SigningKey) -> None:
 
 
 async def add_key(database: Database, key: SigningKey) -> None:
-    await _fetch(database.writers, "insert_signing_key", key.kid, key.private_jwe, key.public_jwk)
+    await fetch(database.writers, "insert_signing_key", key.kid, key.private_jwe, key.public_jwk)
 
 
 async def retire_key(database: Database, kid: str) -> bool:
@@ -78,11 +75,5 @@ async def replace_private_key(
 ) -> bool:
     """Replaces the encrypted key, if it is still `private_jwe`."""
     return bool(
-        await _fetch(database.writers, "replace_private_key", kid, private_jwe, new_private_jwe)
+        await fetch(database.writers, "replace_private_key", kid, private_jwe, new_private_jwe)
     )
-
-
-async def _fetch(pool: asyncpg.Pool, query: str, *arguments: object) -> list[asyncpg.Record]:
-    with translate_errors():
-        rows: list[asyncpg.Record] = await pool.fetch(resources.query(query), *arguments)
-    return rows

@@ -8,11 +8,11 @@ from datetime import datetime
 
 import asyncpg
 
-from lrs import resources
 from lrs.errors import Conflict, NotFound
 from lrs.store import partner_settings
+from lrs.store.named_queries import fetch
 from lrs.store.partner_settings import PartnerSettings
-from lrs.store.postgres import Database, translate_errors
+from lrs.store.postgres import Database
 from lrs.store.registry import LimitOverrides, decode_limits
 
 
@@ -64,22 +64,20 @@ async def add_tool(
     database: Database, partner_id: int, name: str, consumer_key: str, secret_jwe: str
 ) -> None:
     """Raises Conflict if the name or the consumer key is taken within the partner."""
-    if not await _fetch(
-        database.writers, "insert_tool", partner_id, name, consumer_key, secret_jwe
-    ):
+    if not await fetch(database.writers, "insert_tool", partner_id, name, consumer_key, secret_jwe):
         raise Conflict(f"Tool {name!r} or consumer key {consumer_key!r} already exists.")
 
 
 async def list_tools(database: Database, partner: str | None) -> list[Tool]:
     """The tools of the partner with this name, or of every partner."""
-    return [_tool(row) for row in await _fetch(database.readers, "list_tools", partner)]
+    return [_tool(row) for row in await fetch(database.readers, "list_tools", partner)]
 
 
 async def find_tool(database: Database, partner: str, name: str) -> Tool | None:
     """The tool, revoked or not, or None."""
     if "\0" in partner + name:
         return None
-    rows = await _fetch(database.readers, "get_tool", partner, name)
+    rows = await fetch(database.readers, "get_tool", partner, name)
     return _tool(rows[0]) if rows else None
 
 
@@ -90,9 +88,7 @@ async def rotate_tool(
 
     Returns the consumer key. Raises NotFound.
     """
-    rows = await _fetch(
-        database.writers, "rotate_tool", partner_id, name, secret_jwe, overlap_until
-    )
+    rows = await fetch(database.writers, "rotate_tool", partner_id, name, secret_jwe, overlap_until)
     if not rows:
         raise NotFound(f"Tool {name!r} not found, or revoked.")
     return str(rows[0]["consumer_key"])
@@ -100,13 +96,13 @@ async def rotate_tool(
 
 async def revoke_tool(database: Database, partner_id: int, name: str) -> None:
     """Raises NotFound if there is no such tool, or it is revoked already."""
-    if not await _fetch(database.writers, "revoke_tool", partner_id, name):
+    if not await fetch(database.writers, "revoke_tool", partner_id, name):
         raise NotFound(f"Tool {name!r} not found, or revoked.")
 
 
 async def list_secrets(database: Database, after: tuple[int, str], limit: int) -> list[ToolSecrets]:
     """A page of the encrypted secrets of all tools, after a partner's id and a tool's name."""
-    rows = await _fetch(database.readers, "list_tool_secrets", *after, limit)
+    rows = await fetch(database.readers, "list_tool_secrets", *after, limit)
     return [ToolSecrets(*row) for row in rows]
 
 
@@ -119,7 +115,7 @@ async def replace_secrets(
          new.secret_jwe, new.previous_secret_jwe)
         for old, new in replacements
     ]  # fmt: skip
-    return len(await _fetch(database.writers, "replace_tool_secrets", *zip(*columns, strict=True)))
+    return len(await fetch(database.writers, "replace_tool_secrets", *zip(*columns, strict=True)))
 
 
 async def set_page_views(database: Database, partner: str, enabled: bool | None) -> None:
@@ -127,14 +123,8 @@ async def set_page_views(database: Database, partner: str, enabled: bool | None)
 
     Raises NotFound if there is no partner with this name.
     """
-    if not await _fetch(database.writers, "set_partner_page_views", partner, enabled):
+    if not await fetch(database.writers, "set_partner_page_views", partner, enabled):
         raise NotFound(f"Partner {partner!r} not found.")
-
-
-async def _fetch(pool: asyncpg.Pool, query: str, *arguments: object) -> list[asyncpg.Record]:
-    with translate_errors():
-        rows: list[asyncpg.Record] = await pool.fetch(resources.query(query), *arguments)
-    return rows
 
 
 def _tool(row: asyncpg.Record) -> Tool:

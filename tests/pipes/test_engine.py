@@ -12,8 +12,10 @@ from lrs.api.services import Services
 from lrs.pipes.engine import EngineTimes
 from lrs.pipes.http import Endpoint
 from lrs.pipes.model import PipeError, StepResult
+from lrs.store import dead_letters
 from lrs.store import pipes as store
-from lrs.store.pipes import DeadLetter, Pipe
+from lrs.store.dead_letters import DeadLetter
+from lrs.store.pipes import Pipe
 from tests.support.partners import Partner
 from tests.support.pipes import add_pipe, engine, run_until_waiting
 
@@ -169,10 +171,14 @@ async def test_dead_letters_are_committed_with_the_cursor(
     running = engine(services.database, {"pull": Scripted(script)})
     for _ in range(2):
         await run_until_waiting(running, pipe)
-    (letter,) = await store.list_letters(services.database, partner.partner_id, "pipe")
+    (letter,) = await dead_letters.list_letters(services.database, partner.partner_id, "pipe")
     assert (letter.statement_id, letter.attempts, letter.response) == (statement_id, 2, "ü" * 2048)
-    assert await store.retry_letters(services.database, partner.partner_id, "pipe", None) == 1
-    (letter,) = await store.list_letters_to_retry(services.database, pipe, 10)
+    assert (
+        await dead_letters.retry_letters(services.database, partner.partner_id, "pipe", None) == 1
+    )
+    (letter,) = await dead_letters.list_letters_to_retry(
+        services.database, pipe.partner_id, pipe.name, 10
+    )
     assert letter.retry
 
 

@@ -13,6 +13,7 @@ import pytest
 from lrs.api.services import Services
 from lrs.pipes import forward_cursor
 from lrs.pipes.letter_limits import LetterCounts
+from lrs.store import dead_letters, statement_origins
 from lrs.store import pipes as store
 from lrs.xapi.index_keys import VOIDED
 from tests.support.forward_target import Reply, Request, serving
@@ -141,7 +142,10 @@ async def test_retried_dead_letters_are_delivered_or_refused_again(
         pipe = await run_until_settled(engine, pipe)
         assert set(await letters(services, pipe)) == set(ids[:3])
         refused.discard(ids[0])
-        assert await store.retry_letters(services.database, pipe.partner_id, pipe.name, None) == 3
+        assert (
+            await dead_letters.retry_letters(services.database, pipe.partner_id, pipe.name, None)
+            == 3
+        )
         pipe = await run_until_settled(engine, pipe)
         assert ids[0] in target.stored
     dead = await letters(services, pipe)
@@ -208,8 +212,8 @@ async def test_statements_of_the_target_are_not_sent_back(
     async with serving() as target:
         pipe = await add_pipe(services, partner, target.url)
         origin = target.url.removesuffix("/xapi")
-        pulled = [store.StatementOrigin(ids[0], None, None)]
-        await store.add_origins(services.database, pipe, origin, pulled)
+        pulled = [statement_origins.StatementOrigin(ids[0], None, None)]
+        await statement_origins.add_origins(services.database, pipe, origin, pulled)
         pipe = await run_until_settled(forwarding(services), pipe)
         assert list(target.stored) == [ids[1]]
     assert pipe.counts == {"delivered": 1, "skipped": 1}

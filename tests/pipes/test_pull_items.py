@@ -14,8 +14,7 @@ import pytest
 from lrs.api.services import Services
 from lrs.pipes.engine import Engine
 from lrs.pipes.options import Basic, OAuth2
-from lrs.store import intake, refusals
-from lrs.store import pipes as store
+from lrs.store import intake, refusals, statement_origins
 from lrs.store.pipes import Pipe
 from lrs.store.refusals import RefusalFilter
 from lrs.store.statements.partner_keys import key_salt
@@ -76,7 +75,9 @@ async def test_authority_is_that_of_the_pipe_and_the_origin_is_kept(
     account = {"homePage": partner.home_page, "name": "pipe pipe"}
     assert result["authority"] == {"objectType": "Agent", "account": account}
     assert result["source"] == 5
-    (origin,) = await store.list_origins(services.database, partner.partner_id, UUID(item["id"]))
+    (origin,) = await statement_origins.list_origins(
+        services.database, partner.partner_id, UUID(item["id"])
+    )
     assert origin == {
         "pipe": "pipe",
         "origin": source.url.removesuffix("/xapi"),

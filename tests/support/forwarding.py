@@ -10,8 +10,9 @@ from lrs.pipes.delivery import Backoff
 from lrs.pipes.engine import Engine
 from lrs.pipes.forward import Forward
 from lrs.projection.vocabulary import load_vocabulary
-from lrs.store import pipes as store
-from lrs.store.pipes import DeadLetter, Pipe
+from lrs.store import dead_letters
+from lrs.store.dead_letters import DeadLetter
+from lrs.store.pipes import Pipe
 from tests.support import pipes
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
@@ -69,5 +70,7 @@ def has_work(pipe: Pipe) -> bool:
 
 async def letters(services: Services, pipe: Pipe) -> dict[str, DeadLetter]:
     """The dead letters of a pipe by statement id."""
-    rows = await store.list_letters(services.database, pipe.partner_id, pipe.name, limit=2_000)
+    rows = await dead_letters.list_letters(
+        services.database, pipe.partner_id, pipe.name, limit=2_000
+    )
     return {str(letter.statement_id): letter for letter in rows}

@@ -1,0 +1,80 @@
+"""The sources that pulled statements come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from lrs.store.named_queries import fetch
+from lrs.store.pipes import Pipe
+from lrs.store.postgres import Database
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StatementOrigin:
+    """What a source says of a statement; `authority` is JSON text, `origin` its scheme and host."""
+
+    statement_id: str
+    stored: datetime | None
+    authority: str | None
+    refused: bool = False
+
+
+async def add_origins(
+    database: Database, pipe: Pipe, origin: str, items: Sequence[StatementOrigin]
+) -> None:
+    """Records that a source has statements; what is recorded stays. Raises Unavailable."""
+    await fetch(
+        database.readers,
+        "insert_statement_origins",
+        pipe.partner_id,
+        pipe.name,
+        origin,
+        [item.statement_id for item in items],
+        [item.stored for item in items],
+        [item.authority for item in items],
+        [item.refused for item in items],
+    )
+
+
+async def list_origins(database: Database, partner_id: int, statement_id: UUID) -> list[Json]:
+    """The sources that have a statement: pipe, origin, stored, authority."""
+    rows = await fetch(database.readers, "list_statement_origins", partner_id, statement_id)
+    return [
+        {**row, "authority": orjson.loads(row["authority"]) if row["authority"] else None}
+        for row in rows
+    ]
+
+
+async def list_ids_of_origin(
+    database: Database, partner_id: int, ids: Sequence[str], origin: str
+) -> set[str]:
+    """Those of the statements that the source with this scheme, host and port has."""
+    rows = await fetch(database.readers, "list_statements_of_origin", partner_id, list(ids), origin)
+    return {row["statement_id"] for row in rows}
+
+
+async def list_ids_of_pipe(database: Database, pipe: Pipe, ids: Sequence[str]) -> set[str]:
+    """Those of the statements whose origin the pipe has recorded."""
+    rows = await fetch(
+        database.readers, "list_statements_of_pipe", pipe.partner_id, list(ids), pipe.name
+    )
+    return {row["statement_id"] for row in rows}
+
+
+async def forget_refused(database: Database, partner_id: int, name: str) -> None:
+    """Statements that were refused are read again."""
+    await fetch(database.readers, "delete_refused_origins", partner_id, name)
+
+
+async def list_stored_ids(database: Database, partner_id: int, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that are stored."""
+    rows = await fetch(database.readers, "list_stored_ids", partner_id, list(ids))
+    return {row["statement_id"] for row in rows}
