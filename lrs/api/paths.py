@@ -52,7 +52,7 @@ def _candidates(path: str) -> Iterator[str]:
     """The path with other prefixes, the most likely one first."""
     _, marker, resource = path.rpartition(_XAPI)
     if marker:
-        yield _XAPI + (resource or "/about")
+        yield _XAPI + (resource or "/statements")
     yield path
     yield _XAPI + path
     _, marker, resource = path.partition("/partners/")

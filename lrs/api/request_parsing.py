@@ -36,7 +36,7 @@ _NO_ENCODING = frozenset({"identity", "utf-8", "utf8"})
 _MAX_RECORDED_BYTES = 16_384
 """The beginning of a body that the ledger gets if the request as a whole is refused."""
 
-_VERSIONS = re.compile(r"([12])\.0(\.[0-9]+)?")
+_VERSIONS = re.compile(r"1\.0(\.[!-~]*)?|2\.0(\.[0-9]+)?")
 _DIGITS = re.compile("[0-9]{1,18}")
 
 _DRY_RUN_PARSERS: dict[str, query_params.Parser] = {"validate": query_params.boolean}
@@ -125,11 +125,13 @@ def _parse_version(sent: str) -> Version:
 
 
 def supported_version(text: str) -> Version | None:
-    """The latest patch of a version 1.0.x or 2.0.x, `1.0` and `2.0` included; None for others."""
-    match = _VERSIONS.fullmatch(text)
-    if match is None:
+    """The latest patch of a version 1.0.x or 2.0.x, `1.0` and `2.0` included; None for others.
+
+    Any text after `1.0.` counts, as in the version of a statement (xAPI 1.0.3 Data 2.4.10).
+    """
+    if _VERSIONS.fullmatch(text) is None:
         return None
-    return "1.0.3" if match[1] == "1" else "2.0.0"
+    return "1.0.3" if text.startswith("1") else "2.0.0"
 
 
 def media_type(request: Request) -> str:

@@ -134,7 +134,7 @@ def _with_id(text: bytes, statement: dict[str, Any], statement_id: str, version:
         statement["id"] = statement_id
         return b'{"id":"%b",%b' % (statement_id.encode(), text[1:])
     if statement["id"].lower() != statement_id.lower():
-        detail = f"expected the id of the request, {statement_id}"
+        detail = f"expected the id of the request, {statement_id}, found {statement['id']}"
         requirement = requirements.PUT_STATEMENT[version]
         raise invalid_statement([Violation("/id", detail, requirement)])
     return text

@@ -105,9 +105,10 @@ def normal_user(user: str) -> str:
     lower case.
     """
     user = user.strip()
-    address = user[7:] if user[:7].lower() == "mailto:" else user
-    if _EMAIL.fullmatch(address):
-        return normal_mailbox(f"mailto:{address}").removeprefix("mailto:")
+    if user[:7].lower() == "mailto:":
+        user = user[7:].strip()
+    if _EMAIL.fullmatch(user):
+        return normal_mailbox(f"mailto:{user}").removeprefix("mailto:")
     return user.lower() if is_uuid(user) else user
 
 

@@ -135,6 +135,7 @@ def test_other_user_becomes_an_account(user: str) -> None:
         ("john@company.com", "mailto:john@company.com"),
         ("john@company.com", "MAILTO:john@Company.COM"),
         ("emp_001", "\temp_001 "),
+        ("emp_001", "mailto: emp_001"),
         ("6690e6c9-3ef0-4ed3-8b37-7f3964730bee", "6690E6C9-3EF0-4ED3-8B37-7F3964730BEE"),
     ],
 )
@@ -159,6 +160,14 @@ def test_blank_user_or_content_id_is_invalid(field: str, blank: str) -> None:
     (violation,) = validation.track_violations({**SAMPLE, field: blank})
     assert violation.pointer == f"/{field}"
     assert "not blank" in violation.detail
+
+
+@pytest.mark.parametrize("user", ["mailto:", " MailTo: "])
+def test_user_with_nothing_but_the_scheme_of_an_address_is_invalid(user: str) -> None:
+    (violation,) = validation.track_violations({**SAMPLE, "user": user})
+    assert violation.pointer == "/user"
+    assert "not blank" in violation.detail
+    assert user in violation.detail
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ async def test_missing_timestamp_and_version_are_set(partner: Partner) -> None:
 
 @pytest.mark.parametrize(
     ("header", "remaining"),
-    [("1.0.3", "1.0.0"), ("1.0", "1.0.0"), ("2.0.0", "2.0.0"), ("2.0", "2.0.0")],
+    [("1.0.3-beta", "1.0.0"), ("1.0", "1.0.0"), ("2.0.0", "2.0.0"), ("2.0", "2.0.0")],
 )
 @pytest.mark.parametrize("name", ["X-Experience-API-Version", "X-Experience-API"])
 async def test_version_header_is_optional_and_has_two_names(

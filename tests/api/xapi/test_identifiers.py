@@ -17,6 +17,7 @@ SHA1 = sha1(b"mailto:jane@example.com").hexdigest()
 SPELLINGS = [
     ({"mbox": "mailto:Jane@Example.COM"}, {"mbox": "mailto:Jane@example.com"}),
     ({"mbox": "mailto:Jane@example.com"}, {"mbox": "mailto:Jane@EXAMPLE.com"}),
+    ({"mbox": "MAILTO:Jane@example.com"}, {"mbox": "mailto:Jane@Example.com"}),
     ({"mbox_sha1sum": SHA1.upper()}, {"mbox_sha1sum": SHA1}),
 ]
 
