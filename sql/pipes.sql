@@ -83,30 +83,8 @@ set cursor = case when cursor_version = $12 then $4::text::jsonb else cursor end
     state = case when pipe.state = 'paused' then pipe.state else $5 end,
     last_error = $6,
     failures = $7,
-    counts = (
-        select coalesce(jsonb_object_agg(key, total), '{}')
-        from (
-            select key, sum(value::bigint) as total
-            from (
-                select * from jsonb_each_text(pipe.counts)
-                union all
-                select * from jsonb_each_text($8::text::jsonb)
-            ) as item (key, value)
-            group by key
-        ) as merged
-    ),
-    requests = (
-        select coalesce(jsonb_object_agg(key, total), '{}')
-        from (
-            select key, sum(value::bigint) as total
-            from (
-                select * from jsonb_each_text(pipe.requests)
-                union all
-                select * from jsonb_each_text($9::text::jsonb)
-            ) as item (key, value)
-            group by key
-        ) as merged
-    ),
+    counts = add_counts(pipe.counts, $8::text::jsonb),
+    requests = add_counts(pipe.requests, $9::text::jsonb),
     position_at = coalesce($10, position_at),
     next_try_at = now() + make_interval(secs => $11),
     last_success_at = case when $7 = 0 then now() else last_success_at end

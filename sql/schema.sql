@@ -40,6 +40,18 @@ immutable parallel safe
 return case when (type = any (array['assessment', 'certification', 'chapter', 'course',
     'exercise', 'practice', 'project', 'track', 'workspace'])) then type else null::text end;
 
+-- The sums of two objects of numbers, member by member.
+create function add_counts(total jsonb, more jsonb)
+returns jsonb
+language sql
+immutable parallel safe
+return (select coalesce(jsonb_object_agg(added.key, added.value), '{}'::jsonb) as "coalesce"
+    from (select item.key, sum((item.value)::bigint) as value from (select jsonb_each_text.key,
+    jsonb_each_text.value from jsonb_each_text(add_counts.total) jsonb_each_text(key, value)
+    union all select jsonb_each_text.key, jsonb_each_text.value from
+    jsonb_each_text(add_counts.more) jsonb_each_text(key, value)) item(key, value) group by
+    item.key) added);
+
 create table schema_migration (
     version integer not null,
     name text not null,
