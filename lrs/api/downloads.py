@@ -17,7 +17,7 @@ from lrs.reports.encoders import CSVOptions, Format
 from lrs.reports.export_stream import DEFAULT_CSV, ExportStream
 from lrs.reports.exports import RETRY_AFTER_SECONDS, ExportQuery, Exports
 from lrs.reports.record_list_query import ListCursor, RecordListQuery
-from lrs.reports.tables import Table
+from lrs.reports.table_model import Table
 
 
 @dataclass(frozen=True, slots=True)

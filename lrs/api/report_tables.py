@@ -22,7 +22,8 @@ from lrs.reports.compression import Compression
 from lrs.reports.encoders import Format
 from lrs.reports.export_stream import metadata
 from lrs.reports.exports import ExportQuery
-from lrs.reports.tables import LEARNER_RECORD, STATEMENTS, TABLES, Table
+from lrs.reports.table_model import Table
+from lrs.reports.tables import LEARNER_RECORD, STATEMENTS, TABLES
 from lrs.xapi import query_params
 
 _SECTION = "docs/exports.md"

@@ -27,7 +27,8 @@ from lrs.reports.compression import SUFFIXES, Compression
 from lrs.reports.encoders import CSVOptions, Format, csv_options
 from lrs.reports.export_stream import ExportStream
 from lrs.reports.exports import Snapshot, open_exports
-from lrs.reports.tables import TABLES, Table
+from lrs.reports.table_model import Table
+from lrs.reports.tables import TABLES
 from lrs.store import registry
 from lrs.store.statements.watermark import WatermarkReader
 from lrs.xapi.timestamps import parse_timestamp

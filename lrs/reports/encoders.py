@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import orjson
 
 from lrs.errors import InvalidParameter, NotFound
-from lrs.reports.tables import Table
+from lrs.reports.table_model import Table
 
 if TYPE_CHECKING:
     import pyarrow

@@ -15,7 +15,7 @@ from lrs.reports import csv_cells
 from lrs.reports.compression import Compression, compressor
 from lrs.reports.encoders import CopyFormat, CSVOptions, Format, create_encoder
 from lrs.reports.exports import ExportQuery, Snapshot
-from lrs.reports.tables import Column
+from lrs.reports.table_model import Column
 from lrs.store.postgres import translate_errors
 
 _PAYLOADS = resources.query("export_payloads")

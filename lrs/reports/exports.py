@@ -19,7 +19,8 @@ from lrs.errors import Overloaded
 from lrs.projection import lag
 from lrs.projection.lag import ReportWatermark
 from lrs.reports import tables
-from lrs.reports.tables import LEARNER_RECORD, STATEMENTS, Table
+from lrs.reports.table_model import Table
+from lrs.reports.tables import LEARNER_RECORD, STATEMENTS
 from lrs.store.keepalive import KeepaliveConnection, session_settings
 from lrs.store.postgres import READER, Database, close_pools, translate_errors
 from lrs.store.statements import sequence

@@ -14,7 +14,8 @@ from lrs import resources
 from lrs.reports import tables
 from lrs.reports.exports import EPOCH, ExportQuery, Snapshot
 from lrs.reports.record_list_query import ListCursor, RecordListQuery
-from lrs.reports.tables import LEARNER_RECORD, Column
+from lrs.reports.table_model import Column
+from lrs.reports.tables import LEARNER_RECORD
 from lrs.store.postgres import Connection, Database, translate_errors
 
 _LAST_CHANGE = resources.query("get_last_record_change")

@@ -8,7 +8,8 @@ import click
 import pytest
 
 from lrs import resources
-from lrs.reports.tables import REPORTS, STATEMENTS, Table
+from lrs.reports.table_model import Table
+from lrs.reports.tables import REPORTS, STATEMENTS
 from lrs.settings import settings_schema
 from tests.support.commands import option_names, resolve
 from tests.support.files import DOCS

@@ -10,7 +10,8 @@ import pytest
 from click.testing import Result
 
 from lrs.api.services import Services
-from lrs.reports.tables import REPORTS, STATEMENTS, Table
+from lrs.reports.table_model import Table
+from lrs.reports.tables import REPORTS, STATEMENTS
 from tests.support.learning_history import COURSES, LEARNERS, Author, SentStatement, project_all
 from tests.support.partners import Partner
 

@@ -10,7 +10,8 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.reports import tables
-from lrs.reports.tables import REPORTS, TABLES, Table
+from lrs.reports.table_model import Table
+from lrs.reports.tables import REPORTS, TABLES
 from tests.support.files import FIXTURES
 from tests.support.partners import Partner
 from tests.support.reports import DAY, NOON, Row, World
