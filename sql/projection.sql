@@ -2,11 +2,14 @@
 -- lets one transaction at a time write the derived rows of a partner. See docs/reporting.md.
 
 -- name: register_projection
--- A partner without a projection starts at the first statement, with the setting of the partner.
-insert into projection
-    (partner_id, consistent_through, position, folds_mail_case, rules_version)
+-- A partner without a projection starts at the first statement, with its settings. $3 names those
+-- that only a rebuild applies.
+insert into projection (
+    partner_id, consistent_through, position, folds_mail_case, rules_version, applied_settings
+)
 select
-    partner_id, 'epoch', 0, coalesce((settings ->> 'fold_mail_case')::boolean, true), $2
+    partner_id, 'epoch', 0, coalesce((settings ->> 'fold_mail_case')::boolean, true), $2,
+    (select jsonb_object_agg(key, value) from jsonb_each(settings) where key = any($3::text[]))
 from partner
 where partner_id = $1
 on conflict do nothing;
@@ -27,15 +30,16 @@ update projection set position = $2, consistent_through = $3 where partner_id = 
 -- The settings of a partner, by which its statements are projected.
 select settings from partner where partner_id = $1;
 
--- name: set_rules_version
--- After a rebuild all rows follow the rules of version $2.
-update projection set rules_version = $2
-where partner_id = $1 and rules_version is distinct from $2;
+-- name: set_applied_rules
+-- After a rebuild all rows follow the rules of version $2 and the settings $3.
+update projection set rules_version = $2, applied_settings = $3
+where partner_id = $1 and (rules_version, applied_settings) is distinct from ($2, $3::jsonb);
 
 -- name: list_projection_lag
--- Per partner, or for one: when the oldest statement that is not projected was stored, and whether
--- statements were projected by rules of a version before $3. With $2 also the number of statements
--- that are in no table of the vendor's; the table `uncounted` lists them.
+-- Per partner, or for one: when the oldest statement that is not projected was stored, whether
+-- statements were projected by rules of a version before $3, and whether by other values of the
+-- settings $4. With $2 also the number of statements that are in no table of the vendor's; the
+-- table `uncounted` lists them.
 select
     partner.partner_id,
     partner.name,
@@ -50,7 +54,15 @@ select
     projection.consistent_through,
     clock_timestamp() as now,
     coalesce(projection.position, 0) > 0 and coalesce(projection.rules_version, 0) < $3::integer
-        as needs_rebuild,
+        as rules_are_outdated,
+    coalesce(projection.position, 0) > 0
+        and coalesce(projection.applied_settings, '{}') <> coalesce(
+            (
+                select jsonb_object_agg(key, value) from jsonb_each(partner.settings)
+                where key = any($4::text[])
+            ),
+            '{}'
+        ) as settings_differ,
     case when $2 then (
         select coalesce(sum(counted.statements), 0)
         from content_item as item

@@ -634,6 +634,9 @@ create table projection (
     -- RULES_VERSION in partner_lock.py at the last rebuild, or at the start. Null: of an earlier
     -- one.
     rules_version integer,
+    -- The settings at the last rebuild, or at the start, that only a rebuild applies; those that
+    -- differ from the defaults. Null: none.
+    applied_settings jsonb,
     primary key (partner_id)
 );
 

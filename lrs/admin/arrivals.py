@@ -27,11 +27,15 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class PartnerArrivals:
-    """What a partner has sent in each of the last hours; the lag of its reports is in seconds."""
+    """What a partner has sent in each of the last hours; the lag of its reports is in seconds.
+
+    `rebuild_needed`: the reports follow earlier settings, or rules of an earlier version.
+    """
 
     partner: str
     last_accepted_at: datetime | None
     report_lag_seconds: float
+    rebuild_needed: bool
     alarms: list[Alarm]
     hours: list[datetime]
     stored: list[int]
@@ -49,7 +53,7 @@ class RevocationEffect:
 async def overview(database: Database, operator: Operator) -> list[PartnerArrivals]:
     """The partners that the operator sees, by name."""
     partners = await intake.overview(database, operator)
-    lags = {item.partner: item.lag_seconds for item in await lag.read_backlogs(database)}
+    backlogs = {item.partner: item for item in await lag.read_backlogs(database)}
     with translate_errors():
         rows = await database.readers.fetch(_ALARMS)
     alarms: dict[str, list[Alarm]] = {}
@@ -60,7 +64,8 @@ async def overview(database: Database, operator: Operator) -> list[PartnerArriva
         PartnerArrivals(
             item.partner,
             item.last_accepted_at,
-            round(lags.get(item.partner, 0.0), 1),
+            round(backlogs[item.partner].lag_seconds, 1) if item.partner in backlogs else 0.0,
+            item.partner in backlogs and backlogs[item.partner].needs_rebuild,
             alarms.get(item.partner, []),
             item.hours,
             item.stored,

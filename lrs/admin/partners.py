@@ -12,6 +12,7 @@ from lrs.admin.views import Page, decode_cursor, difference, page, require_versi
 from lrs.auth import credentials
 from lrs.auth.operators import Operator, record
 from lrs.errors import Conflict, InvalidParameter, NotFound, Violation
+from lrs.projection import lag
 from lrs.store import limits, partner_settings, registry
 from lrs.store.limits import QuotaUsage
 from lrs.store.postgres import Database, open_transaction
@@ -70,6 +71,12 @@ async def list_partners(
 async def get_partner(database: Database, operator: Operator, name: str) -> PartnerView:
     """Raises NotFound."""
     return _view(await find_partner(database, operator, name))
+
+
+async def needs_rebuild(database: Database, name: str) -> bool:
+    """Whether the reports follow earlier settings, or rules of an earlier version."""
+    partner = await registry.get_partner(database, name)
+    return await lag.needs_rebuild(database, partner.partner_id)
 
 
 async def get_usage(database: Database, operator: Operator, name: str) -> PartnerUsage:

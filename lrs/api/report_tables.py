@@ -43,6 +43,7 @@ async def get_tables(request: Request) -> Response:
     body = {
         "tables": [_serialize(table, rows[table.name]) for table in TABLES.values()],
         **report_members(watermark),
+        "rebuild_needed": watermark.needs_rebuild,
     }
     return json_response(body, headers=report_headers(watermark))
 

@@ -17,6 +17,7 @@ from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.output import echo
 from lrs.cli.tables import json_option, print_table
 from lrs.errors import OperatorError
+from lrs.projection import lag
 from lrs.store import limits, partner_settings, registry
 from lrs.store.limits import QuotaUsage
 from lrs.store.postgres import Database
@@ -112,23 +113,27 @@ def partner_set(
     if not changes:
         raise click.UsageError("Set at least one limit or setting.")
 
-    async def change(database: Database) -> PartnerView:
+    async def change(database: Database) -> tuple[PartnerView, bool]:
         view = await partners.set_partner(database, command_operator(), name, changes)
+        row = await registry.get_partner(database, name)
         if limit_changes.get("max_stored_bytes"):
             echo("counting the stored bytes", err=True)
-            row = await registry.get_partner(database, name)
             await limits.recount_stored_bytes(database, row.partner_id)
-        return view
+        return view, await lag.needs_rebuild(database, row.partner_id)
 
-    changed = run_with_database(load_settings(options), change)
+    changed, rebuilds = run_with_database(load_settings(options), change)
     settings = partner_setting_options.format_differing(changed.settings)
     echo(
         f"partner {name}",
         *limit_options.column(changed.limits),
         *([settings] if settings else []),
     )
-    if partner_settings.APPLIED_BY_REBUILD & setting_changes.keys():
-        echo(f"Run `lrs reports rebuild {name}` for the statements until now.", err=True)
+    if rebuilds and partner_settings.APPLIED_BY_REBUILD & setting_changes.keys():
+        echo(
+            "The projector rebuilds the reports in the background. Until then they follow the "
+            f"earlier settings, and `lrs reports lag {name}` shows that a rebuild is needed.",
+            err=True,
+        )
     if "fold_mail_case" in setting_changes:
         echo("The projector regroups the learners and recomputes their records.", err=True)
 

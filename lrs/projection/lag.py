@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from lrs import resources
 from lrs.projection.partner_lock import RULES_VERSION
+from lrs.store.partner_settings import APPLIED_BY_REBUILD
 from lrs.store.postgres import Connection, Database, translate_errors
 
 _BACKLOGS = resources.query("list_projection_lag")
@@ -19,9 +20,10 @@ class Backlog:
     """The statements of a partner that are not projected yet.
 
     `oldest_pending_at` is the `stored` time of the oldest one, None if there is none. `watermark`
-    is that of the last projected batch, None before the first. `needs_rebuild` if statements were
-    projected by the rules of an earlier version. `uncounted` is the number of
-    statements that are in no table of the vendor's, None if they were not counted.
+    is that of the last projected batch, None before the first. Statements may have been projected
+    by the rules of an earlier version (`rules_are_outdated`), or by other settings of the partner
+    than its present ones (`settings_differ`). `uncounted` is the number of statements that are in
+    no table of the vendor's, None if they were not counted.
     """
 
     partner_id: int
@@ -29,8 +31,14 @@ class Backlog:
     oldest_pending_at: datetime | None
     watermark: datetime | None
     now: datetime
-    needs_rebuild: bool
+    rules_are_outdated: bool
+    settings_differ: bool
     uncounted: int | None = None
+
+    @property
+    def needs_rebuild(self) -> bool:
+        """Whether statements were projected otherwise than a rebuild would."""
+        return self.rules_are_outdated or self.settings_differ
 
     @property
     def lag_seconds(self) -> float:
@@ -45,19 +53,21 @@ class ReportWatermark:
     """Reports contain every statement stored at or before `consistent_through`.
 
     `lag_seconds` is the age of the oldest statement that they do not contain, `uncounted` the
-    number of statements that are in no table of the vendor's.
+    number of statements that are in no table of the vendor's. `needs_rebuild`: see Backlog.
     """
 
     consistent_through: datetime
     lag_seconds: float
     uncounted: int
+    needs_rebuild: bool = False
 
 
 async def backlogs(
     connection: Connection, partner_id: int | None = None, *, counted: bool = False
 ) -> list[Backlog]:
     """The backlog of every partner, or of one, in the order of partner ids."""
-    rows = await connection.fetch(_BACKLOGS, partner_id, counted, RULES_VERSION)
+    settings = sorted(APPLIED_BY_REBUILD)
+    rows = await connection.fetch(_BACKLOGS, partner_id, counted, RULES_VERSION, settings)
     return [Backlog(*row) for row in rows]
 
 
@@ -65,6 +75,13 @@ async def read_backlogs(database: Database, *, counted: bool = False) -> list[Ba
     """The backlog of every partner. Raises Unavailable."""
     with translate_errors():
         return await backlogs(database.readers, counted=counted)
+
+
+async def needs_rebuild(database: Database, partner_id: int) -> bool:
+    """Whether statements of the partner were projected otherwise than a rebuild would."""
+    with translate_errors():
+        (backlog,) = await backlogs(database.readers, partner_id)
+    return backlog.needs_rebuild
 
 
 async def report_watermark(
@@ -78,4 +95,6 @@ async def report_watermark(
         (backlog,) = await backlogs(database.readers, partner_id, counted=True)
     if backlog.oldest_pending_at:
         watermark = min(watermark, backlog.oldest_pending_at - _MICROSECOND)
-    return ReportWatermark(watermark, backlog.lag_seconds, backlog.uncounted or 0)
+    return ReportWatermark(
+        watermark, backlog.lag_seconds, backlog.uncounted or 0, backlog.needs_rebuild
+    )

@@ -15,6 +15,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from lrs import resources
 from lrs.errors import LRSError, Overloaded, Unavailable
+from lrs.store.partner_settings import APPLIED_BY_REBUILD
 from lrs.store.postgres import Connection, Pool, open_change_pool
 from lrs.threads import FairThread
 
@@ -40,7 +41,7 @@ async def register(connection: Connection, partner_id: int) -> None:
     A long transaction calls this before it begins: until the insert is committed, every other
     transaction that needs the row waits.
     """
-    await connection.execute(_REGISTER, partner_id, RULES_VERSION)
+    await connection.execute(_REGISTER, partner_id, RULES_VERSION, sorted(APPLIED_BY_REBUILD))
 
 
 async def acquire(connection: Connection, partner_id: int) -> None:

@@ -11,6 +11,7 @@ from lrs import resources
 from lrs.errors import Unavailable
 from lrs.projection import mail_case, partner_lock
 from lrs.projection.advance import BATCH_SIZE, advance
+from lrs.projection.background_rebuilds import BackgroundRebuilds
 from lrs.projection.lag import Backlog, backlogs
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Database, retry_transaction, translate_errors
@@ -27,16 +28,23 @@ _REGROUP_BACKOFF_SECONDS = 300.0
 class Projector:
     """Projects one batch of each partner in turn.
 
-    A partner whose batch fails is retried after a backoff and does not delay the others.
+    A partner whose batch fails is retried after a backoff and does not delay the others. With
+    `rebuilds`, partners whose settings have changed are rebuilt meanwhile.
     """
 
     def __init__(
-        self, database: Database, vocabulary: Vocabulary, *, batch_size: int = BATCH_SIZE
+        self,
+        database: Database,
+        vocabulary: Vocabulary,
+        *,
+        batch_size: int = BATCH_SIZE,
+        rebuilds: BackgroundRebuilds | None = None,
     ) -> None:
         self._pool = database.readers
         self._watermark_reader = WatermarkReader(database)
         self._vocabulary = vocabulary
         self._batch_size = batch_size
+        self._rebuilds = rebuilds
         self._retry_at: dict[int, float] = {}
         self._regroup_at: dict[int, float] = {}
         self._warned: set[str] = set()
@@ -49,7 +57,9 @@ class Projector:
         with translate_errors():
             await self._regroup()
             partners = await backlogs(self._pool)
-        self._warn_of_rebuilds({item.partner for item in partners if item.needs_rebuild})
+        self._warn_of_rebuilds({item.partner for item in partners if item.rules_are_outdated})
+        if self._rebuilds:
+            self._rebuilds.start(partners)
         pending = [backlog for backlog in partners if self._is_due(backlog)]
         watermarks = await asyncio.gather(
             *(self._watermark_reader.cached_watermark(backlog.partner_id) for backlog in pending)

@@ -20,12 +20,14 @@ from lrs.projection.advance import START_POSITION, ProjectionPage, commit_positi
 from lrs.projection.content_writer import ContentId
 from lrs.projection.event_batch import EventBatch, InferredContent, extract_batch
 from lrs.projection.events import content_key
+from lrs.projection.lag import backlogs
 from lrs.projection.organization_writer import read_memberships
 from lrs.projection.organizations import Memberships
 from lrs.projection.partner_rules import PartnerRules, load_rules
 from lrs.projection.persons import Persons, ensure_persons, set_names, visible_ids, visible_names
 from lrs.projection.recompute import mark_contents_changed, recompute
 from lrs.projection.vocabulary import Vocabulary
+from lrs.store import partner_settings
 from lrs.store.postgres import Connection, Database, translate_errors
 from lrs.store.statements import sequence
 from lrs.store.statements.watermark import WatermarkReader
@@ -33,7 +35,7 @@ from lrs.store.statements.watermark import WatermarkReader
 _RESTORE_TYPES = resources.query("restore_content_types")
 _CLEAR_CONTENTS = resources.query("clear_content_items")
 _CLEAR_WITHOUT_EVENT = resources.query("clear_statements_without_event")
-_SET_RULES_VERSION = resources.query("set_rules_version")
+_SET_APPLIED_RULES = resources.query("set_applied_rules")
 _RECOMPUTE_COUNTS = resources.query("recompute_content_counts")
 _CONTENT_TYPES = resources.query("list_content_item_types")
 _COUNT_STATEMENTS = resources.query("count_statements_before")
@@ -79,13 +81,22 @@ async def rebuild_partner(
     partner_id: int,
     vocabulary: Vocabulary,
     progress: Progress = lambda counted, done, total: None,
+    *,
+    if_settings_differ: bool = False,
 ) -> None:
-    """Rebuild a partner's events, facts and records; wait for the lock. Raises Unavailable."""
+    """Rebuild a partner's events, facts and records; wait for the lock. Raises Unavailable.
+
+    With `if_settings_differ`, does nothing if another rebuild has applied the settings meanwhile.
+    """
     with translate_errors():
         await partner_lock.register(database.readers, partner_id)
         async with database.readers.acquire() as writer, writer.transaction():
             await writer.execute(_ALLOW_IDLE)
             await partner_lock.acquire(writer, partner_id)
+            if if_settings_differ:
+                (backlog,) = await backlogs(writer, partner_id)
+                if not backlog.settings_differ:
+                    return
             await mail_case.apply_setting(writer, partner_id)
             # After the lock, because the projection may have advanced during the wait.
             watermark = await WatermarkReader(database).read_watermark(partner_id)
@@ -112,7 +123,12 @@ async def rebuild_partner(
                 await writer.execute(query)
             await _apply(writer, partner_id, progress)
             await writer.execute(_RECOMPUTE_COUNTS, partner_id)
-            await writer.execute(_SET_RULES_VERSION, partner_id, partner_lock.RULES_VERSION)
+            await writer.execute(
+                _SET_APPLIED_RULES,
+                partner_id,
+                partner_lock.RULES_VERSION,
+                partner_settings.encode_applied_by_rebuild(rules.settings),
+            )
             # Committed with the rows: the first queries afterwards are planned as later ones.
             await writer.execute(_ANALYZE)
 

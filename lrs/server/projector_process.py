@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.environment import from_environment
 from lrs.errors import LRSError, Unavailable
+from lrs.projection.background_rebuilds import BackgroundRebuilds
 from lrs.projection.projector import Projector
 from lrs.server import child_process
 from lrs.server.garbage_collection import tune_gc
@@ -70,7 +71,13 @@ async def project(settings: Settings) -> None:
         settings.database_url, timeout=_STATEMENT_TIMEOUT_SECONDS
     ) as database:
         await migrations.verify(database.readers)
-        projector = Projector(database, vocabulary)
+        rebuilds = BackgroundRebuilds(
+            lambda: open_projector_database(
+                settings.database_url, timeout=_STATEMENT_TIMEOUT_SECONDS
+            ),
+            vocabulary,
+        )
+        projector = Projector(database, vocabulary, rebuilds=rebuilds)
         tune_gc()
         delay = _MIN_RETRY_DELAY_SECONDS
         while True:

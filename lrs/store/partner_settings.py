@@ -124,7 +124,10 @@ APPLIED_BY_REBUILD = frozenset(
         "time_zone",
     }
 )
-"""Settings that apply to statements projected before by a rebuild of the reports only."""
+"""Settings that apply to statements projected before by a rebuild of the reports only.
+
+The projector rebuilds them in the background.
+"""
 
 _FIELDS = {field.encode_name: field for field in msgspec.structs.fields(PartnerSettings)}
 
@@ -149,6 +152,12 @@ def decode(text: str | None) -> PartnerSettings:
 def encode(settings: PartnerSettings) -> str:
     """The text for the column: what differs from the defaults."""
     return msgspec.json.encode(settings).decode()
+
+
+def encode_applied_by_rebuild(settings: PartnerSettings) -> str:
+    """The same text with the settings that a rebuild applies."""
+    values = {name: getattr(settings, name) for name in APPLIED_BY_REBUILD}
+    return encode(PartnerSettings(**values))
 
 
 def change(settings: PartnerSettings, changes: Mapping[str, Any]) -> PartnerSettings:

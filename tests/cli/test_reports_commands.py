@@ -46,6 +46,23 @@ async def test_rebuild_command_brings_the_lag_to_zero(
     assert len(await rows(connection, partner, "learner_record")) == 4
 
 
+async def test_changed_setting_says_that_the_projector_rebuilds(
+    partner: Partner, database_url: str
+) -> None:
+    await partner.send(lesson(1))
+    await command("reports", "rebuild", partner.name, database_url=database_url)
+    change = ("partner", "set", partner.name, "--setting")
+    done = await command(*change, "keep_refused_items=false", database_url=database_url)
+    assert done.stderr == ""
+    done = await command(*change, "time_zone=Europe/Berlin", database_url=database_url)
+    assert "The projector rebuilds the reports in the background." in done.stderr
+    printed = await command("reports", "lag", partner.name, database_url=database_url)
+    assert printed.output.endswith("\tup to date, rebuild needed\t0\n")
+    await command("reports", "rebuild", partner.name, database_url=database_url)
+    printed = await command("reports", "lag", partner.name, database_url=database_url)
+    assert printed.output.endswith("\tup to date\t0\n")
+
+
 @pytest.mark.parametrize("name", ["rebuild", "lag"])
 async def test_unknown_partner_is_reported(database_url: str, name: str) -> None:
     refused = await command("reports", name, "nobody", database_url=database_url)

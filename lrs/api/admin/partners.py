@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.admin import partners
+from lrs.admin.partners import PartnerView
+from lrs.admin.views import version
 from lrs.api import urls
 from lrs.api.admin.access import authenticate_operator
 from lrs.api.admin.bodies import changes, read_body
@@ -20,7 +22,6 @@ from lrs.api.admin.responses import (
     list_query,
     list_response,
     no_query,
-    object_response,
 )
 from lrs.api.request_parsing import services
 from lrs.auth.credentials import default_home_page
@@ -80,9 +81,8 @@ async def get_partner(request: Request) -> Response:
     operator = await authenticate_operator(request)
     no_query(request)
     name = request.path_params["partner"]
-    return object_response(
-        await partners.get_partner(services(request).admin_database, operator, name)
-    )
+    view = await partners.get_partner(services(request).admin_database, operator, name)
+    return await _with_reports(request, view)
 
 
 async def patch_partner(request: Request) -> Response:
@@ -95,7 +95,14 @@ async def patch_partner(request: Request) -> Response:
         changes(body),
         expected_versions(request),
     )
-    return object_response(view)
+    return await _with_reports(request, view)
+
+
+async def _with_reports(request: Request, view: PartnerView) -> Response:
+    """The partner, and whether its reports must be rebuilt, which is no part of its version."""
+    rebuild_needed = await partners.needs_rebuild(services(request).admin_database, view.name)
+    content = {**msgspec.to_builtins(view), "rebuild_needed": rebuild_needed}
+    return json(content, headers={"ETag": version(view)})
 
 
 async def disable_partner(request: Request) -> Response:
