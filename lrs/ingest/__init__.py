@@ -5,6 +5,7 @@ A POST passes through the modules in this order:
     pipeline          submit(): the entry point for every interface
       parse             bytes -> ParsedItem; a parser for statements, one for track events
       prepare           ParsedItem -> PreparedItem: id, authority, version, digest, index keys
+      further_events    several track events of one day
       quota_check       reserves the statements and bytes of quotas
       group_commit      queues; one transaction for several requests
         write             what one transaction writes, and in which order

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
 import orjson
@@ -27,6 +27,7 @@ from lrs.errors import (
     TooLarge,
     Violation,
 )
+from lrs.ingest import further_events
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.model import (
     REFUSED,
@@ -116,27 +117,32 @@ class IngestPipeline:
         rows = [item.row for item in prepared if isinstance(item, PreparedItem)]
         results: Sequence[InsertResult] = []
         if rows and not (atomic and len(rows) < len(prepared)):
-            if dry_run:
-                results = await insert.preview(self._database, context.partner_id, rows)
-            else:
-                try:
-                    results = await insert_within_quota(
-                        self._quotas,
-                        self._database,
-                        context,
+
+            async def store(rows: Sequence[StatementRow]) -> Sequence[InsertResult]:
+                if dry_run:
+                    return await insert.preview(self._database, context.partner_id, rows)
+                return await insert_within_quota(
+                    self._quotas,
+                    self._database,
+                    context,
+                    rows,
+                    lambda: self._group_commit.submit(
+                        context.partner_id,
                         rows,
-                        lambda: self._group_commit.submit(
-                            context.partner_id,
-                            rows,
-                            atomic=atomic,
-                            nonce=nonce,
-                            report_key=report_key,
-                        ),
                         atomic=atomic,
-                    )
-                except (QuotaExceeded, StorageQuotaExceeded) as error:
-                    self._record_limited(context, items, error)
-                    raise
+                        nonce=nonce,
+                        report_key=report_key,
+                    ),
+                    atomic=atomic,
+                )
+
+            try:
+                results = await store(rows)
+                if context.source == further_events.SOURCE and any(results):
+                    prepared, results = await _with_further_events(prepared, results, store)
+            except (QuotaExceeded, StorageQuotaExceeded) as error:
+                self._record_limited(context, items, error)
+                raise
         outcomes = await self._compare(prepared, results, context)
         if atomic and any(outcome.kind in REFUSED for outcome in outcomes):
             outcomes = [_abort(outcome) for outcome in outcomes]
@@ -215,6 +221,21 @@ class IngestPipeline:
             else:
                 prepared.append(_prepare_item(item, context, parser, derived_ids))
         return prepared
+
+
+async def _with_further_events(
+    prepared: list[PreparedItem | Outcome],
+    results: Sequence[InsertResult],
+    store: Callable[[Sequence[StatementRow]], Awaitable[Sequence[InsertResult]]],
+) -> tuple[list[PreparedItem | Outcome], Sequence[InsertResult]]:
+    """Stores conflicting track events without a time as further events of their days."""
+    further = further_events.further_events(prepared, results)
+    if not further:
+        return prepared, results
+    stored = await store([item.row for item in further.values()])
+    by_index = dict(zip(further, stored, strict=True))
+    merged = [by_index.get(index, result) for index, result in enumerate(results)]
+    return further_events.replaced(prepared, further), merged
 
 
 def _is_large(item: bytes) -> bool:

@@ -5,7 +5,6 @@ Facts and records are computed from events alone; see docs/reporting.md.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 from functools import lru_cache
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from lrs.projection.vocabulary import TRACK, WORKED, Vocabulary
-from lrs.xapi import durations, index_keys
+from lrs.xapi import durations, index_keys, track_events
 from lrs.xapi.canvas_callbacks import LAUNCH
 from lrs.xapi.durations import InvalidDuration
 from lrs.xapi.statement import TRACK_EVENT, as_list
@@ -27,7 +26,6 @@ _MAX_NUMBER = 10**12
 # In letters; a longer name is none of a person.
 _MAX_NAME = 255
 _EMPTY: Json = {}
-_MIDNIGHT = re.compile(r"T00:00(:00([.,]0+)?)?(Z|[+-])")
 
 agent_key = lru_cache(100_000)(lambda identity: index_keys.entity_key("agent", identity))
 content_key = lru_cache(100_000)(index_keys.activity_key)
@@ -195,7 +193,7 @@ def _time(timestamp: str, time_zone: tzinfo, *, has_day_precision: bool) -> tupl
     at = parse_timestamp(timestamp)
     if time_zone is UTC:
         return at, at.date()
-    if has_day_precision and _MIDNIGHT.match(timestamp, 10):
+    if has_day_precision and track_events.has_day_precision(timestamp):
         at = datetime.combine(date.fromisoformat(timestamp[:10]), time(), time_zone)
     try:
         return at.astimezone(UTC), at.astimezone(time_zone).date()

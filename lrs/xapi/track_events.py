@@ -25,6 +25,7 @@ VERBS = {
     "completed": ("http://adlnet.gov/expapi/verbs/completed", "completed"),
 }
 
+_MIDNIGHT = re.compile(r"T00:00(:00([.,]0+)?)?(Z|[+-])")
 # A longer time is an error of the sender and is omitted.
 _MAX_SECONDS = 10**15
 # A subset of RFC 5322: no quoting in a mailto IRI, and a host with a dot.
@@ -74,6 +75,11 @@ def event_id(event: Event, organization: str | None) -> str:
         _status(event),
         instant(event["event_date"]),
     )
+
+
+def has_day_precision(timestamp: str) -> bool:
+    """Whether the time is midnight, which is taken for a date without a time."""
+    return _MIDNIGHT.match(timestamp, 10) is not None
 
 
 def organization_of(event: Event, path_organization: str | None) -> str | None:

@@ -76,17 +76,20 @@ class StatementRow(msgspec.Struct, frozen=True, gc=False):
         return self.body.rstrip(",") + "}"
 
     def with_fallback_id(self) -> StatementRow:
-        """The row of a callback under its other id; its body begins with the id."""
+        """The row of a callback under its other id."""
         assert self.fallback_id  # noqa: S101 - the caller has checked it
         assert self.page_view  # noqa: S101 - the row is that of a callback
-        body = f'{{"id":"{self.fallback_id}"{self.body[_ID_MEMBER_LENGTH:]}'
         return msgspec.structs.replace(
-            self,
-            statement_id=self.fallback_id,
-            body=body,
+            with_id(self, self.fallback_id),
             page_view=replace(self.page_view, reuses_id=True),
             fallback_id=None,
         )
+
+
+def with_id(row: StatementRow, statement_id: str) -> StatementRow:
+    """The row under another id; its body begins with the id, which the server has set."""
+    body = f'{{"id":"{statement_id}"{row.body[_ID_MEMBER_LENGTH:]}'
+    return msgspec.structs.replace(row, statement_id=statement_id, body=body)
 
 
 @dataclass(frozen=True, slots=True)
