@@ -13,6 +13,7 @@ from lrs.api import problem_details
 from lrs.api.responses import json_response
 from lrs.errors import InvalidImport, TooLarge, Violation
 from lrs.imports.rows import Row
+from lrs.plurals import quantity
 from lrs.xapi import strict_json
 
 # A row of a few bytes takes a kilobyte or more in the memory of the worker.
@@ -94,6 +95,6 @@ def serialize(outcome: RowOutcome) -> dict[str, Any]:
 def _detail(refused: Sequence[RowOutcome]) -> str:
     """A sentence about the first refused row, and the number of the others."""
     row, violation = refused[0].row, refused[0].violations[0]
-    more = f" (and {len(refused) - 1} more rows)" if len(refused) > 1 else ""
+    more = f" (and {quantity(len(refused) - 1, 'more row')})" if len(refused) > 1 else ""
     field = violation.pointer[1:] or row.kind or "row"
     return f"{row.location}, {field}: {violation.detail}{more}"

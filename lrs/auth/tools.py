@@ -8,6 +8,7 @@ from datetime import datetime
 from lrs.auth import credential_secrets, name_rules
 from lrs.auth.secret_box import SecretBox
 from lrs.errors import InvalidParameter, NotFound, Violation
+from lrs.plurals import quantity
 from lrs.store import tools as store
 from lrs.store.postgres import Database
 
@@ -56,7 +57,8 @@ def _check_length(name: str, label: str, value: str, minimum: int) -> None:
     """Raises InvalidParameter, which does not quote the value."""
     if value.isprintable() and minimum <= len(value) <= _MAX_LENGTH:
         return
-    description = f"{len(value)} characters" if value.isprintable() else "one that is not printable"
+    length = quantity(len(value), "character")
+    description = length if value.isprintable() else "one that is not printable"
     expected = f"must be {minimum} to {_MAX_LENGTH} printable characters"
     raise InvalidParameter(
         f"{label} {expected}, found {description}.",

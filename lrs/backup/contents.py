@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lrs import resources
+from lrs.plurals import quantity
 from lrs.reports.report_schema import quoted
 from lrs.store.postgres import Connection
 
@@ -55,7 +56,7 @@ async def table_bytes(connection: Connection) -> int:
 def differences(expected: Contents, actual: Contents) -> list[str]:
     """What differs, in sentences; empty if both are equal."""
     lines = [
-        f"table {name}: {actual.tables.get(name, 0)} rows instead of {count}"
+        f"table {name}: {quantity(actual.tables.get(name, 0), 'row')} instead of {count}"
         for name, count in expected.tables.items()
         if actual.tables.get(name) != count
     ]
@@ -63,10 +64,12 @@ def differences(expected: Contents, actual: Contents) -> list[str]:
     for day in expected.days:
         restored = days.pop((day.partner, day.day), None)
         if restored is None:
-            lines.append(f"partner {day.partner}, {day.day}: {day.statements} statements missing")
+            lines.append(
+                f"partner {day.partner}, {day.day}: {quantity(day.statements, 'statement')} missing"
+            )
         elif restored.statements != day.statements:
             lines.append(
-                f"partner {day.partner}, {day.day}: {restored.statements} statements "
+                f"partner {day.partner}, {day.day}: {quantity(restored.statements, 'statement')} "
                 f"instead of {day.statements}"
             )
         elif restored.hash != day.hash:

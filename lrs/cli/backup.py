@@ -23,6 +23,7 @@ from lrs.cli.check import check_server
 from lrs.cli.database import run_with_dsn
 from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.output import echo
+from lrs.plurals import quantity
 from lrs.settings import Settings
 
 _STEPS = 1000
@@ -189,10 +190,11 @@ def _describe(directory: Path, written: Manifest) -> None:
     echo(f"backup {directory} of {written.created_at:%Y-%m-%d %H:%M:%S} UTC")
     size = sum(file.bytes for file in written.files)
     echo(
-        f"{size} bytes, lrs {written.lrs}, schema {written.schema}, PostgreSQL {written.postgresql}"
+        f"{quantity(size, 'byte')}, lrs {written.lrs}, schema {written.schema}, "
+        f"PostgreSQL {written.postgresql}"
     )
     for partner, count in written.contents.statements.items():
-        echo(f"partner {partner}", f"{count} statements")
+        echo(f"partner {partner}", quantity(count, "statement"))
 
 
 @contextmanager

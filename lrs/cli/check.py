@@ -17,6 +17,7 @@ from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.output import echo
 from lrs.errors import OperatorError
+from lrs.plurals import quantity
 from lrs.settings import Settings
 from lrs.store import migrations, signing_keys
 from lrs.store.postgres import Database, open_admin_database, server_version, session_names
@@ -45,7 +46,7 @@ async def _check(settings: Settings, dsn: str) -> None:
         await _check_keys(settings, database)
     if settings.oauth_issuer:
         count = await count_external_keys(settings)
-        echo(f"issuer    ok: {count} keys of {settings.oauth_issuer}")
+        echo(f"issuer    ok: {quantity(count, 'key')} of {settings.oauth_issuer}")
 
 
 async def _describe(database: Database, dsn: str) -> str:
@@ -82,4 +83,5 @@ async def _check_keys(settings: Settings, database: Database) -> None:
         echo("keys      ok: none yet, the first start of the server creates them")
         return
     tokens = await load_keys(with_secret_key(settings, create=False), database)
-    echo(f"keys      ok: {len(tokens.signing_keys.key_set.keys)} signing keys")
+    count = len(tokens.signing_keys.key_set.keys)
+    echo(f"keys      ok: {quantity(count, 'signing key')}")

@@ -28,6 +28,7 @@ from lrs.cli.output import echo
 from lrs.cli.table_options import read_file, read_table_options, table_options
 from lrs.cli.tables import json_option, print_table
 from lrs.imports import alias_map
+from lrs.plurals import quantity
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports import content_aliases
 from lrs.reports.content_aliases import AliasChange
@@ -85,7 +86,7 @@ def content_import(partner_name: str, file: Path, preview: bool, **options: Any)
             echo(*_outcome_columns(outcome), err=outcome.kind == "refused")
     counts = Counter(outcome.kind for outcome in plan.outcomes)
     summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    echo(f"{len(plan.outcomes)} rows: {summary}" if counts else "no rows")
+    echo(f"{quantity(len(plan.outcomes), 'row')}: {summary}" if counts else "no rows")
     if plan.refused:
         echo("No row was imported: at least one is invalid.", err=True)
         sys.exit(1)
@@ -228,10 +229,12 @@ def _show_changes(changes: list[AliasChange], *, preview: bool) -> None:
             change.outcome,
             change.content.activity_id,
             change.alias.activity_id,
-            f"{change.events} events of {change.learners} learners",
+            f"{quantity(change.events, 'event')} of {quantity(change.learners, 'learner')}",
         )
     moved = sum(change.events for change in changes)
-    echo(f"{len(changes)} aliases: {moved} events {'would move' if preview else 'moved'}", err=True)
+    aliases = quantity(len(changes), "alias", "aliases")
+    verb = "would move" if preview else "moved"
+    echo(f"{aliases}: {quantity(moved, 'event')} {verb}", err=True)
 
 
 def _set_deleted(

@@ -22,6 +22,7 @@ from lrs.cli.export_files import ExportFiles, export_files
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
 from lrs.cli.output import echo
 from lrs.errors import Conflict, InvalidParameter
+from lrs.plurals import quantity
 from lrs.reports import export_stream
 from lrs.reports.compression import SUFFIXES, Compression
 from lrs.reports.encoders import CSVOptions, Format, csv_options
@@ -105,7 +106,8 @@ def export(
     with export_files(out, MANIFEST) as files:
         manifest = run_with_dsn(load_settings(options), write)
     rows = sum(table["rows"] for table in manifest["tables"].values())
-    echo(f"{len(manifest['tables'])} tables, {rows} rows: {out / MANIFEST}")
+    tables_and_rows = f"{quantity(len(manifest['tables']), 'table')}, {quantity(rows, 'row')}"
+    echo(f"{tables_and_rows}: {out / MANIFEST}")
 
 
 def _read_cursors(path: Path, partner_name: str) -> dict[str, datetime]:

@@ -101,7 +101,7 @@ def keys_rekey(**options: Any) -> None:
         return result
 
     result = run_with_database(settings, run)
-    echo(f"encrypted again {result.replaced} of {result.total} tools and signing keys")
+    echo(f"encrypted again: {result.replaced} of {result.total} (tools, pipes and signing keys)")
     for name in result.unreadable:
         echo(f"encrypted with another key: {name}", err=True)
     if result.unreadable:

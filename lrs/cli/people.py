@@ -27,6 +27,7 @@ from lrs.imports.tables import TableOptions
 from lrs.people import importer, rows
 from lrs.people.checks import NAME_COLUMNS
 from lrs.people.plan import ImportPlan, RowOutcome
+from lrs.plurals import quantity
 from lrs.projection.partner_lock import PartnerLock
 from lrs.store import registry
 from lrs.store.postgres import Database
@@ -86,8 +87,9 @@ def people_import(
     counts = Counter(outcome.kind for outcome in plan.outcomes)
     summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
     moved = sum(outcome.moved_events for outcome in plan.outcomes if outcome.kind != "refused")
-    events = f"; {moved} events move to another learner" if moved else ""
-    echo(f"{len(plan.outcomes)} rows: {summary}{events}" if counts else "no rows")
+    verb = "moves" if moved == 1 else "move"
+    events = f"; {quantity(moved, 'event')} {verb} to another learner" if moved else ""
+    echo(f"{quantity(len(plan.outcomes), 'row')}: {summary}{events}" if counts else "no rows")
     if plan.refused:
         echo("No row was imported: at least one is invalid.", err=True)
         sys.exit(1)
@@ -139,7 +141,7 @@ def _columns(outcome: RowOutcome) -> list[str]:
     row = outcome.row
     name = row.values.get(NAME_COLUMNS.get(row.kind, "user"), "")
     errors = [f"{item.pointer[1:]}: {item.detail}".lstrip(": ") for item in outcome.violations]
-    moves = [f"{outcome.moved_events} events"] if outcome.moved_events else []
+    moves = [quantity(outcome.moved_events, "event")] if outcome.moved_events else []
     details = "; ".join(errors) or ", ".join(outcome.changes)
     columns = [str(row.location), row.kind, name, outcome.kind]
     return [*columns, details, *moves] if details or moves else columns

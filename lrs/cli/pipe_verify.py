@@ -23,6 +23,7 @@ from lrs.pipes.address_rules import AddressRules
 from lrs.pipes.engine import reason_of
 from lrs.pipes.model import PipeError
 from lrs.pipes.verification import ComparedDay
+from lrs.plurals import quantity
 from lrs.settings import Settings
 from lrs.store.postgres import Database
 
@@ -47,7 +48,9 @@ def verify_command(partner_name: str, name: str, as_json: bool, **options: Any) 
     print_table(_COLUMNS, rows, as_json=as_json)
     different = sum(not day.is_equal for day in days)
     if different:
-        raise OperatorError(f"{different} of {len(days)} days differ.")
+        raise OperatorError(
+            f"The statements of {different} of {quantity(len(days), 'day')} differ."
+        )
 
 
 async def _verify(

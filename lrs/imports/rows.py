@@ -15,6 +15,7 @@ from lrs.errors import InvalidImport, Violation
 from lrs.imports import dates, tables
 from lrs.imports.dates import DateFormat
 from lrs.imports.tables import Columns, TableLine, TableOptions
+from lrs.plurals import quantity
 from lrs.resources import schema
 from lrs.xapi import validation
 from lrs.xapi.timestamps import parse_timestamp
@@ -258,7 +259,7 @@ class _Table:
     def _surplus(self, cells: list[str]) -> tuple[Violation, ...]:
         requirement = f"{self.kinds.section}: columns"
         if len(cells) > len(self.header):
-            detail = f"expected at most {len(self.header)} cells, found {len(cells)}"
+            detail = f"expected at most {quantity(len(self.header), 'cell')}, found {len(cells)}"
             return (Violation("", detail, requirement),)
         for name, cell in zip(self.header, cells, strict=False):
             if cell and not name:

@@ -19,6 +19,7 @@ import orjson
 from lrs import __version__
 from lrs.ledger import silence
 from lrs.observability import metrics
+from lrs.plurals import quantity
 from lrs.store import alarms as store
 from lrs.store import intake_lists, maintenance
 from lrs.store.alarms import Notification, RefusalRate
@@ -251,8 +252,8 @@ def judge_refusals(rate: RefusalRate, settings: PartnerSettings) -> Judgement:
     firing = limit > 0 and rate.refused >= _MIN_REFUSED and percent >= limit
     numbers = {"received": rate.received, "refused": rate.refused, "percent": round(percent, 1)}
     text = (
-        f"{rate.refused} of {rate.received} items were refused in this hour and the one before "
-        f"({percent:.1f} %)."
+        f"{rate.refused} of {quantity(rate.received, 'item')} refused in this hour and the one "
+        f"before ({percent:.1f} %)."
     )
     return Judgement(firing, text, numbers)
 
@@ -262,7 +263,7 @@ def judge_pipes(errors: Mapping[str, str]) -> Judgement:
     if not errors:
         return Judgement(False, "No pipe fails.", {"pipes": []})
     name = min(errors)
-    others = f", and {len(errors) - 1} others" if len(errors) > 1 else ""
+    others = f", and {quantity(len(errors) - 1, 'other')}" if len(errors) > 1 else ""
     text = f"The pipe {name} fails{others}: {errors[name]}"
     return Judgement(True, text, {"pipes": sorted(errors)})
 
@@ -272,4 +273,4 @@ def _span(span: timedelta) -> str:
     for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
+    return quantity(round(seconds), "second")

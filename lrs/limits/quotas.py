@@ -19,6 +19,7 @@ from datetime import date
 from lrs.errors import LRSError, QuotaExceeded, StorageQuotaExceeded
 from lrs.limits.model import Subject
 from lrs.observability import metrics
+from lrs.plurals import quantity
 from lrs.store.limits import QuotaGrant, QuotaRequest, Resource
 
 _log = logging.getLogger("lrs.limits")
@@ -103,13 +104,15 @@ class _Lease:
         metrics.LIMITED_REQUESTS.labels(self.resource).inc()
         kind = self.subject.kind
         if self.resource == "bytes":
+            limit = quantity(self.quota, "stored byte")
             return StorageQuotaExceeded(
-                f"The limit of the {kind} is {self.quota} stored bytes; the request would store "
+                f"The limit of the {kind} is {limit}; the request would store "
                 f"{amount}, of {self.left} left. Nothing was stored."
             )
         wait = max(1, math.ceil(self.day_ends_at - now))
+        limit = quantity(self.quota, "statement")
         return QuotaExceeded(
-            f"The limit of the {kind} is {self.quota} statements per UTC day; the request has "
+            f"The limit of the {kind} is {limit} per UTC day; the request has "
             f"{amount}, of {self.left} left. Nothing was stored; retry in {wait} s.",
             headers={"Retry-After": str(wait)},
         )

@@ -20,6 +20,7 @@ from lrs.pipes.engine import reason_of
 from lrs.pipes.http import Endpoint, Response, http_date
 from lrs.pipes.model import PipeError
 from lrs.pipes.source import SourcePage
+from lrs.plurals import quantity
 from lrs.store.pipes import Pipe
 
 _SKEW_SECONDS = 5.0
@@ -106,7 +107,7 @@ def _page_findings(page: SourcePage, endpoint: Endpoint) -> list[Finding]:
     is_descending = any(later < earlier for earlier, later in pairwise(times))
     order = "descending: the pipe copes with it" if is_descending else "ascending"
     findings = [
-        Finding("order", not is_descending, f"{order} ({len(times)} statements)"),
+        Finding("order", not is_descending, f"{order} ({quantity(len(times), 'statement')})"),
         Finding("more", None, _more(page.more, endpoint)),
     ]
     if page.through is None:
@@ -142,6 +143,7 @@ async def _dry_run(pipe: Pipe, page: SourcePage, arrivals: Arrivals) -> Finding:
     outcomes = await arrivals.preview(pipe, [read(item) for item in page.items])
     refused = [outcome for outcome in outcomes if outcome.kind in REFUSED]
     reasons = Counter(outcome.problem.detail for outcome in refused if outcome.problem)
-    text = f"{len(outcomes) - len(refused)} of {len(outcomes)} statements are accepted"
+    accepted = len(outcomes) - len(refused)
+    text = f"{accepted} of {quantity(len(outcomes), 'statement')} accepted"
     lines = [f"{count} refused: {reason}" for reason, count in reasons.most_common(3)]
     return Finding("dry run", not refused, "; ".join([text, *lines]))

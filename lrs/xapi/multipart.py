@@ -16,6 +16,7 @@ from itertools import chain, islice, pairwise
 from typing import Any
 
 from lrs.errors import BadRequest, TooLarge, UnsupportedMediaType, Violation
+from lrs.plurals import quantity
 from lrs.xapi import requirements, signatures
 from lrs.xapi.validation import Version
 from lrs.xapi.validation_messages import excerpt
@@ -123,7 +124,7 @@ def _verified(parts: Iterable[Part], boundary: str) -> Iterator[tuple[str, Part]
         else:
             raise BadRequest(
                 f"Part {number}: X-Experience-API-Hash is not the {algorithm} of its "
-                f"{len(part.content)} bytes, which is {actual}{_cause(part.content)}."
+                f"{quantity(len(part.content), 'byte')}, which is {actual}{_cause(part.content)}."
             )
 
 

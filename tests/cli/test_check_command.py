@@ -38,7 +38,7 @@ def test_check_reads_the_keys_of_an_external_issuer(lrs: Lrs, tmp_path: Path) ->
     keys = tmp_path / "keys.json"
     key = RSAKey.generate_key(2048, auto_kid=True)
     keys.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
-    assert checked(keys).stdout.endswith("issuer    ok: 1 keys of https://login.example.com/\n")
+    assert checked(keys).stdout.endswith("issuer    ok: 1 key of https://login.example.com/\n")
     assert "No such file" in refused(checked(tmp_path / "nothing"))
     assert "connection attempts failed" in refused(checked("http://127.0.0.1:1/keys"))
     for content in ("<html>", "{}", '{"keys": []}'):

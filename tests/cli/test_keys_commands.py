@@ -143,9 +143,12 @@ def test_rekey_encrypts_all_with_the_new_secret_key(lrs: Lrs, url: str, keys: Lr
     both = changed | {"LRS_ACCEPTED_SECRET_KEY": SECRET_KEY}
     assert lrs("check", **both).exit_code == 0
     assert lrs("keys", "rekey", **both).stdout == (
-        "encrypted again 13 of 13 tools and signing keys\n"
+        "encrypted again: 13 of 13 (tools, pipes and signing keys)\n"
     )
-    assert lrs("keys", "rekey", **both).stdout == "encrypted again 0 of 13 tools and signing keys\n"
+    assert (
+        lrs("keys", "rekey", **both).stdout
+        == "encrypted again: 0 of 13 (tools, pipes and signing keys)\n"
+    )
     assert lrs("check", **changed).exit_code == 0
     assert "another secret key" in refused(lrs("check", LRS_DATABASE_URL=url))
     box = SecretBox(NEW_KEY)
@@ -216,7 +219,7 @@ def test_unreadable_secret_is_reported_and_the_rest_encrypted(lrs: Lrs, url: str
         LRS_ACCEPTED_SECRET_KEY=SECRET_KEY,
     )
     assert result.exit_code == 1
-    assert result.stdout == "encrypted again 9 of 10 tools and signing keys\n"
+    assert result.stdout == "encrypted again: 9 of 10 (tools, pipes and signing keys)\n"
     assert result.stderr == "encrypted with another key: tool tool-3 of partner acme\n"
 
 

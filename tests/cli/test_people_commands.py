@@ -75,5 +75,5 @@ async def test_documented_catalog_is_imported(
         assert ("type", *re.findall(r"`(\w+)`", columns)) == ROWS.columns(kind)
     file.write_text('{"type": "chapter", "content": "c", "course": "nothing"}', encoding="utf-8")
     refusal = await output()
-    assert (refusal.exit_code, refusal.stdout) == (1, "1 rows: 1 refused\n")
+    assert (refusal.exit_code, refusal.stdout) == (1, "1 row: 1 refused\n")
     assert "line 1\tchapter\tc\trefused\tcourse: expected a stored course" in refusal.stderr

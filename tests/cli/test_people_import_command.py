@@ -80,7 +80,7 @@ async def test_progress_is_printed_only_when_rows_are_written(import_file: Impor
 async def test_json_array_is_imported(import_file: Import) -> None:
     rows = json.dumps([{"type": "user", "user": "ada"}])
     done = await asyncio.to_thread(import_file, rows, name="people.json")
-    assert done.stdout == "1 rows: 1 added\n"
+    assert done.stdout == "1 row: 1 added\n"
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ async def test_documented_table_of_another_system_is_imported(import_file: Impor
     done = [await asyncio.to_thread(import_file, table, *options) for options in commands]
     assert [item.stdout for item in done] == [
         "2 rows: 2 added\n",
-        "1 rows: 1 added\n",
-        "1 rows: 1 added\n",
+        "1 row: 1 added\n",
+        "1 row: 1 added\n",
     ]
     assert 'Ignored columns: "Department", "Hired".' in done[0].stderr
     assert "are left out: 1." in done[1].stderr
@@ -132,7 +132,7 @@ async def test_identifier_of_another_user_needs_the_option_merge(import_file: Im
     assert refusal.exit_code == 1
     assert "email: expected an identifier of no other learner" in refusal.stderr
     done = await asyncio.to_thread(import_file, other, "--merge")
-    assert done.stdout == "1 rows: 1 added\n"
+    assert done.stdout == "1 row: 1 added\n"
 
 
 @pytest.mark.parametrize("option", [("--map", "email"), ("--set", "=x"), ("--delimiter", ";")])

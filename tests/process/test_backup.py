@@ -70,7 +70,7 @@ def test_backup_under_load_restores_every_statement_acknowledged_before_it(
     restored = data.parent / "restored"
     result = lrs(restored, "restore", directory)
     assert result.returncode == 0, result.stderr
-    assert "keys      ok: 1 signing keys" in result.stdout
+    assert "keys      ok: 1 signing key" in result.stdout
     server = Server(restored, LRS_LOG_LEVEL="warning")
     try:
         kept = stored(server.url, auth)

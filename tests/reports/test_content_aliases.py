@@ -285,7 +285,7 @@ async def test_commands_link_and_unlink(
     named.write_text(f"content,alias\n{COURSE},{TRACKED}\n")
     arguments = ("content", "link", operator.name, "--map", str(named))
     preview = await asyncio.to_thread(run, *arguments, "--preview")
-    assert preview.stderr == "1 aliases: 1 events would move\n"
+    assert preview.stderr == "1 alias: 1 event would move\n"
     linked = await asyncio.to_thread(run, "content", "link", operator.name, COURSE, TRACKED)
     assert linked.stdout.split("\t")[0] == "linked"
     listed = await asyncio.to_thread(run, "content", "list", operator.name)

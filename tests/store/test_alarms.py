@@ -110,7 +110,7 @@ async def test_refusal_rate_fires(services: Services, partner: Partner, webhook:
     (message,) = webhook.of(partner)
     assert (message["alarm"], message["state"]) == ("refusals", "firing")
     assert (message["details"]["received"], message["details"]["refused"]) == (13, 12)
-    assert "12 of 13 items were refused" in message["text"]
+    assert "12 of 13 items refused" in message["text"]
 
 
 async def test_firing_alarm_is_repeated_after_the_interval(

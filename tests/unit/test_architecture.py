@@ -41,7 +41,7 @@ LAYERS = (
     {"xapi"},
     {"environment"},
     {"settings"},
-    {"errors", "observability", "resources", "threads"},
+    {"errors", "observability", "plurals", "resources", "threads"},
 )
 STANDALONE = {"embedded_postgres"}
 """Imported where a server or a command needs them, and importing only the bottom layer."""
