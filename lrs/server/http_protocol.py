@@ -14,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lrs.server.close_delimited import without_chunks
+from lrs.server.coalescing_transport import CoalescingTransport
 from lrs.server.error_responses import (
     EVICTED,
     HEADER_TOO_LARGE,
@@ -82,7 +83,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._rejected_cycle: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_CoalescingTransport(transport))  # type: ignore[arg-type]
+        super().connection_made(CoalescingTransport(transport))  # type: ignore[arg-type]
         self._request_since = self.loop.time()
         self._connection_rejected = not self._shedder.connections.add(self)
         if self._connection_rejected:
@@ -381,42 +382,3 @@ def _percent_encoded(data: bytes) -> bytes:
 
 def _header_size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
     return len(url) + sum([len(name) + len(value) for name, value in headers])
-
-
-class _CoalescingTransport:
-    """A transport that sends the header of a response together with the start of its body.
-
-    uvicorn writes them one after the other, and asyncio sends each write at once: this saves one
-    system call, and one packet, for each response.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._header = b""
-        self.get_extra_info = transport.get_extra_info
-        self.is_closing = transport.is_closing
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-        self.set_protocol = transport.set_protocol
-        self.abort = transport.abort
-
-    def write(self, data: bytes) -> None:
-        if self._header:
-            data = self._header + data
-            self._header = b""
-        elif data.startswith(_STATUS_LINE_START) and not data.startswith(_CONTINUE_LINE_START):
-            self._header = data
-            return
-        self._transport.write(data)
-
-    def flush(self) -> None:
-        if self._header:
-            self.write(b"")
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-
-_STATUS_LINE_START = b"HTTP/1.1 "
-_CONTINUE_LINE_START = b"HTTP/1.1 100"
