@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -68,81 +70,65 @@ async def get_learners(request: Request) -> Response:
 async def get_learner(request: Request) -> Response:
     caller, _ = await _authorize(request, {})
     pool = request_parsing.services(request).database.readers
-    found = await learners.find(
+    learner = await learners.find(
         pool, caller.partner_id, _path_learner(request, caller), include_deleted=True
     )
-    return json_response(_serialize(found))
+    return json_response(_serialize(learner))
 
 
 @audited("learner.merge")
 async def merge_learner(request: Request) -> Response:
     caller, preview = await _authorize(request)
-    body = await _read(request, MergeRequest)
-    change = await changes.merge(
-        request_parsing.services(request).partner_lock,
-        caller.partner_id,
-        _path_learner(request, caller),
-        _learner(caller, body.into),
-        preview=preview,
-    )
-    return _response(change, preview)
+    into = _learner(caller, (await _read(request, MergeRequest)).into)
+    return await _change(request, caller, partial(changes.merge, into=into), preview=preview)
 
 
 @audited("learner.detach")
 async def detach_identifier(request: Request) -> Response:
     caller, preview = await _authorize(request)
     body = await _read(request, DetachRequest)
-    change = await changes.detach(
-        request_parsing.services(request).partner_lock,
-        caller.partner_id,
-        _path_learner(request, caller),
-        identifiers.parse_identifier(body.identifier, body.home_page, caller.home_page),
-        preview=preview,
-    )
-    return _response(change, preview)
+    identifier = identifiers.parse_identifier(body.identifier, body.home_page, caller.home_page)
+    change = partial(changes.detach, identifier=identifier)
+    return await _change(request, caller, change, preview=preview)
 
 
 @audited("learner.rename")
 async def rename_learner(request: Request) -> Response:
     caller, preview = await _authorize(request)
     body = await _read(request, RenameRequest)
-    change = await changes.rename(
-        request_parsing.services(request).partner_lock,
-        caller.partner_id,
-        _path_learner(request, caller),
-        user=body.user,
-        first_name=body.first_name,
-        last_name=body.last_name,
-        preview=preview,
-    )
-    return _response(change, preview)
+    change = partial(changes.rename, **msgspec.structs.asdict(body))
+    return await _change(request, caller, change, preview=preview)
 
 
 @audited("learner.delete")
 async def delete_learner(request: Request) -> Response:
     caller, preview = await _authorize(request)
-    change = await changes.delete(
-        request_parsing.services(request).partner_lock,
-        caller.partner_id,
-        _path_learner(request, caller),
-        preview=preview,
-    )
-    return _response(change, preview)
+    return await _change(request, caller, changes.delete, preview=preview)
 
 
 @audited("learner.restore")
 async def restore_learner(request: Request) -> Response:
     caller, preview = await _authorize(request)
     await request_parsing.read_body(request, 0)
-    services = request_parsing.services(request)
-    change = await changes.restore(
-        services.partner_lock,
+    change = partial(changes.restore, vocabulary=request_parsing.services(request).vocabulary)
+    return await _change(request, caller, change, preview=preview)
+
+
+async def _change(
+    request: Request,
+    caller: Caller,
+    change: Callable[..., Awaitable[LearnerChange]],
+    *,
+    preview: bool,
+) -> Response:
+    """The response to a change of the learner in the path."""
+    done = await change(
+        request_parsing.services(request).partner_lock,
         caller.partner_id,
         _path_learner(request, caller),
-        services.vocabulary,
         preview=preview,
     )
-    return _response(change, preview)
+    return _response(done, preview)
 
 
 async def _authorize(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, batch_results, refusal_filters, request_parsing, urls
+from lrs.api import access, refusal_filters, refusal_views, request_parsing, urls
 from lrs.api.request_record import record_of
-from lrs.api.responses import json_response, timestamp
+from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
 from lrs.auth.ingest_context import ingest_context
@@ -40,13 +38,15 @@ async def get_refusals(request: Request) -> Response:
         services.database, caller.partner_id, selection, before=before, limit=limit + 1
     )
     more = urls.next_page(request, str(page[limit - 1].refusal_id)) if len(page) > limit else ""
-    return json_response({"refusals": [serialize(item) for item in page[:limit]], "more": more})
+    return json_response(
+        {"refusals": [refusal_views.serialize(item) for item in page[:limit]], "more": more}
+    )
 
 
 async def get_refusal(request: Request) -> Response:
     refusal = await _find(request, await access.authenticate_partner(request))
     query_params.reject_all(request_parsing.query_parameters(request), section=_SECTION)
-    return json_response(serialize(refusal) | serialize_item(refusal))
+    return json_response(refusal_views.serialize_with_item(refusal))
 
 
 async def resubmit_refusal(request: Request) -> Response:
@@ -66,30 +66,16 @@ async def resubmit_refusal(request: Request) -> Response:
         source=refusal.source,
         accepts_duplicates=is_accepted and refusal.source == "track",
     )
-    sent = await resubmit.resubmit(
+    resubmission = await resubmit.resubmit(
         services.pipeline, services.database, services.settings, refusal, context, body or None
     )
-    record_of(request.scope).outcomes = sent.outcomes
-    return response(sent)
-
-
-def response(sent: resubmit.Resubmission) -> Response:
-    """Id and outcome of the item, or of each item of a request; or the problem."""
-    stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in sent.outcomes]
-    return batch_results.response(
-        sent.outcomes,
-        is_batch=sent.is_batch,
-        dry_run=False,
-        stored=stored if sent.is_batch else stored[0],
-    )
+    record_of(request.scope).outcomes = resubmission.outcomes
+    return refusal_views.resubmission_response(resubmission)
 
 
 async def _find(request: Request, caller: Caller) -> Refusal:
     """The refusal in the path. Raises NotFound, also for one that the caller may not read."""
-    try:
-        refusal_id = UUID(query_params.uuid(request.path_params["refusal"]))
-    except ValueError:
-        raise NotFound(f"Refusal {request.path_params['refusal'][:80]!r} not found.") from None
+    refusal_id = refusal_views.refusal_id(request)
     services = request_parsing.services(request)
     await services.ledger.write_refusals(caller.partner_id)
     refusal = await resubmit.find(services.database, caller.partner_id, refusal_id)
@@ -102,34 +88,6 @@ async def _find(request: Request, caller: Caller) -> Refusal:
 def _visible(caller: Caller) -> dict[str, str]:
     """The selection of the caller's own refusals, or none if it reads all statements."""
     return {} if scopes.STATEMENTS_READ in caller.scopes else {"credential": caller.key}
-
-
-def serialize(refusal: Refusal) -> dict[str, Any]:
-    """A refusal as a member of a list."""
-    resubmitted_at = refusal.resubmitted_at
-    return {
-        "id": str(refusal.refusal_id),
-        "refused_at": timestamp(refusal.refused_at),
-        "source": refusal.source,
-        "credential": refusal.credential,
-        "organization": refusal.organization or None,
-        "outcome": refusal.outcome,
-        "code": refusal.code,
-        "pointer": refusal.pointer,
-        "index": refusal.item_index,
-        "statement_id": refusal.statement_id,
-        "request_id": refusal.request_id,
-        "bytes": refusal.item_bytes,
-        "has_item": refusal.has_item,
-        "resubmitted_at": timestamp(resubmitted_at) if resubmitted_at else None,
-        "problem": orjson.Fragment(refusal.problem),
-    }
-
-
-def serialize_item(refusal: Refusal) -> dict[str, Any]:
-    """The text of the item as received; null if it is not kept."""
-    text = None if refusal.item is None else refusal.item.decode("utf-8", "replace")
-    return {"item": text, "is_complete": refusal.is_complete}
 
 
 def _cursor(text: str) -> UUID:

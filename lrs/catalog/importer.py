@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import islice
 
 import orjson
 
@@ -18,11 +17,12 @@ from lrs.catalog.plan import (
 )
 from lrs.catalog.rows import PARENT_COLUMNS
 from lrs.imports.rows import Row, Values
+from lrs.imports.writer import execute_rows
 from lrs.projection import content_writer, event_writer
 from lrs.projection.event_batch import InferredContent
 from lrs.projection.partner_lock import PartnerLock
 from lrs.projection.partner_rules import load_rules
-from lrs.projection.recompute import mark_contents_changed, recompute
+from lrs.projection.recompute import mark_contents_changed, recompute_all
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.postgres import Connection, retry_transaction, translate_errors
 from lrs.xapi import index_keys
@@ -38,8 +38,7 @@ _DELETE_VERSION_CONTENTS = resources.query("delete_contents_of_track_versions")
 _UPSERT_TRACK_CONTENTS = resources.query("upsert_catalog_track_contents")
 _DELETE_TRACK_CONTENTS = resources.query("delete_catalog_track_contents")
 
-_ROWS_PER_QUERY = 5_000
-_PAIRS_PER_QUERY = 5_000
+_CONTENTS_PER_QUERY = 5_000
 
 
 async def preview_import(
@@ -141,7 +140,7 @@ async def _write(
             [_keys(*key) | {"position": item} for key, item in plan.track_contents.items()],
         ),
     ):
-        await _execute(connection, sql, partner_id, rows)
+        await execute_rows(connection, sql, partner_id, rows)
     await _update_contents(connection, partner_id, list(plan.contents), vocabulary)
 
 
@@ -158,28 +157,18 @@ def _keys(track: str, number: int, content: str | None = None) -> Values:
     }
 
 
-async def _execute(
-    connection: Connection, sql: str, partner_id: int, rows: Iterable[Values]
-) -> None:
-    """Execute a query with an array of objects as its second parameter."""
-    remaining = iter(rows)
-    while part := list(islice(remaining, _ROWS_PER_QUERY)):
-        await connection.execute(sql, partner_id, orjson.dumps(part).decode())
-
-
 async def _update_contents(
     connection: Connection, partner_id: int, changed: list[str], vocabulary: Vocabulary
 ) -> None:
     """Let content items have what the catalog says, and recompute what depends on it."""
     rules = await load_rules(connection, partner_id, vocabulary)
-    for start in range(0, len(changed), _ROWS_PER_QUERY):
-        part = dict.fromkeys(changed[start : start + _ROWS_PER_QUERY], InferredContent())
+    for start in range(0, len(changed), _CONTENTS_PER_QUERY):
+        part = dict.fromkeys(changed[start : start + _CONTENTS_PER_QUERY], InferredContent())
         changes = await content_writer.upsert_contents(connection, partner_id, part, (), rules)
         await mark_contents_changed(connection, partner_id, changes.retyped_contents)
         await content_writer.update_track_contents(connection, partner_id, (), changes.new_tracks)
     keys = [index_keys.activity_key(activity) for activity in changed]
     moved = await content_writer.update_courses(connection, partner_id, keys, rules.settings)
     await mark_contents_changed(connection, partner_id, [content_id for content_id, _ in moved])
-    pairs = sorted(set(await content_writer.pairs_of_contents(connection, partner_id, moved)))
-    for start in range(0, len(pairs), _PAIRS_PER_QUERY):
-        await recompute(connection, partner_id, pairs[start : start + _PAIRS_PER_QUERY])
+    pairs = await content_writer.pairs_of_contents(connection, partner_id, moved)
+    await recompute_all(connection, partner_id, pairs)

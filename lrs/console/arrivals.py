@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.admin import credentials, refusals
+from lrs.api import refusal_views
 from lrs.api.admin import intake
 from lrs.api.request_parsing import services
 from lrs.auth import scopes
@@ -82,7 +83,7 @@ async def post_resubmit(request: Request) -> Response:
             services(request).pipeline,
             services(request).settings,
             request.path_params["partner"],
-            intake.refusal_id(request),
+            refusal_views.refusal_id(request),
             item.encode() or None,
         )
     except NotFound:
@@ -96,7 +97,7 @@ async def post_resubmit(request: Request) -> Response:
 async def post_drop(request: Request) -> Response:
     await read_form(request)
     name = request.path_params["partner"]
-    operator, refusal_id = request.scope["operator"], intake.refusal_id(request)
+    operator, refusal_id = request.scope["operator"], refusal_views.refusal_id(request)
     await refusals.drop_refusal(_database(request), operator, name, refusal_id)
     return redirect(request, path_of("partners", name, "refusals"))
 

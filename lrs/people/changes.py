@@ -22,8 +22,8 @@ from lrs.projection.event_batch import ProjectedStatement, extract_batch
 from lrs.projection.event_writer import DELETED_LEARNER, write_batch
 from lrs.projection.partner_lock import PartnerLock
 from lrs.projection.partner_rules import load_rules
-from lrs.projection.person_merge import fetch_pairs, merge_persons, recompute_all
-from lrs.projection.recompute import Pair
+from lrs.projection.person_merge import fetch_pairs, merge_persons
+from lrs.projection.recompute import Pair, recompute_all
 from lrs.projection.vocabulary import Vocabulary
 from lrs.reports.identifiers import Identifier
 from lrs.store.postgres import Connection, retry_transaction, translate_errors

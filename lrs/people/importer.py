@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
-from itertools import islice, starmap
-
-import orjson
+from itertools import starmap
 
 from lrs import resources
 from lrs.imports.rows import Row, Values
+from lrs.imports.writer import execute_rows
 from lrs.people.checks import NAME_COLUMNS, MembershipKey, StoredPeople, referenced_names
 from lrs.people.identifier_assignments import IdentifierOwner, assigned_identifiers
 from lrs.people.plan import ImportPlan, make_plan
 from lrs.projection import event_writer, mail_case
 from lrs.projection.partner_lock import PartnerLock
 from lrs.projection.persons import folds_mail_case
-from lrs.projection.recompute import recompute
+from lrs.projection.recompute import Progress, no_progress, recompute_all
 from lrs.store.postgres import Connection, retry_transaction, translate_errors
 from lrs.threads import FairThread
 from lrs.xapi import index_keys
@@ -43,13 +42,6 @@ _AFFECTED_PAIRS = resources.query("list_affected_pairs")
 _COUNT_EVENTS = resources.query("count_events_of_identifiers")
 _DELETE_PERSONS = resources.query("delete_anonymous_persons")
 
-# A JSON parameter of PostgreSQL holds at most a quarter of a GB.
-_ROWS_PER_QUERY = 5_000
-_PAIRS_PER_QUERY = 5_000
-
-Progress = Callable[[int, int], None]
-"""Called with the number of recomputed pairs and their total; the first call is (0, 0)."""
-
 
 async def preview_import(
     partner_lock: PartnerLock,
@@ -75,11 +67,13 @@ async def import_rows(
     partner_id: int,
     home_page: str,
     rows: Sequence[Row],
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
     *,
     merge: bool = False,
 ) -> ImportPlan:
     """Import these rows, or none if one is refused; `merge` is that of `make_plan`.
+
+    The first call of `progress` is (0, 0), when the plan of a changing import is written.
 
     Raises Unavailable if the partner's lock is not free within its timeout, and Overloaded.
     """
@@ -165,19 +159,9 @@ async def _write(
         (_DELETE_MEMBERSHIPS, map(_membership, plan.removed_memberships)),
         (_UPSERT_MEMBERSHIPS, starmap(_membership, plan.memberships.items())),
     ):
-        await _execute(connection, sql, partner_id, rows)
+        await execute_rows(connection, sql, partner_id, rows)
     await _write_assignments(connection, partner_id, plan.entities["assignment"])
     await _recompute(connection, partner_id, plan, progress)
-
-
-async def _execute(
-    connection: Connection, sql: str, partner_id: int, rows: Iterable[Values]
-) -> None:
-    """Execute a query with an array of objects as its second parameter."""
-    remaining = iter(rows)
-    while part := list(islice(remaining, _ROWS_PER_QUERY)):
-        # A Decimal becomes a string, which PostgreSQL parses without loss.
-        await connection.execute(sql, partner_id, orjson.dumps(part, default=str).decode())
 
 
 def _membership(key: MembershipKey, to_day: date | None = None) -> Values:
@@ -200,8 +184,8 @@ async def _write_assignments(
     ]
     if any(row["organization"] is None for row in rows):
         await event_writer.insert_groups(connection, partner_id, [""])
-    await _execute(connection, _INSERT_CONTENTS, partner_id, rows)
-    await _execute(connection, _UPSERT_ASSIGNMENTS, partner_id, rows)
+    await execute_rows(connection, _INSERT_CONTENTS, partner_id, rows)
+    await execute_rows(connection, _UPSERT_ASSIGNMENTS, partner_id, rows)
 
 
 async def _recompute(
@@ -224,8 +208,5 @@ async def _recompute(
         _AFFECTED_PAIRS, partner_id, previous_owners, plan.reassigned_keys, list(members)
     )
     pairs = [(row["person_id"], row["content_id"]) for row in rows]
-    for start in range(0, len(pairs), _PAIRS_PER_QUERY):
-        progress(start, len(pairs))
-        await recompute(connection, partner_id, pairs[start : start + _PAIRS_PER_QUERY])
-    progress(len(pairs), len(pairs))
+    await recompute_all(connection, partner_id, pairs, progress)
     await connection.execute(_DELETE_PERSONS, partner_id, previous_owners)

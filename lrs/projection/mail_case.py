@@ -15,8 +15,9 @@ from asyncpg import Record
 
 from lrs import resources
 from lrs.projection.mail_spellings import MBOX, Spelling, folded, spellings
-from lrs.projection.person_merge import fetch_pairs, merge_persons, recompute_all
+from lrs.projection.person_merge import fetch_pairs, merge_persons
 from lrs.projection.persons import ensure_persons
+from lrs.projection.recompute import recompute_all
 from lrs.store.postgres import Connection
 
 _MODE = resources.query("get_mail_case_mode")

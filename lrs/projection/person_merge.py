@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lrs import resources
-from lrs.projection.recompute import Pair, recompute
+from lrs.projection.recompute import Pair, recompute_all
 from lrs.store.postgres import Connection
 
 _PAIRS = resources.query("list_pairs_of_persons")
@@ -20,9 +20,6 @@ _STEPS = tuple(
         "move_assignments",
     )
 )
-
-# Pairs of one query of `recompute`.
-PAIRS_PER_QUERY = 5_000
 
 
 async def merge_persons(
@@ -48,10 +45,3 @@ async def fetch_pairs(connection: Connection, partner_id: int, person_ids: set[i
     """The pairs of these persons that have events or records."""
     rows = await connection.fetch(_PAIRS, partner_id, sorted(person_ids))
     return [(row["person_id"], row["content_id"]) for row in rows]
-
-
-async def recompute_all(connection: Connection, partner_id: int, pairs: list[Pair]) -> None:
-    """Recompute facts and records of any number of pairs."""
-    distinct = sorted(set(pairs))
-    for start in range(0, len(distinct), PAIRS_PER_QUERY):
-        await recompute(connection, partner_id, distinct[start : start + PAIRS_PER_QUERY])

@@ -6,7 +6,7 @@ changes nothing (idempotent).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 
 from lrs import resources
@@ -22,6 +22,36 @@ _DISABLE_PLAN_CACHE = "set local plan_cache_mode = force_custom_plan"
 
 Pair = tuple[int, int]
 """The person id of a learner and the id of a content item."""
+
+_PAIRS_PER_QUERY = 5_000
+
+Progress = Callable[[int, int], None]
+"""Called with the number of recomputed pairs and their total."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Reports nothing."""
+
+
+async def recompute_all(
+    connection: Connection,
+    partner_id: int,
+    pairs: Iterable[Pair],
+    progress: Progress = no_progress,
+    *,
+    organizations_are_current: bool = False,
+) -> None:
+    """As `recompute`, for any number of pairs, in parts."""
+    distinct = sorted(set(pairs))
+    for start in range(0, len(distinct), _PAIRS_PER_QUERY):
+        progress(start, len(distinct))
+        await recompute(
+            connection,
+            partner_id,
+            distinct[start : start + _PAIRS_PER_QUERY],
+            organizations_are_current=organizations_are_current,
+        )
+    progress(len(distinct), len(distinct))
 
 
 async def recompute(

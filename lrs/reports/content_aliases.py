@@ -19,7 +19,7 @@ from lrs.projection.content_attributes import title_of_iri
 from lrs.projection.events import content_key
 from lrs.projection.partner_lock import PartnerLock
 from lrs.projection.partner_rules import default_type, read_settings
-from lrs.projection.recompute import Pair, mark_contents_changed, recompute
+from lrs.projection.recompute import Pair, mark_contents_changed, recompute_all
 from lrs.reports.identifiers import parse_content
 from lrs.store.postgres import Connection, Pool, retry_transaction, translate_errors
 from lrs.xapi import track_events
@@ -35,7 +35,6 @@ _MOVE_CHILDREN = resources.query("move_children_of_alias")
 _SET = resources.query("set_alias")
 _REMOVE = resources.query("remove_alias")
 
-_PAIRS_PER_QUERY = 5_000
 
 Outcome = Literal["linked", "unlinked", "unchanged"]
 
@@ -257,11 +256,4 @@ async def _recompute(work: _Work) -> None:
     moved = await content_writer.update_courses(connection, partner_id, sorted(work.keys), settings)
     await mark_contents_changed(connection, partner_id, [content_id for content_id, _ in moved])
     work.pairs.update(await content_writer.pairs_of_contents(connection, partner_id, moved))
-    pairs = sorted(work.pairs)
-    for start in range(0, len(pairs), _PAIRS_PER_QUERY):
-        await recompute(
-            connection,
-            partner_id,
-            pairs[start : start + _PAIRS_PER_QUERY],
-            organizations_are_current=True,
-        )
+    await recompute_all(connection, partner_id, work.pairs, organizations_are_current=True)

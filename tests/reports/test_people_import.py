@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lrs.api import import_response
-from lrs.people import importer, rows
+from lrs.imports import writer
+from lrs.people import rows
 from tests.support.partners import Partner
 from tests.support.people_import import (
     ADA,
@@ -45,7 +46,7 @@ async def test_long_table_is_written_in_batches(
     operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL takes no more than a quarter of a GB of JSON at once."""
-    monkeypatch.setattr(importer, "_ROWS_PER_QUERY", 2)
+    monkeypatch.setattr(writer, "_ROWS_PER_QUERY", 2)
     rows_sent = [GROUP, *(user(name, email=f"{name}@example.com") for name in "abcde")]
     rows_sent += [membership(name, "2026-01-01", organization="north") for name in "abcde"]
     assert (await import_rows(operator, *rows_sent))["summary"] == {"received": 11, "added": 11}

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.admin import arrivals, attempt_advice, intake, refusals
 from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
-from lrs.api import batch_results, refusal_filters, request_parsing, urls
+from lrs.api import refusal_filters, refusal_views, request_parsing, urls
 from lrs.api.admin.access import authenticate_operator
 from lrs.api.admin.responses import json, list_query, list_response, no_query
 from lrs.api.request_parsing import services
 from lrs.auth.operators import Operator
-from lrs.errors import NotFound
-from lrs.store.refusals import Refusal, RefusalFilter
+from lrs.store.refusals import RefusalFilter
 from lrs.xapi import query_params
 
 _REASONS_HOURS = 24
@@ -85,7 +83,9 @@ async def get_refusals(request: Request) -> Response:
     )
     refusal_page = page(rows, query.limit, lambda row: (row.refusal_id,))
     return list_response(
-        request, "refusals", Page(list(map(_view, refusal_page.items)), refusal_page.cursor)
+        request,
+        "refusals",
+        Page(list(map(refusal_views.serialize, refusal_page.items)), refusal_page.cursor),
     )
 
 
@@ -94,10 +94,9 @@ async def get_refusal(request: Request) -> Response:
     no_query(request)
     partner = await _flushed_partner(request, operator)
     refusal = await refusals.get_refusal(
-        services(request).admin_database, operator, partner, refusal_id(request)
+        services(request).admin_database, operator, partner, refusal_views.refusal_id(request)
     )
-    item = None if refusal.item is None else refusal.item.decode("utf-8", "replace")
-    return json(_view(refusal) | {"item": item, "is_complete": refusal.is_complete})
+    return json(refusal_views.serialize_with_item(refusal))
 
 
 async def resubmit_refusal(request: Request) -> Response:
@@ -108,24 +107,16 @@ async def resubmit_refusal(request: Request) -> Response:
     body = await request_parsing.read_body(request, used.settings.max_body_bytes)
     if body:
         request_parsing.require_json(request)
-    submission = await refusals.resubmit_refusal(
+    resubmission = await refusals.resubmit_refusal(
         used.database,
         operator,
         used.pipeline,
         used.settings,
         partner,
-        refusal_id(request),
+        refusal_views.refusal_id(request),
         body or None,
     )
-    stored = [
-        {"id": outcome.statement_id, "outcome": outcome.kind} for outcome in submission.outcomes
-    ]
-    return batch_results.response(
-        submission.outcomes,
-        is_batch=submission.is_batch,
-        dry_run=False,
-        stored=stored if submission.is_batch else stored[0],
-    )
+    return refusal_views.resubmission_response(resubmission)
 
 
 async def delete_refusal(request: Request) -> Response:
@@ -133,7 +124,7 @@ async def delete_refusal(request: Request) -> Response:
     no_query(request)
     partner = await _flushed_partner(request, operator)
     await refusals.drop_refusal(
-        services(request).admin_database, operator, partner, refusal_id(request)
+        services(request).admin_database, operator, partner, refusal_views.refusal_id(request)
     )
     return Response(status_code=204)
 
@@ -162,33 +153,3 @@ async def _flushed_partner(request: Request, operator: Operator) -> str:
     partner = await find_partner(services(request).admin_database, operator, name)
     await services(request).ledger.write_refusals(partner.partner_id)
     return name
-
-
-def refusal_id(request: Request) -> UUID:
-    """The id of the refusal in the path. Raises NotFound."""
-    text: str = request.path_params["refusal"]
-    try:
-        return UUID(query_params.uuid(text))
-    except ValueError:
-        raise NotFound(f"Refusal {text[:80]!r} not found.") from None
-
-
-def _view(refusal: Refusal) -> dict[str, Any]:
-    """A refusal as a member of a list."""
-    return {
-        "id": refusal.refusal_id,
-        "refused_at": refusal.refused_at,
-        "source": refusal.source,
-        "credential": refusal.credential,
-        "organization": refusal.organization or None,
-        "outcome": refusal.outcome,
-        "code": refusal.code,
-        "pointer": refusal.pointer,
-        "index": refusal.item_index,
-        "statement_id": refusal.statement_id,
-        "request_id": refusal.request_id,
-        "bytes": refusal.item_bytes,
-        "has_item": refusal.has_item,
-        "resubmitted_at": refusal.resubmitted_at,
-        "problem": msgspec.Raw(refusal.problem.encode()),
-    }
