@@ -14,6 +14,7 @@ from pathlib import Path
 from starlette.middleware import Middleware
 
 from lrs.admin.masking import Masking
+from lrs.admin.pipe_check import PipeChecks
 from lrs.api.application import Application
 from lrs.api.cors import CORS
 from lrs.api.downloads import Downloads
@@ -37,9 +38,11 @@ from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.ledger.alarms import ALARM_SECONDS, Alarms
-from lrs.ledger.worker import open_ledger, repeat
+from lrs.ledger.worker import Ledger, open_ledger, repeat
 from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
+from lrs.pipes.address_rules import AddressRules
+from lrs.pipes.arrivals import Arrivals
 from lrs.projection.partner_lock import open_partner_lock
 from lrs.reports.exports import Exports, open_exports
 from lrs.settings import Settings
@@ -199,6 +202,7 @@ async def open_services(
                 Operators(admin_database, limits.failures),
                 vocabulary,
                 Masking(secret_box.derive_keys("masked identities")[0]),
+                _pipe_checks(settings, database, pipeline, ledger, limits),
                 open_oidc_client(settings),
             )
         finally:
@@ -215,6 +219,20 @@ async def open_services(
 
 def _alarms(settings: Settings, database: Database) -> Alarms:
     return Alarms(database, webhook_url=settings.alarm_webhook_url, server_url=settings.base_url)
+
+
+def _pipe_checks(
+    settings: Settings,
+    database: Database,
+    pipeline: IngestPipeline,
+    ledger: Ledger,
+    limits: LimitServices,
+) -> PipeChecks:
+    max_bytes = settings.max_xapi_statement_bytes
+    return PipeChecks(
+        AddressRules(settings.pipe_networks),
+        Arrivals(database, pipeline, ledger, limits.default, max_bytes),
+    )
 
 
 def _downloads(settings: Settings, exports: Exports) -> Downloads:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 Parameters = ParamSpec("Parameters")
@@ -32,3 +33,26 @@ class FairThread:
         """The result of the function, called in a thread. Raises what it raises."""
         async with self._partners[partner_id], self._turn:
             return await asyncio.to_thread(function, *args, **kwargs)
+
+
+async def run_in_own_loop(function: Callable[[], Awaitable[Result]]) -> Result:
+    """The result of a coroutine function that runs in a thread, with an event loop of its own.
+
+    So it may wait for other servers and read what they send without holding up requests. It is
+    cancelled with the caller. Raises what it raises.
+    """
+    cancel: list[Callable[[], object]] = []
+
+    async def run() -> Result:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs has a task
+        cancel.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        return await function()
+
+    try:
+        return await asyncio.to_thread(lambda: asyncio.run(run()))
+    except asyncio.CancelledError:
+        with suppress(RuntimeError):  # it has ended meanwhile
+            for stop in cancel:
+                stop()
+        raise

@@ -135,21 +135,22 @@ returning name;
 -- name: upsert_pipe_run
 -- The counts of a run so far; nothing if the pipe is removed.
 insert into pipe_run (
-    partner_id, pipe, run_id, started_at, ended_at, server, error, counts, requests
+    partner_id, pipe, run_id, started_at, ended_at, server, error, counts, requests, position_at
 )
-select $1::integer, $2::text, $3, $4, now(), $5, $6, $7::text::jsonb, $8::text::jsonb
+select $1::integer, $2::text, $3, $4, now(), $5, $6, $7::text::jsonb, $8::text::jsonb, $9
 where exists (select from pipe where partner_id = $1 and name = $2)
 on conflict (partner_id, pipe, run_id) do update
 set ended_at = excluded.ended_at, error = excluded.error, counts = excluded.counts,
-    requests = excluded.requests;
+    requests = excluded.requests, position_at = excluded.position_at;
 
 -- name: list_pipe_runs
--- The last $3 runs of a pipe.
-select started_at, ended_at, run_id, server, error, counts, requests
+-- A page of the runs of a pipe, newest first, before the position ($3, $4).
+select started_at, ended_at, run_id, server, error, counts, requests, position_at
 from pipe_run
 where partner_id = $1 and pipe = $2
-order by started_at desc
-limit $3;
+    and ($3::timestamptz is null or (started_at, run_id) < ($3, $4::uuid))
+order by started_at desc, run_id desc
+limit $5;
 
 -- name: delete_old_pipe_runs
 -- Runs of all pipes that started before the time $1.
@@ -173,6 +174,23 @@ select * from dead_letter
 where partner_id = $1 and pipe = $2 and ($3::uuid is null or statement_id > $3)
 order by statement_id
 limit $4;
+
+-- name: get_dead_letter
+-- One dead letter of a pipe.
+select * from dead_letter where partner_id = $1 and pipe = $2 and statement_id = $3;
+
+-- name: correct_dead_letter
+-- Replaces what is sent of a dead letter, and makes the pipe due.
+with letter as (
+    update dead_letter set request = $4, retry = true
+    where partner_id = $1 and pipe = $2 and statement_id = $3
+    returning statement_id
+),
+due as (
+    update pipe set next_try_at = now()
+    where partner_id = $1 and name = $2
+)
+select count(*) from letter;
 
 -- name: list_letters_to_retry
 -- Dead letters that an operator wants to be sent again.
@@ -226,11 +244,15 @@ where partner_id = $1 and statement_id = any($2::uuid[]) and pipe = $3;
 delete from statement_origin where partner_id = $1 and pipe = $2 and refused;
 
 -- name: list_statement_origins
--- The sources that have a statement.
-select pipe, origin, stored, authority
-from statement_origin
-where partner_id = $1 and statement_id = $2
-order by pipe;
+-- The sources that have a statement, at most $3, and whether the pipe still exists.
+select
+    item.pipe, item.origin, item.stored, item.authority, item.refused,
+    pipe.name is not null as pipe_exists
+from statement_origin as item
+left join pipe on pipe.partner_id = item.partner_id and pipe.name = item.pipe
+where item.partner_id = $1 and item.statement_id = $2
+order by item.pipe
+limit $3;
 
 -- name: list_statements_of_origin
 -- Those of the statements that the source with this scheme, host and port has.

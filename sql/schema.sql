@@ -1195,6 +1195,7 @@ create table pipe_run (
     error text,
     counts jsonb not null,
     requests jsonb not null,
+    position_at timestamptz,
     primary key (partner_id, pipe, run_id),
     foreign key (partner_id, pipe) references pipe(partner_id, name) on delete cascade
 );

@@ -10,6 +10,7 @@ from lrs.admin import intake
 from lrs.admin.partners import find_partner
 from lrs.auth.operators import Operator
 from lrs.projection import lag
+from lrs.store import pipe_lists
 from lrs.store.postgres import Database, translate_errors
 
 _ALARMS = resources.query("list_firing_alarms")
@@ -30,6 +31,7 @@ class PartnerArrivals:
     """What a partner has sent in each of the last hours; the lag of its reports is in seconds.
 
     `rebuild_needed`: the reports follow earlier settings, or rules of an earlier version.
+    `failing_pipes` are those that need an operator.
     """
 
     partner: str
@@ -40,6 +42,7 @@ class PartnerArrivals:
     hours: list[datetime]
     stored: list[int]
     refused: list[int]
+    failing_pipes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ async def overview(database: Database, operator: Operator) -> list[PartnerArriva
     backlogs = {item.partner: item for item in await lag.read_backlogs(database)}
     with translate_errors():
         rows = await database.readers.fetch(_ALARMS)
+    failing = await pipe_lists.list_failing(database)
     alarms: dict[str, list[Alarm]] = {}
     for row in rows:
         alarm = Alarm(row["kind"], row["since"], row["details"])
@@ -70,6 +74,7 @@ async def overview(database: Database, operator: Operator) -> list[PartnerArriva
             item.hours,
             item.stored,
             item.refused,
+            failing.get(item.partner, []),
         )
         for item in partners
     ]

@@ -15,6 +15,7 @@ from lrs.admin.masking import Masking
 from lrs.admin.partners import find_partner
 from lrs.auth.operators import Operator, record
 from lrs.errors import NotFound
+from lrs.store import statement_origins
 from lrs.store.postgres import Database, translate_errors
 from lrs.store.statements.lookup import StatementLoader
 from lrs.xapi import index_keys
@@ -51,8 +52,23 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What the source of a pipe says of a statement; `origin` is its scheme, host and port.
+
+    `refused`: the source has another statement with the id of this one.
+    """
+
+    pipe: str
+    pipe_exists: bool
+    origin: str
+    stored: datetime | None
+    authority: dict[str, Any] | None
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StatementDetail:
-    """A statement, what it refers to, and the first statements that refer to it."""
+    """A statement, what it refers to, the first statements that refer to it, and its sources."""
 
     statement: dict[str, Any]
     stored: datetime
@@ -60,6 +76,7 @@ class StatementDetail:
     voided: bool
     refers_to: str | None
     referred_by: list[Reference]
+    origins: list[Origin]
 
 
 async def summarize(
@@ -101,6 +118,7 @@ async def get_statement(
     )
     statement = orjson.loads(stored.payload)
     target = index_keys.statement_ref(statement)
+    origins = await statement_origins.list_origins(database, partner_row.partner_id, statement_id)
     return StatementDetail(
         visible_statement(operator, masking, partner_row.partner_id, statement),
         stored.stored,
@@ -108,4 +126,12 @@ async def get_statement(
         stored.voided,
         None if target is None else str(target),
         [Reference(*row) for row in rows],
+        [_origin(operator, masking, partner_row.partner_id, item) for item in origins],
     )
+
+
+def _origin(operator: Operator, masking: Masking, partner_id: int, row: dict[str, Any]) -> Origin:
+    authority = row["authority"]
+    if isinstance(authority, dict) and not operator.may("operator"):
+        authority = masking.agent(partner_id, authority)
+    return Origin(**{**row, "authority": authority if isinstance(authority, dict) else None})

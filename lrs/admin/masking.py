@@ -26,9 +26,9 @@ class Masking:
         """The statement with masked agents, also those of a SubStatement."""
         masked = {name: value for name, value in statement.items() if name not in _UNSAFE}
         if isinstance(statement.get("actor"), dict):
-            masked["actor"] = self._agent(partner_id, statement["actor"])
+            masked["actor"] = self.agent(partner_id, statement["actor"])
         if isinstance(statement.get("authority"), dict):
-            masked["authority"] = self._agent(partner_id, statement["authority"])
+            masked["authority"] = self.agent(partner_id, statement["authority"])
         masked["object"] = self._object(partner_id, statement.get("object", {}))
         if isinstance(context := statement.get("context"), dict):
             masked["context"] = self._context(partner_id, context)
@@ -40,7 +40,7 @@ class Masking:
     def _object(self, partner_id: int, value: dict[str, Any]) -> dict[str, Any]:
         kind = value.get("objectType")
         if kind in ("Agent", "Group"):
-            return self._agent(partner_id, value)
+            return self.agent(partner_id, value)
         if kind == "SubStatement":
             return self.statement(partner_id, value)
         return value
@@ -49,17 +49,17 @@ class Masking:
         masked = {name: value for name, value in context.items() if name not in _UNSAFE}
         for name in ("instructor", "team"):
             if isinstance(context.get(name), dict):
-                masked[name] = self._agent(partner_id, context[name])
+                masked[name] = self.agent(partner_id, context[name])
         for name, key in (("contextAgents", "agent"), ("contextGroups", "group")):
             if isinstance(context.get(name), list):
                 masked[name] = [
-                    {**item, key: self._agent(partner_id, item[key])}
+                    {**item, key: self.agent(partner_id, item[key])}
                     for item in context[name]
                     if isinstance(item, dict) and isinstance(item.get(key), dict)
                 ]
         return masked
 
-    def _agent(self, partner_id: int, agent: dict[str, Any]) -> dict[str, Any]:
+    def agent(self, partner_id: int, agent: dict[str, Any]) -> dict[str, Any]:
         """An agent or group with an account named by the pseudonym instead of its identifier."""
         masked: dict[str, Any] = {}
         if "objectType" in agent:
@@ -69,7 +69,7 @@ class Masking:
             masked["account"] = {"homePage": "urn:lrs:masked", "name": name}
         if isinstance(agent.get("member"), list):
             masked["member"] = [
-                self._agent(partner_id, member)
+                self.agent(partner_id, member)
                 for member in agent["member"]
                 if isinstance(member, dict)
             ]

@@ -1,23 +1,24 @@
-"""Use cases for pipes: add, list, change, start, pause, remove; their runs and dead letters."""
+"""Use cases for pipes: add, list, change, start, pause, run now, remove; their runs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from lrs.admin.partners import find_partner
+from lrs.admin.views import Page, decode_cursor, page, require_version, version
 from lrs.auth.operators import Operator, record
 from lrs.auth.secret_box import SecretBox
-from lrs.errors import InvalidParameter
+from lrs.errors import Conflict, InvalidParameter, Violation
+from lrs.pipes import credential_rules
 from lrs.pipes import options as rules
-from lrs.pipes import webhook
-from lrs.pipes.options import Credentials, OAuth2, Signed
-from lrs.store import dead_letters, statement_origins
+from lrs.pipes.options import Credentials
+from lrs.store import pipe_lists, statement_origins
 from lrs.store import pipes as store
-from lrs.store.dead_letters import DeadLetter
 from lrs.store.pipes import Pipe, PipeRun
 from lrs.store.postgres import Database, open_transaction
 
@@ -49,12 +50,15 @@ async def add_pipe(
     """
     operator.require("operator")
     owner = await find_partner(database, operator, partner)
+    if new.direction not in rules.OPTIONS:
+        raise _invalid("direction", f"expected pull or forward, found {new.direction[:80]!r}")
     if not _NAME.fullmatch(new.name):
-        raise InvalidParameter(
-            "name: expected 1 to 64 letters, digits, dots, hyphens and underscores."
+        expected = (
+            "1 to 64 letters, digits, dots, hyphens and underscores, the first no punctuation"
         )
+        raise _invalid("name", f"expected {expected}, found {new.name[:80]!r}")
     _check_version(new.version)
-    _check_credentials(new.credentials, new.direction)
+    credential_rules.check(new.credentials, new.direction, new.options)
     chosen = rules.decode(rules.FILTERS[new.direction], new.filter, "filter")
     selected = rules.decode(rules.OPTIONS[new.direction], new.options)
     rules.check_times(selected)
@@ -82,6 +86,35 @@ async def list_pipes(database: Database, operator: Operator, partner: str | None
     return [row for row in rows if operator.sees(row.partner_id)]
 
 
+async def list_page(
+    database: Database,
+    operator: Operator,
+    partner: str | None,
+    *,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> Page[Pipe]:
+    """The next pipes of a partner, or of all that the operator sees: failing ones, then by name.
+
+    Raises NotFound, InvalidParameter (cursor).
+    """
+    partner_id = (await find_partner(database, operator, partner)).partner_id if partner else None
+    after = decode_cursor(cursor, tuple[int, str, str]) if cursor else pipe_lists.FIRST
+    rows = await pipe_lists.fetch_page(
+        database, partner_id, within=operator.partner_ids, after=after, limit=limit + 1
+    )
+    return page(rows, limit, pipe_lists.position)
+
+
+def pipe_version(pipe: Pipe) -> str:
+    """The entity tag of what operators configure: it stays the same while the pipe runs."""
+    return version(_configuration(pipe))
+
+
+def _configuration(pipe: Pipe) -> tuple[str, datetime, int]:
+    return pipe.name, pipe.created_at, pipe.config_version
+
+
 async def get_pipe(database: Database, operator: Operator, partner: str, name: str) -> Pipe:
     """Raises NotFound."""
     owner = await find_partner(database, operator, partner)
@@ -100,38 +133,61 @@ async def set_pipe(
     version: str | None = None,
     filter: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the column
     options: Mapping[str, Any] | None = None,
+    expected: Collection[str] | None = None,
 ) -> Pipe:
     """Changes a pipe; `filter` and `options` name what changes, None removes a member.
 
     With `since` or `start`, it begins there again, also with statements that were refused.
+    `expected` are the entity tags of which the pipe must have one.
 
-    Raises NotFound, InvalidParameter, Forbidden.
+    Raises NotFound, InvalidParameter, PreconditionFailed, Forbidden.
     """
     operator.require("operator")
-    before = await get_pipe(database, operator, partner, name)
+    async with open_transaction(database) as transaction:
+        before = await _lock(transaction, operator, partner, name)
+        require_version(_configuration(before), expected)
+        after = _configured(
+            before, secret_box, url=url, credentials=credentials, version=version,
+            filter=filter, options=options,
+        )  # fmt: skip
+        is_reset = not _RESTARTS.isdisjoint(options or {})
+        await store.set_config(transaction, after, {} if is_reset else None)
+        if is_reset:
+            await statement_origins.forget_refused(transaction, after.partner_id, name)
+        replaced = {} if credentials is None else {"credentials": "replaced"}
+        await _record(
+            transaction, operator, "pipe.set", after, described(before), described(after) | replaced
+        )
+        return await store.get(transaction, before.partner_id, name)
+
+
+def _configured(
+    before: Pipe,
+    secret_box: SecretBox,
+    *,
+    url: str | None,
+    credentials: Credentials | None,
+    version: str | None,
+    filter: Mapping[str, Any] | None,  # noqa: A002 - the name of the column
+    options: Mapping[str, Any] | None,
+) -> Pipe:
+    """The pipe with what changes. Raises InvalidParameter."""
     chosen = rules.decode(rules.FILTERS[before.direction], _merged(before.filter, filter), "filter")
     selected = rules.decode(rules.OPTIONS[before.direction], _merged(before.options, options))
     rules.check_times(selected)
     encrypted = before.credentials_jwe
     if credentials is not None:
-        _check_credentials(credentials, before.direction)
+        credential_rules.check(credentials, before.direction, rules.encode(selected))
         encrypted = secret_box.encrypt(rules.encode_credentials(credentials))
     _check_version(version or before.version)
-    after = replace(
+    return replace(
         before,
-        url=rules.valid_url(url) if url else before.url,
+        url=rules.valid_url(url) if url is not None else before.url,
         credentials_jwe=encrypted,
         version=version or before.version,
         filter=rules.encode(chosen),
         options=rules.encode(selected),
     )
-    async with open_transaction(database) as transaction:
-        is_reset = not _RESTARTS.isdisjoint(options or {})
-        await store.set_config(transaction, after, {} if is_reset else None)
-        if is_reset:
-            await statement_origins.forget_refused(transaction, after.partner_id, name)
-        await _record(transaction, operator, "pipe.set", after, described(before), described(after))
-    return await store.get(database, before.partner_id, name)
 
 
 async def start_pipe(database: Database, operator: Operator, partner: str, name: str) -> Pipe:
@@ -144,70 +200,45 @@ async def pause_pipe(database: Database, operator: Operator, partner: str, name:
     return await _set_state(database, operator, partner, name, "paused")
 
 
+async def run_now(database: Database, operator: Operator, partner: str, name: str) -> Pipe:
+    """Makes a started pipe due at once, whatever it waits for.
+
+    Raises NotFound, Forbidden, and Conflict for a pipe that is not started.
+    """
+    operator.require("operator")
+    async with open_transaction(database) as transaction:
+        pipe = await _lock(transaction, operator, partner, name)
+        if not await pipe_lists.set_due(transaction, pipe.partner_id, name):
+            raise Conflict(f"Pipe {name!r} is {pipe.state}: start it first.")
+        await _record(transaction, operator, "pipe.run", pipe)
+        return await store.get(transaction, pipe.partner_id, name)
+
+
 async def remove_pipe(database: Database, operator: Operator, partner: str, name: str) -> None:
     """With its runs and dead letters; statements stay. Raises NotFound, Forbidden."""
     operator.require("operator")
-    pipe = await get_pipe(database, operator, partner, name)
     async with open_transaction(database) as transaction:
+        pipe = await _lock(transaction, operator, partner, name)
         await store.remove(transaction, pipe.partner_id, name)
         await statement_origins.forget_refused(transaction, pipe.partner_id, name)
         await _record(transaction, operator, "pipe.remove", pipe, before=described(pipe))
 
 
 async def list_runs(
-    database: Database, operator: Operator, partner: str, name: str, limit: int = 100
-) -> list[PipeRun]:
-    """The last runs, newest first. Raises NotFound."""
-    pipe = await get_pipe(database, operator, partner, name)
-    return await store.list_runs(database, pipe.partner_id, name, limit)
-
-
-async def list_letters(
     database: Database,
     operator: Operator,
     partner: str,
     name: str,
-    *,
-    after: UUID | None = None,
     limit: int = 100,
-) -> list[DeadLetter]:
-    """A page of dead letters in the order of their ids. Raises NotFound."""
+    *,
+    before: tuple[datetime, UUID] | None = None,
+) -> list[PipeRun]:
+    """Newest first; `before` are start and id of the last run of the page before.
+
+    Raises NotFound.
+    """
     pipe = await get_pipe(database, operator, partner, name)
-    return await dead_letters.list_letters(
-        database, pipe.partner_id, name, after=after, limit=limit
-    )
-
-
-async def retry_letters(
-    database: Database,
-    operator: Operator,
-    partner: str,
-    name: str,
-    ids: Sequence[UUID] | None,
-) -> int:
-    """Sends dead letters again, or all with None. Raises NotFound, Forbidden."""
-    operator.require("operator")
-    pipe = await get_pipe(database, operator, partner, name)
-    async with open_transaction(database) as transaction:
-        count = await dead_letters.retry_letters(transaction, pipe.partner_id, name, ids)
-        await _record(transaction, operator, "pipe.retry", pipe, after={"letters": count})
-    return count
-
-
-async def drop_letters(
-    database: Database,
-    operator: Operator,
-    partner: str,
-    name: str,
-    ids: Sequence[UUID] | None,
-) -> int:
-    """Deletes dead letters, or all with None. Raises NotFound, Forbidden."""
-    operator.require("operator")
-    pipe = await get_pipe(database, operator, partner, name)
-    async with open_transaction(database) as transaction:
-        count = await dead_letters.drop_letters(transaction, pipe.partner_id, name, ids)
-        await _record(transaction, operator, "pipe.drop", pipe, after={"letters": count})
-    return count
+    return await store.list_runs(database, pipe.partner_id, name, limit, before=before)
 
 
 def described(pipe: Pipe) -> dict[str, Any]:
@@ -225,12 +256,19 @@ async def _set_state(
     database: Database, operator: Operator, partner: str, name: str, state: str
 ) -> Pipe:
     operator.require("operator")
-    pipe = await get_pipe(database, operator, partner, name)
     async with open_transaction(database) as transaction:
+        pipe = await _lock(transaction, operator, partner, name)
         await store.set_state(transaction, pipe.partner_id, name, state)
         action = "pipe.pause" if state == "paused" else "pipe.start"
         await _record(transaction, operator, action, pipe, {"state": pipe.state}, {"state": state})
-    return await store.get(database, pipe.partner_id, name)
+        return await store.get(transaction, pipe.partner_id, name)
+
+
+async def _lock(database: Database, operator: Operator, partner: str, name: str) -> Pipe:
+    """The pipe, which no other operator changes until the transaction ends. Raises NotFound."""
+    owner = await find_partner(database, operator, partner)
+    await pipe_lists.lock(database, owner.partner_id, name)
+    return await store.get(database, owner.partner_id, name)
 
 
 async def _record(
@@ -259,13 +297,11 @@ def _merged(old: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dict[s
 
 def _check_version(version: str) -> None:
     if version not in VERSIONS:
-        raise InvalidParameter(f"version: expected one of {', '.join(VERSIONS)}.")
+        expected = f"expected one of {', '.join(VERSIONS)}"
+        raise _invalid("version", f"{expected}, found {version[:80]!r}")
 
 
-def _check_credentials(credentials: Credentials, direction: str) -> None:
-    if isinstance(credentials, OAuth2):
-        rules.valid_url(credentials.token_url, "token URL")
-    if isinstance(credentials, Signed):
-        if direction == "pull":
-            raise InvalidParameter("credentials: a signing secret is for webhooks only.")
-        webhook.secret_key(credentials.secret)
+def _invalid(name: str, detail: str) -> InvalidParameter:
+    return InvalidParameter(
+        f"{name}: {detail}.", violations=[Violation(f"/{name}", detail, rules.SECTION)]
+    )

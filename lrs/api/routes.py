@@ -31,6 +31,8 @@ from lrs.api.admin import learners as admin_learners
 from lrs.api.admin import learning as admin_learning
 from lrs.api.admin import operators as admin_operators
 from lrs.api.admin import partners as admin_partners
+from lrs.api.admin import pipe_letters as admin_letters
+from lrs.api.admin import pipes as admin_pipes
 from lrs.api.admin import session
 from lrs.api.admin import statements as admin_statements
 from lrs.api.admin import system as admin_system
@@ -47,6 +49,8 @@ _TOOL = "/v1/partners/{partner}/tools/{tool}"
 _ADMIN = "/v1/admin/partners/{partner}"
 _OPERATOR = "/v1/admin/operators/{email}"
 _KEY = "/credentials/{key}"
+_PIPE = "/v1/admin/partners/{partner}/pipes/{pipe}"
+_LETTER = _PIPE + "/letters/{letter}"
 _COURSE = "/api/v1/courses/{course}/analytics"
 
 # GET includes HEAD. Paths with parameters are tried from the top: frequent ones come first.
@@ -197,6 +201,23 @@ ROUTES: list[Route] = [
     Route(_ADMIN + "/refusals/{refusal}/resubmit", admin_intake.resubmit_refusal, methods=["POST"]),
     Route(_ADMIN + "/attempts", admin_intake.get_attempts),
     Route("/v1/admin/attempts", admin_intake.get_attempts),
+    Route("/v1/admin/pipes", admin_pipes.get_all_pipes),
+    Route(_ADMIN + "/pipes", admin_pipes.get_pipes),
+    Route(_ADMIN + "/pipes", admin_pipes.post_pipes, methods=["POST"]),
+    Route(_PIPE, admin_pipes.get_pipe),
+    Route(_PIPE, admin_pipes.patch_pipe, methods=["PATCH"]),
+    Route(_PIPE, admin_pipes.delete_pipe, methods=["DELETE"]),
+    Route(_PIPE + "/start", admin_pipes.start_pipe, methods=["POST"]),
+    Route(_PIPE + "/pause", admin_pipes.pause_pipe, methods=["POST"]),
+    Route(_PIPE + "/run", admin_pipes.run_pipe, methods=["POST"]),
+    Route(_PIPE + "/test", admin_pipes.check_pipe, methods=["POST"]),
+    Route(_PIPE + "/runs", admin_pipes.get_runs),
+    Route(_PIPE + "/letters", admin_letters.get_letters),
+    Route(_PIPE + "/letters/retry", admin_letters.retry_letters, methods=["POST"]),
+    Route(_PIPE + "/letters/drop", admin_letters.drop_letters, methods=["POST"]),
+    Route(_LETTER, admin_letters.get_letter),
+    Route(_LETTER, admin_letters.delete_letter, methods=["DELETE"]),
+    Route(_LETTER + "/retry", admin_letters.retry_letter, methods=["POST"]),
     Route("/v1/admin/overview", admin_intake.get_overview),
     Route(_ADMIN + "/statements/{statement}", admin_learning.get_statement),
     Route(_ADMIN + "/reports", admin_learning.get_summary),

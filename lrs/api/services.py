@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lrs.admin.masking import Masking
+from lrs.admin.pipe_check import PipeChecks
 from lrs.api.downloads import Downloads
 from lrs.api.readiness import Readiness
 from lrs.auth.authenticate import Authenticator
@@ -54,4 +55,5 @@ class Services:
     operators: Operators
     vocabulary: Vocabulary
     masking: Masking
+    pipe_checks: PipeChecks
     oidc: OIDCClient | None

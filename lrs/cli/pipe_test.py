@@ -52,5 +52,6 @@ async def _check(settings: Settings, partner_name: str, name: str, dsn: str) -> 
         secret_box = open_secret_box(settings)
         credentials = decode_credentials(secret_box.decrypt(pipe.credentials_jwe))
         rules = AddressRules(settings.pipe_networks)
+        preview = partial(arrivals.preview, pipe)
         async with open_endpoint(pipe.url, credentials, rules) as endpoint:
-            return [finding async for finding in check(pipe, endpoint, rules, arrivals)]
+            return [finding async for finding in check(pipe, endpoint, rules, preview)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import click
 
@@ -28,9 +27,8 @@ from lrs.cli.pipe_options import (
     direction_options,
     statement_filter,
 )
-from lrs.cli.tables import cell, json_option, print_json, print_table
+from lrs.cli.tables import cell, json_option, object_option, print_json, print_table
 from lrs.pipes.options import NoCredentials
-from lrs.store.dead_letters import DeadLetter
 from lrs.store.pipes import Pipe, PipeRun
 from lrs.store.postgres import Database
 
@@ -39,7 +37,6 @@ _COLUMNS = (
     "dead_letters", "last_error",
 )  # fmt: skip
 _RUN_COLUMNS = ("started_at", "ended_at", "server", "counts", "requests", "error")
-_LETTER_COLUMNS = ("statement_id", "created_at", "status", "attempts", "retry", "reason")
 
 _name_argument = click.argument("name")
 
@@ -50,6 +47,12 @@ _name_argument = click.argument("name")
         "run": ("pipe_run.run_pipe", "Run a pipe now, in the process of the command."),
         "test": ("pipe_test.test_pipe", "Test the other LRS of a pipe; nothing is stored or sent."),
         "verify": ("pipe_verify.verify_command", "Compare the statements of both sides by day."),
+        "letters": ("pipe_letters.list_command", "List the dead letters of a pipe."),
+        "retry": (
+            "pipe_letters.retry_command",
+            "Send dead letters again, unchanged or corrected.",
+        ),
+        "drop": ("pipe_letters.drop_command", "Drop dead letters of a pipe."),
     },
 )
 def pipe() -> None:
@@ -64,6 +67,7 @@ def pipe() -> None:
 @click.option("--forward", "direction", flag_value="forward", help="Forward statements to URL.")
 @click.option("--start", "starts", is_flag=True, help="Start it at once.")
 @config_options
+@object_option
 @setting_options(*DATABASE)
 def pipe_add(
     partner_name: str,
@@ -73,6 +77,7 @@ def pipe_add(
     starts: bool,
     version: str | None,
     filters: tuple[str, ...],
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Add the pipe NAME to PARTNER: with --pull from URL, with --forward to URL.
@@ -97,7 +102,7 @@ def pipe_add(
             return await use_cases.start_pipe(database, operator, partner_name, name)
         return added
 
-    _show(run_with_database(settings, add))
+    _show(run_with_database(settings, add), as_json=as_json)
 
 
 @pipe.command("list")
@@ -119,6 +124,7 @@ def pipe_list(partner_name: str | None, as_json: bool, **options: Any) -> None:
 @_name_argument
 @click.option("--url", help="URL of the other LRS.")
 @config_options
+@object_option
 @setting_options(*DATABASE)
 def pipe_set(
     partner_name: str,
@@ -126,6 +132,7 @@ def pipe_set(
     url: str | None,
     version: str | None,
     filters: tuple[str, ...],
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Change the pipe NAME of PARTNER: what the options name. It continues where it is.
@@ -152,14 +159,14 @@ def pipe_set(
             options=changes,
         )
 
-    _show(run_with_database(settings, change))
+    _show(run_with_database(settings, change), as_json=as_json)
 
 
 @pipe.command("status")
 @partner_argument
 @_name_argument
 @click.option("--runs", type=click.IntRange(0), default=10, show_default=True, help="Last runs.")
-@json_option
+@object_option
 @setting_options(*DATABASE)
 def pipe_status(partner_name: str, name: str, runs: int, as_json: bool, **options: Any) -> None:
     """Show the pipe NAME of PARTNER with its last runs."""
@@ -175,7 +182,7 @@ def pipe_status(partner_name: str, name: str, runs: int, as_json: bool, **option
     if as_json:
         print_json({**_row(pipe_row), "runs": rows})
         return
-    _show(pipe_row)
+    _show(pipe_row, as_json=False)
     if rows:
         print_table(_RUN_COLUMNS, rows, as_json=False)
 
@@ -186,13 +193,17 @@ def _state_command(verb: str, text: str) -> None:
     @pipe.command(verb, help=text)
     @partner_argument
     @_name_argument
+    @object_option
     @setting_options(*DATABASE)
-    def change_state(partner_name: str, name: str, **options: Any) -> None:
+    def change_state(partner_name: str, name: str, as_json: bool, **options: Any) -> None:
         async def change(database: Database) -> Pipe:
             return await use_case(database, command_operator(), partner_name, name)
 
         changed = run_with_database(load_settings(options), change)
-        echo(changed.partner, changed.name, changed.state)
+        if as_json:
+            print_json(_row(changed))
+        else:
+            echo(changed.partner, changed.name, changed.state)
 
 
 _state_command("start", "Start the pipe NAME of PARTNER; it is due at once, also after a failure.")
@@ -202,63 +213,19 @@ _state_command("pause", "Pause the pipe NAME of PARTNER after the step that runs
 @pipe.command("remove")
 @partner_argument
 @_name_argument
+@object_option
 @setting_options(*DATABASE)
-def pipe_remove(partner_name: str, name: str, **options: Any) -> None:
+def pipe_remove(partner_name: str, name: str, as_json: bool, **options: Any) -> None:
     """Remove the pipe NAME of PARTNER with its runs and dead letters. Statements stay."""
 
     async def remove(database: Database) -> None:
         await use_cases.remove_pipe(database, command_operator(), partner_name, name)
 
     run_with_database(load_settings(options), remove)
-    echo(partner_name, name, "removed")
-
-
-@pipe.command("letters")
-@partner_argument
-@_name_argument
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Rows.")
-@json_option
-@setting_options(*DATABASE)
-def pipe_letters(partner_name: str, name: str, limit: int, as_json: bool, **options: Any) -> None:
-    """List the dead letters of the pipe NAME of PARTNER; with --json, request and response too."""
-
-    async def fetch(database: Database) -> list[DeadLetter]:
-        return await use_cases.list_letters(
-            database, command_operator(), partner_name, name, limit=limit
-        )
-
-    letters = run_with_database(load_settings(options), fetch)
-    columns = (*_LETTER_COLUMNS, "url", "request", "response")
-    rows = [{column: getattr(letter, column) for column in columns} for letter in letters]
-    print_table(_LETTER_COLUMNS, rows, as_json=as_json)
-
-
-def _letters_command(verb: str, past: str, text: str) -> None:
-    use_case = {"retry": use_cases.retry_letters, "drop": use_cases.drop_letters}[verb]
-
-    @pipe.command(verb, help=text)
-    @partner_argument
-    @_name_argument
-    @click.argument("ids", nargs=-1, type=click.UUID, metavar="[ID]...")
-    @click.option("--all", "everything", is_flag=True, help="All of them.")
-    @setting_options(*DATABASE)
-    def change_letters(
-        partner_name: str, name: str, ids: tuple[UUID, ...], everything: bool, **options: Any
-    ) -> None:
-        if everything == bool(ids):
-            raise click.UsageError("Name the ids of statements, or --all.")
-
-        async def change(database: Database) -> int:
-            chosen = None if everything else ids
-            return await use_case(database, command_operator(), partner_name, name, chosen)
-
-        echo(f"{run_with_database(load_settings(options), change)} dead letters {past}")
-
-
-_letters_command(
-    "retry", "are sent again", "Send dead letters of the pipe NAME of PARTNER again, by their ids."
-)
-_letters_command("drop", "dropped", "Drop dead letters of the pipe NAME of PARTNER, by their ids.")
+    if as_json:
+        print_json({"partner": partner_name, "name": name, "state": "removed"})
+    else:
+        echo(partner_name, name, "removed")
 
 
 def _row(pipe_row: Pipe) -> dict[str, Any]:
@@ -267,6 +234,9 @@ def _row(pipe_row: Pipe) -> dict[str, Any]:
     return {name: getattr(pipe_row, name) for name in names}
 
 
-def _show(pipe_row: Pipe) -> None:
+def _show(pipe_row: Pipe, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_row(pipe_row))
+        return
     for name, value in _row(pipe_row).items():
         echo(name, cell(value))

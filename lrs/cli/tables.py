@@ -12,6 +12,7 @@ import msgspec
 from lrs.cli.output import UNSAFE, echo
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+object_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 
 
 def print_table(

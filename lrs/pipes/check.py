@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from lrs.errors import LRSError
-from lrs.ingest.model import REFUSED
+from lrs.ingest.model import REFUSED, Outcome
 from lrs.pipes import source
 from lrs.pipes.address_rules import AddressRules
-from lrs.pipes.arrivals import Arrivals, read
+from lrs.pipes.arrivals import Arrival, read
 from lrs.pipes.engine import reason_of
 from lrs.pipes.http import Endpoint, Response, http_date
 from lrs.pipes.model import PipeError
@@ -37,8 +37,12 @@ class Finding:
     detail: str
 
 
+Preview = Callable[[Sequence[Arrival]], Awaitable[list[Outcome]]]
+"""The outcomes that items of a first page would have."""
+
+
 async def check(
-    pipe: Pipe, endpoint: Endpoint, rules: AddressRules, arrivals: Arrivals
+    pipe: Pipe, endpoint: Endpoint, rules: AddressRules, preview: Preview
 ) -> AsyncIterator[Finding]:
     """The findings in order; it ends at the first one without which no other is possible.
 
@@ -49,6 +53,10 @@ async def check(
     try:
         addresses = await rules.resolve(parts.hostname or "", port)
         yield Finding("address", True, ", ".join(map(str, addresses)))
+        if pipe.options.get("target", "statements") != "statements":
+            for finding in await _receiver(endpoint):
+                yield finding
+            return
         about = await _about(endpoint)
     except httpx.HTTPError as error:
         yield Finding("connection", False, reason_of(error))
@@ -70,9 +78,17 @@ async def check(
             yield finding
         yield await _multipart(endpoint, url, version)
         if pipe.direction == "pull":
-            yield await _dry_run(pipe, page, arrivals)
+            yield await _dry_run(page, preview)
     except (PipeError, httpx.HTTPError, LRSError) as error:
         yield Finding("request", False, reason_of(error))
+
+
+async def _receiver(endpoint: Endpoint) -> list[Finding]:
+    """The findings of a webhook or a track endpoint, which cannot be read: it is asked for HEAD."""
+    response = await endpoint.request("HEAD", endpoint.url)
+    answers = response.status < 500 and response.status not in (401, 403, 404)
+    detail = f"{endpoint.url}: {response.status} to HEAD; nothing is sent by a test"
+    return [_connection(endpoint, response), Finding("endpoint", answers, detail)]
 
 
 async def _about(endpoint: Endpoint) -> Response:
@@ -103,7 +119,7 @@ async def _spellings(endpoint: Endpoint, version: str) -> AsyncIterator[tuple[st
 
 
 def _page_findings(page: SourcePage, endpoint: Endpoint) -> list[Finding]:
-    times = [item.stored for item in map(read, page.items) if item.stored]
+    times = [item.stored for item in map(read, page.items[:_SAMPLE]) if item.stored]
     is_descending = any(later < earlier for earlier, later in pairwise(times))
     order = "descending: the pipe copes with it" if is_descending else "ascending"
     findings = [
@@ -139,8 +155,8 @@ async def _multipart(endpoint: Endpoint, url: str, version: str) -> Finding:
     return Finding("attachments", offered, f"{response.status} {response.content_type}")
 
 
-async def _dry_run(pipe: Pipe, page: SourcePage, arrivals: Arrivals) -> Finding:
-    outcomes = await arrivals.preview(pipe, [read(item) for item in page.items])
+async def _dry_run(page: SourcePage, preview: Preview) -> Finding:
+    outcomes = await preview([read(item) for item in page.items[:_SAMPLE]])
     refused = [outcome for outcome in outcomes if outcome.kind in REFUSED]
     reasons = Counter(outcome.problem.detail for outcome in refused if outcome.problem)
     accepted = len(outcomes) - len(refused)

@@ -68,6 +68,7 @@ class _Run:
     counts: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
     error: str | None = None
+    position_at: datetime | None = None
 
 
 class Engine:
@@ -234,13 +235,14 @@ class Engine:
         run.counts.update(step.counts or {})
         run.requests.update(step.requests or {})
         run.error = step.error or run.error
+        run.position_at = after.position_at
         return after
 
     async def _put_run(self, pipe: Pipe, run: _Run) -> None:
         if run.counts or run.error:
             values = PipeRun(
                 run.run_id, run.started_at, self._server, dict(run.counts), dict(run.requests),
-                run.error,
+                run.error, position_at=run.position_at,
             )  # fmt: skip
             await store.put_run(self._database, pipe, values)
 

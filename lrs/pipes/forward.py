@@ -226,7 +226,10 @@ class Forward:
         )
         if is_delivered:
             return StepResult(position, {"delivered": 1}, delivered=[letter.statement_id])
-        return StepResult(position, letters=[_letter(work, item, answer)])
+        refused = _letter(work, item, answer)
+        if letter.request is not None:  # the correction of an operator stays
+            refused = replace(refused, request=(item.text or b"").decode())
+        return StepResult(position, letters=[refused])
 
     async def _letter_item(self, work: Work, letter: DeadLetter) -> ForwardItem:
         """What is sent of a dead letter: the request of an operator, or else as at first."""

@@ -75,11 +75,21 @@ class Response:
 
 
 class Endpoint:
-    """A configured URL with its credentials. `requests` counts the requests by status."""
+    """A configured URL with its credentials. `requests` counts the requests by status.
 
-    def __init__(self, client: httpx.AsyncClient, url: str, credentials: Credentials) -> None:
+    `max_bytes` bounds each response that it reads.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        credentials: Credentials,
+        max_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> None:
         self.url = url
         self.credentials = credentials
+        self.max_bytes = max_bytes
         self.requests: Counter[str] = Counter()
         self._client = client
         self._token = ""
@@ -159,8 +169,9 @@ class Endpoint:
         max_bytes: int,
     ) -> Response:
         try:
+            limit = min(max_bytes, self.max_bytes)
             response = await _fetch(
-                self._client, method, url, max_bytes, headers=headers, content=content
+                self._client, method, url, limit, headers=headers, content=content
             )
         except (httpx.HTTPError, TimeoutError):
             self.requests["error"] += 1
@@ -211,7 +222,11 @@ class Endpoint:
 
 @asynccontextmanager
 async def open_endpoint(
-    url: str, credentials: Credentials, rules: AddressRules
+    url: str,
+    credentials: Credentials,
+    rules: AddressRules,
+    *,
+    max_bytes: int = MAX_RESPONSE_BYTES,
 ) -> AsyncIterator[Endpoint]:
     """An endpoint with connections of its own, which are closed at the end."""
     async with httpx.AsyncClient(
@@ -221,7 +236,7 @@ async def open_endpoint(
         follow_redirects=False,
         headers={"User-Agent": f"lrs/{__version__}"},
     ) as client:
-        yield Endpoint(client, url, credentials)
+        yield Endpoint(client, url, credentials, max_bytes)
 
 
 async def _fetch(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 from urllib.parse import urlsplit
 
+import httpx
 import msgspec
 from msgspec import Meta
 
-from lrs.errors import InvalidParameter
+from lrs.errors import InvalidParameter, Violation
 from lrs.xapi.timestamps import parse_timestamp
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+SECTION = "docs/pipes.md"
+"""The rule that a violation names."""
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 
@@ -76,7 +81,7 @@ class PullOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     every: Annotated[float, Meta(ge=1, le=31_536_000)] = 60.0
     overlap: Seconds = 300.0
     page: Annotated[int, Meta(ge=1, le=10_000)] = 500
-    rate: Annotated[float, Meta(gt=0)] | None = None
+    rate: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
     authority: Literal["pipe", "source"] = "pipe"
 
 
@@ -102,7 +107,7 @@ class ForwardOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
     start: str = "now"
     every: Annotated[float, Meta(ge=1, le=31_536_000)] = 60.0
     batch: Annotated[int, Meta(ge=1, le=1000)] = 50
-    rate: Annotated[float, Meta(gt=0)] | None = None
+    rate: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
     strip: bool = False
     target: Literal["statements", "track", "webhook"] = "statements"
 
@@ -118,11 +123,29 @@ OPTIONS: Mapping[str, type[PullOptions] | type[ForwardOptions]] = {
 
 
 def decode(kind: type[Struct], values: Mapping[str, Any], name: str = "options") -> Struct:
-    """Raises InvalidParameter."""
+    """Raises InvalidParameter with the member, what is expected and what was found."""
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidParameter(f"{name}: {error}.") from None
+        raise _invalid(kind, str(error), values, name) from None
+
+
+def _invalid(
+    kind: type[msgspec.Struct], message: str, values: Mapping[str, Any], name: str
+) -> InvalidParameter:
+    """The error for a member, from msgspec's "Expected `int` >= 1 - at `$.batch`"."""
+    detail, _, path = message.replace("`", "").partition(" - at $")
+    member = path.lstrip(".").partition("[")[0]
+    detail = detail[:1].lower() + detail[1:]
+    if detail.startswith("invalid enum value"):
+        detail = f"expected one of {', '.join(get_args(get_type_hints(kind)[member]))}"
+    if member in values:
+        detail = f"{detail}, found {str(values[member])[:80]!r}"
+    pointer = "/".join(filter(None, ("", name, *re.split(r"[.\[\]]+", path))))
+    where = f"{name}: {member}: " if member else f"{name}: "
+    return InvalidParameter(
+        f"{where}{detail}.", violations=[Violation(f"/{pointer}", detail, SECTION)]
+    )
 
 
 def encode(value: msgspec.Struct) -> dict[str, Any]:
@@ -145,10 +168,11 @@ def valid_url(url: str, name: str = "URL") -> str:
     Raises InvalidParameter.
     """
     try:
+        httpx.URL(url)
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise InvalidParameter(f"{name}: {error}.") from None
+    except (ValueError, httpx.InvalidURL) as error:
+        raise InvalidParameter(f"{name}: {error}, found {url[:80]!r}.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise InvalidParameter(f"{name}: expected an http or https URL, found {url[:80]!r}.")
     if parts.username is not None or parts.password is not None:

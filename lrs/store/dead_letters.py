@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from lrs.errors import NotFound
 from lrs.store.named_queries import fetch
 from lrs.store.postgres import Connection, Database
 from lrs.store.storable_text import replace_unstorable
@@ -61,6 +62,27 @@ async def list_letters(
     return [_letter(row) for row in rows]
 
 
+async def get_letter(
+    database: Database, partner_id: int, name: str, statement_id: UUID
+) -> DeadLetter:
+    """Raises NotFound."""
+    rows = await fetch(database.readers, "get_dead_letter", partner_id, name, statement_id)
+    if not rows:
+        raise _not_found(name, statement_id)
+    return _letter(rows[0])
+
+
+async def correct_letter(
+    database: Database, partner_id: int, name: str, statement_id: UUID, request: str
+) -> None:
+    """Replaces what is sent of a dead letter, and marks it to be sent again. Raises NotFound."""
+    rows = await fetch(
+        database.readers, "correct_dead_letter", partner_id, name, statement_id, request
+    )
+    if not rows[0]["count"]:
+        raise _not_found(name, statement_id)
+
+
 async def list_letters_to_retry(
     database: Database, partner_id: int, name: str, limit: int
 ) -> list[DeadLetter]:
@@ -102,6 +124,10 @@ def _letter(row: asyncpg.Record) -> DeadLetter:
     return DeadLetter(
         **{name: value for name, value in row.items() if name not in ("partner_id", "pipe")}
     )
+
+
+def _not_found(name: str, statement_id: UUID) -> NotFound:
+    return NotFound(f"Dead letter {statement_id} of pipe {name!r} not found.")
 
 
 def _storable_response(text: str) -> str:

@@ -20,7 +20,7 @@ from lrs.store.storable_text import replace_unstorable
 
 Json = dict[str, Any]
 
-_JSON_COLUMNS = ("filter", "options", "cursor", "counts", "requests")
+JSON_COLUMNS = ("filter", "options", "cursor", "counts", "requests")
 _MAX_RESPONSE_BYTES = 4096
 
 
@@ -90,6 +90,7 @@ class PipeRun:
     requests: Json
     error: str | None = None
     ended_at: datetime | None = None
+    position_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,13 +250,23 @@ async def put_run(database: Database, pipe: Pipe, run: PipeRun) -> None:
     await fetch(
         database.readers, "upsert_pipe_run", pipe.partner_id, pipe.name, run.run_id,
         run.started_at, run.server, run.error and replace_unstorable(run.error),
-        _dump(run.counts), _dump(run.requests),
+        _dump(run.counts), _dump(run.requests), run.position_at,
     )  # fmt: skip
 
 
-async def list_runs(database: Database, partner_id: int, name: str, limit: int) -> list[PipeRun]:
-    """The last runs, newest first."""
-    rows = await fetch(database.readers, "list_pipe_runs", partner_id, name, limit)
+async def list_runs(
+    database: Database,
+    partner_id: int,
+    name: str,
+    limit: int,
+    *,
+    before: tuple[datetime, UUID] | None = None,
+) -> list[PipeRun]:
+    """Newest first; `before` are start and id of the last run of the page before."""
+    started_at, run_id = before or (None, None)
+    rows = await fetch(
+        database.readers, "list_pipe_runs", partner_id, name, started_at, run_id, limit
+    )
     return [PipeRun(**_decoded(row)) for row in rows]
 
 
@@ -287,7 +298,7 @@ def _dump(value: Mapping[str, Any]) -> str:
 
 def _decoded(row: asyncpg.Record) -> Json:
     return {
-        name: orjson.loads(value) if name in _JSON_COLUMNS and value is not None else value
+        name: orjson.loads(value) if name in JSON_COLUMNS and value is not None else value
         for name, value in row.items()
     }
 

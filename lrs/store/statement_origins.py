@@ -44,9 +44,11 @@ async def add_origins(
     )
 
 
-async def list_origins(database: Database, partner_id: int, statement_id: UUID) -> list[Json]:
-    """The sources that have a statement: pipe, origin, stored, authority."""
-    rows = await fetch(database.readers, "list_statement_origins", partner_id, statement_id)
+async def list_origins(
+    database: Database, partner_id: int, statement_id: UUID, limit: int = 100
+) -> list[Json]:
+    """The sources that have a statement: pipe, origin, stored, authority, refused, pipe_exists."""
+    rows = await fetch(database.readers, "list_statement_origins", partner_id, statement_id, limit)
     return [
         {**row, "authority": orjson.loads(row["authority"]) if row["authority"] else None}
         for row in rows

@@ -83,6 +83,8 @@ async def test_authority_is_that_of_the_pipe_and_the_origin_is_kept(
         "origin": source.url.removesuffix("/xapi"),
         "stored": START,
         "authority": item["authority"],
+        "refused": False,
+        "pipe_exists": True,
     }
 
 
