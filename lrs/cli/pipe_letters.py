@@ -59,10 +59,10 @@ def _letters_options(command: Command) -> Command:
 
 
 @click.command("retry")
-@_letters_options
 @click.option(
     "--body", type=click.File("rb"), help="File with the corrected statement; - for standard input."
 )
+@_letters_options
 def retry_command(
     partner_name: str,
     name: str,
