@@ -72,7 +72,10 @@ select
     ) + (
         select coalesce(sum(
             counted.outside_membership
-            + case when item.type in ('certification', 'track') then 0 else counted.enrolments end
+            + case
+                when item.type in ('certification', 'track', 'workspace') then 0
+                else counted.enrolments
+            end
         ), 0)
         from content_count as counted
         join content_item as item
@@ -80,6 +83,12 @@ select
         where counted.partner_id = partner.partner_id
             and (counted.enrolments > 0 or counted.outside_membership > 0)
             and reported_type(item.type) is not null
+    ) + (
+        select coalesce(sum(counted.without_workspace_column), 0)
+        from content_item as item
+        join content_count as counted
+            on counted.partner_id = item.partner_id and counted.content_id = item.content_id
+        where item.partner_id = partner.partner_id and item.type = 'workspace'
     ) + (
         select count(*) from statement_without_event as missing
         where missing.partner_id = partner.partner_id

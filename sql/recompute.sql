@@ -522,6 +522,10 @@ content_daily as (
         bool_or(kind <> 'registered') as works,
         count(*)::integer as statements,
         (count(*) filter (where is_enrolment))::integer as enrolments,
+        (count(*) filter (where kind not in (
+            'created', 'edited', 'integrated', 'published', 'publish_failed', 'shared', 'upvoted',
+            'viewed'
+        )))::integer as without_workspace_column,
         bool_and(is_member) as is_member
     from event
     group by person_id, content_id, organization, day
@@ -546,6 +550,7 @@ content_computed as (
         end as status,
         statements,
         enrolments,
+        without_workspace_column,
         is_member
     from content_daily as work
     full join (
@@ -581,6 +586,9 @@ content_changed as materialized (
         (case when computed.is_member then computed.enrolments else 0 end)
             - (case when existing.is_member then existing.enrolments else 0 end)
             as more_enrolments,
+        (case when computed.is_member then computed.without_workspace_column else 0 end)
+            - (case when existing.is_member then existing.without_workspace_column else 0 end)
+            as more_without_workspace_column,
         (case when not computed.is_member then computed.statements else 0 end)
             - (case when not existing.is_member then existing.statements else 0 end)
             as more_outside
@@ -590,10 +598,12 @@ content_changed as materialized (
         and existing.organization = computed.organization and existing.day = computed.day
     where computed.day is null or existing.day is null or (
         computed.time_spent, computed.xp, computed.score, computed.raw_score, computed.progress,
-        computed.status, computed.statements, computed.enrolments, computed.is_member
+        computed.status, computed.statements, computed.enrolments,
+        computed.without_workspace_column, computed.is_member
     ) is distinct from (
         existing.time_spent, existing.xp, existing.score, existing.raw_score, existing.progress,
-        existing.status, existing.statements, existing.enrolments, existing.is_member
+        existing.status, existing.statements, existing.enrolments,
+        existing.without_workspace_column, existing.is_member
     )
 ),
 content_deleted as (
@@ -604,10 +614,10 @@ content_deleted as (
 content_upserted as (
     insert into content_day
         (partner_id, person_id, content_id, organization, day, time_spent, xp, score, raw_score,
-        progress, status, statements, enrolments, is_member)
+        progress, status, statements, enrolments, without_workspace_column, is_member)
     select
         $1, person_id, content_id, organization, day, time_spent, xp, score, raw_score, progress,
-        status, statements, enrolments, is_member
+        status, statements, enrolments, without_workspace_column, is_member
     from content_changed
     where day is not null
     on conflict (partner_id, person_id, content_id, organization, day) do update
@@ -620,20 +630,28 @@ content_upserted as (
         status = excluded.status,
         statements = excluded.statements,
         enrolments = excluded.enrolments,
+        without_workspace_column = excluded.without_workspace_column,
         is_member = excluded.is_member
 ),
 counted as (
     insert into content_count
-        (partner_id, content_id, statements, enrolments, outside_membership)
+        (partner_id, content_id, statements, enrolments, without_workspace_column,
+        outside_membership)
     select
-        $1, counted_content_id, sum(more_statements), sum(more_enrolments), sum(more_outside)
+        $1, counted_content_id, sum(more_statements), sum(more_enrolments),
+        sum(more_without_workspace_column), sum(more_outside)
     from content_changed
     group by counted_content_id
-    having (sum(more_statements), sum(more_enrolments), sum(more_outside)) <> (0, 0, 0)
+    having (
+        sum(more_statements), sum(more_enrolments), sum(more_without_workspace_column),
+        sum(more_outside)
+    ) <> (0, 0, 0, 0)
     on conflict (partner_id, content_id) do update
     set
         statements = content_count.statements + excluded.statements,
         enrolments = content_count.enrolments + excluded.enrolments,
+        without_workspace_column
+            = content_count.without_workspace_column + excluded.without_workspace_column,
         outside_membership = content_count.outside_membership + excluded.outside_membership
 )
 select changed_day as day from changed_fact
@@ -647,6 +665,8 @@ with computed as (
         content_id,
         sum(statements) as statements,
         coalesce(sum(enrolments) filter (where is_member), 0) as enrolments,
+        coalesce(sum(without_workspace_column) filter (where is_member), 0)
+            as without_workspace_column,
         coalesce(sum(statements) filter (where not is_member), 0) as outside_membership
     from content_day
     where partner_id = $1
@@ -657,18 +677,27 @@ deleted as (
     where partner_id = $1 and statements <> 0
         and not exists (select from computed where computed.content_id = content_count.content_id)
 )
-insert into content_count (partner_id, content_id, statements, enrolments, outside_membership)
+insert into content_count (
+    partner_id, content_id, statements, enrolments, without_workspace_column, outside_membership
+)
 select
-    $1, computed.content_id, computed.statements, computed.enrolments, computed.outside_membership
+    $1, computed.content_id, computed.statements, computed.enrolments,
+    computed.without_workspace_column, computed.outside_membership
 from computed
 left join content_count as existing
     on existing.partner_id = $1 and existing.content_id = computed.content_id
-where (computed.statements, computed.enrolments, computed.outside_membership)
-    is distinct from (existing.statements, existing.enrolments, existing.outside_membership)
+where (
+    computed.statements, computed.enrolments, computed.without_workspace_column,
+    computed.outside_membership
+) is distinct from (
+    existing.statements, existing.enrolments, existing.without_workspace_column,
+    existing.outside_membership
+)
 on conflict (partner_id, content_id) do update
 set
     statements = excluded.statements,
     enrolments = excluded.enrolments,
+    without_workspace_column = excluded.without_workspace_column,
     outside_membership = excluded.outside_membership;
 
 -- name: list_days_of_content_items

@@ -229,7 +229,7 @@ comment on column workspace_dim.key is 'definition, extension http://datacamp.co
 comment on column workspace_dim.is_featured is 'definition, extension http://datacamp.com/isFeatured';
 comment on column workspace_dim.group_id is 'the group of the organization of the first created; else the catalog''s organization';
 
-comment on column workspace_fact.creator_id is 'actor of the first created';
+comment on column workspace_fact.creator_id is 'actor of the first created; null without one';
 comment on column workspace_fact.workspace_id is 'the workspace: object.id, by object.definition.type';
 comment on column workspace_fact.nb_megabytes is 'definition, extension http://datacamp.com/nbMegabytes';
 comment on column workspace_fact.nb_attempts_to_publish is 'number of published and publish_failed';
@@ -357,7 +357,7 @@ comment on column learner_record.attempts is 'registrations, starts without one,
 comment on column learner_record.source is 'the source of the last statement: xapi, track or canvas';
 comment on column learner_record.updated_at is 'when the record last changed';
 
-comment on column uncounted.reason is 'no table for the type, outside the membership, enrolment only, deleted learner, group as actor; agent, group, statement or sub-statement as object';
+comment on column uncounted.reason is 'no table for the type, outside the membership, enrolment only, no column of workspaces, deleted learner, group as actor; agent, group, statement or sub-statement as object';
 comment on column uncounted.statement_id is 'id of a statement that is no work of one learner on one content item; null in a row of a content item';
 comment on column uncounted.content_id is 'as in content_dim';
 comment on column uncounted.activity_id is 'as in content_dim';

@@ -149,7 +149,8 @@ where record.partner_id = $1;
 
 -- name: uncounted
 -- What is in none of the vendor's tables: statements without an event one by one, others by content
--- item and reason. Certifications and tracks have enrolments in their facts.
+-- item and reason. Certifications and tracks have enrolments in their facts, workspaces only the
+-- kinds of their columns.
 select
     missing.reason,
     null::uuid::text as statement_id,
@@ -174,9 +175,13 @@ cross join lateral (
         (
             'enrolment only',
             case
-                when reported_type(item.type) not in ('certification', 'track')
+                when reported_type(item.type) not in ('certification', 'track', 'workspace')
                     then counted.enrolments
             end
+        ),
+        (
+            'no column of workspaces',
+            case when item.type = 'workspace' then counted.without_workspace_column end
         )
 ) as missing (reason, statements)
 where counted.partner_id = $1 and missing.statements > 0

@@ -523,7 +523,7 @@ select
 from versioned;
 
 -- name: workspace_fact
--- Workspaces that have a creator, and their history.
+-- Workspaces and their history. Views are in their own tables.
 select
     (array_agg(event.person_id order by event.at, event.sequence, event.statement_id)
         filter (where event.kind = 'created'))[1] as creator_id,
@@ -556,7 +556,9 @@ cross join lateral jsonb_to_record(content_item.attributes) as attribute (
 )
 where event.partner_id = $1 and content_item.type = 'workspace'
 group by event.content_id, attribute.nb_megabytes
-having bool_or(event.kind = 'created');
+having bool_or(event.kind in (
+    'created', 'edited', 'integrated', 'published', 'publish_failed', 'shared', 'upvoted'
+));
 
 -- name: workspace_visit_fact
 -- Visits to workspaces per visitor, group and day.

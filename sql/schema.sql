@@ -477,6 +477,8 @@ create index content_item_by_course on content_item (partner_id, course_id)
 create index content_item_without_table on content_item (partner_id, content_id)
     where reported_type(type) is null;
 create index content_item_by_alias on content_item (partner_id, alias_of) where alias_of is not null;
+create index content_item_workspace on content_item (partner_id, content_id)
+    where type = 'workspace';
 
 -- The content items of tracks.
 create table track_content (
@@ -733,6 +735,8 @@ create table content_day (
     status text not null,
     organization text not null,
     raw_score double precision,
+    -- The statements of the day whose kind the tables of workspaces have no column for.
+    without_workspace_column integer not null default 0,
     primary key (partner_id, person_id, content_id, organization, day)
 );
 create index content_day_by_content_item on content_day (partner_id, content_id, day);
@@ -746,6 +750,8 @@ create table content_count (
     outside_membership bigint not null,
     partner_id integer not null,
     content_id integer not null,
+    -- Of days on which the learner was a member.
+    without_workspace_column bigint not null default 0,
     primary key (partner_id, content_id)
 ) with (fillfactor=70);
 create index content_count_uncounted on content_count (partner_id, content_id)

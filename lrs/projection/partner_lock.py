@@ -23,7 +23,7 @@ _REGISTER = resources.query("register_projection")
 _LOCK = resources.query("lock_projection")
 _TRY_LOCK = resources.query("try_lock_projection")
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Increased with every change that only a rebuild applies to statements projected before."""
 
 LOCK_TIMEOUT_SECONDS = 5.0
