@@ -213,7 +213,7 @@ comment on column track_fact.completed_at is 'timestamp of the first completed o
 comment on column track_fact.is_currently_active is 'true unless completed';
 
 comment on column publication_fact.group_id is 'the group of the statements'' organization';
-comment on column publication_fact.creator_id is 'actor of the first created';
+comment on column publication_fact.creator_id is 'actor of the first created; null without one';
 comment on column publication_fact.workspace_id is 'the workspace: object.id, by object.definition.type';
 comment on column publication_fact.viewed_at is 'the day of viewed, from the first published on';
 comment on column publication_fact.nb_viewers is 'number of distinct actors viewed it';
