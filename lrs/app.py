@@ -41,6 +41,7 @@ from lrs.ledger.alarms import ALARM_SECONDS, Alarms
 from lrs.ledger.worker import Ledger, open_ledger, repeat
 from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
+from lrs.pacing import Pacing
 from lrs.pipes.address_rules import AddressRules
 from lrs.pipes.arrivals import Arrivals
 from lrs.projection.partner_lock import open_partner_lock
@@ -148,14 +149,18 @@ async def open_services(
         secret_box = open_secret_box(settings)
         vocabulary = load_configured_vocabulary(settings)
         nonce_recovery = NonceRecovery(database)
+        pacing = Pacing()
         group_commit = GroupCommit(
             database,
+            pacing=pacing,
             nonce_recovery=nonce_recovery,
             queue_limit=settings.max_queued_statements,
             transactions_per_partner=_TRANSACTIONS_PER_PARTNER if settings.workers == 1 else 1,
         )
-        thread = FairThread()
-        pipeline = IngestPipeline(database, group_commit, limits.quotas, thread, ledger)
+        thread = FairThread(pacing)
+        pipeline = IngestPipeline(
+            database, group_commit, limits.quotas, thread, ledger, pacing=pacing
+        )
         statement_loader = StatementLoader(database)
         readiness = Readiness(database, has_capacity=group_commit.has_capacity)
         tasks = [
@@ -181,7 +186,7 @@ async def open_services(
                 ledger,
                 watermark_reader,
                 statement_loader,
-                PageLoader(database, page_limits),
+                PageLoader(database, page_limits, pacing),
                 pipeline,
                 secret_box,
                 _callback_tokens(settings, database, secret_box, limits),
@@ -198,6 +203,7 @@ async def open_services(
                 exposition,
                 readiness,
                 thread,
+                pacing,
                 admin_database,
                 Operators(admin_database, limits.failures),
                 vocabulary,

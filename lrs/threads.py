@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
+
+from lrs.pacing import Pacing
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -16,10 +19,11 @@ class FairThread:
     """Runs functions in a thread, one at a time; one instance per worker.
 
     A partner has at most one function in the queue, so that partners take turns. More threads would
-    share one interpreter lock, and the event loop with them.
+    share one interpreter lock, and the event loop with them. Its time is charged to its partner.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pacing: Pacing | None = None) -> None:
+        self._pacing = pacing or Pacing()
         self._turn = asyncio.Lock()
         self._partners: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -31,8 +35,14 @@ class FairThread:
         **kwargs: Parameters.kwargs,
     ) -> Result:
         """The result of the function, called in a thread. Raises what it raises."""
-        async with self._partners[partner_id], self._turn:
-            return await asyncio.to_thread(function, *args, **kwargs)
+        async with self._partners[partner_id]:
+            await self._pacing.rest(partner_id)
+            async with self._turn:
+                began = time.perf_counter()
+                try:
+                    return await asyncio.to_thread(function, *args, **kwargs)
+                finally:
+                    self._pacing.charge(partner_id, time.perf_counter() - began)
 
 
 async def run_in_own_loop(function: Callable[[], Awaitable[Result]]) -> Result:

@@ -41,6 +41,7 @@ async def identify(request: Request, authorization: str | None, schemes: frozens
     admission(request.scope).identify(caller.key, caller.partner)
     record_of(request.scope).identify(caller, caller.key)
     services(request).ledger.used(caller.partner_id, caller.key)
+    services(request).pacing.seen(caller.partner_id)
     return caller
 
 

@@ -64,8 +64,11 @@ async def _issue(request: Request) -> Response:
     await access.charge(request, services.authenticator.subjects(credential))
     _check_grant_type(form.get("grant_type"))
     granted = _grant_scopes(credential, form.get("scope"))
+    services.pacing.seen(credential.partner_id)
+    async with services.pacing.turn(credential.partner_id, min_seconds=0):
+        token = services.tokens.issue(credential.key, granted, secret_hash)
     content = {
-        "access_token": services.tokens.issue(credential.key, granted, secret_hash),
+        "access_token": token,
         "token_type": "Bearer",
         "expires_in": services.tokens.ttl_seconds,
         "scope": " ".join(sorted(granted)),

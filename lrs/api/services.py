@@ -19,6 +19,7 @@ from lrs.ingest.pipeline import IngestPipeline
 from lrs.ledger.worker import Ledger
 from lrs.limits.services import LimitServices
 from lrs.observability.exposition import Exposition
+from lrs.pacing import Pacing
 from lrs.projection.partner_lock import PartnerLock
 from lrs.projection.vocabulary import Vocabulary
 from lrs.reports.exports import Exports
@@ -51,6 +52,7 @@ class Services:
     exposition: Exposition
     readiness: Readiness
     thread: FairThread
+    pacing: Pacing
     admin_database: Database
     operators: Operators
     vocabulary: Vocabulary

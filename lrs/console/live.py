@@ -74,6 +74,9 @@ async def get_events(request: Request) -> Response:
 
 
 async def _counted(email: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
+    if _open[email] >= MAX_STREAMS:  # requests at the same time pass the first check
+        yield f"event: end\ndata: {TooManyRequests.title}\n\n"
+        return
     _open[email] += 1
     try:
         async for event in events:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from contextvars import Context
 
@@ -16,6 +16,7 @@ from lrs.errors import LRSError, OutcomeUnknown, Overloaded, Unavailable
 from lrs.ingest.submission import Submission, SubmissionResults
 from lrs.ingest.write import AtomicConflict, Writer
 from lrs.observability import metrics, server_timing
+from lrs.pacing import Pacing
 from lrs.store.nonces import Nonce, NonceRecovery, NonceReused
 from lrs.store.postgres import (
     Database,
@@ -28,6 +29,12 @@ from lrs.store.statements.insert import InsertResult, StatementRow
 
 _RECONNECT_INTERVAL = 0.05
 
+_SMALL_GROUP = 10
+"""A transaction of more statements is heavy work."""
+
+_PACED_GROUP_LIMIT = 100
+"""Statements of one transaction of a partner that has to rest: others wait for its commit."""
+
 _UNKNOWN = (
     "The connection to the database was lost during the commit: the statements may be stored. "
     "Send the request again: an item with an id or a timestamp is stored once."
@@ -37,7 +44,9 @@ _UNKNOWN = (
 class GroupCommit:
     """The queues and transactions of a worker's statements, per partner.
 
-    `queue_limit` and `group_limit` count statements: of all queues, and of one transaction.
+    `queue_limit` and `group_limit` count statements: of all queues, and of one transaction. One
+    partner has at most three quarters of the queue, and large batches of it wait beyond a quarter.
+    A partner that has to rest has one transaction at a time, of fewer statements.
     `capacity_timeout` is in seconds.
     """
 
@@ -52,6 +61,7 @@ class GroupCommit:
         reconnect_timeout: float = 3.0,
         definition_ttl_seconds: float = 60.0,
         nonce_recovery: NonceRecovery | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
         self._connections = database.writers
         self._writer = Writer(DefinitionCache(ttl_seconds=definition_ttl_seconds))
@@ -61,7 +71,9 @@ class GroupCommit:
         self._capacity_timeout = capacity_timeout
         self._reconnect_timeout = reconnect_timeout
         self._nonce_recovery = nonce_recovery or NonceRecovery(database)
+        self._pacing = pacing or Pacing()
         self._queued = 0
+        self._queued_by_partner: Counter[int] = Counter()
         self._dequeued = asyncio.Event()
         self._dequeued_at = 0.0
         self._queues: defaultdict[int, deque[Submission]] = defaultdict(deque)
@@ -85,12 +97,15 @@ class GroupCommit:
         """
         if nonce:
             await self._nonce_recovery.recovered(partner_id, nonce)
+        queued = self._queued_by_partner[partner_id]
         if self._queued and self._queued + len(rows) > self._queue_limit:
+            raise _queue_full()
+        if queued and queued + len(rows) > self._queue_limit * 3 // 4:
             raise _queue_full()
         future = asyncio.get_running_loop().create_future()
         submission = Submission(rows, atomic, future, nonce, report_key)
         self._queues[partner_id].append(submission)
-        self._add_queued(len(rows))
+        self._add_queued(partner_id, len(rows))
         self._start_task(partner_id)
         queued_at = time.perf_counter()
         try:
@@ -104,13 +119,16 @@ class GroupCommit:
             timing.add("database", time.perf_counter() - submission.dequeued_at)
         return results
 
-    async def wait_for_capacity(self, since: float) -> None:
-        """Waits until the queue is at most half full.
+    async def wait_for_capacity(self, partner_id: int, since: float) -> None:
+        """Waits until the queue of the partner has capacity for a large batch.
 
         Raises Overloaded when nothing was dequeued for `capacity_timeout`, counted from `since` (of
         time.monotonic) at the earliest.
         """
-        while self._queued > self._queue_limit // 2:
+        while (
+            self._queued_by_partner[partner_id] > self._queue_limit // 4
+            or self._queued > self._queue_limit * 3 // 4
+        ):
             self._dequeued.clear()
             deadline = max(self._dequeued_at, since) + self._capacity_timeout
             try:
@@ -127,13 +145,15 @@ class GroupCommit:
         while tasks := [task for running in self._tasks.values() for task in running]:
             await asyncio.wait(tasks)
 
-    def _add_queued(self, change: int) -> None:
+    def _add_queued(self, partner_id: int, change: int) -> None:
         self._queued += change
+        self._queued_by_partner[partner_id] += change
         metrics.QUEUED_STATEMENTS.set(self._queued)
 
     def _start_task(self, partner_id: int) -> None:
         running = self._tasks[partner_id]
-        if self._queues[partner_id] and len(running) < self._transactions_per_partner:
+        limit = 1 if self._pacing.must_rest(partner_id) else self._transactions_per_partner
+        if self._queues[partner_id] and len(running) < limit:
             # In an empty context: the task works for several requests.
             task = asyncio.create_task(self._commit_queue(partner_id), context=Context())
             running.add(task)
@@ -144,10 +164,22 @@ class GroupCommit:
         self._start_task(partner_id)  # for submissions queued since the task found none
         if not self._tasks[partner_id] and not self._queues[partner_id]:
             del self._tasks[partner_id], self._queues[partner_id]
+            del self._queued_by_partner[partner_id]
 
     async def _commit_queue(self, partner_id: int) -> None:
-        while group := self._dequeue_group(partner_id):
-            await self._commit(partner_id, group)
+        while self._queues[partner_id]:
+            limit = self._group_limit
+            if self._pacing.must_rest(partner_id):
+                if len(self._tasks[partner_id]) > 1:
+                    return  # the other task continues
+                await self._pacing.rest(partner_id)
+                limit = _PACED_GROUP_LIMIT
+            group = self._dequeue_group(partner_id, limit)
+            began = time.perf_counter()
+            if group:
+                await self._commit(partner_id, group)
+            if sum(len(submission.rows) for submission in group) > _SMALL_GROUP:
+                self._pacing.charge(partner_id, time.perf_counter() - began)
             for submission in group:
                 if submission.results.cancelled():
                     self._free_nonce(partner_id, submission)
@@ -156,20 +188,20 @@ class GroupCommit:
         if submission.nonce:
             self._nonce_recovery.free(partner_id, submission.nonce)
 
-    def _dequeue_group(self, partner_id: int) -> list[Submission]:
+    def _dequeue_group(self, partner_id: int, limit: int) -> list[Submission]:
         queue = self._queues[partner_id]
         group: list[Submission] = []
         size, now = 0, time.perf_counter()
-        while queue and (not group or size + len(queue[0].rows) <= self._group_limit):
+        while queue and (not group or size + len(queue[0].rows) <= limit):
             submission = queue.popleft()
             if submission.results.cancelled():  # its request has exceeded its time limit
-                self._add_queued(-len(submission.rows))
+                self._add_queued(partner_id, -len(submission.rows))
                 self._free_nonce(partner_id, submission)
                 continue
             submission.dequeued_at = now
             size += len(submission.rows)
             group.append(submission)
-        self._add_queued(-size)
+        self._add_queued(partner_id, -size)
         self._dequeued.set()
         self._dequeued_at = time.monotonic()
         return group

@@ -45,6 +45,7 @@ from lrs.ledger.worker import Ledger
 from lrs.limits.quotas import Quotas
 from lrs.observability import metrics
 from lrs.observability.server_timing import stage
+from lrs.pacing import Pacing
 from lrs.store.nonces import Nonce
 from lrs.store.postgres import Database
 from lrs.store.statements import insert
@@ -78,12 +79,15 @@ class IngestPipeline:
         quotas: Quotas,
         thread: FairThread | None = None,
         ledger: Ledger | None = None,
+        *,
+        pacing: Pacing | None = None,
     ) -> None:
         self._database = database
         self._group_commit = group_commit
         self._quotas = quotas
         self._thread = thread or FairThread()
         self._ledger = ledger
+        self._pacing = pacing or Pacing()
         self._batch_locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def submit(
@@ -194,7 +198,8 @@ class IngestPipeline:
             return await self._prepare_in_slices(items, context, parser)
         received_at = time.monotonic()
         async with self._batch_locks[context.partner_id]:
-            await self._group_commit.wait_for_capacity(received_at)
+            await self._group_commit.wait_for_capacity(context.partner_id, received_at)
+            await self._pacing.rest(context.partner_id)
             return await self._prepare_in_slices(items, context, parser, in_thread)
 
     async def _prepare_in_slices(
@@ -207,17 +212,19 @@ class IngestPipeline:
         """Prepares the items, and yields to the event loop after each time slice."""
         prepared: list[PreparedItem | Outcome] = []
         derived_ids: Counter[str] = Counter()
-        deadline = time.perf_counter() + _TIME_SLICE
+        began = time.perf_counter()
         for item in items:
-            if time.perf_counter() > deadline:
+            if (elapsed := time.perf_counter() - began) > _TIME_SLICE:
+                self._pacing.charge(context.partner_id, elapsed)
                 await asyncio.sleep(0)
-                deadline = time.perf_counter() + _TIME_SLICE
+                began = time.perf_counter()
             if in_thread or _is_large(item):
                 prepared.append(
                     await self._thread.run(
                         context.partner_id, _prepare_item, item, context, parser, derived_ids
                     )
                 )
+                began = time.perf_counter()
             else:
                 prepared.append(_prepare_item(item, context, parser, derived_ids))
         return prepared

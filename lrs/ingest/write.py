@@ -34,6 +34,10 @@ from lrs.store.statements.references import Reference
 
 _log = logging.getLogger("lrs.ingest")
 
+_MAX_INHERITED_KEYS = 2_000
+"""Keys that the insert of a group writes for its StatementRefs; others follow after the commit, in
+short transactions: the lists of all partners wait for open ones."""
+
 
 class AtomicConflict(Exception):
     """Rolls back the transaction: `results` are those of atomic submissions with a conflict."""
@@ -224,7 +228,7 @@ async def _load_inherited(
     }
     if not targets:
         return {}
-    return await references.load_inherited(connection, partner_id, targets)
+    return await references.load_inherited(connection, partner_id, targets, _MAX_INHERITED_KEYS)
 
 
 def _fits_one_query(

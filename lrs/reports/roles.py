@@ -47,7 +47,7 @@ _ROLE_COMMENT = "lrs reporting role"  # queries compare it
 
 # A role cannot lift these for itself.
 _SUPERUSER_SETTINGS = {
-    "temp_file_limit": "'1GB'",
+    "temp_file_limit": "'512MB'",
     "log_min_messages": "panic",
     "log_min_error_statement": "panic",
 }

@@ -25,7 +25,7 @@ class SessionLimits:
     idle_transaction_seconds: float = 300.0
     writing_seconds: float = 3.0
     memory_bytes: int = _GIB
-    temp_file_bytes: int = 4 * _GIB
+    temp_file_bytes: int = _GIB
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,10 @@ from lrs.server.load_shedding import (
     LoadShedder,
 )
 
+DISCARD_BYTES = 262_144
+DISCARD_PAUSE = 0.02
+"""Seconds of pause after each DISCARD_BYTES of a body whose request was answered before its end."""
+
 REJECTION_DELAY = 0.05
 """Seconds before a rejection. A client that ignores Retry-After and retries immediately would
 otherwise take the processor from the requests that are accepted."""
@@ -78,7 +82,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._parser_progressed = False
         self._in_request_line = True  # the next bytes that arrive belong to a request line
         self._header_bytes = 0
-        self._body_bytes = self._measured_bytes = 0
+        self._body_bytes = self._measured_bytes = self._discarded_bytes = 0
         self._accepted: AcceptedRequest | None = None
         self._rejected_cycle: RequestResponseCycle | None = None
 
@@ -250,8 +254,22 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._parser_progressed = True
         self._body_bytes += len(body)
-        if self.cycle is not self._rejected_cycle:
+        if self.cycle is not self._rejected_cycle and not self.cycle.response_complete:
             super().on_body(body)
+        else:
+            self._discard(len(body))
+
+    def _discard(self, size: int) -> None:
+        """Read on slowly: a client that sends large bodies to be refused costs little."""
+        self._discarded_bytes += size
+        if self._discarded_bytes >= DISCARD_BYTES and not self.transport.is_closing():
+            self._discarded_bytes = 0
+            self.flow.pause_reading()
+            self.loop.call_later(DISCARD_PAUSE, self._resume_reading)
+
+    def _resume_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def on_message_complete(self) -> None:
         self._parser_progressed = True

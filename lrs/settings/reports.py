@@ -68,7 +68,7 @@ class ReportSettings:
                 "ended beyond it."
             ),
         ),
-    ] = 4_294_967_296
+    ] = 1_073_741_824
     max_concurrent_exports: Annotated[
         int,
         Meta(

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from scripts.fairness.attacks import Target
 from scripts.fairness.victim import Client, authenticate
 
+_OPERATOR = "mallory@example.com"
+
 Command = Callable[..., str]
 """Runs a command of `lrs` with these arguments, and returns its output."""
 
@@ -18,7 +20,9 @@ def add(lrs: Command, url: str) -> tuple[Client, Target]:
     client = authenticate(url, "victim", *_add_partner(lrs, "victim"))
     attacker = authenticate(url, "mallory", *_add_partner(lrs, "mallory"))
     role = _fields(lrs("reports", "grant", "mallory"))
-    return client, Target(**asdict(attacker), reader_dsn=role["url"])
+    lrs("operator", "add", _OPERATOR, "--role", "operator", "--partner", "mallory")
+    token = lrs("operator", "token", _OPERATOR).split()[0]
+    return client, Target(**asdict(attacker), reader_dsn=role["url"], operator_token=token)
 
 
 def _add_partner(lrs: Command, name: str) -> tuple[str, str]:

@@ -127,6 +127,28 @@ async def test_rejection_precedes_the_body_and_discards_it() -> None:
     assert work.started == 2
 
 
+@pytest.mark.slow
+async def test_body_of_a_rejected_request_is_read_slowly() -> None:
+    """A client that sends large bodies to be refused takes little of the event loop."""
+    work = Work()
+    work.release.set()
+    size = 16_777_216
+    async with serving(work, Limits(max_requests=1, request_timeout=60)) as port:
+        work.release.clear()
+        running_request = asyncio.create_task(answer_to(port, LAST))
+        await until(lambda: work.running == 1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(POST + b"Content-Length: %d\r\n\r\n" % size)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503 ")
+        work.release.set()
+        await running_request
+        began = time.monotonic()
+        writer.write(b"x" * size + LAST)
+        assert b"HTTP/1.1 200 " in await reader.read()
+        assert time.monotonic() - began > 0.7
+        writer.close()
+
+
 @pytest.mark.parametrize(
     ("requests", "heads", "content"),
     [

@@ -24,6 +24,7 @@ from lrs.ingest.model import IngestContext, ParsedItem
 from lrs.ingest.parse import StatementParser
 from lrs.ingest.submission import Submission, SubmissionResults
 from lrs.ingest.write import Writer
+from lrs.pacing import Pacing
 from lrs.store.statements import insert
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, prepared, statement
@@ -201,10 +202,72 @@ async def test_batch_waits_only_while_commits_make_progress(
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await commits.wait_for_capacity(time.monotonic())
+        await commits.wait_for_capacity(1, time.monotonic())
     goes_on.set()
-    await commits.wait_for_capacity(time.monotonic())
+    await commits.wait_for_capacity(1, time.monotonic())
     assert await asyncio.gather(*under_way) == [[None]] * 4
+
+
+async def test_partner_that_has_to_rest_commits_small_groups_after_others(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its next transaction does not begin before the light partner's, and is shorter."""
+    written: list[tuple[int, int]] = []
+
+    async def write(
+        self: Writer, connection: Any, partner_id: int, group: Sequence[Submission]
+    ) -> SubmissionResults:
+        written.append((partner_id, sum(len(item.rows) for item in group)))
+        return {item: [None] * len(item.rows) for item in group}
+
+    monkeypatch.setattr(Writer, "write", write)
+    heavy, light = 1, 2
+    pacing = Pacing()
+    pacing.seen(light)
+    pacing.charge(heavy, 0.4)
+    commits = GroupCommit(services.database, pacing=pacing)
+    batches = [[prepared(statement(id=new_id())) for _ in range(40)] for _ in range(5)]
+    submitted = [
+        asyncio.create_task(commits.submit(heavy, batch, atomic=False)) for batch in batches
+    ]
+    await asyncio.sleep(0)
+    await commits.submit(light, [prepared(statement(id=new_id()))], atomic=False)
+    await asyncio.gather(*submitted)
+    assert written[0] == (light, 1)
+    assert written[1] == (heavy, 80)
+    assert sum(size for _, size in written) == 201
+
+
+async def test_large_batches_of_one_partner_leave_room_in_the_queue(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = asyncio.Event()
+
+    async def write(
+        self: Writer, connection: Any, partner_id: int, group: Sequence[Submission]
+    ) -> SubmissionResults:
+        await goes_on.wait()
+        return {item: [None] * len(item.rows) for item in group}
+
+    monkeypatch.setattr(Writer, "write", write)
+    commits = GroupCommit(
+        services.database, queue_limit=40, transactions_per_partner=1, capacity_timeout=0.1
+    )
+    under_way = []
+    for _ in range(4):  # one of them is in a transaction
+        batch = [prepared(statement(id=new_id())) for _ in range(10)]
+        under_way.append(asyncio.create_task(commits.submit(1, batch, atomic=False)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await commits.wait_for_capacity(1, time.monotonic())
+    with pytest.raises(Overloaded):
+        await commits.submit(1, [prepared(statement(id=new_id()))], atomic=False)
+    await commits.wait_for_capacity(2, time.monotonic())
+    other = asyncio.create_task(commits.submit(2, [prepared(statement(id=new_id()))], atomic=False))
+    goes_on.set()
+    assert await other == [None]
+    await asyncio.gather(*under_way)
 
 
 async def test_large_item_is_prepared_outside_the_event_loop(

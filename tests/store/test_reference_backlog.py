@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from lrs.api.services import Services
+from lrs.ingest import write
 from lrs.observability import metrics
 from lrs.store.postgres import Database
 from lrs.store.statements import insert, reference_backlog, references
@@ -100,6 +101,7 @@ async def test_keys_beyond_the_bounds_of_a_request_are_inherited_in_the_backgrou
     monkeypatch.setattr(references, "MAX_KEYS", 20)
     monkeypatch.setattr(references.load_inherited, "__defaults__", (20,))
     monkeypatch.setattr(references.resolve, "__defaults__", (20,))
+    monkeypatch.setattr(write, "_MAX_INHERITED_KEYS", 20)
     read = new_id()
     batches = [[reading(read)], [referring(new_id(), read) for _ in range(40)]]
     for batch in batches if target_first else batches[::-1]:

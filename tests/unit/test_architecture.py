@@ -42,6 +42,7 @@ LAYERS = (
     {"environment"},
     {"settings"},
     {"errors", "observability", "plurals", "resources", "threads"},
+    {"pacing"},
 )
 STANDALONE = {"embedded_postgres"}
 """Imported where a server or a command needs them, and importing only the bottom layer."""

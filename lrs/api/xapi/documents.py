@@ -15,6 +15,7 @@ from lrs.auth import scopes
 from lrs.errors import BadRequest, LRSError, NotFound, PreconditionFailed, Unavailable
 from lrs.limits.model import Subject
 from lrs.limits.quotas import Quotas, have_quota
+from lrs.pacing import Pacing
 from lrs.store import documents as store
 from lrs.store.documents import DocumentKey
 from lrs.store.postgres import Database
@@ -53,6 +54,7 @@ class _DocumentRequest:
     quotas: Quotas
     subjects: Sequence[Subject]
     thread: FairThread
+    pacing: Pacing
     max_bytes: int
     kind: Kind
     version: Version
@@ -87,7 +89,8 @@ async def put_document(request: Request) -> Response:
     document = await _read_document(request, call.partner_id, call.max_bytes)
     is_unconditional = rules.replaces_unconditionally(call.kind, call.version)
     if is_unconditional and not call.preconditions and not have_quota(call.subjects, "bytes"):
-        await store.put(call.database, call.partner_id, call.key, document)
+        async with call.pacing.turn(call.partner_id):
+            await store.put(call.database, call.partner_id, call.key, document)
         return _no_content(document)
 
     async def replace(stored: Document | None) -> Document:
@@ -181,9 +184,10 @@ async def _compare_and_swap(
 
     reservation = await call.quotas.reserve(call.subjects, {"bytes": sent_bytes})
     try:
-        new = await store.compare_and_swap(
-            call.database, call.partner_id, call.key, measure, sent_bytes=sent_bytes
-        )
+        async with call.pacing.turn(call.partner_id):
+            new = await store.compare_and_swap(
+                call.database, call.partner_id, call.key, measure, sent_bytes=sent_bytes
+            )
     except LRSError as error:
         if not isinstance(error, Unavailable):
             reservation.settle({})
@@ -206,6 +210,7 @@ async def _parse(request: Request, method: str) -> _DocumentRequest:
         services.limits.quotas,
         caller.subjects,
         services.thread,
+        services.pacing,
         services.settings.max_document_bytes,
         kind,
         version,

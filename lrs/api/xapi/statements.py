@@ -30,6 +30,9 @@ from lrs.xapi import multipart, query_params, requirements, strict_json
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.validation import Version
 
+_LARGE_MULTIPART_BYTES = 262_144
+"""Larger ones are parsed one at a time, in turns of the partners."""
+
 
 async def post_statements(request: Request) -> Response:
     """Store statements (Communication 2.1.2)."""
@@ -39,7 +42,7 @@ async def post_statements(request: Request) -> Response:
         section = requirements.POST_STATEMENTS[version]
         query_params.reject_all(request_parsing.query_parameters(request), section=section)
     text, attachments = await _read_content(request, caller.partner_id)
-    items, _ = request_parsing.split_items(request, text)
+    items, _ = await content_coding.split_items(request, caller.partner_id, text)
     parser = StatementParser(_max_bytes(request), attachments)
     outcomes = await _store(request, caller, version, items, parser)
     if problem := gravest(outcomes):
@@ -53,7 +56,7 @@ async def put_statement(request: Request) -> Response:
     caller = await access.authorize(request, BASIC_OR_BEARER, scopes.STATEMENTS_WRITE)
     statement_id = _statement_id(request, version)
     text, attachments = await _read_content(request, caller.partner_id)
-    items, is_batch = request_parsing.split_items(request, text)
+    items, is_batch = await content_coding.split_items(request, caller.partner_id, text)
     if is_batch:
         raise MalformedJSON("The body of a PUT is one statement, not an array.")
     parser = StatementParser(_max_bytes(request), attachments, statement_id)
@@ -95,7 +98,10 @@ async def _read_content(request: Request, partner_id: int) -> tuple[bytes, dict[
     if not is_multipart:
         request_parsing.require_json(request)
         return body, {}
-    return await asyncio.to_thread(multipart.parse, body, content_type)
+    if len(body) <= _LARGE_MULTIPART_BYTES:
+        return await asyncio.to_thread(multipart.parse, body, content_type)
+    thread = request_parsing.services(request).thread
+    return await thread.run(partner_id, multipart.parse, body, content_type)
 
 
 async def _store(

@@ -10,6 +10,7 @@ from itertools import accumulate
 
 from asyncpg import Record
 
+from lrs.pacing import Pacing
 from lrs.store.batching import SingleFlight
 from lrs.store.postgres import Database, translate_errors
 from lrs.store.statements.filters import StatementFilter
@@ -40,8 +41,11 @@ class PageLoader:
     query as without it.
     """
 
-    def __init__(self, database: Database, limits: PageLimits = PAGE_LIMITS) -> None:
+    def __init__(
+        self, database: Database, limits: PageLimits = PAGE_LIMITS, pacing: Pacing | None = None
+    ) -> None:
         self.limits = limits
+        self._pacing = pacing or Pacing()
         self._database = database
         self._single_flight = SingleFlight(self._read)
 
@@ -78,8 +82,9 @@ class PageLoader:
             max_statement_bytes,
             max_examined=self.limits.max_examined_statements,
         )
-        with translate_errors():
-            (row,) = await self._database.lists.fetch(sql, *arguments)
+        async with self._pacing.turn(partner_id):
+            with translate_errors():
+                (row,) = await self._database.lists.fetch(sql, *arguments)
         return row
 
 
