@@ -66,10 +66,31 @@ group by organization
 order by completions desc, hours desc, organization
 limit $2;
 
--- name: list_references_to_statement
--- The first $3 statements that refer to a statement, and whether they void it.
-select statement_id::text, voids
-from statement_reference
-where partner_id = $1 and target_id = $2
-order by sequence
-limit $3;
+-- name: get_learning_summary
+-- A stored summary.
+select rows, computed_at from learning_summary where partner_id = $1 and grouping = $2;
+
+-- name: put_learning_summary
+-- Store a summary that took $3 seconds, with the position of the projection before it, $4.
+insert into learning_summary (partner_id, grouping, computed_at, seconds, position, rows)
+values ($1, $2, now(), $3, $4, $5)
+on conflict (partner_id, grouping) do update
+set computed_at = excluded.computed_at, seconds = excluded.seconds, position = excluded.position,
+    rows = excluded.rows;
+
+-- name: get_projection_position
+-- The position of a partner's projection; null before the first statement.
+select position from projection where partner_id = $1;
+
+-- name: list_due_learning_summaries
+-- Stored summaries whose reports have changed, of an age of $1 times their computation, or that are
+-- older than $2 seconds: an import changes reports without a statement.
+select learning_summary.partner_id, learning_summary.grouping
+from learning_summary
+join projection using (partner_id)
+where
+    now() > computed_at + make_interval(secs => $1 * seconds)
+    and (
+        projection.position > learning_summary.position
+        or now() > computed_at + make_interval(secs => $2)
+    );

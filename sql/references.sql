@@ -208,3 +208,11 @@ where datname = current_database()
     and xact_start is not null
     and pid <> pg_backend_pid()
     and has_table_privilege(usesysid, 'statement', 'insert');
+
+-- name: list_references_to_statement
+-- The first $3 statements that refer to a statement, and whether they void it.
+select statement_id::text, voids
+from statement_reference
+where partner_id = $1 and target_id = $2
+order by sequence
+limit $3;

@@ -1240,3 +1240,14 @@ create table statement_origin (
     primary key (partner_id, statement_id, pipe)
 );
 create index statement_origin_refused on statement_origin (partner_id, pipe) where refused;
+
+-- Summaries of learning whose computation takes long; the projector refreshes them.
+create table learning_summary (
+    computed_at timestamptz not null,
+    seconds double precision not null,
+    position bigint not null,
+    partner_id integer not null,
+    grouping text not null,
+    rows jsonb not null,
+    primary key (partner_id, "grouping")
+);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -15,32 +15,14 @@ from lrs.admin.masking import Masking
 from lrs.admin.partners import find_partner
 from lrs.auth.operators import Operator, record
 from lrs.errors import NotFound
+from lrs.projection import learning_summary
+from lrs.projection.learning_summary import MAX_ROWS, Group, LearningSummary
 from lrs.store import statement_origins
 from lrs.store.postgres import Database, translate_errors
 from lrs.store.statements.lookup import StatementLoader
 from lrs.xapi import index_keys
 
-Group = Literal["week", "course", "team", "organization"]
-
-GROUPS: tuple[Group, ...] = get_args(Group)
-MAX_ROWS = 26
-
-_SUMMARIES: dict[Group, str] = {
-    "week": resources.query("summarize_learning_by_week"),
-    "course": resources.query("summarize_learning_by_course"),
-    "team": resources.query("summarize_learning_by_team"),
-    "organization": resources.query("summarize_learning_by_organization"),
-}
 _REFERENCES = resources.query("list_references_to_statement")
-
-
-@dataclass(frozen=True, slots=True)
-class LearningRow:
-    """Completed learner records and hours of one week, course, team or organization."""
-
-    name: str
-    completions: int
-    hours: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +63,11 @@ class StatementDetail:
 
 async def summarize(
     database: Database, operator: Operator, partner: str, group: Group
-) -> list[LearningRow]:
-    """At most MAX_ROWS rows: the last weeks first, else the most completions first.
-
-    Raises NotFound (partner).
-    """
+) -> LearningSummary:
+    """Completions and hours of a partner. Raises NotFound (partner)."""
     partner_row = await find_partner(database, operator, partner)
     with translate_errors():
-        rows = await database.readers.fetch(_SUMMARIES[group], partner_row.partner_id, MAX_ROWS)
-    return [LearningRow(row["name"], row["completions"], round(row["hours"], 2)) for row in rows]
+        return await learning_summary.read(database.readers, partner_row.partner_id, group)
 
 
 async def get_statement(

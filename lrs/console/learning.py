@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.admin import contents as content_items
-from lrs.admin.learning import GROUPS
 from lrs.api import request_parsing
 from lrs.api.admin import contents, learners, learning, statements
 from lrs.api.request_parsing import services
@@ -26,6 +25,7 @@ from lrs.console.pages import (
     twin_path,
 )
 from lrs.errors import InvalidParameter
+from lrs.projection.learning_summary import GROUPS
 
 _SHA1 = re.compile("[0-9a-f]{40}")
 _FILTERS = ("organization", "credential")

@@ -21,6 +21,7 @@ from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.environment import from_environment
 from lrs.errors import LRSError, Unavailable
 from lrs.projection.background_rebuilds import BackgroundRebuilds
+from lrs.projection.learning_summary import SummaryRefresh
 from lrs.projection.projector import Projector
 from lrs.server import child_process
 from lrs.server.garbage_collection import tune_gc
@@ -78,6 +79,7 @@ async def project(settings: Settings) -> None:
             vocabulary,
         )
         projector = Projector(database, vocabulary, rebuilds=rebuilds)
+        summaries = SummaryRefresh(database.readers)
         tune_gc()
         delay = _MIN_RETRY_DELAY_SECONDS
         while True:
@@ -90,6 +92,7 @@ async def project(settings: Settings) -> None:
                 delay = child_process.next_delay(delay)
                 continue
             delay = _MIN_RETRY_DELAY_SECONDS
+            summaries.start()
             await asyncio.sleep(sleep_seconds(lag, time.monotonic() - started))
 
 

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.admin import learning
-from lrs.admin.learning import GROUPS, Group
 from lrs.api import request_parsing
 from lrs.api.admin.access import authenticate_operator
 from lrs.api.admin.responses import json, no_query, object_response
 from lrs.api.request_parsing import services
 from lrs.errors import NotFound
+from lrs.projection.learning_summary import GROUPS, Group
 from lrs.xapi import query_params
 
 
@@ -24,10 +24,10 @@ async def get_summary(request: Request) -> Response:
         request_parsing.query_parameters(request), {"by": _group}, section="Admin API"
     )
     group: Group = values.get("by", "week")
-    rows = await learning.summarize(
+    summary = await learning.summarize(
         services(request).admin_database, operator, request.path_params["partner"], group
     )
-    return json({"by": group, "rows": rows})
+    return json({"by": group, "rows": summary.rows, "computed_at": summary.computed_at})
 
 
 async def get_statement(request: Request) -> Response:
