@@ -5,7 +5,7 @@
 -- case. One `like` over all texts takes half of the time of `ilike` over each.
 select learner.person_id, learner.external_id, learner.name, learner.email
 from (
-    select found.person_id
+    select matching.person_id
     from (
         select person_id
         from identifier
@@ -16,17 +16,17 @@ from (
         from person
         where partner_id = $1 and person_id > $3
             and lower(concat_ws(' ', external_id, email, first_name, last_name)) like $2
-    ) as found
+    ) as matching
     where exists (
         select from person
-        where person.partner_id = $1 and person.person_id = found.person_id
+        where person.partner_id = $1 and person.person_id = matching.person_id
             and person.deleted_at is null
     )
-    order by found.person_id
+    order by matching.person_id
     limit $4
-) as found
+) as matching
 cross join lateral (
-    select * from learner where partner_id = $1 and person_id = found.person_id
+    select * from learner where partner_id = $1 and person_id = matching.person_id
     offset 0
 ) as learner
 order by learner.person_id;
@@ -40,9 +40,9 @@ from (
     where partner_id = $1 and person_id > $2 and deleted_at is null
     order by person_id
     limit $3
-) as found
+) as matching
 cross join lateral (
-    select * from learner where partner_id = $1 and person_id = found.person_id
+    select * from learner where partner_id = $1 and person_id = matching.person_id
     offset 0
 ) as learner
 order by learner.person_id;
@@ -74,7 +74,7 @@ select
             and statement_reference.voids
     ) as voided
 from (
-    select found.sequence
+    select matching.sequence
     from (
         select agent_key from identifier where partner_id = $1 and person_id = $2 limit 200
     ) as identifier
@@ -84,9 +84,9 @@ from (
         where actor_key = identifier.agent_key # $3::bigint and sequence < $4
         order by sequence desc
         limit $6
-    ) as found
-    group by found.sequence
-    order by found.sequence desc
+    ) as matching
+    group by matching.sequence
+    order by matching.sequence desc
     limit $6
 ) as page
 join statement on statement.partner_id = $1 and statement.sequence = page.sequence

@@ -698,5 +698,5 @@ select distinct agent_key from learning_event
 where partner_id = $1 and person_id = any($2::integer[]) and agent_key = any($3::bigint[]);
 
 -- name: delete_identifiers
--- Identifiers that are assigned anew.
+-- Identifiers that are reassigned.
 delete from identifier where partner_id = $1 and agent_key = any($2::bigint[]);

@@ -105,7 +105,7 @@ total as (
     ) as simultaneous
     window work as (partition by person_id, content_id, organization, alias_id order by at)
 ),
--- The first total of an epoch that falls opens an attempt, whose totals begin anew.
+-- The first total of an epoch that falls opens an attempt, whose totals restart.
 fall as (
     select
         *,

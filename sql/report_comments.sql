@@ -353,7 +353,7 @@ comment on column learner_record.best_score is 'result.score in percent: the hig
 comment on column learner_record.last_score is 'result.score in percent: the last; of an assessment on the scale of the sender';
 comment on column learner_record.best_raw_score is 'result.score.raw, else 100 times result.score.scaled: the highest';
 comment on column learner_record.last_raw_score is 'result.score.raw, else 100 times result.score.scaled: the last';
-comment on column learner_record.attempts is 'registrations, starts without one, and totals of track events that begin anew';
+comment on column learner_record.attempts is 'registrations, starts without one, and restarts of the totals of track events';
 comment on column learner_record.source is 'the source of the last statement: xapi, track or canvas';
 comment on column learner_record.updated_at is 'when the record last changed';
 

@@ -1,4 +1,4 @@
-"""Outcomes as the response of the partner interface; its status is computed only here."""
+"""Outcomes as the response of the partner interface; no other module computes its status."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Readiness: what a client that writes would meet now.
 
-A probe reads the schema version and commits a page. It runs only when asked, at most twice a
+A probe reads the schema version and commits a page. It runs only on request, at most twice a
 second, and one at a time: an anonymous client cannot load the database with it. Requests share the
 next probe that begins, and wait for it for a limited time. While a probe hangs, they do not wait.
 """

@@ -64,7 +64,7 @@ class CallbackTokens:
         self._tool_cache: dict[tuple[str, str], tuple[float, Tool, Sequence[str]]] = {}
 
     async def issue(self, tool: Tool, user: str, course: str) -> str:
-        """The token of a launch: the same for equal ones, whose lifetime begins again.
+        """The token of a launch: the same for equal ones, whose lifetime restarts.
 
         Raises Unavailable.
         """
@@ -98,9 +98,12 @@ class CallbackTokens:
         return launch
 
     async def authenticate(
-        self, found: Launch | NotFound | Unauthorized, request: SignedRequest, address: str
+        self,
+        lookup: Launch | NotFound | Unauthorized,
+        request: SignedRequest,
+        address: str,
     ) -> SignedCallback:
-        """Verifies the signature of the tool; `found` is the result of `find_launch`.
+        """Verifies the signature of the tool; `lookup` is the result of `find_launch`.
 
         `address` is that of the client. Raises NotFound (malformed or deleted token, revoked tool),
         Unauthorized (forged or expired token, wrong signature or timestamp), TooManyRequests
@@ -108,13 +111,13 @@ class CallbackTokens:
         """
         # A forged token counts for its address only, and its tool is not looked up: the response
         # must not tell which partners and tools exist.
-        launch = found if isinstance(found, Launch) else None
+        launch = lookup if isinstance(lookup, Launch) else None
         key = f"tool {launch.partner}/{launch.tool}" if launch else None
         self._failure_throttle.check(address, key)
         try:
-            if not isinstance(found, Launch):
-                raise found
-            launch = found
+            if not isinstance(lookup, Launch):
+                raise lookup
+            launch = lookup
             tool, signature = await self._verify(launch, request)
         except (NotFound, Unauthorized):
             self._failure_throttle.failed(address, key)

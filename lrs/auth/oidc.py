@@ -1,4 +1,4 @@
-"""Log-in of operators at an OpenID provider: authorization code flow with PKCE, state and nonce.
+"""Login of operators at an OpenID provider: authorization code flow with PKCE, state and nonce.
 
 Authlib's Starlette client builds the request and verifies the response. What it keeps between both
 is a dict, which the caller stores for the browser.

@@ -79,7 +79,7 @@ class IssuedSession:
 
 
 class Operators:
-    """Log-ins and sessions of operators in one worker."""
+    """Logins and sessions of operators in one worker."""
 
     def __init__(self, database: Database, throttle: FailureThrottle) -> None:
         self._database = database
@@ -106,7 +106,7 @@ class Operators:
     ) -> IssuedSession:
         """A session of an operator whom an identity provider has authenticated.
 
-        The operator is added if need be, and has the role and partners of this log-in from now on.
+        The operator is added if need be, and has the role and partners of this login from now on.
         Raises InvalidParameter (email), Forbidden (disabled), NotFound (partner).
         """
         email, role = valid_email(email), valid_role(role)
@@ -182,7 +182,7 @@ class Operators:
         """Ends a session."""
         async with open_transaction(self._database) as database:
             if await store.end_session(database, credential_secrets.hash_secret(token)):
-                await record(database, operator, "operator.log-out", f"operator/{operator.email}")
+                await record(database, operator, "operator.logout", f"operator/{operator.email}")
 
     async def _authenticate(self, token: str, kind: SessionKind, via: Via) -> Operator:
         token_hash = credential_secrets.hash_secret(token)
@@ -249,7 +249,7 @@ async def _start_session(database: Database, operator: Operator, method: str) ->
     )
     await store.record_login(database, operator.email)
     after = {"method": method}
-    await record(database, operator, "operator.log-in", f"operator/{operator.email}", after=after)
+    await record(database, operator, "operator.login", f"operator/{operator.email}", after=after)
     return IssuedSession(token, operator)
 
 

@@ -61,7 +61,7 @@ def credential() -> None:
     "--key",
     help="Key, such as the client id at an external issuer; unique.  [default: generated]",
 )
-@click.option("--label", default="", help="Label shown in lists.")
+@click.option("--label", default="", help="Label in lists.")
 @_scope_option
 @click.option("--expires-in-days", type=click.IntRange(1, 36_500), help="Expires after N days.")
 @setting_options(*DATABASE)
@@ -125,7 +125,7 @@ def _state(item: CredentialUse) -> str:
 
 @credential.command("set")
 @click.argument("key")
-@click.option("--label", default=None, help="Label shown in lists.")
+@click.option("--label", default=None, help="Label in lists.")
 @_scope_option
 @click.option("--expires-in-days", type=click.IntRange(1, 36_500), help="Expires after N days.")
 @click.option("--never-expires", is_flag=True, help="Has no expiry.")

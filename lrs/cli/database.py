@@ -60,14 +60,14 @@ async def all_pages(
             return items
 
 
-async def known_base_url(database: Database, settings: Settings) -> str | None:
+async def public_base_url(database: Database, settings: Settings) -> str | None:
     """The configured public URL, or the one that the server has recorded at its start."""
     return settings.public_url or await server_properties.recorded_base_url(database)
 
 
 async def server_base_url(database: Database, settings: Settings) -> str:
-    """The known URL of the server, or that of a server with the configured address."""
-    return await known_base_url(database, settings) or settings.base_url
+    """The public URL of the server, or that of a server with the configured address."""
+    return await public_base_url(database, settings) or settings.base_url
 
 
 async def record_change(

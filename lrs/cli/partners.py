@@ -12,7 +12,7 @@ from lrs.admin.operators import command_operator
 from lrs.admin.partners import PartnerView
 from lrs.auth import credentials
 from lrs.cli import limit_options, partner_setting_options
-from lrs.cli.database import all_pages, known_base_url, run_with_database
+from lrs.cli.database import all_pages, public_base_url, run_with_database
 from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.output import echo
 from lrs.cli.tables import json_option, print_table
@@ -45,7 +45,7 @@ def partner_add(name: str, title: str, home_page: str | None, **options: Any) ->
     async def add(database: Database) -> PartnerView:
         page = home_page
         if page is None:
-            base_url = await known_base_url(database, settings)
+            base_url = await public_base_url(database, settings)
             if base_url is None:
                 raise OperatorError(
                     "The URL of the server is not known: set --home-page or LRS_PUBLIC_URL, or "

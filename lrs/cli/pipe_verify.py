@@ -27,7 +27,7 @@ from lrs.plurals import quantity
 from lrs.settings import Settings
 from lrs.store.postgres import Database
 
-_COLUMNS = ("day", "here", "there", "is_equal")
+_COLUMNS = ("day", "local", "remote", "is_equal")
 _PROGRESS_STATEMENTS = 10_000
 
 

@@ -96,10 +96,10 @@ async def get_session_revocation(request: Request) -> Response:
     """What ends with one link, session or token."""
     data = await read_twin(request, admin_operators.get_sessions)
     session_id = request.path_params["session"]
-    found = [item for item in data["sessions"] if item["session_id"] == session_id]
-    if not found:
+    matching = [item for item in data["sessions"] if item["session_id"] == session_id]
+    if not matching:
         raise NotFound(f"{_email(request)} has no session, link or token {session_id[:80]!r}.")
-    return page(request, "session_revoke.html", item=found[0], email=_email(request))
+    return page(request, "session_revoke.html", item=matching[0], email=_email(request))
 
 
 @for_operators

@@ -20,8 +20,8 @@ def time(text: str | None) -> Markup | str:
     """A time of JSON as seconds in UTC; an empty one is a dash."""
     if not text:
         return _NONE
-    shown = datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return Markup('<time datetime="{}">{}</time>').format(text, shown)
+    label = datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return Markup('<time datetime="{}">{}</time>').format(text, label)
 
 
 def age(text: str | None) -> Markup | str:
@@ -31,11 +31,11 @@ def age(text: str | None) -> Markup | str:
     moment = datetime.fromisoformat(text).astimezone(UTC)
     seconds = (datetime.now(UTC) - moment).total_seconds()
     if seconds < -5:
-        shown = f"in {duration(-seconds)}"
+        label = f"in {duration(-seconds)}"
     else:
-        shown = "just now" if seconds < 5 else f"{duration(seconds)} ago"
+        label = "just now" if seconds < 5 else f"{duration(seconds)} ago"
     exact = moment.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(text, exact, shown)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(text, exact, label)
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Log-in, one-time links and log-out in a browser."""
+"""Login, one-time links and logout in a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log-in at an OpenID provider in a browser.
+"""Login at an OpenID provider in a browser.
 
 Between the two requests, state, nonce and code verifier are in an encrypted cookie.
 """
@@ -51,15 +51,15 @@ async def get_callback(request: Request) -> Response:
 
 
 def _stored_session(request: Request) -> dict[str, object]:
-    """What the log-in has stored. Raises Unauthorized."""
+    """What the login has stored. Raises Unauthorized."""
     sent = access.cookie(request, _COOKIE)
     try:
         content = services(request).secret_box.decrypt(sent or "")
     except WrongSecretKey:
-        raise Unauthorized("The log-in began in another browser, or too long ago.") from None
+        raise Unauthorized("The login began in another browser, or too long ago.") from None
     expires_at, session = msgspec.json.decode(content, type=tuple[float, dict[str, object]])
     if expires_at < time.time():
-        raise Unauthorized("The log-in took too long: try again.")
+        raise Unauthorized("The login took too long: try again.")
     return session
 
 

@@ -99,7 +99,7 @@ def errors_as_page(handler: Handler) -> Handler:
 
 
 def for_operators(handler: Handler) -> Handler:
-    """Runs a handler for an operator; others go to the log-in. Empty filters leave the URL."""
+    """Runs a handler for an operator; others go to the login. Empty filters leave the URL."""
 
     @wraps(handler)
     async def handle(request: Request) -> Response:
@@ -190,7 +190,7 @@ def path_of(*segments: str) -> str:
 
 
 def return_path(text: str) -> str:
-    """Where to go after the log-in: only to a page of the console."""
+    """Where to go after the login: only to a page of the console."""
     is_own = text == "/console" or text.startswith(("/console/", "/console?"))
     return text if is_own and "\\" not in text and text.isprintable() else "/console"
 
@@ -205,7 +205,7 @@ def _path(request: Request) -> str:
 
 
 def _return_query(request: Request) -> str:
-    """The query of the log-in that leads back to the requested page."""
+    """The query of the login that leads back to the requested page."""
     query = request.scope["query_string"].decode("latin-1")
     target = f"{_path(request)}?{query}" if query else _path(request)
     return "" if target == "/console" else f"?{urlencode({'next': target})}"

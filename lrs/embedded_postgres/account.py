@@ -45,7 +45,7 @@ class Account:
     gid: int
 
     def own(self, *paths: Path | int) -> None:
-        """Make the account the owner of files, given as paths or descriptors."""
+        """Make the account the owner of files, by paths or descriptors."""
         if self._is_other_user:
             for path in paths:
                 os.chown(path, self.uid, self.gid, follow_symlinks=isinstance(path, int))

@@ -143,8 +143,10 @@ class _Supervisor(threading.Thread):
     def _last_lines(self) -> str:
         """The last lines of PostgreSQL's log; before them the last PANIC, which is the cause."""
         lines = [line for line in self._log_text().splitlines() if line.strip()]
-        shown = [line for line in lines if " PANIC: " in line][-1:] + lines[-_MAX_REASON_LINES:]
-        return " | ".join(dict.fromkeys(shown))[:_MAX_REASON_CHARACTERS] or "none"
+        reason_lines = [line for line in lines if " PANIC: " in line][-1:] + lines[
+            -_MAX_REASON_LINES:
+        ]
+        return " | ".join(dict.fromkeys(reason_lines))[:_MAX_REASON_CHARACTERS] or "none"
 
 
 def _cause(status: int) -> str:

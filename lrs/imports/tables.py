@@ -156,9 +156,9 @@ def _invalid_header(
     details: Mapping[str, str], header: Iterable[str], section: str
 ) -> InvalidImport:
     listed = "; ".join([*details.values()][:5])
-    found = ", ".join(excerpt(name) for name in [*filter(None, header)][:_LISTED])
+    columns = ", ".join(excerpt(name) for name in [*filter(None, header)][:_LISTED])
     return InvalidImport(
-        f"Invalid header line: {listed}. The table has the columns {found or 'of no name'}.",
+        f"Invalid header line: {listed}. The table has the columns {columns or 'of no name'}.",
         violations=[
             Violation(f"/{name}", detail, f"{section}: columns") for name, detail in details.items()
         ],
@@ -170,10 +170,10 @@ def missing_columns(
 ) -> InvalidImport:
     """The error for a table without columns that every row needs."""
     details = {name: f'missing column "{name}"' for name in names}
-    found = ", ".join(excerpt(name) for name in [*filter(None, header)][:_LISTED])
+    columns = ", ".join(excerpt(name) for name in [*filter(None, header)][:_LISTED])
     return InvalidImport(
         f"Invalid header line: {'; '.join(details.values())}. The table has the columns "
-        f"{found or 'of no name'}: map one of them. The columns are {', '.join(supported)}.",
+        f"{columns or 'of no name'}: map one of them. The columns are {', '.join(supported)}.",
         violations=[
             Violation(f"/{name}", detail, f"{section}: columns") for name, detail in details.items()
         ],

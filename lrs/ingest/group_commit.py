@@ -212,7 +212,7 @@ class GroupCommit:
         Never raises: every submission gets its results or an error.
         """
         try:
-            _set_results(await self._write_until_known(partner_id, group))
+            _set_results(await self._write_until_outcome(partner_id, group))
         except AtomicConflict as conflict:
             if len(group) == 1:
                 _set_results({**conflict.results})
@@ -236,7 +236,7 @@ class GroupCommit:
         except Exception as error:
             _set_error(group, error)
 
-    async def _write_until_known(
+    async def _write_until_outcome(
         self, partner_id: int, group: list[Submission]
     ) -> SubmissionResults:
         """Writes the group. If the connection is lost, writes it again, which is idempotent.

@@ -32,7 +32,7 @@ class Grant:
 def take(rate: Rate, arrival: float, now: float, kept: int, wanted: int) -> Grant:
     """Takes up to `wanted` tokens; a negative number returns tokens.
 
-    `kept` tokens were taken before and are not used yet. They are taken anew: otherwise they would
+    `kept` tokens were taken before and are not used yet. They are taken again: otherwise they would
     come on top of a quota that is whole again.
     """
     interval = rate.window_seconds / rate.quota

@@ -189,17 +189,17 @@ async def rename(
     _check_names(names)
 
     async def run(connection: Connection) -> LearnerChange:
-        found = await learners.find(connection, partner_id, learner)
-        is_new = user is not None and user != found.user
+        target = await learners.find(connection, partner_id, learner)
+        is_new = user is not None and user != target.user
         if is_new and await connection.fetchval(_IS_USER, partner_id, user):
             raise Conflict(f"Another learner is the user {user!r}: merge the two.")
         if not preview:
             await connection.execute(
-                _RENAME, partner_id, found.user_id, user, first_name, last_name
+                _RENAME, partner_id, target.user_id, user, first_name, last_name
             )
-            by_id = Identifier(None, (), found.user_id)
-            found = await learners.find(connection, partner_id, by_id)
-        return LearnerChange(found)
+            by_id = Identifier(None, (), target.user_id)
+            target = await learners.find(connection, partner_id, by_id)
+        return LearnerChange(target)
 
     return await _run(partner_lock, partner_id, run, preview=preview)
 
@@ -226,13 +226,13 @@ async def delete(
     """
 
     async def run(connection: Connection) -> LearnerChange:
-        found = await learners.find(connection, partner_id, learner)
-        change = await _whole(connection, partner_id, found, None)
+        target = await learners.find(connection, partner_id, learner)
+        change = await _whole(connection, partner_id, target, None)
         if not preview:
-            pairs = await fetch_pairs(connection, partner_id, {found.user_id})
+            pairs = await fetch_pairs(connection, partner_id, {target.user_id})
             for query in _DELETE:
-                await connection.execute(query, partner_id, found.user_id)
-            await connection.execute(_DELETE_EVENTS, partner_id, found.user_id, DELETED_LEARNER)
+                await connection.execute(query, partner_id, target.user_id)
+            await connection.execute(_DELETE_EVENTS, partner_id, target.user_id, DELETED_LEARNER)
             await recompute_all(connection, partner_id, pairs)
         return change
 
@@ -253,15 +253,15 @@ async def restore(
     """
 
     async def run(connection: Connection) -> LearnerChange:
-        found = await learners.find(connection, partner_id, learner, include_deleted=True)
-        if found.deleted_at is None:
-            raise Conflict(f"{found.label} is not deleted.")
+        target = await learners.find(connection, partner_id, learner, include_deleted=True)
+        if target.deleted_at is None:
+            raise Conflict(f"{target.label} is not deleted.")
         if not preview:
-            await connection.execute(_RESTORE, partner_id, found.user_id)
+            await connection.execute(_RESTORE, partner_id, target.user_id)
         events = await _project_again(
-            connection, partner_id, found.user_id, vocabulary, preview=preview
+            connection, partner_id, target.user_id, vocabulary, preview=preview
         )
-        return LearnerChange(found, events=events, identifiers=len(found.identifiers))
+        return LearnerChange(target, events=events, identifiers=len(target.identifiers))
 
     return await _run(partner_lock, partner_id, run, preview=preview)
 

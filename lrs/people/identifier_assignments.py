@@ -141,14 +141,14 @@ def foreign_identifiers(
         if owner is None or owner.user == identifier.user:
             continue
         if owner.deleted:
-            found = f"that of the deleted learner id:{owner.person_id}; restore the learner first"
+            holder = f"that of the deleted learner id:{owner.person_id}; restore the learner first"
         elif owner.user is not None and not merge:
-            found = f"that of {excerpt(owner.user)}; a merge moves it with its events"
+            holder = f"that of {excerpt(owner.user)}; a merge moves it with its events"
         else:
             continue
         row = identifier.row
         column = "email" if row.kind == "user" else "value"
-        detail = f"expected an identifier of no other learner, found {found}"
+        detail = f"expected an identifier of no other learner, found {holder}"
         violation = Violation(f"/{column}", detail, f"People: {row.kind}.{column}")
         foreign.append((identifier, violation))
     return foreign

@@ -46,10 +46,10 @@ class AddressRules:
         """
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise httpx.ConnectError(f"Cannot resolve {host}: {error}.") from error
-        addresses = [ip_address(str(item[4][0]).partition("%")[0]) for item in found]
+        addresses = [ip_address(str(item[4][0]).partition("%")[0]) for item in answers]
         for address in addresses:
             if reason := self.refusal(address):
                 raise AddressRefused(f"{host} has the address {address}, which {reason}.")

@@ -119,22 +119,26 @@ class Arrivals:
     ) -> list[Arrival]:
         """Those that were not processed before."""
         ids = [item.statement_id for item in arrivals if item.statement_id]
-        known = (
+        recorded = (
             await statement_origins.list_ids_of_pipe(self._database, pipe, ids) if ids else set()
         )
         return [
             item
             for item in arrivals
-            if (item.statement_id not in known if item.statement_id else item.digest not in refused)
+            if (
+                item.statement_id not in recorded
+                if item.statement_id
+                else item.digest not in refused
+            )
         ]
 
     async def missing(self, pipe: Pipe, ids: Iterable[str]) -> list[str]:
         """Those of the statements that are not stored."""
-        wanted = list(dict.fromkeys(ids))
-        if not wanted:
+        distinct = list(dict.fromkeys(ids))
+        if not distinct:
             return []
-        stored = await statement_origins.list_stored_ids(self._database, pipe.partner_id, wanted)
-        return [item for item in wanted if item not in stored]
+        stored = await statement_origins.list_stored_ids(self._database, pipe.partner_id, distinct)
+        return [item for item in distinct if item not in stored]
 
     async def store(
         self,

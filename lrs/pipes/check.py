@@ -46,7 +46,7 @@ async def check(
 ) -> AsyncIterator[Finding]:
     """The findings in order; it ends at the first one without which no other is possible.
 
-    Nothing is stored here, and nothing is sent there.
+    Nothing is stored, and nothing is sent to the other LRS.
     """
     parts = urlsplit(endpoint.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -66,8 +66,8 @@ async def check(
         version = await source.find_version(endpoint, pipe.version)
         yield Finding("version", None, f"{version} ({pipe.version})")
         url = ""
-        async for found, finding in _spellings(endpoint, version):
-            url = url or found
+        async for url_with_statements, finding in _spellings(endpoint, version):
+            url = url or url_with_statements
             yield finding
         if not url:
             return

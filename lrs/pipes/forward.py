@@ -6,7 +6,7 @@ cursor, sends at most one request with them, and returns the cursor behind those
 their ids make them duplicates at the target.
 
 Statements that the target is the source of are not sent. Two LRSs that forward to each other come
-to rest: what one sends back is a duplicate there, and no new statement.
+to rest: what one sends back is a duplicate in the other, and no new statement.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class ForwardCursor(msgspec.Struct, frozen=True):
 def load(pipe: Pipe, start: str, now: datetime) -> ForwardCursor:
     """The position of a pipe. Another `start` moves it there. Raises InvalidParameter.
 
-    After a change or a start by an operator, dead letters are counted anew.
+    After a change or a start by an operator, the count of dead letters restarts.
     """
     if not pipe.cursor:
         return _begin(pipe, start, pipe.created_at)

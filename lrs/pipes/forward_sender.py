@@ -62,7 +62,7 @@ class Sender:
             answer = await target.send(
                 work.endpoint, work.url, forward_items.track_request(items[0])
             )
-            # A known event is a known completion: see the vendor's table of errors.
+            # A duplicate event is delivered already: see the vendor's table of errors.
             return items, replace(answer, status=200) if answer.status == 409 else answer
         if work.is_webhook:
             answer = await target.send(work.endpoint, work.url, _webhook_request(work, items))

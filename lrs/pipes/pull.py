@@ -100,10 +100,10 @@ class Pull:
                     arrivals.append(read(voided[0]))
                     attachments |= voided[1]
             if item.has_attachments and item.statement_id and not page.attachments:
-                found = await source.fetch_statement(
+                statement = await source.fetch_statement(
                     endpoint, cursor.url, cursor.version, item.statement_id
                 )
-                attachments |= found[1] if found else {}
+                attachments |= statement[1] if statement else {}
             arrivals.append(item)
             if sum(len(part.content) for part in attachments.values()) > _MAX_PART_BYTES:
                 yield _Reading(arrivals, attachments)
@@ -182,7 +182,7 @@ def _advanced(
 
 
 def _looped(cursor: PullCursor, chosen: PullOptions) -> StepResult:
-    """The walk begins anew after what it has read; a second loop there is the end."""
+    """The walk restarts after what it has read; a second loop at that point is the end."""
     current = cursor.walk
     assert current is not None  # noqa: S101 - the caller has begun it
     if not current.is_descending and walk.restart(current) is None:
@@ -208,7 +208,7 @@ def _ended(cursor: PullCursor, chosen: PullOptions, error: str | None = None) ->
 
 
 def _restarted(cursor: PullCursor) -> StepResult:
-    """The walk begins anew where it is. Raises PipeError without progress."""
+    """The walk restarts from its position. Raises PipeError without progress."""
     current = cursor.walk
     assert current is not None  # noqa: S101 - the caller has begun it
     again = walk.restart(current)

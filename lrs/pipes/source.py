@@ -74,10 +74,10 @@ def spellings(url: str) -> list[str]:
     base, mark, query = url.partition("?")
     base = base.rstrip("/")
     if base.endswith("/statements"):
-        found = [base, f"{base}/"]
+        paths = [base, f"{base}/"]
     else:
-        found = [f"{base}/statements", f"{base}/statements/", base]
-    return [item + mark + query for item in found]
+        paths = [f"{base}/statements", f"{base}/statements/", base]
+    return [item + mark + query for item in paths]
 
 
 async def find_version(endpoint: Endpoint, configured: str) -> str:

@@ -38,11 +38,11 @@ _PAGE_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class ComparedDay:
-    """The statements of one day on both sides; equal if their hashes are."""
+    """The statements of one day of this server and of the other LRS; equal by their hashes."""
 
     day: date
-    here: int
-    there: int
+    local: int
+    remote: int
     is_equal: bool
 
 
@@ -62,15 +62,19 @@ class Tally:
         self.hashes[day] = self.hashes.get(day, 0) ^ hashed
 
 
-def compare(here: Tally, there: Tally) -> list[ComparedDay]:
+def compare(local: Tally, remote: Tally) -> list[ComparedDay]:
     """The days of either side, in order."""
+    days = sorted({*local.counts, *remote.counts})
     return [
         ComparedDay(
-            day, here.counts[day], there.counts[day],
-            here.counts[day] == there.counts[day] and here.hashes.get(day) == there.hashes.get(day),
+            day,
+            local.counts[day],
+            remote.counts[day],
+            local.counts[day] == remote.counts[day]
+            and local.hashes.get(day) == remote.hashes.get(day),
         )
-        for day in sorted({*here.counts, *there.counts})
-    ]  # fmt: skip
+        for day in days
+    ]
 
 
 async def verify(
@@ -104,7 +108,7 @@ class _Comparison:
         self._read = 0
 
     async def of_pull(self) -> list[ComparedDay]:
-        here, there = Tally(), Tally()
+        local, remote = Tally(), Tally()
         chosen = decode(PullFilter, self._pipe.filter, "filter")
         params = {
             name: str(value).lower() if isinstance(value, bool) else str(value)
@@ -113,25 +117,25 @@ class _Comparison:
         }
         async for statements in self._pages(params):
             for statement in statements:
-                there.add(statement)
+                remote.add(statement)
             for text in await self._stored([statement["id"] for statement in statements]):
-                here.add(orjson.loads(text))
-        return compare(here, there)
+                local.add(orjson.loads(text))
+        return compare(local, remote)
 
     async def of_forward(self) -> list[ComparedDay]:
         if decode(ForwardOptions, self._pipe.options).target != "statements":
             raise InvalidParameter("A webhook or a track endpoint cannot be read to verify it.")
-        here, there = Tally(), Tally()
+        local, remote = Tally(), Tally()
         sent: set[int] = set()
         async for texts in self._forwarded():
             for statement in map(orjson.loads, texts):
-                here.add(statement)
+                local.add(statement)
                 sent.add(_short(statement["id"]))
         async for statements in self._pages({}):
             for statement in statements:
                 if _short(statement["id"]) in sent:
-                    there.add(statement)
-        return compare(here, there)
+                    remote.add(statement)
+        return compare(local, remote)
 
     async def _forwarded(self) -> AsyncIterator[Sequence[bytes]]:
         """Pages of the statements that the pipe has delivered."""

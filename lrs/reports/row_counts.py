@@ -1,4 +1,4 @@
-"""The number of rows of each report table, counted when it is asked for."""
+"""The number of rows of each report table, counted on request."""
 
 from __future__ import annotations
 

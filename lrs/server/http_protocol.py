@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with limits: header size, timeouts, connections, load shedding.
 
 A request goes to the application after its header fields, which authenticates the client before it
-reads the body. A request that the load shedder rejects is answered here; its body is discarded.
+reads the body. This module answers a request that the load shedder rejects; its body is discarded.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def bind_sockets(
 
 
 class _ReuseportSocket(socket.socket):
-    """A socket that each worker binds anew when multiprocessing unpickles it in that worker.
+    """A socket that each worker binds again when multiprocessing unpickles it in that worker.
 
     The kernel then balances connections between the workers (SO_REUSEPORT). On sockets that workers
     share, the worker that wakes up first accepts all waiting connections: of 64 connections opened

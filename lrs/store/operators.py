@@ -1,6 +1,6 @@
 """Operators, their sessions, links and tokens.
 
-Nothing here is a write of statements: connections of writers hold back the watermark.
+None of them writes statements: connections of writers hold back the watermark.
 """
 
 from __future__ import annotations

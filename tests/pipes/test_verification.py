@@ -30,16 +30,16 @@ MONDAY, TUESDAY = "2026-05-04T12:00:00Z", "2026-05-05T01:00:00+02:00"
 
 def test_days_are_equal_by_their_statements_in_any_order() -> None:
     items = [statement(id=new_id(), timestamp=time) for time in (MONDAY, MONDAY, TUESDAY)]
-    here, there, other = Tally(), Tally(), Tally()
+    local, remote, other = Tally(), Tally(), Tally()
     for item in items:
-        here.add(item)
+        local.add(item)
     for item in reversed(items):
-        there.add({**item, "stored": MONDAY, "authority": {"mbox": "mailto:other@example.com"}})
+        remote.add({**item, "stored": MONDAY, "authority": {"mbox": "mailto:other@example.com"}})
         other.add({**item, "object": {"id": "http://example.com/other"}})
-    assert [(day.day, day.here, day.is_equal) for day in compare(here, there)] == [
+    assert [(day.day, day.local, day.is_equal) for day in compare(local, remote)] == [
         (date(2026, 5, 4), 3, True)
     ]
-    assert not compare(here, other)[0].is_equal
+    assert not compare(local, other)[0].is_equal
 
 
 @pytest.mark.slow
@@ -70,8 +70,8 @@ async def test_verify_compares_both_sides(
         return result.exit_code, json.loads(result.stdout)
 
     expected = [
-        {"day": "2026-05-04", "here": 3, "there": 3, "is_equal": True},
-        {"day": "2026-05-06", "here": 2, "there": 2, "is_equal": True},
+        {"day": "2026-05-04", "local": 3, "remote": 3, "is_equal": True},
+        {"day": "2026-05-06", "local": 2, "remote": 2, "is_equal": True},
     ]
     assert await verified(partner, pipe.name) == (0, expected)
     assert await verified(stranger, "pull") == (0, expected)
@@ -80,5 +80,5 @@ async def test_verify_compares_both_sides(
     await store_statements(stranger, [void])
     code, days = await verified(partner, pipe.name)
     assert code == 1
-    assert days[0] == {"day": "2026-05-04", "here": 3, "there": 2, "is_equal": False}
+    assert days[0] == {"day": "2026-05-04", "local": 3, "remote": 2, "is_equal": False}
     assert days[1] == expected[1]

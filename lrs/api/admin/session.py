@@ -1,4 +1,4 @@
-"""Log-in and log-out of operators."""
+"""Login and logout of operators."""
 
 from __future__ import annotations
 

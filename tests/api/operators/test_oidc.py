@@ -1,4 +1,4 @@
-"""Log-in of operators at an OpenID provider."""
+"""Login of operators at an OpenID provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions of operators: log-in, cookie, end, and requests from foreign pages."""
+"""Sessions of operators: login, cookie, end, and requests from foreign pages."""
 
 from __future__ import annotations
 
