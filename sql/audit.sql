@@ -36,6 +36,17 @@ limit $8;
 -- In bytes, indexes included.
 select pg_database_size(current_database());
 
+-- name: get_archive_state
+-- Continuous archiving; the last attempt failed if no segment was archived since.
+select
+    current_setting('archive_mode') <> 'off' as is_on,
+    last_archived_wal as last_segment,
+    last_archived_time as last_archived_at,
+    failed_count as failures,
+    last_failed_time as last_failed_at,
+    coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) as is_failing
+from pg_stat_archiver;
+
 -- name: count_connections
 -- Connections to this database by application name.
 select application_name, count(*)

@@ -91,3 +91,38 @@ from (
 ) as page
 join statement on statement.partner_id = $1 and statement.sequence = page.sequence
 order by statement.sequence desc;
+
+-- name: list_learner_documents
+-- State and agent profile documents of any identifier of a learner, the last changed first, up to
+-- $3 of the 1,000 that are found first.
+select
+    encode(found.scope_key, 'hex') || encode(found.document_key, 'hex') as document_key,
+    found.kind, found.activity, found.agent, found.registration, found.document_id,
+    found.content_type, found.size, found.updated
+from (
+    select document.*, octet_length(document.content) as size
+    from (
+        select identity from identifier where partner_id = $1 and person_id = $2 limit 200
+    ) as own
+    join document
+        on document.partner_id = $1
+        and hashtextextended(document.agent, 0) = hashtextextended(own.identity, 0)
+        and document.agent = own.identity
+    limit 1000
+) as found
+order by found.updated desc, found.document_id
+limit $3;
+
+-- name: get_learner_document
+-- One document of any identifier of a learner, by its keys in hexadecimal.
+select
+    document.kind, document.activity, document.agent, document.registration, document.document_id,
+    document.content_type, octet_length(document.content) as size, document.updated,
+    document.etag, substring(document.content for $5) as content
+from document
+where document.partner_id = $1 and document.scope_key = $3 and document.document_key = $4
+    and exists (
+        select from identifier
+        where identifier.partner_id = $1 and identifier.person_id = $2
+            and identifier.identity = document.agent
+    );

@@ -92,7 +92,8 @@ group by 1, 2, 3, 4;
 update intake_position set position = $2 where partner_id = $1;
 
 -- name: list_authorities
--- What the accounts of a partner's authorities are built from: keys of credentials, tools, pipes.
+-- What the accounts of a partner's authorities are built from: keys of credentials, tools, pipes,
+-- and the account of operators.
 select partner.home_page, credential.key as name, false as is_tool
 from partner
 join credential using (partner_id)
@@ -106,7 +107,9 @@ union all
 select partner.home_page, 'pipe ' || pipe.name, false
 from partner
 join pipe using (partner_id)
-where partner_id = $1;
+where partner_id = $1
+union all
+select home_page, '(operators)', false from partner where partner_id = $1;
 
 -- name: delete_old_intake_counts
 -- Deletes up to $2 counts of refused items before the time $1. Counts of stored items stay.
@@ -288,11 +291,18 @@ limit $3;
 
 -- name: list_intake_hours
 -- Items by hour and outcome of the partners $1 (null: all) since the hour $2.
-select partner_id, hour, outcome, sum(items)::bigint as items, sum(bytes)::bigint as bytes
-from intake_count
-where ($1::integer[] is null or partner_id = any($1)) and hour >= $2
-group by partner_id, hour, outcome
-order by partner_id, hour, outcome;
+select
+    partner.partner_id, counted.hour, counted.outcome, counted.items::bigint as items,
+    counted.bytes::bigint as bytes
+from partner
+cross join lateral (
+    select hour, outcome, sum(items) as items, sum(bytes) as bytes
+    from intake_count
+    where intake_count.partner_id = partner.partner_id and hour >= $2
+    group by hour, outcome
+) as counted
+where $1::integer[] is null or partner.partner_id = any($1)
+order by partner.partner_id, counted.hour, counted.outcome;
 
 -- name: list_intake_counts
 -- The counts of a partner since the hour $2 and before the hour $3, newest hour first.

@@ -221,6 +221,15 @@ from unnest($2::bigint[], $3::text[], $4::integer[], $5::bigint[]) as item (
     agent_key, identity, person_id, folded_key
 );
 
+-- name: add_linked_identifiers
+-- Identifiers $3 with the identities $4 that an operator links to the person $2; those that belong
+-- to a person already stay.
+insert into identifier (partner_id, person_id, agent_key, identity, folded_key, imported)
+select $1, $2, item.agent_key, item.identity, item.folded_key, true
+from unnest($3::bigint[], $4::text[], $5::bigint[]) as item (agent_key, identity, folded_key)
+order by item.agent_key
+on conflict (partner_id, agent_key) do nothing;
+
 -- name: set_identifier_names
 -- The names that statements have beside identifiers; only rows that differ are written.
 update identifier

@@ -145,6 +145,59 @@ left join lateral (
 ) as record on true
 order by record.organization, record.person_id;
 
+-- name: get_content_detail
+-- A content item with its parent, the first and last day of work on it, and the type of the report
+-- table of the vendor's that has it.
+select
+    item.content_id, item.activity_id, coalesce(item.defined_type, item.type) as type,
+    reported_type(item.type) as reported_type, item.title, item.deleted_at, item.source,
+    item.catalog is not null as is_in_catalog,
+    parent.content_id as parent_id, parent.title as parent_title,
+    (
+        select day from content_day
+        where partner_id = $1 and content_id = $2 order by day limit 1
+    ) as first_day,
+    (
+        select day from content_day
+        where partner_id = $1 and content_id = $2 order by day desc limit 1
+    ) as last_day
+from content_item as item
+left join content_item as parent
+    on parent.partner_id = item.partner_id and parent.content_key = item.parent_key
+where item.partner_id = $1 and item.content_id = $2;
+
+-- name: count_content_records
+-- Learner records of a content item by status, of the first $3.
+select record.status, count(*) as records
+from (
+    select status from learner_record where partner_id = $1 and content_id = $2 limit $3
+) as record
+group by record.status;
+
+-- name: list_content_names
+-- Other content items: aliases of the item $2, and those that are part of it, up to $3 of each.
+select content_id, activity_id, title, is_alias
+from (
+    (
+        select content_id, activity_id, title, true as is_alias
+        from content_item
+        where partner_id = $1 and alias_of = $2
+        order by content_id
+        limit $3
+    )
+    union all
+    (
+        select part.content_id, part.activity_id, part.title, false
+        from content_item as part
+        where part.partner_id = $1 and part.parent_key = (
+            select content_key from content_item where partner_id = $1 and content_id = $2
+        )
+        order by part.content_id
+        limit $3
+    )
+) as named
+order by content_id;
+
 -- name: find_content_item
 -- The content item with the first of the keys $2, or else with the id $3; of an alias its content
 -- item.

@@ -64,6 +64,18 @@ select
 from pg_namespace
 where nspname = $1;
 
+-- name: list_readers_of_partner
+-- The schemas of reports with the comment $1, and the roles that read them.
+select nspname as schema, reader.rolname as role
+from pg_namespace
+cross join lateral aclexplode(nspacl) as acl
+join pg_roles as reader on reader.oid = acl.grantee
+where
+    obj_description(pg_namespace.oid, 'pg_namespace') = $1
+    and acl.privilege_type = 'USAGE'
+    and acl.grantee <> nspowner
+order by nspname, reader.rolname;
+
 -- name: list_excess_functions
 -- Functions that PUBLIC may execute and a reader does not need: they take locks that outlast a
 -- query, assign transaction ids, or write to the log, to disk or to shared memory. Drivers release
@@ -94,6 +106,9 @@ select
             then extract(epoch from clock_timestamp() - activity.state_change)::float
     end as idle_seconds,
     activity.backend_xid::text as transaction_id,
+    exists (
+        select from pg_roles where oid = activity.usesysid and not rolcanlogin
+    ) as is_disabled,
     activity.backend_start is null as hidden
 from pg_stat_activity as activity
 where

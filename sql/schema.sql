@@ -196,6 +196,8 @@ create table document (
     constraint document_kind_is_state_or_profile check (kind = any (array['state', 'agent profile',
         'activity profile']))
 );
+create index document_by_agent on document (partner_id, hashtextextended(agent, 0::bigint))
+    where agent is not null;
 
 -- Activities that have a definition.
 create table activity (

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 from lrs import resources
-from lrs.admin import intake
+from lrs.admin import intake, system
+from lrs.admin.intake import PartnerIntake
 from lrs.admin.partners import find_partner
 from lrs.auth.operators import Operator
 from lrs.projection import lag
-from lrs.store import pipe_lists
+from lrs.projection.lag import Backlog
+from lrs.settings import Settings
+from lrs.store import pipe_lists, server_properties
 from lrs.store.postgres import Database, translate_errors
 
 _ALARMS = resources.query("list_firing_alarms")
+_REASONS = resources.query("list_arrival_reasons")
+_ATTEMPTS_OF_NOBODY = resources.query("count_attempts_without_partner")
 _EFFECT = resources.query("count_credential_effect")
+
+_RECENT_HOURS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +35,22 @@ class Alarm:
     details: str
 
 
+Verdict = Literal["arriving", "refused", "denied", "silent", "nothing", "disabled", "idle"]
+
+
 @dataclass(frozen=True, slots=True)
 class PartnerArrivals:
     """What a partner has sent in each of the last hours; the lag of its reports is in seconds.
+
+    `verdict` answers whether it arrives, and `why` explains it in a few words:
+
+    arriving  stored within 24 hours, and most items of the last two hours
+    refused   most items of the last two hours were refused
+    denied    requests were denied after the last accepted item
+    silent    the alarm of silence fires
+    idle      nothing within 24 hours
+    nothing   nothing yet
+    disabled  all requests are refused
 
     `rebuild_needed`: the reports follow earlier settings, or rules of an earlier version.
     `failing_pipes` are those that need an operator.
@@ -43,6 +65,20 @@ class PartnerArrivals:
     stored: list[int]
     refused: list[int]
     failing_pipes: list[str]
+    denied: int
+    last_denied_at: datetime | None
+    verdict: Verdict
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What concerns all partners; for operators of all of them."""
+
+    disk_free_bytes: int | None
+    disk_total_bytes: int | None
+    attempts_without_partner: int
+    last_backup_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +100,94 @@ async def overview(database: Database, operator: Operator) -> list[PartnerArriva
     for row in rows:
         alarm = Alarm(row["kind"], row["since"], row["details"])
         alarms.setdefault(row["partner"], []).append(alarm)
+    reasons = {row["partner"]: row for row in await _reasons(database, operator)}
     return [
-        PartnerArrivals(
-            item.partner,
-            item.last_accepted_at,
-            round(backlogs[item.partner].lag_seconds, 1) if item.partner in backlogs else 0.0,
-            item.partner in backlogs and backlogs[item.partner].needs_rebuild,
+        _arrivals(
+            item,
+            backlogs.get(item.partner),
             alarms.get(item.partner, []),
-            item.hours,
-            item.stored,
-            item.refused,
             failing.get(item.partner, []),
+            reasons,
         )
         for item in partners
     ]
+
+
+async def server_state(
+    database: Database, operator: Operator, settings: Settings
+) -> ServerState | None:
+    """The state of the server, None for an operator of some partners."""
+    if operator.partner_ids is not None:
+        return None
+    with translate_errors():
+        attempts = await database.readers.fetchval(_ATTEMPTS_OF_NOBODY, _yesterday())
+    backup = await server_properties.last_backup(database)
+    disk = system.disk_usage(settings)
+    return ServerState(
+        disk[1] if disk else None,
+        disk[0] if disk else None,
+        attempts,
+        backup.at if backup else None,
+    )
+
+
+async def _reasons(database: Database, operator: Operator) -> list[dict[str, Any]]:
+    partner_ids = None if operator.partner_ids is None else sorted(operator.partner_ids)
+    with translate_errors():
+        rows = await database.readers.fetch(_REASONS, partner_ids, _yesterday())
+    return [dict(row) for row in rows]
+
+
+def _arrivals(
+    item: PartnerIntake,
+    backlog: Backlog | None,
+    alarms: list[Alarm],
+    failing_pipes: list[str],
+    reasons: Mapping[str, Mapping[str, Any]],
+) -> PartnerArrivals:
+    reason = reasons.get(item.partner, {})
+    verdict, why = _verdict(item, alarms, reason)
+    return PartnerArrivals(
+        item.partner,
+        item.last_accepted_at,
+        round(backlog.lag_seconds, 1) if backlog else 0.0,
+        backlog is not None and backlog.needs_rebuild,
+        alarms,
+        item.hours,
+        item.stored,
+        item.refused,
+        failing_pipes,
+        reason.get("denied_requests") or 0,
+        reason.get("last_denied_at"),
+        verdict,
+        why,
+    )
+
+
+def _verdict(
+    item: PartnerIntake, alarms: list[Alarm], reason: Mapping[str, Any]
+) -> tuple[Verdict, str]:
+    if reason.get("disabled_reason") is not None:
+        return "disabled", reason["disabled_reason"]
+    last, denied_at = item.last_accepted_at, reason.get("last_denied_at")
+    stored, refused = sum(item.stored[-_RECENT_HOURS:]), sum(item.refused[-_RECENT_HOURS:])
+    if refused > stored:
+        place = f" at {reason['refused_pointer']}" if reason.get("refused_pointer") else ""
+        return "refused", f"{reason.get('refused_code') or 'refused'}{place}"
+    if denied_at is not None and (last is None or denied_at > last):
+        return "denied", reason["denied_code"]
+    for alarm in alarms:
+        if alarm.kind == "silence":
+            return "silent", alarm.details
+    if last is None:
+        return "nothing", "nothing was ever sent"
+    if last < _yesterday():
+        return "idle", "nothing in the last 24 hours"
+    return "arriving", ""
+
+
+def _yesterday() -> datetime:
+    return datetime.now(UTC) - timedelta(hours=24)
 
 
 async def revocation_effect(
@@ -85,7 +195,7 @@ async def revocation_effect(
 ) -> RevocationEffect:
     """What the credential has sent in the last 24 hours. Raises NotFound."""
     partner_row = await find_partner(database, operator, partner)
-    since = datetime.now(UTC) - timedelta(hours=24)
+    since = _yesterday()
     with translate_errors():
         (row,) = await database.readers.fetch(_EFFECT, partner_row.partner_id, key, since)
     return RevocationEffect(row["stored"], row["refused"])

@@ -1,13 +1,17 @@
-"""Use cases for content items: list, delete, restore."""
+"""Use cases for content items: list, get, delete, restore, set the type."""
 
 from __future__ import annotations
 
 from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
 from lrs.auth.operators import Operator, record
+from lrs.catalog import importer
+from lrs.catalog.rows import CONTENT_KINDS, ROWS
+from lrs.errors import InvalidParameter, Violation
 from lrs.projection.partner_lock import PartnerLock
+from lrs.projection.vocabulary import Vocabulary
 from lrs.reports import content_items, identifiers
-from lrs.reports.content_items import ContentItem
+from lrs.reports.content_items import ContentDetail, ContentItem
 from lrs.store.postgres import Database
 
 
@@ -27,6 +31,55 @@ async def list_contents(
         database.readers, partner_row.partner_id, after=after, limit=limit + 1, deleted=deleted
     )
     return page(rows, limit, lambda row: (row.content_id,))
+
+
+async def get_content(
+    database: Database, operator: Operator, partner: str, content: str
+) -> ContentDetail:
+    """A content item by activity id, id of track events or id. Raises NotFound."""
+    partner_row = await find_partner(database, operator, partner)
+    identifier = identifiers.parse_content(content, partner_row.home_page)
+    return await content_items.get_detail(database.readers, partner_row.partner_id, identifier)
+
+
+async def set_type(
+    database: Database,
+    operator: Operator,
+    partner_lock: PartnerLock,
+    vocabulary: Vocabulary,
+    partner: str,
+    content: str,
+    content_type: str,
+) -> ContentDetail:
+    """Sets the type as an import of a catalog does; what else the catalog has is kept.
+
+    Reports move the item to the table of the type. Raises NotFound, InvalidParameter, Forbidden.
+    """
+    operator.require("operator")
+    if content_type not in CONTENT_KINDS:
+        detail = f"expected one of {', '.join(CONTENT_KINDS)}, got {content_type[:80]!r}"
+        raise InvalidParameter(
+            f"type: {detail}.", violations=[Violation("/type", detail, "Admin API")]
+        )
+    before = await get_content(database, operator, partner, content)
+    partner_row = await find_partner(database, operator, partner)
+    row = ROWS.row(0, None, {"type": content_type, "content": before.activity_id})
+    plan = await importer.import_rows(
+        partner_lock, partner_row.partner_id, partner_row.home_page, [row], vocabulary
+    )
+    for outcome in plan.refused:
+        violations = [*outcome.violations]
+        raise InvalidParameter(f"type: {violations[0].detail}.", violations=violations)
+    await record(
+        database,
+        operator,
+        "content.set-type",
+        f"content/{before.activity_id}",
+        partner_id=partner_row.partner_id,
+        before={"type": before.type},
+        after={"type": content_type},
+    )
+    return await get_content(database, operator, partner, content)
 
 
 async def set_deleted(

@@ -16,6 +16,9 @@ from lrs.store.postgres import Database
 from lrs.store.statements import sequence
 
 HOURS = 24
+MAX_EXAMINED = 1_000
+"""Outcomes of each kind that a filtered list examines."""
+
 _NOT_REFUSED = frozenset({STORED, "duplicate", "aborted"})
 
 
@@ -46,6 +49,32 @@ class LastOutcome:
     code: str = ""
     pointer: str = ""
     refusal_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeFilter:
+    """Which of the last outcomes are listed; None: all. The outcome "refused": all refused ones."""
+
+    outcome: str | None = None
+    source: str | None = None
+    credential: str | None = None
+    organization: str | None = None
+    code: str | None = None
+
+    def matches(self, item: LastOutcome) -> bool:
+        if self.outcome == "refused":
+            is_wanted = item.refusal_id is not None
+        else:
+            is_wanted = self.outcome in (None, item.outcome)
+        return is_wanted and all(
+            wanted is None or wanted == found
+            for wanted, found in (
+                (self.source, item.source),
+                (self.credential, item.credential),
+                (self.organization, item.organization),
+                (self.code, item.code),
+            )
+        )
 
 
 async def overview(database: Database, operator: Operator) -> list[PartnerIntake]:
@@ -86,21 +115,25 @@ async def list_last_outcomes(
     *,
     after: datetime,
     through: datetime,
+    selection: OutcomeFilter | None = None,
     limit: int = 100,
 ) -> list[LastOutcome]:
     """Stored and refused items after a time and until another, the oldest first.
 
     For a live list, `through` is the watermark: what is stored until then does not change, so that
-    the next call begins there. At most `limit` items of each kind, the last ones. Refused items are
-    there some seconds later than stored ones. Raises NotFound.
+    the next call begins there. At most `limit` items of each kind, the last ones; with a filter,
+    those of the last MAX_EXAMINED that match. Refused items are there some seconds later than
+    stored ones. Raises NotFound.
     """
+    selection = selection or OutcomeFilter()
+    examined = limit if selection == OutcomeFilter() else max(limit, MAX_EXAMINED)
     partner_id = await _partner_id(database, operator, partner)
     stored = await intake_lists.list_stored(
         database,
         partner_id,
         after=sequence.first_after(after) - 1,
         before=sequence.first_after(through),
-        limit=limit,
+        limit=examined,
     )
     refused = await refusals.fetch_page(
         database,
@@ -129,7 +162,8 @@ async def list_last_outcomes(
         )
         for item in refused
     ]
-    return sorted(outcomes, key=lambda outcome: outcome.at)
+    matching = sorted(filter(selection.matches, outcomes), key=lambda outcome: outcome.at)
+    return matching if examined == limit else matching[-limit:]
 
 
 async def _partner_id(database: Database, operator: Operator, name: str) -> int:

@@ -5,9 +5,11 @@ A viewer sees pseudonyms, and cannot search: that would tell who a pseudonym is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import codecs
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -20,21 +22,34 @@ from lrs.reports import learner_records
 from lrs.reports.identifiers import Identifier
 from lrs.reports.learner_records import RecordPage
 from lrs.reports.record_query import RecordQuery
+from lrs.store import learner_documents
 from lrs.store import learners as store
+from lrs.store.learner_documents import DocumentContent, DocumentRow
 from lrs.store.learners import Learner, LearnerIdentifier
 from lrs.store.postgres import Database
 from lrs.store.registry import Partner
 
 _MAX_ID = 2**31 - 1
 _NEWEST = 2**63 - 1
+_RECORDS = 100
+_STATEMENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class LearnerView:
-    """A learner with all identifiers."""
+class DocumentView:
+    """A document of a learner with the beginning of its content; None unless it is text."""
 
-    learner: Learner
-    identifiers: list[LearnerIdentifier]
+    kind: str
+    activity: str | None
+    agent: str
+    registration: UUID | None
+    document_id: str
+    content_type: str
+    size: int
+    updated: datetime
+    etag: str
+    content: str | None
+    is_complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,17 @@ class StatementView:
     organization: str | None
     voided: bool
     statement: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerView:
+    """A learner with all identifiers, the first records, the last statements and documents."""
+
+    learner: Learner
+    identifiers: list[LearnerIdentifier]
+    records: list[dict[str, Any]]
+    statements: list[StatementView]
+    documents: list[DocumentRow]
 
 
 async def search_learners(
@@ -86,19 +112,62 @@ async def search_learners(
 async def get_learner(
     database: Database, operator: Operator, masking: Masking, partner: str, person_id: int
 ) -> LearnerView:
-    """Raises NotFound."""
+    """The learner, which is one audit entry. Raises NotFound."""
     partner_row = await find_partner(database, operator, partner)
+    partner_id = partner_row.partner_id
     learner = await _find(database, partner_row, person_id)
-    identifiers = await store.list_identifiers(database, partner_row.partner_id, person_id)
+    identifiers = await store.list_identifiers(database, partner_id, person_id)
+    by_id, first = Identifier(None, (), person_id), RecordQuery(_RECORDS)
+    page = await learner_records.fetch_by_learner(database, partner_id, by_id, first)
+    statements = await _fetch_statements(database, operator, masking, partner_id, person_id)
+    documents = await learner_documents.list_documents(database, partner_id, person_id)
     await _record_view(database, operator, partner_row, person_id, "learner.view")
     if not operator.may("operator"):
         identifiers = [
-            LearnerIdentifier(
-                masking.pseudonym(partner_row.partner_id, row.identity), None, row.imported
-            )
+            LearnerIdentifier(masking.pseudonym(partner_id, row.identity), None, row.imported)
             for row in identifiers
         ]
-    return LearnerView(_masked(operator, masking, partner_row.partner_id, learner), identifiers)
+        documents = [_masked_document(masking, partner_id, row) for row in documents]
+    return LearnerView(
+        _masked(operator, masking, partner_id, learner),
+        identifiers,
+        _visible_records(operator, masking, partner_id, learner, page).records,
+        statements,
+        documents,
+    )
+
+
+async def get_document(
+    database: Database, operator: Operator, partner: str, person_id: int, key: str
+) -> DocumentView:
+    """A document of a learner; an audit entry. Raises NotFound, Forbidden (a viewer)."""
+    if not operator.may("operator"):
+        raise Forbidden("A viewer sees masked identities: only operators and owners see documents.")
+    partner_row = await find_partner(database, operator, partner)
+    await _find(database, partner_row, person_id)
+    row = await learner_documents.get_document(database, partner_row.partner_id, person_id, key)
+    await record(
+        database,
+        operator,
+        "learner.view-document",
+        f"learner/{person_id}",
+        partner_id=partner_row.partner_id,
+        after={"kind": row.kind, "document_id": row.document_id},
+    )
+    text = _text(row)
+    return DocumentView(
+        row.kind,
+        row.activity,
+        row.agent,
+        row.registration,
+        row.document_id,
+        row.content_type,
+        row.size,
+        row.updated,
+        row.etag,
+        text,
+        text is not None and len(row.content) == row.size,
+    )
 
 
 async def list_statements(
@@ -115,20 +184,16 @@ async def list_statements(
     partner_row = await find_partner(database, operator, partner)
     await _find(database, partner_row, person_id)
     (before,) = decode_cursor(cursor, tuple[int]) if cursor else (_NEWEST,)
-    rows = await store.list_statements(
-        database, partner_row.partner_id, person_id, before=min(before, _NEWEST), limit=limit + 1
+    views = await _fetch_statements(
+        database,
+        operator,
+        masking,
+        partner_row.partner_id,
+        person_id,
+        before=min(before, _NEWEST),
+        limit=limit + 1,
     )
     await _record_view(database, operator, partner_row, person_id, "learner.view-statements")
-    views = [
-        StatementView(
-            row.sequence,
-            row.stored,
-            row.organization,
-            row.voided,
-            visible_statement(operator, masking, partner_row.partner_id, orjson.loads(row.payload)),
-        )
-        for row in rows
-    ]
     return page(views, limit, lambda row: (row.sequence,))
 
 
@@ -147,9 +212,39 @@ async def list_records(
         database, partner_row.partner_id, Identifier(None, (), person_id), query
     )
     await _record_view(database, operator, partner_row, person_id, "learner.view-records")
+    return _visible_records(operator, masking, partner_row.partner_id, learner, result)
+
+
+async def _fetch_statements(
+    database: Database,
+    operator: Operator,
+    masking: Masking,
+    partner_id: int,
+    person_id: int,
+    *,
+    before: int = _NEWEST,
+    limit: int = _STATEMENTS,
+) -> list[StatementView]:
+    rows = await store.list_statements(database, partner_id, person_id, before=before, limit=limit)
+    return [
+        StatementView(
+            row.sequence,
+            row.stored,
+            row.organization,
+            row.voided,
+            visible_statement(operator, masking, partner_id, orjson.loads(row.payload)),
+        )
+        for row in rows
+    ]
+
+
+def _visible_records(
+    operator: Operator, masking: Masking, partner_id: int, learner: Learner, result: RecordPage
+) -> RecordPage:
+    """The records, with a pseudonym for a viewer."""
     if operator.may("operator"):
         return result
-    masked = _masked(operator, masking, partner_row.partner_id, learner)
+    masked = _masked(operator, masking, partner_id, learner)
     # The columns that the records share are those of the learner: none but the id is shown.
     hidden: dict[str, Any] = {name: None for name in result.subject if name != "user_id"}
     if "name" in hidden:
@@ -159,6 +254,20 @@ async def list_records(
         [{**row, **hidden} for row in result.records],
         result.last_position,
     )
+
+
+def _masked_document(masking: Masking, partner_id: int, row: DocumentRow) -> DocumentRow:
+    """The document without its id, which a client chooses and which may name a learner."""
+    return replace(row, agent=masking.pseudonym(partner_id, row.agent), document_id="")
+
+
+def _text(row: DocumentContent) -> str | None:
+    """The content if its beginning is text."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(row.content)
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
 
 
 def visible_statement(

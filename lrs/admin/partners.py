@@ -13,6 +13,7 @@ from lrs.auth import credentials
 from lrs.auth.operators import Operator, record
 from lrs.errors import Conflict, InvalidParameter, NotFound, Violation
 from lrs.projection import lag
+from lrs.reports import suspension
 from lrs.store import limits, partner_settings, registry
 from lrs.store.limits import QuotaUsage
 from lrs.store.postgres import Database, open_transaction
@@ -140,14 +141,18 @@ async def disable_partner(
 ) -> PartnerView:
     """Refuses all requests of a partner, with the reason, on all workers within seconds.
 
-    Idempotent. Raises NotFound, InvalidParameter, Forbidden.
+    Its reporting roles lose their access and sessions. Idempotent. Raises NotFound,
+    InvalidParameter, Forbidden.
     """
     _require_text("/reason", reason, required=True)
     return await _set_disabled(database, operator, name, reason)
 
 
 async def enable_partner(database: Database, operator: Operator, name: str) -> PartnerView:
-    """Accepts requests of a disabled partner again. Idempotent. Raises NotFound, Forbidden."""
+    """Accepts requests of a disabled partner again, and those of its reporting roles.
+
+    Idempotent. Raises NotFound, Forbidden.
+    """
     return await _set_disabled(database, operator, name, None)
 
 
@@ -166,7 +171,13 @@ async def _set_disabled(
         await registry.set_partner(transaction, after)
         action = "partner.enable" if reason is None else "partner.disable"
         await _record_change(transaction, operator, action, before, after)
-        return _view(after)
+        if reason is None:
+            await suspension.resume(transaction, after.partner_id)
+        else:
+            await suspension.suspend(transaction, after.partner_id)
+    if reason is not None:
+        await suspension.end_sessions(database, after.partner_id)
+    return _view(after)
 
 
 async def _lock(database: Database, operator: Operator, name: str) -> Partner:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from lrs.admin.partners import find_partner
 from lrs.auth import authenticate
 from lrs.auth.ingest_context import ingest_context
 from lrs.auth.operators import Operator, record
@@ -81,7 +82,13 @@ async def resubmit_refusal(
     Raises NotFound, Forbidden, Conflict, and the errors of `resubmit.resubmit`.
     """
     operator.require("operator")
-    partner_id = await _partner_id(database, operator, partner)
+    partner_row = await find_partner(database, operator, partner)
+    if partner_row.disabled_reason is not None:
+        raise Conflict(
+            f"Partner {partner!r} is disabled ({partner_row.disabled_reason}): nothing is stored "
+            "for it. Enable it first."
+        )
+    partner_id = partner_row.partner_id
     refusal = await resubmit.find(database, partner_id, refusal_id)
     credential = await registry.find_credential(database, refusal.credential)
     if credential is None and refusal.source not in resubmit.WHY_NOT:
@@ -145,7 +152,4 @@ async def list_attempts(
 
 async def _partner_id(database: Database, operator: Operator, name: str) -> int:
     """Raises NotFound, also for a partner that the operator does not see."""
-    partner = await registry.get_partner(database, name)
-    if not operator.sees(partner.partner_id):
-        raise NotFound(f"Partner {name!r} not found.")
-    return partner.partner_id
+    return (await find_partner(database, operator, name)).partner_id

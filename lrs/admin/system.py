@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lrs import __version__, resources
+from lrs.admin import backups
+from lrs.admin.backups import Backups
 from lrs.auth.operators import Operator
 from lrs.projection import lag
 from lrs.settings import Settings
@@ -48,6 +50,7 @@ class System:
     disk_total_bytes: int | None
     pools: list[PoolView]
     report_lag_seconds: dict[str, float]
+    backups: Backups
     settings: dict[str, Any]
 
 
@@ -62,7 +65,7 @@ async def describe(
         schema_version = await migrations.verify(database.readers)
         postgres_version = await server_version(database.readers)
     backlogs = await lag.read_backlogs(database)
-    disk = _disk_usage(settings)
+    disk = disk_usage(settings)
     return System(
         __version__,
         platform.python_version(),
@@ -76,6 +79,7 @@ async def describe(
         disk[0] if disk else None,
         _pools(served),
         {row.partner: row.lag_seconds for row in backlogs},
+        await backups.describe(database),
         redacted(settings),
     )
 
@@ -100,7 +104,7 @@ def _pools(database: Database) -> list[PoolView]:
     ]
 
 
-def _disk_usage(settings: Settings) -> tuple[int, int] | None:
+def disk_usage(settings: Settings) -> tuple[int, int] | None:
     """Total and free bytes where the data directory is; None without one."""
     try:
         usage = shutil.disk_usage(Path(settings.data_directory).expanduser())

@@ -26,7 +26,9 @@ from lrs.api import (
 from lrs.api.admin import audit as admin_audit
 from lrs.api.admin import contents as admin_contents
 from lrs.api.admin import credentials as admin_credentials
+from lrs.api.admin import exports as admin_exports
 from lrs.api.admin import intake as admin_intake
+from lrs.api.admin import learner_changes as admin_learner_changes
 from lrs.api.admin import learners as admin_learners
 from lrs.api.admin import learning as admin_learning
 from lrs.api.admin import operators as admin_operators
@@ -35,6 +37,7 @@ from lrs.api.admin import pipe_letters as admin_letters
 from lrs.api.admin import pipes as admin_pipes
 from lrs.api.admin import session
 from lrs.api.admin import statements as admin_statements
+from lrs.api.admin import submissions as admin_submissions
 from lrs.api.admin import system as admin_system
 from lrs.api.admin import tools as admin_tools
 from lrs.api.canvas import callbacks, page_views, tools
@@ -186,7 +189,14 @@ ROUTES: list[Route] = [
     Route(_ADMIN + _LEARNER, admin_learners.get_learner),
     Route(_ADMIN + _LEARNER + "/statements", admin_learners.get_learner_statements),
     Route(_ADMIN + _LEARNER + "/records", admin_learners.get_learner_records),
+    Route(_ADMIN + _LEARNER + "/documents/{document}", admin_learners.get_learner_document),
+    Route(_ADMIN + _LEARNER + "/link", admin_learner_changes.link_identifier, methods=["POST"]),
+    Route(_ADMIN + _LEARNER + "/detach", admin_learner_changes.detach_identifier, methods=["POST"]),
+    Route(_ADMIN + _LEARNER + "/delete", admin_learner_changes.delete_learner, methods=["POST"]),
+    Route(_ADMIN + _LEARNER + "/restore", admin_learner_changes.restore_learner, methods=["POST"]),
     Route(_ADMIN + "/contents", admin_contents.get_contents),
+    EncodedPathRoute(_ADMIN + _CONTENT, admin_contents.get_content),
+    EncodedPathRoute(_ADMIN + _CONTENT + "/type", admin_contents.set_type, methods=["POST"]),
     EncodedPathRoute(
         _ADMIN + _CONTENT + "/delete", admin_contents.delete_content, methods=["POST"]
     ),
@@ -220,7 +230,12 @@ ROUTES: list[Route] = [
     Route(_LETTER + "/retry", admin_letters.retry_letter, methods=["POST"]),
     Route("/v1/admin/overview", admin_intake.get_overview),
     Route(_ADMIN + "/statements/{statement}", admin_learning.get_statement),
+    Route(
+        _ADMIN + "/statements/{statement}/void", admin_submissions.void_statement, methods=["POST"]
+    ),
+    Route(_ADMIN + "/dry-run", admin_submissions.check_items, methods=["POST"]),
     Route(_ADMIN + "/reports", admin_learning.get_summary),
+    Route(_ADMIN + "/reports/{table}", admin_exports.get_table),
     Route("/v1/admin/audit", admin_audit.get_audit),
     Route("/v1/admin/system", admin_system.get_system),
     # OAuth 2.0

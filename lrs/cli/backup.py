@@ -6,25 +6,29 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
+from lrs.admin import backups
+from lrs.admin.operators import command_operator
 from lrs.backup import create, manifest, point_in_time, secret_key
 from lrs.backup import restore as restoration
 from lrs.backup.manifest import Manifest
 from lrs.backup.programs import BackupError
-from lrs.bootstrap.database import empty_database
+from lrs.bootstrap.database import empty_database, open_verified_database
 from lrs.bootstrap.secret_key import SECRET_KEY_FILE, with_secret_key
 from lrs.cli.check import check_server
-from lrs.cli.database import run_with_dsn
+from lrs.cli.database import run_with_database, run_with_dsn
 from lrs.cli.options import DATABASE, load_settings, setting_options
 from lrs.cli.output import echo
+from lrs.errors import Unavailable
 from lrs.plurals import quantity
 from lrs.settings import Settings
+from lrs.store.server_properties import Backup
 
 _STEPS = 1000
 
@@ -86,7 +90,9 @@ def backup_create(
     with create.new_directory(directory), _progress_bar("backing up") as report:
 
         async def run(dsn: str) -> Manifest:
-            return await create.create(dsn, directory, wrapped_key=wrapped, report=report)
+            written = await create.create(dsn, directory, wrapped_key=wrapped, report=report)
+            await _record_backup(dsn, _backup(directory, written))
+            return written
 
         written = run_with_dsn(settings, run)
     _describe(directory, written)
@@ -109,6 +115,8 @@ def backup_base(
     settings = load_settings(options)
     wrapped = None if no_secret_key else _wrapped_key(settings, passphrase_file)
     base, removed = point_in_time.create_base(settings, wrapped, keep=keep)
+    backup = Backup("base", datetime.now(UTC), str(base.absolute()))
+    run_with_dsn(settings, lambda dsn: _record_backup(dsn, backup))
     echo(f"base backup {base}")
     for old in removed:
         echo(f"removed {old}")
@@ -155,7 +163,30 @@ def restore(
         raise click.UsageError("--until needs the archive of an embedded database.")
     else:
         _restore_backup(directory, settings, passphrase_file)
+    run_with_database(
+        settings,
+        lambda database: backups.record_restore(
+            database, command_operator(), str(directory.absolute()), until
+        ),
+    )
     check_server(settings)
+
+
+def _backup(directory: Path, written: Manifest) -> Backup:
+    return Backup(
+        "database",
+        written.created_at,
+        str(directory.absolute()),
+        sum(file.bytes for file in written.files),
+        sum(written.contents.statements.values()),
+    )
+
+
+async def _record_backup(dsn: str, backup: Backup) -> None:
+    """Records a backup in the database, unless its schema is that of another version."""
+    with suppress(Unavailable):
+        async with open_verified_database(dsn) as database:
+            await backups.record_backup(database, command_operator(), backup)
 
 
 def _restore_archive(

@@ -22,7 +22,7 @@ from lrs.cli.options import (
 )
 from lrs.cli.output import echo
 from lrs.cli.tables import json_option, print_table
-from lrs.errors import NotFound
+from lrs.errors import Conflict, NotFound
 from lrs.projection.lag import Backlog, read_backlogs
 from lrs.projection.rebuild import rebuild_partner
 from lrs.reports.roles import GrantResult, ReportRoles
@@ -58,6 +58,8 @@ def reports_grant(
     async def grant(dsn: str) -> tuple[GrantResult, str]:
         async with open_verified_database(dsn) as database:
             partner = await registry.get_partner(database, partner_name)
+            if partner.disabled_at is not None:
+                raise Conflict(f"Partner {partner_name!r} is disabled: enable it first.")
             result = await ReportRoles(database.writers).grant(
                 partner.partner_id,
                 schema=schema,
@@ -133,6 +135,12 @@ def reports_rebuild(partner_name: str | None, **options: Any) -> None:
             for backlog in await _backlogs(database, partner_name):
                 with _ProgressBars(backlog.partner) as bars:
                     await rebuild_partner(database, backlog.partner_id, vocabulary, bars.report)
+                await record_change(
+                    database,
+                    "reports.rebuild",
+                    f"partner/{backlog.partner}",
+                    partner_id=backlog.partner_id,
+                )
 
     run_with_dsn(settings, rebuild)
 

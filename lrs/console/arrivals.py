@@ -8,9 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.admin import credentials, refusals
-from lrs.api import refusal_views
+from lrs.admin import credentials, refusals, submissions
+from lrs.api import batch_results, refusal_views
 from lrs.api.admin import intake
+from lrs.api.admin.submissions import submitter
 from lrs.api.request_parsing import services
 from lrs.auth import scopes
 from lrs.console.pages import (
@@ -23,18 +24,30 @@ from lrs.console.pages import (
     twin_page,
     twin_path,
 )
-from lrs.errors import InvalidStatement, LRSError, NotFound
+from lrs.errors import InvalidStatement, LRSError, MalformedJSON, NotFound, TooLarge
 from lrs.ingest.model import Outcome
 from lrs.store.postgres import Database
 
 _TEST_MINUTES = 5
+_SAMPLE = """{
+  "actor": {"mbox": "mailto:learner@example.com", "name": "A learner"},
+  "verb": {"id": "http://adlnet.gov/expapi/verbs/completed"},
+  "object": {"id": "https://example.com/courses/1"}
+}"""
 _ACCEPTED = frozenset({"stored", "duplicate"})
 
 get_overview = twin_page(intake.get_overview, "overview.html", "/overview")
 
 
+get_attempts = twin_page(intake.get_attempts, "attempts.html", "/attempts")
+
+
 @for_operators
 async def get_connect(request: Request) -> Response:
+    return await _connect_page(request)
+
+
+async def _connect_page(request: Request, **values: Any) -> Response:
     data = await read_twin(request, intake.get_attempts)
     overview = await read_twin(request, intake.get_overview, {})
     name = request.path_params["partner"]
@@ -42,7 +55,27 @@ async def get_connect(request: Request) -> Response:
     if arrived is None:
         raise NotFound(f"Partner {name[:80]!r} not found.")
     twin = twin_path(request, "/partners/{partner}/attempts")
-    return page(request, "connect.html", data=data, arrived=arrived, twin=twin)
+    context = {"checked": None, "problem": None, "item": _SAMPLE, "form": "statements", **values}
+    return page(request, "connect.html", data=data, arrived=arrived, twin=twin, **context)
+
+
+@for_operators
+async def post_check(request: Request) -> Response:
+    """The dry run of a sample: what would become of it, in the words that its sender would see."""
+    form = await read_form(request, services(request).settings.max_body_bytes)
+    item, kind = form.get("item", "").replace("\r\n", "\n"), form.get("form", "statements")
+    try:
+        outcomes, _ = await submissions.check_items(
+            submitter(request),
+            request.scope["operator"],
+            request.path_params["partner"],
+            item.encode(),
+            is_track=kind == "track",
+        )
+    except (MalformedJSON, TooLarge) as error:
+        return await _connect_page(request, problem=error.problem(), item=item, form=kind)
+    checked = batch_results.results(outcomes)["results"]
+    return await _connect_page(request, checked=checked, item=item, form=kind)
 
 
 @for_operators

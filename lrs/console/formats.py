@@ -155,6 +155,32 @@ def title(value: Any) -> str:
     return str(name or iri.rstrip("/").rpartition("/")[2] or iri)
 
 
+def short(text: str, length: int = 60) -> Markup | str:
+    """A long IRI or id with its middle left out; the whole is a tooltip."""
+    if len(text) <= length:
+        return text
+    shown = f"{text[: length // 2]}…{text[-(length // 2 - 1) :]}"
+    return Markup('<span title="{}">{}</span>').format(text, shown)
+
+
+def identity_fields(identity: str) -> dict[str, str]:
+    """The identifier, and the home page of an account, of an identity such as `mbox mailto:…`."""
+    kind, _, value = identity.partition(" ")
+    if kind == "account":
+        home_page, _, name = value.partition(" ")
+        return {"identifier": name, "home_page": home_page}
+    return {"identifier": value.removeprefix("mailto:")}
+
+
+def identity(text: str) -> str:
+    """An identity without its kind where the text tells it."""
+    kind, _, value = text.partition(" ")
+    if kind == "account":
+        home_page, _, name = value.partition(" ")
+        return f"{name} at {home_page}"
+    return value.removeprefix("mailto:") or text
+
+
 FILTERS = {
     "time": time,
     "age": age,
@@ -168,5 +194,8 @@ FILTERS = {
     "agent": agent,
     "agent_query": agent_query,
     "title_of": title,
+    "identity": identity,
+    "short": short,
+    "identity_fields": identity_fields,
 }
 GLOBALS = {"parameters": parameters, "without": without, "bars": bars, "escape": escape}

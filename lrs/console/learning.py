@@ -1,4 +1,4 @@
-"""Pages of statements, learners, content items and reports."""
+"""Pages of statements and reports."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.admin import contents as content_items
+from lrs.admin import submissions
 from lrs.api import request_parsing
-from lrs.api.admin import contents, learners, learning, statements
-from lrs.api.request_parsing import services
+from lrs.api.admin import learning, statements
+from lrs.api.admin import submissions as admin_submissions
 from lrs.console.pages import (
     for_operators,
     page,
@@ -21,19 +21,19 @@ from lrs.console.pages import (
     read_form,
     read_twin,
     redirect,
+    require_typed_name,
     twin_page,
     twin_path,
 )
 from lrs.errors import InvalidParameter
 from lrs.projection.learning_summary import GROUPS
+from lrs.reports.tables import TABLES
 
 _SHA1 = re.compile("[0-9a-f]{40}")
 _FILTERS = ("organization", "credential")
 _PAGE_SIZE = "50"
 
 get_statement = twin_page(learning.get_statement, "statement.html")
-get_learners = twin_page(learners.get_learners, "learners.html")
-get_contents = twin_page(contents.get_contents, "contents.html")
 
 
 @for_operators
@@ -78,37 +78,35 @@ def agent_of(text: str) -> str:
 
 
 @for_operators
-async def get_learner(request: Request) -> Response:
-    data = await read_twin(request, learners.get_learner)
-    records = await read_twin(request, learners.get_learner_records, {"limit": "100"})
-    recent = await read_twin(request, learners.get_learner_statements, {"limit": "20"})
+async def get_reports(request: Request) -> Response:
+    data = await read_twin(request, learning.get_summary)
     return page(
         request,
-        "learner.html",
+        "reports.html",
         data=data,
-        records=records["records"],
-        statements=recent["statements"],
+        groups=GROUPS,
+        tables=list(TABLES.values()),
         twin=twin_path(request),
     )
 
 
 @for_operators
-async def post_contents(request: Request) -> Response:
-    """Deletes or restores a content item."""
-    form = await read_form(request)
-    partner = request.path_params["partner"]
-    await content_items.set_deleted(
-        services(request).admin_database,
-        request.scope["operator"],
-        services(request).partner_lock,
-        partner,
-        form.get("content", ""),
-        deleted=form.get("action") == "delete",
-    )
-    return redirect(request, path_of("partners", partner, "contents"))
+async def get_void(request: Request) -> Response:
+    """What a voiding would do: a page of its own."""
+    data = await read_twin(request, learning.get_statement)
+    return page(request, "void.html", data=data)
 
 
 @for_operators
-async def get_reports(request: Request) -> Response:
-    data = await read_twin(request, learning.get_summary)
-    return page(request, "reports.html", data=data, groups=GROUPS, twin=twin_path(request))
+async def post_void(request: Request) -> Response:
+    form = await read_form(request)
+    partner, statement = request.path_params["partner"], request.path_params["statement"]
+    require_typed_name(form, statement)
+    await submissions.void_statement(
+        admin_submissions.submitter(request),
+        request.scope["operator"],
+        partner,
+        learning.statement_id(request),
+        form.get("reason", ""),
+    )
+    return redirect(request, path_of("partners", partner, "statements", statement))

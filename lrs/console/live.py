@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from lrs.admin import intake as use_cases
-from lrs.admin.intake import LastOutcome
+from lrs.admin.intake import LastOutcome, OutcomeFilter
 from lrs.admin.partners import find_partner
 from lrs.api import request_parsing
 from lrs.api.admin import access, intake
@@ -41,7 +41,10 @@ _PAGE_SIZE = 100
 _REFUSAL_DELAY_SECONDS = 3.0
 """Other workers write their refused items within this time; the stream does not pass it."""
 
-_PARSERS: dict[str, query_params.Parser] = {"after": query_params.timestamp}
+_PARSERS: dict[str, query_params.Parser] = {
+    "after": query_params.timestamp,
+    **intake.OUTCOME_FILTERS,
+}
 
 _open: Counter[str] = Counter()
 
@@ -59,7 +62,8 @@ async def get_events(request: Request) -> Response:
     """The outcomes after the last event that the browser has, or after now."""
     operator = request.scope["operator"]
     await find_partner(services(request).admin_database, operator, request.path_params["partner"])
-    after = _position(request) or await services(request).watermark_reader.cached_watermark()
+    position, selection = _parse(request)
+    after = position or await services(request).watermark_reader.cached_watermark()
     if _open[operator.email] >= MAX_STREAMS:
         raise TooManyRequests(
             f"{operator.email} has {MAX_STREAMS} live pages open.", headers={"Retry-After": "10"}
@@ -67,7 +71,10 @@ async def get_events(request: Request) -> Response:
     request.scope[IS_STREAM] = True
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(
-        _counted(operator.email, _events(request, after, admission(request.scope).stopping)),
+        _counted(
+            operator.email,
+            _events(request, after, selection, admission(request.scope).stopping),
+        ),
         media_type="text/event-stream",
         headers=headers,
     )
@@ -87,12 +94,14 @@ async def _counted(email: str, events: AsyncIterator[str]) -> AsyncIterator[str]
             del _open[email]
 
 
-async def _events(request: Request, after: datetime, stopping: asyncio.Event) -> AsyncIterator[str]:
+async def _events(
+    request: Request, after: datetime, selection: OutcomeFilter, stopping: asyncio.Event
+) -> AsyncIterator[str]:
     end, sent = time.monotonic() + MAX_SECONDS, time.monotonic()
     yield f"retry: 2000\nid: {_text(after)}\n\n"
     while time.monotonic() < end and not await _is_set(stopping, _POLL_SECONDS):
         try:
-            through, outcomes = await _next(request, after)
+            through, outcomes = await _next(request, after, selection)
         except LRSError as error:
             yield f"event: end\ndata: {error.title}\n\n"
             return
@@ -105,7 +114,9 @@ async def _events(request: Request, after: datetime, stopping: asyncio.Event) ->
             sent = time.monotonic()
 
 
-async def _next(request: Request, after: datetime) -> tuple[datetime, list[LastOutcome]]:
+async def _next(
+    request: Request, after: datetime, selection: OutcomeFilter
+) -> tuple[datetime, list[LastOutcome]]:
     """The next outcomes and their end; the operator is authenticated again."""
     request.scope.pop(access.OPERATOR, None)
     operator = await access.authenticate_operator(request, "console")
@@ -120,6 +131,7 @@ async def _next(request: Request, after: datetime) -> tuple[datetime, list[LastO
         partner.name,
         after=after,
         through=through,
+        selection=selection,
         limit=_PAGE_SIZE,
     )
     return through, outcomes
@@ -130,17 +142,20 @@ def _event(through: datetime, outcomes: list[LastOutcome]) -> str:
     return f"id: {_text(through)}\ndata: {data}\n\n"
 
 
-def _position(request: Request) -> datetime | None:
-    """The id of the last event, or the parameter `after`; at most an hour ago.
+def _parse(request: Request) -> tuple[datetime | None, OutcomeFilter]:
+    """The position, and the filter of the page.
 
-    Raises InvalidParameter.
+    The position is the id of the last event, or the parameter `after`; at most an hour ago. Raises
+    InvalidParameter.
     """
     parameters = request_parsing.query_parameters(request)
     if sent := header(request.scope, b"last-event-id"):
-        parameters = [("after", sent)]
+        kept = [item for item in parameters if item[0] != "after"]
+        parameters = [*kept, ("after", sent)]
     values = query_params.parse(parameters, _PARSERS, section="Console")
-    moment: datetime | None = values.get("after")
-    return moment and max(moment, datetime.now(UTC) - timedelta(hours=1))
+    moment: datetime | None = values.pop("after", None)
+    earliest = datetime.now(UTC) - timedelta(hours=1)
+    return moment and max(moment, earliest), OutcomeFilter(**values)
 
 
 async def _is_set(event: asyncio.Event, seconds: float) -> bool:

@@ -8,16 +8,22 @@ from lrs.console import (
     accounts,
     administration,
     arrivals,
+    contents,
+    learners,
     learning,
     live,
     login,
     oidc,
     pages,
     static_files,
+    tools,
 )
 
 _PARTNER = "/console/partners/{partner}"
 _KEY = _PARTNER + "/credentials/{key}"
+_TOOL = _PARTNER + "/tools/{tool}"
+_CONTENT = _PARTNER + "/contents/{content}"
+_LEARNER = _PARTNER + "/learners/{learner}"
 _OPERATOR = "/console/operators/{email}"
 _SESSION = _OPERATOR + "/sessions/{session}"
 _REFUSAL = _PARTNER + "/refusals/{refusal}"
@@ -37,6 +43,8 @@ CONSOLE_ROUTES: list[Route] = [
     Route("/console/help", pages.get_help),
     Route(_PARTNER + "/connect", arrivals.get_connect),
     Route(_PARTNER + "/connect", arrivals.post_connect, methods=["POST"]),
+    Route(_PARTNER + "/connect/check", arrivals.post_check, methods=["POST"]),
+    Route("/console/attempts", arrivals.get_attempts),
     Route(_PARTNER + "/refusals", arrivals.get_refusals),
     Route(_REFUSAL, arrivals.get_refusal),
     Route(_REFUSAL + "/resubmit", arrivals.post_resubmit, methods=["POST"]),
@@ -59,6 +67,11 @@ CONSOLE_ROUTES: list[Route] = [
     Route(_KEY + "/rotate", administration.post_rotate, methods=["POST"]),
     Route(_KEY + "/revoke", administration.get_revoke),
     Route(_KEY + "/revoke", administration.post_revoke, methods=["POST"]),
+    Route(_PARTNER + "/tools", tools.get_tools),
+    Route(_PARTNER + "/tools", tools.post_tools, methods=["POST"]),
+    Route(_TOOL + "/rotate", tools.post_rotate, methods=["POST"]),
+    Route(_TOOL + "/revoke", tools.get_revoke),
+    Route(_TOOL + "/revoke", tools.post_revoke, methods=["POST"]),
     Route("/console/operators", accounts.get_operators),
     Route("/console/operators", accounts.post_operators, methods=["POST"]),
     Route(_OPERATOR, accounts.get_operator),
@@ -79,9 +92,23 @@ CONSOLE_ROUTES: list[Route] = [
     Route(_PARTNER + "/organizations/{organization}/statements", learning.get_statements),
     Route(_KEY + "/statements", learning.get_statements),
     Route(_PARTNER + "/statements/{statement}", learning.get_statement),
-    Route(_PARTNER + "/learners", learning.get_learners),
-    Route(_PARTNER + "/learners/{learner}", learning.get_learner),
-    Route(_PARTNER + "/contents", learning.get_contents),
-    Route(_PARTNER + "/contents", learning.post_contents, methods=["POST"]),
+    Route(_PARTNER + "/statements/{statement}/void", learning.get_void),
+    Route(_PARTNER + "/statements/{statement}/void", learning.post_void, methods=["POST"]),
+    Route(_PARTNER + "/learners", learners.get_learners),
+    Route(_LEARNER, learners.get_learner),
+    Route(_LEARNER + "/documents/{document}", learners.get_document),
+    Route(_LEARNER + "/link", learners.get_change),
+    Route(_LEARNER + "/link", learners.post_change, methods=["POST"]),
+    Route(_LEARNER + "/detach", learners.get_change),
+    Route(_LEARNER + "/detach", learners.post_change, methods=["POST"]),
+    Route(_LEARNER + "/delete", learners.get_change),
+    Route(_LEARNER + "/delete", learners.post_change, methods=["POST"]),
+    Route(_LEARNER + "/restore", learners.post_restore, methods=["POST"]),
+    Route(_PARTNER + "/contents", contents.get_contents),
+    Route(_CONTENT, contents.get_content),
+    Route(_CONTENT + "/type", contents.post_type, methods=["POST"]),
+    Route(_CONTENT + "/delete", contents.get_delete),
+    Route(_CONTENT + "/delete", contents.post_delete, methods=["POST"]),
+    Route(_CONTENT + "/restore", contents.post_restore, methods=["POST"]),
     Route(_PARTNER + "/reports", learning.get_reports),
 ]

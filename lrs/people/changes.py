@@ -98,12 +98,12 @@ async def merge(
         target = await learners.find(connection, partner_id, into)
         if source.user_id == target.user_id:
             raise InvalidParameter(f"{source.label} and {target.label} are one learner already.")
-        change = await _whole(connection, partner_id, source, target)
+        change = await count_rows(connection, partner_id, source, target)
         if not preview:
             await merge_persons(connection, partner_id, {source.user_id: target.user_id})
         return change
 
-    return await _run(partner_lock, partner_id, run, preview=preview)
+    return await run_change(partner_lock, partner_id, run, preview=preview)
 
 
 async def detach(
@@ -140,7 +140,7 @@ async def detach(
             target = await _detach(connection, partner_id, source, keys, addresses)
         return LearnerChange(source, target, identifiers=len(rows), events=events)
 
-    return await _run(partner_lock, partner_id, run, preview=preview)
+    return await run_change(partner_lock, partner_id, run, preview=preview)
 
 
 def _with_digests(rows: list[Record], owned: list[Record]) -> list[int]:
@@ -201,7 +201,7 @@ async def rename(
             target = await learners.find(connection, partner_id, by_id)
         return LearnerChange(target)
 
-    return await _run(partner_lock, partner_id, run, preview=preview)
+    return await run_change(partner_lock, partner_id, run, preview=preview)
 
 
 def _check_names(names: dict[str, str | None]) -> None:
@@ -227,7 +227,7 @@ async def delete(
 
     async def run(connection: Connection) -> LearnerChange:
         target = await learners.find(connection, partner_id, learner)
-        change = await _whole(connection, partner_id, target, None)
+        change = await count_rows(connection, partner_id, target, None)
         if not preview:
             pairs = await fetch_pairs(connection, partner_id, {target.user_id})
             for query in _DELETE:
@@ -236,7 +236,7 @@ async def delete(
             await recompute_all(connection, partner_id, pairs)
         return change
 
-    return await _run(partner_lock, partner_id, run, preview=preview)
+    return await run_change(partner_lock, partner_id, run, preview=preview)
 
 
 async def restore(
@@ -263,7 +263,7 @@ async def restore(
         )
         return LearnerChange(target, events=events, identifiers=len(target.identifiers))
 
-    return await _run(partner_lock, partner_id, run, preview=preview)
+    return await run_change(partner_lock, partner_id, run, preview=preview)
 
 
 async def _project_again(
@@ -295,7 +295,7 @@ async def _project_again(
     return events
 
 
-async def _whole(
+async def count_rows(
     connection: Connection, partner_id: int, learner: Learner, into: Learner | None
 ) -> LearnerChange:
     """The change of everything that a learner has."""
@@ -303,13 +303,15 @@ async def _whole(
     return LearnerChange(learner, into, identifiers=len(learner.identifiers), **row)
 
 
-async def _run(
+async def run_change(
     partner_lock: PartnerLock,
     partner_id: int,
     run: Callable[[Connection], Awaitable[Result]],
     *,
     preview: bool,
 ) -> Result:
+    """Runs a change in a transaction under the lock of the partner, or a preview in a snapshot."""
+
     async def attempt() -> Result:
         async with _transaction(partner_lock, partner_id, preview=preview) as connection:
             return await run(connection)

@@ -6,7 +6,7 @@ Reports show all deleted content items as one, with the id -1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from lrs import resources
 from lrs.errors import NotFound
@@ -17,7 +17,13 @@ from lrs.store.postgres import Pool, retry_transaction, translate_errors
 
 _PAGE = resources.query("list_content_items")
 _FIND = resources.query("find_content_item")
+_DETAIL = resources.query("get_content_detail")
+_COUNT_RECORDS = resources.query("count_content_records")
+_NAMES = resources.query("list_content_names")
 _SET_DELETED = resources.query("set_content_item_deleted")
+
+MAX_RECORDS = 10_000
+MAX_NAMES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,59 @@ async def fetch_page(
     with translate_errors():
         rows = await pool.fetch(_PAGE, partner_id, after, deleted, limit)
     return [ContentItem(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentName:
+    """Another content item that one refers to."""
+
+    content_id: int
+    activity_id: str
+    title: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContentDetail:
+    """A content item with what is known of it.
+
+    `reported_type` is that of the vendor's tables, None for an item in none of them. `records` are
+    the learner records by status, of the first MAX_RECORDS. `parts` are those whose parent it is.
+    """
+
+    content_id: int
+    activity_id: str
+    type: str | None
+    reported_type: str | None
+    title: str | None
+    deleted_at: datetime | None
+    source: str | None
+    is_in_catalog: bool
+    parent_id: int | None
+    parent_title: str | None
+    first_day: date | None
+    last_day: date | None
+    records: dict[str, int]
+    aliases: list[ContentName]
+    parts: list[ContentName]
+
+
+async def get_detail(pool: Pool, partner_id: int, identifier: Identifier) -> ContentDetail:
+    """A content item; of an alias its content item. Raises NotFound and Unavailable."""
+    with translate_errors():
+        content_id = await pool.fetchval(_FIND, partner_id, identifier.keys, identifier.number)
+        row = None
+        if content_id is not None:
+            row = await pool.fetchrow(_DETAIL, partner_id, content_id)
+        if row is None:
+            raise NotFound("Content item not found.")
+        counts = await pool.fetch(_COUNT_RECORDS, partner_id, content_id, MAX_RECORDS)
+        names = await pool.fetch(_NAMES, partner_id, content_id, MAX_NAMES)
+    aliases, parts = (
+        [ContentName(*item[:3]) for item in map(tuple, names) if item[3] == is_alias]
+        for is_alias in (True, False)
+    )
+    records = {item["status"]: item["records"] for item in counts}
+    return ContentDetail(**row, records=records, aliases=aliases, parts=parts)
 
 
 async def set_deleted(

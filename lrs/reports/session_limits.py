@@ -33,7 +33,7 @@ class Session:
     """A process of a session; a parallel worker has the process id of its leader.
 
     `transaction_seconds` is None outside of a transaction, `idle_seconds` during a query.
-    `transaction_id` is None unless the transaction writes.
+    `transaction_id` is None unless the transaction writes. `is_disabled`: the role may not log in.
     """
 
     pid: int
@@ -43,6 +43,7 @@ class Session:
     transaction_seconds: float | None = None
     idle_seconds: float | None = None
     transaction_id: str | None = None
+    is_disabled: bool = False
 
 
 def exceeding(
@@ -70,6 +71,8 @@ def exceeding(
 
 
 def _exceeded_time(session: Session, limits: SessionLimits) -> str:
+    if session.is_disabled:
+        return "the role may not log in any more"
     transaction, idle = session.transaction_seconds or 0.0, session.idle_seconds or 0.0
     if transaction > limits.transaction_seconds:
         return f"transaction longer than {limits.transaction_seconds:g} s"

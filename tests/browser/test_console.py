@@ -66,7 +66,7 @@ async def watched(browser: Browser, server: str, session: str) -> AsyncIterator[
     for name in ("password", "repeated"):
         await page.fill(f"[name={name}]", PASSWORD)
     await page.click("main button")
-    await expect(page.locator("h1")).to_have_text("Overview")
+    await expect(page.locator("h1")).to_have_text("Is it arriving?")
     yield watched
     await context.close()
     assert watched.errors == []

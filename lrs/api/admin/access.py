@@ -16,10 +16,12 @@ from starlette.responses import Response
 from lrs.api.access import BASIC_OR_BEARER, client_address
 from lrs.api.admission import admission
 from lrs.api.request_parsing import header, services
+from lrs.auth.authenticate import Caller
 from lrs.auth.operators import SESSION_SECONDS, TOKEN_PREFIX, Operator, Via
 from lrs.errors import Forbidden, Unauthorized
 from lrs.observability.server_timing import stage
 from lrs.settings.server import is_loopback
+from lrs.store.registry import Partner
 
 OPERATOR = "operator"
 """The key in a scope of the authenticated operator."""
@@ -76,6 +78,23 @@ async def _no_operator(request: Request, authorization: str) -> Forbidden | Unau
             headers={"WWW-Authenticate": "Bearer"},
         )
     return Forbidden("A credential of a partner is never an operator, whatever its scopes.")
+
+
+def operator_caller(
+    operator: Operator, partner: Partner, *granted: str, authority_key: int = 0
+) -> Caller:
+    """An operator as a caller of the partner's interface with some scopes, for what they share."""
+    return Caller(
+        f"operator {operator.email}",
+        partner.partner_id,
+        partner.name,
+        partner.home_page,
+        frozenset(granted),
+        "",
+        authority_key,
+        (),
+        partner.settings,
+    )
 
 
 def require_same_origin(request: Request) -> None:

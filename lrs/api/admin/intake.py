@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.admin import arrivals, attempt_advice, intake, refusals
+from lrs.admin.intake import OutcomeFilter
 from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
 from lrs.api import refusal_filters, refusal_views, request_parsing, urls
@@ -22,6 +23,10 @@ from lrs.xapi import query_params
 
 _REASONS_HOURS = 24
 
+OUTCOME_FILTERS: dict[str, query_params.Parser] = dict.fromkeys(
+    ("outcome", "source", "credential", "organization", "code"), query_params.text
+)
+
 
 class _AttemptPosition(NamedTuple):
     last_at: datetime
@@ -31,24 +36,27 @@ class _AttemptPosition(NamedTuple):
 async def get_overview(request: Request) -> Response:
     operator = await authenticate_operator(request)
     no_query(request)
-    partners = await arrivals.overview(services(request).admin_database, operator)
-    return list_response(request, "partners", Page(partners, None))
+    database = services(request).admin_database
+    partners = await arrivals.overview(database, operator)
+    server = await arrivals.server_state(database, operator, services(request).settings)
+    return json({"partners": partners, "server": server, "more": ""})
 
 
 async def get_outcomes(request: Request) -> Response:
     """The last outcomes up to the watermark; `after` is `through` of the response before."""
     operator = await authenticate_operator(request)
-    query = list_query(request, {"after": query_params.timestamp})
+    query = list_query(request, {"after": query_params.timestamp, **OUTCOME_FILTERS})
     name = request.path_params["partner"]
     partner = await find_partner(services(request).admin_database, operator, name)
     through = await services(request).watermark_reader.cached_watermark(partner.partner_id)
-    after = query.filters.get("after") or through - timedelta(hours=_REASONS_HOURS)
+    after = query.filters.pop("after", None) or through - timedelta(hours=_REASONS_HOURS)
     outcomes = await intake.list_last_outcomes(
         services(request).admin_database,
         operator,
         name,
         after=after,
         through=through,
+        selection=OutcomeFilter(**query.filters),
         limit=query.limit,
     )
     return json({"outcomes": outcomes, "through": through})

@@ -40,7 +40,7 @@ async def get_learner(request: Request) -> Response:
         operator,
         services(request).masking,
         request.path_params["partner"],
-        _person_id(request),
+        person_id(request),
     )
     return object_response(view)
 
@@ -53,7 +53,7 @@ async def get_learner_statements(request: Request) -> Response:
         operator,
         services(request).masking,
         request.path_params["partner"],
-        _person_id(request),
+        person_id(request),
         cursor=query.cursor,
         limit=query.limit,
     )
@@ -71,7 +71,7 @@ async def get_learner_records(request: Request) -> Response:
         operator,
         services(request).masking,
         request.path_params["partner"],
-        _person_id(request),
+        person_id(request),
         query,
     )
     more = ""
@@ -82,7 +82,21 @@ async def get_learner_records(request: Request) -> Response:
     return json({"learner": page.subject, "records": page.records, "more": more})
 
 
-def _person_id(request: Request) -> int:
+async def get_learner_document(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    no_query(request)
+    view = await learners.get_document(
+        services(request).admin_database,
+        operator,
+        request.path_params["partner"],
+        person_id(request),
+        request.path_params["document"],
+    )
+    return object_response(view)
+
+
+def person_id(request: Request) -> int:
+    """The id of the learner in the path. Raises NotFound."""
     text: str = request.path_params["learner"]
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         raise NotFound(f"Learner {text[:80]!r} not found: use the `person_id` of the list.")

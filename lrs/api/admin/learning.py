@@ -40,7 +40,7 @@ async def get_statement(request: Request) -> Response:
         used.masking,
         used.statement_loader,
         request.path_params["partner"],
-        _statement_id(request),
+        statement_id(request),
     )
     return object_response(detail)
 
@@ -51,7 +51,8 @@ def _group(text: str) -> str:
     return text
 
 
-def _statement_id(request: Request) -> UUID:
+def statement_id(request: Request) -> UUID:
+    """The id of the statement in the path. Raises NotFound."""
     text: str = request.path_params["statement"]
     try:
         return UUID(query_params.uuid(text))

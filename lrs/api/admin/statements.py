@@ -10,10 +10,9 @@ from starlette.responses import Response
 
 from lrs.admin import learners, statements
 from lrs.api import request_parsing, statement_list
-from lrs.api.admin.access import authenticate_operator
+from lrs.api.admin.access import authenticate_operator, operator_caller
 from lrs.api.request_parsing import services
 from lrs.auth import scopes
-from lrs.auth.authenticate import Caller
 from lrs.auth.operators import Operator
 
 
@@ -32,17 +31,7 @@ async def get_statements(request: Request) -> Response:
         scopes.STATEMENTS_READ if source.authority_key is None else scopes.STATEMENTS_READ_MINE
     )
     partner = source.partner
-    caller = Caller(
-        f"operator {operator.email}",
-        partner.partner_id,
-        partner.name,
-        partner.home_page,
-        frozenset({granted}),
-        "",
-        source.authority_key or 0,
-        (),
-        partner.settings,
-    )
+    caller = operator_caller(operator, partner, granted, authority_key=source.authority_key or 0)
     organization = request_parsing.organization(request)
     response = await statement_list.response(request, caller, organization, "2.0.0")
     response.headers["Cache-Control"] = "no-store"

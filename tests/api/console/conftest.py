@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -15,7 +16,10 @@ from lrs.api.services import Services
 from tests.support.learner_records import content, learner, record
 from tests.support.operators import browser, new_link, operator_headers
 from tests.support.partners import Partner
-from tests.support.statements import new_id, statement
+from tests.support.statements import XAPI, new_id, statement
+
+ACCOUNT = {"account": {"homePage": "https://hidden.example", "name": "emp-1815"}}
+COURSE = "https://hidden.example/course"
 
 Client = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -30,6 +34,8 @@ class Filled:
     person_id: int
     email: str
     session_id: str
+    document_key: str
+    content_id: int
 
     @property
     def names(self) -> dict[str, str]:
@@ -41,8 +47,11 @@ class Filled:
             "key": self.partner.key,
             "learner": str(self.person_id),
             "organization": "north",
+            "tool": "quiz",
             "email": self.email,
             "session": self.session_id,
+            "document": self.document_key,
+            "content": str(self.content_id),
         }
 
 
@@ -53,13 +62,34 @@ async def fill(services: Services, partner: Partner, owner: httpx.AsyncClient) -
     await partner.send(statement(id=statement_id, actor=actor))
     await partner.send(statement(actor={"mbox": "ada@hidden.example"}))
     refusals = await owner.get(f"/v1/admin/partners/{partner.name}/refusals")
-    person_id = await learner(services, partner, actor)
-    course = await content(services, partner, "https://hidden.example/course", title="Course 1")
+    person_id = await learner(services, partner, actor, ACCOUNT)
+    parameters = {"stateId": "bookmark", "activityId": COURSE, "agent": json.dumps(ACCOUNT)}
+    await partner.http.put(
+        "/xapi/activities/state",
+        params=parameters,
+        json={"page": 7},
+        headers=XAPI,
+        auth=(partner.key, partner.secret),
+    )
+    view = await owner.get(f"/v1/admin/partners/{partner.name}/learners/{person_id}")
+    (document,) = view.json()["documents"]
+    course = await content(services, partner, COURSE, title="Course 1")
     await record(services, partner, person_id, course)
+    tool = await owner.post(f"/v1/admin/partners/{partner.name}/tools", json={"name": "quiz"})
+    assert tool.status_code == 201, tool.text
     email, _ = await new_link(services, "viewer", [partner.name])
     (link,) = await operators.list_sessions(services.admin_database, command_operator(), email)
     refusal_id = refusals.json()["refusals"][0]["id"]
-    return Filled(partner, statement_id, refusal_id, person_id, email, link.session_id)
+    return Filled(
+        partner,
+        statement_id,
+        refusal_id,
+        person_id,
+        email,
+        link.session_id,
+        document["document_key"],
+        course,
+    )
 
 
 @pytest.fixture

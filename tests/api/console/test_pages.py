@@ -14,7 +14,13 @@ from lrs.console.routes import CONSOLE_ROUTES
 from tests.api.console.conftest import Client, Filled, fill
 from tests.support.partners import Partner
 
-WITHOUT_TWIN = re.compile("^/$|/(login|link|help|revoke|disable)$")
+WITHOUT_TWIN = re.compile("^/$|/(login|link|help|revoke|disable|detach|delete|void)$")
+
+QUERIES = {
+    "link": "?identifier=new@hidden.example",
+    "detach": "?identifier=emp-1815&home_page=https://hidden.example",
+}
+"""Of pages that show what a change would do."""
 
 
 def page_paths() -> Iterator[str]:
@@ -24,7 +30,8 @@ def page_paths() -> Iterator[str]:
 
 
 def url(template: str, names: dict[str, str]) -> str:
-    return re.sub(r"{(\w+)(:\w+)?}", lambda match: names[match[1]], template)
+    path = re.sub(r"{(\w+)(:\w+)?}", lambda match: names[match[1]], template)
+    return path + QUERIES.get(template.rpartition("}/")[2], "")
 
 
 def links(page: str) -> list[str]:

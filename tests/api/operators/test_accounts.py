@@ -7,6 +7,7 @@ import httpx
 from lrs.api.services import Services
 from tests.api.operators.conftest import Admin
 from tests.support.operators import new_email, new_link
+from tests.support.partners import Partner
 
 OPERATORS = "/v1/admin/operators"
 
@@ -71,10 +72,10 @@ async def test_operator_manages_its_own_sessions_only(
 
 
 async def test_owner_of_another_partner_sees_no_sessions(
-    admin: Admin, owner: httpx.AsyncClient
+    admin: Admin, owner: httpx.AsyncClient, stranger: Partner
 ) -> None:
     email = await added(owner)
-    limited = await admin("owner", [])
+    limited = await admin("owner", [stranger.name])
     for method, path in (("GET", "sessions"), ("POST", "revoke"), ("POST", "tokens")):
         answer = await limited.request(method, f"{OPERATORS}/{email}/{path}")
         assert answer.status_code == 404, path

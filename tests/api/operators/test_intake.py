@@ -89,3 +89,17 @@ async def test_overview_attempts_and_outcomes_of_a_partner(
     assert {item["outcome"] for item in answer["outcomes"]} <= {"stored"}
     again = await viewer.get(url(partner, "outcomes"), params={"after": answer["through"]})
     assert again.status_code == 200
+
+
+async def test_item_of_a_disabled_partner_is_not_sent_again(
+    owner: httpx.AsyncClient, partner: Partner
+) -> None:
+    await partner.send({**statement(), "actor": {"mbox": "jo@example.com"}})
+    base = f"/v1/admin/partners/{partner.name}"
+    (refusal,) = (await owner.get(f"{base}/refusals")).json()["refusals"]
+    await owner.post(f"{base}/disable", json={"reason": "contract ended"})
+    resubmit = f"{base}/refusals/{refusal['id']}/resubmit"
+    answer = await owner.post(resubmit, json=statement())
+    assert (answer.status_code, "contract ended" in answer.text) == (409, True)
+    await owner.post(f"{base}/enable")
+    assert (await owner.post(resubmit, json=statement())).status_code == 200
