@@ -92,9 +92,9 @@ def run(server: Server, request: Request, *, connections: int, seconds: int) -> 
         plan = _plan(Path(folder), request)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
         command += ["-s", str(_SCRIPT), server.url, "--", str(plan)]
-        before = _cpu_seconds(server)
+        before = cpu_seconds(server)
         process = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
-        after = _cpu_seconds(server)
+        after = cpu_seconds(server)
     if process.returncode:
         raise SystemExit(f"wrk failed on {server.url}: {process.stderr or process.stdout}")
     result = json.loads(process.stdout.rpartition("RESULT ")[2])
@@ -141,7 +141,7 @@ def _lua(text: str) -> str:
 # CPU and memory
 
 
-def _cpu_seconds(server: Server) -> tuple[float, float, float]:
+def cpu_seconds(server: Server) -> tuple[float, float, float]:
     """CPU seconds of the server, of its database and of wrk (the only child that ends)."""
     times = os.times()
     return (

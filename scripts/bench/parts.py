@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 import orjson
 
-from scripts.bench import filling, load, overload, scale, servers
+from scripts.bench import filling, load, overload, pipes, scale, servers
 from scripts.bench.load import Measurement, Request
 from scripts.bench.results import Row
 from scripts.bench.samples import BUSY_COURSE, BUSY_LEARNER, RARE_COURSE, VERBS
@@ -203,6 +203,12 @@ def scaled(bench: Bench) -> Iterator[Row | str]:
         yield from scale.measure(server, bench.folder, bench.stored)
 
 
+def piped(bench: Bench) -> Iterator[Row | str]:
+    """Pipes that pull from and forward to the server itself; baseline: POST of the same size."""
+    with bench.server("pipes", LRS_PIPES_ENABLED="true") as server:
+        yield from pipes.measure(server, bench.seconds)
+
+
 def fairness(bench: Bench) -> Iterator[Row | str]:
     """The latency of one partner's requests while others attack the server."""
 
@@ -230,6 +236,7 @@ PARTS: Mapping[str, Callable[[Bench], Iterator[Row | str]]] = {
     "reports": reports,
     "stored": stored,
     "scale": scaled,
+    "pipes": piped,
     "fairness": fairness,
 }
 DEFAULT = tuple(name for name in PARTS if name not in ("scale", "fairness"))
