@@ -44,16 +44,20 @@ class AddressRules:
 
         Raises httpx.ConnectError if it has none, and AddressRefused if one is refused.
         """
+        if literal := _literal(host):
+            return [self._checked(host, literal)]
         loop = asyncio.get_running_loop()
         try:
             answers = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise httpx.ConnectError(f"Cannot resolve {host}: {error}.") from error
         addresses = [ip_address(str(item[4][0]).partition("%")[0]) for item in answers]
-        for address in addresses:
-            if reason := self.refusal(address):
-                raise AddressRefused(f"{host} has the address {address}, which {reason}.")
-        return list(dict.fromkeys(addresses))
+        return [self._checked(host, address) for address in dict.fromkeys(addresses)]
+
+    def _checked(self, host: str, address: Address) -> Address:
+        if reason := self.refusal(address):
+            raise AddressRefused(f"{host} has the address {address}, which {reason}.")
+        return address
 
 
 @cache
@@ -97,6 +101,14 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+
+def _literal(host: str) -> Address | None:
+    """The address that a host is written as; None for a name."""
+    try:
+        return ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
 
 
 def _embedded(address: Address) -> Address:

@@ -6,6 +6,7 @@ is recorded was processed before: it is skipped, so that reading it again costs 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import Counter
@@ -26,14 +27,16 @@ from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
 from lrs.store.registry import NO_OVERRIDES, Partner
 from lrs.store.statement_origins import StatementOrigin
-from lrs.xapi import index_keys
+from lrs.xapi import index_keys, multipart
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.timestamps import to_utc
 from lrs.xapi.validation import is_uuid
 
 SOURCE = "pull"
 
-_CHUNK = 500
+_CHUNK = 250
+_CONCURRENT_CHUNKS = 3
+"""One is prepared, one inserted, and the origins of one are recorded."""
 _PARTNER_TTL_SECONDS = 5.0
 
 
@@ -62,10 +65,11 @@ class Arrival:
             return None
         return str(target["id"]).lower() if is_uuid(target.get("id")) else None
 
-    @property
-    def has_attachments(self) -> bool:
-        inner = self.value.get("object") if isinstance(self.value, dict) else None
-        return any(isinstance(node, dict) and "attachments" in node for node in (self.value, inner))
+    def lacks_attachments(self, attachments: Mapping[str, Attachment]) -> bool:
+        """Whether the bytes of an attachment are neither among these nor at a fileUrl."""
+        if b'"attachments"' not in self.text:
+            return False
+        return bool(multipart.missing_attachments(self.value, attachments))
 
 
 @dataclass(slots=True)
@@ -74,6 +78,18 @@ class Stored:
 
     counts: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What the chunks of a page or of lines share."""
+
+    pipe: Pipe
+    origin: str
+    context: IngestContext
+    parser: StatementParser
+    keeps_authority: bool
+    semaphore: asyncio.Semaphore
 
 
 def read(text: bytes) -> Arrival:
@@ -154,21 +170,39 @@ class Arrivals:
 
         Raises Overloaded, Unavailable, QuotaExceeded and StorageQuotaExceeded.
         """
-        context = await self._context(pipe)
-        parser = StatementParser(self._max_statement_bytes, attachments)
-        for start in range(0, len(arrivals), _CHUNK):
-            chunk = arrivals[start : start + _CHUNK]
-            origins: list[StatementOrigin] = []
-            groups = _by_authority(chunk, context, keeps_authority=keeps_authority)
-            for group_context, group in groups:
+        chunks = [arrivals[start : start + _CHUNK] for start in range(0, len(arrivals), _CHUNK)]
+        batch = _Batch(
+            pipe,
+            origin,
+            await self._context(pipe),
+            StatementParser(self._max_statement_bytes, attachments),
+            keeps_authority,
+            asyncio.Semaphore(_CONCURRENT_CHUNKS),
+        )
+        tasks = [asyncio.ensure_future(self._store_chunk(batch, chunk)) for chunk in chunks]
+        try:
+            for stored in await asyncio.gather(*tasks):
+                result.counts += stored.counts
+                result.refused += stored.refused
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _store_chunk(self, batch: _Batch, chunk: Sequence[Arrival]) -> Stored:
+        """Stores a chunk, while another one is prepared."""
+        result, origins = Stored(), list[StatementOrigin]()
+        async with batch.semaphore:
+            for context, group in _by_authority(chunk, batch):
                 outcomes = await self._pipeline.submit(
-                    [item.text for item in group], group_context, parser
+                    [item.text for item in group], context, batch.parser
                 )
                 for item, outcome in zip(group, outcomes, strict=True):
                     _note(result, origins, item, outcome)
-            if any(item.refused for item in origins) or result.refused:
+            if result.refused or any(item.refused for item in origins):
                 await self._ledger.write()
-            await statement_origins.add_origins(self._database, pipe, origin, origins)
+            await statement_origins.add_origins(self._database, batch.pipe, batch.origin, origins)
+        return result
 
     async def preview(self, pipe: Pipe, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """The outcomes that the items would have, without their attachments."""
@@ -241,10 +275,11 @@ def _json_text(value: Any) -> str | None:
 
 
 def _by_authority(
-    arrivals: Sequence[Arrival], context: IngestContext, *, keeps_authority: bool
+    arrivals: Sequence[Arrival], batch: _Batch
 ) -> list[tuple[IngestContext, list[Arrival]]]:
     """The items with the context of their authority, in order of the first one of each."""
-    if not keeps_authority:
+    context = batch.context
+    if not batch.keeps_authority:
         return [(context, list(arrivals))]
     groups: dict[str, tuple[IngestContext, list[Arrival]]] = {}
     for item in arrivals:

@@ -127,6 +127,8 @@ class Forward:
             work.cursor.delivery, sequences, batch=batch, now=datetime.now(UTC)
         )
         work = replace(work, cursor=msgspec.structs.replace(work.cursor, delivery=state))
+        if count == len(items):
+            self._reader.read_ahead(work, stretch.end)
         sent, answer = await self._sender.send(work, sendable[:count])
         decision = settle(
             state,

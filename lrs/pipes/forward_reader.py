@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from weakref import WeakKeyDictionary
 
 from lrs.pipes import forward_filter
 from lrs.pipes.forward_items import ForwardItem
 from lrs.pipes.forward_sender import Sender, Work
+from lrs.pipes.http import Endpoint
 from lrs.store import statement_origins
 from lrs.store.postgres import Database
 from lrs.store.statements.log_page import LoggedStatement, LogPage, read_log
@@ -59,30 +62,44 @@ class Reader:
         self._sender = sender
         self._watermarks = WatermarkReader(database)
         self._pages: dict[tuple[int, str], _ReadAhead] = {}
+        self._tasks: WeakKeyDictionary[Endpoint, asyncio.Task[_ReadAhead | None]] = (
+            WeakKeyDictionary()
+        )
 
     async def read(self, work: Work) -> Stretch | None:
         """What follows; None at the end of the log, as of this call. Raises Unavailable."""
         pipe, position = work.pipe, work.cursor.sequence
         key = pipe.partner_id, pipe.name
         kept = self._pages.pop(key, None)
-        if kept and _is_current(kept, pipe.config_version, position):
-            self._pages[key] = kept
-            return kept.stretch.after(position)
-        page = await self._read_log(work)
+        if not _is_current(kept, pipe.config_version, position):
+            task = self._tasks.pop(work.endpoint, None)
+            kept = await task if task else None
+        if not _is_current(kept, pipe.config_version, position):
+            kept = await self._read(work, position)
+        if kept is None:
+            return None
+        self._pages[key] = kept
+        return kept.stretch.after(position)
+
+    def read_ahead(self, work: Work, position: int) -> None:
+        """Reads what follows the position, which the pipe will have, in the background."""
+        self._tasks[work.endpoint] = work.endpoint.start(self._read(work, position))
+
+    async def _read(self, work: Work, position: int) -> _ReadAhead | None:
+        page = await self._read_log(work, position)
         if page is None:
             return None
         items = await self._items(work, page.statements)
         stretch = Stretch([statement.sequence for statement in page.statements], items, page.end)
         expires_at = time.monotonic() + _PAGE_TTL_SECONDS
-        self._pages[key] = _ReadAhead(position, stretch, pipe.config_version, expires_at)
-        return stretch
+        return _ReadAhead(position, stretch, work.pipe.config_version, expires_at)
 
     async def watermark(self, partner_id: int) -> datetime:
         """Up to which time of `stored` the log was read at its end. Raises Unavailable."""
         return await self._watermarks.cached_watermark(partner_id)
 
-    async def _read_log(self, work: Work) -> LogPage | None:
-        partner_id, after = work.pipe.partner_id, work.cursor.sequence
+    async def _read_log(self, work: Work, after: int) -> LogPage | None:
+        partner_id = work.pipe.partner_id
         for watermark in (self._watermarks.cached_watermark, self._watermarks.read_watermark):
             page = await read_log(
                 self._database,
@@ -115,9 +132,10 @@ class Reader:
         return [item for item in items if item.text is not None or item.reason]
 
 
-def _is_current(kept: _ReadAhead, config_version: int, position: int) -> bool:
+def _is_current(kept: _ReadAhead | None, config_version: int, position: int) -> bool:
     return (
-        kept.config_version == config_version
+        kept is not None
+        and kept.config_version == config_version
         and kept.begin <= position < kept.stretch.end
         and time.monotonic() < kept.expires_at
     )

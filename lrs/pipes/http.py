@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -23,6 +24,8 @@ import orjson
 from lrs import __version__
 from lrs.pipes.address_rules import AddressRules, CheckedTransport
 from lrs.pipes.options import Basic, Bearer, Credentials, OAuth2
+
+Result = TypeVar("Result")
 
 MAX_RESPONSE_BYTES = 134_217_728
 
@@ -34,6 +37,10 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TOKEN_MARGIN_SECONDS = 30.0
 _MAX_TOKEN_BYTES = 65_536
 _MAX_RETRY_AFTER_SECONDS = 86_400.0
+
+
+class ResponseTooLarge(httpx.RemoteProtocolError):
+    """A response has more bytes than are read."""
 
 
 class TokenRefused(httpx.HTTPError):
@@ -94,6 +101,27 @@ class Endpoint:
         self._client = client
         self._token = ""
         self._token_expires_at = 0.0
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Runs a request in the background; it is cancelled when the endpoint is closed."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finish)
+        return task
+
+    def _finish(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved: the step may have failed before it waits for the task
+
+    async def close(self) -> None:
+        """Cancels what runs in the background."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def origin(self) -> str:
@@ -121,17 +149,19 @@ class Endpoint:
     ) -> Response:
         """The response, after redirects within the origin; its status may be an error.
 
-        With OAuth2, 401 is answered with a new token, once. Raises httpx.HTTPError; ValueError if
+        Requests wait for each other: there is one at a time. With OAuth2, 401 is answered with a
+        new token, once. Raises httpx.HTTPError; ValueError if
         the URL is not at the configured origin.
         """
         if origin_of(url) != self.origin:
             raise ValueError(f"{url} is not at {self.origin}")
         if params:
             url = str(httpx.URL(url).copy_merge_params(dict(params)))
-        response = await self._request(method, url, headers, content, max_bytes)
-        if response.status == 401 and isinstance(self.credentials, OAuth2):
-            self._token = ""
+        async with self._lock:
             response = await self._request(method, url, headers, content, max_bytes)
+            if response.status == 401 and isinstance(self.credentials, OAuth2):
+                self._token = ""
+                response = await self._request(method, url, headers, content, max_bytes)
         return response
 
     async def _request(
@@ -234,33 +264,66 @@ async def open_endpoint(
         timeout=_TIMEOUT,
         trust_env=False,
         follow_redirects=False,
-        headers={"User-Agent": f"lrs/{__version__}"},
+        headers={"User-Agent": f"lrs/{__version__}", "Accept-Encoding": _encodings(url)},
     ) as client:
-        yield Endpoint(client, url, credentials, max_bytes)
+        endpoint = Endpoint(client, url, credentials, max_bytes)
+        try:
+            yield endpoint
+        finally:
+            await endpoint.close()
+
+
+def _encodings(url: str) -> str:
+    """What Accept-Encoding says: on the same machine, compression costs more than it saves."""
+    host = urlsplit(url).hostname or ""
+    is_local = host == "localhost" or host == "::1" or host.startswith("127.")
+    return "identity" if is_local else "gzip"
 
 
 async def _fetch(
     client: httpx.AsyncClient, method: str, url: str, max_bytes: int, **options: Any
 ) -> Response:
     """Reads the whole response, decompressed. Raises httpx.HTTPError."""
-    content = bytearray()
     try:
         async with (
             asyncio.timeout(_TOTAL_SECONDS),
             client.stream(method, url, **options) as response,
         ):
-            async for part in response.aiter_bytes():
-                content += part
-                if len(content) > max_bytes:
-                    raise httpx.RemoteProtocolError(
-                        f"The response of {url} has more than {max_bytes} bytes."
-                    )
+            content = await _read(response, url, max_bytes)
     except TimeoutError:
         raise httpx.ReadTimeout(f"{url} takes longer than {_TOTAL_SECONDS:.0f} s.") from None
     except httpx.InvalidURL as error:
         raise httpx.UnsupportedProtocol(f"{url}: {error}.") from None
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Response(response.status_code, headers, bytes(content), url)
+    return Response(response.status_code, headers, content, url)
+
+
+async def _read(response: httpx.Response, url: str, max_bytes: int) -> bytes:
+    """The body, decompressed in bounded parts: a small body may contain a very large one.
+
+    Raises ResponseTooLarge, httpx.DecodingError.
+    """
+    decompress = _decompressor(response.headers.get("content-encoding", ""), url)
+    content = bytearray()
+    async for part in response.aiter_raw():
+        try:
+            content += decompress(part, max_bytes + 1 - len(content)) if decompress else part
+        except zlib.error as error:
+            raise httpx.DecodingError(f"{url} sends an invalid compressed body: {error}.") from None
+        if len(content) > max_bytes:
+            raise ResponseTooLarge(f"The response of {url} has more than {max_bytes} bytes.")
+    return bytes(content)
+
+
+def _decompressor(encoding: str, url: str) -> Callable[[bytes, int], bytes] | None:
+    """Decompresses parts of a body up to a number of bytes; None if it is not compressed."""
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return None
+    if name not in ("gzip", "x-gzip", "deflate"):
+        raise httpx.DecodingError(f"{url} sends the unknown Content-Encoding {encoding[:80]!r}.")
+    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by the head of the body
+    return decoder.decompress
 
 
 def _basic(key: str, secret: str) -> str:

@@ -10,13 +10,16 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
+
+import httpx
 
 from lrs.pipes import options, source, walk
 from lrs.pipes.arrivals import Arrival, Arrivals, Stored, read
-from lrs.pipes.http import Endpoint
+from lrs.pipes.engine import reason_of
+from lrs.pipes.http import Endpoint, ResponseTooLarge
 from lrs.pipes.model import PipeError, StepResult
-from lrs.pipes.options import PullFilter, PullOptions
+from lrs.pipes.options import PullOptions
+from lrs.pipes.page_reader import PageReader
 from lrs.pipes.source import SourcePage, StaleMore
 from lrs.pipes.walk import PullCursor, Walk
 from lrs.store.pipes import Pipe
@@ -24,6 +27,7 @@ from lrs.xapi.multipart import Attachment
 from lrs.xapi.timestamps import parse_timestamp
 
 _MAX_PART_BYTES = 33_554_432
+_SLOW_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Pull:
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
+        self._pages = PageReader()
 
     async def step(self, pipe: Pipe, endpoint: Endpoint) -> StepResult:
         """Reads and stores one page; see `Direction`."""
@@ -49,9 +54,13 @@ class Pull:
         if cursor.walk is None:
             cursor.walk = Walk(since=_begin(cursor, chosen), until=_time(chosen.until))
         try:
-            page = await _fetch(endpoint, cursor, pipe, chosen)
+            page = await self._pages.read(endpoint, cursor, pipe, chosen)
         except StaleMore:
             return _restarted(cursor)
+        except (ResponseTooLarge, httpx.ReadTimeout) as error:
+            return _reduced(cursor, chosen, error)
+        if page.more and not chosen.rate:
+            self._pages.read_ahead(endpoint, cursor, page.more)
         arrivals = [read(item) for item in page.items]
         stored = Stored()
         new = await self._arrivals.new(pipe, arrivals, set(cursor.refused))
@@ -99,16 +108,20 @@ class Pull:
                 if voided:
                     arrivals.append(read(voided[0]))
                     attachments |= voided[1]
-            if item.has_attachments and item.statement_id and not page.attachments:
+            if item.statement_id and item.lacks_attachments(attachments):
                 statement = await source.fetch_statement(
                     endpoint, cursor.url, cursor.version, item.statement_id
                 )
                 attachments |= statement[1] if statement else {}
             arrivals.append(item)
-            if sum(len(part.content) for part in attachments.values()) > _MAX_PART_BYTES:
+            if _size(attachments) > _MAX_PART_BYTES + _size(page.attachments):
                 yield _Reading(arrivals, attachments)
                 arrivals, attachments = [], dict(page.attachments)
         yield _Reading(arrivals, attachments)
+
+
+def _size(attachments: Mapping[str, Attachment]) -> int:
+    return sum(len(part.content) for part in attachments.values())
 
 
 async def _find_source(cursor: PullCursor, pipe: Pipe, endpoint: Endpoint) -> None:
@@ -118,42 +131,6 @@ async def _find_source(cursor: PullCursor, pipe: Pipe, endpoint: Endpoint) -> No
         return
     cursor.version = await source.find_version(endpoint, pipe.version)
     cursor.url = await source.find_statements_url(endpoint, cursor.version)
-
-
-async def _fetch(
-    endpoint: Endpoint, cursor: PullCursor, pipe: Pipe, chosen: PullOptions
-) -> SourcePage:
-    """The next page of the walk. Raises StaleMore, PipeError."""
-    current = cursor.walk
-    assert current is not None  # noqa: S101 - the caller has begun it
-    if current.more is None:
-        params = _params(current, pipe, chosen)
-        return await source.fetch_page(endpoint, cursor.url, cursor.version, params)
-    url = current.more
-    if cursor.prefix and not urlsplit(url).path.startswith(f"{cursor.prefix}/"):
-        url = urlsplit(url)._replace(path=cursor.prefix + urlsplit(url).path).geturl()
-    try:
-        return await source.fetch_page(endpoint, url, cursor.version, is_more=True)
-    except StaleMore:
-        prefixed = source.with_prefix(cursor.url, url)
-        if prefixed is None:
-            raise
-        page = await source.fetch_page(endpoint, prefixed, cursor.version, is_more=True)
-        path = urlsplit(prefixed).path
-        cursor.prefix = path.removesuffix(urlsplit(url).path)
-        return page
-
-
-def _params(current: Walk, pipe: Pipe, chosen: PullOptions) -> dict[str, str]:
-    selected = options.decode(PullFilter, pipe.filter, "filter")
-    params = {"ascending": "true", "limit": str(chosen.page)}
-    if current.since:
-        params["since"] = walk.format_time(current.since)
-    if current.until:
-        params["until"] = walk.format_time(current.until)
-    for name, value in options.encode(selected).items():
-        params[name] = str(value).lower() if isinstance(value, bool) else str(value)
-    return params
 
 
 def _advanced(
@@ -171,6 +148,10 @@ def _advanced(
     walk.observe(current, _times(arrivals))
     position = None if current.is_descending else current.newest
     if page.more:
+        if cursor.limit is not None and (again := walk.restart(current)) and not again.restarts:
+            cursor.walk = again
+            cursor.limit = _larger(cursor.limit, chosen.page)
+            return StepResult(walk.encode(cursor), position_at=position)
         try:
             url = endpoint.resolve(page.more)
         except ValueError:
@@ -219,6 +200,37 @@ def _restarted(cursor: PullCursor) -> StepResult:
         )
     cursor.walk = again
     return StepResult(walk.encode(cursor))
+
+
+def _reduced(cursor: PullCursor, chosen: PullOptions, error: httpx.HTTPError) -> StepResult:
+    """The walk goes on with smaller pages, since a page is too large or takes too long.
+
+    Raises PipeError for a page of one statement.
+    """
+    current = cursor.walk
+    assert current is not None  # noqa: S101 - the caller has begun it
+    limit = chosen.page if cursor.limit is None else cursor.limit
+    if not limit:
+        raise PipeError(reason_of(error), retry_seconds=source.FIXED_RETRY_SECONDS)
+    if current.more is not None:
+        again = walk.restart(current)
+        if again is None:
+            raise PipeError(reason_of(error), retry_seconds=source.FIXED_RETRY_SECONDS)
+        again.restarts = current.restarts
+        cursor.walk = again
+    cursor.limit = limit // 2
+    is_slow = isinstance(error, httpx.TimeoutException)
+    return StepResult(
+        walk.encode(cursor),
+        wait_seconds=_SLOW_SECONDS if is_slow else None,
+        error=reason_of(error) if is_slow else None,
+    )
+
+
+def _larger(limit: int, page: int) -> int | None:
+    """The limit after a page that was not too large; None: as configured."""
+    doubled = max(2 * limit, 1)
+    return None if doubled >= page else doubled
 
 
 def _begin(cursor: PullCursor, chosen: PullOptions) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lrs.errors import LRSError
-from lrs.pipes.http import Endpoint, Response, http_date
+from lrs.pipes.http import Endpoint, Response, ResponseTooLarge, http_date
 from lrs.pipes.model import PipeError
 from lrs.pipes.walk import consistent_through
 from lrs.xapi import multipart
@@ -20,6 +21,10 @@ from lrs.xapi.timestamps import parse_timestamp
 FIXED_RETRY_SECONDS = 900.0
 """After 401, 403, 404 and other answers that somebody has to mend."""
 
+MAX_PAGE_BYTES = 33_554_432
+"""Of a page with its attachments; a larger one is requested with fewer statements."""
+
+_REFUSED_PARAMETERS = frozenset({400, 406, 415, 500, 501})
 _VERSIONS = ("2.0.0", "1.0.3")
 
 
@@ -49,6 +54,14 @@ class SourcePage:
 
 class StaleMore(Exception):
     """The source does not know a `more` any longer."""
+
+
+class NoAttachments(Exception):
+    """The source does not send a page with attachments, or sends an invalid one."""
+
+    def __init__(self, error: PipeError) -> None:
+        super().__init__(error.reason)
+        self.error = error
 
 
 def headers(version: str) -> dict[str, str]:
@@ -106,13 +119,27 @@ async def fetch_page(
     *,
     is_more: bool = False,
 ) -> SourcePage:
-    """A page of statements. Raises PipeError; StaleMore if `is_more`."""
-    response = await endpoint.request("GET", url, params=params, headers=headers(version))
+    """A page of statements, requested with its attachments if `params` say so.
+
+    Raises PipeError; StaleMore if `is_more`; NoAttachments if a page without them may be sent;
+    ResponseTooLarge.
+    """
+    response = await endpoint.request(
+        "GET", url, params=params, headers=headers(version), max_bytes=MAX_PAGE_BYTES
+    )
     if is_more and response.status in (400, 404, 410):
         raise StaleMore(response.status)
     if response.status != 200:
-        raise failure(response, "returns no statements")
-    text, attachments = _parts(response)
+        error = failure(response, "returns no statements")
+        if params and "attachments" in params and response.status in _REFUSED_PARAMETERS:
+            raise NoAttachments(error)
+        raise error
+    try:
+        text, attachments = _parts(response)
+    except PipeError as error:
+        if is_more or (params and "attachments" in params):
+            raise NoAttachments(error) from None
+        raise
     try:
         result = _decode(text)
     except msgspec.DecodeError as error:
@@ -134,26 +161,26 @@ async def fetch_page(
 async def fetch_statement(
     endpoint: Endpoint, url: str, version: str, statement_id: str, *, voided: bool = False
 ) -> tuple[bytes, Mapping[str, Attachment]] | None:
-    """A statement with its attachments; None if the source does not return it.
+    """A statement with its attachments, or without them if they cannot be read.
+
+    None if the source does not return it.
 
     Raises PipeError if the source is not available.
     """
-    name = "voidedStatementId" if voided else "statementId"
-    response = await endpoint.request(
-        "GET",
-        url,
-        params={name: statement_id, "attachments": "true"},
-        headers=headers(version),
-    )
-    if response.status == 400:  # no attachments
-        response = await endpoint.request(
-            "GET", url, params={name: statement_id}, headers=headers(version)
-        )
-    if response.status in (400, 404, 405):
-        return None
-    if response.status != 200:
-        raise failure(response, "does not return a statement")
-    return _parts(response)
+    params = {"voidedStatementId" if voided else "statementId": statement_id}
+    for chosen in ({**params, "attachments": "true"}, params):
+        try:
+            response = await endpoint.request("GET", url, params=chosen, headers=headers(version))
+        except ResponseTooLarge:
+            continue
+        if response.status in (404, 405):
+            return None
+        if response.status == 200:
+            with suppress(PipeError):
+                return _parts(response)
+        elif response.status not in _REFUSED_PARAMETERS or response.status >= 500:
+            raise failure(response, "does not return a statement")
+    return None
 
 
 def failure(response: Response, sentence: str) -> PipeError:

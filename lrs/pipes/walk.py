@@ -48,6 +48,8 @@ class PullCursor(msgspec.Struct, omit_defaults=True):
     """Where a pull is. `url` is the statements resource and `version` what the source speaks.
 
     `since` is where the next walk begins. `refused` has digests of refused items without an id.
+    `limit` is the number of statements of a page while larger ones are too large; 0: one, without
+    its attachments. `is_plain`: the source does not send attachments with pages of this walk.
     """
 
     url: str = ""
@@ -56,6 +58,8 @@ class PullCursor(msgspec.Struct, omit_defaults=True):
     since: datetime | None = None
     walk: Walk | None = None
     refused: list[str] = []
+    limit: int | None = None
+    is_plain: bool = False
 
 
 def decode(cursor: dict[str, Any]) -> PullCursor:
@@ -137,6 +141,8 @@ def end(cursor: PullCursor, overlap: timedelta) -> None:
         since = _floor(reached - overlap)
         cursor.since = since if cursor.since is None else max(since, cursor.since)
     cursor.walk = None
+    cursor.limit = None
+    cursor.is_plain = False
     cursor.refused = cursor.refused[-_MAX_REFUSED:]
 
 

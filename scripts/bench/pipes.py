@@ -80,6 +80,7 @@ async def _watch(server: Server, name: str) -> tuple[float, float]:
             row = await connection.fetchrow(
                 "select counts, state, last_error from pipe where name = $1", name
             )
+            assert row is not None  # noqa: S101 - the command has added it
             count = sum(orjson.loads(row["counts"]).values())
             if row["last_error"]:
                 raise SystemExit(f"The pipe {name} fails: {row['last_error']}")
