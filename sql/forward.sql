@@ -6,10 +6,10 @@
 --
 -- Filters are null, or organizations $5, or index keys with the salt of the partner: verbs $6,
 -- objects $7, and keys of index entries for activities $8 and registrations $11. A statement that
--- refers to another one has entries of its verb and activity. The first row has no statement; its
--- sequence is the last one examined.
+-- refers to another one has entries of its verb and activity. Those of the authorities $12 do not
+-- match. The first row has no statement; its sequence is the last one examined.
 with examined as materialized (
-    select sequence, statement_id, verb_key, object_key, organization
+    select sequence, statement_id, verb_key, object_key, authority_key, organization
     from statement
     where partner_id = $1 and sequence > $2 and sequence < $3
     order by sequence
@@ -19,6 +19,7 @@ matching as materialized (
     select sequence
     from examined
     where ($5::text[] is null or organization = any($5))
+        and ($12::bigint[] is null or authority_key <> all($12))
         and (
             $6::bigint[] is null
             or verb_key = any($6)

@@ -254,11 +254,11 @@ where item.partner_id = $1 and item.statement_id = $2
 order by item.pipe
 limit $3;
 
--- name: list_statements_of_origin
--- Those of the statements that the source with this scheme, host and port has.
+-- name: list_statements_of_origins
+-- Those of the statements that one of the origins $3 has.
 select statement_id::text
 from statement_origin
-where partner_id = $1 and statement_id = any($2::uuid[]) and origin = $3;
+where partner_id = $1 and statement_id = any($2::uuid[]) and origin = any($3::text[]);
 
 -- name: list_stored_ids
 -- Those of the ids that are stored.

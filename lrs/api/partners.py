@@ -5,7 +5,14 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, batch_results, content_coding, request_parsing, statement_list
+from lrs.api import (
+    access,
+    batch_results,
+    content_coding,
+    forwarded_statements,
+    request_parsing,
+    statement_list,
+)
 from lrs.api.request_record import record_of
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -23,8 +30,11 @@ async def post_statements(request: Request) -> Response:
     items, is_batch = await content_coding.read_items(request, caller.partner_id)
     services = request_parsing.services(request)
     parser = StatementParser(services.settings.max_statement_bytes)
+    recording = None if dry_run else forwarded_statements.start_recording(request, caller, items)
     context = ingest_context(caller, organization, version, source="statements")
     outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)
+    if recording:
+        await recording
     record_of(request.scope).outcomes = outcomes
     ids = [outcome.statement_id for outcome in outcomes]
     return batch_results.response(outcomes, is_batch=is_batch, dry_run=dry_run, stored=ids)

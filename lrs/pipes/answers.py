@@ -6,7 +6,7 @@ Kinds, by status: see the table in docs/pipes.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -117,6 +117,23 @@ def item_answers(answer: Answer, count: int) -> list[Answer] | None:
     if not all(isinstance(result, dict) and _is_status(result.get("status")) for result in results):
         return None
     return [_item_answer(result) for result in results]
+
+
+def unlisted(answer: Answer, ids: Sequence[str]) -> list[int]:
+    """The indexes of statements that an accepting answer does not list, if it lists some of them.
+
+    Some targets list only those that are new to them.
+    """
+    if not answer.body.lstrip().startswith(b"["):
+        return []
+    try:
+        listed = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return []
+    accepted = {item.lower() for item in listed if isinstance(item, str)} & set(ids)
+    if not accepted:
+        return []
+    return [index for index, statement_id in enumerate(ids) if statement_id not in accepted]
 
 
 def _is_status(value: Any) -> bool:

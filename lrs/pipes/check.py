@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from urllib.parse import urlsplit
 
@@ -20,8 +20,10 @@ from lrs.pipes.engine import reason_of
 from lrs.pipes.http import Endpoint, Response, http_date
 from lrs.pipes.model import PipeError
 from lrs.pipes.source import SourcePage
+from lrs.pipes.walk import format_time
 from lrs.plurals import quantity
 from lrs.store.pipes import Pipe
+from lrs.xapi.timestamps import to_utc
 
 _SKEW_SECONDS = 5.0
 _CLOCK_SECONDS = 2.0
@@ -75,6 +77,8 @@ async def check(
             endpoint, url, version, {"ascending": "true", "limit": str(_SAMPLE)}
         )
         for finding in _page_findings(page, endpoint):
+            yield finding
+        for finding in await _since(page, endpoint, url, version):
             yield finding
         yield await _multipart(endpoint, url, version)
         if pipe.direction == "pull":
@@ -146,6 +150,33 @@ def _more(more: str, endpoint: Endpoint) -> str:
         return "relative"
     same = host == urlsplit(endpoint.url).netloc
     return "absolute" if same else f"at another host, {host}: requested at {endpoint.origin}"
+
+
+def _late_stored(item: bytes) -> datetime | None:
+    """The `stored` of a statement that was stored at least a minute after its timestamp."""
+    arrival = read(item)
+    text = arrival.value.get("timestamp") if isinstance(arrival.value, dict) else None
+    try:
+        timestamp = to_utc(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if timestamp is None or arrival.stored is None:
+        return None
+    return arrival.stored if arrival.stored - timestamp > timedelta(minutes=1) else None
+
+
+async def _since(page: SourcePage, endpoint: Endpoint, url: str, version: str) -> list[Finding]:
+    """Whether `since` is compared with `stored`; nothing if no statement of the page tells."""
+    stored = next(filter(None, map(_late_stored, page.items)), None)
+    if stored is None:
+        return []
+    since = format_time(stored - timedelta(milliseconds=2))
+    params = {"ascending": "true", "limit": str(_SAMPLE), "since": since}
+    later = await source.fetch_page(endpoint, url, version, params)
+    if later.items:
+        return [Finding("since", True, "compared with `stored`")]
+    detail = "not compared with `stored`: --overlap must be the longest delay of statements there"
+    return [Finding("since", False, detail)]
 
 
 async def _multipart(endpoint: Endpoint, url: str, version: str) -> Finding:

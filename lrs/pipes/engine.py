@@ -25,7 +25,7 @@ from lrs.auth.secret_box import SecretBox, WrongSecretKey
 from lrs.errors import LRSError
 from lrs.pipes import options
 from lrs.pipes.address_rules import AddressRules
-from lrs.pipes.http import Endpoint, open_endpoint
+from lrs.pipes.http import MAX_REQUEST_SECONDS, Endpoint, open_endpoint
 from lrs.pipes.model import Direction, PipeError, StepResult
 from lrs.store import pipes as store
 from lrs.store.pipes import Pipe, PipeRun, Step
@@ -49,7 +49,7 @@ _CLEANUP_SECONDS = 3600.0
 @dataclass(frozen=True, slots=True)
 class EngineTimes:
     """Times in seconds: of a lease, of a slice after which other pipes have their turn, of the
-    pause without due pipes, and of the backoff.
+    pause without due pipes, of the backoff, and the longest time of a request.
     """
 
     lease: float = _LEASE_SECONDS
@@ -57,6 +57,7 @@ class EngineTimes:
     idle: float = _IDLE_SECONDS
     min_backoff: float = _MIN_BACKOFF_SECONDS
     max_backoff: float = _MAX_BACKOFF_SECONDS
+    request: float = MAX_REQUEST_SECONDS
 
 
 @dataclass(slots=True)
@@ -172,7 +173,9 @@ class Engine:
         except WrongSecretKey:
             reason = "The credentials of the pipe are encrypted with another secret key."
             return await self._fail(pipe, run, PipeError(reason), Counter()) or pipe
-        async with open_endpoint(pipe.url, credentials, self._rules) as endpoint:
+        async with open_endpoint(
+            pipe.url, credentials, self._rules, max_seconds=self._times.request
+        ) as endpoint:
             ends_at = time.monotonic() + self._times.slice
             while time.monotonic() < ends_at:
                 after = await self._step(pipe, endpoint, run)

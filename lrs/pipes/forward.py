@@ -5,8 +5,9 @@ cursor, sends at most one request with them, and returns the cursor behind those
 (`lrs.pipes.delivery`). A step that is repeated after a crash sends the same statements again, and
 their ids make them duplicates at the target.
 
-Statements that the target is the source of are not sent. Two LRSs that forward to each other come
-to rest: what one sends back is a duplicate in the other, and no new statement.
+Statements that the target is the source of are not sent: those that were pulled from it, and those
+that a pipe of it has sent (`lrs.pipes.identity`). Two LRSs that forward to each other come to rest:
+what one sends back all the same is a duplicate in the other, and no new statement.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from uuid import UUID
 
 import msgspec
 
-from lrs.pipes import forward_cursor, letter_limits, target
-from lrs.pipes.answers import Answer, classify
+from lrs.pipes import forward_cursor, identity, letter_limits, target
+from lrs.pipes.answers import Answer, classify, unlisted
 from lrs.pipes.delivery import Backoff, Decision, next_request, settle
 from lrs.pipes.forward_cursor import ForwardCursor
 from lrs.pipes.forward_items import ForwardItem
@@ -33,8 +34,9 @@ from lrs.pipes.forward_sender import Sender, Work
 from lrs.pipes.http import Endpoint
 from lrs.pipes.model import Json, StepResult
 from lrs.pipes.options import ForwardFilter, ForwardOptions, decode
+from lrs.pipes.target import UNKNOWN, Target
 from lrs.projection.vocabulary import Vocabulary
-from lrs.store import dead_letters
+from lrs.store import dead_letters, registry
 from lrs.store.dead_letters import DeadLetter
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
@@ -42,7 +44,7 @@ from lrs.store.statements.log_page import LoggedStatement
 from lrs.store.statements.lookup import StatementLoader
 from lrs.store.statements.sequence import stored_at
 
-_VERSIONS_TTL_SECONDS = 600.0
+_TARGET_TTL_SECONDS = 600.0
 _LETTERS_SECONDS = 1.0
 _ERRORS = frozenset({"denied", "unavailable", "slow", "error"})
 
@@ -59,7 +61,7 @@ class Forward:
         self._sender = Sender(database, vocabulary)
         self._reader = Reader(database, self._sender)
         self._letters_due: dict[tuple[int, str], float] = {}
-        self._versions: dict[tuple[int, str, int], tuple[float, Sequence[str]]] = {}
+        self._targets: dict[tuple[int, str, int], tuple[float, Target, str]] = {}
 
     async def step(self, pipe: Pipe, endpoint: Endpoint) -> StepResult:
         """Sends a dead letter to be retried, or else the next statements.
@@ -68,6 +70,9 @@ class Forward:
         """
         options = decode(ForwardOptions, pipe.options)
         is_statements = options.target == "statements"
+        description, identity_of_partner = UNKNOWN, None
+        if is_statements:
+            description, identity_of_partner = await self._target(pipe, endpoint)
         work = Work(
             pipe,
             endpoint,
@@ -75,7 +80,8 @@ class Forward:
             decode(ForwardFilter, pipe.filter, "filter"),
             forward_cursor.load(pipe, options.start, datetime.now(UTC)),
             target.statements_url(pipe.url) if is_statements else pipe.url,
-            await self._supported_versions(pipe, endpoint) if is_statements else (),
+            description,
+            identity_of_partner,
         )
         if letter := await self._letter_to_retry(pipe):
             return await self._retry(work, letter)
@@ -103,15 +109,17 @@ class Forward:
         self._letters_due[key] = time.monotonic() + _LETTERS_SECONDS
         return None
 
-    async def _supported_versions(self, pipe: Pipe, endpoint: Endpoint) -> Sequence[str]:
-        if pipe.version != "auto":
-            return (pipe.version,)
+    async def _target(self, pipe: Pipe, endpoint: Endpoint) -> tuple[Target, str]:
+        """What the target says of itself, and the identity of the partner."""
         key = pipe.partner_id, pipe.name, pipe.config_version
-        expires_at, versions = self._versions.get(key, (0.0, ()))
+        expires_at, description, own = self._targets.get(key, (0.0, UNKNOWN, ""))
         if time.monotonic() >= expires_at:
-            versions = await target.supported_versions(endpoint)
-            self._versions[key] = time.monotonic() + _VERSIONS_TTL_SECONDS, versions
-        return versions
+            own = identity.of_partner(await registry.get_partner(self._database, pipe.partner))
+            description = await target.examine(endpoint, own)
+            if pipe.version != "auto":
+                description = replace(description, versions=(pipe.version,))
+            self._targets[key] = time.monotonic() + _TARGET_TTL_SECONDS, description, own
+        return description, own
 
     async def _forward(self, work: Work, stretch: Stretch) -> StepResult:
         items = stretch.items
@@ -139,7 +147,7 @@ class Forward:
             backoff=self._backoff,
             is_webhook=work.is_webhook,
         )
-        letters = await self._letters(work, sent, decision)
+        letters = await self._letters(work, sent, decision, answer)
         work = replace(work, cursor=msgspec.structs.replace(work.cursor, delivery=decision.state))
         if not decision.settled:
             return _unsettled(work.cursor, decision.kind, decision.delay, work.url, answer)
@@ -149,7 +157,7 @@ class Forward:
         return result
 
     async def _letters(
-        self, work: Work, sent: Sequence[ForwardItem], decision: Decision
+        self, work: Work, sent: Sequence[ForwardItem], decision: Decision, answer: Answer
     ) -> list[DeadLetter]:
         letters = [_letter(work, sent[item.index], item.answer) for item in decision.refused]
         for conflict in decision.conflicts:
@@ -158,6 +166,24 @@ class Forward:
                 work.endpoint, work.url, item.statement_id, item.text or b""
             ):
                 letters.append(_letter(work, item, conflict.answer))
+        return letters + await self._unlisted(work, sent[: decision.settled], decision, answer)
+
+    async def _unlisted(
+        self, work: Work, sent: Sequence[ForwardItem], decision: Decision, answer: Answer
+    ) -> list[DeadLetter]:
+        """Dead letters of statements that the target says it accepts, and does not have."""
+        if decision.kind != "accepted" or work.options.target != "statements":
+            return []
+        if answer.status != HTTPStatus.OK:
+            return []
+        letters = []
+        for index in unlisted(answer, [item.statement_id for item in sent]):
+            item = sent[index]
+            if not await target.has_equal_statement(
+                work.endpoint, work.url, item.statement_id, item.text or b""
+            ):
+                reason = "The target answers 200 without the id of the statement."
+                letters.append(replace(_letter(work, item, answer), reason=reason))
         return letters
 
     def _refuse_unsendable(self, work: Work, stretch: Stretch) -> StepResult:

@@ -17,6 +17,7 @@ from lrs.store.postgres import Database
 from lrs.store.statements import definitions
 from lrs.store.statements.log_page import LogFilter, LoggedStatement
 from lrs.store.statements.lookup import StatementLoader
+from lrs.xapi import index_keys
 from lrs.xapi.index_keys import statement_ref
 
 Json = dict[str, Any]
@@ -26,15 +27,23 @@ _MAX_REFERENCES = 10
 """Length of a chain of references that is followed."""
 
 
-def log_filter(chosen: ForwardFilter) -> LogFilter:
-    """The part of a filter that the log applies."""
+def log_filter(chosen: ForwardFilter, home_page: str) -> LogFilter:
+    """The part of a filter that the log applies; `home_page` is that of the partner."""
     return LogFilter(
         chosen.verb,
         chosen.activity,
         chosen.related_activities,
         chosen.organization,
         chosen.registration,
+        [_authority_key(name, home_page) for name in chosen.not_from],
     )
+
+
+def _authority_key(name: str, home_page: str) -> int:
+    """The index key of the authority of a credential, or of a pipe."""
+    key = index_keys.agent_key({"account": {"homePage": home_page, "name": name}})
+    assert key is not None  # noqa: S101 - the authority has an account
+    return key
 
 
 async def matching(

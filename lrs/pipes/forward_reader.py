@@ -104,7 +104,7 @@ class Reader:
             page = await read_log(
                 self._database,
                 partner_id,
-                forward_filter.log_filter(work.chosen),
+                forward_filter.log_filter(work.chosen, work.pipe.home_page),
                 after=after,
                 before=first_after(await watermark(partner_id)),
                 limit=max(_PAGE_SIZE, work.options.batch),
@@ -120,9 +120,9 @@ class Reader:
         ids = [statement.statement_id for statement in kept]
         returned: set[str] = set()
         if ids:
-            origin = work.endpoint.origin
-            returned = await statement_origins.list_ids_of_origin(
-                self._database, partner_id, ids, origin
+            origins = [work.endpoint.origin, *filter(None, [work.target.origin])]
+            returned = await statement_origins.list_ids_of_origins(
+                self._database, partner_id, ids, origins
             )
         items = [
             self._sender.item(work, statement)

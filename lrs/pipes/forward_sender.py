@@ -11,7 +11,9 @@ from lrs.pipes.answers import Answer
 from lrs.pipes.forward_cursor import ForwardCursor
 from lrs.pipes.forward_items import ForwardItem, ForwardRequest
 from lrs.pipes.http import Endpoint
+from lrs.pipes.identity import HEADER
 from lrs.pipes.options import ForwardFilter, ForwardOptions, Signed
+from lrs.pipes.target import UNKNOWN, Target
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
@@ -24,7 +26,10 @@ _MAX_ATTACHMENT_BYTES = 16_777_216
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A step: the pipe with its options, its position and its target."""
+    """A step: the pipe with its options, its position and its target.
+
+    `identity` is that of the partner, which requests with statements name.
+    """
 
     pipe: Pipe
     endpoint: Endpoint
@@ -32,7 +37,8 @@ class Work:
     chosen: ForwardFilter
     cursor: ForwardCursor
     url: str
-    versions: Sequence[str] = ()
+    target: Target = UNKNOWN
+    identity: str | None = None
 
     @property
     def is_webhook(self) -> bool:
@@ -52,7 +58,7 @@ class Sender:
             return forward_items.track_item(logged, self._vocabulary)
         if work.options.target == "webhook":
             return forward_items.webhook_item(logged)
-        return forward_items.statement_item(logged, work.versions, strip=work.options.strip)
+        return forward_items.statement_item(logged, work.target.versions, strip=work.options.strip)
 
     async def send(
         self, work: Work, items: Sequence[ForwardItem]
@@ -68,7 +74,9 @@ class Sender:
             answer = await target.send(work.endpoint, work.url, _webhook_request(work, items))
             return items, replace(answer, status=400) if answer.status == 409 else answer
         items, contents = await self._attachments(work.pipe.partner_id, items)
-        request = forward_items.statements_request(items, work.versions, contents)
+        request = forward_items.statements_request(items, work.target.versions, contents)
+        if work.identity:
+            request = replace(request, headers={**request.headers, HEADER: work.identity})
         return items, await target.send(work.endpoint, work.url, request)
 
     async def _attachments(

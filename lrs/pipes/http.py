@@ -30,7 +30,8 @@ Result = TypeVar("Result")
 MAX_RESPONSE_BYTES = 134_217_728
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-_TOTAL_SECONDS = 300.0
+MAX_REQUEST_SECONDS = 300.0
+"""From the connection to the end of the body."""
 _MAX_REDIRECTS = 5
 _REPEATED = frozenset({307, 308})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -84,7 +85,7 @@ class Response:
 class Endpoint:
     """A configured URL with its credentials. `requests` counts the requests by status.
 
-    `max_bytes` bounds each response that it reads.
+    `max_bytes` bounds each response that it reads, `max_seconds` the time of each request.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Endpoint:
         url: str,
         credentials: Credentials,
         max_bytes: int = MAX_RESPONSE_BYTES,
+        max_seconds: float = MAX_REQUEST_SECONDS,
     ) -> None:
         self.url = url
         self.credentials = credentials
         self.max_bytes = max_bytes
         self.requests: Counter[str] = Counter()
         self._client = client
+        self._max_seconds = max_seconds
         self._token = ""
         self._token_expires_at = 0.0
         self._lock = asyncio.Lock()
@@ -128,12 +131,14 @@ class Endpoint:
         """Scheme, host and port."""
         return origin_of(self.url)
 
-    def resolve(self, reference: str) -> str:
+    def resolve(self, reference: str, page_url: str | None = None) -> str:
         """The URL of a reference, such as `more`, at the configured scheme, host and port.
+
+        It is relative to the URL of the page that has it, or else to the configured one.
 
         A reference to another host keeps its path and query only. Raises ValueError.
         """
-        parts = urlsplit(urljoin(self.url, reference))
+        parts = urlsplit(urljoin(page_url or self.url, reference))
         base = urlsplit(self.url)
         return parts._replace(scheme=base.scheme, netloc=base.netloc, fragment="").geturl()
 
@@ -201,8 +206,9 @@ class Endpoint:
         try:
             limit = min(max_bytes, self.max_bytes)
             response = await _fetch(
-                self._client, method, url, limit, headers=headers, content=content
-            )
+                self._client, method, url, limit, self._max_seconds,
+                headers=headers, content=content,
+            )  # fmt: skip
         except (httpx.HTTPError, TimeoutError):
             self.requests["error"] += 1
             raise
@@ -247,7 +253,10 @@ class Endpoint:
 
     async def _post_token(self, url: str, form: dict[str, str], basic: str | None) -> Response:
         headers = {"Accept": "application/json"} | ({"Authorization": basic} if basic else {})
-        return await _fetch(self._client, "POST", url, _MAX_TOKEN_BYTES, headers=headers, data=form)
+        return await _fetch(
+            self._client, "POST", url, _MAX_TOKEN_BYTES, self._max_seconds,
+            headers=headers, data=form,
+        )  # fmt: skip
 
 
 @asynccontextmanager
@@ -257,6 +266,7 @@ async def open_endpoint(
     rules: AddressRules,
     *,
     max_bytes: int = MAX_RESPONSE_BYTES,
+    max_seconds: float = MAX_REQUEST_SECONDS,
 ) -> AsyncIterator[Endpoint]:
     """An endpoint with connections of its own, which are closed at the end."""
     async with httpx.AsyncClient(
@@ -266,7 +276,7 @@ async def open_endpoint(
         follow_redirects=False,
         headers={"User-Agent": f"lrs/{__version__}", "Accept-Encoding": _encodings(url)},
     ) as client:
-        endpoint = Endpoint(client, url, credentials, max_bytes)
+        endpoint = Endpoint(client, url, credentials, max_bytes, max_seconds)
         try:
             yield endpoint
         finally:
@@ -281,17 +291,22 @@ def _encodings(url: str) -> str:
 
 
 async def _fetch(
-    client: httpx.AsyncClient, method: str, url: str, max_bytes: int, **options: Any
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    max_bytes: int,
+    max_seconds: float,
+    **options: Any,
 ) -> Response:
     """Reads the whole response, decompressed. Raises httpx.HTTPError."""
     try:
         async with (
-            asyncio.timeout(_TOTAL_SECONDS),
+            asyncio.timeout(max_seconds),
             client.stream(method, url, **options) as response,
         ):
             content = await _read(response, url, max_bytes)
     except TimeoutError:
-        raise httpx.ReadTimeout(f"{url} takes longer than {_TOTAL_SECONDS:.0f} s.") from None
+        raise httpx.ReadTimeout(f"{url} takes longer than {max_seconds:.0f} s.") from None
     except httpx.InvalidURL as error:
         raise httpx.UnsupportedProtocol(f"{url}: {error}.") from None
     headers = {name.lower(): value for name, value in response.headers.items()}

@@ -86,7 +86,10 @@ class PullOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
 
 
 class ForwardFilter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Which statements are forwarded: those that match every member, in one of its values."""
+    """Which statements are forwarded: those that match every member, in one of its values.
+
+    `not_from` are keys of credentials, or `pipe NAME`: what they stored is not forwarded.
+    """
 
     verb: tuple[str, ...] = ()
     activity: tuple[str, ...] = ()
@@ -95,6 +98,7 @@ class ForwardFilter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
     organization: tuple[str, ...] = ()
     registration: tuple[str, ...] = ()
     actor_home_page: tuple[str, ...] = ()
+    not_from: tuple[str, ...] = ()
 
 
 class ForwardOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

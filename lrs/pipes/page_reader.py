@@ -58,7 +58,7 @@ class PageReader:
     def read_ahead(self, endpoint: Endpoint, cursor: PullCursor, more: str) -> None:
         """Requests the page of a `more` in the background; `read` returns it."""
         try:
-            url = with_known_prefix(cursor, endpoint.resolve(more))
+            url = with_known_prefix(cursor, endpoint.resolve(more, cursor.url))
         except ValueError:
             return  # an error of the page that is stored now
         fetch = source.fetch_page(endpoint, url, cursor.version, is_more=True)

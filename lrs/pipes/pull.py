@@ -153,7 +153,7 @@ def _advanced(
             cursor.limit = _larger(cursor.limit, chosen.page)
             return StepResult(walk.encode(cursor), position_at=position)
         try:
-            url = endpoint.resolve(page.more)
+            url = endpoint.resolve(page.more, cursor.url)
         except ValueError:
             raise PipeError(f"The source sends an invalid `more`: {page.more[:80]!r}.") from None
         if walk.follow(current, url):
@@ -177,7 +177,7 @@ def _ended(cursor: PullCursor, chosen: PullOptions, error: str | None = None) ->
     assert current is not None  # noqa: S101 - the caller has begun it
     overlap = timedelta(seconds=chosen.overlap)
     position = current.through or current.newest
-    walk.end(cursor, overlap)
+    walk.end(cursor, overlap, datetime.now(UTC))
     until = _time(chosen.until)
     return StepResult(
         walk.encode(cursor),

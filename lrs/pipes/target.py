@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,8 @@ import orjson
 
 from lrs.pipes.answers import Answer
 from lrs.pipes.forward_items import VERSION_1, VERSION_2, ForwardRequest
-from lrs.pipes.http import Endpoint
+from lrs.pipes.http import Endpoint, Response
+from lrs.pipes.identity import HEADER, origin_of
 from lrs.xapi import equality
 
 _MAX_ANSWER_BYTES = 8_388_608
@@ -52,12 +54,31 @@ async def send(endpoint: Endpoint, url: str, request: ForwardRequest) -> Answer:
     return Answer(response.status, response.content, response.headers)
 
 
-async def supported_versions(endpoint: Endpoint) -> tuple[str, ...]:
-    """The versions in the about resource; none if it has none. Raises httpx.HTTPError."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the about resource of a target says: its versions, and the origin that it is."""
+
+    versions: tuple[str, ...] = ()
+    origin: str | None = None
+
+
+UNKNOWN = Target()
+
+
+async def examine(endpoint: Endpoint, identity: str) -> Target:
+    """Reads the about resource; `identity` is that of the partner. Raises httpx.HTTPError."""
     about = statements_url(endpoint.url).removesuffix("/statements") + "/about"
-    response = await endpoint.request("GET", about, max_bytes=_MAX_ANSWER_BYTES)
+    response = await endpoint.request(
+        "GET", about, headers={HEADER: identity}, max_bytes=_MAX_ANSWER_BYTES
+    )
+    if response.status != 200:
+        return UNKNOWN
+    return Target(_versions(response), origin_of(response.headers.get(HEADER.lower())))
+
+
+def _versions(response: Response) -> tuple[str, ...]:
     try:
-        versions = response.json()["version"] if response.status == 200 else []
+        versions = response.json()["version"]
     except (ValueError, TypeError, KeyError):
         return ()
     if not isinstance(versions, list):

@@ -8,6 +8,8 @@ are left out, as lists leave them out.
 from __future__ import annotations
 
 import asyncio
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,13 +29,14 @@ from lrs.store import dead_letters, statement_origins
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
 from lrs.store.statements.log_page import read_log
-from lrs.store.statements.lookup import StatementLoader
+from lrs.store.statements.lookup import StatementLoader, StoredStatement
 from lrs.xapi import equality
 from lrs.xapi.timestamps import parse_timestamp
 
 Json = dict[str, Any]
 
 _PAGE_SIZE = 500
+_ID_PARTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +119,29 @@ class _Comparison:
             if (value := getattr(chosen, name)) is not None
         }
         async for statements in self._pages(params):
-            for statement in statements:
-                remote.add(statement)
-            for text in await self._stored([statement["id"] for statement in statements]):
-                local.add(orjson.loads(text))
+            ids = [statement["id"].lower() for statement in statements]
+            stored = await self._load(ids)
+            voided = {key for key, item in stored.items() if item.voided}
+            for statement in statements:  # some sources list voided statements too
+                if statement["id"].lower() not in voided:
+                    remote.add(statement)
+            for item in stored.values():
+                if not item.voided:
+                    local.add(orjson.loads(item.payload))
         return compare(local, remote)
 
     async def of_forward(self) -> list[ComparedDay]:
         if decode(ForwardOptions, self._pipe.options).target != "statements":
             raise InvalidParameter("A webhook or a track endpoint cannot be read to verify it.")
         local, remote = Tally(), Tally()
-        sent: set[int] = set()
+        sent = _IdSet()
         async for texts in self._forwarded():
             for statement in map(orjson.loads, texts):
                 local.add(statement)
-                sent.add(_short(statement["id"]))
+                sent.add(statement["id"])
         async for statements in self._pages({}):
             for statement in statements:
-                if _short(statement["id"]) in sent:
+                if statement["id"] in sent:
                     remote.add(statement)
         return compare(local, remote)
 
@@ -148,7 +156,7 @@ class _Comparison:
             page = await read_log(
                 self._database,
                 pipe.partner_id,
-                forward_filter.log_filter(chosen),
+                forward_filter.log_filter(chosen, pipe.home_page),
                 after=position,
                 before=cursor.sequence + 1,
                 limit=_PAGE_SIZE,
@@ -160,17 +168,23 @@ class _Comparison:
                 self._database, pipe.partner_id, chosen, page.statements
             )
             ids = [statement.statement_id for statement in matching]
-            excluded = await statement_origins.list_ids_of_origin(
-                self._database, pipe.partner_id, ids, self._endpoint.origin
+            excluded = await statement_origins.list_ids_of_origins(
+                self._database, pipe.partner_id, ids, [self._endpoint.origin]
             ) | await dead_letters.list_letter_ids(self._database, pipe.partner_id, pipe.name, ids)
             yield await self._stored([item for item in ids if item not in excluded])
 
     async def _stored(self, ids: Sequence[str]) -> list[bytes]:
         """The texts of those that are stored and not voided."""
-        loads = (self._loader.load(self._pipe.partner_id, item) for item in ids)
-        stored = await asyncio.gather(*loads)
-        self._count(len(ids))
-        return [item.payload for item in stored if item is not None and not item.voided]
+        stored = await self._load(ids)
+        return [item.payload for item in stored.values() if not item.voided]
+
+    async def _load(self, ids: Sequence[str]) -> dict[str, StoredStatement]:
+        """Those that are stored, by id."""
+        distinct = list(dict.fromkeys(ids))
+        loads = (self._loader.load(self._pipe.partner_id, item) for item in distinct)
+        stored = zip(distinct, await asyncio.gather(*loads), strict=True)
+        self._count(len(distinct))
+        return {key: item for key, item in stored if item is not None}
 
     async def _pages(self, params: Mapping[str, str]) -> AsyncIterator[list[Json]]:
         """Pages of the statements of the other LRS. Raises PipeError."""
@@ -188,7 +202,7 @@ class _Comparison:
             if page.more in seen:
                 raise PipeError(f"{endpoint.origin} repeats a page of statements.")
             seen.add(page.more)
-            more = endpoint.resolve(page.more)
+            more = endpoint.resolve(page.more, url)
             more = source.with_prefix(endpoint.url, more) or more
             page = await source.fetch_page(endpoint, more, version)
 
@@ -197,6 +211,27 @@ class _Comparison:
         self._on_page(self._read)
 
 
+class _IdSet:
+    """A set of statement ids that takes 8 bytes for each; ids are added before they are sought."""
+
+    def __init__(self) -> None:
+        self._parts = [array("Q") for _ in range(_ID_PARTS)]
+        self._is_sorted = False
+
+    def add(self, statement_id: str) -> None:
+        number = _short(statement_id)
+        self._parts[number % _ID_PARTS].append(number)
+
+    def __contains__(self, statement_id: str) -> bool:
+        if not self._is_sorted:
+            self._parts = [array("Q", sorted(part)) for part in self._parts]
+            self._is_sorted = True
+        number = _short(statement_id)
+        part = self._parts[number % _ID_PARTS]
+        index = bisect_left(part, number)
+        return index < len(part) and part[index] == number
+
+
 def _short(statement_id: str) -> int:
-    """64 bits of an id, so that ten million of them fit into memory."""
+    """64 bits of an id."""
     return int.from_bytes(blake2b(UUID(statement_id).bytes, digest_size=8).digest())

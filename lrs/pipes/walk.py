@@ -131,12 +131,17 @@ def restart(walk: Walk) -> Walk | None:
     return again
 
 
-def end(cursor: PullCursor, overlap: timedelta) -> None:
-    """Ends the walk: sets where the next one begins. It never goes back."""
+def end(cursor: PullCursor, overlap: timedelta, now: datetime) -> None:
+    """Ends the walk: sets where the next one begins. It never goes back.
+
+    A Consistent-Through after both the present and the newest `stored` is a wrong clock.
+    """
     walk = cursor.walk
     if walk is None:
         return
-    reached = walk.through or walk.newest
+    reached = walk.newest
+    if walk.through is not None:
+        reached = min(walk.through, max(now, walk.newest or now))
     if reached is not None:
         since = _floor(reached - overlap)
         cursor.since = since if cursor.since is None else max(since, cursor.since)

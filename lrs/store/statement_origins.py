@@ -44,6 +44,27 @@ async def add_origins(
     )
 
 
+async def add_forwarded(
+    database: Database, partner_id: int, origin: str, statement_ids: Sequence[str]
+) -> None:
+    """Records that the partner of another LRS, whose pipe sends statements, has them.
+
+    Raises Unavailable.
+    """
+    nulls = [None] * len(statement_ids)
+    await fetch(
+        database.readers,
+        "insert_statement_origins",
+        partner_id,
+        origin,
+        origin,
+        list(statement_ids),
+        nulls,
+        nulls,
+        [False] * len(statement_ids),
+    )
+
+
 async def list_origins(
     database: Database, partner_id: int, statement_id: UUID, limit: int = 100
 ) -> list[Json]:
@@ -55,11 +76,13 @@ async def list_origins(
     ]
 
 
-async def list_ids_of_origin(
-    database: Database, partner_id: int, ids: Sequence[str], origin: str
+async def list_ids_of_origins(
+    database: Database, partner_id: int, ids: Sequence[str], origins: Sequence[str]
 ) -> set[str]:
-    """Those of the statements that the source with this scheme, host and port has."""
-    rows = await fetch(database.readers, "list_statements_of_origin", partner_id, list(ids), origin)
+    """Those of the statements that an origin has: scheme, host and port, or an identity."""
+    rows = await fetch(
+        database.readers, "list_statements_of_origins", partner_id, list(ids), list(origins)
+    )
     return {row["statement_id"] for row in rows}
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
+import orjson
 import pytest
 
 from lrs.api.services import Services
@@ -108,6 +109,42 @@ async def test_equal_statement_at_the_target_is_delivered(
         pipe = await run_until_settled(forwarding(services), pipe)
     assert set(await letters(services, pipe)) == {ids[1]}
     assert pipe.counts == {"delivered": 1, "dead_letter": 1}
+
+
+async def test_statements_that_the_answer_does_not_list_are_read_at_the_target(
+    services: Services, partner: Partner
+) -> None:
+    """Some targets list only new statements; another one has lost a statement."""
+    ids = await store_many(partner, 4)
+    lost, old = ids[1], ids[2]
+
+    def script(request: Request) -> Reply:
+        for item in request.statements:
+            if item["id"] != lost:
+                target.stored.setdefault(item["id"], item)
+        sent = [item["id"] for item in request.statements]
+        return Reply(200, orjson.dumps([item for item in sent if item not in (lost, old)]))
+
+    async with serving(script) as target:
+        pipe = await add_pipe(services, partner, target.url)
+        pipe = await run_until_settled(forwarding(services), pipe)
+    refused = await letters(services, pipe)
+    assert set(refused) == {lost}
+    assert "without the id" in refused[lost].reason
+    assert pipe.counts == {"delivered": 3, "dead_letter": 1}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"[1", b'["x"]', b"null"])
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+async def test_accepting_answer_of_any_body_is_a_delivery(
+    services: Services, partner: Partner, status: int, body: bytes
+) -> None:
+    await store_many(partner, 2)
+    body = b"" if status == 204 else body
+    async with serving(lambda _: Reply(status, body)) as target:
+        pipe = await add_pipe(services, partner, target.url)
+        pipe = await run_until_settled(forwarding(services), pipe)
+    assert pipe.counts == {"delivered": 2}
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lrs.api.services import Services
+from lrs.auth import scopes
+from lrs.auth.credentials import add_credential
 from lrs.pipes.engine import Engine
 from lrs.pipes.options import Basic, OAuth2
 from lrs.store.pipes import Pipe
+from lrs.store.registry import get_partner
 from lrs.xapi.index_keys import VOIDED
 from tests.support import pipes
 from tests.support.attachments import attachment_of, statement_with, stored
+from tests.support.forward_target import serving
 from tests.support.forwarding import (
     add_pipe,
     forwarding,
@@ -68,7 +74,7 @@ async def test_statements_attachments_and_voids_arrive(
     assert pipe.counts == {"delivered": 33}
 
 
-async def test_mutual_forwarding_ends_with_equal_statements(
+async def test_mutual_forwarding_sends_each_statement_once(
     services: Services, partner: Partner, stranger: Partner, server: str, engine: Engine
 ) -> None:
     own_ids, foreign_ids = await store_many(partner, 20), await store_many(stranger, 10)
@@ -82,8 +88,55 @@ async def test_mutual_forwarding_ends_with_equal_statements(
     forth = await pipes.run_until_waiting(engine, forth)
     back = await pipes.run_until_waiting(engine, back)
     assert (forth.requests, back.requests) == requests
-    assert forth.counts["delivered"] <= 30
+    assert (forth.counts["delivered"], back.counts["delivered"]) == (20, 10)
     assert await letters(services, forth) == await letters(services, back) == {}
+
+
+async def test_forwarded_statements_go_on_to_a_third_lrs(
+    services: Services, partner: Partner, stranger: Partner, server: str, engine: Engine
+) -> None:
+    ids = await store_many(partner, 5)
+    forth = await pipe_to(services, partner, stranger, server)
+    await run_until_settled(engine, forth)
+    async with serving() as third:
+        onward = await add_pipe(services, stranger, third.url, name="onward")
+        await run_until_settled(engine, onward)
+    assert set(third.stored) == set(ids)
+
+
+async def test_credential_without_read_access_is_enough_to_recognize_the_target(
+    services: Services, partner: Partner, stranger: Partner, server: str, engine: Engine
+) -> None:
+    await store_many(partner, 5)
+    await run_until_settled(engine, await pipe_to(services, partner, stranger, server))
+    issued = await add_credential(
+        services.database, await get_partner(services.database, partner.name), kind="client",
+        label="", granted=frozenset({scopes.STATEMENTS_WRITE}), expires_at=None,
+    )  # fmt: skip
+    credentials = Basic(issued.key, issued.secret)
+    back = await add_pipe(services, stranger, f"{server}/xapi", credentials=credentials)
+    back = await run_until_settled(engine, back)
+    assert back.counts == {"skipped": 5}
+
+
+async def test_statements_of_excluded_credentials_are_not_forwarded(
+    services: Services, partner: Partner, engine: Engine
+) -> None:
+    await store_many(partner, 3)
+    issued = await add_credential(
+        services.database, await get_partner(services.database, partner.name), kind="client",
+        label="other LRS", granted=frozenset({scopes.ALL}), expires_at=None,
+    )  # fmt: skip
+    other = replace(partner, key=issued.key, secret=issued.secret)
+    pushed = statement(id=new_id())
+    assert (await other.xapi(pushed)).status_code == 200
+    async with serving() as target:
+        pipe = await add_pipe(
+            services, partner, target.url, filter={"not_from": [issued.key, "pipe history"]}
+        )
+        pipe = await run_until_settled(engine, pipe)
+    assert len(target.stored) == 3
+    assert pushed["id"] not in target.stored
 
 
 async def test_partner_interface_answers_for_each_item(

@@ -75,6 +75,24 @@ def test_origin_has_no_default_port_and_is_in_lower_case() -> None:
 
 def test_next_walk_never_begins_before_the_one_before() -> None:
     cursor = PullCursor(since=START, walk=Walk(through=START - timedelta(days=1)))
-    walk.end(cursor, timedelta(seconds=300))
+    walk.end(cursor, timedelta(seconds=300), START)
     assert cursor.since == START
     assert walk.decode(walk.encode(cursor)) == cursor
+
+
+@pytest.mark.parametrize(
+    ("through", "newest", "expected"),
+    [
+        (timedelta(days=1), timedelta(hours=-1), timedelta(0)),  # it says what it cannot know
+        (timedelta(days=1), timedelta(days=1), timedelta(days=1)),  # the clock of the source is off
+        (timedelta(hours=-1), timedelta(0), timedelta(hours=-1)),
+        (timedelta(days=1), None, timedelta(0)),
+    ],
+)
+def test_consistent_through_in_the_future_skips_nothing(
+    through: timedelta, newest: timedelta | None, expected: timedelta
+) -> None:
+    walked = Walk(through=START + through, newest=None if newest is None else START + newest)
+    cursor = PullCursor(walk=walked)
+    walk.end(cursor, timedelta(0), START)
+    assert cursor.since == START + expected - walk.MILLISECOND

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, request_parsing
+from lrs.api import access, forwarded_statements, request_parsing
 from lrs.api.responses import json_response
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -47,8 +47,9 @@ async def get_activity(request: Request) -> Response:
     return Response(content, media_type="application/json")
 
 
-async def get_about(_: Request) -> Response:
-    return json_response({"version": VERSIONS})
+async def get_about(request: Request) -> Response:
+    headers = await forwarded_statements.partner_header(request)
+    return json_response({"version": VERSIONS}, headers=headers)
 
 
 def _max_bytes(request: Request) -> int:

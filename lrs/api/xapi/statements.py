@@ -13,6 +13,7 @@ from lrs.api import (
     access,
     batch_results,
     content_coding,
+    forwarded_statements,
     problem_details,
     request_parsing,
     statement_list,
@@ -115,12 +116,15 @@ async def _store(
     services = request_parsing.services(request)
     if has_attachments:
         await services.thread.run(caller.partner_id, _check_attachments, items, parser)
+    recording = forwarded_statements.start_recording(request, caller, items)
     context = ingest_context(caller, None, version, source="xapi")
     if parser.statement_id:
         context = replace(context, requested_id=parser.statement_id)
     outcomes = await services.pipeline.submit(
         items, context, parser, atomic=True, in_thread=has_attachments
     )
+    if recording:
+        await recording
     record_of(request.scope).outcomes = outcomes
     return outcomes
 

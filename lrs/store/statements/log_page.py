@@ -37,6 +37,7 @@ class LogFilter:
     """Statements match if they match each member that is not empty, in one of its values.
 
     `related_activities`: also activities in the context, as for the parameter of this name.
+    `excluded_authorities` are index keys: statements of these do not match.
     """
 
     verbs: Sequence[str] = ()
@@ -44,6 +45,7 @@ class LogFilter:
     related_activities: bool = False
     organizations: Sequence[str] = ()
     registrations: Sequence[str] = ()
+    excluded_authorities: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ async def read_log(
             limit,
             max_bytes,
             _salted([index_keys.registration_key(r) for r in log_filter.registrations], salt),
+            _salted(log_filter.excluded_authorities, salt),
         )
     statements = [LoggedStatement(*row) for row in rows]
     last_examined = examined["sequence"]
