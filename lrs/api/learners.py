@@ -13,7 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, request_parsing, urls
+from lrs.api import access, request_parsing, struct_bodies, urls
 from lrs.api.audited import audited
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes
@@ -29,7 +29,7 @@ from lrs.xapi import query_params, strict_json
 _SECTION = "Learners"
 _MAX_BODY_BYTES = 65_536
 
-Body = TypeVar("Body")
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class MergeRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -148,13 +148,14 @@ async def _read(request: Request, body_type: type[Body]) -> Body:
     """The JSON body. Raises InvalidParameter, which names the member."""
     request_parsing.require_json(request)
     body = strict_json.loads(await request_parsing.read_body(request, _MAX_BODY_BYTES))
-    try:
-        value = msgspec.convert(body, body_type)
-    except msgspec.ValidationError as error:
-        violation = Violation("", str(error), _SECTION)
-        raise InvalidParameter(f"{error}.", violations=[violation]) from None
-    if any("\0" in text for text in msgspec.to_builtins(value).values() if text):
-        raise InvalidParameter("A text with NUL is no name and no identifier.")
+    value = struct_bodies.convert(body, body_type, _SECTION)
+    for name, text in msgspec.structs.asdict(value).items():
+        if text and "\0" in text:
+            detail = "expected a text without NUL"
+            violation = Violation(f"/{name}", detail, _SECTION)
+            raise InvalidParameter(
+                f"The body is invalid /{name}: {detail}.", violations=[violation]
+            )
     return value
 
 

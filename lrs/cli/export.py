@@ -88,6 +88,7 @@ def export(
     cursors = _read_cursors(since, partner_name) if since else {}
     if since and since.resolve().parent == out.resolve():
         raise InvalidParameter(f"{out} contains the export of {since}: choose another directory.")
+    _require_own(out, partner_name)
     tables = [TABLES[name] for name in names or TABLES]
     csv = csv_options(format_, raw=raw, bom=bom)
 
@@ -103,11 +104,42 @@ def export(
                 writer = _ExportWriter(snapshot, files, format_, compress, csv, cursors)
                 return await writer.write_all(partner_name, tables)
 
-    with export_files(out, MANIFEST) as files:
+    with export_files(out, MANIFEST, _files_of) as files:
         manifest = run_with_dsn(load_settings(options), write)
     rows = sum(table["rows"] for table in manifest["tables"].values())
     tables_and_rows = f"{quantity(len(manifest['tables']), 'table')}, {quantity(rows, 'row')}"
     echo(f"{tables_and_rows}: {out / MANIFEST}")
+
+
+def _require_own(out: Path, partner_name: str) -> None:
+    """Raises Conflict for a directory with the export of another partner."""
+    partner = _read_manifest(out / MANIFEST).get("partner", partner_name)
+    if partner != partner_name:
+        raise Conflict(
+            f"{out} contains the export of another partner, {partner}: choose another directory."
+        )
+
+
+def _files_of(path: Path) -> list[str]:
+    """The names of the files of the export with this manifest, in the same directory."""
+    tables = _read_manifest(path).get("tables")
+    entries = tables.values() if isinstance(tables, dict) else ()
+    names = [entry.get("file") for entry in entries if isinstance(entry, dict)]
+    return [name for name in names if isinstance(name, str) and _is_plain(name)]
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of a file in the same directory."""
+    return Path(name).name == name and "\0" not in name
+
+
+def _read_manifest(path: Path) -> Manifest:
+    """The manifest; empty without one, or if the file is none."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _read_cursors(path: Path, partner_name: str) -> dict[str, datetime]:

@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
@@ -26,16 +26,22 @@ _PREFIX = ".export-"
 _LOCK = "lock"
 
 
+ListFiles = Callable[[Path], Collection[str]]
+"""The names of the files that a file lists, in its directory."""
+
+
 class ExportFiles:
     """Files that are written one after the other, and then get their names in one directory.
 
     `last` is the name that comes last, and whose present file is removed first: with it, the
-    directory has all files of one export, even after a crash between two names.
+    directory has all files of one export, even after a crash between two names. `list_earlier` has
+    the names of the earlier export in a present file of that name, which are removed.
     """
 
-    def __init__(self, out: Path, last: str, stack: ExitStack) -> None:
+    def __init__(self, out: Path, last: str, list_earlier: ListFiles, stack: ExitStack) -> None:
         self._out = out
         self._last = last
+        self._list_earlier = list_earlier
         self._stack = stack
         self._files: dict[str, IO[bytes] | Path] = {}
         self._directory: Path | None = None
@@ -60,7 +66,10 @@ class ExportFiles:
         """Give all files their names. Raises InvalidParameter."""
         with _os_errors_translated(self._out):
             self._out.mkdir(parents=True, exist_ok=True)
+            earlier = self._list_earlier(self._out / self._last)
             (self._out / self._last).unlink(missing_ok=True)
+            for name in set(earlier) - self._files.keys():
+                (self._out / name).unlink(missing_ok=True)
             for name in sorted(self._files, key=lambda name: name == self._last):
                 file, target = self._files[name], self._out / name
                 if isinstance(file, Path):
@@ -104,13 +113,15 @@ class ExportFiles:
 
 
 @contextmanager
-def export_files(out: Path, last: str) -> Iterator[ExportFiles]:
-    """The files of one export, which get their names at the end of the block.
+def export_files(
+    out: Path, last: str, list_earlier: ListFiles = lambda path: ()
+) -> Iterator[ExportFiles]:
+    """The files of one export, which get their names at the end of the block: see ExportFiles.
 
     A failure and SIGTERM leave nothing behind. Raises InvalidParameter if `out` cannot be written.
     """
     with _exit_on_sigterm(), ExitStack() as stack:
-        files = ExportFiles(out, last, stack)
+        files = ExportFiles(out, last, list_earlier, stack)
         yield files
         files.publish()
 

@@ -181,6 +181,54 @@ async def test_interrupted_replacement_leaves_no_manifest(
     assert not (tmp_path / "manifest.json").exists()
 
 
+async def test_export_replaces_an_earlier_one_of_another_format_and_keeps_other_files(
+    export: Export, partner: Partner, world: World, tmp_path: Path
+) -> None:
+    own = tmp_path / "notes.csv"
+    own.write_text("mine")
+    some = ("--table", "user_dim", "--table", "team_dim")
+    await export(tmp_path, *some, "--format", "csv", "--compress", "gzip")
+    assert set(os.listdir(tmp_path)) == {
+        "user_dim.csv.gz", "team_dim.csv.gz", "manifest.json", "notes.csv",
+    }  # fmt: skip
+    result = await export(tmp_path, "--table", "user_dim", "--format", "ndjson")
+    assert result.exit_code == 0, result.output
+    names = set(os.listdir(tmp_path))
+    assert names == {"user_dim.ndjson", "manifest.json", "notes.csv"}
+    assert own.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "[]", '{"tables": 1}', '{"tables": {"x": 1}}', '{"tables": {"x": {"file": 1}}}',
+        '{"tables": {"x": {"file": "../kept"}}}', '{"tables": {"x": {"file": ".."}}}',
+    ],
+)  # fmt: skip
+async def test_export_over_an_invalid_manifest_removes_no_other_file(
+    export: Export, world: World, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "kept").write_text("mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.json").write_text(content)
+    result = await export(out, "--table", "team_dim", "--format", "csv")
+    assert result.exit_code == 0, result.output
+    assert set(os.listdir(out)) == {"manifest.json", "team_dim.csv"}
+    assert (tmp_path / "kept").read_text() == "mine"
+
+
+async def test_directory_with_the_export_of_another_partner_is_refused(
+    export: Export, stranger: Partner, world: World, tmp_path: Path
+) -> None:
+    await export(tmp_path, "--table", "team_dim", name=stranger.name)
+    before = contents(tmp_path)
+    result = await export(tmp_path, "--table", "team_dim")
+    assert result.exit_code == 1
+    assert f"the export of another partner, {stranger.name}: choose another" in result.output
+    assert contents(tmp_path) == before
+
+
 async def test_full_disk_ends_the_export_with_an_error(
     export: Export, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

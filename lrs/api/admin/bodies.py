@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from lrs.api import request_parsing
+from lrs.api import request_parsing, struct_bodies
 from lrs.errors import BadRequest, InvalidParameter, Violation
 from lrs.xapi import strict_json
 
@@ -33,10 +33,7 @@ async def read_body(request: Request, struct: type[Body], *, optional: bool = Fa
     if not isinstance(content, dict):
         raise BadRequest("The body must be a JSON object.")
     _require_storable(content, "")
-    try:
-        return msgspec.convert(content, struct)
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+    return struct_bodies.convert(content, struct, "Admin API")
 
 
 def changes(body: msgspec.Struct) -> dict[str, Any]:
@@ -60,17 +57,3 @@ def _require_storable(value: Any, pointer: str) -> None:
             f"The body is invalid {pointer[:80]!r}: {detail}.",
             violations=[Violation(pointer, detail, "Admin API")],
         )
-
-
-def _invalid(message: str) -> InvalidParameter:
-    """The error for a member, from msgspec's "Expected `str`, got `int` - at `$.role`"."""
-    detail, _, path = message.partition(" - at ")
-    pointer = path.strip("`").removeprefix("$").replace(".", "/").replace("[", "/")
-    pointer = pointer.replace("]", "")
-    detail = detail.replace("`", "")
-    detail = detail[:1].lower() + detail[1:]
-    where = f" {pointer}" if pointer else ""
-    return InvalidParameter(
-        f"The body is invalid{where}: {detail}.",
-        violations=[Violation(pointer, detail, "Admin API")],
-    )

@@ -10,7 +10,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, request_parsing
+from lrs.api import access, request_parsing, struct_bodies
 from lrs.api.audited import audited
 from lrs.api.canvas import urls
 from lrs.api.responses import json_response, timestamp
@@ -24,7 +24,7 @@ from lrs.xapi.canvas_launches import CallbackURLs
 
 _REQUIREMENT = "Tools"
 
-Body = TypeVar("Body")
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class NewTool(msgspec.Struct, forbid_unknown_fields=True):
@@ -163,10 +163,7 @@ async def _read(request: Request, body_type: type[Body]) -> Body:
     body = await request_parsing.read_body(request, limit)
     if body:
         request_parsing.require_json(request)
-    try:
-        return msgspec.convert(strict_json.loads(body or b"{}"), body_type)
-    except msgspec.ValidationError as error:
-        raise InvalidParameter(f"Invalid body: {error}.") from None
+    return struct_bodies.convert(strict_json.loads(body or b"{}"), body_type, _REQUIREMENT)
 
 
 def _serialize(tool: Tool) -> dict[str, Any]:
