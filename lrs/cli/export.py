@@ -130,7 +130,7 @@ def _files_of(path: Path) -> list[str]:
 
 def _is_plain(name: str) -> bool:
     """Whether a name is that of a file in the same directory."""
-    return Path(name).name == name and "\0" not in name
+    return Path(name).name == name and name != ".." and "\0" not in name
 
 
 def _read_manifest(path: Path) -> Manifest:

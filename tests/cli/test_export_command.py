@@ -188,12 +188,12 @@ async def test_export_replaces_an_earlier_one_of_another_format_and_keeps_other_
     own.write_text("mine")
     some = ("--table", "user_dim", "--table", "team_dim")
     await export(tmp_path, *some, "--format", "csv", "--compress", "gzip")
-    assert set(os.listdir(tmp_path)) == {
+    assert contents(tmp_path).keys() == {
         "user_dim.csv.gz", "team_dim.csv.gz", "manifest.json", "notes.csv",
     }  # fmt: skip
     result = await export(tmp_path, "--table", "user_dim", "--format", "ndjson")
     assert result.exit_code == 0, result.output
-    names = set(os.listdir(tmp_path))
+    names = contents(tmp_path).keys()
     assert names == {"user_dim.ndjson", "manifest.json", "notes.csv"}
     assert own.read_text() == "mine"
 
@@ -214,7 +214,7 @@ async def test_export_over_an_invalid_manifest_removes_no_other_file(
     (out / "manifest.json").write_text(content)
     result = await export(out, "--table", "team_dim", "--format", "csv")
     assert result.exit_code == 0, result.output
-    assert set(os.listdir(out)) == {"manifest.json", "team_dim.csv"}
+    assert contents(out).keys() == {"manifest.json", "team_dim.csv"}
     assert (tmp_path / "kept").read_text() == "mine"
 
 

@@ -55,7 +55,8 @@ async def test_projection_of_any_history_matches_the_oracle(
     _, contents = await names_by_id(connection, partner)
     assert {
         contents[row["content_id"]]: (
-            row["statements"], row["enrolments"], row["outside_membership"]
+            row["statements"], row["enrolments"], row["without_workspace_column"],
+            row["outside_membership"],
         )
         for row in followed["content_count"]
         if row["statements"]

@@ -18,6 +18,7 @@ from tests.support.learning_history import mailbox, project_all
 from tests.support.partners import Partner
 from tests.support.people_import import import_rows, membership, user
 from tests.support.projection import rebuild, voiding
+from tests.support.projection_oracle import WORKSPACE_KINDS
 from tests.support.report_downloads import get
 from tests.support.statements import new_id, statement
 
@@ -35,12 +36,6 @@ IDS = {
 }
 """The vendor's facts, and which column has the content item (a track without versions is one)."""
 
-WORKSPACE_KINDS = frozenset(
-    {
-        "created", "edited", "integrated", "published", "publish_failed", "shared", "upvoted",
-        "viewed",
-    }
-)  # fmt: skip
 FIRST_DAY = date(2026, 5, 4)
 LEFT = FIRST_DAY + timedelta(days=3)
 LEARNERS = ("ada", "ben")

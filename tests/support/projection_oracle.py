@@ -73,6 +73,14 @@ class Rules:
 
 Row = dict[str, Any]
 
+WORKSPACE_KINDS = frozenset(
+    {
+        "created", "edited", "integrated", "published", "publish_failed", "shared", "upvoted",
+        "viewed",
+    }
+)  # fmt: skip
+"""The kinds of events that the tables of workspaces have columns for."""
+
 
 def counted(history: list[OracleEvent], rules: Rules) -> list[OracleEvent]:
     """The events as reports see them."""
@@ -211,21 +219,25 @@ def _content_day(
         else "in_progress",
         "statements": len(today),
         "enrolments": len(empty),
+        "without_workspace_column": sum(item.kind not in WORKSPACE_KINDS for item in today),
         "is_member": _is_member(today[0], memberships),
     }
 
 
 def content_counts(
     days_of_contents: dict[tuple[str, str, str, date], Row],
-) -> dict[str, tuple[int, int, int]]:
-    """Statements, enrolments of members, and statements outside memberships, by content."""
-    counts: dict[str, tuple[int, int, int]] = {}
+) -> dict[str, tuple[int, int, int, int]]:
+    """By content: statements; of members, enrolments and statements without a column of workspaces;
+    statements outside memberships.
+    """
+    counts: dict[str, tuple[int, int, int, int]] = {}
     for (_, content, _, _), row in days_of_contents.items():
-        statements, enrolments, outside = counts.get(content, (0, 0, 0))
+        statements, enrolments, without, outside = counts.get(content, (0, 0, 0, 0))
         inside = row["is_member"]
         counts[content] = (
             statements + row["statements"],
             enrolments + (row["enrolments"] if inside else 0),
+            without + (row["without_workspace_column"] if inside else 0),
             outside + (0 if inside else row["statements"]),
         )
     return counts
