@@ -21,10 +21,11 @@ for update;
 
 -- name: list_operators
 -- The next operators after the email $1. Of the partners $2, if not null: operators who see no
--- other partner.
+-- other partner, and at least one.
 select email, role, partner_ids, password_hash, created_at, disabled_at, last_login_at
 from operator
-where email > $1 and ($2::integer[] is null or partner_ids <@ $2::integer[])
+where email > $1
+    and ($2::integer[] is null or (partner_ids <@ $2::integer[] and partner_ids <> '{}'))
 order by email
 limit $3;
 

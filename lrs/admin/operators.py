@@ -322,10 +322,10 @@ async def _lock(database: Database, operator: Operator, email: str) -> StoredOpe
 
 
 def _manages(operator: Operator, partner_ids: frozenset[int] | None) -> bool:
-    """Whether an owner sees all partners of another operator."""
+    """Whether an owner sees all partners of another operator, which has at least one."""
     if operator.partner_ids is None:
         return True
-    return partner_ids is not None and partner_ids <= operator.partner_ids
+    return partner_ids is not None and frozenset() < partner_ids <= operator.partner_ids
 
 
 def _require_enabled(row: StoredOperator) -> None:

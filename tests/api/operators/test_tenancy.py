@@ -12,7 +12,7 @@ from lrs.api.routes import ROUTES
 from lrs.api.services import Services
 from tests.api.operators.conftest import Admin
 from tests.support.learner_records import content, learner, record
-from tests.support.operators import new_email
+from tests.support.operators import new_email, new_link
 from tests.support.partners import Partner
 from tests.support.statements import statement
 
@@ -78,6 +78,17 @@ async def test_credential_of_another_partner_returns_404(
     ):
         assert answer.status_code == 404
     assert (await stranger.get()).status_code == 200
+
+
+async def test_operator_without_partners_is_hidden_from_owners_of_some(
+    admin: Admin, partner: Partner, services: Services
+) -> None:
+    email, _ = await new_link(services, "viewer", [])
+    client = await admin("owner", [partner.name])
+    listed = (await client.get("/v1/admin/operators?limit=500")).json()["operators"]
+    assert email not in {item["email"] for item in listed}
+    assert (await client.get(f"/v1/admin/operators/{email}")).status_code == 404
+    assert (await client.post(f"/v1/admin/operators/{email}/disable")).status_code == 404
 
 
 async def test_lists_have_only_the_own_partners(
