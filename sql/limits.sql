@@ -64,14 +64,16 @@ on conflict (partner_id, subject, resource) do nothing;
 -- Leases parts of quotas. `kept` was leased on the day `leased_on` and is not used yet: it is
 -- returned, unless that day is over. Of each quota `needed` to `wanted` are leased, or nothing if
 -- less than `needed` is left. Statements are counted by UTC day; a clock that steps back opens no
--- new day. Stored bytes have one day, 1970-01-01.
+-- new day. Stored bytes have one day, 1970-01-01. What the worker $9 has of them is in `leases`:
+-- the new part, and what it `held` for requests whose outcome is not known yet.
 with request as (
     select * from unnest(
-        $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::date[], $7::bigint[], $8::bigint[]
-    ) as item (subject, resource, quota, kept, leased_on, needed, wanted)
+        $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::date[], $7::bigint[],
+        $8::bigint[], $10::bigint[]
+    ) as item (subject, resource, quota, kept, leased_on, needed, wanted, held)
 ),
 locked as (
-    select subject, resource, day, used from quota_usage
+    select subject, resource, day, used, coalesce(leases, '{}') as leases from quota_usage
     where partner_id = $1 and subject = any($2::text[])
     order by subject, resource
     for update
@@ -82,7 +84,8 @@ clock as materialized (
 ),
 dated as (
     select
-        subject, resource, used, day as counted_on, quota, kept, leased_on, needed, wanted, now,
+        subject, resource, used, day as counted_on, quota, kept, leased_on, needed, wanted, held,
+        leases, now,
         case when resource = 'bytes' then day else greatest(day, now::date) end as day
     from locked
     join request using (subject, resource)
@@ -104,7 +107,20 @@ granted as (
     from returned
 )
 update quota_usage
-set day = granted.day, used = in_use + amount
+set
+    day = granted.day,
+    used = in_use + amount,
+    leases = case
+        when granted.resource <> 'bytes' then null
+        when amount + held = 0 then granted.leases - $9::text
+        else granted.leases
+            || jsonb_build_object(
+                $9::text,
+                jsonb_build_array(
+                    amount + held, extract(epoch from now at time zone 'UTC')::bigint
+                )
+            )
+    end
 from granted
 where quota_usage.partner_id = $1
     and quota_usage.subject = granted.subject
@@ -138,8 +154,10 @@ where resource = 'bytes' and subject = '' and partner_id = (
 returning partner_id;
 
 -- name: recount_stored_bytes
--- Counts what a partner stores. Counter and tables are read in one snapshot; what is leased during
--- the count is added to its result. What servers have leased before and not used is not counted.
+-- Counts what a partner stores. Counter and tables are read in one snapshot. What workers have
+-- leased before is added, and what is leased during the count: so a request in flight is counted
+-- before or after its commit. What a worker has stored since its last report, a second ago at most,
+-- is counted twice until the next count. Leases of workers that have ended are not counted.
 with counted as materialized (
     select
         (
@@ -149,16 +167,22 @@ with counted as materialized (
         ) + (
             select coalesce(sum(octet_length(content)), 0) from attachment where partner_id = $1
         ) as bytes,
+        usage.used as used_before,
         (
-            select used from quota_usage
-            where partner_id = $1 and subject = '' and resource = 'bytes'
-        ) as used_before
+            select coalesce(sum((lease ->> 0)::bigint), 0)
+            from jsonb_each(coalesce(usage.leases, '{}')) as leases (worker, lease)
+            where (lease ->> 1)::bigint > extract(epoch from now()) - 120
+        ) as leased
+    from quota_usage as usage
+    where usage.partner_id = $1 and usage.subject = '' and usage.resource = 'bytes'
 )
 update quota_usage
-set used = greatest(used + counted.bytes - counted.used_before, 0), counted_at = now()
+set
+    used = greatest(used - used_before + counted.bytes + counted.leased, 0),
+    counted_at = now()
 from counted
 where partner_id = $1 and subject = '' and resource = 'bytes'
-returning used;
+returning counted.bytes;
 
 -- name: insert_concurrency_limit
 -- The row that take_slots updates.

@@ -47,6 +47,9 @@ async def insert_within_quota(
     except (Overloaded, NonceReused):
         reservation.settle({})
         raise
+    except BaseException:
+        reservation.use_all()
+        raise
     if atomic and _has_conflict(rows, results):
         reservation.settle({})
         return results

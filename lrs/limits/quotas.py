@@ -32,6 +32,10 @@ _SHARE = {"statements": 100, "bytes": 1000}
 
 _IDLE_SECONDS = 5.0
 _FORGET_SECONDS = 60.0
+_REPORT_SECONDS = 1.0
+"""The time after which a worker reports the bytes that it has stored, for a recount."""
+_RENEW_SECONDS = 30.0
+"""The time after which it renews a lease of bytes; later, a recount takes the worker for ended."""
 _REFUSAL_SECONDS = 1.0
 """The time for which a worker refuses what the database has refused."""
 
@@ -50,12 +54,16 @@ TakeQuota = Callable[
 class _Lease:
     """A part of one quota. `available` is negative for what is stored and not yet counted.
 
-    Times are of time.monotonic; the day ends at `day_ends_at`.
+    `held` is taken for requests whose outcome is not known yet; `leased` is what the database has
+    as the sum of both. Times are of time.monotonic; the day ends at `day_ends_at`.
     """
 
     subject: Subject
     resource: Resource
     available: int = 0
+    held: int = 0
+    leased: int = 0
+    reported_at: float = 0.0
     day: date = _EPOCH
     day_ends_at: float = math.inf
     left: int = 0
@@ -85,20 +93,41 @@ class _Lease:
             self.used_at < now - _IDLE_SECONDS or self.available > 2 * self.size
         )
 
-    def request(self, needed: int) -> QuotaRequest:
-        """Returns what is available, and asks for a new part."""
-        kept, self.available = self.available, 0
-        wanted = needed + self.size if needed else 0
-        name = self.subject.name
-        return QuotaRequest(name, self.resource, self.quota, kept, self.day, needed, wanted)
+    def is_due(self, now: float) -> bool:
+        """Whether the lease is to be returned, or what was used of it to be reported."""
+        if self.is_idle(now):
+            return True
+        if self.resource != "bytes":
+            return False
+        has_used = self.leased != self.available + self.held
+        return (has_used and now > self.reported_at + _REPORT_SECONDS) or (
+            self.leased != 0 and now > self.reported_at + _RENEW_SECONDS
+        )
 
-    def renew(self, grant: QuotaGrant, needed: int, now: float) -> None:
+    def request(self, needed: int, now: float) -> QuotaRequest:
+        """Returns what is available and asks for a new part, without a need for at most that."""
+        is_used = not self.is_idle(now)
+        kept, self.available = self.available, 0
+        wanted = needed + self.size if needed else max(kept, 0) if is_used else 0
+        return QuotaRequest(
+            self.subject.name,
+            self.resource,
+            self.quota,
+            kept,
+            self.day,
+            needed,
+            wanted,
+            self.held,
+        )
+
+    def renew(self, grant: QuotaGrant, request: QuotaRequest, now: float) -> None:
         self.available += grant.amount
+        self.leased, self.reported_at = grant.amount + request.held, now
         self.day = grant.day
         self.left = max(self.quota - grant.in_use - grant.amount, 0)
         if self.resource == "statements":
             self.day_ends_at = now + grant.seconds_left
-        self.refused_until = now + _REFUSAL_SECONDS if grant.amount < needed else 0.0
+        self.refused_until = now + _REFUSAL_SECONDS if grant.amount < request.needed else 0.0
 
     def exceeded(self, amount: int, now: float) -> LRSError:
         metrics.LIMITED_REQUESTS.labels(self.resource).inc()
@@ -132,8 +161,16 @@ class Reservation:
 
     def settle(self, used: Mapping[Resource, int]) -> None:
         """Returns what the request has not used; `used` bytes are negative if it freed some."""
-        for lease, amount in self.amounts:
+        amounts, self.amounts = self.amounts, []
+        for lease, amount in amounts:
+            lease.held -= amount
             lease.available += amount - used.get(lease.resource, 0)
+
+    def use_all(self) -> None:
+        """Takes all as used: the outcome of the request is unknown."""
+        amounts, self.amounts = self.amounts, []
+        for lease, amount in amounts:
+            lease.held -= amount
 
 
 NO_RESERVATION = Reservation([])
@@ -179,6 +216,7 @@ class Quotas:
             await self._wait_for_leases(subjects[0].partner_id, wanted)
         for lease, amount in wanted:
             lease.available -= amount
+            lease.held += amount
             lease.used_at = now
         return Reservation(wanted)
 
@@ -224,7 +262,7 @@ class Quotas:
         """Leases what is needed; False if the database is not available."""
         if self._clock() < self._local_until:
             return False
-        requests = [lease.request(amount) for lease, amount in needed]
+        requests = [lease.request(amount, self._clock()) for lease, amount in needed]
         try:
             grants = await self._take_quota(partner_id, requests)
         except BaseException as error:
@@ -236,24 +274,28 @@ class Quotas:
             self._local_until = self._clock() + _LOCAL_SECONDS
             return False
         now = self._clock()
-        for lease, amount in needed:
-            lease.renew(grants[lease.subject.name, lease.resource], amount, now)
+        for (lease, _), request in zip(needed, requests, strict=True):
+            lease.renew(grants[lease.subject.name, lease.resource], request, now)
         return True
 
     async def return_idle(self) -> None:
         """Returns what has not been used for some seconds, and forgets idle subjects."""
         now = self._clock()
-        await self._return(lambda lease: lease.is_idle(now))
+        await self._return(lambda lease: lease.is_due(now))
         for partner_id, partner in list(self._partners.items()):
             for key, lease in list(partner.leases.items()):
-                if lease.available == 0 and lease.used_at < now - _FORGET_SECONDS:
+                is_free = lease.available == lease.held == lease.leased == 0
+                if is_free and lease.used_at < now - _FORGET_SECONDS:
                     del partner.leases[key]
             if not partner.leases and not partner.lock.locked():
                 del self._partners[partner_id]
 
     async def return_all(self) -> None:
         """Returns everything, at the end of the worker."""
-        await self._return(lambda lease: lease.available != 0)
+        for partner in self._partners.values():
+            for lease in partner.leases.values():
+                lease.used_at = -math.inf
+        await self._return(lambda lease: lease.available != 0 or lease.leased != 0)
 
     async def _return(self, is_due: Callable[[_Lease], bool]) -> None:
         for partner_id, partner in list(self._partners.items()):

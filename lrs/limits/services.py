@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_hex
 
 from lrs.errors import LRSError
 from lrs.limits.failures import FailureThrottle
@@ -37,7 +38,7 @@ class LimitServices:
 async def open_limits(settings: Settings, database: Database) -> AsyncIterator[LimitServices]:
     """The limits of one worker; at the end, what it has leased is returned."""
     rates = RateLimiter(partial(store.take_tokens, database))
-    quotas = Quotas(partial(store.take_quota, database))
+    quotas = Quotas(partial(store.take_quota, database, token_hex(8)))
     requests = RequestLimiter(rates, partial(store.take_slots, database))
     tasks = [
         asyncio.create_task(_return_leases(requests, quotas)),

@@ -54,7 +54,10 @@ class TokenGrant:
 
 @dataclass(frozen=True, slots=True)
 class QuotaRequest:
-    """A request for `needed` to `wanted` units; `kept` ones of `leased_on` are returned."""
+    """A request for `needed` to `wanted` units; `kept` ones of `leased_on` are returned.
+
+    `held` are units of earlier leases for requests whose outcome is not known yet.
+    """
 
     subject: str
     resource: Resource
@@ -63,6 +66,7 @@ class QuotaRequest:
     leased_on: date
     needed: int
     wanted: int
+    held: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +147,12 @@ async def take_slots(
 
 
 async def take_quota(
-    database: Database, partner_id: int, requests: Sequence[QuotaRequest]
+    database: Database, worker: str, partner_id: int, requests: Sequence[QuotaRequest]
 ) -> Mapping[tuple[str, Resource], QuotaGrant]:
-    """Leases parts of quotas; the grants by subject and resource. Raises Unavailable."""
+    """Leases parts of quotas to a worker; grants by subject and resource. Raises Unavailable."""
     with translate_errors():
         async with asyncio.timeout(_TIMEOUT_SECONDS):
-            grants = await _take_quota(database, partner_id, requests)
+            grants = await _take_quota(database, worker, partner_id, requests)
             new = [item for item in requests if (item.subject, item.resource) not in grants]
             if new:
                 await database.readers.execute(
@@ -157,12 +161,12 @@ async def take_quota(
                     [request.subject for request in new],
                     [request.resource for request in new],
                 )
-                grants |= await _take_quota(database, partner_id, new)
+                grants |= await _take_quota(database, worker, partner_id, new)
     return grants
 
 
 async def _take_quota(
-    database: Database, partner_id: int, requests: Sequence[QuotaRequest]
+    database: Database, worker: str, partner_id: int, requests: Sequence[QuotaRequest]
 ) -> dict[tuple[str, Resource], QuotaGrant]:
     rows = await database.readers.fetch(
         _TAKE_QUOTA,
@@ -174,6 +178,8 @@ async def _take_quota(
         [request.leased_on for request in requests],
         [request.needed for request in requests],
         [request.wanted for request in requests],
+        worker,
+        [request.held for request in requests],
     )
     return {
         (row["subject"], row["resource"]): QuotaGrant(

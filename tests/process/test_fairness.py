@@ -22,8 +22,11 @@ TIMEOUT_SECONDS = 3.0
 ATTACKS = (
     "declared-length",
     "half-open",
+    "login-flood",
     "many-uploads",
     "references",
+    "batch-flood",
+    "many-activities",
     "unread-responses",
     "role-advisory-locks",
 )

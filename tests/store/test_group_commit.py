@@ -238,6 +238,29 @@ async def test_partner_that_has_to_rest_commits_small_groups_after_others(
     assert sum(size for _, size in written) == 201
 
 
+@pytest.mark.slow
+async def test_one_statement_of_many_activities_is_heavy_work(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(
+        self: Writer, connection: Any, partner_id: int, group: Sequence[Submission]
+    ) -> SubmissionResults:
+        await asyncio.sleep(0.4)
+        return {item: [None] for item in group}
+
+    monkeypatch.setattr(Writer, "write", write)
+    others = [{"id": f"http://example.com/{number}"} for number in range(200)]
+    wide = prepared(statement(id=new_id(), context={"contextActivities": {"other": others}}))
+    plain = prepared(statement(id=new_id()))
+    for row, is_heavy in ((plain, False), (wide, True)):
+        pacing = Pacing()
+        commits = GroupCommit(services.database, pacing=pacing)
+        await commits.submit(1, [row], atomic=False)
+        await commits.drain()
+        pacing.seen(2)
+        assert pacing.must_rest(1) == is_heavy
+
+
 async def test_large_batches_of_one_partner_leave_room_in_the_queue(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,8 +189,13 @@ async def _compare_and_swap(
                 call.database, call.partner_id, call.key, measure, sent_bytes=sent_bytes
             )
     except LRSError as error:
-        if not isinstance(error, Unavailable):
+        if isinstance(error, Unavailable):
+            reservation.use_all()
+        else:
             reservation.settle({})
+        raise
+    except BaseException:
+        reservation.use_all()
         raise
     new_size = len(new.content) if new else 0
     reservation.settle({"bytes": new_size - present_size})
