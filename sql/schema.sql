@@ -682,6 +682,9 @@ create table quota_usage (
     used bigint not null,
     -- When the stored bytes were counted last; null: never.
     counted_at timestamptz,
+    -- Of stored bytes: by worker, the amount that it may use or is storing, and the time in
+    -- seconds. Null: none.
+    leases jsonb,
     primary key (partner_id, subject, resource),
     constraint quota_usage_resource_is_statements_or_bytes check (resource = any
         (array['statements', 'bytes']))

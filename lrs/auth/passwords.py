@@ -7,6 +7,7 @@ clients could take all memory with logins.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,7 @@ MIN_LENGTH = 12
 MAX_LENGTH = 1024
 
 _MAX_WAITING = 20
+_REST_RATIO = 2.0
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
@@ -57,9 +59,15 @@ class PasswordThread:
             return await asyncio.to_thread(_hasher.hash, _encoded(password))
 
     async def matches(self, password: str, password_hash: str | None) -> bool:
-        """Whether it is the password; never without a hash. Raises Overloaded."""
+        """Whether it is the password; never without a hash. Raises Overloaded.
+
+        After a wrong password the next one waits: a flood of logins has a third of a processor.
+        """
         async with self._queue():
+            began = time.perf_counter()
             is_match = await asyncio.to_thread(_verify, password, password_hash or _NO_PASSWORD)
+            if not is_match:
+                await asyncio.sleep(_REST_RATIO * (time.perf_counter() - began))
         return is_match and password_hash is not None
 
     @asynccontextmanager

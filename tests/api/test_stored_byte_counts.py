@@ -55,7 +55,7 @@ async def test_recount_keeps_what_workers_have_leased(
     async with serving(limited) as http, asyncio.timeout(30):
         await post(http, partner)
         # The worker reports what it has stored within a second, and keeps the rest of its lease.
-        while await leased_bytes(services, partner) > LEASE:
+        while await leased_bytes(services, partner) > LEASE:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         stored = await recount(services, partner)
         assert await leased_bytes(services, partner) == LEASE

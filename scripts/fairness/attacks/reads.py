@@ -128,5 +128,5 @@ async def resubmissions(target: Target) -> None:
         client.headers["Authorization"] = f"Bearer {target.operator_token}"
         refusals = f"/v1/admin/partners/{target.partner}/refusals"
         found = (await client.get(refusals)).json()["refusals"]
-        path = f"{refusals}/{found[0]['refusal_id']}/resubmit"
+        path = f"{refusals}/{found[0]['id']}/resubmit"
         await repeat(32, lambda: client.post(path, json={}))
