@@ -38,6 +38,22 @@ def age(text: str | None) -> Markup | str:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(text, exact, label)
 
 
+def until(text: str | None) -> str:
+    """How long it is until a time, such as `in 3 min`; one that has passed is now."""
+    if not text:
+        return _NONE
+    seconds = (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
+    return "now" if seconds < 1 else f"in {duration(seconds)}"
+
+
+def span(times: tuple[str, str | None]) -> float:
+    """The seconds between two times; 0 if the second one is missing."""
+    begin, end = times
+    if not end:
+        return 0.0
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
+
+
 def duration(seconds: float) -> str:
     """Such as `3 h`, in the largest unit of which there is one."""
     for size, unit in _STEPS:
@@ -185,6 +201,8 @@ FILTERS = {
     "time": time,
     "age": age,
     "duration": duration,
+    "until": until,
+    "span": span,
     "number": number,
     "size": size,
     "pretty": pretty,

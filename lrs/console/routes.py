@@ -15,6 +15,7 @@ from lrs.console import (
     login,
     oidc,
     pages,
+    pipes,
     static_files,
     tools,
 )
@@ -27,6 +28,8 @@ _LEARNER = _PARTNER + "/learners/{learner}"
 _OPERATOR = "/console/operators/{email}"
 _SESSION = _OPERATOR + "/sessions/{session}"
 _REFUSAL = _PARTNER + "/refusals/{refusal}"
+_PIPE = _PARTNER + "/pipes/{pipe}"
+_LETTER = _PIPE + "/letters/{letter}"
 
 CONSOLE_ROUTES: list[Route] = [
     Route("/", login.get_start),
@@ -85,6 +88,28 @@ CONSOLE_ROUTES: list[Route] = [
     Route(_OPERATOR + "/disable", accounts.get_revocation),
     Route(_OPERATOR + "/disable", accounts.post_revocation, methods=["POST"]),
     Route(_OPERATOR + "/enable", accounts.post_enable, methods=["POST"]),
+    # Pipes
+    Route("/console/pipes", pipes.get_all_pipes),
+    Route(_PARTNER + "/pipes", pipes.get_pipes),
+    Route(_PARTNER + "/add-pipe", pipes.get_add),
+    Route(_PARTNER + "/add-pipe", pipes.post_add, methods=["POST"]),
+    Route(_PIPE, pipes.get_pipe),
+    Route(_PIPE + "/change", pipes.get_change),
+    Route(_PIPE + "/change", pipes.post_change, methods=["POST"]),
+    Route(_PIPE + "/start", pipes.post_start, methods=["POST"]),
+    Route(_PIPE + "/pause", pipes.post_pause, methods=["POST"]),
+    Route(_PIPE + "/run", pipes.post_run, methods=["POST"]),
+    Route(_PIPE + "/test", pipes.post_test, methods=["POST"]),
+    Route(_PIPE + "/remove", pipes.get_remove),
+    Route(_PIPE + "/remove", pipes.post_remove, methods=["POST"]),
+    Route(_PIPE + "/runs", pipes.get_runs),
+    Route(_PIPE + "/letters", pipes.get_letters),
+    Route(_PIPE + "/letters/retry", pipes.post_retry_all, methods=["POST"]),
+    Route(_PIPE + "/letters/drop", pipes.get_drop_all),
+    Route(_PIPE + "/letters/drop", pipes.post_drop_all, methods=["POST"]),
+    Route(_LETTER, pipes.get_letter),
+    Route(_LETTER + "/retry", pipes.post_letter_retry, methods=["POST"]),
+    Route(_LETTER + "/drop", pipes.post_letter_drop, methods=["POST"]),
     Route("/console/audit", administration.get_audit),
     Route("/console/system", administration.get_system),
     # What was learned

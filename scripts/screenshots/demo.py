@@ -67,8 +67,33 @@ def fill(client: httpx.Client) -> tuple[str, str]:
         httpx.get(
             f"{client.base_url}/xapi/statements", auth=(credential[0], "wrong"), headers=_XAPI
         )
+    _add_pipes(client, credential)
     time.sleep(5)  # the ledger and the projection write every few seconds
     return credential
+
+
+def _add_pipes(client: httpx.Client, credential: tuple[str, str]) -> None:
+    """A pipe to another partner, which has other statements with two ids, and two that fail."""
+    issued = client.post("/v1/admin/partners/globex/credentials", json={}).json()
+    globex = {"kind": "basic", "key": issued["key"], "secret": issued["secret"]}
+    found = httpx.get(
+        f"{client.base_url}/xapi/statements", params={"limit": 2}, auth=credential, headers=_XAPI
+    ).json()["statements"]
+    for item in found:
+        other = _statement(3) | {"id": item["id"]}
+        httpx.post(
+            f"{client.base_url}/xapi/statements", json=other, headers=_XAPI,
+            auth=(issued["key"], issued["secret"]),
+        )  # fmt: skip
+    url, start = f"{client.base_url}/xapi", {"start": "beginning"}
+    for name, direction, target, options in (
+        ("warehouse", "forward", url, start),
+        ("archive", "forward", "http://127.0.0.1:9/xapi", start),
+        ("history", "pull", url, {}),
+    ):
+        pipe = {"name": name, "direction": direction, "url": target, "credentials": globex}
+        body = {**pipe, "options": options, "start": True}
+        client.post(f"/v1/admin/partners/{PARTNER}/pipes", json=body).raise_for_status()
 
 
 def _statement(number: int) -> dict[str, Any]:

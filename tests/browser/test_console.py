@@ -11,7 +11,9 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from lrs.api.services import Services
+from lrs.store import dead_letters
 from tests.support.browser import accessibility_violations
+from tests.support.forwarding import add_dead_letter
 from tests.support.learner_records import content, learner, record
 from tests.support.operators import PASSWORD, new_link, operator_headers
 from tests.support.partners import Partner
@@ -84,6 +86,7 @@ async def paths(services: Services, partner: Partner, http: httpx.AsyncClient) -
     person_id = await learner(services, partner, actor)
     course = await content(services, partner, "https://example.com/course", title="Course 1")
     await record(services, partner, person_id, course)
+    await add_dead_letter(services, partner, statement_id)
     own = f"/v1/admin/partners/{partner.name}"
     headers = await operator_headers(services)
     (refusal,) = (await http.get(f"{own}/refusals", headers=headers)).json()["refusals"]
@@ -91,11 +94,14 @@ async def paths(services: Services, partner: Partner, http: httpx.AsyncClient) -
         "", "/connect", "/refusals", f"/refusals/{refusal['id']}", "/statements?limit=1",
         f"/statements/{statement_id}", "/learners?search=ada", f"/learners/{person_id}",
         "/contents", "/reports?by=organization", "/live", "/credentials", "/disable",
+        "/pipes", "/pipes/pipe", "/pipes/pipe/runs", "/pipes/pipe/letters", "/pipes/pipe/change",
+        f"/pipes/pipe/letters/{statement_id}", "/pipes/pipe/remove", "/pipes/pipe/letters/drop",
+        "/add-pipe?direction=pull", "/add-pipe?direction=forward",
         f"/credentials/{partner.key}", f"/credentials/{partner.key}/revoke",
     )  # fmt: skip
     return [
         *("/", "/console", "/console/help", "/console/partners", "/console/credentials"),
-        *("/console/audit", "/console/system", "/console/partners/none"),
+        *("/console/audit", "/console/system", "/console/pipes", "/console/partners/none"),
         *(f"/console/partners/{partner.name}{page}" for page in pages),
     ]
 
@@ -198,3 +204,31 @@ async def test_live_page_shows_the_next_items(watched: Watched, partner: Partner
     await expect(page.locator(f"a[href$='{statement_id}']")).to_have_count(1)
     await page.click("text=Pause")
     await expect(page.locator("#live-state")).to_have_text("Paused.")
+
+
+async def test_dead_letter_is_found_by_keys_and_corrected(
+    watched: Watched, paths: list[str], partner: Partner, services: Services
+) -> None:
+    page = watched.watch(await watched.context.new_page())
+    await page.goto(f"{watched.server}/console")
+    await page.click(f"a[href$='/{partner.name}/pipes/pipe']")
+    await expect(page.locator("h1")).to_have_text("Pipe pipe")
+    await page.wait_for_load_state()  # the script handles keys
+    await page.keyboard.press("g")
+    await page.keyboard.press("i")
+    await expect(page.locator("h1")).to_have_text(f"Pipes of {partner.name}")
+    await page.click("[aria-label='Pipes'] tbody a")
+    await expect(page.locator("[role=alert]")).to_contain_text("is unknown")
+    await page.click("[aria-label='Dead letters'] tbody a")
+    await expect(page.locator("main")).to_contain_text("The target answers 400.")
+    text = await page.input_value("textarea")
+    await page.fill("textarea", "{}")
+    await page.click("text=Send again as it is in the form")
+    await expect(page.locator("[role=alert]")).to_contain_text("Not sent: Invalid statement")
+    watched.errors[:] = [error for error in watched.errors if "400" not in error]
+    await page.fill("textarea", text.replace("Ada", "Ada L."))
+    await page.click("text=Send again as it is in the form")
+    await expect(page.locator("[aria-label='Dead letters']")).to_contain_text("will be sent again")
+    (letter,) = await dead_letters.list_letters(services.database, partner.partner_id, "pipe")
+    assert letter.retry
+    assert "Ada L." in str(letter.request)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID, uuid4
 
 from lrs.api.services import Services
 from lrs.pipes.delivery import Backoff
@@ -11,8 +13,9 @@ from lrs.pipes.engine import Engine
 from lrs.pipes.forward import Forward
 from lrs.projection.vocabulary import load_vocabulary
 from lrs.store import dead_letters
+from lrs.store import pipes as store
 from lrs.store.dead_letters import DeadLetter
-from lrs.store.pipes import Pipe
+from lrs.store.pipes import Pipe, PipeRun, Step
 from tests.support import pipes
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
@@ -74,3 +77,21 @@ async def letters(services: Services, pipe: Pipe) -> dict[str, DeadLetter]:
         services.database, pipe.partner_id, pipe.name, limit=2_000
     )
     return {str(letter.statement_id): letter for letter in rows}
+
+
+async def add_dead_letter(services: Services, partner: Partner, statement_id: str) -> None:
+    """A failing pipe with a run, whose target has refused the statement."""
+    database = services.database
+    pipe = await add_pipe(services, partner, "https://target.example/xapi")
+    claimed = await store.claim(database, ["forward"], uuid4(), 30, pipe=(pipe.partner_id, "pipe"))
+    assert claimed is not None
+    now, error = datetime.now(UTC), "ada@hidden.example is unknown"
+    letter = DeadLetter(UUID(statement_id), "The target answers 400.", pipe.url, 400, None, error)
+    step = Step(
+        {}, "failing", 900, failures=1, error=error, letters=[letter], counts={"delivered": 3},
+        requests={"400": 1, "200": 1}, position_at=now,
+    )  # fmt: skip
+    await store.commit_step(database, claimed, step)
+    run = PipeRun(uuid4(), now, "server", {"delivered": 3}, {"200": 1}, position_at=now)
+    await store.put_run(database, claimed, run)
+    await store.release(database, claimed)

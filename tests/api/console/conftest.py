@@ -13,6 +13,7 @@ from lrs.admin import operators
 from lrs.admin.operators import command_operator
 from lrs.api.application import Application
 from lrs.api.services import Services
+from tests.support.forwarding import add_dead_letter
 from tests.support.learner_records import content, learner, record
 from tests.support.operators import browser, new_link, operator_headers
 from tests.support.partners import Partner
@@ -48,6 +49,8 @@ class Filled:
             "learner": str(self.person_id),
             "organization": "north",
             "tool": "quiz",
+            "pipe": "pipe",
+            "letter": self.statement_id,
             "email": self.email,
             "session": self.session_id,
             "document": self.document_key,
@@ -80,6 +83,7 @@ async def fill(services: Services, partner: Partner, owner: httpx.AsyncClient) -
     email, _ = await new_link(services, "viewer", [partner.name])
     (link,) = await operators.list_sessions(services.admin_database, command_operator(), email)
     refusal_id = refusals.json()["refusals"][0]["id"]
+    await add_dead_letter(services, partner, statement_id)
     return Filled(
         partner,
         statement_id,
