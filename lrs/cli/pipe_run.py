@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,7 +17,8 @@ from lrs.bootstrap.secret_key import with_secret_key
 from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.cli.database import run_with_dsn
 from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
-from lrs.cli.output import echo, echo_progress
+from lrs.cli.output import echo
+from lrs.cli.pipe_progress import Progress, describe_counts
 from lrs.errors import OperatorError
 from lrs.pipes.services import open_engine
 from lrs.settings import Settings
@@ -77,23 +77,3 @@ async def _run(
                 break
         progress.end()
         return await store.get(database, pipe.partner_id, name)
-
-
-class Progress:
-    """One line on standard error that counts statements, if that is a terminal."""
-
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-
-    def show(self, pipe: Pipe) -> None:
-        if self._is_terminal:
-            at = f" up to {pipe.position_at:%Y-%m-%d %H:%M}" if pipe.position_at else ""
-            echo_progress(f"{describe_counts(pipe)}{at}")
-
-    def end(self) -> None:
-        if self._is_terminal:
-            echo("", err=True)
-
-
-def describe_counts(pipe: Pipe) -> str:
-    return " ".join(f"{outcome}={count}" for outcome, count in sorted(pipe.counts.items()))
