@@ -14,7 +14,9 @@ from lrs.console.routes import CONSOLE_ROUTES
 from tests.api.console.conftest import Client, Filled, fill
 from tests.support.partners import Partner
 
-WITHOUT_TWIN = re.compile("^/$|/(login|link|help|revoke|disable|detach|delete|void|remove|drop|change|add-pipe)$")
+WITHOUT_TWIN = re.compile(
+    "^/$|/(login|link|help|revoke|disable|detach|delete|void|remove|drop|change|add-pipe)$"
+)
 
 QUERIES = {
     "link": "?identifier=new@hidden.example",
