@@ -58,8 +58,12 @@ def opponents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opponents]:
 def test_attack_does_not_fail_requests_of_another_partner(
     opponents: Opponents, attack: str
 ) -> None:
-    with measure.peak_memory(opponents.pid) as memory, measure.running(attack, opponents.target):
+    with (
+        measure.peak_memory(opponents.pid) as memory,
+        measure.running(attack, opponents.target) as process,
+    ):
         report = asyncio.run(victim.run(opponents.client, SECONDS))
+        assert process.poll() is None
     assert report.failures == 0, report.statuses
     assert report.unready == 0
     assert max(report.latencies) < TIMEOUT_SECONDS
