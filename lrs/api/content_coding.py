@@ -61,7 +61,7 @@ async def read_body(request: Request, partner_id: int, limit: int) -> bytes:
     Raises TooLarge, UnsupportedContentEncoding, Overloaded, and BadRequest for an invalid stream.
     """
     pacing = request_parsing.services(request).pacing
-    if _is_declared_large(request):
+    if _may_be_large(request):
         await pacing.rest(partner_id)
     body = await request_parsing.read_body(request, limit, _DECOMPRESSORS.keys())
     if len(body) > _LARGE_BODY_BYTES:
@@ -99,9 +99,12 @@ async def split_items(request: Request, partner_id: int, text: bytes) -> tuple[l
     return await thread.run(partner_id, request_parsing.split_items, request, text)
 
 
-def _is_declared_large(request: Request) -> bool:
-    declared = request_parsing.header(request.scope, b"content-length") or ""
-    return len(declared) > 6 and declared != "0"
+def _may_be_large(request: Request) -> bool:
+    """Whether the body is declared as large, or without its length."""
+    declared = request_parsing.header(request.scope, b"content-length")
+    if declared is None:
+        return request_parsing.header(request.scope, b"transfer-encoding") is not None
+    return len(declared) >= len(str(_LARGE_BODY_BYTES))
 
 
 def _take(parts: Iterator[bytes], size: int) -> tuple[bytes, bool]:

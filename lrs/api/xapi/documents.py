@@ -72,7 +72,8 @@ async def get_document(request: Request) -> Response:
     call = await _parse(request, "GET")
     if not call.query.document_id:
         return await _ids_response(call)
-    stored = await store.get(call.database, call.partner_id, call.key)
+    async with call.pacing.turn(call.partner_id):
+        stored = await store.get(call.database, call.partner_id, call.key)
     if stored is None:
         raise NotFound(f"No {call.kind.name} with the id {call.query.document_id[:80]!r}.")
     headers = {**_HEADERS, "ETag": f'"{stored.document.etag}"'}

@@ -34,6 +34,7 @@ ATTACKS: dict[str, Attack] = {
         uploads.document_flood,
         statements.flood,
         statements.batch_flood,
+        statements.token_flood,
         statements.many_activities,
         statements.long_identifiers,
         statements.refusals,

@@ -23,6 +23,20 @@ async def flood(target: Target) -> None:
         await repeat(64, lambda: client.post(target.statements, json=statement("mallory")))
 
 
+async def token_flood(target: Target) -> None:
+    """Access tokens for the right secret: each costs a signature."""
+    async with http(target) as client:
+
+        async def once() -> None:
+            await client.post(
+                "/oauth2/token",
+                data={"grant_type": "client_credentials"},
+                auth=(target.key, target.secret),
+            )
+
+        await repeat(64, once)
+
+
 async def batch_flood(target: Target) -> None:
     async with http(target) as client:
 
