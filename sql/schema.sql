@@ -1256,3 +1256,13 @@ create table learning_summary (
     rows jsonb not null,
     primary key (partner_id, "grouping")
 );
+
+-- Addresses from which a credential or tool was used in the last day, some of many.
+create table credential_address (
+    first_at timestamptz not null,
+    last_at timestamptz not null,
+    partner_id integer not null,
+    credential text not null,
+    address text not null,
+    primary key (partner_id, credential, address)
+) with (fillfactor=70);

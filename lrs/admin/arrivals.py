@@ -24,6 +24,7 @@ _ATTEMPTS_OF_NOBODY = resources.query("count_attempts_without_partner")
 _EFFECT = resources.query("count_credential_effect")
 
 _RECENT_HOURS = 2
+_RECENTLY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class PartnerArrivals:
 
     arriving  stored within 24 hours, and most items of the last two hours
     refused   most items of the last two hours were refused
-    denied    requests were denied after the last accepted item
+    denied    requests were denied after the last accepted item, which is more than an hour old
     silent    the alarm of silence fires
     idle      nothing within 24 hours
     nothing   nothing yet
@@ -174,16 +175,17 @@ def _verdict(
     if refused > stored:
         place = f" at {reason['refused_pointer']}" if reason.get("refused_pointer") else ""
         return "refused", f"{reason.get('refused_code') or 'refused'}{place}"
-    if denied_at is not None and (last is None or denied_at > last):
+    is_denied = denied_at is not None and (last is None or denied_at > last)
+    if is_denied and (last is None or last < datetime.now(UTC) - _RECENTLY):
         return "denied", reason["denied_code"]
     for alarm in alarms:
         if alarm.kind == "silence":
             return "silent", alarm.details
     if last is None:
-        return "nothing", "nothing was ever sent"
+        return "nothing", "no item was ever sent"
     if last < _yesterday():
         return "idle", "nothing in the last 24 hours"
-    return "arriving", ""
+    return "arriving", f"but then denied: {reason['denied_code']}" if is_denied else ""
 
 
 def _yesterday() -> datetime:

@@ -13,8 +13,9 @@ from lrs.admin.views import Page, decode_cursor, difference, page, require_versi
 from lrs.auth import credentials, scopes
 from lrs.auth.operators import Operator, record
 from lrs.errors import InvalidParameter, NotFound, Violation
+from lrs.store import addresses, registry
 from lrs.store import credentials as store
-from lrs.store import registry
+from lrs.store.addresses import CredentialAddress
 from lrs.store.credentials import CredentialUse, Position
 from lrs.store.postgres import Database, open_transaction
 from lrs.store.storable_text import is_storable
@@ -60,6 +61,20 @@ async def get_credential(
     """Raises NotFound."""
     partner_row = await find_partner(database, operator, partner)
     return await store.get(database, partner_row.partner_id, key)
+
+
+async def list_addresses(
+    database: Database, operator: Operator, partner: str, key: str
+) -> list[CredentialAddress]:
+    """Addresses from which a credential was used in the last day, the last used one first.
+
+    At most 100, some of many. Raises NotFound, Forbidden (a viewer: addresses may be learners').
+    """
+    operator.require("operator")
+    partner_row = await find_partner(database, operator, partner)
+    credential = await store.get(database, partner_row.partner_id, key)
+    since = datetime.now(UTC) - timedelta(days=1)
+    return await addresses.list_addresses(database, partner_row.partner_id, credential.key, since)
 
 
 async def add_credential(

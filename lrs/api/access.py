@@ -34,13 +34,12 @@ async def identify(request: Request, authorization: str | None, schemes: frozens
 
     Raises Unauthorized, TokenExpired, Overloaded.
     """
+    address = client_address(request)
     with stage("auth"):
-        caller = await services(request).authenticator.authenticate(
-            authorization, schemes, client_address(request)
-        )
+        caller = await services(request).authenticator.authenticate(authorization, schemes, address)
     admission(request.scope).identify(caller.key, caller.partner)
     record_of(request.scope).identify(caller, caller.key)
-    services(request).ledger.used(caller.partner_id, caller.key)
+    services(request).ledger.used(caller.partner_id, caller.key, address)
     services(request).pacing.seen(caller.partner_id)
     return caller
 

@@ -60,7 +60,7 @@ async def _issue(request: Request) -> Response:
     secret_hash, credential = await _authenticate_client(request, form)
     services = request_parsing.services(request)
     record_of(request.scope).identify(credential, credential.key)
-    services.ledger.used(credential.partner_id, credential.key)
+    services.ledger.used(credential.partner_id, credential.key, access.client_address(request))
     await access.charge(request, services.authenticator.subjects(credential))
     _check_grant_type(form.get("grant_type"))
     granted = _grant_scopes(credential, form.get("scope"))

@@ -176,6 +176,7 @@ ROUTES: list[Route] = [
     Route(_ADMIN + "/credentials", admin_credentials.post_credentials, methods=["POST"]),
     Route(_ADMIN + _KEY, admin_credentials.get_credential),
     Route(_ADMIN + _KEY, admin_credentials.patch_credential, methods=["PATCH"]),
+    Route(_ADMIN + _KEY + "/addresses", admin_credentials.get_addresses),
     Route(_ADMIN + _KEY + "/rotate", admin_credentials.rotate_credential, methods=["POST"]),
     Route(_ADMIN + _KEY + "/revoke", admin_credentials.revoke_credential, methods=["POST"]),
     Route(_ADMIN + _KEY + "/statements", admin_statements.get_statements),

@@ -133,8 +133,16 @@ async def post_credentials(request: Request) -> Response:
 @for_operators
 async def get_credential(request: Request) -> Response:
     data = await read_twin(request, admin_credentials.get_credential)
+    addresses = None
+    if _operator(request).may("operator"):
+        addresses = (await read_twin(request, admin_credentials.get_addresses))["addresses"]
     return page(
-        request, "credential.html", data=data, scopes=scopes.SUPPORTED, twin=twin_path(request)
+        request,
+        "credential.html",
+        data=data,
+        addresses=addresses,
+        scopes=scopes.SUPPORTED,
+        twin=twin_path(request),
     )
 
 

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from lrs.errors import InternalError, LRSError
+from lrs.ledger import addresses
+from lrs.ledger.addresses import AddressBuffer
 from lrs.ledger.attempts import AttemptBuffer
 from lrs.ledger.counters import Counters, hour_of, limit_names
 from lrs.ledger.refusals import (
@@ -72,6 +74,7 @@ class Ledger:
         self._last_refused: dict[UseKey, float] = {}
         self._changed: set[int] = set()
         self.attempts = AttemptBuffer()
+        self._addresses = AddressBuffer()
         self._authority_names: dict[int, dict[int, str]] = {}
         self._max_refusals = max_refusals
         self._refusal_ttl_seconds = refusal_ttl_seconds
@@ -82,9 +85,11 @@ class Ledger:
         """The time, in seconds since 1970."""
         return self._clock()
 
-    def used(self, partner_id: int, credential: str) -> None:
-        """A credential or tool has authenticated a request."""
-        self._last_used[partner_id, credential] = self._clock()
+    def used(self, partner_id: int, credential: str, address: str) -> None:
+        """A credential or tool has authenticated a request from an address; empty: unknown."""
+        now = self._last_used[partner_id, credential] = self._clock()
+        if address:
+            self._addresses.add(partner_id, credential, address, now)
 
     def stored(self, partner_id: int) -> None:
         """The partner has new statements to count."""
@@ -148,6 +153,7 @@ class Ledger:
             await _attempt("write the use of credentials", self._write_uses)
             await _attempt("write refusals", self._write_refusals)
             await _attempt("write attempts", lambda: self.attempts.write(self._database))
+            await _attempt("write addresses", lambda: self._addresses.write(self._database))
         if not self._count_lock.locked():  # the first count of many statements takes minutes
             await _attempt("count statements", self._count_changed)
 
@@ -236,8 +242,9 @@ class Ledger:
                 await asyncio.sleep(time.perf_counter() - began)
 
     async def remove_expired(self) -> None:
-        """Removes refusals that are too old."""
+        """Removes refusals that are too old, and addresses of the day before."""
         await remove_expired(self._database, self._refusal_ttl_seconds)
+        await addresses.remove_expired(self._database)
 
     async def remove_old_counts(self) -> None:
         """Removes counts of refused items that are more than 400 days old."""

@@ -90,6 +90,9 @@ async def paths(services: Services, partner: Partner, http: httpx.AsyncClient) -
     own = f"/v1/admin/partners/{partner.name}"
     headers = await operator_headers(services)
     (refusal,) = (await http.get(f"{own}/refusals", headers=headers)).json()["refusals"]
+    accounts = (await http.get("/v1/admin/operators?limit=1", headers=headers)).json()
+    email = accounts["operators"][0]["email"]
+    await http.post(f"{own}/tools", headers=headers, json={"name": "quiz"})
     pages = (
         "", "/connect", "/refusals", f"/refusals/{refusal['id']}", "/statements?limit=1",
         f"/statements/{statement_id}", "/learners?search=ada", f"/learners/{person_id}",
@@ -98,10 +101,16 @@ async def paths(services: Services, partner: Partner, http: httpx.AsyncClient) -
         f"/pipes/pipe/letters/{statement_id}", "/pipes/pipe/remove", "/pipes/pipe/letters/drop",
         "/add-pipe?direction=pull", "/add-pipe?direction=forward",
         f"/credentials/{partner.key}", f"/credentials/{partner.key}/revoke",
+        f"/statements/{statement_id}/void", f"/learners/{person_id}/delete",
+        f"/learners/{person_id}/link?identifier=ada@new.example",
+        f"/contents/{course}", f"/contents/{course}/delete", "/tools", "/tools/quiz/revoke",
+        "/live?outcome=refused",
     )  # fmt: skip
     return [
         *("/", "/console", "/console/help", "/console/partners", "/console/credentials"),
-        *("/console/audit", "/console/system", "/console/pipes", "/console/partners/none"),
+        *("/console/audit", "/console/system", "/console/pipes", "/console/attempts"),
+        *(f"/console/operators{path}" for path in ("", f"/{email}", f"/{email}/revoke")),
+        "/console/partners/none",
         *(f"/console/partners/{partner.name}{page}" for page in pages),
     ]
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.admin import credentials
+from lrs.admin.views import Page
 from lrs.api.admin.access import authenticate_operator
 from lrs.api.admin.bodies import changes, read_body
 from lrs.api.admin.partners import Empty
@@ -96,6 +97,16 @@ async def get_credential(request: Request) -> Response:
     return object_response(
         await credentials.get_credential(services(request).admin_database, operator, partner, key)
     )
+
+
+async def get_addresses(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    no_query(request)
+    partner, key = _path(request)
+    rows = await credentials.list_addresses(
+        services(request).admin_database, operator, partner, key
+    )
+    return list_response(request, "addresses", Page(rows, None))
 
 
 async def patch_credential(request: Request) -> Response:

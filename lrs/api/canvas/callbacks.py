@@ -84,7 +84,7 @@ async def _store(request: Request, parse: ReportParser, *, requires_json: bool) 
     )
     tool = subject_name(callback.tool.name, is_tool=True)
     record_of(request.scope).identify(callback.tool, tool)
-    services.ledger.used(callback.tool.partner_id, tool)
+    services.ledger.used(callback.tool.partner_id, tool, access.client_address(request))
     await access.charge(request, callback.subjects)
     is_json = _is_json(request) or not requires_json
     try:
