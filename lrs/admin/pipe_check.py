@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from lrs.admin.pipes import get_pipe
+from lrs.admin.pipes import get_pipe, require_endpoint
 from lrs.auth.operators import Operator
 from lrs.auth.secret_box import SecretBox, WrongSecretKey
 from lrs.errors import Conflict, TooManyRequests
@@ -50,6 +50,7 @@ class PipeChecks:
         """
         operator.require("operator")
         pipe = await get_pipe(database, operator, partner, name)
+        require_endpoint(pipe)
         try:
             credentials = options.decode_credentials(secret_box.decrypt(pipe.credentials_jwe))
         except WrongSecretKey:

@@ -140,12 +140,14 @@ async def set_pipe(
     With `since` or `start`, it begins there again, also with statements that were refused.
     `expected` are the entity tags of which the pipe must have one.
 
-    Raises NotFound, InvalidParameter, PreconditionFailed, Forbidden.
+    Raises NotFound, InvalidParameter, PreconditionFailed, Forbidden, and Conflict for the import of
+    a file.
     """
     operator.require("operator")
     async with open_transaction(database) as transaction:
         before = await _lock(transaction, operator, partner, name)
         require_version(_configuration(before), expected)
+        require_endpoint(before)
         after = _configured(
             before, secret_box, url=url, credentials=credentials, version=version,
             filter=filter, options=options,
@@ -191,12 +193,18 @@ def _configured(
 
 
 async def start_pipe(database: Database, operator: Operator, partner: str, name: str) -> Pipe:
-    """Makes a pipe due at once, whatever its state is. Raises NotFound, Forbidden."""
+    """Makes a pipe due at once, whatever its state is.
+
+    Raises NotFound, Forbidden, and Conflict for the import of a file.
+    """
     return await _set_state(database, operator, partner, name, "running")
 
 
 async def pause_pipe(database: Database, operator: Operator, partner: str, name: str) -> Pipe:
-    """The step that runs ends; no other one begins. Raises NotFound, Forbidden."""
+    """The step that runs ends; no other one begins.
+
+    Raises NotFound, Forbidden, and Conflict for the import of a file.
+    """
     return await _set_state(database, operator, partner, name, "paused")
 
 
@@ -208,6 +216,7 @@ async def run_now(database: Database, operator: Operator, partner: str, name: st
     operator.require("operator")
     async with open_transaction(database) as transaction:
         pipe = await _lock(transaction, operator, partner, name)
+        require_endpoint(pipe)
         if not await pipe_lists.set_due(transaction, pipe.partner_id, name):
             raise Conflict(f"Pipe {name!r} is {pipe.state}: start it first.")
         await _record(transaction, operator, "pipe.run", pipe)
@@ -252,12 +261,19 @@ def described(pipe: Pipe) -> dict[str, Any]:
     }
 
 
+def require_endpoint(pipe: Pipe) -> None:
+    """Raises Conflict for the import of a file, which only `lrs import` runs."""
+    if pipe.url.startswith("file:"):
+        raise Conflict(f"Pipe {pipe.name!r} is the import of a file: run `lrs import` again.")
+
+
 async def _set_state(
     database: Database, operator: Operator, partner: str, name: str, state: str
 ) -> Pipe:
     operator.require("operator")
     async with open_transaction(database) as transaction:
         pipe = await _lock(transaction, operator, partner, name)
+        require_endpoint(pipe)
         await store.set_state(transaction, pipe.partner_id, name, state)
         action = "pipe.pause" if state == "paused" else "pipe.start"
         await _record(transaction, operator, action, pipe, {"state": pipe.state}, {"state": state})

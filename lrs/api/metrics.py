@@ -176,14 +176,20 @@ class _LagGauge(_StoredGauge):
 
 
 class _PipeGauges(_StoredGauge):
-    """What pipes have done since they were added."""
+    """What pipes have done since they were added. A removed pipe neither fails nor lags."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._exposed: set[tuple[str, str]] = set()
 
     async def _set(self) -> None:
         now = datetime.now(UTC)
+        present: set[tuple[str, str]] = set()
         for pipe in await pipes.list_pipes(self._database, None):
             partner = metrics.partner_label(pipe.partner)
             if partner == metrics.OTHER_PARTNERS:
                 continue
+            present.add((partner, pipe.name))
             for outcome, count in pipe.counts.items():
                 metrics.PIPE_STATEMENTS.labels(partner, pipe.name, outcome).set(count)
             for status, count in pipe.requests.items():
@@ -193,3 +199,7 @@ class _PipeGauges(_StoredGauge):
                 metrics.PIPE_LAG.labels(partner, pipe.name).set(max(lag_seconds, 0.0))
             metrics.PIPE_FAILING.labels(partner, pipe.name).set(pipe.failures > 0)
             metrics.PIPE_DEAD_LETTERS.labels(partner, pipe.name).set(pipe.dead_letters)
+        for labels in self._exposed - present:
+            for gauge in (metrics.PIPE_LAG, metrics.PIPE_FAILING, metrics.PIPE_DEAD_LETTERS):
+                gauge.labels(*labels).set(0)
+        self._exposed = present

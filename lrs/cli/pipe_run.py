@@ -62,6 +62,7 @@ async def _run(
         open_engine(settings, vocabulary, on_step=progress.show) as engine,
     ):
         pipe = await use_cases.get_pipe(database, command_operator(), partner_name, name)
+        use_cases.require_endpoint(pipe)
         if pipe.state in ("paused", "done"):
             raise OperatorError(f"Pipe {name!r} is {pipe.state}: start it first.")
         while True:

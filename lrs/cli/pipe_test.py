@@ -49,6 +49,7 @@ async def _check(settings: Settings, partner_name: str, name: str, dsn: str) -> 
     settings = replace(settings, database_url=dsn)
     async with open_arrivals(settings) as (database, arrivals):
         pipe = await use_cases.get_pipe(database, command_operator(), partner_name, name)
+        use_cases.require_endpoint(pipe)
         secret_box = open_secret_box(settings)
         credentials = decode_credentials(secret_box.decrypt(pipe.credentials_jwe))
         rules = AddressRules(settings.pipe_networks)

@@ -14,13 +14,16 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
+from lrs.api.metrics import _PipeGauges
+from lrs.api.services import Services
 from lrs.app import open_services
 from lrs.errors import InternalError
 from lrs.observability import exposition, metrics
 from lrs.settings import Settings
-from lrs.store import nonces
+from lrs.store import nonces, pipes
 from lrs.store.postgres import Database
 from lrs.store.statements import watermark
+from tests.support.forwarding import add_dead_letter
 from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
@@ -66,6 +69,28 @@ async def test_unknown_paths_and_methods_share_one_label(
     result = re.findall(r'lrs_requests_total\{method="(\w+)",route="none",status="404"\}', text)
     assert "other" in result
     assert not [method for method in result if method.startswith("X")]
+
+
+async def test_pipes_are_measured_until_they_are_removed(
+    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests may have used the labels of all partners.
+    monkeypatch.setattr(metrics, "_labeled_partners", set())
+    await add_dead_letter(services, partner, new_id())
+    gauges = _PipeGauges(services.database)
+    await gauges.update()
+
+    async def shown(name: str, **labels: str) -> float:
+        return await measured(partner.http, name, partner=partner.name, pipe="pipe", **labels)
+
+    assert await shown("lrs_pipe_statements", outcome="delivered") == 3
+    assert await shown("lrs_pipe_requests", status="400") == 1
+    assert await shown("lrs_pipe_lag_seconds") > 0
+    assert await shown("lrs_pipe_failing") == await shown("lrs_pipe_dead_letters") == 1
+    await pipes.remove(services.database, partner.partner_id, "pipe")
+    await gauges.update()
+    for name in ("lrs_pipe_failing", "lrs_pipe_dead_letters", "lrs_pipe_lag_seconds"):
+        assert await shown(name) == 0
 
 
 @pytest.mark.slow

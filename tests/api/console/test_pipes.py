@@ -184,6 +184,20 @@ async def test_test_of_a_pipe_shows_the_findings(
     assert "attention" in page.text
 
 
+async def test_import_of_a_file_is_shown_and_not_started(
+    owner: httpx.AsyncClient, services: Services, partner: Partner
+) -> None:
+    await add_pulling_pipe(services.database, partner.partner_id, url="file:///tmp/a.ndjson")
+    page = (await owner.get(own(partner, "/pipes/pipe"))).text
+    assert "run <code>lrs import</code> again" in page
+    assert "/start" not in page
+    for action in ("start", "run", "pause", "test"):
+        answer = await owner.post(own(partner, f"/pipes/pipe/{action}"), data={})
+        assert (answer.status_code, "lrs import" in answer.text) == (409, True), action
+    removed = await owner.post(own(partner, "/pipes/pipe/remove"), data={"typed": "pipe"})
+    assert removed.status_code == 303
+
+
 async def test_statement_shows_its_origin(
     owner: httpx.AsyncClient, services: Services, filled: Filled
 ) -> None:

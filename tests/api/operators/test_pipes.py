@@ -263,7 +263,7 @@ async def test_test_of_a_pipe_reads_the_other_lrs_and_stores_nothing(
     assert answer.status_code == 200, answer.text
     found = {item["check"]: item for item in answer.json()["findings"]}
     assert found["endpoint"]["ok"]
-    assert "3 of 3 statements are accepted" in found["dry run"]["detail"]
+    assert "3 of 3 statements accepted" in found["dry run"]["detail"]
     assert (await partner.get()).json()["statements"] == []
     pipe = (await owner.get(url(partner, "/history"))).json()
     assert (pipe["state"], pipe["statements"]) == ("new", {})
