@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from lrs import cursors
 from lrs.errors import InvalidParameter, PreconditionFailed, Violation
 
 Item = TypeVar("Item")
@@ -30,22 +30,16 @@ def page(rows: list[Item], limit: int, position: Callable[[Item], tuple[Any, ...
     if len(rows) <= limit:
         return Page(rows, None)
     rows = rows[:limit]
-    return Page(rows, encode_cursor(position(rows[-1])))
-
-
-def encode_cursor(position: tuple[Any, ...]) -> str:
-    """The opaque text of a position in a list."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
+    return Page(rows, cursors.encode(position(rows[-1])))
 
 
 def decode_cursor(cursor: str, position: type[Position]) -> Position:
     """The position of a cursor. Raises InvalidParameter."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        value = msgspec.json.decode(text, type=position)
+        value = cursors.decode(cursor, position)
         if not all(map(_is_storable, value)):  # type: ignore[call-overload]
             raise ValueError(value)
-    except ValueError:  # binascii.Error and DecodeError are
+    except ValueError:
         detail = "must be a cursor from `more`, unchanged"
         raise InvalidParameter(
             f"cursor {detail}.", violations=[Violation("cursor", detail, "Admin API")]

@@ -1,22 +1,43 @@
-"""The response with the bytes of a download: a client that reads too slowly is cut off."""
+"""Responses with the bytes of a download: a client that reads too slowly is cut off."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 
-from starlette.responses import StreamingResponse
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from lrs.api.downloads import Download
+from lrs.api import request_parsing
+from lrs.api.downloads import Download, FileRequest
 
 _log = logging.getLogger("lrs.requests")
 
 _MIN_BYTES_PER_SECOND = 32_768
 _GRACE_SECONDS = 20.0
+
+
+async def respond(
+    request: Request,
+    partner_id: int,
+    file: FileRequest,
+    headers_of: Callable[[Download], Mapping[str, str]],
+) -> Response:
+    """The response with a file, or only its headers to HEAD. Raises as `Downloads.open`."""
+    stack = AsyncExitStack()
+    downloads = request_parsing.services(request).downloads
+    download = await stack.enter_async_context(downloads.open(partner_id, file))
+    headers = headers_of(download)
+    if request.method == "HEAD":
+        await stack.aclose()
+        response = Response(headers=headers)
+        del response.headers["content-length"]  # unknown before the file is sent
+        return response
+    return DownloadResponse(download, stack, headers)
 
 
 class DownloadResponse(StreamingResponse):

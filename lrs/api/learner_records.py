@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lrs import cursors
 from lrs.api import access, request_parsing, urls
 from lrs.api.responses import (
     csv_response,
@@ -101,7 +102,7 @@ def _more(request: Request, query: RecordQuery, page: RecordPage) -> str:
     """The relative URL of the next page, with the parameters of this one; "" on the last page."""
     if page.last_position is None:
         return ""
-    cursor = record_query.encode_cursor(page.last_position)
+    cursor = cursors.encode(page.last_position)
     parameters = urlencode([*query.parameters, ("cursor", cursor)])
     return f"{urls.base_path(request.scope)}{request_parsing.raw_path(request.scope)}?{parameters}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -10,22 +11,22 @@ from starlette.responses import Response
 
 from lrs.api import (
     access,
-    content_coding,
-    import_response,
+    imports,
     request_parsing,
     table_parameters,
-    time_limit,
 )
 from lrs.api.audited import audited
-from lrs.api.import_response import Import
+from lrs.api.imports import Import
 from lrs.auth import scopes
-from lrs.errors import TooLarge, UnsupportedMediaType
+from lrs.errors import TooLarge
 from lrs.imports import encodings
 from lrs.imports.rows import Row
 from lrs.imports.tables import TableOptions
 from lrs.people import importer, rows
 from lrs.people.plan import RowOutcome
 from lrs.xapi import query_params, strict_json
+
+_MEDIA_TYPES = ("text/csv", request_parsing.JSON)
 
 _MAX_ROW_BYTES = 65_536
 _SPLIT = "Split it, with rows that others refer to first, or use the command `lrs people import`."
@@ -35,39 +36,28 @@ _SPLIT = "Split it, with rows that others refer to first, or use the command `lr
 async def post_import(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     query = table_parameters.parse(request, {"merge": query_params.boolean}, section="People")
-    sent = await _read_rows(request, caller.partner_id, query.table)
+    sent = await imports.read_rows(
+        request, caller.partner_id, _MEDIA_TYPES, partial(_parse, query.table)
+    )
     is_preview, merge = query.is_preview, bool(query.values.get("merge", False))
     run = importer.preview_import if is_preview else importer.import_rows
     partner_lock = request_parsing.services(request).partner_lock
     plan = await run(partner_lock, caller.partner_id, caller.home_page, sent.rows, merge=merge)
-    return import_response.response(plan.outcomes, sent.notes, _serialize, is_preview=is_preview)
+    return imports.response(plan.outcomes, sent.notes, _serialize, is_preview=is_preview)
 
 
-async def _read_rows(request: Request, partner_id: int, options: TableOptions) -> Import:
-    """The rows in the body, parsed in a thread because there may be many."""
-    media_type = request_parsing.media_type(request)
-    if media_type not in ("text/csv", request_parsing.JSON):
-        raise UnsupportedMediaType(
-            f"The Content-Type must be text/csv or application/json, not {media_type!r}."
-        )
-    services = request_parsing.services(request)
-    body = await content_coding.read_body(request, partner_id, services.settings.max_body_bytes)
-    time_limit.suspend(request.scope)
-    return await services.partner_lock.thread.run(partner_id, _parse, media_type, body, options)
-
-
-def _parse(media_type: str, body: bytes, options: TableOptions) -> Import:
-    import_response.check_values(body, _SPLIT)
+def _parse(options: TableOptions, media_type: str, body: bytes) -> Import:
+    imports.check_values(body, _SPLIT)
     if media_type == request_parsing.JSON:
-        return Import(import_response.limit_rows(_read_json(body), _SPLIT), [])
+        return Import(imports.limit_rows(_read_json(body), _SPLIT), [])
     decoded = encodings.decode(body, options.encoding)
     table = rows.ROWS.read_csv(decoded.text, options)
-    return Import(import_response.limit_rows(table.rows, _SPLIT), [*decoded.notes, *table.notes])
+    return Import(imports.limit_rows(table.rows, _SPLIT), [*decoded.notes, *table.notes])
 
 
 def _read_json(body: bytes) -> Iterator[Row]:
     """The rows of a JSON array, which is parsed one row at a time."""
-    items, is_array = strict_json.split_batch(body, import_response.MAX_ROWS)
+    items, is_array = strict_json.split_batch(body, imports.MAX_ROWS)
     for index, item in enumerate(items):
         if len(item) > _MAX_ROW_BYTES:
             kind = f"Row {index}" if is_array else "The body is not an array; it"
@@ -78,4 +68,4 @@ def _read_json(body: bytes) -> Iterator[Row]:
 
 
 def _serialize(outcome: RowOutcome) -> dict[str, Any]:
-    return {**import_response.serialize(outcome), "moved_events": outcome.moved_events}
+    return {**imports.serialize(outcome), "moved_events": outcome.moved_events}

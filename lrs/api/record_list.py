@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -10,8 +9,8 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import access, request_parsing, urls
-from lrs.api.download_response import DownloadResponse
+from lrs import cursors
+from lrs.api import access, download_response, request_parsing, urls
 from lrs.api.downloads import Download, FileRequest
 from lrs.api.responses import (
     download_headers,
@@ -85,18 +84,13 @@ async def _file(request: Request, caller: Caller, format_: Format) -> Response:
         coding = compression.negotiate_compression(request.headers.get("accept-encoding"))
     csv = encoders.csv_options(format_, raw=query.raw, bom=query.bom)
     file = FileRequest(RECORDS, None, format_, query.compress or coding, csv, records=query)
-    stack = AsyncExitStack()
-    downloads = request_parsing.services(request).downloads
-    download = await stack.enter_async_context(downloads.open(caller.partner_id, file))
-    headers = _file_headers(request, query, download, file)
-    if coding:
-        headers["Content-Encoding"] = coding
-    if request.method == "HEAD":
-        await stack.aclose()
-        response = Response(headers=headers)
-        del response.headers["content-length"]  # unknown before the file is sent
-        return response
-    return DownloadResponse(download, stack, headers)
+    encoded = {"Content-Encoding": coding} if coding else {}
+    return await download_response.respond(
+        request,
+        caller.partner_id,
+        file,
+        lambda download: {**_file_headers(request, query, download, file), **encoded},
+    )
 
 
 def _file_headers(
@@ -141,7 +135,7 @@ def _more(request: Request, query: RecordListQuery, next_: ListCursor | None) ->
     """The relative URL of the next page, with the parameters of this one; "" on the last page."""
     if next_ is None:
         return ""
-    cursor = record_list_query.encode_cursor(next_)
+    cursor = cursors.encode(next_)
     parameters = urlencode([*query.parameters, ("cursor", cursor)])
     return f"{urls.base_path(request.scope)}{request_parsing.raw_path(request.scope)}?{parameters}"
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import request_parsing
-from lrs.api.download_response import DownloadResponse
+from lrs.api import download_response, request_parsing
 from lrs.api.downloads import FileRequest
 from lrs.api.responses import download_headers, report_headers
 from lrs.auth import scopes
@@ -43,17 +41,12 @@ class TableRequest:
 async def response(request: Request, caller: Caller) -> Response:
     """The table in the path, for a caller with the scope."""
     table_request = _parse(request, caller)
-    file = table_request.file
-    stack = AsyncExitStack()
-    downloads = request_parsing.services(request).downloads
-    download = await stack.enter_async_context(downloads.open(caller.partner_id, file))
-    headers = _headers(download.query, table_request)
-    if request.method == "HEAD":
-        await stack.aclose()
-        response = Response(headers=headers)
-        del response.headers["content-length"]  # unknown before the table is sent
-        return response
-    return DownloadResponse(download, stack, headers)
+    return await download_response.respond(
+        request,
+        caller.partner_id,
+        table_request.file,
+        lambda download: _headers(download.query, table_request),
+    )
 
 
 def _parse(request: Request, caller: Caller) -> TableRequest:

@@ -90,12 +90,8 @@ async def _rekey_pipes(
         after = (page[-1].partner_id, page[-1].name)
         result.total += len(page)
         for item in page:
-            try:
-                reencrypted = secret_box.reencrypt(item.credentials_jwe)
-            except WrongSecretKey:
-                result.unreadable.append(f"pipe {item.name} of partner {item.partner}")
-                continue
-            if reencrypted != item.credentials_jwe:
+            label = f"pipe {item.name} of partner {item.partner}"
+            if reencrypted := _changed(secret_box, item.credentials_jwe, label, result):
                 result.replaced += await pipes.replace_credentials(database, item, reencrypted)
 
 
@@ -104,12 +100,18 @@ async def _rekey_signing_keys(
 ) -> None:
     for key in await signing_keys.list_keys(database, 0):
         result.total += 1
-        try:
-            reencrypted = secret_box.reencrypt(key.private_jwe)
-        except WrongSecretKey:
-            result.unreadable.append(f"signing key {key.kid}")
-            continue
-        if reencrypted != key.private_jwe:
+        label = f"signing key {key.kid}"
+        if reencrypted := _changed(secret_box, key.private_jwe, label, result):
             result.replaced += await signing_keys.replace_private_key(
                 database, key.kid, key.private_jwe, reencrypted
             )
+
+
+def _changed(secret_box: SecretBox, jwe: str, label: str, result: RekeyResult) -> str | None:
+    """The ciphertext with the secret key; None if it has it already, or cannot be decrypted."""
+    try:
+        reencrypted = secret_box.reencrypt(jwe)
+    except WrongSecretKey:
+        result.unreadable.append(label)
+        return None
+    return reencrypted if reencrypted != jwe else None

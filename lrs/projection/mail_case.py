@@ -16,7 +16,7 @@ from asyncpg import Record
 from lrs import resources
 from lrs.projection.mail_spellings import MBOX, Spelling, folded, spellings
 from lrs.projection.person_merge import fetch_pairs, merge_persons
-from lrs.projection.persons import ensure_persons
+from lrs.projection.persons import ensure_persons, insert_identifiers
 from lrs.projection.recompute import recompute_all
 from lrs.store.postgres import Connection
 
@@ -24,7 +24,6 @@ _MODE = resources.query("get_mail_case_mode")
 _SET_MODE = resources.query("set_mail_case_mode")
 _MIXED = resources.query("list_mixed_case_identifiers")
 _OWNERS = resources.query("list_owners_of_identifiers")
-_INSERT_IDENTIFIERS = resources.query("insert_identifiers")
 _LINK = resources.query("link_identifiers")
 _FOLDED = resources.query("list_folded_identifiers")
 _CLEAR_FOLDED = resources.query("clear_folded_keys")
@@ -126,14 +125,7 @@ async def _link(connection: Connection, partner_id: int, groups: Sequence[list[S
         for spelling in group
         if spelling.agent_key not in owners
     }
-    await connection.execute(
-        _INSERT_IDENTIFIERS,
-        partner_id,
-        list(missing),
-        [spelling.identity for spelling, _ in missing.values()],
-        [person_id for _, person_id in missing.values()],
-        [spelling.folded_key for spelling, _ in missing.values()],
-    )
+    await insert_identifiers(connection, partner_id, missing)
     linked = {
         spelling.agent_key: spelling.folded_key
         for group in groups

@@ -100,14 +100,7 @@ async def _insert_agents(
             if spelling.agent_key not in before:
                 inserted.setdefault(spelling.agent_key, (spelling, person_id))
     await _set_missing_emails(connection, partner_id, emails)
-    await connection.execute(
-        _INSERT_IDENTIFIERS,
-        partner_id,
-        list(inserted),
-        [spelling.identity for spelling, _ in inserted.values()],
-        [person_id for _, person_id in inserted.values()],
-        [spelling.folded_key for spelling, _ in inserted.values()],
-    )
+    await insert_identifiers(connection, partner_id, inserted)
     stored.ids |= {key: person_id for key, (_, person_id) in inserted.items()}
 
 
@@ -172,3 +165,17 @@ async def _set_missing_emails(
         await connection.execute(
             _SET_MISSING_EMAILS, partner_id, list(emails), list(emails.values())
         )
+
+
+async def insert_identifiers(
+    connection: Connection, partner_id: int, identifiers: Mapping[int, tuple[Spelling, int]]
+) -> None:
+    """Insert identifiers by agent key: their spelling and the person that they belong to."""
+    await connection.execute(
+        _INSERT_IDENTIFIERS,
+        partner_id,
+        list(identifiers),
+        [spelling.identity for spelling, _ in identifiers.values()],
+        [person_id for _, person_id in identifiers.values()],
+        [spelling.folded_key for spelling, _ in identifiers.values()],
+    )

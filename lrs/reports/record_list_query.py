@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from lrs import cursors
 from lrs.reports import record_query
 from lrs.reports.compression import Compression, compression_name
 from lrs.reports.identifiers import Identifier, parse_content, parse_learner
@@ -95,21 +95,15 @@ def parse(
     )
 
 
-def encode_cursor(cursor: ListCursor) -> str:
-    """The cursor as an opaque token."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
-
-
 def _decode_cursor(text: str) -> ListCursor:
     try:
-        content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        cursor = msgspec.json.decode(content, type=ListCursor)
+        cursor = cursors.decode(text, ListCursor)
         times = [time for time in (cursor.updated_through, cursor.updated_at) if time]
         if any(time.utcoffset() != timedelta(0) for time in times) or "\0" in cursor.organization:
             raise ValueError(text)
         if not all(0 <= number < 2**31 for number in (cursor.user_id, cursor.content_id)):
             raise ValueError(text)
-    except (ValueError, msgspec.MsgspecError):
+    except ValueError:
         raise ValueError("the cursor of a `more` URL") from None
     return cursor
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
+from lrs import cursors
 from lrs.xapi import query_params
 
 SECTION = "Learner records"
@@ -66,18 +64,12 @@ def parse(
     )
 
 
-def encode_cursor(position: Position) -> str:
-    """The position as an opaque token."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
-
-
 def _decode_cursor(text: str) -> Position:
     try:
-        content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        number, organization = msgspec.json.decode(content, type=tuple[int, str])
+        number, organization = cursors.decode(text, tuple[int, str])
         if not 0 <= number < 2**31 or "\0" in organization:
             raise ValueError(number)
-    except (ValueError, msgspec.MsgspecError):
+    except ValueError:
         raise ValueError("the cursor of a `more` URL") from None
     return number, organization
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrs import cursors
 from lrs.api.services import Services
 from lrs.reports import learner_records
 from lrs.reports import record_query as queries
@@ -332,7 +333,7 @@ async def test_pagination_of_a_content_item(services: Services, partner: Partner
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=255),
 )
 def test_pagination_cursor_round_trips(number: int, organization: str) -> None:
-    text = queries.encode_cursor((number, organization))
+    text = cursors.encode((number, organization))
     assert queries.parse([("cursor", text)], page_size=10).after == (number, organization)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lrs.api import import_response
+from lrs.api import imports
 from lrs.imports import writer
 from lrs.people import rows
 from tests.support.partners import Partner
@@ -56,7 +56,7 @@ async def test_long_table_is_written_in_batches(
 async def test_import_beyond_the_row_limit_returns_413(
     operator: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_response, "MAX_ROWS", 2)
+    monkeypatch.setattr(imports, "MAX_ROWS", 2)
     assert (await post(operator, "type,user\nuser,a\nuser,b\n")).status_code == 200
     for body in ("type,user\nuser,a\nuser,b\nuser,c\n", [user(item) for item in "abc"]):
         answer = await post(operator, body)

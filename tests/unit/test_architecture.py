@@ -41,7 +41,7 @@ LAYERS = (
     {"xapi"},
     {"environment"},
     {"settings"},
-    {"errors", "observability", "plurals", "resources", "threads"},
+    {"cursors", "errors", "observability", "plurals", "resources", "threads"},
     {"pacing"},
 )
 STANDALONE = {"embedded_postgres"}

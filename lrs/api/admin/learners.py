@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lrs import cursors
 from lrs.admin import learners
 from lrs.api import request_parsing, urls
 from lrs.api.admin.access import authenticate_operator
@@ -76,7 +77,7 @@ async def get_learner_records(request: Request) -> Response:
     )
     more = ""
     if page.last_position is not None:
-        cursor = record_query.encode_cursor(page.last_position)
+        cursor = cursors.encode(page.last_position)
         path = f"{urls.base_path(request.scope)}{request_parsing.raw_path(request.scope)}"
         more = f"{path}?{urlencode([*query.parameters, ('cursor', cursor)])}"
     return json({"learner": page.subject, "records": page.records, "more": more})

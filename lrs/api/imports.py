@@ -1,4 +1,4 @@
-"""What imports of people and of catalogs share: limits of their rows, and the response."""
+"""What imports of people and of catalogs share: the body, limits of its rows, the response."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.api import problem_details
+from lrs.api import content_coding, problem_details, request_parsing, time_limit
 from lrs.api.responses import json_response
-from lrs.errors import InvalidImport, TooLarge, Violation
+from lrs.errors import InvalidImport, TooLarge, UnsupportedMediaType, Violation
 from lrs.imports.rows import Row
 from lrs.plurals import quantity
 from lrs.xapi import strict_json
@@ -41,6 +42,27 @@ class Import(NamedTuple):
 
     rows: list[Row]
     notes: list[str]
+
+
+async def read_rows(
+    request: Request,
+    partner_id: int,
+    media_types: Sequence[str],
+    parse: Callable[[str, bytes], Import],
+) -> Import:
+    """The rows in the body, parsed in a thread because there may be many.
+
+    `parse` gets the media type and the body. Raises UnsupportedMediaType and TooLarge.
+    """
+    media_type = request_parsing.media_type(request)
+    if media_type not in media_types:
+        raise UnsupportedMediaType(
+            f"The Content-Type must be one of {', '.join(media_types)}, not {media_type!r}."
+        )
+    services = request_parsing.services(request)
+    body = await content_coding.read_body(request, partner_id, services.settings.max_body_bytes)
+    time_limit.suspend(request.scope)
+    return await services.partner_lock.thread.run(partner_id, parse, media_type, body)
 
 
 def check_values(body: bytes, advice: str) -> None:
