@@ -75,6 +75,10 @@ union all
 
 -- name: list_letters_among
 -- Those of the statements $3 that are dead letters of a pipe.
-select statement_id::text
-from dead_letter
-where partner_id = $1 and pipe = $2 and statement_id = any($3::uuid[]);
+select item.statement_id::text
+from unnest($3::uuid[]) as item (statement_id)
+cross join lateral (
+    select from dead_letter
+    where partner_id = $1 and pipe = $2 and statement_id = item.statement_id
+    offset 0
+) as matching;

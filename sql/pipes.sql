@@ -234,10 +234,15 @@ order by item.statement_id
 on conflict do nothing;
 
 -- name: list_statements_of_pipe
--- Those of the statements whose origin the pipe $3 has recorded.
-select statement_id::text
-from statement_origin
-where partner_id = $1 and statement_id = any($2::uuid[]) and pipe = $3;
+-- Those of the statements whose origin the pipe $3 has recorded. In this and similar queries,
+-- `offset 0` keeps the subquery an index lookup, whatever the statistics are.
+select item.statement_id::text
+from unnest($2::uuid[]) as item (statement_id)
+cross join lateral (
+    select from statement_origin
+    where partner_id = $1 and statement_id = item.statement_id and pipe = $3
+    offset 0
+) as matching;
 
 -- name: delete_refused_origins
 -- The pipe reads these statements again.
@@ -256,15 +261,23 @@ limit $3;
 
 -- name: list_statements_of_origins
 -- Those of the statements that one of the origins $3 has.
-select statement_id::text
-from statement_origin
-where partner_id = $1 and statement_id = any($2::uuid[]) and origin = any($3::text[]);
+select item.statement_id::text
+from unnest($2::uuid[]) as item (statement_id)
+cross join lateral (
+    select from statement_origin
+    where partner_id = $1 and statement_id = item.statement_id and origin = any($3::text[])
+    offset 0
+) as matching;
 
 -- name: list_stored_ids
 -- Those of the ids that are stored.
-select statement_id::text
-from statement
-where partner_id = $1 and statement_id = any($2::uuid[]);
+select item.statement_id::text
+from unnest($2::uuid[]) as item (statement_id)
+cross join lateral (
+    select from statement
+    where partner_id = $1 and statement_id = item.statement_id
+    offset 0
+) as matching;
 
 -- name: list_pipe_credentials
 -- Pages of the encrypted credentials of every pipe, after the pipe ($1, $2).

@@ -1,4 +1,7 @@
-"""A pulling process that is killed at random moments."""
+"""A pulling process that is killed at random moments.
+
+With LRS_TEST_KILLS, so many times; its database connections and responses are lost too.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import random
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL, PIPE, Process
 
 import orjson
 import pytest
@@ -19,6 +22,7 @@ from lrs.store import refusals
 from lrs.store.pipes import Pipe
 from lrs.store.refusals import RefusalFilter
 from tests.support.app import SECRET_KEY
+from tests.support.database import list_backends, terminate_backends
 from tests.support.partners import Partner
 from tests.support.pipes import add_pipe
 from tests.support.scripted_source import ScriptedSource, history, serving
@@ -27,31 +31,42 @@ from tests.support.server_process import BARE, LRS
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("LRS_TEST_KILLS", "1"))
-PAGES = 20
+PAGES = max(20, 2 * KILLS)
+FAULTS = ("none",) if KILLS == 1 else ("none", "database", "source")
 
 
 async def run_process(
-    settings: Settings, pipe: Pipe, source: ScriptedSource, *, kill: bool
+    services: Services, settings: Settings, pipe: Pipe, source: ScriptedSource, *, kill: bool
 ) -> None:
     """`lrs pipe run`; killed after some pages, with the lease that it leaves ended."""
+    own_backends = await list_backends(services)
     process = await asyncio.create_subprocess_exec(
         *LRS, "pipe", "run", pipe.partner, pipe.name, "--until-idle",
         stdout=DEVNULL, stderr=PIPE,
         env=BARE | {"LRS_DATABASE_URL": settings.database_url, "LRS_SECRET_KEY": SECRET_KEY},
     )  # fmt: skip
     if kill:
-        source.notify_after(random.randint(1, PAGES // KILLS))
-        tasks = [
-            asyncio.ensure_future(source.reached.wait()),
-            asyncio.ensure_future(process.wait()),
-        ]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        tasks[0].cancel()
+        await wait_for_requests(source, process, random.randint(1, PAGES // KILLS))
+        fault = random.choice(FAULTS)
+        if fault == "database":
+            await terminate_backends(services, await list_backends(services) - own_backends)
+        elif fault == "source":
+            source.aborted_replies = 1
+        if fault != "none":
+            await wait_for_requests(source, process, 1)
         await asyncio.sleep(random.random() * 0.03)
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
     _, errors = await process.communicate()
     assert kill or process.returncode == 0, errors.decode()
+
+
+async def wait_for_requests(source: ScriptedSource, process: Process, count: int) -> None:
+    """Until the source has received so many more requests, or the process has ended."""
+    source.notify_after(count)
+    tasks = [asyncio.ensure_future(source.reached.wait()), asyncio.ensure_future(process.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    tasks[0].cancel()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
@@ -65,13 +80,13 @@ async def test_killed_process_loses_no_statement_and_no_refusal(
     async with serving(source):
         pipe = await add_pipe(services.database, partner.partner_id, url=source.url)
         for _ in range(KILLS):
-            await run_process(settings, pipe, source, kill=True)
+            await run_process(services, settings, pipe, source, kill=True)
             await services.database.writers.execute(
                 "update pipe set lease_until = now() - interval '1 s', state = 'running'"
                 " where partner_id = $1",
                 partner.partner_id,
             )
-        await run_process(settings, pipe, source, kill=False)
+        await run_process(services, settings, pipe, source, kill=False)
         assert source.most_active == 1
     rows = await services.database.readers.fetch(
         "select statement_id::text, payload from statement where partner_id = $1",

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from lrs import embedded_postgres
+from lrs.api.services import Services
 
 
 @contextmanager
@@ -53,3 +54,19 @@ async def _execute(url: str, *statements: str, user: str | None = None) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def list_backends(services: Services) -> set[int]:
+    """The process ids of the connections to the database, of all clients."""
+    rows = await services.database.readers.fetch(
+        "select pid from pg_stat_activity"
+        " where datname = current_database() and backend_type = 'client backend'"
+    )
+    return {row["pid"] for row in rows}
+
+
+async def terminate_backends(services: Services, pids: set[int]) -> None:
+    """Ends connections to the database."""
+    await services.database.readers.execute(
+        "select pg_terminate_backend(pid) from unnest($1::int[]) as pid", list(pids)
+    )

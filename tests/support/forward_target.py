@@ -54,7 +54,10 @@ Script = Callable[[Request], Reply | None]
 
 @dataclass
 class Target:
-    """Stores what its script does not refuse, once by id; has the requests that it received."""
+    """Stores what its script does not refuse, once by id; has the requests that it received.
+
+    The connections of the next `lost_replies` are reset after the requests are processed.
+    """
 
     script: Script = lambda request: None
     url: str = ""
@@ -62,6 +65,7 @@ class Target:
     stored: dict[str, Statement] = field(default_factory=dict)
     posts: list[Request] = field(default_factory=list)
     reads: list[Request] = field(default_factory=list)
+    lost_replies: int = 0
     open_requests: int = 0
     most_open_requests: int = 0
     posted: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -105,7 +109,8 @@ async def serving(script: Script = lambda request: None) -> AsyncIterator[Target
                 target.open_requests -= 1
                 async with target.posted:
                     target.posted.notify_all()
-                if reply.status is None:
+                if reply.status is None or target.lost_replies:
+                    target.lost_replies = max(target.lost_replies - 1, 0)
                     writer.transport.abort()
                     return
                 writer.write(_encoded(reply))

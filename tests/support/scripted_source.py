@@ -47,7 +47,10 @@ class Reply:
 
 @dataclass
 class ScriptedSource:
-    """`statements` in any order; `answer` may replace the reply of a request."""
+    """`statements` in any order; `answer` may replace the reply of a request.
+
+    The next `aborted_replies` end in the middle.
+    """
 
     statements: list[dict[str, Any]] = field(default_factory=list)
     path: str = "/xapi/statements"
@@ -57,6 +60,7 @@ class ScriptedSource:
     more_base: str = ""
     answer: Callable[[Request], Reply | None] = lambda _: None
     requests: list[Request] = field(default_factory=list)
+    aborted_replies: int = 0
     active: int = 0
     most_active: int = 0
     url: str = ""
@@ -121,7 +125,11 @@ class ScriptedSource:
             fields = [f"{name}: {value}" for name, value in reply.headers.items()]
             fields += [f"Content-Length: {len(reply.body)}", "Connection: close"]
             writer.write(f"HTTP/1.1 {reply.status} X\r\n".encode())
-            writer.write(("\r\n".join(fields) + "\r\n\r\n").encode() + reply.body)
+            body = reply.body
+            if self.aborted_replies:
+                self.aborted_replies -= 1
+                body = body[: len(body) // 2]
+            writer.write(("\r\n".join(fields) + "\r\n\r\n").encode() + body)
             await writer.drain()
         finally:
             self.active -= 1
