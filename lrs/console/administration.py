@@ -32,6 +32,7 @@ from lrs.console.pages import (
     twin_path,
 )
 from lrs.errors import InvalidParameter
+from lrs.store.partner_settings import DEFAULT, PartnerSettings
 from lrs.store.postgres import Database
 
 _LIMITS = ("rate_limit", "max_concurrent_requests", "max_statements_per_day", "max_stored_bytes")
@@ -63,19 +64,28 @@ async def get_partner(request: Request) -> Response:
     arrived = next(item for item in overview["partners"] if item["partner"] == data["name"])
     twin = twin_path(request)
     return page(
-        request, "partner.html", data=data, limits=limits, arrived=arrived, names=_LIMITS, twin=twin
+        request,
+        "partner.html",
+        data=data,
+        limits=limits,
+        arrived=arrived,
+        names=_LIMITS,
+        twin=twin,
+        setting_names=PartnerSettings.__struct_fields__,
     )
 
 
 @for_operators
 async def post_partner(request: Request) -> Response:
-    """Changes the title, the home page and the limits; an empty limit is that of the settings."""
+    """Changes the title, home page and limits, or one setting; what is empty is the default."""
     form = await read_form(request)
     name = request.path_params["partner"]
     changes: dict[str, Any] = {key: form[key] for key in ("title", "home_page") if key in form}
     limits = {key: _limit(key, form[key]) for key in _LIMITS if key in form}
     if limits:
         changes["limits"] = limits
+    if "setting" in form:
+        changes["settings"] = {form["setting"]: form.get("value", "").strip() or DEFAULT}
     await partners.set_partner(_database(request), _operator(request), name, changes)
     return redirect(request, path_of("partners", name))
 

@@ -32,6 +32,18 @@ async def test_partner_is_added_and_changed(owner: httpx.AsyncClient) -> None:
     assert [entry["action"] for entry in entries] == ["partner.set", "partner.add"]
 
 
+async def test_setting_of_a_partner_is_changed(owner: httpx.AsyncClient, partner: Partner) -> None:
+    form = {"setting": "duplicate_track_event_status", "value": "200"}
+    assert (await owner.post(own(partner), data=form)).status_code == 303
+    path = f"/v1/admin/partners/{partner.name}"
+    settings = (await owner.get(path)).json()["settings"]
+    assert settings == {"duplicate_track_event_status": 200}
+    assert (await owner.post(own(partner), data=form | {"value": "x"})).status_code == 400
+    assert (await owner.post(own(partner), data=form | {"setting": "none"})).status_code == 400
+    assert (await owner.post(own(partner), data=form | {"value": ""})).status_code == 303
+    assert (await owner.get(path)).json()["settings"] == {}
+
+
 async def test_partner_is_disabled_with_its_name_only(
     owner: httpx.AsyncClient, partner: Partner
 ) -> None:
