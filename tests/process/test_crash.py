@@ -71,7 +71,8 @@ def wait_for_exact_counts(data: Path) -> None:
 
 
 def test_killed_processes_lose_no_acknowledged_statement(data: Path, auth: tuple[str, str]) -> None:
-    server = Server(data, "--workers", "2", LRS_LOG_LEVEL="warning")
+    whole = {"LRS_LOG_LEVEL": "warning", "LRS_PROJECTION_ENABLED": "on"}
+    server = Server(data, "--workers", "2", **whole)
     try:
         senders = Senders(server.url, auth)
         try:
@@ -109,7 +110,7 @@ def test_killed_processes_lose_no_acknowledged_statement(data: Path, auth: tuple
 
 @pytest.mark.skipif(sys.platform != "linux", reason="one socket for all elsewhere")
 def test_simultaneous_connections_are_balanced_over_workers(data: Path) -> None:
-    server = Server(data, "--workers", "2", LRS_PROJECTION_ENABLED="no", LRS_LOG_LEVEL="warning")
+    server = Server(data, "--workers", "2", LRS_LOG_LEVEL="warning")
     address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
 
     def counts(status: str, ports: set[int]) -> list[int]:

@@ -40,7 +40,11 @@ def opponents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opponents]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    settings = {"LRS_REPORTS_ADDRESS": address, "LRS_LOG_LEVEL": "warning"}
+    settings = {
+        "LRS_REPORTS_ADDRESS": address,
+        "LRS_LOG_LEVEL": "warning",
+        "LRS_PROJECTION_ENABLED": "on",
+    }
     server = Server(folder / "data", **settings)
     try:
 

@@ -46,7 +46,7 @@ def records(server: Server) -> list[dict[str, Any]]:
 
 
 def test_killed_postgres_is_restarted(partner_data: Path, auth: tuple[str, str]) -> None:
-    server = Server(partner_data, LRS_LOG_LEVEL="warning")
+    server = Server(partner_data, LRS_LOG_LEVEL="warning", LRS_PROJECTION_ENABLED="on")
     try:
         senders = Senders(server.url, auth)
         try:

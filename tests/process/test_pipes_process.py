@@ -48,7 +48,6 @@ async def test_server_runs_due_pipes_and_ends_them(
             LRS_SECRET_KEY=SECRET_KEY,
             LRS_LOG_LEVEL="warning",
             LRS_PIPES_ENABLED="on",
-            LRS_PROJECTION_ENABLED="off",
         )
     )
     try:

@@ -51,7 +51,7 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
                 LRS_DATABASE_URL=database_url,
                 LRS_SECRET_KEY=SECRET_KEY,
                 LRS_LOG_LEVEL="warning",
-                **environment,
+                **{"LRS_PROJECTION_ENABLED": "on"} | environment,
             )
         )
         return started[-1]
@@ -86,7 +86,7 @@ async def test_killed_projector_is_restarted(
 
 
 def test_projector_runs_at_low_priority(start: Callable[..., Server]) -> None:
-    server = start(LRS_PROJECTION_ENABLED="on")
+    server = start()
     (projector,) = children(server)
     wait_for(lambda: projector.nice() > psutil.Process(server.process.pid).nice())
 

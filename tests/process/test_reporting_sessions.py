@@ -19,6 +19,11 @@ _TIMEOUT_SECONDS = 1.0
 
 
 @pytest.fixture
+def data(partner_data: Path) -> Path:
+    return partner_data
+
+
+@pytest.fixture
 def server(data: Path) -> Iterator[Server]:
     server = Server(data, LRS_REPORT_TRANSACTION_TIMEOUT_SECONDS=str(_TIMEOUT_SECONDS))
     yield server

@@ -63,7 +63,6 @@ def servers(
             port=ports[name],
             LRS_DATABASE_URL=database_url,
             LRS_SECRET_KEY=SECRET_KEY,
-            LRS_PROJECTION_ENABLED="off",
             **({"LRS_PUBLIC_URL": BASE_URLS[name]} if name == "prefix" else {}),
         )
 

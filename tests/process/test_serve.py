@@ -60,7 +60,7 @@ def test_external_database_loads_no_embedded_postgres(
 
 
 def test_first_start_creates_and_restart_keeps_data_and_keys(data: Path) -> None:
-    server = Server(data)
+    server = Server(data, LRS_PROJECTION_ENABLED="on")
     try:
         second = run("serve", "--port", "0", "--data-directory", str(data))
         assert "in use by another lrs server" in refused(second)
@@ -180,10 +180,10 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def test_grant_prints_the_reports_address(data: Path) -> None:
+def test_grant_prints_the_reports_address(partner_data: Path) -> None:
     address = free_address()
-    grant = ("reports", "grant", "demo", "--data-directory", str(data))
-    server = Server(data, LRS_REPORTS_ADDRESS=address)
+    grant = ("reports", "grant", "demo", "--data-directory", str(partner_data))
+    server = Server(partner_data, LRS_REPORTS_ADDRESS=address)
     try:
         granted = run(*grant, LRS_REPORTS_ADDRESS=address)
         (url,) = re.findall(r"^url +(\S+)$", granted.stdout, re.MULTILINE)

@@ -25,7 +25,7 @@ def test_workers_exceed_the_rate_by_at_most_one_lease(database_url: str, data: P
     run("partner", "set", "shared-rate", "--rate-limit", f"{RATE}/second", **environment)
     issued = run("credential", "add", "shared-rate", **environment).stdout
     key, secret = re.findall(r"(?:key|secret) +(\S+)", issued)
-    server = Server(data, "--workers", "2", LRS_PROJECTION_ENABLED="false", **environment)
+    server = Server(data, "--workers", "2", **environment)
     try:
         statuses, seconds = asyncio.run(send(server.url, (key, secret)))
     finally:

@@ -86,6 +86,13 @@ class Writers:
             self.acknowledged.update(item["id"] for item in batch)
             await asyncio.sleep(draw.random() * 0.03)
 
+    async def wait_for(self, count: int) -> None:
+        """Returns after `count` more statements are acknowledged."""
+        expected = len(self.acknowledged) + count
+        async with asyncio.timeout(30):
+            while len(self.acknowledged) < expected:
+                await asyncio.sleep(0.01)  # noqa: ASYNC110 - the number grows in many tasks
+
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
         clients = [self.partner, *self.others] * 2

@@ -18,10 +18,14 @@ from tests.support.files import ROOT
 
 LRS = [sys.executable, "-c", "from lrs.cli.main import main; main()"]
 BARE = {key: value for key, value in os.environ.items() if not key.startswith("LRS_")}
+OTHER_PROCESSES_OFF = {"LRS_PIPES_ENABLED": "off", "LRS_PROJECTION_ENABLED": "off"}
 
 
 class Server:
-    """`lrs serve` in its own process, on a free port; name one if the server has a public URL."""
+    """`lrs serve` in its own process, on a free port; name one if the server has a public URL.
+
+    Projector and pipes are off unless the environment enables them: each start costs time.
+    """
 
     def __init__(self, data: Path, *arguments: str, port: int = 0, **environment: str) -> None:
         self.data = data
@@ -34,7 +38,7 @@ class Server:
                 stderr=log,
                 text=True,
                 cwd=ROOT,
-                env=BARE | {"LRS_PIPES_ENABLED": "off"} | environment,
+                env=BARE | OTHER_PROCESSES_OFF | environment,
                 start_new_session=True,
             )
         self.greeting = ""

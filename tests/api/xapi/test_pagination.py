@@ -41,7 +41,7 @@ async def test_pagination_during_writes_skips_and_repeats_nothing(
     partner = writers.partner
     await send(partner, fresh(40))
     async with writers.writing():
-        await asyncio.sleep(0.2)
+        await writers.wait_for(100)
         before = set(writers.acknowledged)
         seen: list[Json] = []
         through = None
@@ -79,7 +79,7 @@ async def test_polling_by_watermark_returns_each_statement_once(
 
     async with writers.writing():
         polling = asyncio.gather(*map(keep_polling, pollers))
-        await asyncio.sleep(3)
+        await writers.wait_for(1000)
     await polling
     for poller in pollers:
         await poller.poll()
@@ -124,7 +124,7 @@ async def test_no_statement_appears_at_or_before_a_sent_watermark(
 
     async with writers.writing():
         reading = asyncio.gather(read(first), read(second))
-        await asyncio.sleep(1)
+        await writers.wait_for(400)
     await reading
     everything = await first.all()
     assert promised
