@@ -90,8 +90,8 @@ class Writers:
         """Returns after `count` more statements are acknowledged."""
         expected = len(self.acknowledged) + count
         async with asyncio.timeout(30):
-            while len(self.acknowledged) < expected:
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 - the number grows in many tasks
+            while len(self.acknowledged) < expected:  # noqa: ASYNC110 - it grows in many tasks
+                await asyncio.sleep(0.01)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
