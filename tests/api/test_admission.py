@@ -67,15 +67,15 @@ async def test_anonymous_incomplete_requests_affect_no_other(
         holding(port, *[head + body] * count),
         httpx.AsyncClient(base_url=server) as http,
     ):
-        answer = await post_statement(http, partner)
-        assert answer.status_code == 200, answer.text
+        response = await post_statement(http, partner)
+        assert response.status_code == 200, response.text
 
 
 async def test_body_of_an_anonymous_request_is_read_to_64_kib() -> None:
     work = Work()
     async with serving(work) as port:
-        answer = await answer_to(port, POST + LARGE + CLOSE + b"\r\n" + b"x" * 400_000, pause=0)
-    assert answer.startswith(b"HTTP/1.1 413 ")
+        response = await answer_to(port, POST + LARGE + CLOSE + b"\r\n" + b"x" * 400_000, pause=0)
+    assert response.startswith(b"HTTP/1.1 413 ")
     assert work.received == 65_536
 
 
@@ -90,9 +90,9 @@ async def test_oldest_incomplete_request_is_evicted_for_anonymous_bytes() -> Non
         await until(lambda: work.received > 0)
         async with holding(port, part, part) as kept:
             await until(lambda: work.received >= 120_000)
-            answer = await asyncio.wait_for(evicted.read(), 1)
-            assert answer.startswith(b"HTTP/1.1 503 ")
-            assert b"\r\nretry-after: 1\r\n" in answer
+            response = await asyncio.wait_for(evicted.read(), 1)
+            assert response.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nretry-after: 1\r\n" in response
             assert (await answer_to(port, LAST, pause=0)).startswith(b"HTTP/1.1 200 ")
             assert not any(reader.at_eof() for reader in kept)
 
@@ -103,9 +103,9 @@ async def test_incomplete_header_fields_count_as_anonymous_bytes() -> None:
     head = b"GET / HTTP/1.1\r\nX-A: " + b"a" * 40_000
     async with serving(work, Limits(max_anonymous_bytes=100_000)) as port:
         async with holding(port, *[head] * 4) as readers:
-            answers = [asyncio.wait_for(reader.read(), 1) for reader in readers[:2]]
-            for answer in await asyncio.gather(*answers):
-                assert answer.startswith(b"HTTP/1.1 503 ")
+            responses = [asyncio.wait_for(reader.read(), 1) for reader in readers[:2]]
+            for response in await asyncio.gather(*responses):
+                assert response.startswith(b"HTTP/1.1 503 ")
         assert (await answer_to(port, LAST, pause=0)).startswith(b"HTTP/1.1 200 ")
 
 
@@ -120,7 +120,7 @@ async def test_unauthenticated_requests_take_a_quarter_of_the_concurrency_limit(
         waiting.append(asyncio.create_task(http.get("/", headers=user("a"))))
         await until(lambda: work.running == 4)
         work.release.set()
-        assert {(await answer).status_code for answer in waiting} == {200}
+        assert {(await response).status_code for response in waiting} == {200}
 
 
 # Shares of credentials and partners
@@ -139,14 +139,14 @@ async def test_requests_beyond_the_share_of_a_credential_return_503() -> None:
         began = time.monotonic()
         rejected = [await http.get("/", headers=user("a/1")) for _ in range(2)]
         assert time.monotonic() - began < 2
-        assert {answer.status_code for answer in rejected} == {503}
+        assert {response.status_code for response in rejected} == {503}
         accepted += [asyncio.create_task(http.get("/", headers=user("a/2"))) for _ in range(2)]
         await until(lambda: work.running == 4)
         assert (await http.get("/", headers=user("a/3"))).status_code == 503
         accepted.append(asyncio.create_task(http.get("/", headers=user("b"))))
         await until(lambda: work.running == 5)
         work.release.set()
-        assert {(await answer).status_code for answer in accepted} == {200}
+        assert {(await response).status_code for response in accepted} == {200}
 
 
 async def test_uploads_of_one_partner_leave_room_for_others() -> None:
@@ -187,8 +187,8 @@ async def test_slow_uploads_of_one_partner_affect_no_other(
     )
     async with holding(port, *[start] * 3), httpx.AsyncClient(base_url=server) as http:
         await asyncio.sleep(0.3)
-        answer = await post_statement(http, stranger)
-        assert answer.status_code == 200, answer.text
+        response = await post_statement(http, stranger)
+        assert response.status_code == 200, response.text
 
 
 # Responses
@@ -235,14 +235,14 @@ async def test_clients_that_do_not_read_hold_their_share_until_they_are_cut() ->
         refused = await http.get("/", headers=user("a"))
         assert time.monotonic() - began < 2
         assert (refused.status_code, pages.built) == (503, 2)
-        answer = await http.get("/", headers=user("b"))
-        assert (answer.status_code, len(answer.content)) == (200, 10_000_000)
+        response = await http.get("/", headers=user("b"))
+        assert (response.status_code, len(response.content)) == (200, 10_000_000)
         for _ in range(200):
-            answer = await http.get("/", headers=user("a"))
-            if answer.status_code == 200:
+            response = await http.get("/", headers=user("a"))
+            if response.status_code == 200:
                 break
             await asyncio.sleep(0.05)
-        assert answer.status_code == 200
+        assert response.status_code == 200
         for connection in silent:
             connection.close()
 

@@ -39,8 +39,8 @@ def body(interface: str) -> bytes:
 async def test_compressed_body_is_stored(partner: Partner, interface: str, coding: str) -> None:
     compress = COMPRESS.get(coding, gzip.compress)
     headers = {"Content-Encoding": coding}
-    answer = await post(partner, interface, compress(body(interface)), headers)
-    assert answer.status_code == 200, answer.text
+    response = await post(partner, interface, compress(body(interface)), headers)
+    assert response.status_code == 200, response.text
     assert len(await partner.all()) == 1
 
 
@@ -51,9 +51,9 @@ async def test_compressed_batch_has_one_result_per_item(partner: Partner, coding
     halves = content[:200_000], content[200_000:]  # two gzip members, two zstd frames
     compress = gzip.compress if coding == "gzip" else in_frames
     compressed = b"".join(map(compress, halves))
-    answer = await post(partner, "statements", compressed, {"Content-Encoding": coding})
-    assert answer.status_code == 207
-    outcomes = [result["outcome"] for result in answer.json()["results"]]
+    response = await post(partner, "statements", compressed, {"Content-Encoding": coding})
+    assert response.status_code == 207
+    outcomes = [result["outcome"] for result in response.json()["results"]]
     assert outcomes == ["stored"] * 40 + ["invalid"]
 
 
@@ -68,17 +68,17 @@ async def test_body_that_expands_beyond_the_limit_returns_413(
         encoder = zstandard.ZstdCompressor().compressobj()
     bomb = b"".join([*(encoder.compress(MIB) for _ in range(20)), encoder.flush()])
     assert len(bomb) < 30_000
-    answer = await post(partner, interface, bomb, {"Content-Encoding": coding})
-    check(answer)
-    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
-    assert "16777216" in answer.json()["detail"]
+    response = await post(partner, interface, bomb, {"Content-Encoding": coding})
+    check(response)
+    assert (response.status_code, response.json()["code"]) == (413, "too-large")
+    assert "16777216" in response.json()["detail"]
 
 
 async def test_item_limit_applies_to_decompressed_bytes(partner: Partner) -> None:
     item = json.dumps(statement(result={"response": "a" * 20_000})).encode()
-    answer = await post(partner, "statements", gzip.compress(item), {"Content-Encoding": "gzip"})
-    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
-    assert "16384" in answer.json()["detail"]
+    response = await post(partner, "statements", gzip.compress(item), {"Content-Encoding": "gzip"})
+    assert (response.status_code, response.json()["code"]) == (413, "too-large")
+    assert "16384" in response.json()["detail"]
 
 
 CORRUPT = {
@@ -97,10 +97,10 @@ CORRUPT = {
 async def test_corrupt_stream_returns_400(partner: Partner, coding: str, corrupt: Any) -> None:
     for interface in INTERFACES:
         content = corrupt(COMPRESS[coding])
-        answer = await post(partner, interface, content, {"Content-Encoding": coding})
-        check(answer)
-        assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
-        assert coding in answer.json()["detail"]
+        response = await post(partner, interface, content, {"Content-Encoding": coding})
+        check(response)
+        assert (response.status_code, response.json()["code"]) == (400, "bad-request")
+        assert coding in response.json()["detail"]
     assert await partner.all() == []
 
 
@@ -108,13 +108,13 @@ async def test_zstd_window_beyond_8_mib_is_refused(partner: Partner) -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=27)
     encoder = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     content = encoder.compress(text().encode()) + encoder.flush()
-    answer = await post(partner, "xapi", content, {"Content-Encoding": "zstd"})
-    assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
+    response = await post(partner, "xapi", content, {"Content-Encoding": "zstd"})
+    assert (response.status_code, response.json()["code"]) == (400, "bad-request")
 
 
 async def test_compressed_multipart_body_is_stored(partner: Partner) -> None:
     sent = statement_with(attachment_of(b"hello"), id=new_id())
-    answer = await partner.http.post(
+    response = await partner.http.post(
         "/xapi/statements",
         content=gzip.compress(multipart_body(sent, b"hello")),
         headers={
@@ -124,7 +124,7 @@ async def test_compressed_multipart_body_is_stored(partner: Partner) -> None:
             "Content-Encoding": "gzip",
         },
     )
-    assert (answer.status_code, answer.json()) == (200, [sent["id"]])
+    assert (response.status_code, response.json()) == (200, [sent["id"]])
 
 
 async def test_compressed_document_is_stored_decompressed(partner: Partner) -> None:
@@ -134,24 +134,24 @@ async def test_compressed_document_is_stored_decompressed(partner: Partner) -> N
     headers = {**JSON, **XAPI, **partner.headers}
     for method, coding in (("PUT", "gzip"), ("POST", "zstd")):
         content = COMPRESS[coding](b'{"a":1}' if method == "PUT" else b'{"b":2}')
-        answer = await partner.http.request(
+        response = await partner.http.request(
             method, url, content=content, headers={**headers, "Content-Encoding": coding}
         )
-        assert answer.status_code == 204
-    answer = await partner.http.get(url, headers=headers)
-    assert (answer.content, "content-encoding" in answer.headers) == (b'{"a":1,"b":2}', False)
+        assert response.status_code == 204
+    response = await partner.http.get(url, headers=headers)
+    assert (response.content, "content-encoding" in response.headers) == (b'{"a":1,"b":2}', False)
 
 
 async def test_compressed_import_of_people_is_read(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     operator = await new_partner(services, http, frozenset({scopes.ADMIN}))
-    answer = await http.post(
+    response = await http.post(
         operator.url("people/imports?preview=true"),
         content=gzip.compress(b"type,user,email\nuser,1,a@b.c\n"),
         headers={**operator.headers, "Content-Type": "text/csv", "Content-Encoding": "gzip"},
     )
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
 
 
 class CountingAdmission(Unlimited):
@@ -174,12 +174,12 @@ async def test_decompressed_bytes_are_held(app: Application, partner: Partner) -
     compressed = gzip.compress(content.encode())
     transport = httpx.ASGITransport(app=counting_app)
     async with httpx.AsyncClient(transport=transport, base_url="http://lrs.test") as http:
-        answer = await http.post(
+        response = await http.post(
             partner.url("statements?validate=true"),
             content=compressed,
             headers={**JSON, **partner.headers, "Content-Encoding": "gzip"},
         )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert counted.held == len(content) - len(compressed)
 
 
@@ -189,27 +189,27 @@ async def test_unsupported_content_encoding_returns_415(
     partner: Partner, interface: str, coding: str
 ) -> None:
     headers: Any = {"Content-Encoding": coding.encode()}
-    answer = await post(partner, interface, gzip.compress(text().encode()), headers)
-    check(answer)
-    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-content-encoding")
-    assert answer.headers["accept-encoding"] == "gzip, zstd, identity"
-    assert "gzip, zstd, identity" in answer.json()["detail"]
-    assert len(answer.json()["detail"]) < 200
+    response = await post(partner, interface, gzip.compress(text().encode()), headers)
+    check(response)
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported-content-encoding")
+    assert response.headers["accept-encoding"] == "gzip, zstd, identity"
+    assert "gzip, zstd, identity" in response.json()["detail"]
+    assert len(response.json()["detail"]) < 200
     assert await partner.all() == []
 
 
 async def test_token_request_accepts_no_content_encoding(partner: Partner) -> None:
     form = gzip.compress(b"grant_type=client_credentials")
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
-    answer = await partner.http.post(
+    response = await partner.http.post(
         "/oauth2/token", content=form, headers=headers, auth=(partner.key, partner.secret)
     )
-    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
 
 
 @pytest.mark.parametrize("coding", ["Identity", "", "UTF-8", "utf8"])
 async def test_identity_or_charset_content_encoding_is_accepted(
     partner: Partner, coding: str
 ) -> None:
-    answer = await post(partner, "xapi", text().encode(), {"Content-Encoding": coding})
-    assert answer.status_code == 200
+    response = await post(partner, "xapi", text().encode(), {"Content-Encoding": coding})
+    assert response.status_code == 200

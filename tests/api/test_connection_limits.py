@@ -30,8 +30,8 @@ async def test_anonymous_connections_make_room_for_new_ones(limits: Limits, star
     work.release.set()
     async with serving(work, limits) as port, holding(port, *[start] * 20) as readers:
         await asyncio.sleep(0.05)
-        answer = await answer_to(port, LAST, pause=0)
-        assert answer.startswith(b"HTTP/1.1 200 ")
+        response = await answer_to(port, LAST, pause=0)
+        assert response.startswith(b"HTTP/1.1 200 ")
         evicted = await asyncio.wait_for(readers[0].read(), 1)
         assert b"HTTP/1.1 503 " in evicted
         assert b"\r\nretry-after: 1\r\n" in evicted
@@ -45,10 +45,10 @@ async def test_connections_with_authenticated_requests_are_not_evicted() -> None
     async with serving(work, limits) as port, holding(port, *[AUTHENTICATED] * 3) as readers:
         await until(lambda: work.started == 3)
         began = time.monotonic()
-        answer = await answer_to(port, pause=0)
+        response = await answer_to(port, pause=0)
         assert time.monotonic() - began < 2
-        assert answer.startswith(b"HTTP/1.1 503 ")
-        assert b"\r\nretry-after: 1\r\n" in answer
+        assert response.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 1\r\n" in response
         assert not any(reader.at_eof() for reader in readers)
 
 
@@ -60,8 +60,8 @@ async def test_one_credential_keeps_a_quarter_of_the_connections() -> None:
         holding(port, *[AUTHENTICATED] * 8) as readers,
     ):
         await until(lambda: work.started == 8)
-        answers = [await answer_to(port, LAST, pause=0) for _ in range(3)]
-        assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+        responses = [await answer_to(port, LAST, pause=0) for _ in range(3)]
+        assert all(response.startswith(b"HTTP/1.1 200 ") for response in responses)
         assert not any(reader.at_eof() for reader in readers[:2])
 
 
@@ -135,11 +135,11 @@ async def test_body_below_the_minimum_transfer_rate_returns_408(authorization: b
     async with serving(Work(), Limits(stall_timeout=0.2)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head)
-        answer = asyncio.create_task(reader.read())
-        while not answer.done():
+        response = asyncio.create_task(reader.read())
+        while not response.done():
             writer.write(b"x" * 100)
-            await asyncio.wait([answer], timeout=0.04)
-        assert answer.result().startswith(b"HTTP/1.1 408 ")
+            await asyncio.wait([response], timeout=0.04)
+        assert response.result().startswith(b"HTTP/1.1 408 ")
         writer.close()
 
 
@@ -149,8 +149,8 @@ async def test_slow_upload_above_the_minimum_transfer_rate_returns_200() -> None
     work.release.set()
     head = POST + b"Connection: close\r\nContent-Length: 10000\r\n\r\n"
     async with serving(work, Limits(stall_timeout=0.2)) as port:
-        answer = await answer_to(port, head, *[b"x" * 400] * 25, pause=0.04)
-    assert answer.startswith(b"HTTP/1.1 200 ")
+        response = await answer_to(port, head, *[b"x" * 400] * 25, pause=0.04)
+    assert response.startswith(b"HTTP/1.1 200 ")
 
 
 def test_keep_alive_timeout_is_a_setting() -> None:

@@ -40,8 +40,8 @@ async def test_more_of_statements_has_the_prefix(
     await partner.send([statement(), statement()])
     for url in ("/xapi/statements", partner.url("statements")):
         headers = {**XAPI, **partner.headers}
-        answer = await proxied.get(url, params={"limit": 1}, headers=headers)
-        more = answer.json()["more"]
+        response = await proxied.get(url, params={"limit": 1}, headers=headers)
+        more = response.json()["more"]
         assert more.startswith(f"/learning/lrs{url}?")
         path = more.removeprefix("/learning/lrs")
         assert len((await proxied.get(path, headers=headers)).json()["statements"]) == 1
@@ -57,10 +57,10 @@ async def test_more_of_content_items_learners_and_records_has_the_prefix(
     await project_all(services, operator.partner_id)
     learner = "mailto:learner@example.com"
     for resource in ("contents", "learners", f"learners/{quote(learner, safe='')}/records"):
-        answer = await proxied.get(
+        response = await proxied.get(
             operator.url(resource), params={"limit": 1}, headers=operator.headers
         )
-        assert answer.json()["more"].startswith(f"/learning/lrs{operator.url('')}"), answer.text
+        assert response.json()["more"].startswith(f"/learning/lrs{operator.url('')}"), response.text
 
 
 async def test_openapi_document_and_metadata_have_the_prefix(proxied: httpx.AsyncClient) -> None:
@@ -96,10 +96,10 @@ async def test_callback_urls_and_their_signatures_have_the_prefix(
 async def test_prefix_of_an_untrusted_client_is_ignored(app: Application, partner: Partner) -> None:
     await partner.send([statement(), statement()])
     async with client_of(app, "10.1.2.3", PREFIX) as http:
-        answer = await http.get(
+        response = await http.get(
             partner.url("statements"), params={"limit": 1}, headers=partner.headers
         )
-        assert answer.json()["more"].startswith(f"{partner.url('statements')}?")
+        assert response.json()["more"].startswith(f"{partner.url('statements')}?")
         assert (await http.get("/openapi.json")).json()["servers"] == [{"url": "/"}]
 
 

@@ -44,9 +44,9 @@ async def port() -> AsyncIterator[int]:
     ids=["partial header", "partial body", "partial large body", "partial chunks", "byte by byte"],
 )
 async def test_incomplete_request_returns_408(port: int, pieces: list[bytes]) -> None:
-    answer = await answer_to(port, *pieces)
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'"code":"request-timeout"' in answer
+    response = await answer_to(port, *pieces)
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"request-timeout"' in response
 
 
 @pytest.mark.slow
@@ -72,15 +72,15 @@ async def test_bodies_of_all_sizes_share_a_connection(port: int) -> None:
 
 async def test_expect_100_continue_returns_100(port: int) -> None:
     head = POST + b"Connection: close\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
-    answer = await answer_to(port, head, b"abc")
-    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
+    response = await answer_to(port, head, b"abc")
+    assert response.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
 
 
 async def test_pipelined_requests_return_200(port: int) -> None:
     one = POST + b"Content-Length: 1\r\n\r\n"
     last = POST + b"Connection: close\r\nContent-Length: 1\r\n\r\n"
-    answer = await answer_to(port, one + b"a" + one + b"b" + last, b"c")
-    assert [part[-1:] for part in answer.split(b"HTTP/1.1 200")[1:]] == [b"a", b"b", b"c"]
+    response = await answer_to(port, one + b"a" + one + b"b" + last, b"c")
+    assert [part[-1:] for part in response.split(b"HTTP/1.1 200")[1:]] == [b"a", b"b", b"c"]
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,5 @@ async def test_pipelined_requests_return_200(port: int) -> None:
 async def test_large_trailers_return_431(port: int, trailer: bytes) -> None:
     chunked = POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
     pieces = [trailer[at : at + 20_000] for at in range(0, len(trailer), 20_000)]
-    answer = await answer_to(port, chunked, *pieces, pause=0.002)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
+    response = await answer_to(port, chunked, *pieces, pause=0.002)
+    assert response == b"" or response.startswith(b"HTTP/1.1 431 ")

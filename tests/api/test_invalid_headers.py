@@ -19,11 +19,11 @@ async def test_unsupported_content_type_is_refused(
     partner: Partner, interface: str, value: str
 ) -> None:
     headers: Any = {**XAPI, **partner.headers, "Content-Type": value.encode()}
-    answer = await partner.http.post(
+    response = await partner.http.post(
         url(partner, interface), content=text().encode(), headers=headers
     )
-    check(answer)
-    assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
+    check(response)
+    assert (response.status_code, response.json()["code"]) == (400, "unsupported-media-type")
     assert await partner.all() == []
 
 
@@ -66,20 +66,20 @@ async def test_malformed_authorization_returns_401(
     partner: Partner, interface: str, value: bytes
 ) -> None:
     headers: Any = {**JSON, **XAPI, "Authorization": value}
-    answer = await partner.http.post(
+    response = await partner.http.post(
         url(partner, interface), content=text().encode(), headers=headers
     )
-    check(answer)
-    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-    assert answer.headers["www-authenticate"].isascii()
+    check(response)
+    assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+    assert response.headers["www-authenticate"].isascii()
 
 
 async def test_wrong_secret_with_a_colon_returns_401(partner: Partner) -> None:
     for secret in (f"{partner.secret}:", f":{partner.secret}", "a:b:c"):
-        answer = await partner.http.get(
+        response = await partner.http.get(
             "/xapi/statements", headers=XAPI, auth=(partner.key, secret)
         )
-        assert answer.status_code == 401
+        assert response.status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ async def test_malformed_content_length_gets_a_proper_response(
     partner: Partner, declared: str
 ) -> None:
     # A real server refuses most of these before we see them.
-    answer = await post(
+    response = await post(
         partner,
         "statements",
         text().encode(),
         {"Content-Length": declared.encode("latin-1")},  # type: ignore[dict-item]
     )
-    check(answer)
+    check(response)

@@ -63,8 +63,8 @@ header_values = st.sampled_from(
 async def test_any_body_gets_a_proper_response(
     partner: Partner, body: bytes, content_type: str, interface: str
 ) -> None:
-    answer = await post(partner, interface, body, {"Content-Type": content_type})
-    check(answer)
+    response = await post(partner, interface, body, {"Content-Type": content_type})
+    check(response)
 
 
 @MANY
@@ -76,11 +76,11 @@ async def test_any_token_request_gets_an_oauth_error(
     partner: Partner, body: bytes, content_type: str
 ) -> None:
     for auth in (httpx.Auth(), httpx.BasicAuth(partner.key, partner.secret)):
-        answer = await partner.http.post(
+        response = await partner.http.post(
             "/oauth2/token", content=body, headers={"Content-Type": content_type}, auth=auth
         )
-        assert answer.status_code in (400, 401)
-        assert answer.json()["error"]
+        assert response.status_code in (400, 401)
+        assert response.json()["error"]
 
 
 names = st.sampled_from(
@@ -106,13 +106,13 @@ values = st.one_of(
 async def test_any_parameters_get_a_proper_response(
     partner: Partner, parameters: list[tuple[str, str]], interface: str
 ) -> None:
-    answer = await partner.http.get(
+    response = await partner.http.get(
         url(partner, interface),
         params=httpx.QueryParams([*parameters]),
         headers={**XAPI, **partner.headers},
     )
-    check(answer)
-    assert answer.status_code in (200, 400, 404)
+    check(response)
+    assert response.status_code in (200, 400, 404)
 
 
 @MANY
@@ -125,10 +125,10 @@ async def test_any_path_gets_a_proper_response(
 ) -> None:
     for prefix in ("", "/xapi", "/v1/partners", f"/v1/partners/{partner.name}/organizations"):
         target = "/".join([prefix, *(quote(part, safe="") for part in path)])
-        answer = await partner.http.request(
+        response = await partner.http.request(
             method, f"http://lrs.test{target}", headers={**XAPI, **partner.headers}
         )
-        check(answer)
+        check(response)
 
 
 @MANY
@@ -137,5 +137,5 @@ async def test_any_header_gets_a_proper_response(partner: Partner, value: bytes)
     for name in ("Authorization", "X-Experience-API-Version", "Accept-Language", "If-None-Match"):
         headers: Any = {**XAPI, **partner.headers, "X-Request-ID": value, name: value}
         for target in ("/xapi/statements?format=canonical", partner.url("statements")):
-            answer = await partner.http.get(target, headers=headers)
-            check(answer)
+            response = await partner.http.get(target, headers=headers)
+            check(response)

@@ -83,9 +83,9 @@ async def test_body_of_opening_brackets_is_refused(
     partner: Partner, interface: str, open_: bytes
 ) -> None:
     for depth in (1, 100, 1_000, 100_000):
-        answer = await post(partner, interface, open_ * depth)
-        check(answer)
-        assert answer.status_code in (400, 413)
+        response = await post(partner, interface, open_ * depth)
+        check(response)
+        assert response.status_code in (400, 413)
     assert await partner.all() == []
 
 
@@ -93,19 +93,19 @@ async def test_body_of_opening_brackets_is_refused(
 async def test_deep_nesting_is_refused(partner: Partner, interface: str) -> None:
     for depth in (1_000, 100_000):
         for body in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
-            answer = await post(partner, interface, body)
-            check(answer)
-            assert answer.status_code in (400, 413)
-            answer = await post(partner, interface, b"[{}," + body + b"]")
-            check(answer)
-            assert answer.status_code in (207, 400, 413)
+            response = await post(partner, interface, body)
+            check(response)
+            assert response.status_code in (400, 413)
+            response = await post(partner, interface, b"[{}," + body + b"]")
+            check(response)
+            assert response.status_code in (207, 400, 413)
     assert await partner.all() == []
 
 
 async def test_hundred_levels_of_nesting_are_stored(partner: Partner) -> None:
     nested = "[" * 100 + "1" + "]" * 100
-    answer = await post(partner, "statements", within(nested))
-    assert answer.status_code == 200, answer.text
+    response = await post(partner, "statements", within(nested))
+    assert response.status_code == 200, response.text
     assert nested in (await partner.get()).text
 
 
@@ -116,9 +116,9 @@ async def test_invalid_json_in_one_item_refuses_that_item_only(partner: Partner)
         within('{"a":1,"a":2}'),
         within("[" * 250 + "]" * 250),
     ):
-        answer = await post(partner, "statements", b"[" + good + b"," + bad + b"," + good + b"]")
-        assert [result["status"] for result in answer.json()["results"]] == [200, 400, 200]
-        assert answer.json()["results"][1]["problem"]["code"] == "malformed-json"
+        response = await post(partner, "statements", b"[" + good + b"," + bad + b"," + good + b"]")
+        assert [result["status"] for result in response.json()["results"]] == [200, 400, 200]
+        assert response.json()["results"][1]["problem"]["code"] == "malformed-json"
 
 
 async def test_batch_with_invalid_json_syntax_is_refused(partner: Partner) -> None:
@@ -165,17 +165,17 @@ async def test_nul_character_is_refused_with_its_pointer(partner: Partner, inter
 
 async def test_huge_numbers_are_kept(partner: Partner) -> None:
     for literal in ("1e308", "-1.7976931348623157e308", "5e-324", "1e-999", "18446744073709551615"):
-        answer = await post(partner, "statements", within(literal))
-        assert answer.status_code == 200, (literal, answer.text)
-        assert f":{literal}}}" in (await partner.get(statementId=answer.json()[0])).text
+        response = await post(partner, "statements", within(literal))
+        assert response.status_code == 200, (literal, response.text)
+        assert f":{literal}}}" in (await partner.get(statementId=response.json()[0])).text
 
 
 async def test_detail_never_contains_a_whole_body(partner: Partner) -> None:
     long = "x" * 15_000
     for body in ({long: 1}, statement(verb={"id": long}), statement(**{long: long[:10]})):
-        answer = await partner.send(body)
-        check(answer)
-        assert len(answer.json()["detail"]) < 1_000 or long in json.dumps(body)[:20_000]
+        response = await partner.send(body)
+        check(response)
+        assert len(response.json()["detail"]) < 1_000 or long in json.dumps(body)[:20_000]
 
 
 @pytest.mark.slow
@@ -191,9 +191,9 @@ async def test_event_loop_is_released_between_slow_items(partner: Partner) -> No
 
     bad = text(actor={"objectType": "Group", "member": [{}] * 4_000})
     watching = asyncio.create_task(watch())
-    answer = await post(partner, "statements", f"[{','.join([bad] * 100)}]".encode())
+    response = await post(partner, "statements", f"[{','.join([bad] * 100)}]".encode())
     watching.cancel()
-    assert answer.json()["summary"] == {"received": 100, "invalid": 100}
+    assert response.json()["summary"] == {"received": 100, "invalid": 100}
     assert longest < 0.5  # all items together take twice as long
 
 

@@ -66,21 +66,21 @@ def test_items_of_large_bodies_are_kept_as_sent(count: int) -> None:
 @pytest.mark.parametrize("path", ["statements", "track"])
 async def test_body_of_too_many_items_returns_413(partner: Partner, path: str) -> None:
     for body in ITEMS.values():
-        answer = await partner.http.post(
+        response = await partner.http.post(
             partner.url(path),
             content=body,
             headers={**partner.headers, "Content-Type": "application/json"},
         )
-        assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+        assert (response.status_code, response.json()["code"]) == (413, "too-large")
 
 
 async def test_xapi_body_of_too_many_items_returns_413(partner: Partner) -> None:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         "/xapi/statements",
         content=ITEMS["objects"],
         headers={**partner.headers, **XAPI, "Content-Type": "application/json"},
     )
-    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert (response.status_code, response.json()["code"]) == (413, "too-large")
 
 
 # The content of a form

@@ -30,12 +30,12 @@ from tests.support.statements import new_id, statement
 
 async def measured(http: httpx.AsyncClient, name: str, **labels: str) -> float:
     """The sum of a metric's samples that have these labels."""
-    answer = await http.get("http://localhost/metrics")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain; version=")
+    response = await http.get("http://localhost/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
     return sum(
         sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(response.text)
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )

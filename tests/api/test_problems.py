@@ -12,11 +12,11 @@ from tests.support.partners import Partner
 from tests.support.statements import JSON, XAPI, new_id, statement
 
 
-async def refused(answer: httpx.Response, code: str, status: int) -> dict[str, Any]:
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["x-request-id"]
-    body: dict[str, Any] = answer.json()
+async def refused(response: httpx.Response, code: str, status: int) -> dict[str, Any]:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-request-id"]
+    body: dict[str, Any] = response.json()
     assert body["code"] == code
     assert body["status"] == status
     return body
@@ -27,31 +27,31 @@ async def test_unknown_resource_returns_not_found(http: httpx.AsyncClient) -> No
 
 
 async def test_unsupported_method_returns_method_not_allowed(http: httpx.AsyncClient) -> None:
-    answer = await http.delete("/healthz")
-    await refused(answer, "method-not-allowed", 405)
-    assert "GET" in answer.headers["allow"]
+    response = await http.delete("/healthz")
+    await refused(response, "method-not-allowed", 405)
+    assert "GET" in response.headers["allow"]
 
 
 async def test_missing_credentials_return_unauthorized(
     http: httpx.AsyncClient, partner: Partner
 ) -> None:
-    answer = await http.post(partner.url("statements"), json=statement())
-    await refused(answer, "unauthorized", 401)
-    assert answer.headers["www-authenticate"]
+    response = await http.post(partner.url("statements"), json=statement())
+    await refused(response, "unauthorized", 401)
+    assert response.headers["www-authenticate"]
 
 
 async def test_token_of_another_partner_returns_forbidden(
     partner: Partner, stranger: Partner
 ) -> None:
-    answer = await partner.http.get(stranger.url("statements"), headers=partner.headers)
-    await refused(answer, "forbidden", 403)
+    response = await partner.http.get(stranger.url("statements"), headers=partner.headers)
+    await refused(response, "forbidden", 403)
 
 
 async def test_token_without_scope_returns_missing_scope(partner: Partner) -> None:
     await partner.authenticate(scope="statements/read")
-    answer = await partner.send(statement())
-    await refused(answer, "missing-scope", 403)
-    assert 'scope="statements/write"' in answer.headers["www-authenticate"]
+    response = await partner.send(statement())
+    await refused(response, "missing-scope", 403)
+    assert 'scope="statements/write"' in response.headers["www-authenticate"]
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ async def test_invalid_statement_with_valid_id_returns_the_id(partner: Partner) 
 
 
 async def test_other_media_type_returns_unsupported_media_type(partner: Partner) -> None:
-    answer = await partner.send(statement(), headers={"Content-Type": "text/plain"})
-    await refused(answer, "unsupported-media-type", 400)
+    response = await partner.send(statement(), headers={"Content-Type": "text/plain"})
+    await refused(response, "unsupported-media-type", 400)
 
 
 async def test_unknown_parameter_returns_invalid_parameter(partner: Partner) -> None:
@@ -90,8 +90,8 @@ async def test_unknown_version_returns_unsupported_version(
     http: httpx.AsyncClient, partner: Partner
 ) -> None:
     for headers in ({}, {"X-Experience-API-Version": "0.9"}):
-        answer = await http.get("/xapi/statements", headers={**partner.headers, **headers})
-        await refused(answer, "unsupported-version", 400)
+        response = await http.get("/xapi/statements", headers={**partner.headers, **headers})
+        await refused(response, "unsupported-version", 400)
 
 
 async def test_stored_statement_returns_duplicate_or_conflict(partner: Partner) -> None:
@@ -110,10 +110,10 @@ async def test_large_item_returns_too_large(partner: Partner) -> None:
 
 async def test_batch_with_different_outcomes_returns_207(partner: Partner) -> None:
     fine = statement(id=new_id())
-    answer = await partner.send([fine, {}, fine])
-    assert answer.status_code == 207
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
+    response = await partner.send([fine, {}, fine])
+    assert response.status_code == 207
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
     reported = [
         (result["index"], result["status"], result["outcome"]) for result in body["results"]
     ]
@@ -128,14 +128,14 @@ async def test_refused_atomic_batch_lists_refused_items_only(partner: Partner) -
     stored, fine = statement(id=new_id()), statement(id=new_id())
     assert (await partner.xapi(stored)).status_code == 200
     large = statement(result={"response": "x" * 1_048_576})
-    answer = await partner.xapi([stored, large, fine, {}])
-    body = await refused(answer, "invalid-statement", 400)
+    response = await partner.xapi([stored, large, fine, {}])
+    body = await refused(response, "invalid-statement", 400)
     assert "summary" not in body
     reported = [(item["index"], item["status"], item["outcome"]) for item in body["results"]]
     assert reported == [(1, 413, "too_large"), (3, 400, "invalid")]
     assert body["results"][1]["problem"] == {name: body[name] for name in body if name != "results"}
-    answer = await partner.xapi([stored, fine, stored | {"result": {"completion": True}}])
-    body = await refused(answer, "invalid-statement", 400)
+    response = await partner.xapi([stored, fine, stored | {"result": {"completion": True}}])
+    body = await refused(response, "invalid-statement", 400)
     assert [item["index"] for item in body["results"]] == [2]
 
 
@@ -149,20 +149,20 @@ async def test_aborted_items_are_not_listed(partner: Partner) -> None:
     existing = statement(id=new_id())
     assert (await partner.xapi(existing)).status_code == 200
     other = existing | {"result": {"completion": True}}
-    answer = await partner.xapi([statement(), other])
-    body = await refused(answer, "statement-conflict", 409)
+    response = await partner.xapi([statement(), other])
+    body = await refused(response, "statement-conflict", 409)
     assert [(result["index"], result["id"]) for result in body["results"]] == [(1, existing["id"])]
-    assert "aborted" not in answer.text
+    assert "aborted" not in response.text
     assert [now - start for now, start in zip(counted(), before, strict=True)] == [1, 1, 1]
 
 
 async def test_problem_of_a_request_or_put_has_no_results(partner: Partner) -> None:
     headers = {**XAPI, **JSON, **partner.headers}
-    answer = await partner.http.post("/xapi/statements", content=b"[{}, {", headers=headers)
-    assert "results" not in await refused(answer, "malformed-json", 400)
+    response = await partner.http.post("/xapi/statements", content=b"[{}, {", headers=headers)
+    assert "results" not in await refused(response, "malformed-json", 400)
     url = f"/xapi/statements?statementId={new_id()}"
-    answer = await partner.http.put(url, json={}, headers=headers)
-    assert "results" not in await refused(answer, "invalid-statement", 400)
+    response = await partner.http.put(url, json={}, headers=headers)
+    assert "results" not in await refused(response, "invalid-statement", 400)
 
 
 # Documents
@@ -187,13 +187,13 @@ async def test_put_of_a_new_profile_without_precondition_returns_bad_request(
 
 async def test_invalid_merge_returns_the_problem_of_its_cause(partner: Partner) -> None:
     assert (await document(partner, "POST", b"{}", "application/json")).status_code == 204
-    answer = await document(partner, "POST", b"[]", "application/json")
-    await refused(answer, "malformed-json", 400)
-    answer = await document(partner, "POST", b"{}", "text/plain")
-    await refused(answer, "unsupported-media-type", 400)
-    answer = await document(partner, "PUT", b"{}", "application/json")
-    await refused(answer, "concurrency-conflict", 409)
-    assert "retry-after" not in answer.headers
+    response = await document(partner, "POST", b"[]", "application/json")
+    await refused(response, "malformed-json", 400)
+    response = await document(partner, "POST", b"{}", "text/plain")
+    await refused(response, "unsupported-media-type", 400)
+    response = await document(partner, "PUT", b"{}", "application/json")
+    await refused(response, "concurrency-conflict", 409)
+    assert "retry-after" not in response.headers
 
 
 async def test_token_endpoint_returns_oauth_errors(http: httpx.AsyncClient) -> None:
@@ -201,20 +201,20 @@ async def test_token_endpoint_returns_oauth_errors(http: httpx.AsyncClient) -> N
         ({"grant_type": "client_credentials", "client_id": "x"}, 401, "invalid_client"),
         (["x"], 400, "invalid_request"),
     ]:
-        answer = await http.post("/oauth2/token", json=content, headers=JSON)
-        assert answer.status_code == status
-        assert answer.json()["error"] == error
-        assert answer.headers["content-type"] == "application/json"
+        response = await http.post("/oauth2/token", json=content, headers=JSON)
+        assert response.status_code == status
+        assert response.json()["error"] == error
+        assert response.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("scope", ["é", '"', "\\"])
 async def test_scope_with_forbidden_characters_returns_invalid_scope(
     partner: Partner, scope: str
 ) -> None:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         "/oauth2/token",
         data={"grant_type": "client_credentials", "scope": scope},
         auth=(partner.key, partner.secret),
     )
-    assert answer.status_code == 400
-    assert answer.json()["error"] == "invalid_scope"
+    assert response.status_code == 400
+    assert response.json()["error"] == "invalid_scope"

@@ -60,18 +60,18 @@ async def test_attachment_of_another_client_is_not_returned(clients: Clients) ->
     declared = statement_with(attachment_with_url(CERTIFICATE))
     assert (await clients.mine.xapi(declared)).status_code == 200
     for params in ({}, {"statementId": declared["id"]}):
-        answer = read(await get(clients.mine, attachments="true", **params))
-        assert answer.contents == {}
-        answer = read(await get(clients.all, attachments="true", **params))
-        assert list(answer.contents.values()) == [CERTIFICATE]
+        response = read(await get(clients.mine, attachments="true", **params))
+        assert response.contents == {}
+        response = read(await get(clients.all, attachments="true", **params))
+        assert list(response.contents.values()) == [CERTIFICATE]
 
 
 async def test_own_attachment_is_returned(clients: Clients) -> None:
     """Also one that another client has sent before."""
     for client in (clients.theirs, clients.mine):
         await stored(client, statement_with(attachment_of(CERTIFICATE)), CERTIFICATE)
-    answer = read(await get(clients.mine, attachments="true"))
-    assert list(answer.contents.values()) == [CERTIFICATE]
+    response = read(await get(clients.mine, attachments="true"))
+    assert list(response.contents.values()) == [CERTIFICATE]
 
 
 # Definitions
@@ -86,12 +86,12 @@ async def test_canonical_format_has_own_definitions_only(clients: Clients) -> No
     sent = [about(name={"en": "Mine", "de": "Meins"}), about()]
     assert (await clients.mine.xapi(sent)).status_code == 200
     for params in ({}, {"statementId": sent[0]["id"]}, {"statementId": sent[1]["id"]}):
-        answer = await clients.mine.get(format="canonical", **params)
-        assert answer.status_code == 200
-        assert "Secret" not in answer.text
-        assert "Theirs" not in answer.text
-    answer = await clients.mine.get(format="canonical", ascending="true")
-    definitions = [item["object"].get("definition") for item in answer.json()["statements"]]
+        response = await clients.mine.get(format="canonical", **params)
+        assert response.status_code == 200
+        assert "Secret" not in response.text
+        assert "Theirs" not in response.text
+    response = await clients.mine.get(format="canonical", ascending="true")
+    definitions = [item["object"].get("definition") for item in response.json()["statements"]]
     assert definitions == [{"name": {"en": "Mine"}}, None]
     assert "Secret" in (await clients.all.get(format="canonical")).text
 
@@ -106,10 +106,10 @@ async def test_canonical_format_has_own_definitions_only(clients: Clients) -> No
 async def test_merged_entities_return_403(
     clients: Clients, resource: str, params: dict[str, str]
 ) -> None:
-    answer = await clients.mine.http.get(
+    response = await clients.mine.http.get(
         f"/xapi/{resource}", params=params, headers={**XAPI, **clients.mine.headers}
     )
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 # Conflicts
@@ -117,9 +117,9 @@ async def test_merged_entities_return_403(
 
 async def conflict(client: Partner, sent: Json, interface: str) -> Json:
     post = {"xapi": client.xapi, "partner": client.send}[interface]
-    answer = await post(sent)
-    assert answer.status_code == 409
-    problem: Json = answer.json()
+    response = await post(sent)
+    assert response.status_code == 409
+    problem: Json = response.json()
     return problem
 
 
@@ -145,9 +145,9 @@ async def test_conflict_of_a_dry_run_names_no_differences_from_others(clients: C
     sent = statement(id=new_id(), result={"response": "theirs"})
     assert (await clients.theirs.xapi(sent)).status_code == 200
     other = {**sent, "result": {"response": "mine"}}
-    answer = await clients.mine.send(other, params={"validate": "true"})
-    assert answer.status_code == 409
-    assert "/result" not in answer.text
+    response = await clients.mine.send(other, params={"validate": "true"})
+    assert response.status_code == 409
+    assert "/result" not in response.text
 
 
 async def test_conflict_of_track_events_names_no_differences_from_others(
@@ -166,9 +166,9 @@ async def test_conflict_of_track_events_names_no_differences_from_others(
     other = {**event, "duration_spent": 90}
     own = await clients.all.send(other, resource="track")
     assert "/duration_spent" in own.text
-    answer = await tracker.send(other, resource="track")
-    assert answer.status_code == own.status_code
-    assert "duration_spent" not in answer.text
+    response = await tracker.send(other, resource="track")
+    assert response.status_code == own.status_code
+    assert "duration_spent" not in response.text
 
 
 async def _with_scope(client: Partner, services: Services, scope: str) -> Partner:

@@ -22,8 +22,8 @@ from tests.support.statements import XAPI, statement
 
 @pytest.mark.parametrize("value", ["abc", "0af7651916cd43dd/8448:eb=+._-", "x" * 128])
 async def test_valid_request_id_is_kept(http: httpx.AsyncClient, value: str) -> None:
-    answer = await http.get("/healthz", headers={"X-Request-ID": value})
-    assert answer.headers["x-request-id"] == value
+    response = await http.get("/healthz", headers={"X-Request-ID": value})
+    assert response.headers["x-request-id"] == value
 
 
 @pytest.mark.parametrize("value", [None, "", "a b", "x" * 129, "ü", "a\tb", '{"x":1}', "abc\xff"])
@@ -31,8 +31,8 @@ async def test_missing_or_invalid_request_id_is_generated(
     http: httpx.AsyncClient, value: str | None
 ) -> None:
     headers: Any = {} if value is None else {"X-Request-ID": value.encode("latin-1")}
-    answers = [await http.get("/nothing", headers=headers) for _ in range(2)]
-    ids = [answer.headers["x-request-id"] for answer in answers]
+    responses = [await http.get("/nothing", headers=headers) for _ in range(2)]
+    ids = [response.headers["x-request-id"] for response in responses]
     assert all(re.fullmatch("[0-9a-f]{32}", item) for item in ids)
     assert ids[0] != ids[1]
 
@@ -50,7 +50,7 @@ async def test_request_is_logged_as_one_json_line_with_its_id(settings: Settings
     logger.setLevel(logging.INFO)
     try:
         async with serving(settings) as http:
-            answers = await asyncio.gather(
+            responses = await asyncio.gather(
                 *(http.get(f"/x%0A/{n}", headers={"X-Request-ID": f"id-{n}"}) for n in range(5))
             )
     finally:
@@ -58,7 +58,9 @@ async def test_request_is_logged_as_one_json_line_with_its_id(settings: Settings
         logger.setLevel(level)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert sorted(line["request_id"] for line in lines) == [f"id-{n}" for n in range(5)]
-    assert [answer.headers["x-request-id"] for answer in answers] == [f"id-{n}" for n in range(5)]
+    assert [response.headers["x-request-id"] for response in responses] == [
+        f"id-{n}" for n in range(5)
+    ]
     for line in lines:
         assert (line["level"], line["logger"], line["message"]) == (
             "INFO",

@@ -45,24 +45,24 @@ class ScopedClient:
         return await self.partner.http.request(method, url, headers=headers, **arguments)
 
     async def post(self, *sent: Json) -> list[str]:
-        answer = await self.ask("POST", STATEMENTS, json=list(sent))
-        assert answer.status_code == 200, answer.text
-        return list(answer.json())
+        response = await self.ask("POST", STATEMENTS, json=list(sent))
+        assert response.status_code == 200, response.text
+        return list(response.json())
 
     async def get(self, **params: str) -> httpx.Response:
         return await self.ask("GET", STATEMENTS, params=params)
 
     async def ids(self, **params: str) -> list[str]:
         """The ids of all pages of a list."""
-        answer = await self.get(**params)
+        response = await self.get(**params)
         result: list[str] = []
         while True:
-            assert answer.status_code == 200, answer.text
-            page = answer.json()
+            assert response.status_code == 200, response.text
+            page = response.json()
             result += [item["id"] for item in page["statements"]]
             if not page["more"]:
                 return result
-            answer = await self.ask("GET", page["more"])
+            response = await self.ask("GET", page["more"])
 
 
 async def scoped_client(
@@ -150,18 +150,18 @@ async def test_request_without_its_scope_returns_403(
         if "stateId" in call.params or "profileId" in call.params:  # the document exists
             await everything.ask("POST", path, params=call.params, json={"b": 2})
         client = await scoped_client(services, partner, scope)
-        answer = await client.ask(
+        response = await client.ask(
             call.method, path, params=call.params, json=call.content, headers=dict(call.headers)
         )
         if scope in (*call.scopes, scopes.ALL, scopes.ADMIN):
-            assert answer.status_code in (200, 204, 409), (scope, answer.text)
+            assert response.status_code in (200, 204, 409), (scope, response.text)
             continue
-        assert answer.status_code == 403, scope
-        challenge = answer.headers["www-authenticate"]
+        assert response.status_code == 403, scope
+        challenge = response.headers["www-authenticate"]
         assert challenge == f'Bearer error="insufficient_scope", scope="{call.scopes[0]}"'
         if call.method != "HEAD":
-            assert answer.json()["code"] == "missing-scope"
-            assert call.scopes[0] in answer.json()["detail"]
+            assert response.json()["code"] == "missing-scope"
+            assert call.scopes[0] in response.json()["detail"]
 
 
 async def test_request_refused_for_its_scope_changes_nothing(
@@ -172,16 +172,16 @@ async def test_request_refused_for_its_scope_changes_nothing(
     for call in CALLS:
         if call.content is not None or call.method == "DELETE":
             path = call.path.replace("{partner}", partner.name)
-            answer = await reader.ask(call.method, path, params=call.params, json=call.content)
-            assert answer.status_code == 403, call
+            response = await reader.ask(call.method, path, params=call.params, json=call.content)
+            assert response.status_code == 403, call
     assert await everything.ids() == []
 
 
 async def test_about_requires_no_scope(http: httpx.AsyncClient, partner: Partner) -> None:
     for headers in ({}, {"Authorization": "Basic nonsense"}, partner.headers):
-        answer = await http.get("/xapi/about", headers=headers)
-        assert answer.status_code == 200
-        assert {"1.0.3", "2.0.0"} <= set(answer.json()["version"])
+        response = await http.get("/xapi/about", headers=headers)
+        assert response.status_code == 200
+        assert {"1.0.3", "2.0.0"} <= set(response.json()["version"])
 
 
 @pytest.mark.parametrize(
@@ -206,15 +206,15 @@ async def test_token_is_limited_to_its_requested_scopes(
         granted=frozenset(granted),
         expires_at=None,
     )
-    answer = await partner.http.post(
+    response = await partner.http.post(
         "/oauth2/token",
         data={"grant_type": "client_credentials", **({"scope": requested} if requested else {})},
         auth=(issued.key, issued.secret),
     )
-    client = ScopedClient(partner, issued.key, answer.json()["access_token"])
+    client = ScopedClient(partner, issued.key, response.json()["access_token"])
     for method, content in (("GET", None), ("POST", statement())):
-        answer = await client.ask(method, STATEMENTS, json=content)
-        assert (answer.status_code == 200) == (method in allowed), (method, answer.text)
+        response = await client.ask(method, STATEMENTS, json=content)
+        assert (response.status_code == 200) == (method in allowed), (method, response.text)
 
 
 # statements/read/mine
@@ -297,8 +297,8 @@ async def test_statement_of_another_client_returns_404(two: Two) -> None:
     (sent,) = await two.mine.post(statement())
     for client, status in ((two.mine, 200), (two.all, 200), (two.theirs, 404)):
         for method in ("GET", "HEAD"):
-            answer = await client.ask(method, STATEMENTS, params={"statementId": sent})
-            assert answer.status_code == status
+            response = await client.ask(method, STATEMENTS, params={"statementId": sent})
+            assert response.status_code == status
         assert (await client.get(voidedStatementId=sent)).status_code == 404
 
 
@@ -323,9 +323,9 @@ async def test_reference_to_a_statement_of_another_client_is_listed(two: Two) ->
 
 async def test_conflict_with_a_statement_of_another_client_hides_the_differences(two: Two) -> None:
     (sent,) = await two.mine.post(statement(result={"response": "a secret"}))
-    answer = await two.theirs.ask("POST", STATEMENTS, json=statement(id=sent))
-    assert answer.status_code == 409
-    assert "a secret" not in answer.text
+    response = await two.theirs.ask("POST", STATEMENTS, json=statement(id=sent))
+    assert response.status_code == 409
+    assert "a secret" not in response.text
 
 
 async def test_read_mine_applies_to_track_events_and_the_partner_interface(
@@ -340,8 +340,8 @@ async def test_read_mine_applies_to_track_events_and_the_partner_interface(
         "status": "started",
         "event_date": "2026-01-01T00:00:00Z",
     }
-    answer = await tracker.ask("POST", partner.url("track"), json=event)
-    assert answer.status_code == 200, answer.text
+    response = await tracker.ask("POST", partner.url("track"), json=event)
+    assert response.status_code == 200, response.text
     await two.mine.post(statement())
     for client, count in ((tracker, 1), (two.mine, 1), (two.theirs, 0), (two.all, 2)):
         listed = await client.ask("GET", partner.url("statements"))
@@ -400,9 +400,9 @@ def nodes(plan: Json) -> Iterator[Json]:
 
 
 async def get_entity(client: ScopedClient, resource: str, **params: str) -> Json:
-    answer = await client.ask("GET", f"/xapi/{resource}", params=params)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = await client.ask("GET", f"/xapi/{resource}", params=params)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 @pytest.mark.parametrize("interface", ["xapi", "partner"])
@@ -430,8 +430,8 @@ async def test_statement_without_define_scope_changes_no_definitions_and_names(
     assert "name" not in await get_entity(reader, "agents", agent=json.dumps(AGENT))
     # The statement keeps its own definitions in every format.
     for form in ("exact", "canonical"):
-        answer = await reader.get(statementId=first["id"], format=form)
-        assert answer.json()["object"]["definition"]["name"] == {"en": "First"}
+        response = await reader.get(statementId=first["id"], format=form)
+        assert response.json()["object"]["definition"]["name"] == {"en": "First"}
     # The same statement from a client with define is a duplicate.
     assert (await definer.ask("POST", url, json=first)).status_code in (200, 409)
     assert "definition" not in await get_entity(reader, "activities", activityId=ACTIVITY)
@@ -442,8 +442,8 @@ async def test_statement_without_define_scope_changes_no_definitions_and_names(
     person = await get_entity(reader, "agents", agent=json.dumps(AGENT))
     assert person["name"] == ["Second"]
     # The canonical format has the merged definition, also for the client without define.
-    answer = await reader.get(statementId=first["id"], format="canonical")
-    assert answer.json()["object"]["definition"]["name"] == {"en": "Second"}
+    response = await reader.get(statementId=first["id"], format="canonical")
+    assert response.json()["object"]["definition"]["name"] == {"en": "Second"}
 
 
 async def test_authority_name_is_the_label_of_the_credential(

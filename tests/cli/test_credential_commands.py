@@ -54,11 +54,11 @@ def test_secret_is_printed_once_and_stored_as_a_hash(
 def test_bearer_credential_prints_the_static_token(lrs: Lrs, name: str, server: str) -> None:
     reported = printed_fields(lrs("credential", "add", name, "--kind", "bearer"))
     assert set(reported) == {"key", "token"}
-    answer = httpx.get(
+    response = httpx.get(
         f"{server}/v1/partners/{name}/statements",
         headers={"Authorization": f"Bearer {reported['token']}"},
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_credential_is_stored_with_scopes_and_expiry(
@@ -156,21 +156,21 @@ def test_token_is_requested_from_a_running_server(lrs: Lrs, name: str, server: s
         *("token", "--url", f"{server}/", "--key", reported["key"]), SECRET=reported["secret"]
     )
     assert result.exit_code == 0, result.output
-    answer = httpx.post(
+    response = httpx.post(
         f"{server}/v1/partners/{name}/statements",
         json=statement(),
         headers={"Authorization": f"Bearer {result.stdout.strip()}"},
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     narrow = lrs(
         *("token", "--url", server, "--key", reported["key"], "--scope", "track/write"),
         SECRET=reported["secret"],
     )
-    answer = httpx.get(
+    response = httpx.get(
         f"{server}/v1/partners/{name}/statements",
         headers={"Authorization": f"Bearer {narrow.stdout.strip()}"},
     )
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 def test_failed_token_request_is_reported(lrs: Lrs, server: str) -> None:

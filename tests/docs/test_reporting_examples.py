@@ -43,8 +43,8 @@ async def example_partner(
     imported = await asyncio.to_thread(run, "people", "import", partner.name, str(people))
     assert imported.exit_code == 0, imported.output
     (statements,) = [block for block in blocks(PAGE, "json") if '"actor"' in block]
-    answer = await partner.send(statements.encode(), organization="north")
-    assert answer.status_code == 200, answer.text
+    response = await partner.send(statements.encode(), organization="north")
+    assert response.status_code == 200, response.text
     await project_all(services, partner.partner_id)
     return partner
 

@@ -134,10 +134,10 @@ async def test_filter_selects_forwarded_statements(
     ids = {name: new_id() for name in [*statements, "acme"]}
     sent = [{**item, "id": ids[name]} for name, item in statements.items()]
     await store_statements(partner, sent)
-    answer = await partner.http.post(
+    response = await partner.http.post(
         partner.url("statements", "acme"), json=statement(id=ids["acme"]), headers=partner.headers
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     async with serving() as target:
         pipe = await add_pipe(services, partner, target.url, filter=chosen)
         await run_until_settled(forwarding(services), pipe)

@@ -46,14 +46,14 @@ class ExportReader:
     seen: Counter[str] = field(default_factory=Counter)
 
     async def poll(self) -> None:
-        answer = await self.partner.http.get(
+        response = await self.partner.http.get(
             self.partner.url("reports/statements.ndjson"),
             params={"since": self.since} if self.since else {},
             headers=self.partner.headers,
         )
-        assert answer.status_code == 200, answer.text
-        self.seen.update(orjson.loads(line)["id"] for line in answer.text.splitlines())
-        self.since = answer.headers["Lrs-Cursor"]
+        assert response.status_code == 200, response.text
+        self.seen.update(orjson.loads(line)["id"] for line in response.text.splitlines())
+        self.since = response.headers["Lrs-Cursor"]
 
 
 @dataclass
@@ -70,9 +70,9 @@ class Load:
         draw = random.Random(seed)
         while not self.stopped:
             batch = [lesson(draw.randrange(5)) for _ in range(draw.choice([1, 1, 3, 20]))]
-            answer = await partner.send(batch)
-            assert answer.status_code == 200, answer.text
-            self.acknowledged += answer.json()
+            response = await partner.send(batch)
+            assert response.status_code == 200, response.text
+            self.acknowledged += response.json()
             await asyncio.sleep(draw.random() * 0.02)
 
     async def poll(self, consumer: Poller | ExportReader) -> None:

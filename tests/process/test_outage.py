@@ -97,9 +97,9 @@ def test_hanging_database_delays_neither_responses_nor_shutdown(
             thread.start()
         with httpx.Client(timeout=20) as client:
             began = time.monotonic()
-            answer = client.get(f"{server.url}/readyz")
+            response = client.get(f"{server.url}/readyz")
             assert time.monotonic() - began < 2
-        assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "no answer")
+        assert (response.status_code, response.json()["checks"]["database"]) == (503, "no answer")
         for thread in threads:
             thread.join()
         assert {status for status, _ in statuses} == {503}
@@ -185,8 +185,8 @@ def test_server_recovers_from_a_full_disk(partner_data: Path, auth: tuple[str, s
                     ).status_code
             assert status == 503
             time.sleep(1)
-            answer = httpx.get(f"{server.url}/readyz", timeout=20)
-            assert answer.status_code == 503
+            response = httpx.get(f"{server.url}/readyz", timeout=20)
+            assert response.status_code == 503
             rest.unlink()
             wait_for(lambda: post(server, auth).status_code == 200, 15)
             wait_for(lambda: httpx.get(f"{server.url}/readyz").status_code == 200, 3)

@@ -111,16 +111,16 @@ async def proxied(site: Site, services: Services) -> Partner:
 async def test_closed_path_returns_404_from_the_proxy(site: Site, path: str) -> None:
     # httpx would normalize the path.
     url = httpx.URL(site.base_url).copy_with(raw_path=f"{site.base_path}{path}".encode())
-    answer = await site.http.send(httpx.Request("GET", url))
-    assert answer.status_code == 404
-    assert "problem" not in answer.headers.get("content-type", "")
+    response = await site.http.send(httpx.Request("GET", url))
+    assert response.status_code == 404
+    assert "problem" not in response.headers.get("content-type", "")
 
 
 async def test_http_is_redirected_to_https(proxy: Proxy) -> None:
     async with proxy.client() as http:
-        answer = await http.post("http://lrs.example.com/xapi/statements?a=%2F", content=b"{}")
-    assert answer.status_code == 308
-    assert answer.headers["location"] == "https://lrs.example.com/xapi/statements?a=%2F"
+        response = await http.post("http://lrs.example.com/xapi/statements?a=%2F", content=b"{}")
+    assert response.status_code == 308
+    assert response.headers["location"] == "https://lrs.example.com/xapi/statements?a=%2F"
 
 
 async def test_head_and_preflight_pass(site: Site) -> None:
@@ -135,17 +135,17 @@ async def test_head_and_preflight_pass(site: Site) -> None:
 
 async def test_encoded_slashes_in_a_path_are_kept(site: Site, proxied: Partner) -> None:
     path = f"/api/v1/users/{quote('https://example.com//a/b c?d', safe='')}/page_views"
-    answer = await proxied.http.get(path, headers=proxied.headers)
-    assert answer.status_code == 200, answer.text
-    assert f"<{site.base_url}{path}?" in answer.headers["link"]
+    response = await proxied.http.get(path, headers=proxied.headers)
+    assert response.status_code == 200, response.text
+    assert f"<{site.base_url}{path}?" in response.headers["link"]
 
 
 async def test_long_query_passes(proxied: Partner) -> None:
     agent = {"mbox": "mailto:learner@example.com", "name": "x" * 40_000}
-    answer = await proxied.http.get(
+    response = await proxied.http.get(
         "/xapi/statements", params={"agent": json.dumps(agent)}, headers=XAPI | proxied.headers
     )
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
 
 
 # URLs
@@ -161,10 +161,10 @@ async def test_signed_callback_is_accepted(
 
 async def test_more_link_has_the_prefix(site: Site, proxied: Partner) -> None:
     await proxied.send([statement(), statement()])
-    answer = await proxied.http.get(
+    response = await proxied.http.get(
         "/xapi/statements", params={"limit": 1}, headers=XAPI | proxied.headers
     )
-    more = answer.json()["more"]
+    more = response.json()["more"]
     assert more.startswith(f"{site.base_path}/xapi/statements?")
     url = httpx.URL(site.base_url).join(more)
     page = (await proxied.http.get(url, headers=XAPI | proxied.headers)).json()
@@ -174,8 +174,8 @@ async def test_more_link_has_the_prefix(site: Site, proxied: Partner) -> None:
 async def test_prefix_header_of_a_client_is_removed(site: Site, proxied: Partner) -> None:
     await proxied.send([statement(), statement()])
     headers = XAPI | proxied.headers | {"X-Forwarded-Prefix": "/elsewhere"}
-    answer = await proxied.http.get("/xapi/statements", params={"limit": 1}, headers=headers)
-    assert answer.json()["more"].startswith(f"{site.base_path}/xapi/statements?")
+    response = await proxied.http.get("/xapi/statements", params={"limit": 1}, headers=headers)
+    assert response.json()["more"].startswith(f"{site.base_path}/xapi/statements?")
 
 
 async def test_address_of_the_client_is_logged(site: Site, proxied: Partner) -> None:
@@ -199,19 +199,19 @@ async def test_large_request_and_response_pass(proxied: Partner) -> None:
         "/xapi/statements", content=body, headers=XAPI | MIXED | proxied.headers
     )
     assert stored.status_code == 200, stored.text
-    answer = await proxied.http.get(
+    response = await proxied.http.get(
         "/xapi/statements",
         params={"statementId": sent["id"], "attachments": "true"},
         headers=XAPI | proxied.headers,
     )
-    assert content in answer.content
+    assert content in response.content
 
 
 async def test_body_above_the_limit_returns_413(site: Site, proxied: Partner) -> None:
     if site.proxy.name == "caddy":
         pytest.skip("Caddy resets the connection of a client that goes on sending")
-    answer = await proxied.send(b" " * (16 * MEBIBYTE + 1))
-    assert answer.status_code == 413
+    response = await proxied.send(b" " * (16 * MEBIBYTE + 1))
+    assert response.status_code == 413
 
 
 async def test_etag_stays_strong(proxied: Partner) -> None:
@@ -237,13 +237,13 @@ async def test_etag_stays_strong(proxied: Partner) -> None:
 
 async def test_export_is_compressed_by_the_server_only(proxied: Partner) -> None:
     for accepted_encoding, encoding in (("gzip", "gzip"), ("identity", None)):
-        answer = await proxied.http.get(
+        response = await proxied.http.get(
             proxied.url("reports/user_dim.csv"),
             headers=proxied.headers | {"Accept-Encoding": accepted_encoding},
         )
-        assert answer.status_code == 200, answer.text
-        assert answer.headers.get("content-encoding") == encoding
-        assert answer.text.startswith("user_id,")
+        assert response.status_code == 200, response.text
+        assert response.headers.get("content-encoding") == encoding
+        assert response.text.startswith("user_id,")
 
 
 # Connections

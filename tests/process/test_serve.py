@@ -145,10 +145,10 @@ def test_workers_use_the_settings_of_the_command(data: Path) -> None:
         }
         assert statuses == {413}
         for _ in range(12):
-            answer = httpx.post(
+            response = httpx.post(
                 f"{server.url}/xapi/statements", json=statement(), auth=auth, headers=headers
             )
-            assert answer.status_code == 200
+            assert response.status_code == 200
         # Every worker reports the counts of both, on the listener for metrics only.
         metrics_url = f"http://{metrics_address}/metrics"
         assert httpx.get(f"{server.url}/metrics").status_code == 404

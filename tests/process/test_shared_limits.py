@@ -44,8 +44,8 @@ async def send(url: str, auth: tuple[str, str]) -> tuple[Counter[int], float]:
     async def client() -> None:
         async with httpx.AsyncClient(base_url=url, auth=auth, headers=headers) as http:
             while time.monotonic() < began + 2:
-                answer = await http.get("/xapi/statements?limit=1")
-                statuses[answer.status_code] += 1
+                response = await http.get("/xapi/statements?limit=1")
+                statuses[response.status_code] += 1
 
     await asyncio.gather(*(client() for _ in range(6)))
     return statuses, time.monotonic() - began

@@ -39,15 +39,15 @@ async def post(
 
 
 async def imported(operator: Partner, *rows: Json, **params: str) -> Json:
-    answer = await post(operator, list(rows), **params)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = await post(operator, list(rows), **params)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 async def table(operator: Partner, name: str) -> list[Json]:
-    answer = await operator.http.get(operator.url(f"reports/{name}"), headers=operator.headers)
-    assert answer.status_code == 200, answer.text
-    return [row for row in answer.json()["rows"] if -1 not in row.values()]
+    response = await operator.http.get(operator.url(f"reports/{name}"), headers=operator.headers)
+    assert response.status_code == 200, response.text
+    return [row for row in response.json()["rows"] if -1 not in row.values()]
 
 
 async def one(operator: Partner, name: str) -> Json:
@@ -57,8 +57,8 @@ async def one(operator: Partner, name: str) -> Json:
 
 async def work(services: Services, operator: Partner, *sent: Json) -> None:
     for item in sent:
-        answer = await operator.send(statement(actor={"mbox": f"mailto:{ADA}"}, **item))
-        assert answer.status_code == 200, answer.text
+        response = await operator.send(statement(actor={"mbox": f"mailto:{ADA}"}, **item))
+        assert response.status_code == 200, response.text
     await project_all(services, operator.partner_id)
 
 
@@ -70,8 +70,8 @@ async def test_import_is_idempotent_and_previewed(operator: Partner) -> None:
     again = await imported(operator, *EXAMPLES)
     assert again["summary"] == {"received": len(EXAMPLES), "unchanged": len(EXAMPLES)}
     changed = EXAMPLES[0] | {"title": "Python, again", "slug": None}
-    answer = await imported(operator, changed)
-    assert answer["results"][0]["changes"] == ["title", "slug"]
+    response = await imported(operator, changed)
+    assert response["results"][0]["changes"] == ["title", "slug"]
     assert (await one(operator, "course_dim"))["title"] == "Python, again"
     assert (await one(operator, "course_dim"))["technology"] == "Python"
 
@@ -247,10 +247,10 @@ async def test_assignment_has_the_title_of_the_catalog(operator: Partner) -> Non
         {"type": "assignment", "assignment": "a", "assignment_type": "course",
          "assignee_type": "user", "assignee": "ada", "content": COURSE},
     ]  # fmt: skip
-    answer = await operator.http.post(
+    response = await operator.http.post(
         operator.url("people/imports"), json=rows, headers=operator.headers
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert (await one(operator, "assignment_dim"))["assignment_title"] == "Introduction to Python"
 
 
@@ -259,12 +259,12 @@ async def test_row_about_an_alias_is_about_its_content_item(
 ) -> None:
     alias = f"{operator.home_page}/contents/course-123"
     await work(services, operator, {"object": {"id": COURSE}}, {"object": {"id": alias}})
-    answer = await operator.http.put(
+    response = await operator.http.put(
         operator.url(f"contents/{quote(COURSE, safe='')}/aliases"),
         json=["course-123"],
         headers=operator.headers,
     )
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
     course = {"type": "course", "content": "course-123", "title": "Title"}
     chapter = {"type": "chapter", "content": CHAPTER, "course": "course-123"}
     await imported(operator, course, chapter)
@@ -282,20 +282,20 @@ async def test_table_ndjson_and_array_are_the_same(operator: Partner) -> None:
                 "launched_date=Live"],
         "dates": "dd.mm.yyyy",
     }  # fmt: skip
-    answer = await post(operator, csv, **options)
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["summary"] == {"received": 1, "added": 1}
+    response = await post(operator, csv, **options)
+    assert response.status_code == 200, response.text
+    assert response.json()["summary"] == {"received": 1, "added": 1}
     row = {"type": "course", "content": "course-1", "title": "Zoë", "nb_hours_needed": 4.5,
            "launched_date": "2025-01-15"}  # fmt: skip
     lines = f"\n{json.dumps(row)}\n\n"
-    for answer in (
+    for response in (
         await post(operator, lines, "application/x-ndjson"),
         await post(operator, [row]),
     ):
-        assert answer.json()["summary"] == {"received": 1, "unchanged": 1}, answer.text
+        assert response.json()["summary"] == {"received": 1, "unchanged": 1}, response.text
     assert (await post(operator, lines, "text/plain")).status_code == 400
-    answer = await post(operator, '{"type": "course"}\n{', "application/x-ndjson")
-    assert answer.json()["detail"].startswith("Line 2: ")
+    response = await post(operator, '{"type": "course"}\n{', "application/x-ndjson")
+    assert response.json()["detail"].startswith("Line 2: ")
 
 
 @pytest.mark.parametrize(
@@ -348,14 +348,14 @@ async def test_table_ndjson_and_array_are_the_same(operator: Partner) -> None:
 async def test_invalid_row_is_refused(
     operator: Partner, rows: list[Any], index: int, pointer: str, detail: str
 ) -> None:
-    answer = await post(operator, rows)
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-import"), answer.text
-    (result,) = answer.json()["results"]
+    response = await post(operator, rows)
+    assert (response.status_code, response.json()["code"]) == (400, "invalid-import"), response.text
+    (result,) = response.json()["results"]
     assert result["index"] == index
     assert result["errors"][0]["pointer"] == pointer
     assert result["errors"][0]["detail"].startswith(detail)
-    answer = await post(operator, rows, preview="true")
-    assert answer.json()["results"][index] == result
+    response = await post(operator, rows, preview="true")
+    assert response.json()["results"][index] == result
     assert await table(operator, "course_dim") == []
 
 

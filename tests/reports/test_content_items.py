@@ -44,15 +44,15 @@ def path(name: str, action: str = "") -> str:
 
 
 async def listed(operator: Partner, **params: str) -> list[str]:
-    answer = await ask(operator, "GET", "contents", **params)
-    assert answer.status_code == 200, answer.text
-    return [item["activity_id"] for item in answer.json()["contents"]]
+    response = await ask(operator, "GET", "contents", **params)
+    assert response.status_code == 200, response.text
+    return [item["activity_id"] for item in response.json()["contents"]]
 
 
 async def fact_ids(services: Services, operator: Partner) -> list[int]:
-    answer = await ask(operator, "GET", "reports/course_fact.json")
-    assert answer.status_code == 200, answer.text
-    return [row["course_id"] for row in answer.json()["rows"]]
+    response = await ask(operator, "GET", "reports/course_fact.json")
+    assert response.status_code == 200, response.text
+    return [row["course_id"] for row in response.json()["rows"]]
 
 
 async def changed_at(services: Services, operator: Partner) -> datetime:
@@ -111,20 +111,20 @@ async def test_pagination_of_content_items_lists_each_item_once(
     expected = [f"http://example.com/{number}" for number in range(5)]
     for item in expected:
         await content(services, operator, item)
-    actual, answer = [], await ask(operator, "GET", "contents", limit="2", deleted="false")
+    actual, response = [], await ask(operator, "GET", "contents", limit="2", deleted="false")
     while True:
-        actual += [item["activity_id"] for item in answer.json()["contents"]]
-        if not answer.json()["more"]:
+        actual += [item["activity_id"] for item in response.json()["contents"]]
+        if not response.json()["more"]:
             break
-        answer = await operator.http.get(answer.json()["more"], headers=operator.headers)
+        response = await operator.http.get(response.json()["more"], headers=operator.headers)
     assert actual == expected
 
 
 @pytest.mark.parametrize("method", ["DELETE", "POST"])
 @pytest.mark.parametrize("name", ["http://example.com/none", "\0", "id:2147483647"])
 async def test_unknown_content_item_returns_404(operator: Partner, method: str, name: str) -> None:
-    answer = await ask(operator, method, path(name, "/restore" if method == "POST" else ""))
-    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+    response = await ask(operator, method, path(name, "/restore" if method == "POST" else ""))
+    assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
 async def test_content_items_without_admin_scope_return_403(partner: Partner) -> None:
@@ -133,8 +133,8 @@ async def test_content_items_without_admin_scope_return_403(partner: Partner) ->
         ("DELETE", path(COURSE)),
         ("POST", path(COURSE, "/restore")),
     ):
-        answer = await ask(partner, method, where)
-        assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+        response = await ask(partner, method, where)
+        assert (response.status_code, response.json()["code"]) == (403, "missing-scope")
 
 
 async def test_contents_command_lists_deletes_and_restores(

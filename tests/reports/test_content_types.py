@@ -67,10 +67,10 @@ async def test_sample_statement_of_percipio_is_in_the_course_tables(
     assert (await partner.send(sample)).status_code == 200
     await project_all(services, partner.partner_id)
     for table, count in (("course_fact", 1), ("course_dim", 2)):
-        answer = await partner.http.get(
+        response = await partner.http.get(
             partner.url(f"reports/{table}.csv"), headers=partner.headers
         )
-        assert len(answer.text.splitlines()) == 1 + count
+        assert len(response.text.splitlines()) == 1 + count
 
 
 @pytest.mark.parametrize(
@@ -144,5 +144,5 @@ async def test_records_are_filtered_by_both_types(partner: Partner, services: Se
     await send_activity(services, partner, VIDEO)
     url = partner.url("contents/" + UNTYPED.replace("/", "%2F") + "/records")
     for type_, count in (("course", 1), ("video", 1), ("chapter", 0)):
-        answer = await partner.http.get(url, params={"type": type_}, headers=partner.headers)
-        assert len(answer.json()["records"]) == count, type_
+        response = await partner.http.get(url, params={"type": type_}, headers=partner.headers)
+        assert len(response.json()["records"]) == count, type_

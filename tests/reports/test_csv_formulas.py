@@ -28,12 +28,12 @@ TEXTS = st.text(max_size=8) | st.builds(str.__add__, st.sampled_from("=+-@\t\r")
 CELLS = TEXTS | st.none() | st.integers() | st.floats(allow_nan=False)
 
 
-def rows_of(answer: httpx.Response) -> list[dict[str, str]]:
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.headers["content-disposition"].startswith("attachment; filename=")
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+def rows_of(response: httpx.Response) -> list[dict[str, str]]:
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert response.headers["content-disposition"].startswith("attachment; filename=")
+    assert response.headers["x-content-type-options"] == "nosniff"
+    return list(csv.DictReader(io.StringIO(response.text, newline="")))
 
 
 @settings(max_examples=examples(30))
@@ -95,10 +95,10 @@ async def test_negative_numbers_of_a_table_are_unchanged(
 
 async def test_invalid_raw_parameter_returns_400(partner: Partner) -> None:
     for path in ("reports/user_dim.csv", "learners/ada/records.csv"):
-        answer = await partner.http.get(
+        response = await partner.http.get(
             partner.url(path), params={"raw": "yes"}, headers=partner.headers
         )
-        assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
+        assert (response.status_code, response.json()["code"]) == (400, "invalid-parameter")
 
 
 async def test_learner_records_are_neutralized_unless_raw(
@@ -109,13 +109,13 @@ async def test_learner_records_are_neutralized_unless_raw(
         item = await content(services, partner, f"http://example.com/{number}", title=FORMULA)
         await record(services, partner, person, item, progress=-1.0)
     path, headers = partner.url(f"learners/id:{person}/records.csv"), partner.headers
-    answer = await partner.http.get(path, params={"limit": 1}, headers=headers)
-    (row,) = rows_of(answer)
+    response = await partner.http.get(path, params={"limit": 1}, headers=headers)
+    (row,) = rows_of(response)
     assert (row["user"], row["title"], row["progress"]) == ("'@ada", f"'{FORMULA}", "-1.0")
-    answer = await partner.http.get(path, params={"limit": 1, "raw": "true"}, headers=headers)
-    (row,) = rows_of(answer)
+    response = await partner.http.get(path, params={"limit": 1, "raw": "true"}, headers=headers)
+    (row,) = rows_of(response)
     assert (row["user"], row["title"], row["progress"]) == ("@ada", FORMULA, "-1.0")
-    assert "raw=true" in answer.headers["link"]
+    assert "raw=true" in response.headers["link"]
 
 
 async def test_page_views_are_neutralized_unless_raw(services: Services, partner: Partner) -> None:

@@ -50,7 +50,7 @@ async def test_byte_order_mark_is_an_option_of_csv(
 
 @pytest.mark.parametrize("name", ["reports/user_dim.ndjson", "reports/user_dim", "records.ndjson"])
 async def test_byte_order_mark_in_another_format_returns_400(partner: Partner, name: str) -> None:
-    answer = await partner.http.get(
+    response = await partner.http.get(
         partner.url(name), headers=partner.headers, params={"bom": "true"}
     )
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
+    assert (response.status_code, response.json()["code"]) == (400, "invalid-parameter")

@@ -33,12 +33,12 @@ from tests.support.statements import statement
 
 async def records(operator: Partner, name: str) -> set[str] | None:
     """The content items of a learner's records; None for an unknown learner."""
-    answer = await operator.http.get(
+    response = await operator.http.get(
         operator.url(f"learners/{name}/records"), headers=operator.headers
     )
-    if answer.status_code == 404:
+    if response.status_code == 404:
         return None
-    return {item["activity_id"].rpartition("/")[2] for item in answer.json()["records"]}
+    return {item["activity_id"].rpartition("/")[2] for item in response.json()["records"]}
 
 
 def account(name: str, home_page: str = "https://www.datacamp.com") -> Json:
@@ -46,10 +46,10 @@ def account(name: str, home_page: str = "https://www.datacamp.com") -> Json:
 
 
 async def id_of(operator: Partner, name: str) -> int:
-    answer = await operator.http.get(
+    response = await operator.http.get(
         operator.url(f"learners/{name}/records"), headers=operator.headers
     )
-    return int(answer.json()["learner"]["user_id"])
+    return int(response.json()["learner"]["user_id"])
 
 
 async def test_identifiers_of_one_user_merge_into_one_learner(
@@ -93,9 +93,9 @@ async def test_reassigned_identifier_moves_its_records(
     )
     assert (await post(operator, list(rows))).status_code == 400
     expected = await preview(operator, *rows, merge="true")
-    answer = await import_rows(operator, *rows, merge="true")
-    assert answer["results"] == expected
-    assert outcomes(answer) == ["added", "changed"]
+    response = await import_rows(operator, *rows, merge="true")
+    assert response["results"] == expected
+    assert outcomes(response) == ["added", "changed"]
     assert [item["moved_events"] for item in expected] == [0, 1]
     assert await records(operator, "ada") == {"one"}
     assert await records(operator, "ben") == {"two"}
@@ -123,15 +123,15 @@ async def test_people_are_isolated_by_partner(
     other = await new_partner(services, http, frozenset({scopes.ADMIN}))
     await import_rows(operator, user("ada", email=ADA))
     assert await records(other, "ada") is None
-    answer = await operator.http.post(
+    response = await operator.http.post(
         other.url("people/imports"), json=[], headers=operator.headers
     )
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 async def test_import_without_admin_scope_returns_403(partner: Partner) -> None:
-    answer = await post(partner, [])
-    assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+    response = await post(partner, [])
+    assert (response.status_code, response.json()["code"]) == (403, "missing-scope")
 
 
 async def report_rows(services: Services, operator: Partner) -> list[list[Any]]:

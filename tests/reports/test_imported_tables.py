@@ -153,10 +153,10 @@ def test_table_that_cannot_be_mapped_is_refused(options: Any, detail: str) -> No
 async def test_table_is_read_with_parameters_of_the_request(operator: Partner) -> None:
     await import_rows(operator, GROUP, TEAM | {"team": "Analytics"})
     maps = [f"{column}={header}" for column, header in MAPPED.items()]
-    answer = await post(operator, HR.encode("cp1252"), map=maps)
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["summary"] == {"received": 2, "added": 2}
-    assert answer.json()["notes"] == [
+    response = await post(operator, HR.encode("cp1252"), map=maps)
+    assert response.status_code == 200, response.text
+    assert response.json()["summary"] == {"received": 2, "added": 2}
+    assert response.json()["notes"] == [
         "The table is read as cp1252.",
         "The table has no column type: its rows are of the type user.",
         'Ignored columns: "Department", "Hired".',
@@ -169,8 +169,8 @@ async def test_table_is_read_with_parameters_of_the_request(operator: Partner) -
         "delimiter": "semicolon",
         "encoding": "cp1252",
     }
-    answer = await post(operator, HR.encode("cp1252"), **options)
-    assert answer.json()["summary"] == {"received": 1, "added": 1}
+    response = await post(operator, HR.encode("cp1252"), **options)
+    assert response.json()["summary"] == {"received": 1, "added": 1}
 
 
 @pytest.mark.parametrize(
@@ -185,6 +185,6 @@ async def test_table_is_read_with_parameters_of_the_request(operator: Partner) -
     ],
 )
 async def test_invalid_parameter_of_a_table_returns_400(operator: Partner, params: Any) -> None:
-    answer = await post(operator, HR, **params)
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
-    assert next(iter(params)) in answer.json()["detail"]
+    response = await post(operator, HR, **params)
+    assert (response.status_code, response.json()["code"]) == (400, "invalid-parameter")
+    assert next(iter(params)) in response.json()["detail"]

@@ -63,14 +63,14 @@ class History:
                 } if self._chance.random() < 0.3 else {},
                 timestamp=f"2026-01-0{self._chance.randint(1, 9)}T12:00:00Z",
             )  # fmt: skip
-            answer = await self._operator.send(sent, organization=pick([None, "north"]))
-            assert answer.status_code == 200, answer.text
+            response = await self._operator.send(sent, organization=pick([None, "north"]))
+            assert response.status_code == 200, response.text
             self._sent.append(sent)
 
     async def _void(self) -> None:
         if self._sent:
-            answer = await self._operator.send(voiding(self._chance.choice(self._sent)))
-            assert answer.status_code in (200, 400, 409), answer.text
+            response = await self._operator.send(voiding(self._chance.choice(self._sent)))
+            assert response.status_code in (200, 400, 409), response.text
 
     async def _import(self) -> None:
         pick = self._chance.choice
@@ -79,8 +79,8 @@ class History:
         rows += [identifier(pick(USERS), "mbox", pick(ADDRESSES))]
         day = f"2026-01-0{self._chance.randint(1, 9)}"
         rows += [membership(pick(USERS), day, organization="north")]
-        answer = await post(self._operator, rows, merge=pick(["true", "false"]))
-        assert answer.status_code in (200, 400), answer.text
+        response = await post(self._operator, rows, merge=pick(["true", "false"]))
+        assert response.status_code in (200, 400), response.text
 
     async def _catalog(self) -> None:
         pick = self._chance.choice
@@ -91,10 +91,10 @@ class History:
             {"type": "track", "content": track},
             {"type": "track_content", "track": track, "content": course},
         ]
-        answer = await self._operator.http.post(
+        response = await self._operator.http.post(
             self._operator.url("contents/imports"), json=rows, headers=self._operator.headers
         )
-        assert answer.status_code in (200, 400), answer.text
+        assert response.status_code in (200, 400), response.text
 
     async def _change(self) -> None:
         pick = self._chance.choice
@@ -111,8 +111,8 @@ class History:
                 ("", None),
             ]
         )
-        answer = await request(self._operator, one, action, body)
-        assert answer.status_code in (200, 400, 404, 409), answer.text
+        response = await request(self._operator, one, action, body)
+        assert response.status_code in (200, 400, 404, 409), response.text
 
 
 @pytest.mark.parametrize("seed", range(3))

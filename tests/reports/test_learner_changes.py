@@ -204,13 +204,13 @@ async def test_unmatched_learners_are_listed_by_page(services: Services, operato
         three={"mbox": f"mailto:{BEN}"},
     )
     await import_rows(operator, user("ben", email=BEN))
-    answer = await operator.http.get(
+    response = await operator.http.get(
         operator.url("learners"), headers=operator.headers, params={"imported": "false", "limit": 1}
     )
-    (first,) = answer.json()["learners"]
-    answer = await operator.http.get(answer.json()["more"], headers=operator.headers)
-    (second,) = answer.json()["learners"]
-    assert answer.json()["more"] == ""
+    (first,) = response.json()["learners"]
+    response = await operator.http.get(response.json()["more"], headers=operator.headers)
+    (second,) = response.json()["learners"]
+    assert response.json()["more"] == ""
     by_name = {first["name"]: first, second["name"]: second}
     assert by_name["Ada L."]["identifiers"] == [{"kind": "mbox", "value": ADA, "imported": False}]
     assert by_name["x"]["identifiers"][0]["home_page"] == "https://www.datacamp.com"
@@ -232,12 +232,12 @@ async def test_invalid_change_names_the_cause(operator: Partner, partner: Partne
         (("ada", "restore", {"a": 1}), 413, "too-large"),
     ]
     for args, status, code in cases:
-        answer = await request(operator, *args)
-        assert (answer.status_code, answer.json()["code"]) == (status, code), args
-    answer = await operator.http.get(
+        response = await request(operator, *args)
+        assert (response.status_code, response.json()["code"]) == (status, code), args
+    response = await operator.http.get(
         operator.url("learners"), headers=operator.headers, params={"cursor": "x"}
     )
-    assert answer.status_code == 400
+    assert response.status_code == 400
     assert (await request(partner, "ada")).status_code == 403
 
 

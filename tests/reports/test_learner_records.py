@@ -33,15 +33,15 @@ async def ask(partner: Partner, path: str, **params: Any) -> httpx.Response:
 
 
 async def of_learner(partner: Partner, name: str, **params: Any) -> Json:
-    answer = await ask(partner, f"learners/{quote(name, safe='')}/records", **params)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = await ask(partner, f"learners/{quote(name, safe='')}/records", **params)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 async def of_content(partner: Partner, name: str, **params: Any) -> Json:
-    answer = await ask(partner, f"contents/{quote(name, safe='')}/records", **params)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = await ask(partner, f"contents/{quote(name, safe='')}/records", **params)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 async def test_record_has_all_members(services: Services, partner: Partner) -> None:
@@ -164,8 +164,8 @@ async def test_account_name_of_two_learners_returns_404(
 ) -> None:
     for home_page in ("https://one.example", "https://two.example"):
         await learner(services, partner, {"account": {"homePage": home_page, "name": "both"}})
-    answer = await ask(partner, "learners/both/records")
-    assert answer.status_code == 404
+    response = await ask(partner, "learners/both/records")
+    assert response.status_code == 404
 
 
 async def test_content_item_is_selected_by_any_identifier(
@@ -197,9 +197,9 @@ async def test_content_item_is_selected_by_any_identifier(
     ],
 )
 async def test_unknown_learner_or_content_item_returns_404(partner: Partner, path: str) -> None:
-    answer = await ask(partner, path)
-    assert answer.status_code == 404
-    assert answer.json()["code"] == "not-found"
+    response = await ask(partner, path)
+    assert response.status_code == 404
+    assert response.json()["code"] == "not-found"
 
 
 async def test_learner_records_are_isolated_by_partner(
@@ -211,8 +211,10 @@ async def test_learner_records_are_isolated_by_partner(
     for name in ("emp_1", "ada@example.com", f"id:{ada}"):
         assert (await ask(partner, f"learners/{name}/records")).status_code == 404
     assert (await ask(partner, f"contents/id:{course}/records")).status_code == 404
-    answer = await partner.http.get(stranger.url("learners/emp_1/records"), headers=partner.headers)
-    assert answer.status_code == 403
+    response = await partner.http.get(
+        stranger.url("learners/emp_1/records"), headers=partner.headers
+    )
+    assert response.status_code == 403
 
 
 # Filters and pagination
@@ -277,10 +279,10 @@ async def test_organization_path_selects_its_records(partner: Partner, busy: Non
         assert {item["organization"] for item in page["records"]} == ({organization} - {()})
     within = f"organizations/{quote('süd/1', safe='')}"
     for path in ("learners/ada", f"contents/{quote(COURSE, safe='')}%2F3"):
-        answer = await ask(partner, f"{within}/{path}/records")
-        assert {item["organization"] for item in answer.json()["records"]} == {"süd/1"}
-        answer = await ask(partner, f"{within}/{path}/records", organization="north")
-        assert answer.status_code == 400
+        response = await ask(partner, f"{within}/{path}/records")
+        assert {item["organization"] for item in response.json()["records"]} == {"süd/1"}
+        response = await ask(partner, f"{within}/{path}/records", organization="north")
+        assert response.status_code == 400
 
 
 @pytest.mark.parametrize("limit", [1, 2, 20, 21, 22])
@@ -289,27 +291,27 @@ async def test_pagination_returns_each_record_once(
     partner: Partner, busy: None, limit: int, suffix: str
 ) -> None:
     actual = []
-    answer = await ask(
+    response = await ask(
         partner, f"learners/ada/records{suffix}", limit=limit, until="2030-01-01T00:00:00Z"
     )
     while True:
-        assert answer.status_code == 200, answer.text
-        rows = rows_of(answer)
+        assert response.status_code == 200, response.text
+        rows = rows_of(response)
         assert len(rows) <= limit
         actual += rows
-        if "next" not in answer.links:
+        if "next" not in response.links:
             break
         if not suffix:
-            assert answer.json()["more"] == answer.links["next"]["url"]
-        answer = await partner.http.get(answer.links["next"]["url"], headers=partner.headers)
+            assert response.json()["more"] == response.links["next"]["url"]
+        response = await partner.http.get(response.links["next"]["url"], headers=partner.headers)
     positions = [(str(item["content_id"]), item["organization"]) for item in actual]
     assert len(set(positions)) == len(positions) == 21
 
 
-def rows_of(answer: httpx.Response) -> list[Json]:
-    if answer.headers["content-type"].startswith("text/csv"):
-        return list(csv.DictReader(io.StringIO(answer.text)))
-    return list(answer.json()["records"])
+def rows_of(response: httpx.Response) -> list[Json]:
+    if response.headers["content-type"].startswith("text/csv"):
+        return list(csv.DictReader(io.StringIO(response.text)))
+    return list(response.json()["records"])
 
 
 async def test_pagination_of_a_content_item(services: Services, partner: Partner) -> None:
@@ -353,9 +355,9 @@ def test_pagination_cursor_round_trips(number: int, organization: str) -> None:
 async def test_invalid_parameter_is_reported(
     partner: Partner, params: Json, name: str, expected: str
 ) -> None:
-    answer = await ask(partner, "learners/ada/records", **params)
-    assert answer.status_code == 400
-    (error,) = answer.json()["errors"]
+    response = await ask(partner, "learners/ada/records", **params)
+    assert response.status_code == 400
+    (error,) = response.json()["errors"]
     assert error["pointer"] == name
     assert error["detail"].startswith(expected)
 
@@ -372,12 +374,12 @@ async def test_csv_has_the_same_values_as_json(
     await record(services, partner, ada, item, success=False, milliseconds=1)
     await record(services, partner, ada, item, organization="north")
     path = f"learners/id:{ada}/records"
-    answer = await partner.http.get(
+    response = await partner.http.get(
         partner.url(path if accept else f"{path}.csv"),
         headers=partner.headers | ({"Accept": accept} if accept else {}),
     )
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    rows = rows_of(answer)
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = rows_of(response)
     expected = [
         {name: cell(value) for name, value in entry.items()}
         for entry in (await of_learner(partner, f"id:{ada}"))["records"]
@@ -397,19 +399,21 @@ async def test_response_has_consistent_through_time_and_lag(
     services: Services, partner: Partner
 ) -> None:
     await learner(services, partner, external_id="ada")
-    answer = await ask(partner, "learners/ada/records")
-    assert answer.json()["consistent_through"] == answer.headers["Lrs-Reports-Consistent-Through"]
-    assert answer.json()["lag_seconds"] == 0
+    response = await ask(partner, "learners/ada/records")
+    assert (
+        response.json()["consistent_through"] == response.headers["Lrs-Reports-Consistent-Through"]
+    )
+    assert response.json()["lag_seconds"] == 0
     assert (await partner.send(statement())).status_code == 200
     stored = (await partner.all())[0]["stored"]
-    answer = await ask(partner, "learners/ada/records")
-    assert answer.headers["Lrs-Reports-Consistent-Through"] < stored
-    assert answer.json()["lag_seconds"] > 0
-    answer = await ask(partner, "learners/ada/records.csv")
-    assert answer.headers["Lrs-Reports-Consistent-Through"] < stored
+    response = await ask(partner, "learners/ada/records")
+    assert response.headers["Lrs-Reports-Consistent-Through"] < stored
+    assert response.json()["lag_seconds"] > 0
+    response = await ask(partner, "learners/ada/records.csv")
+    assert response.headers["Lrs-Reports-Consistent-Through"] < stored
 
 
 async def test_records_without_scope_return_403(partner: Partner) -> None:
     await partner.authenticate(scope="statements/write")
-    answer = await ask(partner, "learners/ada/records")
-    assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+    response = await ask(partner, "learners/ada/records")
+    assert (response.status_code, response.json()["code"]) == (403, "missing-scope")

@@ -51,11 +51,11 @@ async def set_folding(services: Services, operator: Partner, value: bool) -> Non
 
 async def bulk_records(operator: Partner, learner: str) -> set[str]:
     """The content items of a learner in the records of all learners; empty without such one."""
-    answer = await operator.http.get(
+    response = await operator.http.get(
         operator.url("records"), headers=operator.headers, params={"learner": learner}
     )
-    assert answer.status_code == 200, answer.text
-    return {item["activity_id"].rpartition("/")[2] for item in answer.json()["records"]}
+    assert response.status_code == 200, response.text
+    return {item["activity_id"].rpartition("/")[2] for item in response.json()["records"]}
 
 
 async def one_learner(operator: Partner) -> dict[str, Any]:

@@ -89,8 +89,8 @@ async def test_assignment_of_content_without_activity_is_accepted(
         ])
     ]  # fmt: skip
     xp = {**assignments[0], "assignment": "a-xp", "assignment_type": "xp", "content": None}
-    answer = await import_rows(operator, user("ada"), TEAM, GROUP, *assignments, xp)
-    assert set(outcomes(answer)) == {"added"}
+    response = await import_rows(operator, user("ada"), TEAM, GROUP, *assignments, xp)
+    assert set(outcomes(response)) == {"added"}
     assert set(outcomes(await import_rows(operator, *assignments, xp))) == {"unchanged"}
     changed = await import_rows(
         operator, assignments[1] | {"status": "archived", "content": COURSE}

@@ -77,9 +77,9 @@ async def test_import_blocked_by_the_projection_returns_503_after_a_timeout(
     monkeypatch.setattr(services.partner_lock, "timeout_seconds", 0.05)
     async with services.database.readers.acquire() as other, other.transaction():
         await partner_lock.acquire(other, operator.partner_id)
-        answer = await post(operator, [user("ada")])
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"] == "30"
+        response = await post(operator, [user("ada")])
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "30"
         assert (await preview(operator, user("ada")))[0]["outcome"] == "added"
     assert outcomes(await import_rows(operator, user("ada"))) == ["added"]
 
@@ -89,9 +89,9 @@ async def test_import_blocked_by_another_change_returns_503_after_a_timeout(
 ) -> None:
     monkeypatch.setattr(services.partner_lock, "timeout_seconds", 0.05)
     async with services.partner_lock.transaction(operator.partner_id):
-        answer = await post(operator, [user("ada")])
-        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-        assert answer.headers["retry-after"] == "30"
+        response = await post(operator, [user("ada")])
+        assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+        assert response.headers["retry-after"] == "30"
         assert (await preview(operator, user("ada")))[0]["outcome"] == "added"
     assert outcomes(await import_rows(operator, user("ada"))) == ["added"]
 
@@ -107,7 +107,7 @@ async def test_change_of_another_partner_does_not_block_an_import(
     async with services.partner_lock.transaction(other.partner_id):
         waiting = [asyncio.create_task(post(other, [user("eve")])) for _ in range(3)]
         assert outcomes(await import_rows(operator, user("ada"))) == ["added"]
-        assert [(await answer).status_code for answer in waiting] == [503] * 3
+        assert [(await response).status_code for response in waiting] == [503] * 3
 
 
 async def test_imports_leave_connections_of_readers_free(
@@ -153,7 +153,7 @@ async def test_partner_with_many_imports_lets_others_pass(
 
 
 async def test_concurrent_imports_are_deduplicated(operator: Partner) -> None:
-    answers = await asyncio.gather(*(post(operator, many(5)) for _ in range(4)))
-    assert [answer.status_code for answer in answers] == [200] * 4
-    added = sorted(answer.json()["summary"].get("added", 0) for answer in answers)
+    responses = await asyncio.gather(*(post(operator, many(5)) for _ in range(4)))
+    assert [response.status_code for response in responses] == [200] * 4
+    added = sorted(response.json()["summary"].get("added", 0) for response in responses)
     assert added == [0, 0, 0, 22]

@@ -33,11 +33,11 @@ async def test_import_of_too_many_values_is_refused(
     operator: Partner, kind: str, body: bytes, detail: str
 ) -> None:
     began = time.monotonic()
-    answer: httpx.Response = await operator.http.post(
+    response: httpx.Response = await operator.http.post(
         operator.url("people/imports"),
         content=body,
         headers={**operator.headers, "Content-Type": kind},
     )
-    assert answer.status_code in (400, 413)
-    assert detail in answer.json()["detail"]
+    assert response.status_code in (400, 413)
+    assert detail in response.json()["detail"]
     assert time.monotonic() - began < 2

@@ -31,9 +31,9 @@ async def ask(
     partner: Partner, path: str = "records", within: str | None = None, **params: Any
 ) -> httpx.Response:
     headers = {**partner.headers, "Accept-Encoding": "identity"}
-    answer = await partner.http.get(partner.url(path, within), params=params, headers=headers)
-    assert answer.status_code == 200, answer.text
-    return answer
+    response = await partner.http.get(partner.url(path, within), params=params, headers=headers)
+    assert response.status_code == 200, response.text
+    return response
 
 
 async def pages(partner: Partner, path: str = "records", **params: Any) -> list[httpx.Response]:
@@ -124,10 +124,10 @@ async def test_filters_select_records(
 async def test_organization_in_the_path_limits_the_list(five: Partner) -> None:
     body = (await ask(five, within="north")).json()
     assert [row["organization"] for row in body["records"]] == 3 * ["north"]
-    answer = await five.http.get(
+    response = await five.http.get(
         five.url("records", "north"), params={"organization": "x"}, headers=five.headers
     )
-    assert answer.status_code == 400
+    assert response.status_code == 400
 
 
 async def test_files_have_the_rows_of_the_list(five: Partner) -> None:
@@ -243,9 +243,11 @@ async def test_change_during_the_reading_of_pages_is_in_the_next_increment(
     ids=lambda params: "-".join(params),
 )
 async def test_invalid_parameter_is_refused(partner: Partner, params: dict[str, str]) -> None:
-    answer = await partner.http.get(partner.url("records"), params=params, headers=partner.headers)
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["pointer"] == next(iter(params))
+    response = await partner.http.get(
+        partner.url("records"), params=params, headers=partner.headers
+    )
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["pointer"] == next(iter(params))
 
 
 @pytest.mark.parametrize(
@@ -266,11 +268,11 @@ async def test_invalid_parameter_is_refused(partner: Partner, params: dict[str, 
 async def test_forged_cursor_is_refused(partner: Partner, key: list[Any]) -> None:
     cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
     for suffix in ("", ".csv"):
-        answer = await partner.http.get(
+        response = await partner.http.get(
             partner.url(f"records{suffix}"), params={"cursor": cursor}, headers=partner.headers
         )
-        assert answer.status_code == 400
-        assert answer.json()["errors"][0]["pointer"] == "cursor"
+        assert response.status_code == 400
+        assert response.json()["errors"][0]["pointer"] == "cursor"
 
 
 async def test_records_of_another_partner_return_403(partner: Partner, stranger: Partner) -> None:

@@ -58,13 +58,13 @@ async def test_increment_with_most_days_changed_replaces_all(
 ) -> None:
     days = [DAY + timedelta(days=number) for number in range(101)]
     await mark(world, *days, at=NOON)
-    answer = await get(partner, "course_fact", params={"since": "2026-01-01T00:00:00Z"})
-    assert (answer.headers["Lrs-Replaces"], len(answer.json()["rows"])) == ("all", 2)
+    response = await get(partner, "course_fact", params={"since": "2026-01-01T00:00:00Z"})
+    assert (response.headers["Lrs-Replaces"], len(response.json()["rows"])) == ("all", 2)
 
 
 async def test_dimensions_are_always_sent_whole(partner: Partner, world: World) -> None:
-    answer = await get(partner, "course_dim", params={"since": "2099-01-01T00:00:00Z"})
-    assert (answer.headers["Lrs-Replaces"], len(answer.json()["rows"])) == ("all", 2)
+    response = await get(partner, "course_dim", params={"since": "2099-01-01T00:00:00Z"})
+    assert (response.headers["Lrs-Replaces"], len(response.json()["rows"])) == ("all", 2)
 
 
 # Statements
@@ -76,8 +76,8 @@ async def test_statement_rows_have_the_stored_json(partner: Partner) -> None:
     assert (await partner.send(sent)).status_code == 200
     assert (await partner.send(pretty)).status_code == 200
     stored = await partner.all(ascending="true")
-    answer = await get(partner, "statements.ndjson")
-    assert [json.loads(line) for line in answer.text.split("\n")[:-1]] == stored
+    response = await get(partner, "statements.ndjson")
+    assert [json.loads(line) for line in response.text.split("\n")[:-1]] == stored
     assert (await get(partner, "statements")).json()["rows"] == stored
     rows = parquet(await get(partner, "statements.parquet"))
     assert [json.loads(row["payload"]) for row in rows] == stored
@@ -97,10 +97,10 @@ async def test_statements_after_the_cursor_are_sent(partner: Partner) -> None:
         ids = [new_id() for _ in range(4)]
         await partner.send([statement(id=item) for item in ids])
         params = {"since": since} if since else {}
-        answer = await get(partner, "statements.ndjson", params=params)
-        assert answer.headers["Lrs-Replaces"] == "none"
-        since = answer.headers["Lrs-Cursor"]
-        actual = [json.loads(line)["id"] for line in answer.text.splitlines()]
+        response = await get(partner, "statements.ndjson", params=params)
+        assert response.headers["Lrs-Replaces"] == "none"
+        since = response.headers["Lrs-Cursor"]
+        actual = [json.loads(line)["id"] for line in response.text.splitlines()]
         assert actual == ids
         seen += actual
     assert len(set(seen)) == 12
@@ -153,6 +153,6 @@ async def test_statement_report_of_a_standby_returns_503(
     sql = resources.query("get_watermark").replace("pg_is_in_recovery()", "true")
     monkeypatch.setattr(watermark, "_SQL", sql)
     url = partner.url("reports/statements.ndjson")
-    answer = await partner.http.get(url, headers=partner.headers)
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    assert "standby" in answer.json()["detail"]
+    response = await partner.http.get(url, headers=partner.headers)
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert "standby" in response.json()["detail"]

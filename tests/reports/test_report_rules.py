@@ -44,8 +44,8 @@ def tracked(status: str, date_: str, seconds: int, **members: Any) -> Json:
 async def project(services: Services, partner: Partner, *sent: Json, **where: Any) -> None:
     """Each item in a request of its own, so that the order of storage is that of the arguments."""
     for item in sent:
-        answer = await partner.send(item, **where)
-        assert answer.status_code == 200, answer.text
+        response = await partner.send(item, **where)
+        assert response.status_code == 200, response.text
     await project_all(services, partner.partner_id)
 
 
@@ -55,9 +55,9 @@ async def change_settings(services: Services, partner: Partner, **changes: objec
 
 
 async def report(partner: Partner, table: str) -> list[Json]:
-    answer = await partner.http.get(partner.url(f"reports/{table}.json"), headers=partner.headers)
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["rows"])
+    response = await partner.http.get(partner.url(f"reports/{table}.json"), headers=partner.headers)
+    assert response.status_code == 200, response.text
+    return list(response.json()["rows"])
 
 
 async def test_started_at_is_the_first_work_on_all_days(

@@ -78,9 +78,9 @@ async def learner_home(partner: Partner) -> str:
 
 
 async def table(partner: Partner, name: str) -> list[dict[str, str]]:
-    answer = await partner.http.get(partner.url(f"reports/{name}.csv"), headers=partner.headers)
-    assert answer.status_code == 200, answer.text
-    return list(csv.DictReader(io.StringIO(answer.text)))
+    response = await partner.http.get(partner.url(f"reports/{name}.csv"), headers=partner.headers)
+    assert response.status_code == 200, response.text
+    return list(csv.DictReader(io.StringIO(response.text)))
 
 
 async def test_facts_of_all_sources_are_in_one_table(vendor_partner: Partner) -> None:

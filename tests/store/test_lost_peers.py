@@ -31,10 +31,10 @@ async def test_silent_writer_does_not_freeze_other_servers(
         await insert.insert_new(connection, partner.partner_id, [prepared(sent)])
         proxy.silence()
         began = time.monotonic()
-        answer = await partner.send(sent)
-        assert answer.status_code == 200, answer.text
-        answer = await partner.get()
-        assert [item["id"] for item in answer.json()["statements"]] == [sent["id"]]
+        response = await partner.send(sent)
+        assert response.status_code == 200, response.text
+        response = await partner.get()
+        assert [item["id"] for item in response.json()["statements"]] == [sent["id"]]
         assert time.monotonic() - began < 5
 
 

@@ -72,8 +72,8 @@ async def post_raw(partner: Partner, content: bytes) -> httpx.Response:
 
 
 async def stored(partner: Partner, statements: Any, *contents: bytes) -> None:
-    answer = await post(partner, statements, *contents)
-    assert answer.status_code == 200, answer.text
+    response = await post(partner, statements, *contents)
+    assert response.status_code == 200, response.text
 
 
 async def get(partner: Partner, url: str = URL, **params: str) -> httpx.Response:
@@ -95,14 +95,14 @@ class Answer:
         return [item["id"] for item in self.json["statements"]]
 
 
-def read(answer: httpx.Response) -> Answer:
+def read(response: httpx.Response) -> Answer:
     """A response split at CRLF only."""
-    assert answer.status_code == 200, answer.text
-    kind, _, boundary = answer.headers["content-type"].partition("; boundary=")
+    assert response.status_code == 200, response.text
+    kind, _, boundary = response.headers["content-type"].partition("; boundary=")
     assert kind == "multipart/mixed"
     assert boundary.isalnum()
     line = b"--" + boundary.encode()
-    pieces = (b"\r\n" + answer.content).split(b"\r\n" + line)
+    pieces = (b"\r\n" + response.content).split(b"\r\n" + line)
     assert pieces[0] == b""
     assert pieces[-1] == b"--"
     contents: dict[str, bytes] = {}
@@ -131,11 +131,11 @@ async def ids(partner: Partner) -> set[str]:
 
 
 async def refused(
-    services: Services, partner: Partner, answer: httpx.Response, *pointers: str
+    services: Services, partner: Partner, response: httpx.Response, *pointers: str
 ) -> str:
     """Asserts that nothing is stored; returns the detail."""
-    assert answer.status_code == 400, answer.text
-    problem = answer.json()
+    assert response.status_code == 400, response.text
+    problem = response.json()
     if pointers:
         reported = problem["results"][0]["problem"] if "results" in problem else problem
         assert [error["pointer"] for error in reported["errors"]] == list(pointers)

@@ -49,11 +49,11 @@ class DatabaseProxy:
             self._tasks.discard(task)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, requests = await self._connect()
+        responses, requests = await self._connect()
         losing = asyncio.Event()
         directions = [
             asyncio.create_task(self._send_requests(reader, requests, losing)),
-            asyncio.create_task(self._send_answers(answers, writer, losing)),
+            asyncio.create_task(self._send_answers(responses, writer, losing)),
         ]
         try:
             await asyncio.wait(directions, return_when="FIRST_COMPLETED")
@@ -82,9 +82,9 @@ class DatabaseProxy:
             requests.write(chunk)
 
     async def _send_answers(
-        self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter, losing: asyncio.Event
+        self, responses: asyncio.StreamReader, writer: asyncio.StreamWriter, losing: asyncio.Event
     ) -> None:
-        while chunk := await answers.read(65_536):
+        while chunk := await responses.read(65_536):
             await self._speaks.wait()
             if losing.is_set():
                 return

@@ -40,7 +40,7 @@ class Resource:
         **parameters: Any,
     ) -> httpx.Response:
         named = {} if document_id is None else {self.id_parameter: document_id}
-        answer = await self.partner.http.request(
+        response = await self.partner.http.request(
             method,
             self.path,
             params={**self.scope, **named, **parameters},
@@ -52,24 +52,24 @@ class Resource:
             },
             auth=(self.partner.key, self.partner.secret),
         )
-        assert answer.headers["X-Experience-API-Version"] == self.version
-        return answer
+        assert response.headers["X-Experience-API-Version"] == self.version
+        return response
 
     async def store(self, content: Any, document_id: str = "one", **parameters: Any) -> str:
         """Stores a new document, and returns its ETag."""
-        answer = await self.ask("PUT", document_id, content, NONE_YET, **parameters)
-        assert answer.status_code == 204, answer.text
-        return answer.headers["ETag"]
+        response = await self.ask("PUT", document_id, content, NONE_YET, **parameters)
+        assert response.status_code == 204, response.text
+        return response.headers["ETag"]
 
     async def content(self, document_id: str = "one", **parameters: Any) -> bytes:
-        answer = await self.ask("GET", document_id, **parameters)
-        assert answer.status_code == 200, answer.text
-        return answer.content
+        response = await self.ask("GET", document_id, **parameters)
+        assert response.status_code == 200, response.text
+        return response.content
 
     async def ids(self, **parameters: Any) -> list[str]:
-        answer = await self.ask("GET", None, **parameters)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        response = await self.ask("GET", None, **parameters)
+        assert response.status_code == 200, response.text
+        return response.json()
 
 
 VERSIONS = {"1.0.3": "1.0.3", "2.0": "2.0.0"}
@@ -84,6 +84,6 @@ RESOURCES: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 
 
-def code(answer: httpx.Response) -> tuple[int, str]:
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    return answer.status_code, answer.json()["code"]
+def code(response: httpx.Response) -> tuple[int, str]:
+    assert response.headers["Content-Type"] == "application/problem+json"
+    return response.status_code, response.json()["code"]

@@ -32,10 +32,10 @@ async def get(
 
 
 async def person(partner: Partner, agent: Json) -> Json:
-    answer = await get(partner, "agents", agent=json.dumps(agent))
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    return dict(answer.json())
+    response = await get(partner, "agents", agent=json.dumps(agent))
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/json"
+    return dict(response.json())
 
 
 async def names(partner: Partner, agent: Json) -> list[str]:
@@ -43,10 +43,10 @@ async def names(partner: Partner, agent: Json) -> list[str]:
 
 
 async def activity(partner: Partner, activity_id: str = ACTIVITY) -> Json:
-    answer = await get(partner, "activities", activityId=activity_id)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    return dict(answer.json())
+    response = await get(partner, "activities", activityId=activity_id)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/json"
+    return dict(response.json())
 
 
 async def definition(partner: Partner, activity_id: str = ACTIVITY) -> Json:
@@ -60,13 +60,13 @@ def defining(activity_id: str = ACTIVITY, **definition: Any) -> Json:
 async def send(partner: Partner, *sent: Json, version: str = "1.0.3") -> None:
     """Each in a request of its own."""
     for item in sent:
-        answer = await partner.xapi(item, **{VERSION: version})
-        assert answer.status_code == 200, answer.text
+        response = await partner.xapi(item, **{VERSION: version})
+        assert response.status_code == 200, response.text
 
 
 async def send_batch(partner: Partner, *sent: Json) -> None:
-    answer = await partner.xapi(list(sent))
-    assert answer.status_code == 200, answer.text
+    response = await partner.xapi(list(sent))
+    assert response.status_code == 200, response.text
 
 
 RESOURCES = {

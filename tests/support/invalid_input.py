@@ -39,18 +39,18 @@ async def get(partner: Partner, query: str, interface: str = "statements") -> ht
     )
 
 
-def check(answer: httpx.Response) -> None:
+def check(response: httpx.Response) -> None:
     """Asserts that the status is below 500, and that an error is a problem, or one per item."""
-    assert answer.status_code < 500, answer.text
-    if answer.status_code < 400:
+    assert response.status_code < 500, response.text
+    if response.status_code < 400:
         return
-    body = answer.json()
-    if answer.headers["content-type"] == "application/json":
+    body = response.json()
+    if response.headers["content-type"] == "application/json":
         assert [result["index"] for result in body["results"]] == [*range(len(body["results"]))]
         problems = [result["problem"] for result in body["results"] if result["problem"]]
     else:
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert body["status"] == answer.status_code
+        assert response.headers["content-type"] == "application/problem+json"
+        assert body["status"] == response.status_code
         problems = [body]
     for problem in problems:
         assert problem["type"] == f"urn:lrs:problem:{problem['code']}"
@@ -65,11 +65,11 @@ async def refused(
     partner: Partner, interface: str, body: bytes, code: str, status: int = 400
 ) -> dict[str, Any]:
     """Asserts that the body is refused; returns the problem."""
-    answer = await post(partner, interface, body)
-    check(answer)
-    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    response = await post(partner, interface, body)
+    check(response)
+    assert (response.status_code, response.json()["code"]) == (status, code), response.text
     assert await partner.all() == []
-    return dict(answer.json())
+    return dict(response.json())
 
 
 def text(**members: Any) -> str:

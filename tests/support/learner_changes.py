@@ -37,20 +37,20 @@ async def change(operator: Partner, *args: Any, **params: str) -> Json:
 
 
 async def records(operator: Partner, learner: str) -> set[str] | None:
-    answer = await operator.http.get(
+    response = await operator.http.get(
         operator.url(f"learners/{learner}/records"), headers=operator.headers
     )
-    if answer.status_code == 404:
+    if response.status_code == 404:
         return None
-    return {item["activity_id"].rpartition("/")[2] for item in answer.json()["records"]}
+    return {item["activity_id"].rpartition("/")[2] for item in response.json()["records"]}
 
 
 async def listed(operator: Partner, **params: str) -> list[Json]:
-    answer = await operator.http.get(
+    response = await operator.http.get(
         operator.url("learners"), headers=operator.headers, params=params
     )
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["learners"])
+    assert response.status_code == 200, response.text
+    return list(response.json()["learners"])
 
 
 async def assert_rebuild_changes_nothing(services: Services, operator: Partner) -> None:

@@ -54,16 +54,16 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def refused(answer: httpx.Response, status: int, error: str) -> None:
+def refused(response: httpx.Response, status: int, error: str) -> None:
     """An error of RFC 6749, section 5.2."""
-    assert (answer.status_code, answer.json().get("error")) == (status, error), answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert set(answer.json()) == {"error", "error_description"}
-    assert answer.json()["error_description"].isascii()
-    assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert (response.status_code, response.json().get("error")) == (status, error), response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert set(response.json()) == {"error", "error_description"}
+    assert response.json()["error_description"].isascii()
+    assert ("www-authenticate" in response.headers) == (status == 401)
     if status == 401:
-        assert answer.headers["www-authenticate"].startswith('Basic realm="lrs", ')
+        assert response.headers["www-authenticate"].startswith('Basic realm="lrs", ')
 
 
 def segments(token: str) -> list[Any]:

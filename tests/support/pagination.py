@@ -27,8 +27,8 @@ THROUGH = "X-Experience-API-Consistent-Through"
 HEADER_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
-def bound(answer: httpx.Response) -> datetime:
-    return datetime.fromisoformat(answer.headers[THROUGH])
+def bound(response: httpx.Response) -> datetime:
+    return datetime.fromisoformat(response.headers[THROUGH])
 
 
 def stored(item: Json) -> datetime:
@@ -51,8 +51,8 @@ def fresh(count: int) -> list[Json]:
 
 
 async def send(partner: Partner, batch: Sequence[Json]) -> None:
-    answer = await partner.send(batch)
-    assert answer.status_code == 200, answer.text
+    response = await partner.send(batch)
+    assert response.status_code == 200, response.text
 
 
 @dataclass
@@ -108,13 +108,13 @@ class Writers:
 
 async def pages(partner: Partner, **params: str) -> AsyncIterator[httpx.Response]:
     """The pages of a list, requested one by one."""
-    answer = await partner.get(**params)
+    response = await partner.get(**params)
     while True:
-        assert answer.status_code == 200, answer.text
-        yield answer
-        if not answer.json()["more"]:
+        assert response.status_code == 200, response.text
+        yield response
+        if not response.json()["more"]:
             return
-        answer = await partner.http.get(answer.json()["more"], headers=partner.headers)
+        response = await partner.http.get(response.json()["more"], headers=partner.headers)
 
 
 @dataclass
@@ -128,8 +128,8 @@ class Poller:
 
     async def poll(self) -> None:
         since = {"since": self.since} if self.since else {}
-        async for answer in pages(self.partner, **self.params, **since):
-            for item in answer.json()["statements"]:
-                assert stored(item) <= bound(answer)
+        async for response in pages(self.partner, **self.params, **since):
+            for item in response.json()["statements"]:
+                assert stored(item) <= bound(response)
                 self.seen[item["id"]] += 1
-            self.since = answer.headers[THROUGH]
+            self.since = response.headers[THROUGH]

@@ -30,5 +30,5 @@ def pointers(problem: dict[str, Any]) -> list[str]:
     return [error["pointer"] for error in problem["errors"]]
 
 
-def outcomes(answer: httpx.Response) -> list[str]:
-    return [result["outcome"] for result in answer.json()["results"]]
+def outcomes(response: httpx.Response) -> list[str]:
+    return [result["outcome"] for result in response.json()["results"]]

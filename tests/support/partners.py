@@ -45,13 +45,13 @@ class Partner:
     headers: dict[str, str] = field(default_factory=dict)
 
     async def authenticate(self, **form: str) -> str:
-        answer = await self.http.post(
+        response = await self.http.post(
             "/oauth2/token",
             data={"grant_type": "client_credentials", **form},
             auth=(self.key, self.secret),
         )
-        assert answer.status_code == 200, answer.text
-        self.token = answer.json()["access_token"]
+        assert response.status_code == 200, response.text
+        self.token = response.json()["access_token"]
         self.headers = {"Authorization": f"Bearer {self.token}"}
         return self.token
 
@@ -90,14 +90,14 @@ class Partner:
     async def all(self, **params: Any) -> list[dict[str, Any]]:
         """All statements of a list, page by page."""
         result: list[dict[str, Any]] = []
-        answer = await self.get(**params)
+        response = await self.get(**params)
         while True:
-            assert answer.status_code == 200, answer.text
-            page = answer.json()
+            assert response.status_code == 200, response.text
+            page = response.json()
             result += page["statements"]
             if not page.get("more"):
                 return result
-            answer = await self.http.get(page["more"], headers=self.headers)
+            response = await self.http.get(page["more"], headers=self.headers)
 
     async def xapi(self, body: Any, **headers: str) -> httpx.Response:
         """POSTs to the xAPI interface with Basic credentials."""

@@ -37,22 +37,22 @@ async def post(
 
 async def import_rows(operator: Partner, *rows_sent: Any, **params: str) -> Json:
     """Imports rows, or a table."""
-    answer = await post(operator, _body(rows_sent), **params)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = await post(operator, _body(rows_sent), **params)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 async def preview(operator: Partner, *rows_sent: Any, **params: str) -> list[Json]:
-    answer = await post(operator, _body(rows_sent), preview="true", **params)
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["results"])
+    response = await post(operator, _body(rows_sent), preview="true", **params)
+    assert response.status_code == 200, response.text
+    return list(response.json()["results"])
 
 
 async def refused(operator: Partner, *rows_sent: Any) -> list[tuple[int, str, str]]:
     """The refused rows with columns and details, checked to be those of the preview."""
-    answer = await post(operator, list(rows_sent))
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-import")
-    results = answer.json()["results"]
+    response = await post(operator, list(rows_sent))
+    assert (response.status_code, response.json()["code"]) == (400, "invalid-import")
+    results = response.json()["results"]
     expected = (await post(operator, list(rows_sent), preview="true")).json()["results"]
     assert results == [item for item in expected if item["outcome"] == "refused"]
     return [
@@ -66,8 +66,8 @@ def _body(rows_sent: tuple[Any, ...]) -> str | list[Json]:
     return rows_sent[0] if isinstance(rows_sent[0], str) else list(rows_sent)
 
 
-def outcomes(answer: Json) -> list[str]:
-    return [item["outcome"] for item in answer["results"]]
+def outcomes(response: Json) -> list[str]:
+    return [item["outcome"] for item in response["results"]]
 
 
 def user(name: str, **columns: Any) -> Json:

@@ -58,10 +58,10 @@ async def send(partner: Partner, sent: Iterable[SentStatement]) -> None:
         sent, lambda item: (item.resource, item.organization)
     ):
         bodies = [item.body for item in some]
-        answer = await partner.send(bodies, resource=resource, organization=organization or None)
-        results = answer.json()
-        if answer.status_code not in (200, 409):
-            assert {item["status"] for item in results["results"]} <= {200, 409}, answer.text
+        response = await partner.send(bodies, resource=resource, organization=organization or None)
+        results = response.json()
+        if response.status_code not in (200, 409):
+            assert {item["status"] for item in results["results"]} <= {200, 409}, response.text
 
 
 async def rebuild(services: Services, partner: Partner) -> None:

@@ -37,8 +37,8 @@ def voiding(statement_id: str, target: str) -> Json:
 
 async def send(partner: Partner, *sent: Json) -> None:
     """Sends one batch, and asserts that it is stored."""
-    answer = await partner.send(list(sent))
-    assert answer.status_code == 200, answer.text
+    response = await partner.send(list(sent))
+    assert response.status_code == 200, response.text
 
 
 async def list_ids(partner: Partner, **params: str) -> list[str]:

@@ -13,10 +13,10 @@ from tests.support.partners import Partner
 
 async def get(partner: Partner, name: str, **options: Any) -> httpx.Response:
     headers = {**partner.headers, "Accept-Encoding": "identity", **options.pop("headers", {})}
-    answer = await partner.http.get(partner.url(f"reports/{name}"), headers=headers, **options)
-    assert answer.status_code == 200, answer.text
-    return answer
+    response = await partner.http.get(partner.url(f"reports/{name}"), headers=headers, **options)
+    assert response.status_code == 200, response.text
+    return response
 
 
-def parquet(answer: httpx.Response) -> list[dict[str, Any]]:
-    return pyarrow.parquet.read_table(io.BytesIO(answer.content)).to_pylist()
+def parquet(response: httpx.Response) -> list[dict[str, Any]]:
+    return pyarrow.parquet.read_table(io.BytesIO(response.content)).to_pylist()

@@ -46,7 +46,7 @@ class Senders:
                 self.sent.update(ids)
                 batch = [statement(id=item) for item in ids]
                 try:
-                    answer = client.post(
+                    response = client.post(
                         f"{self.url}/xapi/statements", json=batch if number % 2 else batch[0]
                     )
                 except httpx.ConnectError:
@@ -54,10 +54,10 @@ class Senders:
                 except httpx.HTTPError:
                     self.cut += ids
                 else:
-                    if answer.status_code == 200:
+                    if response.status_code == 200:
                         self.acknowledged += ids
-                    elif answer.status_code != 503:
-                        self.unexpected.append(answer.text)
+                    elif response.status_code != 503:
+                        self.unexpected.append(response.text)
 
     def wait_for(self, more: int) -> None:
         """Returns after `count` more statements are acknowledged."""

@@ -82,11 +82,11 @@ async def test_identical_concurrent_queries_run_once() -> None:
         return question // (question - 13)
 
     once = SingleFlight(ask)
-    answers = [asyncio.create_task(once.load(item)) for item in (14, 14, 26, 13, 13, 14)]
+    responses = [asyncio.create_task(once.load(item)) for item in (14, 14, 26, 13, 13, 14)]
     await asyncio.sleep(0.001)
-    answers.pop().cancel()
+    responses.pop().cancel()
     may_answer.set()
-    result = await asyncio.gather(*answers, return_exceptions=True)
+    result = await asyncio.gather(*responses, return_exceptions=True)
     assert result[:3] == [14, 14, 2]
     assert [type(item) for item in result[3:]] == [ZeroDivisionError] * 2
     assert requested == [14, 26, 13]

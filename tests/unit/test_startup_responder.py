@@ -25,22 +25,22 @@ def url() -> Iterator[str]:
 
 def test_startup_is_alive_but_not_ready(url: str) -> None:
     assert httpx.get(f"{url}/healthz").text == "ok\n"
-    answer = httpx.get(f"{url}/readyz?x=1")
-    assert (answer.status_code, answer.json()["ready"]) == (503, False)
-    assert answer.json()["detail"] == "The server is starting: migration 2 of 3, 0007_index."
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["retry-after"] == "1"
+    response = httpx.get(f"{url}/readyz?x=1")
+    assert (response.status_code, response.json()["ready"]) == (503, False)
+    assert response.json()["detail"] == "The server is starting: migration 2 of 3, 0007_index."
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["retry-after"] == "1"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PROPFIND"])
 def test_other_requests_return_503(url: str, method: str) -> None:
-    answer = httpx.request(method, f"{url}/xapi/statements", content=b"[]")
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    response = httpx.request(method, f"{url}/xapi/statements", content=b"[]")
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
 
 
 def test_head_has_no_body(url: str) -> None:
-    answer = httpx.head(f"{url}/xapi/statements")
-    assert (answer.status_code, answer.content) == (503, b"")
+    response = httpx.head(f"{url}/xapi/statements")
+    assert (response.status_code, response.content) == (503, b"")
 
 
 def test_silent_and_malformed_clients_do_not_delay_others(url: str) -> None:

@@ -78,11 +78,11 @@ async def test_body_hash_is_checked(
     settings: Settings, tool: Tool, method: str, value: str, good: bool, required: bool
 ) -> None:
     async with instance(settings, require_callback_body_hash=required) as http:
-        answer = await http.send(Hashing.request(tool, CONTENT, value, method))
+        response = await http.send(Hashing.request(tool, CONTENT, value, method))
     if good:
-        accepted(answer)
+        accepted(response)
     else:
-        refused(answer, 401, INVALID_HEADER)
+        refused(response, 401, INVALID_HEADER)
 
 
 @pytest.mark.parametrize("value", [None, "", EMPTY_HASH])
@@ -92,19 +92,21 @@ async def test_absent_or_empty_body_hash_is_accepted_unless_required(
 ) -> None:
     """Canvas's test client sends the hash of an empty body."""
     async with instance(settings, require_callback_body_hash=required) as http:
-        answer = await http.send(Hashing.request(tool, CONTENT, value, SIGNATURE_HMAC_SHA1))
+        response = await http.send(Hashing.request(tool, CONTENT, value, SIGNATURE_HMAC_SHA1))
     if required:
-        refused(answer, 401, INVALID_HEADER)
+        refused(response, 401, INVALID_HEADER)
     else:
-        accepted(answer)
+        accepted(response)
 
 
 async def test_changed_body_consumes_no_nonce(services: Services, tool: Tool) -> None:
     request = tool.signed(json.dumps(body()).encode(), nonce="mine")
     forged = json.dumps(body("PT9H")).encode()
     headers = {**request.headers, "content-length": str(len(forged))}
-    answer = await tool.http.send(httpx.Request("POST", tool.url, headers=headers, content=forged))
-    refused(answer, 401, INVALID_HEADER)
+    response = await tool.http.send(
+        httpx.Request("POST", tool.url, headers=headers, content=forged)
+    )
+    refused(response, 401, INVALID_HEADER)
     assert await count_rows(services, tool) == NOTHING
     accepted(await tool.http.send(request))
 

@@ -71,12 +71,12 @@ async def test_other_caliper_events_store_nothing(
 
 async def test_invalid_caliper_event_is_refused(services: Services, tool: Tool) -> None:
     refused(await tool.caliper(view_event(), client_secret="wrong_one"), 401, INVALID_HEADER)
-    answer = await tool.caliper(view_event(duration="soon"))
-    assert answer.status_code == 422
-    assert message(answer).startswith("duration must be")
+    response = await tool.caliper(view_event(duration="soon"))
+    assert response.status_code == 422
+    assert message(response).startswith("duration must be")
     assert (await tool.caliper(view_event(object={}, duration=None))).status_code == 400
-    answer = await tool.caliper(b"{", nonce="mine")
-    refused(answer, 400, "An error occurred.", error_code="bad_request")
+    response = await tool.caliper(b"{", nonce="mine")
+    refused(response, 400, "An error occurred.", error_code="bad_request")
     assert await count_rows(services, tool) == NOTHING
     accepted(await tool.caliper({}, nonce="mine"))
     refused(await tool.caliper(view_event(), nonce="mine"), 401, DUPLICATE)

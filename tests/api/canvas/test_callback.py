@@ -162,5 +162,5 @@ async def test_user_and_course_ids_with_any_text_are_accepted(
     accepted(await launched.send())
     user, course = quote(user, safe=""), quote(course, safe="")
     assert len((await tool.read(f"/api/v1/users/{user}/page_views")).json()) == 1
-    answer = await tool.read(f"/api/v1/courses/{course}/analytics/users/{user}/activity")
-    assert list(answer.json()["page_views"].values()) == [1]
+    response = await tool.read(f"/api/v1/courses/{course}/analytics/users/{user}/activity")
+    assert list(response.json()["page_views"].values()) == [1]

@@ -39,17 +39,17 @@ from tests.support.canvas import (
 
 async def test_malformed_json_is_reported_before_other_errors(tool: Tool) -> None:
     for url in (tool.url, "http://lrs.test/api/lti/v1/xapi/abc"):
-        answer = await tool.http.post(
+        response = await tool.http.post(
             url, content=b'{"object', headers={"Content-Type": "application/json"}
         )
-        refused(answer, 400, "An error occurred.", error_code="bad_request")
+        refused(response, 400, "An error occurred.", error_code="bad_request")
 
 
 @pytest.mark.parametrize("kind", ["xapi", "caliper"])
 @pytest.mark.parametrize("token", ["abc", "0-1-1-1-1-1", "a.b.c", "é", "3407-1-1-1734468244-4c-13"])
 async def test_malformed_token_returns_404(tool: Tool, kind: str, token: str) -> None:
-    answer = await tool.send(url=f"http://lrs.test/api/lti/v1/{kind}/{token}")
-    refused(answer, 404, NOT_FOUND)
+    response = await tool.send(url=f"http://lrs.test/api/lti/v1/{kind}/{token}")
+    refused(response, 404, NOT_FOUND)
 
 
 async def test_token_of_an_unknown_tool_returns_404(tool: Tool) -> None:
@@ -71,8 +71,8 @@ async def test_forged_token_does_not_tell_whether_its_tool_exists(
         launch = Launch(partner, name, "42", "9", 1, "salt")
         forged = sign_token(launch, b"another key of thirty-two bytes.")
         for token in (forged, forged[:-1], forged.rpartition(".")[0] + "."):
-            answer = await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}")
-            refused(answer, 401, INVALID_TOKEN)
+            response = await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}")
+            refused(response, 401, INVALID_TOKEN)
 
 
 async def test_callback_url_of_the_accepted_secret_key_is_valid(
@@ -81,12 +81,12 @@ async def test_callback_url_of_the_accepted_secret_key_is_valid(
     changes = {"secret_key": "the new secret key of these tests, 2026"}
     async with instance(settings, **changes, accepted_secret_key=SECRET_KEY) as http:
         accepted(await http.send(tool.signed(json.dumps(body()).encode())))
-        answer = await http.post(
+        response = await http.post(
             tool.partner.url(f"tools/{tool.name}/callback-urls"),
             json={"user": "42", "course": "9"},
             headers=tool.partner.headers,
         )
-        url = answer.json()["url"]
+        url = response.json()["url"]
         accepted(await http.send(tool.signed(json.dumps(body()).encode(), url=url)))
     refused(await tool.send(url=url), 401, INVALID_TOKEN)
     async with instance(settings, accepted_secret_key=changes["secret_key"]) as http:
@@ -110,8 +110,8 @@ async def test_tampered_token_returns_401(tool: Tool) -> None:
         f"{none}.{payload}.{mac}",
         sign_token(launch, b"another key of thirty-two bytes."),
     ):
-        answer = await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}")
-        refused(answer, 401, INVALID_TOKEN)
+        response = await tool.send(url=f"http://lrs.test/api/lti/v1/xapi/{token}")
+        refused(response, 401, INVALID_TOKEN)
 
 
 async def test_expired_token_returns_401(settings: Settings, tool: Tool) -> None:
@@ -122,8 +122,8 @@ async def test_expired_token_returns_401(settings: Settings, tool: Tool) -> None
         urls.append(f"http://lrs.test/api/lti/v1/xapi/{sign_token(launch, key)}")
     async with instance(settings, callback_url_ttl_seconds=60) as http:
         accepted(await http.send(tool.signed(json.dumps(body()).encode(), url=urls[0])))
-        answer = await http.send(tool.signed(json.dumps(body()).encode(), url=urls[1]))
-        refused(answer, 401, INVALID_TOKEN)
+        response = await http.send(tool.signed(json.dumps(body()).encode(), url=urls[1]))
+        refused(response, 401, INVALID_TOKEN)
     accepted(await tool.send(url=urls[1]))
 
 
@@ -160,8 +160,8 @@ async def test_malformed_authorization_header_returns_401(tool: Tool, header: st
     encoded = {name: value.encode() for name, value in headers.items()}
     if header is not None:
         encoded["Authorization"] = header.encode("latin-1")
-    answer = await tool.http.post(tool.url, content=b"{}", headers=encoded)
-    refused(answer, 401, INVALID_HEADER)
+    response = await tool.http.post(tool.url, content=b"{}", headers=encoded)
+    refused(response, 401, INVALID_HEADER)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ async def test_large_form_is_refused_within_half_a_second(tool: Tool, content: b
         "Content-Type": "application/x-www-form-urlencoded",
     }
     began = time.process_time()
-    answer = await tool.http.post(tool.url, content=content, headers=headers)
-    refused(answer, 401, INVALID_HEADER)
+    response = await tool.http.post(tool.url, content=content, headers=headers)
+    refused(response, 401, INVALID_HEADER)
     assert time.process_time() - began < 0.5
 
 
@@ -212,8 +212,8 @@ async def test_signature_for_another_url_returns_401(tool: Tool) -> None:
 
 async def test_signature_of_another_tool_returns_401(services: Services, tool: Tool) -> None:
     other = await new_tool(services, tool.partner, "other")
-    answer = await tool.send(client_key=other.key, client_secret=other.secret)
-    refused(answer, 401, INVALID_HEADER)
+    response = await tool.send(client_key=other.key, client_secret=other.secret)
+    refused(response, 401, INVALID_HEADER)
     refused(await tool.send(client_secret=other.secret), 401, INVALID_HEADER)
 
 
@@ -262,9 +262,9 @@ async def test_other_content_type_returns_415_and_consumes_the_nonce(
     services: Services, tool: Tool, content_type: str
 ) -> None:
     content = b"a=b" if "urlencoded" in content_type else b"<x/>"
-    answer = await tool.send(content, nonce="burnt", content_type=content_type)
-    assert answer.status_code == 415
-    assert answer.content == b""
+    response = await tool.send(content, nonce="burnt", content_type=content_type)
+    assert response.status_code == 415
+    assert response.content == b""
     refused(await tool.send(nonce="burnt"), 401, DUPLICATE)
     assert await count_rows(services, tool) == NOTHING
 
@@ -282,9 +282,9 @@ async def test_other_content_type_returns_415_and_consumes_the_nonce(
 async def test_report_with_nothing_to_count_returns_400_and_consumes_the_nonce(
     services: Services, tool: Tool, payload: Any
 ) -> None:
-    answer = await tool.send(payload, nonce="burnt")
+    response = await tool.send(payload, nonce="burnt")
     detail = "object.id or result.duration is required: the URL of the page, or the time spent."
-    refused(answer, 400, detail)
+    refused(response, 400, detail)
     assert await count_rows(services, tool) == NOTHING
     refused(await tool.send(nonce="burnt"), 401, DUPLICATE)
 
@@ -301,9 +301,9 @@ async def test_malformed_duration_returns_422(
     services: Services, tool: Tool, duration: Any
 ) -> None:
     reported = {"object": {"id": "http://example.com/"}, "result": {"duration": duration}}
-    answer = await tool.send(reported)
-    assert answer.status_code == 422
-    assert message(answer).startswith("result.duration must ")
+    response = await tool.send(reported)
+    assert response.status_code == 422
+    assert message(response).startswith("result.duration must ")
     assert await count_rows(services, tool) == NOTHING
 
 
@@ -312,9 +312,9 @@ async def test_large_callback_returns_413(
 ) -> None:
     async with instance(settings, max_xapi_statement_bytes=1024) as http:
         request = tool.signed(json.dumps(body(verb="x" * 2000)).encode())
-        answer = await http.send(request)
-    assert answer.status_code == 413
-    assert "1024 bytes" in message(answer)
+        response = await http.send(request)
+    assert response.status_code == 413
+    assert "1024 bytes" in message(response)
 
 
 async def test_rate_limit_of_a_tool_returns_429(settings: Settings, tool: Tool) -> None:
@@ -322,10 +322,10 @@ async def test_rate_limit_of_a_tool_returns_429(settings: Settings, tool: Tool) 
     async with instance(settings, rate_limit="2/minute") as http:
         for status in (401, 401, 200, 200, 429):
             secret = "wrong_secret" if status == 401 else tool.secret
-            answer = await http.send(tool.signed(content, client_secret=secret))
-            assert answer.status_code == status
-    assert int(answer.headers["retry-after"]) > 0
-    assert "2/minute" in message(answer)
+            response = await http.send(tool.signed(content, client_secret=secret))
+            assert response.status_code == status
+    assert int(response.headers["retry-after"]) > 0
+    assert "2/minute" in message(response)
 
 
 async def test_unavailable_database_returns_503(
@@ -335,22 +335,22 @@ async def test_unavailable_database_returns_503(
         raise ConnectionRefusedError("gone")
 
     monkeypatch.setattr(nonces, "consume", gone)
-    answer = await tool.send(nonce="mine")
-    refused(answer, 503, "The database does not answer.")
-    assert answer.headers["retry-after"] == "1"
+    response = await tool.send(nonce="mine")
+    refused(response, 503, "The database does not answer.")
+    assert response.headers["retry-after"] == "1"
     monkeypatch.undo()
     accepted(await tool.send(nonce="mine"))
 
 
 async def test_other_methods_return_405(tool: Tool) -> None:
-    answer = await tool.http.get(tool.url)
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "POST"
+    response = await tool.http.get(tool.url)
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
 
 
 async def test_callback_with_content_encoding_returns_415(tool: Tool) -> None:
     signed = tool.signed(b"{}")
     headers = {**signed.headers, "Content-Encoding": "gzip"}
-    answer = await tool.http.post(str(signed.url), content=signed.content, headers=headers)
-    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
-    assert "Content-Encoding" in answer.json()["errors"][0]["message"]
+    response = await tool.http.post(str(signed.url), content=signed.content, headers=headers)
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+    assert "Content-Encoding" in response.json()["errors"][0]["message"]

@@ -136,9 +136,9 @@ async def test_invalid_members_are_kept_in_an_extension(
     content = json.dumps({"object": {"id": "http://example.com/"}, **payload}).encode()
     accepted(await tool.send(content))
     (stored,) = await tool.partner.all()
-    answer = await tool.partner.send({**stored, "id": str(uuid4())})
+    response = await tool.partner.send({**stored, "id": str(uuid4())})
     if len(content) < 5_000 and "stored" not in payload:
-        assert answer.status_code == 200, answer.text  # the stored statement is valid
+        assert response.status_code == 200, response.text  # the stored statement is valid
     remaining = stored["context"]["extensions"]["urn:x-lrs:callback"]
     assert (json.loads(remaining) if isinstance(remaining, str) else remaining) == json.loads(
         content
@@ -158,8 +158,8 @@ async def test_failed_callback_stores_nothing(
         "max(received_at)", "max(received_at + interval '1 s' / (1 - 1))"
     )
     monkeypatch.setattr(page_views, "_RECORD", failing)
-    answer = await tool.send(nonce="mine")
-    refused(answer, 500, "An error occurred.", error_code="internal_server_error")
+    response = await tool.send(nonce="mine")
+    refused(response, 500, "An error occurred.", error_code="internal_server_error")
     assert await count_rows(services, tool) == NOTHING
     monkeypatch.undo()
     accepted(await tool.send(nonce="mine"))

@@ -47,13 +47,13 @@ async def age_tokens(services: Services, partner: Partner, age: str) -> None:
 
 
 async def issue(http: httpx.AsyncClient, tool: Tool) -> dict[str, Any]:
-    answer = await http.post(
+    response = await http.post(
         tool.partner.url(f"tools/{tool.name}/callback-urls"),
         json={"user": tool.user, "course": tool.course},
         headers=tool.partner.headers,
     )
-    assert answer.status_code == 200, answer.text
-    urls: dict[str, Any] = answer.json()
+    assert response.status_code == 200, response.text
+    urls: dict[str, Any] = response.json()
     return urls
 
 
@@ -209,10 +209,10 @@ async def test_launch_is_looked_up_once(
     launches = [tool, await tool.launch("43"), await tool.launch("44")]
     async with instance(settings) as http:
         for _ in range(2):
-            for answer in await asyncio.gather(
+            for response in await asyncio.gather(
                 *(http.send(item.signed(json.dumps(body()).encode())) for item in launches)
             ):
-                accepted(answer)
+                accepted(response)
     assert sum(batches) == 3
 
 

@@ -44,13 +44,13 @@ async def test_one_of_twenty_identical_requests_is_accepted(
             httpx.Request("POST", request.url, headers=request.headers, content=request.content)
             for _ in range(20)
         ]
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(
                 (second if number % 2 else tool.http).send(item)
                 for number, item in enumerate(copies)
             )
         )
-        assert Counter(item.status_code for item in answers) == {200: 1, 401: 19}
+        assert Counter(item.status_code for item in responses) == {200: 1, 401: 19}
         after = await count_rows(services, tool)
         for name in ("views", "accesses", "statements", "days", "summed"):
             assert after[name] == before[name] + 1
@@ -61,19 +61,19 @@ async def test_replay_on_another_server_returns_401(tool: Tool, second: httpx.As
     request = tool.signed(json.dumps(body()).encode())
     assert (await tool.http.send(request)).status_code == 200
     again = httpx.Request("POST", request.url, headers=request.headers, content=request.content)
-    answer = await second.send(again)
-    assert answer.status_code == 401
-    assert answer.json() == {"errors": [{"message": "Duplicate nonce detected"}]}
+    response = await second.send(again)
+    assert response.status_code == 401
+    assert response.json() == {"errors": [{"message": "Duplicate nonce detected"}]}
 
 
 async def test_concurrent_retries_are_deduplicated(
     services: Services, tool: Tool, second: httpx.AsyncClient
 ) -> None:
     content = json.dumps(body("PT1M")).encode()
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *((second if number % 2 else tool.http).send(tool.signed(content)) for number in range(20))
     )
-    assert {answer.status_code for answer in answers} == {200}
+    assert {response.status_code for response in responses} == {200}
     result = await count_rows(services, tool)
     assert result == {
         "views": 1, "seconds": 60, "summed": 1, "accesses": 1, "days": 1, "statements": 1,
@@ -86,10 +86,10 @@ async def test_concurrent_callbacks_of_many_learners_are_all_counted(
     """Overlapping counters of one course on two servers: no lost update, no deadlock."""
     launched = [await tool.launch(f"user {number}") for number in range(8)]
     requests = [item.signed(json.dumps(body("PT1S")).encode()) for item in launched * 15]
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *((second if number % 2 else tool.http).send(item) for number, item in enumerate(requests))
     )
-    assert {item.status_code for item in answers} == {200}
+    assert {item.status_code for item in responses} == {200}
     for item in launched:
         result = await count_rows(services, item)
         assert (result["views"], result["seconds"], result["accesses"]) == (15, 15, 15)
@@ -102,12 +102,12 @@ async def test_callbacks_and_statements_share_a_transaction(services: Services, 
     replayed = tool.signed(json.dumps(body()).encode(), nonce="used")
     assert (await tool.send(nonce="used")).status_code == 200
     before = await count_rows(services, tool)
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(tool.send() for _ in range(5)),
         tool.http.send(replayed),
         *(tool.partner.send(statement()) for _ in range(5)),
     )
-    assert [answer.status_code for answer in answers] == [200] * 5 + [401] + [200] * 5
+    assert [response.status_code for response in responses] == [200] * 5 + [401] + [200] * 5
     after = await count_rows(services, tool)
     assert after["views"] == before["views"] + 5
     assert after["statements"] == before["statements"] + 10

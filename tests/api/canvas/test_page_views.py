@@ -31,8 +31,8 @@ async def tool(services: Services, partner: Partner) -> Tool:
 
 async def view(tool: Tool, number: int, *, ago: timedelta = timedelta(0)) -> None:
     """A page view in the past."""
-    answer = await tool.send(body(object={"id": f"http://example.com/{number}"}))
-    assert answer.status_code == 200
+    response = await tool.send(body(object={"id": f"http://example.com/{number}"}))
+    assert response.status_code == 200
     if ago:
         pool = tool.partner.http._transport.app.services.database.writers  # type: ignore[attr-defined]
         await pool.execute(
@@ -54,17 +54,17 @@ async def insert_views(services: Services, tool: Tool, count: int) -> None:
     )  # fmt: skip
 
 
-def links(answer: httpx.Response) -> dict[str, str]:
-    result = re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["link"])
+def links(response: httpx.Response) -> dict[str, str]:
+    result = re.findall(r'<([^>]+)>; rel="(\w+)"', response.headers["link"])
     order = [relation for _, relation in result]
     assert order == sorted(order, key=["current", "next", "prev", "first", "last"].index)
     rendered = ",".join(f'<{url}>; rel="{relation}"' for url, relation in result)
-    assert rendered == answer.headers["link"]
+    assert rendered == response.headers["link"]
     return {relation: url for url, relation in result}
 
 
-def urls(answer: httpx.Response) -> list[str]:
-    return [urlsplit(item["url"]).path for item in answer.json()]
+def urls(response: httpx.Response) -> list[str]:
+    return [urlsplit(item["url"]).path for item in response.json()]
 
 
 # Page views
@@ -161,24 +161,24 @@ async def test_invalid_time_returns_400(tool: Tool, suffix: str) -> None:
             "end_time must be after start_time",
         ),
     ):
-        answer = await tool.http.get(path, params=params, headers=tool.partner.headers)
-        assert answer.status_code == 400
-        assert answer.json() == {"error": reported}
+        response = await tool.http.get(path, params=params, headers=tool.partner.headers)
+        assert response.status_code == 400
+        assert response.json() == {"error": reported}
 
 
 async def test_page_views_as_csv(tool: Tool) -> None:
     await view(tool, 1)
     await view(tool, 2)
-    answer = await tool.read("/api/v1/users/42/page_views.csv", per_page=1)
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.text.splitlines()[0] == COLUMNS
-    (row,) = csv.DictReader(io.StringIO(answer.text))
+    response = await tool.read("/api/v1/users/42/page_views.csv", per_page=1)
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert response.text.splitlines()[0] == COLUMNS
+    (row,) = csv.DictReader(io.StringIO(response.text))
     (displayed,) = await tool.views(per_page=1)
     assert row["request_id"] == displayed["id"]
     assert (row["user_id"], row["context_id"]) == ("42", "9")
     assert (row["url"], row["interaction_seconds"]) == ("http://example.com/2", "180.0")
     assert row["created_at"] == displayed["created_at"]
-    assert "page_views.csv" in links(answer)["next"]
+    assert "page_views.csv" in links(response)["next"]
 
 
 async def test_page_views_as_csv_are_an_attachment_of_300_rows(
@@ -186,11 +186,13 @@ async def test_page_views_as_csv_are_an_attachment_of_300_rows(
 ) -> None:
     await insert_views(services, tool, 305)
     path = "/api/v1/users/42/page_views.csv"
-    answer = await tool.read(path)
-    assert re.match('attachment; filename="?page_views.csv', answer.headers["content-disposition"])
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    response = await tool.read(path)
+    assert re.match(
+        'attachment; filename="?page_views.csv', response.headers["content-disposition"]
+    )
+    rows = list(csv.DictReader(io.StringIO(response.text)))
     assert [row["url"] for row in rows] == [f"http://example.com/{n}" for n in range(305, 5, -1)]
-    after = await tool.http.get(links(answer)["next"], headers=tool.partner.headers)
+    after = await tool.http.get(links(response)["next"], headers=tool.partner.headers)
     assert len(after.text.splitlines()) == 1 + 5
     assert len((await tool.read(path, per_page=1000)).text.splitlines()) == 1 + 300
     assert len((await tool.read(path, per_page=20)).text.splitlines()) == 1 + 20
@@ -213,16 +215,16 @@ async def test_secrets_in_urls_are_masked(tool: Tool) -> None:
      "courses/9/analytics/student_summaries?student_id=self"],
 )  # fmt: skip
 async def test_self_is_refused_with_the_reason(tool: Tool, path: str) -> None:
-    answer = await tool.http.get(f"/api/v1/{path}", headers=tool.partner.headers)
-    assert answer.status_code == 400
-    assert "found 'self'" in answer.json()["detail"]
-    assert "belongs to a partner" in answer.json()["detail"]
+    response = await tool.http.get(f"/api/v1/{path}", headers=tool.partner.headers)
+    assert response.status_code == 400
+    assert "found 'self'" in response.json()["detail"]
+    assert "belongs to a partner" in response.json()["detail"]
 
 
 async def test_pagination_links_do_not_contain_the_token(tool: Tool) -> None:
-    answer = await tool.read("/api/v1/users/42/page_views", access_token="x", api_key="y", a="b")
-    assert "access_token" not in answer.headers["link"]
-    assert "api_key" not in answer.headers["link"]
+    response = await tool.read("/api/v1/users/42/page_views", access_token="x", api_key="y", a="b")
+    assert "access_token" not in response.headers["link"]
+    assert "api_key" not in response.headers["link"]
     long = await tool.read("/api/v1/users/42/page_views", end_time="x" * 2_900)
     assert len(long.headers["link"]) < 6_144
     assert set(links(long)) == {"last", "current"}
@@ -279,8 +281,8 @@ async def test_student_summaries_have_canvas_levels(services: Services, tool: To
         ("score", [2, 4, 6, 8, 10]),
         ("whatever", [2, 4, 6, 8, 10]),
     ):
-        answer = await tool.read(SUMMARIES, sort_column=column)
-        assert [item["page_views"] for item in answer.json()] == order
+        response = await tool.read(SUMMARIES, sort_column=column)
+        assert [item["page_views"] for item in response.json()] == order
     (one,) = (await tool.read(SUMMARIES, student_id="student 5")).json()
     assert (one["page_views"], one["page_views_level"], one["max_page_views"]) == (10, 3, 10)
     page = await tool.read(SUMMARIES, per_page=2, page=2)
@@ -352,9 +354,9 @@ async def test_page_views_are_isolated_by_partner(tool: Tool, stranger: Partner)
 @pytest.mark.parametrize("user", ["%00", "x" * 256])
 async def test_invalid_user_id_returns_404(tool: Tool, user: str) -> None:
     for path in (f"/api/v1/users/{user}/page_views", f"/api/v1/courses/{user}/analytics/activity"):
-        answer = await tool.http.get(path, headers=tool.partner.headers)
-        assert answer.status_code == 404
-        assert answer.json()["code"] == "not-found"
+        response = await tool.http.get(path, headers=tool.partner.headers)
+        assert response.status_code == 404
+        assert response.json()["code"] == "not-found"
 
 
 async def test_ids_with_slashes_are_escaped_in_links(tool: Tool) -> None:
@@ -365,5 +367,5 @@ async def test_ids_with_slashes_are_escaped_in_links(tool: Tool) -> None:
     assert "/users/a%2Fb/page_views?" in links(result)["current"]
     path = "/api/v1/courses/c%2Fanalytics%2Fusers%2Fd/analytics/users/a%2Fb/activity"
     assert len((await tool.read(path)).json()["page_views"]) == 1
-    answer = await tool.http.get("/api/v1/users/a/b/page_views", headers=tool.partner.headers)
-    assert answer.status_code == 404
+    response = await tool.http.get("/api/v1/users/a/b/page_views", headers=tool.partner.headers)
+    assert response.status_code == 404

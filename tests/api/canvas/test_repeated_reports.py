@@ -120,8 +120,8 @@ async def test_replayed_nonce_with_a_reused_id_is_refused(services: Services, to
 async def test_constant_id_of_all_learners_counts_for_each(services: Services, tool: Tool) -> None:
     learners = [await tool.launch(f"user {number}") for number in range(6)]
     requests = [learner.send(BODY) for learner in learners for _ in range(3)]
-    for answer in await asyncio.gather(*requests):
-        accepted(answer)
+    for response in await asyncio.gather(*requests):
+        accepted(response)
     for learner in learners:
         assert await counted(services, learner) == (1, 180, 1)
 
@@ -134,10 +134,10 @@ async def test_concurrent_reports_with_one_id_count_each(
             json.dumps({**BODY, "result": {"duration": f"PT{seconds}S"}}).encode()
             for seconds in range(1, 9)
         ]
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(http.send(tool.signed(text)) for text in contents for http in (tool.http, other))
         )
-    assert {answer.status_code for answer in answers} == {200}
+    assert {response.status_code for response in responses} == {200}
     assert await counted(services, tool) == (8, 36, 8)
 
 
@@ -157,8 +157,8 @@ async def test_page_view_has_the_id_of_its_statement(tool: Tool) -> None:
     views = {item["id"] for item in await tool.views()}
     assert views == {item["id"] for item in await tool.partner.all()}
     for view in views:
-        answer = await tool.partner.get(statementId=view)
-        assert answer.json()["id"] == view
+        response = await tool.partner.get(statementId=view)
+        assert response.json()["id"] == view
 
 
 # Counter
@@ -201,6 +201,6 @@ async def test_strict_idempotency_holds_for_concurrent_reports(
 ) -> None:
     await enable_strict_idempotency(services, tool)
     requests = [tool.send(body(f"PT{seconds}S", id=BODY["id"])) for seconds in (7,) * 8]
-    for answer in await asyncio.gather(*requests):
-        accepted(answer)
+    for response in await asyncio.gather(*requests):
+        accepted(response)
     assert await counted(services, tool) == (1, 7, 1)

@@ -58,9 +58,9 @@ async def test_caliper_event_without_a_page_counts_as_activity_time(
 ) -> None:
     accepted(await tool.caliper({**VIEW, "object": {}}))
     assert await counted(services, tool) == (1, 120, 1)
-    answer = await tool.caliper({"@type": VIEW_EVENT})
-    assert answer.status_code == 400
-    assert message(answer).startswith("object.@id or duration is required")
+    response = await tool.caliper({"@type": VIEW_EVENT})
+    assert response.status_code == 400
+    assert message(response).startswith("object.@id or duration is required")
 
 
 @pytest.mark.parametrize(

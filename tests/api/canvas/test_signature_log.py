@@ -63,12 +63,12 @@ async def test_wrong_body_hash_and_unreadable_header_are_logged(
 ) -> None:
     request = tool.signed(b"{}")
     headers = {"Content-Type": "application/json"}
-    answer = await tool.http.post(
+    response = await tool.http.post(
         tool.url,
         content=b"[]",
         headers={**headers, "Authorization": request.headers["authorization"]},
     )
-    refused(answer, 401, INVALID_HEADER)
+    refused(response, 401, INVALID_HEADER)
     refused(await tool.http.post(tool.url, content=b"{}", headers=headers), 401, INVALID_HEADER)
     assert [record["message"] for record in records(log)] == [
         "invalid callback: oauth_body_hash is missing, or not that of the body",

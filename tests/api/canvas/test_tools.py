@@ -32,24 +32,24 @@ async def operator(services: Services, http: httpx.AsyncClient) -> Partner:
 
 
 async def test_tool_lifecycle(services: Services, operator: Partner) -> None:
-    answer = await operator.send({"name": "player"}, resource="tools")
-    assert answer.status_code == 201
-    assert answer.headers["cache-control"] == "no-store"
-    added = answer.json()
+    response = await operator.send({"name": "player"}, resource="tools")
+    assert response.status_code == 201
+    assert response.headers["cache-control"] == "no-store"
+    added = response.json()
     assert set(added) == {"name", "consumer_key", "secret"}
     tool = await Tool(operator, "player", added["consumer_key"], added["secret"]).launch()
     assert (await tool.send()).status_code == 200
 
-    answer = await operator.send({"overlap_hours": 1}, resource="tools/player/rotate")
-    rotated = answer.json()
-    assert answer.status_code == 200
+    response = await operator.send({"overlap_hours": 1}, resource="tools/player/rotate")
+    rotated = response.json()
+    assert response.status_code == 200
     assert rotated["consumer_key"] == added["consumer_key"]
     assert rotated["secret"] != added["secret"]
     await asyncio.sleep(0.06)  # the lifetime of a cached tool
     for secret in (added["secret"], rotated["secret"]):
         assert (await tool.send(client_secret=secret)).status_code == 200
-    answer = await operator.send({"overlap_hours": 0}, resource="tools/player/rotate")
-    newest = answer.json()["secret"]
+    response = await operator.send({"overlap_hours": 0}, resource="tools/player/rotate")
+    newest = response.json()["secret"]
     await asyncio.sleep(0.06)
     assert (await tool.send(client_secret=newest)).status_code == 200
     assert (await tool.send(client_secret=rotated["secret"])).status_code == 401
@@ -58,25 +58,25 @@ async def test_tool_lifecycle(services: Services, operator: Partner) -> None:
     assert (await operator.http.delete(path, headers=operator.headers)).status_code == 204
     assert (await operator.http.delete(path, headers=operator.headers)).status_code == 404
     await asyncio.sleep(0.06)
-    answer = await tool.send(client_secret=newest)
-    assert answer.status_code == 404
-    assert message(answer) == "The specified resource does not exist."
+    response = await tool.send(client_secret=newest)
+    assert response.status_code == 404
+    assert message(response) == "The specified resource does not exist."
     assert (await operator.send({}, resource="tools/player/rotate")).status_code == 404
-    answer = await operator.send(
+    response = await operator.send(
         {"user": "1", "course": "2"}, resource="tools/player/callback-urls"
     )
-    assert answer.status_code == 404
+    assert response.status_code == 404
 
 
 async def test_tools_are_listed_without_secrets(services: Services, operator: Partner) -> None:
     assert (await operator.send({"name": "b"}, resource="tools")).status_code == 201
     value = {"name": "a", "consumer_key": "test_key", "secret": "test_secret"}
     assert (await operator.send(value, resource="tools")).json() == value
-    answer = await operator.http.get(operator.url("tools"), headers=operator.headers)
-    listed = answer.json()["tools"]
+    response = await operator.http.get(operator.url("tools"), headers=operator.headers)
+    listed = response.json()["tools"]
     assert [item["name"] for item in listed] == ["a", "b"]
     assert listed[0]["consumer_key"] == "test_key"
-    assert "secret" not in answer.text
+    assert "secret" not in response.text
     rows = await services.database.readers.fetch("select * from tool")
     assert "test_secret" not in str(rows)
 
@@ -98,9 +98,9 @@ async def test_invalid_or_existing_tool_is_refused(
     taken = {"name": "taken", "consumer_key": "taken"}
     assert (await operator.send(taken, resource="tools")).status_code == 201
     content = value if isinstance(value, bytes) else json.dumps(value).encode()
-    answer = await operator.send(content, resource="tools")
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = await operator.send(content, resource="tools")
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_refused_secret_is_named_with_its_length(operator: Partner) -> None:
@@ -109,9 +109,9 @@ async def test_refused_secret_is_named_with_its_length(operator: Partner) -> Non
         ("x" * 256, "256 characters"),
         ("\0" * 9, "one"),
     ):
-        answer = await operator.send({"name": "a", "secret": secret}, resource="tools")
-        assert answer.status_code == 400
-        (error,) = answer.json()["errors"]
+        response = await operator.send({"name": "a", "secret": secret}, resource="tools")
+        assert response.status_code == 400
+        (error,) = response.json()["errors"]
         assert error["pointer"] == "/secret"
         assert f"must be 8 to 255 printable characters, found {length}" in error["detail"]
 
@@ -133,16 +133,16 @@ async def test_tools_without_admin_scope_return_403(
     nobody = await new_partner(services, http, frozenset({"reports/read"}))
     for item in (everything, lms, nobody):
         assert (await item.send({"name": "a"}, resource="tools")).status_code == 403
-        answer = await http.get(item.url("tools"), headers=item.headers)
-        assert answer.status_code == 403
-        answer = await http.delete(item.url("tools/a"), headers=item.headers)
-        assert answer.status_code == 403
+        response = await http.get(item.url("tools"), headers=item.headers)
+        assert response.status_code == 403
+        response = await http.delete(item.url("tools/a"), headers=item.headers)
+        assert response.status_code == 403
         assert (await item.send({}, resource="tools/a/rotate")).status_code == 403
         await tools.add_tool(services.database, services.secret_box, item.partner_id, "a")
     launched = {"user": "1", "course": "2"}
     for item, status in ((everything, 200), (lms, 200), (nobody, 403)):
-        answer = await item.send(launched, resource="tools/a/callback-urls")
-        assert answer.status_code == status
+        response = await item.send(launched, resource="tools/a/callback-urls")
+        assert response.status_code == status
     path = everything.url("tools/a/callback-urls")
     assert (await http.post(path, json=launched, headers=lms.headers)).status_code == 403
     assert (await http.post(path, json=launched)).status_code == 401
@@ -157,15 +157,15 @@ async def tool(services: Services, partner: Partner) -> Tool:
 
 
 async def test_callback_url_is_without_expiry(tool: Tool) -> None:
-    answer = await tool.partner.send(
+    response = await tool.partner.send(
         {"user": "42", "course": "9", "role": "student"}, resource="tools/player/callback-urls"
     )
-    urls = answer.json()
+    urls = response.json()
     assert set(urls) == {"url", "caliper_url", "expires_at"}
     assert urls["expires_at"] is None
     assert re.fullmatch(r"http://lrs\.test/api/lti/v1/xapi/[a-f0-9]{56}", urls["url"])
     assert urls["caliper_url"] == urls["url"].replace("xapi", "caliper")
-    assert answer.headers["cache-control"] == "no-store"
+    assert response.headers["cache-control"] == "no-store"
     assert urls["url"] == tool.url  # an equal launch
 
 
@@ -174,17 +174,17 @@ async def test_missing_launch_members_are_reported(tool: Tool) -> None:
         ({}, ["/user", "/course"]),
         ({"user": "42", "course": ""}, ["/course"]),
     ):
-        answer = await tool.partner.send(reported, resource="tools/player/callback-urls")
-        errors = answer.json()["errors"]
+        response = await tool.partner.send(reported, resource="tools/player/callback-urls")
+        errors = response.json()["errors"]
         assert [error["pointer"] for error in errors] == missing
         assert {error["detail"] for error in errors} == {"is missing"}
 
 
 async def test_numeric_ids_are_accepted(tool: Tool) -> None:
-    answer = await tool.partner.send(
+    response = await tool.partner.send(
         {"user": 42, "course": 9}, resource="tools/player/callback-urls"
     )
-    assert (await tool.send(body(), url=answer.json()["url"])).status_code == 200
+    assert (await tool.send(body(), url=response.json()["url"])).status_code == 200
     assert len(await tool.views()) == 1
 
 
@@ -207,8 +207,8 @@ LAUNCH = {
     ],
 )
 async def test_launch_parameters_are_substituted(tool: Tool, payload: dict[str, Any]) -> None:
-    answer = await tool.partner.send(payload, resource="tools/player/callback-urls")
-    result = answer.json()["parameters"]
+    response = await tool.partner.send(payload, resource="tools/player/callback-urls")
+    result = response.json()["parameters"]
     urls = ("custom_canvas_xapi_url", "custom_caliper_url")
     for name, value in payload["parameters"].items():
         assert name in urls or result[name] == value
@@ -224,11 +224,11 @@ async def test_variables_without_user_or_course_are_not_substituted(
 ) -> None:
     parameters = {name: value for name, value in LAUNCH.items() if name != missing}
     for argument in (parameters, {**parameters, missing: ""}, {**parameters, missing: None}):
-        answer = await tool.partner.send(
+        response = await tool.partner.send(
             {"parameters": argument}, resource="tools/player/callback-urls"
         )
-        assert answer.status_code == 200
-        assert answer.json() == {"parameters": argument}
+        assert response.status_code == 200
+        assert response.json() == {"parameters": argument}
 
 
 @pytest.mark.parametrize(
@@ -243,17 +243,17 @@ async def test_variables_without_user_or_course_are_not_substituted(
     ids=str,
 )  # fmt: skip
 async def test_invalid_launch_is_refused(tool: Tool, payload: Any) -> None:
-    answer = await tool.partner.send(payload, resource="tools/player/callback-urls")
-    assert answer.status_code == 400
-    assert answer.json()["code"] in ("invalid-parameter", "malformed-json")
+    response = await tool.partner.send(payload, resource="tools/player/callback-urls")
+    assert response.status_code == 400
+    assert response.json()["code"] in ("invalid-parameter", "malformed-json")
 
 
 @pytest.mark.parametrize("name", ["other", "%00", "a b", "x" * 100])
 async def test_unknown_tool_returns_404(operator: Partner, name: str) -> None:
     reported = {"user": "1", "course": "2"}
     for resource, value in (("callback-urls", reported), ("rotate", {})):
-        answer = await operator.send(value, resource=f"tools/{name}/{resource}")
-        assert answer.status_code == 404, answer.text
+        response = await operator.send(value, resource=f"tools/{name}/{resource}")
+        assert response.status_code == 404, response.text
     path = operator.url(f"tools/{name}")
     assert (await operator.http.delete(path, headers=operator.headers)).status_code == 404
 

@@ -18,16 +18,16 @@ def own(partner: Partner, path: str = "") -> str:
 async def test_partner_is_added_and_changed(owner: httpx.AsyncClient) -> None:
     name = re.sub("[^a-z0-9-]", "-", new_email())
     form = {"name": name, "title": "New", "home_page": ""}
-    answer = await owner.post("/console/partners", data=form)
-    assert answer.headers["location"] == f"/console/partners/{name}"
+    response = await owner.post("/console/partners", data=form)
+    assert response.headers["location"] == f"/console/partners/{name}"
     form = {"title": "Newer", "rate_limit": "10/second", "max_stored_bytes": ""}
     assert (await owner.post(f"/console/partners/{name}", data=form)).status_code == 303
     partner = (await owner.get(f"/v1/admin/partners/{name}")).json()
     assert partner["title"] == "Newer"
     assert partner["limits"]["rate_limit"] == "10/second"
     form = {"max_statements_per_day": "many"}
-    answer = await owner.post(f"/console/partners/{name}", data=form)
-    assert (answer.status_code, "max_statements_per_day" in answer.text) == (400, True)
+    response = await owner.post(f"/console/partners/{name}", data=form)
+    assert (response.status_code, "max_statements_per_day" in response.text) == (400, True)
     entries = (await owner.get("/v1/admin/audit", params={"partner": name})).json()["entries"]
     assert [entry["action"] for entry in entries] == ["partner.set", "partner.add"]
 
@@ -48,8 +48,8 @@ async def test_partner_is_disabled_with_its_name_only(
     owner: httpx.AsyncClient, partner: Partner
 ) -> None:
     form = {"reason": "contract ended", "typed": "another"}
-    answer = await owner.post(own(partner, "/disable"), data=form)
-    assert (answer.status_code, "nothing was changed" in answer.text) == (400, True)
+    response = await owner.post(own(partner, "/disable"), data=form)
+    assert (response.status_code, "nothing was changed" in response.text) == (400, True)
     await owner.post(own(partner, "/disable"), data=form | {"typed": partner.name})
     assert "contract ended" in (await owner.get(own(partner))).text
     await owner.post(own(partner, "/enable"), data={})
@@ -84,9 +84,9 @@ async def test_statement_filters_are_links(owner: httpx.AsyncClient, partner: Pa
         "agent=jo%40example.com": f"{path}?agent={quote(agent, safe='')}",
     }
     for query, expected in cases.items():
-        answer = await owner.get(f"{path}?{query}", follow_redirects=True)
-        assert answer.status_code == 200, answer.text
-        assert str(answer.url).removeprefix("https://lrs.test") == expected
+        response = await owner.get(f"{path}?{query}", follow_redirects=True)
+        assert response.status_code == 200, response.text
+        assert str(response.url).removeprefix("https://lrs.test") == expected
     both = f"{path}?organization=north&credential={partner.key}"
     assert (await owner.get(both)).status_code == 400
     assert (await owner.get(f"{path}?attachments=true&limit=1")).status_code == 400

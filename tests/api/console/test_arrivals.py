@@ -26,21 +26,21 @@ async def test_refused_item_is_corrected_and_sent_again(
     assert "/actor/mbox" in page
     (text,) = re.findall("<textarea[^>]*>([^<]*)</textarea>", page)
     item = json.loads(html.unescape(text))
-    answer = await owner.post(f"{path}/{filled.refusal_id}/resubmit", data={"item": text[:-5]})
-    assert (answer.status_code, 'role="alert"' in answer.text) == (400, True)
+    response = await owner.post(f"{path}/{filled.refusal_id}/resubmit", data={"item": text[:-5]})
+    assert (response.status_code, 'role="alert"' in response.text) == (400, True)
     item["actor"]["mbox"] = "mailto:ada@hidden.example"
     form = {"item": json.dumps(item, indent=2)}
-    answer = await owner.post(f"{path}/{filled.refusal_id}/resubmit", data=form)
-    assert answer.status_code == 200
-    assert "Sent again: stored" in answer.text
-    (statement_id,) = re.findall("/statements/([0-9a-f-]{36})", answer.text)
+    response = await owner.post(f"{path}/{filled.refusal_id}/resubmit", data=form)
+    assert response.status_code == 200
+    assert "Sent again: stored" in response.text
+    (statement_id,) = re.findall("/statements/([0-9a-f-]{36})", response.text)
     assert (await filled.partner.get(statementId=statement_id)).status_code == 200
 
 
 async def test_refusal_is_dropped(owner: httpx.AsyncClient, filled: Filled) -> None:
     path = f"/console/partners/{filled.partner.name}/refusals"
-    answer = await owner.post(f"{path}/{filled.refusal_id}/drop", data={})
-    assert answer.headers["location"] == path
+    response = await owner.post(f"{path}/{filled.refusal_id}/drop", data={})
+    assert response.headers["location"] == path
     assert (await owner.get(f"{path}/{filled.refusal_id}")).status_code == 404
 
 
@@ -56,8 +56,8 @@ async def test_form_of_another_origin_changes_nothing(
     owner: httpx.AsyncClient, filled: Filled
 ) -> None:
     path = f"/console/partners/{filled.partner.name}/refusals/{filled.refusal_id}/drop"
-    answer = await owner.post(path, data={}, headers={"Sec-Fetch-Site": "cross-site"})
-    assert answer.status_code == 403
+    response = await owner.post(path, data={}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert response.status_code == 403
 
 
 async def test_wrong_url_is_on_the_page_with_the_right_one(
@@ -72,8 +72,8 @@ async def test_wrong_url_is_on_the_page_with_the_right_one(
 
 
 async def test_test_credential_works_and_ends(owner: httpx.AsyncClient, partner: Partner) -> None:
-    answer = await owner.post(f"/console/partners/{partner.name}/connect", data={})
-    key, secret = re.findall("<dd><code>([^<]+)</code></dd>", answer.text)[:2]
+    response = await owner.post(f"/console/partners/{partner.name}/connect", data={})
+    key, secret = re.findall("<dd><code>([^<]+)</code></dd>", response.text)[:2]
     form = {"grant_type": "client_credentials"}
     token = await partner.http.post("/oauth2/token", data=form, auth=(key, secret))
     headers = {"Authorization": f"Bearer {token.json()['access_token']}"}

@@ -24,12 +24,12 @@ from tests.support.statements import new_id
 async def test_document_round_trips_with_content_type_and_etag(resource: Resource) -> None:
     sent = await resource.ask("PUT", "one", BINARY, {**NONE_YET, "Content-Type": "image/x; q=1"})
     assert (sent.status_code, sent.content) == (204, b"")
-    answer = await resource.ask("GET")
-    assert (answer.status_code, answer.content) == (200, BINARY)
-    assert answer.headers["Content-Type"] == "image/x; q=1"
+    response = await resource.ask("GET")
+    assert (response.status_code, response.content) == (200, BINARY)
+    assert response.headers["Content-Type"] == "image/x; q=1"
     etag = hashlib.sha1(BINARY).hexdigest()
-    assert answer.headers["ETag"] == sent.headers["ETag"] == f'"{etag}"'
-    age = datetime.now(UTC) - parsedate_to_datetime(answer.headers["Last-Modified"])
+    assert response.headers["ETag"] == sent.headers["ETag"] == f'"{etag}"'
+    age = datetime.now(UTC) - parsedate_to_datetime(response.headers["Last-Modified"])
     assert timedelta(0) <= age < timedelta(minutes=1)
 
 
@@ -50,8 +50,8 @@ async def test_unknown_document_returns_404(resource: Resource) -> None:
 
 async def test_content_type_defaults_to_octet_stream(resource: Resource) -> None:
     await resource.store(BINARY)
-    answer = await resource.ask("GET")
-    assert answer.headers["Content-Type"] == "application/octet-stream"
+    response = await resource.ask("GET")
+    assert response.headers["Content-Type"] == "application/octet-stream"
 
 
 async def test_empty_document_is_stored(resource: Resource) -> None:
@@ -70,13 +70,13 @@ async def test_put_replaces_content_and_content_type(resource: Resource) -> None
     etag = await resource.store({"a": 1})
     headers = {"If-Match": etag, "Content-Type": "text/plain"}
     assert (await resource.ask("PUT", "one", b"text", headers)).status_code == 204
-    answer = await resource.ask("GET")
-    assert (answer.content, answer.headers["Content-Type"]) == (b"text", "text/plain")
+    response = await resource.ask("GET")
+    assert (response.content, response.headers["Content-Type"]) == (b"text", "text/plain")
 
 
 async def test_put_of_invalid_json_is_stored_and_not_merged(resource: Resource) -> None:
-    answer = await resource.ask("PUT", "one", b'{"a"', {**NONE_YET, **JSON})
-    assert answer.status_code == 204
+    response = await resource.ask("PUT", "one", b'{"a"', {**NONE_YET, **JSON})
+    assert response.status_code == 204
     assert await resource.content() == b'{"a"'
     assert code(await resource.ask("POST", "one", {"b": 2})) == (400, "malformed-json")
     assert await resource.content() == b'{"a"'
@@ -146,11 +146,11 @@ async def test_list_has_ids_and_the_latest_last_modified(resource: Resource) -> 
     assert (empty.json(), "Last-Modified" in empty.headers) == ([], False)
     for name in ("b", "a"):
         await resource.store(BINARY, name)
-    answer = await resource.ask("GET", None)
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.json() == ["a", "b"]
+    response = await resource.ask("GET", None)
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.json() == ["a", "b"]
     last = (await resource.ask("GET", "a")).headers["Last-Modified"]
-    assert answer.headers["Last-Modified"] == last
+    assert response.headers["Last-Modified"] == last
 
 
 async def test_since_is_exclusive(services: Services, resource: Resource) -> None:
@@ -204,8 +204,8 @@ async def test_list_and_delete_without_registration_cover_all_registrations(
 async def test_delete_of_all_documents_with_a_precondition_is_refused(state: Resource) -> None:
     etag = await state.store(b"")
     for headers in ({"If-Match": etag}, {"If-Match": "*"}, NONE_YET):
-        answer = await state.ask("DELETE", None, headers=headers)
-        assert code(answer) == (412, "precondition-failed")
+        response = await state.ask("DELETE", None, headers=headers)
+        assert code(response) == (412, "precondition-failed")
     assert await state.ids() == ["one"]
 
 

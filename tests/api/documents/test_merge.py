@@ -21,18 +21,21 @@ async def test_post_of_a_new_document_stores_it(resource: Resource) -> None:
     assert await resource.content() == BINARY
     sent = await resource.ask("POST", "two", b' { "a" : 1.0 } ', JSON)
     assert sent.status_code == 204
-    answer = await resource.ask("GET", "two")
-    assert (answer.content, answer.headers["ETag"]) == (b' { "a" : 1.0 } ', sent.headers["ETag"])
+    response = await resource.ask("GET", "two")
+    assert (response.content, response.headers["ETag"]) == (
+        b' { "a" : 1.0 } ',
+        sent.headers["ETag"],
+    )
 
 
 async def test_post_merges_first_level_members(resource: Resource) -> None:
     await resource.store({"car": {"make": "Ford", "model": "Escape"}, "driver": "Dale", "n": [1]})
-    answer = await resource.ask("POST", "one", {"car": {"make": "Dodge"}, "new": None})
-    assert answer.status_code == 204
+    response = await resource.ask("POST", "one", {"car": {"make": "Dodge"}, "new": None})
+    assert response.status_code == 204
     got = await resource.ask("GET")
     assert got.json() == {"car": {"make": "Dodge"}, "driver": "Dale", "n": [1], "new": None}
     assert got.headers["Content-Type"] == "application/json"
-    assert got.headers["ETag"] == answer.headers["ETag"]
+    assert got.headers["ETag"] == response.headers["ETag"]
 
 
 @pytest.mark.parametrize("text", [b"", b"[1]", b"abc", b'{"a":1}{', b'{"a":1,"a":2}', b'{"a":NaN}'])
@@ -121,9 +124,9 @@ async def test_large_merges_hold_no_connections_while_they_wait(
 async def test_document_beyond_its_limit_returns_413(services: Services, state: Resource) -> None:
     content = b"x" * (services.settings.max_document_bytes + 1)
     for method in ("PUT", "POST"):
-        answer = await state.ask(method, "one", content, NONE_YET)
-        assert code(answer) == (413, "too-large")
-        assert "1048576" in answer.json()["detail"]
+        response = await state.ask(method, "one", content, NONE_YET)
+        assert code(response) == (413, "too-large")
+        assert "1048576" in response.json()["detail"]
 
 
 async def test_merged_document_keeps_numbers(resource: Resource) -> None:

@@ -26,8 +26,8 @@ async def test_if_match_allows_the_current_etag_only(resource: Resource, method:
     for wrong in ('"1234"', '"' + "1" * 40 + '"', 'W/"1234"', '"1234", "5678"'):
         assert code(await ask(wrong)) == (412, "precondition-failed")
         assert json.loads(await resource.content()) == {"a": 1}
-    answer = await ask(f'"1234", W/{etag}')
-    assert answer.status_code == 204
+    response = await ask(f'"1234", W/{etag}')
+    assert response.status_code == 204
     if method == "DELETE":
         assert await resource.ids() == []
     else:
@@ -43,40 +43,40 @@ async def test_if_none_match_refuses_the_current_etag(resource: Resource, method
     await resource.ask("DELETE")
     etag = await resource.store({"a": 1})
     for listed in ("*", etag, f"W/{etag}", f'"1234", {etag}'):
-        answer = await resource.ask(method, "one", content, {"If-None-Match": listed})
-        assert code(answer) == (412, "precondition-failed")
+        response = await resource.ask(method, "one", content, {"If-None-Match": listed})
+        assert code(response) == (412, "precondition-failed")
         assert json.loads(await resource.content()) == {"a": 1}
-    answer = await resource.ask(method, "one", content, {"If-None-Match": '"1234"'})
-    assert answer.status_code == 204
+    response = await resource.ask(method, "one", content, {"If-None-Match": '"1234"'})
+    assert response.status_code == 204
 
 
 async def test_get_with_matching_etag_returns_304(resource: Resource) -> None:
     etag = await resource.store({"a": 1})
     for listed in (etag, f"W/{etag}", "*"):
-        answer = await resource.ask("GET", headers={"If-None-Match": listed})
-        assert (answer.status_code, answer.content) == (304, b"")
-        assert answer.headers["ETag"] == etag
+        response = await resource.ask("GET", headers={"If-None-Match": listed})
+        assert (response.status_code, response.content) == (304, b"")
+        assert response.headers["ETag"] == etag
     assert (await resource.ask("GET", headers={"If-None-Match": '"1"'})).status_code == 200
     assert (await resource.ask("GET", headers={"If-Match": etag})).status_code == 200
-    answer = await resource.ask("GET", headers={"If-Match": '"1"'})
-    assert code(answer) == (412, "precondition-failed")
+    response = await resource.ask("GET", headers={"If-Match": '"1"'})
+    assert code(response) == (412, "precondition-failed")
 
 
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
 async def test_malformed_precondition_is_refused(resource: Resource, name: str) -> None:
-    answer = await resource.ask("PUT", "one", b"", {name: '"a" "b"'})
-    assert code(answer) == (400, "bad-request")
-    assert name in answer.json()["detail"]
+    response = await resource.ask("PUT", "one", b"", {name: '"a" "b"'})
+    assert code(response) == (400, "bad-request")
+    assert name in response.json()["detail"]
 
 
 async def test_put_of_a_new_profile_requires_a_precondition(resource: Resource) -> None:
-    answer = await resource.ask("PUT", "one", {"a": 1})
+    response = await resource.ask("PUT", "one", {"a": 1})
     if resource.version == "1.0.3" and not resource.is_state:
-        assert code(answer) == (400, "bad-request")
-        assert "If-None-Match" in answer.json()["detail"]
+        assert code(response) == (400, "bad-request")
+        assert "If-None-Match" in response.json()["detail"]
         assert await resource.ids() == []
     else:
-        assert answer.status_code == 204
+        assert response.status_code == 204
         assert json.loads(await resource.content()) == {"a": 1}
 
 
@@ -84,21 +84,21 @@ async def test_put_of_an_existing_profile_without_precondition_returns_409(
     resource: Resource,
 ) -> None:
     await resource.store({"a": 1})
-    answer = await resource.ask("PUT", "one", {"b": 2})
+    response = await resource.ask("PUT", "one", {"b": 2})
     if resource.version == "1.0.3" and resource.is_state:
-        assert answer.status_code == 204
+        assert response.status_code == 204
         assert json.loads(await resource.content()) == {"b": 2}
     else:
-        assert code(answer) == (409, "concurrency-conflict")
-        assert "If-Match" in answer.json()["detail"]
+        assert code(response) == (409, "concurrency-conflict")
+        assert "If-Match" in response.json()["detail"]
         assert json.loads(await resource.content()) == {"a": 1}
 
 
 async def test_concurrent_merges_are_all_applied(resource: Resource) -> None:
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(resource.ask("POST", "one", {f"k{n}": n}) for n in range(20)),
     )
-    assert {answer.status_code for answer in answers} == {204}
+    assert {response.status_code for response in responses} == {204}
     assert json.loads(await resource.content()) == {f"k{n}": n for n in range(20)}
 
 
@@ -106,10 +106,10 @@ async def test_one_of_concurrent_conditional_puts_succeeds(resource: Resource) -
     for headers in (NONE_YET, {"If-Match": "etag"}):
         if "If-Match" in headers:
             headers["If-Match"] = (await resource.ask("GET")).headers["ETag"]
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(resource.ask("PUT", "one", {f"{headers}": n}, headers) for n in range(20)),
         )
-        statuses = [answer.status_code for answer in answers]
+        statuses = [response.status_code for response in responses]
         assert Counter(statuses) == {204: 1, 412: 19}
         won = json.loads(await resource.content())
         assert won == {f"{headers}": statuses.index(204)}
@@ -117,14 +117,14 @@ async def test_one_of_concurrent_conditional_puts_succeeds(resource: Resource) -
 
 async def test_one_of_concurrent_conditional_deletes_succeeds(resource: Resource) -> None:
     etag = await resource.store(BINARY)
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(resource.ask("DELETE", headers={"If-Match": etag}) for _ in range(20)),
     )
-    assert Counter(answer.status_code for answer in answers) == {204: 1, 412: 19}
+    assert Counter(response.status_code for response in responses) == {204: 1, 412: 19}
 
 
 async def test_concurrent_puts_and_deletes_terminate(resource: Resource) -> None:
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(
             resource.ask(*requested)
             for n in range(15)
@@ -136,7 +136,7 @@ async def test_concurrent_puts_and_deletes_terminate(resource: Resource) -> None
             )
         )
     )
-    assert {answer.status_code for answer in answers} <= {204, 412}
+    assert {response.status_code for response in responses} <= {204, 412}
 
 
 async def test_document_swap_gives_up_after_its_retry_limit(
@@ -147,7 +147,7 @@ async def test_document_swap_gives_up_after_its_retry_limit(
 
     await resource.store({"a": 1})
     monkeypatch.setattr(documents, "_swap", lost)
-    answer = await resource.ask("POST", "one", {"b": 2})
-    assert code(answer) == (409, "concurrency-conflict")
-    assert answer.headers["Retry-After"] == "1"
+    response = await resource.ask("POST", "one", {"b": 2})
+    assert code(response) == (409, "concurrency-conflict")
+    assert response.headers["Retry-After"] == "1"
     assert json.loads(await resource.content()) == {"a": 1}

@@ -60,11 +60,11 @@ async def test_revoked_credential_returns_401_for_tokens_and_basic(
     for use, challenge in zip(
         methods, [invalid, 'Basic realm="lrs", Bearer', invalid], strict=True
     ):
-        answer = await use()
-        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-        assert answer.headers["www-authenticate"] == challenge
-    answer = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, partner.secret))
-    refused(answer, 401, "invalid_client")
+        response = await use()
+        assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+        assert response.headers["www-authenticate"] == challenge
+    response = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, partner.secret))
+    refused(response, 401, "invalid_client")
 
 
 @pytest.mark.slow
@@ -80,8 +80,8 @@ async def test_expired_credential_returns_401(partner: Partner, services: Servic
 
 async def test_token_expires_with_its_credential(partner: Partner, services: Services) -> None:
     issued = await issue(services, partner, expires_at=datetime.now(UTC) - timedelta(seconds=1))
-    answer = await partner.http.post(TOKEN, data=GRANT, auth=(issued.key, issued.secret))
-    refused(answer, 401, "invalid_client")
+    response = await partner.http.post(TOKEN, data=GRANT, auth=(issued.key, issued.secret))
+    refused(response, 401, "invalid_client")
 
 
 async def test_clock_set_back_does_not_delay_a_revocation(
@@ -106,10 +106,10 @@ async def test_rotated_secret_overlaps_with_the_old_one(
     assert rotated.key == partner.key
 
     async def works(secret: str) -> bool:
-        answer = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, secret))
+        response = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, secret))
         basic = await partner.http.get("/xapi/statements", headers=XAPI, auth=(partner.key, secret))
-        assert (answer.status_code == 200) == (basic.status_code == 200)
-        return answer.status_code == 200
+        assert (response.status_code == 200) == (basic.status_code == 200)
+        return response.status_code == 200
 
     assert await works(partner.secret)
     assert await works(rotated.secret)
@@ -134,10 +134,10 @@ async def test_rotation_without_overlap_ends_tokens_of_the_old_secret(
     assert (await partner.get()).status_code == 200
     rotated = await credentials.rotate_credential(services.database, partner.key, None)
     await wait_for_cache_expiry(services)
-    answer = await partner.get()
-    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
-    assert "ended with the secret" in answer.json()["detail"]
+    response = await partner.get()
+    assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert "ended with the secret" in response.json()["detail"]
     renewed = Partner(partner.http, partner.name, 0, "", partner.key, rotated.secret)
     assert (await renewed.get(headers=bearer(await renewed.authenticate()))).status_code == 200
 
@@ -191,10 +191,10 @@ async def test_static_token_is_accepted_on_both_interfaces(
 ) -> None:
     issued = await issue(services, partner, kind="bearer", label="DataCamp")
     headers = bearer(issued.token)
-    answer = await partner.send(statement(), headers=headers)
-    assert answer.status_code == 200
-    answer = await partner.http.post("/xapi/statements", json=statement(), headers=headers | XAPI)
-    assert answer.status_code == 200
+    response = await partner.send(statement(), headers=headers)
+    assert response.status_code == 200
+    response = await partner.http.post("/xapi/statements", json=statement(), headers=headers | XAPI)
+    assert response.status_code == 200
     for item in await partner.all():
         assert item["authority"]["account"]["name"] == issued.key
         assert item["authority"]["name"] == "DataCamp"

@@ -67,8 +67,8 @@ async def forgeries(partner: Partner) -> dict[str, str]:
 @pytest.mark.slow
 async def test_forged_token_returns_401(partner: Partner) -> None:
     for name, token in (await forgeries(partner)).items():
-        answer = await partner.get(headers=bearer(token))
-        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), name
+        response = await partner.get(headers=bearer(token))
+        assert (response.status_code, response.json()["code"]) == (401, "unauthorized"), name
 
 
 async def test_token_with_own_signature_and_wrong_claims_returns_401(
@@ -89,5 +89,5 @@ async def test_token_with_own_signature_and_wrong_claims_returns_401(
         {"client_id": 7},
     ):
         token = jwt.encode(header, {**claims, **change}, key, ["RS256"])
-        answer = await partner.get(headers=bearer(token))
-        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), change
+        response = await partner.get(headers=bearer(token))
+        assert (response.status_code, response.json()["code"]) == (401, "unauthorized"), change

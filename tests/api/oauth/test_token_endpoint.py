@@ -29,18 +29,18 @@ async def test_client_credentials_grant_returns_a_token(
         request["auth"] = (partner.key, partner.secret)
     else:
         reported |= {"client_id": partner.key, "client_secret": partner.secret}
-    answer = await partner.http.post(path, **request)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["pragma"] == "no-cache"
-    body = answer.json()
+    response = await partner.http.post(path, **request)
+    assert response.status_code == 200, response.text
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["pragma"] == "no-cache"
+    body = response.json()
     assert (body["token_type"], body["expires_in"], body["scope"]) == ("Bearer", 3600, "all")
     result = await partner.get(headers=bearer(body["access_token"]))
     assert result.status_code == 200
 
 
 async def test_percipio_token_request_returns_a_token(partner: Partner) -> None:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         "/oauth2-provider/token",
         json={
             "client_id": partner.key,
@@ -49,14 +49,14 @@ async def test_percipio_token_request_returns_a_token(partner: Partner) -> None:
             "scope": "api",
         },
     )
-    assert answer.status_code == 200
-    assert (await partner.get(headers=bearer(answer.json()["access_token"]))).status_code == 200
+    assert response.status_code == 200
+    assert (await partner.get(headers=bearer(response.json()["access_token"]))).status_code == 200
 
 
 async def test_secret_in_basic_credentials_is_percent_decoded(partner: Partner) -> None:
     quoted = "".join(f"%{ord(letter):02X}" for letter in partner.secret)
-    answer = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, quoted))
-    assert answer.status_code == 200
+    response = await partner.http.post(TOKEN, data=GRANT, auth=(partner.key, quoted))
+    assert response.status_code == 200
 
 
 async def test_unknown_client_is_refused_with_invalid_client(partner: Partner) -> None:
@@ -89,32 +89,32 @@ async def test_missing_client_credentials_are_named(partner: Partner) -> None:
         ({"client_id": partner.key}, "no client_secret:"),
         ({"client_secret": partner.secret}, "no client_id:"),
     ):
-        answer = await partner.http.post(TOKEN, data=GRANT | form)
-        refused(answer, 401, "invalid_client")
-        assert missing in answer.json()["error_description"]
-        assert answer.headers["www-authenticate"].startswith('Basic realm="lrs", error=')
+        response = await partner.http.post(TOKEN, data=GRANT | form)
+        refused(response, 401, "invalid_client")
+        assert missing in response.json()["error_description"]
+        assert response.headers["www-authenticate"].startswith('Basic realm="lrs", error=')
 
 
 async def test_basic_credentials_without_a_client_id_are_named(partner: Partner) -> None:
-    answer = await partner.http.post(TOKEN, data=GRANT, auth=("", partner.secret))
-    refused(answer, 401, "invalid_client")
-    assert "no user name" in answer.json()["error_description"]
+    response = await partner.http.post(TOKEN, data=GRANT, auth=("", partner.secret))
+    refused(response, 401, "invalid_client")
+    assert "no user name" in response.json()["error_description"]
 
 
 async def test_bearer_credential_cannot_request_a_token(
     partner: Partner, services: Services
 ) -> None:
     issued = await issue(services, partner, kind="bearer")
-    answer = await partner.http.post(TOKEN, data=GRANT, auth=(issued.key, issued.secret))
-    refused(answer, 401, "invalid_client")
+    response = await partner.http.post(TOKEN, data=GRANT, auth=(issued.key, issued.secret))
+    refused(response, 401, "invalid_client")
 
 
 async def test_two_client_authentications_are_an_invalid_request(partner: Partner) -> None:
     auth = (partner.key, partner.secret)
     both = {**GRANT, "client_id": partner.key, "client_secret": partner.secret}
     refused(await partner.http.post(TOKEN, data=both, auth=auth), 400, "invalid_request")
-    answer = await partner.http.post(TOKEN, data=both, headers=bearer("x"))
-    refused(answer, 400, "invalid_request")
+    response = await partner.http.post(TOKEN, data=both, headers=bearer("x"))
+    refused(response, 400, "invalid_request")
     named = {**GRANT, "client_id": "another"}
     refused(await partner.http.post(TOKEN, data=named, auth=auth), 400, "invalid_request")
     named = {**GRANT, "client_id": partner.key}
@@ -136,8 +136,8 @@ async def test_two_client_authentications_are_an_invalid_request(partner: Partne
 async def test_invalid_token_request_returns_the_rfc_6749_error(
     partner: Partner, form: dict[str, str], error: str, kind: str
 ) -> None:
-    answer = await partner.http.post(TOKEN, **{kind: form}, auth=(partner.key, partner.secret))  # type: ignore[arg-type]
-    refused(answer, 400, error)
+    response = await partner.http.post(TOKEN, **{kind: form}, auth=(partner.key, partner.secret))  # type: ignore[arg-type]
+    refused(response, 400, error)
 
 
 FORM = "application/x-www-form-urlencoded"
@@ -169,23 +169,23 @@ FORM = "application/x-www-form-urlencoded"
 async def test_malformed_body_is_an_invalid_request(
     partner: Partner, body: bytes, content_type: str
 ) -> None:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         TOKEN,
         content=body,
         headers={"Content-Type": content_type},
         auth=(partner.key, partner.secret),
     )
-    refused(answer, 400, "invalid_request")
+    refused(response, 400, "invalid_request")
 
 
 async def test_large_token_request_returns_413(partner: Partner) -> None:
-    answer = await partner.http.post(TOKEN, data={"grant_type": "x" * 20_000})
-    assert answer.status_code == 413
+    response = await partner.http.post(TOKEN, data={"grant_type": "x" * 20_000})
+    assert response.status_code == 413
 
 
 async def test_get_of_the_token_endpoint_returns_405(http: httpx.AsyncClient) -> None:
-    answer = await http.get(TOKEN)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    response = await http.get(TOKEN)
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
 # Scopes
@@ -196,18 +196,18 @@ async def test_token_without_scope_has_the_granted_scopes(
     partner: Partner, requested: str | None
 ) -> None:
     form = GRANT if requested is None else {**GRANT, "scope": requested}
-    answer = await partner.http.post(TOKEN, data=form, auth=(partner.key, partner.secret))
-    assert answer.json()["scope"] == "all"
+    response = await partner.http.post(TOKEN, data=form, auth=(partner.key, partner.secret))
+    assert response.json()["scope"] == "all"
 
 
 async def test_token_with_fewer_scopes_than_its_credential_is_limited(partner: Partner) -> None:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         TOKEN,
         data={**GRANT, "scope": "statements/write statements/read/mine"},
         auth=(partner.key, partner.secret),
     )
-    assert answer.json()["scope"] == "statements/read/mine statements/write"
-    headers = bearer(answer.json()["access_token"])
+    assert response.json()["scope"] == "statements/read/mine statements/write"
+    headers = bearer(response.json()["access_token"])
     assert (await partner.send(statement(), headers=headers)).status_code == 200
     track = await partner.send({}, resource="track", headers=headers)
     assert (track.status_code, track.json()["code"]) == (403, "missing-scope")
@@ -218,10 +218,10 @@ async def test_scope_beyond_the_credential_is_an_invalid_scope(
 ) -> None:
     reader = await new_partner(services, http, frozenset({scopes.STATEMENTS_READ}))
     for requested in ("all", "admin", "statements/write", "api statements/write"):
-        answer = await http.post(
+        response = await http.post(
             TOKEN, data={**GRANT, "scope": requested}, auth=(reader.key, reader.secret)
         )
-        refused(answer, 400, "invalid_scope")
+        refused(response, 400, "invalid_scope")
     implied = await http.post(
         TOKEN, data={**GRANT, "scope": "statements/read/mine"}, auth=(reader.key, reader.secret)
     )
@@ -229,7 +229,7 @@ async def test_scope_beyond_the_credential_is_an_invalid_scope(
 
 
 async def test_all_scope_does_not_include_admin(partner: Partner) -> None:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         TOKEN, data={**GRANT, "scope": "admin"}, auth=(partner.key, partner.secret)
     )
-    refused(answer, 400, "invalid_scope")
+    refused(response, 400, "invalid_scope")

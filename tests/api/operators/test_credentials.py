@@ -23,13 +23,13 @@ def url(partner: Partner, path: str = "credentials") -> str:
 
 
 async def sent_with(partner: Partner, key: str, secret: str) -> int:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         "/xapi/statements",
         json=statement(),
         auth=(key, secret),
         headers={"X-Experience-API-Version": "1.0.3"},
     )
-    return answer.status_code
+    return response.status_code
 
 
 async def test_issued_credential_works_until_it_is_revoked(
@@ -66,16 +66,16 @@ async def test_changed_scopes_label_and_expiry_hold_within_seconds(
     assert await sent_with(partner, partner.key, partner.secret) == 200
     changes: dict[str, Any] = {"label": "Reader", "scopes": ["statements/read"]}
     changes["limits"] = {"rate_limit": "1000/second"}
-    answer = await owner.patch(mine, json=changes)
-    assert answer.status_code == 200, answer.text
-    assert (answer.json()["label"], answer.json()["limits"]) == ("Reader", changes["limits"])
+    response = await owner.patch(mine, json=changes)
+    assert response.status_code == 200, response.text
+    assert (response.json()["label"], response.json()["limits"]) == ("Reader", changes["limits"])
     await asyncio.sleep(0.1)
     assert await sent_with(partner, partner.key, partner.secret) == 403
     stale = await owner.patch(mine, json={"label": "x"}, headers={"If-Match": '"stale"'})
     assert stale.status_code == 412
     soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
-    answer = await owner.patch(mine, json={"scopes": ["all"], "expires_at": soon})
-    assert answer.status_code == 200, answer.text
+    response = await owner.patch(mine, json={"scopes": ["all"], "expires_at": soon})
+    assert response.status_code == 200, response.text
     for _ in range(200):
         if await sent_with(partner, partner.key, partner.secret) == 401:
             break
@@ -113,8 +113,8 @@ async def test_secret_is_replayed_for_a_repeated_key(
 async def test_invalid_credential_names_the_member(
     owner: httpx.AsyncClient, partner: Partner, body: dict[str, Any], words: str
 ) -> None:
-    answer = await owner.post(url(partner), json=body)
-    assert (answer.status_code, words in answer.json()["detail"]) == (400, True), answer.text
+    response = await owner.post(url(partner), json=body)
+    assert (response.status_code, words in response.json()["detail"]) == (400, True), response.text
 
 
 async def test_list_of_all_partners_is_paged(
@@ -124,9 +124,9 @@ async def test_list_of_all_partners_is_paged(
     await (await admin()).post(url(partner), json={})
     credentials, page = [], "/v1/admin/credentials?limit=2"
     while page:
-        answer = (await viewer.get(page)).json()
-        credentials += [(item["partner"], item["key"]) for item in answer["credentials"]]
-        page = answer["more"]
+        response = (await viewer.get(page)).json()
+        credentials += [(item["partner"], item["key"]) for item in response["credentials"]]
+        page = response["more"]
     assert len(credentials) == 3
     assert {(partner.name, partner.key), (stranger.name, stranger.key)} < set(credentials)
     one = await viewer.get("/v1/admin/credentials", params={"partner": stranger.name})
@@ -162,8 +162,8 @@ async def test_changes_by_a_credential_with_scope_admin_are_audited(
     people = partner.url("people/imports")
     user = [{"type": "user", "user": "emp_1"}]
     for params in ({"preview": "true"}, {}):
-        answer = await http.post(people, json=user, params=params, headers=partner.headers)
-        assert answer.status_code == 200, answer.text
+        response = await http.post(people, json=user, params=params, headers=partner.headers)
+        assert response.status_code == 200, response.text
     entries = (await owner.get("/v1/admin/audit", params={"partner": partner.name})).json()
     assert [(entry["action"], entry["object"]) for entry in entries["entries"]] == [
         ("people.import", "people/imports"),

@@ -39,16 +39,16 @@ async def ada(services: Services, partner: Partner) -> int:
 async def test_search_matches_part_of_name_or_identifier(
     owner: httpx.AsyncClient, partner: Partner, ada: int, search: str
 ) -> None:
-    answer = await owner.get(url(partner, "learners"), params={"search": search})
-    assert [item["person_id"] for item in answer.json()["learners"]] == [ada]
+    response = await owner.get(url(partner, "learners"), params={"search": search})
+    assert [item["person_id"] for item in response.json()["learners"]] == [ada]
 
 
 @pytest.mark.parametrize("search", ["%", "_", "\\", "nobody"])
 async def test_search_without_match_returns_an_empty_list(
     owner: httpx.AsyncClient, partner: Partner, ada: int, search: str
 ) -> None:
-    answer = await owner.get(url(partner, "learners"), params={"search": search})
-    assert answer.json() == {"learners": [], "more": ""}
+    response = await owner.get(url(partner, "learners"), params={"search": search})
+    assert response.json() == {"learners": [], "more": ""}
 
 
 async def test_learner_has_all_identifiers_records_and_statements(
@@ -62,9 +62,9 @@ async def test_learner_has_all_identifiers_records_and_statements(
     assert [item["title"] for item in records["records"]] == ["Notes"]
     found, page = [], f"{mine}/statements?limit=1"
     while page:
-        answer = (await owner.get(page)).json()
-        found += [item["statement"]["actor"] for item in answer["statements"]]
-        page = answer["more"]
+        response = (await owner.get(page)).json()
+        found += [item["statement"]["actor"] for item in response["statements"]]
+        page = response["more"]
     assert [sorted(actor.keys() - {"objectType"}) for actor in found] == [
         ["account"], ["mbox", "name"],
     ]  # fmt: skip
@@ -96,10 +96,10 @@ async def test_viewer_sees_no_identity(admin: Admin, partner: Partner, ada: int)
         "statements",
         f"statements?statementId={statement_id}",
     ):
-        answer = await viewer.get(url(partner, path))
-        assert answer.status_code == 200, answer.text
+        response = await viewer.get(url(partner, path))
+        assert response.status_code == 200, response.text
         for secret in ("Lovelace", "lovelace", "emp-1815", "hr.example"):
-            assert secret not in answer.text, path
+            assert secret not in response.text, path
     for path in ("learners?search=ada", 'statements?agent={"mbox":"mailto:a@b.example"}'):
         assert (await viewer.get(url(partner, path))).status_code == 403
 
@@ -127,10 +127,10 @@ async def test_pseudonym_is_the_same_in_every_statement(
     seen = []
     for tenant in (partner, stranger):
         assert (await tenant.send(nested)).status_code == 200
-        answer = await viewer.get(url(tenant, "statements"))
-        assert "ovelace" not in answer.text
-        assert "emp-1815" not in answer.text
-        (found,) = answer.json()["statements"]
+        response = await viewer.get(url(tenant, "statements"))
+        assert "ovelace" not in response.text
+        assert "emp-1815" not in response.text
+        (found,) = response.json()["statements"]
         assert found["result"] == {"success": True}
         names = {
             found["actor"]["member"][0]["account"]["name"],
@@ -173,11 +173,11 @@ async def test_content_item_is_deleted_and_restored(
 
 
 async def test_system_has_versions_and_no_secret(owner: httpx.AsyncClient, admin: Admin) -> None:
-    answer = await owner.get("/v1/admin/system")
-    assert answer.status_code == 200, answer.text
-    content = answer.json()
+    response = await owner.get("/v1/admin/system")
+    assert response.status_code == 200, response.text
+    content = response.json()
     assert content["schema_version"] > 0
     assert content["database_bytes"] > 0
     assert content["settings"]["secret_key"] == content["settings"]["database_url"] == "…"
-    assert "only the tests know" not in answer.text
+    assert "only the tests know" not in response.text
     assert content["settings"]["port"] == 8080

@@ -21,24 +21,24 @@ def new_name() -> str:
 
 
 async def audited(owner: httpx.AsyncClient, partner: str, **params: Any) -> list[dict[str, Any]]:
-    answer = await owner.get("/v1/admin/audit", params={"partner": partner, **params})
-    assert answer.status_code == 200, answer.text
-    entries: list[dict[str, Any]] = answer.json()["entries"]
+    response = await owner.get("/v1/admin/audit", params={"partner": partner, **params})
+    assert response.status_code == 200, response.text
+    entries: list[dict[str, Any]] = response.json()["entries"]
     return entries
 
 
 async def test_added_partner_is_listed_and_audited(owner: httpx.AsyncClient) -> None:
     name = new_name()
-    answer = await owner.post(PARTNERS, json={"name": name, "title": "A title"})
-    assert answer.status_code == 201, answer.text
-    assert answer.json()["home_page"] == f"https://lrs.test/partners/{name}"
+    response = await owner.post(PARTNERS, json={"name": name, "title": "A title"})
+    assert response.status_code == 201, response.text
+    assert response.json()["home_page"] == f"https://lrs.test/partners/{name}"
     found = (await owner.get(PARTNERS, params={"search": name[2:]})).json()["partners"]
     assert [item["title"] for item in found] == ["A title"]
     (entry,) = await audited(owner, name)
     assert (entry["action"], entry["via"], entry["before"]) == ("partner.add", "api", None)
     assert entry["object"] == f"partner/{name}"
     assert entry["after"]["title"] == "A title"
-    assert entry["request_id"] == answer.headers["x-request-id"]
+    assert entry["request_id"] == response.headers["x-request-id"]
     assert (await owner.post(PARTNERS, json={"name": name})).status_code == 409
 
 
@@ -64,10 +64,10 @@ async def test_audit_entries_have_the_changed_members(
         "limits": {"rate_limit": "100/second", "max_stored_bytes": 0},
         "settings": {"duplicate_track_event_status": 200},
     }
-    answer = await owner.patch(url, json=changes)
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["limits"] == {"rate_limit": "100/second", "max_stored_bytes": 0}
-    assert (await owner.patch(url, json=changes)).json() == answer.json()
+    response = await owner.patch(url, json=changes)
+    assert response.status_code == 200, response.text
+    assert response.json()["limits"] == {"rate_limit": "100/second", "max_stored_bytes": 0}
+    assert (await owner.patch(url, json=changes)).json() == response.json()
     (entry,) = await audited(owner, partner.name, action="partner.set")
     assert entry["before"] == {"title": "", "limits": {}, "settings": {}}
     assert entry["after"]["settings"] == {"duplicate_track_event_status": 200}
@@ -80,14 +80,14 @@ async def test_audit_entries_have_the_changed_members(
 async def test_stale_entity_tag_is_refused(owner: httpx.AsyncClient, partner: Partner) -> None:
     url = f"{PARTNERS}/{partner.name}"
     tag = (await owner.get(url)).headers["etag"]
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(
             owner.patch(url, json={"title": title}, headers={"If-Match": tag})
             for title in ("one", "two", "three")
         )
     )
-    assert sorted(answer.status_code for answer in answers) == [200, 412, 412]
-    tag = next(answer.headers["etag"] for answer in answers if answer.status_code == 200)
+    assert sorted(response.status_code for response in responses) == [200, 412, 412]
+    tag = next(response.headers["etag"] for response in responses if response.status_code == 200)
     headers = {"If-Match": f'"other", {tag}'}
     assert (await owner.patch(url, json={"title": "x"}, headers=headers)).status_code == 200
     assert (
@@ -100,11 +100,11 @@ async def test_home_page_changes_until_the_first_statement(
 ) -> None:
     url = f"{PARTNERS}/{partner.name}"
     changes = {"home_page": "https://right.example/"}
-    answer = await owner.patch(url, json=changes)
-    assert answer.json()["home_page"] == "https://right.example"
+    response = await owner.patch(url, json=changes)
+    assert response.json()["home_page"] == "https://right.example"
     assert (await partner.send(statement())).status_code == 200
-    answer = await owner.patch(url, json={"home_page": "https://late.example"})
-    assert (answer.status_code, "has statements" in answer.json()["detail"]) == (409, True)
+    response = await owner.patch(url, json={"home_page": "https://late.example"})
+    assert (response.status_code, "has statements" in response.json()["detail"]) == (409, True)
     assert (await owner.patch(url, json=changes | {"title": "same"})).status_code == 200
 
 
@@ -129,9 +129,9 @@ async def test_home_page_changes_until_the_first_statement(
 async def test_invalid_change_names_the_member(
     owner: httpx.AsyncClient, partner: Partner, changes: Any, words: str
 ) -> None:
-    answer = await owner.patch(f"{PARTNERS}/{partner.name}", json=changes)
-    assert answer.status_code == 400
-    assert words in answer.json()["detail"]
+    response = await owner.patch(f"{PARTNERS}/{partner.name}", json=changes)
+    assert response.status_code == 400
+    assert words in response.json()["detail"]
 
 
 async def test_disabled_partner_is_refused_with_the_reason_until_enabled(
@@ -145,15 +145,15 @@ async def test_disabled_partner_is_refused_with_the_reason_until_enabled(
     await owner.post(f"{url}/disable", json={"reason": "The contract has ended."})
     await asyncio.sleep(0.1)  # twice the lifetime of cached credentials
     version = {"X-Experience-API-Version": "1.0.3"}
-    for answer in (
+    for response in (
         await partner.send(statement()),
         await partner.get(),
         await partner.xapi(statement()),
         await second_http.get("/xapi/statements", auth=auth, headers=version),
     ):
-        assert answer.status_code == 403, answer.text
-        assert answer.json()["code"] == "partner-disabled"
-        assert "The contract has ended." in answer.json()["detail"]
+        assert response.status_code == 403, response.text
+        assert response.json()["code"] == "partner-disabled"
+        assert "The contract has ended." in response.json()["detail"]
     token = await second_http.post(
         "/oauth2/token", data={"grant_type": "client_credentials"}, auth=auth
     )
@@ -170,12 +170,14 @@ async def test_disabled_partner_is_refused_with_the_reason_until_enabled(
 
 async def test_repeated_key_returns_the_first_response(owner: httpx.AsyncClient) -> None:
     name, headers = new_name(), {"Idempotency-Key": uuid4().hex}
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(owner.post(PARTNERS, json={"name": name}, headers=headers) for _ in range(4))
     )
-    assert [answer.status_code for answer in answers] == [201] * 4
-    assert len({answer.text for answer in answers}) == 1
-    assert [answer.headers.get("idempotency-replayed") for answer in answers].count("true") == 3
+    assert [response.status_code for response in responses] == [201] * 4
+    assert len({response.text for response in responses}) == 1
+    assert [response.headers.get("idempotency-replayed") for response in responses].count(
+        "true"
+    ) == 3
     other = await owner.post(PARTNERS, json={"name": new_name()}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
     assert len(await audited(owner, name)) == 1
@@ -191,25 +193,25 @@ async def test_failed_request_may_be_repeated_with_the_same_key(owner: httpx.Asy
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
 async def test_invalid_idempotency_key_is_refused(owner: httpx.AsyncClient, key: str) -> None:
-    answer = await owner.post(PARTNERS, json={"name": "x"}, headers={"Idempotency-Key": key})
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["pointer"] == "Idempotency-Key"
+    response = await owner.post(PARTNERS, json={"name": "x"}, headers={"Idempotency-Key": key})
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["pointer"] == "Idempotency-Key"
 
 
 @pytest.mark.parametrize(
     "query", ["limit=-1", "limit=x", "cursor=x", "cursor=WyJhIl0x", "cursor=WzFd", "unknown=1"]
 )
 async def test_invalid_parameter_of_a_list_is_refused(owner: httpx.AsyncClient, query: str) -> None:
-    answer = await owner.get(f"{PARTNERS}?{query}")
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["pointer"] == query.partition("=")[0]
+    response = await owner.get(f"{PARTNERS}?{query}")
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["pointer"] == query.partition("=")[0]
 
 
 async def test_viewer_changes_nothing(admin: Admin, partner: Partner) -> None:
     viewer = await admin("viewer")
     url = f"{PARTNERS}/{partner.name}"
     assert (await viewer.get(url)).status_code == 200
-    for answer in (
+    for response in (
         await viewer.post(PARTNERS, json={"name": new_name()}),
         await viewer.patch(url, json={"title": "x"}),
         await viewer.post(f"{url}/disable", json={"reason": "x"}),
@@ -222,5 +224,5 @@ async def test_viewer_changes_nothing(admin: Admin, partner: Partner) -> None:
         await viewer.get("/v1/admin/audit"),
         await viewer.get("/v1/admin/operators"),
     ):
-        assert answer.status_code == 403, answer.request.url
+        assert response.status_code == 403, response.request.url
     assert (await viewer.get(url)).json()["title"] == ""

@@ -17,10 +17,10 @@ from tests.support.statements import JSON, new_id, statement
 
 
 async def test_invalid_statement_returns_every_violation(partner: Partner) -> None:
-    answer = await partner.send(BROKEN)
-    assert answer.status_code == 400
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
+    response = await partner.send(BROKEN)
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
     assert problem["code"] == "invalid-statement"
     assert pointers(problem) == ["", "/actor/mbox", "/surplus", "/verb/id"]
     assert all(error["detail"] and error["requirement"] for error in problem["errors"])
@@ -32,12 +32,12 @@ async def test_batch_with_invalid_items_returns_207_and_stores_the_valid_ones(
 ) -> None:
     good, existing = statement(id=new_id()), statement(id=new_id())
     await partner.send(existing)
-    answer = await partner.send(
+    response = await partner.send(
         [good, BROKEN, existing, 7, {**existing, "actor": {"mbox": "mailto:a@b.c"}}]
     )
-    assert answer.status_code == 207
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
+    assert response.status_code == 207
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
     assert body["summary"] == {
         "received": 5,
         "conflict": 1,
@@ -48,7 +48,7 @@ async def test_batch_with_invalid_items_returns_207_and_stores_the_valid_ones(
     results = body["results"]
     assert [result["index"] for result in results] == [0, 1, 2, 3, 4]
     assert [result["status"] for result in results] == [200, 400, 409, 400, 409]
-    assert outcomes(answer) == ["stored", "invalid", "duplicate", "invalid", "conflict"]
+    assert outcomes(response) == ["stored", "invalid", "duplicate", "invalid", "conflict"]
     assert [result["id"] for result in results] == [
         good["id"],
         None,
@@ -65,32 +65,32 @@ async def test_batch_with_invalid_items_returns_207_and_stores_the_valid_ones(
 
 
 async def test_batch_of_invalid_items_returns_400_with_each_outcome(partner: Partner) -> None:
-    answer = await partner.send([BROKEN, {}, None])
-    assert answer.status_code == 400
-    assert outcomes(answer) == ["invalid"] * 3
-    assert answer.json()["summary"] == {"received": 3, "invalid": 3}
+    response = await partner.send([BROKEN, {}, None])
+    assert response.status_code == 400
+    assert outcomes(response) == ["invalid"] * 3
+    assert response.json()["summary"] == {"received": 3, "invalid": 3}
 
 
 async def test_batch_of_large_items_returns_413_with_each_outcome(partner: Partner) -> None:
-    answer = await partner.send(b"[" + of_size(16_385) + b"," + of_size(20_000) + b"]")
-    assert answer.status_code == 413
-    assert outcomes(answer) == ["too_large"] * 2
+    response = await partner.send(b"[" + of_size(16_385) + b"," + of_size(20_000) + b"]")
+    assert response.status_code == 413
+    assert outcomes(response) == ["too_large"] * 2
 
 
 async def test_statement_of_16384_bytes_is_accepted_and_larger_refused(partner: Partner) -> None:
     assert (await partner.send(of_size(16_384))).status_code == 200
-    answer = await partner.send(of_size(16_385))
-    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    response = await partner.send(of_size(16_385))
+    assert (response.status_code, response.json()["code"]) == (413, "too-large")
     # White space around a statement is not part of it.
     assert (await partner.send(b"\n " + of_size(16_384) + b" \n")).status_code == 200
     assert len(await partner.all()) == 2
 
 
 async def test_size_limit_applies_to_each_item_of_a_batch(partner: Partner) -> None:
-    answer = await partner.send(b"[" + of_size(16_384) + b" , " + of_size(16_385) + b"]")
-    assert answer.status_code == 207
-    assert outcomes(answer) == ["stored", "too_large"]
-    assert answer.json()["results"][1]["problem"]["code"] == "too-large"
+    response = await partner.send(b"[" + of_size(16_384) + b" , " + of_size(16_385) + b"]")
+    assert response.status_code == 207
+    assert outcomes(response) == ["stored", "too_large"]
+    assert response.json()["results"][1]["problem"]["code"] == "too-large"
 
 
 async def test_size_limit_counts_encoded_bytes(partner: Partner) -> None:
@@ -110,8 +110,8 @@ async def test_invalid_item_in_any_position_refuses_that_item_only(
     for position in range(3):
         batch: list[Any] = [statement(), statement()]
         batch.insert(position, BROKEN)
-        answer = await partner.send(batch)
-        assert [result["status"] for result in answer.json()["results"]].index(400) == position
+        response = await partner.send(batch)
+        assert [result["status"] for result in response.json()["results"]].index(400) == position
     assert len(await partner.all()) == 6
 
 
@@ -119,9 +119,9 @@ async def test_invalid_item_in_any_position_refuses_that_item_only(
 
 
 async def test_batch_beyond_the_item_limit_returns_413(partner: Partner) -> None:
-    answer = await partner.send(b"[" + b",".join([b"{}"] * 1001) + b"]")
-    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
-    assert "1001" in answer.json()["detail"]
+    response = await partner.send(b"[" + b",".join([b"{}"] * 1001) + b"]")
+    assert (response.status_code, response.json()["code"]) == (413, "too-large")
+    assert "1001" in response.json()["detail"]
     assert (await partner.send([{}] * 1000)).status_code == 400
 
 
@@ -135,12 +135,12 @@ async def test_body_with_large_content_length_is_not_read(
         yield b"x"
 
     limit = services.settings.max_body_bytes
-    answer = await partner.http.post(
+    response = await partner.http.post(
         partner.url("statements"),
         content=body(),
         headers={**partner.headers, **JSON, "Content-Length": str(limit + 1)},
     )
-    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert (response.status_code, response.json()["code"]) == (413, "too-large")
     assert read == []
 
 
@@ -154,10 +154,10 @@ async def test_chunked_body_is_read_up_to_the_limit(partner: Partner, services: 
             sent += len(chunk)
             yield chunk
 
-    answer = await partner.http.post(
+    response = await partner.http.post(
         partner.url("statements"), content=body(), headers={**partner.headers, **JSON}
     )
-    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert (response.status_code, response.json()["code"]) == (413, "too-large")
     assert sent <= services.settings.max_body_bytes + 2 * len(chunk)
 
 
@@ -165,20 +165,20 @@ async def test_large_body_with_an_invalid_token_returns_401_on_a_real_connection
     partner: Partner, server: str
 ) -> None:
     async with httpx.AsyncClient(base_url=server) as client:
-        answer = await client.post(
+        response = await client.post(
             partner.url("statements"),
             content=b" " * 20_000_000,
             headers={**partner.headers, **JSON},
         )
         # The token has another issuer: it is refused before the body is read.
-        assert answer.status_code == 401
+        assert response.status_code == 401
         assert (await client.get("/healthz")).status_code == 200
 
 
 async def test_other_media_type_than_json_is_refused(partner: Partner) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
-        answer = await partner.send(statement(), headers={"Content-Type": content_type})
-        assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
+        response = await partner.send(statement(), headers={"Content-Type": content_type})
+        assert (response.status_code, response.json()["code"]) == (400, "unsupported-media-type")
     for content_type in ("application/json; charset=utf-8", "Application/JSON"):
-        answer = await partner.send(statement(), headers={"Content-Type": content_type})
-        assert answer.status_code == 200
+        response = await partner.send(statement(), headers={"Content-Type": content_type})
+        assert response.status_code == 200

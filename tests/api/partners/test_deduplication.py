@@ -14,10 +14,10 @@ async def test_repeated_statement_returns_409_duplicate(partner: Partner) -> Non
     sent = statement(id=new_id())
     await partner.send(sent)
     (before,) = await partner.all()
-    answer = await partner.send(sent)
-    assert answer.status_code == 409
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
+    response = await partner.send(sent)
+    assert response.status_code == 409
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
     assert (problem["code"], problem["id"]) == ("duplicate", sent["id"])
     assert "errors" not in problem
     assert await partner.all() == [before]
@@ -34,9 +34,9 @@ async def test_different_statement_with_a_stored_id_returns_409_conflict_with_pa
         "verb": {"id": "http://adlnet.gov/expapi/verbs/failed"},
         "result": {"score": {"scaled": 0.4}, "success": True},
     }
-    answer = await partner.send(other)
-    problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (409, "statement-conflict")
+    response = await partner.send(other)
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (409, "statement-conflict")
     assert pointers(problem) == ["/result/score/scaled", "/verb/id"]
     assert await partner.all() == [before]
 
@@ -45,18 +45,18 @@ async def test_batch_of_stored_statements_returns_409_with_each_outcome(partner:
     sent = [statement(id=new_id()) for _ in range(2)]
     await partner.send(sent)
     sent[1]["object"] = {"id": "http://example.com/course/2"}
-    answer = await partner.send(sent)
-    assert answer.status_code == 409
-    assert outcomes(answer) == ["duplicate", "conflict"]
-    assert answer.json()["summary"] == {"received": 2, "conflict": 1, "duplicate": 1}
-    assert pointers(answer.json()["results"][1]["problem"]) == ["/object/id"]
+    response = await partner.send(sent)
+    assert response.status_code == 409
+    assert outcomes(response) == ["duplicate", "conflict"]
+    assert response.json()["summary"] == {"received": 2, "conflict": 1, "duplicate": 1}
+    assert pointers(response.json()["results"][1]["problem"]) == ["/object/id"]
 
 
 async def test_first_of_repeated_ids_in_a_batch_is_stored(partner: Partner) -> None:
     first, other = statement(id=new_id()), {"id": "http://example.com/course/other"}
-    answer = await partner.send([first, {**first, "object": other}, first])
-    assert answer.status_code == 207
-    assert outcomes(answer) == ["stored", "conflict", "duplicate"]
+    response = await partner.send([first, {**first, "object": other}, first])
+    assert response.status_code == 207
+    assert outcomes(response) == ["stored", "conflict", "duplicate"]
     (result,) = await partner.all()
     assert result["object"] == first["object"]
 
@@ -64,8 +64,8 @@ async def test_first_of_repeated_ids_in_a_batch_is_stored(partner: Partner) -> N
 async def test_statement_id_is_case_insensitive(partner: Partner) -> None:
     sent = statement(id=new_id())
     assert (await partner.send(sent)).status_code == 200
-    answer = await partner.send({**sent, "id": sent["id"].upper()})
-    assert (answer.status_code, answer.json()["code"]) == (409, "duplicate")
+    response = await partner.send({**sent, "id": sent["id"].upper()})
+    assert (response.status_code, response.json()["code"]) == (409, "duplicate")
     assert (await partner.get(statementId=sent["id"].upper())).status_code == 200
 
 
@@ -83,16 +83,16 @@ async def test_statement_with_timestamp_and_without_id_is_idempotent(partner: Pa
 async def test_equal_instant_in_another_spelling_is_a_duplicate(partner: Partner) -> None:
     assert (await partner.send(statement(timestamp=NOON))).status_code == 200
     for written in ("2026-05-08T14:00:00+02:00", "2026-05-08T12:00:00.000Z"):
-        answer = await partner.send(statement(timestamp=written))
-        assert (answer.status_code, answer.json()["code"]) == (409, "duplicate")
+        response = await partner.send(statement(timestamp=written))
+        assert (response.status_code, response.json()["code"]) == (409, "duplicate")
     another = await partner.send(statement(timestamp="2026-05-08T12:00:00.001Z"))
     assert another.status_code == 200
 
 
 async def test_same_statement_of_two_organizations_is_stored_twice(partner: Partner) -> None:
     for organization in (None, "acme", "zenith"):
-        answer = await partner.send(statement(timestamp=NOON), organization=organization)
-        assert answer.status_code == 200
+        response = await partner.send(statement(timestamp=NOON), organization=organization)
+        assert response.status_code == 200
     assert len(await partner.all()) == 3
 
 

@@ -23,9 +23,9 @@ async def test_dry_run_returns_outcomes_and_stores_nothing(partner: Partner) -> 
         new,
         {**new, "verb": {"id": "http://example.com/verb"}},
     ]
-    answer = await partner.send(batch, params={"validate": "true"})
-    assert answer.status_code == 207
-    assert outcomes(answer) == [
+    response = await partner.send(batch, params={"validate": "true"})
+    assert response.status_code == 207
+    assert outcomes(response) == [
         "stored",
         "duplicate",
         "conflict",
@@ -33,11 +33,11 @@ async def test_dry_run_returns_outcomes_and_stores_nothing(partner: Partner) -> 
         "duplicate",
         "conflict",
     ]
-    assert answer.json()["dry_run"] is True
-    assert pointers(answer.json()["results"][5]["problem"]) == ["/verb/id"]
+    assert response.json()["dry_run"] is True
+    assert pointers(response.json()["results"][5]["problem"]) == ["/verb/id"]
     assert [item["id"] for item in await partner.all()] == [existing["id"]]
     real = await partner.send(batch, params={"validate": "false"})
-    assert outcomes(real) == outcomes(answer)
+    assert outcomes(real) == outcomes(response)
     assert "dry_run" not in real.json()
 
 
@@ -45,9 +45,9 @@ async def test_dry_run_returns_outcomes_and_stores_nothing(partner: Partner) -> 
 async def test_dry_run_of_one_statement_returns_its_status(
     partner: Partner, body: Any, status: int
 ) -> None:
-    answer = await partner.send(body, params={"validate": "true"})
-    assert answer.status_code == status
-    assert answer.json()["summary"]["received"] == 1
+    response = await partner.send(body, params={"validate": "true"})
+    assert response.status_code == status
+    assert response.json()["summary"]["received"] == 1
     assert await partner.all() == []
 
 
@@ -55,8 +55,8 @@ async def test_dry_run_of_one_statement_returns_its_status(
     "query", ["validate=yes", "validate=", "dry=true", "validate=true&validate=false"]
 )
 async def test_invalid_or_unknown_parameter_is_refused(partner: Partner, query: str) -> None:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         f"{partner.url('statements')}?{query}", json=statement(), headers=partner.headers
     )
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
+    assert (response.status_code, response.json()["code"]) == (400, "invalid-parameter")
     assert await partner.all() == []

@@ -29,11 +29,11 @@ async def test_pagination_cursor_of_another_partner_returns_own_statements_only(
     await partner.send([statement() for _ in range(3)])
     await stranger.send([statement() for _ in range(3)])
     more = (await partner.get(limit=1)).json()["more"]
-    answer = await stranger.http.get(
+    response = await stranger.http.get(
         more.replace(partner.name, stranger.name), headers=stranger.headers
     )
     own = {item["id"] for item in await stranger.all()}
-    assert {item["id"] for item in answer.json()["statements"]} <= own
+    assert {item["id"] for item in response.json()["statements"]} <= own
     assert (await stranger.http.get(more, headers=stranger.headers)).status_code == 403
 
 
@@ -46,8 +46,8 @@ async def test_list_of_an_organization_has_its_own_statements_only(partner: Part
     for organization in organizations[1:]:
         assert organization is not None
         quoted = quote(organization, safe="")
-        answer = await partner.get(quoted)
-        assert [item["id"] for item in answer.json()["statements"]] == [ids[organization]]
+        response = await partner.get(quoted)
+        assert [item["id"] for item in response.json()["statements"]] == [ids[organization]]
         one = await partner.get(quoted, statementId=ids[organization])
         assert one.status_code == 200
         assert (await partner.get(quoted, statementId=ids[None])).status_code == 404
@@ -62,10 +62,10 @@ async def test_pagination_stays_within_the_organization(
     await partner.send([statement() for _ in range(3)])
     ids = (await partner.send([statement()] * 5, organization=organization)).json()
     result = []
-    answer = await partner.get(organization, limit=2)
+    response = await partner.get(organization, limit=2)
     while True:
-        result += [item["id"] for item in answer.json()["statements"]]
-        if not answer.json()["more"]:
+        result += [item["id"] for item in response.json()["statements"]]
+        if not response.json()["more"]:
             break
-        answer = await partner.http.get(answer.json()["more"], headers=partner.headers)
+        response = await partner.http.get(response.json()["more"], headers=partner.headers)
     assert sorted(result) == sorted(ids)

@@ -159,8 +159,8 @@ async def test_only_stored_items_of_a_batch_change_definitions(partner: Partner)
     existing = defining(name={"en": "One"})
     await send(partner, existing)
     again = {**existing, "object": {"id": ACTIVITY, "definition": {"name": {"en": "Two"}}}}
-    answer = await partner.send([again, defining(name={"de": "Eins"})])
-    assert answer.status_code == 207
+    response = await partner.send([again, defining(name={"de": "Eins"})])
+    assert response.status_code == 207
     await send_batch(partner, again, defining(name={"fr": "Un"}))
     assert await definition(partner) == {"name": {"en": "One", "de": "Eins", "fr": "Un"}}
 
@@ -224,13 +224,13 @@ async def test_canonical_format_has_the_merged_definition_in_the_accepted_langua
         ("it, fr", {"fr": "Un"}),
     ):
         for params in ({"statementId": first["id"]}, {"ascending": "true"}):
-            answer = await partner.http.get(
+            response = await partner.http.get(
                 "/xapi/statements",
                 params={**params, "format": "canonical"},
                 headers={**XAPI, **partner.headers, "Accept-Language": accepted},
             )
-            assert answer.status_code == 200, answer.text
-            result = answer.json()
+            assert response.status_code == 200, response.text
+            result = response.json()
             result = result["statements"][0] if "statements" in result else result
             assert result["object"]["definition"] == {
                 "name": name,
@@ -248,11 +248,11 @@ async def test_canonical_format_defines_activities_with_an_id_only(
     sent = statement(id=new_id(), context={"contextActivities": {"parent": [named]}})
     await send(partner, sent)
     await send(partner, defining(named["id"], name={"en": "The parent", "de": "Die Mutter"}))
-    answer = await get(partner, "statements", statementId=sent["id"], format="canonical")
-    (parent,) = answer.json()["context"]["contextActivities"]["parent"]
+    response = await get(partner, "statements", statementId=sent["id"], format="canonical")
+    (parent,) = response.json()["context"]["contextActivities"]["parent"]
     assert parent["id"] == named["id"]
     assert len(parent["definition"]["name"]) == 1
-    assert answer.json()["object"] == sent["object"]
+    assert response.json()["object"] == sent["object"]
 
 
 async def test_definition_beyond_the_size_limit_is_not_merged(partner: Partner) -> None:

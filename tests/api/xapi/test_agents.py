@@ -80,8 +80,8 @@ async def test_names_are_collected_from_every_role(partner: Partner) -> None:
 async def test_names_are_collected_from_batches_and_the_partner_interface(partner: Partner) -> None:
     batch = [statement(actor={**LEARNER, "name": f"Name {number:02}"}) for number in range(30)]
     await send_batch(partner, *batch)
-    answer = await partner.send(statement(actor={**LEARNER, "name": "Other"}))
-    assert answer.status_code == 200
+    response = await partner.send(statement(actor={**LEARNER, "name": "Other"}))
+    assert response.status_code == 200
     assert await names(partner, LEARNER) == [*(f"Name {n:02}" for n in range(30)), "Other"]
 
 
@@ -137,9 +137,9 @@ async def test_long_name_in_any_script_is_returned(partner: Partner) -> None:
     ],
 )
 async def test_invalid_agent_parameter_is_refused(partner: Partner, agent: str) -> None:
-    answer = await get(partner, "agents", agent=agent)
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
-    assert [error["pointer"] for error in answer.json()["errors"]] == ["agent"]
+    response = await get(partner, "agents", agent=agent)
+    assert (response.status_code, response.json()["code"]) == (400, "invalid-parameter")
+    assert [error["pointer"] for error in response.json()["errors"]] == ["agent"]
 
 
 @pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
@@ -155,10 +155,10 @@ async def test_unknown_or_missing_parameter_is_refused(partner: Partner, version
         ("activities", {"activityid": ACTIVITY}, ["activityid", "activityId"]),
     ]
     for resource, params, pointers in requested:
-        answer = await get(partner, resource, version=version, **params)
-        assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
-        assert [error["pointer"] for error in answer.json()["errors"]] == pointers
-        assert answer.headers[VERSION] == version
+        response = await get(partner, resource, version=version, **params)
+        assert (response.status_code, response.json()["code"]) == (400, "invalid-parameter")
+        assert [error["pointer"] for error in response.json()["errors"]] == pointers
+        assert response.headers[VERSION] == version
     for query in ("activityId=%ff", f"activityId={ACTIVITY}&activityId={ACTIVITY}"):
         url = f"/xapi/activities?{query}"
         assert (await partner.http.get(url, headers=XAPI | partner.headers)).status_code == 400

@@ -65,9 +65,9 @@ async def test_stored_content_does_not_replace_a_missing_part(partner: Partner) 
     """Stored content does not prove that the sender has it."""
     await stored(partner, statement_with(attachment_of(EVERY_BYTE)), EVERY_BYTE)
     again = statement_with(attachment_of(EVERY_BYTE))
-    for answer in (await partner.xapi(again), await post(partner, again)):
-        assert answer.status_code == 400
-        assert "/attachments/0" in answer.json()["detail"]
+    for response in (await partner.xapi(again), await post(partner, again)):
+        assert response.status_code == 400
+        assert "/attachments/0" in response.json()["detail"]
     assert again["id"] not in await ids(partner)
 
 
@@ -106,8 +106,8 @@ async def test_part_with_a_wrong_hash_is_refused(partner: Partner, services: Ser
             f"X-Experience-API-Hash: {sha2_of(b'x')}",
         ),
     ):
-        answer = await post_raw(partner, body(first, second, boundary=BOUNDARY))
-        assert "Part 2" in await refused(services, partner, answer)
+        response = await post_raw(partner, body(first, second, boundary=BOUNDARY))
+        assert "Part 2" in await refused(services, partner, response)
 
 
 async def test_part_with_another_sha2_variant_is_refused(
@@ -130,8 +130,8 @@ async def test_conflict_stores_no_content(partner: Partner, services: Services) 
         attachment_of(b"x"), id=existing["id"], verb={"id": "http://example.com/other"}
     )
     for batch in (other, [other], [statement_with(attachment_of(b"x")), other]):
-        answer = await post(partner, batch, b"x")
-        assert answer.status_code == 409
+        response = await post(partner, batch, b"x")
+        assert response.status_code == 409
         assert await rows(services, partner) == 0
     assert await ids(partner) == {existing["id"]}
 
@@ -177,34 +177,34 @@ async def test_invalid_multipart_put_is_refused(partner: Partner, services: Serv
     ],
 )
 async def test_other_multipart_types_are_refused(partner: Partner, content_type: str) -> None:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         URL,
         content=multipart_body(statement()),
         headers={**XAPI, "Content-Type": content_type},
         auth=(partner.key, partner.secret),
     )
-    assert answer.status_code == 400
+    assert response.status_code == 400
     assert await ids(partner) == set()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"-", b"--x", b"--x\r\n\r\n{}", b"--" + b"x" * 90])
 async def test_untyped_body_without_parts_is_refused(partner: Partner, content: bytes) -> None:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         URL,
         content=content,
         headers={**XAPI, "Content-Type": "application/octet-stream"},
         auth=(partner.key, partner.secret),
     )
-    assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-media-type")
+    assert (response.status_code, response.json()["code"]) == (400, "unsupported-media-type")
 
 
 async def test_multipart_on_the_partner_interface_is_refused(
     partner: Partner, services: Services
 ) -> None:
     sent = statement_with(attachment_of(b"x"))
-    answer = await partner.send(multipart_body(sent, b"x"), headers=MIXED)
-    assert answer.json()["code"] == "unsupported-media-type"
-    await refused(services, partner, answer)
+    response = await partner.send(multipart_body(sent, b"x"), headers=MIXED)
+    assert response.json()["code"] == "unsupported-media-type"
+    await refused(services, partner, response)
 
 
 async def test_missing_attachment_refuses_only_its_item_on_the_partner_interface(
@@ -215,8 +215,8 @@ async def test_missing_attachment_refuses_only_its_item_on_the_partner_interface
         statement_with(attachment_of(b"x")),
         statement(id=new_id()),
     ]
-    answer = await partner.send(batch)
-    assert answer.status_code == 207
-    assert [result["status"] for result in answer.json()["results"]] == [200, 400, 200]
+    response = await partner.send(batch)
+    assert response.status_code == 207
+    assert [result["status"] for result in response.json()["results"]] == [200, 400, 200]
     assert await ids(partner) == {batch[0]["id"], batch[2]["id"]}
     assert await rows(services, partner) == 0

@@ -37,9 +37,9 @@ async def test_content_is_isolated_by_partner(partner: Partner, stranger: Partne
     curious = statement_with(attachment_with_url(b"secret"), id=secret["id"])
     assert (await stranger.xapi(curious)).status_code == 200
     for params in ({}, {"statementId": secret["id"]}):
-        answer = await get(stranger, **params, attachments="true")
-        assert read(answer).contents == {}
-        assert b"X-Experience-API-Hash" not in answer.content
+        response = await get(stranger, **params, attachments="true")
+        assert read(response).contents == {}
+        assert b"X-Experience-API-Hash" not in response.content
     assert read(await get(partner, attachments="true")).contents
 
 
@@ -47,9 +47,9 @@ async def test_content_is_sent_only_with_attachments_true(partner: Partner) -> N
     sent = statement_with(attachment_of(EVERY_BYTE))
     await stored(partner, sent, EVERY_BYTE)
     for wanted in ({}, {"attachments": "false"}):
-        answer = await get(partner, statementId=sent["id"], **wanted)
-        assert answer.headers["content-type"] == "application/json"
-        assert answer.json()["attachments"] == sent["attachments"]
+        response = await get(partner, statementId=sent["id"], **wanted)
+        assert response.headers["content-type"] == "application/json"
+        assert response.json()["attachments"] == sent["attachments"]
         listed = await get(partner, **wanted)
         assert listed.headers["content-type"] == "application/json"
         assert listed.json()["statements"][0]["attachments"] == sent["attachments"]
@@ -68,9 +68,9 @@ async def test_response_without_attachments_is_multipart(partner: Partner) -> No
 
 
 async def test_unknown_statement_returns_a_problem_not_multipart(partner: Partner) -> None:
-    answer = await get(partner, statementId=new_id(), attachments="true")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = await get(partner, statementId=new_id(), attachments="true")
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_contents_are_in_the_order_of_the_statements(partner: Partner) -> None:
@@ -98,13 +98,13 @@ async def test_pagination_continues_with_attachments(partner: Partner, ascending
     for item, content in zip(sent, contents, strict=True):
         await stored(partner, item, content)
     order: Sequence[int] = range(5) if ascending == "true" else range(4, -1, -1)
-    answer = await get(partner, attachments="true", limit="2", ascending=ascending)
+    response = await get(partner, attachments="true", limit="2", ascending=ascending)
     for positions in (order[:2], order[2:4], order[4:]):
-        result = read(answer)
+        result = read(response)
         assert result.ids == [sent[position]["id"] for position in positions]
         assert list(result.contents.values()) == [contents[position] for position in positions]
         if result.json["more"]:
-            answer = await get(partner, result.json["more"])
+            response = await get(partner, result.json["more"])
     assert result.json["more"] == ""
 
 
@@ -144,14 +144,14 @@ async def test_head_with_attachments_has_headers_and_no_content(
     await stored(partner, statement_with(attachment_of(EVERY_BYTE)), EVERY_BYTE)
     async with httpx.AsyncClient(base_url=server) as http:
         for _ in range(2):  # on one connection
-            answer = await http.head(
+            response = await http.head(
                 URL,
                 params={"attachments": "true"},
                 headers=XAPI,
                 auth=(partner.key, partner.secret),
             )
-            assert (answer.status_code, answer.content) == (200, b"")
-            assert answer.headers["content-type"].startswith("multipart/mixed")
+            assert (response.status_code, response.content) == (200, b"")
+            assert response.headers["content-type"].startswith("multipart/mixed")
 
 
 async def test_large_contents_are_streamed(
@@ -173,10 +173,10 @@ async def test_large_contents_are_streamed(
         assert posted.status_code == 200, posted.text
         async with http.stream(
             "GET", URL, params={"attachments": "true"}, headers=XAPI, auth=auth
-        ) as answer:
-            assert answer.headers["transfer-encoding"] == "chunked"
-            whole = b"".join([chunk async for chunk in answer.aiter_raw()])
-    result = read(httpx.Response(200, headers=answer.headers, content=whole))
+        ) as response:
+            assert response.headers["transfer-encoding"] == "chunked"
+            whole = b"".join([chunk async for chunk in response.aiter_raw()])
+    result = read(httpx.Response(200, headers=response.headers, content=whole))
     assert list(result.contents.values()) == contents
     hashes = list(map(sha2_of, contents))
     sizes = await attachments.list_sizes(services.database, partner.partner_id, hashes)
@@ -195,10 +195,10 @@ async def test_client_disconnect_during_a_stream_affects_no_other(
             httpx.AsyncClient(base_url=server) as http,
             http.stream(
                 "GET", URL, params={"attachments": "true"}, headers=XAPI, auth=auth
-            ) as answer,
+            ) as response,
         ):
-            assert answer.status_code == 200
-            await anext(answer.aiter_raw())
+            assert response.status_code == 200
+            await anext(response.aiter_raw())
     async with httpx.AsyncClient(base_url=server) as http:
         assert (await http.get(URL, headers=XAPI, auth=auth)).status_code == 200
 

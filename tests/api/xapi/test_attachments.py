@@ -54,8 +54,8 @@ async def test_content_round_trips_byte_for_byte(
 async def test_part_has_content_type_hash_and_encoding(partner: Partner) -> None:
     sent = statement_with(attachment_of(EVERY_BYTE, contentType="image/png"))
     await stored(partner, sent, EVERY_BYTE)
-    answer = await get(partner, statementId=sent["id"], attachments="true")
-    assert read(answer).headers == [
+    response = await get(partner, statementId=sent["id"], attachments="true")
+    assert read(response).headers == [
         {"Content-Type": "application/json"},
         {
             "Content-Type": "image/png",
@@ -64,7 +64,7 @@ async def test_part_has_content_type_hash_and_encoding(partner: Partner) -> None
         },
     ]
     # In the statement and in the headers of the part.
-    assert answer.content.count(sha2_of(EVERY_BYTE).encode()) == 2
+    assert response.content.count(sha2_of(EVERY_BYTE).encode()) == 2
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
@@ -76,8 +76,8 @@ async def test_every_sha2_variant_is_accepted(
     sent = statement_with(attachment_of(EVERY_BYTE, sha2=sha2.upper() if capitals else sha2))
     first = part(json.dumps(sent).encode(), "Content-Type: application/json")
     second = attached(EVERY_BYTE, sha2)
-    answer = await post_raw(partner, body(first, second, boundary=BOUNDARY))
-    assert answer.status_code == 200, answer.text
+    response = await post_raw(partner, body(first, second, boundary=BOUNDARY))
+    assert response.status_code == 200, response.text
     result = read(await get(partner, statementId=sent["id"], attachments="true"))
     assert result.contents == {sha2: EVERY_BYTE}
     assert result.json["attachments"] == sent["attachments"]
@@ -138,7 +138,7 @@ async def test_wrong_attachment_length_is_accepted(partner: Partner) -> None:
 async def test_multipart_body_without_its_type_is_accepted(partner: Partner, method: str) -> None:
     """axios in Node replaces the Content-Type of a Blob."""
     sent = statement_with(attachment_of(EVERY_BYTE), attachment_of(DELIMITER_LIKE))
-    answer = await partner.http.request(
+    response = await partner.http.request(
         method,
         URL,
         params={"statementId": sent["id"]} if method == "PUT" else None,
@@ -146,6 +146,6 @@ async def test_multipart_body_without_its_type_is_accepted(partner: Partner, met
         headers={**XAPI, "Content-Type": "application/octet-stream"},
         auth=(partner.key, partner.secret),
     )
-    assert answer.is_success, answer.text
+    assert response.is_success, response.text
     received = read(await get(partner, statementId=sent["id"], attachments="true"))
     assert set(received.contents.values()) == {EVERY_BYTE, DELIMITER_LIKE}

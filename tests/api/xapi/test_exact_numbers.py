@@ -29,19 +29,19 @@ def defining(extension: str) -> str:
 
 
 async def sent(partner: Partner, text: str, version: str = "1.0.3") -> str:
-    answer = await partner.http.post(
+    response = await partner.http.post(
         "/xapi/statements",
         content=text.encode(),
         headers={**XAPI, **JSON, **partner.headers, "X-Experience-API-Version": version},
     )
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()[0])
+    assert response.status_code == 200, response.text
+    return str(response.json()[0])
 
 
 async def get(partner: Partner, path: str, **params: str) -> httpx.Response:
-    answer = await partner.http.get(path, params=params, headers={**XAPI, **partner.headers})
-    assert answer.status_code == 200, answer.text
-    return answer
+    response = await partner.http.get(path, params=params, headers={**XAPI, **partner.headers})
+    assert response.status_code == 200, response.text
+    return response
 
 
 async def test_numbers_of_a_merged_definition_are_as_sent(partner: Partner) -> None:
@@ -59,8 +59,8 @@ async def test_numbers_of_a_merged_definition_are_as_sent(partner: Partner) -> N
 async def test_the_latest_number_wins(partner: Partner, number: str) -> None:
     await sent(partner, defining("7"))
     await sent(partner, defining(number))
-    answer = await get(partner, "/xapi/activities", activityId=ACTIVITY)
-    assert f'"http://e.org/x":{number}}}' in answer.text
+    response = await get(partner, "/xapi/activities", activityId=ACTIVITY)
+    assert f'"http://e.org/x":{number}}}' in response.text
 
 
 async def test_number_of_a_substatement_and_context_is_as_sent(partner: Partner) -> None:
@@ -80,8 +80,8 @@ async def test_number_of_a_substatement_and_context_is_as_sent(partner: Partner)
     )
     assert '"http://e.org/x": 3' in text
     await sent(partner, text.replace('"http://e.org/x": 3', '"http://e.org/x": 1E+2'))
-    answer = await get(partner, "/xapi/activities", activityId=ACTIVITY)
-    assert '"http://e.org/x":1E+2' in answer.text
+    response = await get(partner, "/xapi/activities", activityId=ACTIVITY)
+    assert '"http://e.org/x":1E+2' in response.text
 
 
 async def test_marked_text_in_a_name_is_as_sent(partner: Partner) -> None:
@@ -102,13 +102,13 @@ def test_exact_number_is_a_double_for_reports() -> None:
 
 async def test_id_in_capitals_is_answered_as_sent(partner: Partner) -> None:
     first, second, third = (new_id().upper() for _ in range(3))
-    answer = await partner.xapi([statement(id=first), statement(id=second)])
-    assert answer.json() == [first, second]
+    response = await partner.xapi([statement(id=first), statement(id=second)])
+    assert response.json() == [first, second]
     assert (await partner.send(statement(id=third))).json() == [third]
     for sent_id in (first, third):
         for written in (sent_id, sent_id.lower()):
-            answer = await get(partner, "/xapi/statements", statementId=written)
-            assert answer.json()["id"] == sent_id
+            response = await get(partner, "/xapi/statements", statementId=written)
+            assert response.json()["id"] == sent_id
     assert (await partner.xapi(statement(id=first))).json() == [first]
     conflict = await partner.send([statement(id=first, result={"success": True}), statement()])
     assert conflict.json()["results"][0]["id"] == first
@@ -118,11 +118,11 @@ async def test_id_in_capitals_is_answered_as_sent(partner: Partner) -> None:
 
 async def test_put_of_an_id_in_capitals_stores_it_as_sent(partner: Partner) -> None:
     sent_id = new_id().upper()
-    answer = await partner.http.put(
+    response = await partner.http.put(
         f"/xapi/statements?statementId={sent_id}",
         json=statement(),
         headers={**XAPI, **partner.headers},
     )
-    assert answer.status_code == 204
+    assert response.status_code == 204
     stored = await get(partner, "/xapi/statements", statementId=sent_id.lower())
     assert stored.json()["id"] == sent_id

@@ -35,30 +35,30 @@ def large(size: int = MILLION) -> Json:
 
 
 async def send(partner: Partner, batch: Sequence[Json]) -> None:
-    answer = await partner.xapi(batch)
-    assert answer.status_code == 200, answer.text
+    response = await partner.xapi(batch)
+    assert response.status_code == 200, response.text
 
 
 async def read_all(partner: Partner, **params: str) -> AsyncIterator[httpx.Response]:
     """Every page of a list on the xAPI interface."""
     url, value = "/xapi/statements", dict(params)
     while url:
-        answer = await partner.http.get(
+        response = await partner.http.get(
             url, params=value or None, headers=XAPI, auth=(partner.key, partner.secret)
         )
-        assert answer.status_code == 200, answer.text
-        yield answer
-        url, value = more(answer), {}
+        assert response.status_code == 200, response.text
+        yield response
+        url, value = more(response), {}
 
 
-def more(answer: httpx.Response) -> str:
-    is_mixed = answer.headers["content-type"].startswith("multipart/")
-    return str((read(answer).json if is_mixed else answer.json())["more"])
+def more(response: httpx.Response) -> str:
+    is_mixed = response.headers["content-type"].startswith("multipart/")
+    return str((read(response).json if is_mixed else response.json())["more"])
 
 
 async def lengths_and_ids(partner: Partner, **params: str) -> tuple[list[int], list[str]]:
     """The number of statements on each page, and all ids."""
-    result = [answer.json()["statements"] async for answer in read_all(partner, **params)]
+    result = [response.json()["statements"] async for response in read_all(partner, **params)]
     return [len(page) for page in result], [item["id"] for page in result for item in page]
 
 
@@ -81,10 +81,10 @@ async def test_page_of_large_statements_ends_at_the_byte_limit(
 ) -> None:
     sent = [large() for _ in range(12)]
     await send(partner, sent)
-    answers = [answer async for answer in read_all(partner, limit="500", ascending=ascending)]
-    assert [len(item.json()["statements"]) for item in answers] == [8, 4]
-    assert all(len(item.content) < PAGE_LIMITS.max_bytes + 1000 for item in answers)
-    result = [item["id"] for answer in answers for item in answer.json()["statements"]]
+    responses = [response async for response in read_all(partner, limit="500", ascending=ascending)]
+    assert [len(item.json()["statements"]) for item in responses] == [8, 4]
+    assert all(len(item.content) < PAGE_LIMITS.max_bytes + 1000 for item in responses)
+    result = [item["id"] for response in responses for item in response.json()["statements"]]
     wanted = [item["id"] for item in sent]
     assert result == (wanted if ascending == "true" else wanted[::-1])
 
@@ -156,11 +156,11 @@ async def test_attachment_contents_are_on_the_page_of_their_statement(
     sent = [
         statement_with(attachment_of(item), result={"response": "x" * 4000}) for item in contents
     ]
-    answer = await post(partner, sent, *contents)
-    assert answer.status_code == 200, answer.text
+    response = await post(partner, sent, *contents)
+    assert response.status_code == 200, response.text
     actual = [
-        read(answer)
-        async for answer in read_all(small_pages, attachments="true", ascending=ascending)
+        read(response)
+        async for response in read_all(small_pages, attachments="true", ascending=ascending)
     ]
     assert [len(item.ids) for item in actual] == [2, 2, 2]
     for item in actual:
@@ -183,8 +183,8 @@ def about(activity: str) -> Json:
 
 async def canonical(partner: Partner) -> list[list[Json]]:
     return [
-        list(answer.json()["statements"])
-        async for answer in read_all(partner, format="canonical", ascending="true")
+        list(response.json()["statements"])
+        async for response in read_all(partner, format="canonical", ascending="true")
     ]
 
 
@@ -237,10 +237,10 @@ async def test_repeated_mentions_of_an_activity_are_limited_in_bytes(
     await send(partner, [defining(activity["id"], "x" * 3000)])
     mentions = {"contextActivities": {"other": [activity] * 200}}
     await send(partner, [statement(id=new_id(), context=mentions) for _ in range(3)])
-    answers = [item async for item in read_all(small_pages, format="canonical", ascending="true")]
-    assert [len(item.json()["statements"]) for item in answers] == [1, 1, 1, 1]
-    for answer in answers:
-        assert len(answer.content) < 2 * 10_000 + 200 * 40
+    responses = [item async for item in read_all(small_pages, format="canonical", ascending="true")]
+    assert [len(item.json()["statements"]) for item in responses] == [1, 1, 1, 1]
+    for response in responses:
+        assert len(response.content) < 2 * 10_000 + 200 * 40
 
 
 async def test_definitions_are_added_outside_the_event_loop(
@@ -294,13 +294,13 @@ async def test_names_of_an_agent_are_limited_in_bytes(
     names = [f"{number} {'x' * 3000}" for number in range(8)]
     agent = {"mbox": "mailto:many@example.com"}
     await send(partner, [statement(actor={**agent, "name": name}) for name in names])
-    answer = await small_pages.http.get(
+    response = await small_pages.http.get(
         "/xapi/agents",
         params={"agent": orjson.dumps(agent).decode()},
         headers=XAPI,
         auth=(partner.key, partner.secret),
     )
-    assert answer.json()["name"] == names[:4]
+    assert response.json()["name"] == names[:4]
 
 
 @pytest.mark.slow
@@ -308,9 +308,9 @@ async def test_differences_of_conflicts_are_limited_in_bytes(partner: Partner) -
     """All are reported as conflicts; those beyond 8 MiB without their differences."""
     sent = [large() for _ in range(11)]
     await send(partner, sent)
-    answer = await partner.send([statement(id=item["id"]) for item in sent])
-    assert answer.status_code == 409
-    results = answer.json()["results"]
+    response = await partner.send([statement(id=item["id"]) for item in sent])
+    assert response.status_code == 409
+    results = response.json()["results"]
     assert [item["outcome"] for item in results] == ["conflict"] * 11
     reported = [item["problem"].get("errors") for item in results]
     assert [item for item in reported if item] == [reported[0]] * 9

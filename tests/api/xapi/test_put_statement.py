@@ -33,15 +33,15 @@ async def put(
 
 
 async def get(partner: Partner, statement_id: str) -> Json:
-    answer = await partner.get(statementId=statement_id)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = await partner.get(statementId=statement_id)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
-async def refused(partner: Partner, answer: httpx.Response, code: str, *pointers: str) -> None:
-    assert (answer.status_code, answer.json()["code"]) == (400, code), answer.text
-    assert [error["pointer"] for error in answer.json().get("errors", [])] == list(pointers)
-    assert answer.headers[VERSION]
+async def refused(partner: Partner, response: httpx.Response, code: str, *pointers: str) -> None:
+    assert (response.status_code, response.json()["code"]) == (400, code), response.text
+    assert [error["pointer"] for error in response.json().get("errors", [])] == list(pointers)
+    assert response.headers[VERSION]
     assert await partner.all() == []
 
 
@@ -52,10 +52,10 @@ async def test_statement_is_stored_under_the_statement_id_parameter(
 ) -> None:
     statement_id = new_id()
     sent = statement(result={"score": {"scaled": 0.5}}, **({"id": statement_id} if with_id else {}))
-    answer = await put(partner, sent, statement_id, **{VERSION: version})
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert answer.headers[VERSION] == version
-    assert "X-Experience-API-Consistent-Through" in answer.headers
+    response = await put(partner, sent, statement_id, **{VERSION: version})
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers[VERSION] == version
+    assert "X-Experience-API-Consistent-Through" in response.headers
     actual = await get(partner, statement_id)
     assert (sent | {"id": statement_id}).items() <= actual.items()
     assert actual["version"] == ("1.0.0" if version == "1.0.3" else "2.0.0")
@@ -81,14 +81,14 @@ async def test_text_of_the_statement_is_kept(partner: Partner) -> None:
 
 async def test_statement_id_is_case_insensitive(partner: Partner) -> None:
     statement_id = new_id()
-    answers = [
+    responses = [
         await put(partner, statement(), statement_id.upper()),
         await put(partner, statement(), statement_id),
         await put(partner, statement(id=statement_id.upper()), statement_id),
         await put(partner, statement(id=statement_id), statement_id.upper()),
         await partner.xapi(statement(id=statement_id.upper())),
     ]
-    assert [answer.status_code for answer in answers] == [204, 204, 204, 204, 200]
+    assert [response.status_code for response in responses] == [204, 204, 204, 204, 200]
     (result,) = await partner.all()
     assert UUID(result["id"]) == UUID(statement_id)
     for written in (statement_id, statement_id.upper()):
@@ -96,11 +96,11 @@ async def test_statement_id_is_case_insensitive(partner: Partner) -> None:
 
 
 async def test_different_id_in_the_body_is_refused(partner: Partner) -> None:
-    answer = await put(partner, statement(id=new_id()), new_id())
-    await refused(partner, answer, "invalid-statement", "/id")
+    response = await put(partner, statement(id=new_id()), new_id())
+    await refused(partner, response, "invalid-statement", "/id")
     for wrong in ("", None, 7, "not a UUID", [new_id()]):
-        answer = await put(partner, statement(id=wrong), new_id())
-        await refused(partner, answer, "invalid-statement", "/id")
+        response = await put(partner, statement(id=wrong), new_id())
+        await refused(partner, response, "invalid-statement", "/id")
 
 
 async def test_missing_or_malformed_statement_id_is_refused(partner: Partner) -> None:
@@ -114,8 +114,8 @@ async def test_missing_or_malformed_statement_id_is_refused(partner: Partner) ->
         f"{{{sent['id']}}}",
         f"{sent['id']}\n",
     ):
-        answer = await put(partner, sent, wrong)
-        await refused(partner, answer, "invalid-parameter", "statementId")
+        response = await put(partner, sent, wrong)
+        await refused(partner, response, "invalid-parameter", "statementId")
 
 
 @pytest.mark.parametrize(
@@ -132,16 +132,16 @@ async def test_missing_or_malformed_statement_id_is_refused(partner: Partner) ->
 async def test_unknown_parameter_is_refused(
     partner: Partner, query: str, pointers: list[str]
 ) -> None:
-    answer = await partner.http.put(
+    response = await partner.http.put(
         f"{URL}?{query.format(id=new_id())}",
         json=statement(),
         headers=XAPI,
         auth=(partner.key, partner.secret),
     )
     if pointers:
-        await refused(partner, answer, "invalid-parameter", *pointers)
+        await refused(partner, response, "invalid-parameter", *pointers)
     else:
-        assert answer.status_code == 204
+        assert response.status_code == 204
 
 
 async def test_array_is_refused(partner: Partner) -> None:
@@ -155,23 +155,23 @@ async def test_array_is_refused(partner: Partner) -> None:
     [b"", b" ", b"{", b"{}{}", b"null", b"7", b'"x"', b"\xff", b'{"a":NaN}', b'{"a":1,"a":2}'],
 )
 async def test_body_without_json_object_is_refused(partner: Partner, body: bytes) -> None:
-    answer = await put(partner, body, new_id())
-    assert answer.status_code == 400
-    assert answer.json()["code"] in ("malformed-json", "invalid-statement")
+    response = await put(partner, body, new_id())
+    assert response.status_code == 400
+    assert response.json()["code"] in ("malformed-json", "invalid-statement")
     assert await partner.all() == []
 
 
 async def test_other_media_type_is_refused(partner: Partner) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""):
-        answer = await put(partner, statement(), new_id(), **{"Content-Type": kind})
-        await refused(partner, answer, "unsupported-media-type")
+        response = await put(partner, statement(), new_id(), **{"Content-Type": kind})
+        await refused(partner, response, "unsupported-media-type")
 
 
 async def test_invalid_statement_returns_every_violation(partner: Partner) -> None:
     broken = {"actor": {"mbox": "nobody"}, "verb": {"id": "completed"}, "surplus": 1}
-    answer = await put(partner, broken, new_id())
-    await refused(partner, answer, "invalid-statement", "", "/actor/mbox", "/surplus", "/verb/id")
-    assert "results" not in answer.json()
+    response = await put(partner, broken, new_id())
+    await refused(partner, response, "invalid-statement", "", "/actor/mbox", "/surplus", "/verb/id")
+    assert "results" not in response.json()
 
 
 async def test_repeated_put_is_idempotent(partner: Partner) -> None:
@@ -201,8 +201,8 @@ async def test_repeated_put_is_idempotent(partner: Partner) -> None:
             }
         },
     ):
-        answer = await put(partner, {**sent, **changed}, statement_id)
-        assert answer.status_code == 204, changed
+        response = await put(partner, {**sent, **changed}, statement_id)
+        assert response.status_code == 204, changed
     assert await partner.all() == [before]
 
 
@@ -217,11 +217,11 @@ async def test_conflicting_put_returns_409_and_changes_nothing(partner: Partner)
         ({"object": {"id": "http://example.com/course/2"}}, "/object/id"),
         ({"result": {"success": True}}, "/result"),
     ):
-        answer = await put(partner, {**sent, **changed}, statement_id)
-        problem = answer.json()
-        assert (answer.status_code, problem["code"]) == (409, "statement-conflict")
+        response = await put(partner, {**sent, **changed}, statement_id)
+        problem = response.json()
+        assert (response.status_code, problem["code"]) == (409, "statement-conflict")
         assert [error["pointer"] for error in problem["errors"]] == [where]
-        assert answer.headers[VERSION] == "1.0.3"
+        assert response.headers[VERSION] == "1.0.3"
     assert await partner.all() == [before]
 
 
@@ -252,8 +252,8 @@ async def test_put_of_a_voided_statement_is_idempotent(partner: Partner) -> None
 async def test_one_of_concurrent_conflicting_puts_is_stored(partner: Partner) -> None:
     statement_id = new_id()
     sent = [statement(verb={"id": f"http://example.com/{number}"}) for number in range(20)]
-    answers = await asyncio.gather(*(put(partner, item, statement_id) for item in sent))
-    codes = [answer.status_code for answer in answers]
+    responses = await asyncio.gather(*(put(partner, item, statement_id) for item in sent))
+    codes = [response.status_code for response in responses]
     assert sorted(codes) == [204] + [409] * 19
     (result,) = await partner.all()
     assert result["verb"] == sent[codes.index(204)]["verb"]
@@ -261,15 +261,15 @@ async def test_one_of_concurrent_conflicting_puts_is_stored(partner: Partner) ->
 
 async def test_concurrent_equal_puts_are_deduplicated(partner: Partner) -> None:
     statement_id = new_id()
-    answers = await asyncio.gather(*(put(partner, statement(), statement_id) for _ in range(20)))
-    assert {answer.status_code for answer in answers} == {204}
+    responses = await asyncio.gather(*(put(partner, statement(), statement_id) for _ in range(20)))
+    assert {response.status_code for response in responses} == {204}
     assert len(await partner.all()) == 1
 
 
 async def test_statement_version_other_than_the_request_version_is_refused(
     partner: Partner,
 ) -> None:
-    answer = await put(partner, statement(version="2.0.0"), new_id())
-    await refused(partner, answer, "invalid-statement", "/version")
-    answer = await put(partner, statement(version="1.0.3"), new_id(), **{VERSION: "2.0.0"})
-    assert answer.status_code == 204, json.dumps(answer.json())
+    response = await put(partner, statement(version="2.0.0"), new_id())
+    await refused(partner, response, "invalid-statement", "/version")
+    response = await put(partner, statement(version="1.0.3"), new_id(), **{VERSION: "2.0.0"})
+    assert response.status_code == 204, json.dumps(response.json())

@@ -28,10 +28,10 @@ async def test_head_has_the_headers_of_get_and_no_content(
 
 async def test_about_requires_no_version_and_no_credentials(http: httpx.AsyncClient) -> None:
     for headers in ({}, {VERSION: "9.9"}, {VERSION: "2.0.0"}):
-        answer = await http.get("/xapi/about", headers=headers)
-        assert answer.status_code == 200
-        assert {"1.0.3", "2.0.0"} <= set(answer.json()["version"])
-        assert answer.headers[VERSION]
+        response = await http.get("/xapi/about", headers=headers)
+        assert response.status_code == 200
+        assert {"1.0.3", "2.0.0"} <= set(response.json()["version"])
+        assert response.headers[VERSION]
 
 
 @pytest.mark.parametrize("resource", [name for name in RESOURCES if name != "about"])
@@ -39,11 +39,11 @@ async def test_other_resources_require_version_and_credentials(
     http: httpx.AsyncClient, partner: Partner, resource: str
 ) -> None:
     url, params = f"/xapi/{resource}", RESOURCES[resource]
-    answer = await http.get(url, params=params, headers=partner.headers)
-    assert (answer.status_code, answer.json()["code"]) == (400, "unsupported-version")
-    assert answer.headers[VERSION]
-    answer = await http.get(url, params=params, headers=XAPI)
-    assert (answer.status_code, answer.headers[VERSION]) == (401, "1.0.3")
+    response = await http.get(url, params=params, headers=partner.headers)
+    assert (response.status_code, response.json()["code"]) == (400, "unsupported-version")
+    assert response.headers[VERSION]
+    response = await http.get(url, params=params, headers=XAPI)
+    assert (response.status_code, response.headers[VERSION]) == (401, "1.0.3")
 
 
 @pytest.mark.parametrize("version", ["1.0.3", "2.0.0"])
@@ -51,21 +51,21 @@ async def test_404_and_405_have_the_version_header(partner: Partner, version: st
     headers = {VERSION: version, **partner.headers}
     for resource in ("nothing", "", "statements/more"):
         for method in ("GET", "POST", "PUT", "HEAD"):
-            answer = await partner.http.request(method, f"/xapi/{resource}", headers=headers)
-            assert (answer.status_code, answer.headers[VERSION]) == (404, version), resource
+            response = await partner.http.request(method, f"/xapi/{resource}", headers=headers)
+            assert (response.status_code, response.headers[VERSION]) == (404, version), resource
     for resource in RESOURCES:
-        answer = await partner.http.patch(f"/xapi/{resource}", headers=headers)
-        assert (answer.status_code, answer.headers[VERSION]) == (405, version)
-        assert "GET" in answer.headers["allow"]
-        assert answer.json()["code"] == "method-not-allowed"
+        response = await partner.http.patch(f"/xapi/{resource}", headers=headers)
+        assert (response.status_code, response.headers[VERSION]) == (405, version)
+        assert "GET" in response.headers["allow"]
+        assert response.json()["code"] == "method-not-allowed"
     for resource in ("agents", "activities", "about"):
         for method in ("POST", "PUT", "DELETE"):
-            answer = await partner.http.request(method, f"/xapi/{resource}", headers=headers)
-            assert (answer.status_code, answer.headers[VERSION]) == (405, version)
+            response = await partner.http.request(method, f"/xapi/{resource}", headers=headers)
+            assert (response.status_code, response.headers[VERSION]) == (405, version)
 
 
 @pytest.mark.parametrize("path", ["/xapi/nowhere", "/xapi/", "/xapi/about/more"])
 async def test_unknown_resource_has_the_version_header(http: httpx.AsyncClient, path: str) -> None:
-    answer = await http.get(path)
-    assert answer.status_code == 404
-    assert answer.headers["x-experience-api-version"]
+    response = await http.get(path)
+    assert response.status_code == 404
+    assert response.headers["x-experience-api-version"]

@@ -143,21 +143,21 @@ class Reader:
     ) -> tuple[list[Json], int]:
         """All results of a query, and the number of pages."""
         result: list[Json] = []
-        answer = await self._get(self.partner.url("statements", organization), params)
+        response = await self._get(self.partner.url("statements", organization), params)
         for taken in itertools.count(1):
-            assert answer.status_code == 200, answer.text
-            page = answer.json()
+            assert response.status_code == 200, response.text
+            page = response.json()
             assert set(page) == {"statements", "more"}
             result += page["statements"]
             if page["more"] == "":
                 return result, taken
-            answer = await self._get(page["more"])
+            response = await self._get(page["more"])
         raise AssertionError
 
     async def one(self, parameter: str, statement_id: UUID) -> Json | None:
-        answer = await self.partner.get(**{parameter: str(statement_id)})
-        assert answer.status_code in (200, 404)
-        return dict(answer.json()) if answer.status_code == 200 else None
+        response = await self.partner.get(**{parameter: str(statement_id)})
+        assert response.status_code in (200, 404)
+        return dict(response.json()) if response.status_code == 200 else None
 
     async def _get(self, url: str, params: list[tuple[str, str]] | None = None) -> httpx.Response:
         return await self.partner.http.get(url, params=params, headers=self.partner.headers)
@@ -182,10 +182,10 @@ async def reader(services: Services, partner: Partner, granted: frozenset[str]) 
 
 async def send(world: World, readers: list[Reader]) -> list[tuple[UUID, str | None]]:
     async def post(batch: Batch) -> None:
-        answer = await readers[batch.sender].partner.send(
+        response = await readers[batch.sender].partner.send(
             batch.statements, organization=batch.organization
         )
-        assert answer.status_code == 200, answer.text
+        assert response.status_code == 200, response.text
 
     if world.at_once:
         await asyncio.gather(*map(post, world.batches))

@@ -22,11 +22,11 @@ async def test_statement_response_is_not_cached(partner: Partner) -> None:
     statement_id = new_id()
     await send(partner, reading(statement_id))
     for path, headers in ((partner.url("statements"), {}), ("/xapi/statements", XAPI)):
-        answer = await partner.http.get(
+        response = await partner.http.get(
             path, params={"statementId": statement_id}, headers={**partner.headers, **headers}
         )
-        assert answer.headers["last-modified"]
-        assert answer.headers["cache-control"] == "no-cache"
+        assert response.headers["last-modified"]
+        assert response.headers["cache-control"] == "no-cache"
 
 
 async def test_statement_voided_before_arrival_is_voided(partner: Partner) -> None:

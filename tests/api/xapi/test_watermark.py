@@ -30,10 +30,10 @@ async def test_list_wait_for_an_open_transaction_times_out(
         await store.insert_new(slow_writer, partner.partner_id, [prepared(late)])
         await send(partner, meanwhile := fresh(1))
         began = asyncio.get_running_loop().time()
-        answer = await partner.get()
+        response = await partner.get()
         assert asyncio.get_running_loop().time() - began < 1
-        assert [item["id"] for item in answer.json()["statements"]] == [early[0]["id"]]
-        through = answer.headers[THROUGH]
+        assert [item["id"] for item in response.json()["statements"]] == [early[0]["id"]]
+        through = response.headers[THROUGH]
     rest = await partner.all(since=through, ascending="true")
     assert {item["id"] for item in rest} == {late["id"], meanwhile[0]["id"]}
     assert min(map(stored, rest)) > datetime.fromisoformat(through)
@@ -50,8 +50,8 @@ async def test_list_waits_for_a_transaction_that_commits_soon(
     await asyncio.sleep(0.08)
     assert not asking.done()
     await transaction.commit()
-    answer = await asking
-    assert [item["id"] for item in answer.json()["statements"]] == [late["id"]]
+    response = await asking
+    assert [item["id"] for item in response.json()["statements"]] == [late["id"]]
 
 
 async def test_rolled_back_transaction_does_not_hold_back_the_watermark(
@@ -150,13 +150,13 @@ async def test_every_response_has_a_recent_watermark(partner: Partner) -> None:
         (400, partner.xapi({})),
     ]
     for status, asking in requested:
-        answer = await asking
-        assert answer.status_code == status
-        assert HEADER_FORM.fullmatch(answer.headers[THROUGH])
-        assert abs(datetime.now(UTC) - bound(answer)) < timedelta(seconds=1)
+        response = await asking
+        assert response.status_code == status
+        assert HEADER_FORM.fullmatch(response.headers[THROUGH])
+        assert abs(datetime.now(UTC) - bound(response)) < timedelta(seconds=1)
 
 
 async def test_watermark_covers_the_listed_statements(partner: Partner) -> None:
     await send(partner, fresh(3))
-    answer = await partner.get()
-    assert all(stored(item) <= bound(answer) for item in answer.json()["statements"])
+    response = await partner.get()
+    assert all(stored(item) <= bound(response) for item in response.json()["statements"])
