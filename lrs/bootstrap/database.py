@@ -40,12 +40,8 @@ def database_url(
         raise OperatorError(
             f"The data directory {directory} holds an unfinished restore: run `lrs restore` again."
         )
-    if not create and not (directory / "postgres").exists():
-        raise OperatorError(
-            f"There is no database in {directory.expanduser().absolute()}: run the command in the "
-            "directory of the server, set LRS_DATA_DIRECTORY or LRS_DATABASE_URL, or create one "
-            "with `lrs serve`."
-        )
+    if not create:
+        require_database(settings)
     running_dsn = None if exclusive else embedded_postgres.find_dsn(directory)
     if running_dsn:
         yield running_dsn
@@ -60,6 +56,17 @@ def database_url(
             ) as dsn,
         ):
             yield dsn
+
+
+def require_database(settings: Settings) -> None:
+    """Raises OperatorError if no database is configured and there is no embedded one."""
+    directory = Path(settings.data_directory)
+    if not settings.database_url and not (directory / "postgres").exists():
+        raise OperatorError(
+            f"There is no database in {directory.expanduser().absolute()}: run the command in the "
+            "directory of the server, set LRS_DATA_DIRECTORY or LRS_DATABASE_URL, or create one "
+            "with `lrs serve`."
+        )
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from lrs.backup import create, manifest, point_in_time, secret_key
 from lrs.backup import restore as restoration
 from lrs.backup.manifest import Manifest
 from lrs.backup.programs import BackupError
-from lrs.bootstrap.database import empty_database, open_verified_database
+from lrs.bootstrap.database import empty_database, open_verified_database, require_database
 from lrs.bootstrap.secret_key import SECRET_KEY_FILE, with_secret_key
 from lrs.cli.check import check_server
 from lrs.cli.database import run_with_database, run_with_dsn
@@ -261,6 +261,7 @@ def _require_passphrase(file: TextIO | None, *, confirm: bool) -> str:
 
 def _wrapped_key(settings: Settings, passphrase_file: TextIO | None) -> str:
     """The encrypted secret key of the server. Raises SettingsError and BackupError."""
+    require_database(settings)
     key = with_secret_key(settings, create=False).secret_key
     return secret_key.wrap(key, _require_passphrase(passphrase_file, confirm=True))
 

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from lrs.admin.operators import command_operator
 from lrs.admin.views import Page
 from lrs.auth.operators import record
-from lrs.bootstrap.database import database_url, open_verified_database
+from lrs.bootstrap.database import database_url, open_verified_database, require_database
+from lrs.bootstrap.secret_key import with_secret_key
+from lrs.cli.options import load_settings
 from lrs.errors import LRSError, OperatorError
 from lrs.settings import Settings
 from lrs.store import audit, server_properties
@@ -44,6 +46,16 @@ def run_with_database(settings: Settings, work: Callable[[Database], Awaitable[R
             return await work(database)
 
     return run_with_dsn(settings, run)
+
+
+def load_settings_with_key(options: dict[str, Any]) -> Settings:
+    """Settings with the secret key of the server, which the command does not create.
+
+    Raises SettingsError, and OperatorError if there is no database.
+    """
+    settings = load_settings(options)
+    require_database(settings)
+    return with_secret_key(settings, create=False)
 
 
 async def all_pages(

@@ -13,9 +13,9 @@ import click
 from lrs.admin.operators import command_operator
 from lrs.admin.partners import find_partner
 from lrs.auth.operators import record
-from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
-from lrs.cli.database import run_with_dsn
-from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
+from lrs.bootstrap.secret_key import open_secret_box
+from lrs.cli.database import load_settings_with_key, run_with_dsn
+from lrs.cli.options import DATABASE, partner_argument, setting_options
 from lrs.cli.output import echo
 from lrs.pipes.import_file import ImportFile, Progress, import_file
 from lrs.pipes.services import open_arrivals
@@ -40,7 +40,7 @@ def import_statements(partner_name: str, file: Path, authority: str, **options: 
     Lines are statements, or rows of an export of lrsql or Learning Locker. Run the command again to
     continue an import that was interrupted. Refused statements are in `lrs refusals list`.
     """
-    settings = with_secret_key(load_settings(options))
+    settings = load_settings_with_key(options)
     source = ImportFile.of(file)
     work = partial(_import, settings, partner_name, source, authority == "source")
     pipe = run_with_dsn(settings, work)

@@ -10,8 +10,8 @@ import click
 from lrs.auth import rekey, signing_keys
 from lrs.auth.rekey import RekeyResult
 from lrs.auth.signing_keys import ACTIVATION_SECONDS, RELOAD_SECONDS
-from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
-from lrs.cli.database import record_change, run_with_database
+from lrs.bootstrap.secret_key import open_secret_box
+from lrs.cli.database import load_settings_with_key, record_change, run_with_database
 from lrs.cli.options import DATABASE, format_day, load_settings, setting_options
 from lrs.cli.output import echo
 from lrs.cli.tables import json_option, print_table
@@ -59,7 +59,7 @@ def _state(key: StoredKey) -> str:
 @setting_options(*DATABASE)
 def keys_rotate(**options: Any) -> None:
     """Add a signing key. The present one goes on verifying tokens until it is retired."""
-    settings = with_secret_key(load_settings(options), create=False)
+    settings = load_settings_with_key(options)
 
     async def rotate(database: Database) -> str:
         added = await signing_keys.rotate(database, open_secret_box(settings))
@@ -92,7 +92,7 @@ def keys_rekey(**options: Any) -> None:
     LRS_ACCEPTED_SECRET_KEY is the key with which it is encrypted so far. After an interruption, run
     the command again.
     """
-    settings = with_secret_key(load_settings(options), create=False)
+    settings = load_settings_with_key(options)
 
     async def run(database: Database) -> RekeyResult:
         result = await rekey.rekey(database, open_secret_box(settings))

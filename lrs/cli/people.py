@@ -132,7 +132,11 @@ def _parse_file(file: Path, options: TableOptions) -> tuple[list[Row], list[str]
 
 def _with_progress(parsed: Iterable[Row], estimated_count: int) -> list[Row]:
     with click.progressbar(
-        parsed, length=estimated_count, label="Checking", file=sys.stderr
+        parsed,
+        length=estimated_count,
+        label="Checking",
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
     ) as bar:
         return list(bar)
 

@@ -13,10 +13,9 @@ import orjson
 from lrs.admin import pipes as use_cases
 from lrs.admin.operators import command_operator
 from lrs.bootstrap.database import open_verified_database
-from lrs.bootstrap.secret_key import with_secret_key
 from lrs.bootstrap.vocabulary import load_configured_vocabulary
-from lrs.cli.database import run_with_dsn
-from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
+from lrs.cli.database import load_settings_with_key, run_with_dsn
+from lrs.cli.options import DATABASE, partner_argument, setting_options
 from lrs.cli.output import echo
 from lrs.cli.pipe_progress import Progress, describe_counts
 from lrs.errors import OperatorError
@@ -39,7 +38,7 @@ def run_pipe(partner_name: str, name: str, until_idle: bool, as_json: bool, **op
 
     While a server runs the pipe, the command waits for it.
     """
-    settings = with_secret_key(load_settings(options))
+    settings = load_settings_with_key(options)
     pipe = run_with_dsn(settings, partial(_run, settings, partner_name, name, until_idle))
     if as_json:
         row = {"name": pipe.name, "state": pipe.state, "counts": pipe.counts,

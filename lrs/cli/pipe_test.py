@@ -10,9 +10,9 @@ import click
 
 from lrs.admin import pipes as use_cases
 from lrs.admin.operators import command_operator
-from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
-from lrs.cli.database import run_with_dsn
-from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
+from lrs.bootstrap.secret_key import open_secret_box
+from lrs.cli.database import load_settings_with_key, run_with_dsn
+from lrs.cli.options import DATABASE, partner_argument, setting_options
 from lrs.cli.tables import json_option, print_table
 from lrs.errors import OperatorError
 from lrs.pipes.address_rules import AddressRules
@@ -35,7 +35,7 @@ def test_pipe(partner_name: str, name: str, as_json: bool, **options: Any) -> No
 
     The status is 1 if the statements resource does not answer.
     """
-    settings = with_secret_key(load_settings(options))
+    settings = load_settings_with_key(options)
     findings = run_with_dsn(settings, partial(_check, settings, partner_name, name))
     rows = [
         {"check": item.check, "result": _WORDS[item.ok], "detail": item.detail} for item in findings

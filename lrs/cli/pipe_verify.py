@@ -13,9 +13,9 @@ import httpx
 from lrs.admin.operators import command_operator
 from lrs.admin.pipe_verification import verify_pipe
 from lrs.bootstrap.access_tokens import load_keys
-from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
-from lrs.cli.database import run_with_database
-from lrs.cli.options import DATABASE, load_settings, partner_argument, setting_options
+from lrs.bootstrap.secret_key import open_secret_box
+from lrs.cli.database import load_settings_with_key, run_with_database
+from lrs.cli.options import DATABASE, partner_argument, setting_options
 from lrs.cli.output import echo
 from lrs.cli.tables import json_option, print_table
 from lrs.errors import OperatorError
@@ -42,7 +42,7 @@ def verify_command(partner_name: str, name: str, as_json: bool, **options: Any) 
     A day is equal if its numbers and a hash over ids and contents are. Exits with status 1 unless
     all are.
     """
-    settings = with_secret_key(load_settings(options))
+    settings = load_settings_with_key(options)
     days = run_with_database(settings, partial(_verify, settings, partner_name, name))
     rows = [dataclasses.asdict(day) for day in days]
     print_table(_COLUMNS, rows, as_json=as_json)

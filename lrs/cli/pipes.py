@@ -10,8 +10,8 @@ from lrs.admin import pipes as use_cases
 from lrs.admin.operators import command_operator
 from lrs.admin.pipes import NewPipe
 from lrs.bootstrap.access_tokens import load_keys
-from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
-from lrs.cli.database import run_with_database
+from lrs.bootstrap.secret_key import open_secret_box
+from lrs.cli.database import load_settings_with_key, run_with_database
 from lrs.cli.lazy_group import LazyGroup
 from lrs.cli.options import (
     DATABASE,
@@ -92,7 +92,7 @@ def pipe_add(
         name, direction, url, credentials, version or "auto", statement_filter(filters, direction),
         direction_options(options),
     )  # fmt: skip
-    settings = with_secret_key(load_settings(options))
+    settings = load_settings_with_key(options)
 
     async def add(database: Database) -> Pipe:
         await load_keys(settings, database)  # verifies the secret key
@@ -140,7 +140,7 @@ def pipe_set(
     `--filter KEY=` removes a member of the filter.
     """
     credentials, changes = credentials_of(options), direction_options(options)
-    settings = with_secret_key(load_settings(options))
+    settings = load_settings_with_key(options)
 
     async def change(database: Database) -> Pipe:
         await load_keys(settings, database)  # verifies the secret key

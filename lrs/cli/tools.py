@@ -12,8 +12,8 @@ from lrs.admin.operators import command_operator
 from lrs.admin.tools import ToolView
 from lrs.auth.tools import IssuedTool
 from lrs.bootstrap.access_tokens import load_keys
-from lrs.bootstrap.secret_key import open_secret_box, with_secret_key
-from lrs.cli.database import run_with_database
+from lrs.bootstrap.secret_key import open_secret_box
+from lrs.cli.database import load_settings_with_key, run_with_database
 from lrs.cli.options import (
     DATABASE,
     load_settings,
@@ -55,7 +55,7 @@ def tool_add(
     A secret has 8 to 255 printable characters. Without --secret-file and SECRET it is generated.
     """
     secret = read_secret(secret_file)
-    settings = with_secret_key(load_settings(options), create=False)
+    settings = load_settings_with_key(options)
     secret_box = open_secret_box(settings)
 
     async def add(database: Database) -> IssuedTool:
@@ -100,7 +100,7 @@ def tool_list(partner_name: str | None, as_json: bool, **options: Any) -> None:
 @setting_options(*DATABASE)
 def tool_rotate(partner_name: str, name: str, overlap_hours: float, **options: Any) -> None:
     """Replace the secret of the tool NAME. The new secret is shown once."""
-    settings = with_secret_key(load_settings(options), create=False)
+    settings = load_settings_with_key(options)
     secret_box = open_secret_box(settings)
 
     async def rotate(database: Database) -> IssuedTool:
