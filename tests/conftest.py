@@ -34,6 +34,11 @@ from tests.support.partners import Partner, new_partner
 hypothesis_settings.load_profile("standard")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three test processes for two cores, since tests wait for servers and for time to pass."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
     """A database of this process, with the schema in it.
