@@ -81,9 +81,10 @@ def backup() -> None:
 def backup_create(
     directory: Path, passphrase_file: TextIO | None, no_secret_key: bool, **options: Any
 ) -> None:
-    """Back up into the new or empty DIRECTORY, from a running or a stopped server.
+    """Back up a running or a stopped server into DIRECTORY.
 
-    The secret key is encrypted with a passphrase of at least 12 characters.
+    The directory is new or empty. The secret key is encrypted with a passphrase of at least 12
+    characters.
     """
     settings = load_settings(options)
     wrapped = None if no_secret_key else _wrapped_key(settings, passphrase_file)
@@ -108,9 +109,10 @@ def backup_create(
 def backup_base(
     passphrase_file: TextIO | None, no_secret_key: bool, keep: int, **options: Any
 ) -> None:
-    """Copy the embedded database into LRS_WAL_ARCHIVE_DIRECTORY, for point-in-time restore.
+    """Copy the embedded database for point-in-time restore.
 
-    Older base backups than the last ones, and the log before them, are removed.
+    The copy is in LRS_WAL_ARCHIVE_DIRECTORY. Older base backups than the last ones, and the log
+    before them, are removed.
     """
     settings = load_settings(options)
     wrapped = None if no_secret_key else _wrapped_key(settings, passphrase_file)
@@ -126,9 +128,10 @@ def backup_base(
 @_directory
 @_passphrase
 def backup_verify(directory: Path, passphrase_file: TextIO | None) -> None:
-    """Restore the backup in DIRECTORY into a temporary database and compare the contents.
+    """Restore the backup in DIRECTORY temporarily and compare.
 
-    With a passphrase, the secret key is opened too.
+    The contents of a temporary database are compared with the manifest. With a passphrase, the
+    secret key is opened too.
     """
     passphrase = _read_passphrase(passphrase_file)
     with _progress_bar("verifying") as report:

@@ -51,7 +51,7 @@ def content() -> None:
 @table_options
 @setting_options(*DATABASE, "vocabulary_path")
 def content_import(partner_name: str, file: Path, preview: bool, **options: Any) -> None:
-    """Import a catalog in one transaction: FILE is CSV, NDJSON or a JSON array of rows."""
+    """Import a catalog in one transaction. FILE is CSV, NDJSON or a JSON array of rows."""
     table = rows.read(read_file(file), read_table_options(options))
     parsed = list(table.rows)
     for note in table.notes:
@@ -191,7 +191,7 @@ def content_link(
 def content_unlink(
     partner_name: str, aliases: tuple[str, ...], preview: bool, **options: Any
 ) -> None:
-    """Make ALIASES content items of their own again: their history moves back."""
+    """Make ALIASES content items of their own again. Their history moves back."""
 
     async def unlink(database: Database) -> list[AliasChange]:
         partner = await registry.get_partner(database, partner_name)

@@ -139,9 +139,9 @@ def credential_set(
     never_expires: bool,
     **options: Any,
 ) -> None:
-    """Change the credential KEY: label, scopes (instead of the present ones), expiry, limits.
+    """Change label, scopes, expiry or limits of the credential KEY.
 
-    Running servers apply them within seconds.
+    Scopes replace the present ones. Running servers apply them within seconds.
     """
     changes: dict[str, Any] = {}
     if limit_changes := limit_options.pop_changes(options):

@@ -32,7 +32,7 @@ def keys() -> None:
 @json_option
 @setting_options(*DATABASE)
 def keys_list(as_json: bool, **options: Any) -> None:
-    """List the signing keys: which one signs, which verify tokens, which are retired."""
+    """List the signing keys. One signs, others verify tokens or are retired."""
 
     async def fetch(database: Database) -> list[StoredKey]:
         return await stored_keys.list_keys(database, ACTIVATION_SECONDS)
@@ -74,7 +74,7 @@ def keys_rotate(**options: Any) -> None:
 @click.argument("kid")
 @setting_options(*DATABASE)
 def keys_retire(kid: str, **options: Any) -> None:
-    """Retire the signing key KID: within a minute, tokens signed with it are refused."""
+    """Retire the signing key KID. Within a minute, tokens signed with it are refused."""
 
     async def retire(database: Database) -> None:
         await signing_keys.retire(database, kid)

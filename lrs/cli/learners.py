@@ -44,7 +44,7 @@ _preview_option = click.option("--preview", is_flag=True, help="Dry run: show wh
 def people_list(
     partner_name: str, unmatched: bool, deleted: bool, as_json: bool, **options: Any
 ) -> None:
-    """List the learners of PARTNER: id, user, records, last activity, identifiers, name."""
+    """List the learners of PARTNER with the number of their records."""
 
     async def fetch(database: Database) -> list[Learner]:
         partner = await registry.get_partner(database, partner_name)

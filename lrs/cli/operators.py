@@ -37,9 +37,9 @@ def operator() -> None:
 @_partner_option
 @setting_options(*DATABASE, "public_url")
 def operator_add(email: str, role: str, partners: tuple[str, ...], **options: Any) -> None:
-    """Add the operator EMAIL and print a one-time link that sets a password.
+    """Add the operator EMAIL and print a one-time link.
 
-    Without --partner, the operator sees every partner.
+    The link sets a password. Without --partner, the operator sees every partner.
     """
 
     async def add(database: Database) -> tuple[IssuedLink, str]:
@@ -79,7 +79,10 @@ def operator_list(as_json: bool, **options: Any) -> None:
 def operator_set(
     email: str, role: str | None, partners: tuple[str, ...], all_partners: bool, **options: Any
 ) -> None:
-    """Change the role or the partners of the operator EMAIL, from the next request on."""
+    """Change the role or the partners of the operator EMAIL.
+
+    The change applies from the next request on.
+    """
     changes: dict[str, Any] = {"role": role} if role else {}
     if partners and all_partners:
         raise click.UsageError("--partner and --all-partners exclude each other.")
@@ -157,7 +160,7 @@ def operator_sessions(email: str, as_json: bool, **options: Any) -> None:
 @click.argument("email")
 @setting_options(*DATABASE, "public_url")
 def operator_link(email: str, **options: Any) -> None:
-    """Print a one-time link that sets a new password for the operator EMAIL."""
+    """Print a one-time link of the operator EMAIL. It sets a new password."""
 
     async def issue(database: Database) -> tuple[IssuedLink, str]:
         base_url = await server_base_url(database, settings)
@@ -180,7 +183,7 @@ def operator_link(email: str, **options: Any) -> None:
 @click.option("--label", default="", help="Label in the audit log.")
 @setting_options(*DATABASE)
 def operator_token(email: str, days: int, label: str, **options: Any) -> None:
-    """Print a Bearer token with the role of the operator EMAIL, for scripts."""
+    """Print a Bearer token of the operator EMAIL, for scripts. It has the role of the operator."""
 
     async def issue(database: Database) -> IssuedToken:
         return await operators.issue_token(

@@ -169,7 +169,7 @@ def partner_enable(name: str, **options: Any) -> None:
 @click.argument("name")
 @setting_options(*DATABASE)
 def partner_show(name: str, **options: Any) -> None:
-    """Show the partner NAME, its limits, its settings and what it has used of its quotas."""
+    """Show the partner NAME with its limits, used quotas and settings."""
     settings = load_settings(options)
 
     async def fetch(database: Database) -> tuple[Partner, list[QuotaUsage]]:

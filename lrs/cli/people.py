@@ -54,7 +54,7 @@ def people() -> None:
 def people_import(
     partner_name: str, file: Path, preview: bool, merge: bool, **options: Any
 ) -> None:
-    """Import FILE in one transaction: CSV, or a JSON array of rows if its name ends in .json."""
+    """Import FILE in one transaction. It is CSV, or a JSON array if its name ends in .json."""
     parsed, notes = _parse_file(file, read_table_options(options))
     for note in notes:
         echo(note, err=True)

@@ -80,7 +80,9 @@ def pipe_add(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Add the pipe NAME to PARTNER: with --pull from URL, with --forward to URL.
+    """Add the pipe NAME to PARTNER.
+
+    With --pull it pulls from URL, with --forward it forwards to URL.
 
     The secret is read from --secret-file or the variable SECRET. A webhook has a signing secret
     and no key. The pipe runs once it is started.
@@ -206,7 +208,7 @@ def _state_command(verb: str, text: str) -> None:
             echo(changed.partner, changed.name, changed.state)
 
 
-_state_command("start", "Start the pipe NAME of PARTNER; it is due at once, also after a failure.")
+_state_command("start", "Start the pipe NAME of PARTNER. It is due at once, also after a failure.")
 _state_command("pause", "Pause the pipe NAME of PARTNER after the step that runs.")
 
 

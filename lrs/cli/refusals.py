@@ -201,9 +201,10 @@ def attempts() -> None:
 @json_option
 @setting_options(*DATABASE)
 def attempts_list(partner_name: str | None, limit: int, as_json: bool, **options: Any) -> None:
-    """List the denied requests that name PARTNER, one of its keys or tools; the last one first.
+    """List the denied requests of PARTNER, the last one first.
 
-    Without PARTNER, those that name none. Equal requests are one row.
+    They name the partner, or one of its keys or tools. Without PARTNER, those that name none are
+    listed. Equal requests are one row.
     """
 
     async def fetch(database: Database) -> list[AttemptCount]:

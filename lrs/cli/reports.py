@@ -121,9 +121,10 @@ def reports_revoke(partner_name: str, role: str | None, schema: str | None, **op
 @optional_partner_argument
 @setting_options(*DATABASE)
 def reports_rebuild(partner_name: str | None, **options: Any) -> None:
-    """Rebuild the reports of PARTNER, or of all partners, from their statements.
+    """Rebuild the reports of PARTNER, or of all partners.
 
-    The old reports stay readable until the rebuild is complete.
+    They are computed from all statements. The old reports stay readable until the rebuild is
+    complete.
     """
     settings = load_settings(options)
     vocabulary = load_configured_vocabulary(settings)
@@ -150,9 +151,10 @@ def reports_rebuild(partner_name: str | None, **options: Any) -> None:
 @json_option
 @setting_options(*DATABASE)
 def reports_lag(partner_name: str | None, as_json: bool, **options: Any) -> None:
-    """Show watermark, lag and uncounted statements of the reports of PARTNER, or of all partners.
+    """Show watermark, lag and uncounted statements of reports.
 
-    Uncounted statements are in no table of the vendor's: the table `uncounted` has the reasons.
+    Without PARTNER, the reports of all partners are listed. Uncounted statements are in no table of
+    the vendor's: the table `uncounted` has the reasons.
     """
 
     async def fetch(database: Database) -> list[Backlog]:

@@ -131,7 +131,7 @@ def tool_revoke(partner_name: str, name: str, **options: Any) -> None:
 @click.argument("switch", type=click.Choice(list(_SWITCH)))
 @setting_options(*DATABASE)
 def tool_page_views(partner_name: str, switch: str, **options: Any) -> None:
-    """Set whether callbacks create page views, for all tools of PARTNER."""
+    """Set whether callbacks of PARTNER create page views."""
 
     async def set_page_views(database: Database) -> None:
         await tools.set_page_views(database, command_operator(), partner_name, _SWITCH[switch])

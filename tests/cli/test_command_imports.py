@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from lrs.cli.main import main
+from tests.support.commands import command_group, command_paths, resolve
 
 SERVER = {"uvicorn", "starlette", "jinja2", "pyarrow", "psutil"}
 LIBRARIES = SERVER | {
@@ -51,9 +53,13 @@ def test_command_imports_no_library_of_the_server(path: tuple[str, ...]) -> None
     assert imported_by(*path, "--help").isdisjoint(SERVER)
 
 
-def test_help_lists_commands_with_complete_sentences() -> None:
-    text = CliRunner().invoke(main, ["--help"], terminal_width=80).stdout
+GROUPS = [path for path in command_paths() if isinstance(resolve(path)[0], click.Group)]
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=" ".join)
+def test_help_lists_commands_with_complete_sentences(path: tuple[str, ...]) -> None:
+    text = CliRunner().invoke(main, [*path, "--help"], terminal_width=80).stdout
     lines = text.partition("Commands:\n")[2].splitlines()
-    assert len(lines) == len(main.commands)
+    assert len(lines) == len(command_group(*path).commands)
     assert {line[-1] for line in lines} == {"."}
     assert not [line for line in lines if line.endswith("...")]

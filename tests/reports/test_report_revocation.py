@@ -156,7 +156,7 @@ async def test_grant_shows_how_to_remove_excess_privileges(
         "revoke usage",
         f'alter role "{role}" set log_min_error_statement = panic;',
         f'alter role "{role}" set log_min_messages = panic;',
-        f"alter role \"{role}\" set temp_file_limit = '1GB';",
+        f"alter role \"{role}\" set temp_file_limit = '512MB';",
     ]
     administrator = await asyncpg.connect(external_database, user="postgres")
     for statement in statements:
