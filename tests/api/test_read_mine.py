@@ -157,7 +157,7 @@ async def test_conflict_of_track_events_names_no_differences_from_others(
         "content_id": "course",
         "user": "ann@example.com",
         "status": "completed",
-        "event_date": "2026-01-01T00:00:00Z",
+        "event_date": "2026-01-01T08:30:00Z",
     }
     tracker = await _with_scope(clients.mine, services, scopes.TRACK_WRITE)
     assert (
