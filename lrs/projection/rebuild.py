@@ -55,6 +55,11 @@ _PERSON_RANGE = resources.query("get_person_range")
 # The transaction waits while statements are counted, read and parsed.
 _ALLOW_IDLE = "set local idle_in_transaction_session_timeout = '1h'"
 
+# The events of a range of persons are sorted in memory, and those of all persons by few passes. The
+# defaults of a given database are a tenth of it.
+_ALLOW_MEMORY = "set local work_mem = '64MB'"
+_ALLOW_MAINTENANCE_MEMORY = "set local maintenance_work_mem = '256MB'"
+
 _STATEMENTS_PER_PAGE = 10_000
 _PERSONS_PER_RANGE = 500
 
@@ -92,6 +97,8 @@ async def rebuild_partner(
         await partner_lock.register(database.readers, partner_id)
         async with database.readers.acquire() as writer, writer.transaction():
             await writer.execute(_ALLOW_IDLE)
+            await writer.execute(_ALLOW_MEMORY)
+            await writer.execute(_ALLOW_MAINTENANCE_MEMORY)
             await partner_lock.acquire(writer, partner_id)
             if if_settings_differ:
                 (backlog,) = await backlogs(writer, partner_id)
