@@ -89,6 +89,7 @@ async def test_killed_process_loses_no_statement_and_no_dead_letter(
                 "update pipe set lease_until = now() - interval '1 s' where partner_id = $1",
                 partner.partner_id,
             )
+        target.lost_replies = 0
         await run_process(services, settings, pipe, target, kill=False)
     pipe = await store.get(services.database, pipe.partner_id, pipe.name)
     assert set(await letters(services, pipe)) == refused

@@ -86,6 +86,7 @@ async def test_killed_process_loses_no_statement_and_no_refusal(
                 " where partner_id = $1",
                 partner.partner_id,
             )
+        source.aborted_replies = 0
         await run_process(services, settings, pipe, source, kill=False)
         assert source.most_active == 1
     rows = await services.database.readers.fetch(
