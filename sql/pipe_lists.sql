@@ -20,7 +20,7 @@ cross join lateral (
 ) as item (rank)
 where ($1::integer is null or pipe.partner_id = $1)
     and ($2::integer[] is null or pipe.partner_id = any($2))
-    and (item.rank, partner.name, pipe.name) > ($3::integer, $4::text, $5::text)
+    and (item.rank, partner.name, pipe.name) > ($3::bigint, $4::text, $5::text)
 order by item.rank, partner.name, pipe.name
 limit $6;
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from lrs.admin.operators import command_operator
+from lrs.admin.views import encode_cursor
 from lrs.api.services import Services
 from lrs.pipes.options import Basic, decode_credentials
 from lrs.store import pipes as store
@@ -176,6 +177,8 @@ async def test_failing_pipes_are_first_on_every_page(
     (shown,) = [item for item in overview if item["partner"] == partner.name]
     assert shown["failing_pipes"] == ["c", "d"]
     assert (await owner.get(url(partner, "?cursor=x"))).status_code == 400
+    beyond = encode_cursor((2**40, "", ""))
+    assert (await owner.get(url(partner, f"?cursor={beyond}"))).json()["pipes"] == []
 
 
 async def test_runs_are_paged_with_their_counts_and_lag(
