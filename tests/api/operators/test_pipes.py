@@ -9,8 +9,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from lrs import cursors
 from lrs.admin.operators import command_operator
-from lrs.admin.views import encode_cursor
 from lrs.api.services import Services
 from lrs.pipes.options import Basic, decode_credentials
 from lrs.store import pipes as store
@@ -177,7 +177,7 @@ async def test_failing_pipes_are_first_on_every_page(
     (shown,) = [item for item in overview if item["partner"] == partner.name]
     assert shown["failing_pipes"] == ["c", "d"]
     assert (await owner.get(url(partner, "?cursor=x"))).status_code == 400
-    beyond = encode_cursor((2**40, "", ""))
+    beyond = cursors.encode((2**40, "", ""))
     assert (await owner.get(url(partner, f"?cursor={beyond}"))).json()["pipes"] == []
 
 
