@@ -33,6 +33,8 @@ async def test_rebuild_command_brings_the_lag_to_zero(
     done = await command("reports", "rebuild", partner.name, database_url=database_url)
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [f"{partner.name}: statements", f"{partner.name}: learners"]
+    audit = await command("audit", "--partner", partner.name, database_url=database_url)
+    assert "\treports.rebuild\t" in audit.output
     printed = await command("reports", "lag", partner.name, database_url=database_url)
     assert printed.output.endswith("\tup to date\t0\n")
     await connection.execute(
@@ -41,6 +43,8 @@ async def test_rebuild_command_brings_the_lag_to_zero(
     printed = await command("reports", "lag", partner.name, database_url=database_url)
     assert printed.output.endswith("\tup to date, rebuild needed\t0\n")
     await command("reports", "rebuild", partner.name, database_url=database_url)
+    audit = await command("audit", "--partner", partner.name, database_url=database_url)
+    assert "\treports.rebuild\t" in audit.output
     printed = await command("reports", "lag", partner.name, database_url=database_url)
     assert printed.output.endswith("\tup to date\t0\n")
     assert len(await rows(connection, partner, "learner_record")) == 4
@@ -59,6 +63,8 @@ async def test_changed_setting_says_that_the_projector_rebuilds(
     printed = await command("reports", "lag", partner.name, database_url=database_url)
     assert printed.output.endswith("\tup to date, rebuild needed\t0\n")
     await command("reports", "rebuild", partner.name, database_url=database_url)
+    audit = await command("audit", "--partner", partner.name, database_url=database_url)
+    assert "\treports.rebuild\t" in audit.output
     printed = await command("reports", "lag", partner.name, database_url=database_url)
     assert printed.output.endswith("\tup to date\t0\n")
 

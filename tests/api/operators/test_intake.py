@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
 
 from lrs.api.services import Services
 from tests.api.operators.conftest import Admin
+from tests.support.ledger import write_ledger
 from tests.support.partners import Partner
 from tests.support.statements import statement
 
@@ -103,3 +105,47 @@ async def test_item_of_a_disabled_partner_is_not_sent_again(
     assert (answer.status_code, "contract ended" in answer.text) == (409, True)
     await owner.post(f"{base}/enable")
     assert (await owner.post(resubmit, json=statement())).status_code == 200
+
+
+async def test_outcomes_are_filtered(owner: httpx.AsyncClient, partner: Partner) -> None:
+    await partner.send({**statement(), "actor": {"mbox": "jo@example.com"}})
+    await partner.send(statement(), organization="north")
+    await owner.get(url(partner, "refusals"))  # writes those of this worker
+    for _ in range(100):  # until the watermark has passed
+        if len((await owner.get(url(partner, "outcomes"))).json()["outcomes"]) == 2:
+            break
+        await asyncio.sleep(0.1)
+    cases = {
+        ("outcome", "stored"): ["stored"],
+        ("outcome", "refused"): ["invalid"],
+        ("organization", "north"): ["stored"],
+        ("credential", partner.key): ["invalid", "stored"],
+        ("code", "invalid-statement"): ["invalid"],
+        ("source", "track"): [],
+    }
+    for (name, value), expected in cases.items():
+        answer = await owner.get(url(partner, "outcomes"), params={name: value})
+        found = [item["outcome"] for item in answer.json()["outcomes"]]
+        assert found == expected, (name, answer.text)
+
+
+async def test_overview_says_why_nothing_arrives(
+    owner: httpx.AsyncClient, services: Services, partner: Partner, stranger: Partner
+) -> None:
+    async def verdicts() -> dict[str, tuple[str, str]]:
+        listed = (await owner.get("/v1/admin/overview")).json()["partners"]
+        return {item["partner"]: (item["verdict"], item["why"]) for item in listed}
+
+    assert (await verdicts())[partner.name][0] == "nothing"
+    await partner.http.get(f"/v1/partner/{partner.name}/statements", headers=partner.headers)
+    await services.ledger.write()
+    assert (await verdicts())[partner.name] == ("denied", "404 not-found")
+    await partner.send([{**statement(), "actor": {"mbox": "jo@example.com"}}] * 2)
+    await services.ledger.write()
+    assert (await verdicts())[partner.name] == ("refused", "invalid-statement at /actor/mbox")
+    await partner.send([statement() for _ in range(3)])
+    await write_ledger(services)
+    assert (await verdicts())[partner.name] == ("arriving", "")
+    await owner.post(f"/v1/admin/partners/{partner.name}/disable", json={"reason": "ended"})
+    assert (await verdicts())[partner.name] == ("disabled", "ended")
+    assert (await verdicts())[stranger.name][0] == "nothing"

@@ -1,0 +1,35 @@
+"""The system over the admin API: the last backup, the archive, what commands have done."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import httpx
+
+from lrs.admin import backups
+from lrs.admin.operators import command_operator
+from lrs.api.services import Services
+from lrs.store.server_properties import Backup
+
+
+async def test_last_backup_is_on_the_page_and_in_the_audit_log(
+    owner: httpx.AsyncClient, services: Services
+) -> None:
+    at = datetime.now(UTC).replace(microsecond=0)
+    backup = Backup("database", at, "/var/backups/lrs/1", 160_000, 42)
+    await backups.record_backup(services.admin_database, command_operator(), backup)
+    shown = (await owner.get("/v1/admin/system")).json()["backups"]
+    assert (shown["last"]["directory"], shown["last"]["statements"]) == ("/var/backups/lrs/1", 42)
+    assert shown["archive"]["is_on"] is False
+    page = (await owner.get("/console/system")).text
+    assert "/var/backups/lrs/1" in page
+    server = (await owner.get("/v1/admin/overview")).json()["server"]
+    assert datetime.fromisoformat(server["last_backup_at"]) == at
+    audit = (await owner.get("/v1/admin/audit", params={"action": "server.backup"})).json()
+    assert audit["entries"][0]["after"]["directory"] == "/var/backups/lrs/1"
+
+
+async def test_restore_is_in_the_audit_log(owner: httpx.AsyncClient, services: Services) -> None:
+    await backups.record_restore(services.admin_database, command_operator(), "/var/backups/lrs/2")
+    audit = (await owner.get("/v1/admin/audit", params={"action": "server.restore"})).json()
+    assert audit["entries"][0]["after"]["directory"] == "/var/backups/lrs/2"
