@@ -123,10 +123,7 @@ async def _require_voidable(used: Submitter, partner: Partner, statement_id: UUI
         raise _voided(statement_id)
     statement = orjson.loads(stored.payload)
     if statement["verb"]["id"] == index_keys.VOIDED:
-        raise Conflict(
-            f"Statement {statement_id} voids another one: it cannot be voided itself "
-            "(xAPI 1.0.3 Data 2.3.2)."
-        )
+        raise Conflict(f"Statement {statement_id} voids another one: it cannot be voided itself.")
 
 
 def _voided(statement_id: UUID) -> Conflict:
