@@ -34,13 +34,15 @@ async def identify(request: Request, authorization: str | None, schemes: frozens
 
     Raises Unauthorized, TokenExpired, Overloaded.
     """
-    address = client_address(request)
+    scope, shared, address = request.scope, services(request), client_address(request)
     with stage("auth"):
-        caller = await services(request).authenticator.authenticate(authorization, schemes, address)
-    admission(request.scope).identify(caller.key, caller.partner)
-    record_of(request.scope).identify(caller, caller.key)
-    services(request).ledger.used(caller.partner_id, caller.key, address)
-    services(request).pacing.seen(caller.partner_id)
+        caller = shared.authenticator.cached_caller(authorization, schemes)
+        if caller is None:
+            caller = await shared.authenticator.authenticate(authorization, schemes, address)
+    admission(scope).identify(caller.key, caller.partner)
+    record_of(scope).identify(caller, caller.key)
+    shared.ledger.used(caller.partner_id, caller.key, address)
+    shared.pacing.seen(caller.partner_id)
     return caller
 
 
