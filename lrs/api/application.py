@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.middleware import Middleware
@@ -43,8 +43,8 @@ class Application:
         async with self._open_services() as self.services:
             yield
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope["services"] = self.services
         if scope["type"] == "http":
             paths.normalize(scope)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from lrs.api import request_parsing, urls
 from lrs.api.admission import admission
-from lrs.api.responses import CONSISTENT_THROUGH, http_date, timestamp
+from lrs.api.responses import CONSISTENT_THROUGH, JSONResponse, http_date, timestamp
 from lrs.api.statement_formats import Formatter, parse
 from lrs.auth import scopes
 from lrs.auth.authenticate import Caller
@@ -54,7 +54,7 @@ async def response(
     result = await load(request, query, caller, organization)
     if query.attachments:
         return await _multipart_response(request, caller, result)
-    return Response(result.text, headers=result.headers, media_type="application/json")
+    return JSONResponse(result.text, headers=result.headers)
 
 
 @lru_cache(256)

@@ -45,11 +45,15 @@ class TimeLimits:
 
     def begin(self, scope: Scope) -> TimeLimit:
         """Limit the current task, until `end`: then it is cancelled, and `is_exceeded` is set."""
-        task = cast("asyncio.Task[object]", asyncio.current_task())
+        # Of a known loop: to find the running one takes a system call in Python 3.11.
+        task = asyncio.current_task(self._loop) if self._loop else None
+        is_checked = task is not None
+        if task is None:
+            task = cast("asyncio.Task[object]", asyncio.current_task())
         limit = TimeLimit(task, self._seconds, time.monotonic() + self._seconds)
         scope[_KEY] = limit
         self._running.add(limit)
-        if self._loop is not asyncio.get_running_loop():
+        if not is_checked:
             self._check()
         return limit
 

@@ -23,8 +23,7 @@ from lrs.xapi.signatures import Signature
 from lrs.xapi.validation import Version
 
 
-@dataclass(frozen=True, slots=True)
-class IngestContext:
+class IngestContext(msgspec.Struct, frozen=True, gc=False):
     """What all items of a request share: partner, organization, authority and xAPI version.
 
     `home_page` is the base URL for the partner's ids, `authority` an agent as JSON text. Without

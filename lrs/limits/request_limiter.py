@@ -39,8 +39,14 @@ class RequestCharge:
         """
         try:
             for subject in self._subjects:
-                if subject.limits.max_concurrent_requests:
-                    await self._count(subject)
+                limits = subject.limits
+                if not limits.max_concurrent_requests:
+                    continue
+                running = self._count(subject)
+                if limits.shared_concurrent_requests and not await self._limiter.slots.has_slot(
+                    subject, running
+                ):
+                    raise _too_many_concurrent(subject)
             if self._leases:
                 await self._limiter.rates.charge(self._subjects[0].partner_id, self._leases)
         except TooManyRequests:
@@ -48,17 +54,15 @@ class RequestCharge:
             await asyncio.sleep(_REFUSAL_DELAY_SECONDS)
             raise
 
-    async def _count(self, subject: Subject) -> None:
-        limits, key = subject.limits, (subject.partner_id, subject.name)
+    def _count(self, subject: Subject) -> int:
+        """The running requests of the subject on this worker, with this one."""
+        key = (subject.partner_id, subject.name)
         running = self._limiter.running.get(key, 0) + 1
-        if running > limits.max_concurrent_requests:
+        if running > subject.limits.max_concurrent_requests:
             raise _too_many_concurrent(subject)
         self._limiter.running[key] = running
         self._counted.append(key)
-        if not limits.shared_concurrent_requests:
-            return
-        if not await self._limiter.slots.has_slot(subject, running):
-            raise _too_many_concurrent(subject)
+        return running
 
     def release(self) -> None:
         """Ends the request."""

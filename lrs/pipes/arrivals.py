@@ -11,10 +11,11 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import orjson
 
 from lrs.ingest.model import REFUSED, IngestContext, Outcome
@@ -284,7 +285,7 @@ def _by_authority(
     groups: dict[str, tuple[IngestContext, list[Arrival]]] = {}
     for item in arrivals:
         authority, key = _source_authority(item, context)
-        of_item = replace(context, authority=authority, authority_key=key)
+        of_item = msgspec.structs.replace(context, authority=authority, authority_key=key)
         groups.setdefault(authority, (of_item, []))[1].append(item)
     return list(groups.values())
 

@@ -287,6 +287,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """uvicorn calls this after the header fields; a rejected request is no task."""
         self._accepted = self._shedder.accept(cycle.scope, self)
         if self._accepted:
+            self._accepted.message_event = cycle.message_event
             accepted: Any = self._accepted
             if cycle.scope["http_version"] == "1.0":
                 accepted = without_chunks(accepted, cycle)

@@ -259,6 +259,8 @@ class AcceptedRequest:
     _has_ended = False
     _is_incomplete = False
     _unread: Message | None = None
+    message_event: asyncio.Event | None = None
+    """Set while there is a part of the body that was not received; of the HTTP protocol."""
     _scope: Scope
     _receive: Receive
 
@@ -336,14 +338,7 @@ class AcceptedRequest:
         """The next part of the body. Raises Overloaded, and TooLarge before authentication."""
         message, self._unread = self._unread, None
         if message is None:
-            self.set_waiting(True)
-            try:
-                message = await self._receive()
-            except asyncio.CancelledError:
-                self._is_incomplete = True
-                raise
-            finally:
-                self.set_waiting(False)
+            message = await self._next_message()
         body = message.get("body", b"")
         excess = len(body) - self._free_bytes
         if excess <= 0:
@@ -360,6 +355,18 @@ class AcceptedRequest:
                 f"{MAX_ANONYMOUS_BODY_BYTES} bytes."
             )
         return message
+
+    async def _next_message(self) -> Message:
+        if self.message_event is not None and self.message_event.is_set():
+            return await self._receive()  # nothing to wait for
+        self.set_waiting(True)
+        try:
+            return await self._receive()
+        except asyncio.CancelledError:
+            self._is_incomplete = True
+            raise
+        finally:
+            self.set_waiting(False)
 
     async def _send_slices(self, send: Send, message: Message) -> None:
         body = message.get("body", b"")
@@ -383,7 +390,8 @@ class AcceptedRequest:
             self._account.add(WORKING, -1 if is_waiting else 1)
 
     def _release(self) -> None:
-        self.set_waiting(False)
+        if self._is_waiting:
+            self.set_waiting(False)
         account = self._account
         account.add_requests(-1)
         if self._held_body:

@@ -29,17 +29,16 @@ class ProxyHeaders(ProxyHeadersMiddleware):
     def __init__(self, app: Any, trusted_proxies: str) -> None:
         super().__init__(app, trusted_proxies)  # app: Starlette and uvicorn differ in its type
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         client = scope.get("client")
         if client and client[0].startswith(_IPV4_MAPPED):
             client = scope["client"] = (client[0].removeprefix(_IPV4_MAPPED), client[1])
         if scope["type"] != "http" or _HEADERS.isdisjoint(dict(scope["headers"])):
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         if client and client[0] in self.trusted_hosts:
             _replace_host(scope)
             _set_prefix(scope)
-        await super().__call__(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
 
 def _replace_host(scope: Any) -> None:

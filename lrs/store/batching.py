@@ -34,10 +34,11 @@ class BatchLoader(Generic[Key, Value]):
 
     async def load(self, key: Key) -> Value:
         """The value of `key`. Raises what `fetch` raises for the batch."""
-        future: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
-        self._pending.append((key, future))
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), context=Context())
+            self._loop = asyncio.get_running_loop()  # a system call in Python 3.11
+            self._task = self._loop.create_task(self._run(), context=Context())
+        future: asyncio.Future[Value] = self._loop.create_future()
+        self._pending.append((key, future))
         with stage("database"):
             return await future
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -119,7 +119,7 @@ async def _store(
     recording = forwarded_statements.start_recording(request, caller, items)
     context = ingest_context(caller, None, version, source="xapi")
     if parser.statement_id:
-        context = replace(context, requested_id=parser.statement_id)
+        context = msgspec.structs.replace(context, requested_id=parser.statement_id)
     outcomes = await services.pipeline.submit(
         items, context, parser, atomic=True, in_thread=has_attachments
     )
