@@ -1,7 +1,8 @@
-"""The number of round trips does not depend on the batch size."""
+"""Round trips: their number does not depend on the batch size; concurrent requests share them."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,10 +10,14 @@ import asyncpg
 import orjson
 import pytest
 
+from lrs.api.access import BEARER
+from lrs.api.services import Services
+from lrs.auth.authenticate import Authenticator
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.model import IngestContext
 from lrs.ingest.parse import StatementParser
 from lrs.ingest.pipeline import IngestPipeline
+from lrs.store import registry
 from lrs.store.postgres import Database
 from tests.support.limits import unlimited_quotas
 from tests.support.partners import Partner
@@ -110,3 +115,48 @@ async def test_batch_takes_one_round_trip(
         )
         assert {item.kind for item in result} == {"stored"}
     assert round_trips(recorded) == 1, recorded
+
+
+async def test_statements_of_the_next_iterations_share_a_transaction(
+    partner: Partner, counted: tuple[Database, list[str]]
+) -> None:
+    database, recorded = counted
+    ingest = IngestPipeline(database, GroupCommit(database), unlimited_quotas())
+
+    async def submit() -> None:
+        item = orjson.dumps(statement())
+        await ingest.submit([item], context(partner), StatementParser(16_384))
+
+    await submit()  # the driver queries types the first time
+    recorded.clear()
+    first = asyncio.create_task(submit())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.gather(first, submit())
+    assert round_trips(recorded) == 1, recorded
+
+
+async def test_concurrent_requests_renew_a_cached_credential_with_one_query(
+    partner: Partner, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queried: list[str] = []
+    find = registry.find_credential
+
+    async def find_credential(database: Database, key: str) -> registry.Credential | None:
+        queried.append(key)
+        return await find(database, key)
+
+    monkeypatch.setattr(registry, "find_credential", find_credential)
+    authenticator = Authenticator(
+        services.database, services.tokens, services.limits, cache_seconds=0
+    )
+    for concurrent in (1, 20):
+        queried.clear()
+        callers = await asyncio.gather(
+            *(
+                authenticator.authenticate(partner.headers["Authorization"], BEARER, "")
+                for _ in range(concurrent)
+            )
+        )
+        assert {caller.partner for caller in callers} == {partner.name}
+        assert len(queried) == 1
