@@ -98,6 +98,7 @@ def run(settings: Settings) -> None:
         settings = with_secret_key(settings)
         settings = replace(settings, database_url=dsn)
         demo = asyncio.run(_prepare_database(settings, responder, embedded=embedded))
+        _print_welcome(settings, demo)
         responder.close()
         with (
             _worker_environment(settings),
@@ -106,9 +107,6 @@ def run(settings: Settings) -> None:
             report_watchdog.running(settings, embedded=embedded),
         ):
             listening = _bind_sockets(settings)
-            for listener in listening:
-                listener.listen()  # a client that follows the printed link waits for the worker
-            _print_welcome(settings, demo)
             run_workers(_uvicorn_config(settings), listening, shutdown)
     sys.exit(shutdown.status)
 
