@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -110,12 +110,9 @@ async def retry_letters(
     ids: Sequence[UUID] | None,
 ) -> int:
     """Sends dead letters again, or all with None. Raises NotFound, Forbidden."""
-    operator.require("operator")
-    pipe = await get_pipe(database, operator, partner, name)
-    async with open_transaction(database) as transaction:
-        count = await dead_letters.retry_letters(transaction, pipe.partner_id, name, ids)
-        await _record(transaction, operator, "pipe.retry", pipe, after=_change(count, ids))
-    return count
+    return await _change_letters(
+        database, operator, partner, name, ids, "pipe.retry", dead_letters.retry_letters
+    )
 
 
 async def correct_letter(
@@ -156,11 +153,26 @@ async def drop_letters(
     ids: Sequence[UUID] | None,
 ) -> int:
     """Deletes dead letters, or all with None. Raises NotFound, Forbidden."""
+    return await _change_letters(
+        database, operator, partner, name, ids, "pipe.drop", dead_letters.drop_letters
+    )
+
+
+async def _change_letters(
+    database: Database,
+    operator: Operator,
+    partner: str,
+    name: str,
+    ids: Sequence[UUID] | None,
+    action: str,
+    change: Callable[[Database, int, str, Sequence[UUID] | None], Awaitable[int]],
+) -> int:
+    """Changes dead letters, or all with None, with an audit entry; returns their number."""
     operator.require("operator")
     pipe = await get_pipe(database, operator, partner, name)
     async with open_transaction(database) as transaction:
-        count = await dead_letters.drop_letters(transaction, pipe.partner_id, name, ids)
-        await _record(transaction, operator, "pipe.drop", pipe, after=_change(count, ids))
+        count = await change(transaction, pipe.partner_id, name, ids)
+        await _record(transaction, operator, action, pipe, after=_change(count, ids))
     return count
 
 

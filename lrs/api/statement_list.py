@@ -24,7 +24,7 @@ from lrs.errors import NotFound
 from lrs.store.statements import attachments, filters
 from lrs.store.statements.filters import StatementFilter
 from lrs.store.statements.page_loader import StatementPage
-from lrs.xapi import formats, multipart, statement_query
+from lrs.xapi import attachment_rules, formats, multipart, statement_query
 from lrs.xapi.statement_query import Cursor, StatementQuery
 from lrs.xapi.validation import Version
 
@@ -211,5 +211,5 @@ def _attachment_hashes(statements: bytes, reads_all: bool) -> dict[str, str]:
     return {
         sha2: content_type
         for statement in parse(statements)
-        for sha2, content_type in multipart.attachment_hashes(statement, with_url=reads_all)
+        for sha2, content_type in attachment_rules.attachment_hashes(statement, with_url=reads_all)
     }

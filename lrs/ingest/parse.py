@@ -13,7 +13,13 @@ import orjson
 
 from lrs.errors import InvalidStatement, TooLarge, Violation
 from lrs.ingest.model import IngestContext, ParsedItem
-from lrs.xapi import multipart, requirements, signatures, strict_json, track_events
+from lrs.xapi import (
+    attachment_rules,
+    requirements,
+    signatures,
+    strict_json,
+    track_events,
+)
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.signatures import Signature
 from lrs.xapi.statement import TRACK_EVENT
@@ -55,7 +61,7 @@ class StatementParser:
         organization = context.organization
         if "attachments" not in value and "attachments" not in value["object"]:
             return ParsedItem(value, text, organization, version)
-        if violations := multipart.missing_attachments(value, self.attachments, version):
+        if violations := attachment_rules.missing_attachments(value, self.attachments, version):
             raise invalid_statement(violations)
         if violations := signatures.check_number(value, version):
             raise invalid_statement(violations)
@@ -69,7 +75,7 @@ class StatementParser:
         )
 
     def _contents(self, statement: dict[str, Any]) -> tuple[tuple[str, bytes], ...]:
-        hashes = [sha2 for sha2, _ in multipart.attachment_hashes(statement)]
+        hashes = [sha2 for sha2, _ in attachment_rules.attachment_hashes(statement)]
         return tuple(
             (sha2, self.attachments[sha2].content) for sha2 in hashes if sha2 in self.attachments
         )

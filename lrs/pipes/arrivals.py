@@ -28,7 +28,7 @@ from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
 from lrs.store.registry import NO_OVERRIDES, Partner
 from lrs.store.statement_origins import StatementOrigin
-from lrs.xapi import index_keys, multipart
+from lrs.xapi import attachment_rules, index_keys
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.timestamps import to_utc
 from lrs.xapi.validation import is_uuid
@@ -70,7 +70,7 @@ class Arrival:
         """Whether the bytes of an attachment are neither among these nor at a fileUrl."""
         if b'"attachments"' not in self.text:
             return False
-        return bool(multipart.missing_attachments(self.value, attachments))
+        return bool(attachment_rules.missing_attachments(self.value, attachments))
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from lrs.pipes.track_payload import track_event
 from lrs.pipes.webhook import signature_headers
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.statements.log_page import LoggedStatement
-from lrs.xapi import multipart
+from lrs.xapi import attachment_rules, multipart
 
 VERSION_1 = "1.0.3"
 VERSION_2 = "2.0.0"
@@ -55,7 +55,7 @@ def statement_item(
     text = logged.text.encode()
     attachments: tuple[tuple[str, str], ...] = ()
     if b'"attachments"' in text:
-        attachments = tuple(multipart.attachment_hashes(orjson.loads(text)))
+        attachments = tuple(attachment_rules.attachment_hashes(orjson.loads(text)))
     is_old_target = bool(supported) and not speaks_2(supported)
     if not is_old_target or not versions.is_version_2(text):
         return ForwardItem(logged.sequence, logged.statement_id, text, attachments=attachments)

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lrs.errors import BadRequest, LRSError, TooLarge, UnsupportedMediaType, Violation
-from lrs.xapi import multipart
+from lrs.xapi import attachment_rules, multipart
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.signatures import USAGE_TYPE
 from tests.support.multipart import attached, body, part, sha256
@@ -271,8 +271,8 @@ def missing_attachments(
     statements: list[dict[str, Any]], came: dict[str, multipart.Attachment]
 ) -> list[list[Violation]]:
     """Missing attachments of each statement, after every received part is missing_attachments."""
-    multipart.require_declared(statements, came)
-    return [multipart.missing_attachments(item, came) for item in statements]
+    attachment_rules.require_declared(statements, came)
+    return [attachment_rules.missing_attachments(item, came) for item in statements]
 
 
 def pointers(statements: list[dict[str, Any]], came: dict[str, Attachment]) -> list[list[str]]:
@@ -312,19 +312,19 @@ def test_part_without_matching_attachment_raises_bad_request() -> None:
 def test_invalid_attachments_match_no_part(attachments: Any) -> None:
     """Validation reports them."""
     broken = [statement(attachments=attachments), {}, {"object": 1}, 7]
-    multipart.require_declared([*broken, statement(attachments=[X])], RECEIVED_X)
+    attachment_rules.require_declared([*broken, statement(attachments=[X])], RECEIVED_X)
     with pytest.raises(BadRequest, match="not declared"):
-        multipart.require_declared(broken, RECEIVED_X)
+        attachment_rules.require_declared(broken, RECEIVED_X)
 
 
 def test_attachment_hashes_are_distinct_and_lower_case() -> None:
     upper = X | {"sha2": X["sha2"].upper(), "contentType": "text/html"}
     some = inner(upper, Y | {"contentType": "image/png"}) | {"attachments": [X]}
-    assert multipart.attachment_hashes(some) == [
+    assert attachment_rules.attachment_hashes(some) == [
         (X["sha2"], "text/plain"),
         (Y["sha2"], "image/png"),
     ]
-    assert multipart.attachment_hashes(statement()) == []
+    assert attachment_rules.attachment_hashes(statement()) == []
 
 
 # Boundaries without a line ending before them

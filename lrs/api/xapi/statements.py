@@ -27,7 +27,7 @@ from lrs.auth.ingest_context import ingest_context
 from lrs.errors import LRSError, MalformedJSON
 from lrs.ingest.model import Outcome
 from lrs.ingest.parse import StatementParser
-from lrs.xapi import multipart, query_params, requirements, strict_json
+from lrs.xapi import attachment_rules, multipart, query_params, requirements, strict_json
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.validation import Version
 
@@ -133,8 +133,8 @@ def _check_attachments(items: Sequence[bytes], parser: StatementParser) -> None:
     """Raises BadRequest. Items are parsed one at a time: together they can take 25 times 16 MiB."""
     if any(len(item) > parser.max_bytes for item in items):
         return  # the parser refuses the item
-    multipart.require_declared(map(strict_json.loads, items), parser.attachments)
-    multipart.check_signatures(map(strict_json.loads, items), parser.attachments)
+    attachment_rules.require_declared(map(strict_json.loads, items), parser.attachments)
+    attachment_rules.check_signatures(map(strict_json.loads, items), parser.attachments)
 
 
 def _max_bytes(request: Request) -> int:
