@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
+
+import msgspec
 
 from lrs.errors import Conflict, InvalidParameter, NotFound
 from lrs.ingest.model import IngestContext, ItemParser, Outcome
@@ -106,7 +108,7 @@ def _parser(refusal: Refusal, settings: Settings) -> ItemParser:
 
 def _context(refusal: Refusal, context: IngestContext) -> IngestContext:
     version = refusal.version
-    return replace(
+    return msgspec.structs.replace(
         context,
         organization=refusal.organization or None,
         version="2.0.0" if version == "2.0.0" else "1.0.3" if version else None,
