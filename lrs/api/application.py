@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.middleware import Middleware
@@ -43,8 +43,8 @@ class Application:
         async with self._open_services() as self.services:
             yield
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["services"] = self.services
         if scope["type"] == "http":
             paths.normalize(scope)
-        return self._app(scope, receive, send)
+        await self._app(scope, receive, send)

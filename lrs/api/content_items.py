@@ -72,10 +72,8 @@ def _serialize(item: ContentItem) -> dict[str, Any]:
     }
 
 
-def _cursor(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ValueError("a cursor from `more`, unchanged")
-    return int(text)
-
-
-_PARSERS = {"deleted": query_params.boolean, "limit": query_params.limit, "cursor": _cursor}
+_PARSERS = {
+    "deleted": query_params.boolean,
+    "limit": query_params.limit,
+    "cursor": query_params.id_cursor,
+}

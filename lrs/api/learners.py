@@ -215,15 +215,9 @@ def _identifier(identifier: LearnerIdentifier) -> dict[str, Any]:
     }
 
 
-def _cursor(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ValueError("a cursor from `more`, unchanged")
-    return int(text)
-
-
 _LIST_PARSERS = {
     "imported": query_params.boolean,
     "deleted": query_params.boolean,
     "limit": query_params.limit,
-    "cursor": _cursor,
+    "cursor": query_params.id_cursor,
 }

@@ -58,7 +58,7 @@ async def list_letters(
     database: Database, partner_id: int, name: str, *, after: UUID | None = None, limit: int = 100
 ) -> list[DeadLetter]:
     """A page of dead letters in the order of their ids."""
-    rows = await fetch(database.readers, "list_dead_letters", partner_id, name, after, limit)
+    rows = await fetch(database.lists, "list_dead_letters", partner_id, name, after, limit)
     return [_letter(row) for row in rows]
 
 

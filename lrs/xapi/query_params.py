@@ -18,6 +18,7 @@ from lrs.xapi.validation_messages import excerpt
 
 # Every page has a maximum size: a larger limit only has to be a number.
 _MAX_DIGITS = 100
+_MAX_INTEGER = 2**31 - 1
 
 # Sent by @xapi/xapi with a fresh value, so that no cache responds.
 _IGNORED = frozenset({"cachebuster"})
@@ -133,6 +134,19 @@ def limit(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise ValueError("a non-negative integer")
     return int(text)
+
+
+def id_cursor(text: str) -> int:
+    """The id of the last row of the page before, a PostgreSQL `integer`."""
+    if not is_row_id(text):
+        raise ValueError("a cursor from `more`, unchanged")
+    return int(text)
+
+
+def is_row_id(text: str) -> bool:
+    """Whether the text is a value of PostgreSQL's `integer`, from 0."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    return is_number and int(text) <= _MAX_INTEGER
 
 
 def timestamp(text: str) -> datetime:

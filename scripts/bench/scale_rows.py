@@ -17,6 +17,7 @@ from functools import cache, partial
 from multiprocessing import get_context
 
 import asyncpg
+import msgspec
 import orjson
 
 from lrs.ingest.model import IngestContext
@@ -213,7 +214,7 @@ def _rows(context: IngestContext, items: Iterable[Item]) -> Iterator[StatementRo
 
     @cache
     def context_of(organization: str | None, source: str) -> IngestContext:
-        return replace(context, organization=organization, source=source)
+        return msgspec.structs.replace(context, organization=organization, source=source)
 
     for item in items:
         own = context_of(item.organization, "track" if item.is_track_event else "statements")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from playwright.async_api import Page, expect
 
 from tests.support.browser import accessibility_violations
+from tests.support.openapi import operations
 
 
-async def test_openapi_page_lists_the_operations(page: Page, server: str) -> None:
+async def test_openapi_page_lists_all_operations(page: Page, server: str) -> None:
     blocked: list[str] = []
     page.on("console", lambda message: message.type == "error" and blocked.append(message.text))
     await page.goto(f"{server}/docs")
     for path in ("/v1/partners/{partner}/statements", "/xapi/statements", "/oauth2/token"):
         await expect(page.locator(f'[data-path="{path}"]').first).to_be_visible()
+    await expect(page.locator(".opblock")).to_have_count(len(list(operations())))
     assert blocked == []
 
 

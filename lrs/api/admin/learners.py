@@ -99,6 +99,6 @@ async def get_learner_document(request: Request) -> Response:
 def person_id(request: Request) -> int:
     """The id of the learner in the path. Raises NotFound."""
     text: str = request.path_params["learner"]
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+    if not query_params.is_row_id(text):
         raise NotFound(f"Learner {text[:80]!r} not found: use the `person_id` of the list.")
     return int(text)

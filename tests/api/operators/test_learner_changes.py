@@ -77,6 +77,18 @@ async def test_detached_identifier_becomes_a_learner(
     assert await identities(owner, partner, done["into"]) == {"account https://hr.example emp-1815"}
 
 
+@pytest.mark.parametrize("person_id", [0, 2**31 - 1, 2**31, 3_000_000_000, 10**30])
+async def test_unknown_person_id_is_not_found(
+    owner: httpx.AsyncClient, partner: Partner, person_id: int
+) -> None:
+    body = {"identifier": "emp-1815", "home_page": "https://hr.example"}
+    changes = {"delete": {}, "restore": {}, "link": body, "detach": body}
+    responses = [await owner.get(url(partner, person_id))]
+    for name, sent in changes.items():
+        responses.append(await owner.post(url(partner, person_id, f"/{name}"), json=sent))
+    assert {response.status_code for response in responses} == {404}
+
+
 async def test_deleted_learner_is_restored(
     owner: httpx.AsyncClient, services: Services, partner: Partner
 ) -> None:
