@@ -1,29 +1,24 @@
-"""Use cases for operators: add, list, change, disable; one-time links and tokens."""
+"""Use cases for the accounts of operators: add, list, change, disable."""
 
 from __future__ import annotations
 
 import getpass
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lrs.admin import managed_operators
+from lrs.admin.sessions import IssuedLink, new_link
 from lrs.admin.views import Page, decode_cursor, page, require_version
-from lrs.auth import credential_secrets
-from lrs.auth.operators import LINK_SECONDS, TOKEN_PREFIX, Operator, record, valid_email, valid_role
-from lrs.errors import Conflict, Forbidden, InvalidParameter, NotFound, Violation
+from lrs.auth.operators import Operator, record, valid_email, valid_role
+from lrs.errors import Conflict, Forbidden, NotFound
 from lrs.store import operators as store
 from lrs.store import registry
-from lrs.store.operators import SessionRow, StoredOperator
+from lrs.store.operators import StoredOperator
 from lrs.store.postgres import Database, open_transaction
-from lrs.store.storable_text import is_storable
 
 DEMO_OWNER = "owner@localhost"
-MAX_SESSIONS = 200
-MAX_TOKEN_DAYS = 3_650
-
-_SESSION_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +32,6 @@ class OperatorAccount:
     disabled_at: datetime | None
     last_login_at: datetime | None
     has_password: bool
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedLink:
-    """A one-time link that sets the password of an operator."""
-
-    email: str
-    token: str
-    expires_at: datetime
-
-    def url(self, base_url: str) -> str:
-        return f"{base_url}/console/link?token={self.token}"
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedToken:
-    """A Bearer token of an operator, for scripts."""
-
-    email: str
-    token: str
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class EndedSession:
-    """A link, session or token that has been revoked."""
-
-    email: str
-    session_id: str
-    kind: str
-    label: str
 
 
 def command_operator() -> Operator:
@@ -100,15 +64,7 @@ async def list_page(
 
 async def get_operator(database: Database, operator: Operator, email: str) -> OperatorAccount:
     """An operator, for owners, and for itself. Raises NotFound, Forbidden."""
-    email = email.strip().lower()
-    if email != operator.email:
-        operator.require("owner")
-    row = await store.find(database, email)
-    is_visible = row is not None and (
-        email == operator.email or _manages(operator, row.partner_ids)
-    )
-    if row is None or not is_visible:
-        raise NotFound(f"Operator {email[:80]!r} not found.")
+    row = await managed_operators.find(database, operator, email)
     return _account(row, await _partner_names(database))
 
 
@@ -130,7 +86,7 @@ async def add_operator(
         await store.add(transaction, email, role, partner_ids)
         after = {"role": role, "partners": _names(partners)}
         await record(transaction, operator, "operator.add", f"operator/{email}", after=after)
-        return await _issue_link(transaction, operator, email)
+        return await new_link(transaction, email)
 
 
 async def set_operator(
@@ -146,7 +102,7 @@ async def set_operator(
     InvalidParameter, PreconditionFailed, Forbidden, Conflict (the last owner).
     """
     async with open_transaction(database) as transaction:
-        row = await _lock(transaction, operator, email)
+        row = await managed_operators.lock(transaction, operator, email)
         before = _account(row, await _partner_names(transaction))
         require_version(before, expected)
         partner_ids = row.partner_ids
@@ -181,7 +137,7 @@ async def set_disabled(
     Idempotent. Raises NotFound, Forbidden, Conflict (the last owner).
     """
     async with open_transaction(database) as transaction:
-        row = await _lock(transaction, operator, email)
+        row = await managed_operators.lock(transaction, operator, email)
         if disabled:
             await store.end_sessions(transaction, row.email, ["session", "link", "token"])
         if disabled == (row.disabled_at is not None):
@@ -198,95 +154,6 @@ async def set_disabled(
         await record(transaction, operator, action, f"operator/{row.email}")
 
 
-async def list_sessions(database: Database, operator: Operator, email: str) -> list[SessionRow]:
-    """The links, sessions and tokens of an operator, newest first, at most MAX_SESSIONS.
-
-    Every operator may read its own. Raises NotFound, Forbidden.
-    """
-    account = await get_operator(database, operator, email)
-    return await store.list_sessions(database, account.email, MAX_SESSIONS)
-
-
-async def end_session(
-    database: Database, operator: Operator, email: str, session_id: str
-) -> EndedSession:
-    """Ends one link, session or token of an operator, by its id in the list.
-
-    Every operator may end its own. Raises NotFound, Forbidden.
-    """
-    email = email.strip().lower()
-    async with open_transaction(database) as transaction:
-        if email != operator.email:
-            email = (await _lock(transaction, operator, email)).email
-        ended = None
-        if _SESSION_ID.fullmatch(session_id):
-            ended = await store.end_session_by_id(transaction, email, session_id)
-        if ended is None:
-            raise NotFound(f"{email} has no session, link or token {session_id[:80]!r}.")
-        kind, label = ended
-        before = {"kind": kind, "label": label, "session_id": session_id}
-        await record(
-            transaction, operator, f"operator.revoke-{kind}", f"operator/{email}", before=before
-        )
-        return EndedSession(email, session_id, kind, label)
-
-
-async def end_sessions(database: Database, operator: Operator, email: str) -> None:
-    """Ends all sessions, links and tokens of an operator. Raises NotFound, Forbidden."""
-    async with open_transaction(database) as transaction:
-        row = await _lock(transaction, operator, email)
-        await store.end_sessions(transaction, row.email, ["session", "link", "token"])
-        await record(transaction, operator, "operator.end-sessions", f"operator/{row.email}")
-
-
-async def issue_link(database: Database, operator: Operator, email: str) -> IssuedLink:
-    """A new one-time link; earlier ones end. Raises NotFound, Forbidden, Conflict (disabled)."""
-    async with open_transaction(database) as transaction:
-        row = await _lock(transaction, operator, email)
-        _require_enabled(row)
-        await record(transaction, operator, "operator.issue-link", f"operator/{row.email}")
-        return await _issue_link(transaction, operator, row.email)
-
-
-async def issue_token(
-    database: Database, operator: Operator, email: str, *, days: int, label: str = ""
-) -> IssuedToken:
-    """A new Bearer token with the role of the operator.
-
-    Raises NotFound, Forbidden, Conflict (disabled), InvalidParameter (days, label).
-    """
-    _check_token(days, label)
-    async with open_transaction(database) as transaction:
-        row = await _lock(transaction, operator, email)
-        _require_enabled(row)
-        token = f"{TOKEN_PREFIX}{credential_secrets.new_secret()}"
-        expires_at = await store.add_session(
-            transaction,
-            credential_secrets.hash_secret(token),
-            row.email,
-            "token",
-            seconds=days * 86_400,
-            label=label,
-        )
-        after = {"label": label, "expires_at": expires_at.isoformat()}
-        await record(
-            transaction, operator, "operator.issue-token", f"operator/{row.email}", after=after
-        )
-        return IssuedToken(row.email, token, expires_at)
-
-
-def _check_token(days: int, label: str) -> None:
-    details = {}
-    if not 1 <= days <= MAX_TOKEN_DAYS:
-        details["expires_in_days"] = f"expected 1 to {MAX_TOKEN_DAYS}, got {days}"
-    if len(label) > 255 or not is_storable(label):
-        details["label"] = "expected at most 255 characters that can be stored"
-    for name, detail in details.items():
-        raise InvalidParameter(
-            f"{name}: {detail}.", violations=[Violation(f"/{name}", detail, "Admin API")]
-        )
-
-
 async def partner_names(database: Database, operator: Operator) -> list[str]:
     """The names of the partners that an operator sees."""
     names = await _partner_names(database)
@@ -301,36 +168,6 @@ async def add_demo_owner(database: Database) -> IssuedLink | None:
         return await add_operator(database, command_operator(), DEMO_OWNER, "owner")
     except Conflict:
         return None
-
-
-async def _issue_link(database: Database, operator: Operator, email: str) -> IssuedLink:
-    token = credential_secrets.new_secret()
-    await store.end_sessions(database, email, ["link"])
-    expires_at = await store.add_session(
-        database, credential_secrets.hash_secret(token), email, "link", seconds=LINK_SECONDS
-    )
-    return IssuedLink(email, token, expires_at)
-
-
-async def _lock(database: Database, operator: Operator, email: str) -> StoredOperator:
-    """An operator that this one manages. Raises NotFound, Forbidden."""
-    operator.require("owner")
-    row = await store.lock(database, email.strip().lower())
-    if not _manages(operator, row.partner_ids):
-        raise NotFound(f"Operator {email!r} not found.")
-    return row
-
-
-def _manages(operator: Operator, partner_ids: frozenset[int] | None) -> bool:
-    """Whether an owner sees all partners of another operator, which has at least one."""
-    if operator.partner_ids is None:
-        return True
-    return partner_ids is not None and frozenset() < partner_ids <= operator.partner_ids
-
-
-def _require_enabled(row: StoredOperator) -> None:
-    if row.disabled_at:
-        raise Conflict(f"Operator {row.email!r} is disabled.")
 
 
 async def _require_an_owner(database: Database, operator: Operator, before: StoredOperator) -> None:

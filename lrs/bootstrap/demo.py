@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lrs.admin.operators import IssuedLink, add_demo_owner
+from lrs.admin.operators import add_demo_owner
+from lrs.admin.sessions import IssuedLink
 from lrs.auth import scopes
 from lrs.auth.credentials import IssuedCredential, add_credential, add_partner, default_home_page
 from lrs.errors import Conflict

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from lrs.admin import operators
-from lrs.admin.operators import IssuedLink, IssuedToken, OperatorAccount, command_operator
+from lrs.admin import operators, sessions
+from lrs.admin.operators import OperatorAccount, command_operator
+from lrs.admin.sessions import IssuedLink, IssuedToken
 from lrs.auth.operators import LINK_SECONDS, ROLES
 from lrs.cli.database import run_with_database, server_base_url
 from lrs.cli.options import DATABASE, load_settings, setting_options
@@ -132,9 +133,9 @@ def operator_revoke(email: str, session_id: str | None, **options: Any) -> None:
 
     async def end(database: Database) -> str:
         if session_id is None:
-            await operators.end_sessions(database, command_operator(), email)
+            await sessions.end_sessions(database, command_operator(), email)
             return "all sessions, links and tokens"
-        ended = await operators.end_session(database, command_operator(), email, session_id)
+        ended = await sessions.end_session(database, command_operator(), email, session_id)
         return f"the {ended.kind} {session_id}"
 
     ended = run_with_database(load_settings(options), end)
@@ -149,7 +150,7 @@ def operator_sessions(email: str, as_json: bool, **options: Any) -> None:
     """List sessions, links and tokens of the operator EMAIL."""
 
     async def fetch(database: Database) -> list[SessionRow]:
-        return await operators.list_sessions(database, command_operator(), email)
+        return await sessions.list_sessions(database, command_operator(), email)
 
     rows = [asdict(row) for row in run_with_database(load_settings(options), fetch)]
     columns = ("session_id", "kind", "label", "created_at", "expires_at", "last_used_at")
@@ -164,7 +165,7 @@ def operator_link(email: str, **options: Any) -> None:
 
     async def issue(database: Database) -> tuple[IssuedLink, str]:
         base_url = await server_base_url(database, settings)
-        return await operators.issue_link(database, command_operator(), email), base_url
+        return await sessions.issue_link(database, command_operator(), email), base_url
 
     settings = load_settings(options)
     _show_link(*run_with_database(settings, issue))
@@ -186,7 +187,7 @@ def operator_token(email: str, days: int, label: str, **options: Any) -> None:
     """Print a Bearer token of the operator EMAIL, for scripts. It has the role of the operator."""
 
     async def issue(database: Database) -> IssuedToken:
-        return await operators.issue_token(
+        return await sessions.issue_token(
             database, command_operator(), email, days=days, label=label
         )
 

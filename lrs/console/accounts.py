@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.admin import operators
+from lrs.admin import operators, sessions
 from lrs.api import urls
 from lrs.api.admin import operators as admin_operators
 from lrs.api.request_parsing import services
@@ -74,14 +74,14 @@ async def post_operator(request: Request) -> Response:
 @for_operators
 async def post_link(request: Request) -> Response:
     await read_form(request)
-    link = await operators.issue_link(_database(request), _operator(request), _email(request))
+    link = await sessions.issue_link(_database(request), _operator(request), _email(request))
     return _link_page(request, link)
 
 
 @for_operators
 async def post_token(request: Request) -> Response:
     form = await read_form(request)
-    issued = await operators.issue_token(
+    issued = await sessions.issue_token(
         _database(request),
         _operator(request),
         _email(request),
@@ -107,7 +107,7 @@ async def post_session_revocation(request: Request) -> Response:
     form = await read_form(request)
     session_id = request.path_params["session"]
     require_typed_name(form, session_id)
-    await operators.end_session(_database(request), _operator(request), _email(request), session_id)
+    await sessions.end_session(_database(request), _operator(request), _email(request), session_id)
     return redirect(request, path_of("operators", _email(request)))
 
 
@@ -130,7 +130,7 @@ async def post_revocation(request: Request) -> Response:
     if _disables(request):
         await operators.set_disabled(_database(request), _operator(request), email, disabled=True)
     else:
-        await operators.end_sessions(_database(request), _operator(request), email)
+        await sessions.end_sessions(_database(request), _operator(request), email)
     return redirect(request, path_of("operators", email))
 
 
@@ -146,7 +146,7 @@ def _disables(request: Request) -> bool:
     return str(request.scope["path"]).endswith("/disable")
 
 
-def _link_page(request: Request, link: operators.IssuedLink) -> Response:
+def _link_page(request: Request, link: sessions.IssuedLink) -> Response:
     url = link.url(urls.base_url(request))
     minutes = LINK_SECONDS // 60
     return page(request, "operator_link.html", email=link.email, url=url, minutes=minutes)

@@ -185,9 +185,9 @@ async def test_event_loop_is_released_between_slow_items(partner: Partner) -> No
     async def watch() -> None:
         nonlocal longest
         while True:
-            began = time.process_time()
+            began = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.process_time() - began)
+            longest = max(longest, time.thread_time() - began)
 
     bad = text(actor={"objectType": "Group", "member": [{}] * 4_000})
     watching = asyncio.create_task(watch())

@@ -112,7 +112,7 @@ async def test_second_download_of_a_partner_waits_then_returns_429(
 ) -> None:
     async with serving(replace(settings, max_concurrent_exports=2)) as http:
         exports = http._transport.app.services.exports  # type: ignore[attr-defined]
-        exports.acquire_timeout_seconds = 0.1
+        exports.acquire_timeout_seconds = 0.5
         opened = http._transport.app.services.downloads  # type: ignore[attr-defined]
         async with opened.open(partner.partner_id, DATES):
             path = partner.url("reports/user_dim")

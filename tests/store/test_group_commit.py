@@ -264,11 +264,12 @@ async def test_one_statement_of_many_activities_is_heavy_work(
 async def test_large_batches_of_one_partner_leave_room_in_the_queue(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    goes_on = asyncio.Event()
+    writes, goes_on = asyncio.Event(), asyncio.Event()
 
     async def write(
         self: Writer, connection: Any, partner_id: int, group: Sequence[Submission]
     ) -> SubmissionResults:
+        writes.set()
         await goes_on.wait()
         return {item: [None] * len(item.rows) for item in group}
 
@@ -277,11 +278,11 @@ async def test_large_batches_of_one_partner_leave_room_in_the_queue(
         services.database, queue_limit=40, transactions_per_partner=1, capacity_timeout=0.1
     )
     under_way = []
-    for _ in range(4):  # one of them is in a transaction
+    for _ in range(4):  # the first one is in a transaction before the others are queued
         batch = [prepared(statement(id=new_id())) for _ in range(10)]
         under_way.append(asyncio.create_task(commits.submit(1, batch, atomic=False)))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await writes.wait()
+    await asyncio.sleep(0)
     with pytest.raises(Overloaded):
         await commits.wait_for_capacity(1, time.monotonic())
     with pytest.raises(Overloaded):

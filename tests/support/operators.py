@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from lrs.admin import operators
+from lrs.admin import operators, sessions
 from lrs.admin.operators import command_operator
 from lrs.api.application import Application
 from lrs.api.services import Services
@@ -39,7 +39,7 @@ async def operator_token(
 ) -> str:
     """A Bearer token of a new operator."""
     email, _ = await new_link(services, role, partners)
-    issued = await operators.issue_token(services.admin_database, command_operator(), email, days=1)
+    issued = await sessions.issue_token(services.admin_database, command_operator(), email, days=1)
     return issued.token
 
 

@@ -80,8 +80,8 @@ def wait_until_ready(url: str) -> None:
             time.sleep(0.05)
 
 
-def wait_for(result: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 20
+def wait_for(result: Callable[[], bool], seconds: float = 20) -> None:
+    give_up = time.monotonic() + seconds
     while not result():
         assert time.monotonic() < give_up
         time.sleep(0.05)

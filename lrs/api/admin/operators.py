@@ -9,8 +9,8 @@ from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.admin import operators
-from lrs.admin.operators import IssuedLink
+from lrs.admin import operators, sessions
+from lrs.admin.sessions import IssuedLink
 from lrs.admin.views import Page
 from lrs.api import urls
 from lrs.api.admin.access import authenticate_operator
@@ -92,7 +92,7 @@ async def post_link(request: Request) -> Response:
     body = await read_body(request, Empty, optional=True)
 
     async def issue(database: Database) -> dict[str, Any]:
-        return _link(request, await operators.issue_link(database, operator, _email(request)))
+        return _link(request, await sessions.issue_link(database, operator, _email(request)))
 
     return await changed(request, operator, body, issue, status=201)
 
@@ -104,7 +104,7 @@ async def post_token(request: Request) -> Response:
         request,
         operator,
         body,
-        lambda database: operators.issue_token(
+        lambda database: sessions.issue_token(
             database, operator, _email(request), days=body.expires_in_days, label=body.label
         ),
         status=201,
@@ -115,9 +115,7 @@ async def get_sessions(request: Request) -> Response:
     """Links, sessions and tokens: for owners, and each operator's own."""
     operator = await authenticate_operator(request)
     no_query(request)
-    rows = await operators.list_sessions(
-        services(request).admin_database, operator, _email(request)
-    )
+    rows = await sessions.list_sessions(services(request).admin_database, operator, _email(request))
     return list_response(request, "sessions", Page(rows, None))
 
 
@@ -129,7 +127,7 @@ async def revoke_session(request: Request) -> Response:
         request,
         operator,
         body,
-        lambda database: operators.end_session(database, operator, _email(request), session_id),
+        lambda database: sessions.end_session(database, operator, _email(request), session_id),
     )
 
 
@@ -139,7 +137,7 @@ async def revoke_sessions(request: Request) -> Response:
     body = await read_body(request, Empty, optional=True)
 
     async def end(database: Database) -> object:
-        await operators.end_sessions(database, operator, _email(request))
+        await sessions.end_sessions(database, operator, _email(request))
         return await operators.get_operator(database, operator, _email(request))
 
     return await changed(request, operator, body, end)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from lrs.admin import operators
+from lrs.admin import sessions
 from lrs.admin.operators import command_operator
 from lrs.api.application import Application
 from lrs.api.services import Services
@@ -81,7 +81,7 @@ async def fill(services: Services, partner: Partner, owner: httpx.AsyncClient) -
     tool = await owner.post(f"/v1/admin/partners/{partner.name}/tools", json={"name": "quiz"})
     assert tool.status_code == 201, tool.text
     email, _ = await new_link(services, "viewer", [partner.name])
-    (link,) = await operators.list_sessions(services.admin_database, command_operator(), email)
+    (link,) = await sessions.list_sessions(services.admin_database, command_operator(), email)
     refusal_id = refusals.json()["refusals"][0]["id"]
     await add_dead_letter(services, partner, statement_id)
     return Filled(

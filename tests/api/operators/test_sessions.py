@@ -8,7 +8,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from lrs.admin import operators
+from lrs.admin import operators, sessions
 from lrs.admin.operators import command_operator
 from lrs.api.application import Application
 from lrs.api.services import Services
@@ -58,7 +58,7 @@ async def test_link_works_once(app: Application, services: Services) -> None:
 
 async def test_new_link_ends_the_earlier_one(app: Application, services: Services) -> None:
     email, token = await new_link(services)
-    newer = await operators.issue_link(services.admin_database, command_operator(), email)
+    newer = await sessions.issue_link(services.admin_database, command_operator(), email)
     async with browser(app) as client:
         assert (await redeem(client, token)).status_code == 401
         assert (await redeem(client, newer.token)).status_code == 200
@@ -188,7 +188,7 @@ async def test_idle_session_ends(app: Application, services: Services) -> None:
 async def test_disabled_operator_is_refused_at_once(app: Application, services: Services) -> None:
     email, token = await new_link(services)
     database, by = services.admin_database, command_operator()
-    issued = await operators.issue_token(database, by, email, days=1)
+    issued = await sessions.issue_token(database, by, email, days=1)
     bearer = {"Authorization": f"Bearer {issued.token}"}
     async with browser(app) as client, browser(app) as script:
         await redeem(client, token)
