@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from lrs.api.services import Services
+from lrs.projection import partner_lock
 from lrs.store.statements import page_query, sequence
 from lrs.store.statements.filters import StatementFilter, build_filter
 from lrs.store.statements.partner_keys import key_salt
@@ -68,6 +69,9 @@ select partner_id, gen_random_uuid(), statement_id, sequence, hashtext(statement
 from statement where partner_id = $1 and hashtext(statement_id::text) % 5 = 0
 """
 
+# The payloads are no statements: the projectors of other tests would fail on them.
+_PROJECTED = "update projection set position = 9223372036854775807 where partner_id = $1"
+
 
 @pytest.fixture(scope="module")
 async def library(services: Services, http: httpx.AsyncClient) -> int:
@@ -108,6 +112,8 @@ async def library(services: Services, http: httpx.AsyncClient) -> int:
                 values = [key ^ own for key in choice]
                 await connection.execute(_LINKS, partner_id, values, name, name in _DIRECT)
             await connection.execute(_REFERENCES, partner_id)
+            await partner_lock.register(connection, partner_id)
+            await connection.execute(_PROJECTED, partner_id)
             await connection.execute("analyze statement, index_entry, statement_reference")
     return partner_id
 
