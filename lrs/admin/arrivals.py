@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import orjson
+
 from lrs import resources
 from lrs.admin import intake, system
 from lrs.admin.intake import PartnerIntake
 from lrs.admin.partners import find_partner
 from lrs.auth.operators import Operator
+from lrs.ledger.alarms import PIPES
 from lrs.projection import lag
 from lrs.projection.lag import Backlog
 from lrs.settings import Settings
@@ -99,7 +102,7 @@ async def overview(database: Database, operator: Operator) -> list[PartnerArriva
     failing = await pipe_lists.list_failing(database)
     alarms: dict[str, list[Alarm]] = {}
     for row in rows:
-        alarm = Alarm(row["kind"], row["since"], row["details"])
+        alarm = Alarm(row["kind"], row["since"], _visible(operator, row["kind"], row["details"]))
         alarms.setdefault(row["partner"], []).append(alarm)
     reasons = {row["partner"]: row for row in await _reasons(database, operator)}
     return [
@@ -163,6 +166,13 @@ def _arrivals(
         verdict,
         why,
     )
+
+
+def _visible(operator: Operator, kind: str, details: str) -> str:
+    """The text of an alarm; the error of a pipe can contain the beginning of a response."""
+    text: str = orjson.loads(details)["text"]
+    hides_error = kind == PIPES and not operator.may("operator")
+    return text.partition(": ")[0] if hides_error else text
 
 
 def _verdict(

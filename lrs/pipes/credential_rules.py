@@ -20,7 +20,7 @@ def check(credentials: Credentials, direction: str, options: Mapping[str, Any]) 
         if not _is_token(credentials.token):
             raise _invalid("token", "expected visible ASCII characters without spaces (RFC 6750)")
     elif isinstance(credentials, OAuth2):
-        rules.valid_url(credentials.token_url, "token URL")
+        rules.valid_url(credentials.token_url, "token URL", "/credentials/token_url")
         if not credentials.key:
             raise _invalid("key", "expected the client id")
     elif isinstance(credentials, Signed):

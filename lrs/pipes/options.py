@@ -19,6 +19,8 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 SECTION = "docs/pipes.md"
 """The rule that a violation names."""
 
+_UNKNOWN_MEMBER = "Object contains unknown field "
+
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 
 
@@ -139,6 +141,9 @@ def _invalid(
 ) -> InvalidParameter:
     """The error for a member, from msgspec's "Expected `int` >= 1 - at `$.batch`"."""
     detail, _, path = message.replace("`", "").partition(" - at $")
+    if detail.startswith(_UNKNOWN_MEMBER):
+        path = f".{detail.removeprefix(_UNKNOWN_MEMBER)}"
+        detail = f"expected one of {', '.join(kind.__struct_encode_fields__)}"
     member = path.lstrip(".").partition("[")[0]
     detail = detail[:1].lower() + detail[1:]
     if detail.startswith("invalid enum value"):
@@ -146,10 +151,8 @@ def _invalid(
     if member in values:
         detail = f"{detail}, found {str(values[member])[:80]!r}"
     pointer = "/".join(filter(None, ("", name, *re.split(r"[.\[\]]+", path))))
-    where = f"{name}: {member}: " if member else f"{name}: "
-    return InvalidParameter(
-        f"{where}{detail}.", violations=[Violation(f"/{pointer}", detail, SECTION)]
-    )
+    where = f"{name}: {member}" if member else name
+    return _at(f"/{pointer}", where, detail)
 
 
 def encode(value: msgspec.Struct) -> dict[str, Any]:
@@ -166,24 +169,30 @@ def encode_credentials(credentials: Credentials) -> bytes:
     return msgspec.json.encode(credentials)
 
 
-def valid_url(url: str, name: str = "URL") -> str:
+def valid_url(url: str, name: str = "URL", pointer: str = "/url") -> str:
     """An absolute http or https URL without user, password and fragment.
 
     Raises InvalidParameter.
     """
+    if detail := _url_error(url):
+        raise _at(pointer, name, detail)
+    return url.partition("#")[0]
+
+
+def _url_error(url: str) -> str | None:
     try:
         httpx.URL(url)
         parts = urlsplit(url)
         port = parts.port
     except (ValueError, httpx.InvalidURL) as error:
-        raise InvalidParameter(f"{name}: {error}, found {url[:80]!r}.") from None
+        return f"{error}, found {url[:80]!r}"
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise InvalidParameter(f"{name}: expected an http or https URL, found {url[:80]!r}.")
+        return f"expected an http or https URL, found {url[:80]!r}"
     if parts.username is not None or parts.password is not None:
-        raise InvalidParameter(f"{name}: expected no user and password in the URL.")
+        return "expected no user and password in the URL"
     if any(character <= " " for character in url):
-        raise InvalidParameter(f"{name}: expected no white space in the URL.")
-    return url.partition("#")[0]
+        return "expected no white space in the URL"
+    return None
 
 
 def check_times(value: PullOptions | ForwardOptions) -> None:
@@ -191,10 +200,15 @@ def check_times(value: PullOptions | ForwardOptions) -> None:
     if isinstance(value, PullOptions):
         times = {"since": value.since, "until": value.until}
     else:
-        times = {"from": None if value.start in ("now", "beginning") else value.start}
+        times = {"start": None if value.start in ("now", "beginning") else value.start}
     for name, text in times.items():
         try:
             if text is not None:
                 parse_timestamp(text)
         except ValueError as error:
-            raise InvalidParameter(f"{name}: {error}, found {text!r}.") from None
+            label = "from" if name == "start" else name  # as in the command and the form
+            raise _at(f"/options/{name}", label, f"{error}, found {text!r}") from None
+
+
+def _at(pointer: str, name: str, detail: str) -> InvalidParameter:
+    return InvalidParameter(f"{name}: {detail}.", violations=[Violation(pointer, detail, SECTION)])

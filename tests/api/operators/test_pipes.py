@@ -12,7 +12,9 @@ import pytest
 from lrs import cursors
 from lrs.admin.operators import command_operator
 from lrs.api.services import Services
+from lrs.ledger.alarms import PIPES, judge_pipes
 from lrs.pipes.options import Basic, decode_credentials
+from lrs.store import alarms
 from lrs.store import pipes as store
 from lrs.store.pipes import Step
 from tests.api.operators.conftest import Admin
@@ -124,17 +126,18 @@ async def test_repeated_post_adds_one_pipe_and_keeps_no_secret(
         ({"name": "-x"}, "/name"),
         ({"name": "x" * 65}, "/name"),
         ({"direction": "push"}, "/direction"),
-        ({"url": "ftp://lrs.example"}, None),
-        ({"url": "https://u:p@lrs.example"}, None),
-        ({"url": "https://[::1"}, None),
-        ({"url": "https://lrs..example\x7f/"}, None),
+        ({"url": "ftp://lrs.example"}, "/url"),
+        ({"url": "https://u:p@lrs.example"}, "/url"),
+        ({"url": "https://[::1"}, "/url"),
+        ({"url": "https://lrs..example\x7f/"}, "/url"),
         ({"version": "1.0"}, "/version"),
         ({"options": {"every": 0}}, "/options/every"),
-        ({"options": {"batch": 5}}, "/options"),
+        ({"options": {"batch": 5}}, "/options/batch"),
         ({"options": {"authority": "mine"}}, "/options/authority"),
-        ({"options": {"since": "yesterday"}}, None),
+        ({"options": {"pages": 5}}, "/options/pages"),
+        ({"options": {"since": "yesterday"}}, "/options/since"),
         ({"filter": {"verb": ["a"]}}, "/filter/verb"),
-        ({"filter": {"color": "red"}}, "/filter"),
+        ({"filter": {"color": "red"}}, "/filter/color"),
         ({"credentials": {"kind": "basic", "key": "a:b", "secret": SECRET}}, "/credentials/key"),
         ({"credentials": {"kind": "basic", "key": "a"}}, "/credentials/secret"),
         ({"credentials": {"kind": "bearer", "token": "a b"}}, "/credentials/token"),
@@ -145,14 +148,13 @@ async def test_repeated_post_adds_one_pipe_and_keeps_no_secret(
     ],
 )
 async def test_invalid_pipe_names_the_member(
-    owner: httpx.AsyncClient, partner: Partner, changes: dict[str, Any], pointer: str | None
+    owner: httpx.AsyncClient, partner: Partner, changes: dict[str, Any], pointer: str
 ) -> None:
     answer = await owner.post(url(partner), json={**NEW, **changes})
     assert answer.status_code == 400, answer.text
     assert answer.json()["code"] == "invalid-parameter"
     assert SECRET not in answer.text
-    if pointer is not None:
-        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
 async def test_failing_pipes_are_first_on_every_page(
@@ -179,6 +181,23 @@ async def test_failing_pipes_are_first_on_every_page(
     assert (await owner.get(url(partner, "?cursor=x"))).status_code == 400
     beyond = cursors.encode((2**40, "", ""))
     assert (await owner.get(url(partner, f"?cursor={beyond}"))).json()["pipes"] == []
+
+
+async def test_alarm_shows_the_error_of_a_pipe_to_operators_only(
+    admin: Admin, services: Services, partner: Partner
+) -> None:
+    judgement = judge_pipes({"a": "401 of https://lrs.example: ada@example.com", "b": "time-out"})
+    firing = {"firing": True, "details": judgement.details()}
+    await alarms.set_state(services.database, partner.partner_id, PIPES, **firing)
+    shown = {}
+    for role in ("viewer", "operator"):
+        overview = (await (await admin(role)).get("/v1/admin/overview")).json()["partners"]
+        (item,) = [item for item in overview if item["partner"] == partner.name]
+        shown[role] = [alarm["details"] for alarm in item["alarms"]]
+    assert shown == {
+        "viewer": ["The pipe a fails, and 1 other"],
+        "operator": ["The pipe a fails, and 1 other: 401 of https://lrs.example: ada@example.com"],
+    }
 
 
 async def test_runs_are_paged_with_their_counts_and_lag(
