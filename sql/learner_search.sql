@@ -47,6 +47,28 @@ cross join lateral (
 ) as learner
 order by learner.person_id;
 
+-- name: list_deleted_learners
+-- Learners that are in no report, after the id $2, with the first identifiers, up to $4.
+select person.person_id, person.deleted_at, identifiers.identities
+from (
+    select person_id, deleted_at
+    from person
+    where partner_id = $1 and person_id > $2 and deleted_at is not null
+    order by person_id
+    limit $3
+) as person
+cross join lateral (
+    select coalesce(array_agg(identity order by identity), '{}') as identities
+    from (
+        select identity
+        from identifier
+        where partner_id = $1 and person_id = person.person_id
+        order by identity
+        limit $4
+    ) as listed
+) as identifiers
+order by person.person_id;
+
 -- name: get_learner
 -- A learner by id.
 select person_id, external_id, name, email from learner where partner_id = $1 and person_id = $2;

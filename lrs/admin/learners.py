@@ -25,7 +25,7 @@ from lrs.reports.record_query import RecordQuery
 from lrs.store import learner_documents
 from lrs.store import learners as store
 from lrs.store.learner_documents import DocumentContent, DocumentRow
-from lrs.store.learners import Learner, LearnerIdentifier
+from lrs.store.learners import DeletedLearner, Learner, LearnerIdentifier
 from lrs.store.postgres import Database
 from lrs.store.registry import Partner
 
@@ -107,6 +107,40 @@ async def search_learners(
     )
     items = [_masked(operator, masking, partner_row.partner_id, row) for row in result.items]
     return Page(items, result.cursor)
+
+
+async def list_deleted(
+    database: Database,
+    operator: Operator,
+    masking: Masking,
+    partner: str,
+    *,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> Page[DeletedLearner]:
+    """The next learners by id that are in no report. Raises NotFound (partner)."""
+    partner_row = await find_partner(database, operator, partner)
+    partner_id = partner_row.partner_id
+    (after,) = decode_cursor(cursor, tuple[int]) if cursor else (0,)
+    rows = await store.list_deleted(
+        database, partner_id, after=min(after, _MAX_ID), limit=limit + 1
+    )
+    result = page(rows, limit, lambda row: (row.person_id,))
+    await record(
+        database,
+        operator,
+        "learner.list-deleted",
+        f"partner/{partner}",
+        partner_id=partner_id,
+        after={"learners": [row.person_id for row in result.items]},
+    )
+    if operator.may("operator"):
+        return result
+    masked = [
+        replace(row, identities=[masking.pseudonym(partner_id, text) for text in row.identities])
+        for row in result.items
+    ]
+    return Page(masked, result.cursor)
 
 
 async def get_learner(

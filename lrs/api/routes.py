@@ -187,6 +187,7 @@ ROUTES: list[Route] = [
     Route(_ADMIN + "/statements", admin_statements.get_statements),
     Route(_ADMIN + "/organizations/{organization}/statements", admin_statements.get_statements),
     Route(_ADMIN + "/learners", admin_learners.get_learners),
+    Route(_ADMIN + "/deleted-learners", admin_learners.get_deleted_learners),
     Route(_ADMIN + _LEARNER, admin_learners.get_learner),
     Route(_ADMIN + _LEARNER + "/statements", admin_learners.get_learner_statements),
     Route(_ADMIN + _LEARNER + "/records", admin_learners.get_learner_records),

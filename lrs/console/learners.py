@@ -26,6 +26,7 @@ from lrs.console.pages import (
 )
 
 get_learners = twin_page(learners.get_learners, "learners.html")
+get_deleted_learners = twin_page(learners.get_deleted_learners, "deleted_learners.html")
 get_learner = twin_page(learners.get_learner, "learner.html")
 get_document = twin_page(learners.get_learner_document, "document.html")
 

@@ -120,6 +120,7 @@ CONSOLE_ROUTES: list[Route] = [
     Route(_PARTNER + "/statements/{statement}/void", learning.get_void),
     Route(_PARTNER + "/statements/{statement}/void", learning.post_void, methods=["POST"]),
     Route(_PARTNER + "/learners", learners.get_learners),
+    Route(_PARTNER + "/deleted-learners", learners.get_deleted_learners),
     Route(_LEARNER, learners.get_learner),
     Route(_LEARNER + "/documents/{document}", learners.get_document),
     Route(_LEARNER + "/link", learners.get_change),

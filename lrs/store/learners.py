@@ -14,8 +14,11 @@ from lrs.xapi.index_keys import VOIDED_KEY
 
 MAX_IDENTIFIERS = 200
 
+_LISTED_IDENTIFIERS = 5
+
 _SEARCH = resources.query("search_learners")
 _PAGE = resources.query("list_learner_page")
+_DELETED = resources.query("list_deleted_learners")
 _GET = resources.query("get_learner")
 _IDENTIFIERS = resources.query("list_learner_identifiers")
 _STATEMENTS = resources.query("list_learner_statements")
@@ -29,6 +32,15 @@ class Learner:
     external_id: str | None
     name: str | None
     email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedLearner:
+    """A learner that is in no report; `identities` are the first identifiers."""
+
+    person_id: int
+    deleted_at: datetime
+    identities: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,15 @@ async def search(
         else:
             rows = await database.readers.fetch(_PAGE, partner_id, after, limit)
     return [Learner(**row) for row in rows]
+
+
+async def list_deleted(
+    database: Database, partner_id: int, *, after: int, limit: int
+) -> list[DeletedLearner]:
+    """The next deleted learners by id."""
+    with translate_errors():
+        rows = await database.readers.fetch(_DELETED, partner_id, after, limit, _LISTED_IDENTIFIERS)
+    return [DeletedLearner(**row) for row in rows]
 
 
 async def get(database: Database, partner_id: int, person_id: int) -> Learner:

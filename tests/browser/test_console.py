@@ -96,6 +96,7 @@ async def paths(services: Services, partner: Partner, http: httpx.AsyncClient) -
     pages = (
         "", "/connect", "/refusals", f"/refusals/{refusal['id']}", "/statements?limit=1",
         f"/statements/{statement_id}", "/learners?search=ada", f"/learners/{person_id}",
+        "/deleted-learners",
         "/contents", "/reports?by=organization", "/live", "/credentials", "/disable",
         "/pipes", "/pipes/pipe", "/pipes/pipe/runs", "/pipes/pipe/letters", "/pipes/pipe/change",
         f"/pipes/pipe/letters/{statement_id}", "/pipes/pipe/remove", "/pipes/pipe/letters/drop",

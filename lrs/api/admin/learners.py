@@ -33,6 +33,20 @@ async def get_learners(request: Request) -> Response:
     return list_response(request, "learners", page)
 
 
+async def get_deleted_learners(request: Request) -> Response:
+    operator = await authenticate_operator(request)
+    query = list_query(request)
+    page = await learners.list_deleted(
+        services(request).admin_database,
+        operator,
+        services(request).masking,
+        request.path_params["partner"],
+        cursor=query.cursor,
+        limit=query.limit,
+    )
+    return list_response(request, "learners", page)
+
+
 async def get_learner(request: Request) -> Response:
     operator = await authenticate_operator(request)
     no_query(request)

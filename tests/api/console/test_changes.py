@@ -45,7 +45,11 @@ async def test_identifier_is_linked_detached_and_learner_deleted(
     page = await owner.post(f"{path}/delete", data=typed)
     assert f'action="{path}/restore"' in page.text
     assert (await owner.get(path)).status_code == 404
+    deleted = await owner.get(own(filled, "deleted-learners"))
+    assert f'action="{path}/restore"' in deleted.text
+    assert "ada@new.example" not in deleted.text  # it was detached
     assert (await owner.post(f"{path}/restore", data={})).status_code == 303
+    assert "No learner is deleted" in (await owner.get(own(filled, "deleted-learners"))).text
     assert (await owner.get(path)).status_code == 200
 
 

@@ -89,8 +89,8 @@ async def test_unknown_person_id_is_not_found(
     assert {response.status_code for response in responses} == {404}
 
 
-async def test_deleted_learner_is_restored(
-    owner: httpx.AsyncClient, services: Services, partner: Partner
+async def test_deleted_learner_is_listed_and_restored(
+    owner: httpx.AsyncClient, admin: Admin, services: Services, partner: Partner
 ) -> None:
     ada = await learner(services, partner, ADA)
     await change(owner, partner, ada, "delete")
@@ -100,7 +100,14 @@ async def test_deleted_learner_is_restored(
         json={"identifier": "ada@example.com"},
     )
     assert linked.status_code == 409
+    deleted_learners = f"/v1/admin/partners/{partner.name}/deleted-learners"
+    (listed,) = (await owner.get(deleted_learners)).json()["learners"]
+    assert (listed["person_id"], listed["identities"]) == (ada, ["mbox mailto:ada@example.com"])
+    viewer = await admin("viewer")
+    (masked,) = (await viewer.get(deleted_learners)).json()["learners"]
+    assert (masked["person_id"], "ada" in str(masked)) == (ada, False)
     await change(owner, partner, ada, "restore")
+    assert (await owner.get(deleted_learners)).json()["learners"] == []
     assert (await owner.get(url(partner, ada))).status_code == 200
     assert (await owner.post(url(partner, ada, "/restore"))).status_code == 409
 
