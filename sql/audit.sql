@@ -47,6 +47,19 @@ select
     coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) as is_failing
 from pg_stat_archiver;
 
+-- name: count_queues
+-- References of statements that are to be resolved, and pipes that wait for a free process.
+select
+    (select count(*) from reference_backlog where retry_at < 'infinity') as references,
+    (
+        select count(*)
+        from pipe
+        join partner using (partner_id)
+        where pipe.state in ('running', 'waiting', 'failing') and pipe.next_try_at <= now()
+            and (pipe.lease_until is null or pipe.lease_until < now())
+            and partner.disabled_reason is null
+    ) as pipes;
+
 -- name: count_connections
 -- Connections to this database by application name.
 select application_name, count(*)

@@ -50,9 +50,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class StatementDetail:
-    """A statement, what it refers to, the first statements that refer to it, and its sources."""
+    """A statement, what it refers to, the first statements that refer to it, and its sources.
+
+    `text` is the statement as it is stored and returned to clients, None for a viewer.
+    """
 
     statement: dict[str, Any]
+    text: str | None
     stored: datetime
     organization: str | None
     voided: bool
@@ -99,6 +103,7 @@ async def get_statement(
     origins = await statement_origins.list_origins(database, partner_row.partner_id, statement_id)
     return StatementDetail(
         visible_statement(operator, masking, partner_row.partner_id, statement),
+        stored.payload.decode() if operator.may("operator") else None,
         stored.stored,
         stored.organization,
         stored.voided,

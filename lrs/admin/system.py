@@ -18,6 +18,7 @@ from lrs.store import migrations
 from lrs.store.postgres import Database, server_version, translate_errors
 
 _SIZE = resources.query("get_database_size")
+_QUEUES = resources.query("count_queues")
 _CONNECTIONS = resources.query("count_connections")
 
 _SECRET_WORDS = ("secret", "token", "database_url", "webhook")
@@ -36,7 +37,11 @@ class PoolView:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """The server and its database. Sizes are in bytes, the lag of reports in seconds."""
+    """The server and its database. Sizes are in bytes, the lag of reports in seconds.
+
+    `queues` have the lengths: statements that wait for a commit in this worker, references to be
+    resolved, and pipes that are due.
+    """
 
     version: str
     python: str
@@ -49,19 +54,25 @@ class System:
     disk_free_bytes: int | None
     disk_total_bytes: int | None
     pools: list[PoolView]
+    queues: dict[str, int]
     report_lag_seconds: dict[str, float]
     backups: Backups
     settings: dict[str, Any]
 
 
 async def describe(
-    database: Database, operator: Operator, settings: Settings, served: Database
+    database: Database,
+    operator: Operator,
+    settings: Settings,
+    served: Database,
+    queued_statements: int,
 ) -> System:
     """The system; `served` has the pools of the requests. Raises Forbidden (some partners)."""
     operator.require_all_partners()
     with translate_errors():
         size = await database.readers.fetchval(_SIZE)
         rows = await database.readers.fetch(_CONNECTIONS)
+        (queues,) = await database.readers.fetch(_QUEUES)
         schema_version = await migrations.verify(database.readers)
         postgres_version = await server_version(database.readers)
     backlogs = await lag.read_backlogs(database)
@@ -78,6 +89,7 @@ async def describe(
         disk[1] if disk else None,
         disk[0] if disk else None,
         _pools(served),
+        {"statements": queued_statements, **queues},
         {row.partner: row.lag_seconds for row in backlogs},
         await backups.describe(database),
         redacted(settings),

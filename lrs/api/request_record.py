@@ -49,6 +49,12 @@ class RequestRecord:
         self.body: bytes | None = None
         self.body_size = 0
 
+    def fail(self, error: LRSError) -> None:
+        """Sets the error, without the frames that raised it: they hold the body of the request
+        until the next garbage collection."""
+        error.__traceback__ = error.__context__ = None
+        self.error = error
+
     def identify(self, client: Client, key: str) -> None:
         """Sets the authenticated credential or tool; `key` is its name in the ledger."""
         self.partner_id, self.partner, self.key = client.partner_id, client.partner, key

@@ -114,9 +114,9 @@ class Router(routing.Router):
             record_of(scope).error = exceeded = time_limit.exceeded(scope, TimeoutError())
             return problem_details.render(exceeded)
         except Exception as error:
-            if isinstance(error, LRSError):
-                record_of(scope).error = error
             response = problem_details.render(error)
+            if isinstance(error, LRSError):
+                record_of(scope).fail(error)
             # Requests can share one error instance; without this its traceback grows.
             error.__traceback__ = None
             return response

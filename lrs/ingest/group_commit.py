@@ -140,6 +140,9 @@ class GroupCommit:
         """Whether one more statement would be accepted."""
         return self._queued < self._queue_limit
 
+    def queued_statements(self) -> int:
+        return self._queued
+
     async def drain(self) -> None:
         """Waits until all queues are empty and all transactions have ended."""
         while tasks := [task for running in self._tasks.values() for task in running]:

@@ -90,6 +90,10 @@ class IngestPipeline:
         self._pacing = pacing or Pacing()
         self._batch_locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
+    def queued_statements(self) -> int:
+        """The number of statements that wait for a commit in this process."""
+        return self._group_commit.queued_statements()
+
     async def submit(
         self,
         items: Sequence[bytes],

@@ -24,6 +24,7 @@ ATTACKS = (
     "half-open",
     "login-flood",
     "many-uploads",
+    "many-items",
     "references",
     "batch-flood",
     "many-activities",

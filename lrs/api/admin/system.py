@@ -15,4 +15,11 @@ async def get_system(request: Request) -> Response:
     operator = await authenticate_operator(request)
     no_query(request)
     used = services(request)
-    return json(await system.describe(used.admin_database, operator, used.settings, used.database))
+    view = await system.describe(
+        used.admin_database,
+        operator,
+        used.settings,
+        used.database,
+        used.pipeline.queued_statements(),
+    )
+    return json(view)

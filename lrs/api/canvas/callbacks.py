@@ -57,7 +57,7 @@ async def _respond(request: Request, parse: ReportParser, *, requires_json: bool
         record_of(request.scope).error = Unauthorized(DUPLICATE_NONCE)
         return _error_response(401, DUPLICATE_NONCE)
     except LRSError as error:
-        record_of(request.scope).error = error
+        record_of(request.scope).fail(error)
         problem_details.log_cause(error)
         if error.status == 500:
             return _internal_error()

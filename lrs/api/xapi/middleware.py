@@ -83,7 +83,7 @@ class XAPIMiddleware:
         try:
             receive = await alternate_syntax.unwrap(Request(scope, receive))
         except LRSError as error:
-            record_of(scope).error = error
+            record_of(scope).fail(error)
             await problem_details.response(error)(scope, receive, send)
             return
         if scope["method"] == "HEAD":

@@ -10,6 +10,8 @@ from lrs.admin import backups
 from lrs.admin.operators import command_operator
 from lrs.api.services import Services
 from lrs.store.server_properties import Backup
+from tests.support.partners import Partner
+from tests.support.pipes import add_pipe
 
 
 async def test_last_backup_is_on_the_page_and_in_the_audit_log(
@@ -33,3 +35,24 @@ async def test_restore_is_in_the_audit_log(owner: httpx.AsyncClient, services: S
     await backups.record_restore(services.admin_database, command_operator(), "/var/backups/lrs/2")
     audit = (await owner.get("/v1/admin/audit", params={"action": "server.restore"})).json()
     assert audit["entries"][0]["after"]["directory"] == "/var/backups/lrs/2"
+
+
+async def test_due_pipe_and_unresolved_reference_are_in_the_queues(
+    owner: httpx.AsyncClient, services: Services, partner: Partner
+) -> None:
+    async def lengths() -> dict[str, int]:
+        queues: dict[str, int] = (await owner.get("/v1/admin/system")).json()["queues"]
+        return queues
+
+    before = await lengths()
+    await add_pipe(services.database, partner.partner_id, name="due")
+    await services.database.readers.execute(
+        "insert into reference_backlog (partner_id, statement_id, retry_at) values "
+        "($1, gen_random_uuid(), now() + interval '1 hour'),"
+        "($1, gen_random_uuid(), 'infinity')",
+        partner.partner_id,
+    )
+    after = await lengths()
+    assert after["pipes"] > before["pipes"]
+    assert after["references"] - before["references"] == 1
+    assert set(after) == {"statements", "references", "pipes"}
