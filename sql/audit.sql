@@ -48,9 +48,13 @@ select
 from pg_stat_archiver;
 
 -- name: count_queues
--- References of statements that are to be resolved, and pipes that wait for a free process.
+-- References of statements that are to be resolved, up to 10,000, and pipes that wait for a free
+-- process.
 select
-    (select count(*) from reference_backlog where retry_at < 'infinity') as references,
+    (
+        select count(*)
+        from (select from reference_backlog where retry_at < 'infinity' limit 10000) as unresolved
+    ) as references,
     (
         select count(*)
         from pipe

@@ -40,7 +40,7 @@ class System:
     """The server and its database. Sizes are in bytes, the lag of reports in seconds.
 
     `queues` have the lengths: statements that wait for a commit in this worker, references to be
-    resolved, and pipes that are due.
+    resolved (up to 10,000), and pipes that are due.
     """
 
     version: str
