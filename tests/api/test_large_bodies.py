@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote_plus, unquote_plus
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +84,36 @@ async def test_xapi_body_of_too_many_items_returns_413(partner: Partner) -> None
         headers={**partner.headers, **XAPI, "Content-Type": "application/json"},
     )
     assert (response.status_code, response.json()["code"]) == (413, "too-large")
+
+
+@pytest.mark.parametrize(
+    "items",
+    [b"[%b0]" % (b"0," * (SIZE // 4)), b"[" + b"[]," * (SIZE // 6)],
+    ids=["too many", "unclosed"],
+)
+async def test_refused_body_is_freed_with_its_response(
+    partner: Partner, server: str, items: bytes
+) -> None:
+    """Without a garbage collection: it would come after hundreds of bodies."""
+    async with httpx.AsyncClient(base_url=server, auth=(partner.key, partner.secret)) as http:
+
+        async def send() -> None:
+            headers = {**XAPI, "Content-Type": "application/json"}
+            response = await http.post("/xapi/statements", content=items, headers=headers)
+            assert response.json()["code"] in ("malformed-json", "too-large")
+
+        await send()
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(4):
+                await send()
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+    assert kept < len(items)
 
 
 # The content of a form
