@@ -48,8 +48,8 @@ select
 from pg_stat_archiver;
 
 -- name: count_queues
--- References of statements that are to be resolved, up to 10,000, and pipes that wait for a free
--- process.
+-- References of statements that are to be resolved, up to 10,000, and pipes that are due as in
+-- claim_pipe.
 select
     (
         select count(*)

@@ -338,6 +338,7 @@ create table person (
 );
 create unique index person_by_external_id on person (partner_id, external_id)
     where external_id is not null;
+create index person_by_deletion on person (partner_id, person_id) where deleted_at is not null;
 
 -- The person behind each agent identifier; see index_keys.py for agent_key.
 create table identifier (

@@ -102,7 +102,7 @@ async def overview(database: Database, operator: Operator) -> list[PartnerArriva
     failing = await pipe_lists.list_failing(database)
     alarms: dict[str, list[Alarm]] = {}
     for row in rows:
-        alarm = Alarm(row["kind"], row["since"], _visible(operator, row["kind"], row["details"]))
+        alarm = Alarm(row["kind"], row["since"], _alarm_text(operator, row["kind"], row["details"]))
         alarms.setdefault(row["partner"], []).append(alarm)
     reasons = {row["partner"]: row for row in await _reasons(database, operator)}
     return [
@@ -168,11 +168,12 @@ def _arrivals(
     )
 
 
-def _visible(operator: Operator, kind: str, details: str) -> str:
-    """The text of an alarm; the error of a pipe can contain the beginning of a response."""
-    text: str = orjson.loads(details)["text"]
-    hides_error = kind == PIPES and not operator.may("operator")
-    return text.partition(": ")[0] if hides_error else text
+def _alarm_text(operator: Operator, kind: str, details: str) -> str:
+    """The text of an alarm; viewers see no error of a pipe, which can contain identities."""
+    values = orjson.loads(details)
+    if kind == PIPES and not operator.may("operator"):
+        return f"Failing pipes: {', '.join(values['pipes'])}."
+    return str(values["text"])
 
 
 def _verdict(

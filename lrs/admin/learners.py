@@ -17,7 +17,7 @@ from lrs.admin.masking import Masking
 from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
 from lrs.auth.operators import Operator, record
-from lrs.errors import Forbidden, NotFound
+from lrs.errors import Forbidden
 from lrs.reports import learner_records
 from lrs.reports.identifiers import Identifier
 from lrs.reports.learner_records import RecordPage
@@ -149,7 +149,7 @@ async def get_learner(
     """The learner, which is one audit entry. Raises NotFound."""
     partner_row = await find_partner(database, operator, partner)
     partner_id = partner_row.partner_id
-    learner = await _find(database, partner_row, person_id)
+    learner = await store.get(database, partner_row.partner_id, person_id)
     identifiers = await store.list_identifiers(database, partner_id, person_id)
     by_id, first = Identifier(None, (), person_id), RecordQuery(_RECORDS)
     page = await learner_records.fetch_by_learner(database, partner_id, by_id, first)
@@ -178,7 +178,7 @@ async def get_document(
     if not operator.may("operator"):
         raise Forbidden("A viewer sees masked identities: only operators and owners see documents.")
     partner_row = await find_partner(database, operator, partner)
-    await _find(database, partner_row, person_id)
+    await store.get(database, partner_row.partner_id, person_id)
     row = await learner_documents.get_document(database, partner_row.partner_id, person_id, key)
     await record(
         database,
@@ -216,7 +216,7 @@ async def list_statements(
 ) -> Page[StatementView]:
     """Statements with any identifier of the learner as actor, newest first. Raises NotFound."""
     partner_row = await find_partner(database, operator, partner)
-    await _find(database, partner_row, person_id)
+    await store.get(database, partner_row.partner_id, person_id)
     (before,) = decode_cursor(cursor, tuple[int]) if cursor else (_NEWEST,)
     views = await _fetch_statements(
         database,
@@ -241,7 +241,7 @@ async def list_records(
 ) -> RecordPage:
     """Learner records over all identifiers of a learner. Raises NotFound."""
     partner_row = await find_partner(database, operator, partner)
-    learner = await _find(database, partner_row, person_id)
+    learner = await store.get(database, partner_row.partner_id, person_id)
     result = await learner_records.fetch_by_learner(
         database, partner_row.partner_id, Identifier(None, (), person_id), query
     )
@@ -311,12 +311,6 @@ def visible_statement(
     if operator.may("operator"):
         return statement
     return masking.statement(partner_id, statement)
-
-
-async def _find(database: Database, partner: Partner, person_id: int) -> Learner:
-    if person_id > _MAX_ID:
-        raise NotFound(f"Learner {person_id} not found.")
-    return await store.get(database, partner.partner_id, person_id)
 
 
 async def _record_view(

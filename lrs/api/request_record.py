@@ -50,8 +50,7 @@ class RequestRecord:
         self.body_size = 0
 
     def fail(self, error: LRSError) -> None:
-        """Sets the error, without the frames that raised it: they hold the body of the request
-        until the next garbage collection."""
+        """Sets the error, without its frames: they hold the body until a garbage collection."""
         error.__traceback__ = error.__context__ = None
         self.error = error
 

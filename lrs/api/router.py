@@ -111,7 +111,8 @@ class Router(routing.Router):
             if not limit.is_exceeded:
                 raise
             limit.task.uncancel()
-            record_of(scope).error = exceeded = time_limit.exceeded(scope, TimeoutError())
+            exceeded = time_limit.exceeded(scope, TimeoutError())
+            record_of(scope).fail(exceeded)
             return problem_details.render(exceeded)
         except Exception as error:
             response = problem_details.render(error)

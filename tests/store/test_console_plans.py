@@ -26,6 +26,7 @@ LARGE = {
     "refusal",
     "access_attempt",
     "audit_entry",
+    "person",
 }
 """Tables that grow with statements or requests."""
 
@@ -51,6 +52,10 @@ _FILL = (
         organization)
     select $1, n / 20, n % 20, date '2026-01-01' + n % 300, 1, 0, true, 'completed', n::text
     from generate_series(1, $2::int) as n
+    """,
+    """
+    insert into person (partner_id, deleted_at)
+    select $1, case n % 1000 when 0 then now() end from generate_series(1, $2::int) as n
     """,
     """
     insert into document
@@ -89,6 +94,7 @@ NULLS = ["null", "null", "null", "null"]
 
 QUERIES: dict[str, list[str]] = {
     "list_learner_statements": ["$1", "7", "1", "9223372036854775807", "2", "20"],
+    "list_deleted_learners": ["$1", "7", "100", "5"],
     "list_learner_documents": ["$1", "7", "100"],
     "get_learner_document": ["$1", "7", "'\\x00'", "'\\x00'", "100"],
     "get_content_detail": ["$1", "7"],
@@ -139,3 +145,11 @@ async def test_no_query_of_the_console_reads_a_whole_large_table(
             if tables:
                 scanned[f"{name}, {mode}"] = tables
     assert scanned == {}
+
+
+async def test_deleted_learners_are_read_from_their_index(large: Any, partner: Partner) -> None:
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await large.execute(f"set local plan_cache_mode = {mode}")
+        values = [str(partner.partner_id), "7", "100", "5"]
+        nodes = await explained(large, resources.query("list_deleted_learners"), values)
+        assert "person_by_deletion" in {node.get("Index Name") for node in nodes}

@@ -54,7 +54,7 @@ async def _respond(request: Request, parse: ReportParser, *, requires_json: bool
     except InvalidDuration as error:
         return _error_response(422, str(error))
     except NonceReused:
-        record_of(request.scope).error = Unauthorized(DUPLICATE_NONCE)
+        record_of(request.scope).fail(Unauthorized(DUPLICATE_NONCE))
         return _error_response(401, DUPLICATE_NONCE)
     except LRSError as error:
         record_of(request.scope).fail(error)

@@ -195,7 +195,7 @@ async def test_alarm_shows_the_error_of_a_pipe_to_operators_only(
         (item,) = [item for item in overview if item["partner"] == partner.name]
         shown[role] = [alarm["details"] for alarm in item["alarms"]]
     assert shown == {
-        "viewer": ["The pipe a fails, and 1 other"],
+        "viewer": ["Failing pipes: a, b."],
         "operator": ["The pipe a fails, and 1 other: 401 of https://lrs.example: ada@example.com"],
     }
 
