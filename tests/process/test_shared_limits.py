@@ -32,7 +32,8 @@ def test_workers_exceed_the_rate_by_at_most_one_lease(database_url: str, data: P
         server.close()
     assert set(statuses) == {200, 429}
     most = RATE + RATE * seconds
-    assert 0.7 * most <= statuses[200] <= most + LEASE
+    # The lower bound leaves room for a busy machine, which sends less than the rate.
+    assert 0.5 * most <= statuses[200] <= most + LEASE
 
 
 async def send(url: str, auth: tuple[str, str]) -> tuple[Counter[int], float]:
