@@ -108,6 +108,7 @@ def run(settings: Settings) -> None:
         ):
             listening = _bind_sockets(settings)
             run_workers(_uvicorn_config(settings), listening, shutdown)
+    shutdown.finish()
     sys.exit(shutdown.status)
 
 

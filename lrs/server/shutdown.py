@@ -24,7 +24,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FAILED = 1
 
 _CLOSING_SECONDS = 5.0
-_KILL_AFTER_SECONDS = 5.0
+_KILL_AFTER_SECONDS = 10.0
 _MIN_FAST_SHUTDOWN_SECONDS = 1.5
 _IMMEDIATE_SHUTDOWN_SECONDS = 1.0
 
@@ -60,6 +60,11 @@ class Shutdown:
             if sys.platform != "win32":
                 signal.signal(signal.SIGALRM, _kill)
                 signal.setitimer(signal.ITIMER_REAL, self._timeout + _KILL_AFTER_SECONDS)
+
+    def finish(self) -> None:
+        """All processes have ended: nothing is left to kill. Called in the main thread."""
+        if sys.platform != "win32":
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def fail(self) -> None:
         """Stop the server, with a non-zero exit status. Called in any thread."""

@@ -186,8 +186,9 @@ class _WorkerProcesses:
     def _stop(self, processes: Sequence[SpawnProcess]) -> None:
         for process in processes:
             process.terminate()
+        deadline = time.monotonic() + max(2.0, self._shutdown.remaining() - 1.5)
         for process in processes:
-            process.join(max(2.0, self._shutdown.remaining() - 1.5))
+            process.join(max(0.0, deadline - time.monotonic()))
             if process.exitcode is None:
                 _log.error("worker process did not stop in time; it is killed")
                 process.kill()
