@@ -233,6 +233,17 @@ where setting.value is not null
 order by item.statement_id
 on conflict do nothing;
 
+-- name: get_statement_origin
+-- What the source of the pipe $3 says of a statement.
+select origin, stored, authority from statement_origin
+where partner_id = $1 and statement_id = $2 and pipe = $3;
+
+-- name: set_origin_stored
+-- A statement that was refused as it came is stored after a correction. What the source says stays.
+insert into statement_origin (partner_id, pipe, origin, statement_id, stored, authority)
+values ($1, $2, $3, $4, $5, $6::text::jsonb)
+on conflict (partner_id, statement_id, pipe) do update set refused = false;
+
 -- name: list_statements_of_pipe
 -- Those of the statements whose origin the pipe $3 has recorded. In this and similar queries,
 -- `offset 0` keeps the subquery an index lookup, whatever the statistics are.

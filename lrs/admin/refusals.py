@@ -14,15 +14,18 @@ from lrs.auth.ingest_context import ingest_context
 from lrs.auth.operators import Operator, record
 from lrs.errors import Conflict, NotFound
 from lrs.ingest import resubmit
+from lrs.ingest.model import IngestContext
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.ingest.resubmit import Resubmission
 from lrs.ledger.attempts import NO_PARTNER
 from lrs.limits.model import DefaultLimits
+from lrs.pipes import pull_context, refused_items
 from lrs.settings import Settings
 from lrs.store import attempts, refusals, registry
 from lrs.store.attempts import AttemptCount
 from lrs.store.postgres import Database
 from lrs.store.refusals import ANY, Refusal, RefusalFilter
+from lrs.store.registry import Partner
 
 
 async def list_refusals(
@@ -77,9 +80,9 @@ async def resubmit_refusal(
     refusal_id: UUID,
     body: bytes | None = None,
 ) -> Resubmission:
-    """Sends an item again as its credential, as it was or with another body.
+    """Sends an item again as its credential or pipe, as it was or with another body.
 
-    Raises NotFound, Forbidden, Conflict, and the errors of `resubmit.resubmit`.
+    Raises NotFound, Forbidden, Conflict, and the errors of `lrs.ingest.resubmit.send`.
     """
     operator.require("operator")
     partner_row = await find_partner(database, operator, partner)
@@ -90,24 +93,8 @@ async def resubmit_refusal(
         )
     partner_id = partner_row.partner_id
     refusal = await resubmit.find(database, partner_id, refusal_id)
-    credential = await registry.find_credential(database, refusal.credential)
-    if credential is None and refusal.source not in resubmit.WHY_NOT:
-        raise Conflict(f"The credential {refusal.credential!r} of the item does not exist.")
-    if credential is None:
-        raise resubmit.cannot_resubmit(refusal)
-    subjects = DefaultLimits.of(settings).subjects(
-        partner_id, credential.key, credential.partner_limits, credential.limits
-    )
-    caller = authenticate.caller_of(credential, subjects)
-    context = ingest_context(
-        caller,
-        None,
-        None,
-        source=refusal.source,
-        accepts_duplicates=refusal.source == "track"
-        and caller.partner_settings.duplicate_track_event_status == 200,
-    )
-    sent = await resubmit.resubmit(pipeline, database, settings, refusal, context, body)
+    context = await _context(database, settings, partner_row, refusal, body)
+    sent = await refused_items.resubmit(pipeline, database, settings, refusal, context, body)
     await record(
         database,
         operator,
@@ -117,6 +104,31 @@ async def resubmit_refusal(
         after={"outcomes": [outcome.kind for outcome in sent.outcomes]},
     )
     return sent
+
+
+async def _context(
+    database: Database, settings: Settings, partner: Partner, refusal: Refusal, body: bytes | None
+) -> IngestContext:
+    """The context of the credential or pipe that sent the item first. Raises Conflict."""
+    if refusal.source == pull_context.SOURCE:
+        return await refused_items.context_of_pipe(database, settings, partner, refusal, body)
+    credential = await registry.find_credential(database, refusal.credential)
+    if credential is None and refusal.source not in resubmit.WHY_NOT:
+        raise Conflict(f"The credential {refusal.credential!r} of the item does not exist.")
+    if credential is None:
+        raise resubmit.cannot_resubmit(refusal)
+    subjects = DefaultLimits.of(settings).subjects(
+        partner.partner_id, credential.key, credential.partner_limits, credential.limits
+    )
+    caller = authenticate.caller_of(credential, subjects)
+    return ingest_context(
+        caller,
+        None,
+        None,
+        source=refusal.source,
+        accepts_duplicates=refusal.source == "track"
+        and caller.partner_settings.duplicate_track_event_status == 200,
+    )
 
 
 async def drop_refusal(

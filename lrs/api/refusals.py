@@ -15,6 +15,7 @@ from lrs.auth.authenticate import Caller
 from lrs.auth.ingest_context import ingest_context
 from lrs.errors import NotFound
 from lrs.ingest import resubmit
+from lrs.pipes import refused_items
 from lrs.store import refusals
 from lrs.store.refusals import Refusal, RefusalFilter
 from lrs.xapi import query_params
@@ -66,7 +67,7 @@ async def resubmit_refusal(request: Request) -> Response:
         source=refusal.source,
         accepts_duplicates=is_accepted and refusal.source == "track",
     )
-    resubmission = await resubmit.resubmit(
+    resubmission = await refused_items.resubmit(
         services.pipeline, services.database, services.settings, refusal, context, body or None
     )
     record_of(request.scope).outcomes = resubmission.outcomes

@@ -162,7 +162,7 @@ def refusals_show(partner_name: str, refusal_id: UUID, as_json: bool, **options:
 def refusals_resubmit(
     partner_name: str, refusal_id: UUID, corrected: BinaryIO | None, **options: Any
 ) -> None:
-    """Send the refused item ID of PARTNER again, as its credential."""
+    """Send the refused item ID of PARTNER again, as its credential or pipe."""
     settings = load_settings(options)
     body = corrected.read() if corrected else None
     sent = run_with_dsn(settings, partial(_resubmit, settings, partner_name, refusal_id, body))

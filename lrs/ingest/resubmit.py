@@ -18,13 +18,10 @@ from lrs.store.refusals import Refusal
 from lrs.xapi import strict_json
 
 _ACCEPTED = frozenset({"stored", "duplicate"})
+_XAPI = frozenset({"xapi", "pull"})
 # Sources whose items cannot be sent again.
 WHY_NOT = {
     "canvas": "It is the report of a tool, signed for one launch: only the tool can send it again.",
-    "pull": (
-        "It came through a pipe: `lrs pipe set PARTNER NAME --since TIME` reads it again, or send "
-        "the corrected statement as a new one."
-    ),
     "forward": "It was refused by another server: the dead letters of the pipe can be sent again.",
 }
 
@@ -35,6 +32,11 @@ class Resubmission:
 
     outcomes: list[Outcome]
     is_batch: bool
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether all items are stored."""
+        return all(outcome.kind in _ACCEPTED for outcome in self.outcomes)
 
 
 async def find(database: Database, partner_id: int, refusal_id: UUID) -> Refusal:
@@ -53,6 +55,20 @@ async def resubmit(
     context: IngestContext,
     body: bytes | None,
 ) -> Resubmission:
+    """Sends the item again, and notes that it was accepted; see `send`."""
+    sent = await send(pipeline, settings, refusal, context, body)
+    if sent.is_accepted:
+        await refusals.set_resubmitted(database, context.partner_id, refusal.refusal_id)
+    return sent
+
+
+async def send(
+    pipeline: IngestPipeline,
+    settings: Settings,
+    refusal: Refusal,
+    context: IngestContext,
+    body: bytes | None,
+) -> Resubmission:
     """Sends the item again through the pipeline; `body` replaces it.
 
     The context is that of the one who sends, without source, organization and version, which are
@@ -66,8 +82,6 @@ async def resubmit(
     outcomes = await pipeline.submit(
         items, _context(refusal, context), parser, atomic=refusal.source == "xapi"
     )
-    if all(outcome.kind in _ACCEPTED for outcome in outcomes):
-        await refusals.set_resubmitted(database, context.partner_id, refusal.refusal_id)
     return Resubmission(outcomes, is_batch)
 
 
@@ -101,7 +115,7 @@ def _kept_text(refusal: Refusal) -> bytes:
 def _parser(refusal: Refusal, settings: Settings) -> ItemParser:
     if refusal.source == "track":
         return TrackEventParser(settings.max_statement_bytes)
-    if refusal.source == "xapi":
+    if refusal.source in _XAPI:
         return StatementParser(settings.max_xapi_statement_bytes, statement_id=refusal.requested_id)
     return StatementParser(settings.max_statement_bytes)
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
 import orjson
 
 from lrs.ingest.model import REFUSED, IngestContext, Outcome
@@ -23,17 +22,16 @@ from lrs.ingest.parse import StatementParser
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.ledger.worker import Ledger
 from lrs.limits.model import DefaultLimits
+from lrs.pipes import pull_context
 from lrs.store import registry, statement_origins
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
-from lrs.store.registry import NO_OVERRIDES, Partner
+from lrs.store.registry import Partner
 from lrs.store.statement_origins import StatementOrigin
 from lrs.xapi import attachment_rules, index_keys
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.timestamps import to_utc
 from lrs.xapi.validation import is_uuid
-
-SOURCE = "pull"
 
 _CHUNK = 250
 _CONCURRENT_CHUNKS = 3
@@ -106,11 +104,16 @@ def read(text: bytes) -> Arrival:
     except ValueError:
         stored_at = None
     if stored_at is not None and "timestamp" not in members and text[:1] == b"{":
-        text = b'{"timestamp":%b,%b' % (orjson.dumps(stored), text[1:].lstrip())
+        text = with_timestamp(text, str(stored))
         members["timestamp"] = stored
     return Arrival(
         text, value, str(statement_id).lower() if is_uuid(statement_id) else None, stored_at
     )
+
+
+def with_timestamp(text: bytes, stored: str) -> bytes:
+    """The text of an object with members, none of which is `timestamp`, with that of the source."""
+    return b'{"timestamp":%b,%b' % (orjson.dumps(stored), text[1:].lstrip())
 
 
 class Arrivals:
@@ -222,33 +225,7 @@ class Arrivals:
 
     async def _context(self, pipe: Pipe) -> IngestContext:
         partner = await self._partner(pipe.partner)
-        name = ledger_name(pipe.name)
-        authority = {
-            "objectType": "Agent",
-            "account": {"homePage": partner.home_page, "name": name},
-        }
-        key = index_keys.agent_key(authority)
-        assert key is not None  # noqa: S101 - the authority has an account
-        return IngestContext(
-            pipe.partner_id,
-            pipe.partner,
-            partner.home_page,
-            None,
-            orjson.dumps(authority).decode(),
-            key,
-            defines=True,
-            subjects=self._limits.subjects(pipe.partner_id, name, partner.limits, NO_OVERRIDES),
-            reads_all=True,
-            accepts_duplicates=True,
-            source=SOURCE,
-            credential=name,
-            keeps_items=partner.settings.keep_refused_items,
-        )
-
-
-def ledger_name(pipe: str) -> str:
-    """The name of a pipe in the ledger and in its authority. Keys of credentials have no space."""
-    return f"pipe {pipe}"
+        return pull_context.ingest_context(pipe, partner, self._limits)
 
 
 def _note(result: Stored, origins: list[StatementOrigin], item: Arrival, outcome: Outcome) -> None:
@@ -258,10 +235,14 @@ def _note(result: Stored, origins: list[StatementOrigin], item: Arrival, outcome
         if is_refused:
             result.refused.append(item.digest)
         return
-    authority = item.value.get("authority") if isinstance(item.value, dict) else None
     origins.append(
-        StatementOrigin(item.statement_id, item.stored, _json_text(authority), is_refused)
+        StatementOrigin(item.statement_id, item.stored, authority_text(item), is_refused)
     )
+
+
+def authority_text(item: Arrival) -> str | None:
+    """The authority that the source sent, as JSON text."""
+    return _json_text(item.value.get("authority")) if isinstance(item.value, dict) else None
 
 
 def _json_text(value: Any) -> str | None:
@@ -284,19 +265,7 @@ def _by_authority(
         return [(context, list(arrivals))]
     groups: dict[str, tuple[IngestContext, list[Arrival]]] = {}
     for item in arrivals:
-        authority, key = _source_authority(item, context)
-        of_item = msgspec.structs.replace(context, authority=authority, authority_key=key)
-        groups.setdefault(authority, (of_item, []))[1].append(item)
+        authority = item.value.get("authority") if isinstance(item.value, dict) else None
+        of_item = pull_context.with_authority(context, authority)
+        groups.setdefault(of_item.authority, (of_item, []))[1].append(item)
     return list(groups.values())
-
-
-def _source_authority(item: Arrival, context: IngestContext) -> tuple[str, int]:
-    """The authority that the source sent; that of the pipe if it identifies nobody."""
-    authority = item.value.get("authority") if isinstance(item.value, dict) else None
-    try:
-        key = index_keys.agent_key(authority) if isinstance(authority, dict) else None
-    except (TypeError, KeyError, AttributeError, ValueError):
-        key = None
-    if key is None:
-        return context.authority, context.authority_key
-    return orjson.dumps(authority).decode(), key

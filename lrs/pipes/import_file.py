@@ -12,7 +12,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 from uuid import uuid4
@@ -21,7 +21,7 @@ import orjson
 
 from lrs.errors import Conflict, InvalidImport
 from lrs.pipes.arrivals import Arrivals, Stored, read
-from lrs.pipes.options import NoCredentials, encode_credentials
+from lrs.pipes.options import NoCredentials, PullOptions, encode, encode_credentials
 from lrs.store import pipes as store
 from lrs.store import statement_origins
 from lrs.store.pipes import Pipe, Step
@@ -80,7 +80,7 @@ async def import_file(
     Raises InvalidImport, Conflict while another process imports the file, and the errors of
     `Arrivals.store`: then the next call continues.
     """
-    pipe = await _claim(database, partner_id, file, encrypt)
+    pipe = await _claim(database, partner_id, file, encrypt, keeps_authority)
     try:
         with _open(file.path) as (raw, stream):
             pipe = await _import_lines(
@@ -94,8 +94,14 @@ async def import_file(
 
 
 async def _claim(
-    database: Database, partner_id: int, file: ImportFile, encrypt: Callable[[bytes], str]
+    database: Database,
+    partner_id: int,
+    file: ImportFile,
+    encrypt: Callable[[bytes], str],
+    keeps_authority: bool,
 ) -> Pipe:
+    # Refused items that are sent again get the authority that the option chose.
+    chosen = PullOptions(authority="source" if keeps_authority else "pipe")
     existing = {item.name for item in await store.list_pipes(database, partner_id)}
     if file.name not in existing:
         await store.add(
@@ -107,9 +113,12 @@ async def _claim(
             credentials_jwe=encrypt(encode_credentials(NoCredentials())),
             version="auto",
             filter={},
-            options={},
+            options=encode(chosen),
         )
     pipe = await store.get(database, partner_id, file.name)
+    if pipe.options != encode(chosen):
+        pipe = replace(pipe, options=encode(chosen))
+        await store.set_config(database, pipe)
     if pipe.state == "done":  # again, such as after a change of limits: what is stored is skipped
         await statement_origins.forget_refused(database, partner_id, file.name)
         await store.set_cursor(database, partner_id, file.name, {})

@@ -65,6 +65,31 @@ async def add_forwarded(
     )
 
 
+async def find_origin(database: Database, pipe: Pipe, statement_id: str) -> Json | None:
+    """What the source of a pipe says of a statement: origin, stored, authority (JSON text)."""
+    rows = await fetch(
+        database.readers, "get_statement_origin", pipe.partner_id, statement_id, pipe.name
+    )
+    return dict(rows[0]) if rows else None
+
+
+async def set_stored(database: Database, pipe: Pipe, origin: str, item: StatementOrigin) -> None:
+    """Records that a corrected statement is stored; what is recorded of its source stays.
+
+    Raises Unavailable.
+    """
+    await fetch(
+        database.readers,
+        "set_origin_stored",
+        pipe.partner_id,
+        pipe.name,
+        origin,
+        item.statement_id,
+        item.stored,
+        item.authority,
+    )
+
+
 async def list_origins(
     database: Database, partner_id: int, statement_id: UUID, limit: int = 100
 ) -> list[Json]:

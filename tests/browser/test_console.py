@@ -17,6 +17,7 @@ from tests.support.forwarding import add_dead_letter
 from tests.support.learner_records import content, learner, record
 from tests.support.operators import PASSWORD, new_link, operator_headers
 from tests.support.partners import Partner
+from tests.support.pipes import pull_invalid
 from tests.support.statements import new_id, statement
 
 pytestmark = pytest.mark.slow
@@ -178,6 +179,24 @@ async def test_bad_statement_is_understood_corrected_and_sent_again(
     await page.fill("textarea", text.replace('"ada@', '"mailto:ada@'))
     await page.click("text=Send again")
     await expect(page.locator("main [role=status]")).to_contain_text("Sent again: stored")
+
+
+async def test_bad_statement_of_a_pull_is_corrected_and_keeps_its_origin(
+    watched: Watched, partner: Partner, services: Services
+) -> None:
+    await pull_invalid(services, partner)
+    page = watched.watch(await watched.context.new_page())
+    await page.goto(f"{watched.server}/console/partners/{partner.name}/refusals")
+    await page.click("[aria-label='Refused items'] tbody a")
+    await expect(page.locator("main")).to_contain_text("send it again as pipe history")
+    text = await page.input_value("textarea")
+    await page.fill("textarea", text.replace('"ada@', '"mailto:ada@'))
+    await page.click("text=Send again")
+    await expect(page.locator("main [role=status]")).to_contain_text("Sent again: stored")
+    await page.click("text=The statement")
+    await expect(page.locator("main")).to_contain_text("by the pipe history")
+    await expect(page.locator("main")).to_contain_text("authority there")
+    await expect(page.locator("main")).not_to_contain_text("which was refused")
 
 
 async def test_credential_is_made_used_and_revoked(

@@ -13,9 +13,7 @@ import orjson
 import pytest
 
 from lrs.api.services import Services
-from lrs.pipes.arrivals import Arrivals
 from lrs.pipes.engine import Engine, EngineTimes
-from lrs.pipes.pull import Pull
 from lrs.pipes.source import MAX_PAGE_BYTES
 from tests.support import pipes
 from tests.support.partners import Partner
@@ -46,15 +44,8 @@ async def raw_server(body: Callable[[], AsyncIterator[bytes]]) -> AsyncIterator[
 
 def impatient(services: Services) -> Engine:
     """An engine with requests of at most half a second."""
-    arrivals = Arrivals(
-        services.database,
-        services.pipeline,
-        services.ledger,
-        services.limits.default,
-        services.settings.max_xapi_statement_bytes,
-    )
     times = EngineTimes(lease=10, idle=0.02, min_backoff=0.02, max_backoff=0.1, request=0.5)
-    return pipes.engine(services.database, {"pull": Pull(arrivals)}, times=times)
+    return pipes.pulling_engine(services, times)
 
 
 @pytest.mark.slow

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lrs.api.services import Services
 from lrs.auth.secret_box import SecretBox
 from lrs.pipes import options
 from lrs.pipes.address_rules import AddressRules
+from lrs.pipes.arrivals import Arrivals
 from lrs.pipes.engine import Engine, EngineTimes
 from lrs.pipes.model import Direction
 from lrs.pipes.options import Credentials, NoCredentials
+from lrs.pipes.pull import Pull
 from lrs.store import pipes as store
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
 from tests.support.app import SECRET_KEY
+from tests.support.partners import Partner
+from tests.support.scripted_source import ScriptedSource, history, serving
 
 SECRETS = SecretBox(SECRET_KEY)
 
@@ -56,6 +61,28 @@ def engine(
 ) -> Engine:
     times = times or EngineTimes(lease=10, idle=0.02, min_backoff=0.02, max_backoff=0.1)
     return Engine(database, SECRETS, AddressRules(networks), directions, times=times)
+
+
+def pulling_engine(services: Services, times: EngineTimes | None = None) -> Engine:
+    """An engine that pulls with the pipeline of the application."""
+    arrivals = Arrivals(
+        services.database,
+        services.pipeline,
+        services.ledger,
+        services.limits.default,
+        services.settings.max_xapi_statement_bytes,
+    )
+    return engine(services.database, {"pull": Pull(arrivals)}, times=times)
+
+
+async def pull_invalid(services: Services, partner: Partner) -> dict[str, Any]:
+    """A pipe `history` pulls a statement of Ada, whose mbox is invalid; returns the statement."""
+    (item,) = history(1)
+    item["actor"] = {"mbox": "ada@hidden.example"}
+    async with serving(ScriptedSource([item])) as source:
+        pipe = await add_pipe(services.database, partner.partner_id, name="history", url=source.url)
+        await run_until_waiting(pulling_engine(services), pipe)
+    return item
 
 
 async def run_until_waiting(running: Engine, pipe: Pipe) -> Pipe:

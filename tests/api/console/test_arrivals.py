@@ -10,10 +10,13 @@ import httpx
 
 from lrs.admin.attempt_advice import describe
 from lrs.api.services import Services
+from lrs.store import pipes as store
 from lrs.store.attempts import AttemptCount
 from tests.api.console.conftest import Client, Filled
 from tests.support.learner_records import NOON
+from tests.support.ledger import kept
 from tests.support.partners import Partner
+from tests.support.pipes import pull_invalid
 from tests.support.statements import XAPI, statement
 
 
@@ -35,6 +38,39 @@ async def test_refused_item_is_corrected_and_sent_again(
     assert "Sent again: stored" in response.text
     (statement_id,) = re.findall("/statements/([0-9a-f-]{36})", response.text)
     assert (await filled.partner.get(statementId=statement_id)).status_code == 200
+
+
+async def test_refused_item_of_a_pull_is_corrected_and_shown_with_its_origin(
+    owner: httpx.AsyncClient, services: Services, partner: Partner
+) -> None:
+    await pull_invalid(services, partner)
+    (refusal,) = await kept(services, partner)
+    path = f"/console/partners/{partner.name}/refusals/{refusal.refusal_id}"
+    page = (await owner.get(path)).text
+    assert f'href="/console/partners/{partner.name}/pipes/history">pipe history</a>' in page
+    (text,) = re.findall("<textarea[^>]*>([^<]*)</textarea>", page)
+    item = json.loads(html.unescape(text))
+    form = {"item": json.dumps(item, indent=2)}
+    response = await owner.post(f"{path}/resubmit", data=form)
+    assert (response.status_code, "/actor/mbox" in response.text) == (400, True)
+    item["actor"]["mbox"] = "mailto:ada@hidden.example"
+    form = {"item": json.dumps(item, indent=2)}
+    response = await owner.post(f"{path}/resubmit", data=form)
+    assert "Sent again: stored" in response.text
+    page = (await owner.get(f"/console/partners/{partner.name}/statements/{item['id']}")).text
+    assert "lrs@source.example" in page
+    assert "2026-01-01" in page
+
+
+async def test_refused_item_of_a_removed_pipe_is_not_sent_again(
+    owner: httpx.AsyncClient, services: Services, partner: Partner
+) -> None:
+    await pull_invalid(services, partner)
+    (refusal,) = await kept(services, partner)
+    path = f"/console/partners/{partner.name}/refusals/{refusal.refusal_id}"
+    await store.remove(services.database, partner.partner_id, "history")
+    response = await owner.post(f"{path}/resubmit", data={"item": "{}"})
+    assert (response.status_code, "was removed" in response.text) == (409, True)
 
 
 async def test_refusal_is_dropped(owner: httpx.AsyncClient, filled: Filled) -> None:
