@@ -1,5 +1,7 @@
 # ARGS goes to the command: make run ARGS="--port 9000", make test ARGS="-k canvas".
 ARGS =
+# Without compiled files, each process that a test starts compiles the package anew.
+export PYTHONDONTWRITEBYTECODE =
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/python -m uv pip compile pyproject.toml \
 	--universal --generate-hashes --python-version 3.11 -q
 

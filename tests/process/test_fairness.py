@@ -33,7 +33,7 @@ ATTACKS = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def opponents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opponents]:
     folder: Path = tmp_path_factory.mktemp("fairness")
     folder.chmod(0o755)
@@ -59,10 +59,15 @@ def opponents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opponents]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_attack_does_not_fail_requests_of_another_partner(
-    opponents: Opponents, attack: str
+def test_attacks_do_not_fail_requests_of_another_partner(
+    opponents: Opponents, subtests: pytest.Subtests
 ) -> None:
+    for attack in ATTACKS:
+        with subtests.test(attack):
+            check_victim(opponents, attack)
+
+
+def check_victim(opponents: Opponents, attack: str) -> None:
     with (
         measure.peak_memory(opponents.pid) as memory,
         measure.running(attack, opponents.target) as process,
