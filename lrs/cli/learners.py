@@ -21,6 +21,7 @@ from lrs.errors import OperatorError
 from lrs.people import changes, learners
 from lrs.people.changes import LearnerChange
 from lrs.people.learners import Learner
+from lrs.plurals import quantity
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports import identifiers
 from lrs.reports.identifiers import Identifier
@@ -166,7 +167,9 @@ def people_delete(partner_name: str, learner: str, preview: bool, **options: Any
         )
 
     change = _run(partner_name, options, run, "learner.delete", preview=preview)
-    _echo(preview, "deleted", f"{change.learner.label} (id:{change.learner.user_id})", change)
+    number = f"id:{change.learner.user_id}"
+    label = change.learner.label
+    _echo(preview, "deleted", label if label == number else f"{label} ({number})", change)
 
 
 @click.command("restore")
@@ -225,9 +228,9 @@ def _learner(partner: Partner, text: str) -> Identifier:
 def _echo(preview: bool, done: str, subject: str, change: LearnerChange) -> None:
     """A line with what was done, or would be, and the rows that it is about."""
     counts = ", ".join(
-        f"{count} {name}"
-        for name in ("identifiers", "events", "records", "memberships", "assignments")
-        if (count := getattr(change, name))
+        quantity(count, noun)
+        for noun in ("identifier", "event", "record", "membership", "assignment")
+        if (count := getattr(change, f"{noun}s"))
     )
     echo(f"{'preview: ' if preview else ''}{done} {subject}{f': {counts}' if counts else ''}")
 

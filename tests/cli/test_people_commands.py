@@ -36,10 +36,10 @@ async def test_learners_are_listed_and_changed(
     assert (name, count) == ("", "1")
     assert unmatched.endswith("\thttps://www.datacamp.com ada\tada")
     assert await output("merge", number, "emp_1", "--preview") == (
-        f"preview: merged {number} into emp_1: 1 identifiers, 1 events, 1 records\n"
+        f"preview: merged {number} into emp_1: 1 identifier, 1 event, 1 record\n"
     )
     merged = await output("merge", number, "emp_1")
-    assert merged == f"merged {number} into emp_1: 1 identifiers, 1 events, 1 records\n"
+    assert merged == f"merged {number} into emp_1: 1 identifier, 1 event, 1 record\n"
     assert (await output("list", "--unmatched")).count("\n") == 1
     detached = await output("detach", "emp_1", "ada", "--home-page", "https://www.datacamp.com")
     assert detached.startswith("detached ada from emp_1 as id:")
@@ -48,7 +48,7 @@ async def test_learners_are_listed_and_changed(
     )
     assert (await output("delete", ADA)).startswith("deleted emp_2 (id:")
     assert ADA in await output("list", "--deleted")
-    assert (await output("restore", ADA)).endswith(": 1 identifiers, 1 events\n")
+    assert (await output("restore", ADA)).endswith(": 1 identifier, 1 event\n")
     refusal = await asyncio.to_thread(run, "people", "rename", operator.name, "nobody", "x")
     assert (refusal.exit_code, "Learner not found" in refusal.stderr) == (1, True)
 
