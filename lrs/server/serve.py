@@ -85,9 +85,10 @@ def run(settings: Settings) -> None:
     settings = _with_port(settings)
     _warn_about_public_address(settings)
     embedded = not settings.database_url
-    responder = StartupResponder(settings.host, settings.port)
+    listener = sockets.listen(settings.host, settings.port, settings.workers)
     with (
-        closing(responder),
+        closing(listener),
+        closing(StartupResponder(listener)) as responder,
         database_url(
             settings,
             exclusive=True,
@@ -98,16 +99,16 @@ def run(settings: Settings) -> None:
         settings = with_secret_key(settings)
         settings = replace(settings, database_url=dsn)
         demo = asyncio.run(_prepare_database(settings, responder, embedded=embedded))
-        _print_welcome(settings, demo)
         responder.close()
+        _print_welcome(settings, demo)  # a client that follows the link waits for the first worker
         with (
             _worker_environment(settings),
             projector_process.running(settings),
             pipes_process.running(settings),
             report_watchdog.running(settings, embedded=embedded),
         ):
-            listening = _bind_sockets(settings)
-            run_workers(_uvicorn_config(settings), listening, shutdown)
+            listening = _further_sockets(settings, listener)
+            run_workers(_uvicorn_config(settings), [listener, *listening], shutdown)
     shutdown.finish()
     sys.exit(shutdown.status)
 
@@ -148,12 +149,12 @@ def _warn_about_public_address(settings: Settings) -> None:
     )
 
 
-def _bind_sockets(settings: Settings) -> list[socket.socket]:
-    """The sockets of the server, and those of the listener for metrics if there is one."""
-    bound = sockets.bind_sockets(settings.host, settings.port, settings.workers)
+def _further_sockets(settings: Settings, listener: socket.socket) -> list[socket.socket]:
+    """The other sockets of the server, and that of the listener for metrics if there is one."""
+    further = sockets.further_sockets(listener, settings.workers)
     if settings.metrics_listener:
-        bound += sockets.bind_sockets(*settings.metrics_listener, settings.workers, count=1)
-    return bound
+        further.append(sockets.bind(*settings.metrics_listener, settings.workers))
+    return further
 
 
 async def _prepare_database(

@@ -21,15 +21,35 @@ def find_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def bind_sockets(
-    host: str, port: int, workers: int, count: int = _SOCKETS_PER_PROCESS
-) -> list[socket.socket]:
-    """Bound sockets, `count` per process, to be inherited by all workers."""
-    if workers > 1 and _BALANCED_REUSEPORT:
-        return [_bind_reuseport(host, port) for _ in range(count)]
-    shared = _open_socket(host)
-    shared.bind((host, port))
-    return [shared, *(shared.dup() for _ in range(1, count))]
+def listen(host: str, port: int, workers: int) -> socket.socket:
+    """A socket that listens before there is a worker: clients wait for the first one.
+
+    All workers inherit it: a connection of it is accepted while one worker runs.
+    """
+    listener = bind(host, port, workers)
+    listener.listen()
+    return listener
+
+
+def bind(host: str, port: int, workers: int) -> socket.socket:
+    """A bound socket to be inherited by all workers. Raises OSError."""
+    bound = _open_socket(host)
+    if _is_balanced(workers):
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind((host, port))
+    return bound
+
+
+def further_sockets(first: socket.socket, workers: int) -> list[socket.socket]:
+    """The other sockets at the address of `first`, to be inherited by all workers."""
+    count = _SOCKETS_PER_PROCESS - 1
+    if _is_balanced(workers):
+        return [_bind_reuseport(*first.getsockname()[:2]) for _ in range(count)]
+    return [first.dup() for _ in range(count)]
+
+
+def _is_balanced(workers: int) -> bool:
+    return workers > 1 and _BALANCED_REUSEPORT
 
 
 class _ReuseportSocket(socket.socket):
@@ -38,7 +58,7 @@ class _ReuseportSocket(socket.socket):
     The kernel then balances connections between the workers (SO_REUSEPORT). On sockets that workers
     share, the worker that wakes up first accepts all waiting connections: of 64 connections opened
     at once, two workers got 64 and 0 in four of six runs, and 25 to 39 each with SO_REUSEPORT. In
-    the first process, these sockets only hold the port.
+    the first process, these sockets must not listen: nothing accepts the kernel's share of them.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -20,17 +20,19 @@ _POLL_SECONDS = 0.02
 
 
 class StartupResponder:
-    """Listens until `close`, which frees the port for the workers. Raises OSError."""
+    """Accepts the connections of a listening socket until `close`, which leaves it to the workers.
 
-    def __init__(self, host: str, port: int) -> None:
+    It listens all the time: connections after `close` wait for a worker.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
         self.step = "the database starts"
         responder = self
 
         class Handler(_Handler):
             startup = responder
 
-        kind = _Server6 if ":" in host else _Server
-        self._server = kind((host, port), Handler)
+        self._server = _Server(listener, Handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True
         )
@@ -40,19 +42,19 @@ class StartupResponder:
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
-            self._server.server_close()
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def __init__(self, listener: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(listener.getsockname()[:2], handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that disconnects is no error."""
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -184,6 +184,8 @@ class _WorkerProcesses:
         return process
 
     def _stop(self, processes: Sequence[SpawnProcess]) -> None:
+        for listener in self._listening:
+            listener.close()  # else new clients would wait for a worker
         for process in processes:
             process.terminate()
         deadline = time.monotonic() + max(2.0, self._shutdown.remaining() - 1.5)

@@ -8,6 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +176,40 @@ def test_workers_use_the_settings_of_the_command(data: Path) -> None:
     finally:
         server.close()
     assert "Traceback" not in server.said()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_client_is_refused_after_the_port_is_open(partner_data: Path, workers: str) -> None:
+    """Neither between start and workers, nor one that follows the printed link at once."""
+    address = free_address()
+    started = threading.Event()
+
+    def poll() -> set[int]:
+        statuses = set()
+        while not started.is_set():
+            try:
+                statuses.add(httpx.get(f"http://{address}/healthz", timeout=30).status_code)
+            except httpx.ConnectError:
+                assert not statuses, "refused after an answer"
+                time.sleep(0.01)
+        return statuses
+
+    def follow(url: str) -> int:
+        return httpx.get(f"{url}/console/login", timeout=30).status_code
+
+    port = int(address.rpartition(":")[2])
+    with ThreadPoolExecutor(40) as pool:
+        polls = [pool.submit(poll) for _ in range(3)]
+        try:
+            server = Server(partner_data, "--workers", workers, port=port, wait=False)
+            try:
+                assert set(pool.map(follow, [server.url] * 32)) == {200}
+                started.set()
+                assert [item.result() for item in polls] == [{200}] * 3
+            finally:
+                server.close()
+        finally:
+            started.set()
 
 
 def free_address() -> str:

@@ -24,10 +24,13 @@ OTHER_PROCESSES_OFF = {"LRS_PIPES_ENABLED": "off", "LRS_PROJECTION_ENABLED": "of
 class Server:
     """`lrs serve` in its own process, on a free port; name one if the server has a public URL.
 
-    Projector and pipes are off unless the environment enables them: each start costs time.
+    Projector and pipes are off unless the environment enables them: each start costs time. Without
+    `wait`, it has printed its URL, and its workers start.
     """
 
-    def __init__(self, data: Path, *arguments: str, port: int = 0, **environment: str) -> None:
+    def __init__(
+        self, data: Path, *arguments: str, port: int = 0, wait: bool = True, **environment: str
+    ) -> None:
         self.data = data
         data.parent.mkdir(exist_ok=True)
         self.log = data.parent / "stderr.log"
@@ -48,7 +51,8 @@ class Server:
             assert line, self.said()
             self.greeting += line
         self.url = f"http://127.0.0.1:{port}" if port else result[1]
-        wait_until_ready(self.url)
+        if wait:
+            wait_until_ready(self.url)
 
     def said(self) -> str:
         return self.log.read_text()

@@ -8,19 +8,23 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from lrs.server.sockets import find_port
+from lrs.server import sockets
 from lrs.server.startup_responder import StartupResponder
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
-    port = find_port("127.0.0.1", 0)
-    responder = StartupResponder("127.0.0.1", port)
+def listener() -> Iterator[socket.socket]:
+    with sockets.listen("127.0.0.1", 0, workers=1) as listener:
+        yield listener
+
+
+@pytest.fixture
+def url(listener: socket.socket) -> Iterator[str]:
+    responder = StartupResponder(listener)
     responder.step = "migration 2 of 3, 0007_index"
-    yield f"http://127.0.0.1:{port}"
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     responder.close()
     responder.close()
-    assert find_port("127.0.0.1", port) == port
 
 
 def test_startup_is_alive_but_not_ready(url: str) -> None:
@@ -48,3 +52,11 @@ def test_silent_and_malformed_clients_do_not_delay_others(url: str) -> None:
     with socket.create_connection(address), socket.create_connection(address) as malformed:
         malformed.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_connection_after_close_waits_for_a_worker(listener: socket.socket) -> None:
+    StartupResponder(listener).close()
+    with socket.create_connection(listener.getsockname()) as client:
+        accepted, address = listener.accept()
+        accepted.close()
+        assert address == client.getsockname()
