@@ -12,7 +12,7 @@ from lrs.store import credentials as stored_credentials
 from lrs.store.postgres import Database
 from lrs.store.registry import Partner
 from lrs.store.storable_text import is_storable
-from lrs.xapi import index_keys
+from lrs.xapi.authorities import account_authority
 
 _HIDDEN = ("agent", "attachments")
 """Parameters that tell a viewer identities."""
@@ -47,8 +47,7 @@ async def open_source(
     subject = f"partner/{partner}"
     if credential is not None:
         row = await stored_credentials.get(database, partner_row.partner_id, credential)
-        account = {"homePage": partner_row.home_page, "name": row.key}
-        authority_key = index_keys.agent_key({"objectType": "Agent", "account": account})
+        authority_key = account_authority(partner_row.home_page, row.key).key
         subject = f"credential/{row.key}"
     await record(
         database,

@@ -14,7 +14,7 @@ import orjson
 
 from lrs.admin.partners import find_partner
 from lrs.auth.operators import Operator, record
-from lrs.errors import Conflict, InternalError, InvalidParameter, NotFound, Violation
+from lrs.errors import Conflict, InvalidParameter, NotFound, Violation
 from lrs.ingest.model import IngestContext, Outcome
 from lrs.ingest.parse import StatementParser, TrackEventParser
 from lrs.ingest.pipeline import IngestPipeline
@@ -25,6 +25,7 @@ from lrs.store.registry import LimitOverrides, Partner
 from lrs.store.statements.lookup import StatementLoader
 from lrs.store.storable_text import is_storable
 from lrs.xapi import index_keys, strict_json
+from lrs.xapi.authorities import account_authority
 
 OPERATORS = "(operators)"
 """The name of the account, and of the credential in the ledger."""
@@ -64,15 +65,14 @@ async def void_statement(
     partner_row = await _enabled_partner(used, operator, partner)
     await _require_voidable(used, partner_row, statement_id)
     voiding_id = str(uuid5(statement_id, index_keys.VOIDED))
-    authority = _authority(partner_row)
+    context = _context(used, partner_row)
     statement = {
         "id": voiding_id,
-        "actor": authority,
+        "actor": orjson.loads(context.authority),
         "verb": _VOIDED,
         "object": {"objectType": "StatementRef", "id": str(statement_id)},
     }
     parser = StatementParser(used.settings.max_statement_bytes)
-    context = _context(used, partner_row)
     (outcome,) = await used.pipeline.submit([orjson.dumps(statement)], context, parser)
     if outcome.kind in ("duplicate", "conflict"):
         raise _voided(statement_id)
@@ -130,17 +130,9 @@ def _voided(statement_id: UUID) -> Conflict:
     return Conflict(f"Statement {statement_id} is voided already.")
 
 
-def _authority(partner: Partner) -> dict[str, object]:
-    account = {"homePage": partner.home_page, "name": OPERATORS}
-    return {"objectType": "Agent", "account": account}
-
-
 def _context(used: Submitter, partner: Partner) -> IngestContext:
     """The context of statements with the authority of operators; the partner's limits apply."""
-    authority = _authority(partner)
-    key = index_keys.agent_key(authority)
-    if key is None:
-        raise InternalError("The authority of operators has no key.")
+    authority = account_authority(partner.home_page, OPERATORS)
     subjects = DefaultLimits.of(used.settings).subjects(
         partner.partner_id, OPERATORS, partner.limits, LimitOverrides()
     )
@@ -149,8 +141,8 @@ def _context(used: Submitter, partner: Partner) -> IngestContext:
         partner.name,
         partner.home_page,
         None,
-        orjson.dumps(authority).decode(),
-        key,
+        authority.text,
+        authority.key,
         False,
         None,
         subjects,

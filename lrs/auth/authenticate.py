@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-import orjson
-
 from lrs.auth import credential_secrets, scopes
 from lrs.auth.token_claims import EXPIRED_TOKEN, INVALID_TOKEN
 from lrs.auth.tokens import AccessTokens
@@ -30,7 +28,7 @@ from lrs.store.batching import SingleFlight
 from lrs.store.partner_settings import PartnerSettings
 from lrs.store.postgres import Database
 from lrs.store.registry import Credential
-from lrs.xapi import index_keys
+from lrs.xapi.authorities import account_authority
 
 _MAX_CACHED_CALLERS = 10_000
 _MAX_KEY_LENGTH = 2048
@@ -341,21 +339,15 @@ def _caller(
     granted = scopes.expand(credential.scopes)
     if token_scopes is not None and scopes.ALL_GRANTED not in token_scopes:
         granted &= scopes.expand(token_scopes)
-    authority = {
-        "objectType": "Agent",
-        **({"name": credential.label} if credential.label else {}),
-        "account": {"homePage": credential.home_page, "name": credential.key},
-    }
-    authority_key = index_keys.agent_key(authority)
-    assert authority_key is not None  # noqa: S101 - the authority has an account
+    authority = account_authority(credential.home_page, credential.key, credential.label)
     return Caller(
         credential.key,
         credential.partner_id,
         credential.partner,
         credential.home_page,
         granted,
-        orjson.dumps(authority).decode(),
-        authority_key,
+        authority.text,
+        authority.key,
         subjects,
         credential.partner_settings,
         proof.expires_at,

@@ -26,7 +26,8 @@ from lrs.ingest.pipeline import IngestPipeline
 from lrs.store.intake import subject_name
 from lrs.store.nonces import Nonce, NonceRecovery, NonceReused
 from lrs.store.statements.lookup import StatementLoader
-from lrs.xapi import canvas_callbacks, canvas_launches, index_keys
+from lrs.xapi import canvas_callbacks, canvas_launches
+from lrs.xapi.authorities import authority_of
 from lrs.xapi.canvas_callbacks import CallbackReport, NothingToCount
 from lrs.xapi.durations import InvalidDuration
 from lrs.xapi.statement import derived_uuid
@@ -194,16 +195,14 @@ def _request_id(callback: SignedCallback, report: CallbackReport) -> str:
 def report_context(callback: SignedCallback) -> IngestContext:
     """What the statement of a report takes from its tool."""
     tool = callback.tool
-    authority = canvas_launches.authority(tool.home_page, tool.name)
-    authority_key = index_keys.agent_key(authority)
-    assert authority_key is not None  # noqa: S101 - the authority has an account
+    authority = authority_of(canvas_launches.authority(tool.home_page, tool.name))
     return IngestContext(
         tool.partner_id,
         tool.partner,
         tool.home_page,
         organization=None,
-        authority=orjson.dumps(authority).decode(),
-        authority_key=authority_key,
+        authority=authority.text,
+        authority_key=authority.key,
         defines=False,
         version="1.0.3",
         subjects=callback.subjects,

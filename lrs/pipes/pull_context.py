@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import orjson
 
 from lrs.ingest.model import IngestContext
 from lrs.limits.model import DefaultLimits
 from lrs.store.pipes import Pipe
 from lrs.store.registry import NO_OVERRIDES, Partner
-from lrs.xapi import index_keys
+from lrs.xapi.authorities import account_authority, authority_of
 
 SOURCE = "pull"
 
@@ -31,16 +30,14 @@ def pipe_name(ledger_name: str) -> str:
 def ingest_context(pipe: Pipe, partner: Partner, limits: DefaultLimits) -> IngestContext:
     """The context with the authority of the pipe itself."""
     name = ledger_name(pipe.name)
-    authority = {"objectType": "Agent", "account": {"homePage": partner.home_page, "name": name}}
-    key = index_keys.agent_key(authority)
-    assert key is not None  # noqa: S101 - the authority has an account
+    authority = account_authority(partner.home_page, name)
     return IngestContext(
         pipe.partner_id,
         pipe.partner,
         partner.home_page,
         None,
-        orjson.dumps(authority).decode(),
-        key,
+        authority.text,
+        authority.key,
         defines=True,
         subjects=limits.subjects(pipe.partner_id, name, partner.limits, NO_OVERRIDES),
         reads_all=True,
@@ -54,11 +51,7 @@ def ingest_context(pipe: Pipe, partner: Partner, limits: DefaultLimits) -> Inges
 def with_authority(context: IngestContext, authority: Any) -> IngestContext:
     """The context with the authority that the source sent, unless that identifies nobody."""
     try:
-        key = index_keys.agent_key(authority) if isinstance(authority, dict) else None
+        sent = authority_of(authority)
     except (TypeError, KeyError, AttributeError, ValueError):
-        key = None
-    if key is None:
         return context
-    return msgspec.structs.replace(
-        context, authority=orjson.dumps(authority).decode(), authority_key=key
-    )
+    return msgspec.structs.replace(context, authority=sent.text, authority_key=sent.key)

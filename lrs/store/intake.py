@@ -19,7 +19,8 @@ from lrs import resources
 from lrs.store.postgres import Connection, Database, retry_transaction, translate_errors
 from lrs.store.statements import sequence
 from lrs.store.statements.partner_keys import key_salt
-from lrs.xapi import canvas_launches, index_keys
+from lrs.xapi import canvas_launches
+from lrs.xapi.authorities import account_authority, authority_of
 
 SOURCES = {"statements": 1, "track": 2, "xapi": 3, "canvas": 4, "pull": 5, "forward": 6}
 """The code of each source in the column `statement.source`."""
@@ -176,12 +177,8 @@ async def load_names(connection: Connection, partner_id: int) -> dict[int, str]:
 def authority_key(home_page: str, name: str, is_tool: bool) -> int:
     """The unsalted index key of the authority of a credential or tool."""
     if is_tool:
-        authority = canvas_launches.authority(home_page, name)
-    else:
-        authority = {"account": {"homePage": home_page, "name": name}}
-    key = index_keys.agent_key(authority)
-    assert key is not None  # noqa: S101 - the authority has an account
-    return key
+        return authority_of(canvas_launches.authority(home_page, name)).key
+    return account_authority(home_page, name).key
 
 
 def subject_name(name: str, is_tool: bool) -> str:
