@@ -31,6 +31,29 @@ cross join lateral (
 ) as learner
 order by learner.person_id;
 
+-- name: find_learner_by_agent
+-- The learner with the first of the identifiers $2 that one has.
+select learner.person_id, learner.external_id, learner.name, learner.email
+from (
+    select identifier.person_id
+    from unnest($2::bigint[]) with ordinality as key (agent_key, ordinal)
+    cross join lateral (
+        select person_id from identifier where partner_id = $1 and agent_key = key.agent_key
+        offset 0
+    ) as identifier
+    where exists (
+        select from person
+        where person.partner_id = $1 and person.person_id = identifier.person_id
+            and person.deleted_at is null
+    )
+    order by key.ordinal
+    limit 1
+) as matching
+cross join lateral (
+    select * from learner where partner_id = $1 and person_id = matching.person_id
+    offset 0
+) as learner;
+
 -- name: list_learner_page
 -- The next learners after the id $2.
 select learner.person_id, learner.external_id, learner.name, learner.email

@@ -18,6 +18,7 @@ from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
 from lrs.auth.operators import Operator, record
 from lrs.errors import Forbidden
+from lrs.projection.mail_spellings import spellings
 from lrs.reports import learner_records
 from lrs.reports.identifiers import Identifier
 from lrs.reports.learner_records import RecordPage
@@ -28,6 +29,7 @@ from lrs.store.learner_documents import DocumentContent, DocumentRow
 from lrs.store.learners import DeletedLearner, Learner, LearnerIdentifier
 from lrs.store.postgres import Database
 from lrs.store.registry import Partner
+from lrs.xapi import index_keys
 
 _MAX_ID = 2**31 - 1
 _NEWEST = 2**63 - 1
@@ -107,6 +109,36 @@ async def search_learners(
     )
     items = [_masked(operator, masking, partner_row.partner_id, row) for row in result.items]
     return Page(items, result.cursor)
+
+
+async def find_learner(
+    database: Database,
+    operator: Operator,
+    partner: str,
+    agent: dict[str, Any],
+) -> Page[Learner]:
+    """The learner with the identifier of an agent in statements; an empty page without one.
+
+    Raises NotFound (partner), Forbidden (a viewer).
+    """
+    if not operator.may("operator"):
+        raise Forbidden("A viewer sees masked identities: agent requires an operator.")
+    partner_row = await find_partner(database, operator, partner)
+    identity = index_keys.agent_identity(agent)
+    keys = [
+        spelling.agent_key
+        for spelling in spellings(identity or "", folds_case=partner_row.settings.fold_mail_case)
+    ]
+    rows = await store.find_by_agent(database, partner_row.partner_id, keys)
+    await record(
+        database,
+        operator,
+        "learner.search",
+        f"partner/{partner}",
+        partner_id=partner_row.partner_id,
+        after={"agent": identity, "learners": [row.person_id for row in rows]},
+    )
+    return Page(rows, None)
 
 
 async def list_deleted(

@@ -188,6 +188,16 @@ def identity_fields(identity: str) -> dict[str, str]:
     return {"identifier": value.removeprefix("mailto:")}
 
 
+def identity_agent(identity: str) -> str:
+    """The `agent` parameter that finds the statements of an identity such as `mbox mailto:…`."""
+    kind, _, value = identity.partition(" ")
+    member: Any = value
+    if kind == "account":
+        home_page, _, name = value.partition(" ")
+        member = {"homePage": home_page, "name": name}
+    return json.dumps({kind: member}, separators=(",", ":"))
+
+
 def identity(text: str) -> str:
     """An identity without its kind where the text tells it."""
     kind, _, value = text.partition(" ")
@@ -214,6 +224,7 @@ FILTERS = {
     "title_of": title,
     "identity": identity,
     "short": short,
+    "identity_agent": identity_agent,
     "identity_fields": identity_fields,
 }
 GLOBALS = {"parameters": parameters, "without": without, "bars": bars, "escape": escape}

@@ -20,12 +20,13 @@ from lrs.console.pages import (
     page,
     path_of,
     read_form,
+    read_twin,
     redirect,
     require_typed_name,
     twin_page,
+    twin_path,
 )
 
-get_learners = twin_page(learners.get_learners, "learners.html")
 get_deleted_learners = twin_page(learners.get_deleted_learners, "deleted_learners.html")
 get_learner = twin_page(learners.get_learner, "learner.html")
 get_document = twin_page(learners.get_learner_document, "document.html")
@@ -35,6 +36,20 @@ _CHANGES: dict[str, Callable[..., Awaitable[LearnerChangeView]]] = {
     "detach": learner_changes.detach_identifier,
     "delete": learner_changes.delete_learner,
 }
+
+
+@for_operators
+async def get_learners(request: Request) -> Response:
+    """The list; with an agent, its learner."""
+    query = dict(request_parsing.query_parameters(request))
+    data = await read_twin(request, learners.get_learners)
+    if "agent" in query and data["learners"]:
+        (learner,) = data["learners"]
+        partner = request.path_params["partner"]
+        return redirect(
+            request, path_of("partners", partner, "learners", str(learner["person_id"]))
+        )
+    return page(request, "learners.html", data=data, twin=twin_path(request))
 
 
 @for_operators

@@ -1,7 +1,8 @@
-"""Learners as operators look them up: by a part of a name or identifier."""
+"""Learners as operators look them up: by a part of a name or identifier, or by an agent."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +18,7 @@ MAX_IDENTIFIERS = 200
 _LISTED_IDENTIFIERS = 5
 
 _SEARCH = resources.query("search_learners")
+_BY_AGENT = resources.query("find_learner_by_agent")
 _PAGE = resources.query("list_learner_page")
 _DELETED = resources.query("list_deleted_learners")
 _GET = resources.query("get_learner")
@@ -73,6 +75,15 @@ async def search(
             rows = await database.readers.fetch(_SEARCH, partner_id, pattern, after, limit)
         else:
             rows = await database.readers.fetch(_PAGE, partner_id, after, limit)
+    return [Learner(**row) for row in rows]
+
+
+async def find_by_agent(
+    database: Database, partner_id: int, agent_keys: Sequence[int]
+) -> list[Learner]:
+    """The learner with the first of the agent keys that one has; empty without one."""
+    with translate_errors():
+        rows = await database.readers.fetch(_BY_AGENT, partner_id, agent_keys)
     return [Learner(**row) for row in rows]
 
 

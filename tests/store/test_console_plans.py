@@ -95,6 +95,7 @@ NULLS = ["null", "null", "null", "null"]
 QUERIES: dict[str, list[str]] = {
     "list_learner_statements": ["$1", "7", "1", "9223372036854775807", "2", "20"],
     "list_deleted_learners": ["$1", "7", "100", "5"],
+    "find_learner_by_agent": ["$1", "array[7, 8]"],
     "list_learner_documents": ["$1", "7", "100"],
     "get_learner_document": ["$1", "7", "'\\x00'", "'\\x00'", "100"],
     "get_content_detail": ["$1", "7"],

@@ -11,16 +11,27 @@ from lrs import cursors
 from lrs.admin import learners
 from lrs.api import request_parsing, urls
 from lrs.api.admin.access import authenticate_operator
-from lrs.api.admin.responses import json, list_query, list_response, no_query, object_response
+from lrs.api.admin.responses import (
+    SECTION,
+    ListQuery,
+    json,
+    list_query,
+    list_response,
+    no_query,
+    object_response,
+)
 from lrs.api.request_parsing import services
-from lrs.errors import NotFound
+from lrs.auth.operators import Operator
+from lrs.errors import InvalidParameter, NotFound, Violation
 from lrs.reports import record_query
 from lrs.xapi import query_params
 
 
 async def get_learners(request: Request) -> Response:
     operator = await authenticate_operator(request)
-    query = list_query(request, {"search": query_params.text})
+    query = list_query(request, {"search": query_params.text, "agent": query_params.agent})
+    if "agent" in query.filters:
+        return await _find_learner(request, operator, query)
     page = await learners.search_learners(
         services(request).admin_database,
         operator,
@@ -29,6 +40,20 @@ async def get_learners(request: Request) -> Response:
         search=query.filters.get("search", ""),
         cursor=query.cursor,
         limit=query.limit,
+    )
+    return list_response(request, "learners", page)
+
+
+async def _find_learner(request: Request, operator: Operator, query: ListQuery) -> Response:
+    """The list with the learner of an agent, or without any."""
+    if "search" in query.filters:
+        detail = "is not combined with search"
+        raise InvalidParameter(f"agent {detail}.", violations=[Violation("agent", detail, SECTION)])
+    page = await learners.find_learner(
+        services(request).admin_database,
+        operator,
+        request.path_params["partner"],
+        query.filters["agent"],
     )
     return list_response(request, "learners", page)
 

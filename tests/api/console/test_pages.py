@@ -98,6 +98,28 @@ async def test_viewer_sees_no_identity(client: Client, filled: Filled) -> None:
             assert forms == ["/console/logout"], template
 
 
+async def test_agent_leads_to_its_learner_and_back(
+    owner: httpx.AsyncClient, client: Client, filled: Filled
+) -> None:
+    own = f"/console/partners/{filled.partner.name}"
+    agent = {"agent": '{"mbox":"mailto:ada@hidden.example"}'}
+    of_agent = await owner.get(f"{own}/statements", params=agent)
+    (link,) = [link for link in links(of_agent.text) if f"{own}/learners?" in link]
+    found = await owner.get(link)
+    assert (found.status_code, found.headers["location"]) == (
+        303,
+        f"{own}/learners/{filled.person_id}",
+    )
+    page = (await owner.get(found.headers["location"])).text
+    assert str(of_agent.url.query, "ascii") in "".join(links(page))
+    statement = await owner.get(f"{own}/statements/{filled.statement_id}")
+    assert any(f"{own}/learners?" in link for link in links(statement.text))
+    viewer = await client("viewer")
+    assert (await viewer.get(f"{own}/learners", params=agent)).status_code == 403
+    unknown = {"agent": '{"mbox":"mailto:nobody@hidden.example"}'}
+    assert "No learner has" in (await owner.get(f"{own}/learners", params=unknown)).text
+
+
 async def test_anonymous_visitor_is_sent_to_the_login(http: httpx.AsyncClient) -> None:
     path = "/console/partners/acme/refusals?code=invalid-statement"
     answer = await http.get(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -49,6 +50,34 @@ async def test_search_without_match_returns_an_empty_list(
 ) -> None:
     response = await owner.get(url(partner, "learners"), params={"search": search})
     assert response.json() == {"learners": [], "more": ""}
+
+
+@pytest.mark.parametrize("agent", [ADA, ACCOUNT, {"mbox": "mailto:Ada.Lovelace@example.com"}])
+async def test_agent_finds_its_learner_and_the_look_is_audited(
+    owner: httpx.AsyncClient, partner: Partner, ada: int, agent: dict[str, Any]
+) -> None:
+    response = await owner.get(url(partner, "learners"), params={"agent": json.dumps(agent)})
+    assert [item["person_id"] for item in response.json()["learners"]] == [ada]
+    (entry,) = (await owner.get("/v1/admin/audit", params={"partner": partner.name})).json()[
+        "entries"
+    ]
+    assert (entry["action"], entry["after"]["learners"]) == ("learner.search", [ada])
+
+
+async def test_agent_without_learner_of_the_partner_returns_an_empty_list(
+    owner: httpx.AsyncClient, partner: Partner, stranger: Partner, ada: int
+) -> None:
+    agent = {"agent": json.dumps(ADA)}
+    assert (await owner.get(url(stranger, "learners"), params=agent)).json()["learners"] == []
+    await owner.post(url(partner, f"learners/{ada}/delete"))
+    assert (await owner.get(url(partner, "learners"), params=agent)).json()["learners"] == []
+
+
+@pytest.mark.parametrize("query", [{"agent": "ada"}, {"agent": json.dumps(ADA), "search": "ada"}])
+async def test_invalid_look_up_by_agent_returns_400(
+    owner: httpx.AsyncClient, partner: Partner, query: dict[str, str]
+) -> None:
+    assert (await owner.get(url(partner, "learners"), params=query)).status_code == 400
 
 
 async def test_learner_has_all_identifiers_records_and_statements(
@@ -100,7 +129,11 @@ async def test_viewer_sees_no_identity(admin: Admin, partner: Partner, ada: int)
         assert response.status_code == 200, response.text
         for secret in ("Lovelace", "lovelace", "emp-1815", "hr.example"):
             assert secret not in response.text, path
-    for path in ("learners?search=ada", 'statements?agent={"mbox":"mailto:a@b.example"}'):
+    for path in (
+        "learners?search=ada",
+        'learners?agent={"mbox":"mailto:ada.lovelace@example.com"}',
+        'statements?agent={"mbox":"mailto:a@b.example"}',
+    ):
         assert (await viewer.get(url(partner, path))).status_code == 403
 
 
