@@ -1,11 +1,11 @@
 -- What arrives, for the console.
 
 -- name: list_firing_alarms
--- The alarms that are firing, by partner.
+-- The alarms of the partners $1 that are firing.
 select partner.name as partner, alarm.kind, alarm.since, alarm.details
 from alarm
 join partner using (partner_id)
-where alarm.firing
+where alarm.firing and alarm.partner_id = any($1::integer[])
 order by partner.name, alarm.kind;
 
 -- name: count_credential_effect
@@ -18,7 +18,7 @@ from intake_count
 where partner_id = $1 and hour >= $3 and credential = $2;
 
 -- name: list_arrival_reasons
--- Why items of the partners $1 (null: all) do not arrive, since the hour $2: the most frequent
+-- Why items of the partners $1 do not arrive, since the hour $2: the most frequent
 -- reason of refused items, the last denied request and the number of those, and why a partner is
 -- disabled.
 select
@@ -46,7 +46,7 @@ left join lateral (
     from access_attempt
     where access_attempt.partner_id = partner.partner_id and last_at >= $2
 ) as denied on true
-where $1::integer[] is null or partner.partner_id = any($1)
+where partner.partner_id = any($1::integer[])
 order by partner.name;
 
 -- name: count_attempts_without_partner

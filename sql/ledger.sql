@@ -290,7 +290,7 @@ order by items desc, code, pointer
 limit $3;
 
 -- name: list_intake_hours
--- Items by hour and outcome of the partners $1 (null: all) since the hour $2.
+-- Items by hour and outcome of the partners $1 since the hour $2.
 select
     partner.partner_id, counted.hour, counted.outcome, counted.items::bigint as items,
     counted.bytes::bigint as bytes
@@ -301,7 +301,7 @@ cross join lateral (
     where intake_count.partner_id = partner.partner_id and hour >= $2
     group by hour, outcome
 ) as counted
-where $1::integer[] is null or partner.partner_id = any($1)
+where partner.partner_id = any($1::integer[])
 order by partner.partner_id, counted.hour, counted.outcome;
 
 -- name: list_intake_counts
@@ -316,17 +316,33 @@ order by
 limit $4;
 
 -- name: list_last_statements
--- When each of the partners $1 (null: all) last stored a statement.
-select partner.partner_id, partner.name, stored_at(last.sequence) as stored
-from partner
+-- When each of the partners $1 (null: all) after the rank $2 and name $3 last stored a statement.
+-- Partners with a firing alarm have the rank 0, others 1.
+select partner.rank, partner.partner_id, partner.name, stored_at(last.sequence) as stored
+from (
+    select ranked.partner_id, ranked.name, ranked.rank
+    from (
+        select
+            partner_id, name,
+            (
+                not exists (
+                    select from alarm where alarm.partner_id = partner.partner_id and firing
+                )
+            )::integer as rank
+        from partner
+        where $1::integer[] is null or partner_id = any($1)
+    ) as ranked
+    where (ranked.rank, ranked.name) > ($2::integer, $3::text)
+    order by ranked.rank, ranked.name
+    limit $4
+) as partner
 left join lateral (
     select sequence from statement
     where statement.partner_id = partner.partner_id and sequence > 0
     order by sequence desc
     limit 1
 ) as last on true
-where $1::integer[] is null or partner.partner_id = any($1)
-order by partner.name;
+order by partner.rank, partner.name;
 
 -- name: list_stored_outcomes
 -- The last statements of a partner after the sequence $2 and before the sequence $3, newest first.

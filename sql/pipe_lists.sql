@@ -39,10 +39,11 @@ where partner_id = $1 and name = $2 and state in ('running', 'waiting', 'failing
 returning name;
 
 -- name: list_failing_pipe_names
--- At most $1 pipes that fail, or have paused themselves, by partner.
+-- At most $2 pipes of the partners $1 that fail, or have paused themselves, by partner.
 select partner.name as partner, pipe.name
 from pipe
 join partner using (partner_id)
-where pipe.state = 'failing' or (pipe.state = 'paused' and pipe.last_error is not null)
+where pipe.partner_id = any($1::integer[])
+    and (pipe.state = 'failing' or (pipe.state = 'paused' and pipe.last_error is not null))
 order by partner.name, pipe.name
-limit $1;
+limit $2;

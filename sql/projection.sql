@@ -36,9 +36,9 @@ update projection set rules_version = $2, applied_settings = $3
 where partner_id = $1 and (rules_version, applied_settings) is distinct from ($2, $3::jsonb);
 
 -- name: list_projection_lag
--- Per partner, or for one: when the oldest statement that is not projected was stored, whether
--- statements were projected by rules of a version before $3, and whether by other values of the
--- settings $4. With $2 also the number of statements that are in no table of the vendor's; the
+-- Per partner, or for the partners $1: when the oldest statement that is not projected was stored,
+-- whether statements were projected by rules of a version before $3, and whether by other values of
+-- the settings $4. With $2 also the number of statements that are in no table of the vendor's; the
 -- table `uncounted` lists them.
 select
     partner.partner_id,
@@ -95,8 +95,24 @@ select
     ) end::bigint as uncounted
 from partner
 left join projection using (partner_id)
-where $1::integer is null or partner.partner_id = $1
+where $1::integer[] is null or partner.partner_id = any($1)
 order by partner.partner_id;
+
+-- name: count_pending_statements
+-- How many statements of each of the partners $1 are not projected, counted up to $2.
+select
+    partner.partner_id,
+    (
+        select count(*)
+        from (
+            select from statement
+            where statement.partner_id = partner.partner_id
+                and statement.sequence > coalesce(projection.position, 0)
+            limit $2
+        ) as pending
+    ) as statements
+from unnest($1::integer[]) as partner (partner_id)
+left join projection using (partner_id);
 
 -- name: list_statements_to_project
 -- Statements after the position $2 and before the watermark $3, in order, and whether each is

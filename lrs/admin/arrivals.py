@@ -13,6 +13,7 @@ from lrs import resources
 from lrs.admin import intake, system
 from lrs.admin.intake import PartnerIntake
 from lrs.admin.partners import find_partner
+from lrs.admin.views import Page
 from lrs.auth.operators import Operator
 from lrs.ledger.alarms import PIPES
 from lrs.projection import lag
@@ -93,19 +94,32 @@ class RevocationEffect:
     refused: int
 
 
-async def overview(database: Database, operator: Operator) -> list[PartnerArrivals]:
-    """The partners that the operator sees, by name."""
-    partners = await intake.overview(database, operator)
-    backlogs = {item.partner: item for item in await lag.read_backlogs(database)}
+async def overview(
+    database: Database,
+    operator: Operator,
+    *,
+    partner: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> Page[PartnerArrivals]:
+    """The next partners that the operator sees, or one: those with a firing alarm, then by name.
+
+    Raises NotFound (partner).
+    """
+    partners = await intake.overview(
+        database, operator, partner=partner, cursor=cursor, limit=limit
+    )
+    ids = [item.partner_id for item in partners.items]
+    backlogs = {item.partner: item for item in await lag.read_backlogs(database, ids)}
     with translate_errors():
-        rows = await database.readers.fetch(_ALARMS)
-    failing = await pipe_lists.list_failing(database)
+        rows = await database.readers.fetch(_ALARMS, ids)
+    failing = await pipe_lists.list_failing(database, ids)
     alarms: dict[str, list[Alarm]] = {}
     for row in rows:
         alarm = Alarm(row["kind"], row["since"], _alarm_text(operator, row["kind"], row["details"]))
         alarms.setdefault(row["partner"], []).append(alarm)
-    reasons = {row["partner"]: row for row in await _reasons(database, operator)}
-    return [
+    reasons = {row["partner"]: row for row in await _reasons(database, ids)}
+    items = [
         _arrivals(
             item,
             backlogs.get(item.partner),
@@ -113,8 +127,9 @@ async def overview(database: Database, operator: Operator) -> list[PartnerArriva
             failing.get(item.partner, []),
             reasons,
         )
-        for item in partners
+        for item in partners.items
     ]
+    return Page(items, partners.cursor)
 
 
 async def server_state(
@@ -135,8 +150,7 @@ async def server_state(
     )
 
 
-async def _reasons(database: Database, operator: Operator) -> list[dict[str, Any]]:
-    partner_ids = None if operator.partner_ids is None else sorted(operator.partner_ids)
+async def _reasons(database: Database, partner_ids: list[int]) -> list[dict[str, Any]]:
     with translate_errors():
         rows = await database.readers.fetch(_REASONS, partner_ids, _yesterday())
     return [dict(row) for row in rows]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from lrs.admin.views import Page, decode_cursor, page
 from lrs.auth.operators import Operator
 from lrs.errors import NotFound
 from lrs.ledger.refusals import lowest_id
@@ -29,6 +30,7 @@ class PartnerIntake:
     `hours` are the beginnings of these hours (UTC); the last one is not over.
     """
 
+    partner_id: int
     partner: str
     last_accepted_at: datetime | None
     hours: list[datetime]
@@ -77,26 +79,45 @@ class OutcomeFilter:
         )
 
 
-async def overview(database: Database, operator: Operator) -> list[PartnerIntake]:
-    """The partners that the operator sees, by name."""
+async def overview(
+    database: Database,
+    operator: Operator,
+    *,
+    partner: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> Page[PartnerIntake]:
+    """The next partners that the operator sees, or one: those with a firing alarm, then by name.
+
+    Raises NotFound (partner).
+    """
     now = datetime.now(UTC)
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     hours = [this_hour - timedelta(hours=number) for number in reversed(range(HOURS))]
     partner_ids = None if operator.partner_ids is None else sorted(operator.partner_ids)
+    if partner is not None:
+        partner_ids = [await _partner_id(database, operator, partner)]
+    after = decode_cursor(cursor, tuple[int, str]) if cursor else intake_lists.FIRST
+    rows = await intake_lists.list_last_statements(
+        database, partner_ids, after=after, limit=limit + 1
+    )
+    listed = page(rows, limit, lambda row: (row.rank, row.name))
     result = {
-        row.partner_id: PartnerIntake(row.name, row.stored, hours, [0] * HOURS, [0] * HOURS)
-        for row in await intake_lists.list_last_statements(database, partner_ids)
+        row.partner_id: PartnerIntake(
+            row.partner_id, row.name, row.stored, hours, [0] * HOURS, [0] * HOURS
+        )
+        for row in listed.items
     }
-    for count in await intake_lists.list_hours(database, partner_ids, hours[0]):
-        partner = result.get(count.partner_id)
+    for count in await intake_lists.list_hours(database, [*result], hours[0]):
+        counted = result[count.partner_id]
         position = (count.hour - hours[0]) // timedelta(hours=1)
-        if partner is None or position >= HOURS:
+        if position >= HOURS:
             continue
         if count.outcome == STORED:
-            partner.stored[position] += count.items
+            counted.stored[position] += count.items
         elif count.outcome not in _NOT_REFUSED:
-            partner.refused[position] += count.items
-    return list(result.values())
+            counted.refused[position] += count.items
+    return Page([*result.values()], listed.cursor)
 
 
 async def list_reasons(

@@ -11,10 +11,11 @@ from typing import Any
 from lrs import __version__, resources
 from lrs.admin import backups
 from lrs.admin.backups import Backups
+from lrs.admin.views import Page, decode_cursor, page
 from lrs.auth.operators import Operator
 from lrs.projection import lag
 from lrs.settings import Settings
-from lrs.store import migrations
+from lrs.store import migrations, registry
 from lrs.store.postgres import Database, server_version, translate_errors
 
 _SIZE = resources.query("get_database_size")
@@ -36,11 +37,20 @@ class PoolView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportBacklog:
+    """What the reports of a partner do not include: statements, counted up to 1,000."""
+
+    partner: str
+    lag_seconds: float
+    statements: int
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """The server and its database. Sizes are in bytes, the lag of reports in seconds.
 
     `queues` have the lengths: statements that wait for a commit in this worker, references to be
-    resolved (up to 10,000), and pipes that are due.
+    resolved (up to 10,000), and pipes that are due. `reports` are those of a page of partners.
     """
 
     version: str
@@ -55,9 +65,10 @@ class System:
     disk_total_bytes: int | None
     pools: list[PoolView]
     queues: dict[str, int]
-    report_lag_seconds: dict[str, float]
+    reports: list[ReportBacklog]
     backups: Backups
     settings: dict[str, Any]
+    more: str = ""
 
 
 async def describe(
@@ -66,6 +77,7 @@ async def describe(
     settings: Settings,
     served: Database,
     queued_statements: int,
+    reports: list[ReportBacklog],
 ) -> System:
     """The system; `served` has the pools of the requests. Raises Forbidden (some partners)."""
     operator.require_all_partners()
@@ -75,7 +87,6 @@ async def describe(
         (queues,) = await database.readers.fetch(_QUEUES)
         schema_version = await migrations.verify(database.readers)
         postgres_version = await server_version(database.readers)
-    backlogs = await lag.read_backlogs(database)
     disk = disk_usage(settings)
     return System(
         __version__,
@@ -90,10 +101,31 @@ async def describe(
         disk[0] if disk else None,
         _pools(served),
         {"statements": queued_statements, **queues},
-        {row.partner: row.lag_seconds for row in backlogs},
+        reports,
         await backups.describe(database),
         redacted(settings),
     )
+
+
+async def list_report_backlogs(
+    database: Database, operator: Operator, *, cursor: str | None = None, limit: int = 100
+) -> Page[ReportBacklog]:
+    """What the reports of the next partners by name do not include. Raises Forbidden."""
+    operator.require_all_partners()
+    (after,) = decode_cursor(cursor, tuple[str]) if cursor else ("",)
+    partners = await registry.fetch_partner_page(
+        database, after=after, within=None, search="", limit=limit + 1
+    )
+    listed = page(partners, limit, lambda row: (row.name,))
+    ids = [row.partner_id for row in listed.items]
+    backlogs = {row.partner_id: row for row in await lag.read_backlogs(database, ids)}
+    pending = await lag.count_pending(database, ids)
+    items = [
+        ReportBacklog(row.name, backlogs[row.partner_id].lag_seconds, pending[row.partner_id])
+        for row in listed.items
+        if row.partner_id in backlogs
+    ]
+    return Page(items, listed.cursor)
 
 
 def redacted(settings: Settings) -> dict[str, Any]:

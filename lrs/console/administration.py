@@ -12,13 +12,13 @@ from lrs.admin import arrivals, credentials, partners
 from lrs.api import urls
 from lrs.api.admin import audit as admin_audit
 from lrs.api.admin import credentials as admin_credentials
-from lrs.api.admin import intake
 from lrs.api.admin import partners as admin_partners
 from lrs.api.admin import system as admin_system
 from lrs.api.request_parsing import services
 from lrs.auth import scopes
 from lrs.auth.credentials import default_home_page
 from lrs.auth.operators import Operator
+from lrs.console.arrivals import arrivals_of
 from lrs.console.pages import (
     Form,
     for_operators,
@@ -60,8 +60,7 @@ async def post_partners(request: Request) -> Response:
 async def get_partner(request: Request) -> Response:
     data = await read_twin(request, admin_partners.get_partner)
     limits = await read_twin(request, admin_partners.get_limits, {})
-    overview = await read_twin(request, intake.get_overview, {})
-    arrived = next(item for item in overview["partners"] if item["partner"] == data["name"])
+    arrived = await arrivals_of(request)
     twin = twin_path(request)
     return page(
         request,
@@ -93,8 +92,7 @@ async def post_partner(request: Request) -> Response:
 @for_operators
 async def get_disable(request: Request) -> Response:
     data = await read_twin(request, admin_partners.get_partner)
-    overview = await read_twin(request, intake.get_overview, {})
-    arrived = next(item for item in overview["partners"] if item["partner"] == data["name"])
+    arrived = await arrivals_of(request)
     listed = await read_twin(request, admin_credentials.get_credentials, {})
     active = sum(not item["revoked_at"] for item in listed["credentials"])
     return page(request, "disable.html", data=data, arrived=arrived, active=active)

@@ -42,6 +42,13 @@ get_overview = twin_page(intake.get_overview, "overview.html", "/overview")
 get_attempts = twin_page(intake.get_attempts, "attempts.html", "/attempts")
 
 
+async def arrivals_of(request: Request) -> Any:
+    """What the partner in the path has sent. Raises NotFound."""
+    name = request.path_params["partner"]
+    overview = await read_twin(request, intake.get_overview, {"partner": name})
+    return overview["partners"][0]
+
+
 @for_operators
 async def get_connect(request: Request) -> Response:
     return await _connect_page(request)
@@ -49,11 +56,7 @@ async def get_connect(request: Request) -> Response:
 
 async def _connect_page(request: Request, **values: Any) -> Response:
     data = await read_twin(request, intake.get_attempts)
-    overview = await read_twin(request, intake.get_overview, {})
-    name = request.path_params["partner"]
-    arrived = next((item for item in overview["partners"] if item["partner"] == name), None)
-    if arrived is None:
-        raise NotFound(f"Partner {name[:80]!r} not found.")
+    arrived = await arrivals_of(request)
     twin = twin_path(request, "/partners/{partner}/attempts")
     context = {"checked": None, "problem": None, "item": _SAMPLE, "form": "statements", **values}
     return page(request, "connect.html", data=data, arrived=arrived, twin=twin, **context)

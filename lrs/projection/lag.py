@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +12,11 @@ from lrs.store.partner_settings import APPLIED_BY_REBUILD
 from lrs.store.postgres import Connection, Database, translate_errors
 
 _BACKLOGS = resources.query("list_projection_lag")
+
+_PENDING = resources.query("count_pending_statements")
+
+MAX_COUNTED = 1_000
+"""Statements of a partner that `count_pending` counts."""
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -63,24 +69,33 @@ class ReportWatermark:
 
 
 async def backlogs(
-    connection: Connection, partner_id: int | None = None, *, counted: bool = False
+    connection: Connection, partner_ids: Sequence[int] | None = None, *, counted: bool = False
 ) -> list[Backlog]:
-    """The backlog of every partner, or of one, in the order of partner ids."""
+    """The backlog of every partner, or of some, in the order of partner ids."""
     settings = sorted(APPLIED_BY_REBUILD)
-    rows = await connection.fetch(_BACKLOGS, partner_id, counted, RULES_VERSION, settings)
+    rows = await connection.fetch(_BACKLOGS, partner_ids, counted, RULES_VERSION, settings)
     return [Backlog(*row) for row in rows]
 
 
-async def read_backlogs(database: Database, *, counted: bool = False) -> list[Backlog]:
-    """The backlog of every partner. Raises Unavailable."""
+async def read_backlogs(
+    database: Database, partner_ids: Sequence[int] | None = None, *, counted: bool = False
+) -> list[Backlog]:
+    """The backlog of every partner, or of some. Raises Unavailable."""
     with translate_errors():
-        return await backlogs(database.readers, counted=counted)
+        return await backlogs(database.readers, partner_ids, counted=counted)
+
+
+async def count_pending(database: Database, partner_ids: Sequence[int]) -> dict[int, int]:
+    """How many statements of each partner reports do not include, at most MAX_COUNTED."""
+    with translate_errors():
+        rows = await database.readers.fetch(_PENDING, partner_ids, MAX_COUNTED)
+    return {row["partner_id"]: row["statements"] for row in rows}
 
 
 async def needs_rebuild(database: Database, partner_id: int) -> bool:
     """Whether statements of the partner were projected otherwise than a rebuild would."""
     with translate_errors():
-        (backlog,) = await backlogs(database.readers, partner_id)
+        (backlog,) = await backlogs(database.readers, [partner_id])
     return backlog.needs_rebuild
 
 
@@ -92,7 +107,7 @@ async def report_watermark(
     `watermark` is that of the statements, read before this call.
     """
     with translate_errors():
-        (backlog,) = await backlogs(database.readers, partner_id, counted=True)
+        (backlog,) = await backlogs(database.readers, [partner_id], counted=True)
     if backlog.oldest_pending_at:
         watermark = min(watermark, backlog.oldest_pending_at - _MICROSECOND)
     return ReportWatermark(

@@ -101,7 +101,7 @@ async def rebuild_partner(
             await writer.execute(_ALLOW_MAINTENANCE_MEMORY)
             await partner_lock.acquire(writer, partner_id)
             if if_settings_differ:
-                (backlog,) = await backlogs(writer, partner_id)
+                (backlog,) = await backlogs(writer, [partner_id])
                 if not backlog.settings_differ:
                     return
             await mail_case.apply_setting(writer, partner_id)

@@ -11,6 +11,9 @@ from lrs.store.intake import IntakeCount, IntakeKey, load_names, source_name
 from lrs.store.postgres import Database, translate_errors
 from lrs.store.statements.partner_keys import key_salt
 
+FIRST = (-1, "")
+"""Before the first partner of `list_last_statements`."""
+
 
 @dataclass(frozen=True, slots=True)
 class HourCount:
@@ -38,8 +41,9 @@ class RefusalReason:
 
 @dataclass(frozen=True, slots=True)
 class LastStatement:
-    """When a partner last stored a statement; None: never."""
+    """When a partner last stored a statement; None: never. `rank` is 0 if an alarm of it fires."""
 
+    rank: int
     partner_id: int
     name: str
     stored: datetime | None
@@ -58,9 +62,9 @@ class StoredOutcome:
 
 
 async def list_hours(
-    database: Database, partner_ids: Sequence[int] | None, since: datetime
+    database: Database, partner_ids: Sequence[int], since: datetime
 ) -> list[HourCount]:
-    """By partner, hour and outcome; `partner_ids` None: of all partners."""
+    """By partner, hour and outcome."""
     with translate_errors():
         rows = await database.readers.fetch(
             resources.query("list_intake_hours"), partner_ids, since
@@ -94,11 +98,17 @@ async def list_counts(
 
 
 async def list_last_statements(
-    database: Database, partner_ids: Sequence[int] | None
+    database: Database,
+    partner_ids: Sequence[int] | None,
+    *,
+    after: tuple[int, str] = FIRST,
+    limit: int | None = None,
 ) -> list[LastStatement]:
-    """By name of the partner; `partner_ids` None: of all partners."""
+    """The next partners after a rank and name; `partner_ids` None: of all partners."""
     with translate_errors():
-        rows = await database.readers.fetch(resources.query("list_last_statements"), partner_ids)
+        rows = await database.readers.fetch(
+            resources.query("list_last_statements"), partner_ids, *after, limit
+        )
     return [LastStatement(**row) for row in rows]
 
 

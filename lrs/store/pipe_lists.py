@@ -69,10 +69,10 @@ async def set_due(database: Database, partner_id: int, name: str) -> bool:
         return bool(await database.readers.fetch(_SET_DUE, partner_id, name))
 
 
-async def list_failing(database: Database) -> dict[str, list[str]]:
-    """The names of pipes that need an operator, by partner."""
+async def list_failing(database: Database, partner_ids: Collection[int]) -> dict[str, list[str]]:
+    """The names of pipes of some partners that need an operator, by partner."""
     with translate_errors():
-        rows = await database.readers.fetch(_FAILING, _MAX_FAILING)
+        rows = await database.readers.fetch(_FAILING, [*partner_ids], _MAX_FAILING)
     failing: dict[str, list[str]] = {}
     for row in rows:
         failing.setdefault(row["partner"], []).append(row["name"])

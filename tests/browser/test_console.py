@@ -166,8 +166,8 @@ async def test_bad_statement_is_understood_corrected_and_sent_again(
     watched: Watched, paths: list[str], partner: Partner
 ) -> None:
     page = watched.watch(await watched.context.new_page())
-    await page.goto(f"{watched.server}/console")
-    await page.click(f"text={partner.name}")
+    await page.goto(f"{watched.server}/console?partner={partner.name}")
+    await page.click(f"[aria-label=Partners] a:has-text('{partner.name}')")
     await expect(page.locator("h1")).to_have_text(partner.name)
     await page.wait_for_load_state()  # the script handles keys
     await page.keyboard.press("g")
@@ -239,7 +239,7 @@ async def test_dead_letter_is_found_by_keys_and_corrected(
     watched: Watched, paths: list[str], partner: Partner, services: Services
 ) -> None:
     page = watched.watch(await watched.context.new_page())
-    await page.goto(f"{watched.server}/console")
+    await page.goto(f"{watched.server}/console?partner={partner.name}")
     await page.click(f"a[href$='/{partner.name}/pipes/pipe']")
     await expect(page.locator("h1")).to_have_text("Pipe pipe")
     await page.wait_for_load_state()  # the script handles keys

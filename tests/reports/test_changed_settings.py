@@ -28,7 +28,7 @@ LATE = "2026-05-08T23:30:00Z"
 
 
 async def backlog(services: Services, partner: Partner) -> Backlog:
-    (found,) = await lag.backlogs(services.database.readers, partner.partner_id)
+    (found,) = await lag.backlogs(services.database.readers, [partner.partner_id])
     return found
 
 

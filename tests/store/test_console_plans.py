@@ -102,6 +102,8 @@ QUERIES: dict[str, list[str]] = {
     "count_content_records": ["$1", "7", "10000"],
     "list_content_names": ["$1", "7", "50"],
     "list_references_to_statement": ["$1", "gen_random_uuid()", "26"],
+    "list_last_statements": ["array[$1]", "-1", "''", "100"],
+    "count_pending_statements": ["array[$1]", "1000"],
     "list_arrival_reasons": ["array[$1]", YESTERDAY],
     "list_intake_hours": ["array[$1]", YESTERDAY],
     "list_refusal_reasons": ["$1", YESTERDAY, "200"],

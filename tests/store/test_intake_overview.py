@@ -29,8 +29,8 @@ async def test_overview_has_the_last_hours_of_each_partner(
     await partner.send([statement(), stored, INVALID, INVALID])
     await partner.send(stored)
     await write_ledger(services)
-    rows = await intake.overview(services.database, viewer(partner, stranger))
-    by_name = {row.partner: row for row in rows}
+    listed = await intake.overview(services.database, viewer(partner, stranger))
+    by_name = {row.partner: row for row in listed.items}
     own, silent = by_name[partner.name], by_name[stranger.name]
     assert len(own.hours) == len(own.stored) == len(own.refused) == 24
     assert (sum(own.stored[-2:]), sum(own.refused[-2:])) == (2, 2)
@@ -42,7 +42,7 @@ async def test_overview_has_the_last_hours_of_each_partner(
 async def test_operator_of_one_partner_sees_nothing_of_another(
     services: Services, partner: Partner, stranger: Partner
 ) -> None:
-    (row,) = await intake.overview(services.database, viewer(partner))
+    (row,) = (await intake.overview(services.database, viewer(partner))).items
     assert row.partner == partner.name
     now = datetime.now(UTC)
     with pytest.raises(NotFound):

@@ -15,7 +15,7 @@ from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
 from lrs.api import refusal_filters, refusal_views, request_parsing, urls
 from lrs.api.admin.access import authenticate_operator
-from lrs.api.admin.responses import json, list_query, list_response, no_query
+from lrs.api.admin.responses import json, list_query, list_response, next_page, no_query
 from lrs.api.request_parsing import services
 from lrs.auth.operators import Operator
 from lrs.store.refusals import RefusalFilter
@@ -35,11 +35,18 @@ class _AttemptPosition(NamedTuple):
 
 async def get_overview(request: Request) -> Response:
     operator = await authenticate_operator(request)
-    no_query(request)
+    query = list_query(request, {"partner": query_params.text})
     database = services(request).admin_database
-    partners = await arrivals.overview(database, operator)
+    partners = await arrivals.overview(
+        database,
+        operator,
+        partner=query.filters.get("partner"),
+        cursor=query.cursor,
+        limit=query.limit,
+    )
     server = await arrivals.server_state(database, operator, services(request).settings)
-    return json({"partners": partners, "server": server, "more": ""})
+    more = next_page(request, partners)
+    return json({"partners": partners.items, "server": server, "more": more})
 
 
 async def get_outcomes(request: Request) -> Response:

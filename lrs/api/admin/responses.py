@@ -51,8 +51,12 @@ def no_query(request: Request) -> None:
 
 def list_response(request: Request, name: str, page: Page[Any]) -> Response:
     """The items under a name, and in `more` the relative URL of the next page."""
-    more = urls.next_page(request, page.cursor) if page.cursor else ""
-    return json({name: page.items, "more": more})
+    return json({name: page.items, "more": next_page(request, page)})
+
+
+def next_page(request: Request, page: Page[Any]) -> str:
+    """The relative URL of the next page; empty on the last one."""
+    return urls.next_page(request, page.cursor) if page.cursor else ""
 
 
 def json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

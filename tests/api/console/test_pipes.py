@@ -161,7 +161,7 @@ async def test_failing_pipe_is_on_the_overview_and_first_in_the_list(
     owner: httpx.AsyncClient, services: Services, filled: Filled
 ) -> None:
     await add_pulling_pipe(services.database, filled.partner.partner_id, name="a")
-    overview = (await owner.get("/console")).text
+    overview = (await owner.get("/console", params={"partner": filled.partner.name})).text
     assert f'href="{own(filled.partner, "/pipes/pipe")}"' in overview
     assert "Failing pipes" in (await owner.get(own(filled.partner))).text
     page = (await owner.get(own(filled.partner, "/pipes"))).text

@@ -132,20 +132,57 @@ async def test_outcomes_are_filtered(owner: httpx.AsyncClient, partner: Partner)
 async def test_overview_says_why_nothing_arrives(
     owner: httpx.AsyncClient, services: Services, partner: Partner, stranger: Partner
 ) -> None:
-    async def verdicts() -> dict[str, tuple[str, str]]:
-        listed = (await owner.get("/v1/admin/overview")).json()["partners"]
-        return {item["partner"]: (item["verdict"], item["why"]) for item in listed}
+    async def verdict(of: Partner) -> tuple[str, str]:
+        answer = await owner.get("/v1/admin/overview", params={"partner": of.name})
+        (item,) = answer.json()["partners"]
+        return item["verdict"], item["why"]
 
-    assert (await verdicts())[partner.name][0] == "nothing"
+    assert (await verdict(partner))[0] == "nothing"
     await partner.http.get(f"/v1/partner/{partner.name}/statements", headers=partner.headers)
     await services.ledger.write()
-    assert (await verdicts())[partner.name] == ("denied", "404 not-found")
+    assert await verdict(partner) == ("denied", "404 not-found")
     await partner.send([{**statement(), "actor": {"mbox": "jo@example.com"}}] * 2)
     await services.ledger.write()
-    assert (await verdicts())[partner.name] == ("refused", "invalid-statement at /actor/mbox")
+    assert await verdict(partner) == ("refused", "invalid-statement at /actor/mbox")
     await partner.send([statement() for _ in range(3)])
     await write_ledger(services)
-    assert (await verdicts())[partner.name] == ("arriving", "")
+    assert await verdict(partner) == ("arriving", "")
     await owner.post(f"/v1/admin/partners/{partner.name}/disable", json={"reason": "ended"})
-    assert (await verdicts())[partner.name] == ("disabled", "ended")
-    assert (await verdicts())[stranger.name][0] == "nothing"
+    assert await verdict(partner) == ("disabled", "ended")
+    assert (await verdict(stranger))[0] == "nothing"
+
+
+async def test_overview_is_paged_and_partners_with_a_firing_alarm_come_first(
+    admin: Admin, services: Services, partner: Partner, stranger: Partner
+) -> None:
+    first, last = sorted((partner, stranger), key=lambda item: item.name)
+    viewer = await admin("viewer", [partner.name, stranger.name])
+
+    async def pages() -> list[list[str]]:
+        found, path = [], "/v1/admin/overview?limit=1"
+        while path:
+            answer = (await viewer.get(path)).json()
+            found.append([item["partner"] for item in answer["partners"]])
+            path = answer["more"]
+        return found
+
+    assert await pages() == [[first.name], [last.name]]
+    await services.database.writers.execute(
+        "insert into alarm (since, partner_id, firing, kind, details) "
+        """values (now(), $1, true, 'silence', '{"text": "Nothing for 3 h."}')""",
+        last.partner_id,
+    )
+    assert await pages() == [[last.name], [first.name]]
+    page = await viewer.get("/console?limit=1")
+    assert f'href="/console/partners/{last.name}"' in page.text
+    assert f'href="/console/partners/{first.name}"' not in page.text
+    assert 'rel="next" href="/console?' in page.text
+
+
+async def test_overview_of_a_partner_that_is_not_seen_returns_404(
+    admin: Admin, partner: Partner, stranger: Partner
+) -> None:
+    viewer = await admin("viewer", [partner.name])
+    for name in (stranger.name, "none"):
+        answer = await viewer.get("/v1/admin/overview", params={"partner": name})
+        assert answer.status_code == 404

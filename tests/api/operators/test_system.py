@@ -12,6 +12,7 @@ from lrs.api.services import Services
 from lrs.store.server_properties import Backup
 from tests.support.partners import Partner
 from tests.support.pipes import add_pipe
+from tests.support.statements import statement
 
 
 async def test_last_backup_is_on_the_page_and_in_the_audit_log(
@@ -35,6 +36,24 @@ async def test_restore_is_in_the_audit_log(owner: httpx.AsyncClient, services: S
     await backups.record_restore(services.admin_database, command_operator(), "/var/backups/lrs/2")
     audit = (await owner.get("/v1/admin/audit", params={"action": "server.restore"})).json()
     assert audit["entries"][0]["after"]["directory"] == "/var/backups/lrs/2"
+
+
+async def test_backlogs_of_reports_are_paged_and_counted(
+    owner: httpx.AsyncClient, partner: Partner, stranger: Partner
+) -> None:
+    await partner.send([statement() for _ in range(3)])
+    found, path = {}, "/v1/admin/system?limit=1"
+    while path:
+        view = (await owner.get(path)).json()
+        (item,) = view["reports"]
+        found[item["partner"]] = item
+        path = view["more"]
+    assert list(found) == sorted(found)
+    assert found[partner.name]["statements"] == 3
+    assert found[partner.name]["lag_seconds"] > 0
+    assert found[stranger.name] == {"partner": stranger.name, "lag_seconds": 0, "statements": 0}
+    page = (await owner.get("/console/system?limit=1")).text
+    assert 'rel="next" href="/console/system?' in page
 
 
 async def test_due_pipe_and_unresolved_reference_are_in_the_queues(
