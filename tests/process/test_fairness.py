@@ -17,7 +17,7 @@ from scripts.fairness.measure import Opponents
 from tests.support.server_process import Server, run
 
 SECONDS = 0.8
-TIMEOUT_SECONDS = 3.0
+TIMEOUT_SECONDS = 5.0
 
 ATTACKS = (
     "declared-length",
