@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from starlette.types import Scope, Send
+
+from lrs.observability.resource_usage import ResourceUsage
 
 MAX_UNSLICED_BYTES = 131_072
 """A larger response is counted, and sent in slices. An ordinary page of 100 statements is not."""
@@ -40,11 +42,16 @@ class Admission(Protocol):
     def stopping(self) -> asyncio.Event:
         """Set when the worker stops: a stream of events ends then."""
 
+    @property
+    def usage(self) -> list[ResourceUsage]:
+        """What all requests of the worker hold."""
+
 
 class Unlimited:
     """The admission of an application that is not behind load shedding."""
 
     is_worker_full = False
+    usage: ClassVar[list[ResourceUsage]] = []
 
     @property
     def stopping(self) -> asyncio.Event:

@@ -22,7 +22,7 @@ from lrs.projection import lag
 from lrs.reports.exports import Exports
 from lrs.settings.server import is_loopback
 from lrs.store import pipes
-from lrs.store.postgres import Database
+from lrs.store.postgres import Database, waiting
 
 PATH = "/metrics"
 
@@ -138,6 +138,7 @@ def _set_pool_gauges(database: Database, exports: Exports) -> None:
         idle = pool.get_idle_size()
         metrics.DATABASE_CONNECTIONS.labels(name, "idle").set(idle)
         metrics.DATABASE_CONNECTIONS.labels(name, "busy").set(pool.get_size() - idle)
+        metrics.DATABASE_CONNECTIONS.labels(name, "waiting").set(waiting(pool))
 
 
 class _StoredGauge:

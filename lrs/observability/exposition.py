@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import psutil  # type: ignore[import-untyped]
 from prometheus_client import REGISTRY as LOCAL
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.samples import Sample
 
 CACHE_SECONDS = 1.0
 
@@ -50,14 +51,32 @@ class Exposition:
 
 def render() -> bytes:
     """The metrics of this process, or of all workers if there are several."""
+    with _registry() as registry:
+        return generate_latest(registry)
+
+
+def samples(families: Collection[str]) -> list[Sample]:
+    """The samples of some metrics, as `render`; a counter is named without `_total`."""
+    with _registry() as registry:
+        return [
+            sample
+            for family in registry.collect()
+            if family.name in families
+            for sample in family.samples
+        ]
+
+
+@contextmanager
+def _registry() -> Iterator[CollectorRegistry]:
     directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if directory is None:
-        return generate_latest(LOCAL)
+        yield LOCAL
+        return
     with _locked(Path(directory)):
         _merge_dead_workers(directory)
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        yield registry
 
 
 @contextmanager

@@ -28,7 +28,11 @@ REQUEST_DURATION = Histogram(
     ["route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-SHED_REQUESTS = Counter("lrs_shed_requests_total", "Requests rejected by load shedding.")
+SHED_REQUESTS = Counter(
+    "lrs_shed_requests_total",
+    "Requests rejected by load shedding, by the resource that lacks.",
+    ["resource"],
+)
 LIMITED_REQUESTS = Counter(
     "lrs_limited_requests_total",
     "Requests rejected by a limit of their partner, credential or client address.",
@@ -111,7 +115,13 @@ CLOCK_BEHIND = Gauge(
 )
 DATABASE_CONNECTIONS = Gauge(
     "lrs_database_connections",
-    "Database connections by pool and state (idle, busy).",
+    "Database connections by pool and state (idle, busy); waiting: requests without one.",
     ["pool", "state"],
     multiprocess_mode="livesum",
+)
+DATABASE_WAIT = Histogram(
+    "lrs_database_wait_seconds",
+    "Time of waiting for a database connection when none of the pool was idle.",
+    ["pool"],
+    buckets=(0.001, 0.01, 0.1, 1, 10),
 )

@@ -30,6 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lrs.api.admission import MAX_ANONYMOUS_BODY_BYTES, MAX_UNSLICED_BYTES
 from lrs.errors import Overloaded, TooLarge
 from lrs.observability import metrics
+from lrs.observability.resource_usage import ResourceUsage
 from lrs.server import cut_requests
 from lrs.server.connection_limits import ConnectionLimits
 from lrs.server.worker_limits import Limits
@@ -59,6 +60,8 @@ _NAMES = (
     "bytes of responses that are not read",
     "connections",
 )
+_LABELS = ("requests", "requests", "body_bytes", "response_bytes", "connections")
+_ANONYMOUS_BYTES = "anonymous_bytes"
 _UNLIMITED = 1 << 62
 
 
@@ -102,10 +105,17 @@ class Account:
                 return False
         return True
 
+    def usage(self, *resources: int) -> list[ResourceUsage]:
+        """What the account holds of some resources."""
+        return [
+            ResourceUsage(_LABELS[resource], self._held[resource], self._limits[resource])
+            for resource in resources
+        ]
+
     def require_room(self, resource: int, amount: int) -> None:
         """Raises Overloaded if the account may not hold that much more."""
         if name := self.full(resource, amount):
-            metrics.SHED_REQUESTS.inc()
+            metrics.SHED_REQUESTS.labels(_LABELS[resource]).inc()
             raise overloaded(f"Too many {_NAMES[resource]} of {name}")
 
     def add(self, resource: int, amount: int) -> None:
@@ -150,7 +160,7 @@ class AnonymousBytes:
         while self.total > self._limit:
             oldest = next(iter(self._held))
             self.release(oldest)
-            metrics.SHED_REQUESTS.inc()
+            metrics.SHED_REQUESTS.labels(_ANONYMOUS_BYTES).inc()
             oldest.evict()
 
     def release(self, connection: Connection) -> None:
@@ -191,10 +201,21 @@ class LoadShedder:
         if scope["path"] in _PROBE_PATHS:
             account = self._probes
         elif not account.accepts(is_read=scope["method"] in _SAFE_METHODS):
-            metrics.SHED_REQUESTS.inc()
+            lacks_requests = account.full(WORKING) or account.full(REQUESTS)
+            lacking = REQUESTS if lacks_requests else RESPONSE_BYTES
+            metrics.SHED_REQUESTS.labels(_LABELS[lacking]).inc()
             return None
         is_anonymous = account is self._anonymous or account is self._probes
         return AcceptedRequest(self, connection, account, is_anonymous=is_anonymous)
+
+    def usage(self) -> list[ResourceUsage]:
+        """What all requests of the worker hold."""
+        return [
+            *self._worker.usage(WORKING, BODY_BYTES, RESPONSE_BYTES, CONNECTIONS),
+            ResourceUsage(
+                _ANONYMOUS_BYTES, self.anonymous_bytes.total, self.limits.max_anonymous_bytes
+            ),
+        ]
 
     @property
     def is_full(self) -> bool:
@@ -282,6 +303,10 @@ class AcceptedRequest:
     @property
     def stopping(self) -> asyncio.Event:
         return self._shedder.stopping
+
+    @property
+    def usage(self) -> list[ResourceUsage]:
+        return self._shedder.usage()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["admission"] = self

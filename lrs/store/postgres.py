@@ -9,6 +9,7 @@ scans and nested loops. The query decides the order of the scans.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 from lrs.errors import InternalError, LRSError, OutcomeUnknown, Unavailable
+from lrs.observability import metrics
 from lrs.observability.server_timing import stage
 from lrs.store.keepalive import (
     IDLE_TRANSACTION_SECONDS,
@@ -123,22 +125,42 @@ class _Transaction(Transaction):
             await super().__aexit__(extype, ex, tb)
 
 
+class _WaitingAcquire(PoolAcquireContext):
+    """An acquire that waits for a connection of the pool, and measures how long."""
+
+    __slots__ = ()
+    pool: _Pool
+
+    async def __aenter__(self) -> Any:
+        began = time.monotonic()
+        self.pool.waiting += 1
+        try:
+            return await super().__aenter__()
+        finally:
+            self.pool.waiting -= 1
+            metrics.DATABASE_WAIT.labels(self.pool.label).observe(time.monotonic() - began)
+
+
 class _Pool(asyncpg.Pool):
     """Applies the statement timeout to `acquire`, and releases connections in the background.
 
     A release takes several iterations of the event loop. The caller has its result before them.
+    Waits of a pool with a label are measured; `waiting` is the number of those that wait now.
     """
 
-    def __init__(self, *arguments: Any, acquire_timeout: float, **options: Any) -> None:
+    def __init__(self, *arguments: Any, acquire_timeout: float, label: str, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.label = label
+        self.waiting = 0
         self._acquire_timeout = acquire_timeout
         self._release_tasks: set[asyncio.Task[None]] = set()
 
     def acquire(self, *, timeout: float | None = None) -> PoolAcquireContext:
         # A timeout costs more than the acquire of an idle connection, which needs none.
-        if timeout is None and not self.get_idle_size():
-            timeout = self._acquire_timeout
-        return super().acquire(timeout=timeout)
+        if self.get_idle_size():
+            return super().acquire(timeout=timeout)
+        timeout = self._acquire_timeout if timeout is None else timeout
+        return _WaitingAcquire(self, timeout) if self.label else super().acquire(timeout=timeout)
 
     async def release(
         self, connection: PoolConnectionProxy[asyncpg.Record], *, timeout: float | None = None
@@ -162,6 +184,11 @@ class Database:
     lists: asyncpg.Pool
 
 
+def waiting(pool: asyncpg.Pool) -> int:
+    """How many acquires wait for a connection of the pool."""
+    return pool.waiting if isinstance(pool, _Pool) else 0
+
+
 @asynccontextmanager
 async def open_database(
     dsn: str,
@@ -180,9 +207,13 @@ async def open_database(
     idle = idle_transaction_timeout
     with translate_errors():
         async with (
-            _pool(dsn, WRITER, writers, timeout, _INDEX_LOOKUPS, idle) as writer_pool,
-            _pool(dsn, READER, (readers + 1) // 2, timeout) as reader_pool,
-            _pool(dsn, READER, (readers + 1) // 2, timeout, _INDEX_SCANS_AND_LOOPS) as list_pool,
+            _pool(
+                dsn, WRITER, writers, timeout, _INDEX_LOOKUPS, idle, label="writers"
+            ) as writer_pool,
+            _pool(dsn, READER, (readers + 1) // 2, timeout, label="readers") as reader_pool,
+            _pool(
+                dsn, READER, (readers + 1) // 2, timeout, _INDEX_SCANS_AND_LOOPS, label="lists"
+            ) as list_pool,
         ):
             try:
                 yield Database(writer_pool, reader_pool, list_pool)
@@ -265,7 +296,9 @@ async def open_operator_database(
     with translate_errors():
         limits = {**_PLAN_EVERY_QUERY, "statement_timeout": f"{int(timeout * 1000)}"}
         # PostgreSQL's timeout comes first: it says that the query took too long.
-        async with _pool(dsn, READER, 2, timeout + 1.0, limits, min_size=0) as pool:
+        async with _pool(
+            dsn, READER, 2, timeout + 1.0, limits, min_size=0, label="operators"
+        ) as pool:
             try:
                 yield Database(pool, pool, pool)
             finally:
@@ -303,10 +336,12 @@ def _pool(
     idle_transaction_timeout: float = IDLE_TRANSACTION_SECONDS,
     *,
     min_size: int = 1,
+    label: str = "",
 ) -> asyncpg.Pool:
     return _Pool(
         dsn,
         acquire_timeout=timeout,
+        label=label,
         loop=None,
         min_size=min_size,
         max_size=size,

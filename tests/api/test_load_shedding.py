@@ -13,6 +13,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from lrs.errors import Overloaded
+from lrs.observability import metrics
+from lrs.server.load_shedding import FREE_BYTES
 from lrs.server.worker_limits import Limits
 from lrs.settings import Settings
 from tests.support.app import serving as serving_lrs
@@ -47,6 +49,27 @@ async def test_request_beyond_the_concurrency_limit_returns_503() -> None:
         assert {(await answer).status_code for answer in accepted} == {200}
         assert (await http.post("/")).status_code == 200
     assert work.max_running == 3
+
+
+async def test_rejections_are_counted_and_usage_is_visible_by_resource() -> None:
+    def rejected(resource: str) -> float:
+        return metrics.SHED_REQUESTS.labels(resource)._value.get()
+
+    work, before = Work(), rejected("requests")
+    limits = Limits(max_requests=1, max_body_bytes=1_000_000, credential_share=1)
+    async with client(work, limits) as http:
+        first = asyncio.create_task(
+            http.post("/", content=b"x" * 300_000, headers={"Authorization": "key"})
+        )
+        await until(lambda: work.running == 1)
+        usage = {item.resource: (item.held, item.limit) for item in work.usage}
+        assert usage["requests"] == (1, 1)
+        assert usage["body_bytes"][0] == 300_000 - FREE_BYTES
+        assert usage["connections"][0] == 1
+        assert (await http.post("/")).status_code == 503
+        work.release.set()
+        await first
+    assert rejected("requests") == before + 1
 
 
 async def test_slot_is_released_after_the_client_disconnects() -> None:

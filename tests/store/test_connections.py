@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 
 from lrs.errors import InternalError, LRSError, Unavailable
-from lrs.store.postgres import READER, Database, open_database, translate_errors
+from lrs.observability.exposition import samples
+from lrs.store.postgres import READER, Database, open_database, translate_errors, waiting
 
 TERMINATE_CONNECTIONS = """
 select pg_terminate_backend(pid) from pg_stat_activity
@@ -30,6 +31,27 @@ async def test_acquire_of_a_connection_times_out(database_url: str) -> None:
                 await ask(database)
         assert time.monotonic() - began < 2
         await ask(database)
+
+
+async def test_wait_for_a_connection_is_measured(database_url: str) -> None:
+    def measured() -> dict[str, float]:
+        return {
+            sample.name: sample.value
+            for sample in samples({"lrs_database_wait_seconds"})
+            if sample.labels["pool"] == "lists" and "le" not in sample.labels
+        }
+
+    async with open_database(database_url, readers=1) as database:
+        before = measured()
+        async with database.lists.acquire():
+            other = asyncio.create_task(database.lists.fetchval("select 1"))
+            await asyncio.sleep(0.05)
+            assert (waiting(database.lists), waiting(database.readers)) == (1, 0)
+        await other
+        assert waiting(database.lists) == 0
+        grown = {name: value - before.get(name, 0) for name, value in measured().items()}
+    assert grown["lrs_database_wait_seconds_count"] == 1
+    assert grown["lrs_database_wait_seconds_sum"] >= 0.05
 
 
 @pytest.mark.parametrize(

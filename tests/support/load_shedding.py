@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from lrs.errors import LRSError
+from lrs.observability.resource_usage import ResourceUsage
 from lrs.server.http_protocol import LimitedHttpProtocol
 from lrs.server.load_shedding import LoadShedder
 from lrs.server.worker_limits import Limits
@@ -33,6 +34,7 @@ class Work:
         self.running = 0
         self.max_running = 0
         self.received = 0
+        self.usage: list[ResourceUsage] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.started += 1
@@ -50,6 +52,7 @@ class Work:
             await respond(send, error.status)
             return
         self.running += 1
+        self.usage = scope["admission"].usage
         self.max_running = max(self.max_running, self.running)
         await asyncio.sleep(0)
         await self.release.wait()

@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lrs.admin import system
+from lrs.admin.system import WorkerState
 from lrs.api.admin.access import authenticate_operator
 from lrs.api.admin.responses import json, list_query, next_page
+from lrs.api.admission import admission
 from lrs.api.request_parsing import services
 
 
@@ -24,8 +26,9 @@ async def get_system(request: Request) -> Response:
         used.admin_database,
         operator,
         used.settings,
-        used.database,
-        used.pipeline.queued_statements(),
+        WorkerState(
+            used.database, used.pipeline.queued_statements(), admission(request.scope).usage
+        ),
         reports.items,
     )
     return json(replace(view, more=next_page(request, reports)))

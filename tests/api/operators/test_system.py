@@ -9,6 +9,7 @@ import httpx
 from lrs.admin import backups
 from lrs.admin.operators import command_operator
 from lrs.api.services import Services
+from lrs.observability import metrics
 from lrs.store.server_properties import Backup
 from tests.support.partners import Partner
 from tests.support.pipes import add_pipe
@@ -36,6 +37,23 @@ async def test_restore_is_in_the_audit_log(owner: httpx.AsyncClient, services: S
     await backups.record_restore(services.admin_database, command_operator(), "/var/backups/lrs/2")
     audit = (await owner.get("/v1/admin/audit", params={"action": "server.restore"})).json()
     assert audit["entries"][0]["after"]["directory"] == "/var/backups/lrs/2"
+
+
+async def test_system_has_waits_and_rejections(
+    owner: httpx.AsyncClient, services: Services
+) -> None:
+    metrics.SHED_REQUESTS.labels("body_bytes").inc()
+    metrics.LIMITED_REQUESTS.labels("rate").inc()
+    metrics.DATABASE_WAIT.labels("readers").observe(0.25)
+    view = (await owner.get("/v1/admin/system")).json()
+    assert view["load"]["shed"]["body_bytes"] >= 1
+    assert view["load"]["limited"]["rate"] >= 1
+    pools = {pool["name"]: pool for pool in view["pools"]}
+    assert pools["readers"]["waits"] >= 1
+    assert pools["readers"]["wait_seconds"] >= 0.25
+    assert pools["lists"]["waiting"] == 0
+    page = (await owner.get("/console/system")).text
+    assert "Waits since the start" in page
 
 
 async def test_backlogs_of_reports_are_paged_and_counted(
