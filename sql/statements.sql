@@ -291,6 +291,10 @@ select
 from statement
 where statement.partner_id = $1 and statement.statement_id = any($2::uuid[]);
 
+-- name: get_statement_source
+-- The code of the source of a statement; null if it was stored before sources were.
+select source from statement where partner_id = $1 and statement_id = $2;
+
 -- name: get_watermark
 -- A candidate for the watermark of a partner ($2, null for none): the last `stored`, or the floor
 -- if it is later. A writer whose snapshot is later than this one stores after the candidate,

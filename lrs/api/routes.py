@@ -232,6 +232,7 @@ ROUTES: list[Route] = [
     Route(_LETTER + "/retry", admin_letters.retry_letter, methods=["POST"]),
     Route("/v1/admin/overview", admin_intake.get_overview),
     Route(_ADMIN + "/statements/{statement}", admin_learning.get_statement),
+    Route(_ADMIN + "/statements/{statement}/text", admin_learning.get_statement_text),
     Route(
         _ADMIN + "/statements/{statement}/void", admin_submissions.void_statement, methods=["POST"]
     ),

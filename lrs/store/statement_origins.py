@@ -1,4 +1,4 @@
-"""The sources that pulled statements come from."""
+"""The sources that statements come from: interfaces, and the other LRSs of pulls."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from lrs.store.intake import source_name
 from lrs.store.named_queries import fetch
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
@@ -25,6 +26,12 @@ class StatementOrigin:
     stored: datetime | None
     authority: str | None
     refused: bool = False
+
+
+async def get_source(database: Database, partner_id: int, statement_id: UUID) -> str:
+    """The name of the interface or pipe by which a statement arrived."""
+    rows = await fetch(database.readers, "get_statement_source", partner_id, statement_id)
+    return source_name(rows[0]["source"] if rows else None)
 
 
 async def add_origins(

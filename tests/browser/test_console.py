@@ -261,3 +261,21 @@ async def test_dead_letter_is_found_by_keys_and_corrected(
     (letter,) = await dead_letters.list_letters(services.database, partner.partner_id, "pipe")
     assert letter.retry
     assert "Ada L." in str(letter.request)
+
+
+async def test_text_of_a_statement_is_copied_and_downloaded(
+    watched: Watched, partner: Partner
+) -> None:
+    statement_id = new_id()
+    await partner.send(statement(id=statement_id))
+    await watched.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = watched.watch(await watched.context.new_page())
+    await page.goto(f"{watched.server}/console/partners/{partner.name}/statements/{statement_id}")
+    await page.click("text=Copy the text")
+    await expect(page.locator("button[data-copy]")).to_have_text("Copied")
+    copied = await page.evaluate("navigator.clipboard.readText()")
+    async with page.expect_download() as started:
+        await page.click("text=Download the stored bytes")
+    download = await started.value
+    assert download.suggested_filename == f"{statement_id}.json"
+    assert copied == (await download.path()).read_text(encoding="utf-8")

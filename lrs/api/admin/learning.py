@@ -12,6 +12,7 @@ from lrs.api import request_parsing
 from lrs.api.admin.access import authenticate_operator
 from lrs.api.admin.responses import json, no_query, object_response
 from lrs.api.request_parsing import services
+from lrs.api.responses import download_headers
 from lrs.errors import NotFound
 from lrs.projection.learning_summary import GROUPS, Group
 from lrs.xapi import query_params
@@ -43,6 +44,22 @@ async def get_statement(request: Request) -> Response:
         statement_id(request),
     )
     return object_response(detail)
+
+
+async def get_statement_text(request: Request) -> Response:
+    """The stored bytes, as a file."""
+    operator = await authenticate_operator(request)
+    no_query(request)
+    used, identifier = services(request), statement_id(request)
+    text = await learning.get_text(
+        used.admin_database,
+        operator,
+        used.statement_loader,
+        request.path_params["partner"],
+        identifier,
+    )
+    headers = {**download_headers(f"{identifier}.json"), "Cache-Control": "no-store"}
+    return Response(text, headers=headers, media_type="application/json")
 
 
 def _group(text: str) -> str:

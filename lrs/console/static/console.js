@@ -1,3 +1,4 @@
+// Copy buttons, shown with JavaScript only; the text of each is on the page, and a download.
 // Keys: / search, g o|p|s|r|x go to a page, j k Enter rows, ? help. Each has a link as well.
 "use strict";
 
@@ -40,3 +41,21 @@ document.addEventListener("keydown", (event) => {
     follow("?");
   }
 });
+
+async function copy(button) {
+  const target = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(target.textContent);
+    button.textContent = "Copied";
+  } catch {
+    // Without a secure context there is no clipboard: the text is selected.
+    target.closest("details").open = true;
+    getSelection().selectAllChildren(target);
+    button.textContent = "Selected: copy it now";
+  }
+}
+
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => copy(button));
+}

@@ -9,7 +9,7 @@ from lrs.api.services import Services
 from lrs.store import intake
 from tests.api.operators.conftest import Admin
 from tests.support.partners import Partner
-from tests.support.statements import JSON, XAPI, new_id, statement
+from tests.support.statements import JSON, new_id, statement
 
 VOIDED = "http://adlnet.gov/expapi/verbs/voided"
 
@@ -100,17 +100,3 @@ async def test_sample_that_is_not_json_is_refused(
     page = f"/console/partners/{partner.name}/connect/check"
     shown = await owner.post(page, data={"item": body.decode("latin-1")})
     assert shown.status_code in (200, 400)
-
-
-async def test_text_of_a_statement_is_what_clients_receive_and_hidden_from_viewers(
-    owner: httpx.AsyncClient, admin: Admin, partner: Partner
-) -> None:
-    statement_id = await stored(partner)
-    path = url(partner, f"statements/{statement_id}")
-    text = (await owner.get(path)).json()["text"]
-    sent = await partner.http.get(
-        "/xapi/statements", params={"statementId": statement_id}, headers=partner.headers | XAPI
-    )
-    assert text == sent.text
-    viewer = await admin("viewer")
-    assert (await viewer.get(path)).json()["text"] is None
