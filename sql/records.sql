@@ -223,6 +223,27 @@ where partner_id = $1 and content_id > $2
 order by content_id
 limit $4;
 
+-- name: list_content_activity
+-- Of the content items $2: the number of learner records, counted up to $3, and the last day of
+-- work. Two scans of one index each, bounded by $3 and 1 rows.
+select
+    item.content_id,
+    (
+        select count(*)
+        from (
+            select from learner_record
+            where partner_id = $1 and content_id = item.content_id
+            limit $3
+        ) as counted
+    ) as records,
+    (
+        select day from content_day
+        where partner_id = $1 and content_id = item.content_id
+        order by day desc
+        limit 1
+    ) as last_day
+from unnest($2::integer[]) as item (content_id);
+
 -- name: set_content_item_deleted
 -- Soft delete or restore; returns no row if nothing changes.
 update content_item

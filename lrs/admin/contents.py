@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from datetime import date
+
 from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
 from lrs.auth.operators import Operator, record
@@ -15,6 +18,14 @@ from lrs.reports.content_items import ContentDetail, ContentItem
 from lrs.store.postgres import Database
 
 
+@dataclass(frozen=True, slots=True)
+class ContentRow(ContentItem):
+    """A content item with its learner records, counted up to 1,000, and the last day of work."""
+
+    records: int
+    last_day: date | None
+
+
 async def list_contents(
     database: Database,
     operator: Operator,
@@ -23,14 +34,19 @@ async def list_contents(
     deleted: bool | None = None,
     cursor: str | None = None,
     limit: int = 100,
-) -> Page[ContentItem]:
+) -> Page[ContentRow]:
     """The next content items by id; `deleted` None: both. Raises NotFound (partner)."""
     partner_row = await find_partner(database, operator, partner)
     (after,) = decode_cursor(cursor, tuple[int]) if cursor else (0,)
     rows = await content_items.fetch_page(
         database.readers, partner_row.partner_id, after=after, limit=limit + 1, deleted=deleted
     )
-    return page(rows, limit, lambda row: (row.content_id,))
+    listed = page(rows, limit, lambda row: (row.content_id,))
+    activity = await content_items.fetch_activity(
+        database.readers, partner_row.partner_id, [row.content_id for row in listed.items]
+    )
+    items = [ContentRow(**asdict(row), **asdict(activity[row.content_id])) for row in listed.items]
+    return Page(items, listed.cursor)
 
 
 async def get_content(

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from lrs.admin import contents
+from lrs.admin.contents import ContentRow
 from lrs.admin.operators import command_operator
 from lrs.bootstrap.vocabulary import load_configured_vocabulary
 from lrs.catalog import importer, rows
@@ -32,7 +33,6 @@ from lrs.plurals import quantity
 from lrs.projection.partner_lock import PartnerLock
 from lrs.reports import content_aliases
 from lrs.reports.content_aliases import AliasChange
-from lrs.reports.content_items import ContentItem
 from lrs.store import registry
 from lrs.store.postgres import Database
 
@@ -99,7 +99,7 @@ def content_import(partner_name: str, file: Path, preview: bool, **options: Any)
 def content_list(partner_name: str, as_json: bool, **options: Any) -> None:
     """List the content items of PARTNER."""
 
-    async def fetch(database: Database) -> list[ContentItem]:
+    async def fetch(database: Database) -> list[ContentRow]:
         return await all_pages(
             lambda cursor, limit: contents.list_contents(
                 database, command_operator(), partner_name, cursor=cursor, limit=limit

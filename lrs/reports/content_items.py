@@ -5,6 +5,7 @@ Reports show all deleted content items as one, with the id -1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -16,12 +17,14 @@ from lrs.reports.identifiers import Identifier
 from lrs.store.postgres import Pool, retry_transaction, translate_errors
 
 _PAGE = resources.query("list_content_items")
+_ACTIVITY = resources.query("list_content_activity")
 _FIND = resources.query("find_content_item")
 _DETAIL = resources.query("get_content_detail")
 _COUNT_RECORDS = resources.query("count_content_records")
 _NAMES = resources.query("list_content_names")
 _SET_DELETED = resources.query("set_content_item_deleted")
 
+MAX_LISTED_RECORDS = 1_000
 MAX_RECORDS = 10_000
 MAX_NAMES = 50
 
@@ -51,6 +54,23 @@ async def fetch_page(
     with translate_errors():
         rows = await pool.fetch(_PAGE, partner_id, after, deleted, limit)
     return [ContentItem(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentActivity:
+    """Learner records of a content item, counted up to MAX_LISTED_RECORDS, and the last day."""
+
+    records: int
+    last_day: date | None
+
+
+async def fetch_activity(
+    pool: Pool, partner_id: int, content_ids: Sequence[int]
+) -> dict[int, ContentActivity]:
+    """The activity of content items by id. Raises Unavailable."""
+    with translate_errors():
+        rows = await pool.fetch(_ACTIVITY, partner_id, content_ids, MAX_LISTED_RECORDS)
+    return {row["content_id"]: ContentActivity(row["records"], row["last_day"]) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

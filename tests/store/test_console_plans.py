@@ -99,6 +99,7 @@ QUERIES: dict[str, list[str]] = {
     "list_learner_documents": ["$1", "7", "100"],
     "get_learner_document": ["$1", "7", "'\\x00'", "'\\x00'", "100"],
     "get_content_detail": ["$1", "7"],
+    "list_content_activity": ["$1", "array[7, 8]", "1000"],
     "count_content_records": ["$1", "7", "10000"],
     "list_content_names": ["$1", "7", "50"],
     "list_references_to_statement": ["$1", "gen_random_uuid()", "26"],
@@ -156,3 +157,16 @@ async def test_deleted_learners_are_read_from_their_index(large: Any, partner: P
         values = [str(partner.partner_id), "7", "100", "5"]
         nodes = await explained(large, resources.query("list_deleted_learners"), values)
         assert "person_by_deletion" in {node.get("Index Name") for node in nodes}
+
+
+async def test_activity_of_content_items_is_read_from_indexes_only(
+    large: Any, partner: Partner
+) -> None:
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await large.execute(f"set local plan_cache_mode = {mode}")
+        values = [str(partner.partner_id), "array[7, 8]", "1000"]
+        nodes = await explained(large, resources.query("list_content_activity"), values)
+        read = {node["Index Name"]: node["Node Type"] for node in nodes if "Index Name" in node}
+        assert read == dict.fromkeys(
+            ("learner_record_by_content_item", "content_day_by_content_item"), "Index Only Scan"
+        )

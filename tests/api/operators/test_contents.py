@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from urllib.parse import quote
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 
 from lrs.api.services import Services
 from tests.api.operators.conftest import Admin
-from tests.support.learner_records import content, learner, record
+from tests.support.learner_records import content, insert, learner, record
 from tests.support.partners import Partner
 
 COURSE = "https://x.example/courses/1"
@@ -31,6 +32,24 @@ async def test_content_item_has_records_parent_and_parts(
         agent = {"mbox": f"mailto:jo-{number}@example.com"}
         person_id = await learner(services, partner, agent)
         await record(services, partner, person_id, course, status=status)
+    await insert(
+        services,
+        "content_day",
+        partner_id=partner.partner_id,
+        person_id=person_id,
+        content_id=course,
+        day=date(2026, 5, 8),
+        statements=1,
+        enrolments=0,
+        is_member=True,
+        status="completed",
+        organization="",
+    )
+    listed = (await owner.get(f"/v1/admin/partners/{partner.name}/contents")).json()["contents"]
+    assert [(item["content_id"], item["records"], item["last_day"]) for item in listed] == [
+        (course, 3, "2026-05-08"),
+        (chapter, 0, None),
+    ]
     detail = (await owner.get(url(partner, COURSE))).json()
     assert detail["records"] == {"completed": 2, "in_progress": 1}
     assert [item["content_id"] for item in detail["parts"]] == [chapter]
