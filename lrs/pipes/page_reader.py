@@ -64,6 +64,15 @@ class PageReader:
         fetch = source.fetch_page(endpoint, url, cursor.version, is_more=True)
         self._next_pages[endpoint] = _NextPage(url, endpoint.start(fetch))
 
+    async def is_read(self, endpoint: Endpoint, storing: asyncio.Task[None]) -> bool:
+        """Whether the page requested in the background is there before another one is stored."""
+        kept = self._next_pages.get(endpoint)
+        if kept is None:
+            return False
+        await asyncio.wait([kept.task, storing], return_when=asyncio.FIRST_COMPLETED)
+        task = kept.task
+        return task.done() and not task.cancelled() and task.exception() is None
+
     async def _read_more(self, endpoint: Endpoint, cursor: PullCursor, url: str) -> SourcePage:
         kept = self._next_pages.pop(endpoint, None)
         if kept is not None and kept.url == url:

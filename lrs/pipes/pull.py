@@ -1,18 +1,21 @@
 """The direction `pull`: reads the pages of a source and stores their statements.
 
-A step is one page. Its statements are stored first, then their origins, then the cursor moves: a
-process that is killed in between repeats the page, whose statements are duplicates then.
+A step is a page, or several small ones: a page is read and prepared while the ones before are
+stored. Statements are stored first, then their origins, then the cursor moves: a process that is
+killed in between repeats the pages, whose statements are duplicates then.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from lrs.errors import LRSError
 from lrs.pipes import options, source, walk
 from lrs.pipes.arrivals import Arrival, Arrivals, Stored, read
 from lrs.pipes.engine import reason_of
@@ -28,6 +31,9 @@ from lrs.xapi.timestamps import parse_timestamp
 
 _MAX_PART_BYTES = 33_554_432
 _SLOW_SECONDS = 10.0
+_STEP_STATEMENTS = 250
+_STEP_BYTES = 8_388_608
+"""No page follows in a step with as many new statements, or bytes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,52 @@ class _Reading:
     attachments: Mapping[str, Attachment]
 
 
+@dataclass(slots=True)
+class _Step:
+    """The pages of a step: the tasks that store them, and their outcomes.
+
+    Unless `goes_on`, no page may follow in this step.
+    """
+
+    pipe: Pipe
+    endpoint: Endpoint
+    cursor: PullCursor
+    chosen: PullOptions
+    stored: Stored = field(default_factory=Stored)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    new_statements: int = 0
+    bytes: int = 0
+    goes_on: bool = False
+
+    def first_seen(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Those that no earlier page of the step has: their origins may not be recorded yet."""
+        return [item for item in arrivals if (item.statement_id or item.digest) not in self.seen]
+
+    def add(
+        self, storing: Coroutine[None, None, None], page: SourcePage, new: Sequence[Arrival]
+    ) -> None:
+        """Begins to store a page."""
+        self.tasks.append(asyncio.create_task(storing))
+        self.seen.update(item.statement_id or item.digest for item in new)
+        self.new_statements += len(new)
+        self.bytes += sum(len(item.text) for item in new) + _size(page.attachments)
+
+    def has_room(self) -> bool:
+        return self.new_statements < _STEP_STATEMENTS and self.bytes < _STEP_BYTES
+
+    def with_outcomes(self, result: StepResult) -> StepResult:
+        """The result of the last page with the outcomes of all."""
+        cursor = walk.decode(result.cursor)
+        cursor.refused += self.stored.refused
+        return replace(result, cursor=walk.encode(cursor), counts=self.stored.counts)
+
+    async def cancel(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
 class Pull:
     """Implements `lrs.pipes.model.Direction`."""
 
@@ -46,15 +98,43 @@ class Pull:
         self._pages = PageReader()
 
     async def step(self, pipe: Pipe, endpoint: Endpoint) -> StepResult:
-        """Reads and stores one page; see `Direction`."""
+        """Reads and stores pages, of up to `_STEP_STATEMENTS` together; see `Direction`."""
         began = time.monotonic()
-        cursor = walk.decode(pipe.cursor)
         chosen = options.decode(PullOptions, pipe.options)
-        await _find_source(cursor, pipe, endpoint)
+        step = _Step(pipe, endpoint, walk.decode(pipe.cursor), chosen)
+        await _find_source(step.cursor, pipe, endpoint)
+        try:
+            result = await self._read_pages(step)
+            await asyncio.gather(*step.tasks)
+        except Exception:  # what was read is stored, although the cursor does not move
+            await asyncio.gather(*step.tasks, return_exceptions=True)
+            raise
+        finally:
+            await step.cancel()
+        result = step.with_outcomes(result)
+        if not chosen.rate or result.wait_seconds is not None:
+            return result
+        seconds = step.new_statements / chosen.rate - (time.monotonic() - began)
+        return replace(result, pause_seconds=max(seconds, 0.0))
+
+    async def _read_pages(self, step: _Step) -> StepResult:
+        """The result of the last page. Later pages follow while earlier ones are stored."""
+        result = await self._read_page(step)
+        while step.goes_on and await self._pages.is_read(step.endpoint, step.tasks[-1]):
+            try:
+                result = await self._read_page(step)
+            except (PipeError, httpx.HTTPError, LRSError):
+                break  # the next step reads this page again, and fails
+        return result
+
+    async def _read_page(self, step: _Step) -> StepResult:
+        """Reads a page, begins to store it, and moves the cursor."""
+        step.goes_on = False
+        cursor, chosen, endpoint = step.cursor, step.chosen, step.endpoint
         if cursor.walk is None:
             cursor.walk = Walk(since=_begin(cursor, chosen), until=_time(chosen.until))
         try:
-            page = await self._pages.read(endpoint, cursor, pipe, chosen)
+            page = await self._pages.read(endpoint, cursor, step.pipe, chosen)
         except StaleMore:
             return _restarted(cursor)
         except (ResponseTooLarge, httpx.ReadTimeout) as error:
@@ -62,25 +142,24 @@ class Pull:
         if page.more and not chosen.rate:
             self._pages.read_ahead(endpoint, cursor, page.more)
         arrivals = [read(item) for item in page.items]
-        stored = Stored()
-        new = await self._arrivals.new(pipe, arrivals, set(cursor.refused))
+        new = step.first_seen(await self._arrivals.new(step.pipe, arrivals, set(cursor.refused)))
         if not new and walk.goes_back(cursor.walk, _times(arrivals)):
             return _looped(cursor, chosen)
-        async for reading in self._complete(pipe, endpoint, cursor, page, new):
+        step.add(self._store_page(step, page, new), page, new)
+        result = _advanced(cursor, chosen, endpoint, page, arrivals)
+        step.goes_on = result.wait_seconds is None and not chosen.rate and step.has_room()
+        return result
+
+    async def _store_page(self, step: _Step, page: SourcePage, new: Sequence[Arrival]) -> None:
+        async for reading in self._complete(step.pipe, step.endpoint, step.cursor, page, new):
             await self._arrivals.store(
-                pipe,
-                endpoint.origin,
+                step.pipe,
+                step.endpoint.origin,
                 reading.arrivals,
                 reading.attachments,
-                stored,
-                keeps_authority=chosen.authority == "source",
+                step.stored,
+                keeps_authority=step.chosen.authority == "source",
             )
-        cursor.refused += stored.refused
-        result = replace(_advanced(cursor, chosen, endpoint, page, arrivals), counts=stored.counts)
-        if not chosen.rate or result.wait_seconds is not None:
-            return result
-        seconds = len(new) / chosen.rate - (time.monotonic() - began)
-        return replace(result, pause_seconds=max(seconds, 0.0))
 
     async def _complete(
         self,

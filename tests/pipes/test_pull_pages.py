@@ -11,6 +11,7 @@ from lrs.api.services import Services
 from lrs.pipes.engine import Engine
 from lrs.store import pipes as store
 from lrs.store.pipes import Pipe
+from tests.support.ledger import kept
 from tests.support.partners import Partner
 from tests.support.pipes import add_pipe, run_until_waiting
 from tests.support.scripted_source import (
@@ -208,6 +209,42 @@ async def test_empty_page_with_more_is_followed(
     source.answer = answer
     async with serving(source):
         await pull(services, partner, pulling, source)
+        assert await stored_ids(services, partner) == ids(source)
+
+
+async def test_item_on_several_pages_is_refused_and_counted_once(
+    partner: Partner, services: Services, pulling: Engine
+) -> None:
+    """Pages are read while the ones before are stored."""
+    invalid = stored_statement(START, actor={"mbox": "nobody"})
+    without_id = {"stored": invalid["stored"], "verb": 1}
+    valid = stored_statement(START)
+    source = ScriptedSource([invalid, without_id, valid] * 4, page_size=3)
+    async with serving(source):
+        result = await pull(services, partner, pulling, source)
+    assert result.counts == {"invalid": 2, "stored": 1}
+    assert len(await kept(services, partner)) == 2
+
+
+async def test_invalid_more_of_a_later_page_leaves_what_was_read(
+    partner: Partner, services: Services, pulling: Engine
+) -> None:
+    source = ScriptedSource(history(12))
+
+    def answer(request: Request) -> Reply | None:
+        if request.params.get("from") == "6":
+            return source.page(request.params, "http://[")
+        return None
+
+    source.answer = answer
+    async with serving(source):
+        result = await pull(services, partner, pulling, source)
+        assert result.state == "failing"
+        assert "invalid `more`" in (result.last_error or "")
+        assert result.counts["stored"] >= 6
+        assert len(await stored_ids(services, partner)) == 9
+        source.answer = lambda _: None
+        await run_until_waiting(pulling, result)
         assert await stored_ids(services, partner) == ids(source)
 
 
