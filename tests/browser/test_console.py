@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from lrs.api.services import Services
 from lrs.store import dead_letters
-from tests.support.browser import accessibility_violations
+from tests.support.browser import NARROW, WIDE, Watched, accessibility_violations, logged_in
 from tests.support.forwarding import add_dead_letter
 from tests.support.learner_records import content, learner, record
-from tests.support.operators import PASSWORD, new_link, operator_headers
+from tests.support.operators import new_link, operator_headers
 from tests.support.partners import Partner
 from tests.support.pipes import pull_invalid
 from tests.support.statements import new_id, statement
@@ -24,30 +23,6 @@ pytestmark = pytest.mark.slow
 
 # What colours and the width of the window change.
 LAYOUT_RULES = ("color-contrast", "scrollable-region-focusable", "target-size", "meta-viewport")
-
-WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
-
-
-@dataclass
-class Watched:
-    """A context of the browser, with what its pages must not do."""
-
-    context: BrowserContext
-    server: str
-    errors: list[str] = field(default_factory=list)
-
-    def watch(self, page: Page) -> Page:
-        page.on("console", lambda message: message.type == "error" and self.add(message.text))
-        page.on("pageerror", lambda error: self.add(str(error)))
-        page.on("request", lambda request: self._check(request.url))
-        return page
-
-    def add(self, error: str) -> None:
-        self.errors.append(error)
-
-    def _check(self, url: str) -> None:
-        if not url.startswith((self.server, "data:")):
-            self.add(f"request to {url}")
 
 
 @pytest.fixture
@@ -60,18 +35,8 @@ async def session(services: Services) -> str:
 @pytest.fixture
 async def watched(browser: Browser, server: str, session: str) -> AsyncIterator[Watched]:
     """A context that is logged in."""
-    # Without transitions, the colours of a scheme are there at once.
-    context = await browser.new_context(viewport=WIDE, reduced_motion="reduce")  # type: ignore[arg-type]
-    watched = Watched(context, server)
-    page = watched.watch(await context.new_page())
-    await page.goto(f"{server}/console/link?token={session}")
-    assert await accessibility_violations(page) == []
-    for name in ("password", "repeated"):
-        await page.fill(f"[name={name}]", PASSWORD)
-    await page.click("main button")
-    await expect(page.locator("h1")).to_have_text("Is it arriving?")
-    yield watched
-    await context.close()
+    async with logged_in(browser, server, session) as watched:
+        yield watched
     assert watched.errors == []
 
 
@@ -130,11 +95,11 @@ async def test_every_page_is_accessible_wide_and_narrow_light_and_dark(
     page = watched.watch(await watched.context.new_page())
     found = {}
     for path in paths:
-        await page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+        await page.set_viewport_size(WIDE)
         await page.emulate_media(color_scheme="light")
         await page.goto(f"{watched.server}{path}", wait_until="domcontentloaded")
         wide = await accessibility_violations(page)
-        await page.set_viewport_size(NARROW)  # type: ignore[arg-type]
+        await page.set_viewport_size(NARROW)
         await page.emulate_media(color_scheme="dark")
         narrow = await accessibility_violations(page, *LAYOUT_RULES)
         if problems := [*wide, *narrow, *(["overflow"] if await overflow(page) > 0 else [])]:
@@ -148,7 +113,7 @@ async def test_every_page_works_without_javascript(
 ) -> None:
     state = await watched.context.storage_state()
     context = await browser.new_context(
-        viewport=NARROW,  # type: ignore[arg-type]
+        viewport=NARROW,
         java_script_enabled=False,
         storage_state=state,
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
+
+from tests.support.operators import PASSWORD
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # No name is resolved: a page that loads anything from elsewhere fails.
@@ -21,6 +24,49 @@ MEDIA_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "mjs": "text/javascript; charset=utf-8",
 }
+
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+NARROW: ViewportSize = {"width": 360, "height": 740}
+
+
+@dataclass
+class Watched:
+    """A context of the browser, with what its pages must not do."""
+
+    context: BrowserContext
+    server: str
+    errors: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> Page:
+        page.on("console", lambda message: message.type == "error" and self.add(message.text))
+        page.on("pageerror", lambda error: self.add(str(error)))
+        page.on("request", lambda request: self._check(request.url))
+        return page
+
+    def add(self, error: str) -> None:
+        self.errors.append(error)
+
+    def _check(self, url: str) -> None:
+        if not url.startswith((self.server, "data:")):
+            self.add(f"request to {url}")
+
+
+@asynccontextmanager
+async def logged_in(browser: Browser, server: str, token: str) -> AsyncIterator[Watched]:
+    """A context of the browser in which the operator of a one-time link is logged in."""
+    # Without transitions, the colours of a scheme are there at once.
+    context = await browser.new_context(viewport=WIDE, reduced_motion="reduce")
+    watched = Watched(context, server)
+    page = watched.watch(await context.new_page())
+    await page.goto(f"{server}/console/link?token={token}")
+    assert await accessibility_violations(page) == []
+    for name in ("password", "repeated"):
+        await page.fill(f"[name={name}]", PASSWORD)
+    await page.click("main button")
+    await expect(page.locator("h1")).to_have_text("Is it arriving?")
+    await page.close()
+    yield watched
+    await context.close()
 
 
 @contextmanager
