@@ -38,10 +38,11 @@ from lrs.ingest.canvas_report import CanvasReports
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.ledger.alarms import ALARM_SECONDS, Alarms
-from lrs.ledger.worker import Ledger, open_ledger, repeat
+from lrs.ledger.worker import Ledger, open_ledger
 from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
 from lrs.pacing import Pacing
+from lrs.periodic import repeat
 from lrs.pipes.address_rules import AddressRules
 from lrs.pipes.arrivals import Arrivals
 from lrs.projection.partner_lock import open_partner_lock
@@ -168,48 +169,50 @@ async def open_services(
                 _clean_up_periodically(database, settings.callback_url_ttl_seconds)
             ),
             asyncio.create_task(ReferenceBacklog(database).run()),
-            asyncio.create_task(repeat(_alarms(settings, database).run_once, ALARM_SECONDS)),
+            asyncio.create_task(
+                repeat("judge alarms", _alarms(settings, database).run_once, ALARM_SECONDS, _log)
+            ),
             asyncio.create_task(tokens.signing_keys.reload_periodically()),
         ]
         try:
             yield Services(
-                settings,
-                database,
-                tokens,
-                Authenticator(
+                settings=settings,
+                database=database,
+                tokens=tokens,
+                authenticator=Authenticator(
                     database,
                     tokens,
                     limits,
                     cache_seconds=settings.credential_cache_ttl_seconds,
                 ),
-                limits,
-                ledger,
-                watermark_reader,
-                statement_loader,
-                PageLoader(database, page_limits, pacing),
-                pipeline,
-                secret_box,
-                _callback_tokens(settings, database, secret_box, limits),
-                CanvasReports(
+                limits=limits,
+                ledger=ledger,
+                watermark_reader=watermark_reader,
+                statement_loader=statement_loader,
+                page_loader=PageLoader(database, page_limits, pacing),
+                pipeline=pipeline,
+                secret_box=secret_box,
+                callback_tokens=_callback_tokens(settings, database, secret_box, limits),
+                canvas_reports=CanvasReports(
                     pipeline,
                     statement_loader,
                     nonce_recovery,
                     page_views=settings.page_views_enabled,
                     max_page_view_seconds=settings.max_page_view_seconds,
                 ),
-                exports,
-                _downloads(settings, exports),
-                partner_lock,
-                exposition,
-                readiness,
-                thread,
-                pacing,
-                admin_database,
-                Operators(admin_database, limits.failures),
-                vocabulary,
-                Masking(secret_box.derive_keys("masked identities")[0]),
-                _pipe_checks(settings, database, pipeline, ledger, limits),
-                open_oidc_client(settings),
+                exports=exports,
+                downloads=_downloads(settings, exports),
+                partner_lock=partner_lock,
+                exposition=exposition,
+                readiness=readiness,
+                thread=thread,
+                pacing=pacing,
+                admin_database=admin_database,
+                operators=Operators(admin_database, limits.failures),
+                vocabulary=vocabulary,
+                masking=Masking(secret_box.derive_keys("masked identities")[0]),
+                pipe_checks=_pipe_checks(settings, database, pipeline, ledger, limits),
+                oidc=open_oidc_client(settings),
             )
         finally:
             await readiness.close()

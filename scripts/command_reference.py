@@ -31,7 +31,10 @@ Generated from the help of the commands by `make commands`: do not edit.
 
 def reference() -> str:
     """The content of `docs/commands.md`."""
-    context = click.Context(main, info_name="lrs", max_content_width=10_000)
+    # Commands cache their help option: it is that of the context in which they are first seen.
+    context = click.Context(
+        main, info_name="lrs", max_content_width=10_000, **main.context_settings
+    )
     return "\n".join([_HEAD, *_sections(main, context)])
 
 

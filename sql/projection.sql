@@ -38,7 +38,7 @@ where partner_id = $1 and (rules_version, applied_settings) is distinct from ($2
 -- name: list_projection_lag
 -- Per partner, or for the partners $1: when the oldest statement that is not projected was stored,
 -- whether statements were projected by rules of a version before $3, and whether by other values of
--- the settings $4. With $2 also the number of statements that are in no table of the vendor's; the
+-- the settings $4. With $2 also the number of statements that are in no Data Connector table; the
 -- table `uncounted` lists them.
 select
     partner.partner_id,

@@ -291,17 +291,17 @@ comment on column date_dim.id is 'date_id';
 comment on column user_team_bridge.user_id is 'people import, membership rows: user';
 comment on column user_team_bridge.team_id is 'people import, membership rows: team, if today is within from and to';
 
-comment on column content_dim.content_id is 'assigned at the first appearance of the content item; stable. Equals course_id and its like in the vendor''s tables';
+comment on column content_dim.content_id is 'assigned at the first appearance of the content item; stable. Equals course_id and its like in the Data Connector tables';
 comment on column content_dim.activity_id is 'object.id: the activity''s IRI; for a callback, the course of the launch';
 comment on column content_dim.track_content_id is 'content_id of a track event';
 comment on column content_dim.type is 'definition, type: by the vocabulary, else as IRI; without one, reported_type';
-comment on column content_dim.reported_type is 'the type of the vendor''s tables that have the content item: that of the definition, of the statement or the default of the partner; null for none';
+comment on column content_dim.reported_type is 'the type of the Data Connector tables that have the content item: that of the definition, of the statement or the default of the partner; null for none';
 comment on column content_dim.title is 'definition, name, in the partner''s language; else title or name of a track event; else the last part of the activity''s IRI';
 comment on column content_dim.parent_id is 'content_id of the parent: definition, extension parentId; else the first of context.contextActivities.parent';
 comment on column content_dim.parent_title is 'title of the parent';
 comment on column content_dim.source is 'the source of the newest statement: xapi, track or canvas';
 comment on column content_dim.url is 'definition, moreInfo; else the activity''s IRI, if it is an address';
-comment on column content_dim.deleted_at is 'when the content item was deleted; the vendor''s tables have -1 for it';
+comment on column content_dim.deleted_at is 'when the content item was deleted; the Data Connector tables have -1 for it';
 
 comment on column content_fact.user_id is 'the learner: actor; user of a track event';
 comment on column content_fact.content_id is 'as in content_dim';

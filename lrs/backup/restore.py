@@ -85,7 +85,7 @@ async def _load(
     program: Program,
     report: Report,
 ) -> None:
-    size = sum(file.bytes for file in written.files) * 4  # of text, compressed about so far
+    size = sum(file.bytes for file in written.files) * 4  # COPY text compresses to about a quarter
     progress = CopyProgress(connection, size, report, _TABLES_START, _TABLES_END)
     options = [
         "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction",

@@ -95,10 +95,5 @@ def from_now(span: timedelta) -> datetime:
     return datetime.now(UTC) + span
 
 
-def end_of_overlap(hours: float) -> datetime | None:
-    """When the old secret ends; None: now, whatever the clock of another server shows."""
-    return from_now(timedelta(hours=hours)) if hours else None
-
-
 def format_day(moment: datetime) -> str:
     return moment.date().isoformat()

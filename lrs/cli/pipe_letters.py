@@ -74,7 +74,7 @@ def retry_command(
 ) -> None:
     """Send dead letters of the pipe NAME of PARTNER again, by their ids.
 
-    With --body, one of them with a corrected statement; that which is stored stays as it is.
+    With --body, one of them with a corrected statement; the stored statement does not change.
     """
     chosen = _chosen(ids, everything)
     settings = load_settings(options)

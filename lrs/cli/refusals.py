@@ -21,7 +21,7 @@ from lrs.cli.options import (
     setting_options,
 )
 from lrs.cli.output import echo
-from lrs.cli.tables import json_option, print_json, print_table
+from lrs.cli.tables import json_option, object_option, print_json, print_table
 from lrs.errors import OperatorError
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.model import REFUSED
@@ -125,7 +125,7 @@ def _refusal_row(refusal: Refusal) -> dict[str, Any]:
 @refusals.command("show")
 @partner_argument
 @_id_argument
-@json_option
+@object_option
 @setting_options(*DATABASE)
 def refusals_show(partner_name: str, refusal_id: UUID, as_json: bool, **options: Any) -> None:
     """Show the refused item ID of PARTNER with all errors and its text."""
@@ -162,7 +162,7 @@ def refusals_show(partner_name: str, refusal_id: UUID, as_json: bool, **options:
 def refusals_resubmit(
     partner_name: str, refusal_id: UUID, corrected: BinaryIO | None, **options: Any
 ) -> None:
-    """Send the refused item ID of PARTNER again, as its credential or pipe."""
+    """Send a refused item again, as its credential or pipe."""
     settings = load_settings(options)
     body = corrected.read() if corrected else None
     sent = run_with_dsn(settings, partial(_resubmit, settings, partner_name, refusal_id, body))

@@ -153,8 +153,8 @@ def reports_rebuild(partner_name: str | None, **options: Any) -> None:
 def reports_lag(partner_name: str | None, as_json: bool, **options: Any) -> None:
     """Show watermark, lag and uncounted statements of reports.
 
-    Without PARTNER, the reports of all partners are listed. Uncounted statements are in no table of
-    the vendor's: the table `uncounted` has the reasons.
+    Without PARTNER, the reports of all partners are listed. Uncounted statements are in no Data
+    Connector table: the table `uncounted` has the reasons.
     """
 
     async def fetch(database: Database) -> list[Backlog]:

@@ -1,7 +1,8 @@
 """Rendering of console pages: templates, headers, redirects, errors.
 
-Most pages are a template over their JSON twin: the handler of the same path under `/v1/admin`,
-which authenticates, parses the query and calls the use case. So a page shows what it returns.
+Most pages are a template over their JSON counterpart: the handler of the same path under
+`/v1/admin`, which authenticates, parses the query and calls the use case. So a page shows what it
+returns.
 """
 
 from __future__ import annotations

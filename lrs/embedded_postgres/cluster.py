@@ -30,7 +30,6 @@ host  all         postgres,lrs all reject
 host  lrs         all          all scram-sha-256
 """
 # The least that PostgreSQL accepts; more than 4 GB makes a checkpoint and crash recovery long.
-_INCLUDE = "include 'postgres/postgresql.conf'\n"
 MIN_WAL_MEGABYTES = 32
 MAX_WAL_MEGABYTES = 4096
 PSQL_OPTIONS = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +22,7 @@ from lrs.ledger.refusals import (
     remove_expired,
 )
 from lrs.observability import logs
+from lrs.periodic import Step, attempt, repeat
 from lrs.settings import Settings
 from lrs.store import intake, maintenance
 from lrs.store import refusals as refusal_store
@@ -41,8 +42,6 @@ _CLOSE_TIMEOUT_SECONDS = 2.0
 _PAGE_SIZE = 5000
 _COUNTS_TTL = timedelta(days=400)
 _MAX_DELETED_COUNTS = 10_000
-
-Step = Callable[[], Awaitable[None]]
 
 UseKey = tuple[int, str]
 """Partner id, and the name of a credential or tool."""
@@ -149,13 +148,13 @@ class Ledger:
         What cannot be written is kept for the next time.
         """
         async with self._lock:
-            await _attempt("write counts", self._write_counts)
-            await _attempt("write the use of credentials", self._write_uses)
-            await _attempt("write refusals", self._write_refusals)
-            await _attempt("write attempts", lambda: self.attempts.write(self._database))
-            await _attempt("write addresses", lambda: self._addresses.write(self._database))
+            await attempt("write counts", self._write_counts, _log)
+            await attempt("write the use of credentials", self._write_uses, _log)
+            await attempt("write refusals", self._write_refusals, _log)
+            await attempt("write attempts", lambda: self.attempts.write(self._database), _log)
+            await attempt("write addresses", lambda: self._addresses.write(self._database), _log)
         if not self._count_lock.locked():  # the first count of many statements takes minutes
-            await _attempt("count statements", self._count_changed)
+            await attempt("count statements", self._count_changed, _log)
 
     async def write_refusals(self, partner_id: int) -> None:
         """Writes the refusals of a partner, so that a list has those of this worker.
@@ -265,7 +264,9 @@ async def open_ledger(
         refusal_ttl_seconds=settings.refusal_ttl_seconds,
     )
     tasks = [
-        asyncio.create_task(repeat(ledger.write, _WRITE_INTERVAL_SECONDS)),
+        asyncio.create_task(
+            repeat("write the ledger", ledger.write, _WRITE_INTERVAL_SECONDS, _log)
+        ),
         *(
             asyncio.create_task(_repeat_in_rounds(database, task, step, seconds))
             for task, step, seconds in (
@@ -294,24 +295,7 @@ async def _repeat_in_rounds(database: Database, task: str, step: Step, seconds: 
             await step()
 
     # More often than a round is due: the worker that ran the last one may have ended.
-    await repeat(run, min(0.4 * seconds, _MAX_CLAIM_INTERVAL_SECONDS))
-
-
-async def repeat(step: Step, seconds: float) -> None:
-    """Runs the step at once and then after every pause; errors are logged."""
-    while True:
-        try:
-            await _attempt("maintain the ledger", step)
-        except Exception as error:
-            _log.exception("cannot maintain the ledger", exc_info=error)
-        await asyncio.sleep(seconds)
-
-
-async def _attempt(action: str, step: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await step()
-    except LRSError as error:
-        _log.warning("cannot %s: %s", action, error.detail_with_cause)
+    await repeat(task, run, min(0.4 * seconds, _MAX_CLAIM_INTERVAL_SECONDS), _log)
 
 
 def _time(seconds: float | None) -> datetime | None:

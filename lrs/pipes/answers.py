@@ -5,11 +5,8 @@ Kinds, by status: see the table in docs/pipes.md.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import orjson
@@ -32,7 +29,6 @@ unavailable  the target is not reached, or says so
 
 MAX_BODY_BYTES = 4_096
 """How much of the body of an answer is kept with a dead letter."""
-MAX_RETRY_AFTER_SECONDS = 86_400.0
 
 _KINDS: dict[int, Kind] = {
     400: "refused",
@@ -82,23 +78,6 @@ def classify(answer: Answer, *, is_webhook: bool = False) -> Kind:
     if status in _KINDS:
         return _KINDS[status]
     return "unavailable" if status > 500 else "denied"
-
-
-def retry_after(answer: Answer, now: datetime) -> float | None:
-    """The seconds of Retry-After (RFC 9110 10.2.3), at most a day; None without a valid value."""
-    value = answer.headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        seconds = (date - now).total_seconds()
-    if math.isnan(seconds):
-        return None
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
 
 
 def item_answers(answer: Answer, count: int) -> list[Answer] | None:

@@ -17,7 +17,8 @@ from lrs.pipes import source
 from lrs.pipes.address_rules import AddressRules
 from lrs.pipes.arrivals import Arrival, read
 from lrs.pipes.engine import reason_of
-from lrs.pipes.http import Endpoint, Response, http_date
+from lrs.pipes.http import Endpoint, Response
+from lrs.pipes.http_dates import http_date
 from lrs.pipes.model import PipeError
 from lrs.pipes.source import SourcePage
 from lrs.pipes.walk import format_time

@@ -21,7 +21,8 @@ from typing import Literal
 
 import msgspec
 
-from lrs.pipes.answers import Answer, Kind, classify, item_answers, retry_after
+from lrs.pipes.answers import Answer, Kind, classify, item_answers
+from lrs.pipes.http_dates import retry_after
 
 MAX_ERRORS_OF_BATCH = 3
 MAX_ERRORS_OF_STATEMENT = 10
@@ -173,7 +174,7 @@ def _retry(
         return Decision(kind, state, delay=backoff.denied, status="failing")
     delay = backoff.jitter(state.failures, random)
     if kind == "throttled":
-        pause = retry_after(answer, now)
+        pause = retry_after(answer.headers.get("retry-after", ""), now)
         delay = delay if pause is None else pause
     if len(sequences) > 1 and max(state.errors, state.timeouts) >= MAX_ERRORS_OF_BATCH:
         segments = _halved(state.segments, sequences, kind=kind)
@@ -232,7 +233,7 @@ def _settle_items(
         elif kind != "accepted":
             break
         settled += 1
-    if not settled:  # the next request has this item only, and its answer is that of the request
+    if not settled:  # send this item alone next, so that the response applies to it
         first, rest = sequences[0], state.segments
         segments = rest if len(sequences) == 1 else (Segment(first), *rest)
         failures = state.failures + 1

@@ -255,7 +255,7 @@ class Forward:
         if is_delivered:
             return StepResult(position, {"delivered": 1}, delivered=[letter.statement_id])
         refused = _letter(work, item, answer)
-        if letter.request is not None:  # the correction of an operator stays
+        if letter.request is not None:  # keep the corrected text of an operator
             refused = replace(refused, request=(item.text or b"").decode())
         return StepResult(position, letters=[refused])
 

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -22,6 +21,7 @@ import httpx
 import orjson
 
 from lrs import __version__
+from lrs.pipes import http_dates
 from lrs.pipes.address_rules import AddressRules, CheckedTransport
 from lrs.pipes.options import Basic, Bearer, Credentials, OAuth2
 
@@ -37,7 +37,6 @@ _REPEATED = frozenset({307, 308})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TOKEN_MARGIN_SECONDS = 30.0
 _MAX_TOKEN_BYTES = 65_536
-_MAX_RETRY_AFTER_SECONDS = 86_400.0
 
 
 class ResponseTooLarge(httpx.RemoteProtocolError):
@@ -64,14 +63,8 @@ class Response:
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds of Retry-After (RFC 9110, section 10.2.3), at most a day; None without it."""
-        text = self.headers.get("retry-after", "").strip()
-        if text.isdecimal():
-            return min(float(text), _MAX_RETRY_AFTER_SECONDS)
-        moment = http_date(text)
-        if moment is None:
-            return None
-        return min(max((moment - datetime.now(UTC)).total_seconds(), 0), _MAX_RETRY_AFTER_SECONDS)
+        """The seconds of Retry-After, at most a day; None without it."""
+        return http_dates.retry_after(self.headers.get("retry-after", ""), datetime.now(UTC))
 
     def json(self) -> Any:
         """Raises ValueError."""
@@ -353,12 +346,3 @@ def origin_of(url: str) -> str:
     host = f"[{host}]" if ":" in host else host
     port = "" if parts.port in (None, default) else f":{parts.port}"
     return f"{parts.scheme.lower()}://{host}{port}"
-
-
-def http_date(text: str) -> datetime | None:
-    """The time of an HTTP date, or None."""
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

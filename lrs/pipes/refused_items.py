@@ -75,7 +75,7 @@ async def resubmit(
     found = await _origin(database, context.partner_id, refusal, body)
     if body is not None:
         body = _with_timestamp(body, found.stored)
-    # The name of the pipe, also if a partner sends: by it, an item that is refused again is found.
+    # The credential is the pipe, also if a partner sends: a repeated refusal is listed under it.
     context = msgspec.structs.replace(
         context, credential=refusal.credential, accepts_duplicates=True
     )

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lrs.errors import LRSError
-from lrs.pipes.http import Endpoint, Response, ResponseTooLarge, http_date
+from lrs.pipes.http import Endpoint, Response, ResponseTooLarge
+from lrs.pipes.http_dates import http_date
 from lrs.pipes.model import PipeError
 from lrs.pipes.walk import consistent_through
 from lrs.xapi import multipart

@@ -29,7 +29,7 @@ class Backlog:
     is that of the last projected batch, None before the first. Statements may have been projected
     by the rules of an earlier version (`rules_are_outdated`), or by other settings of the partner
     than its present ones (`settings_differ`). `uncounted` is the number of statements that are in
-    no table of the vendor's, None if they were not counted.
+    no Data Connector table, None if they were not counted.
     """
 
     partner_id: int
@@ -59,7 +59,7 @@ class ReportWatermark:
     """Reports contain every statement stored at or before `consistent_through`.
 
     `lag_seconds` is the age of the oldest statement that they do not contain, `uncounted` the
-    number of statements that are in no table of the vendor's. `needs_rebuild`: see Backlog.
+    number of statements that are in no Data Connector table. `needs_rebuild`: see Backlog.
     """
 
     consistent_through: datetime

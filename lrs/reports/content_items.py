@@ -86,8 +86,9 @@ class ContentName:
 class ContentDetail:
     """A content item with what is known of it.
 
-    `reported_type` is that of the vendor's tables, None for an item in none of them. `records` are
-    the learner records by status, of the first MAX_RECORDS. `parts` are those whose parent it is.
+    `reported_type` is that of the Data Connector tables, None for an item in none of them.
+    `records` are the learner records by status, of the first MAX_RECORDS. `parts` are those whose
+    parent it is.
     """
 
     content_id: int

@@ -73,7 +73,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._connection_rejected = False
         self._account: Account | None = None
         self._rejection: asyncio.TimerHandle | None = None
-        # Times of the event loop: the request in the making began, the body was last measured, the
+        # Times of the event loop: when the current request began, the body was last measured, the
         # client last stopped reading.
         self._request_since: float | None = None
         self._measured_at: float | None = None

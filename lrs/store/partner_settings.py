@@ -42,7 +42,7 @@ class PartnerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         ContentType,
         msgspec.Meta(
             description="Type in reports of an activity whose definition has no type with report "
-            "tables; none: it is in no table of the vendor's."
+            "tables; none: it is in no Data Connector table."
         ),
     ] = "course"
     content_types_by_prefix: Annotated[

@@ -393,7 +393,7 @@ def lost_connection_is_unknown_outcome(detail: str) -> Iterator[None]:
     try:
         yield
     except ConnectionRefusedError:
-        raise  # of a pool that connects: nothing was sent
+        raise  # connecting failed before anything was sent
     except _LOST_CONNECTION_ERRORS as error:
         raise OutcomeUnknown(detail, headers={"Retry-After": "1"}) from error
 

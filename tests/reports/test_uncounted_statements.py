@@ -42,7 +42,7 @@ LEARNERS = ("ada", "ben")
 
 
 def reason(type_: str, kind: str, *, has_measure: bool, is_member: bool) -> str | None:
-    """Why a statement is in no table of the vendor's; None if it is in one."""
+    """Why a statement is in no Data Connector table; None if it is in one."""
     if type_ not in REPORTED_TYPES:
         return "no table for the type"
     if not is_member:

@@ -41,6 +41,7 @@ LAYERS = (
     {"xapi"},
     {"environment"},
     {"settings"},
+    {"periodic"},
     {"cursors", "errors", "observability", "plurals", "resources", "threads"},
     {"pacing"},
 )

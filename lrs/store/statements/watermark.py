@@ -88,8 +88,8 @@ class WatermarkReader:
         self._max_age = max_age
         self._cache: dict[int | None, tuple[float, datetime]] = {}
         self._loader: BatchLoader[int | None, _Snapshot] = BatchLoader(self._fetch)
-        self._raise: asyncio.Task[None] | None = None
-        self._raises: SingleFlight[None, None] = SingleFlight(self._raise_floor)
+        self._floor_task: asyncio.Task[None] | None = None
+        self._floor_flight: SingleFlight[None, None] = SingleFlight(self._raise_floor)
         self._clock_is_behind = True
         self._next_warning = 0.0
 
@@ -123,10 +123,10 @@ class WatermarkReader:
         snapshot = await self._loader.load(partner_id)
         age = snapshot.now - snapshot.candidate
         if age > _MAX_CANDIDATE_AGE:
-            await self._raises.load(None)
+            await self._floor_flight.load(None)
             return await self._loader.load(partner_id)
-        if age > _MAX_CANDIDATE_AGE / 4 and self._raise is None:
-            self._raise = asyncio.create_task(self._raise_in_background(), context=Context())
+        if age > _MAX_CANDIDATE_AGE / 4 and self._floor_task is None:
+            self._floor_task = asyncio.create_task(self._raise_in_background(), context=Context())
         return snapshot
 
     async def _wait_for_writers(self, partner_id: int | None, first: _Snapshot) -> WatermarkReading:
@@ -197,10 +197,10 @@ class WatermarkReader:
     async def _raise_in_background(self) -> None:
         """So that readings which follow each other need not wait for it."""
         try:
-            await self._raises.load(None)
+            await self._floor_flight.load(None)
         except LRSError as error:
             _log.warning("cannot raise the floor of `stored`: %s", error.detail_with_cause)
-        self._raise = None
+        self._floor_task = None
 
     async def _raise_floor(self, _: None) -> None:
         with translate_errors():
