@@ -99,7 +99,8 @@ where $1::integer[] is null or partner.partner_id = any($1)
 order by partner.partner_id;
 
 -- name: count_pending_statements
--- How many statements of each of the partners $1 are not projected, counted up to $2.
+-- How many statements of each of the partners $1 are not projected, counted up to $2. The order is
+-- that of the index: without it, a partner without statements could cost a scan of the table.
 select
     partner.partner_id,
     (
@@ -108,6 +109,7 @@ select
             select from statement
             where statement.partner_id = partner.partner_id
                 and statement.sequence > coalesce(projection.position, 0)
+            order by statement.sequence
             limit $2
         ) as pending
     ) as statements

@@ -225,7 +225,7 @@ limit $4;
 
 -- name: list_content_activity
 -- Of the content items $2: the number of learner records, counted up to $3, and the last day of
--- work. Two scans of one index each, bounded by $3 and 1 rows.
+-- work. Two scans of one index each, bounded by $3 and 1 rows; the orders are those of the indexes.
 select
     item.content_id,
     (
@@ -233,6 +233,7 @@ select
         from (
             select from learner_record
             where partner_id = $1 and content_id = item.content_id
+            order by organization, person_id
             limit $3
         ) as counted
     ) as records,

@@ -170,3 +170,13 @@ async def test_activity_of_content_items_is_read_from_indexes_only(
         assert read == dict.fromkeys(
             ("learner_record_by_content_item", "content_day_by_content_item"), "Index Only Scan"
         )
+
+
+async def test_backlog_of_many_partners_is_counted_in_an_index(
+    large: Any, partner: Partner
+) -> None:
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await large.execute(f"set local plan_cache_mode = {mode}")
+        values = [f"array{[*range(1, 101)]}", "1000"]
+        nodes = await explained(large, resources.query("count_pending_statements"), values)
+        assert "statement_by_sequence" in {node.get("Index Name") for node in nodes}
