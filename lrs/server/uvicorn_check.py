@@ -9,6 +9,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from lrs.errors import OperatorError
+from lrs.observability import metrics
 from lrs.server.error_responses import OVERLOADED_BODY, OVERLOADED_HEADER
 from lrs.server.http_protocol import LimitedHttpProtocol
 from lrs.server.load_shedding import LoadShedder
@@ -36,6 +37,8 @@ async def check_uvicorn() -> None:
         protocol.connection_lost(None)
     except Exception as error:
         raise OperatorError(_INCOMPATIBLE_UVICORN) from error
+    finally:
+        metrics.SHED_REQUESTS.clear()  # no client has sent these requests
     if transport.written != rejections:
         raise OperatorError(_INCOMPATIBLE_UVICORN)
 

@@ -9,12 +9,14 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lrs.errors import OperatorError
+from lrs.observability.exposition import samples
 from lrs.server.http_protocol import LimitedHttpProtocol
 from lrs.server.uvicorn_check import check_uvicorn
 
 
 async def test_installed_uvicorn_passes() -> None:
     await check_uvicorn()
+    assert [item.value for item in samples({"lrs_shed_requests"}) if item.value] == []
 
 
 async def test_uvicorn_that_starts_requests_by_another_method_is_refused(
