@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
 from lrs.auth.operators import Operator
-from lrs.errors import NotFound
 from lrs.ledger.refusals import lowest_id
-from lrs.store import intake_lists, refusals, registry
+from lrs.store import intake_lists, refusals
 from lrs.store.intake import STORED
 from lrs.store.intake_lists import RefusalReason
 from lrs.store.postgres import Database
@@ -96,7 +96,7 @@ async def overview(
     hours = [this_hour - timedelta(hours=number) for number in reversed(range(HOURS))]
     partner_ids = None if operator.partner_ids is None else sorted(operator.partner_ids)
     if partner is not None:
-        partner_ids = [await _partner_id(database, operator, partner)]
+        partner_ids = [(await find_partner(database, operator, partner)).partner_id]
     after = decode_cursor(cursor, tuple[int, str]) if cursor else intake_lists.FIRST
     rows = await intake_lists.list_last_statements(
         database, partner_ids, after=after, limit=limit + 1
@@ -124,7 +124,7 @@ async def list_reasons(
     database: Database, operator: Operator, partner: str, since: datetime
 ) -> Sequence[RefusalReason]:
     """Reasons of refused items since a time, the most frequent first. Raises NotFound."""
-    partner_id = await _partner_id(database, operator, partner)
+    partner_id = (await find_partner(database, operator, partner)).partner_id
     hour = since.replace(minute=0, second=0, microsecond=0)
     return await intake_lists.list_reasons(database, partner_id, hour)
 
@@ -148,7 +148,7 @@ async def list_last_outcomes(
     """
     selection = selection or OutcomeFilter()
     examined = limit if selection == OutcomeFilter() else max(limit, MAX_EXAMINED)
-    partner_id = await _partner_id(database, operator, partner)
+    partner_id = (await find_partner(database, operator, partner)).partner_id
     stored = await intake_lists.list_stored(
         database,
         partner_id,
@@ -185,11 +185,3 @@ async def list_last_outcomes(
     ]
     matching = sorted(filter(selection.matches, outcomes), key=lambda outcome: outcome.at)
     return matching if examined == limit else matching[-limit:]
-
-
-async def _partner_id(database: Database, operator: Operator, name: str) -> int:
-    """Raises NotFound, also for a partner that the operator does not see."""
-    partner = await registry.get_partner(database, name)
-    if not operator.sees(partner.partner_id):
-        raise NotFound(f"Partner {name!r} not found.")
-    return partner.partner_id

@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from lrs.api import request_parsing
 from lrs.api.request_record import RequestRecord, record_of
-from lrs.auth import tried_key
+from lrs.auth import name_rules, tried_key
 from lrs.errors import LRSError, TooManyRequests
 from lrs.ingest.model import REFUSED
 from lrs.ledger.attempts import Attempt
@@ -30,7 +30,7 @@ _SOURCES = {
 }
 """The interfaces that receive items, by route."""
 
-_PARTNER_PATH = re.compile("/v1/partners/([A-Za-z0-9][A-Za-z0-9._-]{0,62})(?:/|$)")
+_PARTNER_PATH = re.compile(f"/v1/partners/({name_rules.PATTERN})(?:/|$)")
 _CALLBACK_PATH = re.compile("/api/lti/v1/(?:xapi|caliper)/([^/]{1,4096})")
 
 

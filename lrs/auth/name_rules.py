@@ -6,7 +6,8 @@ import re
 
 from lrs.errors import InvalidParameter
 
-_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+_NAME = re.compile(PATTERN)
 
 
 def is_valid(name: str) -> bool:

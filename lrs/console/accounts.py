@@ -8,12 +8,13 @@ from starlette.responses import Response
 from lrs.admin import operators, sessions
 from lrs.api import urls
 from lrs.api.admin import operators as admin_operators
-from lrs.api.request_parsing import services
-from lrs.auth.operators import LINK_SECONDS, ROLES, Operator
+from lrs.auth.operators import LINK_SECONDS, ROLES
 from lrs.console.pages import (
     Form,
+    database_of,
     for_operators,
     number_of,
+    operator_of,
     page,
     path_of,
     read_form,
@@ -23,7 +24,6 @@ from lrs.console.pages import (
     twin_path,
 )
 from lrs.errors import NotFound
-from lrs.store.postgres import Database
 
 _KINDS = ("session", "token", "link")
 
@@ -39,8 +39,8 @@ async def post_operators(request: Request) -> Response:
     """Adds an operator, and shows the one-time link."""
     form = await read_form(request)
     link = await operators.add_operator(
-        _database(request),
-        _operator(request),
+        database_of(request),
+        operator_of(request),
         form.get("email", ""),
         form.get("role", ""),
         _partners(form),
@@ -67,14 +67,16 @@ async def post_operator(request: Request) -> Response:
     """Changes the role and the partners."""
     form = await read_form(request)
     changes = {"role": form.get("role", ""), "partners": _partners(form)}
-    await operators.set_operator(_database(request), _operator(request), _email(request), changes)
+    await operators.set_operator(
+        database_of(request), operator_of(request), _email(request), changes
+    )
     return redirect(request, path_of("operators", _email(request)))
 
 
 @for_operators
 async def post_link(request: Request) -> Response:
     await read_form(request)
-    link = await sessions.issue_link(_database(request), _operator(request), _email(request))
+    link = await sessions.issue_link(database_of(request), operator_of(request), _email(request))
     return _link_page(request, link)
 
 
@@ -82,8 +84,8 @@ async def post_link(request: Request) -> Response:
 async def post_token(request: Request) -> Response:
     form = await read_form(request)
     issued = await sessions.issue_token(
-        _database(request),
-        _operator(request),
+        database_of(request),
+        operator_of(request),
         _email(request),
         days=number_of(form, "expires_in_days", 90),
         label=form.get("label", ""),
@@ -107,7 +109,9 @@ async def post_session_revocation(request: Request) -> Response:
     form = await read_form(request)
     session_id = request.path_params["session"]
     require_typed_name(form, session_id)
-    await sessions.end_session(_database(request), _operator(request), _email(request), session_id)
+    await sessions.end_session(
+        database_of(request), operator_of(request), _email(request), session_id
+    )
     return redirect(request, path_of("operators", _email(request)))
 
 
@@ -128,9 +132,11 @@ async def post_revocation(request: Request) -> Response:
     email = _email(request)
     require_typed_name(form, email)
     if _disables(request):
-        await operators.set_disabled(_database(request), _operator(request), email, disabled=True)
+        await operators.set_disabled(
+            database_of(request), operator_of(request), email, disabled=True
+        )
     else:
-        await sessions.end_sessions(_database(request), _operator(request), email)
+        await sessions.end_sessions(database_of(request), operator_of(request), email)
     return redirect(request, path_of("operators", email))
 
 
@@ -138,7 +144,7 @@ async def post_revocation(request: Request) -> Response:
 async def post_enable(request: Request) -> Response:
     await read_form(request)
     email = _email(request)
-    await operators.set_disabled(_database(request), _operator(request), email, disabled=False)
+    await operators.set_disabled(database_of(request), operator_of(request), email, disabled=False)
     return redirect(request, path_of("operators", email))
 
 
@@ -162,12 +168,3 @@ def _partners(form: Form) -> list[str] | None:
 def _email(request: Request) -> str:
     email: str = request.path_params["email"]
     return email
-
-
-def _operator(request: Request) -> Operator:
-    operator: Operator = request.scope["operator"]
-    return operator
-
-
-def _database(request: Request) -> Database:
-    return services(request).admin_database

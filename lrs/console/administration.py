@@ -14,14 +14,14 @@ from lrs.api.admin import audit as admin_audit
 from lrs.api.admin import credentials as admin_credentials
 from lrs.api.admin import partners as admin_partners
 from lrs.api.admin import system as admin_system
-from lrs.api.request_parsing import services
 from lrs.auth import scopes
 from lrs.auth.credentials import default_home_page
-from lrs.auth.operators import Operator
 from lrs.console.arrivals import arrivals_of
 from lrs.console.pages import (
     Form,
+    database_of,
     for_operators,
+    operator_of,
     page,
     path_of,
     read_form,
@@ -33,7 +33,6 @@ from lrs.console.pages import (
 )
 from lrs.errors import InvalidParameter
 from lrs.store.partner_settings import DEFAULT, PartnerSettings
-from lrs.store.postgres import Database
 
 _LIMITS = ("rate_limit", "max_concurrent_requests", "max_statements_per_day", "max_stored_bytes")
 
@@ -51,7 +50,11 @@ async def post_partners(request: Request) -> Response:
     name = form.get("name", "").strip()
     home_page = form.get("home_page") or default_home_page(urls.base_url(request), name)
     await partners.add_partner(
-        _database(request), _operator(request), name, form.get("title", ""), home_page
+        database_of(request),
+        operator_of(request),
+        name,
+        form.get("title", ""),
+        home_page,
     )
     return redirect(request, path_of("partners", name))
 
@@ -85,7 +88,7 @@ async def post_partner(request: Request) -> Response:
         changes["limits"] = limits
     if "setting" in form:
         changes["settings"] = {form["setting"]: form.get("value", "").strip() or DEFAULT}
-    await partners.set_partner(_database(request), _operator(request), name, changes)
+    await partners.set_partner(database_of(request), operator_of(request), name, changes)
     return redirect(request, path_of("partners", name))
 
 
@@ -104,7 +107,7 @@ async def post_disable(request: Request) -> Response:
     name = request.path_params["partner"]
     require_typed_name(form, name)
     reason = form.get("reason", "")
-    await partners.disable_partner(_database(request), _operator(request), name, reason)
+    await partners.disable_partner(database_of(request), operator_of(request), name, reason)
     return redirect(request, path_of("partners", name))
 
 
@@ -112,7 +115,7 @@ async def post_disable(request: Request) -> Response:
 async def post_enable(request: Request) -> Response:
     await read_form(request)
     name = request.path_params["partner"]
-    await partners.enable_partner(_database(request), _operator(request), name)
+    await partners.enable_partner(database_of(request), operator_of(request), name)
     return redirect(request, path_of("partners", name))
 
 
@@ -127,8 +130,8 @@ async def get_credentials(request: Request) -> Response:
 async def post_credentials(request: Request) -> Response:
     form = await read_form(request)
     issued = await credentials.add_credential(
-        _database(request),
-        _operator(request),
+        database_of(request),
+        operator_of(request),
         request.path_params["partner"],
         kind=form.get("kind", "client"),
         label=form.get("label", ""),
@@ -142,7 +145,7 @@ async def post_credentials(request: Request) -> Response:
 async def get_credential(request: Request) -> Response:
     data = await read_twin(request, admin_credentials.get_credential)
     addresses = None
-    if _operator(request).may("operator"):
+    if operator_of(request).may("operator"):
         addresses = (await read_twin(request, admin_credentials.get_addresses))["addresses"]
     return page(
         request,
@@ -164,7 +167,9 @@ async def post_credential(request: Request) -> Response:
         "scopes": form.get("scopes", "").split(),
         "expires_at": _day(form),
     }
-    await credentials.set_credential(_database(request), _operator(request), partner, key, changes)
+    await credentials.set_credential(
+        database_of(request), operator_of(request), partner, key, changes
+    )
     return redirect(request, path_of("partners", partner, "credentials", key))
 
 
@@ -177,7 +182,7 @@ async def post_rotate(request: Request) -> Response:
     except ValueError:
         raise InvalidParameter(f"overlap_hours: expected a number, got {text[:80]!r}.") from None
     issued = await credentials.rotate_credential(
-        _database(request), _operator(request), *_credential(request), hours
+        database_of(request), operator_of(request), *_credential(request), hours
     )
     return page(request, "secret.html", issued=issued, is_test=False)
 
@@ -186,7 +191,7 @@ async def post_rotate(request: Request) -> Response:
 async def get_revoke(request: Request) -> Response:
     data = await read_twin(request, admin_credentials.get_credential)
     effect = await arrivals.revocation_effect(
-        _database(request), _operator(request), *_credential(request)
+        database_of(request), operator_of(request), *_credential(request)
     )
     return page(request, "revoke.html", data=data, effect=effect)
 
@@ -196,7 +201,7 @@ async def post_revoke(request: Request) -> Response:
     form = await read_form(request)
     partner, key = _credential(request)
     require_typed_name(form, key)
-    await credentials.revoke_credential(_database(request), _operator(request), partner, key)
+    await credentials.revoke_credential(database_of(request), operator_of(request), partner, key)
     return redirect(request, path_of("partners", partner, "credentials"))
 
 
@@ -221,12 +226,3 @@ def _day(form: Form) -> datetime | None:
 
 def _credential(request: Request) -> tuple[str, str]:
     return request.path_params["partner"], request.path_params["key"]
-
-
-def _operator(request: Request) -> Operator:
-    operator: Operator = request.scope["operator"]
-    return operator
-
-
-def _database(request: Request) -> Database:
-    return services(request).admin_database

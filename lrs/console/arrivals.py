@@ -15,7 +15,9 @@ from lrs.api.admin.submissions import submitter
 from lrs.api.request_parsing import services
 from lrs.auth import scopes
 from lrs.console.pages import (
+    database_of,
     for_operators,
+    operator_of,
     page,
     path_of,
     read_form,
@@ -25,8 +27,7 @@ from lrs.console.pages import (
     twin_path,
 )
 from lrs.errors import InvalidStatement, LRSError, MalformedJSON, NotFound, TooLarge
-from lrs.ingest.model import Outcome
-from lrs.store.postgres import Database
+from lrs.ingest.model import ACCEPTED, Outcome
 
 _TEST_MINUTES = 5
 _SAMPLE = """{
@@ -34,7 +35,6 @@ _SAMPLE = """{
   "verb": {"id": "http://adlnet.gov/expapi/verbs/completed"},
   "object": {"id": "https://example.com/courses/1"}
 }"""
-_ACCEPTED = frozenset({"stored", "duplicate"})
 
 get_overview = twin_page(intake.get_overview, "overview.html", "/overview")
 
@@ -70,7 +70,7 @@ async def post_check(request: Request) -> Response:
     try:
         outcomes, _ = await submissions.check_items(
             submitter(request),
-            request.scope["operator"],
+            operator_of(request),
             request.path_params["partner"],
             item.encode(),
             is_track=kind == "track",
@@ -86,8 +86,8 @@ async def post_connect(request: Request) -> Response:
     """A credential that ends soon, with the commands that use it."""
     await read_form(request)
     issued = await credentials.add_credential(
-        _database(request),
-        request.scope["operator"],
+        database_of(request),
+        operator_of(request),
         request.path_params["partner"],
         label="connection test",
         granted=(scopes.STATEMENTS_WRITE, scopes.STATEMENTS_READ_MINE),
@@ -114,8 +114,8 @@ async def post_resubmit(request: Request) -> Response:
     item = form.get("item", "").replace("\r\n", "\n")
     try:
         sent = await refusals.resubmit_refusal(
-            _database(request),
-            request.scope["operator"],
+            database_of(request),
+            operator_of(request),
             services(request).pipeline,
             services(request).settings,
             request.path_params["partner"],
@@ -133,13 +133,13 @@ async def post_resubmit(request: Request) -> Response:
 async def post_drop(request: Request) -> Response:
     await read_form(request)
     name = request.path_params["partner"]
-    operator, refusal_id = request.scope["operator"], refusal_views.refusal_id(request)
-    await refusals.drop_refusal(_database(request), operator, name, refusal_id)
+    operator, refusal_id = operator_of(request), refusal_views.refusal_id(request)
+    await refusals.drop_refusal(database_of(request), operator, name, refusal_id)
     return redirect(request, path_of("partners", name, "refusals"))
 
 
 async def _resubmitted(request: Request, outcomes: list[Outcome], item: str) -> Response:
-    refused = [outcome for outcome in outcomes if outcome.kind not in _ACCEPTED]
+    refused = [outcome for outcome in outcomes if outcome.kind not in ACCEPTED]
     if refused:
         error = refused[0].problem or InvalidStatement("The item was refused.")
         return await _refusal_page(request, error.status, error=error.problem(), body=item)
@@ -153,7 +153,3 @@ async def _refusal_page(request: Request, status: int = 200, **values: Any) -> R
     context = {"sent": None, "error": None, "body": None, "statement_id": None, **values}
     twin = twin_path(request, "/partners/{partner}/refusals/{refusal}")
     return page(request, "refusal.html", status, data=data, twin=twin, **context)
-
-
-def _database(request: Request) -> Database:
-    return services(request).admin_database

@@ -8,10 +8,10 @@ from starlette.responses import Response
 from lrs.admin import contents as use_cases
 from lrs.api.admin import contents
 from lrs.api.request_parsing import services
-from lrs.auth.operators import Operator
 from lrs.catalog.rows import CONTENT_KINDS
 from lrs.console.pages import (
     for_operators,
+    operator_of,
     page,
     path_of,
     read_form,
@@ -45,7 +45,7 @@ async def post_type(request: Request) -> Response:
     used = services(request)
     await use_cases.set_type(
         used.admin_database,
-        _operator(request),
+        operator_of(request),
         used.partner_lock,
         used.vocabulary,
         request.path_params["partner"],
@@ -80,17 +80,12 @@ async def post_restore(request: Request) -> Response:
 async def _set_deleted(request: Request, *, deleted: bool) -> None:
     partner, content = request.path_params["partner"], request.path_params["content"]
     database, lock = services(request).admin_database, services(request).partner_lock
-    found = await use_cases.get_content(database, _operator(request), partner, content)
+    found = await use_cases.get_content(database, operator_of(request), partner, content)
     await use_cases.set_deleted(
-        database, _operator(request), lock, partner, found.activity_id, deleted=deleted
+        database, operator_of(request), lock, partner, found.activity_id, deleted=deleted
     )
 
 
 def _content_page(request: Request) -> Response:
     partner, content = request.path_params["partner"], request.path_params["content"]
     return redirect(request, path_of("partners", partner, "contents", content))
-
-
-def _operator(request: Request) -> Operator:
-    operator: Operator = request.scope["operator"]
-    return operator

@@ -14,9 +14,9 @@ from lrs.api import request_parsing
 from lrs.api.admin import learners
 from lrs.api.admin.learner_changes import learner_changes_of
 from lrs.api.admin.learners import person_id
-from lrs.auth.operators import Operator
 from lrs.console.pages import (
     for_operators,
+    operator_of,
     page,
     path_of,
     read_form,
@@ -77,7 +77,7 @@ async def post_restore(request: Request) -> Response:
     await read_form(request)
     partner = request.path_params["partner"]
     await learner_changes.restore_learner(
-        learner_changes_of(request), _operator(request), partner, person_id(request)
+        learner_changes_of(request), operator_of(request), partner, person_id(request)
     )
     return redirect(request, path_of("partners", partner, "learners", str(person_id(request))))
 
@@ -92,15 +92,10 @@ async def _change(
         arguments = [fields.get("identifier", ""), fields.get("home_page") or None]
     change = await _CHANGES[name](
         learner_changes_of(request),
-        _operator(request),
+        operator_of(request),
         request.path_params["partner"],
         person_id(request),
         *arguments,
         preview=preview,
     )
     return change, name
-
-
-def _operator(request: Request) -> Operator:
-    operator: Operator = request.scope["operator"]
-    return operator

@@ -16,6 +16,7 @@ from lrs.api.admin import learning, statements
 from lrs.api.admin import submissions as admin_submissions
 from lrs.console.pages import (
     for_operators,
+    operator_of,
     page,
     path_of,
     read_form,
@@ -104,7 +105,7 @@ async def post_void(request: Request) -> Response:
     require_typed_name(form, statement)
     await submissions.void_statement(
         admin_submissions.submitter(request),
-        request.scope["operator"],
+        operator_of(request),
         partner,
         learning.statement_id(request),
         form.get("reason", ""),

@@ -27,7 +27,7 @@ from lrs.api.admin import access, intake
 from lrs.api.admission import admission
 from lrs.api.request_log import IS_STREAM
 from lrs.api.request_parsing import header, services
-from lrs.console.pages import for_operators, page, read_twin, twin_path
+from lrs.console.pages import for_operators, operator_of, page, read_twin, twin_path
 from lrs.errors import LRSError, TooManyRequests
 from lrs.xapi import query_params
 
@@ -60,7 +60,7 @@ async def get_live(request: Request) -> Response:
 @for_operators
 async def get_events(request: Request) -> Response:
     """The outcomes after the last event that the browser has, or after now."""
-    operator = request.scope["operator"]
+    operator = operator_of(request)
     await find_partner(services(request).admin_database, operator, request.path_params["partner"])
     position, selection = _parse(request)
     after = position or await services(request).watermark_reader.cached_watermark()

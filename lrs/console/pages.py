@@ -23,6 +23,7 @@ from lrs.api.admin import access
 from lrs.auth.operators import Operator
 from lrs.console import formats
 from lrs.errors import InvalidParameter, LRSError, Unauthorized, Unavailable
+from lrs.store.postgres import Database
 
 Handler = Callable[[Request], Awaitable[Response]]
 Form = dict[str, str]
@@ -97,6 +98,17 @@ def errors_as_page(handler: Handler) -> Handler:
             return response
 
     return handle
+
+
+def operator_of(request: Request) -> Operator:
+    """The operator of a request that `for_operators` let through."""
+    operator: Operator = request.scope["operator"]
+    return operator
+
+
+def database_of(request: Request) -> Database:
+    """The connections for queries of operators."""
+    return request_parsing.services(request).admin_database
 
 
 def for_operators(handler: Handler) -> Handler:

@@ -19,7 +19,9 @@ from lrs.console import pipe_forms
 from lrs.console.pages import (
     Form,
     Handler,
+    database_of,
     for_operators,
+    operator_of,
     page,
     path_of,
     read_form,
@@ -73,7 +75,7 @@ async def get_letters(request: Request) -> Response:
 @for_operators
 async def get_add(request: Request) -> Response:
     direction = pipe_forms.direction_of(request.query_params.get("direction", "pull"))
-    _operator(request).require("operator")
+    operator_of(request).require("operator")
     await read_twin(request, admin_pipes.get_pipes, {"limit": "1"})  # 404 for another partner
     return _form_page(request, direction, {})
 
@@ -83,7 +85,7 @@ async def post_add(request: Request) -> Response:
     form = await read_form(request)
     direction = pipe_forms.direction_of(form.get("direction", ""))
     partner, name = request.path_params["partner"], form.get("name", "").strip()
-    database, operator = _database(request), _operator(request)
+    database, operator = database_of(request), operator_of(request)
     try:
         new = NewPipe(
             name,
@@ -105,7 +107,7 @@ async def post_add(request: Request) -> Response:
 @for_operators
 async def get_change(request: Request) -> Response:
     data = await read_twin(request, admin_pipes.get_pipe, {})
-    _operator(request).require("operator")
+    operator_of(request).require("operator")
     return _form_page(request, data["direction"], pipe_forms.values_of(data), pipe=data)
 
 
@@ -117,8 +119,8 @@ async def post_change(request: Request) -> Response:
     direction = data["direction"]
     try:
         await pipes.set_pipe(
-            _database(request),
-            _operator(request),
+            database_of(request),
+            operator_of(request),
             services(request).secret_box,
             *_path(request),
             url=form.get("url", "").strip(),
@@ -151,7 +153,7 @@ async def post_test(request: Request) -> Response:
     await read_form(request)
     used = services(request)
     findings = await used.pipe_checks.check_pipe(
-        used.admin_database, _operator(request), used.secret_box, *_path(request)
+        used.admin_database, operator_of(request), used.secret_box, *_path(request)
     )
     return page(request, "pipe_test.html", name=_path(request)[1], findings=findings)
 
@@ -167,14 +169,16 @@ async def post_remove(request: Request) -> Response:
     form = await read_form(request)
     partner, name = _path(request)
     require_typed_name(form, name)
-    await pipes.remove_pipe(_database(request), _operator(request), partner, name)
+    await pipes.remove_pipe(database_of(request), operator_of(request), partner, name)
     return redirect(request, path_of("partners", partner, "pipes"))
 
 
 @for_operators
 async def post_retry_all(request: Request) -> Response:
     await read_form(request)
-    await pipe_letters.retry_letters(_database(request), _operator(request), *_path(request), None)
+    await pipe_letters.retry_letters(
+        database_of(request), operator_of(request), *_path(request), None
+    )
     return _to_pipe(request)
 
 
@@ -188,7 +192,9 @@ async def get_drop_all(request: Request) -> Response:
 async def post_drop_all(request: Request) -> Response:
     form = await read_form(request)
     require_typed_name(form, _path(request)[1])
-    await pipe_letters.drop_letters(_database(request), _operator(request), *_path(request), None)
+    await pipe_letters.drop_letters(
+        database_of(request), operator_of(request), *_path(request), None
+    )
     return _to_pipe(request)
 
 
@@ -202,7 +208,7 @@ async def post_letter_retry(request: Request) -> Response:
     """Sends a dead letter again; with the text of the form, if that is sent."""
     form = await read_form(request, services(request).settings.max_body_bytes)
     text = form.get("item", "").replace("\r\n", "\n")
-    database, operator = _database(request), _operator(request)
+    database, operator = database_of(request), operator_of(request)
     statement_id = admin_letters.letter_id(request)
     if not text.strip():
         await pipe_letters.retry_letters(database, operator, *_path(request), [statement_id])
@@ -223,7 +229,9 @@ async def post_letter_retry(request: Request) -> Response:
 async def post_letter_drop(request: Request) -> Response:
     await read_form(request)
     ids = [admin_letters.letter_id(request)]
-    await pipe_letters.drop_letters(_database(request), _operator(request), *_path(request), ids)
+    await pipe_letters.drop_letters(
+        database_of(request), operator_of(request), *_path(request), ids
+    )
     return _to_pipe(request)
 
 
@@ -243,7 +251,7 @@ async def _letter_page(request: Request, status: int = 200, **values: Any) -> Re
 
 async def _change_state(request: Request, use_case: UseCase) -> Response:
     await read_form(request)
-    await use_case(_database(request), _operator(request), *_path(request))
+    await use_case(database_of(request), operator_of(request), *_path(request))
     return _to_pipe(request)
 
 
@@ -302,12 +310,3 @@ def _to_pipe(request: Request) -> Response:
 
 def _path(request: Request) -> tuple[str, str]:
     return request.path_params["partner"], request.path_params["pipe"]
-
-
-def _operator(request: Request) -> Operator:
-    operator: Operator = request.scope["operator"]
-    return operator
-
-
-def _database(request: Request) -> Database:
-    return services(request).admin_database

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from lrs.admin import tools as use_cases
 from lrs.api.admin import tools
 from lrs.api.request_parsing import services
-from lrs.auth.operators import Operator
 from lrs.console.pages import (
+    database_of,
     for_operators,
     number_of,
+    operator_of,
     page,
     path_of,
     read_form,
@@ -23,7 +24,6 @@ from lrs.console.pages import (
     twin_page,
 )
 from lrs.errors import NotFound
-from lrs.store.postgres import Database
 
 get_tools = twin_page(tools.get_tools, "tools.html")
 
@@ -33,8 +33,8 @@ async def post_tools(request: Request) -> Response:
     """Adds a tool, and shows the secret."""
     form = await read_form(request)
     issued = await use_cases.add_tool(
-        _database(request),
-        _operator(request),
+        database_of(request),
+        operator_of(request),
         services(request).secret_box,
         request.path_params["partner"],
         form.get("name", "").strip(),
@@ -46,8 +46,8 @@ async def post_tools(request: Request) -> Response:
 async def post_rotate(request: Request) -> Response:
     form = await read_form(request)
     issued = await use_cases.rotate_tool(
-        _database(request),
-        _operator(request),
+        database_of(request),
+        operator_of(request),
         services(request).secret_box,
         request.path_params["partner"],
         request.path_params["tool"],
@@ -66,7 +66,7 @@ async def post_revoke(request: Request) -> Response:
     form = await read_form(request)
     partner, name = request.path_params["partner"], request.path_params["tool"]
     require_typed_name(form, name)
-    await use_cases.revoke_tool(_database(request), _operator(request), partner, name)
+    await use_cases.revoke_tool(database_of(request), operator_of(request), partner, name)
     return redirect(request, path_of("partners", partner, "tools"))
 
 
@@ -78,12 +78,3 @@ async def _tool(request: Request) -> dict[str, Any]:
         if item["name"] == name:
             return dict(item)
     raise NotFound(f"Tool {name[:80]!r} not found.")
-
-
-def _operator(request: Request) -> Operator:
-    operator: Operator = request.scope["operator"]
-    return operator
-
-
-def _database(request: Request) -> Database:
-    return services(request).admin_database

@@ -105,6 +105,7 @@ class PreparedItem(msgspec.Struct, frozen=True, gc=False):
 OutcomeKind = Literal["stored", "duplicate", "conflict", "invalid", "too_large", "aborted"]
 """`aborted`: a valid item of an atomic request that was not stored because another was refused."""
 
+ACCEPTED = frozenset({"stored", "duplicate"})
 REFUSED = frozenset({"conflict", "invalid", "too_large"})
 
 

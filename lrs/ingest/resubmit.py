@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from lrs.errors import Conflict, InvalidParameter, NotFound
-from lrs.ingest.model import IngestContext, ItemParser, Outcome
+from lrs.ingest.model import ACCEPTED, IngestContext, ItemParser, Outcome
 from lrs.ingest.parse import StatementParser, TrackEventParser
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.settings import Settings
@@ -17,7 +17,6 @@ from lrs.store.postgres import Database
 from lrs.store.refusals import Refusal
 from lrs.xapi import strict_json
 
-_ACCEPTED = frozenset({"stored", "duplicate"})
 _XAPI = frozenset({"xapi", "pull"})
 # Sources whose items cannot be sent again.
 WHY_NOT = {
@@ -36,7 +35,7 @@ class Resubmission:
     @property
     def is_accepted(self) -> bool:
         """Whether all items are stored."""
-        return all(outcome.kind in _ACCEPTED for outcome in self.outcomes)
+        return all(outcome.kind in ACCEPTED for outcome in self.outcomes)
 
 
 async def find(database: Database, partner_id: int, refusal_id: UUID) -> Refusal:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from lrs.store.intake import HourNames, IntakeCount, IntakeKey, Names, merged
+from lrs.store.storable_text import replace_unstorable
 
 OTHER = "_other"
 """Pointer or organization of what exceeds the limits of an hour."""
@@ -27,13 +28,11 @@ _MAX_POINTER_LENGTH = 150
 _NO_NAMES = HourNames()
 
 _INDEX = re.compile(r"/[0-9]+(?=/|$)")
-# PostgreSQL stores neither NUL nor lone surrogates.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def storable(text: str, length: int) -> str:
     """A text from a request as the database can store it, cut to `length` characters."""
-    return _UNSTORABLE.sub("\ufffd", text[:length])
+    return replace_unstorable(text[:length])
 
 
 def generalize(pointer: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,13 +9,12 @@ from starlette.requests import Request
 
 from lrs.api import request_parsing, struct_bodies
 from lrs.errors import BadRequest, InvalidParameter, Violation
+from lrs.store.storable_text import is_storable
 from lrs.xapi import strict_json
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 MAX_BODY_BYTES = 65_536
-
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 async def read_body(request: Request, struct: type[Body], *, optional: bool = False) -> Body:
@@ -51,7 +49,7 @@ def _require_storable(value: Any, pointer: str) -> None:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _require_storable(item, f"{pointer}/{index}")
-    elif isinstance(value, str) and _UNSTORABLE.search(value):
+    elif not is_storable(value):
         detail = "contains a character that cannot be stored"
         raise InvalidParameter(
             f"The body is invalid {pointer[:80]!r}: {detail}.",
