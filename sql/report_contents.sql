@@ -149,8 +149,8 @@ where record.partner_id = $1;
 
 -- name: uncounted
 -- What is in none of the Data Connector tables: statements without an event one by one, others by
--- content item and reason. Certifications and tracks have enrolments in their facts, workspaces only
--- the kinds of their columns.
+-- content item and reason. Certifications and tracks have enrolments in their facts, workspaces
+-- only the kinds of their columns.
 select
     missing.reason,
     null::uuid::text as statement_id,
