@@ -261,7 +261,7 @@ def test_thousands_of_invalid_names_are_reported_up_to_the_limit() -> None:
         assert all("no iri, no language" in item.pointer for item in result)
 
 
-def test_thousands_of_invalid_items_are_reported_within_half_a_second() -> None:
+def test_thousands_of_invalid_items_are_reported_within_two_seconds() -> None:
     """Each item would be an error of its own; explaining all of them took seconds to a minute."""
     bad = [{}] * 20_000
     activity = {"id": "http://example.com/1", "definition": {"interactionType": "choice"}}
@@ -281,7 +281,7 @@ def test_thousands_of_invalid_items_are_reported_within_half_a_second() -> None:
     ):
         began = time.process_time()
         result = statement_violations(statement, "2.0.0")
-        assert time.process_time() - began < 0.5
+        assert time.process_time() - began < 2
         assert len(result) == MAX_VIOLATIONS
 
 
