@@ -6,7 +6,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/python -m uv pip compi
 	--universal --generate-hashes --python-version 3.11 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check coverage bench profile conformance schema commands format dist lock clean
+.PHONY: help run test test-fast check coverage bench profile conformance schema reference format dist lock clean
 
 help: ## List targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -41,9 +41,10 @@ schema: ## Write sql/schema.sql from the migrations
 	@scripts/venv dev
 	.venv/bin/python -m scripts.schema
 
-commands: ## Write docs/commands.md from the help of the commands
+reference: ## Write docs/commands.md and docs/modules.md from the code
 	@scripts/venv dev
 	.venv/bin/python -m scripts.command_reference
+	.venv/bin/python -m scripts.module_list
 
 format: ## Format the code
 	@scripts/venv dev

@@ -43,8 +43,8 @@ from lrs.limits.services import LimitServices, open_limits
 from lrs.observability.exposition import CACHE_SECONDS
 from lrs.pacing import Pacing
 from lrs.periodic import repeat
-from lrs.pipes.address_rules import AddressRules
-from lrs.pipes.arrivals import Arrivals
+from lrs.pipes.client.address_rules import AddressRules
+from lrs.pipes.pull.items import ItemStore
 from lrs.projection.partner_lock import open_partner_lock
 from lrs.reports.exports import Exports, open_exports
 from lrs.settings import Settings
@@ -240,7 +240,7 @@ def _pipe_checks(
     max_bytes = settings.max_xapi_statement_bytes
     return PipeChecks(
         AddressRules(settings.pipe_networks),
-        Arrivals(database, pipeline, ledger, limits.default, max_bytes),
+        ItemStore(database, pipeline, ledger, limits.default, max_bytes),
     )
 
 

@@ -18,7 +18,7 @@ PATH = Path(__file__).parent.parent / "docs" / "commands.md"
 _HEAD = """\
 # Commands
 
-Generated from the help of the commands by `make commands`: do not edit.
+Generated from the help of the commands by `make reference`: do not edit.
 
 - Commands that read the database also have `--data-directory` and `--database-url`: see
   [Configuration](configuration.md). [Operations](operations.md#commands) says where to run them.

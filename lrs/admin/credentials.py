@@ -7,21 +7,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lrs import resources
 from lrs.admin.limit_changes import OF_CREDENTIAL, changed_limits
 from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, difference, page, require_version
 from lrs.auth import credentials, scopes
 from lrs.auth.operators import Operator, record
+from lrs.auth.overlap import overlap_end
 from lrs.errors import InvalidParameter, NotFound, Violation
 from lrs.store import addresses, registry
 from lrs.store import credentials as store
 from lrs.store.addresses import CredentialAddress
 from lrs.store.credentials import CredentialUse, Position
-from lrs.store.postgres import Database, open_transaction
+from lrs.store.postgres import Database, open_transaction, translate_errors
 from lrs.store.storable_text import is_storable
 
 KINDS = ("client", "bearer")
-MAX_OVERLAP_HOURS = 8_760
+
+_REVOCATION_EFFECT = resources.query("count_credential_effect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +156,7 @@ async def rotate_credential(
 ) -> IssuedCredential:
     """A new secret; the old one stays valid for the overlap. Raises NotFound, Forbidden."""
     operator.require("operator")
-    if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
-        raise _invalid("overlap_hours", f"expected 0 to {MAX_OVERLAP_HOURS}")
-    until = datetime.now(UTC) + timedelta(hours=overlap_hours) if overlap_hours else None
+    until = overlap_end(overlap_hours)
     async with open_transaction(database) as transaction:
         partner_row = await find_partner(transaction, operator, partner)
         await store.lock(transaction, partner_row.partner_id, key)
@@ -261,3 +262,24 @@ def _invalid(name: str, detail: str) -> InvalidParameter:
     return InvalidParameter(
         f"{name}: {detail}.", violations=[Violation(f"/{name}", detail, "Admin API")]
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationEffect:
+    """Items that a credential has sent in the last 24 hours."""
+
+    stored: int
+    refused: int
+
+
+async def revocation_effect(
+    database: Database, operator: Operator, partner: str, key: str
+) -> RevocationEffect:
+    """What the credential has sent in the last 24 hours. Raises NotFound."""
+    partner_row = await find_partner(database, operator, partner)
+    since = datetime.now(UTC) - timedelta(hours=24)
+    with translate_errors():
+        (row,) = await database.readers.fetch(
+            _REVOCATION_EFFECT, partner_row.partner_id, key, since
+        )
+    return RevocationEffect(row["stored"], row["refused"])

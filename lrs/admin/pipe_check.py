@@ -11,11 +11,11 @@ from lrs.auth.secret_box import SecretBox, WrongSecretKey
 from lrs.errors import Conflict, TooManyRequests
 from lrs.ingest.model import Outcome
 from lrs.pipes import options
-from lrs.pipes.address_rules import AddressRules
-from lrs.pipes.arrivals import Arrival, Arrivals
 from lrs.pipes.check import Finding, check
-from lrs.pipes.http import open_endpoint
+from lrs.pipes.client.address_rules import AddressRules
+from lrs.pipes.client.endpoint import open_endpoint
 from lrs.pipes.options import Credentials
+from lrs.pipes.pull.items import ItemStore, SourceItem
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
 from lrs.threads import run_in_own_loop
@@ -30,9 +30,9 @@ _MAX_RESPONSE_BYTES = 16_777_216
 class PipeChecks:
     """Tests pipes in a thread; one instance per worker."""
 
-    def __init__(self, rules: AddressRules, arrivals: Arrivals) -> None:
+    def __init__(self, rules: AddressRules, item_store: ItemStore) -> None:
         self._rules = rules
-        self._arrivals = arrivals
+        self._item_store = item_store
         self._running = 0
 
     async def check_pipe(
@@ -72,9 +72,9 @@ class PipeChecks:
     ) -> list[Finding]:
         own_loop = asyncio.get_running_loop()
 
-        async def preview(items: Sequence[Arrival]) -> list[Outcome]:
+        async def preview(items: Sequence[SourceItem]) -> list[Outcome]:
             # The pipeline and its connections belong to the event loop of the server.
-            outcomes = self._arrivals.preview(pipe, items)
+            outcomes = self._item_store.preview(pipe, items)
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(outcomes, own_loop))
 
         async def run() -> list[Finding]:

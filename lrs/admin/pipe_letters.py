@@ -17,7 +17,7 @@ from lrs.admin.partners import find_partner
 from lrs.admin.pipes import get_pipe
 from lrs.auth.operators import Operator, record
 from lrs.errors import Conflict
-from lrs.pipes.corrections import corrected_text
+from lrs.pipes.forward.corrections import corrected_text
 from lrs.store import dead_letters, pipe_lists
 from lrs.store import pipes as store
 from lrs.store.dead_letters import DeadLetter

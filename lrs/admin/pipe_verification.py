@@ -8,8 +8,8 @@ from lrs.admin.pipes import get_pipe
 from lrs.auth.operators import Operator
 from lrs.auth.secret_box import SecretBox
 from lrs.pipes import options
-from lrs.pipes.address_rules import AddressRules
-from lrs.pipes.http import open_endpoint
+from lrs.pipes.client.address_rules import AddressRules
+from lrs.pipes.client.endpoint import open_endpoint
 from lrs.pipes.verification import ComparedDay, verify
 from lrs.store.postgres import Database
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -19,13 +20,23 @@ from lrs.ingest.pipeline import IngestPipeline
 from lrs.ingest.resubmit import Resubmission
 from lrs.ledger.attempts import NO_PARTNER
 from lrs.limits.model import DefaultLimits
-from lrs.pipes import pull_context, refused_items
+from lrs.pipes.pull import ingest_contexts, refused_items
 from lrs.settings import Settings
-from lrs.store import attempts, refusals, registry
+from lrs.store import attempts, intake_lists, refusals, registry
 from lrs.store.attempts import AttemptCount
+from lrs.store.intake_lists import RefusalReason
 from lrs.store.postgres import Database
 from lrs.store.refusals import ANY, Refusal, RefusalFilter
 from lrs.store.registry import Partner
+
+
+async def list_reasons(
+    database: Database, operator: Operator, partner: str, since: datetime
+) -> Sequence[RefusalReason]:
+    """Reasons of refused items since a time, the most frequent first. Raises NotFound."""
+    partner_id = (await find_partner(database, operator, partner)).partner_id
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    return await intake_lists.list_reasons(database, partner_id, hour)
 
 
 async def list_refusals(
@@ -110,7 +121,7 @@ async def _context(
     database: Database, settings: Settings, partner: Partner, refusal: Refusal, body: bytes | None
 ) -> IngestContext:
     """The context of the credential or pipe that sent the item first. Raises Conflict."""
-    if refusal.source == pull_context.SOURCE:
+    if refusal.source == ingest_contexts.SOURCE:
         return await refused_items.context_of_pipe(database, settings, partner, refusal, body)
     credential = await registry.find_credential(database, refusal.credential)
     if credential is None and refusal.source not in resubmit.WHY_NOT:
@@ -121,14 +132,7 @@ async def _context(
         partner.partner_id, credential.key, credential.partner_limits, credential.limits
     )
     caller = authenticate.caller_of(credential, subjects)
-    return ingest_context(
-        caller,
-        None,
-        None,
-        source=refusal.source,
-        accepts_duplicates=refusal.source == "track"
-        and caller.partner_settings.duplicate_track_event_status == 200,
-    )
+    return ingest_context(caller, None, None, source=refusal.source)
 
 
 async def drop_refusal(

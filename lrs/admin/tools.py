@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from lrs.admin.partners import find_partner
 from lrs.auth import tools
 from lrs.auth.operators import Operator, record
+from lrs.auth.overlap import overlap_end
 from lrs.auth.secret_box import SecretBox
 from lrs.auth.tools import IssuedTool
-from lrs.errors import InvalidParameter, Violation
 from lrs.store import tools as store
 from lrs.store.postgres import Database, open_transaction
 from lrs.store.tools import Tool
-
-MAX_OVERLAP_HOURS = 8_760
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +76,7 @@ async def rotate_tool(
 ) -> IssuedTool:
     """A new secret; the old one stays valid for the overlap. Raises NotFound, Forbidden."""
     operator.require("operator")
-    if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
-        detail = f"expected 0 to {MAX_OVERLAP_HOURS}"
-        raise InvalidParameter(
-            f"overlap_hours: {detail}.", violations=[Violation("/overlap_hours", detail, "Tools")]
-        )
-    until = datetime.now(UTC) + timedelta(hours=overlap_hours) if overlap_hours else None
+    until = overlap_end(overlap_hours)
     async with open_transaction(database) as transaction:
         partner_row = await find_partner(transaction, operator, partner)
         issued = await tools.rotate_tool(

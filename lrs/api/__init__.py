@@ -12,12 +12,11 @@ A request passes through the modules in this order:
 
 Handlers:
 
-    partners          statements and track events; `batch_results` has their response
-    statement_list    GET of statements, for the partner and the xAPI interface
-    learner_records, content_items, people_import, report_tables
-    oauth, openapi, health
-    xapi/             the xAPI interface
-    canvas/           LTI tools, callbacks and page views
+    partner_statements  statements and track events; `batch_results` has their response
+    statement_list      GET of statements, for the partner and the xAPI interface
+    xapi/               the xAPI interface
+    canvas/             LTI tools, callbacks and page views
+    admin/              the interface of operators
 
 `services` holds the services of one worker.
 """

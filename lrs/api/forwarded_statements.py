@@ -1,4 +1,7 @@
-"""Statements that a pipe of another LRS sends: their origin is recorded (`lrs.pipes.identity`)."""
+"""Statements that a pipe of another LRS sends: their source in the ledger, and their origin.
+
+See `lrs.pipes.identity`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 from starlette.requests import Request
+from starlette.types import Scope
 
 from lrs.api import access
 from lrs.api.access import BASIC_OR_BEARER
@@ -27,6 +31,11 @@ class _Item(msgspec.Struct):
 _item = msgspec.json.Decoder(_Item)
 
 
+def source(scope: Scope) -> str:
+    """The source of statements at the xAPI interface, as the ledger names it."""
+    return "forward" if _origin(scope) else "xapi"
+
+
 def start_recording(
     request: Request, caller: Caller, items: Sequence[bytes]
 ) -> asyncio.Task[None] | None:
@@ -34,8 +43,7 @@ def start_recording(
 
     None for other senders. The task raises Unavailable.
     """
-    sender = header(request.scope, _HEADER)
-    origin = identity.origin_of(sender) if sender else None
+    origin = _origin(request.scope)
     if origin is None:
         return None
     ids = [statement_id for item in items if is_uuid(statement_id := _id(item))]
@@ -58,6 +66,10 @@ async def partner_header(request: Request) -> dict[str, str]:
     except LRSError:
         return {}  # the resource is public
     return {identity.HEADER: identity.of_partner(partner)}
+
+
+def _origin(scope: Scope) -> str | None:
+    return identity.origin_of(header(scope, _HEADER))
 
 
 def _id(item: bytes) -> str:

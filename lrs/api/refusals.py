@@ -15,7 +15,7 @@ from lrs.auth.authenticate import Caller
 from lrs.auth.ingest_context import ingest_context
 from lrs.errors import NotFound
 from lrs.ingest import resubmit
-from lrs.pipes import refused_items
+from lrs.pipes.pull import refused_items
 from lrs.store import refusals
 from lrs.store.refusals import Refusal, RefusalFilter
 from lrs.xapi import query_params
@@ -59,14 +59,7 @@ async def resubmit_refusal(request: Request) -> Response:
     body = await request_parsing.read_body(request, services.settings.max_body_bytes)
     if body:
         request_parsing.require_json(request)
-    is_accepted = caller.partner_settings.duplicate_track_event_status == 200
-    context = ingest_context(
-        caller,
-        None,
-        None,
-        source=refusal.source,
-        accepts_duplicates=is_accepted and refusal.source == "track",
-    )
+    context = ingest_context(caller, None, None, source=refusal.source)
     resubmission = await refused_items.resubmit(
         services.pipeline, services.database, services.settings, refusal, context, body or None
     )

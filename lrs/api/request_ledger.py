@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import Scope
 
-from lrs.api import request_parsing
+from lrs.api import forwarded_statements, request_parsing
 from lrs.api.request_record import RequestRecord, record_of
 from lrs.auth import name_rules, tried_key
 from lrs.errors import LRSError, TooManyRequests
@@ -52,6 +52,8 @@ def _add_refused_request(
     source = _SOURCES.get(route.path) if route else None
     if source is None or scope["method"] not in ("POST", "PUT") or _is_dry_run(scope):
         return
+    if source == "xapi":
+        source = forwarded_statements.source(scope)
     origin = Origin(
         record.partner_id,
         source,

@@ -16,25 +16,28 @@ from lrs.api import (
     metrics,
     oauth,
     openapi,
-    partners,
+    partner_statements,
     people_import,
     record_list,
     refusals,
     report_tables,
     whoami,
 )
+from lrs.api.admin import attempts as admin_attempts
 from lrs.api.admin import audit as admin_audit
 from lrs.api.admin import contents as admin_contents
 from lrs.api.admin import credentials as admin_credentials
 from lrs.api.admin import exports as admin_exports
-from lrs.api.admin import intake as admin_intake
 from lrs.api.admin import learner_changes as admin_learner_changes
 from lrs.api.admin import learners as admin_learners
 from lrs.api.admin import learning as admin_learning
 from lrs.api.admin import operators as admin_operators
+from lrs.api.admin import outcomes as admin_outcomes
+from lrs.api.admin import overview as admin_overview
 from lrs.api.admin import partners as admin_partners
 from lrs.api.admin import pipe_letters as admin_letters
 from lrs.api.admin import pipes as admin_pipes
+from lrs.api.admin import refusals as admin_refusals
 from lrs.api.admin import session
 from lrs.api.admin import statements as admin_statements
 from lrs.api.admin import submissions as admin_submissions
@@ -59,12 +62,12 @@ _COURSE = "/api/v1/courses/{course}/analytics"
 # GET includes HEAD. Paths with parameters are tried from the top: frequent ones come first.
 ROUTES: list[Route] = [
     # Partners: statements and track events
-    Route(_PARTNER + "/statements", partners.get_statements),
-    Route(_PARTNER + "/statements", partners.post_statements, methods=["POST"]),
-    Route(_ORGANIZATION + "/statements", partners.get_statements),
-    Route(_ORGANIZATION + "/statements", partners.post_statements, methods=["POST"]),
-    Route(_PARTNER + "/track", partners.post_track, methods=["POST"]),
-    Route(_ORGANIZATION + "/track", partners.post_track, methods=["POST"]),
+    Route(_PARTNER + "/statements", partner_statements.get_statements),
+    Route(_PARTNER + "/statements", partner_statements.post_statements, methods=["POST"]),
+    Route(_ORGANIZATION + "/statements", partner_statements.get_statements),
+    Route(_ORGANIZATION + "/statements", partner_statements.post_statements, methods=["POST"]),
+    Route(_PARTNER + "/track", partner_statements.post_track, methods=["POST"]),
+    Route(_ORGANIZATION + "/track", partner_statements.post_track, methods=["POST"]),
     # Partners: what arrived
     Route(_PARTNER + "/whoami", whoami.get_whoami),
     Route(_PARTNER + "/refusals", refusals.get_refusals),
@@ -205,14 +208,16 @@ ROUTES: list[Route] = [
     EncodedPathRoute(
         _ADMIN + _CONTENT + "/restore", admin_contents.restore_content, methods=["POST"]
     ),
-    Route(_ADMIN + "/outcomes", admin_intake.get_outcomes),
-    Route(_ADMIN + "/refusals", admin_intake.get_refusals),
-    Route(_ADMIN + "/refusals/reasons", admin_intake.get_reasons),
-    Route(_ADMIN + "/refusals/{refusal}", admin_intake.get_refusal),
-    Route(_ADMIN + "/refusals/{refusal}", admin_intake.delete_refusal, methods=["DELETE"]),
-    Route(_ADMIN + "/refusals/{refusal}/resubmit", admin_intake.resubmit_refusal, methods=["POST"]),
-    Route(_ADMIN + "/attempts", admin_intake.get_attempts),
-    Route("/v1/admin/attempts", admin_intake.get_attempts),
+    Route(_ADMIN + "/outcomes", admin_outcomes.get_outcomes),
+    Route(_ADMIN + "/refusals", admin_refusals.get_refusals),
+    Route(_ADMIN + "/refusals/reasons", admin_refusals.get_reasons),
+    Route(_ADMIN + "/refusals/{refusal}", admin_refusals.get_refusal),
+    Route(_ADMIN + "/refusals/{refusal}", admin_refusals.delete_refusal, methods=["DELETE"]),
+    Route(
+        _ADMIN + "/refusals/{refusal}/resubmit", admin_refusals.resubmit_refusal, methods=["POST"]
+    ),
+    Route(_ADMIN + "/attempts", admin_attempts.get_attempts),
+    Route("/v1/admin/attempts", admin_attempts.get_attempts),
     Route("/v1/admin/pipes", admin_pipes.get_all_pipes),
     Route(_ADMIN + "/pipes", admin_pipes.get_pipes),
     Route(_ADMIN + "/pipes", admin_pipes.post_pipes, methods=["POST"]),
@@ -230,7 +235,7 @@ ROUTES: list[Route] = [
     Route(_LETTER, admin_letters.get_letter),
     Route(_LETTER, admin_letters.delete_letter, methods=["DELETE"]),
     Route(_LETTER + "/retry", admin_letters.retry_letter, methods=["POST"]),
-    Route("/v1/admin/overview", admin_intake.get_overview),
+    Route("/v1/admin/overview", admin_overview.get_overview),
     Route(_ADMIN + "/statements/{statement}", admin_learning.get_statement),
     Route(_ADMIN + "/statements/{statement}/text", admin_learning.get_statement_text),
     Route(

@@ -14,8 +14,12 @@ def ingest_context(
     version: Version | None,
     *,
     source: str,
-    accepts_duplicates: bool = False,
 ) -> IngestContext:
+    """The context with the authority and the limits of the caller.
+
+    A duplicate track event is no conflict if a setting of the partner says so.
+    """
+    settings = caller.partner_settings
     return IngestContext(
         caller.partner_id,
         caller.partner,
@@ -27,8 +31,8 @@ def ingest_context(
         version,
         caller.subjects,
         scopes.STATEMENTS_READ in caller.scopes,
-        accepts_duplicates,
+        source == "track" and settings.duplicate_track_event_status == 200,
         source,
         caller.key,
-        keeps_items=caller.partner_settings.keep_refused_items,
+        keeps_items=settings.keep_refused_items,
     )

@@ -17,8 +17,8 @@ from lrs.bootstrap.secret_key import open_secret_box
 from lrs.cli.database import load_settings_with_key, run_with_dsn
 from lrs.cli.options import DATABASE, partner_argument, setting_options
 from lrs.cli.output import echo
-from lrs.pipes.import_file import ImportFile, Progress, import_file
-from lrs.pipes.services import open_arrivals
+from lrs.pipes.pull.import_file import ImportFile, Progress, import_file
+from lrs.pipes.services import open_item_store
 from lrs.settings import Settings
 from lrs.store.pipes import Pipe
 
@@ -53,7 +53,7 @@ async def _import(
     settings: Settings, partner_name: str, file: ImportFile, keeps_authority: bool, dsn: str
 ) -> Pipe:
     settings = replace(settings, database_url=dsn)
-    async with open_arrivals(settings) as (database, arrivals):
+    async with open_item_store(settings) as (database, item_store):
         operator = command_operator()
         partner = await find_partner(database, operator, partner_name)
         with click.progressbar(
@@ -65,7 +65,7 @@ async def _import(
 
             pipe = await import_file(
                 database,
-                arrivals,
+                item_store,
                 partner.partner_id,
                 file,
                 open_secret_box(settings).encrypt,

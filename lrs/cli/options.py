@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import click
 
 from lrs import environment, settings
+from lrs.auth.overlap import MAX_HOURS
 from lrs.errors import InvalidParameter
 from lrs.settings import Settings, SettingsError
 
@@ -23,7 +24,7 @@ optional_partner_argument = click.argument("partner_name", metavar="[PARTNER]", 
 
 overlap_option = click.option(
     "--overlap-hours",
-    type=click.FloatRange(0, 8_760),
+    type=click.FloatRange(0, MAX_HOURS),
     default=24.0,
     show_default=True,
     help="Hours that the old secret stays valid. 0: it ends now.",

@@ -15,11 +15,11 @@ from lrs.cli.database import load_settings_with_key, run_with_dsn
 from lrs.cli.options import DATABASE, partner_argument, setting_options
 from lrs.cli.tables import json_option, print_table
 from lrs.errors import OperatorError
-from lrs.pipes.address_rules import AddressRules
 from lrs.pipes.check import Finding, check
-from lrs.pipes.http import open_endpoint
+from lrs.pipes.client.address_rules import AddressRules
+from lrs.pipes.client.endpoint import open_endpoint
 from lrs.pipes.options import decode_credentials
-from lrs.pipes.services import open_arrivals
+from lrs.pipes.services import open_item_store
 from lrs.settings import Settings
 
 _WORDS = {True: "ok", False: "attention", None: "info"}
@@ -47,12 +47,12 @@ def test_pipe(partner_name: str, name: str, as_json: bool, **options: Any) -> No
 
 async def _check(settings: Settings, partner_name: str, name: str, dsn: str) -> list[Finding]:
     settings = replace(settings, database_url=dsn)
-    async with open_arrivals(settings) as (database, arrivals):
+    async with open_item_store(settings) as (database, item_store):
         pipe = await use_cases.get_pipe(database, command_operator(), partner_name, name)
         use_cases.require_endpoint(pipe)
         secret_box = open_secret_box(settings)
         credentials = decode_credentials(secret_box.decrypt(pipe.credentials_jwe))
         rules = AddressRules(settings.pipe_networks)
-        preview = partial(arrivals.preview, pipe)
+        preview = partial(item_store.preview, pipe)
         async with open_endpoint(pipe.url, credentials, rules) as endpoint:
             return [finding async for finding in check(pipe, endpoint, rules, preview)]

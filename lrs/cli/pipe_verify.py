@@ -19,7 +19,7 @@ from lrs.cli.options import DATABASE, partner_argument, setting_options
 from lrs.cli.output import echo
 from lrs.cli.tables import json_option, print_table
 from lrs.errors import OperatorError
-from lrs.pipes.address_rules import AddressRules
+from lrs.pipes.client.address_rules import AddressRules
 from lrs.pipes.engine import reason_of
 from lrs.pipes.model import PipeError
 from lrs.pipes.verification import ComparedDay

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.admin import arrivals, credentials, partners
+from lrs.admin import credentials, partners
 from lrs.api import urls
 from lrs.api.admin import audit as admin_audit
 from lrs.api.admin import credentials as admin_credentials
@@ -16,7 +16,7 @@ from lrs.api.admin import partners as admin_partners
 from lrs.api.admin import system as admin_system
 from lrs.auth import scopes
 from lrs.auth.credentials import default_home_page
-from lrs.console.arrivals import arrivals_of
+from lrs.console.overview import overview_of
 from lrs.console.pages import (
     Form,
     database_of,
@@ -63,7 +63,7 @@ async def post_partners(request: Request) -> Response:
 async def get_partner(request: Request) -> Response:
     data = await read_twin(request, admin_partners.get_partner)
     limits = await read_twin(request, admin_partners.get_limits, {})
-    arrived = await arrivals_of(request)
+    arrived = await overview_of(request)
     twin = twin_path(request)
     return page(
         request,
@@ -95,7 +95,7 @@ async def post_partner(request: Request) -> Response:
 @for_operators
 async def get_disable(request: Request) -> Response:
     data = await read_twin(request, admin_partners.get_partner)
-    arrived = await arrivals_of(request)
+    arrived = await overview_of(request)
     listed = await read_twin(request, admin_credentials.get_credentials, {})
     active = sum(not item["revoked_at"] for item in listed["credentials"])
     return page(request, "disable.html", data=data, arrived=arrived, active=active)
@@ -190,7 +190,7 @@ async def post_rotate(request: Request) -> Response:
 @for_operators
 async def get_revoke(request: Request) -> Response:
     data = await read_twin(request, admin_credentials.get_credential)
-    effect = await arrivals.revocation_effect(
+    effect = await credentials.revocation_effect(
         database_of(request), operator_of(request), *_credential(request)
     )
     return page(request, "revoke.html", data=data, effect=effect)

@@ -19,11 +19,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from lrs.admin import intake as use_cases
-from lrs.admin.intake import LastOutcome, OutcomeFilter
+from lrs.admin import last_outcomes
+from lrs.admin.last_outcomes import LastOutcome, OutcomeFilter
 from lrs.admin.partners import find_partner
 from lrs.api import request_parsing
-from lrs.api.admin import access, intake
+from lrs.api.admin import access, outcomes
 from lrs.api.admission import admission
 from lrs.api.request_log import IS_STREAM
 from lrs.api.request_parsing import header, services
@@ -43,7 +43,7 @@ _REFUSAL_DELAY_SECONDS = 3.0
 
 _PARSERS: dict[str, query_params.Parser] = {
     "after": query_params.timestamp,
-    **intake.OUTCOME_FILTERS,
+    **outcomes.OUTCOME_FILTERS,
 }
 
 _open: Counter[str] = Counter()
@@ -51,7 +51,7 @@ _open: Counter[str] = Counter()
 
 @for_operators
 async def get_live(request: Request) -> Response:
-    data = await read_twin(request, intake.get_outcomes)
+    data = await read_twin(request, outcomes.get_outcomes)
     return page(
         request, "live.html", data=data, twin=twin_path(request, "/partners/{partner}/outcomes")
     )
@@ -125,7 +125,7 @@ async def _next(
     through = max(after, min(await used.watermark_reader.cached_watermark(), written))
     partner = await find_partner(used.admin_database, operator, request.path_params["partner"])
     await used.ledger.write_refusals(partner.partner_id)
-    outcomes = await use_cases.list_last_outcomes(
+    outcomes = await last_outcomes.list_last_outcomes(
         used.admin_database,
         operator,
         partner.name,

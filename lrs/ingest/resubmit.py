@@ -17,11 +17,11 @@ from lrs.store.postgres import Database
 from lrs.store.refusals import Refusal
 from lrs.xapi import strict_json
 
-_XAPI = frozenset({"xapi", "pull"})
+_XAPI = frozenset({"xapi", "forward", "pull"})
+_ATOMIC = frozenset({"xapi", "forward"})
 # Sources whose items cannot be sent again.
 WHY_NOT = {
     "canvas": "It is the report of a tool, signed for one launch: only the tool can send it again.",
-    "forward": "It was refused by another server: the dead letters of the pipe can be sent again.",
 }
 
 
@@ -79,7 +79,7 @@ async def send(
     items, is_batch = _items(refusal, body, settings.max_batch_items)
     parser = _parser(refusal, settings)
     outcomes = await pipeline.submit(
-        items, _context(refusal, context), parser, atomic=refusal.source == "xapi"
+        items, _context(refusal, context), parser, atomic=refusal.source in _ATOMIC
     )
     return Resubmission(outcomes, is_batch)
 

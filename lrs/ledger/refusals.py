@@ -1,14 +1,15 @@
 """Refused items: collected in memory, written with the counts, removed after some days.
 
-Of each partner and reason, 100 a second are kept; the counts have them all. When a partner has too
-many, the oldest of the most frequent reasons are removed: a flood of one reason leaves the others.
+Of each partner, 100 a second are kept, and beyond them the first one of each reason; the counts
+have them all. When a partner has too many, the oldest of the most frequent reasons are removed: a
+flood of one reason leaves the others.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,9 @@ from lrs.store.postgres import Database
 from lrs.store.refusals import NewRefusal
 
 MAX_PER_SECOND = 100
-"""Kept refusals of one partner and reason."""
+"""Kept refusals of one partner. Beyond them, the first one of a reason is kept."""
+MAX_REASONS_PER_SECOND = 200
+"""Reasons of one partner of which one is kept beyond `MAX_PER_SECOND`."""
 
 _MAX_BUFFERED = 2000
 _MAX_BUFFERED_BYTES = 8_388_608
@@ -95,7 +98,8 @@ class RefusalBuffer:
         self._partners: dict[int, _PartnerBuffer] = {}
         self._bytes = 0
         self._second = 0
-        self._sampled: defaultdict[tuple[int, str, str], int] = defaultdict(int)
+        self._kept: Counter[int] = Counter()
+        self._reasons: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
 
     def add(
         self,
@@ -150,10 +154,14 @@ class RefusalBuffer:
     def _is_sampled(self, partner_id: int, reason: tuple[str, str], second: int) -> bool:
         if second != self._second:
             self._second = second
-            self._sampled.clear()
-        key = (partner_id, *reason)
-        self._sampled[key] += 1
-        return self._sampled[key] <= MAX_PER_SECOND
+            self._kept.clear()
+            self._reasons.clear()
+        reasons = self._reasons[partner_id]
+        is_first = reason not in reasons and len(reasons) < MAX_REASONS_PER_SECOND
+        if is_first:
+            reasons.add(reason)
+        self._kept[partner_id] += 1
+        return is_first or self._kept[partner_id] <= MAX_PER_SECOND
 
     def _has_room(self, buffer: _PartnerBuffer, size: int) -> bool:
         is_full = self._bytes + size > _MAX_TOTAL_BYTES

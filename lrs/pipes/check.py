@@ -13,15 +13,16 @@ import httpx
 
 from lrs.errors import LRSError
 from lrs.ingest.model import REFUSED, Outcome
-from lrs.pipes import source
-from lrs.pipes.address_rules import AddressRules
-from lrs.pipes.arrivals import Arrival, read
+from lrs.pipes.client.address_rules import AddressRules
+from lrs.pipes.client.endpoint import Endpoint
+from lrs.pipes.client.http_dates import http_date
+from lrs.pipes.client.responses import Response
 from lrs.pipes.engine import reason_of
-from lrs.pipes.http import Endpoint, Response
-from lrs.pipes.http_dates import http_date
 from lrs.pipes.model import PipeError
-from lrs.pipes.source import SourcePage
-from lrs.pipes.walk import format_time
+from lrs.pipes.pull import source
+from lrs.pipes.pull.items import SourceItem, parse_item
+from lrs.pipes.pull.source import SourcePage
+from lrs.pipes.pull.walk import format_time
 from lrs.plurals import quantity
 from lrs.store.pipes import Pipe
 from lrs.xapi.timestamps import to_utc
@@ -40,7 +41,7 @@ class Finding:
     detail: str
 
 
-Preview = Callable[[Sequence[Arrival]], Awaitable[list[Outcome]]]
+Preview = Callable[[Sequence[SourceItem]], Awaitable[list[Outcome]]]
 """The outcomes that items of a first page would have."""
 
 
@@ -124,7 +125,7 @@ async def _spellings(endpoint: Endpoint, version: str) -> AsyncIterator[tuple[st
 
 
 def _page_findings(page: SourcePage, endpoint: Endpoint) -> list[Finding]:
-    times = [item.stored for item in map(read, page.items[:_SAMPLE]) if item.stored]
+    times = [item.stored for item in map(parse_item, page.items[:_SAMPLE]) if item.stored]
     is_descending = any(later < earlier for earlier, later in pairwise(times))
     order = "descending: the pipe copes with it" if is_descending else "ascending"
     findings = [
@@ -155,15 +156,15 @@ def _more(more: str, endpoint: Endpoint) -> str:
 
 def _late_stored(item: bytes) -> datetime | None:
     """The `stored` of a statement that was stored at least a minute after its timestamp."""
-    arrival = read(item)
-    text = arrival.value.get("timestamp") if isinstance(arrival.value, dict) else None
+    parsed = parse_item(item)
+    text = parsed.value.get("timestamp") if isinstance(parsed.value, dict) else None
     try:
         timestamp = to_utc(text) if isinstance(text, str) else None
     except ValueError:
         return None
-    if timestamp is None or arrival.stored is None:
+    if timestamp is None or parsed.stored is None:
         return None
-    return arrival.stored if arrival.stored - timestamp > timedelta(minutes=1) else None
+    return parsed.stored if parsed.stored - timestamp > timedelta(minutes=1) else None
 
 
 async def _since(page: SourcePage, endpoint: Endpoint, url: str, version: str) -> list[Finding]:
@@ -188,7 +189,7 @@ async def _multipart(endpoint: Endpoint, url: str, version: str) -> Finding:
 
 
 async def _dry_run(page: SourcePage, preview: Preview) -> Finding:
-    outcomes = await preview([read(item) for item in page.items[:_SAMPLE]])
+    outcomes = await preview([parse_item(item) for item in page.items[:_SAMPLE]])
     refused = [outcome for outcome in outcomes if outcome.kind in REFUSED]
     reasons = Counter(outcome.problem.detail for outcome in refused if outcome.problem)
     accepted = len(outcomes) - len(refused)

@@ -24,8 +24,8 @@ import httpx
 from lrs.auth.secret_box import SecretBox, WrongSecretKey
 from lrs.errors import LRSError
 from lrs.pipes import options
-from lrs.pipes.address_rules import AddressRules
-from lrs.pipes.http import MAX_REQUEST_SECONDS, Endpoint, open_endpoint
+from lrs.pipes.client.address_rules import AddressRules
+from lrs.pipes.client.endpoint import MAX_REQUEST_SECONDS, Endpoint, open_endpoint
 from lrs.pipes.model import Direction, PipeError, StepResult
 from lrs.store import pipes as store
 from lrs.store.pipes import Pipe, PipeRun, Step

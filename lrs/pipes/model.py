@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from lrs.pipes.http import Endpoint
+from lrs.pipes.client.endpoint import Endpoint
 from lrs.store.dead_letters import DeadLetter
 from lrs.store.pipes import Pipe
 

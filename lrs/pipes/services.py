@@ -10,12 +10,12 @@ from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.ledger.worker import open_ledger
 from lrs.limits.services import open_limits
-from lrs.pipes.address_rules import AddressRules
-from lrs.pipes.arrivals import Arrivals
+from lrs.pipes.client.address_rules import AddressRules
 from lrs.pipes.engine import Engine, EngineTimes
-from lrs.pipes.forward import Forward
+from lrs.pipes.forward.direction import ForwardDirection
 from lrs.pipes.model import Direction
-from lrs.pipes.pull import Pull
+from lrs.pipes.pull.direction import PullDirection
+from lrs.pipes.pull.items import ItemStore
 from lrs.projection.vocabulary import Vocabulary
 from lrs.settings import Settings
 from lrs.store import migrations
@@ -28,7 +28,7 @@ _READERS = 4
 
 
 @asynccontextmanager
-async def open_arrivals(settings: Settings) -> AsyncIterator[tuple[Database, Arrivals]]:
+async def open_item_store(settings: Settings) -> AsyncIterator[tuple[Database, ItemStore]]:
     """A pipeline with its own pools, for what pulls and imports read.
 
     Raises Unavailable if the database is not reachable or has another schema version.
@@ -47,7 +47,9 @@ async def open_arrivals(settings: Settings) -> AsyncIterator[tuple[Database, Arr
         pipeline = IngestPipeline(database, GroupCommit(database), limits.quotas, ledger=ledger)
         yield (
             database,
-            Arrivals(database, pipeline, ledger, limits.default, settings.max_xapi_statement_bytes),
+            ItemStore(
+                database, pipeline, ledger, limits.default, settings.max_xapi_statement_bytes
+            ),
         )
 
 
@@ -63,10 +65,10 @@ async def open_engine(
 
     Raises Unavailable if the database is not reachable or has another schema version.
     """
-    async with open_arrivals(settings) as (database, arrivals):
+    async with open_item_store(settings) as (database, item_store):
         directions: dict[str, Direction] = {
-            "forward": Forward(database, vocabulary),
-            "pull": Pull(arrivals),
+            "forward": ForwardDirection(database, vocabulary),
+            "pull": PullDirection(item_store),
         }
         secret_box = SecretBox(settings.secret_key, settings.accepted_secret_key)
         rules = AddressRules(settings.pipe_networks)

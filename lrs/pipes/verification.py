@@ -21,10 +21,12 @@ from uuid import UUID
 import orjson
 
 from lrs.errors import InvalidParameter
-from lrs.pipes import forward_cursor, forward_filter, source
-from lrs.pipes.http import Endpoint
+from lrs.pipes.client.endpoint import Endpoint
+from lrs.pipes.forward import filters
+from lrs.pipes.forward.cursor import saved_cursor
 from lrs.pipes.model import PipeError
 from lrs.pipes.options import ForwardFilter, ForwardOptions, PullFilter, decode
+from lrs.pipes.pull import source
 from lrs.store import dead_letters, statement_origins
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
@@ -150,13 +152,13 @@ class _Comparison:
         if not self._pipe.cursor:
             return
         pipe, chosen = self._pipe, decode(ForwardFilter, self._pipe.filter, "filter")
-        cursor = forward_cursor.saved(pipe)
+        cursor = saved_cursor(pipe)
         position = cursor.first
         while position < cursor.sequence:
             page = await read_log(
                 self._database,
                 pipe.partner_id,
-                forward_filter.log_filter(chosen, pipe.home_page),
+                filters.log_filter(chosen, pipe.home_page),
                 after=position,
                 before=cursor.sequence + 1,
                 limit=_PAGE_SIZE,
@@ -164,7 +166,7 @@ class _Comparison:
             if page.end == position:
                 return
             position = page.end
-            matching = await forward_filter.matching(
+            matching = await filters.matching(
                 self._database, pipe.partner_id, chosen, page.statements
             )
             ids = [statement.statement_id for statement in matching]

@@ -9,7 +9,7 @@ from tests.support.commands import command_paths, resolve
 
 
 def test_document_has_the_help_of_every_command() -> None:
-    assert PATH.read_text(encoding="utf-8") == reference(), "run `make commands`"
+    assert PATH.read_text(encoding="utf-8") == reference(), "run `make reference`"
 
 
 def test_document_has_a_heading_for_every_command() -> None:

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from lrs.api.services import Services
+from lrs.pipes.client.endpoint import Endpoint
 from lrs.pipes.engine import EngineTimes
-from lrs.pipes.http import Endpoint
 from lrs.pipes.model import PipeError, StepResult
 from lrs.store import dead_letters
 from lrs.store import pipes as store

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from lrs.api.services import Services
-from lrs.pipes import forward_cursor
-from lrs.pipes.letter_limits import LetterCounts
+from lrs.pipes.forward.cursor import dump_cursor, load_cursor
+from lrs.pipes.forward.letter_limits import LetterCounts
 from lrs.store import dead_letters, statement_origins
 from lrs.store import pipes as store
 from lrs.xapi.index_keys import VOIDED
@@ -197,11 +197,9 @@ async def test_many_dead_letters_pause_the_pipe_until_it_is_started(
     first, _ = await store_many(partner, 2)
     async with serving(lambda request: Reply(400)) as target:
         pipe = await add_pipe(services, partner, target.url)
-        cursor = forward_cursor.load(pipe, "beginning", datetime.now(UTC))
+        cursor = load_cursor(pipe, "beginning", datetime.now(UTC))
         almost = msgspec.structs.replace(cursor, letters=LetterCounts(1_000))
-        await store.set_cursor(
-            services.database, pipe.partner_id, pipe.name, forward_cursor.dump(almost)
-        )
+        await store.set_cursor(services.database, pipe.partner_id, pipe.name, dump_cursor(almost))
         await services.database.writers.execute(
             "update pipe set config_version = $2 where partner_id = $1",
             pipe.partner_id,

@@ -14,7 +14,7 @@ import pytest
 
 from lrs.api.services import Services
 from lrs.pipes.engine import Engine, EngineTimes
-from lrs.pipes.source import MAX_PAGE_BYTES
+from lrs.pipes.pull.source import MAX_PAGE_BYTES
 from tests.support import pipes
 from tests.support.partners import Partner
 from tests.support.pipes import add_pipe, run_until_waiting

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lrs.admin import intake
+from lrs.admin import hourly_counts, last_outcomes, refusals
 from lrs.api.services import Services
 from lrs.auth.operators import Operator
 from lrs.errors import NotFound
@@ -29,7 +29,7 @@ async def test_overview_has_the_last_hours_of_each_partner(
     await partner.send([statement(), stored, INVALID, INVALID])
     await partner.send(stored)
     await write_ledger(services)
-    listed = await intake.overview(services.database, viewer(partner, stranger))
+    listed = await hourly_counts.list_hourly_counts(services.database, viewer(partner, stranger))
     by_name = {row.partner: row for row in listed.items}
     own, silent = by_name[partner.name], by_name[stranger.name]
     assert len(own.hours) == len(own.stored) == len(own.refused) == 24
@@ -42,13 +42,13 @@ async def test_overview_has_the_last_hours_of_each_partner(
 async def test_operator_of_one_partner_sees_nothing_of_another(
     services: Services, partner: Partner, stranger: Partner
 ) -> None:
-    (row,) = (await intake.overview(services.database, viewer(partner))).items
+    (row,) = (await hourly_counts.list_hourly_counts(services.database, viewer(partner))).items
     assert row.partner == partner.name
     now = datetime.now(UTC)
     with pytest.raises(NotFound):
-        await intake.list_reasons(services.database, viewer(partner), stranger.name, now)
+        await refusals.list_reasons(services.database, viewer(partner), stranger.name, now)
     with pytest.raises(NotFound):
-        await intake.list_last_outcomes(
+        await last_outcomes.list_last_outcomes(
             services.database, viewer(partner), stranger.name, after=now, through=now
         )
 
@@ -59,7 +59,7 @@ async def test_reasons_are_counted_also_of_items_that_are_not_kept(
     await partner.send([INVALID] * 150 + [1])
     await write_ledger(services)
     since = datetime.now(UTC) - timedelta(hours=1)
-    rows = await intake.list_reasons(services.database, viewer(), partner.name, since)
+    rows = await refusals.list_reasons(services.database, viewer(), partner.name, since)
     assert [(row.pointer, row.items) for row in rows] == [("/verb", 150), ("", 1)]
     assert rows[0].first_hour <= rows[0].last_at
 
@@ -71,7 +71,7 @@ async def test_last_outcomes_continue_without_gap(services: Services, partner: P
         await partner.send([statement(id=new_id()), INVALID], organization=f"o{number}")
         await write_ledger(services)
         through = await services.watermark_reader.read_watermark(partner.partner_id)
-        outcomes = await intake.list_last_outcomes(
+        outcomes = await last_outcomes.list_last_outcomes(
             services.database, viewer(), partner.name, after=after, through=through
         )
         after = through
@@ -79,7 +79,7 @@ async def test_last_outcomes_continue_without_gap(services: Services, partner: P
     through = datetime.now(UTC) + timedelta(seconds=1)
     seen += [
         f"{item.organization} {item.outcome}"
-        for item in await intake.list_last_outcomes(
+        for item in await last_outcomes.list_last_outcomes(
             services.database, viewer(), partner.name, after=after, through=through
         )
     ]

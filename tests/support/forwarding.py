@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from lrs.api.services import Services
-from lrs.pipes.delivery import Backoff
 from lrs.pipes.engine import Engine
-from lrs.pipes.forward import Forward
+from lrs.pipes.forward.delivery import Backoff
+from lrs.pipes.forward.direction import ForwardDirection
 from lrs.projection.vocabulary import load_vocabulary
 from lrs.store import dead_letters
 from lrs.store import pipes as store
@@ -42,7 +42,7 @@ async def store_many(partner: Partner, count: int, **members: Any) -> list[str]:
 
 
 def forwarding(services: Services, backoff: Backoff = SHORT) -> Engine:
-    direction = Forward(services.database, load_vocabulary(), backoff=backoff)
+    direction = ForwardDirection(services.database, load_vocabulary(), backoff=backoff)
     return pipes.engine(services.database, {"forward": direction})
 
 

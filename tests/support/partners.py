@@ -100,10 +100,11 @@ class Partner:
             response = await self.http.get(page["more"], headers=self.headers)
 
     async def xapi(self, body: Any, **headers: str) -> httpx.Response:
-        """POSTs to the xAPI interface with Basic credentials."""
+        """POSTs JSON (or raw bytes) to the xAPI interface with Basic credentials."""
+        content = {"content": body} if isinstance(body, bytes) else {"json": body}
         return await self.http.post(
             "/xapi/statements",
-            json=body,
-            headers={**XAPI, **headers},
+            headers={**JSON, **XAPI, **headers},
             auth=(self.key, self.secret),
+            **content,
         )

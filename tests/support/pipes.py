@@ -8,12 +8,12 @@ from typing import Any
 from lrs.api.services import Services
 from lrs.auth.secret_box import SecretBox
 from lrs.pipes import options
-from lrs.pipes.address_rules import AddressRules
-from lrs.pipes.arrivals import Arrivals
+from lrs.pipes.client.address_rules import AddressRules
 from lrs.pipes.engine import Engine, EngineTimes
 from lrs.pipes.model import Direction
 from lrs.pipes.options import Credentials, NoCredentials
-from lrs.pipes.pull import Pull
+from lrs.pipes.pull.direction import PullDirection
+from lrs.pipes.pull.items import ItemStore
 from lrs.store import pipes as store
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
@@ -65,14 +65,14 @@ def engine(
 
 def pulling_engine(services: Services, times: EngineTimes | None = None) -> Engine:
     """An engine that pulls with the pipeline of the application."""
-    arrivals = Arrivals(
+    item_store = ItemStore(
         services.database,
         services.pipeline,
         services.ledger,
         services.limits.default,
         services.settings.max_xapi_statement_bytes,
     )
-    return engine(services.database, {"pull": Pull(arrivals)}, times=times)
+    return engine(services.database, {"pull": PullDirection(item_store)}, times=times)
 
 
 async def pull_invalid(services: Services, partner: Partner) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from ipaddress import ip_address
 import httpx
 import pytest
 
-from lrs.pipes import walk
-from lrs.pipes.address_rules import AddressRefused, AddressRules
-from lrs.pipes.http import Endpoint, origin_of
+from lrs.pipes.client.address_rules import AddressRefused, AddressRules
+from lrs.pipes.client.endpoint import Endpoint
+from lrs.pipes.client.origins import origin_of
 from lrs.pipes.options import NoCredentials
-from lrs.pipes.source import with_prefix
-from lrs.pipes.walk import PullCursor, Walk
+from lrs.pipes.pull import walk
+from lrs.pipes.pull.source import with_prefix
+from lrs.pipes.pull.walk import PullCursor, Walk
 from tests.support.scripted_source import START
 
 

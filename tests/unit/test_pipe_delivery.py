@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrs.pipes.answers import Answer
-from lrs.pipes.delivery import Backoff, Decision, DeliveryState, next_request, settle
+from lrs.pipes.forward.answers import Answer
+from lrs.pipes.forward.delivery import Backoff, Decision, DeliveryState, next_request, settle
 
 NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
 BACKOFF = Backoff()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lrs.pipes.letter_limits import LetterCounts, add, pause_reason
+from lrs.pipes.forward.letter_limits import LetterCounts, add, pause_reason
 
 
 def test_more_than_1000_dead_letters_pause_the_pipe() -> None:

@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from lrs.errors import InvalidParameter
-from lrs.pipes import versions
-from lrs.pipes.forward_items import ForwardItem, statements_request, webhook_request
-from lrs.pipes.target import statements_url
-from lrs.pipes.track_payload import track_event
+from lrs.pipes.forward import versions
+from lrs.pipes.forward.payloads import ForwardItem, statements_request, webhook_request
+from lrs.pipes.forward.target import statements_url
+from lrs.pipes.forward.track_payload import track_event
 from lrs.pipes.webhook import signature_headers
 from lrs.projection.vocabulary import load_vocabulary
 from lrs.xapi import track_events

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from lrs.api.canvas import urls
 from lrs.api.responses import json_response, timestamp
 from lrs.auth import scopes, tools
 from lrs.auth.authenticate import Caller
+from lrs.auth.overlap import MAX_HOURS, overlap_end
 from lrs.errors import InvalidParameter, NotFound, Violation
 from lrs.store import tools as store
 from lrs.store.tools import Tool
@@ -34,7 +35,7 @@ class NewTool(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Rotation(msgspec.Struct, forbid_unknown_fields=True):
-    overlap_hours: Annotated[float, Meta(ge=0, le=8760)] = 24.0
+    overlap_hours: Annotated[float, Meta(ge=0, le=MAX_HOURS)] = 24.0
 
 
 class LaunchRequest(msgspec.Struct):
@@ -72,8 +73,7 @@ async def post_tools(request: Request) -> Response:
 async def rotate_tool(request: Request) -> Response:
     caller = await access.authorize_partner(request, scopes.ADMIN)
     rotation = await _read(request, Rotation)
-    overlap = timedelta(hours=rotation.overlap_hours)
-    until = datetime.now(UTC) + overlap if overlap else None
+    until = overlap_end(rotation.overlap_hours)
     services = request_parsing.services(request)
     name = request.path_params["tool"]
     issued = await tools.rotate_tool(

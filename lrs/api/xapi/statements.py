@@ -117,7 +117,8 @@ async def _store(
     if has_attachments:
         await services.thread.run(caller.partner_id, _check_attachments, items, parser)
     recording = forwarded_statements.start_recording(request, caller, items)
-    context = ingest_context(caller, None, version, source="xapi")
+    source = forwarded_statements.source(request.scope)
+    context = ingest_context(caller, None, version, source=source)
     if parser.statement_id:
         context = msgspec.structs.replace(context, requested_id=parser.statement_id)
     outcomes = await services.pipeline.submit(

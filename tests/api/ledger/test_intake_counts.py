@@ -13,6 +13,7 @@ import pytest
 from lrs.api.services import Services
 from lrs.ledger import counters
 from lrs.ledger.worker import Ledger
+from lrs.pipes.identity import HEADER
 from lrs.store.intake import HourNames, IntakeCount, IntakeKey
 from tests.support.canvas import new_tool
 from tests.support.files import SEEDS
@@ -21,6 +22,7 @@ from tests.support.partners import Partner
 from tests.support.statements import new_id, statement
 
 HOUR = datetime(2026, 1, 1, tzinfo=UTC)
+FROM_A_PIPE = {HEADER: "0" * 32}
 
 
 async def statement_count(connection: asyncpg.Connection, partner: Partner) -> int:
@@ -36,6 +38,7 @@ async def test_every_source_is_counted_with_credential_and_organization(
     await partner.send([statement(), statement()])
     await partner.send(statement(), organization="north")
     await partner.xapi(statement())
+    await partner.xapi(statement(), **FROM_A_PIPE)
     tool = await new_tool(services, partner)
     assert (await tool.send()).status_code == 200
     result = {count.key[2:6]: count.items for count in await counts(services, partner)}
@@ -43,6 +46,7 @@ async def test_every_source_is_counted_with_credential_and_organization(
         ("statements", partner.key, "", "stored"): 2,
         ("statements", partner.key, "north", "stored"): 1,
         ("xapi", partner.key, "", "stored"): 1,
+        ("forward", partner.key, "", "stored"): 1,
         ("canvas", f"tool {tool.name}", "", "stored"): 1,
     }
 

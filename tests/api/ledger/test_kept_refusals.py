@@ -12,7 +12,12 @@ import pytest
 from lrs.api.services import Services
 from lrs.errors import InvalidStatement, Unavailable, Violation
 from lrs.ledger import refusals
-from lrs.ledger.refusals import MAX_PER_SECOND, Origin, RefusalBuffer
+from lrs.ledger.refusals import (
+    MAX_PER_SECOND,
+    MAX_REASONS_PER_SECOND,
+    Origin,
+    RefusalBuffer,
+)
 from lrs.ledger.worker import Ledger
 from lrs.store import refusals as store
 from lrs.store import registry
@@ -132,24 +137,35 @@ async def test_nul_in_an_item_is_kept(services: Services, partner: Partner) -> N
     assert refusal.item == sent
 
 
-def test_hundred_refusals_of_a_reason_are_kept_in_a_second() -> None:
+def test_hundred_refusals_of_a_partner_are_kept_in_a_second() -> None:
     buffer = RefusalBuffer(16_384)
     for _ in range(150):
         add(buffer)
-        add(buffer, "/actor")
     for _ in range(10):
         add(buffer, at=1e9 + 1)
-    assert len(buffer.take()[1]) == 2 * MAX_PER_SECOND + 10
+    assert len(buffer.take()[1]) == MAX_PER_SECOND + 10
+
+
+def test_beyond_hundred_refusals_the_first_of_each_reason_is_kept() -> None:
+    buffer = RefusalBuffer(16_384)
+    for _ in range(MAX_PER_SECOND):
+        add(buffer)
+    for _ in range(2):
+        for number in range(2 * MAX_REASONS_PER_SECOND):
+            add(buffer, f"/{number}")
+    taken = buffer.take()[1]
+    assert len(taken) == MAX_PER_SECOND + MAX_REASONS_PER_SECOND - 1
+    assert len({item.pointer for item in taken}) == MAX_REASONS_PER_SECOND
 
 
 def test_buffer_of_a_partner_is_bounded() -> None:
     buffer = RefusalBuffer(1_048_576)
     for number in range(200):
-        add(buffer, f"/{number}", size=1_048_576)
+        add(buffer, at=1e9 + number, size=1_048_576)
     taken = buffer.take()[1]
     assert sum(len(item.item or b"") for item in taken) <= 8_388_608
     for number in range(5000):
-        add(buffer, f"/{number}")
+        add(buffer, at=1e9 + number)
     assert len(buffer.take()[1]) == 2000
 
 

@@ -13,11 +13,12 @@ from lrs.api.services import Services
 from lrs.auth import credentials, scopes
 from lrs.errors import Conflict
 from lrs.ledger.refusals import Origin
+from lrs.pipes.identity import HEADER
 from lrs.store import registry
 from lrs.store.partner_settings import PartnerSettings
 from tests.support.canvas import body, new_tool
 from tests.support.files import SEEDS
-from tests.support.ledger import outcomes
+from tests.support.ledger import counts, outcomes
 from tests.support.partners import Partner, new_partner
 from tests.support.statements import XAPI, new_id, statement
 
@@ -218,6 +219,17 @@ async def test_put_statement_keeps_the_requested_id(partner: Partner) -> None:
     (refusal,) = await listed(partner)
     response = await resubmitted(partner, refusal, statement())
     assert response.json() == {"id": requested, "outcome": "stored"}
+
+
+async def test_statement_of_a_pipe_keeps_its_source(services: Services, partner: Partner) -> None:
+    from_a_pipe = {HEADER: "0" * 32}
+    await partner.xapi(b"[{", **from_a_pipe)
+    await partner.xapi(INVALID, **from_a_pipe)
+    refusals = await listed(partner)
+    assert [refusal["source"] for refusal in refusals] == ["forward"] * 2
+    response = await resubmitted(partner, refusals[0], statement())
+    assert response.json()["outcome"] == "stored"
+    assert {count.key.source for count in await counts(services, partner)} == {"forward"}
 
 
 async def test_refused_request_is_sent_again_as_a_batch(partner: Partner) -> None:

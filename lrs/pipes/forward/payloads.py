@@ -8,8 +8,8 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import orjson
 
-from lrs.pipes import versions
-from lrs.pipes.track_payload import track_event
+from lrs.pipes.forward import versions
+from lrs.pipes.forward.track_payload import track_event
 from lrs.pipes.webhook import signature_headers
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.statements.log_page import LoggedStatement

@@ -22,7 +22,7 @@ from lrs.ingest.parse import StatementParser
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.ledger.worker import Ledger
 from lrs.limits.model import DefaultLimits
-from lrs.pipes import pull_context
+from lrs.pipes.pull import ingest_contexts
 from lrs.store import registry, statement_origins
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
@@ -40,7 +40,7 @@ _PARTNER_TTL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class SourceItem:
     """An item as sent, and what the source says of it; `statement_id` is None unless a UUID."""
 
     text: bytes
@@ -72,7 +72,7 @@ class Arrival:
 
 
 @dataclass(slots=True)
-class Stored:
+class PageOutcomes:
     """The outcomes of a page. `refused` are digests of refused items without an id."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -91,7 +91,7 @@ class _Batch:
     semaphore: asyncio.Semaphore
 
 
-def read(text: bytes) -> Arrival:
+def parse_item(text: bytes) -> SourceItem:
     try:
         value = orjson.loads(text)
     except ValueError:
@@ -106,7 +106,7 @@ def read(text: bytes) -> Arrival:
     if stored_at is not None and "timestamp" not in members and text[:1] == b"{":
         text = with_timestamp(text, str(stored))
         members["timestamp"] = stored
-    return Arrival(
+    return SourceItem(
         text, value, str(statement_id).lower() if is_uuid(statement_id) else None, stored_at
     )
 
@@ -116,7 +116,7 @@ def with_timestamp(text: bytes, stored: str) -> bytes:
     return b'{"timestamp":%b,%b' % (orjson.dumps(stored), text[1:].lstrip())
 
 
-class Arrivals:
+class ItemStore:
     """Stores items of pipes; one instance per process."""
 
     def __init__(
@@ -135,16 +135,16 @@ class Arrivals:
         self._partners: dict[str, tuple[Partner, float]] = {}
 
     async def new(
-        self, pipe: Pipe, arrivals: Sequence[Arrival], refused: Collection[str]
-    ) -> list[Arrival]:
+        self, pipe: Pipe, items: Sequence[SourceItem], refused: Collection[str]
+    ) -> list[SourceItem]:
         """Those that were not processed before."""
-        ids = [item.statement_id for item in arrivals if item.statement_id]
+        ids = [item.statement_id for item in items if item.statement_id]
         recorded = (
             await statement_origins.list_ids_of_pipe(self._database, pipe, ids) if ids else set()
         )
         return [
             item
-            for item in arrivals
+            for item in items
             if (
                 item.statement_id not in recorded
                 if item.statement_id
@@ -164,9 +164,9 @@ class Arrivals:
         self,
         pipe: Pipe,
         origin: str,
-        arrivals: Sequence[Arrival],
+        items: Sequence[SourceItem],
         attachments: Mapping[str, Attachment],
-        result: Stored,
+        result: PageOutcomes,
         *,
         keeps_authority: bool,
     ) -> None:
@@ -174,7 +174,7 @@ class Arrivals:
 
         Raises Overloaded, Unavailable, QuotaExceeded and StorageQuotaExceeded.
         """
-        chunks = [arrivals[start : start + _CHUNK] for start in range(0, len(arrivals), _CHUNK)]
+        chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
         batch = _Batch(
             pipe,
             origin,
@@ -193,26 +193,26 @@ class Arrivals:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _store_chunk(self, batch: _Batch, chunk: Sequence[Arrival]) -> Stored:
+    async def _store_chunk(self, batch: _Batch, chunk: Sequence[SourceItem]) -> PageOutcomes:
         """Stores a chunk, while another one is prepared."""
-        result, origins = Stored(), list[StatementOrigin]()
+        result, origins = PageOutcomes(), list[StatementOrigin]()
         async with batch.semaphore:
             for context, group in _by_authority(chunk, batch):
                 outcomes = await self._pipeline.submit(
                     [item.text for item in group], context, batch.parser
                 )
                 for item, outcome in zip(group, outcomes, strict=True):
-                    _note(result, origins, item, outcome)
+                    _add_outcome(result, origins, item, outcome)
             if result.refused or any(item.refused for item in origins):
                 await self._ledger.write()
             await statement_origins.add_origins(self._database, batch.pipe, batch.origin, origins)
         return result
 
-    async def preview(self, pipe: Pipe, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    async def preview(self, pipe: Pipe, items: Sequence[SourceItem]) -> list[Outcome]:
         """The outcomes that the items would have, without their attachments."""
         parser = StatementParser(self._max_statement_bytes)
         context = await self._context(pipe)
-        texts = [item.text for item in arrivals]
+        texts = [item.text for item in items]
         return await self._pipeline.submit(texts, context, parser, dry_run=True)
 
     async def _partner(self, name: str) -> Partner:
@@ -225,10 +225,12 @@ class Arrivals:
 
     async def _context(self, pipe: Pipe) -> IngestContext:
         partner = await self._partner(pipe.partner)
-        return pull_context.ingest_context(pipe, partner, self._limits)
+        return ingest_contexts.ingest_context(pipe, partner, self._limits)
 
 
-def _note(result: Stored, origins: list[StatementOrigin], item: Arrival, outcome: Outcome) -> None:
+def _add_outcome(
+    result: PageOutcomes, origins: list[StatementOrigin], item: SourceItem, outcome: Outcome
+) -> None:
     result.counts[outcome.kind] += 1
     is_refused = outcome.kind in REFUSED
     if item.statement_id is None:
@@ -240,7 +242,7 @@ def _note(result: Stored, origins: list[StatementOrigin], item: Arrival, outcome
     )
 
 
-def authority_text(item: Arrival) -> str | None:
+def authority_text(item: SourceItem) -> str | None:
     """The authority that the source sent, as JSON text."""
     return _json_text(item.value.get("authority")) if isinstance(item.value, dict) else None
 
@@ -257,15 +259,15 @@ def _json_text(value: Any) -> str | None:
 
 
 def _by_authority(
-    arrivals: Sequence[Arrival], batch: _Batch
-) -> list[tuple[IngestContext, list[Arrival]]]:
+    items: Sequence[SourceItem], batch: _Batch
+) -> list[tuple[IngestContext, list[SourceItem]]]:
     """The items with the context of their authority, in order of the first one of each."""
     context = batch.context
     if not batch.keeps_authority:
-        return [(context, list(arrivals))]
-    groups: dict[str, tuple[IngestContext, list[Arrival]]] = {}
-    for item in arrivals:
+        return [(context, list(items))]
+    groups: dict[str, tuple[IngestContext, list[SourceItem]]] = {}
+    for item in items:
         authority = item.value.get("authority") if isinstance(item.value, dict) else None
-        of_item = pull_context.with_authority(context, authority)
+        of_item = ingest_contexts.with_authority(context, authority)
         groups.setdefault(of_item.authority, (of_item, []))[1].append(item)
     return list(groups.values())

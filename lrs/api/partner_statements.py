@@ -55,13 +55,7 @@ async def post_track(request: Request) -> Response:
     items, is_batch = await content_coding.read_items(request, caller.partner_id)
     services = request_parsing.services(request)
     parser = TrackEventParser(services.settings.max_statement_bytes)
-    context = ingest_context(
-        caller,
-        organization,
-        None,
-        source="track",
-        accepts_duplicates=caller.partner_settings.duplicate_track_event_status == 200,
-    )
+    context = ingest_context(caller, organization, None, source="track")
     outcomes = await services.pipeline.submit(items, context, parser, dry_run=dry_run)
     record_of(request.scope).outcomes = outcomes
     stored = [{"id": outcome.statement_id, "outcome": outcome.kind} for outcome in outcomes]

@@ -1,72 +1,25 @@
-"""What arrives, for operators: overview, refused items, denied requests, last outcomes."""
+"""Refused items of partners, for operators: list, reasons, send again, drop."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lrs.admin import arrivals, attempt_advice, intake, refusals
-from lrs.admin.intake import OutcomeFilter
+from lrs.admin import refusals
 from lrs.admin.partners import find_partner
 from lrs.admin.views import Page, decode_cursor, page
-from lrs.api import refusal_filters, refusal_views, request_parsing, urls
+from lrs.api import refusal_filters, refusal_views, request_parsing
 from lrs.api.admin.access import authenticate_operator
-from lrs.api.admin.responses import json, list_query, list_response, next_page, no_query
+from lrs.api.admin.responses import json, list_query, list_response, no_query
 from lrs.api.request_parsing import services
 from lrs.auth.operators import Operator
 from lrs.store.refusals import RefusalFilter
 from lrs.xapi import query_params
 
 _REASONS_HOURS = 24
-
-OUTCOME_FILTERS: dict[str, query_params.Parser] = dict.fromkeys(
-    ("outcome", "source", "credential", "organization", "code"), query_params.text
-)
-
-
-class _AttemptPosition(NamedTuple):
-    last_at: datetime
-    attempt_hash: bytes
-
-
-async def get_overview(request: Request) -> Response:
-    operator = await authenticate_operator(request)
-    query = list_query(request, {"partner": query_params.text})
-    database = services(request).admin_database
-    partners = await arrivals.overview(
-        database,
-        operator,
-        partner=query.filters.get("partner"),
-        cursor=query.cursor,
-        limit=query.limit,
-    )
-    server = await arrivals.server_state(database, operator, services(request).settings)
-    more = next_page(request, partners)
-    return json({"partners": partners.items, "server": server, "more": more})
-
-
-async def get_outcomes(request: Request) -> Response:
-    """The last outcomes up to the watermark; `after` is `through` of the response before."""
-    operator = await authenticate_operator(request)
-    query = list_query(request, {"after": query_params.timestamp, **OUTCOME_FILTERS})
-    name = request.path_params["partner"]
-    partner = await find_partner(services(request).admin_database, operator, name)
-    through = await services(request).watermark_reader.cached_watermark(partner.partner_id)
-    after = query.filters.pop("after", None) or through - timedelta(hours=_REASONS_HOURS)
-    outcomes = await intake.list_last_outcomes(
-        services(request).admin_database,
-        operator,
-        name,
-        after=after,
-        through=through,
-        selection=OutcomeFilter(**query.filters),
-        limit=query.limit,
-    )
-    return json({"outcomes": outcomes, "through": through})
 
 
 async def get_reasons(request: Request) -> Response:
@@ -77,7 +30,7 @@ async def get_reasons(request: Request) -> Response:
         section="Admin API",
     )
     since = query.get("since") or datetime.now(UTC) - timedelta(hours=_REASONS_HOURS)
-    reasons = await intake.list_reasons(
+    reasons = await refusals.list_reasons(
         services(request).admin_database, operator, request.path_params["partner"], since
     )
     return list_response(request, "reasons", Page([*reasons], None))
@@ -142,24 +95,6 @@ async def delete_refusal(request: Request) -> Response:
         services(request).admin_database, operator, partner, refusal_views.refusal_id(request)
     )
     return Response(status_code=204)
-
-
-async def get_attempts(request: Request) -> Response:
-    """Denied requests of the partner in the path, or those that name no partner."""
-    operator = await authenticate_operator(request)
-    query = list_query(request)
-    before = decode_cursor(query.cursor, _AttemptPosition) if query.cursor else None
-    rows = await refusals.list_attempts(
-        services(request).admin_database,
-        operator,
-        request.path_params.get("partner"),
-        before=before,
-        limit=query.limit + 1,
-    )
-    attempt_page = page(rows, query.limit, lambda row: (row.last_at, row.attempt_hash))
-    base_url, partner = urls.base_url(request), request.path_params.get("partner", "{partner}")
-    items = [attempt_advice.describe(row, base_url, partner) for row in attempt_page.items]
-    return list_response(request, "attempts", Page(items, attempt_page.cursor))
 
 
 async def _flushed_partner(request: Request, operator: Operator) -> str:

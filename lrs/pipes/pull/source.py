@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lrs.errors import LRSError
-from lrs.pipes.http import Endpoint, Response, ResponseTooLarge
-from lrs.pipes.http_dates import http_date
+from lrs.pipes.client.endpoint import Endpoint
+from lrs.pipes.client.http_dates import http_date
+from lrs.pipes.client.responses import Response, ResponseTooLarge
 from lrs.pipes.model import PipeError
-from lrs.pipes.walk import consistent_through
+from lrs.pipes.pull.walk import consistent_through
 from lrs.xapi import multipart
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.timestamps import parse_timestamp

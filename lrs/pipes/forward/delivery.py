@@ -21,8 +21,8 @@ from typing import Literal
 
 import msgspec
 
-from lrs.pipes.answers import Answer, Kind, classify, item_answers
-from lrs.pipes.http_dates import retry_after
+from lrs.pipes.client.http_dates import retry_after
+from lrs.pipes.forward.answers import Answer, Kind, classify, item_answers
 
 MAX_ERRORS_OF_BATCH = 3
 MAX_ERRORS_OF_STATEMENT = 10

@@ -20,8 +20,8 @@ from uuid import uuid4
 import orjson
 
 from lrs.errors import Conflict, InvalidImport
-from lrs.pipes.arrivals import Arrivals, Stored, read
 from lrs.pipes.options import NoCredentials, PullOptions, encode, encode_credentials
+from lrs.pipes.pull.items import ItemStore, PageOutcomes, parse_item
 from lrs.store import pipes as store
 from lrs.store import statement_origins
 from lrs.store.pipes import Pipe, Step
@@ -67,7 +67,7 @@ class Progress:
 
 async def import_file(
     database: Database,
-    arrivals: Arrivals,
+    item_store: ItemStore,
     partner_id: int,
     file: ImportFile,
     encrypt: Callable[[bytes], str],
@@ -78,13 +78,13 @@ async def import_file(
     """Imports what is left of the file. Returns its pipe; its state is `done`.
 
     Raises InvalidImport, Conflict while another process imports the file, and the errors of
-    `Arrivals.store`: then the next call continues.
+    `ItemStore.store`: then the next call continues.
     """
     pipe = await _claim(database, partner_id, file, encrypt, keeps_authority)
     try:
         with _open(file.path) as (raw, stream):
             pipe = await _import_lines(
-                database, arrivals, pipe, raw, stream, keeps_authority, report
+                database, item_store, pipe, raw, stream, keeps_authority, report
             )
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidImport(f"Cannot read {file.path}: {error}.") from None
@@ -137,7 +137,7 @@ async def _claim(
 
 async def _import_lines(
     database: Database,
-    arrivals: Arrivals,
+    item_store: ItemStore,
     pipe: Pipe,
     raw: IO[bytes],
     stream: IO[bytes],
@@ -146,10 +146,10 @@ async def _import_lines(
 ) -> Pipe:
     stream.seek(int(pipe.cursor.get("offset", 0)))
     while True:
-        batch = [read(_statement(line)) for line in _lines(stream)]
-        stored = Stored()
-        new = await arrivals.new(pipe, batch, ())
-        await arrivals.store(pipe, "", new, {}, stored, keeps_authority=keeps_authority)
+        batch = [parse_item(_statement(line)) for line in _lines(stream)]
+        stored = PageOutcomes()
+        new = await item_store.new(pipe, batch, ())
+        await item_store.store(pipe, "", new, {}, stored, keeps_authority=keeps_authority)
         is_end = len(batch) < _BATCH
         step = Step(
             {"offset": stream.tell()},

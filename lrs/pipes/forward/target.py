@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from lrs.pipes.answers import Answer
-from lrs.pipes.forward_items import VERSION_1, VERSION_2, ForwardRequest
-from lrs.pipes.http import Endpoint, Response
+from lrs.pipes.client.endpoint import Endpoint
+from lrs.pipes.client.responses import Response
+from lrs.pipes.forward.answers import Answer
+from lrs.pipes.forward.payloads import VERSION_1, VERSION_2, ForwardRequest
 from lrs.pipes.identity import HEADER, origin_of
 from lrs.xapi import equality
 

@@ -2,8 +2,8 @@
 
 The statements of the partner below the watermark are the log: a step reads the next ones after the
 cursor, sends at most one request with them, and returns the cursor behind those that are settled
-(`lrs.pipes.delivery`). A step that is repeated after a crash sends the same statements again, and
-their ids make them duplicates at the target.
+(`lrs.pipes.forward.delivery`). A step that is repeated after a crash sends the same statements
+again, and their ids make them duplicates at the target.
 
 Statements that the target is the source of are not sent: those that were pulled from it, and those
 that a pipe of it has sent (`lrs.pipes.identity`). Two LRSs that forward to each other come to rest:
@@ -24,17 +24,18 @@ from uuid import UUID
 
 import msgspec
 
-from lrs.pipes import forward_cursor, identity, letter_limits, target
-from lrs.pipes.answers import Answer, classify, unlisted
-from lrs.pipes.delivery import Backoff, Decision, next_request, settle
-from lrs.pipes.forward_cursor import ForwardCursor
-from lrs.pipes.forward_items import ForwardItem
-from lrs.pipes.forward_reader import Reader, Stretch
-from lrs.pipes.forward_sender import Sender, Work
-from lrs.pipes.http import Endpoint
+from lrs.pipes import identity
+from lrs.pipes.client.endpoint import Endpoint
+from lrs.pipes.forward import letter_limits, target
+from lrs.pipes.forward.answers import Answer, classify, unlisted
+from lrs.pipes.forward.cursor import ForwardCursor, dump_cursor, load_cursor
+from lrs.pipes.forward.delivery import Backoff, Decision, next_request, settle
+from lrs.pipes.forward.log_reader import LogReader, LogSlice
+from lrs.pipes.forward.payloads import ForwardItem
+from lrs.pipes.forward.sender import ForwardStep, Sender
+from lrs.pipes.forward.target import UNKNOWN, Target
 from lrs.pipes.model import Json, StepResult
 from lrs.pipes.options import ForwardFilter, ForwardOptions, decode
-from lrs.pipes.target import UNKNOWN, Target
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store import dead_letters, registry
 from lrs.store.dead_letters import DeadLetter
@@ -49,7 +50,7 @@ _LETTERS_SECONDS = 1.0
 _ERRORS = frozenset({"denied", "unavailable", "slow", "error"})
 
 
-class Forward:
+class ForwardDirection:
     """Forwards statements. `backoff` has the pauses after answers that settle nothing."""
 
     def __init__(
@@ -59,7 +60,7 @@ class Forward:
         self._backoff = backoff or Backoff()
         self._statements = StatementLoader(database)
         self._sender = Sender(database, vocabulary)
-        self._reader = Reader(database, self._sender)
+        self._reader = LogReader(database, self._sender)
         self._letters_due: dict[tuple[int, str], float] = {}
         self._targets: dict[tuple[int, str, int], tuple[float, Target, str]] = {}
 
@@ -73,26 +74,26 @@ class Forward:
         description, identity_of_partner = UNKNOWN, None
         if is_statements:
             description, identity_of_partner = await self._target(pipe, endpoint)
-        work = Work(
+        step = ForwardStep(
             pipe,
             endpoint,
             options,
             decode(ForwardFilter, pipe.filter, "filter"),
-            forward_cursor.load(pipe, options.start, datetime.now(UTC)),
+            load_cursor(pipe, options.start, datetime.now(UTC)),
             target.statements_url(pipe.url) if is_statements else pipe.url,
             description,
             identity_of_partner,
         )
         if letter := await self._letter_to_retry(pipe):
-            return await self._retry(work, letter)
-        stretch = await self._reader.read(work)
-        if stretch is not None:
-            return await self._forward(work, stretch)
+            return await self._retry(step, letter)
+        log_slice = await self._reader.read(step)
+        if log_slice is not None:
+            return await self._forward(step, log_slice)
         self._letters_due.clear()
         if letter := await self._letter_to_retry(pipe):
-            return await self._retry(work, letter)
+            return await self._retry(step, letter)
         return StepResult(
-            forward_cursor.dump(work.cursor),
+            dump_cursor(step.cursor),
             wait_seconds=options.every,
             position_at=await self._reader.watermark(pipe.partner_id),
         )
@@ -121,23 +122,23 @@ class Forward:
             self._targets[key] = time.monotonic() + _TARGET_TTL_SECONDS, description, own
         return description, own
 
-    async def _forward(self, work: Work, stretch: Stretch) -> StepResult:
-        items = stretch.items
+    async def _forward(self, step: ForwardStep, log_slice: LogSlice) -> StepResult:
+        items = log_slice.items
         unsendable = [index for index, item in enumerate(items) if item.reason]
         if unsendable and unsendable[0] == 0:
-            return self._refuse_unsendable(work, stretch)
+            return self._refuse_unsendable(step, log_slice)
         sendable = items[: unsendable[0]] if unsendable else items
         if not sendable:
-            return self._settled(work, stretch, len(items), [])
-        batch = 1 if work.options.target == "track" else work.options.batch
+            return self._settled(step, log_slice, len(items), [])
+        batch = 1 if step.options.target == "track" else step.options.batch
         sequences = [item.sequence for item in sendable]
         state, count = next_request(
-            work.cursor.delivery, sequences, batch=batch, now=datetime.now(UTC)
+            step.cursor.delivery, sequences, batch=batch, now=datetime.now(UTC)
         )
-        work = replace(work, cursor=msgspec.structs.replace(work.cursor, delivery=state))
+        step = replace(step, cursor=msgspec.structs.replace(step.cursor, delivery=state))
         if count == len(items):
-            self._reader.read_ahead(work, stretch.end)
-        sent, answer = await self._sender.send(work, sendable[:count])
+            self._reader.read_ahead(step, log_slice.end)
+        sent, answer = await self._sender.send(step, sendable[:count])
         decision = settle(
             state,
             sequences[: len(sent)],
@@ -145,34 +146,34 @@ class Forward:
             now=datetime.now(UTC),
             random=random.random(),  # noqa: S311 - not a secret
             backoff=self._backoff,
-            is_webhook=work.is_webhook,
+            is_webhook=step.is_webhook,
         )
-        letters = await self._letters(work, sent, decision, answer)
-        work = replace(work, cursor=msgspec.structs.replace(work.cursor, delivery=decision.state))
+        letters = await self._letters(step, sent, decision, answer)
+        step = replace(step, cursor=msgspec.structs.replace(step.cursor, delivery=decision.state))
         if not decision.settled:
-            return _unsettled(work.cursor, decision.kind, decision.delay, work.url, answer)
-        result = self._settled(work, stretch, decision.settled, letters)
-        if work.options.rate:
-            return replace(result, pause_seconds=decision.settled / work.options.rate)
+            return _unsettled(step.cursor, decision.kind, decision.delay, step.url, answer)
+        result = self._settled(step, log_slice, decision.settled, letters)
+        if step.options.rate:
+            return replace(result, pause_seconds=decision.settled / step.options.rate)
         return result
 
     async def _letters(
-        self, work: Work, sent: Sequence[ForwardItem], decision: Decision, answer: Answer
+        self, step: ForwardStep, sent: Sequence[ForwardItem], decision: Decision, answer: Answer
     ) -> list[DeadLetter]:
-        letters = [_letter(work, sent[item.index], item.answer) for item in decision.refused]
+        letters = [_letter(step, sent[item.index], item.answer) for item in decision.refused]
         for conflict in decision.conflicts:
             item = sent[conflict.index]
             if not await target.has_equal_statement(
-                work.endpoint, work.url, item.statement_id, item.text or b""
+                step.endpoint, step.url, item.statement_id, item.text or b""
             ):
-                letters.append(_letter(work, item, conflict.answer))
-        return letters + await self._unlisted(work, sent[: decision.settled], decision, answer)
+                letters.append(_letter(step, item, conflict.answer))
+        return letters + await self._unlisted(step, sent[: decision.settled], decision, answer)
 
     async def _unlisted(
-        self, work: Work, sent: Sequence[ForwardItem], decision: Decision, answer: Answer
+        self, step: ForwardStep, sent: Sequence[ForwardItem], decision: Decision, answer: Answer
     ) -> list[DeadLetter]:
         """Dead letters of statements that the target says it accepts, and does not have."""
-        if decision.kind != "accepted" or work.options.target != "statements":
+        if decision.kind != "accepted" or step.options.target != "statements":
             return []
         if answer.status != HTTPStatus.OK:
             return []
@@ -180,37 +181,37 @@ class Forward:
         for index in unlisted(answer, [item.statement_id for item in sent]):
             item = sent[index]
             if not await target.has_equal_statement(
-                work.endpoint, work.url, item.statement_id, item.text or b""
+                step.endpoint, step.url, item.statement_id, item.text or b""
             ):
                 reason = "The target answers 200 without the id of the statement."
-                letters.append(replace(_letter(work, item, answer), reason=reason))
+                letters.append(replace(_letter(step, item, answer), reason=reason))
         return letters
 
-    def _refuse_unsendable(self, work: Work, stretch: Stretch) -> StepResult:
+    def _refuse_unsendable(self, step: ForwardStep, log_slice: LogSlice) -> StepResult:
         """The first statements, which the target cannot take, as dead letters."""
-        items = stretch.items[: work.options.batch]
+        items = log_slice.items[: step.options.batch]
         count = next((index for index, item in enumerate(items) if not item.reason), len(items))
         letters = [
-            DeadLetter(UUID(item.statement_id), item.reason, work.url) for item in items[:count]
+            DeadLetter(UUID(item.statement_id), item.reason, step.url) for item in items[:count]
         ]
-        return self._settled(work, stretch, count, letters)
+        return self._settled(step, log_slice, count, letters)
 
     def _settled(
         self,
-        work: Work,
-        stretch: Stretch,
+        step: ForwardStep,
+        log_slice: LogSlice,
         settled: int,
         letters: Sequence[DeadLetter],
     ) -> StepResult:
         """The first `settled` items are delivered, but for the dead letters among them."""
-        items = stretch.items
-        end = stretch.end if settled == len(items) else items[settled - 1].sequence
-        passed = bisect_right(stretch.sequences, end)
-        counts = letter_limits.add(work.cursor.letters, settled, len(letters))
+        items = log_slice.items
+        end = log_slice.end if settled == len(items) else items[settled - 1].sequence
+        passed = bisect_right(log_slice.sequences, end)
+        counts = letter_limits.add(step.cursor.letters, settled, len(letters))
         reason = letter_limits.pause_reason(counts) if letters else None
-        cursor = msgspec.structs.replace(work.cursor, sequence=end, letters=counts)
+        cursor = msgspec.structs.replace(step.cursor, sequence=end, letters=counts)
         return StepResult(
-            forward_cursor.dump(cursor),
+            dump_cursor(cursor),
             Counter(
                 delivered=settled - len(letters),
                 dead_letter=len(letters),
@@ -222,15 +223,15 @@ class Forward:
             pauses=reason is not None,
         )
 
-    async def _retry(self, work: Work, letter: DeadLetter) -> StepResult:
+    async def _retry(self, step: ForwardStep, letter: DeadLetter) -> StepResult:
         """Sends one dead letter alone. An answer that concerns it settles it."""
-        item = await self._letter_item(work, letter)
+        item = await self._letter_item(step, letter)
         if item.text is None:
             refused = replace(letter, reason=item.reason or "The statement is not for the target.")
-            return StepResult(forward_cursor.dump(work.cursor), letters=[refused])
-        (item,), answer = await self._sender.send(work, [item])
-        kind = classify(answer, is_webhook=work.is_webhook)
-        delivery = work.cursor.delivery
+            return StepResult(dump_cursor(step.cursor), letters=[refused])
+        (item,), answer = await self._sender.send(step, [item])
+        kind = classify(answer, is_webhook=step.is_webhook)
+        delivery = step.cursor.delivery
         if kind in ("denied", "throttled", "unavailable", "slow"):
             failures = delivery.failures + 1
             delay = (
@@ -242,40 +243,40 @@ class Forward:
                 )
             )
             state = msgspec.structs.replace(delivery, failures=failures)
-            cursor = msgspec.structs.replace(work.cursor, delivery=state)
-            return _unsettled(cursor, kind, delay, work.url, answer)
+            cursor = msgspec.structs.replace(step.cursor, delivery=state)
+            return _unsettled(cursor, kind, delay, step.url, answer)
         state = msgspec.structs.replace(delivery, failures=0)
-        position = forward_cursor.dump(msgspec.structs.replace(work.cursor, delivery=state))
+        position = dump_cursor(msgspec.structs.replace(step.cursor, delivery=state))
         is_delivered = kind == "accepted" or (
             kind == "conflict"
             and await target.has_equal_statement(
-                work.endpoint, work.url, item.statement_id, item.text or b""
+                step.endpoint, step.url, item.statement_id, item.text or b""
             )
         )
         if is_delivered:
             return StepResult(position, {"delivered": 1}, delivered=[letter.statement_id])
-        refused = _letter(work, item, answer)
+        refused = _letter(step, item, answer)
         if letter.request is not None:  # keep the corrected text of an operator
             refused = replace(refused, request=(item.text or b"").decode())
         return StepResult(position, letters=[refused])
 
-    async def _letter_item(self, work: Work, letter: DeadLetter) -> ForwardItem:
+    async def _letter_item(self, step: ForwardStep, letter: DeadLetter) -> ForwardItem:
         """What is sent of a dead letter: the request of an operator, or else as at first."""
         statement_id = str(letter.statement_id)
-        stored = await self._statements.load(work.pipe.partner_id, statement_id)
+        stored = await self._statements.load(step.pipe.partner_id, statement_id)
         if stored is None:
             return ForwardItem(0, statement_id, None, reason="The statement is not stored.")
         text = letter.request if letter.request is not None else stored.payload.decode()
-        if letter.request is not None and work.options.target != "statements":
+        if letter.request is not None and step.options.target != "statements":
             return ForwardItem(0, statement_id, text.encode(), is_changed=True)
-        return self._sender.item(work, LoggedStatement(0, statement_id, stored.organization, text))
+        return self._sender.item(step, LoggedStatement(0, statement_id, stored.organization, text))
 
 
-def _letter(work: Work, item: ForwardItem, answer: Answer) -> DeadLetter:
+def _letter(step: ForwardStep, item: ForwardItem, answer: Answer) -> DeadLetter:
     return DeadLetter(
         UUID(item.statement_id),
         _reason(answer),
-        work.url,
+        step.url,
         answer.status,
         (item.text or b"").decode() if item.is_changed else None,
         answer.excerpt,
@@ -286,7 +287,7 @@ def _unsettled(
     cursor: ForwardCursor, kind: str, delay: float, url: str, answer: Answer
 ) -> StepResult:
     """The result of a request that settles nothing: halves are sent at once, others wait."""
-    position: Json = forward_cursor.dump(cursor)
+    position: Json = dump_cursor(cursor)
     if not delay and kind not in _ERRORS:
         return StepResult(position)
     error = f"{url}: {_reason(answer)}" if kind in _ERRORS else None

@@ -1,4 +1,4 @@
-"""Use cases for what arrives, as the console shows it: overview with lag and alarms."""
+"""Use case for the overview of partners: whether their items arrive, lag of reports, alarms."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any, Literal
 import orjson
 
 from lrs import resources
-from lrs.admin import intake, system
-from lrs.admin.intake import PartnerIntake
-from lrs.admin.partners import find_partner
+from lrs.admin import hourly_counts, system
+from lrs.admin.hourly_counts import HourlyCounts
 from lrs.admin.views import Page
 from lrs.auth.operators import Operator
 from lrs.ledger.alarms import PIPES
@@ -25,7 +24,6 @@ from lrs.store.postgres import Database, translate_errors
 _ALARMS = resources.query("list_firing_alarms")
 _REASONS = resources.query("list_arrival_reasons")
 _ATTEMPTS_OF_NOBODY = resources.query("count_attempts_without_partner")
-_EFFECT = resources.query("count_credential_effect")
 
 _RECENT_HOURS = 2
 _RECENTLY = timedelta(hours=1)
@@ -44,7 +42,7 @@ Verdict = Literal["arriving", "refused", "denied", "silent", "nothing", "disable
 
 
 @dataclass(frozen=True, slots=True)
-class PartnerArrivals:
+class PartnerOverview:
     """What a partner has sent in each of the last hours; the lag of its reports is in seconds.
 
     `verdict` answers whether it arrives, and `why` explains it in a few words:
@@ -86,27 +84,19 @@ class ServerState:
     last_backup_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class RevocationEffect:
-    """Items that a credential has sent in the last 24 hours."""
-
-    stored: int
-    refused: int
-
-
-async def overview(
+async def list_overview(
     database: Database,
     operator: Operator,
     *,
     partner: str | None = None,
     cursor: str | None = None,
     limit: int = 100,
-) -> Page[PartnerArrivals]:
+) -> Page[PartnerOverview]:
     """The next partners that the operator sees, or one: those with a firing alarm, then by name.
 
     Raises NotFound (partner).
     """
-    partners = await intake.overview(
+    partners = await hourly_counts.list_hourly_counts(
         database, operator, partner=partner, cursor=cursor, limit=limit
     )
     ids = [item.partner_id for item in partners.items]
@@ -120,7 +110,7 @@ async def overview(
         alarms.setdefault(row["partner"], []).append(alarm)
     reasons = {row["partner"]: row for row in await _reasons(database, ids)}
     items = [
-        _arrivals(
+        _partner_overview(
             item,
             backlogs.get(item.partner),
             alarms.get(item.partner, []),
@@ -156,16 +146,16 @@ async def _reasons(database: Database, partner_ids: list[int]) -> list[dict[str,
     return [dict(row) for row in rows]
 
 
-def _arrivals(
-    item: PartnerIntake,
+def _partner_overview(
+    item: HourlyCounts,
     backlog: Backlog | None,
     alarms: list[Alarm],
     failing_pipes: list[str],
     reasons: Mapping[str, Mapping[str, Any]],
-) -> PartnerArrivals:
+) -> PartnerOverview:
     reason = reasons.get(item.partner, {})
     verdict, why = _verdict(item, alarms, reason)
-    return PartnerArrivals(
+    return PartnerOverview(
         item.partner,
         item.last_accepted_at,
         round(backlog.lag_seconds, 1) if backlog else 0.0,
@@ -191,7 +181,7 @@ def _alarm_text(operator: Operator, kind: str, details: str) -> str:
 
 
 def _verdict(
-    item: PartnerIntake, alarms: list[Alarm], reason: Mapping[str, Any]
+    item: HourlyCounts, alarms: list[Alarm], reason: Mapping[str, Any]
 ) -> tuple[Verdict, str]:
     if reason.get("disabled_reason") is not None:
         return "disabled", reason["disabled_reason"]
@@ -215,14 +205,3 @@ def _verdict(
 
 def _yesterday() -> datetime:
     return datetime.now(UTC) - timedelta(hours=24)
-
-
-async def revocation_effect(
-    database: Database, operator: Operator, partner: str, key: str
-) -> RevocationEffect:
-    """What the credential has sent in the last 24 hours. Raises NotFound."""
-    partner_row = await find_partner(database, operator, partner)
-    since = _yesterday()
-    with translate_errors():
-        (row,) = await database.readers.fetch(_EFFECT, partner_row.partner_id, key, since)
-    return RevocationEffect(row["stored"], row["refused"])

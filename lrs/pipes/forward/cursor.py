@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from lrs.errors import InvalidParameter
-from lrs.pipes.delivery import DeliveryState
-from lrs.pipes.letter_limits import LetterCounts
+from lrs.pipes.forward.delivery import DeliveryState
+from lrs.pipes.forward.letter_limits import LetterCounts
 from lrs.store.pipes import Pipe
 from lrs.store.statements.sequence import first_after, first_at
 from lrs.xapi.timestamps import parse_timestamp
@@ -30,14 +30,14 @@ class ForwardCursor(msgspec.Struct, frozen=True):
     letters: LetterCounts = LetterCounts()
 
 
-def load(pipe: Pipe, start: str, now: datetime) -> ForwardCursor:
+def load_cursor(pipe: Pipe, start: str, now: datetime) -> ForwardCursor:
     """The position of a pipe. Another `start` moves it there. Raises InvalidParameter.
 
     After a change or a start by an operator, the count of dead letters restarts.
     """
     if not pipe.cursor:
         return _begin(pipe, start, pipe.created_at)
-    cursor = saved(pipe)
+    cursor = saved_cursor(pipe)
     if cursor.start != start:
         return _begin(pipe, start, now)
     if cursor.config_version != pipe.config_version:
@@ -47,12 +47,12 @@ def load(pipe: Pipe, start: str, now: datetime) -> ForwardCursor:
     return cursor
 
 
-def saved(pipe: Pipe) -> ForwardCursor:
+def saved_cursor(pipe: Pipe) -> ForwardCursor:
     """The position that the last step committed; the pipe must have one."""
     return msgspec.convert(pipe.cursor, ForwardCursor)
 
 
-def dump(cursor: ForwardCursor) -> dict[str, Any]:
+def dump_cursor(cursor: ForwardCursor) -> dict[str, Any]:
     encoded: dict[str, Any] = msgspec.to_builtins(cursor)
     return encoded
 

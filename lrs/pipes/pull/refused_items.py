@@ -18,10 +18,11 @@ from lrs.ingest.model import IngestContext
 from lrs.ingest.pipeline import IngestPipeline
 from lrs.ingest.resubmit import Resubmission
 from lrs.limits.model import DefaultLimits
-from lrs.pipes import options, pull_context
-from lrs.pipes.arrivals import authority_text, read, with_timestamp
-from lrs.pipes.http import origin_of
+from lrs.pipes import options
+from lrs.pipes.client.origins import origin_of
 from lrs.pipes.options import PullOptions
+from lrs.pipes.pull import ingest_contexts
+from lrs.pipes.pull.items import authority_text, parse_item, with_timestamp
 from lrs.settings import Settings
 from lrs.store import pipes as store
 from lrs.store import refusals, statement_origins
@@ -51,11 +52,11 @@ async def context_of_pipe(
     the pipe does not exist.
     """
     found = await _origin(database, partner.partner_id, refusal, body)
-    context = pull_context.ingest_context(found.pipe, partner, DefaultLimits.of(settings))
+    context = ingest_contexts.ingest_context(found.pipe, partner, DefaultLimits.of(settings))
     chosen = options.decode(PullOptions, found.pipe.options)
     if chosen.authority == "pipe" or found.authority is None:
         return context
-    return pull_context.with_authority(context, orjson.loads(found.authority))
+    return ingest_contexts.with_authority(context, orjson.loads(found.authority))
 
 
 async def resubmit(
@@ -70,7 +71,7 @@ async def resubmit(
 
     Raises Conflict if the pipe does not exist, and the errors of `lrs.ingest.resubmit.send`.
     """
-    if refusal.source != pull_context.SOURCE:
+    if refusal.source != ingest_contexts.SOURCE:
         return await ingest.resubmit(pipeline, database, settings, refusal, context, body)
     found = await _origin(database, context.partner_id, refusal, body)
     if body is not None:
@@ -93,7 +94,7 @@ async def _origin(
 ) -> _Origin:
     """What the pipe recorded of the item, or else what its kept text says. Raises Conflict."""
     pipe = await _pipe(database, partner_id, refusal)
-    item = read((refusal.item if refusal.is_complete else body) or b"")
+    item = parse_item((refusal.item if refusal.is_complete else body) or b"")
     statement_id = refusal.statement_id or item.statement_id
     if statement_id and (
         recorded := await statement_origins.find_origin(database, pipe, statement_id)
@@ -106,7 +107,7 @@ async def _origin(
 
 
 async def _pipe(database: Database, partner_id: int, refusal: Refusal) -> Pipe:
-    name = pull_context.pipe_name(refusal.credential)
+    name = ingest_contexts.pipe_name(refusal.credential)
     try:
         pipe = await store.get(database, partner_id, name)
     except NotFound:
@@ -114,7 +115,7 @@ async def _pipe(database: Database, partner_id: int, refusal: Refusal) -> Pipe:
             f"The pipe {name!r} of the item was removed: add it again under this name, or send the "
             "corrected statement as a new one."
         ) from None
-    if pipe.direction != pull_context.SOURCE:
+    if pipe.direction != ingest_contexts.SOURCE:
         raise Conflict(
             f"The item came through a pull {name!r} that was removed; the pipe of this name "
             "forwards. Send the corrected statement as a new one."
@@ -124,7 +125,7 @@ async def _pipe(database: Database, partner_id: int, refusal: Refusal) -> Pipe:
 
 def _with_timestamp(body: bytes, stored: datetime | None) -> bytes:
     """The item, with the `stored` of the source if it has no `timestamp`, as a pull stores it."""
-    item = read(body.strip(b" \t\r\n"))
+    item = parse_item(body.strip(b" \t\r\n"))
     if not stored or not isinstance(item.value, dict) or not item.value:
         return item.text
     if "timestamp" in item.value:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
-from lrs.pipes import forward_filter
-from lrs.pipes.forward_items import ForwardItem
-from lrs.pipes.forward_sender import Sender, Work
-from lrs.pipes.http import Endpoint
+from lrs.pipes.client.endpoint import Endpoint
+from lrs.pipes.forward import filters
+from lrs.pipes.forward.payloads import ForwardItem
+from lrs.pipes.forward.sender import ForwardStep, Sender
 from lrs.store import statement_origins
 from lrs.store.postgres import Database
 from lrs.store.statements.log_page import LoggedStatement, LogPage, read_log
@@ -26,7 +26,7 @@ _PAGE_TTL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LogSlice:
     """A part of the log: what is sent of its statements, up to the sequence `end`.
 
     `sequences` are those of all its statements, also of those that are not sent.
@@ -36,25 +36,25 @@ class Stretch:
     items: Sequence[ForwardItem]
     end: int
 
-    def after(self, sequence: int) -> Stretch:
+    def after(self, sequence: int) -> LogSlice:
         """The part after a sequence."""
         first = bisect_right(self.items, sequence, key=lambda item: item.sequence)
-        return Stretch(
+        return LogSlice(
             self.sequences[bisect_right(self.sequences, sequence) :], self.items[first:], self.end
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _ReadAhead:
-    """A stretch that was read; `config_version` is that of the pipe."""
+    """A slice that was read; `config_version` is that of the pipe."""
 
     begin: int
-    stretch: Stretch
+    log_slice: LogSlice
     config_version: int
     expires_at: float
 
 
-class Reader:
+class LogReader:
     """Reads what follows the position of a pipe. Pages are kept in memory, one of each pipe."""
 
     def __init__(self, database: Database, sender: Sender) -> None:
@@ -66,66 +66,68 @@ class Reader:
             WeakKeyDictionary()
         )
 
-    async def read(self, work: Work) -> Stretch | None:
+    async def read(self, step: ForwardStep) -> LogSlice | None:
         """What follows; None at the end of the log, as of this call. Raises Unavailable."""
-        pipe, position = work.pipe, work.cursor.sequence
+        pipe, position = step.pipe, step.cursor.sequence
         key = pipe.partner_id, pipe.name
         kept = self._pages.pop(key, None)
         if not _is_current(kept, pipe.config_version, position):
-            task = self._tasks.pop(work.endpoint, None)
+            task = self._tasks.pop(step.endpoint, None)
             kept = await task if task else None
         if not _is_current(kept, pipe.config_version, position):
-            kept = await self._read(work, position)
+            kept = await self._read(step, position)
         if kept is None:
             return None
         self._pages[key] = kept
-        return kept.stretch.after(position)
+        return kept.log_slice.after(position)
 
-    def read_ahead(self, work: Work, position: int) -> None:
+    def read_ahead(self, step: ForwardStep, position: int) -> None:
         """Reads what follows the position, which the pipe will have, in the background."""
-        self._tasks[work.endpoint] = work.endpoint.start(self._read(work, position))
+        self._tasks[step.endpoint] = step.endpoint.start(self._read(step, position))
 
-    async def _read(self, work: Work, position: int) -> _ReadAhead | None:
-        page = await self._read_log(work, position)
+    async def _read(self, step: ForwardStep, position: int) -> _ReadAhead | None:
+        page = await self._read_log(step, position)
         if page is None:
             return None
-        items = await self._items(work, page.statements)
-        stretch = Stretch([statement.sequence for statement in page.statements], items, page.end)
+        items = await self._items(step, page.statements)
+        log_slice = LogSlice([statement.sequence for statement in page.statements], items, page.end)
         expires_at = time.monotonic() + _PAGE_TTL_SECONDS
-        return _ReadAhead(position, stretch, work.pipe.config_version, expires_at)
+        return _ReadAhead(position, log_slice, step.pipe.config_version, expires_at)
 
     async def watermark(self, partner_id: int) -> datetime:
         """Up to which time of `stored` the log was read at its end. Raises Unavailable."""
         return await self._watermarks.cached_watermark(partner_id)
 
-    async def _read_log(self, work: Work, after: int) -> LogPage | None:
-        partner_id = work.pipe.partner_id
+    async def _read_log(self, step: ForwardStep, after: int) -> LogPage | None:
+        partner_id = step.pipe.partner_id
         for watermark in (self._watermarks.cached_watermark, self._watermarks.read_watermark):
             page = await read_log(
                 self._database,
                 partner_id,
-                forward_filter.log_filter(work.chosen, work.pipe.home_page),
+                filters.log_filter(step.chosen, step.pipe.home_page),
                 after=after,
                 before=first_after(await watermark(partner_id)),
-                limit=max(_PAGE_SIZE, work.options.batch),
+                limit=max(_PAGE_SIZE, step.options.batch),
             )
             if page.end > after:
                 return page
         return None
 
-    async def _items(self, work: Work, statements: Sequence[LoggedStatement]) -> list[ForwardItem]:
+    async def _items(
+        self, step: ForwardStep, statements: Sequence[LoggedStatement]
+    ) -> list[ForwardItem]:
         """What is sent of the statements, or is a dead letter unsent."""
-        partner_id = work.pipe.partner_id
-        kept = await forward_filter.matching(self._database, partner_id, work.chosen, statements)
+        partner_id = step.pipe.partner_id
+        kept = await filters.matching(self._database, partner_id, step.chosen, statements)
         ids = [statement.statement_id for statement in kept]
         returned: set[str] = set()
         if ids:
-            origins = [work.endpoint.origin, *filter(None, [work.target.origin])]
+            origins = [step.endpoint.origin, *filter(None, [step.target.origin])]
             returned = await statement_origins.list_ids_of_origins(
                 self._database, partner_id, ids, origins
             )
         items = [
-            self._sender.item(work, statement)
+            self._sender.item(step, statement)
             for statement in kept
             if statement.statement_id not in returned
         ]
@@ -136,6 +138,6 @@ def _is_current(kept: _ReadAhead | None, config_version: int, position: int) -> 
     return (
         kept is not None
         and kept.config_version == config_version
-        and kept.begin <= position < kept.stretch.end
+        and kept.begin <= position < kept.log_slice.end
         and time.monotonic() < kept.expires_at
     )

@@ -6,14 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lrs.pipes import forward_items, target
-from lrs.pipes.answers import Answer
-from lrs.pipes.forward_cursor import ForwardCursor
-from lrs.pipes.forward_items import ForwardItem, ForwardRequest
-from lrs.pipes.http import Endpoint
+from lrs.pipes.client.endpoint import Endpoint
+from lrs.pipes.forward import payloads, target
+from lrs.pipes.forward.answers import Answer
+from lrs.pipes.forward.cursor import ForwardCursor
+from lrs.pipes.forward.payloads import ForwardItem, ForwardRequest
+from lrs.pipes.forward.target import UNKNOWN, Target
 from lrs.pipes.identity import HEADER
 from lrs.pipes.options import ForwardFilter, ForwardOptions, Signed
-from lrs.pipes.target import UNKNOWN, Target
 from lrs.projection.vocabulary import Vocabulary
 from lrs.store.pipes import Pipe
 from lrs.store.postgres import Database
@@ -25,7 +25,7 @@ _MAX_ATTACHMENT_BYTES = 16_777_216
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ForwardStep:
     """A step: the pipe with its options, its position and its target.
 
     `identity` is that of the partner, which requests with statements name.
@@ -52,32 +52,30 @@ class Sender:
         self._database = database
         self._vocabulary = vocabulary
 
-    def item(self, work: Work, logged: LoggedStatement) -> ForwardItem:
+    def item(self, step: ForwardStep, logged: LoggedStatement) -> ForwardItem:
         """What is sent of a statement."""
-        if work.options.target == "track":
-            return forward_items.track_item(logged, self._vocabulary)
-        if work.options.target == "webhook":
-            return forward_items.webhook_item(logged)
-        return forward_items.statement_item(logged, work.target.versions, strip=work.options.strip)
+        if step.options.target == "track":
+            return payloads.track_item(logged, self._vocabulary)
+        if step.options.target == "webhook":
+            return payloads.webhook_item(logged)
+        return payloads.statement_item(logged, step.target.versions, strip=step.options.strip)
 
     async def send(
-        self, work: Work, items: Sequence[ForwardItem]
+        self, step: ForwardStep, items: Sequence[ForwardItem]
     ) -> tuple[Sequence[ForwardItem], Answer]:
         """Sends the items, or as many of them as their attachments allow; returns those."""
-        if work.options.target == "track":
-            answer = await target.send(
-                work.endpoint, work.url, forward_items.track_request(items[0])
-            )
+        if step.options.target == "track":
+            answer = await target.send(step.endpoint, step.url, payloads.track_request(items[0]))
             # A duplicate event is delivered already: see the vendor's table of errors.
             return items, replace(answer, status=200) if answer.status == 409 else answer
-        if work.is_webhook:
-            answer = await target.send(work.endpoint, work.url, _webhook_request(work, items))
+        if step.is_webhook:
+            answer = await target.send(step.endpoint, step.url, _webhook_request(step, items))
             return items, replace(answer, status=400) if answer.status == 409 else answer
-        items, contents = await self._attachments(work.pipe.partner_id, items)
-        request = forward_items.statements_request(items, work.target.versions, contents)
-        if work.identity:
-            request = replace(request, headers={**request.headers, HEADER: work.identity})
-        return items, await target.send(work.endpoint, work.url, request)
+        items, contents = await self._attachments(step.pipe.partner_id, items)
+        request = payloads.statements_request(items, step.target.versions, contents)
+        if step.identity:
+            request = replace(request, headers={**request.headers, HEADER: step.identity})
+        return items, await target.send(step.endpoint, step.url, request)
 
     async def _attachments(
         self, partner_id: int, items: Sequence[ForwardItem]
@@ -100,8 +98,8 @@ class Sender:
         return items[:count], {sha2: content async for sha2, content in chunks}
 
 
-def _webhook_request(work: Work, items: Sequence[ForwardItem]) -> ForwardRequest:
-    credentials = work.endpoint.credentials
+def _webhook_request(step: ForwardStep, items: Sequence[ForwardItem]) -> ForwardRequest:
+    credentials = step.endpoint.credentials
     secret = credentials.secret if isinstance(credentials, Signed) else None
-    pipe = f"{work.pipe.partner}/{work.pipe.name}"
-    return forward_items.webhook_request(items, secret, pipe, int(time.time()))
+    pipe = f"{step.pipe.partner}/{step.pipe.name}"
+    return payloads.webhook_request(items, secret, pipe, int(time.time()))

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
-import orjson
 
 from lrs import __version__
-from lrs.pipes import http_dates
-from lrs.pipes.address_rules import AddressRules, CheckedTransport
+from lrs.pipes.client.address_rules import AddressRules, CheckedTransport
+from lrs.pipes.client.origins import origin_of
+from lrs.pipes.client.responses import Response, fetch
 from lrs.pipes.options import Basic, Bearer, Credentials, OAuth2
 
 Result = TypeVar("Result")
@@ -39,40 +36,8 @@ _TOKEN_MARGIN_SECONDS = 30.0
 _MAX_TOKEN_BYTES = 65_536
 
 
-class ResponseTooLarge(httpx.RemoteProtocolError):
-    """A response has more bytes than are read."""
-
-
 class TokenRefused(httpx.HTTPError):
     """The token endpoint issues no access token."""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A response that was read to its end; header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-    url: str
-
-    @property
-    def content_type(self) -> str:
-        """The media type without parameters, in lower case."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    @property
-    def retry_after(self) -> float | None:
-        """The seconds of Retry-After, at most a day; None without it."""
-        return http_dates.retry_after(self.headers.get("retry-after", ""), datetime.now(UTC))
-
-    def json(self) -> Any:
-        """Raises ValueError."""
-        return orjson.loads(self.content)
-
-    def excerpt(self, length: int = 300) -> str:
-        """The beginning of the body, for messages."""
-        return " ".join(self.content[: 4 * length].decode("utf-8", "replace").split())[:length]
 
 
 class Endpoint:
@@ -198,7 +163,7 @@ class Endpoint:
     ) -> Response:
         try:
             limit = min(max_bytes, self.max_bytes)
-            response = await _fetch(
+            response = await fetch(
                 self._client, method, url, limit, self._max_seconds,
                 headers=headers, content=content,
             )  # fmt: skip
@@ -246,7 +211,7 @@ class Endpoint:
 
     async def _post_token(self, url: str, form: dict[str, str], basic: str | None) -> Response:
         headers = {"Accept": "application/json"} | ({"Authorization": basic} if basic else {})
-        return await _fetch(
+        return await fetch(
             self._client, "POST", url, _MAX_TOKEN_BYTES, self._max_seconds,
             headers=headers, data=form,
         )  # fmt: skip
@@ -283,66 +248,5 @@ def _encodings(url: str) -> str:
     return "identity" if is_local else "gzip"
 
 
-async def _fetch(
-    client: httpx.AsyncClient,
-    method: str,
-    url: str,
-    max_bytes: int,
-    max_seconds: float,
-    **options: Any,
-) -> Response:
-    """Reads the whole response, decompressed. Raises httpx.HTTPError."""
-    try:
-        async with (
-            asyncio.timeout(max_seconds),
-            client.stream(method, url, **options) as response,
-        ):
-            content = await _read(response, url, max_bytes)
-    except TimeoutError:
-        raise httpx.ReadTimeout(f"{url} takes longer than {max_seconds:.0f} s.") from None
-    except httpx.InvalidURL as error:
-        raise httpx.UnsupportedProtocol(f"{url}: {error}.") from None
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Response(response.status_code, headers, content, url)
-
-
-async def _read(response: httpx.Response, url: str, max_bytes: int) -> bytes:
-    """The body, decompressed in bounded parts: a small body may contain a very large one.
-
-    Raises ResponseTooLarge, httpx.DecodingError.
-    """
-    decompress = _decompressor(response.headers.get("content-encoding", ""), url)
-    content = bytearray()
-    async for part in response.aiter_raw():
-        try:
-            content += decompress(part, max_bytes + 1 - len(content)) if decompress else part
-        except zlib.error as error:
-            raise httpx.DecodingError(f"{url} sends an invalid compressed body: {error}.") from None
-        if len(content) > max_bytes:
-            raise ResponseTooLarge(f"The response of {url} has more than {max_bytes} bytes.")
-    return bytes(content)
-
-
-def _decompressor(encoding: str, url: str) -> Callable[[bytes, int], bytes] | None:
-    """Decompresses parts of a body up to a number of bytes; None if it is not compressed."""
-    name = encoding.strip().lower()
-    if name in ("", "identity"):
-        return None
-    if name not in ("gzip", "x-gzip", "deflate"):
-        raise httpx.DecodingError(f"{url} sends the unknown Content-Encoding {encoding[:80]!r}.")
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by the head of the body
-    return decoder.decompress
-
-
 def _basic(key: str, secret: str) -> str:
     return str(httpx.BasicAuth(key, secret)._auth_header)
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, in lower case, without a default port."""
-    parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme.lower())
-    host = (parts.hostname or "").lower()
-    host = f"[{host}]" if ":" in host else host
-    port = "" if parts.port in (None, default) else f":{parts.port}"
-    return f"{parts.scheme.lower()}://{host}{port}"

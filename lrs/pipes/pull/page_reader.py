@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from lrs.pipes import options, source, walk
-from lrs.pipes.http import Endpoint
+from lrs.pipes import options
+from lrs.pipes.client.endpoint import Endpoint
 from lrs.pipes.model import PipeError
 from lrs.pipes.options import PullFilter, PullOptions
-from lrs.pipes.source import NoAttachments, SourcePage, StaleMore
-from lrs.pipes.walk import PullCursor, Walk
+from lrs.pipes.pull import source, walk
+from lrs.pipes.pull.source import NoAttachments, SourcePage, StaleMore
+from lrs.pipes.pull.walk import PullCursor, Walk
 from lrs.store.pipes import Pipe
 
 

@@ -16,15 +16,17 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from lrs.errors import LRSError
-from lrs.pipes import options, source, walk
-from lrs.pipes.arrivals import Arrival, Arrivals, Stored, read
+from lrs.pipes import options
+from lrs.pipes.client.endpoint import Endpoint
+from lrs.pipes.client.responses import ResponseTooLarge
 from lrs.pipes.engine import reason_of
-from lrs.pipes.http import Endpoint, ResponseTooLarge
 from lrs.pipes.model import PipeError, StepResult
 from lrs.pipes.options import PullOptions
-from lrs.pipes.page_reader import PageReader
-from lrs.pipes.source import SourcePage, StaleMore
-from lrs.pipes.walk import PullCursor, Walk
+from lrs.pipes.pull import source, walk
+from lrs.pipes.pull.items import ItemStore, PageOutcomes, SourceItem, parse_item
+from lrs.pipes.pull.page_reader import PageReader
+from lrs.pipes.pull.source import SourcePage, StaleMore
+from lrs.pipes.pull.walk import PullCursor, Walk
 from lrs.store.pipes import Pipe
 from lrs.xapi.multipart import Attachment
 from lrs.xapi.timestamps import parse_timestamp
@@ -40,7 +42,7 @@ _STEP_BYTES = 8_388_608
 class _Reading:
     """The statements of a page that are new, with their attachments."""
 
-    arrivals: Sequence[Arrival]
+    items: Sequence[SourceItem]
     attachments: Mapping[str, Attachment]
 
 
@@ -55,19 +57,19 @@ class _Step:
     endpoint: Endpoint
     cursor: PullCursor
     chosen: PullOptions
-    stored: Stored = field(default_factory=Stored)
+    stored: PageOutcomes = field(default_factory=PageOutcomes)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     new_statements: int = 0
     bytes: int = 0
     goes_on: bool = False
 
-    def first_seen(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+    def first_seen(self, items: Sequence[SourceItem]) -> list[SourceItem]:
         """Those that no earlier page of the step has: their origins may not be recorded yet."""
-        return [item for item in arrivals if (item.statement_id or item.digest) not in self.seen]
+        return [item for item in items if (item.statement_id or item.digest) not in self.seen]
 
     def add(
-        self, storing: Coroutine[None, None, None], page: SourcePage, new: Sequence[Arrival]
+        self, storing: Coroutine[None, None, None], page: SourcePage, new: Sequence[SourceItem]
     ) -> None:
         """Begins to store a page."""
         self.tasks.append(asyncio.create_task(storing))
@@ -90,11 +92,11 @@ class _Step:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-class Pull:
+class PullDirection:
     """Implements `lrs.pipes.model.Direction`."""
 
-    def __init__(self, arrivals: Arrivals) -> None:
-        self._arrivals = arrivals
+    def __init__(self, item_store: ItemStore) -> None:
+        self._item_store = item_store
         self._pages = PageReader()
 
     async def step(self, pipe: Pipe, endpoint: Endpoint) -> StepResult:
@@ -141,21 +143,21 @@ class Pull:
             return _reduced(cursor, chosen, error)
         if page.more and not chosen.rate:
             self._pages.read_ahead(endpoint, cursor, page.more)
-        arrivals = [read(item) for item in page.items]
-        new = step.first_seen(await self._arrivals.new(step.pipe, arrivals, set(cursor.refused)))
-        if not new and walk.goes_back(cursor.walk, _times(arrivals)):
+        items = [parse_item(item) for item in page.items]
+        new = step.first_seen(await self._item_store.new(step.pipe, items, set(cursor.refused)))
+        if not new and walk.goes_back(cursor.walk, _times(items)):
             return _looped(cursor, chosen)
         step.add(self._store_page(step, page, new), page, new)
-        result = _advanced(cursor, chosen, endpoint, page, arrivals)
+        result = _advanced(cursor, chosen, endpoint, page, items)
         step.goes_on = result.wait_seconds is None and not chosen.rate and step.has_room()
         return result
 
-    async def _store_page(self, step: _Step, page: SourcePage, new: Sequence[Arrival]) -> None:
+    async def _store_page(self, step: _Step, page: SourcePage, new: Sequence[SourceItem]) -> None:
         async for reading in self._complete(step.pipe, step.endpoint, step.cursor, page, new):
-            await self._arrivals.store(
+            await self._item_store.store(
                 step.pipe,
                 step.endpoint.origin,
-                reading.arrivals,
+                reading.items,
                 reading.attachments,
                 step.stored,
                 keeps_authority=step.chosen.authority == "source",
@@ -167,7 +169,7 @@ class Pull:
         endpoint: Endpoint,
         cursor: PullCursor,
         page: SourcePage,
-        new: Sequence[Arrival],
+        new: Sequence[SourceItem],
     ) -> AsyncIterator[_Reading]:
         """The new statements of the page, those that they void, and their attachments, in parts.
 
@@ -176,8 +178,8 @@ class Pull:
         """
         on_page = {item.statement_id for item in new}
         voided_ids = [item.voided_id for item in new if item.voided_id]
-        missing = set(await self._arrivals.missing(pipe, voided_ids)) - on_page
-        arrivals: list[Arrival] = []
+        missing = set(await self._item_store.missing(pipe, voided_ids)) - on_page
+        items: list[SourceItem] = []
         attachments: dict[str, Attachment] = dict(page.attachments)
         for item in new:
             if item.voided_id in missing:
@@ -185,18 +187,18 @@ class Pull:
                     endpoint, cursor.url, cursor.version, item.voided_id or "", voided=True
                 )
                 if voided:
-                    arrivals.append(read(voided[0]))
+                    items.append(parse_item(voided[0]))
                     attachments |= voided[1]
             if item.statement_id and item.lacks_attachments(attachments):
                 statement = await source.fetch_statement(
                     endpoint, cursor.url, cursor.version, item.statement_id
                 )
                 attachments |= statement[1] if statement else {}
-            arrivals.append(item)
+            items.append(item)
             if _size(attachments) > _MAX_PART_BYTES + _size(page.attachments):
-                yield _Reading(arrivals, attachments)
-                arrivals, attachments = [], dict(page.attachments)
-        yield _Reading(arrivals, attachments)
+                yield _Reading(items, attachments)
+                items, attachments = [], dict(page.attachments)
+        yield _Reading(items, attachments)
 
 
 def _size(attachments: Mapping[str, Attachment]) -> int:
@@ -217,14 +219,14 @@ def _advanced(
     chosen: PullOptions,
     endpoint: Endpoint,
     page: SourcePage,
-    arrivals: Sequence[Arrival],
+    items: Sequence[SourceItem],
 ) -> StepResult:
     """The result of a page: its `more`, or the end of the walk."""
     current = cursor.walk
     assert current is not None  # noqa: S101 - the caller has begun it
     if current.through is None and current.more is None:
         current.through = page.through
-    walk.observe(current, _times(arrivals))
+    walk.observe(current, _times(items))
     position = None if current.is_descending else current.newest
     if page.more:
         if cursor.limit is not None and (again := walk.restart(current)) and not again.restarts:
@@ -318,8 +320,8 @@ def _begin(cursor: PullCursor, chosen: PullOptions) -> datetime | None:
     return max(times, default=None)
 
 
-def _times(arrivals: Sequence[Arrival]) -> list[datetime]:
-    return [item.stored for item in arrivals if item.stored]
+def _times(items: Sequence[SourceItem]) -> list[datetime]:
+    return [item.stored for item in items if item.stored]
 
 
 def _time(text: str | None) -> datetime | None:

@@ -1,0 +1,1 @@
+"""The HTTP client of a pipe: address rules, authentication, pinned origin, limits."""
