@@ -11,7 +11,7 @@
           error_responses   responses that it writes itself
         load_shedding      shares of requests and bytes for each client
         connection_limits  number of connections, timeouts
-        limits             the limits of both
+        worker_limits      the limits of both
         cut_requests       503 for requests that the shutdown timeout cuts off
         proxy_headers     X-Forwarded-*
       child_process     processes beside the workers
