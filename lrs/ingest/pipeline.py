@@ -162,9 +162,11 @@ class IngestPipeline:
         self, context: IngestContext, items: Sequence[bytes], outcomes: Sequence[Outcome]
     ) -> None:
         """Counts the outcomes of items in the metrics and in the ledger."""
+        began = time.perf_counter()
         _count(context.partner, outcomes)
         if self._ledger is not None:
             record_outcomes(self._ledger, context, items, outcomes)
+        self._charge(context, items, time.perf_counter() - began)
 
     def _record_limited(
         self, context: IngestContext, items: Sequence[bytes], error: LRSError
@@ -231,7 +233,13 @@ class IngestPipeline:
                 began = time.perf_counter()
             else:
                 prepared.append(_prepare_item(item, context, parser, derived_ids))
+        self._charge(context, items, time.perf_counter() - began)
         return prepared
+
+    def _charge(self, context: IngestContext, items: Sequence[bytes], seconds: float) -> None:
+        """Charges work for a batch, also of less than a time slice: batches follow each other."""
+        if len(items) > _SMALL_BATCH:
+            self._pacing.charge(context.partner_id, seconds)
 
 
 async def _with_further_events(

@@ -22,10 +22,12 @@ from lrs.errors import Overloaded
 from lrs.ingest.group_commit import GroupCommit
 from lrs.ingest.model import IngestContext, ParsedItem
 from lrs.ingest.parse import StatementParser
+from lrs.ingest.pipeline import IngestPipeline
 from lrs.ingest.submission import Submission, SubmissionResults
 from lrs.ingest.write import Writer
 from lrs.pacing import Pacing
 from lrs.store.statements import insert
+from tests.support.limits import unlimited_quotas
 from tests.support.partners import Partner
 from tests.support.statements import XAPI, new_id, prepared, statement
 from tests.support.store import defining_statements, plain_statements
@@ -314,6 +316,30 @@ async def test_large_item_is_prepared_outside_the_event_loop(
     assert [outcome.kind for outcome in outcomes] == ["stored", "stored"]
     event_loop_thread = threading.get_ident()
     assert [thread == event_loop_thread for thread in threads] == [True, False]
+
+
+@pytest.mark.parametrize(("size", "is_charged"), [(10, False), (11, True)])
+async def test_preparation_of_a_batch_is_charged_to_its_partner(
+    partner: Partner, services: Services, size: int, is_charged: bool
+) -> None:
+    """Also if it takes less than a time slice: batch after batch adds up."""
+    charged: list[int] = []
+
+    class RecordedPacing(Pacing):
+        def charge(self, partner_id: int, seconds: float) -> None:
+            charged.append(partner_id)
+
+    pipeline = IngestPipeline(
+        services.database,
+        GroupCommit(services.database),
+        unlimited_quotas(),
+        pacing=RecordedPacing(),
+    )
+    context = IngestContext(
+        partner.partner_id, partner.name, partner.home_page, None, "{}", 0, False, "1.0.3"
+    )
+    await pipeline.submit([b"1"] * size, context, StatementParser(500))
+    assert set(charged) == ({partner.partner_id} if is_charged else set())
 
 
 @pytest.mark.parametrize(
