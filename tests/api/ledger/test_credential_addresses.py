@@ -59,10 +59,12 @@ async def test_address_in_use_is_written_once_a_minute(
     for at in (now, now + 30, now + 90):
         buffer.add(partner.partner_id, partner.key, "10.0.0.1", at)
         await buffer.write(services.database)
-        (row,) = await store.list_addresses(
+        rows = await store.list_addresses(
             services.database, partner.partner_id, partner.key, datetime.fromtimestamp(0, UTC)
         )
-        lasts.append(round(row.last_at.timestamp() - now))
+        # Beside it may be the address from which the partner requested its token.
+        (last_at,) = (row.last_at for row in rows if row.address == "10.0.0.1")
+        lasts.append(round(last_at.timestamp() - now))
     assert lasts == [0, 0, 90]
 
 
