@@ -82,14 +82,15 @@ async def migrate(
         async with _connect(dsn) as connection:
             await _create_table(connection)
             recorded = {row["version"] for row in await connection.fetch(_VERSIONS)}
-            if not recorded:  # a new database takes less than a second
+            is_new = not recorded
+            if is_new:  # takes less than a second
                 report = _log.debug
             pending = [item for item in migrations if item.version not in recorded]
             applied = []
             for number, item in enumerate(pending, start=1):
                 label = f"migration {number} of {len(pending)}, {item.version:04} {item.name}"
                 async with _Progress(label, report, report_interval) as progress:
-                    if await _apply(connection, item, dsn, progress):
+                    if await _apply(connection, item, dsn, progress, is_new=is_new):
                         applied.append(item)
             await verify(connection, migrations[-1].version)
             return applied
@@ -175,19 +176,29 @@ async def _create_table(connection: asyncpg.Connection) -> None:
 
 
 async def _apply(
-    connection: asyncpg.Connection, migration: Migration, dsn: str, progress: _Progress
+    connection: asyncpg.Connection,
+    migration: Migration,
+    dsn: str,
+    progress: _Progress,
+    *,
+    is_new: bool,
 ) -> bool:
     """Applies the migration; False if it is applied already. Retries while a lock is not free."""
     while True:
         try:
-            return await _apply_once(connection, migration, dsn, progress)
+            return await _apply_once(connection, migration, dsn, progress, is_new=is_new)
         except asyncpg.LockNotAvailableError:
             _log.warning("migration %s: a table is locked; retrying", migration.name)
             await asyncio.sleep(_LOCK_TIMEOUT_SECONDS)
 
 
 async def _apply_once(
-    connection: asyncpg.Connection, migration: Migration, dsn: str, progress: _Progress
+    connection: asyncpg.Connection,
+    migration: Migration,
+    dsn: str,
+    progress: _Progress,
+    *,
+    is_new: bool,
 ) -> bool:
     async with _exclusive_transaction(connection):
         status = await connection.execute(_INSERT, migration.version, migration.name)
@@ -200,7 +211,10 @@ async def _apply_once(
                 await _execute(other, migration, dsn, progress)
         else:
             await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT_SECONDS}s'")
-            await _execute(connection, migration, dsn, progress)
+            if is_new:  # no readers, and no progress to report
+                await connection.execute(migration.sql)
+            else:
+                await _execute(connection, migration, dsn, progress)
     return True
 
 
