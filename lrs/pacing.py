@@ -28,7 +28,6 @@ _LIGHTER_RATIO = 0.25
 """A partner is lighter if it has less than this part of the rest of the other."""
 
 _POLL_SECONDS = 0.01
-_MAX_PARTNERS = 10_000
 
 
 @dataclass(slots=True)
@@ -46,6 +45,7 @@ class Pacing:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._partners: dict[int, _Partner] = {}
+        self._pruned_at = float("-inf")
 
     def seen(self, partner_id: int) -> None:
         """A request of the partner has arrived."""
@@ -94,8 +94,9 @@ class Pacing:
         return (self._partners.get(partner_id) or self._add(partner_id)).lock
 
     def _add(self, partner_id: int) -> _Partner:
-        if len(self._partners) >= _MAX_PARTNERS:
-            since = self._clock() - _ACTIVE_SECONDS
+        now = self._clock()
+        if now > self._pruned_at + _ACTIVE_SECONDS:
+            self._pruned_at, since = now, now - _ACTIVE_SECONDS
             self._partners = {
                 key: partner
                 for key, partner in self._partners.items()
