@@ -10,6 +10,7 @@ import httpx
 
 from lrs.admin.attempt_advice import describe
 from lrs.api.services import Services
+from lrs.pipes.identity import HEADER
 from lrs.store import pipes as store
 from lrs.store.attempts import AttemptCount
 from tests.api.console.conftest import Client, Filled
@@ -60,6 +61,20 @@ async def test_refused_item_of_a_pull_is_corrected_and_shown_with_its_origin(
     page = (await owner.get(f"/console/partners/{partner.name}/statements/{item['id']}")).text
     assert "lrs@source.example" in page
     assert "2026-01-01" in page
+
+
+async def test_statement_of_a_forwarding_pipe_is_corrected_and_shows_how_it_arrived(
+    owner: httpx.AsyncClient, services: Services, partner: Partner
+) -> None:
+    await partner.xapi({**statement(), "verb": 1}, **{HEADER: "0" * 32})
+    await services.ledger.write()
+    (refusal,) = await kept(services, partner)
+    path = f"/console/partners/{partner.name}/refusals/{refusal.refusal_id}"
+    assert "<textarea" in (await owner.get(path)).text
+    response = await owner.post(f"{path}/resubmit", data={"item": json.dumps(statement())})
+    (statement_id,) = re.findall("/statements/([0-9a-f-]{36})", response.text)
+    page = (await owner.get(f"/console/partners/{partner.name}/statements/{statement_id}")).text
+    assert "a pipe of another LRS" in page
 
 
 async def test_refused_item_of_a_removed_pipe_is_not_sent_again(
