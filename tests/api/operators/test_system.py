@@ -60,11 +60,11 @@ async def test_backlogs_of_reports_are_paged_and_counted(
     owner: httpx.AsyncClient, partner: Partner, stranger: Partner
 ) -> None:
     await partner.send([statement() for _ in range(3)])
-    found, path = {}, "/v1/admin/system?limit=1"
+    found, path = {}, "/v1/admin/system?limit=200"  # other tests have made hundreds of partners
     while path:
         view = (await owner.get(path)).json()
-        (item,) = view["reports"]
-        found[item["partner"]] = item
+        assert 0 < len(view["reports"]) <= 200
+        found |= {item["partner"]: item for item in view["reports"]}
         path = view["more"]
     assert list(found) == sorted(found)
     assert found[partner.name]["statements"] == 3
