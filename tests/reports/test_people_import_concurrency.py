@@ -119,7 +119,7 @@ async def test_imports_leave_connections_of_readers_free(
             await stack.enter_async_context(services.partner_lock.snapshot(partner_id))
         readers = services.database.readers
         async with asyncio.timeout(10):  # background tasks use one for a moment
-            while readers.get_idle_size() < readers.get_size():
+            while readers.get_idle_size() < readers.get_size():  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.01)
         assert (await operator.get()).status_code == 200
 
